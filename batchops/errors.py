@@ -1,0 +1,114 @@
+"""Every error that batchops raises on purpose: what happened, to what, what to do next, and its exit code."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """The exit codes of the command line; `batchops help exit-codes` prints this table."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    INCOMPLETE = 3
+    NOTHING = 4
+    LIMIT = 5
+    UNREACHABLE = 10
+    LOCKED = 11
+    REFUSED = 12
+    INTEGRITY = 13
+    BUSY = 75
+    HANGUP = 129
+    INTERRUPT = 130
+    TERMINATED = 143
+
+
+EXIT_MEANINGS: dict[Exit, str] = {
+    Exit.DONE: "done, also when there was nothing to do, and when it ended as asked (a limit, the window)",
+    Exit.FAILED: "failed, or declined at the question",
+    Exit.USAGE: "wrong flag, value or predicate; missing driver; a question with no terminal to ask",
+    Exit.INCOMPLETE: "finished, but some rows were rejected or stayed locked",
+    Exit.NOTHING: "with --exit-code: there was nothing to do",
+    Exit.LIMIT: "with --exit-code: ended by a limit or the window",
+    Exit.UNREACHABLE: "cannot connect, wrong password, no such database or table",
+    Exit.LOCKED: "another run of the same job is at work, or has taken over",
+    Exit.REFUSED: "refused by a safety check, a read-only server or a missing right, before the first write",
+    Exit.INTEGRITY: "counts do not add up, or the table changed underneath: for a person, never retried",
+    Exit.BUSY: "retries used up on passing errors, or the outcome is unknown: try again later",
+    Exit.HANGUP: "ended by SIGHUP",
+    Exit.INTERRUPT: "ended by SIGINT",
+    Exit.TERMINATED: "ended by SIGTERM",
+}
+
+
+class BatchopsError(Exception):
+    """A failure that a person can read: one line, an exit code, and a hint that names the way out."""
+
+    exit: Exit = Exit.FAILED
+    reason: str = "failed"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(BatchopsError):
+    """A flag, value, predicate or expression cannot be used as it was given."""
+
+    exit = Exit.USAGE
+    reason = "usage"
+
+
+class UnreachableError(BatchopsError):
+    """The database, or the table in it, cannot be reached."""
+
+    exit = Exit.UNREACHABLE
+    reason = "unreachable"
+
+
+class LockedError(BatchopsError):
+    """Another run of the same job is at work, or has taken this one over."""
+
+    exit = Exit.LOCKED
+    reason = "locked"
+
+
+class RefusedError(BatchopsError):
+    """A safety check, a read-only server or a missing right says no before anything was written."""
+
+    exit = Exit.REFUSED
+    reason = "refused"
+
+
+class IntegrityError(BatchopsError):
+    """What the database says does not add up; never retried, a person must look."""
+
+    exit = Exit.INTEGRITY
+    reason = "integrity"
+
+
+class TransientError(BatchopsError):
+    """The batch was not applied and may be asked for again."""
+
+    exit = Exit.BUSY
+    reason = "busy"
+
+
+class LockTimeoutError(TransientError):
+    """Rows of the batch are locked by another session."""
+
+
+class TimedOutError(TransientError):
+    """The statement ran longer than it may; a smaller batch may pass."""
+
+
+class ConnectionLostError(TransientError):
+    """The connection went away before COMMIT was sent: the batch was not applied."""
+
+
+class OutcomeUnknownError(TransientError):
+    """The connection went away between COMMIT and its answer: only the ledger knows whether the batch was applied."""
+
+
+class RowRefusedError(BatchopsError):
+    """The database refuses a row of the batch: a constraint, a trigger, a value out of range."""

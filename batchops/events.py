@@ -1,0 +1,110 @@
+"""The frozen facts that a run tells, in order: Started, then Held, Retried, Committed, Rejected, last Finished."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+Reason = str
+"""Why a run ended; the words of the command line's contract: done, max-rows, window, signal, incomplete …"""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run begins, or goes on where an earlier process left it."""
+
+    run: int | None
+    verb: str
+    table: str
+    walk: str
+    resumed: bool
+    table_rows: int | None
+    """Rows in the table by the database's own statistics; None where it keeps none."""
+    estimate: int | None
+    """Rows that match by the database's own statistics; None where it cannot tell."""
+    rows: int = 0
+    """Rows that earlier processes of this run have changed."""
+    read: int = 0
+    """Rows that earlier processes of this run have read."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """The loop waits, outside any transaction, for `seconds`."""
+
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Retried:
+    """A batch met a passing error and will be asked for again after `seconds`."""
+
+    error: str
+    attempt: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Committed:
+    """One batch is durable."""
+
+    rows: int
+    read: int
+    seconds: float
+    """From the first statement to the answer to COMMIT."""
+    size: int
+    """Rows that the batch aimed to change."""
+    lane: int = 0
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """One row that matches was not changed, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The error part of the document."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of a run: the JSON document's fields, which are only ever added to."""
+
+    verb: str
+    table: str
+    reason: Reason
+    exit: int
+    version: str
+    run: int | None = None
+    walk: str | None = None
+    rows: int = 0
+    """Rows changed by the whole run, earlier processes included."""
+    read: int = 0
+    batches: int = 0
+    retries: int = 0
+    rejected: int = 0
+    locked: int = 0
+    seconds: float = 0.0
+    """This process's wall time in the loop."""
+    held_seconds: float = 0.0
+    cutoff: str | None = None
+    """The frozen point in time that the predicate uses, with its zone."""
+    left: int | None = None
+    """Matching rows that remain; None when not counted."""
+    next: str | None = None
+    """A command that goes on, without secrets."""
+    error: Failure | None = None
+    rejections: tuple[Rejected, ...] = field(default=())
+    """The first rejected rows, for people; `rejected` is the full count."""
+
+
+Event = Started | Held | Retried | Committed | Rejected | Finished
+Emit = Callable[[Event], None]
+"""Whoever listens; must not raise and must not touch the run's connections."""
