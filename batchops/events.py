@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 Reason = str
 """Why a run ended; the words of the command line's contract: done, max-rows, window, signal, incomplete …"""
 
+REST = "rest"
+"""The reason that Held gives for the pause that `--rest` asks for; any other reason is a throttle's."""
+
 
 @dataclass(frozen=True)
 class Started:
