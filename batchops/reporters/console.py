@@ -1,0 +1,128 @@
+"""One line on a terminal that follows a run: how far, how fast, how long still, and why it waits."""
+
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from batchops import durations
+from batchops.events import Event, Finished, Started
+from batchops.reporters import figures
+from batchops.reporters.streams import Lasting
+from batchops.reporters.tally import Clock, Tally
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.text import Text
+
+_FRAMES_A_SECOND = 8
+_SHORTEST_BAR, _LONGEST_BAR = 8, 30
+_PAUSE_ROOM = 36
+"""Columns that a pause's words may claim from the figures; more only where they leave room."""
+
+
+class ProgressLine:
+    """Draws the line until Finished, then takes it away; a thread draws, so batches never wait for it."""
+
+    def __init__(self, stream: TextIO | None, clock: Clock = time.monotonic) -> None:
+        self._out = Lasting(stream)
+        self._tally = Tally(clock)
+        self._live: Live | None = None
+
+    def __call__(self, event: Event) -> None:
+        self._tally(event)
+        match event:
+            case Started():
+                self._start()
+            case Finished():
+                self.close()
+
+    def say(self, text: str) -> None:
+        """A line above the progress line, or just a line where none is drawn."""
+        if self._live is None:
+            self._out.line(figures.visible(text))
+        else:
+            self._live.console.print(figures.visible(text), markup=False, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leaves the terminal as it was found; may be called again."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        if self._live is not None:
+            return
+        console = Console(file=self._out)  # type: ignore[arg-type]  # rich writes, flushes and asks isatty, no more
+        self._live = Live(
+            console=console,
+            get_renderable=lambda: render(self._tally, console.width),
+            refresh_per_second=_FRAMES_A_SECOND,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start()
+        # A process killed with -9 could not bring a hidden cursor back.
+        console.show_cursor(True)
+
+
+def render(tally: Tally, width: int) -> "Text":
+    """The line for `width` columns: what matters least is left out first, and it never wraps."""
+    from rich.text import Text
+
+    room, pause = width - 1, tally.pause()
+    claimed = len(pause) + 2 if pause else 0
+    parts = _chosen(tally, room - min(claimed, _PAUSE_ROOM, room // 2))
+    spare = room - _length(parts) - claimed
+    line = Text(no_wrap=True, overflow="ellipsis", end="")
+    for name, text in parts:
+        line.append("  " if line else "").append(text, style=_STYLES.get(name, ""))
+        if name == "table" and (share := tally.share()) is not None and spare >= _SHORTEST_BAR + 2:
+            _bar(line, share, min(spare - 2, _LONGEST_BAR))
+    if pause:
+        line.append("  " if line else "").append(pause, style="yellow")
+    line.truncate(room, overflow="ellipsis")
+    return line
+
+
+_STYLES = {"table": "bold", "share": "cyan", "left": "cyan", "batch": "dim"}
+_BY_WEIGHT = ("rows", "share", "left", "speed", "table", "estimate", "batch")
+
+
+def _chosen(tally: Tally, room: int) -> list[tuple[str, str]]:
+    """The parts that fit, weightiest first in, in the order of reading."""
+    parts, kept = _parts(tally), list[str]()
+    for name in _BY_WEIGHT:
+        if name in parts and _length([(each, parts[each]) for each in (*kept, name)]) <= room:
+            kept.append(name)
+    if "estimate" in kept:
+        parts["rows"] += parts.pop("estimate")
+    return [(name, text) for name, text in parts.items() if name in kept]
+
+
+def _length(parts: list[tuple[str, str]]) -> int:
+    return sum(len(text) for _, text in parts) + 2 * max(len(parts) - 1, 0)
+
+
+def _parts(tally: Tally) -> dict[str, str]:
+    started, batch = tally.started, tally.batch
+    if started is None:
+        return {}
+    share, left, speed, estimate = tally.share(), tally.seconds_left(), tally.speed(), tally.estimate()
+    parts = {
+        "table": f"{started.verb} {figures.visible(started.table)}",
+        "share": "? %" if share is None else figures.percent(share),
+        "rows": figures.counted(tally.rows, "row"),
+        "estimate": "" if estimate is None else f" of ~{figures.rough(estimate)}",
+        "speed": "?/s" if speed is None else figures.rate(speed),
+        "left": "? left" if left is None else f"{durations.show(max(left, 1.0) // 1)} left",
+        "batch": f"batch {figures.count(batch.size)} in {durations.show(batch.seconds)}" if batch else "",
+    }
+    return {name: text for name, text in parts.items() if text}
+
+
+def _bar(line: "Text", share: float, width: int) -> None:
+    done = int(share * width)
+    line.append("  ").append("━" * done, style="cyan").append("━" * (width - done), style="dim")

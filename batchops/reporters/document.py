@@ -1,0 +1,41 @@
+"""The JSON document of a run: the contract of `--json`, whose fields are only ever added to."""
+
+import json
+from dataclasses import asdict
+from typing import TextIO
+
+from batchops.events import Event, Finished
+from batchops.reporters import Warn
+from batchops.reporters.streams import Lasting
+
+FIELDS = (
+    "version", "run", "verb", "table", "walk", "reason", "exit", "rows", "read", "batches", "retries",
+    "rejected", "locked", "seconds", "held_seconds", "cutoff", "left", "next", "error",
+)  # fmt: skip
+
+
+def document(finished: Finished) -> dict[str, object]:
+    """The end of a run as the document's fields, in their order; seconds to the millisecond."""
+    values = asdict(finished)
+    return {name: rounded(values[name]) for name in FIELDS}
+
+
+def rounded(value: object) -> object:
+    """Seconds to the millisecond; anything else as it is."""
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def as_json(value: object) -> str:
+    """One line of ASCII, so that no text from a database steers a terminal or breaks an encoding."""
+    return json.dumps(value, ensure_ascii=True, allow_nan=False)
+
+
+class Document:
+    """Writes the document to `stream` when the run has finished."""
+
+    def __init__(self, stream: TextIO | None, warn: Warn | None = None) -> None:
+        self._out = Lasting(stream, warn)
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Finished):
+            self._out.line(as_json(document(event)))

@@ -1,0 +1,60 @@
+"""`--events FILE`: every event as a line of JSON, for those who follow a run by program."""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from batchops.errors import UsageError
+from batchops.events import Event, Finished
+from batchops.reporters import Warn
+from batchops.reporters.document import as_json, document, rounded
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class EventFile:
+    """Appends a line per event, on its way at once; where it cannot, it warns once and the run goes on."""
+
+    def __init__(self, path: Path, warn: Warn, now: Callable[[], datetime] = _now) -> None:
+        self._path, self._warn, self._now = path, warn, now
+        try:
+            # Its lines hold keys of rows and errors of the database: for the owner's eyes.
+            self._file: int | None = os.open(
+                path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+        except OSError as error:
+            raise UsageError(
+                f'The events cannot be written to "{path}": {error.strerror}.',
+                "give --events a file in a folder that you may write to.",
+            ) from error
+
+    def __call__(self, event: Event) -> None:
+        if self._file is None:
+            return
+        line = (as_json(told(event, self._now())) + "\n").encode("ascii")
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+        except OSError as error:
+            self.close()
+            self._warn(
+                f'warning: no more events are written to "{self._path}": {error.strerror}. The run goes on.'
+            )
+
+    def close(self) -> None:
+        """Lets go of the file; later events are not written."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+
+def told(event: Event, at: datetime) -> dict[str, object]:
+    """An event as its line's fields; Finished carries the fields of the `--json` document."""
+    fields = document(event) if isinstance(event, Finished) else asdict(event)
+    stamp = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    head: dict[str, object] = {"event": type(event).__name__.lower(), "at": stamp}
+    return head | {name: rounded(value) for name, value in fields.items()}

@@ -1,0 +1,65 @@
+"""Streams that may go away while a run is at work: a closed pipe, a terminal that hung up, a full disk."""
+
+import errno
+import os
+from typing import TextIO
+
+from batchops.reporters import Warn
+
+
+class Lasting:
+    """Writes to a stream while it is there, and never raises; warns once, unless a reader just closed it."""
+
+    def __init__(self, stream: TextIO | None, warn: Warn | None = None) -> None:
+        # Python's own stderr is None where the process was started with it closed.
+        self._stream = stream
+        self._warn = warn
+        self.encoding = getattr(stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        if self._stream is not None:
+            try:
+                self._stream.write(text)
+            except (OSError, ValueError) as error:
+                self._lose(error)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError) as error:
+                self._lose(error)
+
+    def line(self, text: str) -> None:
+        """One line, on its way at once."""
+        self.write(text + "\n")
+        self.flush()
+
+    def isatty(self) -> bool:
+        try:
+            return self._stream is not None and self._stream.isatty()
+        except ValueError:
+            return False
+
+    def fileno(self) -> int:
+        if self._stream is None:
+            raise OSError(errno.EBADF, "The stream is closed")
+        return self._stream.fileno()
+
+    def _lose(self, error: OSError | ValueError) -> None:
+        lost, self._stream = self._stream, None
+        _drain(lost)
+        if self._warn and not isinstance(error, BrokenPipeError):
+            self._warn(f"warning: the output cannot be written: {error}")
+
+
+def _drain(stream: TextIO | None) -> None:
+    """Give what is still buffered a way out: Python flushes at exit, and would fail there with status 120."""
+    try:
+        if stream is not None:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
+    except (OSError, ValueError):
+        return

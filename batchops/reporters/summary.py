@@ -1,0 +1,194 @@
+"""What to say when a run has ended: a paragraph on a terminal, a line elsewhere."""
+
+from collections.abc import Iterator
+from typing import TextIO
+
+from batchops import durations
+from batchops.errors import Exit
+from batchops.events import Emit, Event, Failure, Finished
+from batchops.reporters import figures
+from batchops.reporters.streams import Lasting
+from batchops.reporters.tally import Tally
+
+_PARTICIPLES = {
+    "purge": "deleted", "backfill": "updated", "archive": "archived", "drain": "handled", "relay": "relayed",
+}  # fmt: skip
+
+_REASONS = {
+    "done": "done",
+    "dry-run": "dry run, nothing was changed",
+    "max-rows": "ended by --max-rows",
+    "max-time": "ended by --max-time",
+    "max-batches": "ended by --max-batches",
+    "window": "ended by --window",
+    "stopped": "stopped as asked",
+    "declined": "declined, nothing was changed",
+    "failed": "failed",
+    "usage": "not started, because of a flag or value",
+    "incomplete": "finished, but incomplete",
+    "unreachable": "the database or table cannot be reached",
+    "locked": "another run of the same job is at work",
+    "refused": "refused before the first write",
+    "integrity": "stopped, the counts do not add up: please look",
+    "busy": "gave up for now, try again later",
+}
+
+_SIGNALS = {Exit.HANGUP: "SIGHUP", Exit.INTERRUPT: "SIGINT", Exit.TERMINATED: "SIGTERM"}
+
+_UNTOUCHED = {"dry-run", "declined", "usage", "unreachable", "locked", "refused"}
+"""Reasons to end before the first batch: figures would say nothing."""
+
+
+class SummaryLine:
+    """Writes one plain line at the end, and the lines of the error where there is one."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._out = Lasting(stream)
+        self._tally = Tally()
+
+    def __call__(self, event: Event) -> None:
+        self._tally(event)
+        if isinstance(event, Finished):
+            for line in _line(event, self._tally):
+                self._out.line(line)
+
+
+class SummaryParagraph:
+    """Writes some lines for a person at the end."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._out = Lasting(stream)
+        self._tally = Tally()
+
+    def __call__(self, event: Event) -> None:
+        self._tally(event)
+        if isinstance(event, Finished):
+            self._write(event)
+
+    def _write(self, finished: Finished) -> None:
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(file=self._out, highlight=False)  # type: ignore[arg-type]  # it only writes and flushes
+        # Soft wrap: a terminal's own line breaks are not copied with a command, rich's would be.
+        console.print(Text(_headline(finished, self._tally), style="bold"), soft_wrap=True)
+        for name, text in _details(finished, self._tally):
+            console.print(Text.assemble("  ", (f"{name:<10}", "dim"), text), soft_wrap=True)
+        for line in error_lines(finished.error) if finished.error else ():
+            style = "bold red" if line.startswith("error: ") else ""
+            console.print(Text(line, style=style), soft_wrap=True)
+
+
+def unless_well(listener: Emit) -> Emit:
+    """The listener for `--quiet`: it hears nothing of an end that is well, or as it was asked for."""
+
+    def emit(event: Event) -> None:
+        if not isinstance(event, Finished) or event.exit not in {Exit.DONE, Exit.NOTHING, Exit.LIMIT}:
+            listener(event)
+
+    return emit
+
+
+def error_lines(error: Failure) -> Iterator[str]:
+    """`error: …` and `hint: …`; further lines are indented, so that none passes for another message."""
+    yield "error: " + _indented(error.message)
+    if error.hint:
+        yield "hint: " + _indented(error.hint)
+
+
+def _indented(text: str) -> str:
+    return "\n  ".join(figures.visible(line) for line in text.strip().splitlines())
+
+
+def _line(finished: Finished, tally: Tally) -> Iterator[str]:
+    said = [f"{_name(finished)}: {why(finished)}"]
+    if finished.reason not in _UNTOUCHED:
+        said += [f": {_rows(finished)} in {durations.show(finished.seconds)}", *_figures(finished, tally)]
+        said += [f", {figures.count(finished.left)} left"] if finished.left is not None else []
+    said += [f"; to go on: {figures.visible(finished.next)}"] if finished.next else []
+    yield "".join(said)
+    if finished.error:
+        yield from error_lines(finished.error)
+
+
+def _headline(finished: Finished, tally: Tally) -> str:
+    if finished.reason in _UNTOUCHED:
+        return f"{_name(finished)}: {why(finished)}"
+    done = f"{_name(finished)}: {_rows(finished)} in {durations.show(finished.seconds)}"
+    return done + "".join(_figures(finished, tally))
+
+
+def _name(finished: Finished) -> str:
+    return f"{finished.verb} {figures.visible(finished.table)}".strip()
+
+
+def _rows(finished: Finished) -> str:
+    return f"{figures.counted(finished.rows, 'row')} {_PARTICIPLES.get(finished.verb, 'changed')}"
+
+
+def _figures(finished: Finished, tally: Tally) -> Iterator[str]:
+    changed = finished.rows - tally.earlier
+    if finished.seconds > 0 and changed > 0:
+        yield f" ({figures.rate(changed / finished.seconds)})"
+    for number, one, many in (
+        (finished.batches, "batch", "batches"),
+        (finished.retries, "retry", "retries"),
+        (finished.rejected, "row rejected", "rows rejected"),
+        (finished.locked, "row locked", "rows locked"),
+    ):
+        if number:
+            yield f", {figures.counted(number, one, many)}"
+
+
+def why(finished: Finished) -> str:
+    """Why a run ended, in words."""
+    if finished.reason == "signal":
+        name = next((name for code, name in _SIGNALS.items() if code == finished.exit), "a signal")
+        return f"ended by {name}"
+    if finished.reason == "done" and not finished.rows:
+        return "done, nothing to do"
+    return _REASONS.get(finished.reason, finished.reason)
+
+
+def _details(finished: Finished, tally: Tally) -> Iterator[tuple[str, str]]:
+    """The paragraph's further lines: a name and what there is to say, where there is something."""
+    if finished.reason not in _UNTOUCHED:
+        yield "ended", why(finished)
+        if tally.earlier:
+            yield (
+                "resumed",
+                f"{figures.counted(tally.earlier, 'row')} of them by an earlier process of this run",
+            )
+        if shares := _shares(tally):
+            yield "time", shares
+    if finished.cutoff:
+        yield "cut-off", figures.visible(finished.cutoff)
+    yield from (("rejected", text) for text in _rejections(finished))
+    if finished.locked:
+        yield "locked", f"{figures.counted(finished.locked, 'row')} stayed locked by other sessions"
+    if finished.left is not None:
+        still = "matches" if finished.left == 1 else "match"
+        yield "left", f"{figures.counted(finished.left, 'row')} still {still}"
+    if finished.next:
+        yield "to go on", figures.visible(finished.next)
+
+
+def _shares(tally: Tally) -> str:
+    spent = {
+        "working": tally.working, "resting": tally.resting, "held": tally.held, "retrying": tally.retrying,
+    }  # fmt: skip
+    whole = sum(spent.values())
+    if whole <= 0:
+        return ""
+    return ", ".join(f"{round(part / whole * 100)} % {name}" for name, part in spent.items() if part > 0)
+
+
+def _rejections(finished: Finished) -> Iterator[str]:
+    for row in finished.rejections:
+        yield f"{figures.visible(row.key)}: {figures.visible(row.reason)}"
+    if (more := finished.rejected - len(finished.rejections)) > 0:
+        yield (
+            f"and {figures.counted(more, 'more row')}"
+            if finished.rejections
+            else figures.counted(more, "row")
+        )

@@ -1,0 +1,459 @@
+"""Those who listen to a run: what they say, and that no stream can make them fail."""
+
+import errno
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from batchops.errors import UsageError
+from batchops.events import REST, Committed, Event, Failure, Finished, Held, Rejected, Retried, Started
+from batchops.reporters import everyone, figures
+from batchops.reporters.console import ProgressLine, render
+from batchops.reporters.document import FIELDS, Document, document
+from batchops.reporters.event_file import EventFile
+from batchops.reporters.lines import ProgressLines
+from batchops.reporters.summary import SummaryLine, SummaryParagraph, unless_well
+from batchops.reporters.tally import Tally
+
+EVIL = "\x1b]0;owned\x07\r\nerror: forged\x9b2J\u202e"
+
+STARTED = Started(17, "purge", "events", "keys", False, table_rows=1_000_000, estimate=400_000)
+DONE = Finished(
+    "purge", "events", "done", 0, "0.1.0",
+    run=17, walk="keys", rows=1_234_567, read=2_000_000, batches=243, retries=2, seconds=123.45678,
+)  # fmt: skip
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Broken(io.StringIO):
+    """A stream whose other end is gone, or whose disk is full."""
+
+    def __init__(self, number: int = errno.EPIPE) -> None:
+        super().__init__()
+        self.number = number
+        self.tries = 0
+
+    def write(self, _: str) -> int:
+        self.tries += 1
+        raise OSError(self.number, os.strerror(self.number))
+
+
+def at_work(clock: Clock, started: Started = STARTED, batches: int = 20) -> Tally:
+    """A run that deletes half of what it reads, 1,000 rows a batch, a batch a second."""
+    tally = Tally(clock)
+    tally(started)
+    for _ in range(batches):
+        clock.now += 1
+        tally(Committed(rows=1000, read=2000, seconds=0.05, size=1000))
+    return tally
+
+
+def drawn(tally: Tally, width: int) -> str:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, color_system=None, width=width)
+    console.print(render(tally, width), end="")
+    return out.getvalue()
+
+
+# --- the line
+
+
+def test_the_line_shows_how_far_how_fast_and_how_long_still() -> None:
+    line = drawn(at_work(Clock(), batches=100), 120)
+    for part in (
+        "purge events",
+        "20 %",
+        "100,000 rows of ~",
+        "1.0 k/s",
+        "6 min 40 s left",
+        "batch 1,000 in 50 ms",
+    ):
+        assert part in line
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 120, 200])
+def test_the_line_never_wraps(width: int) -> None:
+    clock = Clock()
+    tally = at_work(clock, replace(STARTED, table="a_rather_long_name_of_a_table_" * 3))
+    for pause in (
+        None,
+        Held("replica-1 is 31 s behind, more than 10 s " * 3, 60.0),
+        Retried("deadlock " * 30, 1, 2.0),
+    ):
+        if pause:
+            tally(pause)
+        line = drawn(tally, width)
+        assert "\n" not in line
+        assert len(line) < width
+        assert "20,000" in line or width < 40
+
+
+def test_on_80_columns_the_pause_and_the_essentials_stay() -> None:
+    clock = Clock()
+    tally = at_work(clock)
+    tally(Retried("deadlock detected: Process 4711 waits for ShareLock", 1, 2.1))
+    line = drawn(tally, 80)
+    for part in ("4 %", "20,000 rows", "left", "retrying in 2.1 s: deadlock detected"):
+        assert part in line
+
+
+def test_a_pause_is_counted_down_and_goes() -> None:
+    clock = Clock()
+    tally = at_work(clock)
+    tally(Held(REST, 0.1))
+    assert tally.pause() == "resting 100 ms"
+    clock.now += 0.9
+    assert tally.pause() == "resting 100 ms"
+    clock.now += 0.2
+    assert tally.pause() == ""
+    tally(Retried("deadlock", 1, 5.0))
+    clock.now += 3
+    assert tally.pause() == "retrying in 2 s: deadlock"
+    tally(Held("outside window", 60.0))
+    assert tally.pause() == "held: outside window"
+
+
+def test_what_is_unknown_is_a_question_mark() -> None:
+    tally = at_work(Clock(), replace(STARTED, table_rows=None, estimate=None))
+    line = drawn(tally, 120)
+    assert "? %" in line
+    assert "? left" in line
+    assert "~" not in line
+
+
+def test_statistics_that_proved_too_low_are_not_believed() -> None:
+    tally = at_work(Clock(), replace(STARTED, table_rows=10_000))
+    assert tally.share() is None
+    assert tally.seconds_left() is None
+
+
+def test_the_estimate_moves_from_statistics_to_what_is_found() -> None:
+    clock = Clock()
+    assert at_work(clock, batches=1).estimate() == pytest.approx(400_000, rel=0.01)
+    assert at_work(clock, batches=490).estimate() == pytest.approx(500_000, rel=0.01)
+    assert at_work(clock, replace(STARTED, estimate=None), batches=1).estimate() == pytest.approx(
+        500_000, rel=0.01
+    )
+
+
+def test_an_index_walk_goes_by_rows_not_by_the_table() -> None:
+    tally = at_work(Clock(), replace(STARTED, walk="index", estimate=40_000))
+    assert tally.share() == 0.5
+    assert tally.seconds_left() == pytest.approx(20, rel=0.1)
+
+
+def test_a_resumed_run_counts_from_where_it_was_but_its_speed_is_its_own() -> None:
+    tally = at_work(Clock(), replace(STARTED, resumed=True, rows=300_000, read=600_000))
+    assert tally.rows == 320_000
+    assert tally.share() == pytest.approx(640_000 / 1_300_000)
+    assert tally.speed() == pytest.approx(1000, rel=0.01)
+
+
+def test_speed_falls_while_nothing_is_committed() -> None:
+    clock = Clock()
+    tally = at_work(clock)
+    clock.now += 60
+    assert tally.speed() == 0.0
+
+
+def test_the_line_on_a_terminal_comes_and_goes() -> None:
+    out = Terminal()
+    line = ProgressLine(out)
+    for event in (STARTED, Committed(500, 1000, 0.05, 500)):
+        line(event)
+    line.say(f"warning: {EVIL}")
+    line(DONE)
+    line.close()
+    assert "purge events" in out.getvalue()
+    assert "warning: \\x1b]0;owned\\x07\\r\\nerror: forged\\x9b2J\\u202e" in out.getvalue()
+    assert "\x1b]0" not in out.getvalue()
+    assert out.getvalue().rindex("\x1b[?25h") > out.getvalue().rindex("\x1b[?25l")
+
+
+# --- plain lines
+
+
+def test_plain_lines_come_at_their_interval() -> None:
+    out, clock = io.StringIO(), Clock()
+    lines = ProgressLines(out, timedelta(seconds=30), clock)
+    lines(STARTED)
+    for _ in range(65):
+        clock.now += 1
+        lines(Committed(1000, 2000, 0.05, 1000))
+    lines(DONE)
+    first, second = out.getvalue().splitlines()
+    assert first == (
+        "purge events: after 30 s: 30,000 rows (6 % of the way), 1.0 k/s, 7 min 50 s left, "
+        "batch 1,000 in 50 ms"
+    )
+    assert second.startswith("purge events: after 1 min: 60,000 rows")
+
+
+# --- the end
+
+
+def line_of(finished: Finished, *before: Event) -> str:
+    out = io.StringIO()
+    summary = SummaryLine(out)
+    for event in (*before, finished):
+        summary(event)
+    return out.getvalue()
+
+
+def paragraph_of(finished: Finished, *before: Event) -> str:
+    out = io.StringIO()
+    summary = SummaryParagraph(out)
+    for event in (*before, finished):
+        summary(event)
+    return out.getvalue()
+
+
+def test_one_line_where_nobody_watches() -> None:
+    assert line_of(DONE) == (
+        "purge events: done: 1,234,567 rows deleted in 2 min 03 s (10.0 k/s), 243 batches, 2 retries\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"reason": "max-rows", "left": 7, "next": "batchops purge …"},
+            "ended by --max-rows: 1,234,567 rows deleted",
+        ),
+        (
+            {"reason": "max-rows", "left": 7, "next": "batchops purge …"},
+            ", 7 left; to go on: batchops purge …\n",
+        ),
+        ({"reason": "signal", "exit": 130}, "ended by SIGINT: "),
+        ({"reason": "signal", "exit": 0}, "ended by a signal: "),
+        ({"reason": "done", "rows": 0}, "done, nothing to do"),
+        ({"reason": "dry-run", "rows": 0}, "purge events: dry run, nothing was changed\n"),
+        ({"reason": "incomplete", "rejected": 1, "locked": 2}, "1 row rejected, 2 rows locked"),
+        ({"reason": "a word of later"}, "purge events: a word of later: "),
+    ],
+)
+def test_every_end_has_its_words(changes: dict[str, object], says: str) -> None:
+    assert says in line_of(replace(DONE, **changes))  # type: ignore[arg-type]
+
+
+def test_an_error_brings_its_hint() -> None:
+    failure = Failure("refused", 'Table "events" has triggers.', "--allow triggers")
+    text = line_of(replace(DONE, reason="refused", exit=12, rows=0, error=failure))
+    assert text.splitlines() == [
+        "purge events: refused before the first write",
+        'error: Table "events" has triggers.',
+        "hint: --allow triggers",
+    ]
+
+
+def test_the_paragraph_tells_where_the_time_went_and_how_to_go_on() -> None:
+    finished = replace(
+        DONE, reason="incomplete", exit=3, rejected=12, cutoff="2026-01-01 00:00:00+00:00", left=1, locked=1,
+        next="batchops purge events --where " + "'x' " * 40, rejections=(Rejected("id=5", "violates fk"),),
+    )  # fmt: skip
+    before = (
+        replace(STARTED, rows=1_000_000),
+        Committed(1, 1, 6.0, 1),
+        Held(REST, 3.0),
+        Retried("deadlock", 1, 1.0),
+    )
+    lines = paragraph_of(finished, *before).splitlines()
+    assert lines[0].startswith(
+        "purge events: 1,234,567 rows deleted in 2 min 03 s (1.9 k/s), 243 batches, 2 retries"
+    )
+    assert lines[1:] == [
+        "  ended     finished, but incomplete",
+        "  resumed   1,000,000 rows of them by an earlier process of this run",
+        "  time      60 % working, 30 % resting, 10 % retrying",
+        "  cut-off   2026-01-01 00:00:00+00:00",
+        "  rejected  id=5: violates fk",
+        "  rejected  and 11 more rows",
+        "  locked    1 row stayed locked by other sessions",
+        "  left      1 row still matches",
+        "  to go on  " + finished.next,  # type: ignore[operator]  # set above
+    ]
+
+
+@pytest.mark.parametrize("text_of", [line_of, paragraph_of])
+def test_no_text_steers_the_terminal_or_forges_a_line(text_of: object) -> None:
+    finished = replace(
+        DONE, table=EVIL, cutoff=EVIL, next=EVIL, rejected=1, rejections=(Rejected(EVIL, EVIL),),
+        error=Failure("failed", EVIL, EVIL),
+    )  # fmt: skip
+    text = text_of(finished)  # type: ignore[operator]  # one of the two functions above
+    assert not {letter for letter in text if not letter.isprintable()} - {"\n"}
+    assert not any(line.startswith("error: forged") for line in text.splitlines())
+
+
+def test_markup_in_a_name_is_text() -> None:
+    assert "[red]x[/red]" in paragraph_of(replace(DONE, table="[red]x[/red]"))
+
+
+def test_quiet_hears_only_of_what_went_wrong() -> None:
+    heard: list[Event] = []
+    quiet = unless_well(heard.append)
+    for event in (
+        STARTED,
+        DONE,
+        replace(DONE, reason="max-rows", exit=5),
+        replace(DONE, reason="busy", exit=75),
+    ):
+        quiet(event)
+    assert [event.exit for event in heard if isinstance(event, Finished)] == [75]
+
+
+# --- for programs
+
+
+def test_the_document_is_the_contract() -> None:
+    out = io.StringIO()
+    tell = Document(out)
+    tell(STARTED)
+    tell(replace(DONE, error=Failure("busy", EVIL, "try again")))
+    assert list(json.loads(out.getvalue())) == list(FIELDS)
+    assert out.getvalue().isascii()
+    assert out.getvalue().count("\n") == 1
+    assert document(DONE) == {
+        "version": "0.1.0", "run": 17, "verb": "purge", "table": "events", "walk": "keys", "reason": "done",
+        "exit": 0, "rows": 1234567, "read": 2000000, "batches": 243, "retries": 2, "rejected": 0, "locked": 0,
+        "seconds": 123.457, "held_seconds": 0.0, "cutoff": None, "left": None, "next": None, "error": None,
+    }  # fmt: skip
+
+
+def test_events_are_lines_of_json_for_the_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path_warnings: list[str] = []
+    for _ in range(2):
+        tell = EventFile(path, path_warnings.append, lambda: datetime(2026, 1, 2, 3, 4, 5, 678901, UTC))
+        for event in (STARTED, Committed(1, 2, 0.0123456, 500), Rejected(EVIL, "veto"), DONE):
+            tell(event)
+        assert len(path.read_text().splitlines()) % 4 == 0, "each line is on its way at once"
+        tell.close()
+    told = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [each["event"] for each in told] == ["started", "committed", "rejected", "finished"] * 2
+    assert told[1] == {
+        "event": "committed", "at": "2026-01-02T03:04:05.678Z",
+        "rows": 1, "read": 2, "seconds": 0.012, "size": 500, "lane": 0,
+    }  # fmt: skip
+    assert list(told[3]) == ["event", "at", *FIELDS]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path_warnings
+
+
+def test_an_event_file_that_cannot_be_opened_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be written"):
+        EventFile(tmp_path / "missing" / "events", print)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_full_disk_warns_once_and_the_run_goes_on() -> None:
+    warnings: list[str] = []
+    tell = EventFile(Path("/dev/full"), warnings.append)
+    tell(STARTED)
+    tell(DONE)
+    assert len(warnings) == 1
+    assert "The run goes on" in warnings[0]
+
+
+# --- streams that go away
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO, errno.ENOSPC])
+def test_a_lost_stream_stops_nobody(number: int) -> None:
+    for make in (ProgressLine, SummaryLine, SummaryParagraph, Document):
+        stream = Broken(number)
+        tell = make(stream)
+        for event in (STARTED, Committed(1, 1, 0.1, 1), DONE, DONE):
+            tell(event)
+        assert stream.tries <= 1
+        make(None)(DONE)
+    closed = io.StringIO()
+    closed.close()
+    SummaryLine(closed)(DONE)
+    ProgressLine(closed)(DONE)
+
+
+def test_a_document_that_cannot_be_written_is_said_but_not_to_a_reader_that_left() -> None:
+    warnings: list[str] = []
+    Document(Broken(errno.EPIPE), warnings.append)(DONE)
+    assert not warnings
+    Document(Broken(errno.ENOSPC), warnings.append)(DONE)
+    assert len(warnings) == 1
+
+
+def test_a_closed_pipe_leaves_no_traceback_and_no_exit_code() -> None:
+    code = (
+        "import sys\n"
+        "from batchops.events import Finished\n"
+        "from batchops.reporters.document import Document\n"
+        "sys.stdin.read()\n"
+        "Document(sys.stdout)(Finished('purge', 'events', 'done', 0, '0'))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    process.stdin.close()
+    with process.stderr as stderr:
+        assert stderr.read() == b""
+    assert process.wait(30) == 0
+
+
+def test_a_listener_that_raises_is_dropped_and_the_others_hear_on() -> None:
+    warnings: list[str] = []
+    heard: list[Event] = []
+
+    def fails(_: Event) -> None:
+        raise RuntimeError("no")
+
+    emit = everyone([fails, heard.append], warnings.append)
+    emit(STARTED)
+    emit(DONE)
+    assert heard == [STARTED, DONE]
+    assert len(warnings) == 1
+
+
+# --- figures
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (0.5, "0.5"), (9.96, "10"), (42, "42"), (999, "999"), (999.9, "1.0 k"), (12_345, "12.3 k"),
+     (123_456, "123 k"), (2_500_000, "2.5 M"), (7e9, "7.0 G")],
+)  # fmt: skip
+def test_rough_numbers(number: float, text: str) -> None:
+    assert figures.rough(number) == text
+
+
+def test_percent_says_100_only_of_the_whole() -> None:
+    assert [figures.percent(share) for share in (0, 0.0999, 0.999, 1)] == ["0 %", "9 %", "99 %", "100 %"]
+
+
+def test_visible_keeps_what_can_be_read() -> None:
+    assert figures.visible("Zoë 表 – ok") == "Zoë 表 – ok"
+    assert figures.visible("a\x00b\ud800") == "a\\x00b\\ud800"
