@@ -125,4 +125,4 @@ def _parts(tally: Tally) -> dict[str, str]:
 
 def _bar(line: "Text", share: float, width: int) -> None:
     done = int(share * width)
-    line.append("  ").append("━" * done, style="cyan").append("━" * (width - done), style="dim")
+    line.append("  ").append("━" * done, style="cyan").append("─" * (width - done), style="dim")

@@ -6,6 +6,8 @@ from typing import TextIO
 
 from batchops.reporters import Warn
 
+_PLAIN = str.maketrans({"━": "=", "─": "-", "…": ".", "×": "x"})
+
 
 class Lasting:
     """Writes to a stream while it is there, and never raises; warns once, unless a reader just closed it."""
@@ -19,7 +21,7 @@ class Lasting:
     def write(self, text: str) -> int:
         if self._stream is not None:
             try:
-                self._stream.write(text)
+                self._stream.write(self._encodable(text))
             except (OSError, ValueError) as error:
                 self._lose(error)
         return len(text)
@@ -46,6 +48,12 @@ class Lasting:
         if self._stream is None:
             raise OSError(errno.EBADF, "The stream is closed")
         return self._stream.fileno()
+
+    def _encodable(self, text: str) -> str:
+        """A letter that the locale lacks must cost neither the stream nor the shape of the line."""
+        if self.encoding.lower().startswith("utf"):
+            return text
+        return text.translate(_PLAIN).encode(self.encoding, "backslashreplace").decode(self.encoding)
 
     def _lose(self, error: OSError | ValueError) -> None:
         lost, self._stream = self._stream, None

@@ -21,6 +21,7 @@ from batchops.reporters.console import ProgressLine, render
 from batchops.reporters.document import FIELDS, Document, document
 from batchops.reporters.event_file import EventFile
 from batchops.reporters.lines import ProgressLines
+from batchops.reporters.streams import Lasting
 from batchops.reporters.summary import SummaryLine, SummaryParagraph, unless_well
 from batchops.reporters.tally import Tally
 
@@ -393,6 +394,16 @@ def test_a_lost_stream_stops_nobody(number: int) -> None:
     closed.close()
     SummaryLine(closed)(DONE)
     ProgressLine(closed)(DONE)
+
+
+def test_a_locale_without_unicode_costs_neither_the_stream_nor_its_width() -> None:
+    inner = io.BytesIO()
+    with io.TextIOWrapper(inner, encoding="ascii", errors="strict") as out:
+        Lasting(out).line("━━── … Zoë")
+        SummaryLine(out)(DONE)
+        first, second = inner.getvalue().decode("ascii").splitlines()
+    assert first == "==-- . Zo\\xeb"
+    assert second.startswith("purge events: done")
 
 
 def test_a_document_that_cannot_be_written_is_said_but_not_to_a_reader_that_left() -> None:
