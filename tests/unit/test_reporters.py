@@ -425,7 +425,9 @@ def test_a_closed_pipe_leaves_no_traceback_and_no_exit_code() -> None:
     # Unbuffered, Python would have nothing left to flush at exit, and the test nothing to find.
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     pipe = subprocess.PIPE
-    process = subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=pipe, env=buffered)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=pipe, env=buffered
+    )
     assert process.stdin
     assert process.stdout
     assert process.stderr
