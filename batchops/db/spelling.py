@@ -1,0 +1,132 @@
+"""A database URL taken apart, before any driver sees it and without ever repeating what is secret in it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote, unquote_plus
+
+from sqlalchemy import URL
+
+from batchops.errors import UsageError
+
+_URL = re.compile(
+    r"(?P<scheme>[^:/?\s]+)://(?:(?P<userinfo>[^/?]*)@)?(?P<hosts>[^/?]*)(?:/(?P<path>[^?]*))?(?:\?(?P<query>.*))?"
+)
+_SECRET_KEY = re.compile(r"(?i)^(?!passfile$).*(pass|pwd|secret|token|^scram_)")
+_IN_TEXT = (
+    (re.compile(r"(://[^\s:/@]*:)[^\s/]*@"), r"\1***@"),
+    (re.compile(r"(?i)\b(\w*(?:password|passwd|pwd|secret))(\s*=\s*)('[^']*'|[^\s&;]+)"), r"\1\2***"),
+)
+_ENCODE = 'write the special characters of user, password and names as %XX: "@" is %40, "/" is %2F.'
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a URL as they were written, still percent-encoded."""
+
+    scheme: str
+    user: str | None
+    password: str | None = field(repr=False)
+    hosts: str
+    path: str | None
+    query: str = field(repr=False)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The query's parameters, decoded; of a repeated one the last."""
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every password in it, as written and decoded."""
+        written = [value for name, value in self._pairs() if _SECRET_KEY.search(name)]
+        written += [self.password] if self.password else []
+        # A "+" is a space to some drivers and itself to libpq.
+        forms = (form for secret in written for form in (secret, unquote(secret), unquote_plus(secret)))
+        return tuple(dict.fromkeys(form for form in forms if form))
+
+    @property
+    def shown(self) -> str:
+        """The URL with *** for every password."""
+        user = "" if self.user is None else self.user + (":***@" if self.password is not None else "@")
+        pairs = [f"{name}={'***' if _SECRET_KEY.search(name) else value}" for name, value in self._pairs()]
+        path = "" if self.path is None else f"/{self.path}"
+        return f"{self.scheme}://{user}{self.hosts}{path}" + (f"?{'&'.join(pairs)}" if pairs else "")
+
+    def written(self, scheme: str) -> str:
+        """The URL as it was given, passwords included, under that scheme."""
+        user = "" if self.user is None else self.user + "@"
+        if self.password is not None:
+            user = f"{self.user}:{self.password}@"
+        path = "" if self.path is None else f"/{self.path}"
+        return f"{scheme}://{user}{self.hosts}{path}" + (f"?{self.query}" if self.query else "")
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        split = [pair.partition("=") for pair in self.query.split("&") if pair]
+        return [(name, value) for name, _, value in split]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a family made of a URL."""
+
+    url: URL = field(repr=False)
+    conninfo: str = field(default="", repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+def split(text: str) -> Parts:
+    """Take a URL apart; an error says what is wrong with it and repeats none of it."""
+    if not text.isprintable():
+        raise UsageError("The database URL holds a control character.", f"{_ENCODE}")
+    found = _URL.fullmatch(text)
+    if found is None:
+        raise UsageError("That is no database URL.", "it starts with postgresql://, mysql:// or sqlite:///.")
+    userinfo = found["userinfo"]
+    user, colon, password = (userinfo or "").partition(":")
+    # A "@" that belongs to a password would put the rest of the password in the host, and so into messages.
+    if "@" in (userinfo or "") or (found["hosts"] and "@" in (found["path"] or "")):
+        raise UsageError('The database URL holds more than one "@", or one in its path.', f"{_ENCODE}")
+    return Parts(
+        scheme=found["scheme"],
+        user=None if userinfo is None else user,
+        password=password if colon else None,
+        hosts=found["hosts"],
+        path=found["path"],
+        query=found["query"] or "",
+    )
+
+
+def host_and_port(hosts: str) -> tuple[str | None, int | None]:
+    """One host, IPv6 in brackets, and its port; errors repeat neither, a password may stand there."""
+    found = re.fullmatch(r"(\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<name>[^:\[\]]*))(:(?P<port>.*))?", hosts)
+    if found is None:
+        raise UsageError("The host in the database URL cannot be read.", "an IPv6 address stands in [ ].")
+    return unquote(found["six"] or found["name"] or "") or None, port_number(found["port"])
+
+
+def port_number(text: str | None) -> int | None:
+    """A port, or None for an empty one."""
+    if not text:
+        return None
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
+        raise UsageError("The port in the database URL is not a number from 1 to 65535.", f"{_ENCODE}")
+    return int(text)
+
+
+def refuse_unknown(parameters: Mapping[str, str], known: frozenset[str], whose: str) -> None:
+    """UsageError for a parameter of the URL that the driver would not take."""
+    for name in parameters:
+        if name not in known:
+            what = f' "{name}"' if re.fullmatch(r"[A-Za-z][A-Za-z_-]{0,30}", name) else ""
+            raise UsageError(
+                f"The database URL has a parameter{what} that {whose} does not know.",
+                f"leave it out, or spell it right: {', '.join(sorted(known))}.",
+            )
+
+
+def masked(text: str) -> str:
+    """Text of unknown origin, with what looks like a password in it replaced."""
+    for pattern, replacement in _IN_TEXT:
+        text = pattern.sub(replacement, text)
+    return text

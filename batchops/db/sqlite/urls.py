@@ -1,0 +1,43 @@
+"""SQLite's URLs: always an existing file, never a new one because of a slip."""
+
+import os.path
+from collections.abc import Mapping
+from urllib.parse import quote, unquote
+
+import sqlalchemy as sa
+
+from batchops.db.spelling import Parts, Target, refuse_unknown
+from batchops.errors import UsageError
+
+_URI = frozenset({"mode", "cache", "immutable", "nolock", "psow", "vfs"})
+_KNOWN = _URI | {"uri", "timeout"}
+
+
+def read(parts: Parts, environ: Mapping[str, str]) -> Target:  # noqa: ARG001  every family is asked the same way
+    """The file's URL; opening it fails where the file does not exist."""
+    if parts.hosts or parts.user is not None:
+        raise UsageError(
+            "An SQLite URL has no host; the file comes after three slashes.",
+            "sqlite:///relative/file.db or sqlite:////absolute/file.db.",
+        )
+    parameters = parts.parameters
+    refuse_unknown(parameters, _KNOWN, "SQLite")
+    path = unquote(parts.path or "")
+    uri = path.startswith("file:") and parameters.pop("uri", "").lower() in {"1", "true", "yes", "on"}
+    path = path.removeprefix("file:") if uri else path
+    if path in {"", ":memory:"} or parameters.get("mode") == "memory":
+        raise UsageError(
+            "An SQLite database in memory is empty and gone afterwards.",
+            "name a file: sqlite:///file.db.",
+        )
+    if "\0" in path:
+        raise UsageError("The file's name in the SQLite URL holds a NUL.")
+    return Target(file_url(path, **parameters))
+
+
+def file_url(path: str, **parameters: str) -> sa.URL:
+    """The URL of a file, which must exist unless `mode` is rwc; the other parameters are SQLite's own."""
+    parameters.pop("uri", None)
+    # A URI, for only that can say "do not create"; absolute, so that a later chdir means the same file.
+    name = "file:" + quote(os.path.abspath(path))
+    return sa.URL.create("sqlite", database=name, query={"mode": "rw"} | parameters | {"uri": "true"})

@@ -1,0 +1,167 @@
+"""Which database is meant: every spelling of a URL, and passwords kept out of whatever is printed."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import NamedTuple
+from urllib.parse import quote, quote_plus
+
+import sqlalchemy as sa
+
+from batchops.db.references import Fetched, fetch, is_reference
+from batchops.db.spelling import Target, masked, split
+from batchops.errors import UsageError
+
+ON_COMMAND_LINE = (
+    "A password on the command line can be read by every user of this machine. Hint: put the URL into "
+    "BATCHOPS_URL, say --url env:NAME, file:PATH or cmd:PROGRAM, or leave the password to ~/.pgpass or "
+    "~/.my.cnf."
+)
+_SUPPORTED = ("postgresql://", "postgres://", "mysql://", "mariadb://", "sqlite:///")
+_NOT_GIVEN = "No database is named."
+
+
+class _Family(NamedTuple):
+    reader: str
+    driver: str
+    package: str
+    drivers: frozenset[str]
+    """Spellings after a "+" that ask for the same database; it is reached by our driver all the same."""
+
+
+_POSTGRESQL = _Family(
+    "batchops.db.postgresql.urls",
+    "psycopg",
+    "psycopg[binary]",
+    frozenset({"psycopg", "psycopg_async", "psycopg2", "psycopg2cffi", "asyncpg", "pg8000"}),
+)
+_MYSQL = _Family(
+    "batchops.db.mysql.urls",
+    "pymysql",
+    "pymysql",
+    frozenset({"pymysql", "mysqldb", "mysqlconnector", "mariadbconnector", "aiomysql", "asyncmy", "cymysql"}),
+)
+_SQLITE = _Family("batchops.db.sqlite.urls", "sqlite3", "", frozenset({"pysqlite", "aiosqlite"}))
+_FAMILIES = {
+    "postgresql": _POSTGRESQL,
+    "postgres": _POSTGRESQL,
+    "mysql": _MYSQL,
+    "mariadb": _MYSQL,
+    "sqlite": _SQLITE,
+    "sqlite3": _SQLITE,
+}
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a database is. `shown` may be printed; nothing else of it."""
+
+    url: sa.URL = field(repr=False)
+    """For create_engine, the driver filled in; of secrets it holds the password alone: see `conninfo`."""
+    shown: str
+    """The URL as it was given, with *** for every password."""
+    on_command_line: bool = False
+    """Whether a password stood in the text of --url."""
+    conninfo: str = field(default="", repr=False)
+    """PostgreSQL: what libpq is to be given, whole; empty elsewhere."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    warnings: tuple[str, ...] = ()
+    """What to tell the user once."""
+
+
+def address(given: str | None, environ: Mapping[str, str]) -> Address:
+    """The database that --url names (`given`), else BATCHOPS_URL, else DATABASE_URL; else UsageError."""
+    named, by_flag = _named(given, environ)
+    if is_reference(named.text):
+        named, by_flag = fetch(named.text, environ), False
+    family = _family(named)
+    try:
+        parts = split(named.text)
+        target: Target = import_module(family.reader).read(parts, environ)
+    except UsageError as error:
+        raise UsageError(f"{error.message.removesuffix('.')} ({named.place}).", error.hint) from None
+    secrets = tuple(dict.fromkeys(secret for secret in (*parts.secrets, *target.secrets) if secret))
+    bare = by_flag and bool(parts.secrets)
+    warnings = (ON_COMMAND_LINE if bare else "", named.warning if parts.secrets else "")
+    return Address(
+        url=target.url,
+        shown=parts.shown,
+        on_command_line=bare,
+        conninfo=target.conninfo,
+        secrets=secrets,
+        warnings=tuple(warning for warning in warnings if warning),
+    )
+
+
+def redact(text: str, address: Address) -> str:
+    """The text without the address's passwords, in whatever form, and without what looks like one."""
+    forms = {form for secret in address.secrets for form in _forms(secret)}
+    # Longest first: a short form may be part of a longer one. A password of one or two characters would
+    # blot out every such letter and is no secret.
+    for form in sorted((form for form in forms if len(form) > 2), key=len, reverse=True):
+        text = text.replace(form, "***")
+    return masked(text)
+
+
+def _forms(secret: str) -> set[str]:
+    escaped = secret.replace("\\", "\\\\")
+    in_string = {escaped, escaped.replace("'", "\\'"), escaped.replace('"', '\\"'), secret.replace("'", "''")}
+    return {
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        quote(secret, safe=" +"),
+    } | in_string
+
+
+def _named(given: str | None, environ: Mapping[str, str]) -> tuple[Fetched, bool]:
+    if given is not None:
+        if not given.strip():
+            raise UsageError("--url is empty.", "leave it out to use BATCHOPS_URL or DATABASE_URL.")
+        return Fetched(given.strip(), "--url"), True
+    for name in ("BATCHOPS_URL", "DATABASE_URL"):
+        if environ.get(name, "").strip():
+            return Fetched(environ[name].strip(), name), False
+    raise UsageError(_NOT_GIVEN, "give --url URL, or set BATCHOPS_URL or DATABASE_URL.")
+
+
+def _family(named: Fetched) -> _Family:
+    scheme, separator, _ = named.text.partition("://")
+    name, plus, driver = scheme.lower().partition("+")
+    family = _FAMILIES.get(name)
+    if not separator:
+        raise UsageError(f"{_start(named)} is no database URL.", _hint_for_no_url(named.text))
+    if family is None or (plus and driver not in family.drivers):
+        # The scheme is repeated only where it cannot be anything else.
+        what = f' "{scheme}"' if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.:_-]{0,30}", scheme) else ""
+        raise UsageError(
+            f"{_start(named)} is a URL of a kind{what} that batchops does not know.", _nearest(name)
+        )
+    try:
+        import_module(family.driver)
+    except ImportError as error:
+        raise UsageError(
+            f"The driver {family.driver} is not installed.", f'pip install "{family.package}"'
+        ) from error
+    return family
+
+
+def _start(named: Fetched) -> str:
+    return "What --url gives" if named.place == "--url" else f"What {named.place} holds"
+
+
+def _nearest(name: str) -> str:
+    (close, *_) = difflib.get_close_matches(name.removeprefix("jdbc:"), _FAMILIES, n=1, cutoff=0.6) or [""]
+    guess = f"did you mean {close}://? " if close else ""
+    return f"{guess}Supported are {', '.join(_SUPPORTED)}."
+
+
+def _hint_for_no_url(text: str) -> str:
+    if re.fullmatch(r"(?!.*@)[\w./~ -]+\.(db|sqlite3?|db3)", text):
+        return f"a file is written sqlite:///{text.removeprefix('./')}."
+    if re.match(r"\s*(host|dbname|service|user|port)\s*=", text):
+        return "write the same as a URL: postgresql://?host=…&dbname=…, or postgresql://?service=…."
+    return f"supported are {', '.join(_SUPPORTED)}, and env:NAME, file:PATH, cmd:PROGRAM that fetch one."
