@@ -1,0 +1,179 @@
+"""Servers for the session, a database of its own for each test, and the command line."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from tests import flights as nycflights
+from tests.command import Batchops
+from tests.services import mariadb as mariadb_service
+from tests.services import postgres as postgres_service
+from tests.services.database import FAMILIES, Database, Dataset
+from tests.services.private import Private
+from tests.services.server import Missing, Server, UnavailableError
+from tests.services.session import Services, required
+
+SERVICES_KEY = pytest.StashKey[Services]()
+WITHOUT_SERVICES = ("unit", "test_house_rules.py")
+NewDatabase = Callable[..., Database]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run the long tier too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "full: of the long tier, run with --full only")
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if worker is None:
+        config.stash[SERVICES_KEY] = Services()
+    else:
+        config.stash[SERVICES_KEY] = Services.of_worker(worker["services"], worker["workerid"])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if services := config.stash.get(SERVICES_KEY, None):
+        services.close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist asks what a new worker should know: the servers are the controller's."""
+    node.workerinput["services"] = node.config.stash[SERVICES_KEY].shared()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start all servers at once, before xdist starts its workers; unit tests do not wait for them."""
+    config = session.config
+    if not hasattr(config, "workerinput") and _wants_services(config):
+        config.stash[SERVICES_KEY].find_all()
+
+
+def _wants_services(config: pytest.Config) -> bool:
+    here, options = Path(__file__).parent, config.option
+    if options.collectonly or options.showfixtures or options.show_fixtures_per_test:
+        return False
+    free = [here / name for name in WITHOUT_SERVICES]
+    paths = [(config.invocation_params.dir / arg.split("::")[0]).resolve() for arg in config.args]
+    return not all(any(path.is_relative_to(place) for place in free) for path in paths)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    found = config.stash[SERVICES_KEY].found()
+    return [f"service: {server}" for server in found] or ["services: none needed so far"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--full"):
+        return
+    long = [item for item in items if item.get_closest_marker("full")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
+@pytest.fixture(scope="session")
+def services(pytestconfig: pytest.Config) -> Services:
+    return pytestconfig.stash[SERVICES_KEY]
+
+
+@pytest.fixture(scope="session")
+def service(services: Services) -> Callable[[str], Server]:
+    """A server by name; a missing one skips the test, or fails it if it is required."""
+
+    def service(name: str) -> Server:
+        found = services.find(name)
+        if isinstance(found, Server):
+            return found
+        _without(found)
+
+    return service
+
+
+def _without(missing: Missing) -> NoReturn:
+    if required(missing):
+        pytest.fail(str(missing), pytrace=False)
+    pytest.skip(str(missing))
+
+
+@pytest.fixture
+def new_database(services: Services, service: Callable[[str], Server]) -> Iterator[NewDatabase]:
+    """Makes databases: `new_database("mariadb")`, with a dataset, or `at` a server of the test's own."""
+    with contextlib.ExitStack() as stack:
+
+        def new_database(name: str, dataset: Dataset | None = None, at: Server | None = None) -> Database:
+            return stack.enter_context(services.database(name, dataset, at or service(name)))
+
+        yield new_database
+
+
+@pytest.fixture
+def postgresql(new_database: NewDatabase) -> Database:
+    """An empty PostgreSQL database."""
+    return new_database("postgresql")
+
+
+@pytest.fixture
+def mariadb(new_database: NewDatabase) -> Database:
+    """An empty MariaDB database."""
+    return new_database("mariadb")
+
+
+@pytest.fixture
+def sqlite(new_database: NewDatabase) -> Database:
+    """An empty SQLite file."""
+    return new_database("sqlite")
+
+
+@pytest.fixture(params=list(FAMILIES))
+def database(request: pytest.FixtureRequest, new_database: NewDatabase) -> Database:
+    """An empty database, of each kind in turn."""
+    return new_database(request.param)
+
+
+@pytest.fixture(params=list(FAMILIES))
+def flights(request: pytest.FixtureRequest, new_database: NewDatabase) -> Database:
+    """All 336,776 flights of 2013, of each kind in turn."""
+    return new_database(request.param, nycflights.YEAR)
+
+
+@pytest.fixture(params=list(FAMILIES))
+def january(request: pytest.FixtureRequest, new_database: NewDatabase) -> Database:
+    """The 27,004 flights of January, of each kind in turn: real, and quickly copied."""
+    return new_database(request.param, nycflights.JANUARY)
+
+
+@pytest.fixture(scope="module")
+def private_postgresql() -> Iterator[Private]:
+    """A server that a module's tests may stop and start."""
+    yield from _private(postgres_service.NAME, postgres_service.private)
+
+
+@pytest.fixture(scope="module")
+def private_mariadb() -> Iterator[Private]:
+    """A server that a module's tests may stop and start."""
+    yield from _private(mariadb_service.NAME, mariadb_service.private)
+
+
+def _private(name: str, make: Callable[[], Private]) -> Iterator[Private]:
+    try:
+        private = make()
+        private.start()
+    except UnavailableError as error:
+        _without(Missing(name, str(error)))
+    else:
+        yield private
+        private.remove()
+
+
+@pytest.fixture
+def batchops(tmp_path: Path) -> Iterator[Batchops]:
+    """The command line: `batchops("purge", "events", …)` gives .code .out .err .json(); also `.start(…)`."""
+    home = tmp_path / "home"
+    home.mkdir()
+    with contextlib.closing(Batchops(home)) as command:
+        yield command

@@ -1,0 +1,168 @@
+"""A wire between a client and its server that breaks, or stalls, just when a COMMIT goes over it."""
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Literal, Self
+
+from sqlalchemy import make_url
+
+from tests.services.frames import mysql_frames, postgresql_frames
+
+Mode = Literal["pass", "cut_before", "cut_after", "stall"]
+"""cut_before: the COMMIT never reaches the server. cut_after: it does and is done, its answer is lost.
+stall: it waits, with all that follows on its connection, until `release()`."""
+
+COMMIT = re.compile(r"\s*(COMMIT|END)\b", re.IGNORECASE)
+
+
+class Proxy:
+    """Passes everything on, but each `every`-th COMMIT, `times` of them at most, it treats by its mode.
+
+    Given `of`, it counts only the COMMITs of transactions that sent this text (any case), and a heartbeat's not.
+    TLS is refused, as what it hides cannot be read. Attributes may be changed while it runs.
+    """
+
+    def __init__(
+        self, url: str, mode: Mode = "pass", *, every: int = 1, times: int | None = None, of: str = ""
+    ) -> None:
+        self._target = make_url(url)
+        self.mode: Mode = mode
+        self.every = every
+        self.times = times
+        self.of = of.casefold()
+        self.seen = 0
+        """COMMITs that counted."""
+        self.cut = 0
+        """COMMITs that were cut or stalled."""
+        postgresql = self._target.get_backend_name() == "postgresql"
+        self._frames = postgresql_frames if postgresql else mysql_frames
+        self._lock = threading.Lock()
+        self._go = threading.Event()
+        self._links: list[_Link] = []
+        self._threads: list[threading.Thread] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+
+    @property
+    def url(self) -> str:
+        """The server's URL with our address."""
+        host, port = self._listener.getsockname()
+        return self._target.set(host=host, port=port).render_as_string(hide_password=False)
+
+    def release(self) -> None:
+        """Let the COMMITs that are stalled now go on."""
+        go, self._go = self._go, threading.Event()
+        go.set()
+
+    def wait(self, cut: int = 1, seconds: float = 60) -> None:
+        """Until so many COMMITs were cut or stalled."""
+        end = time.monotonic() + seconds
+        while self.cut < cut:
+            assert time.monotonic() < end, f"{self.cut} COMMITs cut after {seconds:g} s, {self.seen} seen"
+            time.sleep(0.01)
+
+    def sever(self) -> None:
+        """Cut all connections now, whatever they are doing."""
+        with self._lock:
+            links, self._links = self._links, []
+        for link in links:
+            link.close()
+
+    def __enter__(self) -> Self:
+        self._spawn(self._accept)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.mode = "pass"
+        _close(self._listener)
+        self.release()
+        self.sever()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _spawn(self, target: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # the listener was closed: the end
+            while True:
+                client, _ = self._listener.accept()
+                self._connect(client)
+
+    def _connect(self, client: socket.socket) -> None:
+        try:
+            server = socket.create_connection((self._target.host, self._target.port or 0), timeout=10)
+        except OSError:  # a server that is down: the client sees its connection end
+            _close(client)
+            return
+        server.settimeout(None)
+        link = _Link(client, server)
+        with self._lock:
+            self._links.append(link)
+        self._spawn(self._upstream, link)
+        self._spawn(link.downstream)
+
+    def _upstream(self, link: "_Link") -> None:
+        """From the client to the server, message by message."""
+        matches = False
+        with suppress(OSError):
+            for frame in self._frames(link.client):
+                matches = matches or self.of in frame.sql.casefold()
+                if COMMIT.match(frame.sql):
+                    if matches and self._counts() and not self._treat(link):
+                        break
+                    matches = False
+                link.server.sendall(frame.data)
+        link.close()
+
+    def _counts(self) -> bool:
+        """Count a COMMIT; whether it is one to treat."""
+        with self._lock:
+            self.seen += 1
+            due = self.mode != "pass" and self.seen % self.every == 0
+            if not due or (self.times is not None and self.cut >= self.times):
+                return False
+            self.cut += 1
+            return True
+
+    def _treat(self, link: "_Link") -> bool:
+        """Whether the COMMIT is still sent to the server."""
+        if self.mode == "cut_after":
+            link.muted.set()
+        elif self.mode == "stall":
+            self._go.wait()
+        return self.mode != "cut_before"
+
+
+class _Link:
+    """One client's connection and ours to the server."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.client = client
+        self.server = server
+        self.muted = threading.Event()
+        """The next answer is to a COMMIT, and will be lost."""
+
+    def downstream(self) -> None:
+        with suppress(OSError):
+            while data := self.server.recv(65536):
+                if self.muted.is_set():  # an answer at all means that the COMMIT is done
+                    break
+                self.client.sendall(data)
+        self.close()
+
+    def close(self) -> None:
+        _close(self.client)
+        _close(self.server)
+
+
+def _close(end: socket.socket) -> None:
+    """Closing alone would leave another thread waiting in recv()."""
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()

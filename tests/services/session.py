@@ -1,0 +1,141 @@
+"""The servers of one pytest session, shared with its xdist workers."""
+
+import contextlib
+import fcntl
+import itertools
+import os
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self
+
+from tests.services.database import FAMILIES, Database, Dataset
+from tests.services.server import Found, Missing, Server
+
+REQUIRE = "BATCHOPS_TEST_REQUIRE"
+SERVICES: dict[str, Callable[[], Found]] = {name: family.find for name, family in FAMILIES.items()}
+"""By the name of the fixture; a service that holds no databases is one more entry here."""
+
+
+class Services:
+    """Finds servers on first use, makes databases on them, and clears up what it made."""
+
+    def __init__(self) -> None:
+        self.id = uuid.uuid4().hex[:8]
+        self.folder = Path(tempfile.mkdtemp(prefix="batchops-"))
+        self._found: dict[str, Found] = {}
+        self._own: list[str] = []
+        self._numbers = itertools.count(1)
+        self._worker = ""
+
+    @classmethod
+    def of_worker(cls, shared: dict[str, Any], worker: str) -> Self:
+        """The controller's session, seen from a worker, which stops nothing of it."""
+        self = cls.__new__(cls)
+        self.id, self.folder = shared["id"], Path(shared["folder"])
+        self._found = {name: _unpack(entry) for name, entry in shared["found"].items()}
+        self._own, self._numbers, self._worker = [], itertools.count(1), f"{worker}_"
+        return self
+
+    def shared(self) -> dict[str, Any]:
+        """What a worker needs, in plain values."""
+        found = {name: _pack(server) for name, server in self._found.items()}
+        return {"id": self.id, "folder": str(self.folder), "found": found}
+
+    def find(self, name: str) -> Found:
+        if name not in self._found:
+            with warnings.catch_warnings(action="ignore"):  # testcontainers warns about itself
+                self._found[name] = SERVICES[name]()
+            self._own.append(name)
+        return self._found[name]
+
+    def find_all(self) -> None:
+        """All at once: each takes seconds to start."""
+        with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor() as threads:
+            futures = {name: threads.submit(find) for name, find in SERVICES.items()}
+            for name, future in futures.items():
+                self._found[name] = future.result()
+                self._own.append(name)
+
+    def found(self) -> list[Found]:
+        """What was looked for so far."""
+        return list(self._found.values())
+
+    @contextlib.contextmanager
+    def database(
+        self, name: str, dataset: Dataset | None = None, at: Server | None = None
+    ) -> Iterator[Database]:
+        """A new database for one test, empty or a copy of the dataset."""
+        kind, server = FAMILIES[name], at or self.find(name)
+        assert isinstance(server, Server)
+        template = None if dataset is None else self._template(name, dataset, server)
+        own = Database(kind, server, self._name(f"{self._worker}{next(self._numbers)}"))
+        kind.create(server, own.name, template)
+        try:
+            yield own
+        finally:
+            own.close()
+            kind.drop(server, own.name)
+
+    def _template(self, name: str, dataset: Dataset, server: Server) -> str:
+        """Loaded by whoever comes first; the other workers wait for it."""
+        kind = FAMILIES[name]
+        template = Database(kind, server, self._name(f"template_{dataset.name}"))
+        with (self.folder / f"{name}-{dataset.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if template.name in kind.names(server, template.name):
+                return template.name
+            kind.create(server, template.name)
+            try:
+                dataset.load(template)
+            except BaseException:
+                template.close()
+                kind.drop(server, template.name)
+                raise
+            template.close()
+        return template.name
+
+    def _name(self, end: str) -> str:
+        return f"batchops_{self.id}_{end}"
+
+    def close(self) -> None:
+        """Drop our databases, which matters on servers that were given, and stop our servers."""
+        for name in self._own:
+            server = self._found[name]
+            if isinstance(server, Server):
+                try:
+                    self._sweep(name, server)
+                finally:
+                    server.stop()
+        if not self._worker:
+            shutil.rmtree(self.folder)
+
+    def _sweep(self, name: str, server: Server) -> None:
+        if kind := FAMILIES.get(name):
+            for database in kind.names(server, self._name("")):
+                kind.drop(server, database)
+
+
+def required(found: Found) -> bool:
+    """Whether the environment says that this service must not be missing."""
+    wanted = os.environ.get(REQUIRE, "").replace(",", " ").split()
+    return "all" in wanted or found.name in wanted
+
+
+def _pack(found: Found) -> dict[str, str]:
+    """A frozen dataclass without its callable."""
+    if isinstance(found, Missing):
+        return {"name": found.name, "reason": found.reason}
+    return {"name": found.name, "version": found.version, "url": found.url, "origin": found.origin}
+
+
+def _unpack(entry: dict[str, str]) -> Found:
+    return (
+        Missing(**entry)
+        if "reason" in entry
+        else Server(entry["name"], entry["version"], entry["url"], entry["origin"])
+    )

@@ -1,0 +1,102 @@
+"""Every fixture gives a database that works, and one test's rows are not another's."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.command import ROOT, Batchops
+from tests.conftest import NewDatabase
+from tests.services.database import Database
+from tests.services.private import Private
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_each_test_has_a_database_of_its_own(database: Database, turn: int) -> None:
+    database.script(
+        "CREATE TABLE t (id integer PRIMARY KEY, word varchar(20)); INSERT INTO t VALUES (1, '50% :a')"
+    )
+    assert database.execute("INSERT INTO t VALUES (:id, :word)", id=turn + 1, word="déjà vu") == 1
+    database.insert("t", ["id", "word"], [(10, "x"), (11, None)])
+    assert database.rows("SELECT id, word FROM t ORDER BY id")[:2] == [(1, "50% :a"), (turn + 1, "déjà vu")]
+    assert database.scalar("SELECT count(*) FROM t WHERE word LIKE '50%'") == 1
+    assert database.column("SELECT id FROM t WHERE id > :id", id=9) == [10, 11]
+
+
+def test_families(postgresql: Database, mariadb: Database, sqlite: Database) -> None:
+    assert [d.family for d in (postgresql, mariadb, sqlite)] == ["postgresql", "mysql", "sqlite"]
+    assert postgresql.scalar("SELECT current_database()") == postgresql.name
+    assert mariadb.scalar("SELECT database()") == mariadb.name
+    assert sqlite.url.startswith("sqlite:////")
+
+
+def test_a_test_may_have_several_databases(new_database: NewDatabase) -> None:
+    one, other = new_database("sqlite"), new_database("sqlite")
+    one.script("CREATE TABLE t (id integer PRIMARY KEY)")
+    assert other.rows("SELECT name FROM sqlite_master") == []
+
+
+def test_january(january: Database) -> None:
+    assert january.scalar("SELECT count(*) FROM flights") == 27_004
+    assert january.scalar("SELECT count(*) FROM flights WHERE dep_time IS NULL") == 521
+    assert january.rows("SELECT min(id), max(id) FROM flights") == [(1, 27_004)]
+    assert str(january.scalar("SELECT time_hour FROM flights WHERE id = 1")).startswith("2013-01-01 ")
+
+
+@pytest.mark.parametrize("turn", ["loaded", "copied"])
+def test_flights(flights: Database, turn: str) -> None:
+    counts = {"airlines": 16, "airports": 1_458, "planes": 3_322, "weather": 26_115, "flights": 336_776}
+    for table, count in counts.items():
+        assert flights.scalar(f"SELECT count(*) FROM {table}") == count, turn
+    assert flights.scalar("SELECT count(*) FROM flights WHERE dep_time IS NULL") == 8_255
+    assert flights.scalar("SELECT tailnum FROM flights WHERE id = 336776") == "N839MQ"
+    assert flights.scalar("SELECT name FROM airports WHERE faa = 'JFK'") == "John F Kennedy Intl"
+    assert flights.execute("DELETE FROM flights WHERE month = 1") == 27_004
+
+
+def test_a_private_postgresql_comes_back(private_postgresql: Private, new_database: NewDatabase) -> None:
+    _comes_back(private_postgresql, new_database, "postgresql")
+
+
+def test_a_private_mariadb_comes_back(private_mariadb: Private, new_database: NewDatabase) -> None:
+    _comes_back(private_mariadb, new_database, "mariadb")
+
+
+def _comes_back(private: Private, new_database: NewDatabase, name: str) -> None:
+    database = new_database(name, at=private.server)
+    database.script("CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (7)")
+    private.stop()
+    private.start()
+    assert database.scalar("SELECT id FROM t") == 7
+
+
+def test_a_killed_session_leaves_no_server() -> None:
+    """The guard's work: pytest itself got no chance to clear up."""
+    code = "from tests.services import postgres; p = postgres.private(); p.start(); print(p.pid, p.folder); input()"
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        line = owner.stdout.readline().split()
+        if not line:
+            pytest.skip("no PostgreSQL of our own")
+        owner.send_signal(signal.SIGKILL)
+    end = time.monotonic() + 20
+    while Path(line[1]).exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not Path(line[1]).exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(line[0]), 0)
+
+
+def test_the_command_runs_in_an_empty_environment(
+    batchops: Batchops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATCHOPS_URL", "sqlite:///nowhere")
+    assert "BATCHOPS_URL" not in batchops.environment()
+    process = batchops.start("--help")
+    assert process.args == [sys.executable, "-m", "batchops", "--help"]
