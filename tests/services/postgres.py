@@ -62,12 +62,8 @@ def private() -> Private:
         raise
     port = free_port()
     places = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "port": str(port)}
-    argv: list[str | Path] = [
-        bin / "postgres",
-        "-D",
-        data,
-        *(f"--{key}={value}" for key, value in (SETTINGS | places).items()),
-    ]
+    settings = [f"--{key}={value}" for key, value in (SETTINGS | places).items()]
+    argv: list[str | Path] = [bin / "postgres", "-D", data, *settings]
     url = f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres"
     return Private(NAME, argv, folder, owner, url, version, signal.SIGQUIT)
 

@@ -22,7 +22,7 @@ COMMIT = re.compile(r"\s*(COMMIT|END)\b", re.IGNORECASE)
 class Proxy:
     """Passes everything on, but each `every`-th COMMIT, `times` of them at most, it treats by its mode.
 
-    Given `of`, it counts only the COMMITs of transactions that sent this text (any case), and a heartbeat's not.
+    Given `of`, only COMMITs of transactions that sent this text, in any case, count: so a heartbeat's do not.
     TLS is refused, as what it hides cannot be read. Attributes may be changed while it runs.
     """
 
@@ -101,6 +101,8 @@ class Proxy:
             _close(client)
             return
         server.settimeout(None)
+        for end in (client, server):  # messages go out one by one: Nagle would hold each for 40 ms
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         link = _Link(client, server)
         with self._lock:
             self._links.append(link)

@@ -76,9 +76,13 @@ def _comes_back(private: Private, new_database: NewDatabase, name: str) -> None:
 
 def test_a_killed_session_leaves_no_server() -> None:
     """The guard's work: pytest itself got no chance to clear up."""
-    code = "from tests.services import postgres; p = postgres.private(); p.start(); print(p.pid, p.folder); input()"
+    code = "from tests.services import postgres; p = postgres.private(); p.start(); print(p.pid, p.folder)"
     with subprocess.Popen(
-        [sys.executable, "-u", "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-u", "-c", f"{code}; input()"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as owner:
         assert owner.stdout is not None
         line = owner.stdout.readline().split()
