@@ -1,0 +1,145 @@
+"""What can go wrong at a database, in words that no driver knows, and the error each becomes."""
+
+from enum import Enum, auto
+from typing import NamedTuple
+
+from sqlalchemy.exc import DBAPIError
+
+from batchops.errors import (
+    BatchopsError,
+    ConnectionLostError,
+    IntegrityError,
+    LockTimeoutError,
+    OutcomeUnknownError,
+    RefusedError,
+    RowRefusedError,
+    TimedOutError,
+    TransientError,
+    UnreachableError,
+    UsageError,
+)
+
+_LONGEST = 400
+
+
+class Fault(Enum):
+    """The kinds of failure; each family's `classify` says which one a driver's error is."""
+
+    TRANSIENT = auto()
+    """Not applied, may pass: deadlock, serialization failure, busy file, too many connections, full disk."""
+    LOCK_TIMEOUT = auto()
+    TIMED_OUT = auto()
+    """Ran too long, or was cancelled: by whom, only the caller can know."""
+    CONNECTION_LOST = auto()
+    OUTCOME_UNKNOWN = auto()
+    """The server itself cannot say; an error in COMMIT with a lost connection is for the caller to see."""
+    WRONG_NODE = auto()
+    """Connected to a server that may not write now; another one may."""
+    ROW_REFUSED = auto()
+    DENIED = auto()
+    READ_ONLY = auto()
+    UNREACHABLE = auto()
+    """Nobody answers there; it may start later."""
+    LOGIN = auto()
+    """The server answers and says no: password, role, database."""
+    NO_TABLE = auto()
+    NO_COLUMN = auto()
+    STATEMENT = auto()
+    """The statement makes no sense to the server: syntax, function, types."""
+    SCHEMA = auto()
+    """The table is no longer what it was when the run began."""
+    CORRUPT = auto()
+    OTHER = auto()
+
+
+class _Meaning(NamedTuple):
+    error: type[BatchopsError]
+    happened: str
+    hint: str
+
+
+_AGAIN = "nothing of this batch was applied; try again later."
+_MEANINGS = {
+    Fault.TRANSIENT: _Meaning(TransientError, "The database could not do it now", _AGAIN),
+    Fault.LOCK_TIMEOUT: _Meaning(
+        LockTimeoutError,
+        "Rows are locked by another session",
+        "see which session holds the lock, or try again later.",
+    ),
+    Fault.TIMED_OUT: _Meaning(
+        TimedOutError, "The statement ran too long", "a smaller --batch-size may pass."
+    ),
+    Fault.CONNECTION_LOST: _Meaning(ConnectionLostError, "The connection to the database is lost", _AGAIN),
+    Fault.OUTCOME_UNKNOWN: _Meaning(
+        OutcomeUnknownError,
+        "The connection is lost and nobody knows yet whether the batch was applied",
+        "run the same command again: it finds out first.",
+    ),
+    Fault.WRONG_NODE: _Meaning(
+        ConnectionLostError,
+        "This server may no longer write",
+        "another may have taken over; try again later.",
+    ),
+    Fault.ROW_REFUSED: _Meaning(RowRefusedError, "The database refuses a row", ""),
+    Fault.DENIED: _Meaning(RefusedError, "The role lacks a right", "grant it, or connect as another role."),
+    Fault.READ_ONLY: _Meaning(
+        RefusedError, "The database is read-only", "connect to the primary, or to a file that may be written."
+    ),
+    Fault.UNREACHABLE: _Meaning(
+        UnreachableError,
+        "Cannot connect",
+        "check host, port or file in the database URL, and that the server runs.",
+    ),
+    Fault.LOGIN: _Meaning(
+        UnreachableError,
+        "The server refuses the connection",
+        "check user, password and database name in the URL.",
+    ),
+    Fault.NO_TABLE: _Meaning(UnreachableError, "No such table", "check its name and schema."),
+    Fault.NO_COLUMN: _Meaning(UsageError, "No such column", "check the names in the predicate and in --set."),
+    Fault.STATEMENT: _Meaning(
+        UsageError, "The database does not understand the statement", "check the predicate and --set."
+    ),
+    Fault.SCHEMA: _Meaning(
+        IntegrityError, "The table changed underneath", "look what changed it before you run this again."
+    ),
+    Fault.CORRUPT: _Meaning(
+        IntegrityError,
+        "The database reports damage or an internal error",
+        "look into the server's log first.",
+    ),
+    Fault.OTHER: _Meaning(BatchopsError, "The database reports an error", ""),
+}
+_UNDERWAY = {
+    Fault.NO_TABLE: Fault.SCHEMA,
+    Fault.NO_COLUMN: Fault.SCHEMA,
+    Fault.STATEMENT: Fault.SCHEMA,
+    Fault.READ_ONLY: Fault.WRONG_NODE,
+    Fault.UNREACHABLE: Fault.CONNECTION_LOST,
+}
+
+
+def translate(fault: Fault, message: str) -> BatchopsError:
+    """The error for a fault before the first write; the message is what the family's `message` says."""
+    meaning = _MEANINGS[fault]
+    text = one_line(message)
+    return meaning.error(f"{meaning.happened}: {text}" if text else f"{meaning.happened}.", meaning.hint)
+
+
+def underway(fault: Fault) -> Fault:
+    """What the fault means once a run has worked: names that were there are gone, the primary has changed."""
+    return _UNDERWAY.get(fault, fault)
+
+
+def driver_error(error: BaseException) -> BaseException:
+    """The driver's own error inside SQLAlchemy's, which carries SQL text and parameters."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return error.orig
+    return error
+
+
+def one_line(text: str) -> str:
+    """Text from a server or driver as one printable line of bounded length."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    line = " ".join(printable.split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

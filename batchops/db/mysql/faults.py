@@ -1,0 +1,79 @@
+"""PyMySQL's errors as faults, in one table of MySQL's and MariaDB's error numbers."""
+
+import pymysql
+
+from batchops.db.faults import Fault, driver_error
+
+_NUMBERS: dict[Fault, tuple[int, ...]] = {
+    # Full tables and disks, memory, connections; a record changed since it was read; a packet too large (a
+    # smaller batch fits); deadlock and Galera's lost certification; group replication's rollback.
+    Fault.TRANSIENT: (1020, 1021, 1037, 1038, 1040, 1041, 1114, 1153, 1203, 1206, 1213, 1226, 3101),
+    Fault.LOCK_TIMEOUT: (1205, 3572),
+    Fault.TIMED_OUT: (1317, 1969, 3024),
+    # 0 is PyMySQL's own for a socket that is closed; 1927 MariaDB's and 4031 MySQL's for a session ended.
+    Fault.CONNECTION_LOST: (0, 1053, 1080, 1152, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2014, 2055, 4031),
+    Fault.OUTCOME_UNKNOWN: (1180,),
+    # 1047: a Galera node that has left the cluster.
+    Fault.WRONG_NODE: (1047,),
+    Fault.READ_ONLY: (1290, 1792, 1836),
+    Fault.DENIED: (1044, 1142, 1143, 1227, 1370),
+    Fault.UNREACHABLE: (2002, 2003, 2005),
+    Fault.LOGIN: (1045, 1049, 1129, 1130, 1251, 1698, 1820, 1862, 2026, 2059, 3118, 4151),
+    Fault.NO_TABLE: (1051, 1146, 1932),
+    Fault.NO_COLUMN: (1054, 1247),
+    Fault.STATEMENT: (1064, 1111, 1241, 1242, 1267, 1271, 1305, 1318, 1582, 1630),
+    Fault.CORRUPT: (126, 127, 144, 145, 1030, 1034, 1035, 1194, 1195, 1712, 1877),
+    # Keys and references, checks (3819 MySQL, 4025 MariaDB), SIGNAL, values that do not fit.
+    Fault.ROW_REFUSED: (
+        *(1048, 1062, 1169, 1216, 1217, 1451, 1452, 1557, 1586, 1761, 1762, 3819, 4025),
+        *(
+            1264,
+            1265,
+            1292,
+            1364,
+            1365,
+            1366,
+            1406,
+            1411,
+            1416,
+            1425,
+            1441,
+            1526,
+            1644,
+            1690,
+            1748,
+            3140,
+            4038,
+        ),
+    ),
+}
+_FAULTS = {number: fault for fault, numbers in _NUMBERS.items() for number in numbers}
+# For numbers not in the table: the class of the SQLSTATE, which PyMySQL keeps since 1.2.
+_STATES = {
+    "08": Fault.CONNECTION_LOST,
+    "22": Fault.ROW_REFUSED,
+    "23": Fault.ROW_REFUSED,
+    "45": Fault.ROW_REFUSED,
+}
+
+
+def classify(error: BaseException) -> Fault:
+    """The fault that a PyMySQL error is."""
+    error = driver_error(error)
+    if not isinstance(error, pymysql.err.Error):
+        return Fault.OTHER
+    number = error.args[0] if error.args else None
+    if not isinstance(number, int):
+        # The only error without a number that is no bug: the socket was closed underneath.
+        return Fault.CONNECTION_LOST if "Already closed" in str(number) else Fault.OTHER
+    state = str(getattr(error, "sqlstate", None) or "")
+    return _FAULTS.get(number) or _STATES.get(state[:2], Fault.OTHER)
+
+
+def message(error: BaseException) -> str:
+    """The server's text; of a syntax error without the SQL that it repeats."""
+    error = driver_error(error)
+    text = str(error.args[-1]) if error.args else str(error)
+    if error.args and error.args[0] == 1064:
+        return text.partition(" near '")[0].partition(";")[0]
+    return text or "the connection is closed"

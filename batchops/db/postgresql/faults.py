@@ -1,0 +1,98 @@
+"""psycopg's errors as faults, in one table of SQLSTATEs."""
+
+import psycopg
+
+from batchops.db.faults import Fault, driver_error
+
+# A whole code before its class of two characters.
+_STATES = {
+    "08": Fault.CONNECTION_LOST,
+    "08007": Fault.OUTCOME_UNKNOWN,
+    "09": Fault.ROW_REFUSED,
+    "0A": Fault.STATEMENT,
+    "21": Fault.STATEMENT,
+    "22": Fault.ROW_REFUSED,
+    "23": Fault.ROW_REFUSED,
+    "25006": Fault.READ_ONLY,
+    "25P03": Fault.CONNECTION_LOST,
+    "25P04": Fault.CONNECTION_LOST,
+    "27": Fault.ROW_REFUSED,
+    "28": Fault.LOGIN,
+    "38": Fault.ROW_REFUSED,
+    "39": Fault.ROW_REFUSED,
+    "3D": Fault.LOGIN,
+    "3F": Fault.NO_TABLE,
+    "40": Fault.TRANSIENT,
+    "40002": Fault.ROW_REFUSED,
+    "40003": Fault.OUTCOME_UNKNOWN,
+    "42": Fault.STATEMENT,
+    "42501": Fault.DENIED,
+    "42703": Fault.NO_COLUMN,
+    "42P01": Fault.NO_TABLE,
+    "42P05": Fault.OTHER,  # a prepared statement's name is taken: a pooler's doing, not the user's
+    "44": Fault.ROW_REFUSED,
+    "53": Fault.TRANSIENT,
+    "54": Fault.ROW_REFUSED,
+    "54001": Fault.STATEMENT,
+    "55006": Fault.TRANSIENT,
+    "55P03": Fault.LOCK_TIMEOUT,
+    "57014": Fault.TIMED_OUT,
+    "57P01": Fault.CONNECTION_LOST,
+    "57P02": Fault.CONNECTION_LOST,
+    "57P03": Fault.CONNECTION_LOST,
+    "57P04": Fault.LOGIN,
+    "57P05": Fault.CONNECTION_LOST,
+    "58": Fault.CORRUPT,
+    "P0": Fault.ROW_REFUSED,
+    "XX": Fault.CORRUPT,
+}
+# libpq tells no SQLSTATE of a connection that was refused, only text, which follows the server's language.
+# What is not recognised counts as unreachable, which is the same exit code.
+_CONNECTING = ("connection failed", "connection is bad", "failed to resolve host", "connection timeout")
+_REFUSALS = {
+    "password authentication failed": Fault.LOGIN,
+    "no password supplied": Fault.LOGIN,
+    "authentication failed": Fault.LOGIN,
+    "no pg_hba.conf entry": Fault.LOGIN,
+    "pg_hba.conf rejects": Fault.LOGIN,
+    "does not exist": Fault.LOGIN,
+    "is not permitted to log in": Fault.LOGIN,
+    "permission denied for database": Fault.LOGIN,
+    "certificate": Fault.LOGIN,
+    "session is read-only": Fault.READ_ONLY,
+    "too many": Fault.TRANSIENT,
+    "remaining connection slots": Fault.TRANSIENT,
+}
+
+
+def classify(error: BaseException) -> Fault:
+    """The fault that a psycopg error is."""
+    error = driver_error(error)
+    if not isinstance(error, psycopg.Error):
+        return Fault.OTHER
+    state = error.sqlstate
+    if state is not None:
+        return _STATES.get(state, _STATES.get(state[:2], Fault.OTHER))
+    if error.pgconn is not None or str(error).startswith(_CONNECTING):
+        return _refusal(str(error))
+    if isinstance(error, psycopg.OperationalError):
+        return Fault.CONNECTION_LOST
+    # The client itself refused a value, a NUL in a text for one.
+    return Fault.ROW_REFUSED if isinstance(error, psycopg.DataError) else Fault.OTHER
+
+
+def message(error: BaseException) -> str:
+    """The server's primary message alone: details repeat rows, the context repeats SQL."""
+    error = driver_error(error)
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        return error.diag.message_primary
+    # Several attempts, one for each address: the first line is the last attempt's and says enough.
+    first, *_ = str(error).splitlines() or [""]
+    return first.removeprefix("connection failed: ").removeprefix("connection is bad: ")
+
+
+def _refusal(text: str) -> Fault:
+    # The socket file of a server that does not run "does not exist" in some libpq versions' words too.
+    if "FATAL" not in text and "No such file" in text:
+        return Fault.UNREACHABLE
+    return next((fault for words, fault in _REFUSALS.items() if words in text), Fault.UNREACHABLE)
