@@ -1,0 +1,66 @@
+"""`python -m tests.benchmarks [GROUP …]`: exit 1 if a side failed to do its work, never for being slow."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from tests.benchmarks import flat, gentle, memory, speed
+from tests.benchmarks.databases import Open, mariadb, postgresql, sqlite
+from tests.services.server import UnavailableError
+
+DATABASES = ("postgresql", "mariadb", "sqlite")
+GROUPS = (*DATABASES, "flat", "memory", "gentle")
+
+Measure = Callable[[Open, Namespace], bool]
+"""Prints its table; False if something failed to do its work."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure the groups asked for, one after the other."""
+    wanted = _parse(arguments)
+    opened: dict[str, Open] = {
+        "postgresql": partial(postgresql.opened, wanted.pg_url),
+        "mariadb": partial(mariadb.opened, wanted.mariadb_url),
+        "sqlite": sqlite.opened,
+    }
+    fine = True
+    for group in wanted.groups or GROUPS:
+        for name, measure in _measures(group, wanted.on):
+            try:
+                fine &= measure(opened[name], wanted)
+            except UnavailableError as error:
+                print(f"\n== {group} on {name}: skipped, {error}")
+    return 0 if fine else 1
+
+
+def _measures(group: str, on: Sequence[str]) -> Iterator[tuple[str, Measure]]:
+    if group in DATABASES:
+        yield group, speed.measure
+    elif group == "gentle":
+        yield "postgresql", gentle.measure
+    else:
+        measure = {"flat": flat.measure, "memory": memory.measure}[group]
+        yield from ((name, measure) for name in on)
+
+
+def _parse(arguments: Sequence[str] | None) -> Namespace:
+    parser = ArgumentParser("python -m tests.benchmarks", description="Ratios in one run, medians of pairs.")
+    add = parser.add_argument
+    add("groups", nargs="*", metavar="GROUP", help=f"{', '.join(GROUPS)}; all of them if none is named")
+    add("--scale", type=float, default=1.0, help="of 4 M rows on PostgreSQL, 500 k on MariaDB, 1 M on SQLite")
+    add("--pairs", type=int, default=3)
+    add("--batch-size", type=int, default=5000, help="of every side that has a fixed one")
+    add("--cap", type=float, default=90.0, help="seconds given to the naive loop")
+    add("--on", nargs="+", choices=DATABASES, default=DATABASES, help="databases of flat and memory")
+    add("--pg-url", help="instead of a private server; makes and drops databases batchops_bench*")
+    add("--mariadb-url", help="instead of a private server; makes and drops the schema batchops_bench")
+    wanted = parser.parse_args(arguments)
+    unknown = set(wanted.groups) - set(GROUPS)
+    if unknown:
+        parser.error(f"no such group: {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
+    return wanted
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""Does a batch cost the same at the end as at the start, and in a large table as in a small one?"""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from statistics import median
+from typing import Any
+
+from tests.benchmarks import printing, tool
+from tests.benchmarks.databases import Database, Open
+from tests.benchmarks.sides import SideFailedError, say
+
+SIZES = {
+    "postgresql": (1_000_000, 4_000_000, 20_000_000),
+    "mariadb": (500_000, 2_000_000),
+    "sqlite": (1_000_000, 4_000_000),
+}
+
+COLUMNS = ("rows", "old snapshot", "first tenth", "last tenth", "last ÷ first", "all", "")
+
+Line = tuple[str, ...]
+
+
+def measure(opened: Open, wanted: Namespace) -> bool:
+    """Print one table for a database, old snapshot open and not; False if a run failed."""
+    with opened() as database:
+        lines: list[Line] = []
+        for size in SIZES[database.name]:
+            rows = max(10_000, int(size * wanted.scale))
+            say(f"flat: {database.name}, filling {rows:,} rows")
+            database.fill(rows)
+            lines += [_line(database, rows, wanted.batch_size, snapshot) for snapshot in ("none", "open")]
+        title = f"purge --batch-size {wanted.batch_size}, median µs per row read"
+        printing.heading(f"flat: {database.version()}, {title}")
+        printing.table(COLUMNS, lines)
+        return not any(line[-1].startswith("failed") for line in lines)
+
+
+def _line(database: Database, rows: int, size: int, snapshot: str) -> Line:
+    say(f"flat: {database.name}, {rows:,} rows, old snapshot {snapshot}")
+    database.renew()
+    try:
+        if snapshot == "none":
+            run = tool.purge(database, "--batch-size", str(size))
+        else:
+            with snapshot_held(database):
+                run = tool.purge(database, "--batch-size", str(size))
+    except SideFailedError as error:
+        return (f"{rows:,}", snapshot, "", "", "", "", f"failed: {error}")
+    first, last, whole = costs(run.committed)
+    figures = (f"{first:.2f}", f"{last:.2f}", f"{last / first:.2f}", f"{whole:.2f}")
+    return (f"{rows:,}", snapshot, *figures, f"{len(run.committed)} batches")
+
+
+def costs(committed: list[dict[str, Any]]) -> tuple[float, float, float]:
+    """Median µs per row read: in the first tenth of the batches, in the last, in all."""
+    # The last batch is what was left over: mostly its fixed cost.
+    whole = [event["seconds"] / event["read"] * 1e6 for event in committed[:-1] if event["read"]]
+    if not whole:
+        raise SideFailedError("too few batches to compare")
+    tenth = max(1, len(whole) // 10)
+    return median(whole[:tenth]), median(whole[-tenth:]), median(whole)
+
+
+@contextmanager
+def snapshot_held(database: Database) -> Iterator[None]:
+    """An idle transaction elsewhere that still sees the rows as they were."""
+    with closing(database.connect()) as connection, closing(connection.cursor()) as cursor:
+        for sql in database.snapshot:
+            cursor.execute(sql)
+        cursor.fetchall()
+        yield

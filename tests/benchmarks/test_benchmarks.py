@@ -1,0 +1,25 @@
+"""The harness itself: it runs, its sides do their work, it reads pgbench's log rightly."""
+
+import pytest
+
+from tests.benchmarks import flat, pgbench
+from tests.benchmarks.__main__ import main
+
+
+def test_sqlite_speed_runs_small(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sqlite", "--scale", "0.02", "--pairs", "1"]) == 0
+    printed = capsys.readouterr().out
+    for side in ("one DELETE", "batchops purge", "naive loop of 5,000", "one UPDATE", "batchops backfill"):
+        assert side in printed
+
+
+def test_cost_of_tenths_leaves_out_the_last_batch() -> None:
+    committed = [{"seconds": number * 1e-3, "read": 1000} for number in range(1, 22)]
+    assert flat.costs(committed) == pytest.approx((1.5, 19.5, 10.5))
+
+
+def test_latency_counts_from_when_the_transaction_was_due() -> None:
+    traffic = pgbench.Traffic()
+    traffic.transactions.append(pgbench.parse("3 17 2500000 1 100 500000 2400000"))
+    assert traffic.due_between(97.5, 98.5) == [2500.0]
+    assert traffic.due_between(99, 101) == []
