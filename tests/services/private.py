@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tests.services.server import START_SECONDS, Server, UnavailableError, answer
 
@@ -49,22 +49,35 @@ def temporary_folder(owner: str | None) -> Path:
     return folder
 
 
-def as_owner(owner: str | None) -> dict[str, object]:
-    """The keywords that make subprocess run as `owner`."""
+def as_owner(owner: str | None, folder: Path) -> dict[str, Any]:
+    """The keywords that make subprocess run as `owner`, who may not be let into our own home and TMPDIR."""
+    place: dict[str, Any] = {
+        "cwd": folder,
+        "env": os.environ | {"HOME": str(folder), "TMPDIR": str(folder)},
+        "stdin": subprocess.DEVNULL,
+    }
     if owner is None:
-        return {}
+        return place
     entry = pwd.getpwnam(owner)
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    return place | {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def last_words(text: str) -> str:
+    """The end of a server's output, where the reason stands."""
+    return " | ".join(line.strip() for line in text.strip().splitlines()[-3:])
 
 
 def run(argv: Sequence[str | Path], folder: Path, owner: str | None) -> None:
     """Run a preparing command to its end, in `folder`."""
-    done = subprocess.run(  # type: ignore[call-overload]  # the account's keywords are only there for root
-        argv, cwd=folder, capture_output=True, text=True, timeout=START_SECONDS, **as_owner(owner)
-    )
+    name = Path(argv[0]).name
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=START_SECONDS, **as_owner(owner, folder)
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UnavailableError(f"{name} did not run: {error}") from error
     if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise UnavailableError(f"{Path(argv[0]).name} failed: {' '.join(last) or done.returncode}")
+        raise UnavailableError(f"{name} failed: {last_words(done.stderr or done.stdout) or done.returncode}")
 
 
 @dataclass
@@ -101,14 +114,8 @@ class Private:
     def start(self) -> Server:
         """Start and wait until it answers. A session of its own keeps Ctrl-C away from it."""
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # type: ignore[call-overload]  # as in run()
-                self.argv,
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                **as_owner(self.owner),
+            self._process = subprocess.Popen(
+                self.argv, stdout=log, stderr=log, start_new_session=True, **as_owner(self.owner, self.folder)
             )
         self._guard = _guard(self.pid, self.halt, self.folder)
         origin = f"private, {Path(self.argv[0]).parent}"
@@ -119,9 +126,9 @@ class Private:
         try:
             return answer(self.version, self.url, lambda: process is not None and process.poll() is None)
         except UnavailableError as error:
-            last = self.log.read_text(errors="replace").strip().splitlines()[-1:]
+            last = last_words(self.log.read_text(errors="replace"))
             self.remove()
-            raise UnavailableError(f"{self.name} did not start: {' '.join(last) or error}") from error
+            raise UnavailableError(f"{self.name} did not start: {last or error}") from error
 
     def stop(self, how: signal.Signals | None = None) -> None:
         """Take it down as in a crash, or by another signal; does nothing to one that is down."""
