@@ -1,0 +1,48 @@
+"""The words by which one database tells the time, or answers differently at each call."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+def listed(names: str) -> frozenset[str]:
+    """The names that stand in a text with blanks between them."""
+    return frozenset(names.split())
+
+
+@dataclass(frozen=True)
+class ClockWord:
+    """How one spelling of the present moment is frozen."""
+
+    select: str
+    """SQL expression that the server evaluates once, at the start, to text."""
+    literal: str
+    """Template of the literal put in its place: same type, same precision."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the guard on the user's expressions has to know about one database."""
+
+    dialect: str
+    """The name sqlglot knows this database by."""
+    clock: Mapping[str, ClockWord]
+    """Every spelling that is frozen, in lower case and without blanks."""
+    volatile: Mapping[str, str]
+    """What is refused, and what to do instead: `f()` is any call of f, `f(1)` a call with one argument,
+    `f` or `f g` the bare words."""
+    names: frozenset[str]
+    """Bare names that no table lists among its columns: system columns, current_user …"""
+    quote: str
+    """What encloses a name."""
+    folds: bool
+    """Whether unquoted names mean lower case and quoted ones are exact; else case never counts in a name."""
+    catalog: str = ""
+    """The schema that the built-in functions may be written with."""
+    signs: frozenset[str] = frozenset()
+    """Operators that would be placeholders or variables in other databases."""
+    time_arguments: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Functions that read the string 'now' as the present, and at which argument."""
+    moments: frozenset[str] = frozenset()
+    """Strings that mean the present, or a day counted from it, once they become a time."""
+    time_types: frozenset[str] = frozenset()
+    """Types that read `moments` so."""

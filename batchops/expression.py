@@ -1,0 +1,145 @@
+"""The guard on the user's SQL expressions: a single one, that means the same in every batch, gets through.
+
+It guards against slips and is no security wall. Nothing is rewritten: the text goes to the server as it was
+written, but for the clock words. What can be seen in the pieces (parentheses, comments, semicolons,
+placeholders, clock words, volatile names) is decided there and always holds. sqlglot only tells columns and
+checks the syntax. Where it cannot follow a text that has no plain slip in it, the text may well be legal: it
+is let through with `followed` False, and the server has to judge it, by EXPLAIN, before the first write.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from batchops.clockwords import Occurrence, find_clock_words, refuse_volatile
+from batchops.columns import Columns, columns_read, columns_written_like
+from batchops.db.words import Words
+from batchops.errors import UsageError
+from batchops.pieces import Pieces, cut
+from batchops.slips import (
+    refuse_aggregates,
+    refuse_commas,
+    refuse_dangling,
+    refuse_neighbours,
+    refuse_placeholders,
+    refuse_statements,
+)
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A condition or a value that may go into a statement, in parentheses."""
+
+    text: str
+    """As the user wrote it, without blanks around it."""
+    columns: frozenset[str]
+    """The table's columns that it reads outside sub-selects; those it may read if not `followed`."""
+    clock: tuple[Occurrence, ...]
+    subquery: bool
+    followed: bool
+    """Whether the parser could follow it; if not, its syntax and its columns are for the server to check."""
+
+    def frozen(self, literals: Mapping[str, str]) -> str:
+        """The text with each clock word replaced by its literal where it stands."""
+        text = self.text
+        for word in reversed(self.clock):
+            text = text[: word.start] + literals[word.spelling] + text[word.end :]
+        return text
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """`column = expression`."""
+
+    column: str
+    """As the table spells it."""
+    expression: Expression
+
+
+def parse_predicate(
+    text: str, *, words: Words, table: str, columns: Collection[str], what: str = "--where"
+) -> Expression:
+    """The checked condition; UsageError, which begins with `what`, for anything else."""
+    if not text.strip():
+        raise UsageError(f"{what}: the condition is empty", "for every row of the table, say --all-rows")
+    try:
+        return _expression(text, words, Columns(table, tuple(columns), words), "join conditions by AND or OR")
+    except UsageError as error:
+        raise UsageError(f"{what}: {error.message}", error.hint) from error
+
+
+def parse_assignment(
+    text: str, *, words: Words, table: str, columns: Collection[str], what: str = "--set"
+) -> Assignment:
+    """The checked assignment; UsageError, which begins with `what`, for anything else."""
+    known = Columns(table, tuple(columns), words)
+    try:
+        target, value = _split(cut(text, words.dialect), known)
+        return Assignment(target, _expression(value, words, known, "one column each: repeat --set"))
+    except UsageError as error:
+        raise UsageError(f"{what}: {error.message}", error.hint) from error
+
+
+def plainly_idempotent(assignments: Iterable[Assignment]) -> bool:
+    """Whether setting twice gives what setting once gave: no value reads a column that is set, and none has a
+    sub-select, which may read the table. Functions of the user's own are taken at their word."""
+    assignments = tuple(assignments)
+    targets = {assignment.column for assignment in assignments}
+    values = [assignment.expression for assignment in assignments]
+    return not any(value.subquery or value.columns & targets for value in values)
+
+
+def freeze(words: Words, spellings: Iterable[str], evaluate: Callable[[str], str]) -> dict[str, str]:
+    """The literal for each spelling; `evaluate` has the server compute a SQL expression to text."""
+    values: dict[str, str] = {}
+    literals: dict[str, str] = {}
+    for spelling in dict.fromkeys(spellings):
+        word = words.clock[spelling]
+        if word.select not in values:
+            values[word.select] = evaluate(word.select)
+        literals[spelling] = word.literal.format(values[word.select].replace("'", "''"))
+    return literals
+
+
+def _expression(text: str, words: Words, known: Columns, one: str) -> Expression:
+    text = text.strip()
+    pieces = cut(text, words.dialect)
+    refuse_statements(pieces)
+    refuse_commas(pieces, one)
+    refuse_placeholders(pieces, words)
+    refuse_aggregates(pieces)
+    refuse_volatile(pieces, words)
+    clock = find_clock_words(pieces, words)
+    tree = _tree(pieces, words)
+    columns = columns_written_like(pieces, known) if tree is None else columns_read(tree, known)
+    return Expression(text, columns, clock, subquery=bool(pieces.inner), followed=tree is not None)
+
+
+def _tree(pieces: Pieces, words: Words) -> exp.Expr | None:
+    try:
+        statement = sqlglot.parse_one(f"SELECT 1 WHERE (\n{pieces.text}\n)", dialect=words.dialect)
+    except (SqlglotError, RecursionError):
+        refuse_dangling(pieces)
+        return None
+    tree = statement.args["where"].this
+    if isinstance(tree.this, exp.Alias):
+        refuse_neighbours(pieces)
+    # An operator that it does not know may pass for something else (an alias, a parameter) and hide a column.
+    lost = tree.find(exp.Parameter, exp.SessionParameter) or isinstance(tree.this, exp.Alias | exp.Aliases)
+    return None if lost else tree
+
+
+def _split(pieces: Pieces, known: Columns) -> tuple[str, str]:
+    equals = 3 if pieces.at(1).written == "." else 1
+    target = pieces.at(equals - 1)
+    if pieces.at(equals).written != "=" or target.kind not in {"word", "name"}:
+        raise UsageError("it is not of the form column = expression", "for example --set \"status = 'done'\"")
+    quoted = target.kind == "name"
+    column = known.find(target.value if quoted else target.written, quoted=quoted)
+    value = pieces.text[pieces.at(equals).end :]
+    if not value.strip():
+        raise UsageError(f"{column} is set to nothing", "for an empty text write '', for no value NULL")
+    return column, value
