@@ -60,10 +60,12 @@ class MariaDB:
     def renew(self) -> None:
         with closing(self._administer()) as connection, connection.cursor() as cursor:
             cursor.execute(f"USE {SCHEMA}")
+            # The ledger's tables may refer to each other.
+            cursor.execute("SET foreign_key_checks = 0")
             cursor.execute("SHOW TABLES")
             for (name,) in cursor.fetchall():
                 if name != "template":
-                    cursor.execute(f"DROP TABLE {name}")
+                    cursor.execute(f"DROP TABLE `{name}`")
             cursor.execute("CREATE TABLE events LIKE template")
             cursor.execute("INSERT INTO events SELECT * FROM template ORDER BY id")
             cursor.execute("ANALYZE TABLE events")
