@@ -1,0 +1,81 @@
+"""The command line: names and one-liners of the commands, each imported when it is used; errors to exit codes."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import rich_click as click
+
+from batchops import __version__
+from batchops.cli.group import LazyGroup
+from batchops.errors import BatchopsError, Exit, UsageError
+
+COMMANDS = {
+    "purge": "Delete rows in small transactions.",
+    "backfill": "Update rows in small transactions, each at most once.",
+    "demo": "Make a SQLite file with a million rows and purge half of them.",
+    "runs": "List the runs that a ledger knows.",
+    "show": "Show one run: how far it is, how it ended, how to go on.",
+    "ledger": "Print, make or prune the tables that progress is kept in.",
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_by_name=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes stand in each command's help. Start with: batchops demo",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="batchops")
+def cli() -> None:
+    """Batched deletes and updates on databases that people are using meanwhile.
+
+    Small transactions, gently, resumably, and as fast as one big statement would.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line; whatever happens ends in an exit code and never in a traceback."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = cli.main(words, prog_name="batchops", standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        code = ended.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = _told(words, BatchopsError("Interrupted; nothing was changed."), "signal", Exit.INTERRUPT)
+    except click.ClickException as error:
+        usage = UsageError(error.format_message(), _help_hint(error))
+        code = _told(words, usage, usage.reason, usage.exit)
+    except BatchopsError as error:
+        code = _told(words, error, error.reason, error.exit)
+    except BrokenPipeError:
+        code = Exit.DONE
+    except Exception as error:  # noqa: BLE001  the last net: a bug ends in one line too
+        if os.environ.get("BATCHOPS_DEBUG"):
+            raise
+        hint = "this is a bug; BATCHOPS_DEBUG=1 shows where."
+        code = _told(words, BatchopsError(f"{type(error).__name__}: {error}", hint), "failed", Exit.FAILED)
+    _leave(int(code or 0))
+
+
+def _help_hint(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"see `{context.command_path} --help`." if context else "see `batchops --help`."
+
+
+def _told(words: Sequence[str], error: BatchopsError, reason: str, code: int) -> int:
+    from batchops.cli.failure import tell
+
+    tell(words, error, reason, code)
+    return code
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit; a reader that has gone away is no reason for another code, nor for Python's own complaint."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (BrokenPipeError, ValueError, OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)

@@ -1,0 +1,11 @@
+"""batchops backfill."""
+
+from batchops.cli.walking import command_for
+from batchops.specs import BackfillSpec
+
+command = command_for(
+    "backfill",
+    BackfillSpec,
+    "Update the rows of TABLE that match, in small transactions, each row at most once.\n\n"
+    "The plan is shown and a question asked first. The same command goes on where an earlier run stopped.",
+)

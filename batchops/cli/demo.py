@@ -1,0 +1,30 @@
+"""batchops demo."""
+
+import tempfile
+from pathlib import Path
+
+import rich_click as click
+
+from batchops.cli.face import Face, note
+from batchops.cli.options import EXIT_CODES
+from batchops.cli.walking import execute
+from batchops.demo import make_demo_database, what_to_try
+from batchops.specs import PurgeSpec, checked
+
+
+@click.command("demo", epilog=EXIT_CODES)
+@click.option("--file", "path", metavar="FILE", help="The file to make; default: one in a new temporary folder.")
+@click.option("--rows", type=click.IntRange(min=2), default=1_000_000, show_default=True, help="Rows to make.")
+@click.pass_context
+def command(context: click.Context, path: str | None, rows: int) -> None:
+    """Make a SQLite file with a million rows, purge half of them, and say what to try next."""
+    place = Path(path) if path else Path(tempfile.mkdtemp(prefix="batchops-demo-")) / "demo.db"
+    note(f"Making {place} with {rows:,} rows …")
+    make_demo_database(place, rows)
+    spec = checked(PurgeSpec, {"table": "events", "url": f"sqlite:///{place}", "where": "expired = 1"})
+    plain = Face(
+        dry_run=False, yes=True, as_json=False, events=None, quiet=False, progress_every=None, exit_code=False
+    )
+    code = execute("purge", spec, plain)
+    click.echo("\n" + what_to_try(place, rows))
+    context.exit(code)

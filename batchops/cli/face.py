@@ -1,0 +1,98 @@
+"""Who listens to a run, by what was asked for and by whether a person watches."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from batchops import durations
+from batchops.errors import Exit, UsageError
+from batchops.events import Emit, Finished
+from batchops.reporters import everyone
+from batchops.reporters.document import Document
+from batchops.reporters.event_file import EventFile
+from batchops.reporters.streams import Lasting
+from batchops.reporters.summary import SummaryLine, SummaryParagraph, unless_well
+
+LIMITS = frozenset({"max-rows", "max-time", "max-batches", "window", "stopped"})
+
+
+@dataclass(frozen=True)
+class Face:
+    """The flags that say how a run is shown."""
+
+    dry_run: bool
+    yes: bool
+    as_json: bool
+    events: str | None
+    quiet: bool
+    progress_every: str | None
+    exit_code: bool
+
+    def interval(self) -> timedelta | None:
+        """--progress-every, or UsageError."""
+        if self.progress_every is None:
+            return None
+        try:
+            return durations.parse(self.progress_every)
+        except ValueError as error:
+            raise UsageError(f"--progress-every: {error}") from None
+
+    @property
+    def watched(self) -> bool:
+        """Whether a person sees stderr as it is written."""
+        return sys.stderr.isatty()
+
+    def code(self, finished: Finished) -> int:
+        """The exit code, with --exit-code in mind."""
+        if self.exit_code and finished.exit == Exit.DONE:
+            if finished.reason in LIMITS:
+                return Exit.LIMIT
+            if finished.reason == "done" and finished.rows == 0:
+                return Exit.NOTHING
+        return finished.exit
+
+
+def note(text: str) -> None:
+    """A line for people, on stderr."""
+    Lasting(sys.stderr).line(text)
+
+
+@contextmanager
+def listeners(face: Face) -> Iterator[Emit]:
+    """Everyone who listens to a run, until it is over."""
+    from batchops.reporters.console import ProgressLine
+    from batchops.reporters.lines import ProgressLines
+
+    hear: list[Emit] = []
+    line = ProgressLine(sys.stderr) if face.watched and not face.quiet else None
+    events = EventFile(Path(face.events), line.say if line else note) if face.events else None
+    every = face.interval()
+    if line is not None:
+        hear.append(line)
+    elif every is not None and not face.quiet:
+        hear.append(ProgressLines(sys.stderr, every))
+    if events is not None:
+        hear.append(events)
+    hear.append(_summary(face))
+    if face.as_json:
+        hear.append(Document(sys.stdout))
+    try:
+        yield everyone(hear, line.say if line else note)
+    finally:
+        if line is not None:
+            line.close()
+        if events is not None:
+            with suppress(OSError):
+                events.close()
+
+
+def _summary(face: Face) -> Emit:
+    """On a terminal a paragraph; elsewhere one line: the result, on stdout, unless the document stands there."""
+    if face.watched:
+        summary: Emit = SummaryParagraph(sys.stderr)
+    else:
+        summary = SummaryLine(sys.stderr if face.as_json else sys.stdout)
+    return unless_well(summary) if face.quiet else summary

@@ -1,0 +1,48 @@
+"""A group that knows its commands by name and one-liner, and imports each only when it is used."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import rich_click as click
+
+from batchops.errors import UsageError
+
+
+class LazyGroup(click.RichGroup):
+    """`commands_by_name` maps a name to its line in the help; the module is `batchops.cli.NAME`."""
+
+    def __init__(self, *args: Any, commands_by_name: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lines = commands_by_name
+        self._listing = False
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's shape
+        return list(self._lines)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in self._lines:
+            return None
+        if self._listing:
+            return click.RichCommand(name, help=self._lines[name])
+        command = import_module(f"batchops.cli.{name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As click's, but with the nearest name."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self._lines, n=1)
+            hint = f'did you mean "{near[0]}"?' if near else "see `batchops --help`."
+            raise UsageError(f'There is no command "{args[0]}".', hint)
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: click.RichContext, formatter: Any) -> None:  # type: ignore[override]  # rich-click's own
+        """The list of commands needs their lines only."""
+        self._listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._listing = False

@@ -1,0 +1,40 @@
+"""The flags of the commands that read a ledger, and the ledger they name."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import rich_click as click
+
+from batchops.db.connect import connect
+from batchops.db.urls import address
+from batchops.errors import UsageError
+from batchops.ledger import Ledger
+from batchops.ledgers import NONE, ledger_address
+
+_FLAGS = (
+    ("--url", "URL", "Database; else BATCHOPS_URL, DATABASE_URL."),
+    ("--ledger", "URL|FILE", "Where progress is kept; default: in the database itself."),
+    ("--ledger-schema", "NAME", "Schema of the ledger's tables."),
+)
+
+
+def ledger_flags(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--url, --ledger and --ledger-schema."""
+    for name, metavar, text in reversed(_FLAGS):
+        function = click.option(name, metavar=metavar, help=text)(function)
+    return function
+
+
+@contextmanager
+def named_ledger(url: str | None, ledger: str | None, ledger_schema: str | None) -> Iterator[Ledger]:
+    """The ledger that the flags name."""
+    if ledger == NONE:
+        raise UsageError("--ledger none keeps nothing that could be shown.")
+    where = address(url, os.environ) if ledger is None else ledger_address(ledger, os.environ)
+    database = connect(where)
+    try:
+        yield Ledger(database, ledger_schema, inside=True)
+    finally:
+        database.close()

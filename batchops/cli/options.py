@@ -1,0 +1,71 @@
+"""Flags made from a spec's fields, so that a flag, a recipe key and a library argument are one thing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import rich_click as click
+from rich_click.rich_help_configuration import RichHelpConfiguration
+
+from batchops import durations
+from batchops.errors import EXIT_MEANINGS
+from batchops.specs import JobSpec, flag_name, flag_of
+
+OUTPUT = "What is shown"
+Decorator = Callable[[Any], Any]
+
+EXIT_CODES = "Exit codes: " + "; ".join(f"{code.value} {text}" for code, text in EXIT_MEANINGS.items()) + "."
+
+_FACE: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (("-n", "--dry-run"), {"is_flag": True, "help": "Show the plan, the SQL and EXPLAIN; change nothing."}),
+    (("-y", "--yes"), {"is_flag": True, "help": "Ask no question."}),
+    (("--json", "as_json"), {"is_flag": True, "help": "One JSON document on stdout, also for errors."}),
+    (("--events",), {"metavar": "FILE", "help": "Append every event as a JSON line."}),
+    (("-q", "--quiet"), {"is_flag": True, "help": "Say nothing when it ended well or as asked."}),
+    (("--progress-every",), {"metavar": "30s", "help": "Without a terminal: a line that often."}),
+    (("--exit-code",), {"is_flag": True, "help": "Exit 4 for nothing to do, 5 for ended by a limit."}),
+)
+
+
+def from_spec(model: type[JobSpec]) -> Decorator:
+    """The table as an argument, every other field as a flag; values go to the spec as they were typed."""
+
+    def decorate(function: Any) -> Any:
+        for name, field in reversed(model.model_fields.items()):
+            if name == "table":
+                function = click.argument("table")(function)
+                continue
+            function = click.option(flag_name(name), name, **_settings(field))(function)
+        return function
+
+    return decorate
+
+
+def _settings(field: Any) -> dict[str, Any]:
+    flag = flag_of(field)
+    text = field.description or ""
+    if field.default is False:
+        return {"is_flag": True, "default": None, "help": text}
+    if hasattr(field.default, "total_seconds") and field.default:
+        text += f" Default: {durations.show(field.default)}."
+    several = field.is_required()
+    return {"metavar": flag.metavar, "help": text, "multiple": several, "default": () if several else None}
+
+
+def face(function: Any) -> Any:
+    """What every verb shows, and asks."""
+    for names, settings in reversed(_FACE):
+        function = click.option(*names, **settings)(function)
+    return function
+
+
+def help_of(verb: str, model: type[JobSpec]) -> Decorator:
+    """The flags of a verb in groups, in its help."""
+    groups: dict[str, list[str]] = {}
+    for name, field in model.model_fields.items():
+        if name != "table":
+            groups.setdefault(flag_of(field).group, []).append(flag_name(name))
+    groups[OUTPUT] = [names[-1] if names[-1].startswith("-") else names[0] for names, _ in _FACE] + ["--help"]
+    panels = [{"name": name, "options": options} for name, options in groups.items()]
+    return click.rich_config(
+        RichHelpConfiguration(option_groups={f"batchops {verb}": panels})  # type: ignore[dict-item]  # its typed dict is partial
+    )

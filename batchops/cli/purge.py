@@ -1,0 +1,11 @@
+"""batchops purge."""
+
+from batchops.cli.walking import command_for
+from batchops.specs import PurgeSpec
+
+command = command_for(
+    "purge",
+    PurgeSpec,
+    "Delete the rows of TABLE that match, in small transactions, one commit each.\n\n"
+    "The plan is shown and a question asked first. The same command goes on where an earlier run stopped.",
+)

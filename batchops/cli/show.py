@@ -1,0 +1,49 @@
+"""batchops show."""
+
+import rich_click as click
+
+from batchops.cli.ledger_options import ledger_flags, named_ledger
+from batchops.cli.options import EXIT_CODES
+from batchops.cli.recorded import Recorded, load_runs, moment, run_document
+from batchops.errors import UsageError
+from batchops.reporters.document import as_json
+from batchops.reporters.figures import count, visible
+
+
+@click.command("show", epilog=EXIT_CODES)
+@click.argument("run", type=click.IntRange(min=1))
+@ledger_flags
+@click.option("--json", "as_json_document", is_flag=True, help="One JSON document on stdout.")
+def command(
+    run: int, url: str | None, ledger: str | None, ledger_schema: str | None, as_json_document: bool
+) -> None:
+    """Show run RUN: how far it is, how it ended, who began it."""
+    with named_ledger(url, ledger, ledger_schema) as opened:
+        found = load_runs(opened, number=run)
+    if not found:
+        raise UsageError(f"There is no run {run} in this ledger.", "see `batchops runs`.")
+    if as_json_document:
+        click.echo(as_json(run_document(found[0])))
+        return
+    for name, text in _facts(found[0]).items():
+        if text:
+            click.echo(f"{name:<10}{visible(text)}")
+
+
+def _facts(recorded: Recorded) -> dict[str, str]:
+    run, beat = recorded.run, recorded.beat
+    position = run.lanes[0].cursor.position if run.lanes else None
+    return {
+        "run": f"{run.run}: {run.verb} {run.table}",
+        "state": recorded.state,
+        "rows": f"{count(run.rows)} changed, {count(run.read)} read, in {count(run.batches)} batches",
+        "where": run.frozen["predicate"] or "every row",
+        "set": ", ".join(f"{column} = {value}" for column, value in run.frozen["assignments"]),
+        "cut-off": run.frozen["cutoff"] or "",
+        "behind": f"{', '.join(run.frozen['key'])} = {position}" if position else "",
+        "began": f"{moment(run.started_at)} by {run.by['user']} on {run.by['host']} as {run.by['role'] or '-'}",
+        "ended": moment(run.ended_at) or "",
+        "at work": f"process {beat.owner.pid} on {beat.owner.host}" if beat and beat.alive else "",
+        "error": run.error or "",
+        "next": "the same command goes on from there" if recorded.state == "crashed" else "",
+    }

@@ -1,0 +1,77 @@
+"""What purge and backfill share on the command line: plan, question, run, exit code."""
+
+import os
+import sys
+from typing import Any
+
+import rich_click as click
+
+from batchops.assemble import Prepared, perform, prepared
+from batchops.cli.face import Face, listeners, note
+from batchops.cli.options import EXIT_CODES, face, from_spec, help_of
+from batchops.cli.planned import plan_document, plan_lines
+from batchops.errors import UsageError
+from batchops.reporters.document import as_json, document
+from batchops.specs import JobSpec, checked
+from batchops.stop import Stop, signals
+
+
+def command_for(verb: str, model: type[JobSpec], text: str) -> click.Command:
+    """The click command of a verb that walks a table."""
+
+    @click.command(verb, help=text, epilog=EXIT_CODES)
+    @help_of(verb, model)
+    @from_spec(model)
+    @face
+    @click.pass_context
+    def command(context: click.Context, **values: Any) -> None:
+        shown = Face(**{name: values.pop(name) for name in Face.__dataclass_fields__})
+        given = {name: value for name, value in values.items() if value not in (None, ())}
+        context.exit(execute(verb, checked(model, given), shown))
+
+    return command  # type: ignore[no-any-return]  # click's decorators lose it
+
+
+def execute(verb: str, spec: JobSpec, shown: Face) -> int:
+    """Plan, ask, run; the exit code."""
+    shown.interval()
+    if not (shown.yes or shown.dry_run or sys.stdin.isatty()):
+        raise UsageError("There is no terminal to ask at.", "say -y (--yes) to go on without a question.")
+    with prepared(verb, spec, os.environ) as job:
+        for warning in job.warnings:
+            note(f"warning: {warning}")
+        if not shown.quiet or shown.dry_run:
+            for line in plan_lines(job.plan, whole=shown.dry_run):
+                (print_result if shown.dry_run and not shown.as_json else note)(line)
+        if shown.dry_run or job.done is not None or not (shown.yes or _agreed(job)):
+            return _not_run(job, shown)
+        stop = Stop()
+        with listeners(shown) as emit, signals(stop, job.database.cancel):
+            finished = perform(job, emit, stop)
+    return shown.code(finished)
+
+
+def print_result(line: str) -> None:
+    """A line of the result, on stdout."""
+    click.echo(line)
+
+
+def _agreed(job: Prepared) -> bool:
+    verb = {"purge": "Delete these rows", "backfill": "Update these rows"}[job.verb]
+    return click.confirm(f"{verb}?", default=False, err=True)
+
+
+def _not_run(job: Prepared, shown: Face) -> int:
+    """A dry run, a job that is done already, or a no at the question."""
+    if shown.dry_run:
+        finished = job.ended("dry-run")
+    elif job.done is not None:
+        finished = job.ended("done", job.done.run)
+    else:
+        finished = job.ended("declined")
+    if shown.as_json:
+        extra = plan_document(job.plan) if shown.dry_run else {}
+        print_result(as_json(document(finished) | extra))
+    elif finished.reason == "declined":
+        note("Declined; nothing was changed.")
+    return shown.code(finished)

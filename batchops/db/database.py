@@ -1,0 +1,99 @@
+"""A database that is reached: its engine, its family, and transactions whose errors a person can read."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from batchops.db.family import Family, Timeouts
+from batchops.db.faults import Fault, driver_error, translate, underway
+from batchops.db.urls import Address, redact
+from batchops.errors import BatchopsError, ConnectionLostError, OutcomeUnknownError, TransientError
+
+
+class Database:
+    """One database; every statement that batchops sends goes through a transaction of this."""
+
+    def __init__(self, address: Address, family: Family, timeouts: Timeouts | None = None) -> None:
+        self.address = address
+        self.family = family
+        self.engine = family.engine(address, timeouts or Timeouts())
+        self._at_work: set[Any] = set()
+        self._guard = threading.Lock()
+        self.underway = False
+        """Whether a run has begun to write: a table that is missing from then on has been taken away."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """Commit what the block did, or roll it back; OutcomeUnknownError where only the ledger can tell."""
+        with self._connection() as connection:
+            self.family.begin(connection)
+            yield connection
+            try:
+                connection.commit()
+            except DBAPIError as error:
+                raise self._commit_failed(error) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A transaction that cannot write, by the server's own word; always rolled back."""
+        with self._connection() as connection:
+            self.family.begin_reading(connection)
+            yield connection
+
+    def cancel(self) -> None:
+        """Cancel whatever statements are running, from any thread; their transactions roll back."""
+        with self._guard:
+            at_work = list(self._at_work)
+        for driver_connection in at_work:
+            self.family.cancel(driver_connection, self.engine)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def error(self, error: DBAPIError) -> BatchopsError:
+        """The driver's error as one that a person can read, without secrets."""
+        cause = driver_error(error)
+        fault = self.family.classify(cause)
+        if error.connection_invalidated and fault is Fault.OTHER:
+            fault = Fault.CONNECTION_LOST
+        if self.underway:
+            fault = underway(fault)
+        return translate(fault, redact(self.family.message(cause), self.address))
+
+    @contextmanager
+    def _connection(self) -> Iterator[sa.Connection]:
+        try:
+            with self.engine.connect() as connection:
+                driver_connection = connection.connection.driver_connection
+                with self._guard:
+                    self._at_work.add(driver_connection)
+                try:
+                    yield connection
+                finally:
+                    with self._guard:
+                        self._at_work.discard(driver_connection)
+                    self._roll_back(connection)
+        except DBAPIError as error:
+            raise self.error(error) from error
+        except PoolTimeoutError as error:
+            raise TransientError("No free connection in time.") from error
+
+    @staticmethod
+    def _roll_back(connection: sa.Connection) -> None:
+        """End what is left open; a connection that cannot even do that is thrown away, not reused."""
+        try:
+            connection.rollback()
+        except DBAPIError:
+            connection.invalidate()
+
+    def _commit_failed(self, error: DBAPIError) -> BatchopsError:
+        told = self.error(error)
+        if isinstance(told, ConnectionLostError):
+            return OutcomeUnknownError(f"{told.message} (COMMIT had been sent)", told.hint)
+        return told

@@ -1,0 +1,115 @@
+"""What the rest of the house may ask of a family of databases; nobody outside `db/` asks which family it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from batchops.db.faults import Fault
+from batchops.db.table import Column, Table
+from batchops.db.urls import Address
+from batchops.db.words import Words
+
+KeyValue = tuple[Any, ...]
+"""One row's key, a JSON scalar or tagged object per column, exact in both directions."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Which server answered, and as whom."""
+
+    product: str
+    version: str
+    identity: str
+    """The same for as long as it is the same data: a system identifier with the database's name, a file's path."""
+    role: str
+    zone: str
+    read_only: bool
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long a statement may wait for a lock, and how long it may run, in seconds."""
+
+    lock: float = 5.0
+    statement: float = 60.0
+
+
+class Family(Protocol):
+    """One family's capabilities."""
+
+    name: str
+    words: Words
+    one_writer: bool
+    """Whether a second connection cannot write while the first does (SQLite)."""
+    locks_rows: bool
+    """Whether SELECT … FOR UPDATE (SKIP LOCKED) exists."""
+    longest_list: int
+    """How many keys `among` takes at the most."""
+
+    def engine(self, address: Address, timeouts: Timeouts) -> sa.Engine: ...
+
+    def begin(self, connection: sa.Connection) -> None:
+        """Begin a transaction that will write."""
+
+    def begin_reading(self, connection: sa.Connection) -> None:
+        """Begin a transaction that the server itself keeps from writing."""
+
+    def server(self, connection: sa.Connection) -> Server: ...
+
+    def find(self, connection: sa.Connection, schema: str | None, name: str) -> Table | None:
+        """The table of that name, or None."""
+
+    def tables(self, connection: sa.Connection) -> Sequence[str]:
+        """Names of the tables a person may have meant."""
+
+    def matches(self, connection: sa.Connection, select: sa.Select[Any]) -> int | None:
+        """How many rows the planner expects of `select`; None where it does not say."""
+
+    def explain(self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> list[str]:
+        """The server's own plan of a statement, not run."""
+
+    def key_refusal(self, column: Column) -> str | None:
+        """Why this column cannot be followed as a key; None where it can."""
+
+    def key_out(self, table: Table, name: str) -> sa.ColumnElement[Any]:
+        """How a key column is selected so that its value is exact."""
+
+    def key_order(self, table: Table, name: str) -> sa.ColumnElement[Any]:
+        """The key column as rows are put in order by it."""
+
+    def key_value(self, value: Any) -> Any:
+        """What `key_out` gave, as a JSON value."""
+
+    def after(self, table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
+        """Rows behind `key` in the order of `names`."""
+
+    def upto(self, table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
+        """Rows up to and with `key`."""
+
+    def among(
+        self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]
+    ) -> sa.ColumnElement[bool]:
+        """Rows with one of `keys`, by the index."""
+
+    def epoch(self) -> sa.ColumnElement[float]:
+        """The server's clock in seconds since 1970."""
+
+    def cutoff_before(self, connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
+        """A literal in the column's own type for the moment a person wrote; UsageError where it is none."""
+
+    def cutoff_ago(self, connection: sa.Connection, table: Table, column: Column, ago: timedelta) -> str:
+        """A literal in the column's own type for that long ago by the server's clock."""
+
+    def classify(self, error: BaseException) -> Fault: ...
+
+    def message(self, error: BaseException) -> str: ...
+
+    def cancel(self, connection: Any, engine: sa.Engine) -> None:
+        """Cancel what a driver connection is running; called from another thread."""
+
+    def missing_rights(self, connection: sa.Connection, table: Table, verb: str) -> str | None:
+        """The right that this role lacks for `DELETE` or `UPDATE`; None where it has them or cannot tell."""
+

@@ -1,0 +1,92 @@
+"""What information_schema says about the server and its tables. Names go in as bound values only."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import sqlalchemy as sa
+
+from batchops.db.family import Server
+from batchops.db.table import Column, Key, Table
+
+_KINDS = {"BASE TABLE": "table", "VIEW": "view", "SYSTEM VERSIONED": "table", "SEQUENCE": "view"}
+
+_FIND = sa.text("""
+SELECT table_schema AS s, table_name AS n, table_type AS kind, table_rows AS estimate, engine,
+       create_time AS created, data_length + index_length AS size
+FROM information_schema.tables
+WHERE table_name = :name AND table_schema = coalesce(:schema, database())
+""")
+
+_COLUMNS = sa.text("""
+SELECT column_name AS name, column_type AS type, is_nullable = 'YES' AS nullable, extra LIKE '%GENERATED%' AS generated
+FROM information_schema.columns WHERE table_schema = :schema AND table_name = :name ORDER BY ordinal_position
+""")
+
+_KEYS = sa.text("""
+SELECT index_name AS name, column_name AS col, sub_part AS part, nullable = 'YES' AS nullable
+FROM information_schema.statistics
+WHERE table_schema = :schema AND table_name = :name AND non_unique = 0 AND index_type = 'BTREE'
+ORDER BY index_name <> 'PRIMARY', index_name, seq_in_index
+""")
+
+_TABLES = sa.text(
+    "SELECT table_name FROM information_schema.tables WHERE table_schema = database() ORDER BY 1 LIMIT 5000"
+)
+
+_SERVER = sa.text("""
+SELECT version() AS version, database() AS db, current_user() AS role, @@session.time_zone AS zone,
+       @@system_time_zone AS system_zone, @@global.read_only AS read_only,
+       concat(@@hostname, ':', @@port, ':', @@datadir) AS place
+""")
+
+
+def server(connection: sa.Connection) -> Server:
+    """Facts of the server and the session."""
+    row = connection.execute(_SERVER).one()
+    maria = "MariaDB" in row.version
+    return Server(
+        product="MariaDB" if maria else "MySQL",
+        version=row.version.split("-")[0],
+        identity=f"mysql:{row.place}:{row.db}",
+        role=row.role,
+        zone=row.system_zone if row.zone == "SYSTEM" else row.zone,
+        read_only=bool(row.read_only),
+    )
+
+
+def find(connection: sa.Connection, schema: str | None, name: str) -> Table | None:
+    """The table of that name, compared as the server itself compares names."""
+    row = connection.execute(_FIND, {"schema": schema, "name": name}).first()
+    if row is None:
+        return None
+    where = {"schema": row.s, "name": row.n}
+    columns = [
+        Column(c.name, c.type, bool(c.nullable), bool(c.generated)) for c in connection.execute(_COLUMNS, where)
+    ]
+    keys = []
+    for index, parts in groupby(connection.execute(_KEYS, where).all(), key=lambda part: part.name):
+        listed = list(parts)
+        # An index on a prefix or an expression does not name each row; nor does one with NULLs.
+        if all(p.part is None and not p.nullable and p.col is not None for p in listed):
+            keys.append(Key(tuple(p.col for p in listed), index == "PRIMARY"))
+    current = connection.execute(sa.text("SELECT database()")).scalar()
+    return Table(
+        schema=None if row.s == current else row.s,
+        name=row.n,
+        kind=_KINDS.get(row.kind, "view"),
+        columns=tuple(columns),
+        keys=tuple(sorted(keys, key=lambda k: (not k.primary, len(k.columns)))),
+        identity=f"{row.s}.{row.n}:{row.created}",
+        rows=row.estimate,
+        bytes=row.size,
+    )
+
+
+def tables(connection: sa.Connection) -> Sequence[str]:
+    """Tables of the current database."""
+    return list(connection.execute(_TABLES).scalars())
+
+
+def missing_rights(connection: sa.Connection, table: Table, verb: str) -> str | None:
+    """Not asked of the grants, which roles and patterns make unreadable: the server refuses EXPLAIN instead."""
+    return None

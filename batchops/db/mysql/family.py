@@ -1,0 +1,95 @@
+"""MySQL's and MariaDB's capabilities; MariaDB is a set of features in here, not a family."""
+
+from typing import Any
+
+import pymysql
+import sqlalchemy as sa
+
+from batchops.db.explain import explained
+from batchops.db.family import Server, Timeouts
+from batchops.db.faults import Fault
+from batchops.db.mysql import catalog, cutoffs, faults, keys
+from batchops.db.mysql.words import WORDS
+from batchops.db.urls import Address
+
+
+class MySQL:
+    """MariaDB 10.6 and later, and MySQL 8, through PyMySQL."""
+
+    name = "MySQL"
+    words = WORDS
+    one_writer = False
+    locks_rows = True
+    longest_list = 1_000
+
+    key_refusal = staticmethod(keys.refusal)
+    key_out = staticmethod(keys.out)
+    key_order = staticmethod(keys.order)
+    key_value = staticmethod(keys.value)
+    after = staticmethod(keys.after)
+    upto = staticmethod(keys.upto)
+    among = staticmethod(keys.among)
+    find = staticmethod(catalog.find)
+    tables = staticmethod(catalog.tables)
+    server = staticmethod(catalog.server)
+    missing_rights = staticmethod(catalog.missing_rights)
+    cutoff_before = staticmethod(cutoffs.before)
+    cutoff_ago = staticmethod(cutoffs.ago)
+
+    def engine(self, address: Address, timeouts: Timeouts) -> sa.Engine:
+        engine = sa.create_engine(
+            address.url,
+            pool_size=20,
+            pool_timeout=30,
+            # Every transaction is ended by us; a ROLLBACK at each return would be one more round trip a batch.
+            pool_reset_on_return=None,
+            connect_args={
+                "connect_timeout": 10,
+                "read_timeout": timeouts.statement + 30,
+                "write_timeout": timeouts.statement + 30,
+                # A hostile server could otherwise ask for any file of this machine.
+                "local_infile": False,
+            },
+        )
+
+        @sa.event.listens_for(engine, "connect")
+        def settle(connection: "pymysql.Connection[Any]", _: object) -> None:
+            with connection.cursor() as cursor:
+                # At REPEATABLE READ a range locks the gaps, and every INSERT into them waits.
+                cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+                cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {max(1, round(timeouts.lock))}")
+                cursor.execute(f"SET SESSION lock_wait_timeout = {max(1, round(timeouts.lock))}")
+                cursor.execute("SELECT VERSION() LIKE '%MariaDB%'")
+                if (cursor.fetchone() or (0,))[0]:
+                    cursor.execute(f"SET SESSION max_statement_time = {timeouts.statement}")
+
+        return engine
+
+    def begin(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql("START TRANSACTION READ WRITE")
+
+    def begin_reading(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql("START TRANSACTION READ ONLY")
+
+    def matches(self, connection: sa.Connection, select: sa.Select[Any]) -> int | None:
+        row = explained(connection, select, "EXPLAIN EXTENDED").mappings().first()
+        if row is None or row["rows"] is None:
+            return None
+        return round(float(row["rows"]) * float(row["filtered"] or 100) / 100)
+
+    def explain(self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> list[str]:
+        rows = explained(connection, statement, "EXPLAIN").mappings()
+        return [", ".join(f"{k}={v}" for k, v in row.items() if v is not None) for row in rows]
+
+    def epoch(self) -> sa.ColumnElement[float]:
+        return sa.cast(sa.func.unix_timestamp(sa.func.now(6)), sa.Double)
+
+    def classify(self, error: BaseException) -> Fault:
+        return faults.classify(error)
+
+    def message(self, error: BaseException) -> str:
+        return faults.message(error)
+
+    def cancel(self, connection: Any, engine: sa.Engine) -> None:
+        with engine.connect() as other:
+            other.exec_driver_sql(f"KILL QUERY {int(connection.thread_id())}")

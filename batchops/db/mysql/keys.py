@@ -1,0 +1,68 @@
+"""Keys in MySQL and MariaDB: the driver's own values, tagged where JSON has no such type."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.family import KeyValue
+from batchops.db.table import Column, Table, quoted
+from batchops.db.tagged import bound, plain, tag
+
+_REFUSED = {
+    "enum": "orders by position, compares as text",
+    "set": "orders by bits, compares as text",
+    "float": "is not found again by the value that is shown of it",
+    "bit": "compares as a number and reads as bytes",
+    "json": "has no exact order",
+    "geometry": "has no order",
+}
+
+
+def refusal(column: Column) -> str | None:
+    """Types whose order and comparison disagree, or that do not come back exactly."""
+    base = column.type.split("(")[0].split(" ")[0].lower()
+    return f"type {base} {_REFUSED[base]}" if base in _REFUSED else None
+
+
+def out(table: Table, name: str) -> sa.ColumnElement[Any]:
+    """The key column as it is."""
+    return table.clause.c[quoted(name)]
+
+
+order = out
+
+
+def value(value: Any) -> Any:
+    """The driver's value, tagged."""
+    return tag(value)
+
+
+def _spelled(table: Table, names: Sequence[str], key: KeyValue, last: str) -> sa.ColumnElement[bool]:
+    """(a, b) > (x, y) as an OR: MariaDB walks the index by this and scans by the row comparison."""
+    columns = [table.clause.c[quoted(name)] for name in names]
+    values = [bound(v) for v in key]
+    strict = last[0]
+    turns = []
+    for i, (column, bound) in enumerate(zip(columns, values, strict=True)):
+        same = [c == v for c, v in zip(columns[:i], values[:i], strict=True)]
+        turns.append(sa.and_(*same, column.op(last if i == len(columns) - 1 else strict)(bound)))
+    return turns[0] if len(turns) == 1 else sa.or_(*turns)
+
+
+def after(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
+    """Rows behind the key."""
+    return _spelled(table, names, key, ">")
+
+
+def upto(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
+    """Rows up to and with the key."""
+    return _spelled(table, names, key, "<=")
+
+
+def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
+    """A list of values; spelled out where the key has several columns, for the optimiser again."""
+    columns = [table.clause.c[quoted(name)] for name in names]
+    if len(columns) == 1:
+        return columns[0].in_([plain(key[0]) for key in keys])
+    return sa.or_(*(sa.and_(*(c == bound(v) for c, v in zip(columns, k, strict=True))) for k in keys))

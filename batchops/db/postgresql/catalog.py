@@ -1,0 +1,110 @@
+"""What PostgreSQL's catalog says about the server and its tables. Names go in as bound values only."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from batchops.db.family import Server
+from batchops.db.table import Column, Key, Table
+
+_KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "view", "f": "foreign table"}
+
+_FIND = sa.text("""
+SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind, c.reltuples,
+       CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) END AS bytes
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND CASE WHEN :schema IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = :schema END
+""").bindparams(sa.bindparam("schema", type_=sa.Text), sa.bindparam("name", type_=sa.Text))
+
+_COLUMNS = sa.text("""
+SELECT attname, pg_catalog.format_type(atttypid, atttypmod) AS type, NOT attnotnull AS nullable,
+       attgenerated <> '' AS generated
+FROM pg_catalog.pg_attribute WHERE attrelid = :oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+""")
+
+# A partial or deferred index, or one on an expression, does not name each row at every moment.
+_KEYS = sa.text("""
+SELECT i.indisprimary, array_agg(a.attname::text ORDER BY k.place) AS columns
+FROM pg_catalog.pg_index i
+CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
+JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+JOIN pg_catalog.pg_am am ON am.oid = x.relam
+WHERE i.indrelid = :oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+  AND i.indimmediate AND am.amname = 'btree' AND k.place <= i.indnkeyatts
+GROUP BY i.indexrelid, i.indisprimary
+HAVING bool_and(a.attnotnull)
+ORDER BY i.indisprimary DESC, count(*), i.indexrelid
+""")
+
+_TABLES = sa.text("""
+SELECT CASE WHEN pg_catalog.pg_table_is_visible(c.oid) THEN c.relname::text
+            ELSE n.nspname || '.' || c.relname END
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+ORDER BY 1 LIMIT 5000
+""")
+
+_SERVER = sa.text("""
+SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) AS system,
+       pg_catalog.current_database() AS database, current_setting('server_version') AS version,
+       current_user::text AS role, current_setting('TimeZone') AS zone,
+       pg_catalog.pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on' AS read_only
+""")
+
+
+def server(connection: sa.Connection) -> Server:
+    """Facts of the server and the session."""
+    row = connection.execute(_SERVER).one()
+    return Server(
+        product="PostgreSQL",
+        version=row.version.split(" ")[0],
+        identity=f"postgresql:{row.system}:{row.database}",
+        role=row.role,
+        zone=row.zone,
+        read_only=row.read_only,
+    )
+
+
+def find(connection: sa.Connection, schema: str | None, name: str) -> Table | None:
+    """The table of exactly that name, else of that name in lower case, as an unquoted name means."""
+    for spelled in dict.fromkeys((name, name.lower())):
+        row = connection.execute(_FIND, {"schema": schema, "name": spelled}).first()
+        if row is not None:
+            break
+    else:
+        return None
+    columns = [
+        Column(c.attname, c.type, c.nullable, c.generated)
+        for c in connection.execute(_COLUMNS, {"oid": row.oid})
+    ]
+    keys = [Key(tuple(k.columns), k.indisprimary) for k in connection.execute(_KEYS, {"oid": row.oid})]
+    return Table(
+        schema=row.nspname,
+        name=row.relname,
+        kind=_KINDS[row.kind],
+        columns=tuple(columns),
+        keys=tuple(keys),
+        identity=str(row.oid),
+        rows=int(row.reltuples) if row.reltuples >= 0 else None,
+        bytes=row.bytes,
+    )
+
+
+def tables(connection: sa.Connection) -> Sequence[str]:
+    """Tables of the user's schemas, with the schema where the search path does not find them."""
+    return list(connection.execute(_TABLES).scalars())
+
+
+def missing_rights(connection: sa.Connection, table: Table, verb: str) -> str | None:
+    """SELECT and the verb's own right; column grants suffice for neither a DELETE nor the check here."""
+    held = sa.text("SELECT pg_catalog.has_table_privilege(CAST(:oid AS oid), :right)")
+    for right in ("SELECT", verb):
+        has = connection.execute(held, {"oid": table.identity, "right": right}).scalar_one()
+        if not has and right == "UPDATE":
+            any_column = sa.text("SELECT pg_catalog.has_any_column_privilege(CAST(:oid AS oid), 'UPDATE')")
+            has = connection.execute(any_column, {"oid": table.identity}).scalar_one()
+        if not has:
+            return right
+    return None

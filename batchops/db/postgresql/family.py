@@ -1,0 +1,108 @@
+"""PostgreSQL's capabilities, put together from this folder."""
+
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+
+from batchops.db.explain import explained
+from batchops.db.family import Server, Timeouts
+from batchops.db.faults import Fault
+from batchops.db.postgresql import catalog, cutoffs, faults, keys
+from batchops.db.postgresql.words import WORDS
+from batchops.db.urls import Address
+
+# Everything is SET LOCAL inside the transaction: behind a transaction pooler a session setting reaches
+# somebody else's session. row_security=off turns a hidden row into an error. The float and date styles make
+# a key's text exact whatever the database's own defaults are; DateStyle keeps the order of day and month.
+_SETTINGS = (
+    "SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {statement}; "
+    "SET LOCAL idle_in_transaction_session_timeout = {statement}; SET LOCAL row_security = off; "
+    "SET LOCAL extra_float_digits = 1; SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = postgres"
+)
+
+
+class PostgreSQL:
+    """PostgreSQL 13 and later, through psycopg."""
+
+    name = "PostgreSQL"
+    words = WORDS
+    one_writer = False
+    locks_rows = True
+    longest_list = 50_000
+
+    key_refusal = staticmethod(keys.refusal)
+    key_out = staticmethod(keys.out)
+    key_order = staticmethod(keys.order)
+    key_value = staticmethod(keys.value)
+    after = staticmethod(keys.after)
+    upto = staticmethod(keys.upto)
+    among = staticmethod(keys.among)
+    find = staticmethod(catalog.find)
+    tables = staticmethod(catalog.tables)
+    missing_rights = staticmethod(catalog.missing_rights)
+    cutoff_before = staticmethod(cutoffs.before)
+    cutoff_ago = staticmethod(cutoffs.ago)
+
+    def __init__(self) -> None:
+        self._settings = _SETTINGS.format(lock="'5s'", statement="'60s'")
+
+    def engine(self, address: Address, timeouts: Timeouts) -> sa.Engine:
+        self._settings = _SETTINGS.format(
+            lock=round(timeouts.lock * 1000), statement=round(timeouts.statement * 1000)
+        )
+        conninfo = address.conninfo
+
+        def connect() -> psycopg.Connection[Any]:
+            # AUTOCOMMIT at the driver: BEGIN is ours, in one message with its settings. No prepared
+            # statements: poolers lose them, and a plan for the predicate's real values is the better one.
+            return psycopg.connect(
+                conninfo or "",
+                autocommit=True,
+                prepare_threshold=None,
+                application_name="batchops",
+                connect_timeout=10,
+                tcp_user_timeout=30000,
+                keepalives_idle=30,
+                keepalives_interval=10,
+                keepalives_count=3,
+            )
+
+        return sa.create_engine(
+            "postgresql+psycopg://",
+            creator=connect,
+            isolation_level="AUTOCOMMIT",
+            pool_size=20,
+            pool_timeout=30,
+            use_native_hstore=False,
+        )
+
+    def begin(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {self._settings}")
+
+    def begin_reading(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {self._settings}")
+
+    def server(self, connection: sa.Connection) -> Server:
+        return catalog.server(connection)
+
+    def matches(self, connection: sa.Connection, select: sa.Select[Any]) -> int | None:
+        (plan,) = explained(connection, select, "EXPLAIN (FORMAT JSON)").scalars()
+        return int(plan[0]["Plan"]["Plan Rows"])
+
+    def explain(self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> list[str]:
+        return [str(line) for line in explained(connection, statement, "EXPLAIN").scalars()]
+
+    def epoch(self) -> sa.ColumnElement[float]:
+        return sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Double)
+
+    def classify(self, error: BaseException) -> Fault:
+        return faults.classify(error)
+
+    def message(self, error: BaseException) -> str:
+        return faults.message(error)
+
+    def cancel(self, connection: Any, engine: sa.Engine) -> None:  # noqa: ARG002  the protocol's shape
+        connection.cancel_safe(timeout=5)
+
+

@@ -1,0 +1,87 @@
+"""Keys in PostgreSQL: exact as the server's own text, cast back to the column's type.
+
+Text is exact for every type that has an order: infinity, NaN, numeric scale, bits and enums included.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import UserDefinedType
+
+from batchops.db.family import KeyValue
+from batchops.db.table import Column, Table, quoted
+
+_NO_ORDER = ("json", "xml", "point", "box", "polygon", "path", "line", "lseg", "circle", "money")
+
+
+class Named(UserDefinedType[Any]):
+    """A type by the catalog's own spelling (format_type)."""
+
+    cache_ok = True
+
+    def __init__(self, spelling: str) -> None:
+        self.spelling = spelling
+
+    def get_col_spec(self, **_: Any) -> str:
+        return self.spelling
+
+
+def refusal(column: Column) -> str | None:
+    """Money prints by locale and loses it on the way back; the others have no order."""
+    return f"type {column.type} has no exact order" if column.type in _NO_ORDER else None
+
+
+def out(table: Table, name: str) -> sa.ColumnElement[Any]:
+    """The key column as text."""
+    return sa.cast(table.clause.c[quoted(name)], sa.Text)
+
+
+def order(table: Table, name: str) -> sa.ColumnElement[Any]:
+    """The bare column: its text sorts otherwise."""
+    return table.clause.c[quoted(name)]
+
+
+def value(value: Any) -> Any:
+    """Text is JSON already."""
+    return value
+
+
+def _typed(table: Table, name: str, value: str) -> sa.ColumnElement[Any]:
+    return sa.cast(sa.bindparam(None, value, sa.Text), Named(table.column(name).type))
+
+
+def _row(table: Table, names: Sequence[str]) -> sa.ColumnElement[Any]:
+    columns = [table.clause.c[quoted(name)] for name in names]
+    return columns[0] if len(columns) == 1 else sa.tuple_(*columns)
+
+
+def _key(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[Any]:
+    values = [_typed(table, name, value) for name, value in zip(names, key, strict=True)]
+    return values[0] if len(values) == 1 else sa.tuple_(*values)
+
+
+def after(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
+    """A row comparison, which PostgreSQL walks by the index."""
+    return _row(table, names) > _key(table, names, key)
+
+
+def upto(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
+    """The same with its end."""
+    return _row(table, names) <= _key(table, names, key)
+
+
+def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
+    """One array a column, so that no number of keys runs out of parameters."""
+    arrays = [
+        sa.cast(
+            sa.bindparam(None, [key[i] for key in keys], ARRAY(sa.Text)),
+            Named(f"{table.column(name).type}[]"),
+        )
+        for i, name in enumerate(names)
+    ]
+    if len(arrays) == 1:
+        return table.clause.c[quoted(names[0])] == sa.func.any(arrays[0])
+    listed = sa.func.unnest(*arrays).table_valued(*(f"k{i}" for i in range(len(names)))).render_derived()
+    return sa.tuple_(*(table.clause.c[quoted(n)] for n in names)).in_(sa.select(*listed.c))

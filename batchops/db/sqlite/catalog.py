@@ -1,0 +1,102 @@
+"""What SQLite's pragmas say about a file and its tables. Names go in as bound values only."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from batchops.db.family import Server
+from batchops.db.table import Column, Key, Table
+
+_FIND = sa.text("""
+SELECT schema, name, type, wr FROM pragma_table_list
+WHERE name = :name COLLATE NOCASE AND schema = coalesce(:schema, 'main') AND type IN ('table', 'view', 'virtual')
+""")
+_COLUMNS = sa.text(
+    'SELECT name, type, "notnull" AS filled, pk, hidden FROM pragma_table_xinfo(:name, :schema) ORDER BY cid'
+)
+_UNIQUE = sa.text("""
+SELECT name FROM pragma_index_list(:name, :schema) WHERE "unique" AND NOT partial AND origin <> 'pk'
+""")
+_PARTS = sa.text("SELECT name, coll FROM pragma_index_xinfo(:index, :schema) WHERE key ORDER BY seqno")
+_STAT = sa.text("SELECT stat FROM sqlite_stat1 WHERE tbl = :name ORDER BY idx IS NOT NULL LIMIT 1")
+_TABLES = sa.text("SELECT name FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+
+
+def server(connection: sa.Connection) -> Server:
+    """The library's version and the file; its clock words are in UTC."""
+    version = connection.execute(sa.text("SELECT sqlite_version()")).scalar_one()
+    path = connection.execute(
+        sa.text("SELECT file FROM pragma_database_list WHERE name = 'main'")
+    ).scalar_one()
+    return Server(
+        product="SQLite",
+        version=version,
+        identity=f"sqlite:{Path(path).resolve() if path else 'memory'}",
+        role="",
+        zone="UTC",
+        read_only=False,
+    )
+
+
+def find(connection: sa.Connection, schema: str | None, name: str) -> Table | None:
+    """The table of that name in any case, as SQLite itself finds it."""
+    row = connection.execute(_FIND, {"schema": schema, "name": name}).first()
+    if row is None:
+        return None
+    where = {"schema": row.schema, "name": row.name}
+    described = connection.execute(_COLUMNS, where).all()
+    columns = tuple(
+        Column(c.name, c.type, not c.filled and not (row.wr and c.pk), c.hidden in (2, 3)) for c in described
+    )
+    return Table(
+        schema=None if schema is None else row.schema,
+        name=row.name,
+        kind="table" if row.type == "table" else row.type,
+        columns=columns,
+        keys=_keys(connection, where, columns, [c for c in described if c.pk], bool(row.wr)),
+        identity=f"{row.schema}.{row.name}",
+        rows=_rows(connection, row.name),
+    )
+
+
+def _keys(
+    connection: sa.Connection,
+    where: dict[str, str],
+    columns: tuple[Column, ...],
+    primary: Sequence[sa.Row[tuple[object, ...]]],
+    without_rowid: bool,
+) -> tuple[Key, ...]:
+    """The primary key where it holds no NULL (SQLite lets it), unique indexes without NULLs, the row number."""
+    names = tuple(c.name for c in sorted(primary, key=lambda c: c.pk))
+    rowid_alias = len(primary) == 1 and primary[0].type.upper() == "INTEGER" and not without_rowid
+    nullable = {c.name for c in columns if c.nullable}
+    keys = []
+    if names and (rowid_alias or not nullable.intersection(names)):
+        keys.append(Key(names, primary=True))
+    for index in connection.execute(_UNIQUE, where).scalars().all():
+        parts = connection.execute(_PARTS, {"index": index, "schema": where["schema"]}).scalars().all()
+        if None not in parts and not nullable.intersection(parts):
+            keys.append(Key(tuple(parts), primary=False))
+    hidden = next((n for n in ("rowid", "_rowid_", "oid") if n not in {c.name.lower() for c in columns}), None)
+    if not without_rowid and hidden is not None:
+        keys.append(Key((hidden,), primary=False))
+    return tuple(keys)
+
+
+def _rows(connection: sa.Connection, name: str) -> int | None:
+    """What the last ANALYZE counted."""
+    if connection.execute(sa.text("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'")).first() is None:
+        return None
+    stat = connection.execute(_STAT, {"name": name}).scalar()
+    return int(stat.split()[0]) if stat else None
+
+
+def tables(connection: sa.Connection) -> Sequence[str]:
+    """Tables of the file."""
+    return list(connection.execute(_TABLES).scalars())
+
+
+def missing_rights(connection: sa.Connection, table: Table, verb: str) -> str | None:  # noqa: ARG001
+    """SQLite has no rights but the file's."""
+    return None

@@ -1,0 +1,76 @@
+"""SQLite's capabilities: one file, one writer."""
+
+import sqlite3
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.explain import explained
+from batchops.db.family import Server, Timeouts
+from batchops.db.faults import Fault
+from batchops.db.sqlite import catalog, cutoffs, faults, keys
+from batchops.db.sqlite.words import WORDS
+from batchops.db.urls import Address
+
+
+class SQLite:
+    """SQLite through Python's own module."""
+
+    name = "SQLite"
+    words = WORDS
+    one_writer = True
+    locks_rows = False
+    longest_list = 500
+
+    key_refusal = staticmethod(keys.refusal)
+    key_out = staticmethod(keys.out)
+    key_order = staticmethod(keys.order)
+    key_value = staticmethod(keys.value)
+    after = staticmethod(keys.after)
+    upto = staticmethod(keys.upto)
+    among = staticmethod(keys.among)
+    find = staticmethod(catalog.find)
+    tables = staticmethod(catalog.tables)
+    server = staticmethod(catalog.server)
+    missing_rights = staticmethod(catalog.missing_rights)
+    cutoff_before = staticmethod(cutoffs.before)
+    cutoff_ago = staticmethod(cutoffs.ago)
+
+    def engine(self, address: Address, timeouts: Timeouts) -> sa.Engine:
+        engine = sa.create_engine(
+            address.url,
+            connect_args={"timeout": timeouts.lock, "isolation_level": None},
+        )
+
+        @sa.event.listens_for(engine, "connect")
+        def settle(connection: sqlite3.Connection, _: object) -> None:
+            connection.execute("PRAGMA foreign_keys = ON")
+
+        return engine
+
+    def begin(self, connection: sa.Connection) -> None:
+        # A read that later turns into a write is refused as busy whatever the timeout; IMMEDIATE waits.
+        connection.exec_driver_sql("PRAGMA query_only = OFF")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def begin_reading(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+        connection.exec_driver_sql("BEGIN DEFERRED")
+
+    def matches(self, connection: sa.Connection, select: sa.Select[Any]) -> int | None:  # noqa: ARG002  no estimates
+        return None
+
+    def explain(self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> list[str]:
+        return [str(row[3]) for row in explained(connection, statement, "EXPLAIN QUERY PLAN")]
+
+    def epoch(self) -> sa.ColumnElement[float]:
+        return (sa.func.julianday("now") - sa.literal_column("2440587.5")) * sa.literal_column("86400.0")
+
+    def classify(self, error: BaseException) -> Fault:
+        return faults.classify(error)
+
+    def message(self, error: BaseException) -> str:
+        return faults.message(error)
+
+    def cancel(self, connection: Any, engine: sa.Engine) -> None:  # noqa: ARG002  the protocol's shape
+        connection.interrupt()

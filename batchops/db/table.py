@@ -1,0 +1,72 @@
+"""A table as the database's own catalog describes it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import sqlalchemy as sa
+from sqlalchemy.sql.elements import quoted_name
+
+
+def quoted(name: str) -> quoted_name:
+    """The one way an identifier enters SQL: always quoted, whatever it is spelled like."""
+    return quoted_name(name, quote=True)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column; `type` is the database's own spelling."""
+
+    name: str
+    type: str
+    nullable: bool
+    generated: bool = False
+
+
+@dataclass(frozen=True)
+class Key:
+    """Columns that name each row once: a primary key, or a unique index without NULLs."""
+
+    columns: tuple[str, ...]
+    primary: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the catalog knows of one table. `rows` and `bytes` are the database's own estimates, None unknown."""
+
+    schema: str | None
+    name: str
+    kind: str
+    """table, partitioned, view, or foreign table."""
+    columns: tuple[Column, ...]
+    keys: tuple[Key, ...]
+    """Usable keys, best first."""
+    identity: str
+    """Changes when another table takes the name: an OID, a table id."""
+    rows: int | None = None
+    bytes: int | None = None
+
+    @property
+    def label(self) -> str:
+        """The name for people, with its schema where that says something."""
+        return self.name if self.schema in (None, "public", "main") else f"{self.schema}.{self.name}"
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when a column or the table itself is exchanged."""
+        return f"{self.identity}:" + ",".join(f"{c.name} {c.type}" for c in self.columns)
+
+    def column(self, name: str) -> Column:
+        """The column of that name; KeyError where there is none."""
+        return next(c for c in self.columns if c.name == name)
+
+    @cached_property
+    def clause(self) -> sa.TableClause:
+        """The table in SQLAlchemy's terms, every name quoted."""
+        columns: list[sa.ColumnClause[object]] = [sa.column(quoted(c.name)) for c in self.columns]
+        schema = quoted(self.schema) if self.schema is not None else None
+        return sa.table(quoted(self.name), *columns, schema=schema)

@@ -1,0 +1,57 @@
+"""Driver values as JSON and back, exactly: what JSON has no type for is tagged with one."""
+
+import base64
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+_OUT: tuple[tuple[type, str, Callable[[Any], str]], ...] = (
+    (Decimal, "decimal", str),
+    (datetime, "datetime", datetime.isoformat),  # before date: every datetime is one
+    (date, "date", date.isoformat),
+    (time, "time", time.isoformat),
+    (timedelta, "microseconds", lambda v: str(v // timedelta(microseconds=1))),
+    (UUID, "uuid", str),
+    (bytes, "bytes", lambda v: base64.b64encode(v).decode()),
+    (float, "float", float.hex),
+)
+_IN: dict[str, Callable[[str], Any]] = {
+    "decimal": Decimal,
+    "datetime": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "time": time.fromisoformat,
+    "microseconds": lambda v: timedelta(microseconds=int(v)),
+    "uuid": UUID,
+    "bytes": base64.b64decode,
+    "float": float.fromhex,
+}
+
+
+def tag(value: Any) -> Any:
+    """A JSON value that `plain` turns back into `value`; TypeError for a type that has no exact form."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    for kind, name, show in _OUT:
+        if isinstance(value, kind):
+            return {name: show(value)}
+    raise TypeError(f"a value of type {type(value).__name__} cannot be kept as a key")
+
+
+def plain(value: Any) -> Any:
+    """The driver value behind a tagged one."""
+    if isinstance(value, dict):
+        ((name, text),) = value.items()
+        return _IN[name](text)
+    return value
+
+
+def bound(value: Any) -> sa.BindParameter[Any]:
+    """A tagged value as a parameter; a span of time goes to the driver as it is, not as SQLAlchemy's own kind."""
+    driver_value = plain(value)
+    if isinstance(driver_value, timedelta):
+        return sa.bindparam(None, driver_value, sa.types.NullType())
+    return sa.bindparam(None, driver_value)

@@ -1,0 +1,9 @@
+"""Column types that a family spells in its own way."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
+
+LONG_TEXT = sa.Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
+"""MySQL's plain TEXT ends at 64 KiB."""
+WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""SQLite numbers rows by itself only in a column called INTEGER."""

@@ -1,0 +1,87 @@
+"""One run per job at a time: a row that its holder renews, taken over once it is stale or its process is gone."""
+
+import json
+import secrets
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from batchops.errors import LockedError
+from batchops.ledger import Ledger
+from batchops.owner import Owner, this_process
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What the holder proves itself with."""
+
+    job: str
+    token: str
+    seconds: float
+
+
+def acquire(connection: sa.Connection, ledger: Ledger, job: str, seconds: float) -> Lease:
+    """Take the job, waiting for nobody; LockedError names who is at work."""
+    beats, now = ledger.beats, ledger.database.family.epoch()
+    lease = Lease(job, secrets.token_hex(8), seconds)
+    mine = {
+        "token": lease.token, "owner": json.dumps(this_process().as_dict()), "run": None,
+        "beat_at": now, "lease_until": now + seconds,
+    }  # fmt: skip
+    query = sa.select(beats, (beats.c.lease_until - now).label("left")).where(beats.c.job == job)
+    held = connection.execute(query.with_for_update()).mappings().first()
+    if held is None:
+        connection.execute(beats.insert().values(job=job, **mine))
+        return lease
+    owner = Owner(**json.loads(held["owner"]))
+    if held["left"] > 0 and not owner.gone():
+        raise LockedError(
+            f"Run {held['run']} of the same job is at work: process {owner.pid} of {owner.user} on {owner.host}.",
+            f"wait for it, or try again in {held['left']:.0f} s if it has died.",
+        )
+    connection.execute(beats.update().where(beats.c.job == job).values(**mine))
+    return lease
+
+
+def name_run(connection: sa.Connection, ledger: Ledger, lease: Lease, run: int) -> None:
+    """Say which run the lease is for."""
+    connection.execute(_mine(ledger, lease).values(run=run))
+
+
+def renew(ledger: Ledger, lease: Lease) -> bool:
+    """Beat once; False where the lease is another's by now."""
+    now = ledger.database.family.epoch()
+    with ledger.database.transaction() as connection:
+        beat = _mine(ledger, lease).values(beat_at=now, lease_until=now + lease.seconds)
+        return connection.execute(beat).rowcount == 1
+
+
+def release(connection: sa.Connection, ledger: Ledger, lease: Lease) -> bool:
+    """Let go; False where another has it by now."""
+    beats = ledger.beats
+    mine = beats.delete().where(beats.c.job == lease.job, beats.c.token == lease.token)
+    return connection.execute(mine).rowcount == 1
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A sign of life: whose, and whether it is recent enough."""
+
+    owner: Owner
+    alive: bool
+
+
+def beats_of(connection: sa.Connection, ledger: Ledger) -> dict[int, Beat]:
+    """The last sign of life of each run that has not let go."""
+    beats, now = ledger.beats, ledger.database.family.epoch()
+    query = sa.select(beats.c.run, beats.c.owner, (beats.c.lease_until > now).label("fresh"))
+    found = {}
+    for row in connection.execute(query.where(beats.c.run.is_not(None))):
+        owner = Owner(**json.loads(row.owner))
+        found[row.run] = Beat(owner, bool(row.fresh) and not owner.gone())
+    return found
+
+
+def _mine(ledger: Ledger, lease: Lease) -> sa.Update:
+    beats = ledger.beats
+    return beats.update().where(beats.c.job == lease.job, beats.c.token == lease.token)

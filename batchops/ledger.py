@@ -1,0 +1,269 @@
+"""Where progress lives: runs, their lanes with cursor and token, and who is at work.
+
+Three tables in the target database unless told otherwise. A batch writes its own lane's row and no other,
+in its own transaction; times are seconds since 1970 by the database's clock.
+"""
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateTable
+
+from batchops.db.database import Database
+from batchops.db.types import LONG_TEXT, WHOLE
+from batchops.errors import BatchopsError, LockedError, RefusedError
+from batchops.walks.cursor import Cursor
+
+FORMAT = 1
+"""Of what stands in the tables; a run of another format is not resumed."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One cursor's row. `token` proves that its holder is still the one at work."""
+
+    run: int
+    lane: int
+    token: str
+    cursor: Cursor
+    batches: int = 0
+    rows: int = 0
+    read: int = 0
+    locked: int = 0
+
+    def advanced(self, cursor: Cursor, rows: int, read: int, locked: int) -> "Lane":
+        """This lane one batch later."""
+        return replace(
+            self,
+            cursor=cursor,
+            batches=self.batches + 1,
+            rows=self.rows + rows,
+            read=self.read + read,
+            locked=self.locked + locked,
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as the ledger keeps it. `state` is "running" or the reason it ended."""
+
+    run: int
+    job: str
+    verb: str
+    table: str
+    walk: str
+    state: str
+    wanted: dict[str, Any]
+    """The job as it was asked for: predicate, expressions."""
+    frozen: dict[str, Any]
+    """What was decided at its start and holds for all of it: the predicate with its moment, the key."""
+    by: dict[str, Any]
+    format: int
+    started_at: float
+    ended_at: float | None
+    base_rows: int
+    """Rows the run had changed when its present allowance began."""
+    error: str | None
+    lanes: tuple[Lane, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return sum(lane.rows for lane in self.lanes)
+
+    @property
+    def read(self) -> int:
+        return sum(lane.read for lane in self.lanes)
+
+    @property
+    def batches(self) -> int:
+        return sum(lane.batches for lane in self.lanes)
+
+
+class Ledger:
+    """The ledger in one database. `inside`: it is the target's own, so work and cursor are one commit."""
+
+    def __init__(self, database: Database, schema: str | None, *, inside: bool) -> None:
+        self.database = database
+        self.inside = inside
+        self._meta = sa.MetaData(schema=schema)
+        self.runs, self.lanes, self.beats = _tables(self._meta)
+
+    def ddl(self) -> list[str]:
+        """The statements that make the tables."""
+        return [
+            str(CreateTable(table, if_not_exists=True).compile(self.database.engine)).strip()
+            for table in self._meta.sorted_tables
+        ]
+
+    def exists(self, connection: sa.Connection) -> bool:
+        """Whether the tables are there; asked of the catalog, as asking the tables would fail a transaction."""
+        inspector = sa.inspect(connection)
+        return all(inspector.has_table(t.name, schema=t.schema) for t in self._meta.sorted_tables)
+
+    def make(self) -> None:
+        """Make the tables where they are missing; RefusedError with the DDL where this role may not."""
+        with self.database.reading() as connection:
+            if self.exists(connection):
+                return
+        try:
+            with self.database.transaction() as connection:
+                self._meta.create_all(connection)
+        except BatchopsError as error:
+            # Two first runs at one moment: the other one made them.
+            with self.database.reading() as connection:
+                if self.exists(connection):
+                    return
+            raise RefusedError(
+                f"The ledger's tables cannot be made here: {error.message}",
+                "have them made with the statements below, name a schema of yours with --ledger-schema, or keep "
+                "progress elsewhere: --ledger FILE, --ledger none.\n" + ";\n".join(self.ddl()) + ";",
+            ) from error
+
+    def latest(self, connection: sa.Connection, job: str) -> Run | None:
+        """The job's last run."""
+        found = self.select_runs(connection, self.runs.c.job == job, limit=1)
+        return found[0] if found else None
+
+    def select_runs(
+        self, connection: sa.Connection, where: sa.ColumnElement[bool], *, limit: int
+    ) -> list[Run]:
+        """Runs with their lanes, newest first."""
+        query = sa.select(self.runs).where(where).order_by(self.runs.c.run.desc()).limit(limit)
+        rows = connection.execute(query).mappings().all()
+        query_lanes = sa.select(self.lanes).where(self.lanes.c.run.in_([r["run"] for r in rows]))
+        lanes = [_lane(row) for row in connection.execute(query_lanes.order_by(self.lanes.c.lane)).mappings()]
+        return [_run(row, tuple(x for x in lanes if x.run == row["run"])) for row in rows]
+
+    def begin(
+        self, connection: sa.Connection, run: dict[str, Any], cursors: Sequence[Cursor]
+    ) -> Run:
+        """A new run with a lane for each cursor."""
+        values = {key: json.dumps(v) if isinstance(v, dict) else v for key, v in run.items()}
+        insert = self.runs.insert().values(
+            **values, state="running", format=FORMAT, base_rows=0, started_at=self.database.family.epoch()
+        )
+        number = connection.execute(insert).inserted_primary_key[0]  # type: ignore[index]  # an insert has one
+        for i, cursor in enumerate(cursors):
+            connection.execute(
+                self.lanes.insert().values(
+                    run=number, lane=i, token=_token(), cursor=cursor.dumped(),
+                    batches=0, rows_changed=0, rows_read=0, rows_locked=0,
+                )
+            )  # fmt: skip
+        return self._one(connection, number)
+
+    def take_over(self, connection: sa.Connection, run: Run, base_rows: int) -> Run:
+        """Go on with a run: new tokens, so that whoever held the old ones writes nothing more."""
+        for lane in run.lanes:
+            connection.execute(self.lanes.update().where(self._is(lane)).values(token=_token()))
+        again = self.runs.update().where(self.runs.c.run == run.run)
+        connection.execute(again.values(state="running", ended_at=None, error=None, base_rows=base_rows))
+        return self._one(connection, run.run)
+
+    def advance(self, connection: sa.Connection, old: Lane, new: Lane) -> None:
+        """Record a batch in the work's own transaction; LockedError where the token is no longer ours."""
+        done = connection.execute(
+            self.lanes.update()
+            .where(self._is(old), self.lanes.c.token == old.token, self.lanes.c.batches == old.batches)
+            .values(
+                cursor=new.cursor.dumped(), batches=new.batches, rows_changed=new.rows, rows_read=new.read,
+                rows_locked=new.locked,
+            )
+        )  # fmt: skip
+        if done.rowcount != 1:
+            raise LockedError(
+                f"Run {old.run} was taken over by another process; this one wrote nothing more.",
+                "nothing is lost: see `batchops runs`.",
+            )
+
+    def settled(self, lane: Lane) -> Lane:
+        """The lane as it is durable now; waits for a transaction of ours that may still be ending."""
+        with self.database.transaction() as connection:
+            query = sa.select(self.lanes).where(self._is(lane)).with_for_update()
+            return _lane(connection.execute(query).mappings().one())
+
+    def end(self, connection: sa.Connection, run: int, state: str, error: str | None) -> None:
+        """The run ended so."""
+        ending = self.runs.update().where(self.runs.c.run == run, self.runs.c.state == "running")
+        connection.execute(ending.values(state=state, error=error, ended_at=self.database.family.epoch()))
+
+    def prune(self, connection: sa.Connection, older_than: float) -> int:
+        """Forget runs that ended more than so many seconds ago; the number forgotten."""
+        old = sa.select(self.runs.c.run).where(
+            self.runs.c.ended_at < self.database.family.epoch() - older_than
+        )
+        numbers = list(connection.execute(old).scalars())
+        connection.execute(self.lanes.delete().where(self.lanes.c.run.in_(numbers)))
+        connection.execute(self.runs.delete().where(self.runs.c.run.in_(numbers)))
+        return len(numbers)
+
+    def _is(self, lane: Lane) -> sa.ColumnElement[bool]:
+        return sa.and_(self.lanes.c.run == lane.run, self.lanes.c.lane == lane.lane)
+
+    def _one(self, connection: sa.Connection, number: int) -> Run:
+        return self.select_runs(connection, self.runs.c.run == number, limit=1)[0]
+
+
+def _token() -> str:
+    return secrets.token_hex(8)
+
+
+def _lane(row: Any) -> Lane:
+    return Lane(
+        row["run"], row["lane"], row["token"], Cursor.loaded(row["cursor"]),
+        row["batches"], row["rows_changed"], row["rows_read"], row["rows_locked"],
+    )  # fmt: skip
+
+
+def _run(row: Any, lanes: tuple[Lane, ...]) -> Run:
+    return Run(
+        run=row["run"], job=row["job"], verb=row["verb"], table=row["table_name"], walk=row["walk"],
+        state=row["state"], wanted=json.loads(row["wanted"]), frozen=json.loads(row["frozen"]),
+        by=json.loads(row["started_by"]), format=row["format"], started_at=row["started_at"],
+        ended_at=row["ended_at"], base_rows=row["base_rows"], error=row["error"], lanes=lanes,
+    )  # fmt: skip
+
+
+def _tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
+    runs = sa.Table(
+        "batchops_run", meta,
+        sa.Column("run", WHOLE, primary_key=True, autoincrement=True),
+        sa.Column("job", sa.String(64), nullable=False, index=False),
+        sa.Column("verb", sa.String(20), nullable=False),
+        sa.Column("table_name", sa.String(255), nullable=False),
+        sa.Column("walk", sa.String(20), nullable=False),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("wanted", LONG_TEXT, nullable=False),
+        sa.Column("frozen", LONG_TEXT, nullable=False),
+        sa.Column("started_by", sa.Text, nullable=False),
+        sa.Column("format", sa.Integer, nullable=False),
+        sa.Column("base_rows", sa.BigInteger, nullable=False),
+        sa.Column("started_at", sa.Double, nullable=False),
+        sa.Column("ended_at", sa.Double),
+        sa.Column("error", sa.Text),
+    )  # fmt: skip
+    lanes = sa.Table(
+        "batchops_lane", meta,
+        sa.Column("run", WHOLE, primary_key=True, autoincrement=False),
+        sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("token", sa.String(32), nullable=False),
+        sa.Column("cursor", LONG_TEXT, nullable=False),
+        sa.Column("batches", sa.BigInteger, nullable=False),
+        sa.Column("rows_changed", sa.BigInteger, nullable=False),
+        sa.Column("rows_read", sa.BigInteger, nullable=False),
+        sa.Column("rows_locked", sa.BigInteger, nullable=False),
+    )  # fmt: skip
+    beats = sa.Table(
+        "batchops_beat", meta,
+        sa.Column("job", sa.String(64), primary_key=True),
+        sa.Column("run", sa.BigInteger),
+        sa.Column("token", sa.String(32), nullable=False),
+        sa.Column("owner", sa.Text, nullable=False),
+        sa.Column("beat_at", sa.Double, nullable=False),
+        sa.Column("lease_until", sa.Double, nullable=False),
+    )  # fmt: skip
+    return runs, lanes, beats

@@ -1,0 +1,34 @@
+"""The library's face: each verb as a function, with the options of the command of the same name."""
+
+import os
+from typing import Any
+
+from batchops.assemble import perform, prepared
+from batchops.events import Emit, Finished
+from batchops.specs import BackfillSpec, JobSpec, PurgeSpec, checked
+from batchops.stop import Stop
+
+
+def purge(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Any) -> Finished:
+    """Delete rows in small transactions, as `batchops purge` does without a question.
+
+    `options` are those of the command: url, table, where, older_than, by, batch_size … Durations may be
+    timedelta or text like "50ms". BatchopsError before the first write; from then on Finished tells the
+    reason, the exit code and the error. `stop.ask("stopped")` from another thread ends it after a batch.
+    """
+    return _run("purge", checked(PurgeSpec, options), on_event, stop)
+
+
+def backfill(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Any) -> Finished:
+    """Update rows in small transactions, each at most once; `set` is a list of "column = expression".
+
+    Otherwise like `purge`.
+    """
+    return _run("backfill", checked(BackfillSpec, options), on_event, stop)
+
+
+def _run(verb: str, spec: JobSpec, on_event: Emit | None, stop: Stop | None) -> Finished:
+    with prepared(verb, spec, os.environ) as job:
+        if job.done is not None:
+            return job.ended("done", job.done.run)
+        return perform(job, on_event or (lambda _: None), stop or Stop())

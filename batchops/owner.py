@@ -1,0 +1,69 @@
+"""Which process is at work: enough to tell on the same host whether it still lives."""
+
+import getpass
+import os
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process, by what outlives neither a reboot, nor a container, nor a reused number."""
+
+    user: str
+    host: str
+    pid: int
+    boot: str
+    namespace: str
+    started: str
+
+    def gone(self) -> bool:
+        """Whether this process surely runs no more; False where that cannot be told from here."""
+        here = this_process()
+        if not self.boot or (self.boot, self.namespace) != (here.boot, here.namespace):
+            return False
+        return _started(self.pid) != self.started
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def this_process() -> Owner:
+    """The process that asks."""
+    pid = os.getpid()
+    return Owner(
+        user=_user(),
+        host=socket.gethostname(),
+        pid=pid,
+        boot=_read("/proc/sys/kernel/random/boot_id"),
+        namespace=_namespace(),
+        started=_started(pid),
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
+
+
+def _namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    """The process's start in clock ticks since boot; empty once it is gone or a zombie."""
+    stat = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return "" if len(stat) < 20 or stat[0] in "ZX" else stat[19]
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,72 @@
+"""How large the next batch is: it follows a target time, or stays as it was fixed."""
+
+from dataclasses import dataclass
+
+from batchops.walks.part import Size
+
+START_ROWS = 500
+MOST_ROWS = 100_000
+MOST_BYTES = 16 * 1024 * 1024
+READ_PER_ROW = 100
+"""A statement reads at most this many rows for each that the batch aims to change."""
+PLAIN_SHARE = 0.25
+"""From this share of matching rows on, a plain range of twice the aim is cheaper than a list of keys."""
+
+
+@dataclass
+class Pace:
+    """Follows `target` seconds a batch. `fixed` rows, where given, stay; only what is read for them adapts."""
+
+    target: float = 0.05
+    fixed: int | None = None
+    row_bytes: float | None = None
+    """Average size of a row, which bounds a batch by bytes."""
+
+    def __post_init__(self) -> None:
+        self._rows = float(self.fixed or START_ROWS)
+        self._read = self._rows
+        self._share: float | None = None
+
+    def size(self, skip_locked: bool = False) -> Size:
+        """The next batch."""
+        rows = max(1, round(self._rows))
+        return Size(rows=rows, read=max(rows, round(self._read)), skip_locked=skip_locked)
+
+    def observe(self, size: Size, rows: int, read: int, seconds: float) -> None:
+        """Learn from a batch that was committed: the share that matched, and whether there was time for more."""
+        if read > 0:
+            share = rows / read
+            self._share = share if self._share is None else 0.5 * self._share + 0.5 * share
+        change = self._change(seconds)
+        window_was_the_limit = rows < size.rows / 2
+        if window_was_the_limit:
+            self._read = size.read * change
+        if self.fixed is not None:
+            # Shrunk by an error it doubles back to what was asked for.
+            self._rows = min(float(self.fixed), max(self._rows, size.rows * 2.0))
+        elif not (window_was_the_limit and change > 1):
+            self._rows = min(max(1.0, size.rows * change), self._ceiling())
+        self._fit(size)
+
+    def shrink(self) -> None:
+        """Half of it, after a timeout or another passing error."""
+        self._rows = max(1.0, self._rows / 2)
+        self._read = max(1.0, self._read / 2)
+
+    def _change(self, seconds: float) -> float:
+        """Double while far below the target, creep near it, shrink at once above it."""
+        ratio = self.target / max(seconds, 1e-6)
+        if ratio >= 2:
+            return 2.0
+        return min(ratio, 1.25) if ratio >= 1 else max(ratio, 0.25)
+
+    def _fit(self, size: Size) -> None:
+        """Read what the share calls for, but not past twice the last time, nor without bound."""
+        share = max(self._share or 0.0, 1e-9)
+        wanted = self._rows / share
+        if self.fixed is None and share >= PLAIN_SHARE:
+            wanted = min(wanted, 2 * self._rows)
+        self._read = min(wanted, max(self._read, size.read * 2.0), self._rows * READ_PER_ROW)
+
+    def _ceiling(self) -> float:
+        return min(MOST_ROWS, max(1.0, MOST_BYTES / self.row_bytes)) if self.row_bytes else MOST_ROWS

@@ -1,0 +1,140 @@
+"""What is decided once, at the start of a run, and holds for all of it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.db.family import Server
+from batchops.db.table import Table
+from batchops.errors import RefusedError, UsageError
+from batchops.expression import (
+    Assignment,
+    Expression,
+    freeze,
+    parse_assignment,
+    parse_predicate,
+    plainly_idempotent,
+)
+from batchops.plan.target import nearest
+from batchops.specs import BackfillSpec, JobSpec
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The predicate and the values with their moment in them; kept in the ledger for whoever goes on."""
+
+    predicate: str | None
+    assignments: tuple[tuple[str, str], ...]
+    cutoff: str | None
+    key: tuple[str, ...]
+    fingerprint: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def of(kept: dict[str, Any]) -> "Frozen":
+        """What `as_dict` gave, through JSON."""
+        return Frozen(
+            predicate=kept["predicate"],
+            assignments=tuple((column, value) for column, value in kept["assignments"]),
+            cutoff=kept["cutoff"],
+            key=tuple(kept["key"]),
+            fingerprint=kept["fingerprint"],
+        )
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The user's expressions, checked; nothing of them is known to the server yet."""
+
+    where: Expression | None
+    assignments: tuple[Assignment, ...]
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether doing it twice gives what once gives. A purge does, and a backfill that reads nothing it sets."""
+        return plainly_idempotent(self.assignments)
+
+
+def check(database: Database, table: Table, spec: JobSpec, key: Sequence[str]) -> Wishes:
+    """The predicate and the assignments as they were written, or what is wrong with them."""
+    words, names = database.family.words, table.column_names
+    where = None
+    if spec.where is not None:
+        where = parse_predicate(spec.where, words=words, table=table.name, columns=names)
+    assignments: list[Assignment] = []
+    if isinstance(spec, BackfillSpec):
+        for text in spec.set:
+            assignments.append(parse_assignment(text, words=words, table=table.name, columns=names))
+    _settable(table, [a.column for a in assignments], key)
+    return Wishes(where, tuple(assignments))
+
+
+def _settable(table: Table, columns: Sequence[str], key: Sequence[str]) -> None:
+    for i, name in enumerate(columns):
+        if name in columns[:i]:
+            raise UsageError(f'--set: column "{name}" is set twice.')
+        if name in key:
+            raise RefusedError(
+                f'--set: "{name}" is the key that the rows are followed by: a row could be met twice, or never.',
+                "follow another unique key with --key, or change keys with one statement of your own.",
+            )
+        if table.column(name).generated:
+            raise UsageError(f'--set: column "{name}" is generated; the database itself computes it.')
+
+
+def freeze_now(
+    connection: sa.Connection, database: Database, server: Server, table: Table, spec: JobSpec,
+    wishes: Wishes, key: Sequence[str],
+) -> Frozen:  # fmt: skip
+    """The wishes at this moment of the database's clock."""
+    expressions = [e for e in (wishes.where, *(a.expression for a in wishes.assignments)) if e is not None]
+    spellings = [word.spelling for expression in expressions for word in expression.clock]
+
+    def evaluate(sql: str) -> str:
+        return str(connection.execute(sa.select(sa.literal_column(sql))).scalar_one())
+
+    literals = freeze(database.family.words, spellings, evaluate)
+    conditions = [wishes.where.frozen(literals)] if wishes.where else []
+    cutoff = None
+    if spec.by is not None:
+        literal = _cutoff(connection, database, table, spec)
+        name = database.engine.dialect.identifier_preparer.quote_identifier(_column(table, spec.by))
+        conditions.append(f"{name} < {literal}")
+        cutoff = f"{_between_quotes(literal)} ({server.zone})"
+    elif literals:
+        cutoff = f"{_between_quotes(next(iter(literals.values())))} ({server.zone})"
+    return Frozen(
+        predicate=" AND ".join(f"({c})" for c in conditions) if len(conditions) > 1 else "".join(conditions) or None,
+        assignments=tuple((a.column, a.expression.frozen(literals)) for a in wishes.assignments),
+        cutoff=cutoff,
+        key=tuple(key),
+        fingerprint=table.fingerprint,
+    )
+
+
+def _column(table: Table, named: str) -> str:
+    found = next((c for c in table.column_names if c.lower() == named.lower()), None)
+    if found is None:
+        raise UsageError(
+            f'--by: table "{table.label}" has no column "{named}".', nearest(named, table.column_names)
+        )
+    return found
+
+
+def _cutoff(connection: sa.Connection, database: Database, table: Table, spec: JobSpec) -> str:
+    column = table.column(_column(table, spec.by or ""))
+    if spec.before is not None:
+        return database.family.cutoff_before(connection, table, column, spec.before)
+    assert spec.older_than is not None  # the spec takes --by with one of the two only
+    return database.family.cutoff_ago(connection, table, column, spec.older_than)
+
+
+def _between_quotes(literal: str) -> str:
+    """The moment inside a literal of whatever type."""
+    parts = literal.split("'")
+    return parts[1] if len(parts) > 1 else literal

@@ -1,0 +1,148 @@
+"""Job, and run(): the loop that every verb shares."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from batchops.errors import BatchopsError, Exit, LockTimeoutError, TransientError
+from batchops.events import Committed, Emit, Failure, Held, Retried, Started
+from batchops.limits import Limits
+from batchops.pace import Pace
+from batchops.steps import Outcome
+from batchops.stop import Stop
+from batchops.walks.part import Size
+
+Step = Callable[[Size], Outcome | None]
+"""One batch of that size, durable when it returns; None once nothing is left."""
+Clock = Callable[[], float]
+
+SKIP_AFTER = 2
+"""Lock timeouts in a row after which a batch leaves the locked rows for later."""
+PATIENCE = 120.0
+"""Seconds that one batch is tried again after passing errors."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What run() needs to know of a job, whatever its verb."""
+
+    started: Started
+    step: Step
+    pace: Pace = field(default_factory=Pace)
+    limits: Limits = field(default_factory=Limits)
+    rest: float = 0.0
+    patience: float = PATIENCE
+    between: Callable[[], None] = lambda: None
+    """Called between batches, outside any transaction."""
+
+
+@dataclass
+class Tally:
+    """What this process has done so far."""
+
+    rows: int = 0
+    read: int = 0
+    batches: int = 0
+    retries: int = 0
+    locked: int = 0
+    seconds: float = 0.0
+    held_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended: its reason, its exit code, and the error if it was one."""
+
+    reason: str
+    exit: int
+    error: Failure | None = None
+
+
+def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.monotonic) -> Ending:
+    """Work until nothing is left or there is a reason to stop; every way out gives its reason."""
+    begun = clock()
+    emit(job.started)
+    try:
+        while True:
+            tally.seconds = clock() - begun
+            if stop.asked:
+                return _stopped(stop)
+            if reason := job.limits.reached(tally.rows, tally.batches, tally.seconds):
+                return Ending(reason, Exit.DONE)
+            outcome = _batch(job, emit, stop, tally, clock)
+            if outcome is None:
+                return _finished(tally)
+            job.between()
+            if job.rest and not stop.asked:
+                _hold(emit, stop, tally, "rest", job.rest, clock)
+    except BatchopsError as error:
+        if stop.asked and isinstance(error, TransientError):
+            return _stopped(stop)
+        return Ending(error.reason, error.exit, Failure(error.reason, error.message, error.hint))
+    finally:
+        tally.seconds = clock() - begun
+
+
+def _batch(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Outcome | None:
+    """One batch, asked for again after passing errors: smaller, later, at last without the locked rows."""
+    lock_timeouts = 0
+
+    def note(state: RetryCallState) -> None:
+        nonlocal lock_timeouts
+        error = state.outcome.exception() if state.outcome else None
+        lock_timeouts += isinstance(error, LockTimeoutError)
+        pause = state.next_action.sleep if state.next_action else 0.0
+        tally.retries += 1
+        job.pace.shrink()
+        message = error.message if isinstance(error, BatchopsError) else str(error)
+        emit(Retried(message, state.attempt_number, pause))
+
+    def attempt() -> Outcome | None:
+        size = job.limits.capped(job.pace.size(lock_timeouts >= SKIP_AFTER), tally.rows)
+        before = clock()
+        outcome = job.step(size)
+        if outcome is not None:
+            _account(job, emit, tally, size, outcome, clock() - before)
+        return outcome
+
+    retrying = Retrying(
+        retry=retry_if_exception_type(TransientError),
+        stop=lambda state: stop.asked or stop_after_delay(job.patience)(state),
+        wait=wait_random_exponential(multiplier=0.1, max=10),
+        before_sleep=note,
+        sleep=stop.sleep,
+        reraise=True,
+    )
+    return retrying(attempt)
+
+
+def _account(job: Job, emit: Emit, tally: Tally, size: Size, outcome: Outcome, seconds: float) -> None:
+    tally.rows += outcome.rows
+    tally.read += outcome.read
+    tally.batches += 1
+    tally.locked += outcome.locked
+    job.pace.observe(size, outcome.rows, outcome.read, seconds)
+    emit(Committed(outcome.rows, outcome.read, seconds, size.rows, outcome.lane))
+
+
+def _hold(emit: Emit, stop: Stop, tally: Tally, reason: str, seconds: float, clock: Clock) -> None:
+    emit(Held(reason, seconds))
+    before = clock()
+    stop.sleep(seconds)
+    tally.held_seconds += clock() - before
+
+
+def _finished(tally: Tally) -> Ending:
+    if tally.locked:
+        return Ending("incomplete", Exit.INCOMPLETE)
+    return Ending("done", Exit.DONE)
+
+
+def _stopped(stop: Stop) -> Ending:
+    reason = stop.reason or "stopped"
+    if reason == "locked":
+        message = "Another process has taken this run over; this one wrote nothing more."
+        return Ending("locked", Exit.LOCKED, Failure("locked", message, "see `batchops runs`."))
+    return Ending(reason, 128 + stop.signal if stop.signal else Exit.DONE)

@@ -1,0 +1,232 @@
+"""What a job is asked to do: pydantic models from which both flags and recipe keys are made."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import time, timedelta
+from typing import Annotated, Any, Self, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from batchops import durations
+from batchops.errors import UsageError
+from batchops.limits import Window
+
+
+@dataclass(frozen=True)
+class Flag:
+    """How a field looks on the command line, where its name does not say it all."""
+
+    metavar: str = ""
+    group: str = "How gently, how long"
+
+
+def _duration(value: object) -> object:
+    return durations.parse(value) if isinstance(value, str) else value
+
+
+def _window(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        start, end = (time.fromisoformat(part.strip()) for part in value.split("-"))
+    except ValueError:
+        raise ValueError(f'"{value}" is not like 22:00-06:00') from None
+    if start == end:
+        raise ValueError(f'"{value}" is empty: it ends when it begins')
+    return Window(start, end)
+
+
+def _zone(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f'"{value}" is no time zone, like Europe/Berlin or UTC') from None
+
+
+def _names(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+S = TypeVar("S", bound="JobSpec")
+ROWS = "Which rows"
+PROGRESS = "Progress"
+
+
+class JobSpec(BaseModel):
+    """What purge and backfill share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    table: str = Field(min_length=1)
+    url: Annotated[str | None, Flag("URL", "Where")] = Field(
+        None, description="Database; else BATCHOPS_URL, DATABASE_URL. env:NAME, file:PATH, cmd:PROGRAM fetch it."
+    )
+    where: Annotated[str | None, Flag("SQL", ROWS)] = Field(
+        None, description="A condition; its clock words are frozen at the start."
+    )
+    older_than: Annotated[Duration | None, Flag("90d", ROWS)] = Field(
+        None, gt=timedelta(0), description="Rows whose --by column lies further back than that."
+    )
+    before: Annotated[str | None, Flag("2026-01-31", ROWS)] = Field(
+        None, description="Rows whose --by column lies before that moment, in the session's time zone."
+    )
+    by: Annotated[str | None, Flag("COLUMN", ROWS)] = Field(
+        None, description="The date or time column for --older-than or --before."
+    )
+    all_rows: Annotated[bool, Flag(group=ROWS)] = Field(False, description="Every row, instead of a condition.")
+    key: Annotated[tuple[str, ...] | None, BeforeValidator(_names), Flag("A,B", ROWS)] = Field(
+        None, description="Columns to follow the rows by; default: the primary key."
+    )
+    batch_size: Annotated[int | None, Flag("N")] = Field(
+        None, ge=1, le=1_000_000, description="Rows a batch aims to change; default: what fits --target-time."
+    )
+    target_time: Annotated[Duration, Flag("50ms")] = Field(
+        timedelta(milliseconds=50), gt=timedelta(0), description="Time a batch aims to take.", validate_default=True
+    )
+    rest: Annotated[Duration, Flag("100ms")] = Field(
+        timedelta(0), ge=timedelta(0), description="Pause after each batch."
+    )
+    max_rows: Annotated[int | None, Flag("N")] = Field(
+        None, ge=1, description="End after that many changed rows; never exceeded."
+    )
+    max_time: Annotated[Duration | None, Flag("30min")] = Field(
+        None, gt=timedelta(0), description="End after that long."
+    )
+    max_batches: Annotated[int | None, Flag("N")] = Field(None, ge=1, description="End after that many batches.")
+    window: Annotated[Window | None, BeforeValidator(_window), Flag("22:00-06:00")] = Field(
+        None, description="Work only at these hours; their end ends the run."
+    )
+    time_zone: Annotated[ZoneInfo | None, BeforeValidator(_zone), Flag("ZONE")] = Field(
+        None, description="Zone of --window; default: this machine's."
+    )
+    lock_timeout: Annotated[Duration, Flag("5s")] = Field(
+        timedelta(seconds=5), gt=timedelta(0), description="Longest wait for a row that another session has locked."
+    )
+    statement_timeout: Annotated[Duration, Flag("60s")] = Field(
+        timedelta(seconds=60), gt=timedelta(0), description="Longest a statement may run."
+    )
+    retry_time: Annotated[Duration, Flag("2min")] = Field(
+        timedelta(minutes=2), ge=timedelta(0), description="How long one batch is tried again after passing errors."
+    )
+    ledger: Annotated[str | None, Flag("URL|FILE|none", PROGRESS)] = Field(
+        None, description="Where progress is kept; default: in the database itself."
+    )
+    ledger_schema: Annotated[str | None, Flag("NAME", PROGRESS)] = Field(
+        None, description="Schema of the ledger's tables."
+    )
+    lease_time: Annotated[Duration, Flag("15s", PROGRESS)] = Field(
+        timedelta(seconds=15), ge=timedelta(seconds=1), description="After that long without a sign of life a run may be taken over."
+    )
+    restart: Annotated[bool, Flag(group=PROGRESS)] = Field(
+        False, description="Begin anew, whatever an earlier run has done."
+    )
+
+    @model_validator(mode="after")
+    def _which_rows(self) -> Self:
+        by_time = self.older_than is not None or self.before is not None
+        if self.older_than is not None and self.before is not None:
+            raise ValueError("--older-than and --before exclude each other")
+        if by_time and self.by is None:
+            raise ValueError("--older-than and --before need the column to go by: --by COLUMN")
+        if self.by is not None and not by_time:
+            raise ValueError("--by needs --older-than or --before")
+        if self.all_rows and (by_time or self.where is not None):
+            raise ValueError("--all-rows excludes a condition")
+        if not (self.all_rows or by_time or self.where is not None):
+            raise ValueError("which rows? Give --where, --older-than, --before or, for every row, --all-rows")
+        return self
+
+    def wanted(self) -> dict[str, Any]:
+        """What makes the job this job and no other, as written."""
+        return {
+            "where": self.where,
+            "older_than": None if self.older_than is None else self.older_than.total_seconds(),
+            "before": self.before,
+            "by": self.by,
+        }
+
+
+class PurgeSpec(JobSpec):
+    """Delete rows in small transactions."""
+
+
+class BackfillSpec(JobSpec):
+    """Update rows in small transactions, each at most once."""
+
+    set: Annotated[tuple[str, ...], Flag("'COL = EXPR'", "What to set")] = Field(
+        min_length=1, description="A column and its new value; may be repeated."
+    )
+
+    def wanted(self) -> dict[str, Any]:
+        return super().wanted() | {"set": list(self.set)}
+
+
+def flag_name(field: str) -> str:
+    """`older_than` → `--older-than`."""
+    return "--" + field.replace("_", "-")
+
+
+def flag_of(field: FieldInfo) -> Flag:
+    """The field's Flag."""
+    return next((m for m in field.metadata if isinstance(m, Flag)), Flag())
+
+
+def checked(model: type[S], values: Mapping[str, Any]) -> S:
+    """The spec, or a UsageError that names the first wrong flag."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise _usage(first) from None
+
+
+def _usage(error: Any) -> UsageError:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return UsageError(message[0].upper() + message[1:] + ".")
+    name = str(error["loc"][0])
+    if name == "table":
+        return UsageError("The table's name is empty.")
+    limits = error.get("ctx", {})
+    value = error["input"]
+    if error["type"] == "missing" or error["type"] == "too_short":
+        return UsageError(f"{flag_name(name)} is missing.", "see --help.")
+    for bound, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most")):
+        if bound in limits:
+            limit = limits[bound]
+            shown = durations.show(limit) if isinstance(limit, timedelta) else limit
+            return UsageError(f'{flag_name(name)}: "{value}" does not do: it must be {words} {shown}.')
+    if error["type"].startswith("int_"):
+        return UsageError(f'{flag_name(name)}: "{value}" is not a whole number.')
+    return UsageError(f"{flag_name(name)}: {message.rstrip('.')}.")
+
+
+def command(verb: str, spec: JobSpec, url: str | None) -> str:
+    """A command line that asks for the same job again; `url` without its password."""
+    words = ["batchops", verb, spec.table]
+    for name, field in type(spec).model_fields.items():
+        value = getattr(spec, name)
+        if name in ("table", "restart") or value == field.get_default() or value is None:
+            continue
+        if name == "url":
+            words += ["--url", url or ""]
+        elif value is True:
+            words.append(flag_name(name))
+        else:
+            for one in value if name == "set" else (value,):
+                words += [flag_name(name), _shown(one)]
+    return shlex.join(words)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, timedelta):
+        return durations.show(value).replace(" ", "")
+    if isinstance(value, Window):
+        return f"{value.start:%H:%M}-{value.end:%H:%M}"
+    return ",".join(value) if isinstance(value, tuple) else str(value)

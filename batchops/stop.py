@@ -1,0 +1,73 @@
+"""How a run is asked to stop, by a signal or by anyone who holds the Stop."""
+
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stop:
+    """Asked once, the run finishes its batch and ends; `at_once`, it does not finish the batch."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.signal: int | None = None
+        self.at_once = False
+        self._asked = threading.Event()
+
+    @property
+    def asked(self) -> bool:
+        return self._asked.is_set()
+
+    def ask(self, reason: str, signal: int | None = None) -> None:
+        """End after the batch in hand. The first reason stands."""
+        if not self.asked:
+            self.reason, self.signal = reason, signal
+        self._asked.set()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait so long, or until asked."""
+        self._asked.wait(seconds)
+
+
+@contextmanager
+def signals(stop: Stop, cancel: Callable[[], None], grace: float = 10.0) -> Iterator[None]:
+    """The first SIGINT, SIGTERM or SIGHUP asks; the second, or `grace` seconds later, cancels the batch in hand.
+
+    A thread reads the signals from a pipe, so they are heard while the main thread waits inside a driver,
+    and no KeyboardInterrupt tears a batch between two statements.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+    old_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    listener = threading.Thread(target=_listen, args=(reader, stop, cancel, grace), daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(old_writer)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(writer)
+        listener.join()
+        os.close(reader)
+
+
+def _listen(reader: int, stop: Stop, cancel: Callable[[], None], grace: float) -> None:
+    while True:
+        waiting = grace if stop.asked and not stop.at_once else None
+        ready, _, _ = select.select([reader], [], [], waiting)
+        if ready and not (sent := os.read(reader, 1)):
+            return
+        if ready and sent[0] not in SIGNALS:
+            continue
+        if ready and not stop.asked:
+            stop.ask("signal", sent[0])
+            continue
+        stop.at_once = True
+        cancel()
