@@ -138,9 +138,7 @@ def _latest(ledger: Ledger, job: str) -> Run | None:
 
 
 def _resume(verb: str, spec: JobSpec, found: Sketch, last: Run | None) -> Resume:
-    how = resume(
-        last, repeatable=found.wishes.repeatable, purge=verb == "purge", restart=spec.restart
-    )
+    how = resume(last, repeatable=found.wishes.repeatable, purge=verb == "purge", restart=spec.restart)
     if isinstance(how, GoOn):
         unchanged(how.run, found.table.fingerprint, found.key)
     if isinstance(how, Anew) and how.behind is not None:

@@ -43,9 +43,7 @@ class Columns:
         quote = self.words.quote
         alike = [name for name in self.names if name.casefold() == written.casefold()]
         if alike:
-            return (
-                f"write {quote}{alike[0]}{quote}: without quotes, or with other capitals, it is another name"
-            )
+            return f"write {quote}{alike[0]}{quote}: without quotes, or with other capitals, it is another name"
         by_fold = {name.casefold(): name for name in self.names}
         near = get_close_matches(written.casefold(), by_fold, n=1)
         if near:

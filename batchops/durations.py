@@ -40,9 +40,7 @@ def _parts(text: str, wanted: str) -> list[float]:
 
 def _length(text: str, number: str, unit: str) -> float:
     if not unit:
-        raise ValueError(
-            f'"{text}" has no unit: write {number}ms, {number}s, {number}min, {number}h or {number}d.'
-        )
+        raise ValueError(f'"{text}" has no unit: write {number}ms, {number}s, {number}min, {number}h or {number}d.')
     if unit in {"mo", "month", "months", "y", "year", "years"}:
         raise ValueError(f'"{text}": months and years differ in length; write days, as in 30d or 365d.')
     if unit not in _SECONDS:

@@ -128,9 +128,7 @@ class Ledger:
         found = self.select_runs(connection, self.runs.c.job == job, limit=1)
         return found[0] if found else None
 
-    def select_runs(
-        self, connection: sa.Connection, where: sa.ColumnElement[bool], *, limit: int
-    ) -> list[Run]:
+    def select_runs(self, connection: sa.Connection, where: sa.ColumnElement[bool], *, limit: int) -> list[Run]:
         """Runs with their lanes, newest first."""
         query = sa.select(self.runs).where(where).order_by(self.runs.c.run.desc()).limit(limit)
         rows = connection.execute(query).mappings().all()
@@ -138,9 +136,7 @@ class Ledger:
         lanes = [_lane(row) for row in connection.execute(query_lanes.order_by(self.lanes.c.lane)).mappings()]
         return [_run(row, tuple(x for x in lanes if x.run == row["run"])) for row in rows]
 
-    def begin(
-        self, connection: sa.Connection, run: dict[str, Any], cursors: Sequence[Cursor]
-    ) -> Run:
+    def begin(self, connection: sa.Connection, run: dict[str, Any], cursors: Sequence[Cursor]) -> Run:
         """A new run with a lane for each cursor."""
         values = {key: json.dumps(v) if isinstance(v, dict) else v for key, v in run.items()}
         insert = self.runs.insert().values(
@@ -175,10 +171,7 @@ class Ledger:
             )
         )  # fmt: skip
         if done.rowcount != 1:
-            raise LockedError(
-                f"Run {old.run} was taken over by another process; this one wrote nothing more.",
-                "nothing is lost: see `batchops runs`.",
-            )
+            raise taken_over(old.run)
 
     def settled(self, lane: Lane) -> Lane:
         """The lane as it is durable now; waits for a transaction of ours that may still be ending."""
@@ -193,9 +186,7 @@ class Ledger:
 
     def prune(self, connection: sa.Connection, older_than: float) -> int:
         """Forget runs that ended more than so many seconds ago; the number forgotten."""
-        old = sa.select(self.runs.c.run).where(
-            self.runs.c.ended_at < self.database.family.epoch() - older_than
-        )
+        old = sa.select(self.runs.c.run).where(self.runs.c.ended_at < self.database.family.epoch() - older_than)
         numbers = list(connection.execute(old).scalars())
         connection.execute(self.lanes.delete().where(self.lanes.c.run.in_(numbers)))
         connection.execute(self.runs.delete().where(self.runs.c.run.in_(numbers)))
@@ -206,6 +197,14 @@ class Ledger:
 
     def _one(self, connection: sa.Connection, number: int) -> Run:
         return self.select_runs(connection, self.runs.c.run == number, limit=1)[0]
+
+
+def taken_over(run: int) -> LockedError:
+    """What a process is told that comes back after its lease has run out."""
+    return LockedError(
+        f"Run {run} was taken over by another process; this one wrote nothing more.",
+        "nothing is lost: see `batchops runs`.",
+    )
 
 
 def _token() -> str:

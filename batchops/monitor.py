@@ -14,9 +14,7 @@ from batchops.stop import Stop
 class Monitor:
     """Renews the lease three times in its length, from a thread, or between batches where there is one writer."""
 
-    def __init__(
-        self, ledger: Ledger, lease: Lease, stop: Stop, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, ledger: Ledger, lease: Lease, stop: Stop, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger = ledger
         self._lease = lease
         self._stop = stop

@@ -84,9 +84,7 @@ class Pieces:
         closing = self.closing[opening]
         if closing == opening + 1:
             return []
-        commas = [
-            i for i in range(opening, closing) if self.around[i] == opening and self.at(i).written == ","
-        ]
+        commas = [i for i in range(opening, closing) if self.around[i] == opening and self.at(i).written == ","]
         edges = [opening, *commas, closing]
         return [range(a + 1, b) for a, b in pairwise(edges)]
 
@@ -121,11 +119,7 @@ def _piece(token: Token, text: str) -> Piece:
         return Piece("string", start, end, written, token.text)
     if token.token_type == TokenType.NUMBER:
         return Piece("number", start, end, written, written)
-    if (
-        written[:1].isalpha()
-        or written[:1] == "_"
-        or (token.token_type == TokenType.VAR and written[:1] != "$")
-    ):
+    if written[:1].isalpha() or written[:1] == "_" or (token.token_type == TokenType.VAR and written[:1] != "$"):
         return Piece("word", start, end, written, " ".join(written.lower().split()))
     return Piece("sign", start, end, written, written)
 
@@ -150,9 +144,7 @@ def _pair(pieces: tuple[Piece, ...]) -> tuple[dict[int, int], tuple[int | None, 
     for index, piece in enumerate(pieces):
         if piece.kind == "sign" and piece.written in _CLOSING.values():
             if not stack or _CLOSING[pieces[stack[-1]].written] != piece.written:
-                raise UsageError(
-                    f"its parentheses do not balance: {piece.written} closes nothing that is open"
-                )
+                raise UsageError(f"its parentheses do not balance: {piece.written} closes nothing that is open")
             closing[stack.pop()] = index
         around.append(stack[-1] if stack else None)
         if piece.kind == "sign" and piece.written in _CLOSING:

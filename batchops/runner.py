@@ -4,7 +4,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
 from batchops.errors import BatchopsError, Exit, LockTimeoutError, TransientError
 from batchops.events import Committed, Emit, Failure, Held, Retried, Started

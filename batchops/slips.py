@@ -56,9 +56,7 @@ def refuse_aggregates(pieces: Pieces) -> None:
         over = piece.value == "over" and pieces.at(index - 1).written == ")"
         if over or _aggregates(pieces, index):
             what = "a window function" if over else f"the aggregate {piece.written}()"
-            raise UsageError(
-                f"it holds {what}, which looks at many rows", "put it in a sub-select: (SELECT … FROM …)"
-            )
+            raise UsageError(f"it holds {what}, which looks at many rows", "put it in a sub-select: (SELECT … FROM …)")
 
 
 def _aggregates(pieces: Pieces, index: int) -> bool:

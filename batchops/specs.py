@@ -65,7 +65,8 @@ class JobSpec(BaseModel):
 
     table: str = Field(min_length=1)
     url: Annotated[str | None, Flag("URL", "Where")] = Field(
-        None, description="Database; else BATCHOPS_URL, DATABASE_URL. env:NAME, file:PATH, cmd:PROGRAM fetch it."
+        None,
+        description="Database; else BATCHOPS_URL, DATABASE_URL. env:NAME, file:PATH, cmd:PROGRAM fetch it.",
     )
     where: Annotated[str | None, Flag("SQL", ROWS)] = Field(
         None, description="A condition; its clock words are frozen at the start."
@@ -87,7 +88,10 @@ class JobSpec(BaseModel):
         None, ge=1, le=1_000_000, description="Rows a batch aims to change; default: what fits --target-time."
     )
     target_time: Annotated[Duration, Flag("50ms")] = Field(
-        timedelta(milliseconds=50), gt=timedelta(0), description="Time a batch aims to take.", validate_default=True
+        timedelta(milliseconds=50),
+        gt=timedelta(0),
+        description="Time a batch aims to take.",
+        validate_default=True,
     )
     rest: Annotated[Duration, Flag("100ms")] = Field(
         timedelta(0), ge=timedelta(0), description="Pause after each batch."
@@ -106,13 +110,17 @@ class JobSpec(BaseModel):
         None, description="Zone of --window; default: this machine's."
     )
     lock_timeout: Annotated[Duration, Flag("5s")] = Field(
-        timedelta(seconds=5), gt=timedelta(0), description="Longest wait for a row that another session has locked."
+        timedelta(seconds=5),
+        gt=timedelta(0),
+        description="Longest wait for a row that another session has locked.",
     )
     statement_timeout: Annotated[Duration, Flag("60s")] = Field(
         timedelta(seconds=60), gt=timedelta(0), description="Longest a statement may run."
     )
     retry_time: Annotated[Duration, Flag("2min")] = Field(
-        timedelta(minutes=2), ge=timedelta(0), description="How long one batch is tried again after passing errors."
+        timedelta(minutes=2),
+        ge=timedelta(0),
+        description="How long one batch is tried again after passing errors.",
     )
     ledger: Annotated[str | None, Flag("URL|FILE|none", PROGRESS)] = Field(
         None, description="Where progress is kept; default: in the database itself."
@@ -121,7 +129,9 @@ class JobSpec(BaseModel):
         None, description="Schema of the ledger's tables."
     )
     lease_time: Annotated[Duration, Flag("15s", PROGRESS)] = Field(
-        timedelta(seconds=15), ge=timedelta(seconds=1), description="After that long without a sign of life a run may be taken over."
+        timedelta(seconds=15),
+        ge=timedelta(seconds=1),
+        description="After that long without a sign of life a run may be taken over.",
     )
     restart: Annotated[bool, Flag(group=PROGRESS)] = Field(
         False, description="Begin anew, whatever an earlier run has done."

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from batchops.db.database import Database
-from batchops.errors import IntegrityError, LockedError
-from batchops.ledger import Lane, Ledger
+from batchops.errors import IntegrityError
+from batchops.ledger import Lane, Ledger, taken_over
 from batchops.operations import Operation
 from batchops.walks import Walk
 from batchops.walks.part import Part, Size
@@ -71,7 +71,7 @@ class WalkStep:
         """After a lost answer: the batch that was tried, where it turns out to be durable."""
         durable = self._ledger.settled(self._lane)
         if durable.token != self._lane.token:
-            raise LockedError(f"Run {tried.run} was taken over by another process; this one wrote nothing more.")
+            raise taken_over(tried.run)
         if durable.batches == tried.batches:
             return self._accept(tried)
         if not self._ledger.inside:
@@ -81,7 +81,4 @@ class WalkStep:
 
     def _accept(self, after: Lane) -> Outcome:
         before, self._lane, self._in_doubt = self._lane, after, None
-        return Outcome(
-            after.rows - before.rows, after.read - before.read, after.locked - before.locked, after.lane
-        )
-
+        return Outcome(after.rows - before.rows, after.read - before.read, after.locked - before.locked, after.lane)

@@ -36,7 +36,7 @@ class Stop:
 
 @contextmanager
 def signals(stop: Stop, cancel: Callable[[], None], grace: float = 10.0) -> Iterator[None]:
-    """The first SIGINT, SIGTERM or SIGHUP asks; the second, or `grace` seconds later, cancels the batch in hand.
+    """The first SIGINT, SIGTERM or SIGHUP asks; the second, or `grace` seconds, cancels the batch in hand.
 
     A thread reads the signals from a pipe, so they are heard while the main thread waits inside a driver,
     and no KeyboardInterrupt tears a batch between two statements.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import rich_click as click
+from click.exceptions import Exit as ClickExit
 
 from batchops import __version__
 from batchops.cli.group import LazyGroup
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = cli.main(words, prog_name="batchops", standalone_mode=False)
-    except click.exceptions.Exit as ended:
+    except ClickExit as ended:
         code = ended.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = _told(words, BatchopsError("Interrupted; nothing was changed."), "signal", Exit.INTERRUPT)
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = _told(words, error, error.reason, error.exit)
     except BrokenPipeError:
         code = Exit.DONE
-    except Exception as error:  # noqa: BLE001  the last net: a bug ends in one line too
+    except Exception as error:
         if os.environ.get("BATCHOPS_DEBUG"):
             raise
         hint = "this is a bug; BATCHOPS_DEBUG=1 shows where."

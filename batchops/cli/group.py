@@ -20,11 +20,11 @@ class LazyGroup(click.RichGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's shape
         return list(self._lines)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002  click's shape
         if name not in self._lines:
             return None
         if self._listing:
-            return click.RichCommand(name, help=self._lines[name])
+            return click.RichCommand(name=name, help=self._lines[name])
         command = import_module(f"batchops.cli.{name}").command
         assert isinstance(command, click.Command)
         return command

@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.ledger import Ledger, Run
 from batchops.lease import Beat, beats_of
+from batchops.ledger import Ledger, Run
 from batchops.reporters.figures import count, visible
 
 
@@ -26,9 +26,7 @@ class Recorded:
         return self.run.state
 
 
-def load_runs(
-    ledger: Ledger, *, table: str | None = None, number: int | None = None, limit: int = 1
-) -> list[Recorded]:
+def load_runs(ledger: Ledger, *, table: str | None = None, number: int | None = None, limit: int = 1) -> list[Recorded]:
     """The runs, newest first; none where there is no ledger yet."""
     with ledger.database.reading() as connection:
         if not ledger.exists(connection):

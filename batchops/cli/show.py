@@ -14,9 +14,7 @@ from batchops.reporters.figures import count, visible
 @click.argument("run", type=click.IntRange(min=1))
 @ledger_flags
 @click.option("--json", "as_json_document", is_flag=True, help="One JSON document on stdout.")
-def command(
-    run: int, url: str | None, ledger: str | None, ledger_schema: str | None, as_json_document: bool
-) -> None:
+def command(run: int, url: str | None, ledger: str | None, ledger_schema: str | None, as_json_document: bool) -> None:
     """Show run RUN: how far it is, how it ended, who began it."""
     with named_ledger(url, ledger, ledger_schema) as opened:
         found = load_runs(opened, number=run)

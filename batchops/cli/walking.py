@@ -24,12 +24,12 @@ def command_for(verb: str, model: type[JobSpec], text: str) -> click.Command:
     @from_spec(model)
     @face
     @click.pass_context
-    def command(context: click.Context, **values: Any) -> None:
+    def command(context: click.RichContext, /, **values: Any) -> None:
         shown = Face(**{name: values.pop(name) for name in Face.__dataclass_fields__})
         given = {name: value for name, value in values.items() if value not in (None, ())}
         context.exit(execute(verb, checked(model, given), shown))
 
-    return command  # type: ignore[no-any-return]  # click's decorators lose it
+    return command
 
 
 def execute(verb: str, spec: JobSpec, shown: Face) -> int:

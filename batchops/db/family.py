@@ -46,6 +46,8 @@ class Family(Protocol):
     """Whether a second connection cannot write while the first does (SQLite)."""
     locks_rows: bool
     """Whether SELECT … FOR UPDATE (SKIP LOCKED) exists."""
+    explains_writes: bool
+    """Whether a DELETE or UPDATE can be explained where nothing may be written."""
     longest_list: int
     """How many keys `among` takes at the most."""
 
@@ -89,9 +91,7 @@ class Family(Protocol):
     def upto(self, table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
         """Rows up to and with `key`."""
 
-    def among(
-        self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]
-    ) -> sa.ColumnElement[bool]:
+    def among(self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
         """Rows with one of `keys`, by the index."""
 
     def epoch(self) -> sa.ColumnElement[float]:
@@ -112,4 +112,3 @@ class Family(Protocol):
 
     def missing_rights(self, connection: sa.Connection, table: Table, verb: str) -> str | None:
         """The right that this role lacks for `DELETE` or `UPDATE`; None where it has them or cannot tell."""
-

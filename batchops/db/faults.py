@@ -66,9 +66,7 @@ _MEANINGS = {
         "Rows are locked by another session",
         "see which session holds the lock, or try again later.",
     ),
-    Fault.TIMED_OUT: _Meaning(
-        TimedOutError, "The statement ran too long", "a smaller --batch-size may pass."
-    ),
+    Fault.TIMED_OUT: _Meaning(TimedOutError, "The statement ran too long", "a smaller --batch-size may pass."),
     Fault.CONNECTION_LOST: _Meaning(ConnectionLostError, "The connection to the database is lost", _AGAIN),
     Fault.OUTCOME_UNKNOWN: _Meaning(
         OutcomeUnknownError,

@@ -54,9 +54,7 @@ def _from_file(name: str, environ: Mapping[str, str]) -> Fetched:  # noqa: ARG00
             readable_by_all = os.fstat(file.fileno()).st_mode & stat.S_IROTH
             line = file.readline(_LONGEST)
     except OSError as error:
-        raise UsageError(
-            f'The file "{name}" with the database URL cannot be read: {error.strerror}.'
-        ) from error
+        raise UsageError(f'The file "{name}" with the database URL cannot be read: {error.strerror}.') from error
     warning = f'Every user of this machine can read "{name}". Hint: chmod 600.' if readable_by_all else ""
     return Fetched(line.decode(errors="replace").strip(), f'the file "{name}"', warning)
 
@@ -81,9 +79,7 @@ def _run(argv: list[str], environ: Mapping[str, str]) -> subprocess.CompletedPro
     try:
         return subprocess.run(argv, stdin=quiet, capture_output=True, timeout=_SECONDS, env=env, check=False)
     except OSError as error:
-        raise UsageError(
-            f'The command "{argv[0]}" for the database URL cannot run: {error.strerror}.'
-        ) from error
+        raise UsageError(f'The command "{argv[0]}" for the database URL cannot run: {error.strerror}.') from error
     except subprocess.TimeoutExpired:
         # Not chained: the exception carries what the command has printed.
         raise UsageError(f'The command "{argv[0]}" gave no database URL in {_SECONDS} s.') from None

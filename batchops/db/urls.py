@@ -137,15 +137,11 @@ def _family(named: Fetched) -> _Family:
     if family is None or (plus and driver not in family.drivers):
         # The scheme is repeated only where it cannot be anything else.
         what = f' "{scheme}"' if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.:_-]{0,30}", scheme) else ""
-        raise UsageError(
-            f"{_start(named)} is a URL of a kind{what} that batchops does not know.", _nearest(name)
-        )
+        raise UsageError(f"{_start(named)} is a URL of a kind{what} that batchops does not know.", _nearest(name))
     try:
         import_module(family.driver)
     except ImportError as error:
-        raise UsageError(
-            f"The driver {family.driver} is not installed.", f'pip install "{family.package}"'
-        ) from error
+        raise UsageError(f"The driver {family.driver} is not installed.", f'pip install "{family.package}"') from error
     return family
 
 

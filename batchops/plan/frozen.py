@@ -120,9 +120,7 @@ def freeze_now(
 def _column(table: Table, named: str) -> str:
     found = next((c for c in table.column_names if c.lower() == named.lower()), None)
     if found is None:
-        raise UsageError(
-            f'--by: table "{table.label}" has no column "{named}".', nearest(named, table.column_names)
-        )
+        raise UsageError(f'--by: table "{table.label}" has no column "{named}".', nearest(named, table.column_names))
     return found
 
 

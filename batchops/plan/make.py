@@ -20,6 +20,7 @@ from batchops.specs import JobSpec
 from batchops.walks.cursor import Cursor
 from batchops.walks.keys import KeysWalk
 
+SELECTED = "(of a SELECT of the same rows: this server explains no DELETE or UPDATE where nothing may be written)"
 RIGHTS = {"purge": "DELETE", "backfill": "UPDATE"}
 
 
@@ -57,10 +58,12 @@ def describe(
 ) -> Plan:  # fmt: skip
     """The plan; the server has understood every statement in it, or a UsageError says what it did not."""
     selection = Selection(found.table, frozen.predicate)
-    counted = sa.select(sa.literal_column("1")).select_from(found.table.clause).where(selection.clause)
-    statement = operation.statement(_first_window(connection, walk, cursor))
+    counted: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(found.table.clause).where(selection.clause)
+    window = _first_window(connection, walk, cursor)
+    statement = operation.statement(window)
+    explainable = statement if database.family.explains_writes else operation.rehearsal(window)
     try:
-        explain = database.family.explain(connection, statement)
+        explain = database.family.explain(connection, explainable)
         estimate = database.family.matches(connection, counted)
     except RowRefusedError as error:
         raise UsageError(error.message, "check the predicate and --set.") from error
@@ -74,7 +77,7 @@ def describe(
         why=f"each row is named by {', '.join(frozen.key)}",
         estimate=estimate,
         statement=_shown(database, statement),
-        explain=tuple(explain),
+        explain=(*(() if explainable is statement else (SELECTED,)), *explain),
         goes_on=_goes_on(resume),
     )
 
@@ -109,5 +112,3 @@ def _goes_on(resume: Resume) -> str | None:
             return f"begins where run {resume.behind.run} ended ({resume.behind.state}), round to there again"
         case _:
             return None
-
-

@@ -52,9 +52,7 @@ def _asked_key(family: Family, table: Table, wanted: Sequence[str]) -> Key:
     for name in wanted:
         found = next((c for c in table.column_names if c.lower() == name.lower()), None)
         if found is None:
-            raise UsageError(
-                f'--key: table "{table.label}" has no column "{name}".', nearest(name, table.column_names)
-            )
+            raise UsageError(f'--key: table "{table.label}" has no column "{name}".', nearest(name, table.column_names))
         names.append(found)
     # The order is the index's own; another one could not be walked by it.
     key = next((k for k in table.keys if k.columns == tuple(names)), None)
@@ -99,7 +97,7 @@ def _split(named: str) -> list[str]:
             i += 1
         elif quote and char == quote:
             quote = ""
-        elif not quote and not current and char in "\"`":
+        elif not quote and not current and char in '"`':
             quote = char
         elif not quote and char == ".":
             parts.append(current)

@@ -23,9 +23,7 @@ class EventFile:
         self._path, self._warn, self._now = path, warn, now
         try:
             # Its lines hold keys of rows and errors of the database: for the owner's eyes.
-            self._file: int | None = os.open(
-                path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
-            )
+            self._file: int | None = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise UsageError(
                 f'The events cannot be written to "{path}": {error.strerror}.',
@@ -41,9 +39,7 @@ class EventFile:
                 line = line[os.write(self._file, line) :]
         except OSError as error:
             self.close()
-            self._warn(
-                f'warning: no more events are written to "{self._path}": {error.strerror}. The run goes on.'
-            )
+            self._warn(f'warning: no more events are written to "{self._path}": {error.strerror}. The run goes on.')
 
     def close(self) -> None:
         """Lets go of the file; later events are not written."""

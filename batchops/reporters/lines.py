@@ -39,8 +39,7 @@ def progress(tally: Tally) -> str:
         return ""
     share, left, speed = tally.share(), tally.seconds_left(), tally.speed()
     said = [
-        figures.counted(tally.rows, "row")
-        + ("" if share is None else f" ({figures.percent(share)} of the way)"),
+        figures.counted(tally.rows, "row") + ("" if share is None else f" ({figures.percent(share)} of the way)"),
         "" if speed is None else figures.rate(speed),
         "time left unknown" if left is None else f"{durations.show(max(left, 1.0) // 1)} left",
         f"batch {figures.count(batch.size)} in {durations.show(batch.seconds)}" if batch else "",

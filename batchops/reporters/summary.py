@@ -187,8 +187,4 @@ def _rejections(finished: Finished) -> Iterator[str]:
     for row in finished.rejections:
         yield f"{figures.visible(row.key)}: {figures.visible(row.reason)}"
     if (more := finished.rejected - len(finished.rejections)) > 0:
-        yield (
-            f"and {figures.counted(more, 'more row')}"
-            if finished.rejections
-            else figures.counted(more, "row")
-        )
+        yield (f"and {figures.counted(more, 'more row')}" if finished.rejections else figures.counted(more, "row"))

@@ -129,8 +129,6 @@ class Tally:
     def _speeds(self, window: float) -> tuple[float, float]:
         now = self._clock()
         with self._lock:
-            then, rows, read = next(
-                (mark for mark in self._marks if now - mark[0] <= window), self._marks[-1]
-            )
+            then, rows, read = next((mark for mark in self._marks if now - mark[0] <= window), self._marks[-1])
             seconds = max(now - then, _APART)
             return (self.rows - rows) / seconds, (self.read - read) / seconds

@@ -15,7 +15,7 @@ _VISITS = 2
 
 
 class KeysWalk:
-    """Follows `key`'s columns upwards. Rows inserted behind the end that stood at the start are the next run's."""
+    """Follows `key`'s columns upwards, to the greatest that stands there at the start."""
 
     name = "keys"
 

@@ -6,7 +6,7 @@ import pymysql
 import sqlalchemy as sa
 
 from batchops.db.explain import explained
-from batchops.db.family import Server, Timeouts
+from batchops.db.family import Timeouts
 from batchops.db.faults import Fault
 from batchops.db.mysql import catalog, cutoffs, faults, keys
 from batchops.db.mysql.words import WORDS
@@ -20,6 +20,7 @@ class MySQL:
     words = WORDS
     one_writer = False
     locks_rows = True
+    explains_writes = False
     longest_list = 1_000
 
     key_refusal = staticmethod(keys.refusal)

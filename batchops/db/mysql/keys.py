@@ -44,9 +44,9 @@ def _spelled(table: Table, names: Sequence[str], key: KeyValue, last: str) -> sa
     values = [bound(v) for v in key]
     strict = last[0]
     turns = []
-    for i, (column, bound) in enumerate(zip(columns, values, strict=True)):
+    for i, (column, own) in enumerate(zip(columns, values, strict=True)):
         same = [c == v for c, v in zip(columns[:i], values[:i], strict=True)]
-        turns.append(sa.and_(*same, column.op(last if i == len(columns) - 1 else strict)(bound)))
+        turns.append(sa.and_(*same, column.op(last if i == len(columns) - 1 else strict)(own)))
     return turns[0] if len(turns) == 1 else sa.or_(*turns)
 
 

@@ -15,9 +15,7 @@ from batchops.errors import UsageError
 _OPTION_FILE = frozenset({"read_default_file", "read_default_group"})
 _TLS = frozenset({"ssl_ca", "ssl_capath", "ssl_cert", "ssl_key", "ssl_cipher"})
 _PASSED = _TLS | {"unix_socket", "charset", "collation", "connect_timeout", "bind_address", "program_name"}
-_TLS_WORDS = frozenset(
-    {"ssl_mode", "ssl_disabled", "ssl_check_hostname", "ssl_verify_cert", "ssl_verify_identity"}
-)
+_TLS_WORDS = frozenset({"ssl_mode", "ssl_disabled", "ssl_check_hostname", "ssl_verify_cert", "ssl_verify_identity"})
 _KNOWN = _PASSED | _OPTION_FILE | _TLS_WORDS
 _SOCKETS = ("/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock")
 _MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
@@ -90,9 +88,7 @@ def _tls(parameters: Mapping[str, str]) -> dict[str, str]:
     query = {name: value for name, value in parameters.items() if name in _TLS}
     mode = _mode(parameters)
     if mode.startswith("VERIFY") and not {"ssl_ca", "ssl_capath"} & query.keys():
-        raise UsageError(
-            "To verify the server, the database URL must name whom to trust.", "add ssl_ca=FILE."
-        )
+        raise UsageError("To verify the server, the database URL must name whom to trust.", "add ssl_ca=FILE.")
     if mode == "DISABLED":
         return {"ssl_disabled": "true"}
     if mode in {"REQUIRED", "VERIFY_CA"}:

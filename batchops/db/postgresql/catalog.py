@@ -76,8 +76,7 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
     else:
         return None
     columns = [
-        Column(c.attname, c.type, c.nullable, c.generated)
-        for c in connection.execute(_COLUMNS, {"oid": row.oid})
+        Column(c.attname, c.type, c.nullable, c.generated) for c in connection.execute(_COLUMNS, {"oid": row.oid})
     ]
     keys = [Key(tuple(k.columns), k.indisprimary) for k in connection.execute(_KEYS, {"oid": row.oid})]
     return Table(

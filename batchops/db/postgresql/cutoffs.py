@@ -1,9 +1,11 @@
 """A point in time as a literal in a column's own type."""
 
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.postgresql.keys import Named
 from batchops.db.table import Column, Table
 from batchops.errors import UsageError
 
@@ -18,9 +20,7 @@ def _check(table: Table, column: Column) -> None:
         )
 
 
-def _literal(connection: sa.Connection, value: sa.ColumnElement[object], column: Column) -> str:
-    from batchops.db.postgresql.keys import Named
-
+def _literal(connection: sa.Connection, value: sa.ColumnElement[Any], column: Column) -> str:
     text = connection.execute(sa.select(sa.cast(sa.cast(value, Named(column.type)), sa.Text))).scalar_one()
     return f"CAST('{text}' AS {column.type})"
 

@@ -29,6 +29,7 @@ class PostgreSQL:
     words = WORDS
     one_writer = False
     locks_rows = True
+    explains_writes = True
     longest_list = 50_000
 
     key_refusal = staticmethod(keys.refusal)
@@ -48,9 +49,7 @@ class PostgreSQL:
         self._settings = _SETTINGS.format(lock="'5s'", statement="'60s'")
 
     def engine(self, address: Address, timeouts: Timeouts) -> sa.Engine:
-        self._settings = _SETTINGS.format(
-            lock=round(timeouts.lock * 1000), statement=round(timeouts.statement * 1000)
-        )
+        self._settings = _SETTINGS.format(lock=round(timeouts.lock * 1000), statement=round(timeouts.statement * 1000))
         conninfo = address.conninfo
 
         def connect() -> psycopg.Connection[Any]:
@@ -104,5 +103,3 @@ class PostgreSQL:
 
     def cancel(self, connection: Any, engine: sa.Engine) -> None:  # noqa: ARG002  the protocol's shape
         connection.cancel_safe(timeout=5)
-
-

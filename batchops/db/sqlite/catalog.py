@@ -26,9 +26,7 @@ _TABLES = sa.text("SELECT name FROM pragma_table_list WHERE schema = 'main' AND 
 def server(connection: sa.Connection) -> Server:
     """The library's version and the file; its clock words are in UTC."""
     version = connection.execute(sa.text("SELECT sqlite_version()")).scalar_one()
-    path = connection.execute(
-        sa.text("SELECT file FROM pragma_database_list WHERE name = 'main'")
-    ).scalar_one()
+    path = connection.execute(sa.text("SELECT file FROM pragma_database_list WHERE name = 'main'")).scalar_one()
     return Server(
         product="SQLite",
         version=version,

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.explain import explained
-from batchops.db.family import Server, Timeouts
+from batchops.db.family import Timeouts
 from batchops.db.faults import Fault
 from batchops.db.sqlite import catalog, cutoffs, faults, keys
 from batchops.db.sqlite.words import WORDS
@@ -20,6 +20,7 @@ class SQLite:
     words = WORDS
     one_writer = True
     locks_rows = False
+    explains_writes = True
     longest_list = 500
 
     key_refusal = staticmethod(keys.refusal)
@@ -61,7 +62,7 @@ class SQLite:
         return None
 
     def explain(self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> list[str]:
-        return [str(row[3]) for row in explained(connection, statement, "EXPLAIN QUERY PLAN")]
+        return [row.detail for row in explained(connection, statement, "EXPLAIN QUERY PLAN")]
 
     def epoch(self) -> sa.ColumnElement[float]:
         return (sa.func.julianday("now") - sa.literal_column("2440587.5")) * sa.literal_column("86400.0")

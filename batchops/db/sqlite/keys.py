@@ -29,9 +29,7 @@ def value(value: Any) -> Any:
     return tag(value)
 
 
-def _compared(
-    table: Table, names: Sequence[str], key: KeyValue, operator: str
-) -> sa.ColumnElement[bool]:
+def _compared(table: Table, names: Sequence[str], key: KeyValue, operator: str) -> sa.ColumnElement[bool]:
     columns = [_column(table, name) for name in names]
     values = [bound(v) for v in key]
     if len(columns) == 1:
