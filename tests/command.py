@@ -53,9 +53,7 @@ class Batchops:
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def start(
-        self, *args: str | Path, env: Mapping[str, str] | None = None, **popen: Any
-    ) -> subprocess.Popen[str]:
+    def start(self, *args: str | Path, env: Mapping[str, str] | None = None, **popen: Any) -> subprocess.Popen[str]:
         """Start and return at once, to be signalled or killed; the end of the test kills what still runs."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen(

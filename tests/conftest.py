@@ -17,6 +17,7 @@ from tests.services.server import Missing, Server, UnavailableError
 from tests.services.session import Services, required
 
 SERVICES_KEY = pytest.StashKey[Services]()
+REQUIRED_KEY = pytest.StashKey[frozenset[str]]()
 WITHOUT_SERVICES = ("unit", "test_house_rules.py")
 NewDatabase = Callable[..., Database]
 
@@ -27,9 +28,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: of the long tier, run with --full only")
+    try:
+        config.stash[REQUIRED_KEY] = required()
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
     if worker is None:
-        config.stash[SERVICES_KEY] = Services()
+        config.stash[SERVICES_KEY] = Services.begin()
     else:
         config.stash[SERVICES_KEY] = Services.of_worker(worker["services"], worker["workerid"])
 
@@ -82,22 +87,26 @@ def services(pytestconfig: pytest.Config) -> Services:
 
 
 @pytest.fixture(scope="session")
-def service(services: Services) -> Callable[[str], Server]:
-    """A server by name; a missing one skips the test, or fails it if it is required."""
+def without(pytestconfig: pytest.Config) -> Callable[[Missing], NoReturn]:
+    """Ends a test whose service is missing: skipped, or failed if it is required."""
+
+    def without(missing: Missing) -> NoReturn:
+        if missing.name in pytestconfig.stash[REQUIRED_KEY]:
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
+
+    return without
+
+
+@pytest.fixture(scope="session")
+def service(services: Services, without: Callable[[Missing], NoReturn]) -> Callable[[str], Server]:
+    """A server by name."""
 
     def service(name: str) -> Server:
         found = services.find(name)
-        if isinstance(found, Server):
-            return found
-        _without(found)
+        return found if isinstance(found, Server) else without(found)
 
     return service
-
-
-def _without(missing: Missing) -> NoReturn:
-    if required(missing):
-        pytest.fail(str(missing), pytrace=False)
-    pytest.skip(str(missing))
 
 
 @pytest.fixture
@@ -148,25 +157,29 @@ def january(request: pytest.FixtureRequest, new_database: NewDatabase) -> Databa
 
 
 @pytest.fixture(scope="module")
-def private_postgresql() -> Iterator[Private]:
+def private_postgresql(without: Callable[[Missing], NoReturn]) -> Iterator[Private]:
     """A server that a module's tests may stop and start."""
-    yield from _private(postgres_service.NAME, postgres_service.private)
+    with _private(postgres_service.NAME, postgres_service.private, without) as private:
+        yield private
 
 
 @pytest.fixture(scope="module")
-def private_mariadb() -> Iterator[Private]:
+def private_mariadb(without: Callable[[Missing], NoReturn]) -> Iterator[Private]:
     """A server that a module's tests may stop and start."""
-    yield from _private(mariadb_service.NAME, mariadb_service.private)
+    with _private(mariadb_service.NAME, mariadb_service.private, without) as private:
+        yield private
 
 
-def _private(name: str, make: Callable[[], Private]) -> Iterator[Private]:
+@contextlib.contextmanager
+def _private(name: str, make: Callable[[], Private], without: Callable[[Missing], NoReturn]) -> Iterator[Private]:
     try:
         private = make()
         private.start()
     except UnavailableError as error:
-        _without(Missing(name, str(error)))
-    else:
+        without(Missing(name, str(error)))
+    try:
         yield private
+    finally:
         private.remove()
 
 

@@ -105,9 +105,7 @@ def _copy(database: Database, table: Table, columns: list[str], content: bytes) 
 def _load_data(database: Database, table: Table, columns: list[str], content: bytes) -> None:
     """Through variables, as NA and the time's T and Z are not MariaDB's."""
     values = {
-        name: f"STR_TO_DATE(@{name}, '%Y-%m-%dT%H:%i:%sZ')"
-        if name == "time_hour"
-        else f"NULLIF(@{name}, 'NA')"
+        name: f"STR_TO_DATE(@{name}, '%Y-%m-%dT%H:%i:%sZ')" if name == "time_hour" else f"NULLIF(@{name}, 'NA')"
         for name in columns
     }
     with tempfile.NamedTemporaryFile() as file:

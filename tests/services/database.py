@@ -27,8 +27,8 @@ class Family(Protocol):
     def script(self, url: str, text: str) -> None: ...
 
 
-FAMILIES: dict[str, Family] = {"postgresql": postgres, "mariadb": mariadb, "sqlite": sqlite}
-"""By the name of the fixture."""
+FAMILIES: dict[str, Family] = {postgres.NAME: postgres, mariadb.NAME: mariadb, sqlite.NAME: sqlite}
+"""By name, which is the fixture's too."""
 
 
 class Database:
@@ -70,9 +70,7 @@ class Database:
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Many rows in one transaction; names are taken as they are written."""
         keys = [f"p{n}" for n, _ in enumerate(columns)]
-        statement = (
-            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(':' + key for key in keys)})"
-        )
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(':' + key for key in keys)})"
         with self.engine.begin() as connection:
             connection.execute(text(statement), [dict(zip(keys, row, strict=True)) for row in rows])
 

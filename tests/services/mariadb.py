@@ -5,8 +5,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import pymysql  # type: ignore[import-untyped]  # it has no types
-from pymysql.constants import CLIENT  # type: ignore[import-untyped]  # as above
+import pymysql
+from pymysql.constants import CLIENT
 from sqlalchemy import make_url
 
 from tests.services import container, server
@@ -29,7 +29,7 @@ SETTINGS = [
 
 
 def find() -> Found:
-    return server.find(NAME, version, _container, lambda: private().start())
+    return server.find(NAME, "BATCHOPS_TEST_MARIADB_URL", version, _container, lambda: private().start())
 
 
 def connect(url: str, **more: Any) -> pymysql.Connection:
@@ -49,7 +49,8 @@ def version(url: str) -> str:
     try:
         with connect(url, connect_timeout=5) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT VERSION()")
-            return "-".join(cursor.fetchone()[0].split("-")[:2])
+            (full,) = cursor.fetchone() or ("",)
+            return "-".join(str(full).split("-")[:2])
     except pymysql.Error as error:
         raise UnavailableError(str(error.args[-1])) from error
 
@@ -63,8 +64,7 @@ def private() -> Private:
     # root@127.0.0.1 exists and would win over root@'%'; it must not stay without a password.
     who = "root@127.0.0.1"
     first.write_text(
-        f"CREATE OR REPLACE USER {who} IDENTIFIED BY '{PASSWORD}';\n"
-        f"GRANT ALL ON *.* TO {who} WITH GRANT OPTION;\n"
+        f"CREATE OR REPLACE USER {who} IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO {who} WITH GRANT OPTION;\n"
     )
     first.chmod(0o644)
     plain = ["--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-flush-method=nosync"]
@@ -90,9 +90,7 @@ def _binary(*names: str) -> Path:
 
 def _container() -> Server:
     url = f"mysql://root:{PASSWORD}@{{host}}:{{port}}/"
-    return container.start(
-        NAME, IMAGE, 3306, {"MARIADB_ROOT_PASSWORD": PASSWORD}, " ".join(SETTINGS), url, version
-    )
+    return container.start(NAME, IMAGE, 3306, {"MARIADB_ROOT_PASSWORD": PASSWORD}, " ".join(SETTINGS), url, version)
 
 
 def address(at: Server, name: str) -> str:
@@ -127,9 +125,7 @@ def drop(at: Server, name: str) -> None:
 
 def names(at: Server, prefix: str) -> list[str]:
     with connect(at.url) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE %s", [prefix + "%"]
-        )
+        cursor.execute("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE %s", [prefix + "%"])
         return [row[0] for row in cursor.fetchall()]
 
 

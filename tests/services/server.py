@@ -45,12 +45,11 @@ Found = Server | Missing
 Way = Callable[[], Server]
 
 
-def find(name: str, version: Callable[[str], str], *ways: Way) -> Found:
-    """The server that the environment names, else the first way that leads to one.
+def find(name: str, variable: str, version: Callable[[str], str], *ways: Way) -> Found:
+    """The server whose URL the environment variable holds, else the first way that leads to one.
 
     A URL that was given and does not work is the answer: falling back would test something else.
     """
-    variable = f"BATCHOPS_TEST_{name.upper()}_URL"
     if url := os.environ.get(variable):
         try:
             return Server(name, version(url), url, variable)

@@ -18,28 +18,29 @@ from tests.services.server import Found, Missing, Server
 
 REQUIRE = "BATCHOPS_TEST_REQUIRE"
 SERVICES: dict[str, Callable[[], Found]] = {name: family.find for name, family in FAMILIES.items()}
-"""By the name of the fixture; a service that holds no databases is one more entry here."""
+"""By name; a service that holds no databases is one more entry here."""
 
 
 class Services:
     """Finds servers on first use, makes databases on them, and clears up what it made."""
 
-    def __init__(self) -> None:
-        self.id = uuid.uuid4().hex[:8]
-        self.folder = Path(tempfile.mkdtemp(prefix="batchops-"))
-        self._found: dict[str, Found] = {}
+    def __init__(self, id: str, folder: Path, found: dict[str, Found], worker: str) -> None:
+        self.id = id
+        self.folder = folder
+        self._found = found
+        self._worker = worker
         self._own: list[str] = []
         self._numbers = itertools.count(1)
-        self._worker = ""
+
+    @classmethod
+    def begin(cls) -> Self:
+        return cls(uuid.uuid4().hex[:8], Path(tempfile.mkdtemp(prefix="batchops-")), {}, "")
 
     @classmethod
     def of_worker(cls, shared: dict[str, Any], worker: str) -> Self:
         """The controller's session, seen from a worker, which stops nothing of it."""
-        self = cls.__new__(cls)
-        self.id, self.folder = shared["id"], Path(shared["folder"])
-        self._found = {name: _unpack(entry) for name, entry in shared["found"].items()}
-        self._own, self._numbers, self._worker = [], itertools.count(1), f"{worker}_"
-        return self
+        found = {name: _unpack(entry) for name, entry in shared["found"].items()}
+        return cls(shared["id"], Path(shared["folder"]), found, f"{worker}_")
 
     def shared(self) -> dict[str, Any]:
         """What a worker needs, in plain values."""
@@ -66,9 +67,7 @@ class Services:
         return list(self._found.values())
 
     @contextlib.contextmanager
-    def database(
-        self, name: str, dataset: Dataset | None = None, at: Server | None = None
-    ) -> Iterator[Database]:
+    def database(self, name: str, dataset: Dataset | None = None, at: Server | None = None) -> Iterator[Database]:
         """A new database for one test, empty or a copy of the dataset."""
         kind, server = FAMILIES[name], at or self.find(name)
         assert isinstance(server, Server)
@@ -120,10 +119,12 @@ class Services:
                 kind.drop(server, database)
 
 
-def required(found: Found) -> bool:
-    """Whether the environment says that this service must not be missing."""
-    wanted = os.environ.get(REQUIRE, "").replace(",", " ").split()
-    return "all" in wanted or found.name in wanted
+def required() -> frozenset[str]:
+    """The services that the environment says must not be missing."""
+    wanted = frozenset(os.environ.get(REQUIRE, "").replace(",", " ").split())
+    if unknown := wanted - SERVICES.keys() - {"all"}:
+        raise ValueError(f"{REQUIRE}: {', '.join(sorted(unknown))}? There are {', '.join(SERVICES)} and all.")
+    return frozenset(SERVICES) if "all" in wanted else wanted
 
 
 def _pack(found: Found) -> dict[str, str]:
@@ -134,8 +135,6 @@ def _pack(found: Found) -> dict[str, str]:
 
 
 def _unpack(entry: dict[str, str]) -> Found:
-    return (
-        Missing(**entry)
-        if "reason" in entry
-        else Server(entry["name"], entry["version"], entry["url"], entry["origin"])
-    )
+    if "reason" in entry:
+        return Missing(entry["name"], entry["reason"])
+    return Server(entry["name"], entry["version"], entry["url"], entry["origin"])

@@ -17,9 +17,7 @@ DRIVER = "sqlite"
 
 def find() -> Found:
     folder = tempfile.mkdtemp(prefix="batchops-")
-    return Server(
-        NAME, sqlite3.sqlite_version, f"sqlite:///{folder}", "a file", lambda: shutil.rmtree(folder)
-    )
+    return Server(NAME, sqlite3.sqlite_version, f"sqlite:///{folder}", "a file", lambda: shutil.rmtree(folder))
 
 
 def address(at: Server, name: str) -> str:

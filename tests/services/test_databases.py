@@ -17,9 +17,7 @@ from tests.services.private import Private
 
 @pytest.mark.parametrize("turn", [1, 2])
 def test_each_test_has_a_database_of_its_own(database: Database, turn: int) -> None:
-    database.script(
-        "CREATE TABLE t (id integer PRIMARY KEY, word varchar(20)); INSERT INTO t VALUES (1, '50% :a')"
-    )
+    database.script("CREATE TABLE t (id integer PRIMARY KEY, word varchar(20)); INSERT INTO t VALUES (1, '50% :a')")
     assert database.execute("INSERT INTO t VALUES (:id, :word)", id=turn + 1, word="déjà vu") == 1
     database.insert("t", ["id", "word"], [(10, "x"), (11, None)])
     assert database.rows("SELECT id, word FROM t ORDER BY id")[:2] == [(1, "50% :a"), (turn + 1, "déjà vu")]
@@ -97,9 +95,7 @@ def test_a_killed_session_leaves_no_server() -> None:
         os.kill(int(line[0]), 0)
 
 
-def test_the_command_runs_in_an_empty_environment(
-    batchops: Batchops, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_runs_in_an_empty_environment(batchops: Batchops, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCHOPS_URL", "sqlite:///nowhere")
     assert "BATCHOPS_URL" not in batchops.environment()
     process = batchops.start("--help")

@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 import psycopg
-import pymysql  # type: ignore[import-untyped]  # it has no types
+import pymysql
 import pytest
 
 from tests.services import mariadb as mariadb_service
