@@ -19,5 +19,5 @@ class Delete:
 
     def rehearsal(self, where: sa.ColumnElement[bool]) -> sa.Select[Any]:
         """The rows to delete."""
-        rows = sa.select(sa.literal_column("1")).select_from(self._selection.table.clause)
+        rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(self._selection.table.clause)
         return rows.where(where, self._selection.clause)
