@@ -13,9 +13,9 @@ def test_sqlite_speed_runs_small(capsys: pytest.CaptureFixture[str]) -> None:
         assert side in printed
 
 
-def test_cost_of_tenths_leaves_out_the_last_batch() -> None:
-    committed = [{"seconds": number * 1e-3, "read": 1000} for number in range(1, 22)]
-    assert flat.costs(committed) == pytest.approx((1.5, 19.5, 10.5))
+def test_cost_per_row_is_told_for_each_tenth() -> None:
+    committed = [{"seconds": tenth * 1e-3, "read": 1000} for tenth in range(1, 11) for _ in range(3)]
+    assert flat.costs(committed) == pytest.approx(list(range(1, 11)))
 
 
 def test_latency_counts_from_when_the_transaction_was_due() -> None:
