@@ -10,13 +10,15 @@ from hashlib import sha256
 import sqlalchemy as sa
 
 from batchops import __version__, lease
+from batchops.allowance import Allowance
 from batchops.db.connect import connect
 from batchops.db.database import Database
 from batchops.db.family import Timeouts
 from batchops.db.urls import address
 from batchops.errors import BatchopsError, Exit, RefusedError
 from batchops.events import Emit, Finished, Started
-from batchops.ledger import Ledger, Run
+from batchops.lanes import Lanes, LaneStep, side_by_side
+from batchops.ledger import Lane, Ledger, Run
 from batchops.ledgers import NONE, open_ledger
 from batchops.limits import Limits
 from batchops.monitor import Monitor
@@ -29,7 +31,7 @@ from batchops.plan.frozen import Frozen, freeze_now
 from batchops.plan.make import Sketch, describe, sketch
 from batchops.plan.plan import Plan
 from batchops.resume import AlreadyDone, Anew, GoOn, Resume, resume, unchanged
-from batchops.runner import Ending, Job, Tally, run
+from batchops.runner import Ending, Job, Step, Tally
 from batchops.selection import Selection
 from batchops.specs import JobSpec, command
 from batchops.steps import WalkStep
@@ -56,6 +58,7 @@ class Prepared:
     plan: Plan
     done: Run | None
     """The run that has done it already, where doing it again needs --restart."""
+    workers: int
     next: str
     warnings: tuple[str, ...]
 
@@ -87,11 +90,20 @@ def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
     job.database.underway = True
     walk, operation = _parts(job.database, job.found, frozen)
     monitor = Monitor(job.ledger, held, stop)
-    step = WalkStep(job.database, walk, operation, job.ledger, now.lanes[0])
     tally = Tally()
+    emit(_started(job, now))
+
+    def step(lane: Lane) -> WalkStep:
+        return WalkStep(job.database, walk, operation, job.ledger, lane)
+
+    lanes = Lanes(job.database, walk, job.ledger, now, step, stop)
+    allowance = _allowance(job.spec, now)
+    pace = _pace(job)
     try:
         with monitor.watching():
-            ending = run(_job(job, now, step, monitor), emit, stop, tally)
+            ending = side_by_side(
+                lambda: _job(job, pace, allowance, LaneStep(lanes), monitor), job.workers, emit, stop, tally
+            )
     except BaseException as error:
         _record_end(job.ledger, held, now, "failed", f"{type(error).__name__}: {error}")
         raise
@@ -119,6 +131,7 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger) -> Pr
     return Prepared(
         verb, spec, database, ledger, found, now, job, plan,
         done=how.run if isinstance(how, AlreadyDone) else None,
+        workers=1,
         next=command(verb, spec, database.address.shown.replace(":***@", "@")),
         warnings=(*database.address.warnings, *_ledger_warnings(spec, ledger)),
     )  # fmt: skip
@@ -155,7 +168,7 @@ def _identity(verb: str, spec: JobSpec, found: Sketch) -> str:
 
 def _parts(database: Database, found: Sketch, frozen: Frozen) -> tuple[KeysWalk, Operation]:
     selection = Selection(found.table, frozen.predicate)
-    operation = Update(selection, frozen.assignments) if frozen.assignments else Delete(selection)
+    operation = Update(frozen.assignments) if frozen.assignments else Delete()
     return KeysWalk(database.family, selection, frozen.key), operation
 
 
@@ -207,33 +220,51 @@ def _row(job: Prepared) -> dict[str, object]:
     }
 
 
-def _job(job: Prepared, now: Run, step: WalkStep, monitor: Monitor) -> Job:
-    spec, table = job.spec, job.plan.table
-    zone = spec.time_zone
+def _started(job: Prepared, now: Run) -> Started:
+    return Started(
+        run=None if job.spec.ledger == NONE else now.run,
+        verb=job.verb,
+        table=job.plan.table.label,
+        walk=now.walk,
+        resumed=now.batches > 0,
+        table_rows=job.plan.table.rows,
+        estimate=job.plan.estimate,
+        rows=now.rows,
+        read=now.read,
+    )
+
+
+def _allowance(spec: JobSpec, now: Run) -> Allowance | None:
+    """After a crash the rest of it; what the run had changed before this allowance began does not count."""
     used = now.rows - now.base_rows
+    return None if spec.max_rows is None else Allowance(max(0, spec.max_rows - used))
+
+
+def _pace(job: Prepared) -> Pace:
+    spec, table = job.spec, job.plan.table
+    return Pace(
+        target=spec.target_time.total_seconds(),
+        fixed=spec.batch_size,
+        row_bytes=table.bytes / table.rows if table.bytes and table.rows else None,
+    )
+
+
+def _job(job: Prepared, pace: Pace, allowance: Allowance | None, step: Step, monitor: Monitor) -> Job:
+    spec = job.spec
     return Job(
-        started=Started(
-            run=None if spec.ledger == NONE else now.run, verb=job.verb, table=table.label, walk=now.walk,
-            resumed=now.batches > 0, table_rows=table.rows, estimate=job.plan.estimate,
-            rows=now.rows, read=now.read,
-        ),
         step=step,
-        pace=Pace(
-            target=spec.target_time.total_seconds(),
-            fixed=spec.batch_size,
-            row_bytes=table.bytes / table.rows if table.bytes and table.rows else None,
-        ),
+        pace=pace,
         limits=Limits(
-            rows=None if spec.max_rows is None else max(0, spec.max_rows - used),
+            rows=allowance,
             seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
             batches=spec.max_batches,
             window=spec.window,
-            wall=lambda: datetime.now(zone),
+            wall=lambda: datetime.now(spec.time_zone),
         ),
         rest=spec.rest.total_seconds(),
         patience=spec.retry_time.total_seconds(),
         between=monitor.between_batches,
-    )  # fmt: skip
+    )
 
 
 def _record_end(ledger: Ledger, held: lease.Lease, now: Run, state: str, error: str | None) -> None:

@@ -144,12 +144,7 @@ class Ledger:
         )
         number = connection.execute(insert).inserted_primary_key[0]  # type: ignore[index]  # an insert has one
         for i, cursor in enumerate(cursors):
-            connection.execute(
-                self.lanes.insert().values(
-                    run=number, lane=i, token=_token(), cursor=cursor.dumped(),
-                    batches=0, rows_changed=0, rows_read=0, rows_locked=0,
-                )
-            )  # fmt: skip
+            self.new_lane(connection, number, i, cursor)
         return self._one(connection, number)
 
     def take_over(self, connection: sa.Connection, run: Run, base_rows: int) -> Run:
@@ -172,6 +167,32 @@ class Ledger:
         )  # fmt: skip
         if done.rowcount != 1:
             raise taken_over(old.run)
+
+    def turn(self, connection: sa.Connection, lane: Lane, cursor: Cursor) -> Lane:
+        """Give a lane another way; LockedError where the token is no longer ours.
+
+        Another token too: whoever still holds the old lane in memory must not write by it.
+        """
+        turned = replace(lane, cursor=cursor, token=_token())
+        done = connection.execute(
+            self.lanes.update()
+            .where(self._is(lane), self.lanes.c.token == lane.token, self.lanes.c.batches == lane.batches)
+            .values(cursor=cursor.dumped(), token=turned.token)
+        )
+        if done.rowcount != 1:
+            raise taken_over(lane.run)
+        return turned
+
+    def new_lane(self, connection: sa.Connection, run: int, number: int, cursor: Cursor) -> Lane:
+        """One more lane of a run."""
+        lane = Lane(run, number, _token(), cursor)
+        connection.execute(
+            self.lanes.insert().values(
+                run=run, lane=number, token=lane.token, cursor=cursor.dumped(),
+                batches=0, rows_changed=0, rows_read=0, rows_locked=0,
+            )
+        )  # fmt: skip
+        return lane
 
     def settled(self, lane: Lane) -> Lane:
         """The lane as it is durable now; waits for a transaction of ours that may still be ending."""

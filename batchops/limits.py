@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, time
 
+from batchops.allowance import Allowance
 from batchops.walks.part import Size
 
 
@@ -23,19 +24,17 @@ class Window:
 
 @dataclass(frozen=True)
 class Limits:
-    """None: no such limit. `rows` is what is left of the run's allowance."""
+    """None: no such limit."""
 
-    rows: int | None = None
+    rows: Allowance | None = None
     seconds: float | None = None
     batches: int | None = None
     window: Window | None = None
     wall: Callable[[], datetime] = datetime.now
     """The time of day, in the window's zone."""
 
-    def reached(self, rows: int, batches: int, seconds: float) -> str | None:
-        """The reason to end, after so many rows and batches and so long; None to go on."""
-        if self.rows is not None and rows >= self.rows:
-            return "max-rows"
+    def reached(self, batches: int, seconds: float) -> str | None:
+        """The reason to end, after so many batches and so long; None to go on."""
         if self.batches is not None and batches >= self.batches:
             return "max-batches"
         if self.seconds is not None and seconds >= self.seconds:
@@ -44,8 +43,9 @@ class Limits:
             return "window"
         return None
 
-    def capped(self, size: Size, rows: int) -> Size:
-        """The size of the next batch under the allowance, of which `rows` are used."""
-        if self.rows is None or 2 * size.rows <= self.rows - rows:
-            return size
-        return replace(size, rows=min(size.rows, self.rows - rows), exact=True)
+
+def within(size: Size, drawn: int) -> Size:
+    """The size under what was drawn from the allowance: a plain range may change twice its aim."""
+    if 2 * size.rows <= drawn:
+        return size
+    return replace(size, rows=min(size.rows, drawn), exact=True)

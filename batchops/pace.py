@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 
-from batchops.walks.part import Size
+from batchops.walks.part import START_ROWS, Size
 
-START_ROWS = 500
 MOST_ROWS = 100_000
 MOST_BYTES = 16 * 1024 * 1024
 READ_PER_ROW = 100
 """A statement reads at most this many rows for each that the batch aims to change."""
 PLAIN_SHARE = 0.25
 """From this share of matching rows on, a plain range of twice the aim is cheaper than a list of keys."""
+
+FIXED_PLAIN_SHARE = 0.4
+"""The same where the aim was asked for, and may be missed by a fifth for that."""
 
 
 @dataclass
@@ -64,7 +66,7 @@ class Pace:
         """Read what the share calls for, but not past twice the last time, nor without bound."""
         share = max(self._share or 0.0, 1e-9)
         wanted = self._rows / share
-        if self.fixed is None and share >= PLAIN_SHARE:
+        if share >= (PLAIN_SHARE if self.fixed is None else FIXED_PLAIN_SHARE):
             wanted = min(wanted, 2 * self._rows)
         self._read = min(wanted, max(self._read, size.read * 2.0), self._rows * READ_PER_ROW)
 

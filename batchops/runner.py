@@ -1,5 +1,6 @@
 """Job, and run(): the loop that every verb shares."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,8 +14,8 @@ from tenacity import (
 )
 
 from batchops.errors import BatchopsError, Exit, LockTimeoutError, TransientError
-from batchops.events import Committed, Emit, Failure, Held, Retried, Started
-from batchops.limits import Limits
+from batchops.events import REST, Committed, Emit, Failure, Held, Retried
+from batchops.limits import Limits, within
 from batchops.pace import Pace
 from batchops.steps import Outcome
 from batchops.stop import Stop
@@ -34,7 +35,6 @@ PATIENCE = 120.0
 class Job:
     """What run() needs to know of a job, whatever its verb."""
 
-    started: Started
     step: Step
     pace: Pace = field(default_factory=Pace)
     limits: Limits = field(default_factory=Limits)
@@ -46,7 +46,7 @@ class Job:
 
 @dataclass
 class Tally:
-    """What this process has done so far."""
+    """What this process has done so far, all lanes together."""
 
     rows: int = 0
     read: int = 0
@@ -55,6 +55,7 @@ class Tally:
     locked: int = 0
     seconds: float = 0.0
     held_seconds: float = 0.0
+    guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
 
 @dataclass(frozen=True)
@@ -68,21 +69,20 @@ class Ending:
 
 def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.monotonic) -> Ending:
     """Work until nothing is left or there is a reason to stop; every way out gives its reason."""
-    begun = clock()
-    emit(job.started)
+    begun = clock() - tally.seconds
     try:
         while True:
             tally.seconds = clock() - begun
             if stop.asked:
                 return _stopped(stop)
-            if reason := job.limits.reached(tally.rows, tally.batches, tally.seconds):
+            if reason := job.limits.reached(tally.batches, tally.seconds):
                 return Ending(reason, Exit.DONE)
-            outcome = _batch(job, emit, stop, tally, clock)
-            if outcome is None:
-                return _finished(tally)
+            done = _batch(job, emit, stop, tally, clock)
+            if isinstance(done, Ending):
+                return done
             job.between()
             if job.rest and not stop.asked:
-                _hold(emit, stop, tally, "rest", job.rest, clock)
+                _hold(emit, stop, tally, REST, job.rest, clock)
     except BatchopsError as error:
         if stop.asked and isinstance(error, TransientError):
             return _stopped(stop)
@@ -91,29 +91,43 @@ def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.mono
         tally.seconds = clock() - begun
 
 
-def _batch(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Outcome | None:
+def _batch(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Outcome | Ending:
     """One batch, asked for again after passing errors: smaller, later, at last without the locked rows."""
     lock_timeouts = 0
+    allowance = job.limits.rows
+    # Drawn once for all attempts: one of them may turn out to have been applied after all.
+    drawn = allowance.draw(2 * job.pace.size().rows) if allowance else None
+    if drawn == 0:
+        return Ending("max-rows", Exit.DONE)
 
     def note(state: RetryCallState) -> None:
         nonlocal lock_timeouts
         error = state.outcome.exception() if state.outcome else None
         lock_timeouts += isinstance(error, LockTimeoutError)
         pause = state.next_action.sleep if state.next_action else 0.0
-        tally.retries += 1
-        job.pace.shrink()
+        with tally.guard:
+            tally.retries += 1
+            job.pace.shrink()
         message = error.message if isinstance(error, BatchopsError) else str(error)
         emit(Retried(message, state.attempt_number, pause))
 
     def attempt() -> Outcome | None:
-        size = job.limits.capped(job.pace.size(lock_timeouts >= SKIP_AFTER), tally.rows)
+        size = job.pace.size(lock_timeouts >= SKIP_AFTER)
+        size = size if drawn is None else within(size, drawn)
         before = clock()
         outcome = job.step(size)
         if outcome is not None:
             _account(job, emit, tally, size, outcome, clock() - before)
         return outcome
 
-    retrying = Retrying(
+    outcome = _retrying(job, stop, note)(attempt)
+    if allowance and drawn is not None:
+        allowance.settle(drawn, outcome.rows if outcome else 0)
+    return _finished(tally) if outcome is None else outcome
+
+
+def _retrying(job: Job, stop: Stop, note: Callable[[RetryCallState], None]) -> Retrying:
+    return Retrying(
         retry=retry_if_exception_type(TransientError),
         stop=lambda state: stop.asked or stop_after_delay(job.patience)(state),
         wait=wait_random_exponential(multiplier=0.1, max=10),
@@ -121,15 +135,15 @@ def _batch(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Outc
         sleep=stop.sleep,
         reraise=True,
     )
-    return retrying(attempt)
 
 
 def _account(job: Job, emit: Emit, tally: Tally, size: Size, outcome: Outcome, seconds: float) -> None:
-    tally.rows += outcome.rows
-    tally.read += outcome.read
-    tally.batches += 1
-    tally.locked += outcome.locked
-    job.pace.observe(size, outcome.rows, outcome.read, seconds)
+    with tally.guard:
+        tally.rows += outcome.rows
+        tally.read += outcome.read
+        tally.batches += 1
+        tally.locked += outcome.locked
+        job.pace.observe(size, outcome.rows, outcome.read, seconds)
     emit(Committed(outcome.rows, outcome.read, seconds, size.rows, outcome.lane))
 
 
@@ -137,7 +151,8 @@ def _hold(emit: Emit, stop: Stop, tally: Tally, reason: str, seconds: float, clo
     emit(Held(reason, seconds))
     before = clock()
     stop.sleep(seconds)
-    tally.held_seconds += clock() - before
+    with tally.guard:
+        tally.held_seconds += clock() - before
 
 
 def _finished(tally: Tally) -> Ending:
@@ -151,4 +166,7 @@ def _stopped(stop: Stop) -> Ending:
     if reason == "locked":
         message = "Another process has taken this run over; this one wrote nothing more."
         return Ending("locked", Exit.LOCKED, Failure("locked", message, "see `batchops runs`."))
+    if reason == "busy":
+        message = "It is unknown whether a range was handed from one lane to another."
+        return Ending("busy", Exit.BUSY, Failure("busy", message, "run the same command again: the ledger knows."))
     return Ending(reason, 128 + stop.signal if stop.signal else Exit.DONE)

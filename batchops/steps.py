@@ -1,5 +1,6 @@
 """One step of the loop: select, work and record in one transaction."""
 
+import threading
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -30,22 +31,32 @@ class WalkStep:
         self._walk = walk
         self._operation = operation
         self._ledger = ledger
-        self._lane = lane
+        self.lane = lane
+        self.between_batches = threading.Lock()
+        """Held while a batch is in hand; who holds it otherwise may exchange `lane`."""
         self._in_doubt: Lane | None = None
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it is not known yet if the last batch is durable."""
+        return self._in_doubt is not None
 
     def __call__(self, size: Size) -> Outcome | None:
         """One batch; None once the walk is over."""
         if self._in_doubt is not None and (settled := self._settle(self._in_doubt)):
             return settled
-        if self._lane.cursor.over:
+        if self.lane.cursor.over:
             return None
         with self._database.transaction() as connection:
-            part = self._walk.next(connection, self._lane.cursor, size)
+            part = self._walk.next(connection, self.lane.cursor, size)
             if part is None:
                 return None
-            after = self._lane.advanced(part.cursor, self._work(connection, part), part.read, part.locked)
+            rows = self._work(connection, part)
+            short = part.limit is not None and rows < part.limit
+            cursor = part.cursor.finished_range() if short else part.cursor
+            after = self.lane.advanced(cursor, rows, part.read, part.locked)
             if self._ledger.inside:
-                self._ledger.advance(connection, self._lane, after)
+                self._ledger.advance(connection, self.lane, after)
                 self._in_doubt = after
         self._in_doubt = after
         return self._accept(after) if self._ledger.inside else self._record(after)
@@ -53,7 +64,7 @@ class WalkStep:
     def _work(self, connection: sa.Connection, part: Part) -> int:
         if part.where is None:
             return 0
-        rows = connection.execute(self._operation.statement(part.where)).rowcount
+        rows = connection.execute(self._operation.statement(part)).rowcount
         if part.found is not None and rows > part.found:
             raise IntegrityError(
                 f"{part.found} rows were selected but {rows} were changed; the batch was rolled back.",
@@ -64,13 +75,13 @@ class WalkStep:
     def _record(self, after: Lane) -> Outcome:
         """With the ledger elsewhere the cursor is a commit of its own."""
         with self._ledger.database.transaction() as connection:
-            self._ledger.advance(connection, self._lane, after)
+            self._ledger.advance(connection, self.lane, after)
         return self._accept(after)
 
     def _settle(self, tried: Lane) -> Outcome | None:
         """After a lost answer: the batch that was tried, where it turns out to be durable."""
-        durable = self._ledger.settled(self._lane)
-        if durable.token != self._lane.token:
+        durable = self._ledger.settled(self.lane)
+        if durable.token != self.lane.token:
             raise taken_over(tried.run)
         if durable.batches == tried.batches:
             return self._accept(tried)
@@ -80,5 +91,5 @@ class WalkStep:
         return None
 
     def _accept(self, after: Lane) -> Outcome:
-        before, self._lane, self._in_doubt = self._lane, after, None
+        before, self.lane, self._in_doubt = self.lane, after, None
         return Outcome(after.rows - before.rows, after.read - before.read, after.locked - before.locked, after.lane)

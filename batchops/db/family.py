@@ -37,6 +37,33 @@ class Timeouts:
     statement: float = 60.0
 
 
+class Blocks(Protocol):
+    """A table whose rows can be walked by the place they lie at."""
+
+    place: str
+    """The hidden column that is a row's place."""
+    start: KeyValue
+    """Before the first row."""
+
+    def last(self, connection: sa.Connection, table: Table) -> int:
+        """The number of the last block; -1 for none."""
+
+    def storage(self, connection: sa.Connection, table: Table) -> int:
+        """Changes when the table is written anew; holds the table so for the transaction."""
+
+    def rows_per_block(self, table: Table) -> float:
+        """By the table's own estimates; at least 1."""
+
+    def block_of(self, place: KeyValue | None) -> int:
+        """The block of a place."""
+
+    def place_of(self, place: KeyValue | None) -> tuple[int, int]:
+        """A place as numbers that have its order."""
+
+    def end_of(self, block: int) -> KeyValue:
+        """The last place in a block."""
+
+
 class Family(Protocol):
     """One family's capabilities."""
 
@@ -48,6 +75,8 @@ class Family(Protocol):
     """Whether SELECT … FOR UPDATE (SKIP LOCKED) exists."""
     explains_writes: bool
     """Whether a DELETE or UPDATE can be explained where nothing may be written."""
+    row_id: str | None
+    """A hidden column that names a row inside a transaction."""
     longest_list: int
     """How many keys `among` takes at the most."""
 
@@ -93,6 +122,12 @@ class Family(Protocol):
 
     def among(self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
         """Rows with one of `keys`, by the index."""
+
+    def between(self, table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:
+        """A key halfway by number; None where the first column is none or there is nothing between."""
+
+    def blocks(self, connection: sa.Connection, table: Table) -> Blocks | None:
+        """Its blocks, where this server can walk them."""
 
     def epoch(self) -> sa.ColumnElement[float]:
         """The server's clock in seconds since 1970."""

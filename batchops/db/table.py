@@ -45,6 +45,10 @@ class Table:
     """Changes when another table takes the name: an OID, a table id."""
     rows: int | None = None
     bytes: int | None = None
+    blocks: int | None = None
+    """Blocks of the heap alone, without what is stored out of line."""
+    alias: str | None = None
+    """What a statement calls it: a partition goes by its parent's name, which the user's predicate may use."""
 
     @property
     def label(self) -> str:
@@ -70,3 +74,12 @@ class Table:
         columns: list[sa.ColumnClause[object]] = [sa.column(quoted(c.name)) for c in self.columns]
         schema = quoted(self.schema) if self.schema is not None else None
         return sa.table(quoted(self.name), *columns, schema=schema)
+
+    @cached_property
+    def called(self) -> sa.TableClause | sa.Alias:
+        """As `clause`, under its alias where it has one."""
+        if self.alias is None:
+            return self.clause
+        called = self.clause.alias(quoted(self.alias))
+        assert isinstance(called, sa.Alias)
+        return called

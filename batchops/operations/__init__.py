@@ -4,12 +4,17 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from batchops.walks.part import Part
+
 
 class Operation(Protocol):
-    """One writing statement for a part's rows; its row count is what it changed."""
+    """One writing statement for a part's rows; its row count is what it changed.
 
-    def statement(self, where: sa.ColumnElement[bool]) -> sa.Delete | sa.Update:
+    The predicate stands in it again, as a row may have changed since it was selected.
+    """
+
+    def statement(self, part: Part) -> sa.Delete | sa.Update:
         """The writing statement."""
 
-    def rehearsal(self, where: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    def rehearsal(self, part: Part) -> sa.Select[Any]:
         """A SELECT of the same rows and expressions, for a server that explains no writing."""

@@ -4,20 +4,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.selection import Selection
+from batchops.walks.part import Part
 
 
 class Delete:
     """Deletes the part's rows that still match."""
 
-    def __init__(self, selection: Selection) -> None:
-        self._selection = selection
+    def statement(self, part: Part) -> sa.Delete:
+        """With a LIMIT only where the walk has no other bound; the one family that takes such a walk has it."""
+        delete = sa.delete(part.selection.table.called).where(*part.conditions)
+        return delete if part.limit is None else delete.with_dialect_options(mysql_limit=part.limit)
 
-    def statement(self, where: sa.ColumnElement[bool]) -> sa.Delete:
-        """The predicate stands in it again, as a row may have changed since it was read."""
-        return sa.delete(self._selection.table.clause).where(where, self._selection.clause)
-
-    def rehearsal(self, where: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    def rehearsal(self, part: Part) -> sa.Select[Any]:
         """The rows to delete."""
-        rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(self._selection.table.clause)
-        return rows.where(where, self._selection.clause)
+        rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(part.selection.table.called)
+        return rows.where(*part.conditions)

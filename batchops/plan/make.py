@@ -10,15 +10,15 @@ from batchops.db.family import Server
 from batchops.db.table import Table
 from batchops.errors import RefusedError, RowRefusedError, UsageError
 from batchops.operations import Operation
-from batchops.pace import START_ROWS
 from batchops.plan.frozen import Frozen, Wishes, check
 from batchops.plan.plan import Plan
 from batchops.plan.target import find_key, find_table
 from batchops.resume import AlreadyDone, GoOn, Resume
 from batchops.selection import Selection
 from batchops.specs import JobSpec
+from batchops.walks import Walk
 from batchops.walks.cursor import Cursor
-from batchops.walks.keys import KeysWalk
+from batchops.walks.part import Part
 
 SELECTED = "(of a SELECT of the same rows: this server explains no DELETE or UPDATE where nothing may be written)"
 RIGHTS = {"purge": "DELETE", "backfill": "UPDATE"}
@@ -54,14 +54,14 @@ def sketch(connection: sa.Connection, database: Database, verb: str, spec: JobSp
 
 def describe(
     connection: sa.Connection, database: Database, verb: str, found: Sketch, frozen: Frozen,
-    walk: KeysWalk, operation: Operation, resume: Resume, cursor: Cursor,
+    walk: Walk, operation: Operation, resume: Resume, cursor: Cursor,
 ) -> Plan:  # fmt: skip
     """The plan; the server has understood every statement in it, or a UsageError says what it did not."""
     selection = Selection(found.table, frozen.predicate)
     counted: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(found.table.clause).where(selection.clause)
-    window = _first_window(connection, walk, cursor)
-    statement = operation.statement(window)
-    explainable = statement if database.family.explains_writes else operation.rehearsal(window)
+    part = walk.first(connection, cursor) or Part(selection, sa.true(), cursor, 0)
+    statement = operation.statement(part)
+    explainable = statement if database.family.explains_writes else operation.rehearsal(part)
     try:
         explain = database.family.explain(connection, explainable)
         estimate = database.family.matches(connection, counted)
@@ -80,14 +80,6 @@ def describe(
         explain=(*(() if explainable is statement else (SELECTED,)), *explain),
         goes_on=_goes_on(resume),
     )
-
-
-def _first_window(connection: sa.Connection, walk: KeysWalk, cursor: Cursor) -> sa.ColumnElement[bool]:
-    if cursor.over:
-        return walk.within(None, None)
-    way = cursor.ranges[0]
-    end = walk.end(connection, way, START_ROWS)
-    return walk.within(way.after, end or way.upto)
 
 
 def _shown(database: Database, statement: Any) -> str:

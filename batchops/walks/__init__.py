@@ -4,7 +4,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from batchops.walks.cursor import Cursor
+from batchops.walks.cursor import Cursor, Range
 from batchops.walks.part import Part, Size
 
 
@@ -18,3 +18,12 @@ class Walk(Protocol):
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part | None:
         """The part behind `cursor`; None once nothing is left."""
+
+    def split(self, connection: sa.Connection, way: Range) -> tuple[Range, Range] | None:
+        """The range in two, of about the same size; None where that is not worth it."""
+
+    def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
+        """Another turn, once every lane is over and the run has changed `rows`; None where none is needed."""
+
+    def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:
+        """The first part as a plain range, for the plan; nothing is locked."""

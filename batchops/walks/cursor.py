@@ -1,7 +1,7 @@
 """Where a walk stands: the ranges still to be walked, the first of them in hand."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from batchops.db.family import KeyValue
@@ -17,6 +17,10 @@ class Range:
     """Rows that were locked when the walk came by, to be come back to."""
     visits: int = 0
     """How often the walk has been here before."""
+    leaf: str | None = None
+    """Which partition, by its identity; None: the table itself."""
+    storage: int | None = None
+    """For a walk over blocks: the file whose blocks are meant."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,10 @@ class Cursor:
     """Immutable; a batch that rolls back leaves the old one standing. Empty: the walk is over."""
 
     ranges: tuple[Range, ...]
+    turn: int = 0
+    """How many times the whole way was walked before."""
+    base: int = 0
+    """Rows that the run had changed when this turn began; below zero: this turn does not count as clean."""
 
     @property
     def over(self) -> bool:
@@ -38,31 +46,32 @@ class Cursor:
         """The range in hand begins behind `after` now, or is done if that was its end."""
         first, *rest = self.ranges
         if after == first.upto:
-            return Cursor(tuple(rest))
-        return Cursor((replace(first, after=after), *rest))
+            return self.finished_range()
+        return replace(self, ranges=(replace(first, after=after), *rest))
 
     def finished_range(self) -> "Cursor":
         """The range in hand holds nothing more."""
-        return Cursor(self.ranges[1:])
+        return replace(self, ranges=self.ranges[1:])
 
     def come_back(self, later: Range) -> "Cursor":
         """Visit `later` once the rest is done."""
-        return Cursor((*self.ranges, later))
+        return replace(self, ranges=(*self.ranges, later))
 
     def dumped(self) -> str:
         """As the ledger keeps it."""
-        return json.dumps([[r.after, r.upto, r.keys, r.visits] for r in self.ranges], separators=(",", ":"))
+        ranges = [astuple(way) for way in self.ranges]
+        return json.dumps({"ranges": ranges, "turn": self.turn, "base": self.base}, separators=(",", ":"))
 
     @staticmethod
     def loaded(text: str) -> "Cursor":
         """What `dumped` gave."""
+        kept = json.loads(text)
+        return Cursor(tuple(_range(*way) for way in kept["ranges"]), kept["turn"], kept["base"])
 
-        def key(value: list[Any] | None) -> KeyValue | None:
-            return None if value is None else tuple(value)
 
-        return Cursor(
-            tuple(
-                Range(key(after), key(upto), tuple(tuple(k) for k in keys), visits)
-                for after, upto, keys, visits in json.loads(text)
-            )
-        )
+def _range(after: Any, upto: Any, keys: Any, visits: int, leaf: str | None, storage: int | None) -> Range:
+    return Range(_key(after), _key(upto), tuple(tuple(key) for key in keys), visits, leaf, storage)
+
+
+def _key(value: list[Any] | None) -> KeyValue | None:
+    return None if value is None else tuple(value)

@@ -1,6 +1,7 @@
 """The walk along a key: windows of so many rows, in the key's order, each visited once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,10 +9,12 @@ import sqlalchemy as sa
 from batchops.db.family import Family, KeyValue
 from batchops.selection import Selection
 from batchops.walks.cursor import Cursor, Range
-from batchops.walks.part import Part, Size
+from batchops.walks.part import START_ROWS, Part, Size
 
 _VISITS = 2
 """How often a locked row is come back to; each visit waits for the lock as long as a statement may."""
+WORTH_SPLITTING = 20_000
+"""Rows in a range below which a second lane would only be in the way."""
 
 
 class KeysWalk:
@@ -29,9 +32,8 @@ class KeysWalk:
 
     def begin(self, connection: sa.Connection) -> Cursor:
         """From the least key to the greatest that stands there now."""
-        last = sa.select(*self._out).select_from(self._table.clause)
-        row = connection.execute(last.order_by(*(c.desc() for c in self._order)).limit(1)).first()
-        return Cursor(()) if row is None else Cursor((Range(None, self._value(row)),))
+        last = self._edge(connection, Range(None, None), upwards=False)
+        return Cursor(()) if last is None else Cursor((Range(None, last),))
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part | None:
         """A plain range where it cannot hold more than twice the aim, else the listed keys of a wider one."""
@@ -40,47 +42,85 @@ class KeysWalk:
         way = cursor.ranges[0]
         if way.keys:
             return self._revisit(connection, cursor, size)
-        end = self.end(connection, way, size.read)
-        if size.exact or size.skip_locked or size.read > 2 * size.rows:
+        end = self._end(connection, way, size.read)
+        if size.listed:
             return self._listed(connection, cursor, size, end)
-        where = self.within(way.after, end or way.upto)
-        read = size.read if end else self._count(connection, where)
-        return Part(where, self._behind(cursor, end), read)
+        read = size.read if end else self._read(connection, way.after, way.upto)
+        return self._part(self._within(way.after, end or way.upto), self._behind(cursor, end), read)
 
-    def within(self, after: KeyValue | None, upto: KeyValue | None) -> sa.ColumnElement[bool]:
+    def split(self, connection: sa.Connection, way: Range) -> tuple[Range, Range] | None:
+        """In the middle by number, where the first column is one; else behind so many rows."""
+        if way.keys:
+            return None
+        middle = self._middle(connection, way)
+        if middle is None or middle == way.upto:
+            return None
+        return replace(way, upto=middle), replace(way, after=middle)
+
+    def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:  # noqa: ARG002
+        """Never: a range of keys also holds the rows that an update moved."""
+        return None
+
+    def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:
+        """As `next` would begin."""
+        if cursor.over:
+            return None
+        if keys := cursor.ranges[0].keys:
+            return self._part(self._among(keys[: self._family.longest_list]), cursor, 0)
+        return self.next(connection, cursor, Size(START_ROWS, START_ROWS))
+
+    def _within(self, after: KeyValue | None, upto: KeyValue | None) -> sa.ColumnElement[bool]:
         """Rows behind one key, up to and with another."""
         bounds = [self._family.after(self._table, self._key, after)] if after is not None else []
         if upto is not None:
             bounds.append(self._family.upto(self._table, self._key, upto))
         return sa.and_(sa.true(), *bounds)
 
-    def end(self, connection: sa.Connection, way: Range, read: int) -> KeyValue | None:
+    def _followed(self, way: Range) -> sa.Select[Any]:
+        """The keys of the range, of all rows that this walk reads."""
+        rows: sa.Select[Any] = sa.select(*self._out).select_from(self._table.called)
+        return rows.where(self._within(way.after, way.upto))
+
+    def _end(self, connection: sa.Connection, way: Range, read: int) -> KeyValue | None:
         """The key that ends a window of `read` rows; None where fewer are left."""
-        select = sa.select(*self._out).select_from(self._table.clause).where(self.within(way.after, way.upto))
-        row = connection.execute(select.order_by(*self._order).offset(read - 1).limit(1)).first()
+        row = connection.execute(self._followed(way).order_by(*self._order).offset(read - 1).limit(1)).first()
         return None if row is None else self._value(row)
+
+    def _edge(self, connection: sa.Connection, way: Range, *, upwards: bool) -> KeyValue | None:
+        """The least or the greatest key of the range."""
+        order = self._order if upwards else [column.desc() for column in self._order]
+        row = connection.execute(self._followed(way).order_by(*order).limit(1)).first()
+        return None if row is None else self._value(row)
+
+    def _middle(self, connection: sa.Connection, way: Range) -> KeyValue | None:
+        far = self._end(connection, way, WORTH_SPLITTING)
+        if far is None:
+            return None
+        low = way.after or self._edge(connection, way, upwards=True)
+        high = way.upto or self._edge(connection, way, upwards=False)
+        middle = self._family.between(self._table, self._key, low, high) if low and high else None
+        return middle or far
 
     def _matching(self, where: sa.ColumnElement[bool]) -> sa.Select[Any]:
         """The keys of the matching rows among `where`, in order."""
-        select = sa.select(*self._out).select_from(self._table.clause)
-        return select.where(where, self._selection.clause).order_by(*self._order)
+        rows: sa.Select[Any] = sa.select(*self._out).select_from(self._table.called)
+        return rows.where(where, self._selection.clause).order_by(*self._order)
 
     def _listed(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Part:
         """Lock the window's first `size.rows` matches; a window without any still moves the cursor."""
         way = cursor.ranges[0]
         aim = min(size.rows, self._family.longest_list)
-        select = self._matching(self.within(way.after, end or way.upto)).limit(aim)
-        keys = self._lock(connection, select, size)
+        keys = self._lock(connection, self._matching(self._within(way.after, end or way.upto)).limit(aim), size)
         read = size.read
         if len(keys) == aim:
-            end = keys[-1]
+            end = self._reached(keys, way, end)
         if len(keys) == aim or end is None:
-            read = self._count(connection, self.within(way.after, end or way.upto))
+            read = self._read(connection, way.after, end or way.upto)
         behind = self._behind(cursor, end)
         if size.skip_locked:
-            every = self._values(connection, self._matching(self.within(way.after, end or way.upto)))
-            behind = self._come_back(behind, Range(None, None, self._left(every, keys), 1))
-        return Part(self._among(keys), behind, read, found=len(keys))
+            every = self._values(connection, self._matching(self._within(way.after, end or way.upto)))
+            behind = self._come_back(behind, way, self._left(every, keys), 1)
+        return self._part(self._among(keys), behind, read, len(keys))
 
     def _revisit(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part:
         """Rows that were locked when the walk came by."""
@@ -89,19 +129,24 @@ class KeysWalk:
         now, rest = way.keys[:aim], way.keys[aim:]
         behind = cursor.finished_range()
         if rest:
-            behind = Cursor((Range(None, None, rest, way.visits), *behind.ranges))
+            behind = replace(behind, ranges=(replace(way, keys=rest), *behind.ranges))
         select = self._matching(self._family.among(self._table, self._key, now))
         keys = self._lock(connection, select, size)
         left = self._left(self._values(connection, select), keys) if size.skip_locked else ()
-        locked = len(left) if way.visits >= _VISITS else 0
-        if left and not locked:
-            behind = self._come_back(behind, Range(None, None, left, way.visits + 1))
-        return Part(self._among(keys), behind, len(now), found=len(keys), locked=locked)
+        if way.visits < _VISITS:
+            return self._part(
+                self._among(keys), self._come_back(behind, way, left, way.visits + 1), len(now), len(keys)
+            )
+        return self._part(self._among(keys), behind, len(now), len(keys), len(left))
 
     def _lock(self, connection: sa.Connection, select: sa.Select[Any], size: Size) -> list[KeyValue]:
         if self._family.locks_rows:
             select = select.with_for_update(skip_locked=size.skip_locked)
         return self._values(connection, select)
+
+    def _reached(self, keys: list[KeyValue], way: Range, end: KeyValue | None) -> KeyValue | None:  # noqa: ARG002
+        """How far a full list of keys reaches."""
+        return keys[-1]
 
     def _values(self, connection: sa.Connection, select: sa.Select[Any]) -> list[KeyValue]:
         return [self._value(row) for row in connection.execute(select)]
@@ -111,13 +156,13 @@ class KeysWalk:
 
     @staticmethod
     def _left(every: Sequence[KeyValue], taken: Sequence[KeyValue]) -> tuple[KeyValue, ...]:
-        """By their JSON text, as a tagged value is a dict and cannot stand in a set."""
+        """By their text, as a tagged value is a dict and cannot stand in a set."""
         held = {repr(key) for key in taken}
         return tuple(key for key in every if repr(key) not in held)
 
     @staticmethod
-    def _come_back(cursor: Cursor, later: Range) -> Cursor:
-        return cursor.come_back(later) if later.keys else cursor
+    def _come_back(cursor: Cursor, way: Range, keys: tuple[KeyValue, ...], visits: int) -> Cursor:
+        return cursor.come_back(replace(way, after=None, upto=None, keys=keys, visits=visits)) if keys else cursor
 
     def _among(self, keys: Sequence[KeyValue]) -> sa.ColumnElement[bool] | None:
         return self._family.among(self._table, self._key, keys) if keys else None
@@ -126,6 +171,12 @@ class KeysWalk:
     def _behind(cursor: Cursor, end: KeyValue | None) -> Cursor:
         return cursor.finished_range() if end is None else cursor.moved(end)
 
-    def _count(self, connection: sa.Connection, where: sa.ColumnElement[bool]) -> int:
-        counted = sa.select(sa.func.count()).select_from(self._table.clause).where(where)
-        return int(connection.execute(counted).scalar_one())
+    def _read(self, connection: sa.Connection, after: KeyValue | None, upto: KeyValue | None) -> int:
+        """How many rows a window held that was cut short."""
+        window = self._followed(Range(after, upto)).subquery()
+        return int(connection.execute(sa.select(sa.func.count()).select_from(window)).scalar_one())
+
+    def _part(
+        self, where: sa.ColumnElement[bool] | None, cursor: Cursor, read: int, found: int | None = None, locked: int = 0
+    ) -> Part:
+        return Part(self._selection, where, cursor, read, found, locked)

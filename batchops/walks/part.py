@@ -4,7 +4,11 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from batchops.selection import Selection
 from batchops.walks.cursor import Cursor
+
+START_ROWS = 500
+"""Rows that a batch aims to change before anything is known of their cost."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +22,17 @@ class Size:
     skip_locked: bool = False
     """Whether to leave out rows that others hold locked, and to come back to them."""
 
+    @property
+    def listed(self) -> bool:
+        """Whether a plain range could hold more than twice the aim, or too many at all."""
+        return self.exact or self.skip_locked or self.read > 2 * self.rows
+
 
 @dataclass(frozen=True)
 class Part:
-    """The next rows of a walk. `where` says which; None: none of those read matches."""
+    """The next rows of a walk: those of `selection` for which `where` holds too; None: none of those read matches."""
 
+    selection: Selection
     where: sa.ColumnElement[bool] | None
     cursor: Cursor
     """Where the walk stands once this part is durable."""
@@ -31,3 +41,10 @@ class Part:
     """Rows the selector locked for the operation; None where it did not look."""
     locked: int = 0
     """Matching rows given up on, because others held them at every visit."""
+    limit: int | None = None
+    """The most rows to take of `where`; below that, nothing is left of it."""
+
+    @property
+    def conditions(self) -> tuple[sa.ColumnElement[bool] | sa.TextClause, ...]:
+        """The walk's and the user's."""
+        return (sa.true() if self.where is None else self.where, self.selection.clause)

@@ -6,10 +6,11 @@ import pymysql
 import sqlalchemy as sa
 
 from batchops.db.explain import explained
-from batchops.db.family import Timeouts
+from batchops.db.family import Blocks, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.mysql import catalog, cutoffs, faults, keys
 from batchops.db.mysql.words import WORDS
+from batchops.db.table import Table
 from batchops.db.urls import Address
 
 
@@ -21,6 +22,7 @@ class MySQL:
     one_writer = False
     locks_rows = True
     explains_writes = False
+    row_id = None
     longest_list = 1_000
 
     key_refusal = staticmethod(keys.refusal)
@@ -30,6 +32,7 @@ class MySQL:
     after = staticmethod(keys.after)
     upto = staticmethod(keys.upto)
     among = staticmethod(keys.among)
+    between = staticmethod(keys.between)
     find = staticmethod(catalog.find)
     tables = staticmethod(catalog.tables)
     server = staticmethod(catalog.server)
@@ -81,6 +84,9 @@ class MySQL:
     def explain(self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> list[str]:
         rows = explained(connection, statement, "EXPLAIN").mappings()
         return [", ".join(f"{k}={v}" for k, v in row.items() if v is not None) for row in rows]
+
+    def blocks(self, connection: sa.Connection, table: Table) -> Blocks | None:  # noqa: ARG002  rows lie by key here
+        return None
 
     def epoch(self) -> sa.ColumnElement[float]:
         return sa.cast(sa.func.unix_timestamp(sa.func.now(6)), sa.Double)

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.family import KeyValue
+from batchops.db.halfway import halfway
 from batchops.db.table import Column, Table, quoted
 from batchops.db.tagged import bound, plain, tag
 
@@ -27,10 +28,16 @@ def refusal(column: Column) -> str | None:
 
 def out(table: Table, name: str) -> sa.ColumnElement[Any]:
     """The key column as it is."""
-    return table.clause.c[quoted(name)]
+    return table.called.c[quoted(name)]
 
 
 order = out
+
+
+def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:  # noqa: ARG001
+    """Halfway by number where the first column is a whole one; the other columns' values only have to be valid."""
+    middle = halfway(low, high) if type(low[0]) is int else None
+    return None if middle is None else (middle, *low[1:])
 
 
 def value(value: Any) -> Any:
@@ -40,7 +47,7 @@ def value(value: Any) -> Any:
 
 def _spelled(table: Table, names: Sequence[str], key: KeyValue, last: str) -> sa.ColumnElement[bool]:
     """(a, b) > (x, y) as an OR: MariaDB walks the index by this and scans by the row comparison."""
-    columns = [table.clause.c[quoted(name)] for name in names]
+    columns = [table.called.c[quoted(name)] for name in names]
     values = [bound(v) for v in key]
     strict = last[0]
     turns = []
@@ -62,7 +69,7 @@ def upto(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[
 
 def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
     """A list of values; spelled out where the key has several columns, for the optimiser again."""
-    columns = [table.clause.c[quoted(name)] for name in names]
+    columns = [table.called.c[quoted(name)] for name in names]
     if len(columns) == 1:
         return columns[0].in_([plain(key[0]) for key in keys])
     return sa.or_(*(sa.and_(*(c == bound(v) for c, v in zip(columns, k, strict=True))) for k in keys))

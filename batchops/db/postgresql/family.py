@@ -6,10 +6,12 @@ import psycopg
 import sqlalchemy as sa
 
 from batchops.db.explain import explained
-from batchops.db.family import Server, Timeouts
+from batchops.db.family import Blocks, Server, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.postgresql import catalog, cutoffs, faults, keys
+from batchops.db.postgresql.blocks import HeapBlocks, has_tid_ranges
 from batchops.db.postgresql.words import WORDS
+from batchops.db.table import Table
 from batchops.db.urls import Address
 
 # Everything is SET LOCAL inside the transaction: behind a transaction pooler a session setting reaches
@@ -30,6 +32,7 @@ class PostgreSQL:
     one_writer = False
     locks_rows = True
     explains_writes = True
+    row_id = "ctid"
     longest_list = 50_000
 
     key_refusal = staticmethod(keys.refusal)
@@ -39,6 +42,7 @@ class PostgreSQL:
     after = staticmethod(keys.after)
     upto = staticmethod(keys.upto)
     among = staticmethod(keys.among)
+    between = staticmethod(keys.between)
     find = staticmethod(catalog.find)
     tables = staticmethod(catalog.tables)
     missing_rights = staticmethod(catalog.missing_rights)
@@ -91,6 +95,9 @@ class PostgreSQL:
 
     def explain(self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> list[str]:
         return [str(line) for line in explained(connection, statement, "EXPLAIN").scalars()]
+
+    def blocks(self, connection: sa.Connection, table: Table) -> Blocks | None:
+        return HeapBlocks() if has_tid_ranges(connection, table) else None
 
     def epoch(self) -> sa.ColumnElement[float]:
         return sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Double)

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import UserDefinedType
 
 from batchops.db.family import KeyValue
+from batchops.db.halfway import halfway
 from batchops.db.table import Column, Table, quoted
 
 _NO_ORDER = ("json", "xml", "point", "box", "polygon", "path", "line", "lseg", "circle", "money")
@@ -35,12 +36,12 @@ def refusal(column: Column) -> str | None:
 
 def out(table: Table, name: str) -> sa.ColumnElement[Any]:
     """The key column as text."""
-    return sa.cast(table.clause.c[quoted(name)], sa.Text)
+    return sa.cast(_column(table, name), sa.Text)
 
 
 def order(table: Table, name: str) -> sa.ColumnElement[Any]:
     """The bare column: its text sorts otherwise."""
-    return table.clause.c[quoted(name)]
+    return _column(table, name)
 
 
 def value(value: Any) -> Any:
@@ -48,12 +49,29 @@ def value(value: Any) -> Any:
     return value
 
 
+def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:
+    """Halfway by number where the first column is a whole one; the other columns' values only have to be valid."""
+    if table.column(names[0]).type not in ("smallint", "integer", "bigint"):
+        return None
+    middle = halfway(low, high)
+    return None if middle is None else (str(middle), *low[1:])
+
+
+def _column(table: Table, name: str) -> sa.ColumnElement[Any]:
+    """A column, or the hidden place of a row."""
+    return table.called.c[quoted(name)] if name in table.column_names else sa.literal_column(name)
+
+
+def _type(table: Table, name: str) -> str:
+    return table.column(name).type if name in table.column_names else "tid"
+
+
 def _typed(table: Table, name: str, value: str) -> sa.ColumnElement[Any]:
-    return sa.cast(sa.bindparam(None, value, sa.Text), Named(table.column(name).type))
+    return sa.cast(sa.bindparam(None, value, sa.Text), Named(_type(table, name)))
 
 
 def _row(table: Table, names: Sequence[str]) -> sa.ColumnElement[Any]:
-    columns = [table.clause.c[quoted(name)] for name in names]
+    columns = [_column(table, name) for name in names]
     return columns[0] if len(columns) == 1 else sa.tuple_(*columns)
 
 
@@ -77,11 +95,11 @@ def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.Co
     arrays = [
         sa.cast(
             sa.bindparam(None, [key[i] for key in keys], ARRAY(sa.Text)),
-            Named(f"{table.column(name).type}[]"),
+            Named(f"{_type(table, name)}[]"),
         )
         for i, name in enumerate(names)
     ]
     if len(arrays) == 1:
-        return table.clause.c[quoted(names[0])] == sa.func.any(arrays[0])
+        return _column(table, names[0]) == sa.func.any(arrays[0])
     listed = sa.func.unnest(*arrays).table_valued(*(f"k{i}" for i in range(len(names)))).render_derived()
-    return sa.tuple_(*(table.clause.c[quoted(n)] for n in names)).in_(sa.select(*listed.c))
+    return sa.tuple_(*(_column(table, n) for n in names)).in_(sa.select(*listed.c))

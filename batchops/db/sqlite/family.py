@@ -6,10 +6,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.explain import explained
-from batchops.db.family import Timeouts
+from batchops.db.family import Blocks, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.sqlite import catalog, cutoffs, faults, keys
 from batchops.db.sqlite.words import WORDS
+from batchops.db.table import Table
 from batchops.db.urls import Address
 
 
@@ -21,6 +22,7 @@ class SQLite:
     one_writer = True
     locks_rows = False
     explains_writes = True
+    row_id = "rowid"
     longest_list = 500
 
     key_refusal = staticmethod(keys.refusal)
@@ -30,6 +32,7 @@ class SQLite:
     after = staticmethod(keys.after)
     upto = staticmethod(keys.upto)
     among = staticmethod(keys.among)
+    between = staticmethod(keys.between)
     find = staticmethod(catalog.find)
     tables = staticmethod(catalog.tables)
     server = staticmethod(catalog.server)
@@ -63,6 +66,9 @@ class SQLite:
 
     def explain(self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> list[str]:
         return [row.detail for row in explained(connection, statement, "EXPLAIN QUERY PLAN")]
+
+    def blocks(self, connection: sa.Connection, table: Table) -> Blocks | None:  # noqa: ARG002  rows lie by key here
+        return None
 
     def epoch(self) -> sa.ColumnElement[float]:
         return (sa.func.julianday("now") - sa.literal_column("2440587.5")) * sa.literal_column("86400.0")

@@ -18,10 +18,15 @@ def refusal(column: Column) -> str | None:  # noqa: ARG001  every type has an or
 
 def _column(table: Table, name: str) -> sa.ColumnElement[Any]:
     """A column, or the hidden row number of a table that has no key of its own."""
-    return table.clause.c[quoted(name)] if name in table.column_names else sa.literal_column(name)
+    return table.called.c[quoted(name)] if name in table.column_names else sa.literal_column(name)
 
 
 out = order = _column
+
+
+def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:  # noqa: ARG001
+    """Never asked for: with one writer there is one lane."""
+    return None
 
 
 def value(value: Any) -> Any:

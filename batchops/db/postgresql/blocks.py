@@ -1,0 +1,57 @@
+"""A PostgreSQL heap's blocks, walked by ctid ranges."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.family import KeyValue
+from batchops.db.postgresql.keys import Named
+from batchops.db.table import Table
+
+_LAST = 65535
+"""Behind any row number in a block."""
+_HEAP = sa.text("""
+SELECT current_setting('server_version_num')::int >= 140000
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am a ON a.oid = c.relam
+WHERE c.oid = CAST(:oid AS oid) AND c.relkind = 'r' AND a.amname = 'heap'
+""")
+_SIZE = sa.text("SELECT pg_catalog.pg_relation_size(CAST(:oid AS oid)) / current_setting('block_size')::int")
+
+
+def has_tid_ranges(connection: sa.Connection, table: Table) -> bool:
+    """Range scans by ctid came with PostgreSQL 14; other access methods need not have them."""
+    return bool(connection.execute(_HEAP, {"oid": table.identity}).scalar())
+
+
+class HeapBlocks:
+    """Blocks of one heap. A place is a ctid's text."""
+
+    place = "ctid"
+    start: KeyValue = ("(0,0)",)
+
+    def last(self, connection: sa.Connection, table: Table) -> int:
+        """The number of the last block; -1 for none."""
+        return int(connection.execute(_SIZE, {"oid": table.identity}).scalar_one()) - 1
+
+    def storage(self, connection: sa.Connection, table: Table) -> int:
+        """The file node. Naming the table in the statement locks it first, so that it stays for this transaction."""
+        node = sa.func.pg_relation_filenode(sa.cast(sa.literal(int(table.identity), sa.BigInteger), Named("oid")))
+        empty: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.clause).where(sa.false())
+        return int(connection.execute(sa.select(node).where(~sa.exists(empty))).scalar_one())
+
+    def rows_per_block(self, table: Table) -> float:
+        """By the statistics; a table never analysed is taken for one of ordinary rows."""
+        return max(1.0, table.rows / table.blocks) if table.rows and table.blocks else 50.0
+
+    def block_of(self, place: KeyValue | None) -> int:
+        """The block of a place."""
+        return self.place_of(place)[0]
+
+    def place_of(self, place: KeyValue | None) -> tuple[int, int]:
+        """A place as numbers that have its order."""
+        block, row = (place or self.start)[0].strip("()").split(",")
+        return int(block), int(row)
+
+    def end_of(self, block: int) -> KeyValue:
+        """The last place in a block."""
+        return (f"({block},{_LAST})",)

@@ -1,0 +1,185 @@
+"""Several loops side by side over disjoint parts of one table.
+
+There is no plan of who walks what: the first lane has the whole way, and a worker that has nothing to do takes
+the far half of another's. So uneven parts even out, and a run goes on with any other number of workers.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from batchops.db.database import Database
+from batchops.errors import OutcomeUnknownError, TransientError
+from batchops.events import Emit, Event
+from batchops.ledger import Lane, Ledger, Run
+from batchops.runner import Ending, Job, Tally, run
+from batchops.steps import Outcome, WalkStep
+from batchops.stop import Stop
+from batchops.walks import Walk
+from batchops.walks.cursor import Cursor
+from batchops.walks.part import Size
+
+_GRAVEST_FIRST = ("integrity", "failed", "refused", "locked", "busy", "signal", "incomplete")
+
+
+class Lanes:
+    """The lanes of one run, each with its step, and who is on which."""
+
+    def __init__(
+        self, database: Database, walk: Walk, ledger: Ledger, run: Run, step: Callable[[Lane], WalkStep], stop: Stop
+    ) -> None:
+        self._database = database
+        self._walk = walk
+        self._ledger = ledger
+        self._step = step
+        self._stop = stop
+        self._idle = [step(lane) for lane in run.lanes]
+        self._active: list[WalkStep] = []
+        self._next_lane = len(run.lanes)
+        self._turn = threading.Condition()
+
+    def take(self, mine: WalkStep | None) -> WalkStep | None:
+        """A step with work for a worker whose own, `mine`, has none; None once nothing is left for anyone."""
+        with self._turn:
+            self._lay_down(mine)
+            while not self._stop.asked:
+                found = self._unfinished() or self._half_of_another() if self._active else self._unfinished()
+                if found is not None:
+                    self._active.append(found)
+                    return found
+                if not self._active:
+                    found = self._another_turn()
+                    if found is None:
+                        self._turn.notify_all()
+                        return None
+                    continue
+                # Another lane's batches change what can be split, and its end may call for another turn.
+                self._turn.wait(0.2)
+        return None
+
+    def _lay_down(self, mine: WalkStep | None) -> None:
+        if mine is not None:
+            self._active.remove(mine)
+            self._idle.append(mine)
+            self._turn.notify_all()
+
+    def _unfinished(self) -> WalkStep | None:
+        found = next((step for step in self._idle if not step.lane.cursor.over), None)
+        if found is not None:
+            self._idle.remove(found)
+        return found
+
+    def _half_of_another(self) -> WalkStep | None:
+        for other in self._active:
+            with suppress(TransientError), other.between_batches:
+                halves = self._halves(other)
+                if halves is not None:
+                    return self._hand_over(other, *halves)
+        return None
+
+    def _halves(self, other: WalkStep) -> tuple[Cursor, Cursor] | None:
+        cursor = other.lane.cursor
+        if other.in_doubt or cursor.over:
+            return None
+        if len(cursor.ranges) > 1:
+            kept = (len(cursor.ranges) + 1) // 2
+            return replace(cursor, ranges=cursor.ranges[:kept]), replace(cursor, ranges=cursor.ranges[kept:])
+        with self._database.reading() as connection:
+            parts = self._walk.split(connection, cursor.ranges[0])
+        if parts is None:
+            return None
+        return replace(cursor, ranges=(parts[0],)), replace(cursor, ranges=(parts[1],))
+
+    def _hand_over(self, other: WalkStep, kept: Cursor, given: Cursor) -> WalkStep:
+        """One transaction for both rows, so that no key is on two lanes or on none."""
+        spare = self._idle.pop() if self._idle else None
+        try:
+            with self._ledger.database.transaction() as connection:
+                left = self._ledger.turn(connection, other.lane, kept)
+                if spare is None:
+                    lane = self._ledger.new_lane(connection, other.lane.run, self._next_lane, given)
+                else:
+                    lane = self._ledger.turn(connection, spare.lane, given)
+        except OutcomeUnknownError:
+            self._stop.ask("busy")
+            raise
+        other.lane = left
+        if spare is None:
+            self._next_lane += 1
+            return self._step(lane)
+        spare.lane = lane
+        return spare
+
+    def _another_turn(self) -> WalkStep | None:
+        """Once every lane is over: the walk may want to look again."""
+        if not self._idle:
+            return None
+        first = self._idle[0]
+        changed = sum(step.lane.rows for step in self._idle)
+        cursor = min((step.lane.cursor for step in self._idle), key=lambda c: (-c.turn, c.base))
+        with self._database.reading() as connection:
+            again = self._walk.again(connection, cursor, changed)
+        if again is None:
+            return None
+        with self._ledger.database.transaction() as connection:
+            first.lane = self._ledger.turn(connection, first.lane, again)
+        return first
+
+
+class LaneStep:
+    """One worker's step: its lane's next batch, and when that lane is over, another's."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes = lanes
+        self._mine: WalkStep | None = None
+
+    def __call__(self, size: Size) -> Outcome | None:
+        """A batch of whatever lane there is; None once nothing is left for anyone."""
+        while True:
+            mine = self._mine or self._lanes.take(None)
+            if mine is None:
+                return None
+            self._mine = mine
+            with mine.between_batches:
+                outcome = mine(size)
+            if outcome is not None:
+                return outcome
+            self._mine = self._lanes.take(mine)
+            if self._mine is None:
+                return None
+
+
+def side_by_side(job: Callable[[], Job], workers: int, emit: Emit, stop: Stop, tally: Tally) -> Ending:
+    """Run that many loops; when one ends for a reason, the others end after their batch. The gravest ending counts."""
+    guard = threading.Lock()
+    endings: list[Ending] = []
+
+    def one_at_a_time(event: Event) -> None:
+        with guard:
+            emit(event)
+
+    def work() -> None:
+        ending = run(job(), one_at_a_time, stop, tally)
+        endings.append(ending)
+        if ending.error is not None:
+            stop.ask(ending.reason)
+
+    others = [threading.Thread(target=work, name=f"batchops-lane-{i}", daemon=True) for i in range(1, workers)]
+    for thread in others:
+        thread.start()
+    work()
+    for thread in others:
+        thread.join()
+    return gravest(endings)
+
+
+def gravest(endings: list[Ending]) -> Ending:
+    """An error before a signal, a signal before a limit, and "done" only where everyone says so."""
+
+    def rank(ending: Ending) -> int:
+        if ending.reason in _GRAVEST_FIRST:
+            return _GRAVEST_FIRST.index(ending.reason)
+        return len(_GRAVEST_FIRST) + (ending.reason == "done")
+
+    return min(endings, key=rank)

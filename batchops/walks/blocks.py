@@ -1,0 +1,72 @@
+"""The walk over a heap's blocks, in the order they lie on the disk; PostgreSQL only, and for purges only."""
+
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from batchops.db.family import Blocks, Family, KeyValue
+from batchops.selection import Selection
+from batchops.walks.cursor import Cursor, Range
+from batchops.walks.keys import WORTH_SPLITTING, KeysWalk
+from batchops.walks.part import Part, Size
+
+FURTHER_TURNS = 3
+"""A row that is updated while the DELETE waits for it lives on in another block, maybe one behind the cursor."""
+
+
+class BlocksWalk(KeysWalk):
+    """Follows the row's place in the table; its window is a number of blocks."""
+
+    name = "blocks"
+
+    def __init__(self, family: Family, selection: Selection, blocks: Blocks, *, further_turns: int) -> None:
+        super().__init__(family, selection, (blocks.place,))
+        self._blocks = blocks
+        self._further_turns = further_turns
+        self._per_block = blocks.rows_per_block(selection.table)
+
+    def begin(self, connection: sa.Connection) -> Cursor:
+        """From the first block to the last that is there now."""
+        last = self._blocks.last(connection, self._table)
+        if last < 0:
+            return Cursor(())
+        storage = self._blocks.storage(connection, self._table)
+        return Cursor((Range(self._blocks.start, self._blocks.end_of(last), storage=storage),))
+
+    def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part | None:
+        """As along a key; but a table that was written anew meanwhile is begun anew."""
+        if cursor.over:
+            return None
+        way = cursor.ranges[0]
+        if self._blocks.storage(connection, self._table) != way.storage:
+            # CLUSTER, VACUUM FULL, pg_repack: every row has another place. Another turn finds what is left.
+            return self._part(None, replace(cursor.finished_range(), base=-1), 0)
+        return super().next(connection, cursor, size)
+
+    def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
+        """Another turn, until one has changed nothing."""
+        if rows == cursor.base or cursor.turn >= self._further_turns:
+            return None
+        return replace(self.begin(connection), turn=cursor.turn + 1, base=rows)
+
+    def split(self, connection: sa.Connection, way: Range) -> tuple[Range, Range] | None:  # noqa: ARG002
+        """By number of blocks."""
+        low, high = self._blocks.block_of(way.after), self._blocks.block_of(way.upto)
+        if way.keys or (high - low) * self._per_block < WORTH_SPLITTING:
+            return None
+        middle = self._blocks.end_of((low + high) // 2)
+        return replace(way, upto=middle), replace(way, after=middle)
+
+    def _end(self, connection: sa.Connection, way: Range, read: int) -> KeyValue | None:  # noqa: ARG002  no look needed
+        end = self._blocks.block_of(way.after) + max(1, round(read / self._per_block))
+        return None if end >= self._blocks.block_of(way.upto) else self._blocks.end_of(end)
+
+    def _reached(self, keys: list[KeyValue], way: Range, end: KeyValue | None) -> KeyValue | None:
+        """The last key inside the window: a row updated meanwhile was locked at its new place, maybe far off."""
+        upto = self._blocks.place_of(end or way.upto)
+        inside = [key for key in keys if self._blocks.place_of(key) <= upto]
+        return max(inside, key=self._blocks.place_of, default=way.after)
+
+    def _read(self, connection: sa.Connection, after: KeyValue | None, upto: KeyValue | None) -> int:  # noqa: ARG002
+        """By the table's own density; counting would read them twice."""
+        return round((self._blocks.block_of(upto) - self._blocks.block_of(after)) * self._per_block)
