@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
@@ -15,29 +15,28 @@ from batchops.db.connect import connect
 from batchops.db.database import Database
 from batchops.db.family import Timeouts
 from batchops.db.urls import address
-from batchops.errors import BatchopsError, Exit, RefusedError
+from batchops.errors import BatchopsError, Exit, LockedError, RefusedError, RowRefusedError, UsageError
 from batchops.events import Emit, Finished, Started
 from batchops.lanes import Lanes, LaneStep, side_by_side
 from batchops.ledger import Lane, Ledger, Run
 from batchops.ledgers import NONE, open_ledger
 from batchops.limits import Limits
 from batchops.monitor import Monitor
-from batchops.operations import Operation
 from batchops.operations.delete import Delete
 from batchops.operations.update import Update
 from batchops.owner import this_process
 from batchops.pace import Pace
+from batchops.plan.choice import choose
 from batchops.plan.frozen import Frozen, freeze_now
-from batchops.plan.make import Sketch, describe, sketch
+from batchops.plan.make import Route, Sketch, describe, sketch
 from batchops.plan.plan import Plan
 from batchops.resume import AlreadyDone, Anew, GoOn, Resume, resume, unchanged
+from batchops.route import start, walk_of
 from batchops.runner import Ending, Job, Step, Tally
 from batchops.selection import Selection
-from batchops.specs import JobSpec, command
+from batchops.specs import JobSpec, PurgeSpec, command
 from batchops.steps import WalkStep
 from batchops.stop import Stop
-from batchops.walks.cursor import Cursor, Range
-from batchops.walks.keys import KeysWalk
 
 KEEP_RUNS = 90 * 86400.0
 """Seconds after which an ended run is forgotten."""
@@ -51,10 +50,11 @@ class Prepared:
     spec: JobSpec
     database: Database
     ledger: Ledger
-    found: Sketch
-    frozen: Frozen
-    """As of now; a run that goes on brings its own."""
+    route: Route
     job: str
+    """The job's identity."""
+    last: Run | None
+    """The job's last run, when this one was planned."""
     plan: Plan
     done: Run | None
     """The run that has done it already, where doing it again needs --restart."""
@@ -86,9 +86,9 @@ def prepared(verb: str, spec: JobSpec, environ: Mapping[str, str]) -> Iterator[P
 
 def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
     """Run what was prepared; every error once the run has begun is told in what is returned."""
-    held, now, frozen = _begin(job)
+    held, now = _begin(job)
     job.database.underway = True
-    walk, operation = _parts(job.database, job.found, frozen)
+    walk, operation = job.route.walk, job.route.operation
     monitor = Monitor(job.ledger, held, stop)
     tally = Tally()
     emit(_started(job, now))
@@ -108,33 +108,69 @@ def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
         _record_end(job.ledger, held, now, "failed", f"{type(error).__name__}: {error}")
         raise
     _record_end(job.ledger, held, now, ending.reason, ending.error.message if ending.error else None)
-    finished = _finished(job, now, frozen, ending, tally)
+    finished = _finished(job, now, ending, tally)
     emit(finished)
     return finished
 
 
 def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger) -> Prepared:
-    with database.reading() as connection:
-        found = sketch(connection, database, verb, spec)
-        if not ledger.inside and not found.wishes.repeatable:
-            raise RefusedError(
-                "With the ledger elsewhere this backfill could be applied twice to the same rows.",
-                "keep the ledger in the database itself, or set columns from others than those that are set.",
-            )
-        job = _identity(verb, spec, found)
-        how = _resume(verb, spec, found, _latest(ledger, job))
-        now = freeze_now(connection, database, found.server, found.table, spec, found.wishes, found.key)
-        frozen = Frozen.of(how.run.frozen) if isinstance(how, GoOn) else now
-        walk, operation = _parts(database, found, frozen)
-        cursor = _cursor(connection, walk, how)
-        plan = describe(connection, database, verb, found, frozen, walk, operation, how, cursor)
+    try:
+        with database.reading() as connection:
+            found = sketch(connection, database, verb, spec)
+            if not ledger.inside and not found.wishes.repeatable:
+                raise RefusedError(
+                    "With the ledger elsewhere this backfill could be applied twice to the same rows.",
+                    "keep the ledger in the database itself, or set columns from others than those that are set.",
+                )
+            job = _identity(verb, spec, found)
+            last = _latest(ledger, job)
+            route = _route(connection, verb, spec, database, found, last)
+            plan = describe(connection, database, verb, found, route)
+    except RowRefusedError as error:  # a literal in the predicate that is none of the column's type
+        raise UsageError(error.message, "check the predicate and --set.") from error
     return Prepared(
-        verb, spec, database, ledger, found, now, job, plan,
-        done=how.run if isinstance(how, AlreadyDone) else None,
-        workers=1,
+        verb, spec, database, ledger, route, job, last, plan,
+        done=route.resume.run if isinstance(route.resume, AlreadyDone) else None,
+        workers=1 if database.family.one_writer else spec.workers,
         next=command(verb, spec, database.address.shown.replace(":***@", "@")),
         warnings=(*database.address.warnings, *_ledger_warnings(spec, ledger)),
     )  # fmt: skip
+
+
+def _route(
+    connection: sa.Connection, verb: str, spec: JobSpec, database: Database, found: Sketch, last: Run | None
+) -> Route:
+    purge = verb == "purge"
+    how = resume(last, repeatable=found.wishes.repeatable, purge=purge, restart=spec.restart)
+    if isinstance(how, GoOn):
+        unchanged(how.run, found.table.fingerprint, walk=spec.walk, key=spec.key)
+        frozen, why = Frozen.of(how.run.frozen), f"as run {how.run.run} began"
+    else:
+        frozen, why = _freeze(connection, database, found, spec, purge=purge)
+        how = _comparable(how, frozen)
+    look_again = not (isinstance(spec, PurgeSpec) and spec.no_final_pass)
+    walk = walk_of(connection, database.family, found.table, frozen, look_again=look_again)
+    operation = Delete() if purge else Update(frozen.assignments)
+    return Route(frozen, why, walk, operation, how, start(connection, walk, how))
+
+
+def _freeze(
+    connection: sa.Connection, database: Database, found: Sketch, spec: JobSpec, *, purge: bool
+) -> tuple[Frozen, str]:
+    now = freeze_now(connection, database, found.server, found.table, spec, found.wishes)
+    selection = Selection(found.table, now.predicate)
+    chosen = choose(connection, database.family, selection, found.key, wanted=spec.walk, purge=purge)
+    leaves = tuple((leaf.schema, leaf.name) for leaf in chosen.leaves)
+    return replace(now, walk=chosen.walk, key=chosen.key, leaves=leaves), chosen.why
+
+
+def _comparable(how: Resume, frozen: Frozen) -> Resume:
+    """A cursor of another walk, key or table means nothing here; nothing is lost by beginning anew."""
+    if not isinstance(how, Anew) or how.behind is None:
+        return how
+    before = Frozen.of(how.behind.frozen)
+    same = (before.fingerprint, before.walk, before.key) == (frozen.fingerprint, frozen.walk, frozen.key)
+    return how if same else Anew()
 
 
 def _ledger_warnings(spec: JobSpec, ledger: Ledger) -> tuple[str, ...]:
@@ -150,61 +186,27 @@ def _latest(ledger: Ledger, job: str) -> Run | None:
         return ledger.latest(connection, job) if ledger.exists(connection) else None
 
 
-def _resume(verb: str, spec: JobSpec, found: Sketch, last: Run | None) -> Resume:
-    how = resume(last, repeatable=found.wishes.repeatable, purge=verb == "purge", restart=spec.restart)
-    if isinstance(how, GoOn):
-        unchanged(how.run, found.table.fingerprint, found.key)
-    if isinstance(how, Anew) and how.behind is not None:
-        frozen = how.behind.frozen
-        if (frozen["fingerprint"], tuple(frozen["key"])) != (found.table.fingerprint, found.key):
-            return Anew()  # its cursor means nothing here, and nothing is lost by beginning anew
-    return how
-
-
 def _identity(verb: str, spec: JobSpec, found: Sketch) -> str:
     asked = [found.server.identity, verb, found.table.schema, found.table.name, spec.wanted()]
     return sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
-def _parts(database: Database, found: Sketch, frozen: Frozen) -> tuple[KeysWalk, Operation]:
-    selection = Selection(found.table, frozen.predicate)
-    operation = Update(frozen.assignments) if frozen.assignments else Delete()
-    return KeysWalk(database.family, selection, frozen.key), operation
-
-
-def _cursor(connection: sa.Connection, walk: KeysWalk, how: Resume) -> Cursor:
-    """Where the run begins: where it was, or at the start, or behind another one and round to there again."""
-    if isinstance(how, GoOn):
-        return how.run.lanes[0].cursor
-    whole = walk.begin(connection)
-    behind = how.behind.lanes[0].cursor.position if isinstance(how, Anew) and how.behind else None
-    if behind is None or whole.over:
-        return whole
-    return Cursor((Range(behind, whole.ranges[0].upto), Range(None, behind)))
-
-
-def _begin(job: Prepared) -> tuple[lease.Lease, Run, Frozen]:
-    """Take the lease, look again how the last run ended, and write down the new one: one transaction."""
-    ledger, spec = job.ledger, job.spec
+def _begin(job: Prepared) -> tuple[lease.Lease, Run]:
+    """Take the lease, make sure that nobody has gone on meanwhile, and write down the run: one transaction."""
+    ledger, how = job.ledger, job.route.resume
     ledger.make()
     with ledger.database.transaction() as connection:
-        held = lease.acquire(connection, ledger, job.job, spec.lease_time.total_seconds())
-        how = _resume(job.verb, spec, job.found, ledger.latest(connection, job.job))
+        held = lease.acquire(connection, ledger, job.job, job.spec.lease_time.total_seconds())
+        last = ledger.latest(connection, job.job)
+        if last != job.last:
+            raise LockedError("Another run of the same job ended just now.", "run the same command again.")
         if isinstance(how, GoOn):
             now = ledger.take_over(connection, how.run, how.base_rows)
         else:
-            walk, _ = _parts(job.database, job.found, job.frozen)
-            now = ledger.begin(connection, _row(job), [_first_cursor(job, connection, walk, how)])
+            now = ledger.begin(connection, _row(job), [job.route.cursor])
         lease.name_run(connection, ledger, held, now.run)
         ledger.prune(connection, KEEP_RUNS)
-    return held, now, Frozen.of(now.frozen)
-
-
-def _first_cursor(job: Prepared, connection: sa.Connection, walk: KeysWalk, how: Resume) -> Cursor:
-    if job.ledger.inside:
-        return _cursor(connection, walk, how)
-    with job.database.reading() as target:
-        return _cursor(target, walk, how)
+    return held, now
 
 
 def _row(job: Prepared) -> dict[str, object]:
@@ -214,7 +216,7 @@ def _row(job: Prepared) -> dict[str, object]:
         "table_name": job.plan.table.label,
         "walk": job.plan.walk,
         "wanted": job.spec.wanted(),
-        "frozen": job.frozen.as_dict(),
+        "frozen": job.route.frozen.as_dict(),
         "started_by": this_process().as_dict()
         | {"role": job.plan.server.role, "version": __version__, "database": job.plan.database},
     }
@@ -274,7 +276,7 @@ def _record_end(ledger: Ledger, held: lease.Lease, now: Run, state: str, error: 
             ledger.end(connection, now.run, state, error)
 
 
-def _finished(job: Prepared, now: Run, frozen: Frozen, ending: Ending, tally: Tally) -> Finished:
+def _finished(job: Prepared, now: Run, ending: Ending, tally: Tally) -> Finished:
     goes_on = ending.exit not in (Exit.LOCKED, Exit.INTEGRITY) and ending.reason != "done"
     return Finished(
         verb=job.verb,
@@ -291,7 +293,7 @@ def _finished(job: Prepared, now: Run, frozen: Frozen, ending: Ending, tally: Ta
         locked=tally.locked,
         seconds=tally.seconds,
         held_seconds=tally.held_seconds,
-        cutoff=frozen.cutoff,
+        cutoff=job.route.frozen.cutoff,
         left=tally.locked or None,
         next=job.next if goes_on else None,
         error=ending.error,

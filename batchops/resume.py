@@ -54,15 +54,20 @@ def resume(last: Run | None, *, repeatable: bool, purge: bool, restart: bool) ->
     return Anew(last) if purge else GoOn(last, last.rows)
 
 
-def unchanged(run: Run, fingerprint: str, key: tuple[str, ...]) -> None:
+def unchanged(run: Run, fingerprint: str, *, walk: str, key: tuple[str, ...] | None) -> None:
     """IntegrityError or RefusedError where a cursor of `run` no longer means what it did."""
     if run.frozen["fingerprint"] != fingerprint:
         raise IntegrityError(
             f'Table "{run.table}" is not the one that run {run.run} began with: it was exchanged or altered.',
             "if the rest of the job is still wanted, begin anew with --restart.",
         )
-    if tuple(run.frozen["key"]) != key:
+    if key is not None and tuple(run.frozen["key"]) != key:
         raise RefusedError(
             f"Run {run.run} follows the key {', '.join(run.frozen['key'])}, not {', '.join(key)}.",
             "leave --key as it was, or begin anew with --restart.",
+        )
+    if walk not in ("auto", run.walk):
+        raise RefusedError(
+            f"Run {run.run} walks by {run.walk}, not by {walk}.",
+            "leave --walk as it was, or begin anew with --restart.",
         )

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time, timedelta
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -83,6 +83,12 @@ class JobSpec(BaseModel):
     all_rows: Annotated[bool, Flag(group=ROWS)] = Field(False, description="Every row, instead of a condition.")
     key: Annotated[tuple[str, ...] | None, BeforeValidator(_names), Flag("A,B", ROWS)] = Field(
         None, description="Columns to follow the rows by; default: the primary key."
+    )
+    walk: Annotated[Literal["auto", "keys", "index", "blocks", "limit"], Flag("NAME")] = Field(
+        "auto", description="How rows are followed: auto, keys, index, blocks or limit; see `batchops help walks`."
+    )
+    workers: Annotated[int, Flag("N")] = Field(
+        1, ge=1, le=64, description="Lanes side by side; default: one. SQLite has one in any case."
     )
     batch_size: Annotated[int | None, Flag("N")] = Field(
         None, ge=1, le=1_000_000, description="Rows a batch aims to change; default: what fits --target-time."
@@ -164,6 +170,10 @@ class JobSpec(BaseModel):
 
 class PurgeSpec(JobSpec):
     """Delete rows in small transactions."""
+
+    no_final_pass: bool = Field(
+        False, description="Walking by blocks, do not look again for rows that were moved meanwhile."
+    )
 
 
 class BackfillSpec(JobSpec):

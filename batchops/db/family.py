@@ -37,6 +37,18 @@ class Timeouts:
     statement: float = 60.0
 
 
+@dataclass(frozen=True)
+class IndexUse:
+    """An index through which the server would find all rows of a selection."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: int
+    """Rows the selection has, by the server's estimate."""
+    ties: float
+    """Rows with one value of the first column, where the index gives those no order that can be followed."""
+
+
 class Blocks(Protocol):
     """A table whose rows can be walked by the place they lie at."""
 
@@ -128,6 +140,14 @@ class Family(Protocol):
 
     def blocks(self, connection: sa.Connection, table: Table) -> Blocks | None:
         """Its blocks, where this server can walk them."""
+
+    def index_for(self, connection: sa.Connection, table: Table, select: sa.Select[Any]) -> IndexUse | None:
+        """The one index through which the server would find all rows of `select`; None for any other plan."""
+
+    def leaves(
+        self, connection: sa.Connection, table: Table, select: sa.Select[Any], right: str
+    ) -> Sequence[Table] | None:
+        """Partitions and children that may hold rows of `select`; None for a plain table, empty: only as one."""
 
     def epoch(self) -> sa.ColumnElement[float]:
         """The server's clock in seconds since 1970."""

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import quoted_name
+
+Statement = TypeVar("Statement", sa.Select[Any], sa.Delete, sa.Update)
 
 
 def quoted(name: str) -> quoted_name:
@@ -47,6 +50,8 @@ class Table:
     bytes: int | None = None
     blocks: int | None = None
     """Blocks of the heap alone, without what is stored out of line."""
+    only: bool = False
+    """Whether the tables that inherit from it are left out."""
     alias: str | None = None
     """What a statement calls it: a partition goes by its parent's name, which the user's predicate may use."""
 
@@ -83,3 +88,11 @@ class Table:
         called = self.clause.alias(quoted(self.alias))
         assert isinstance(called, sa.Alias)
         return called
+
+    def alone(self, statement: Statement) -> Statement:
+        """The statement, without the rows of the tables that inherit from this one where it stands for itself."""
+        if not self.only:
+            return statement
+        if isinstance(statement, sa.Select):
+            return statement.with_hint(self.called, "ONLY", "postgresql")
+        return statement.with_hint("ONLY", self.called, "postgresql")

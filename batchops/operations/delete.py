@@ -12,7 +12,8 @@ class Delete:
 
     def statement(self, part: Part) -> sa.Delete:
         """With a LIMIT only where the walk has no other bound; the one family that takes such a walk has it."""
-        delete = sa.delete(part.selection.table.called).where(*part.conditions)
+        table = part.selection.table
+        delete = table.alone(sa.delete(table.called).where(*part.conditions))
         return delete if part.limit is None else delete.with_dialect_options(mysql_limit=part.limit)
 
     def rehearsal(self, part: Part) -> sa.Select[Any]:

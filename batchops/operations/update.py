@@ -18,9 +18,10 @@ class Update:
 
     def statement(self, part: Part) -> sa.Update:
         """The expressions as they were frozen."""
-        table = part.selection.table.called
+        own = part.selection.table
+        table = own.called
         values = [(table.c[quoted(name)], user_sql(f"({expression})")) for name, expression in self._assignments]
-        return sa.update(table).where(*part.conditions).ordered_values(*values)
+        return own.alone(sa.update(table).where(*part.conditions).ordered_values(*values))
 
     def rehearsal(self, part: Part) -> sa.Select[Any]:
         """The values to set."""

@@ -29,8 +29,11 @@ class Frozen:
     predicate: str | None
     assignments: tuple[tuple[str, str], ...]
     cutoff: str | None
-    key: tuple[str, ...]
     fingerprint: str
+    walk: str = ""
+    key: tuple[str, ...] = ()
+    leaves: tuple[tuple[str | None, str], ...] = ()
+    """Schema and name of the partitions that are walked one by one."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -42,8 +45,10 @@ class Frozen:
             predicate=kept["predicate"],
             assignments=tuple((column, value) for column, value in kept["assignments"]),
             cutoff=kept["cutoff"],
-            key=tuple(kept["key"]),
             fingerprint=kept["fingerprint"],
+            walk=kept["walk"],
+            key=tuple(kept["key"]),
+            leaves=tuple((schema, name) for schema, name in kept["leaves"]),
         )
 
 
@@ -89,7 +94,7 @@ def _settable(table: Table, columns: Sequence[str], key: Sequence[str]) -> None:
 
 def freeze_now(
     connection: sa.Connection, database: Database, server: Server, table: Table, spec: JobSpec,
-    wishes: Wishes, key: Sequence[str],
+    wishes: Wishes,
 ) -> Frozen:  # fmt: skip
     """The wishes at this moment of the database's clock."""
     expressions = [e for e in (wishes.where, *(a.expression for a in wishes.assignments)) if e is not None]
@@ -112,7 +117,6 @@ def freeze_now(
         predicate=" AND ".join(f"({c})" for c in conditions) if len(conditions) > 1 else "".join(conditions) or None,
         assignments=tuple((a.column, a.expression.frozen(literals)) for a in wishes.assignments),
         cutoff=cutoff,
-        key=tuple(key),
         fingerprint=table.fingerprint,
     )
 

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.family import Server
-from batchops.db.table import Table
-from batchops.errors import RefusedError, RowRefusedError, UsageError
+from batchops.db.table import Key, Table
+from batchops.errors import RefusedError
 from batchops.operations import Operation
 from batchops.plan.frozen import Frozen, Wishes, check
 from batchops.plan.plan import Plan
@@ -30,7 +30,8 @@ class Sketch:
 
     server: Server
     table: Table
-    key: tuple[str, ...]
+    key: Key | None
+    """The unique key to follow; None: the table has none that can be."""
     wishes: Wishes
 
 
@@ -41,7 +42,7 @@ def sketch(connection: sa.Connection, database: Database, verb: str, spec: JobSp
     if table.kind not in ("table", "partitioned"):
         raise RefusedError(f'"{table.label}" is a {table.kind}, not a table.', "name the table behind it.")
     key = find_key(database.family, table, spec.key)
-    wishes = check(database, table, spec, key.columns)
+    wishes = check(database, table, spec, key.columns if key else ())
     if server.read_only:
         raise RefusedError(f"The server is read-only ({database.address.shown}).", "connect to the primary.")
     if right := database.family.missing_rights(connection, table, RIGHTS[verb]):
@@ -49,36 +50,41 @@ def sketch(connection: sa.Connection, database: Database, verb: str, spec: JobSp
             f'Role "{server.role}" has no right to {right} on table "{table.label}".',
             f"grant it: GRANT {right} ON {table.label} TO …",
         )
-    return Sketch(server, table, key.columns, wishes)
+    return Sketch(server, table, key, wishes)
 
 
-def describe(
-    connection: sa.Connection, database: Database, verb: str, found: Sketch, frozen: Frozen,
-    walk: Walk, operation: Operation, resume: Resume, cursor: Cursor,
-) -> Plan:  # fmt: skip
+@dataclass(frozen=True)
+class Route:
+    """What was frozen, the walk that follows it and where it begins, and what is done on the way."""
+
+    frozen: Frozen
+    why: str
+    walk: Walk
+    operation: Operation
+    resume: Resume
+    cursor: Cursor
+
+
+def describe(connection: sa.Connection, database: Database, verb: str, found: Sketch, route: Route) -> Plan:
     """The plan; the server has understood every statement in it, or a UsageError says what it did not."""
-    selection = Selection(found.table, frozen.predicate)
+    selection = Selection(found.table, route.frozen.predicate)
     counted: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(found.table.clause).where(selection.clause)
-    part = walk.first(connection, cursor) or Part(selection, sa.true(), cursor, 0)
-    statement = operation.statement(part)
-    explainable = statement if database.family.explains_writes else operation.rehearsal(part)
-    try:
-        explain = database.family.explain(connection, explainable)
-        estimate = database.family.matches(connection, counted)
-    except RowRefusedError as error:
-        raise UsageError(error.message, "check the predicate and --set.") from error
+    part = route.walk.first(connection, route.cursor) or Part(selection, sa.true(), route.cursor, 0)
+    statement = route.operation.statement(part)
+    explainable = statement if database.family.explains_writes else route.operation.rehearsal(part)
+    explain = database.family.explain(connection, explainable)
     return Plan(
         verb=verb,
         database=database.address.shown,
         server=found.server,
         table=found.table,
-        frozen=frozen,
-        walk=walk.name,
-        why=f"each row is named by {', '.join(frozen.key)}",
-        estimate=estimate,
+        frozen=route.frozen,
+        walk=route.frozen.walk,
+        why=route.why,
+        estimate=database.family.matches(connection, counted),
         statement=_shown(database, statement),
         explain=(*(() if explainable is statement else (SELECTED,)), *explain),
-        goes_on=_goes_on(resume),
+        goes_on=_goes_on(route.resume),
     )
 
 

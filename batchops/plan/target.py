@@ -26,8 +26,8 @@ def nearest(name: str, names: Sequence[str]) -> str:
     return f'did you mean "{lower[close[0]]}"?' if close else ""
 
 
-def find_key(family: Family, table: Table, wanted: Sequence[str] | None) -> Key:
-    """The key to follow: the one asked for, else the first whose columns can be followed."""
+def find_key(family: Family, table: Table, wanted: Sequence[str] | None) -> Key | None:
+    """The key to follow: the one asked for, else the first whose columns can be followed; None for no key at all."""
     if wanted is not None:
         return _asked_key(family, table, wanted)
     reasons = []
@@ -41,10 +41,7 @@ def find_key(family: Family, table: Table, wanted: Sequence[str] | None) -> Key:
             f'Table "{table.label}" has no key that can be followed: {"; ".join(reasons)}.',
             "add a unique index on other columns without NULLs.",
         )
-    raise RefusedError(
-        f'Table "{table.label}" has no primary key or unique index without NULLs, so batches cannot be followed.',
-        "add one.",
-    )
+    return None
 
 
 def _asked_key(family: Family, table: Table, wanted: Sequence[str]) -> Key:

@@ -78,7 +78,7 @@ class KeysWalk:
 
     def _followed(self, way: Range) -> sa.Select[Any]:
         """The keys of the range, of all rows that this walk reads."""
-        rows: sa.Select[Any] = sa.select(*self._out).select_from(self._table.called)
+        rows: sa.Select[Any] = self._table.alone(sa.select(*self._out).select_from(self._table.called))
         return rows.where(self._within(way.after, way.upto))
 
     def _end(self, connection: sa.Connection, way: Range, read: int) -> KeyValue | None:
@@ -103,7 +103,7 @@ class KeysWalk:
 
     def _matching(self, where: sa.ColumnElement[bool]) -> sa.Select[Any]:
         """The keys of the matching rows among `where`, in order."""
-        rows: sa.Select[Any] = sa.select(*self._out).select_from(self._table.called)
+        rows: sa.Select[Any] = self._table.alone(sa.select(*self._out).select_from(self._table.called))
         return rows.where(where, self._selection.clause).order_by(*self._order)
 
     def _listed(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Part:

@@ -13,9 +13,9 @@ from batchops.walks.part import Part, Size
 class LeavesWalk:
     """`leaves` by the partition's identity; its ranges say which leaf they are of."""
 
-    def __init__(self, leaves: Mapping[str, Walk]) -> None:
+    def __init__(self, leaves: Mapping[str, Walk], name: str) -> None:
         self._leaves = leaves
-        self.name = next((walk.name for walk in leaves.values()), "keys")
+        self.name = name
 
     def begin(self, connection: sa.Connection) -> Cursor:
         """Every leaf's whole way."""
@@ -26,11 +26,17 @@ class LeavesWalk:
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part | None:
         """The next part of the leaf in hand."""
-        return None if cursor.over else self._walk(cursor.ranges[0]).next(connection, cursor, size)
+        while not cursor.over:
+            walk = self._leaves.get(cursor.ranges[0].leaf or "")
+            if walk is not None:
+                return walk.next(connection, cursor, size)
+            cursor = cursor.finished_range()  # detached or dropped since an earlier process began this run
+        return None
 
     def split(self, connection: sa.Connection, way: Range) -> tuple[Range, Range] | None:
         """As the leaf's own walk would."""
-        return self._walk(way).split(connection, way)
+        walk = self._leaves.get(way.leaf or "")
+        return walk.split(connection, way) if walk else None
 
     def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
         """Another turn over the leaves whose walk calls for one."""
@@ -43,10 +49,8 @@ class LeavesWalk:
 
     def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:
         """The first part of the first leaf."""
-        return None if cursor.over else self._walk(cursor.ranges[0]).first(connection, cursor)
-
-    def _walk(self, way: Range) -> Walk:
-        return self._leaves[way.leaf or ""]
+        walk = None if cursor.over else self._leaves.get(cursor.ranges[0].leaf or "")
+        return walk.first(connection, cursor) if walk else None
 
 
 def _of(leaf: str, cursor: Cursor) -> Iterator[Range]:

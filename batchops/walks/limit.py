@@ -53,5 +53,5 @@ class LimitWalk:
 
     def _ids(self, row_id: str, aim: int) -> sa.Select[Any]:
         table = self._selection.table
-        ids: sa.Select[Any] = sa.select(self._family.key_out(table, row_id)).select_from(table.called)
+        ids: sa.Select[Any] = table.alone(sa.select(self._family.key_out(table, row_id)).select_from(table.called))
         return ids.where(self._selection.clause).limit(aim)

@@ -1,5 +1,6 @@
 """MySQL's and MariaDB's capabilities; MariaDB is a set of features in here, not a family."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pymysql
@@ -8,7 +9,7 @@ import sqlalchemy as sa
 from batchops.db.explain import explained
 from batchops.db.family import Blocks, Timeouts
 from batchops.db.faults import Fault
-from batchops.db.mysql import catalog, cutoffs, faults, keys
+from batchops.db.mysql import catalog, cutoffs, faults, indexes, keys
 from batchops.db.mysql.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address
@@ -33,6 +34,7 @@ class MySQL:
     upto = staticmethod(keys.upto)
     among = staticmethod(keys.among)
     between = staticmethod(keys.between)
+    index_for = staticmethod(indexes.index_for)
     find = staticmethod(catalog.find)
     tables = staticmethod(catalog.tables)
     server = staticmethod(catalog.server)
@@ -86,6 +88,9 @@ class MySQL:
         return [", ".join(f"{k}={v}" for k, v in row.items() if v is not None) for row in rows]
 
     def blocks(self, connection: sa.Connection, table: Table) -> Blocks | None:  # noqa: ARG002  rows lie by key here
+        return None
+
+    def leaves(self, *_: object) -> Sequence[Table] | None:
         return None
 
     def epoch(self) -> sa.ColumnElement[float]:

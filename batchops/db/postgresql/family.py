@@ -10,6 +10,9 @@ from batchops.db.family import Blocks, Server, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.postgresql import catalog, cutoffs, faults, keys
 from batchops.db.postgresql.blocks import HeapBlocks, has_tid_ranges
+from batchops.db.postgresql.indexes import index_for
+from batchops.db.postgresql.partitions import leaves
+from batchops.db.postgresql.plans import plan_of
 from batchops.db.postgresql.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address
@@ -43,6 +46,8 @@ class PostgreSQL:
     upto = staticmethod(keys.upto)
     among = staticmethod(keys.among)
     between = staticmethod(keys.between)
+    index_for = staticmethod(index_for)
+    leaves = staticmethod(leaves)
     find = staticmethod(catalog.find)
     tables = staticmethod(catalog.tables)
     missing_rights = staticmethod(catalog.missing_rights)
@@ -90,8 +95,7 @@ class PostgreSQL:
         return catalog.server(connection)
 
     def matches(self, connection: sa.Connection, select: sa.Select[Any]) -> int | None:
-        (plan,) = explained(connection, select, "EXPLAIN (FORMAT JSON)").scalars()
-        return int(plan[0]["Plan"]["Plan Rows"])
+        return int(plan_of(connection, select)["Plan Rows"])
 
     def explain(self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> list[str]:
         return [str(line) for line in explained(connection, statement, "EXPLAIN").scalars()]

@@ -1,6 +1,7 @@
 """SQLite's capabilities: one file, one writer."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,7 +9,7 @@ import sqlalchemy as sa
 from batchops.db.explain import explained
 from batchops.db.family import Blocks, Timeouts
 from batchops.db.faults import Fault
-from batchops.db.sqlite import catalog, cutoffs, faults, keys
+from batchops.db.sqlite import catalog, cutoffs, faults, indexes, keys
 from batchops.db.sqlite.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address
@@ -33,6 +34,7 @@ class SQLite:
     upto = staticmethod(keys.upto)
     among = staticmethod(keys.among)
     between = staticmethod(keys.between)
+    index_for = staticmethod(indexes.index_for)
     find = staticmethod(catalog.find)
     tables = staticmethod(catalog.tables)
     server = staticmethod(catalog.server)
@@ -68,6 +70,9 @@ class SQLite:
         return [row.detail for row in explained(connection, statement, "EXPLAIN QUERY PLAN")]
 
     def blocks(self, connection: sa.Connection, table: Table) -> Blocks | None:  # noqa: ARG002  rows lie by key here
+        return None
+
+    def leaves(self, *_: object) -> Sequence[Table] | None:
         return None
 
     def epoch(self) -> sa.ColumnElement[float]:

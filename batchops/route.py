@@ -1,0 +1,67 @@
+"""The walk that a run follows, built from what was frozen at its start; and where on it the run begins."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from batchops.db.family import Family
+from batchops.db.table import Table
+from batchops.ledger import Run
+from batchops.plan.frozen import Frozen
+from batchops.resume import Anew, GoOn, Resume
+from batchops.selection import Selection
+from batchops.walks import Walk
+from batchops.walks.blocks import FURTHER_TURNS, BlocksWalk
+from batchops.walks.cursor import Cursor
+from batchops.walks.index import IndexWalk
+from batchops.walks.keys import KeysWalk
+from batchops.walks.leaves import LeavesWalk
+from batchops.walks.limit import LimitWalk
+
+
+def walk_of(connection: sa.Connection, family: Family, table: Table, frozen: Frozen, *, look_again: bool) -> Walk:
+    """The frozen walk over the table, or over each of its frozen partitions that are still there."""
+    further = FURTHER_TURNS if look_again else 0
+    if not frozen.leaves:
+        return _over(connection, family, table, frozen, further)
+    found = (family.find(connection, schema, name) for schema, name in frozen.leaves)
+    leaves: Mapping[str, Walk] = {
+        leaf.identity: _over(connection, family, replace(leaf, alias=table.name, only=True), frozen, further)
+        for leaf in found
+        if leaf is not None
+    }
+    return LeavesWalk(leaves, frozen.walk)
+
+
+def _over(connection: sa.Connection, family: Family, table: Table, frozen: Frozen, further: int) -> Walk:
+    selection = Selection(table, frozen.predicate)
+    if frozen.walk == "blocks":
+        blocks = family.blocks(connection, table)
+        assert blocks is not None  # chosen because they are there, and frozen with the table's identity
+        return BlocksWalk(family, selection, blocks, further_turns=further)
+    if frozen.walk == "limit":
+        return LimitWalk(family, selection)
+    walk = IndexWalk if frozen.walk == "index" else KeysWalk
+    return walk(family, selection, frozen.key)
+
+
+def start(connection: sa.Connection, walk: Walk, how: Resume) -> Cursor:
+    """Where the run begins: at the start, or behind another one and round to there again."""
+    if isinstance(how, GoOn):
+        return min((lane.cursor for lane in how.run.lanes), key=lambda cursor: cursor.over)
+    whole = walk.begin(connection)
+    return _round(whole, how.behind) if isinstance(how, Anew) and how.behind else whole
+
+
+def _round(whole: Cursor, behind: Run) -> Cursor:
+    left = [way for lane in behind.lanes for way in lane.cursor.ranges if not way.keys]
+    if not left or whole.over:
+        return whole
+    first, full = left[0], whole.ranges[0]
+    if len(whole.ranges) > 1 or len(behind.lanes) > 1:
+        # What is left first, then everything: what has just been emptied is quickly read.
+        return replace(whole, ranges=(*left, *whole.ranges))
+    if first.after is None or first.storage != full.storage:
+        return whole
+    return replace(whole, ranges=(replace(full, after=first.after), replace(full, upto=first.after)))
