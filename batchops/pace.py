@@ -14,6 +14,9 @@ PLAIN_SHARE = 0.25
 FIXED_PLAIN_SHARE = 0.4
 """The same where the aim was asked for, and may be missed by a fifth for that."""
 
+NEARLY_PLAIN = 2.2
+"""A window this little over twice the aim is cut to it: the list of keys would cost more than it saves."""
+
 
 @dataclass
 class Pace:
@@ -32,7 +35,10 @@ class Pace:
     def size(self, skip_locked: bool = False) -> Size:
         """The next batch."""
         rows = max(1, round(self._rows))
-        return Size(rows=rows, read=max(rows, round(self._read)), skip_locked=skip_locked)
+        read = max(rows, round(self._read))
+        if read <= NEARLY_PLAIN * rows:
+            read = min(read, 2 * rows)
+        return Size(rows=rows, read=read, skip_locked=skip_locked)
 
     def observe(self, size: Size, rows: int, read: int, seconds: float) -> None:
         """Learn from a batch that was committed: the share that matched, and whether there was time for more."""

@@ -24,7 +24,7 @@ class SQLite:
     locks_rows = False
     explains_writes = True
     row_id = "rowid"
-    longest_list = 500
+    longest_list = 5_000
 
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)

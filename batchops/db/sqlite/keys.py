@@ -1,6 +1,5 @@
 """Keys in SQLite: any value may stand in any column, so values are kept with their own type."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import sqlalchemy as sa
 
 from batchops.db.family import KeyValue
 from batchops.db.table import Column, Table, quoted
-from batchops.db.tagged import bound, tag
+from batchops.db.tagged import bound, plain, tag
 
 
 def refusal(column: Column) -> str | None:  # noqa: ARG001  every type has an order here
@@ -53,10 +52,8 @@ def upto(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[
 
 
 def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
-    """Whole numbers travel as one JSON text; other types one by one, in a list the caller keeps short."""
+    """A list of values, or of rows of them: a chain of ORs would be too deep for SQLite's parser."""
     columns = [_column(table, name) for name in names]
-    if len(columns) == 1 and all(type(key[0]) is int for key in keys):
-        listed = sa.bindparam(None, json.dumps([key[0] for key in keys]), sa.Text)
-        return columns[0].in_(sa.select(sa.column("value")).select_from(sa.func.json_each(listed)))
-    bound = [[bound(v) for v in key] for key in keys]
-    return sa.or_(*(sa.and_(*(c == v for c, v in zip(columns, row, strict=True))) for row in bound))
+    if len(columns) == 1:
+        return columns[0].in_([plain(key[0]) for key in keys])
+    return sa.tuple_(*columns).in_([tuple(plain(v) for v in key) for key in keys])
