@@ -38,6 +38,8 @@ from batchops.specs import JobSpec, PurgeSpec, command
 from batchops.steps import WalkStep
 from batchops.stop import Stop
 
+REJECTIONS = 100
+"""Refused rows that the end of a run still names; --events has them all."""
 KEEP_RUNS = 90 * 86400.0
 """Seconds after which an ended run is forgotten."""
 
@@ -107,6 +109,8 @@ def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
     except BaseException as error:
         _record_end(job.ledger, held, now, "failed", f"{type(error).__name__}: {error}")
         raise
+    if ending.reason == "done" and (now.locked or now.rejected):
+        ending = Ending("incomplete", Exit.INCOMPLETE)  # by an earlier process of this run
     _record_end(job.ledger, held, now, ending.reason, ending.error.message if ending.error else None)
     finished = _finished(job, now, ending, tally)
     emit(finished)
@@ -290,11 +294,13 @@ def _finished(job: Prepared, now: Run, ending: Ending, tally: Tally) -> Finished
         read=now.read + tally.read,
         batches=now.batches + tally.batches,
         retries=tally.retries,
-        locked=tally.locked,
+        locked=tally.locked + now.locked,
+        rejected=len(tally.rejected) + now.rejected,
+        rejections=tuple(tally.rejected[:REJECTIONS]),
         seconds=tally.seconds,
         held_seconds=tally.held_seconds,
         cutoff=job.route.frozen.cutoff,
-        left=tally.locked or None,
+        left=(tally.locked + now.locked) or None,
         next=job.next if goes_on else None,
         error=ending.error,
     )

@@ -17,6 +17,7 @@ from batchops.db.database import Database
 from batchops.db.types import LONG_TEXT, WHOLE
 from batchops.errors import BatchopsError, LockedError, RefusedError
 from batchops.walks.cursor import Cursor
+from batchops.walks.part import Part
 
 FORMAT = 1
 """Of what stands in the tables; a run of another format is not resumed."""
@@ -34,16 +35,18 @@ class Lane:
     rows: int = 0
     read: int = 0
     locked: int = 0
+    rejected: int = 0
 
-    def advanced(self, cursor: Cursor, rows: int, read: int, locked: int) -> "Lane":
+    def advanced(self, cursor: Cursor, part: Part, rows: int, rejected: int = 0) -> "Lane":
         """This lane one batch later."""
         return replace(
             self,
             cursor=cursor,
             batches=self.batches + 1,
             rows=self.rows + rows,
-            read=self.read + read,
-            locked=self.locked + locked,
+            read=self.read + part.read,
+            locked=self.locked + part.locked,
+            rejected=self.rejected + rejected,
         )
 
 
@@ -73,6 +76,14 @@ class Run:
     @property
     def rows(self) -> int:
         return sum(lane.rows for lane in self.lanes)
+
+    @property
+    def rejected(self) -> int:
+        return sum(lane.rejected for lane in self.lanes)
+
+    @property
+    def locked(self) -> int:
+        return sum(lane.locked for lane in self.lanes)
 
     @property
     def read(self) -> int:
@@ -162,7 +173,7 @@ class Ledger:
             .where(self._is(old), self.lanes.c.token == old.token, self.lanes.c.batches == old.batches)
             .values(
                 cursor=new.cursor.dumped(), batches=new.batches, rows_changed=new.rows, rows_read=new.read,
-                rows_locked=new.locked,
+                rows_locked=new.locked, rows_rejected=new.rejected,
             )
         )  # fmt: skip
         if done.rowcount != 1:
@@ -189,7 +200,7 @@ class Ledger:
         connection.execute(
             self.lanes.insert().values(
                 run=run, lane=number, token=lane.token, cursor=cursor.dumped(),
-                batches=0, rows_changed=0, rows_read=0, rows_locked=0,
+                batches=0, rows_changed=0, rows_read=0, rows_locked=0, rows_rejected=0,
             )
         )  # fmt: skip
         return lane
@@ -235,7 +246,7 @@ def _token() -> str:
 def _lane(row: Any) -> Lane:
     return Lane(
         row["run"], row["lane"], row["token"], Cursor.loaded(row["cursor"]),
-        row["batches"], row["rows_changed"], row["rows_read"], row["rows_locked"],
+        row["batches"], row["rows_changed"], row["rows_read"], row["rows_locked"], row["rows_rejected"],
     )  # fmt: skip
 
 
@@ -276,6 +287,7 @@ def _tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
         sa.Column("rows_changed", sa.BigInteger, nullable=False),
         sa.Column("rows_read", sa.BigInteger, nullable=False),
         sa.Column("rows_locked", sa.BigInteger, nullable=False),
+        sa.Column("rows_rejected", sa.BigInteger, nullable=False),
     )  # fmt: skip
     beats = sa.Table(
         "batchops_beat", meta,

@@ -14,7 +14,7 @@ from tenacity import (
 )
 
 from batchops.errors import BatchopsError, Exit, LockTimeoutError, TransientError
-from batchops.events import REST, Committed, Emit, Failure, Held, Retried
+from batchops.events import REST, Committed, Emit, Failure, Held, Rejected, Retried
 from batchops.limits import Limits, within
 from batchops.pace import Pace
 from batchops.steps import Outcome
@@ -53,6 +53,7 @@ class Tally:
     batches: int = 0
     retries: int = 0
     locked: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
     seconds: float = 0.0
     held_seconds: float = 0.0
     guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -143,8 +144,11 @@ def _account(job: Job, emit: Emit, tally: Tally, size: Size, outcome: Outcome, s
         tally.read += outcome.read
         tally.batches += 1
         tally.locked += outcome.locked
-        job.pace.observe(size, outcome.rows, outcome.read, seconds)
-    emit(Committed(outcome.rows, outcome.read, seconds, size.rows, outcome.lane))
+        tally.rejected.extend(outcome.rejected)
+        job.pace.observe(outcome.size or size, outcome.rows, outcome.read, seconds)
+    for rejected in outcome.rejected:
+        emit(rejected)
+    emit(Committed(outcome.rows, outcome.read, seconds, (outcome.size or size).rows, outcome.lane))
 
 
 def _hold(emit: Emit, stop: Stop, tally: Tally, reason: str, seconds: float, clock: Clock) -> None:
@@ -156,7 +160,7 @@ def _hold(emit: Emit, stop: Stop, tally: Tally, reason: str, seconds: float, clo
 
 
 def _finished(tally: Tally) -> Ending:
-    if tally.locked:
+    if tally.locked or tally.rejected:
         return Ending("incomplete", Exit.INCOMPLETE)
     return Ending("done", Exit.DONE)
 

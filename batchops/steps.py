@@ -1,16 +1,21 @@
 """One step of the loop: select, work and record in one transaction."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 
 from batchops.db.database import Database
-from batchops.errors import IntegrityError
+from batchops.db.table import quoted
+from batchops.errors import IntegrityError, RowRefusedError
+from batchops.events import Rejected
 from batchops.ledger import Lane, Ledger, taken_over
 from batchops.operations import Operation
 from batchops.walks import Walk
 from batchops.walks.part import Part, Size
+
+_VETO = "a trigger or rule left the row as it was, and said nothing"
 
 
 @dataclass(frozen=True)
@@ -21,10 +26,16 @@ class Outcome:
     read: int
     locked: int = 0
     lane: int = 0
+    rejected: tuple[Rejected, ...] = ()
+    size: Size | None = None
+    """The size it really had, where that was not the one asked for."""
 
 
 class WalkStep:
-    """The next part of a walk, worked on. Called again after an error it first asks the ledger what is durable."""
+    """The next part of a walk, worked on. Called again after an error it first asks the ledger what is durable.
+
+    A row that the database refuses is searched for by halves, named and passed by.
+    """
 
     def __init__(self, database: Database, walk: Walk, operation: Operation, ledger: Ledger, lane: Lane) -> None:
         self._database = database
@@ -35,6 +46,8 @@ class WalkStep:
         self.between_batches = threading.Lock()
         """Held while a batch is in hand; who holds it otherwise may exchange `lane`."""
         self._in_doubt: Lane | None = None
+        self._aim: int | None = None
+        """Rows a batch may have while a refused row is near; None: as many as asked for."""
 
     @property
     def in_doubt(self) -> bool:
@@ -45,21 +58,58 @@ class WalkStep:
         """One batch; None once the walk is over."""
         if self._in_doubt is not None and (settled := self._settle(self._in_doubt)):
             return settled
-        if self.lane.cursor.over:
-            return None
+        while not self.lane.cursor.over:
+            now = size if self._aim is None else replace(size, rows=min(self._aim, size.rows), exact=True)
+            try:
+                outcome = self._batch(now)
+            except RowRefusedError as error:
+                if now.rows == 1:
+                    return self._pass_by(now, error)
+                self._aim = now.rows // 2
+                continue
+            if self._aim is not None:
+                self._aim = None if 2 * now.rows >= size.rows else 2 * now.rows
+            return outcome
+        return None
+
+    def _batch(self, size: Size) -> Outcome | None:
         with self._database.transaction() as connection:
             part = self._walk.next(connection, self.lane.cursor, size)
             if part is None:
+                self.lane = replace(self.lane, cursor=replace(self.lane.cursor, ranges=()))
                 return None
             rows = self._work(connection, part)
             short = part.limit is not None and rows < part.limit
             cursor = part.cursor.finished_range() if short else part.cursor
-            after = self.lane.advanced(cursor, rows, part.read, part.locked)
-            if self._ledger.inside:
-                self._ledger.advance(connection, self.lane, after)
-                self._in_doubt = after
+            after = self.lane.advanced(cursor, part, rows)
+            self._note(connection, after)
+        return replace(self._recorded(after), size=size)
+
+    def _pass_by(self, size: Size, refused: RowRefusedError) -> Outcome:
+        """Move the cursor over the one row that is refused."""
+        with self._database.transaction() as connection:
+            part = self._walk.next(connection, self.lane.cursor, size)
+            if part is None or part.cursor == self.lane.cursor:
+                raise refused  # this walk has no cursor to pass it by with
+            named: tuple[Rejected, ...] = ()
+            if part.where is not None and part.cursor.turn == 0:  # a further turn meets the same rows again
+                named = (Rejected(self._name(connection, part), refused.message),)
+            after = self.lane.advanced(part.cursor, part, 0, len(named))
+            self._note(connection, after)
+        return replace(self._recorded(after), rejected=named, size=size)
+
+    def _note(self, connection: sa.Connection, after: Lane) -> None:
+        if self._ledger.inside:
+            self._ledger.advance(connection, self.lane, after)
+            self._in_doubt = after
+
+    def _recorded(self, after: Lane) -> Outcome:
+        """With the ledger elsewhere the cursor is a commit of its own."""
         self._in_doubt = after
-        return self._accept(after) if self._ledger.inside else self._record(after)
+        if not self._ledger.inside:
+            with self._ledger.database.transaction() as connection:
+                self._ledger.advance(connection, self.lane, after)
+        return self._accept(after)
 
     def _work(self, connection: sa.Connection, part: Part) -> int:
         if part.where is None:
@@ -70,13 +120,27 @@ class WalkStep:
                 f"{part.found} rows were selected but {rows} were changed; the batch was rolled back.",
                 "look for triggers or rules on the table that change more of its rows.",
             )
+        if part.found is not None and rows < part.found and self._still_there(connection, part):
+            raise RowRefusedError(_VETO)
         return rows
 
-    def _record(self, after: Lane) -> Outcome:
-        """With the ledger elsewhere the cursor is a commit of its own."""
-        with self._ledger.database.transaction() as connection:
-            self._ledger.advance(connection, self.lane, after)
-        return self._accept(after)
+    def _still_there(self, connection: sa.Connection, part: Part) -> bool:
+        """Whether rows that were locked for the operation are as if nothing had been done; a cascade took the rest."""
+        if not self._operation.removes:
+            return True
+        left = self._operation.rehearsal(part).limit(1)
+        return connection.execute(left).first() is not None
+
+    def _name(self, connection: sa.Connection, part: Part) -> str:
+        """The row by its key, for people."""
+        table = part.selection.table
+        names = table.keys[0].columns if table.keys else ()
+        columns = [table.called.c[quoted(name)] for name in names if name in table.column_names]
+        if not columns or part.where is None:
+            return str(self.lane.cursor.position)
+        one: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called).where(part.where).limit(1))
+        row = connection.execute(one).first() or ("?",) * len(columns)
+        return ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True))
 
     def _settle(self, tried: Lane) -> Outcome | None:
         """After a lost answer: the batch that was tried, where it turns out to be durable."""
@@ -86,7 +150,7 @@ class WalkStep:
         if durable.batches == tried.batches:
             return self._accept(tried)
         if not self._ledger.inside:
-            return self._record(tried)
+            return self._recorded(tried)
         self._in_doubt = None
         return None
 

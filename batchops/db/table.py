@@ -50,6 +50,8 @@ class Table:
     bytes: int | None = None
     blocks: int | None = None
     """Blocks of the heap alone, without what is stored out of line."""
+    may_veto: bool = False
+    """Whether a trigger or rule may leave a row as it is without an error, so that rows must be counted."""
     only: bool = False
     """Whether the tables that inherit from it are left out."""
     alias: str | None = None

@@ -13,6 +13,9 @@ class Operation(Protocol):
     The predicate stands in it again, as a row may have changed since it was selected.
     """
 
+    removes: bool
+    """Whether a row is gone once it is done."""
+
     def statement(self, part: Part) -> sa.Delete | sa.Update:
         """The writing statement."""
 

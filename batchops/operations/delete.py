@@ -10,6 +10,8 @@ from batchops.walks.part import Part
 class Delete:
     """Deletes the part's rows that still match."""
 
+    removes = True
+
     def statement(self, part: Part) -> sa.Delete:
         """With a LIMIT only where the walk has no other bound; the one family that takes such a walk has it."""
         table = part.selection.table

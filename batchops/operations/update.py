@@ -13,6 +13,8 @@ from batchops.walks.part import Part
 class Update:
     """Sets columns of the part's rows that still match, in the order given: MySQL evaluates left to right."""
 
+    removes = False
+
     def __init__(self, assignments: Sequence[tuple[str, str]]) -> None:
         self._assignments = assignments
 

@@ -43,8 +43,12 @@ class KeysWalk:
         if way.keys:
             return self._revisit(connection, cursor, size)
         end = self._end(connection, way, size.read)
-        if size.listed:
+        if size.listed or self._table.may_veto:
             return self._listed(connection, cursor, size, end)
+        return self._plain(connection, cursor, size, end)
+
+    def _plain(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Part:
+        way = cursor.ranges[0]
         read = size.read if end else self._read(connection, way.after, way.upto)
         return self._part(self._within(way.after, end or way.upto), self._behind(cursor, end), read)
 
@@ -67,7 +71,8 @@ class KeysWalk:
             return None
         if keys := cursor.ranges[0].keys:
             return self._part(self._among(keys[: self._family.longest_list]), cursor, 0)
-        return self.next(connection, cursor, Size(START_ROWS, START_ROWS))
+        end = self._end(connection, cursor.ranges[0], START_ROWS)
+        return self._plain(connection, cursor, Size(START_ROWS, START_ROWS), end)
 
     def _within(self, after: KeyValue | None, upto: KeyValue | None) -> sa.ColumnElement[bool]:
         """Rows behind one key, up to and with another."""

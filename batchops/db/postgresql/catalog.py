@@ -12,7 +12,11 @@ _KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "view", "f": "fore
 _FIND = sa.text("""
 SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind, c.reltuples,
        CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) END AS bytes,
-       CASE WHEN c.relkind = 'r' THEN c.relpages END AS blocks
+       CASE WHEN c.relkind = 'r' THEN c.relpages END AS blocks,
+       c.relhasrules OR EXISTS (
+           SELECT FROM pg_catalog.pg_trigger t  -- before each row: bits 1 and 2
+           WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgtype::int & 3 = 3 AND t.tgenabled <> 'D'
+       ) AS may_veto
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND CASE WHEN :schema IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = :schema END
@@ -90,6 +94,7 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
         rows=int(row.reltuples) if row.reltuples >= 0 else None,
         bytes=row.bytes,
         blocks=row.blocks,
+        may_veto=row.may_veto,
     )
 
 

@@ -19,6 +19,10 @@ _UNIQUE = sa.text("""
 SELECT name FROM pragma_index_list(:name, :schema) WHERE "unique" AND NOT partial AND origin <> 'pk'
 """)
 _PARTS = sa.text("SELECT name, coll FROM pragma_index_xinfo(:index, :schema) WHERE key ORDER BY seqno")
+_TRIGGERS = sa.text(
+    "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name COLLATE NOCASE "
+    "AND sql LIKE '%ignore%')"
+)
 _STAT = sa.text("SELECT stat FROM sqlite_stat1 WHERE tbl = :name ORDER BY idx IS NOT NULL LIMIT 1")
 _TABLES = sa.text("SELECT name FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
 
@@ -55,6 +59,7 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
         keys=_keys(connection, where, columns, [c for c in described if c.pk], bool(row.wr)),
         identity=f"{row.schema}.{row.name}",
         rows=_rows(connection, row.name),
+        may_veto=bool(connection.execute(_TRIGGERS, where).scalar_one()),
     )
 
 
