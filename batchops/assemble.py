@@ -1,42 +1,34 @@
-"""The composition root: from a spec to a plan, and from a plan to a run. It alone knows every part."""
+"""The composition root: from a spec to a job that is planned and may be run."""
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from hashlib import sha256
 
 import sqlalchemy as sa
 
-from batchops import __version__, lease
-from batchops.allowance import Allowance
+from batchops import __version__
 from batchops.db.connect import connect
 from batchops.db.database import Database
 from batchops.db.family import Timeouts
+from batchops.db.table import Table
 from batchops.db.urls import address
-from batchops.errors import BatchopsError, Exit, LockedError, RefusedError, RowRefusedError, UsageError
-from batchops.events import Emit, Finished, Started
-from batchops.lanes import Lanes, LaneStep, side_by_side
-from batchops.ledger import Lane, Ledger, Run
+from batchops.droppable import covered
+from batchops.errors import Exit, RefusedError, RowRefusedError, UsageError
+from batchops.events import Finished
+from batchops.ledger import Ledger, Run
 from batchops.ledgers import NONE, open_ledger
-from batchops.limits import Limits
-from batchops.monitor import Monitor
 from batchops.operations.delete import Delete
 from batchops.operations.update import Update
-from batchops.owner import this_process
-from batchops.pace import Pace
 from batchops.plan.choice import choose
 from batchops.plan.frozen import Frozen, freeze_now
 from batchops.plan.make import Route, Sketch, describe, sketch
 from batchops.plan.plan import Plan
 from batchops.resume import AlreadyDone, Anew, GoOn, Resume, resume, unchanged
 from batchops.route import start, walk_of
-from batchops.runner import Ending, Job, Step, Tally
 from batchops.selection import Selection
 from batchops.specs import JobSpec, PurgeSpec, command
-from batchops.steps import WalkStep
-from batchops.stop import Stop
 
 REJECTIONS = 100
 """Refused rows that the end of a run still names; --events has them all."""
@@ -58,6 +50,8 @@ class Prepared:
     last: Run | None
     """The job's last run, when this one was planned."""
     plan: Plan
+    to_drop: tuple[Table, ...]
+    """Partitions to drop instead of emptying them."""
     done: Run | None
     """The run that has done it already, where doing it again needs --restart."""
     workers: int
@@ -86,37 +80,6 @@ def prepared(verb: str, spec: JobSpec, environ: Mapping[str, str]) -> Iterator[P
         database.close()
 
 
-def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
-    """Run what was prepared; every error once the run has begun is told in what is returned."""
-    held, now = _begin(job)
-    job.database.underway = True
-    walk, operation = job.route.walk, job.route.operation
-    monitor = Monitor(job.ledger, held, stop)
-    tally = Tally()
-    emit(_started(job, now))
-
-    def step(lane: Lane) -> WalkStep:
-        return WalkStep(job.database, walk, operation, job.ledger, lane)
-
-    lanes = Lanes(job.database, walk, job.ledger, now, step, stop)
-    allowance = _allowance(job.spec, now)
-    pace = _pace(job)
-    try:
-        with monitor.watching():
-            ending = side_by_side(
-                lambda: _job(job, pace, allowance, LaneStep(lanes), monitor), job.workers, emit, stop, tally
-            )
-    except BaseException as error:
-        _record_end(job.ledger, held, now, "failed", f"{type(error).__name__}: {error}")
-        raise
-    if ending.reason == "done" and (now.locked or now.rejected):
-        ending = Ending("incomplete", Exit.INCOMPLETE)  # by an earlier process of this run
-    _record_end(job.ledger, held, now, ending.reason, ending.error.message if ending.error else None)
-    finished = _finished(job, now, ending, tally)
-    emit(finished)
-    return finished
-
-
 def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger) -> Prepared:
     try:
         with database.reading() as connection:
@@ -129,11 +92,15 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger) -> Pr
             job = _identity(verb, spec, found)
             last = _latest(ledger, job)
             route = _route(connection, verb, spec, database, found, last)
+            droppable = covered(connection, database, found.table, route.frozen) if verb == "purge" else []
             plan = describe(connection, database, verb, found, route)
+            plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable))
+            _droppable_asked(spec, ledger, droppable)
     except RowRefusedError as error:  # a literal in the predicate that is none of the column's type
         raise UsageError(error.message, "check the predicate and --set.") from error
     return Prepared(
         verb, spec, database, ledger, route, job, last, plan,
+        to_drop=tuple(droppable) if isinstance(spec, PurgeSpec) and spec.drop_partitions else (),
         done=route.resume.run if isinstance(route.resume, AlreadyDone) else None,
         workers=1 if database.family.one_writer else spec.workers,
         next=command(verb, spec, database.address.shown.replace(":***@", "@")),
@@ -177,6 +144,23 @@ def _comparable(how: Resume, frozen: Frozen) -> Resume:
     return how if same else Anew()
 
 
+def _droppable_asked(spec: JobSpec, ledger: Ledger, droppable: list[Table]) -> None:
+    if not isinstance(spec, PurgeSpec) or not spec.drop_partitions:
+        return
+    if not ledger.inside:
+        raise RefusedError(
+            "--drop-partitions needs the ledger in the database itself: after a crash it alone knows what is detached.",
+            "leave --ledger out.",
+        )
+    if spec.max_rows is not None:
+        raise UsageError("--drop-partitions and --max-rows exclude each other: a partition goes whole.")
+    if not droppable:
+        raise RefusedError(
+            f'No partition of "{spec.table}" is covered whole by the condition, so far as the server can prove.',
+            "leave --drop-partitions out.",
+        )
+
+
 def _ledger_warnings(spec: JobSpec, ledger: Ledger) -> tuple[str, ...]:
     if spec.ledger == NONE:
         return ("Without a ledger a run cannot be gone on with, and a second one beside it is not noticed.",)
@@ -193,114 +177,3 @@ def _latest(ledger: Ledger, job: str) -> Run | None:
 def _identity(verb: str, spec: JobSpec, found: Sketch) -> str:
     asked = [found.server.identity, verb, found.table.schema, found.table.name, spec.wanted()]
     return sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-
-
-def _begin(job: Prepared) -> tuple[lease.Lease, Run]:
-    """Take the lease, make sure that nobody has gone on meanwhile, and write down the run: one transaction."""
-    ledger, how = job.ledger, job.route.resume
-    ledger.make()
-    with ledger.database.transaction() as connection:
-        held = lease.acquire(connection, ledger, job.job, job.spec.lease_time.total_seconds())
-        last = ledger.latest(connection, job.job)
-        if last != job.last:
-            raise LockedError("Another run of the same job ended just now.", "run the same command again.")
-        if isinstance(how, GoOn):
-            now = ledger.take_over(connection, how.run, how.base_rows)
-        else:
-            now = ledger.begin(connection, _row(job), [job.route.cursor])
-        lease.name_run(connection, ledger, held, now.run)
-        ledger.prune(connection, KEEP_RUNS)
-    return held, now
-
-
-def _row(job: Prepared) -> dict[str, object]:
-    return {
-        "job": job.job,
-        "verb": job.verb,
-        "table_name": job.plan.table.label,
-        "walk": job.plan.walk,
-        "wanted": job.spec.wanted(),
-        "frozen": job.route.frozen.as_dict(),
-        "started_by": this_process().as_dict()
-        | {"role": job.plan.server.role, "version": __version__, "database": job.plan.database},
-    }
-
-
-def _started(job: Prepared, now: Run) -> Started:
-    return Started(
-        run=None if job.spec.ledger == NONE else now.run,
-        verb=job.verb,
-        table=job.plan.table.label,
-        walk=now.walk,
-        resumed=now.batches > 0,
-        table_rows=job.plan.table.rows,
-        estimate=job.plan.estimate,
-        rows=now.rows,
-        read=now.read,
-    )
-
-
-def _allowance(spec: JobSpec, now: Run) -> Allowance | None:
-    """After a crash the rest of it; what the run had changed before this allowance began does not count."""
-    used = now.rows - now.base_rows
-    return None if spec.max_rows is None else Allowance(max(0, spec.max_rows - used))
-
-
-def _pace(job: Prepared) -> Pace:
-    spec, table = job.spec, job.plan.table
-    return Pace(
-        target=spec.target_time.total_seconds(),
-        fixed=spec.batch_size,
-        row_bytes=table.bytes / table.rows if table.bytes and table.rows else None,
-    )
-
-
-def _job(job: Prepared, pace: Pace, allowance: Allowance | None, step: Step, monitor: Monitor) -> Job:
-    spec = job.spec
-    return Job(
-        step=step,
-        pace=pace,
-        limits=Limits(
-            rows=allowance,
-            seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
-            batches=spec.max_batches,
-            window=spec.window,
-            wall=lambda: datetime.now(spec.time_zone),
-        ),
-        rest=spec.rest.total_seconds(),
-        patience=spec.retry_time.total_seconds(),
-        between=monitor.between_batches,
-    )
-
-
-def _record_end(ledger: Ledger, held: lease.Lease, now: Run, state: str, error: str | None) -> None:
-    """Where the ledger cannot be reached, the run stays as if crashed; whoever comes next goes on with it."""
-    with suppress(BatchopsError), ledger.database.transaction() as connection:
-        if lease.release(connection, ledger, held):
-            ledger.end(connection, now.run, state, error)
-
-
-def _finished(job: Prepared, now: Run, ending: Ending, tally: Tally) -> Finished:
-    goes_on = ending.exit not in (Exit.LOCKED, Exit.INTEGRITY) and ending.reason != "done"
-    return Finished(
-        verb=job.verb,
-        table=job.plan.table.label,
-        reason=ending.reason,
-        exit=int(ending.exit),
-        version=__version__,
-        run=None if job.spec.ledger == NONE else now.run,
-        walk=now.walk,
-        rows=now.rows + tally.rows,
-        read=now.read + tally.read,
-        batches=now.batches + tally.batches,
-        retries=tally.retries,
-        locked=tally.locked + now.locked,
-        rejected=len(tally.rejected) + now.rejected,
-        rejections=tuple(tally.rejected[:REJECTIONS]),
-        seconds=tally.seconds,
-        held_seconds=tally.held_seconds,
-        cutoff=job.route.frozen.cutoff,
-        left=(tally.locked + now.locked) or None,
-        next=job.next if goes_on else None,
-        error=ending.error,
-    )

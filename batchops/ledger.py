@@ -75,7 +75,7 @@ class Run:
 
     @property
     def rows(self) -> int:
-        return sum(lane.rows for lane in self.lanes)
+        return sum(lane.rows for lane in self.lanes) + int(self.frozen.get("dropped_rows", 0))
 
     @property
     def rejected(self) -> int:
@@ -210,6 +210,10 @@ class Ledger:
         with self.database.transaction() as connection:
             query = sa.select(self.lanes).where(self._is(lane)).with_for_update()
             return _lane(connection.execute(query).mappings().one())
+
+    def refreeze(self, connection: sa.Connection, run: int, frozen: dict[str, Any]) -> None:
+        """Write down what whoever goes on with the run must know."""
+        connection.execute(self.runs.update().where(self.runs.c.run == run).values(frozen=json.dumps(frozen)))
 
     def end(self, connection: sa.Connection, run: int, state: str, error: str | None) -> None:
         """The run ended so."""

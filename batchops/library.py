@@ -3,8 +3,9 @@
 import os
 from typing import Any
 
-from batchops.assemble import perform, prepared
+from batchops.assemble import prepared
 from batchops.events import Emit, Finished
+from batchops.perform import perform
 from batchops.specs import BackfillSpec, JobSpec, PurgeSpec, checked
 from batchops.stop import Stop
 

@@ -171,6 +171,9 @@ class JobSpec(BaseModel):
 class PurgeSpec(JobSpec):
     """Delete rows in small transactions."""
 
+    drop_partitions: bool = Field(
+        False, description="Drop partitions that the condition covers whole, instead of emptying them."
+    )
     no_final_pass: bool = Field(
         False, description="Walking by blocks, do not look again for rows that were moved meanwhile."
     )

@@ -6,11 +6,12 @@ from typing import Any
 
 import rich_click as click
 
-from batchops.assemble import Prepared, perform, prepared
+from batchops.assemble import Prepared, prepared
 from batchops.cli.face import Face, listeners, note
 from batchops.cli.options import EXIT_CODES, face, from_spec, help_of
 from batchops.cli.planned import plan_document, plan_lines
 from batchops.errors import UsageError
+from batchops.perform import perform
 from batchops.reporters.document import as_json, document
 from batchops.specs import JobSpec, checked
 from batchops.stop import Stop, signals

@@ -49,6 +49,36 @@ class IndexUse:
     """Rows with one value of the first column, where the index gives those no order that can be followed."""
 
 
+@dataclass(frozen=True)
+class Detached:
+    """A partition that was taken out of its parent, and how it is put back."""
+
+    schema: str | None
+    name: str
+    parent_schema: str
+    parent: str
+    bound: str
+
+
+class Partitions(Protocol):
+    """What can be done with a partition as a whole."""
+
+    def covered(self, connection: sa.Connection, leaves: Sequence[Table], failing: sa.TextClause) -> list[Table]:
+        """Those of which the planner can prove, by their bounds, that no row is `failing`."""
+
+    def detach(self, connection: sa.Connection, leaf: Table) -> Detached | None:
+        """Take it out of its parent; None: it is no partition by now."""
+
+    def hold(self, connection: sa.Connection, detached: Detached) -> None:
+        """Keep everybody else from it until the transaction ends."""
+
+    def attach(self, connection: sa.Connection, detached: Detached) -> None:
+        """Put it back as it was."""
+
+    def drop(self, connection: sa.Connection, detached: Detached) -> None:
+        """For good."""
+
+
 class Blocks(Protocol):
     """A table whose rows can be walked by the place they lie at."""
 
@@ -87,6 +117,8 @@ class Family(Protocol):
     """Whether SELECT … FOR UPDATE (SKIP LOCKED) exists."""
     explains_writes: bool
     """Whether a DELETE or UPDATE can be explained where nothing may be written."""
+    partitions: Partitions | None
+    """What it can do with whole partitions, where it has such."""
     row_id: str | None
     """A hidden column that names a row inside a transaction."""
     longest_list: int

@@ -127,14 +127,18 @@ def _partitioned(
     connection: sa.Connection, family: Family, leaves: Sequence[Table], key: Key | None, wanted: str
 ) -> Choice:
     if leaves and wanted in ("auto", "blocks") and all(family.blocks(connection, leaf) for leaf in leaves):
-        return Choice("blocks", (), f"{len(leaves)} partitions, each in disk order", tuple(leaves))
+        return Choice("blocks", (), f"{_partitions(leaves)}, each in disk order", tuple(leaves))
     if leaves and wanted in ("auto", "keys") and key is not None and all(_has(leaf, key) for leaf in leaves):
-        return Choice("keys", key.columns, f"{len(leaves)} partitions, each along its key", tuple(leaves))
+        return Choice("keys", key.columns, f"{_partitions(leaves)}, each along its key", tuple(leaves))
     if wanted in ("auto", "keys") and key is not None:
         return Choice("keys", key.columns, "the partitions cannot be walked one by one, so the parent is, by its key")
     raise RefusedError(
         f"The partitioned table cannot be walked by {wanted}.", "leave --walk out, or add a primary key to the parent."
     )
+
+
+def _partitions(leaves: Sequence[Table]) -> str:
+    return "1 partition" if len(leaves) == 1 else f"{len(leaves)} partitions"
 
 
 def _has(leaf: Table, key: Key) -> bool:

@@ -28,4 +28,6 @@ class Plan:
     """The server's own plan of it."""
     goes_on: str | None
     """Where an earlier run left it, in words; None for a run from the beginning."""
+    droppable: tuple[str, ...] = ()
+    """Partitions that the predicate covers whole."""
     warnings: tuple[str, ...] = ()

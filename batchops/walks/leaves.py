@@ -17,6 +17,10 @@ class LeavesWalk:
         self._leaves = leaves
         self.name = name
 
+    def forget(self, leaf: str) -> None:
+        """Leave a partition out that has been dropped."""
+        self._leaves = {name: walk for name, walk in self._leaves.items() if name != leaf}
+
     def begin(self, connection: sa.Connection) -> Cursor:
         """Every leaf's whole way."""
         ranges: list[Range] = []

@@ -23,6 +23,7 @@ class MySQL:
     one_writer = False
     locks_rows = True
     explains_writes = False
+    partitions = None
     row_id = None
     longest_list = 1_000
 

@@ -10,6 +10,7 @@ from batchops.db.family import Blocks, Server, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.postgresql import catalog, cutoffs, faults, keys
 from batchops.db.postgresql.blocks import HeapBlocks, has_tid_ranges
+from batchops.db.postgresql.dropping import Partitions
 from batchops.db.postgresql.indexes import index_for
 from batchops.db.postgresql.partitions import leaves
 from batchops.db.postgresql.plans import plan_of
@@ -35,6 +36,7 @@ class PostgreSQL:
     one_writer = False
     locks_rows = True
     explains_writes = True
+    partitions = Partitions()
     row_id = "ctid"
     longest_list = 50_000
 

@@ -23,6 +23,7 @@ class SQLite:
     one_writer = True
     locks_rows = False
     explains_writes = True
+    partitions = None
     row_id = "rowid"
     longest_list = 5_000
 

@@ -1,0 +1,192 @@
+"""A job that is planned, run: lease, ledger, lanes and monitor around the loop."""
+
+from contextlib import suppress
+from datetime import datetime
+
+from batchops import __version__, lease
+from batchops.allowance import Allowance
+from batchops.assemble import Prepared
+from batchops.droppable import Dropping
+from batchops.errors import BatchopsError, Exit, LockedError
+from batchops.events import Emit, Failure, Finished, Started
+from batchops.lanes import Lanes, LaneStep, side_by_side
+from batchops.ledger import Lane, Ledger, Run
+from batchops.ledgers import NONE
+from batchops.limits import Limits
+from batchops.monitor import Monitor
+from batchops.owner import this_process
+from batchops.pace import Pace
+from batchops.resume import GoOn
+from batchops.runner import Ending, Job, Step, Tally
+from batchops.specs import JobSpec
+from batchops.steps import WalkStep
+from batchops.stop import Stop
+from batchops.walks.leaves import LeavesWalk
+
+REJECTIONS = 100
+"""Refused rows that the end of a run still names; --events has them all."""
+KEEP_RUNS = 90 * 86400.0
+"""Seconds after which an ended run is forgotten."""
+
+
+def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
+    """Run what was prepared; every error once the run has begun is told in what is returned."""
+    held, now = _begin(job)
+    job.database.underway = True
+    walk, operation = job.route.walk, job.route.operation
+    monitor = Monitor(job.ledger, held, stop)
+    tally = Tally()
+    emit(_started(job, now))
+
+    def step(lane: Lane) -> WalkStep:
+        return WalkStep(job.database, walk, operation, job.ledger, lane)
+
+    lanes = Lanes(job.database, walk, job.ledger, now, step, stop)
+    allowance = _allowance(job.spec, now)
+    pace = _pace(job)
+    try:
+        with monitor.watching():
+            ending = _drop(job, now, tally) or side_by_side(
+                lambda: _job(job, pace, allowance, LaneStep(lanes), monitor), job.workers, emit, stop, tally
+            )
+    except BaseException as error:
+        _record_end(job.ledger, held, now, "failed", f"{type(error).__name__}: {error}")
+        raise
+    if ending.reason == "done" and (now.locked or now.rejected):
+        ending = Ending("incomplete", Exit.INCOMPLETE)  # by an earlier process of this run
+    _record_end(job.ledger, held, now, ending.reason, ending.error.message if ending.error else None)
+    finished = _finished(job, now, ending, tally)
+    emit(finished)
+    return finished
+
+
+def _drop(job: Prepared, now: Run, tally: Tally) -> Ending | None:
+    """Whole partitions first, where the user asked for that, or an earlier process was at it; how it failed."""
+    if not job.to_drop and not now.frozen.get("detached"):
+        return None
+    try:
+        _drop_all(job, now, tally)
+    except BatchopsError as error:
+        return Ending(error.reason, error.exit, Failure(error.reason, error.message, error.hint))
+    return None
+
+
+def _drop_all(job: Prepared, now: Run, tally: Tally) -> None:
+    dropping = Dropping(job.database, job.ledger, now, job.plan.table, job.route.frozen.predicate)
+    tally.rows += dropping.finish_earlier()
+    for leaf in job.to_drop:
+        gone = dropping.drop(leaf)
+        tally.rows += gone
+        if gone and isinstance(job.route.walk, LeavesWalk):
+            job.route.walk.forget(leaf.identity)
+
+
+def _begin(job: Prepared) -> tuple[lease.Lease, Run]:
+    """Take the lease, make sure that nobody has gone on meanwhile, and write down the run: one transaction."""
+    ledger, how = job.ledger, job.route.resume
+    ledger.make()
+    with ledger.database.transaction() as connection:
+        held = lease.acquire(connection, ledger, job.job, job.spec.lease_time.total_seconds())
+        last = ledger.latest(connection, job.job)
+        if last != job.last:
+            raise LockedError("Another run of the same job ended just now.", "run the same command again.")
+        if isinstance(how, GoOn):
+            now = ledger.take_over(connection, how.run, how.base_rows)
+        else:
+            now = ledger.begin(connection, _row(job), [job.route.cursor])
+        lease.name_run(connection, ledger, held, now.run)
+        ledger.prune(connection, KEEP_RUNS)
+    return held, now
+
+
+def _row(job: Prepared) -> dict[str, object]:
+    return {
+        "job": job.job,
+        "verb": job.verb,
+        "table_name": job.plan.table.label,
+        "walk": job.plan.walk,
+        "wanted": job.spec.wanted(),
+        "frozen": job.route.frozen.as_dict(),
+        "started_by": this_process().as_dict()
+        | {"role": job.plan.server.role, "version": __version__, "database": job.plan.database},
+    }
+
+
+def _started(job: Prepared, now: Run) -> Started:
+    return Started(
+        run=None if job.spec.ledger == NONE else now.run,
+        verb=job.verb,
+        table=job.plan.table.label,
+        walk=now.walk,
+        resumed=now.batches > 0,
+        table_rows=job.plan.table.rows,
+        estimate=job.plan.estimate,
+        rows=now.rows,
+        read=now.read,
+    )
+
+
+def _allowance(spec: JobSpec, now: Run) -> Allowance | None:
+    """After a crash the rest of it; what the run had changed before this allowance began does not count."""
+    used = now.rows - now.base_rows
+    return None if spec.max_rows is None else Allowance(max(0, spec.max_rows - used))
+
+
+def _pace(job: Prepared) -> Pace:
+    spec, table = job.spec, job.plan.table
+    return Pace(
+        target=spec.target_time.total_seconds(),
+        fixed=spec.batch_size,
+        row_bytes=table.bytes / table.rows if table.bytes and table.rows else None,
+    )
+
+
+def _job(job: Prepared, pace: Pace, allowance: Allowance | None, step: Step, monitor: Monitor) -> Job:
+    spec = job.spec
+    return Job(
+        step=step,
+        pace=pace,
+        limits=Limits(
+            rows=allowance,
+            seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
+            batches=spec.max_batches,
+            window=spec.window,
+            wall=lambda: datetime.now(spec.time_zone),
+        ),
+        rest=spec.rest.total_seconds(),
+        patience=spec.retry_time.total_seconds(),
+        between=monitor.between_batches,
+    )
+
+
+def _record_end(ledger: Ledger, held: lease.Lease, now: Run, state: str, error: str | None) -> None:
+    """Where the ledger cannot be reached, the run stays as if crashed; whoever comes next goes on with it."""
+    with suppress(BatchopsError), ledger.database.transaction() as connection:
+        if lease.release(connection, ledger, held):
+            ledger.end(connection, now.run, state, error)
+
+
+def _finished(job: Prepared, now: Run, ending: Ending, tally: Tally) -> Finished:
+    goes_on = ending.exit not in (Exit.LOCKED, Exit.INTEGRITY) and ending.reason != "done"
+    return Finished(
+        verb=job.verb,
+        table=job.plan.table.label,
+        reason=ending.reason,
+        exit=int(ending.exit),
+        version=__version__,
+        run=None if job.spec.ledger == NONE else now.run,
+        walk=now.walk,
+        rows=now.rows + tally.rows,
+        read=now.read + tally.read,
+        batches=now.batches + tally.batches,
+        retries=tally.retries,
+        locked=tally.locked + now.locked,
+        rejected=len(tally.rejected) + now.rejected,
+        rejections=tuple(tally.rejected[:REJECTIONS]),
+        seconds=tally.seconds,
+        held_seconds=tally.held_seconds,
+        cutoff=job.route.frozen.cutoff,
+        left=(tally.locked + now.locked) or None,
+        next=job.next if goes_on else None,
+        error=ending.error,
+    )
