@@ -1,7 +1,7 @@
 """One step of the loop: select, work and record in one transaction."""
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,23 +12,11 @@ from batchops.errors import IntegrityError, RowRefusedError
 from batchops.events import Rejected
 from batchops.ledger import Lane, Ledger, taken_over
 from batchops.operations import Operation
+from batchops.steps.outcome import Outcome
 from batchops.walks import Walk
 from batchops.walks.part import Part, Size
 
 _VETO = "a trigger or rule left the row as it was, and said nothing"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one committed batch did."""
-
-    rows: int
-    read: int
-    locked: int = 0
-    lane: int = 0
-    rejected: tuple[Rejected, ...] = ()
-    size: Size | None = None
-    """The size it really had, where that was not the one asked for."""
 
 
 class WalkStep:

@@ -1,0 +1,6 @@
+"""One step of the loop: what a batch is, for verbs that walk and for verbs that claim."""
+
+from batchops.steps.outcome import Outcome
+from batchops.steps.walk import WalkStep
+
+__all__ = ["Outcome", "WalkStep"]

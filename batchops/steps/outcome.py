@@ -1,0 +1,19 @@
+"""What a step of the loop says it did."""
+
+from dataclasses import dataclass
+
+from batchops.events import Rejected
+from batchops.walks.part import Size
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one committed batch did."""
+
+    rows: int
+    read: int
+    locked: int = 0
+    lane: int = 0
+    rejected: tuple[Rejected, ...] = ()
+    size: Size | None = None
+    """The size it really had, where that was not the one asked for."""
