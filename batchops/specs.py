@@ -21,6 +21,8 @@ class Flag:
 
     metavar: str = ""
     group: str = "How gently, how long"
+    several: bool = False
+    """Whether it may be repeated."""
 
 
 def _duration(value: object) -> object:
@@ -53,13 +55,13 @@ def _names(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
-S = TypeVar("S", bound="JobSpec")
+S = TypeVar("S", bound="PacedSpec")
 ROWS = "Which rows"
 PROGRESS = "Progress"
 
 
-class JobSpec(BaseModel):
-    """What purge and backfill share."""
+class PacedSpec(BaseModel):
+    """What every verb shares that works on one table in batches: where, how gently, how long."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -68,27 +70,8 @@ class JobSpec(BaseModel):
         None,
         description="Database; else BATCHOPS_URL, DATABASE_URL. env:NAME, file:PATH, cmd:PROGRAM fetch it.",
     )
-    where: Annotated[str | None, Flag("SQL", ROWS)] = Field(
-        None, description="A condition; its clock words are frozen at the start."
-    )
-    older_than: Annotated[Duration | None, Flag("90d", ROWS)] = Field(
-        None, gt=timedelta(0), description="Rows whose --by column lies further back than that."
-    )
-    before: Annotated[str | None, Flag("2026-01-31", ROWS)] = Field(
-        None, description="Rows whose --by column lies before that moment, in the session's time zone."
-    )
-    by: Annotated[str | None, Flag("COLUMN", ROWS)] = Field(
-        None, description="The date or time column for --older-than or --before."
-    )
-    all_rows: Annotated[bool, Flag(group=ROWS)] = Field(False, description="Every row, instead of a condition.")
     key: Annotated[tuple[str, ...] | None, BeforeValidator(_names), Flag("A,B", ROWS)] = Field(
         None, description="Columns to follow the rows by; default: the primary key."
-    )
-    walk: Annotated[Literal["auto", "keys", "index", "blocks", "limit"], Flag("NAME")] = Field(
-        "auto", description="How rows are followed: auto, keys, index, blocks or limit; see `batchops help walks`."
-    )
-    workers: Annotated[int, Flag("N")] = Field(
-        1, ge=1, le=64, description="Lanes side by side; default: one. SQLite has one in any case."
     )
     batch_size: Annotated[int | None, Flag("N")] = Field(
         None, ge=1, le=1_000_000, description="Rows a batch aims to change; default: what fits --target-time."
@@ -127,6 +110,30 @@ class JobSpec(BaseModel):
         timedelta(minutes=2),
         ge=timedelta(0),
         description="How long one batch is tried again after passing errors.",
+    )
+
+
+class JobSpec(PacedSpec):
+    """What purge and backfill share."""
+
+    where: Annotated[str | None, Flag("SQL", ROWS)] = Field(
+        None, description="A condition; its clock words are frozen at the start."
+    )
+    older_than: Annotated[Duration | None, Flag("90d", ROWS)] = Field(
+        None, gt=timedelta(0), description="Rows whose --by column lies further back than that."
+    )
+    before: Annotated[str | None, Flag("2026-01-31", ROWS)] = Field(
+        None, description="Rows whose --by column lies before that moment, in the session's time zone."
+    )
+    by: Annotated[str | None, Flag("COLUMN", ROWS)] = Field(
+        None, description="The date or time column for --older-than or --before."
+    )
+    all_rows: Annotated[bool, Flag(group=ROWS)] = Field(False, description="Every row, instead of a condition.")
+    walk: Annotated[Literal["auto", "keys", "index", "blocks", "limit"], Flag("NAME")] = Field(
+        "auto", description="How rows are followed: auto, keys, index, blocks or limit; see `batchops help walks`."
+    )
+    workers: Annotated[int, Flag("N")] = Field(
+        1, ge=1, le=64, description="Lanes side by side; default: one. SQLite has one in any case."
     )
     ledger: Annotated[str | None, Flag("URL|FILE|none", PROGRESS)] = Field(
         None, description="Where progress is kept; default: in the database itself."
@@ -182,7 +189,7 @@ class PurgeSpec(JobSpec):
 class BackfillSpec(JobSpec):
     """Update rows in small transactions, each at most once."""
 
-    set: Annotated[tuple[str, ...], Flag("'COL = EXPR'", "What to set")] = Field(
+    set: Annotated[tuple[str, ...], Flag("'COL = EXPR'", "What to set", several=True)] = Field(
         min_length=1, description="A column and its new value; may be repeated."
     )
 
@@ -230,7 +237,7 @@ def _usage(error: Any) -> UsageError:
     return UsageError(f"{flag_name(name)}: {message.rstrip('.')}.")
 
 
-def command(verb: str, spec: JobSpec, url: str | None) -> str:
+def command(verb: str, spec: PacedSpec, url: str | None) -> str:
     """A command line that asks for the same job again; `url` without its password."""
     words = ["batchops", verb, spec.table]
     for name, field in type(spec).model_fields.items():
@@ -242,7 +249,7 @@ def command(verb: str, spec: JobSpec, url: str | None) -> str:
         elif value is True:
             words.append(flag_name(name))
         else:
-            for one in value if name == "set" else (value,):
+            for one in value if flag_of(field).several else (value,):
                 words += [flag_name(name), _shown(one)]
     return shlex.join(words)
 

@@ -8,7 +8,7 @@ from rich_click.rich_help_configuration import RichHelpConfiguration
 
 from batchops import durations
 from batchops.errors import EXIT_MEANINGS
-from batchops.specs import JobSpec, flag_name, flag_of
+from batchops.specs import PacedSpec, flag_name, flag_of
 
 OUTPUT = "What is shown"
 Decorator = Callable[[Any], Any]
@@ -26,7 +26,7 @@ _FACE: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 )
 
 
-def from_spec(model: type[JobSpec]) -> Decorator:
+def from_spec(model: type[PacedSpec]) -> Decorator:
     """The table as an argument, every other field as a flag; values go to the spec as they were typed."""
 
     def decorate(function: Any) -> Any:
@@ -47,7 +47,7 @@ def _settings(field: Any) -> dict[str, Any]:
         return {"is_flag": True, "default": None, "help": text}
     if hasattr(field.default, "total_seconds") and field.default:
         text += f" Default: {durations.show(field.default)}."
-    several = field.is_required()
+    several = flag.several
     return {"metavar": flag.metavar, "help": text, "multiple": several, "default": () if several else None}
 
 
@@ -58,7 +58,7 @@ def face(function: Any) -> Any:
     return function
 
 
-def help_of(verb: str, model: type[JobSpec]) -> Decorator:
+def help_of(verb: str, model: type[PacedSpec]) -> Decorator:
     """The flags of a verb in groups, in its help."""
     groups: dict[str, list[str]] = {}
     for name, field in model.model_fields.items():
