@@ -1,0 +1,75 @@
+"""kill -9 at any moment, the same command again: the end is that of one statement."""
+
+import random
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.command import Batchops
+from tests.crash.scenario import SCENARIOS, Scenario, make
+from tests.services.database import Database
+
+
+def kill_until_done(
+    batchops: Batchops, database: Database, scenario: Scenario, kills: int, more: Callable[[int], tuple[str, ...]]
+) -> tuple[int, int]:
+    """Kills made, and how many of them met a run at work; then the command runs to its end."""
+    chance = random.Random(4711)
+    at_work = 0
+    for turn in range(kills):
+        process = batchops.start(
+            scenario.verb, *scenario.arguments, "--url", database.url, "-y", "-q", *more(turn), "--rest", "15ms"
+        )
+        time.sleep(chance.uniform(0.25, 0.9))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        at_work += unfinished(database)
+    done = batchops(scenario.verb, *scenario.arguments, "--url", database.url, "-y", "--json", *more(kills))
+    assert done.code == 0, done
+    assert done.json()["reason"] == "done"
+    return kills, at_work
+
+
+def unfinished(database: Database) -> bool:
+    """Whether the ledger knows a run that has begun to work and not ended."""
+    try:
+        found = database.scalar(
+            "SELECT count(*) FROM batchops_run JOIN batchops_lane ON batchops_lane.run = batchops_run.run "
+            "WHERE state = 'running' AND batches > 0"
+        )
+    except Exception as error:  # noqa: BLE001  killed before the ledger was made
+        assert "batchops" in str(error)
+        return False
+    return bool(found)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_ten_kills(batchops: Batchops, database: Database, scenario: Scenario) -> None:
+    make(database)
+    size = ("--batch-size", "20")
+    _, at_work = kill_until_done(batchops, database, scenario, 5, lambda _: size)
+    assert at_work >= 1
+    assert scenario.wrong(database) is None
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_a_hundred_kills(
+    batchops: Batchops, database: Database, scenario: Scenario, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new job each time the last one was through, so that all kills fall on work."""
+    kills = met = jobs = 0
+    while kills < 100:
+        database.script("DROP TABLE IF EXISTS t")
+        for name in ("batchops_run", "batchops_lane", "batchops_beat"):
+            database.script(f"DROP TABLE IF EXISTS {name}")
+        make(database)
+        made, at_work = kill_until_done(batchops, database, scenario, 20, lambda _: ("--batch-size", "7"))
+        assert scenario.wrong(database) is None
+        kills, met, jobs = kills + made, met + at_work, jobs + 1
+    with capsys.disabled():
+        print(f"\n{database.family} {scenario.verb}: {kills} kills, {met} met a run at work, {jobs} jobs")
+    assert met >= 50
