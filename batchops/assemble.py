@@ -21,6 +21,7 @@ from batchops.ledger import Ledger, Run
 from batchops.ledgers import NONE, open_ledger
 from batchops.operations.delete import Delete
 from batchops.operations.update import Update
+from batchops.patience import patiently
 from batchops.plan.choice import choose
 from batchops.plan.frozen import Frozen, freeze_now
 from batchops.plan.make import Route, Sketch, describe, sketch
@@ -75,7 +76,8 @@ def prepared(verb: str, spec: JobSpec, environ: Mapping[str, str]) -> Iterator[P
     database = connect(where, timeouts)
     try:
         with open_ledger(spec.ledger, spec.ledger_schema, database, environ) as ledger:
-            yield _prepare(verb, spec, database, ledger)
+            patience = spec.retry_time.total_seconds()
+            yield patiently(patience, lambda: _prepare(verb, spec, database, ledger))
     finally:
         database.close()
 
@@ -90,7 +92,7 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger) -> Pr
                     "keep the ledger in the database itself, or set columns from others than those that are set.",
                 )
             job = _identity(verb, spec, found)
-            last = _latest(ledger, job)
+            last = _latest(connection, ledger, job)
             route = _route(connection, verb, spec, database, found, last)
             droppable = covered(connection, database, found.table, route.frozen) if verb == "purge" else []
             plan = describe(connection, database, verb, found, route)
@@ -169,9 +171,12 @@ def _ledger_warnings(spec: JobSpec, ledger: Ledger) -> tuple[str, ...]:
     return ()
 
 
-def _latest(ledger: Ledger, job: str) -> Run | None:
-    with ledger.database.reading() as connection:
+def _latest(connection: sa.Connection, ledger: Ledger, job: str) -> Run | None:
+    """On the planning connection where the ledger is the target's: with SQLite a writer waits for that one."""
+    if ledger.inside:
         return ledger.latest(connection, job) if ledger.exists(connection) else None
+    with ledger.database.reading() as elsewhere:
+        return ledger.latest(elsewhere, job) if ledger.exists(elsewhere) else None
 
 
 def _identity(verb: str, spec: JobSpec, found: Sketch) -> str:

@@ -16,6 +16,7 @@ from batchops.limits import Limits
 from batchops.monitor import Monitor
 from batchops.owner import this_process
 from batchops.pace import Pace
+from batchops.patience import patiently
 from batchops.resume import GoOn
 from batchops.runner import Ending, Job, Step, Tally
 from batchops.specs import JobSpec
@@ -31,7 +32,7 @@ KEEP_RUNS = 90 * 86400.0
 
 def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
     """Run what was prepared; every error once the run has begun is told in what is returned."""
-    held, now = _begin(job)
+    held, now = patiently(job.spec.retry_time.total_seconds(), lambda: _begin(job))
     job.database.underway = True
     walk, operation = job.route.walk, job.route.operation
     monitor = Monitor(job.ledger, held, stop)

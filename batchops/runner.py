@@ -5,18 +5,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_after_delay,
-    wait_random_exponential,
-)
+from tenacity import RetryCallState
 
 from batchops.errors import BatchopsError, Exit, LockTimeoutError, TransientError
 from batchops.events import REST, Committed, Emit, Failure, Held, Rejected, Retried
 from batchops.limits import Limits, within
 from batchops.pace import Pace
+from batchops.patience import patiently
 from batchops.steps import Outcome
 from batchops.stop import Stop
 from batchops.walks.part import Size
@@ -121,21 +116,10 @@ def _batch(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Outc
             _account(job, emit, tally, size, outcome, clock() - before)
         return outcome
 
-    outcome = _retrying(job, stop, note)(attempt)
+    outcome = patiently(job.patience, attempt, given_up=lambda: stop.asked, note=note, sleep=stop.sleep)
     if allowance and drawn is not None:
         allowance.settle(drawn, outcome.rows if outcome else 0)
     return _finished(tally) if outcome is None else outcome
-
-
-def _retrying(job: Job, stop: Stop, note: Callable[[RetryCallState], None]) -> Retrying:
-    return Retrying(
-        retry=retry_if_exception_type(TransientError),
-        stop=lambda state: stop.asked or stop_after_delay(job.patience)(state),
-        wait=wait_random_exponential(multiplier=0.1, max=10),
-        before_sleep=note,
-        sleep=stop.sleep,
-        reraise=True,
-    )
 
 
 def _account(job: Job, emit: Emit, tally: Tally, size: Size, outcome: Outcome, seconds: float) -> None:

@@ -198,9 +198,7 @@ def test_denied_on_postgresql(postgresql: Database) -> None:
     postgresql.execute(f"CREATE ROLE {role}")
     try:
         with session(postgresql, f"SET ROLE {role}") as connection:
-            assert (
-                seen(postgresql, lambda: connection.exec_driver_sql("DELETE FROM child"))[0] is Fault.DENIED
-            )
+            assert seen(postgresql, lambda: connection.exec_driver_sql("DELETE FROM child"))[0] is Fault.DENIED
     finally:
         postgresql.execute(f"DROP ROLE {role}")
 

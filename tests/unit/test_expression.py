@@ -456,9 +456,7 @@ def test_freezing_asks_once_for_each_meaning() -> None:
 def test_sqlite_literals_mean_the_same(spelling: str) -> None:
     wrap = "strftime('%Y-%m-%d %H:%M', {})" if spelling == "'now'" else "{}"
     connection = sqlite3.connect(":memory:")
-    (literal,) = freeze(
-        SQLITE, [spelling], lambda sql: connection.execute(f"SELECT {sql}").fetchone()[0]
-    ).values()
+    (literal,) = freeze(SQLITE, [spelling], lambda sql: connection.execute(f"SELECT {sql}").fetchone()[0]).values()
     word, stands = wrap.format(spelling), wrap.format(literal)
     row = connection.execute(f"SELECT {word}, {stands}, typeof({word}), typeof({stands})").fetchone()
     connection.close()

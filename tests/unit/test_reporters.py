@@ -153,9 +153,7 @@ def test_the_estimate_moves_from_statistics_to_what_is_found() -> None:
     clock = Clock()
     assert at_work(clock, batches=1).estimate() == pytest.approx(400_000, rel=0.01)
     assert at_work(clock, batches=490).estimate() == pytest.approx(500_000, rel=0.01)
-    assert at_work(clock, replace(STARTED, estimate=None), batches=1).estimate() == pytest.approx(
-        500_000, rel=0.01
-    )
+    assert at_work(clock, replace(STARTED, estimate=None), batches=1).estimate() == pytest.approx(500_000, rel=0.01)
 
 
 def test_an_index_walk_goes_by_rows_not_by_the_table() -> None:
@@ -205,8 +203,7 @@ def test_plain_lines_come_at_their_interval() -> None:
     lines(DONE)
     first, second = out.getvalue().splitlines()
     assert first == (
-        "purge events: after 30 s: 30,000 rows (6 % of the way), 1.0 k/s, 7 min 50 s left, "
-        "batch 1,000 in 50 ms"
+        "purge events: after 30 s: 30,000 rows (6 % of the way), 1.0 k/s, 7 min 50 s left, batch 1,000 in 50 ms"
     )
     assert second.startswith("purge events: after 1 min: 60,000 rows")
 
@@ -281,9 +278,7 @@ def test_the_paragraph_tells_where_the_time_went_and_how_to_go_on() -> None:
         Retried("deadlock", 1, 1.0),
     )
     lines = paragraph_of(finished, *before).splitlines()
-    assert lines[0].startswith(
-        "purge events: 1,234,567 rows deleted in 2 min 03 s (1.9 k/s), 243 batches, 2 retries"
-    )
+    assert lines[0].startswith("purge events: 1,234,567 rows deleted in 2 min 03 s (1.9 k/s), 243 batches, 2 retries")
     assert lines[1:] == [
         "  ended     finished, but incomplete",
         "  resumed   1,000,000 rows of them by an earlier process of this run",
@@ -425,9 +420,7 @@ def test_a_closed_pipe_leaves_no_traceback_and_no_exit_code() -> None:
     # Unbuffered, Python would have nothing left to flush at exit, and the test nothing to find.
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     pipe = subprocess.PIPE
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=pipe, env=buffered
-    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=pipe, env=buffered)
     assert process.stdin
     assert process.stdout
     assert process.stderr

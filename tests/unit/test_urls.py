@@ -129,9 +129,7 @@ def test_a_broken_option_file_is_not_repeated(tmp_path: Path) -> None:
     assert error.__cause__ is None
 
 
-def test_localhost_takes_the_socket_unless_a_port_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_localhost_takes_the_socket_unless_a_port_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     socket = tmp_path / "mysqld.sock"
     socket.touch()
     monkeypatch.setattr(mysql_urls, "_SOCKETS", (str(tmp_path / "none"), str(socket)))
@@ -164,9 +162,7 @@ def test_verifying_needs_somebody_to_trust() -> None:
 
 
 @pytest.mark.parametrize("name", ["plain.db", "with space.db", "odd#name%3F.db", "at@home.db", "ünï.db"])
-def test_sqlite_opens_the_file_and_makes_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_sqlite_opens_the_file_and_makes_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     engine = create_engine(at(f"sqlite:///{name.replace('%', '%25')}").url)
     with pytest.raises(Exception, match="unable to open"):

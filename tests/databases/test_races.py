@@ -1,0 +1,66 @@
+"""While others insert, delete and flip: nothing is touched that did not match when it was, and the run ends."""
+
+import time
+
+import pytest
+import sqlalchemy as sa
+
+import batchops as library
+from batchops.db.mysql.family import MySQL
+from batchops.db.postgresql.family import PostgreSQL
+from batchops.operations.delete import Delete
+from batchops.walks.part import Part, Size
+from tests.databases.shadow import ROWS, Writers, make, touched_wrongly
+from tests.services.database import Database
+
+
+def settings(database: Database) -> dict[str, object]:
+    return {"url": database.url, "table": "jobs", "where": "status = 'old'", "batch_size": 40, "rest": "3ms"}
+
+
+def test_purge(database: Database) -> None:
+    make(database)
+    with Writers(database, 1 if database.family == "sqlite" else 4) as writers:
+        finished = library.purge(**settings(database))
+    assert finished.reason == "done", finished
+    assert touched_wrongly(database) == []
+    assert finished.rows == database.scalar("SELECT count(*) FROM shadow") > ROWS / 8
+    assert writers.flips > 30, "the race did not take place"
+
+
+def test_backfill(database: Database) -> None:
+    """Each row at most once, though what it sets makes it match no less."""
+    make(database)
+    with Writers(database, 1 if database.family == "sqlite" else 4) as writers:
+        finished = library.backfill(**settings(database), set=["touched = touched + 1"])
+    assert finished.reason == "done", finished
+    assert touched_wrongly(database) == []
+    twice = database.scalar("SELECT count(*) FROM (SELECT id FROM shadow GROUP BY id HAVING count(*) > 1) AS again")
+    assert twice == 0
+    assert finished.rows == database.scalar("SELECT count(*) FROM shadow") > ROWS / 8
+    assert writers.flips > 30, "the race did not take place"
+
+
+@pytest.mark.parametrize("name", ["postgresql", "mariadb"])
+def test_without_the_predicate_repeated_it_would_fail(  # type: ignore[no-untyped-def]  # a fixture of ours
+    name: str, new_database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same race and the same check, with keys that were listed without a lock a moment ago, and trusted."""
+
+    class Trusting(Delete):
+        """Deletes the keys of the part, whatever has become of their rows."""
+
+        def statement(self, part: Part) -> sa.Delete:
+            time.sleep(0.02)
+            table = part.selection.table.called
+            return sa.delete(table).where(sa.true() if part.where is None else part.where)
+
+    database = new_database(name)
+    make(database)
+    monkeypatch.setattr("batchops.assemble.Delete", Trusting)
+    monkeypatch.setattr(Size, "listed", True)
+    monkeypatch.setattr(PostgreSQL, "locks_rows", False)
+    monkeypatch.setattr(MySQL, "locks_rows", False)
+    with Writers(database, 4):
+        library.purge(**settings(database) | {"walk": "keys"})
+    assert touched_wrongly(database), "a wrong variant went unnoticed"
