@@ -7,7 +7,7 @@ from datetime import time, timedelta
 from typing import Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from batchops import durations
@@ -54,8 +54,19 @@ def _names(value: object) -> object:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
+def _known_checks(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in CHECKS:
+            raise ValueError(f'there is no check "{name}"; there are {", ".join(CHECKS)}')
+    return names
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 S = TypeVar("S", bound="PacedSpec")
+CHECKS = (
+    "no-key", "scan", "fk-index", "cascades", "triggers", "rls", "nullable-key", "view", "foreign-table", "superuser",
+)  # fmt: skip
+"""The safety checks that --allow overrides, each by its name."""
 ROWS = "Which rows"
 PROGRESS = "Progress"
 
@@ -131,6 +142,12 @@ class JobSpec(PacedSpec):
     all_rows: Annotated[bool, Flag(group=ROWS)] = Field(False, description="Every row, instead of a condition.")
     walk: Annotated[Literal["auto", "keys", "index", "blocks", "limit"], Flag("NAME")] = Field(
         "auto", description="How rows are followed: auto, keys, index, blocks or limit; see `batchops help walks`."
+    )
+    allow: Annotated[tuple[str, ...], AfterValidator(_known_checks), Flag("NAME", "Safety", several=True)] = Field(
+        (), description=f"Override one safety check; may be repeated: {', '.join(CHECKS)}."
+    )
+    count: Annotated[bool, Flag(group="Safety")] = Field(
+        False, description="Count the rows to change before asking, however long that takes."
     )
     workers: Annotated[int, Flag("N")] = Field(
         1, ge=1, le=64, description="Lanes side by side; default: one. SQLite has one in any case."
@@ -242,7 +259,7 @@ def command(verb: str, spec: PacedSpec, url: str | None) -> str:
     words = ["batchops", verb, spec.table]
     for name, field in type(spec).model_fields.items():
         value = getattr(spec, name)
-        if name in ("table", "restart") or value == field.get_default() or value is None:
+        if name in ("table", "restart", "count") or value == field.get_default() or value is None:
             continue
         if name == "url":
             words += ["--url", url or ""]
