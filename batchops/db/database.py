@@ -45,6 +45,15 @@ class Database:
             self.family.begin_reading(connection)
             yield connection
 
+    @contextmanager
+    def idle(self) -> Iterator[sa.Connection]:
+        """A connection without a transaction, closed afterwards: to wait on, not to work with."""
+        with self._connection() as connection:
+            try:
+                yield connection
+            finally:
+                connection.invalidate()
+
     def cancel(self) -> None:
         """Cancel whatever statements are running, from any thread; their transactions roll back."""
         with self._guard:
@@ -64,7 +73,10 @@ class Database:
             fault = Fault.CONNECTION_LOST
         if self.underway:
             fault = underway(fault)
-        return translate(fault, redact(self.family.message(cause), self.address))
+        message = redact(self.family.message(cause), self.address)
+        if fault in (Fault.UNREACHABLE, Fault.LOGIN):
+            message = f"{message} ({self.address.shown})"
+        return translate(fault, message)
 
     @contextmanager
     def _connection(self) -> Iterator[sa.Connection]:

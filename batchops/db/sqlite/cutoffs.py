@@ -1,11 +1,14 @@
 """A point in time as a literal spelled the way the column already spells its own."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
 from batchops.db.table import Column, Table, quoted
 from batchops.errors import UsageError
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def before(connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
@@ -36,6 +39,11 @@ def _spelled(connection: sa.Connection, table: Table, column: Column, point: dat
         # Seconds since 1970 reach 11 digits in the year 5138; anything longer counts milliseconds.
         return repr(round(seconds * 1000) if abs(sample) >= 1e11 else int(seconds))
     text = str(sample) if sample is not None else ""
+    if text and not _DATE.match(text):
+        raise UsageError(
+            f'Column "{column.name}" of "{table.label}" holds no dates or times that begin with year-month-day.',
+            "write the comparison yourself with --where.",
+        )
     if len(text) == len("2026-01-31"):
         return f"'{point:%Y-%m-%d}'"
     separator = "T" if "T" in text else " "
