@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
 from batchops.db.database import Database
-from batchops.db.types import LONG_TEXT, WHOLE
 from batchops.errors import BatchopsError, LockedError, RefusedError
+from batchops.ledger_tables import ledger_tables
 from batchops.walks.cursor import Cursor
 from batchops.walks.part import Part
 
@@ -101,7 +101,7 @@ class Ledger:
         self.database = database
         self.inside = inside
         self._meta = sa.MetaData(schema=schema)
-        self.runs, self.lanes, self.beats = _tables(self._meta)
+        self.runs, self.lanes, self.beats = ledger_tables(self._meta)
 
     def ddl(self) -> list[str]:
         """The statements that make the tables."""
@@ -122,7 +122,9 @@ class Ledger:
                 return
         try:
             with self.database.transaction() as connection:
-                self._meta.create_all(connection)
+                for table in self._meta.sorted_tables:
+                    # IF NOT EXISTS: where each is a transaction of its own, another first run may be halfway.
+                    connection.execute(CreateTable(table, if_not_exists=True))
         except BatchopsError as error:
             # Two first runs at one moment: the other one made them.
             with self.database.reading() as connection:
@@ -261,45 +263,3 @@ def _run(row: Any, lanes: tuple[Lane, ...]) -> Run:
         by=json.loads(row["started_by"]), format=row["format"], started_at=row["started_at"],
         ended_at=row["ended_at"], base_rows=row["base_rows"], error=row["error"], lanes=lanes,
     )  # fmt: skip
-
-
-def _tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
-    runs = sa.Table(
-        "batchops_run", meta,
-        sa.Column("run", WHOLE, primary_key=True, autoincrement=True),
-        sa.Column("job", sa.String(64), nullable=False, index=False),
-        sa.Column("verb", sa.String(20), nullable=False),
-        sa.Column("table_name", sa.String(255), nullable=False),
-        sa.Column("walk", sa.String(20), nullable=False),
-        sa.Column("state", sa.String(20), nullable=False),
-        sa.Column("wanted", LONG_TEXT, nullable=False),
-        sa.Column("frozen", LONG_TEXT, nullable=False),
-        sa.Column("started_by", sa.Text, nullable=False),
-        sa.Column("format", sa.Integer, nullable=False),
-        sa.Column("base_rows", sa.BigInteger, nullable=False),
-        sa.Column("started_at", sa.Double, nullable=False),
-        sa.Column("ended_at", sa.Double),
-        sa.Column("error", sa.Text),
-    )  # fmt: skip
-    lanes = sa.Table(
-        "batchops_lane", meta,
-        sa.Column("run", WHOLE, primary_key=True, autoincrement=False),
-        sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("token", sa.String(32), nullable=False),
-        sa.Column("cursor", LONG_TEXT, nullable=False),
-        sa.Column("batches", sa.BigInteger, nullable=False),
-        sa.Column("rows_changed", sa.BigInteger, nullable=False),
-        sa.Column("rows_read", sa.BigInteger, nullable=False),
-        sa.Column("rows_locked", sa.BigInteger, nullable=False),
-        sa.Column("rows_rejected", sa.BigInteger, nullable=False),
-    )  # fmt: skip
-    beats = sa.Table(
-        "batchops_beat", meta,
-        sa.Column("job", sa.String(64), primary_key=True),
-        sa.Column("run", sa.BigInteger),
-        sa.Column("token", sa.String(32), nullable=False),
-        sa.Column("owner", sa.Text, nullable=False),
-        sa.Column("beat_at", sa.Double, nullable=False),
-        sa.Column("lease_until", sa.Double, nullable=False),
-    )  # fmt: skip
-    return runs, lanes, beats

@@ -35,7 +35,7 @@ def walk_of(connection: sa.Connection, family: Family, table: Table, frozen: Fro
 
 
 def _over(connection: sa.Connection, family: Family, table: Table, frozen: Frozen, further: int) -> Walk:
-    selection = Selection(table, frozen.predicate)
+    selection = Selection(table, frozen.predicate, family.shield)
     if frozen.walk == "blocks":
         blocks = family.blocks(connection, table)
         assert blocks is not None  # chosen because they are there, and frozen with the table's identity

@@ -19,8 +19,10 @@ class Selection:
     table: Table
     predicate: str | None
     """With every clock word replaced by the moment the run began."""
+    shield: str = ""
+    """Put before the predicate where the server would otherwise follow it by an index instead of the walk's."""
 
     @property
     def clause(self) -> sa.ColumnElement[bool] | sa.TextClause:
         """For the selecting and, again, for the writing statement; in brackets, so that an OR in it stays in it."""
-        return sa.true() if self.predicate is None else user_sql(f"({self.predicate})")
+        return sa.true() if self.predicate is None else user_sql(f"{self.shield}({self.predicate})")

@@ -4,7 +4,8 @@ import rich_click as click
 
 from batchops.cli.ledger_options import ledger_flags, named_ledger
 from batchops.cli.options import EXIT_CODES
-from batchops.cli.recorded import load_runs, run_document, run_row
+from batchops.cli.recorded import run_document, run_row
+from batchops.history import load_runs
 from batchops.reporters.document import as_json
 
 

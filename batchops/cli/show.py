@@ -4,8 +4,9 @@ import rich_click as click
 
 from batchops.cli.ledger_options import ledger_flags, named_ledger
 from batchops.cli.options import EXIT_CODES
-from batchops.cli.recorded import Recorded, load_runs, moment, run_document
+from batchops.cli.recorded import moment, run_document
 from batchops.errors import UsageError
+from batchops.history import Recorded, load_runs
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import count, visible
 

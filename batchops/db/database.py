@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -55,11 +55,16 @@ class Database:
                 connection.invalidate()
 
     def cancel(self) -> None:
-        """Cancel whatever statements are running, from any thread; their transactions roll back."""
+        """Cancel whatever statements are running, from any thread; their transactions roll back.
+
+        One that cannot be reached is left to its own timeouts.
+        """
         with self._guard:
             at_work = list(self._at_work)
         for driver_connection in at_work:
-            self.family.cancel(driver_connection, self.engine)
+            # Each driver has its own errors for a session that is closed, or a server that does not answer.
+            with suppress(Exception):
+                self.family.cancel(driver_connection, self.engine)
 
     def close(self) -> None:
         """Close every connection."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
 
@@ -11,6 +11,9 @@ from batchops.db.faults import Fault
 from batchops.db.table import Column, Table
 from batchops.db.urls import Address
 from batchops.db.words import Words
+
+if TYPE_CHECKING:
+    from batchops.db.claims import Claims
 
 KeyValue = tuple[Any, ...]
 """One row's key, a JSON scalar or tagged object per column, exact in both directions."""
@@ -27,6 +30,10 @@ class Server:
     role: str
     zone: str
     read_only: bool
+
+
+SILENCE = 10.0
+"""Seconds beyond its own timeout after which a server that says nothing counts as gone: a half-open link."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +124,16 @@ class Family(Protocol):
     """Whether SELECT … FOR UPDATE (SKIP LOCKED) exists."""
     explains_writes: bool
     """Whether a DELETE or UPDATE can be explained where nothing may be written."""
+    shield: str
+    """What keeps a condition from being looked up in an index of its own; empty where the planner needs no such help."""
     partitions: Partitions | None
     """What it can do with whole partitions, where it has such."""
     row_id: str | None
     """A hidden column that names a row inside a transaction."""
     longest_list: int
     """How many keys `among` takes at the most."""
+    claims: "Claims"
+    """How workers that share a table take its rows."""
 
     def engine(self, address: Address, timeouts: Timeouts) -> sa.Engine: ...
 

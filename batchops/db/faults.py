@@ -58,6 +58,7 @@ class _Meaning(NamedTuple):
     hint: str
 
 
+_LONGER = "look what it waits for; a smaller --batch-size or a longer --statement-timeout may pass."
 _AGAIN = "nothing of this batch was applied; try again later."
 _MEANINGS = {
     Fault.TRANSIENT: _Meaning(TransientError, "The database could not do it now", _AGAIN),
@@ -66,7 +67,7 @@ _MEANINGS = {
         "Rows are locked by another session",
         "see which session holds the lock, or try again later.",
     ),
-    Fault.TIMED_OUT: _Meaning(TimedOutError, "The statement ran too long", "a smaller --batch-size may pass."),
+    Fault.TIMED_OUT: _Meaning(TimedOutError, "The statement ran too long", _LONGER),
     Fault.CONNECTION_LOST: _Meaning(ConnectionLostError, "The connection to the database is lost", _AGAIN),
     Fault.OUTCOME_UNKNOWN: _Meaning(
         OutcomeUnknownError,

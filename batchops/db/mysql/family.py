@@ -7,9 +7,10 @@ import pymysql
 import sqlalchemy as sa
 
 from batchops.db.explain import explained
-from batchops.db.family import Blocks, Timeouts
+from batchops.db.family import SILENCE, Blocks, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.mysql import catalog, cutoffs, faults, indexes, keys
+from batchops.db.mysql.claims import MySQLClaims
 from batchops.db.mysql.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address
@@ -23,10 +24,12 @@ class MySQL:
     one_writer = False
     locks_rows = True
     explains_writes = False
+    shield = ""
     partitions = None
     row_id = None
     longest_list = 1_000
 
+    claims = MySQLClaims()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)
     key_order = staticmethod(keys.order)
@@ -52,8 +55,8 @@ class MySQL:
             pool_reset_on_return=None,
             connect_args={
                 "connect_timeout": 10,
-                "read_timeout": timeouts.statement + 30,
-                "write_timeout": timeouts.statement + 30,
+                "read_timeout": timeouts.statement + SILENCE,
+                "write_timeout": timeouts.statement + SILENCE,
                 # A hostile server could otherwise ask for any file of this machine.
                 "local_infile": False,
             },
@@ -69,6 +72,8 @@ class MySQL:
                 cursor.execute("SELECT VERSION() LIKE '%MariaDB%'")
                 if (cursor.fetchone() or (0,))[0]:
                     cursor.execute(f"SET SESSION max_statement_time = {timeouts.statement}")
+                    # A client that was stopped, or whose host is gone, must not keep its rows locked.
+                    cursor.execute(f"SET SESSION idle_transaction_timeout = {max(1, round(timeouts.statement))}")
 
         return engine
 

@@ -1,6 +1,7 @@
 """Keys in MySQL and MariaDB: the driver's own values, tagged where JSON has no such type."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,7 +9,7 @@ import sqlalchemy as sa
 from batchops.db.family import KeyValue
 from batchops.db.halfway import halfway
 from batchops.db.table import Column, Table, quoted
-from batchops.db.tagged import bound, plain, tag
+from batchops.db.tagged import plain, tag
 
 _REFUSED = {
     "enum": "orders by position, compares as text",
@@ -45,10 +46,20 @@ def value(value: Any) -> Any:
     return tag(value)
 
 
+def _sent(value: Any) -> Any:
+    """A TIME goes as text: PyMySQL writes a negative one wrong, and SQLAlchemy takes it for a date in a list."""
+    sent = plain(value)
+    if not isinstance(sent, timedelta):
+        return sent
+    seconds, part = divmod(abs(sent) // timedelta(microseconds=1), 1_000_000)
+    minutes, hours = seconds // 60 % 60, seconds // 3600
+    return f"{'-' if sent < timedelta(0) else ''}{hours:02}:{minutes:02}:{seconds % 60:02}.{part:06}"
+
+
 def _spelled(table: Table, names: Sequence[str], key: KeyValue, last: str) -> sa.ColumnElement[bool]:
     """(a, b) > (x, y) as an OR: MariaDB walks the index by this and scans by the row comparison."""
     columns = [table.called.c[quoted(name)] for name in names]
-    values = [bound(v) for v in key]
+    values = [sa.bindparam(None, _sent(v)) for v in key]
     strict = last[0]
     turns = []
     for i, (column, own) in enumerate(zip(columns, values, strict=True)):
@@ -62,6 +73,11 @@ def after(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement
     return _spelled(table, names, key, ">")
 
 
+def since(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
+    """Rows from the key on."""
+    return _spelled(table, names, key, ">=")
+
+
 def upto(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
     """Rows up to and with the key."""
     return _spelled(table, names, key, "<=")
@@ -71,5 +87,7 @@ def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.Co
     """A list of values; spelled out where the key has several columns, for the optimiser again."""
     columns = [table.called.c[quoted(name)] for name in names]
     if len(columns) == 1:
-        return columns[0].in_([plain(key[0]) for key in keys])
-    return sa.or_(*(sa.and_(*(c == bound(v) for c, v in zip(columns, k, strict=True))) for k in keys))
+        return columns[0].in_([_sent(key[0]) for key in keys])
+    return sa.or_(
+        *(sa.and_(*(c == sa.bindparam(None, _sent(v)) for c, v in zip(columns, k, strict=True))) for k in keys)
+    )

@@ -6,14 +6,16 @@ import psycopg
 import sqlalchemy as sa
 
 from batchops.db.explain import explained
-from batchops.db.family import Blocks, Server, Timeouts
+from batchops.db.family import SILENCE, Blocks, Server, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.postgresql import catalog, cutoffs, faults, keys
 from batchops.db.postgresql.blocks import HeapBlocks, has_tid_ranges
+from batchops.db.postgresql.claims import PostgreSQLClaims
 from batchops.db.postgresql.dropping import Partitions
 from batchops.db.postgresql.indexes import index_for
 from batchops.db.postgresql.partitions import leaves
 from batchops.db.postgresql.plans import plan_of
+from batchops.db.postgresql.watched import WatchedConnection
 from batchops.db.postgresql.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address
@@ -36,10 +38,12 @@ class PostgreSQL:
     one_writer = False
     locks_rows = True
     explains_writes = True
+    shield = ""
     partitions = Partitions()
     row_id = "ctid"
     longest_list = 50_000
 
+    claims = PostgreSQLClaims()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)
     key_order = staticmethod(keys.order)
@@ -66,7 +70,7 @@ class PostgreSQL:
         def connect() -> psycopg.Connection[Any]:
             # AUTOCOMMIT at the driver: BEGIN is ours, in one message with its settings. No prepared
             # statements: poolers lose them, and a plan for the predicate's real values is the better one.
-            return psycopg.connect(
+            connection = WatchedConnection.connect(
                 conninfo or "",
                 autocommit=True,
                 prepare_threshold=None,
@@ -77,6 +81,8 @@ class PostgreSQL:
                 keepalives_interval=10,
                 keepalives_count=3,
             )
+            connection.silence = timeouts.statement + SILENCE
+            return connection
 
         return sa.create_engine(
             "postgresql+psycopg://",

@@ -85,6 +85,11 @@ def after(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement
     return _row(table, names) > _key(table, names, key)
 
 
+def since(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
+    """The same with its beginning."""
+    return _row(table, names) >= _key(table, names, key)
+
+
 def upto(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
     """The same with its end."""
     return _row(table, names) <= _key(table, names, key)

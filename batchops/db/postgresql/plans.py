@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from batchops.db.explain import explained
 
 
-def plan_of(connection: sa.Connection, select: sa.Select[Any]) -> dict[str, Any]:
+def plan_of(connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> dict[str, Any]:
     """The plan's top node, with schemas named."""
-    (plan,) = explained(connection, select, "EXPLAIN (FORMAT JSON, VERBOSE)").scalars()
+    (plan,) = explained(connection, statement, "EXPLAIN (FORMAT JSON, VERBOSE)").scalars()
     top: dict[str, Any] = plan[0]["Plan"]
     return top
 

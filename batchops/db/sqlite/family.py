@@ -10,6 +10,7 @@ from batchops.db.explain import explained
 from batchops.db.family import Blocks, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.sqlite import catalog, cutoffs, faults, indexes, keys
+from batchops.db.sqlite.claims import SQLiteClaims
 from batchops.db.sqlite.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address
@@ -23,10 +24,12 @@ class SQLite:
     one_writer = True
     locks_rows = False
     explains_writes = True
+    shield = "+"
     partitions = None
     row_id = "rowid"
     longest_list = 5_000
 
+    claims = SQLiteClaims()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)
     key_order = staticmethod(keys.order)

@@ -46,6 +46,11 @@ def after(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement
     return _compared(table, names, key, ">")
 
 
+def since(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
+    """The same with its beginning."""
+    return _compared(table, names, key, ">=")
+
+
 def upto(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
     """The same with its end."""
     return _compared(table, names, key, "<=")

@@ -1,0 +1,136 @@
+"""What hangs on a table and on its server, so that a plan can say what else a job would set in motion."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from batchops.db.table import Key, Table, quoted
+
+CASCADE, SET_NULL, SET_DEFAULT, RESTRICT = "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT"
+"""What a foreign key does to the child's rows; RESTRICT stands for NO ACTION too."""
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """Code that the database runs when rows of `table` are deleted or updated."""
+
+    name: str
+    table: str
+    timing: str
+    """before, after, or rule."""
+    event: str
+    """DELETE or UPDATE."""
+    columns: tuple[str, ...] = ()
+    """Those whose update sets it off; none: any."""
+    author: str | None = None
+    """Whose code it is, where it would run with this role's rights and the author has fewer."""
+
+
+@dataclass(frozen=True)
+class Other:
+    """Another table, by name."""
+
+    schema: str | None
+    name: str
+    rows: int | None = None
+
+    @property
+    def label(self) -> str:
+        """The name for people."""
+        return self.name if self.schema in (None, "public", "main") else f"{self.schema}.{self.name}"
+
+    def clause(self, columns: Sequence[str]) -> sa.TableClause:
+        """The table with these of its columns, every name quoted."""
+        own: list[sa.ColumnClause[object]] = [sa.column(quoted(name)) for name in columns]
+        return sa.table(quoted(self.name), *own, schema=None if self.schema is None else quoted(self.schema))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A foreign key: `columns` of `child` refer to `referred` of `parent`."""
+
+    child: Other
+    columns: tuple[str, ...]
+    parent: Other
+    referred: tuple[str, ...]
+    on_delete: str
+    on_update: str
+    indexed: bool
+    """Whether the child's rows are found by an index on `columns`."""
+
+    def action(self, event: str) -> str:
+        """What it does on DELETE or UPDATE."""
+        return self.on_delete if event == "DELETE" else self.on_update
+
+    @property
+    def label(self) -> str:
+        """Child table and columns, for people."""
+        return f"{self.child.label} ({', '.join(self.columns)})"
+
+
+@dataclass(frozen=True)
+class LogCost:
+    """What a changed row costs in the log that replicas and recovery read; None where there is no such log."""
+
+    name: str
+    row: float
+    """Bytes for a row, whatever its size."""
+    share: float
+    """How often the row's own bytes are written."""
+    page: int = 0
+    """Bytes for each page that is touched, at the most."""
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """All of it; empty values where this database does not know such a thing."""
+
+    triggers: tuple[Trigger, ...] = ()
+    references: tuple[Reference, ...] = ()
+    """Foreign keys that point here, and on from there as far as they cascade."""
+    nullable_keys: tuple[Key, ...] = ()
+    """Unique indexes some columns of which may be NULL."""
+    hides_rows: bool = False
+    """Whether a policy keeps rows from this role's sight."""
+    superuser: bool = False
+    borrowed: tuple[str, ...] = ()
+    """Functions of roles with fewer rights that an UPDATE runs, for an index, a check or a generated column."""
+    foreign_parts: tuple[str, ...] = ()
+    """Partitions that lie on another server."""
+    base: str | None = None
+    """The one table behind a view that can be written through."""
+    transactional: bool = True
+    """Whether a batch that is rolled back is undone."""
+    frees_space: str = ""
+    """The command that gives space back to the disk."""
+    log: LogCost | None = None
+    replicas: tuple[str, ...] = ()
+    free_bytes: int | None = None
+    """On the disk that the table lies on; None where nobody can tell."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FullRead:
+    """A table or index that one statement reads from end to end."""
+
+    table: str
+    rows: int | None
+    """How many rows it has, so far as known."""
+
+
+class Facts(Protocol):
+    """What one family can find out about them."""
+
+    def of(self, connection: sa.Connection, table: Table) -> TableFacts:
+        """What hangs on the table."""
+
+    def full_reads(
+        self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update
+    ) -> Sequence[FullRead]:
+        """What the server would read whole for one execution, by its own plan; reads that a LIMIT ends are not meant."""
+
+    def count_within(self, connection: sa.Connection, rows: sa.Select[Any], seconds: float) -> int | None:
+        """How many rows that is; None where counting takes longer, or this role may not."""

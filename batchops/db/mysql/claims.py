@@ -1,0 +1,83 @@
+"""Claims in MySQL and MariaDB: neither has UPDATE … RETURNING, so rows are locked first and changed by key."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.family import KeyValue
+from batchops.db.mysql import keys
+from batchops.db.table import Column, Table, quoted
+
+_ENGINE = sa.text(
+    "SELECT version() AS version, (SELECT engine FROM information_schema.tables"
+    " WHERE table_schema = coalesce(:schema, database()) AND table_name = :name) AS engine"
+)
+_LIST = 1_000
+
+
+class MySQLClaims:
+    """FOR UPDATE SKIP LOCKED."""
+
+    types: Mapping[str, str] = {
+        "text": "varchar(500) CHARACTER SET utf8mb4", "number": "double", "count": "integer NOT NULL DEFAULT 0",
+    }  # fmt: skip
+    listens = False
+
+    since = staticmethod(keys.since)
+
+    def refusal(self, connection: sa.Connection, table: Table) -> str | None:
+        row = connection.execute(_ENGINE, {"schema": table.schema, "name": table.name}).one()
+        maria = "MariaDB" in row.version
+        version = tuple(int(part) for part in re.findall(r"\d+", row.version)[:2])
+        if version < ((10, 6) if maria else (8, 0)):
+            known = "MariaDB knows it since 10.6" if maria else "MySQL knows it since 8.0"
+            return f"this server ({row.version}) does not know SKIP LOCKED; {known}"
+        return None if row.engine == "InnoDB" else f"its engine, {row.engine}, locks no rows"
+
+    def now(self) -> sa.ColumnElement[float]:
+        return sa.func.unix_timestamp(sa.func.now(sa.literal_column("6")), type_=sa.Double())
+
+    def free(self, select: sa.Select[Any]) -> sa.Select[Any]:
+        return select.with_for_update(skip_locked=True)
+
+    def claim(
+        self, connection: sa.Connection, table: Table, names: Sequence[str], candidates: sa.Select[Any],
+        values: Mapping[str, Any], columns: Sequence[sa.ColumnElement[Any]],
+    ) -> Sequence[sa.Row[Any]]:  # fmt: skip
+        as_then = [values.get(str(getattr(column, "name", "")), column) for column in columns]
+        as_then = [value if isinstance(value, sa.ColumnElement) else sa.literal(value) for value in as_then]
+        out = [keys.out(table, name) for name in names]
+        labelled = [column.label(f"c{i}") for i, column in enumerate([*out, *as_then])]
+        rows = connection.execute(self.free(candidates.with_only_columns(*labelled))).all()
+        found = [tuple(keys.value(value) for value in row[: len(names)]) for row in rows]
+        update = sa.update(table.called).values({quoted(name): value for name, value in values.items()})
+        for start in range(0, len(found), _LIST):
+            connection.execute(update.where(keys.among(table, names, found[start : start + _LIST])))
+        return rows
+
+    def change(
+        self, connection: sa.Connection, table: Table, names: Sequence[str], statement: sa.Update | sa.Delete
+    ) -> Sequence[KeyValue]:
+        condition = statement.whereclause
+        held = sa.select(*(keys.out(table, name) for name in names)).select_from(table.called).with_for_update()
+        rows = connection.execute(held if condition is None else held.where(condition)).all()
+        if rows:
+            connection.execute(statement)
+        return [tuple(keys.value(value) for value in row) for row in rows]
+
+    def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
+        if not column.type.startswith(("timestamp", "datetime")):
+            return None
+        now = sa.func.now(sa.literal_column("6"))
+        microseconds: sa.ColumnElement[float] = sa.func.timestampdiff(
+            sa.literal_column("MICROSECOND"), value, now, type_=sa.Double()
+        )
+        return microseconds * sa.literal_column("1e-6", sa.Double())
+
+    def listen(self, connection: sa.Connection, channel: str) -> None:
+        raise NotImplementedError("this family has no notifications")
+
+    def heard(self, connection: sa.Connection, seconds: float) -> bool:
+        raise NotImplementedError("this family has no notifications")

@@ -1,0 +1,160 @@
+"""What hangs on a MariaDB or MySQL table, and what its plans read whole."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from batchops.db.explain import explained
+from batchops.db.facts import CASCADE, RESTRICT, FullRead, Other, Reference, TableFacts, Trigger
+from batchops.db.faults import Fault, driver_error
+from batchops.db.mysql import surroundings
+from batchops.db.mysql.faults import classify
+from batchops.db.table import Key, Table
+
+_TABLE = sa.text("""
+SELECT table_schema AS s, engine, table_type AS kind FROM information_schema.tables
+WHERE table_name = :name AND table_schema = coalesce(:schema, database())
+""")
+_VIEW = sa.text("""
+SELECT view_definition AS body FROM information_schema.views
+WHERE table_schema = :schema AND table_name = :name AND is_updatable = 'YES'
+""")
+_TRIGGERS = sa.text("""
+SELECT trigger_name AS name, lower(action_timing) AS timing, event_manipulation AS event
+FROM information_schema.triggers
+WHERE event_object_schema = :schema AND event_object_table = :name AND event_manipulation IN ('DELETE', 'UPDATE')
+ORDER BY action_order
+""")
+_REFERENCES = sa.text("""
+SELECT k.constraint_name AS name, k.table_schema AS s, k.table_name AS n, k.column_name AS col,
+       k.referenced_column_name AS referred, r.delete_rule AS on_delete, r.update_rule AS on_update,
+       t.table_rows AS estimate, k.table_schema = database() AS here
+FROM information_schema.key_column_usage k
+JOIN information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema
+    AND r.constraint_name = k.constraint_name AND r.table_name = k.table_name
+JOIN information_schema.tables t ON t.table_schema = k.table_schema AND t.table_name = k.table_name
+WHERE k.referenced_table_schema = :schema AND k.referenced_table_name = :name
+ORDER BY k.table_schema, k.table_name, k.constraint_name, k.ordinal_position
+""")
+_NULLABLE = sa.text("""
+SELECT index_name AS name, column_name AS col, sub_part AS part, nullable = 'YES' AS nullable
+FROM information_schema.statistics
+WHERE table_schema = :schema AND table_name = :name AND non_unique = 0 AND index_type = 'BTREE'
+ORDER BY index_name, seq_in_index
+""")
+_BASE = re.compile(r"from `(?P<schema>[^`]+)`\.`(?P<table>[^`]+)`(?: where .*)?$", re.DOTALL)
+_ROLLS_BACK = {"InnoDB", "ndbcluster", "ROCKSDB"}
+
+
+class MySQLFacts:
+    """By information_schema, so far as this account may look into it, and EXPLAIN."""
+
+    def of(self, connection: sa.Connection, table: Table) -> TableFacts:
+        """What hangs on the table. Foreign keys of tables that this account may not see stay unseen."""
+        about = connection.execute(_TABLE, {"schema": table.schema, "name": table.name}).one()
+        where = {"schema": about.s, "name": table.name}
+        triggers = connection.execute(_TRIGGERS, where).all()
+        rolls_back = about.engine is None or about.engine in _ROLLS_BACK
+        return TableFacts(
+            triggers=tuple(Trigger(t.name, table.label, t.timing, t.event) for t in triggers),
+            references=tuple(_references(connection, Other(table.schema, table.name), about.s)),
+            nullable_keys=tuple(_nullable_keys(connection, where)),
+            base=_base(connection, where) if table.kind == "view" else None,
+            transactional=rolls_back,
+            frees_space=f"OPTIMIZE TABLE {table.label} (writes it anew)",
+            log=surroundings.log(connection),
+            replicas=surroundings.replicas(connection),
+            free_bytes=surroundings.free_bytes(connection),
+            warnings=(
+                *surroundings.warnings(connection, keyless=not table.keys and table.kind == "table"),
+                *_table_warnings(about.engine, about.kind, rolls_back=rolls_back),
+            ),
+        )
+
+    def full_reads(
+        self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update
+    ) -> Sequence[FullRead]:
+        """Rows of EXPLAIN of type ALL or index."""
+        limited = isinstance(statement, sa.Select) and statement._limit_clause is not None
+        rows = explained(connection, statement, "EXPLAIN").mappings().all()
+        return [
+            FullRead(str(row["table"]), int(row["rows"] or 0))
+            for row in rows
+            if row["type"] in ("ALL", "index")
+            and not str(row["table"]).startswith("<")
+            and not (limited and row["select_type"] in ("SIMPLE", "PRIMARY") and "filesort" not in str(row["Extra"]))
+        ]
+
+    def count_within(self, connection: sa.Connection, rows: sa.Select[Any], seconds: float) -> int | None:
+        """By a statement's own timeout on MariaDB, the session's on MySQL."""
+        counted = sa.select(sa.func.count()).select_from(rows.subquery())
+        try:
+            if getattr(connection.dialect, "is_mariadb", False):
+                prefix = f"SET STATEMENT max_statement_time = {seconds} FOR"
+                return int(explained(connection, counted, prefix).scalar_one())
+            connection.exec_driver_sql(f"SET SESSION max_execution_time = {max(1, round(seconds * 1000))}")
+            return int(connection.execute(counted).scalar_one())
+        except DBAPIError as error:
+            if classify(driver_error(error)) not in (Fault.TIMED_OUT, Fault.DENIED):
+                raise
+            return None
+        finally:
+            if not getattr(connection.dialect, "is_mariadb", False):
+                connection.exec_driver_sql("SET SESSION max_execution_time = 0")
+
+
+def _references(connection: sa.Connection, parent: Other, schema: str) -> Iterator[Reference]:
+    """Those of `parent`, then on from every child that cascades."""
+    seen: set[tuple[str, str]] = set()
+    waiting = [(parent, schema)]
+    while waiting:
+        parent, schema = waiting.pop(0)
+        if (schema, parent.name) in seen:
+            continue
+        seen.add((schema, parent.name))
+        rows = connection.execute(_REFERENCES, {"schema": schema, "name": parent.name}).all()
+        for _, parts in groupby(rows, key=lambda r: (r.s, r.n, r.name)):
+            listed = list(parts)
+            yield (found := _reference(listed, parent))
+            if CASCADE in (found.on_delete, found.on_update):
+                waiting.append((found.child, listed[0].s))
+
+
+def _reference(parts: Sequence[sa.Row[Any]], parent: Other) -> Reference:
+    first = parts[0]
+    return Reference(
+        child=Other(None if first.here else first.s, first.n, first.estimate),
+        columns=tuple(part.col for part in parts),
+        parent=parent,
+        referred=tuple(part.referred for part in parts),
+        on_delete=RESTRICT if first.on_delete == "NO ACTION" else first.on_delete,
+        on_update=RESTRICT if first.on_update == "NO ACTION" else first.on_update,
+        indexed=True,  # the server makes one where there is none, and keeps it
+    )
+
+
+def _nullable_keys(connection: sa.Connection, where: dict[str, str]) -> Iterator[Key]:
+    for _, parts in groupby(connection.execute(_NULLABLE, where).all(), key=lambda part: part.name):
+        listed = list(parts)
+        if all(p.part is None and p.col is not None for p in listed) and any(p.nullable for p in listed):
+            yield Key(tuple(p.col for p in listed), primary=False)
+
+
+def _base(connection: sa.Connection, where: dict[str, str]) -> str | None:
+    body = connection.execute(_VIEW, where).scalar()
+    found = _BASE.search(body) if body else None
+    return found["table"] if found else None
+
+
+def _table_warnings(engine: str | None, kind: str, *, rolls_back: bool) -> Iterator[str]:
+    if not rolls_back:
+        yield (
+            f"The table's engine {engine} knows no transactions: a batch that fails half way stays half done, "
+            "and readers wait for each batch."
+        )
+    if kind == "SYSTEM VERSIONED":
+        yield "The table keeps its history: what is deleted or changed stays as old versions (DELETE HISTORY)."

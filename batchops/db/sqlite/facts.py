@@ -1,0 +1,153 @@
+"""What hangs on a SQLite table, and what its plans read whole."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from threading import Timer
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from batchops.db.explain import explained
+from batchops.db.facts import CASCADE, RESTRICT, FullRead, LogCost, Other, Reference, TableFacts, Trigger
+from batchops.db.faults import Fault, driver_error
+from batchops.db.sqlite.faults import classify
+from batchops.db.table import Key, Table, quoted
+
+_TRIGGERS = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name COLLATE NOCASE")
+_HEAD = re.compile(
+    r"(?P<timing>BEFORE|AFTER)?\s*\b(?P<event>DELETE|UPDATE)(?:\s+OF\s+(?P<columns>.+?))?\s+ON\s", re.IGNORECASE | re.DOTALL
+)  # fmt: skip
+_REFERENCES = sa.text("""
+SELECT m.name AS child, f.id, f."from" AS col, f."to" AS referred, f.on_delete, f.on_update
+FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
+WHERE m.type = 'table' AND f."table" = :name COLLATE NOCASE ORDER BY m.name, f.id, f.seq
+""")
+_INDEXES = sa.text("SELECT name FROM pragma_index_list(:name) WHERE NOT partial")
+_PARTS = sa.text("SELECT name FROM pragma_index_info(:index) ORDER BY seqno")
+_PRIMARY = sa.text("SELECT name FROM pragma_table_xinfo(:name) WHERE pk ORDER BY pk")
+_UNIQUE = sa.text('SELECT name FROM pragma_index_list(:name) WHERE "unique" AND NOT partial ORDER BY seq DESC')
+_FILE = sa.text("SELECT file FROM pragma_database_list WHERE name = 'main'")
+_SCAN = re.compile(r"^SCAN (?P<table>.+?)(?: USING .*)?$")
+_ENOUGH = 1_000_000
+
+
+class SQLiteFacts:
+    """By the schema and EXPLAIN QUERY PLAN."""
+
+    def of(self, connection: sa.Connection, table: Table) -> TableFacts:
+        """What hangs on the table."""
+        path = connection.execute(_FILE).scalar_one()
+        triggers = connection.execute(_TRIGGERS, {"name": table.name}).all()
+        return TableFacts(
+            triggers=tuple(t for row in triggers if (t := _trigger(row.name, row.sql, table))),
+            references=tuple(_references(connection, table.name)),
+            nullable_keys=tuple(_nullable_keys(connection, table)),
+            frees_space="VACUUM (writes the file anew)",
+            log=LogCost("journal", 0, 0.0, 4096),
+            free_bytes=_free_bytes(path) if path else None,
+        )
+
+    def full_reads(
+        self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update
+    ) -> Sequence[FullRead]:
+        """Every SCAN but one that a LIMIT ends."""
+        rows = explained(connection, statement, "EXPLAIN QUERY PLAN").all()
+        limited = isinstance(statement, sa.Select) and statement._limit_clause is not None
+        limited = limited and not any("TEMP B-TREE FOR ORDER BY" in row.detail for row in rows)
+        names = [m["table"] for row in rows if not (limited and row.parent == 0) and (m := _SCAN.match(row.detail))]
+        return [FullRead(name, size) for name in names if (size := _size(connection, name)) is not None]
+
+    def count_within(self, connection: sa.Connection, rows: sa.Select[Any], seconds: float) -> int | None:
+        """Interrupted from another thread when the time is over."""
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        timer = Timer(seconds, driver.interrupt)
+        timer.start()
+        try:
+            counted = sa.select(sa.func.count()).select_from(rows.subquery())
+            return int(connection.execute(counted).scalar_one())
+        except DBAPIError as error:
+            if classify(driver_error(error)) is not Fault.TIMED_OUT:
+                raise
+            return None
+        finally:
+            timer.cancel()
+            timer.join()
+
+
+def _trigger(name: str, sql: str, table: Table) -> Trigger | None:
+    head = _HEAD.search(sql)
+    if head is None:
+        return None
+    columns = re.findall(r"[^\s,\"`\[\]]+", head["columns"] or "")
+    return Trigger(name, table.label, (head["timing"] or "before").lower(), head["event"].upper(), tuple(columns))
+
+
+def _references(connection: sa.Connection, name: str) -> Iterator[Reference]:
+    """Those of the table, then on from every child that cascades."""
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        parent = waiting.pop(0)
+        if parent in seen:
+            continue
+        seen.add(parent)
+        rows = connection.execute(_REFERENCES, {"name": parent}).all()
+        for _, parts in groupby(rows, key=lambda r: (r.child, r.id)):
+            yield (found := _reference(connection, list(parts), parent))
+            if CASCADE in (found.on_delete, found.on_update):
+                waiting.append(found.child.name)
+
+
+def _reference(connection: sa.Connection, parts: Sequence[sa.Row[Any]], parent: str) -> Reference:
+    first, columns = parts[0], tuple(part.col for part in parts)
+    referred = [part.referred for part in parts]
+    if None in referred:  # written without its columns, which then are the primary key's
+        referred = list(connection.execute(_PRIMARY, {"name": parent}).scalars())
+    return Reference(
+        child=Other(None, first.child),
+        columns=columns,
+        parent=Other(None, parent),
+        referred=tuple(referred),
+        on_delete=RESTRICT if first.on_delete == "NO ACTION" else first.on_delete,
+        on_update=RESTRICT if first.on_update == "NO ACTION" else first.on_update,
+        indexed=_indexed(connection, first.child, columns),
+    )
+
+
+def _indexed(connection: sa.Connection, table: str, columns: tuple[str, ...]) -> bool:
+    """Whether an index, or the row number itself, begins with these columns."""
+    wanted = {column.lower() for column in columns}
+    listed = [connection.execute(_PRIMARY, {"name": table}).scalars().all()]
+    for index in connection.execute(_INDEXES, {"name": table}).scalars().all():
+        listed.append(connection.execute(_PARTS, {"index": index}).scalars().all())
+    return any({str(name).lower() for name in parts[: len(columns)]} == wanted for parts in listed)
+
+
+def _nullable_keys(connection: sa.Connection, table: Table) -> Iterator[Key]:
+    """Unique indexes on columns that may be NULL, a primary key of the old kind among them."""
+    usable = {key.columns for key in table.keys}
+    for index in connection.execute(_UNIQUE, {"name": table.name}).scalars().all():
+        parts = tuple(connection.execute(_PARTS, {"index": index}).scalars())
+        if None not in parts and parts not in usable:
+            yield Key(parts, primary=False)
+
+
+def _size(connection: sa.Connection, name: str) -> int | None:
+    """The table's rows, counted no further than matters; None where the plan names no table of that name."""
+    known = sa.text("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name COLLATE NOCASE")
+    if connection.execute(known, {"name": name}).first() is None:
+        return None
+    some = sa.select(sa.literal_column("1")).select_from(sa.table(quoted(name))).limit(_ENOUGH).subquery()
+    return int(connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
+
+
+def _free_bytes(path: str) -> int | None:
+    try:
+        disk = os.statvfs(path)
+    except OSError:
+        return None
+    return disk.f_bavail * disk.f_frsize

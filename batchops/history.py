@@ -1,0 +1,38 @@
+"""Runs as a ledger remembers them."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from batchops.lease import Beat, beats_of
+from batchops.ledger import Ledger, Run
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run and, while it is at work, its beat."""
+
+    run: Run
+    beat: Beat | None
+
+    @property
+    def state(self) -> str:
+        """As in the ledger, but "crashed" for a run that says it is running and gives no sign of life."""
+        if self.run.state == "running" and (self.beat is None or not self.beat.alive):
+            return "crashed"
+        return self.run.state
+
+
+def load_runs(ledger: Ledger, *, table: str | None = None, number: int | None = None, limit: int = 1) -> list[Recorded]:
+    """The runs, newest first; none where there is no ledger yet."""
+    with ledger.database.reading() as connection:
+        if not ledger.exists(connection):
+            return []
+        where: list[sa.ColumnElement[bool]] = [sa.true()]
+        if table is not None:
+            where.append(ledger.runs.c.table_name == table)
+        if number is not None:
+            where.append(ledger.runs.c.run == number)
+        runs = ledger.select_runs(connection, sa.and_(*where), limit=limit)
+        beats = beats_of(connection, ledger)
+    return [Recorded(run, beats.get(run.run)) for run in runs]
