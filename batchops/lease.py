@@ -31,7 +31,11 @@ def acquire(connection: sa.Connection, ledger: Ledger, job: str, seconds: float)
     query = sa.select(beats, (beats.c.lease_until - now).label("left")).where(beats.c.job == job)
     held = connection.execute(query.with_for_update()).mappings().first()
     if held is None:
-        connection.execute(beats.insert().values(job=job, **mine))
+        try:
+            connection.execute(beats.insert().values(job=job, **mine))
+        except sa.exc.IntegrityError as error:
+            # Both saw no row; the other one's was there first.
+            raise LockedError("Another run of the same job began at this moment.", "see `batchops runs`.") from error
         return lease
     owner = Owner(**json.loads(held["owner"]))
     if held["left"] > 0 and not owner.gone():

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from batchops.errors import TransientError, UnreachableError
+from batchops.errors import BatchopsError
 from batchops.lease import Lease, renew
 from batchops.ledger import Ledger
 from batchops.stop import Stop
@@ -52,5 +52,5 @@ class Monitor:
         try:
             if not renew(self._ledger, self._lease):
                 self._stop.ask("locked")
-        except (TransientError, UnreachableError):
+        except BatchopsError:
             return

@@ -23,7 +23,8 @@ class Owner:
         here = this_process()
         if not self.boot or (self.boot, self.namespace) != (here.boot, here.namespace):
             return False
-        return _started(self.pid) != self.started
+        started = _started(self.pid)
+        return started != self.started if started or not _hidden(self.pid) else False
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -60,6 +61,17 @@ def _started(pid: int) -> str:
     """The process's start in clock ticks since boot; empty once it is gone or a zombie."""
     stat = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return "" if len(stat) < 20 or stat[0] in "ZX" else stat[19]
+
+
+def _hidden(pid: int) -> bool:
+    """Whether there is such a process of another user, of which /proc shows nothing (hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return not Path(f"/proc/{pid}/stat").exists()
+    except OSError:
+        return False
+    return False
 
 
 def _read(path: str) -> str:

@@ -7,7 +7,7 @@ from batchops import __version__, lease
 from batchops.allowance import Allowance
 from batchops.assemble import Prepared
 from batchops.droppable import Dropping
-from batchops.errors import BatchopsError, Exit, LockedError
+from batchops.errors import BatchopsError, Exit, LockedError, OutcomeUnknownError
 from batchops.events import Emit, Failure, Finished, Started
 from batchops.lanes import Lanes, LaneStep, side_by_side
 from batchops.ledger import Lane, Ledger, Run
@@ -26,13 +26,15 @@ from batchops.walks.leaves import LeavesWalk
 
 REJECTIONS = 100
 """Refused rows that the end of a run still names; --events has them all."""
+END_PATIENCE = 3.0
+"""Seconds to get the end of a run written down: a connection may be a broken one from before."""
 KEEP_RUNS = 90 * 86400.0
 """Seconds after which an ended run is forgotten."""
 
 
 def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
     """Run what was prepared; every error once the run has begun is told in what is returned."""
-    held, now = patiently(job.spec.retry_time.total_seconds(), lambda: _begin(job))
+    held, now = _begin_patiently(job, stop)
     job.database.underway = True
     walk, operation = job.route.walk, job.route.operation
     monitor = Monitor(job.ledger, held, stop)
@@ -82,6 +84,21 @@ def _drop_all(job: Prepared, now: Run, tally: Tally) -> None:
             job.route.walk.forget(leaf.identity)
 
 
+def _begin_patiently(job: Prepared, stop: Stop) -> tuple[lease.Lease, Run]:
+    """Not again after a lost answer to COMMIT: the lease may be ours by now, and whoever asks next finds out."""
+    unknown: list[OutcomeUnknownError] = []
+
+    def begin() -> tuple[lease.Lease, Run]:
+        try:
+            return _begin(job)
+        except OutcomeUnknownError as error:
+            unknown.append(error)
+            raise
+
+    patience = job.spec.retry_time.total_seconds()
+    return patiently(patience, begin, given_up=lambda: stop.asked or bool(unknown), sleep=stop.sleep)
+
+
 def _begin(job: Prepared) -> tuple[lease.Lease, Run]:
     """Take the lease, make sure that nobody has gone on meanwhile, and write down the run: one transaction."""
     ledger, how = job.ledger, job.route.resume
@@ -94,6 +111,10 @@ def _begin(job: Prepared) -> tuple[lease.Lease, Run]:
         if isinstance(how, GoOn):
             now = ledger.take_over(connection, how.run, how.base_rows)
         else:
+            if last is not None and last.state == "running":
+                # --restart: it may only be stopped, and must not write once it wakes up.
+                ledger.take_over(connection, last, last.base_rows)
+                ledger.end(connection, last.run, "failed", "begun anew with --restart")
             now = ledger.begin(connection, _row(job), [job.route.cursor])
         lease.name_run(connection, ledger, held, now.run)
         ledger.prune(connection, KEEP_RUNS)
@@ -162,9 +183,14 @@ def _job(job: Prepared, pace: Pace, allowance: Allowance | None, step: Step, mon
 
 def _record_end(ledger: Ledger, held: lease.Lease, now: Run, state: str, error: str | None) -> None:
     """Where the ledger cannot be reached, the run stays as if crashed; whoever comes next goes on with it."""
-    with suppress(BatchopsError), ledger.database.transaction() as connection:
-        if lease.release(connection, ledger, held):
-            ledger.end(connection, now.run, state, error)
+
+    def end() -> None:
+        with ledger.database.transaction() as connection:
+            if lease.release(connection, ledger, held):
+                ledger.end(connection, now.run, state, error)
+
+    with suppress(BatchopsError):
+        patiently(END_PATIENCE, end)
 
 
 def _finished(job: Prepared, now: Run, ending: Ending, tally: Tally) -> Finished:

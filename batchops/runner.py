@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tenacity import RetryCallState
 
-from batchops.errors import BatchopsError, Exit, LockTimeoutError, TransientError
+from batchops.errors import BatchopsError, Exit, LockTimeoutError, TimedOutError, TransientError
 from batchops.events import REST, Committed, Emit, Failure, Held, Rejected, Retried
 from batchops.limits import Limits, within
 from batchops.pace import Pace
@@ -101,25 +101,38 @@ def _batch(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Outc
         error = state.outcome.exception() if state.outcome else None
         lock_timeouts += isinstance(error, LockTimeoutError)
         pause = state.next_action.sleep if state.next_action else 0.0
-        with tally.guard:
-            tally.retries += 1
-            job.pace.shrink()
+        _shrink(job, tally)
         message = error.message if isinstance(error, BatchopsError) else str(error)
         emit(Retried(message, state.attempt_number, pause))
 
     def attempt() -> Outcome | None:
-        size = job.pace.size(lock_timeouts >= SKIP_AFTER)
-        size = size if drawn is None else within(size, drawn)
-        before = clock()
-        outcome = job.step(size)
-        if outcome is not None:
-            _account(job, emit, tally, size, outcome, clock() - before)
-        return outcome
+        while True:
+            size = job.pace.size(lock_timeouts >= SKIP_AFTER)
+            size = size if drawn is None else within(size, drawn)
+            before = clock()
+            try:
+                outcome = job.step(size)
+            except TimedOutError as error:
+                # Halving may take longer than patience lasts, but comes to an end of its own.
+                if size.rows == 1 or stop.asked:
+                    raise
+                _shrink(job, tally)
+                emit(Retried(error.message, 1, 0.0))
+                continue
+            if outcome is not None:
+                _account(job, emit, tally, size, outcome, clock() - before)
+            return outcome
 
     outcome = patiently(job.patience, attempt, given_up=lambda: stop.asked, note=note, sleep=stop.sleep)
     if allowance and drawn is not None:
         allowance.settle(drawn, outcome.rows if outcome else 0)
     return _finished(tally) if outcome is None else outcome
+
+
+def _shrink(job: Job, tally: Tally) -> None:
+    with tally.guard:
+        tally.retries += 1
+        job.pace.shrink()
 
 
 def _account(job: Job, emit: Emit, tally: Tally, size: Size, outcome: Outcome, seconds: float) -> None:

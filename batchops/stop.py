@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+AGAIN = 1.0
+"""Seconds between two attempts to cancel."""
 
 
 class Stop:
@@ -38,6 +40,8 @@ class Stop:
 def signals(stop: Stop, cancel: Callable[[], None], grace: float = 10.0) -> Iterator[None]:
     """The first SIGINT, SIGTERM or SIGHUP asks; the second, or `grace` seconds, cancels the batch in hand.
 
+    It is cancelled again each second: between two statements there was nothing to cancel.
+
     A thread reads the signals from a pipe, so they are heard while the main thread waits inside a driver,
     and no KeyboardInterrupt tears a batch between two statements.
     """
@@ -60,7 +64,7 @@ def signals(stop: Stop, cancel: Callable[[], None], grace: float = 10.0) -> Iter
 
 def _listen(reader: int, stop: Stop, cancel: Callable[[], None], grace: float) -> None:
     while True:
-        waiting = grace if stop.asked and not stop.at_once else None
+        waiting = (AGAIN if stop.at_once else grace) if stop.asked else None
         ready, _, _ = select.select([reader], [], [], waiting)
         if ready and not (sent := os.read(reader, 1)):
             return
