@@ -36,10 +36,6 @@ SILENCE = 10.0
 """Seconds beyond its own timeout after which a server that says nothing counts as gone: a half-open link."""
 
 
-SILENCE = 10.0
-"""Seconds beyond its own timeout after which a server that says nothing counts as gone: a half-open link."""
-
-
 @dataclass(frozen=True)
 class Timeouts:
     """How long a statement may wait for a lock, and how long it may run, in seconds."""

@@ -59,7 +59,6 @@ class _Meaning(NamedTuple):
 
 
 _LONGER = "look what it waits for; a smaller --batch-size or a longer --statement-timeout may pass."
-_LONGER = "look what it waits for; a smaller --batch-size or a longer --statement-timeout may pass."
 _AGAIN = "nothing of this batch was applied; try again later."
 _MEANINGS = {
     Fault.TRANSIENT: _Meaning(TransientError, "The database could not do it now", _AGAIN),

@@ -74,8 +74,6 @@ class MySQL:
                     cursor.execute(f"SET SESSION max_statement_time = {timeouts.statement}")
                     # A client that was stopped, or whose host is gone, must not keep its rows locked.
                     cursor.execute(f"SET SESSION idle_transaction_timeout = {max(1, round(timeouts.statement))}")
-                    # A client that was stopped, or whose host is gone, must not keep its rows locked.
-                    cursor.execute(f"SET SESSION idle_transaction_timeout = {max(1, round(timeouts.statement))}")
 
         return engine
 

@@ -16,7 +16,6 @@ from batchops.db.postgresql.indexes import index_for
 from batchops.db.postgresql.partitions import leaves
 from batchops.db.postgresql.plans import plan_of
 from batchops.db.postgresql.watched import WatchedConnection
-from batchops.db.postgresql.watched import WatchedConnection
 from batchops.db.postgresql.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address
