@@ -130,7 +130,7 @@ class Facts(Protocol):
     def full_reads(
         self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update
     ) -> Sequence[FullRead]:
-        """What the server would read whole for one execution, by its own plan; reads that a LIMIT ends are not meant."""
+        """What the server would read whole for one execution, by its own plan; not what a LIMIT ends."""
 
     def count_within(self, connection: sa.Connection, rows: sa.Select[Any], seconds: float) -> int | None:
         """How many rows that is; None where counting takes longer, or this role may not."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
 
+from batchops.db.facts import Facts
 from batchops.db.faults import Fault
 from batchops.db.table import Column, Table
 from batchops.db.urls import Address
@@ -135,7 +136,13 @@ class Family(Protocol):
     claims: "Claims"
     """How workers that share a table take its rows."""
 
+    facts: Facts
+    """What it can find out about what hangs on a table."""
+
     def engine(self, address: Address, timeouts: Timeouts) -> sa.Engine: ...
+
+    def accept_hidden_rows(self, connection: sa.Connection) -> None:
+        """From now on, leave rows that a policy hides alone instead of failing."""
 
     def begin(self, connection: sa.Connection) -> None:
         """Begin a transaction that will write."""

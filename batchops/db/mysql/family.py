@@ -11,6 +11,7 @@ from batchops.db.family import SILENCE, Blocks, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.mysql import catalog, cutoffs, faults, indexes, keys
 from batchops.db.mysql.claims import MySQLClaims
+from batchops.db.mysql.facts import MySQLFacts
 from batchops.db.mysql.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address
@@ -30,6 +31,7 @@ class MySQL:
     longest_list = 1_000
 
     claims = MySQLClaims()
+    facts = MySQLFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)
     key_order = staticmethod(keys.order)
@@ -76,6 +78,9 @@ class MySQL:
                     cursor.execute(f"SET SESSION idle_transaction_timeout = {max(1, round(timeouts.statement))}")
 
         return engine
+
+    def accept_hidden_rows(self, connection: sa.Connection) -> None:
+        pass  # there are no policies here
 
     def begin(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql("START TRANSACTION READ WRITE")

@@ -196,9 +196,9 @@ def _table_warnings(about: sa.Row[Any]) -> Iterator[str]:
 
 def _scanned_whole(node: dict[str, Any], *, limited: bool = False) -> Iterator[str]:
     kind = node["Node Type"]
-    if "Relation Name" in node and kind not in ("ModifyTable", "Tid Scan", "Tid Range Scan", "Bitmap Heap Scan"):
-        if "Index Cond" not in node and not limited and "Scan" in kind:
-            yield f"{node.get('Schema')}.{node['Relation Name']}"
+    scan = kind in ("Seq Scan", "Index Scan", "Index Only Scan", "Foreign Scan", "Sample Scan")
+    if scan and "Relation Name" in node and "Index Cond" not in node and not limited:
+        yield f"{node.get('Schema')}.{node['Relation Name']}"
     limited = kind == "Limit" or (limited and kind in _LIMITED)
     for below in node.get("Plans", ()):
         once = below.get("Parent Relationship") in ("InitPlan", "SubPlan")

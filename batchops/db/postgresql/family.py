@@ -12,6 +12,7 @@ from batchops.db.postgresql import catalog, cutoffs, faults, keys
 from batchops.db.postgresql.blocks import HeapBlocks, has_tid_ranges
 from batchops.db.postgresql.claims import PostgreSQLClaims
 from batchops.db.postgresql.dropping import Partitions
+from batchops.db.postgresql.facts import PostgreSQLFacts
 from batchops.db.postgresql.indexes import index_for
 from batchops.db.postgresql.partitions import leaves
 from batchops.db.postgresql.plans import plan_of
@@ -44,6 +45,7 @@ class PostgreSQL:
     longest_list = 50_000
 
     claims = PostgreSQLClaims()
+    facts = PostgreSQLFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)
     key_order = staticmethod(keys.order)
@@ -92,6 +94,10 @@ class PostgreSQL:
             pool_timeout=30,
             use_native_hstore=False,
         )
+
+    def accept_hidden_rows(self, connection: sa.Connection) -> None:
+        self._settings = self._settings.replace("row_security = off", "row_security = on")
+        connection.exec_driver_sql("SET LOCAL row_security = on")
 
     def begin(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {self._settings}")

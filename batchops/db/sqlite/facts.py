@@ -18,8 +18,9 @@ from batchops.db.table import Key, Table, quoted
 
 _TRIGGERS = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name COLLATE NOCASE")
 _HEAD = re.compile(
-    r"(?P<timing>BEFORE|AFTER)?\s*\b(?P<event>DELETE|UPDATE)(?:\s+OF\s+(?P<columns>.+?))?\s+ON\s", re.IGNORECASE | re.DOTALL
-)  # fmt: skip
+    r"(?P<timing>BEFORE|AFTER)?\s*\b(?P<event>DELETE|UPDATE)(?:\s+OF\s+(?P<columns>.+?))?\s+ON\s",
+    re.IGNORECASE | re.DOTALL,
+)
 _REFERENCES = sa.text("""
 SELECT m.name AS child, f.id, f."from" AS col, f."to" AS referred, f.on_delete, f.on_update
 FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f

@@ -11,6 +11,7 @@ from batchops.db.family import Blocks, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.sqlite import catalog, cutoffs, faults, indexes, keys
 from batchops.db.sqlite.claims import SQLiteClaims
+from batchops.db.sqlite.facts import SQLiteFacts
 from batchops.db.sqlite.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address
@@ -30,6 +31,7 @@ class SQLite:
     longest_list = 5_000
 
     claims = SQLiteClaims()
+    facts = SQLiteFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)
     key_order = staticmethod(keys.order)
@@ -57,6 +59,9 @@ class SQLite:
             connection.execute("PRAGMA foreign_keys = ON")
 
         return engine
+
+    def accept_hidden_rows(self, connection: sa.Connection) -> None:
+        pass  # there are no policies here
 
     def begin(self, connection: sa.Connection) -> None:
         # A read that later turns into a write is refused as busy whatever the timeout; IMMEDIATE waits.
