@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 Reason = str
 """Why a run ended; the words of the command line's contract: done, max-rows, window, signal, incomplete …"""
 
+IDLE = "idle"
+"""The reason that Held gives while there is no work."""
+
 REST = "rest"
 """The reason that Held gives for the pause that `--rest` asks for; any other reason is a throttle's."""
 
@@ -60,11 +63,56 @@ class Committed:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """Something that a person should know; the run goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True)
 class Rejected:
     """One row that matches was not changed, and why."""
 
     key: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How a queue stands, told from time to time while it is drained."""
+
+    backlog: int
+    """Pending rows that anyone may claim."""
+    waiting: int
+    """Pending rows whose next attempt is not due yet."""
+    leased: int
+    """Rows in flight, anyone's."""
+    oldest_seconds: float | None
+    """How long the oldest of the backlog has been waiting; None where no column tells."""
+    failed: int
+    """Attempts of this process that failed."""
+    dead: int
+    """Rows that this process gave up on."""
+
+
+@dataclass(frozen=True)
+class Drained:
+    """What the end of a drain tells beside the fields of every verb."""
+
+    claimed: int
+    failed: int
+    """Attempts that failed."""
+    dead: int
+    """Rows given up on by this run."""
+    lost: int
+    """Rows whose lease was lost before they could be finalised; what was done for them was not recorded."""
+    handed_back: int
+    """Rows claimed and let go of before anyone worked on them."""
+    backlog: int | None
+    """Pending rows that are free and due; None when not counted."""
+    waiting: int | None
+    leased: int | None
+    oldest_seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -106,8 +154,10 @@ class Finished:
     error: Failure | None = None
     rejections: tuple[Rejected, ...] = field(default=())
     """The first rejected rows, for people; `rejected` is the full count."""
+    drained: Drained | None = None
+    """Of a drain only; its fields stand beside the others in the document."""
 
 
-Event = Started | Held | Retried | Committed | Rejected | Finished
+Event = Started | Held | Retried | Committed | Warned | Rejected | Backlog | Finished
 Emit = Callable[[Event], None]
 """Whoever listens; must not raise and must not touch the run's connections."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tenacity import RetryCallState
 
 from batchops.errors import BatchopsError, Exit, LockTimeoutError, TimedOutError, TransientError
-from batchops.events import REST, Committed, Emit, Failure, Held, Rejected, Retried
+from batchops.events import IDLE, REST, Committed, Emit, Failure, Held, Rejected, Retried, Warned
 from batchops.limits import Limits, within
 from batchops.pace import Pace
 from batchops.patience import patiently
@@ -20,6 +20,8 @@ Step = Callable[[Size], Outcome | None]
 """One batch of that size, durable when it returns; None once nothing is left."""
 Clock = Callable[[], float]
 
+TURNED = "turned"
+"""The reason of an ending that is none yet: the walk is to be changed."""
 SKIP_AFTER = 2
 """Lock timeouts in a row after which a batch leaves the locked rows for later."""
 PATIENCE = 120.0
@@ -35,8 +37,14 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     rest: float = 0.0
     patience: float = PATIENCE
+    turned: threading.Event = field(default_factory=threading.Event)
+    """Set once a step has said that the walk should not go on like this; all lanes end then."""
     between: Callable[[], None] = lambda: None
     """Called between batches, outside any transaction."""
+    idle: Callable[[], float | None] = lambda: None
+    """Asked when nothing is left: seconds until a look is worth it again; None: the run is over."""
+    wait: Callable[[float], None] | None = None
+    """How to rest while idle, where something may wake it; None: until asked to stop."""
 
 
 @dataclass
@@ -76,9 +84,20 @@ def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.mono
             done = _batch(job, emit, stop, tally, clock)
             if isinstance(done, Ending):
                 return done
+            if done is None:
+                pause = job.idle()
+                if pause is None:
+                    return _finished(tally)
+                _hold(emit, tally, IDLE, pause, job.wait or stop.sleep, clock)
+                continue
+            if done.alarm and not job.turned.is_set():
+                job.turned.set()
+                emit(Warned(done.alarm))
+            if job.turned.is_set():
+                return Ending(TURNED, Exit.DONE)
             job.between()
             if job.rest and not stop.asked:
-                _hold(emit, stop, tally, REST, job.rest, clock)
+                _hold(emit, tally, REST, job.rest, stop.sleep, clock)
     except BatchopsError as error:
         if stop.asked and isinstance(error, TransientError):
             return _stopped(stop)
@@ -87,8 +106,10 @@ def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.mono
         tally.seconds = clock() - begun
 
 
-def _batch(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Outcome | Ending:
-    """One batch, asked for again after passing errors: smaller, later, at last without the locked rows."""
+def _batch(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Outcome | Ending | None:
+    """One batch, asked for again after passing errors: smaller, later, at last without the locked rows.
+
+    None: nothing is left."""
     lock_timeouts = 0
     allowance = job.limits.rows
     # Drawn once for all attempts: one of them may turn out to have been applied after all.
@@ -126,7 +147,7 @@ def _batch(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Outc
     outcome = patiently(job.patience, attempt, given_up=lambda: stop.asked, note=note, sleep=stop.sleep)
     if allowance and drawn is not None:
         allowance.settle(drawn, outcome.rows if outcome else 0)
-    return _finished(tally) if outcome is None else outcome
+    return outcome
 
 
 def _shrink(job: Job, tally: Tally) -> None:
@@ -148,10 +169,12 @@ def _account(job: Job, emit: Emit, tally: Tally, size: Size, outcome: Outcome, s
     emit(Committed(outcome.rows, outcome.read, seconds, (outcome.size or size).rows, outcome.lane))
 
 
-def _hold(emit: Emit, stop: Stop, tally: Tally, reason: str, seconds: float, clock: Clock) -> None:
+def _hold(
+    emit: Emit, tally: Tally, reason: str, seconds: float, wait: Callable[[float], None], clock: Clock
+) -> None:  # fmt: skip
     emit(Held(reason, seconds))
     before = clock()
-    stop.sleep(seconds)
+    wait(seconds)
     with tally.guard:
         tally.held_seconds += clock() - before
 

@@ -10,7 +10,7 @@ from batchops.reporters.document import Document
 from batchops.reporters.streams import Lasting
 from batchops.reporters.summary import error_lines
 
-VERBS = ("purge", "backfill")
+VERBS = ("purge", "backfill", "drain")
 
 
 def tell(words: Sequence[str], error: BatchopsError, reason: str, code: int) -> None:

@@ -17,7 +17,8 @@ FIELDS = (
 def document(finished: Finished) -> dict[str, object]:
     """The end of a run as the document's fields, in their order; seconds to the millisecond."""
     values = asdict(finished)
-    return {name: rounded(values[name]) for name in FIELDS}
+    more = values["drained"] or {}
+    return {name: rounded(value) for name, value in ({name: values[name] for name in FIELDS} | more).items()}
 
 
 def rounded(value: object) -> object:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from batchops import durations
-from batchops.events import REST, Committed, Event, Finished, Held, Rejected, Retried, Started
+from batchops.events import IDLE, REST, Backlog, Committed, Event, Finished, Held, Rejected, Retried, Started
 from batchops.reporters.figures import visible
 
 Clock = Callable[[], float]
@@ -25,6 +25,7 @@ class Tally:
         self.rows = self.read = 0
         self.working = self.resting = self.held = self.retrying = 0.0
         self.batch: Committed | None = None
+        self.queue: Backlog | None = None
         self._clock = clock
         self._lock = Lock()
         self._begun = clock()
@@ -45,12 +46,14 @@ class Tally:
                 self.working += event.seconds
                 self._mark()
             case Held():
-                self.resting += event.seconds if event.reason == REST else 0
-                self.held += event.seconds if event.reason != REST else 0
+                self.resting += event.seconds if event.reason in (REST, IDLE) else 0
+                self.held += event.seconds if event.reason not in (REST, IDLE) else 0
                 self._pause = (event, self._clock())
             case Retried():
                 self.retrying += event.seconds
                 self._pause = (event, self._clock())
+            case Backlog():
+                self.queue = event
             case Rejected() | Finished():
                 pass
 
@@ -111,6 +114,8 @@ class Tally:
         left = durations.show(event.seconds if event.seconds < _LINGER else max(event.seconds - past, 0.0))
         if isinstance(event, Retried):
             return f"retrying in {left}: {visible(event.error)}"
+        if event.reason == IDLE:
+            return f"no work, looking again in {left}"
         return f"resting {left}" if event.reason == REST else f"held: {visible(event.reason)}"
 
     def _by_rows(self) -> bool:

@@ -17,3 +17,5 @@ class Outcome:
     rejected: tuple[Rejected, ...] = ()
     size: Size | None = None
     """The size it really had, where that was not the one asked for."""
+    alarm: str | None = None
+    """Why the walk should not go on like this."""

@@ -15,6 +15,7 @@ from batchops.operations import Operation
 from batchops.steps.outcome import Outcome
 from batchops.walks import Walk
 from batchops.walks.part import Part, Size
+from batchops.watch import Watch
 
 _VETO = "a trigger or rule left the row as it was, and said nothing"
 
@@ -34,6 +35,7 @@ class WalkStep:
         self.between_batches = threading.Lock()
         """Held while a batch is in hand; who holds it otherwise may exchange `lane`."""
         self._in_doubt: Lane | None = None
+        self._watch = Watch(database.family)
         self._aim: int | None = None
         """Rows a batch may have while a refused row is near; None: as many as asked for."""
 
@@ -62,16 +64,18 @@ class WalkStep:
 
     def _batch(self, size: Size) -> Outcome | None:
         with self._database.transaction() as connection:
+            meter = self._watch.meter(connection)
             part = self._walk.next(connection, self.lane.cursor, size)
             if part is None:
                 self.lane = replace(self.lane, cursor=replace(self.lane.cursor, ranges=()))
                 return None
             rows = self._work(connection, part)
+            alarm = self._watch.verdict(part.read + rows, meter()) if meter else None
             short = part.limit is not None and rows < part.limit
             cursor = part.cursor.finished_range() if short else part.cursor
             after = self.lane.advanced(cursor, part, rows)
             self._note(connection, after)
-        return replace(self._recorded(after), size=size)
+        return replace(self._recorded(after), size=size, alarm=alarm)
 
     def _pass_by(self, size: Size, refused: RowRefusedError) -> Outcome:
         """Move the cursor over the one row that is refused."""

@@ -1,0 +1,229 @@
+"""The composition root of drain: from a spec to a plan, and from a plan to workers."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from batchops import __version__
+from batchops.allowance import Allowance
+from batchops.db.connect import connect
+from batchops.db.database import Database
+from batchops.db.family import Server, Timeouts
+from batchops.db.urls import address
+from batchops.events import Drained, Emit, Finished, Started
+from batchops.handlers import Handler
+from batchops.handlers.function import Function
+from batchops.handlers.make import handler_of
+from batchops.lanes import side_by_side
+from batchops.limits import Limits
+from batchops.pace import Pace
+from batchops.queues.attempts import Attempts
+from batchops.queues.claims import Claims
+from batchops.queues.deadline import Deadline
+from batchops.queues.idle import Idle, Wake
+from batchops.queues.leases import Leases
+from batchops.queues.locks import RowLocks
+from batchops.queues.lowwater import LowWater
+from batchops.queues.queue import Queue
+from batchops.queues.score import Score
+from batchops.queues.spec import DrainSpec
+from batchops.queues.understood import Understood, understand
+from batchops.queues.watch import Watch
+from batchops.runner import Ending, Job, Step, Tally
+from batchops.specs import command
+from batchops.steps import ClaimStep, HeldStep
+from batchops.steps.inside import Inside
+from batchops.stop import Stop
+
+REJECTIONS = 100
+"""Rows given up on that the end of a run still names; --events has them all."""
+
+
+@dataclass(frozen=True)
+class PreparedDrain:
+    """A drain that is planned and may be run."""
+
+    spec: DrainSpec
+    database: Database
+    server: Server
+    queue: Queue
+    leases: Leases | RowLocks
+    handler: Handler
+    plan: tuple[tuple[str, str], ...]
+    """What will happen, as names and texts."""
+    estimate: int | None
+    warnings: tuple[str, ...]
+
+    def ended(self, reason: str) -> Finished:
+        """The end of a drain that did not run."""
+        return Finished("drain", self.queue.table.label, reason, 0, __version__, walk="claims")
+
+
+@contextmanager
+def prepared_drain(
+    spec: DrainSpec, environ: Mapping[str, str], function: Function | None = None
+) -> Iterator[PreparedDrain]:
+    """Reach the database and plan the drain, without writing anything; BatchopsError where it cannot be."""
+    handler = handler_of(spec, function)
+    timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
+    database = connect(address(spec.url, environ), timeouts)
+    try:
+        with database.reading() as connection:
+            job = _prepare(connection, spec, database, handler)
+        yield job
+    finally:
+        handler.close()
+        database.close()
+
+
+def _prepare(connection: sa.Connection, spec: DrainSpec, database: Database, handler: Handler) -> PreparedDrain:
+    found: Understood = understand(connection, database, spec, handler)
+    return PreparedDrain(
+        spec, database, found.server, found.queue, found.leases, handler, found.plan, found.estimate,
+        (*database.address.warnings, *found.warnings),
+    )  # fmt: skip
+
+
+def drain_prepared(job: PreparedDrain, emit: Emit, stop: Stop) -> Finished:
+    """Run what was prepared; every error once the run has begun is told in what is returned."""
+    job.database.underway = True
+    tally, score = Tally(), Score()
+    watch = Watch(job.database, job.leases, score)
+    table = job.queue.table
+    emit(Started(None, "drain", table.label, "claims", False, table.rows, job.estimate))
+    with ExitStack() as stack:
+        stack.enter_context(watch.telling(emit))
+        step = _steps(job, stop, score, stack)
+        wake = _wake(job, stop)
+        pace = _pace(job)
+        allowance = None if job.spec.max_rows is None else Allowance(job.spec.max_rows)
+        workers = 1 if job.database.family.one_writer and job.handler.inside else job.spec.workers
+        ending = side_by_side(lambda: _job(job, pace, allowance, step(), wake), workers, emit, stop, tally)
+    finished = _finished(job, _ended(job, ending), tally, score, watch)
+    emit(finished)
+    return finished
+
+
+def _steps(job: PreparedDrain, stop: Stop, score: Score, stack: ExitStack) -> "Steps":
+    return Steps(job, stop, score, stack)
+
+
+class Steps:
+    """Makes a step for each worker; what they share is made once."""
+
+    def __init__(self, job: PreparedDrain, stop: Stop, score: Score, stack: ExitStack) -> None:
+        spec = job.spec
+        self._job = job
+        self._stop = stop
+        self._score = score
+        self._deadline = Deadline(spec.deadline.total_seconds(), lambda: stop.at_once)
+        self._attempts = Attempts(spec.max_attempts, spec.backoff.total_seconds())
+        self._claims: Claims | None = None
+        if not isinstance(job.leases, RowLocks):
+            self._claims = Claims(
+                job.database, job.leases, lease=spec.lease_time.total_seconds(), attempts=spec.max_attempts,
+                one_by_one=job.handler.deadly, in_order=not job.queue.order,
+            )  # fmt: skip
+            stack.enter_context(self._claims.beating())
+        else:
+            import time
+
+            self._locks = job.leases
+            self._low = LowWater(job.database, job.leases, time.monotonic, followed=not job.queue.order)
+            self._failed: list[tuple[object, ...]] = []
+
+    def __call__(self) -> Step:
+        job = self._job
+        if self._claims is not None:
+            return ClaimStep(
+                job.queue, self._claims, job.handler, self._attempts, self._deadline, self._score, self._stopping
+            )
+        inside = Inside(job.database, job.handler, self._deadline, self._stopping)
+        return HeldStep(
+            job.database, job.queue, self._locks, self._low, inside, self._deadline, self._score, self._failed
+        )
+
+    def _stopping(self) -> bool:
+        return self._stop.asked
+
+
+def _job(job: PreparedDrain, pace: Pace, allowance: Allowance | None, step: Step, wake: Wake | None) -> Job:
+    spec = job.spec
+    idle = None if spec.poll is None else Idle(job.database, job.leases, spec.poll.total_seconds())
+    return Job(
+        step=step,
+        pace=pace,
+        limits=Limits(
+            rows=allowance,
+            seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
+            batches=spec.max_batches,
+            window=spec.window,
+            wall=lambda: datetime.now(spec.time_zone),
+        ),
+        rest=spec.rest.total_seconds(),
+        patience=spec.retry_time.total_seconds(),
+        between=idle.worked if idle else lambda: None,
+        idle=idle.rest if idle else lambda: None,
+        wait=wake.wait if wake else None,
+    )
+
+
+def _wake(job: PreparedDrain, stop: Stop) -> Wake | None:
+    if job.spec.listen is None:
+        return None
+    wake = Wake(job.database, job.spec.listen, stop)
+    wake.start()
+    return wake
+
+
+def _pace(job: PreparedDrain) -> Pace:
+    table = job.queue.table
+    return Pace(
+        target=job.spec.target_time.total_seconds(),
+        fixed=job.spec.batch_size,
+        row_bytes=table.bytes / table.rows if table.bytes and table.rows else None,
+    )
+
+
+def _ended(job: PreparedDrain, ending: Ending) -> Ending:
+    """A drain that stays up has no other end than a signal: that is a good one."""
+    asked = ending.reason == "signal" and ending.exit == 143 and job.spec.poll is not None
+    return Ending("signal", 0) if asked else ending
+
+
+def _finished(job: PreparedDrain, ending: Ending, tally: Tally, score: Score, watch: Watch) -> Finished:
+    counts = watch.counts()
+    left = counts.pending if counts else None
+    return Finished(
+        verb="drain",
+        table=job.queue.table.label,
+        reason=ending.reason,
+        exit=int(ending.exit),
+        version=__version__,
+        walk="claims",
+        rows=tally.rows,
+        read=tally.read,
+        batches=tally.batches,
+        retries=tally.retries,
+        rejected=len(tally.rejected),
+        rejections=tuple(tally.rejected[:REJECTIONS]),
+        seconds=tally.seconds,
+        held_seconds=tally.held_seconds,
+        left=left or None,
+        next=command("drain", job.spec, job.database.address.shown.replace(":***@", "@")) if left else None,
+        error=ending.error,
+        drained=Drained(
+            claimed=score["claimed"],
+            failed=score["failed"],
+            dead=score["dead"],
+            lost=score["lost"],
+            handed_back=score["handed_back"],
+            backlog=counts.backlog if counts else None,
+            waiting=counts.waiting if counts else None,
+            leased=counts.leased if counts else None,
+            oldest_seconds=counts.oldest if counts else None,
+        ),
+    )

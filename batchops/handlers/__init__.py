@@ -1,0 +1,54 @@
+"""Who works on the rows of a queue: each file one kind of handler."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from batchops.errors import BatchopsError
+
+Values = Mapping[str, Any]
+"""A row as a handler sees it: its columns by name."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """One row was not done, and why."""
+
+    reason: str
+    final: bool = False
+    """Whether another attempt would only fail again."""
+    after: float | None = None
+    """Seconds until the next attempt, where the other side asked for that."""
+
+
+@dataclass(frozen=True)
+class Unstarted:
+    """Nobody began to work on the row."""
+
+
+Result = Failed | Unstarted | None
+"""None: done."""
+Stopping = Callable[[], bool]
+
+
+class HandlerError(BatchopsError):
+    """The handler itself is broken, whatever the rows are: nothing is marked, and the run ends."""
+
+
+class Handler(Protocol):
+    """Works on rows and tells of each what became of it; an exception means that none of them is done."""
+
+    inside: bool
+    """Whether it works on the finalising transaction's own connection."""
+    deadly: bool
+    """Whether a row can take the process along: then what was lost once is tried alone."""
+
+    def __call__(
+        self, rows: Sequence[Values], connection: sa.Connection | None, stopping: Stopping
+    ) -> Sequence[Result]:
+        """A result per row, in their order."""
+
+    def close(self) -> None:
+        """Let go of processes and connections; called again, it does nothing."""

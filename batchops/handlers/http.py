@@ -1,0 +1,65 @@
+"""`--post URL`: each row as JSON by HTTP; 2xx alone is done."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.errors import UsageError
+from batchops.handlers import Failed, Result, Stopping, Unstarted, Values
+from batchops.handlers.lines import line
+
+AGAIN = frozenset({408, 425, 429})
+LONGEST = 30.0
+"""Seconds that one request may take."""
+
+
+class Posts:
+    """Sends row after row over one connection; redirects are not followed."""
+
+    inside = False
+    deadly = False
+
+    def __init__(self, url: str, deadline: float) -> None:
+        try:
+            import urllib3
+        except ImportError as error:
+            raise UsageError("--post needs the extra http.", "pip install 'batchops[http]'") from error
+        if urllib3.util.parse_url(url).scheme not in ("http", "https"):
+            raise UsageError("--post: the address must begin with http:// or https://.")
+        self._url = url
+        self._errors: Any = urllib3.exceptions
+        self._pool = urllib3.PoolManager(retries=False, timeout=min(deadline, LONGEST), maxsize=16)
+
+    def __call__(
+        self,
+        rows: Sequence[Values],
+        connection: sa.Connection | None,  # noqa: ARG002  the protocol's shape
+        stopping: Stopping,
+    ) -> Sequence[Result]:
+        return [Unstarted() if stopping() else self._one(row) for row in rows]
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._pool.clear()
+
+    def _one(self, row: Values) -> Result:
+        body = line(row).encode()
+        headers = {"Content-Type": "application/json"}
+        try:
+            answer = self._pool.request("POST", self._url, body=body, headers=headers, redirect=False)
+        except self._errors.HTTPError as error:
+            # The URL may hold a token, and urllib3 repeats it: the kind of error must do.
+            return Failed(f"no answer: {type(error).__name__}")
+        if 200 <= answer.status < 300:
+            return None
+        retried = answer.status in AGAIN or answer.status >= 500
+        return Failed(f"HTTP {answer.status}", final=not retried, after=_after(answer.headers) if retried else None)
+
+
+def _after(headers: Any) -> float | None:
+    """Retry-After in seconds; a date in it is not worth the trust in two clocks."""
+    try:
+        return min(float(headers.get("Retry-After", "")), 86_400.0)
+    except ValueError:
+        return None

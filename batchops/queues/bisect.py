@@ -1,0 +1,39 @@
+"""From a batch that failed to the rows that made it fail."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from batchops.errors import BatchopsError, RowRefusedError
+from batchops.handlers import Failed, Result
+from batchops.queues.deadline import DeadlinePassedError
+
+T = TypeVar("T")
+
+
+def by_halves(rows: Sequence[T], work: Callable[[Sequence[T]], Sequence[Result]]) -> list[Result]:
+    """A result per row; `work` is asked again for halves of what it raised at, unless no row is at fault."""
+    if not rows:
+        return []
+    try:
+        return list(work(rows))
+    except Exception as error:
+        if not _a_rows_fault(error):
+            raise
+        if len(rows) == 1:
+            return [Failed(reason(error))]
+    middle = len(rows) // 2
+    return by_halves(rows[:middle], work) + by_halves(rows[middle:], work)
+
+
+def _a_rows_fault(error: Exception) -> bool:
+    if isinstance(error, BatchopsError):
+        return isinstance(error, RowRefusedError)
+    return not isinstance(error, DeadlinePassedError)
+
+
+def reason(error: BaseException) -> str:
+    """An error as a row's reason: one short line."""
+    if isinstance(error, RowRefusedError):
+        return error.message[:400]
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:400] if text else type(error).__name__

@@ -1,0 +1,152 @@
+"""What the workers of one process hold: claimed, kept alive, and let go."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.db.family import KeyValue
+from batchops.errors import BatchopsError
+from batchops.queues.leases import Leases
+from batchops.queues.lowwater import LowWater
+from batchops.queues.queue import ALONE, Claim, Row
+
+RESCUE_EVERY = 2.0
+"""Seconds between two looks for lost leases; longer where the look itself is dear."""
+DIED = "its worker gave no more sign of life at {} attempts in a row, the last one with this row alone"
+
+
+@dataclass
+class Holding:
+    """Rows in hand, and when their lease was last renewed."""
+
+    keys: Sequence[KeyValue]
+    beaten: float
+
+
+class Claims:
+    """Claims rows and keeps their leases alive; the workers of a process share one."""
+
+    def __init__(
+        self, database: Database, leases: Leases, *, lease: float, attempts: int, one_by_one: bool, in_order: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """`one_by_one`: whether rows whose lease was lost may have caused that, and are tried alone."""
+        self.database = database
+        self.leases = leases
+        self.seconds = lease
+        self._attempts = attempts
+        self._one_by_one = one_by_one
+        self._clock = clock
+        self._low = LowWater(database, leases, clock, followed=in_order)
+        self._held: dict[str, Holding] = {}
+        self._guard = threading.Lock()
+        self._rescuing = threading.Lock()
+        self._rescue_at = 0.0
+
+    def take(self, rows: int) -> Claim | None:
+        """Up to so many rows; None where nothing is free and due, as far as the whole table goes."""
+        claim = self._rescued(rows, self._low.mark()) if self._clock() >= self._rescue_at else None
+        claim = claim or self._claimed(rows, self._low.mark())
+        if claim is None:
+            self._low.forget()
+            claim = self._claimed(rows, None) or self._rescued(rows, None)
+        if claim is not None:
+            self._low.look()
+        return claim
+
+    def certain(self, claim: Claim) -> bool:
+        """Whether the lease cannot have run out since it was last renewed."""
+        holding = self._held.get(claim.token)
+        return holding is not None and self._clock() - holding.beaten < self.seconds
+
+    def let_go(self, claim: Claim) -> None:
+        """The rows are settled: no more signs of life."""
+        with self._guard:
+            self._held.pop(claim.token, None)
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Renew what is held three times in a lease's length, from a thread, until the block ends."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(self.seconds / 3):
+                self._beat()
+
+        thread = threading.Thread(target=beat, name="batchops-heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _claimed(self, rows: int, low: KeyValue | None) -> Claim | None:
+        token = _token(alone=rows == 1)
+        taken = self._clock()
+        with self.database.transaction() as connection:
+            found = self.leases.claim(connection, rows, low, token, self.seconds)
+        return self._hold(Claim(token, in_order(found), taken=taken)) if found else None
+
+    def _rescued(self, rows: int, low: KeyValue | None) -> Claim | None:
+        """Rows that another has lost; one worker looks at a time."""
+        if not self._rescuing.acquire(blocking=False):
+            return None
+        try:
+            before = self._clock()
+            claim = self._rescue(1 if self._one_by_one else rows, low, before)
+            took = self._clock() - before
+            self._rescue_at = 0.0 if claim else self._clock() + max(RESCUE_EVERY, 20 * took)
+            return claim
+        finally:
+            self._rescuing.release()
+
+    def _rescue(self, rows: int, low: KeyValue | None, now: float) -> Claim | None:
+        token = _token(alone=rows == 1)
+        with self.database.transaction() as connection:
+            parked = self._park(connection, low)
+            found = self.leases.rescue(connection, rows, low, token, self.seconds)
+        if not found and not parked:
+            return None
+        return self._hold(Claim(token, in_order(found), rescued=True, taken=now, parked=parked))
+
+    def _park(self, connection: sa.Connection, low: KeyValue | None) -> Sequence[tuple[Row, str]]:
+        if not self._one_by_one:
+            return ()
+        return self.leases.park(connection, self._attempts, low, DIED.format(self._attempts))
+
+    def _hold(self, claim: Claim) -> Claim:
+        with self._guard:
+            self._held[claim.token] = Holding([row.key for row in claim.rows], claim.taken)
+        return claim
+
+    def _beat(self) -> None:
+        """Renew what has been held for long enough; a beat that fails is tried again at the next."""
+        now = self._clock()
+        with self._guard:
+            due = [(token, held) for token, held in self._held.items() if now - held.beaten >= self.seconds / 4]
+        for token, held in due:
+            try:
+                with self.database.transaction() as connection:
+                    self.leases.beat(connection, token, held.keys, self.seconds)
+            except BatchopsError:
+                continue  # the token in the finalising transaction is what really protects
+            held.beaten = now
+
+
+def in_order(rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows as they were asked for: a statement that changes rows gives them in any order."""
+    try:
+        return sorted(rows, key=lambda row: row.rank)
+    except TypeError:  # NULLs, or values that Python does not compare
+        return rows
+
+
+def _token(*, alone: bool) -> str:
+    return (ALONE if alone else "") + secrets.token_hex(12)

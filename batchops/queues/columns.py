@@ -1,0 +1,129 @@
+"""Leases in columns of the queue's own table."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.family import Family, KeyValue
+from batchops.queues.leases import PARKED, Counts, Parked
+from batchops.queues.queue import ALONE, Queue, Row
+from batchops.queues.rows import Condition, Rows, age, how_many, number
+
+COLUMNS = {"lease": "text", "lease_until": "number", "attempts": "count", "next_at": "number", "failure": "text"}
+"""The columns and the kind of type each has; times are seconds since 1970 by the database's clock."""
+OWN = frozenset({"lease", "lease_until", "next_at", "failure"})
+"""Those that no handler needs to see."""
+
+
+class ColumnLeases:
+    """Leases in the columns lease, lease_until, attempts, next_at and failure."""
+
+    place = "columns of the table"
+
+    def __init__(self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None) -> None:
+        """`whole`: rows are read with all their columns. `moment`: the column that tells how old a row is."""
+        self._family = family
+        self._claims = family.claims
+        self._queue = queue
+        self._moment = moment
+        self._rows = Rows(family, queue, [c.name for c in queue.table.columns if c.name not in OWN] if whole else [])
+
+    def claim(
+        self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
+    ) -> Sequence[Row]:
+        next_at = self._own("next_at")
+        due = sa.or_(next_at.is_(None), next_at <= self._claims.now())
+        return self._take(connection, rows, low, token, seconds, [self._own("lease").is_(None), due])
+
+    def rescue(
+        self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
+    ) -> Sequence[Row]:
+        return self._take(connection, rows, low, token, seconds, [self._expired()])
+
+    def park(self, connection: sa.Connection, attempts: int, low: KeyValue | None, reason: str) -> Sequence[Parked]:
+        alone = self._own("lease").like(f"{ALONE}%")
+        where = (self._expired(), alone, self._own("attempts") >= attempts)
+        found = connection.execute(self._claims.free(self._rows.candidates(100, low, where))).all()
+        gone = self._rows.change(connection, self._parked(reason), [self._rows.key(row) for row in found])
+        return [(Row(key, {}), reason) for key in gone]
+
+    def done(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
+        if self._queue.done is None:
+            return self._change(connection, self._queue.marked_done(), token, keys)
+        marks = self._queue.values((*self._queue.work, *self._queue.done))
+        free = self._values(lease=None, lease_until=None, next_at=None, failure=None)
+        return self._change(connection, self._rows.update(*marks, *free), token, keys)
+
+    def retry(
+        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, seconds: float
+    ) -> Collection[KeyValue]:
+        later = self._values(lease=None, lease_until=None, next_at=self._claims.now() + seconds, failure=reason)
+        return self._change(connection, self._rows.update(*later), token, keys)
+
+    def dead(
+        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str
+    ) -> Collection[KeyValue]:
+        return self._change(connection, self._parked(reason), token, keys)
+
+    def hand_back(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        back = self._values(lease=None, lease_until=None, attempts=self._own("attempts") - 1)
+        self._change(connection, self._rows.update(*back), token, keys)
+
+    def abandon(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        self._change(connection, self._rows.update(*self._values(lease_until=0.0)), token, keys)
+
+    def beat(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], seconds: float) -> None:
+        longer = self._values(lease_until=self._claims.now() + seconds)
+        self._change(connection, self._rows.update(*longer), token, keys)
+
+    def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> bool:
+        return self._rows.still_pending(connection, keys)
+
+    def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
+        alive = sa.or_(self._own("next_at").is_(None), self._own("next_at") < PARKED)
+        return self._rows.first(connection, low, alive)
+
+    def counts(self, connection: sa.Connection) -> Counts:
+        now, lease, until, next_at = self._claims.now(), *map(self._own, ("lease", "lease_until", "next_at"))
+        waits = sa.and_(lease.is_(None), next_at > now, next_at < PARKED)
+        flies, lost = sa.and_(lease.is_not(None), until >= now), sa.and_(lease.is_not(None), until < now)
+        free = sa.or_(sa.and_(lease.is_(None), sa.or_(next_at.is_(None), next_at <= now)), lost)
+        due = sa.case((flies, until), (waits, next_at))
+        columns: list[sa.ColumnElement[Any]] = [
+            *map(how_many, (free, waits, flies, lost)), age(self._family, self._queue, self._moment, free),
+            sa.func.min(due) - now,
+        ]  # fmt: skip
+        query = sa.select(*(column.label(f"n{i}") for i, column in enumerate(columns)))
+        row = connection.execute(query.select_from(self._queue.table.called).where(self._queue.selection.clause)).one()
+        backlog, waiting, leased, expired = (int(value) for value in row[:4])
+        return Counts(backlog, waiting, leased, expired, oldest=number(row[4]), next_due=number(row[5]))
+
+    def _take(
+        self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float,
+        where: Sequence[Condition],
+    ) -> Sequence[Row]:  # fmt: skip
+        attempts = self._own("attempts")
+        values = {"lease": token, "lease_until": self._claims.now() + seconds, "attempts": attempts + 1}
+        candidates = self._rows.candidates(rows, low, where)
+        columns = self._rows.read(attempts)
+        taken = self._claims.claim(connection, self._queue.table, self._queue.key, candidates, values, columns)
+        return [self._rows.row(row) for row in taken]
+
+    def _own(self, name: str) -> sa.ColumnElement[Any]:
+        return self._queue.column(name)
+
+    def _values(self, **values: Any) -> list[tuple[sa.ColumnElement[Any], Any]]:
+        return [(self._own(name), value) for name, value in values.items()]
+
+    def _expired(self) -> Condition:
+        return sa.and_(self._own("lease").is_not(None), self._own("lease_until") < self._claims.now())
+
+    def _parked(self, reason: str) -> sa.Update:
+        own = self._values(lease=None, lease_until=None, next_at=PARKED, failure=reason)
+        return self._rows.update(*self._queue.values(self._queue.failed), *own)
+
+    def _change(
+        self, connection: sa.Connection, statement: sa.Update | sa.Delete, token: str, keys: Sequence[KeyValue]
+    ) -> Collection[KeyValue]:
+        return self._rows.change(connection, statement, keys, self._own("lease") == token)

@@ -1,0 +1,78 @@
+"""How a drain that stays up rests while there is no work."""
+
+import random
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from batchops.db.database import Database
+from batchops.errors import BatchopsError
+from batchops.queues.leases import Leases
+from batchops.queues.locks import RowLocks
+from batchops.stop import Stop
+
+FIRST = 0.05
+
+
+class Idle:
+    """One worker's rests: doubling with jitter up to `longest`, cut to the nearest row that falls due."""
+
+    def __init__(
+        self, database: Database, leases: Leases | RowLocks, longest: float, draw: Callable[[], float] = random.random
+    ) -> None:
+        self._database = database
+        self._leases = leases
+        self._longest = longest
+        self._draw = draw
+        self._next = FIRST
+
+    def worked(self) -> None:
+        """There was work: the next rest is a short one again."""
+        self._next = FIRST
+
+    def rest(self) -> float:
+        """Seconds to rest now."""
+        pause = min(self._next, self._longest) * (0.75 + 0.25 * self._draw())
+        self._next = min(2 * self._next, self._longest)
+        due = self._due()
+        return pause if due is None else min(pause, max(due, 0.02))
+
+    def _due(self) -> float | None:
+        with suppress(BatchopsError), self._database.reading() as connection:
+            return self._leases.counts(connection).next_due
+        return None
+
+
+class Wake:
+    """Ends a rest early; notifications are a hint only, so nothing is lost where none comes."""
+
+    def __init__(self, database: Database, channel: str, stop: Stop) -> None:
+        self._database = database
+        self._channel = channel
+        self._stop = stop
+        self._rung = threading.Event()
+
+    def start(self) -> None:
+        """Listen in a thread until the drain is asked to stop."""
+        threading.Thread(target=self._listen, name="batchops-listen", daemon=True).start()
+
+    def wait(self, seconds: float) -> None:
+        """Rest so long, or until a notification or the stop."""
+        left = seconds
+        while left > 0 and not self._stop.asked:
+            if self._rung.wait(min(0.1, left)):
+                self._rung.clear()
+                return
+            left -= 0.1
+
+    def _listen(self) -> None:
+        claims = self._database.family.claims
+        while not self._stop.asked:
+            try:
+                with self._database.idle() as connection:
+                    claims.listen(connection, self._channel)
+                    while not self._stop.asked:
+                        if claims.heard(connection, 0.5):
+                            self._rung.set()
+            except BatchopsError:
+                self._stop.sleep(1.0)

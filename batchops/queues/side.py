@@ -1,0 +1,224 @@
+"""Leases in a table beside the queue's own, for tables whose columns are not ours to add to."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateTable
+
+from batchops.db.family import Family, KeyValue
+from batchops.db.types import LONG_TEXT
+from batchops.queues.leases import PARKED, Counts, Parked
+from batchops.queues.queue import ALONE, Queue, Row
+from batchops.queues.rows import Condition, Rows, age, how_many, number
+
+TABLE = "batchops_lease"
+_KEY = sa.Text().with_variant(sa.String(500, collation="utf8mb4_bin"), "mysql", "mariadb")
+_TEXT = sa.Text().with_variant(sa.String(), "mysql", "mariadb")
+_RELATION = sa.Text().with_variant(sa.String(200, collation="utf8mb4_bin"), "mysql", "mariadb")
+LEASES = sa.Table(
+    TABLE, sa.MetaData(),
+    sa.Column("relation", _RELATION, primary_key=True),
+    sa.Column("row_key", _KEY, primary_key=True),
+    sa.Column("lease", sa.String(40)),
+    sa.Column("lease_until", sa.Double),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", sa.Double),
+    sa.Column("failure", LONG_TEXT),
+)  # fmt: skip
+
+
+def creation() -> CreateTable:
+    """The statement that makes the table."""
+    return CreateTable(LEASES, if_not_exists=True)
+
+
+class SideLeases:
+    """Leases in the table batchops_lease, a row for each claimed, failed or parked row of any queue.
+
+    The queue's row is locked whenever its lease is looked at in order to change it, so two claims of one row
+    come one after the other.
+    """
+
+    place = f"the table {TABLE}"
+
+    def __init__(self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None) -> None:
+        """`whole`: rows are read with all their columns. `moment`: the column that tells how old a row is."""
+        self._family = family
+        self._claims = family.claims
+        self._queue = queue
+        self._moment = moment
+        self._relation = queue.table.label
+        self._rows = Rows(family, queue, queue.table.column_names if whole else [])
+        self._name = _named(family, queue)
+
+    def claim(
+        self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
+    ) -> Sequence[Row]:
+        taken = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), self._hindered()))
+        found = self._locked(connection, rows, low, sa.not_(taken))
+        return self._lease(connection, found, token, seconds, sa.not_(self._hindered()))
+
+    def rescue(
+        self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
+    ) -> Sequence[Row]:
+        lost = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), self._expired()))
+        return self._lease(connection, self._locked(connection, rows, low, lost), token, seconds, self._expired())
+
+    def park(self, connection: sa.Connection, attempts: int, low: KeyValue | None, reason: str) -> Sequence[Parked]:
+        guilty = (self._expired(), LEASES.c.lease.like(f"{ALONE}%"), LEASES.c.attempts >= attempts)
+        its = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), *guilty))
+        found = self._locked(connection, 100, low, its)
+        names = self._still(connection, list(found), sa.and_(*guilty))
+        keys = [found[name].key for name in names]
+        self._park(connection, keys, names, reason)
+        return [(Row(key, {}), reason) for key in keys]
+
+    def done(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
+        held = self._held(connection, token, keys)
+        done = self._rows.change(connection, self._queue.marked_done(), list(held.values()))
+        for names in self._chunks(list(held)):
+            connection.execute(sa.delete(LEASES).where(*self._of(names)))
+        return done
+
+    def retry(
+        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, seconds: float
+    ) -> Collection[KeyValue]:
+        held = self._held(connection, token, keys)
+        self._update(
+            connection, list(held), lease=None, lease_until=None, failure=reason,
+            next_at=self._claims.now() + seconds,
+        )  # fmt: skip
+        return set(held.values())
+
+    def dead(
+        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str
+    ) -> Collection[KeyValue]:
+        held = self._held(connection, token, keys)
+        self._park(connection, list(held.values()), list(held), reason)
+        return set(held.values())
+
+    def hand_back(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        held = list(self._held(connection, token, keys))
+        self._update(connection, held, lease=None, lease_until=None, attempts=LEASES.c.attempts - 1)
+
+    def abandon(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        self._update(connection, list(self._held(connection, token, keys)), lease_until=0.0)
+
+    def beat(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], seconds: float) -> None:
+        held = list(self._held(connection, token, keys))
+        self._update(connection, held, lease_until=self._claims.now() + seconds)
+
+    def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> bool:
+        return self._rows.still_pending(connection, keys)
+
+    def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
+        parked: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), LEASES.c.next_at >= PARKED)
+        return self._rows.first(connection, low, sa.not_(sa.exists(parked)))
+
+    def counts(self, connection: sa.Connection) -> Counts:
+        now, lease, until, next_at = self._claims.now(), LEASES.c.lease, LEASES.c.lease_until, LEASES.c.next_at
+        waits = sa.and_(lease.is_(None), next_at > now, next_at < PARKED)
+        flies, lost = sa.and_(lease.is_not(None), until >= now), sa.and_(lease.is_not(None), until < now)
+        columns: list[sa.ColumnElement[Any]] = [
+            *map(how_many, (waits, flies, lost, next_at >= PARKED)),
+            sa.func.min(sa.case((flies, until), (waits, next_at))) - now,
+        ]  # fmt: skip
+        query: sa.Select[Any] = sa.select(*(column.label(f"n{i}") for i, column in enumerate(columns)))
+        row = connection.execute(query.select_from(LEASES).where(LEASES.c.relation == self._relation)).one()
+        waiting, leased, expired, parked = (int(value) for value in row[:4])
+        whole, oldest = self._pending(connection)
+        free = max(0, whole - waiting - leased - parked)
+        return Counts(free, waiting, leased, expired, oldest=oldest, next_due=number(row[4]))
+
+    def _pending(self, connection: sa.Connection) -> tuple[int, float | None]:
+        """Apart from the leases: an unqualified name in --where must not mean one of their columns."""
+        oldest = age(self._family, self._queue, self._moment, sa.true())
+        query: sa.Select[Any] = sa.select(sa.func.count().label("n0"), oldest.label("n1"))
+        query = query.select_from(self._queue.table.called).where(self._queue.selection.clause)
+        row = connection.execute(query).one()
+        return int(row[0]), number(row[1])
+
+    def _locked(self, connection: sa.Connection, rows: int, low: KeyValue | None, where: Condition) -> dict[str, Row]:
+        """Rows of the queue by the name that their lease goes by, locked."""
+        query = self._rows.candidates(rows, low, [where], [*self._rows.read(sa.literal_column("0")), self._name])
+        labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
+        found = connection.execute(self._claims.free(labelled)).all()
+        return {row[-1]: self._rows.row(row) for row in found}
+
+    def _lease(
+        self, connection: sa.Connection, found: dict[str, Row], token: str, seconds: float, still: Condition
+    ) -> Sequence[Row]:
+        """Lease those that are still free: the first look may have been at an older state."""
+        known = self._known(connection, list(found))
+        allowed = self._still(connection, list(known), still)
+        taken = [name for name in found if name not in known or name in allowed]
+        until = self._claims.now() + seconds
+        self._update(connection, allowed, lease=token, lease_until=until, attempts=LEASES.c.attempts + 1)
+        for names in self._chunks([name for name in taken if name not in known]):
+            fresh = [{"name": name} for name in names]
+            insert = sa.insert(LEASES).values(
+                relation=self._relation, row_key=sa.bindparam("name"), lease=token, lease_until=until, attempts=1
+            )
+            connection.execute(insert, fresh)
+        return [replace(found[name], attempts=known.get(name, 0) + 1) for name in taken]
+
+    def _known(self, connection: sa.Connection, names: Sequence[str]) -> dict[str, int]:
+        """Attempts of those that have a row here."""
+        query = sa.select(LEASES.c.row_key, LEASES.c.attempts)
+        return {r[0]: r[1] for some in self._chunks(names) for r in connection.execute(query.where(*self._of(some)))}
+
+    def _still(self, connection: sa.Connection, names: Sequence[str], where: Condition) -> list[str]:
+        """Those for which it holds, by their latest state."""
+        query = sa.select(LEASES.c.row_key)
+        query = query.with_for_update() if self._family.locks_rows else query
+        return [r[0] for some in self._chunks(names) for r in connection.execute(query.where(*self._of(some), where))]
+
+    def _held(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> dict[str, KeyValue]:
+        """The keys whose lease is still `token`'s, by the name it goes by."""
+        named: dict[str, KeyValue] = {}
+        for mine in self._rows.among(keys):
+            query: sa.Select[Any] = sa.select(*self._rows.out(), self._name.label("n"))
+            query = query.select_from(self._queue.table.called).where(mine)
+            query = query.with_for_update() if self._family.locks_rows else query
+            named |= {row[-1]: self._rows.key(row) for row in connection.execute(query)}
+        return {name: named[name] for name in self._still(connection, list(named), LEASES.c.lease == token)}
+
+    def _park(self, connection: sa.Connection, keys: Sequence[KeyValue], names: Sequence[str], reason: str) -> None:
+        if self._queue.failed:
+            marks = self._rows.update(*self._queue.values(self._queue.failed))
+            self._rows.change(connection, marks, keys)
+        self._update(connection, names, lease=None, lease_until=None, next_at=PARKED, failure=reason)
+
+    def _update(self, connection: sa.Connection, names: Sequence[str], **values: Any) -> None:
+        for some in self._chunks(names):
+            connection.execute(sa.update(LEASES).where(*self._of(some)).values(**values))
+
+    def _hindered(self) -> Condition:
+        """Leased by anyone, or not due."""
+        return sa.or_(LEASES.c.lease.is_not(None), LEASES.c.next_at > self._claims.now())
+
+    def _expired(self) -> Condition:
+        return sa.and_(LEASES.c.lease.is_not(None), LEASES.c.lease_until < self._claims.now())
+
+    def _its(self) -> Condition:
+        return sa.and_(LEASES.c.relation == self._relation, LEASES.c.row_key == self._name)
+
+    def _of(self, names: Sequence[str]) -> tuple[Condition, Condition]:
+        return LEASES.c.relation == self._relation, LEASES.c.row_key.in_(names)
+
+    @staticmethod
+    def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
+        return (names[start : start + 1_000] for start in range(0, len(names), 1_000))
+
+
+def _named(family: Family, queue: Queue) -> sa.ColumnElement[str]:
+    """A row's key as one text, another for every other key."""
+    parts = [sa.cast(family.key_out(queue.table, name), _TEXT) for name in queue.key]
+    if len(parts) == 1:
+        return parts[0]
+    named: sa.ColumnElement[str] = sa.literal("", sa.Text)
+    for part in parts:
+        named = named.concat(sa.cast(sa.func.length(part), _TEXT)).concat(sa.literal(":", sa.Text)).concat(part)
+    return named

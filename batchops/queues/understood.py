@@ -1,0 +1,168 @@
+"""From what a drain was asked to do to a queue: names found, expressions checked, a place for leases chosen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.db.family import Server
+from batchops.db.table import Table
+from batchops.errors import RefusedError, UsageError
+from batchops.expression import parse_assignment, parse_predicate
+from batchops.handlers import Handler
+from batchops.plan.target import find_key, find_table, nearest
+from batchops.queues.columns import COLUMNS, ColumnLeases
+from batchops.queues.leases import Leases
+from batchops.queues.locks import RowLocks
+from batchops.queues.queue import Assignments, Queue
+from batchops.queues.side import TABLE, SideLeases
+from batchops.queues.spec import DrainSpec
+from batchops.selection import Selection
+
+
+@dataclass(frozen=True)
+class Understood:
+    """A drain whose every name is known to the database."""
+
+    server: Server
+    queue: Queue
+    leases: Leases | RowLocks
+    plan: tuple[tuple[str, str], ...]
+    estimate: int | None
+    warnings: tuple[str, ...]
+
+
+def understand(connection: sa.Connection, database: Database, spec: DrainSpec, handler: Handler) -> Understood:
+    """The queue and its leases; BatchopsError for what is not there, cannot be, or makes no sense."""
+    family = database.family
+    server = family.server(connection)
+    table = find_table(connection, family, spec.table)
+    _usable(connection, database, table, server, spec)
+    queue = queue_of(database, table, spec)
+    moment = None if spec.by is None else _column(table, spec.by, "--by")
+    leases = _leases(connection, database, queue, spec, handler, moment)
+    pending: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.called)
+    pending = pending.where(queue.selection.clause)
+    explain = family.explain(connection, pending)  # the server has understood --where, or says what it did not
+    del explain
+    estimate = family.matches(connection, pending)
+    warnings = () if family.claims.listens or spec.listen is None else ("--listen: only PostgreSQL wakes; polling.",)
+    if spec.listen is not None and not family.claims.listens:
+        raise UsageError(f"--listen: {server.product} has no notifications.", "--poll alone does it.")
+    return Understood(server, queue, leases, _plan(database, server, queue, spec, leases), estimate, warnings)
+
+
+def queue_of(database: Database, table: Table, spec: DrainSpec) -> Queue:
+    """The table with the user's expressions, checked."""
+    words, names = database.family.words, table.column_names
+    key = find_key(database.family, table, spec.key)
+    if key is None:
+        raise RefusedError(
+            f'Table "{table.label}" has no primary key or unique index, so a claimed row cannot be found again.',
+            "add a primary key.",
+        )
+    where = parse_predicate(spec.where, words=words, table=table.name, columns=names)
+
+    def assignments(texts: Sequence[str], flag: str) -> Assignments:
+        parsed = [parse_assignment(text, words=words, table=table.name, columns=names, what=flag) for text in texts]
+        for one in parsed:
+            if one.column in key.columns:
+                raise RefusedError(f'{flag}: "{one.column}" is the key that a claimed row is found by.')
+        return tuple((one.column, one.expression.text) for one in parsed)
+
+    return Queue(
+        selection=Selection(table, where.text),
+        key=key.columns,
+        order=_order(table, spec.order),
+        done=None if spec.delete else assignments(spec.done, "--done"),
+        failed=assignments(spec.failed, "--failed"),
+        work=assignments(spec.set, "--set"),
+    )
+
+
+def _usable(connection: sa.Connection, database: Database, table: Table, server: Server, spec: DrainSpec) -> None:
+    if table.kind not in ("table", "partitioned"):
+        raise RefusedError(f'"{table.label}" is a {table.kind}, not a table.', "name the table behind it.")
+    if server.read_only:
+        raise RefusedError(f"The server is read-only ({database.address.shown}).", "connect to the primary.")
+    if refusal := database.family.claims.refusal(connection, table):
+        raise RefusedError(f'Workers cannot share table "{table.label}": {refusal}.')
+    for right in ("UPDATE", "DELETE") if spec.delete else ("UPDATE",):
+        if database.family.missing_rights(connection, table, right):
+            raise RefusedError(
+                f'Role "{server.role}" has no right to {right} on table "{table.label}".',
+                f"grant it: GRANT {right} ON {table.label} TO …",
+            )
+
+
+def _leases(
+    connection: sa.Connection, database: Database, queue: Queue, spec: DrainSpec, handler: Handler, moment: str | None
+) -> Leases | RowLocks:
+    family, table, whole = database.family, queue.table, bool(spec.handlers != ["--set"])
+    missing = [name for name in COLUMNS if name not in table.column_names]
+    side = spec.lease in ("auto", "table") and family.find(connection, None, TABLE) is not None
+    if spec.lease == "columns" or (spec.lease == "auto" and not missing):
+        if missing:
+            raise RefusedError(
+                f'Table "{table.label}" has no column {", ".join(missing)} to keep leases in.',
+                f"batchops queue init {table.label} adds them, or use --lease table or --lease none.",
+            )
+        return ColumnLeases(family, queue, whole=whole, moment=moment)
+    if side:
+        return SideLeases(family, queue, whole=whole, moment=moment)
+    if spec.lease == "table":
+        raise RefusedError(
+            f'There is no table "{TABLE}" to keep leases in.',
+            f"batchops queue init {table.label} --lease table makes it.",
+        )
+    if handler.inside:
+        return RowLocks(family, queue, whole=whole, moment=moment)
+    if spec.lease == "none":
+        raise UsageError(
+            "--lease none does only with --set or a function (rows, connection): no lock may wait for others.",
+            f"make leases: batchops queue init {table.label}",
+        )
+    raise RefusedError(
+        f'Table "{table.label}" has no place to keep leases in.',
+        f"batchops queue init {table.label} adds columns, with --lease table a table beside it.",
+    )
+
+
+def _order(table: Table, text: str | None) -> tuple[tuple[str, bool], ...]:
+    parts = []
+    for part in (text or "").split(",") if text else []:
+        words = part.split()
+        down = len(words) == 2 and words[1].lower() == "desc"
+        if not words or (len(words) == 2 and words[1].lower() not in ("asc", "desc")) or len(words) > 2:
+            raise UsageError(f'--order: "{part.strip()}" is not a column, or a column and DESC.')
+        parts.append((_column(table, words[0], "--order"), down))
+    return tuple(parts)
+
+
+def _column(table: Table, named: str, flag: str) -> str:
+    found = next((c for c in table.column_names if c.lower() == named.lower()), None)
+    if found is None:
+        raise UsageError(f'{flag}: table "{table.label}" has no column "{named}".', nearest(named, table.column_names))
+    return found
+
+
+def _plan(
+    database: Database, server: Server, queue: Queue, spec: DrainSpec, leases: Leases | RowLocks
+) -> tuple[tuple[str, str], ...]:
+    handler = (spec.handlers or ["a function"])[0]
+    value = getattr(spec, handler.removeprefix("--").replace("-", "_"), "")
+    done = "deleted" if queue.done is None else ", ".join(f"{c} = {e}" for c, e in queue.done)
+    order = ", ".join(f"{c} DESC" if down else c for c, down in queue.order) or ", ".join(queue.key)
+    # The query string of an address may hold a token.
+    shown = value.partition("?")[0] if handler == "--post" else value
+    return (
+        ("database", f"{database.address.shown} ({server.product} {server.version})"),
+        ("pending", spec.where),
+        ("order", order + ("" if not queue.order else " (no low-water mark: only claims by key have one)")),
+        ("handler", f"{handler} {', '.join(shown) if isinstance(shown, tuple) else shown}"),
+        ("done", done),
+        ("failed", ", ".join(f"{c} = {e}" for c, e in queue.failed) or "stays pending, not tried again"),
+        ("leases", leases.place),
+    )

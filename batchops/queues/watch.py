@@ -1,0 +1,61 @@
+"""Tells from time to time how a queue stands while it is drained."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from batchops.db.database import Database
+from batchops.errors import BatchopsError
+from batchops.events import Backlog, Emit
+from batchops.queues.leases import Counts, Leases
+from batchops.queues.locks import RowLocks
+from batchops.queues.score import Score
+
+EVERY = 5.0
+SHARE = 50
+"""A count is made again no sooner than after this many times as long as it took."""
+
+
+class Watch:
+    """Counts the queue from a thread of its own, seldom enough to cost little."""
+
+    def __init__(
+        self, database: Database, leases: Leases | RowLocks, score: Score, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database = database
+        self._leases = leases
+        self._score = score
+        self._clock = clock
+
+    def counts(self) -> Counts | None:
+        """The queue now; None where it cannot be counted."""
+        with suppress(BatchopsError), self._database.reading() as connection:
+            return self._leases.counts(connection)
+        return None
+
+    @contextmanager
+    def telling(self, emit: Emit) -> Iterator[None]:
+        """Emit Backlog now and then, until the block ends."""
+        over = threading.Event()
+
+        def tell() -> None:
+            pause = EVERY
+            while not over.wait(pause):
+                before = self._clock()
+                if (counts := self.counts()) is not None:
+                    emit(self._backlog(counts))
+                pause = max(EVERY, SHARE * (self._clock() - before))
+
+        thread = threading.Thread(target=tell, name="batchops-watch", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _backlog(self, counts: Counts) -> Backlog:
+        return Backlog(
+            counts.backlog, counts.waiting, counts.leased, counts.oldest, self._score["failed"], self._score["dead"]
+        )

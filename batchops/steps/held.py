@@ -1,0 +1,99 @@
+"""One step of a drain without leases: claim, work and mark in one short transaction."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.db.family import KeyValue
+from batchops.errors import RefusedError, TimedOutError
+from batchops.events import Rejected
+from batchops.handlers import Failed, HandlerError, Result
+from batchops.queues.deadline import MOST_HANGING, Deadline, DeadlinePassedError
+from batchops.queues.locks import RowLocks
+from batchops.queues.lowwater import LowWater
+from batchops.queues.queue import Queue, Row
+from batchops.queues.score import Score
+from batchops.steps.inside import Inside
+from batchops.steps.outcome import Outcome
+from batchops.walks.part import Size
+
+MOST_FAILED = 1_000
+"""Rows that fail are left out of later claims, by a list in every statement; beyond that the run ends."""
+
+
+class HeldStep:
+    """Rows locked, worked on and marked; one that fails stays pending, and this process leaves it alone."""
+
+    def __init__(
+        self, database: Database, queue: Queue, locks: RowLocks, low: LowWater, inside: Inside, deadline: Deadline,
+        score: Score, failed: list[KeyValue],
+    ) -> None:  # fmt: skip
+        """`failed`: keys of the rows to leave alone, shared by the workers of the process."""
+        self._database = database
+        self._queue = queue
+        self._locks = locks
+        self._low = low
+        self._inside = inside
+        self._deadline = deadline
+        self._score = score
+        self._failed = failed
+        self._proved = False
+
+    def __call__(self, size: Size) -> Outcome | None:
+        """One batch; None where nothing is free, as far as the whole table goes."""
+        outcome = self._batch(size.rows, self._low.mark())
+        if outcome is None:
+            self._low.forget()
+            outcome = self._batch(size.rows, None)
+        if outcome is not None:
+            self._low.look()
+        return outcome
+
+    def _batch(self, most: int, low: KeyValue | None) -> Outcome | None:
+        but = list(self._failed)
+        if len(but) > MOST_FAILED:
+            raise HandlerError(
+                f"More than {MOST_FAILED} rows failed, and without leases there is no place to set them aside.",
+                "keep leases: see `batchops queue init`.",
+            )
+        rows: Sequence[Row] = ()
+        try:
+            with self._database.transaction() as connection:
+                rows = self._locks.claim(connection, most, low, but)
+                if not rows:
+                    return None
+                results = self._inside(connection, rows, self._locks.done)
+                self._prove(connection, [row.key for row, one in zip(rows, results, strict=True) if one is None])
+        except DeadlinePassedError:
+            results = self._overdue(rows)
+        return self._outcome(rows, results)
+
+    def _overdue(self, rows: Sequence[Row]) -> list[Result]:
+        if self._deadline.hanging > MOST_HANGING:
+            raise HandlerError(f"{self._deadline.hanging} calls of the handler hang.", "look what it waits for.")
+        late = f"the handler did not come back within {self._deadline.seconds:g} s"
+        if len(rows) > 1:  # asked for again with fewer rows
+            raise TimedOutError(f"{late[0].upper()}{late[1:]}; nothing of this batch was applied.")
+        return [Failed(late)]
+
+    def _prove(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> None:
+        if self._proved or not keys:
+            return
+        if self._locks.still_pending(connection, keys[:10]):
+            raise RefusedError(
+                "Rows stay pending when they are marked: --where still holds for them. Nothing was marked.",
+                "let --done set what --where asks for.",
+            )
+        self._proved = True
+
+    def _outcome(self, rows: Sequence[Row], results: Sequence[Result]) -> Outcome:
+        failed = [(row.key, one) for row, one in zip(rows, results, strict=True) if isinstance(one, Failed)]
+        self._failed.extend(key for key, _ in failed)
+        done = sum(one is None for one in results)
+        self._score.add(claimed=len(rows), failed=len(failed))
+        rejected = tuple(
+            Rejected(", ".join(f"{n}={v}" for n, v in zip(self._queue.key, key, strict=True)), one.reason)
+            for key, one in failed
+        )
+        return Outcome(rows=done, read=len(rows), rejected=rejected)

@@ -1,0 +1,85 @@
+"""Work that shares the finalising transaction: a row's effect and its mark are one commit."""
+
+from collections.abc import Callable, Collection, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from batchops.db.database import Database
+from batchops.db.family import KeyValue
+from batchops.errors import TransientError
+from batchops.handlers import Handler, Result, Stopping, Unstarted
+from batchops.queues.bisect import by_halves
+from batchops.queues.deadline import Deadline, DeadlinePassedError
+from batchops.queues.queue import Row
+
+Mark = Callable[[sa.Connection, Sequence[KeyValue]], Collection[KeyValue]]
+"""Marks rows done that are still held, and says which those were."""
+LOST = Unstarted()
+"""The result of a row whose lease had been lost before the work began."""
+
+
+class Inside:
+    """Marks rows and has the handler work on them, with a savepoint before each try."""
+
+    def __init__(self, database: Database, handler: Handler, deadline: Deadline, stopping: Stopping) -> None:
+        self._database = database
+        self._handler = handler
+        self._deadline = deadline
+        self._stopping = stopping
+
+    def __call__(self, connection: sa.Connection, rows: Sequence[Row], mark: Mark) -> list[Result]:
+        """A result per row; those done are marked in this transaction, of the others no trace is left."""
+
+        def work(some: Sequence[Row]) -> Sequence[Result]:
+            connection.exec_driver_sql("SAVEPOINT batchops_try")
+            try:
+                return self._tried(connection, some, mark)
+            except TransientError:
+                raise
+            except DeadlinePassedError:
+                # What hangs still has the connection; it must not go on in a transaction of ours.
+                connection.invalidate()
+                raise
+            except Exception:
+                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT batchops_try")
+                raise
+
+        return by_halves(rows, work)
+
+    def _tried(self, connection: sa.Connection, rows: Sequence[Row], mark: Mark) -> Sequence[Result]:
+        results: dict[KeyValue, Result] = {}
+        while True:
+            left = [row for row in rows if row.key not in results]
+            held = self._marked(connection, [row.key for row in left], mark)
+            results |= {row.key: LOST for row in left if row.key not in held}
+            left = [row for row in left if row.key in held]
+            answers = self._answers(connection, left) if left else []
+            bad = {row.key: one for row, one in zip(left, answers, strict=True) if one is not None}
+            results |= bad
+            if not bad:
+                return [results.get(row.key) for row in rows]
+            # The effects of good and bad ones cannot be told apart: once more, without the bad ones.
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT batchops_try")
+
+    def _marked(self, connection: sa.Connection, keys: Sequence[KeyValue], mark: Mark) -> Collection[KeyValue]:
+        try:
+            return mark(connection, keys)
+        except DBAPIError as error:
+            raise self._database.error(error) from error
+
+    def _answers(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Result]:
+        try:
+            values = [row.values for row in rows]
+            if not self._handler.deadly:
+                return self._handler(values, connection, self._stopping)
+            return self._deadline.call(lambda: self._handler(values, connection, self._stopping))
+        except DBAPIError as error:
+            told = self._database.error(error)
+            if isinstance(told, TransientError):
+                raise told from error
+            raise _HandlerSQLError(told.message) from error
+
+
+class _HandlerSQLError(Exception):
+    """A statement of the handler's own that the database refuses."""

@@ -1,0 +1,48 @@
+"""What became of the rows of a claim, sorted by what is to be done with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from batchops.db.family import KeyValue
+from batchops.handlers import Failed, Result, Unstarted
+from batchops.queues.attempts import Attempts
+from batchops.queues.queue import Row
+
+Groups = dict[str, list[KeyValue]]
+
+
+@dataclass
+class Verdicts:
+    """Keys of the rows that are done, to be tried again, given up on, or handed back."""
+
+    done: list[KeyValue] = field(default_factory=list)
+    again: dict[tuple[str, float], list[KeyValue]] = field(default_factory=dict)
+    """By reason and seconds until the next attempt."""
+    dead: Groups = field(default_factory=dict)
+    """By reason."""
+    unstarted: list[KeyValue] = field(default_factory=list)
+
+    @property
+    def failures(self) -> int:
+        """Rows that failed this time."""
+        return sum(map(len, self.again.values())) + sum(map(len, self.dead.values()))
+
+
+def verdicts(rows: Sequence[Row], results: Sequence[Result], attempts: Attempts) -> Verdicts:
+    """Each row's result weighed against the attempts it has had."""
+    sorted_ = Verdicts()
+    pauses: dict[tuple[str, int], float] = {}
+    for row, result in zip(rows, results, strict=True):
+        match result:
+            case None:
+                sorted_.done.append(row.key)
+            case Unstarted():
+                sorted_.unstarted.append(row.key)
+            case Failed() if result.final or attempts.used_up(row.attempts):
+                sorted_.dead.setdefault(result.reason, []).append(row.key)
+            case Failed():
+                # One pause for all that failed alike: they share a statement.
+                pause = pauses.setdefault((result.reason, row.attempts), attempts.pause(row.attempts))
+                pause = pause if result.after is None else max(result.after, 0.0)
+                sorted_.again.setdefault((result.reason, pause), []).append(row.key)
+    return sorted_
