@@ -12,7 +12,7 @@ from batchops import __version__
 from batchops.db.connect import connect
 from batchops.db.database import Database
 from batchops.db.family import Timeouts
-from batchops.db.table import Table
+from batchops.db.table import Key, Table
 from batchops.db.urls import address
 from batchops.droppable import covered
 from batchops.errors import Exit, RefusedError, RowRefusedError, UsageError
@@ -45,6 +45,8 @@ class Prepared:
     spec: JobSpec
     database: Database
     ledger: Ledger
+    key: Key | None
+    """The table's unique key that can be followed."""
     route: Route
     job: str
     """The job's identity."""
@@ -101,7 +103,7 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger) -> Pr
     except RowRefusedError as error:  # a literal in the predicate that is none of the column's type
         raise UsageError(error.message, "check the predicate and --set.") from error
     return Prepared(
-        verb, spec, database, ledger, route, job, last, plan,
+        verb, spec, database, ledger, found.key, route, job, last, plan,
         to_drop=tuple(droppable) if isinstance(spec, PurgeSpec) and spec.drop_partitions else (),
         done=route.resume.run if isinstance(route.resume, AlreadyDone) else None,
         workers=1 if database.family.one_writer else spec.workers,

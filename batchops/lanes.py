@@ -13,14 +13,14 @@ from batchops.db.database import Database
 from batchops.errors import OutcomeUnknownError, TransientError
 from batchops.events import Emit, Event
 from batchops.ledger import Lane, Ledger, Run
-from batchops.runner import Ending, Job, Tally, run
+from batchops.runner import TURNED, Ending, Job, Tally, run
 from batchops.steps import Outcome, WalkStep
 from batchops.stop import Stop
 from batchops.walks import Walk
 from batchops.walks.cursor import Cursor
 from batchops.walks.part import Size
 
-_GRAVEST_FIRST = ("integrity", "failed", "refused", "locked", "busy", "signal", "incomplete")
+_GRAVEST_FIRST = ("integrity", "failed", "refused", "locked", "busy", "signal", TURNED, "incomplete")
 
 
 class Lanes:

@@ -213,6 +213,19 @@ class Ledger:
             query = sa.select(self.lanes).where(self._is(lane)).with_for_update()
             return _lane(connection.execute(query).mappings().one())
 
+    def read(self, run: int) -> Run:
+        """A run as it stands now."""
+        with self.database.reading() as connection:
+            return self._one(connection, run)
+
+    def rewalk(self, connection: sa.Connection, run: Run, walk: str, frozen: dict[str, Any], cursor: Cursor) -> Run:
+        """Go on by another walk: the first lane has its whole way, the others nothing."""
+        for lane in self._one(connection, run.run).lanes:
+            self.turn(connection, lane, cursor if lane.lane == 0 else Cursor(()))
+        changed = self.runs.update().where(self.runs.c.run == run.run)
+        connection.execute(changed.values(walk=walk, frozen=json.dumps(frozen)))
+        return self._one(connection, run.run)
+
     def refreeze(self, connection: sa.Connection, run: int, frozen: dict[str, Any]) -> None:
         """Write down what whoever goes on with the run must know."""
         connection.execute(self.runs.update().where(self.runs.c.run == run).values(frozen=json.dumps(frozen)))

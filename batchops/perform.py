@@ -1,6 +1,8 @@
 """A job that is planned, run: lease, ledger, lanes and monitor around the loop."""
 
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 from batchops import __version__, lease
@@ -8,7 +10,7 @@ from batchops.allowance import Allowance
 from batchops.assemble import Prepared
 from batchops.droppable import Dropping
 from batchops.errors import BatchopsError, Exit, LockedError, OutcomeUnknownError
-from batchops.events import Emit, Failure, Finished, Started
+from batchops.events import Emit, Failure, Finished, Started, Warned
 from batchops.lanes import Lanes, LaneStep, side_by_side
 from batchops.ledger import Lane, Ledger, Run
 from batchops.ledgers import NONE
@@ -18,11 +20,14 @@ from batchops.owner import this_process
 from batchops.pace import Pace
 from batchops.patience import patiently
 from batchops.resume import GoOn
-from batchops.runner import Ending, Job, Step, Tally
+from batchops.rewalk import another_walk
+from batchops.runner import TURNED, Ending, Job, Step, Tally
 from batchops.specs import JobSpec
 from batchops.steps import WalkStep
 from batchops.stop import Stop
+from batchops.walks import Walk
 from batchops.walks.leaves import LeavesWalk
+from batchops.watch import Watch
 
 REJECTIONS = 100
 """Refused rows that the end of a run still names; --events has them all."""
@@ -36,31 +41,55 @@ def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
     """Run what was prepared; every error once the run has begun is told in what is returned."""
     held, now = _begin_patiently(job, stop)
     job.database.underway = True
-    walk, operation = job.route.walk, job.route.operation
     monitor = Monitor(job.ledger, held, stop)
     tally = Tally()
     emit(_started(job, now))
-
-    def step(lane: Lane) -> WalkStep:
-        return WalkStep(job.database, walk, operation, job.ledger, lane)
-
-    lanes = Lanes(job.database, walk, job.ledger, now, step, stop)
-    allowance = _allowance(job.spec, now)
-    pace = _pace(job)
     try:
         with monitor.watching():
-            ending = _drop(job, now, tally) or side_by_side(
-                lambda: _job(job, pace, allowance, LaneStep(lanes), monitor), job.workers, emit, stop, tally
-            )
+            failed = _drop(job, now, tally)
+            ending, walk = (failed, now.walk) if failed else _walk(job, now, monitor, emit, stop, tally)
     except BaseException as error:
         _record_end(job.ledger, held, now, "failed", f"{type(error).__name__}: {error}")
         raise
     if ending.reason == "done" and (now.locked or now.rejected):
         ending = Ending("incomplete", Exit.INCOMPLETE)  # by an earlier process of this run
     _record_end(job.ledger, held, now, ending.reason, ending.error.message if ending.error else None)
-    finished = _finished(job, now, ending, tally)
+    finished = replace(_finished(job, now, ending, tally), walk=walk)
     emit(finished)
     return finished
+
+
+def _walk(job: Prepared, now: Run, monitor: Monitor, emit: Emit, stop: Stop, tally: Tally) -> tuple[Ending, str]:
+    """The loop in all its lanes; by another walk, where the first one turns out to be bad. Also, which it was."""
+    pace, allowance, walk = _pace(job), _allowance(job.spec, now), job.route.walk
+    tried, watched = {now.walk}, True
+    while True:
+        lanes = Lanes(job.database, walk, job.ledger, now, _steps(job, walk, watched=watched), stop)
+        base = _job(job, pace, allowance, LaneStep(lanes), monitor)
+        ending = side_by_side(_each(base, lanes), job.workers, emit, stop, tally)
+        if ending.reason != TURNED:
+            return ending, now.walk
+        now = job.ledger.read(now.run)
+        changed = another_walk(job, now, frozenset(tried))
+        if changed is None:
+            watched = False
+            continue
+        now, walk = changed
+        tried.add(now.walk)
+        emit(Warned(f"The run goes on by the walk {now.walk}, from its beginning."))
+
+
+def _steps(job: Prepared, walk: Walk, *, watched: bool) -> Callable[[Lane], WalkStep]:
+    def step(lane: Lane) -> WalkStep:
+        watch = Watch(job.database.family) if watched else None
+        return WalkStep(job.database, walk, job.route.operation, job.ledger, lane, watch)
+
+    return step
+
+
+def _each(base: Job, lanes: Lanes) -> Callable[[], Job]:
+    """A job for each worker; all but the step is shared."""
+    return lambda: replace(base, step=LaneStep(lanes))
 
 
 def _drop(job: Prepared, now: Run, tally: Tally) -> Ending | None:

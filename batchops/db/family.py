@@ -1,6 +1,6 @@
 """What the rest of the house may ask of a family of databases; nobody outside `db/` asks which family it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -126,7 +126,7 @@ class Family(Protocol):
     explains_writes: bool
     """Whether a DELETE or UPDATE can be explained where nothing may be written."""
     shield: str
-    """What keeps a condition from being looked up in an index of its own; empty where the planner needs no such help."""
+    """What keeps a condition from being looked up in an index of its own; empty where that needs no help."""
     partitions: Partitions | None
     """What it can do with whole partitions, where it has such."""
     row_id: str | None
@@ -139,7 +139,13 @@ class Family(Protocol):
     facts: Facts
     """What it can find out about what hangs on a table."""
 
+    facts: Facts
+    """What it can find out about what hangs on a table."""
+
     def engine(self, address: Address, timeouts: Timeouts) -> sa.Engine: ...
+
+    def accept_hidden_rows(self, connection: sa.Connection) -> None:
+        """From now on, leave rows that a policy hides alone instead of failing."""
 
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
         """From now on, leave rows that a policy hides alone instead of failing."""
@@ -198,6 +204,9 @@ class Family(Protocol):
         self, connection: sa.Connection, table: Table, select: sa.Select[Any], right: str
     ) -> Sequence[Table] | None:
         """Partitions and children that may hold rows of `select`; None for a plain table, empty: only as one."""
+
+    def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
+        """How many rows this connection reads from now on, of users' tables, by the server's own counters."""
 
     def epoch(self) -> sa.ColumnElement[float]:
         """The server's clock in seconds since 1970."""

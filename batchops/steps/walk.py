@@ -26,7 +26,15 @@ class WalkStep:
     A row that the database refuses is searched for by halves, named and passed by.
     """
 
-    def __init__(self, database: Database, walk: Walk, operation: Operation, ledger: Ledger, lane: Lane) -> None:
+    def __init__(
+        self,
+        database: Database,
+        walk: Walk,
+        operation: Operation,
+        ledger: Ledger,
+        lane: Lane,
+        watch: Watch | None = None,
+    ) -> None:
         self._database = database
         self._walk = walk
         self._operation = operation
@@ -35,7 +43,7 @@ class WalkStep:
         self.between_batches = threading.Lock()
         """Held while a batch is in hand; who holds it otherwise may exchange `lane`."""
         self._in_doubt: Lane | None = None
-        self._watch = Watch(database.family)
+        self._watch = watch
         self._aim: int | None = None
         """Rows a batch may have while a refused row is near; None: as many as asked for."""
 
@@ -64,13 +72,13 @@ class WalkStep:
 
     def _batch(self, size: Size) -> Outcome | None:
         with self._database.transaction() as connection:
-            meter = self._watch.meter(connection)
+            meter = self._watch.meter(connection) if self._watch else None
             part = self._walk.next(connection, self.lane.cursor, size)
             if part is None:
                 self.lane = replace(self.lane, cursor=replace(self.lane.cursor, ranges=()))
                 return None
             rows = self._work(connection, part)
-            alarm = self._watch.verdict(part.read + rows, meter()) if meter else None
+            alarm = self._watch.verdict(part.read + rows, meter()) if self._watch and meter else None
             short = part.limit is not None and rows < part.limit
             cursor = part.cursor.finished_range() if short else part.cursor
             after = self.lane.advanced(cursor, part, rows)

@@ -1,6 +1,6 @@
 """MySQL's and MariaDB's capabilities; MariaDB is a set of features in here, not a family."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pymysql
@@ -31,6 +31,7 @@ class MySQL:
     longest_list = 1_000
 
     claims = MySQLClaims()
+    facts = MySQLFacts()
     facts = MySQLFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)
@@ -82,6 +83,9 @@ class MySQL:
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
         pass  # there are no policies here
 
+    def accept_hidden_rows(self, connection: sa.Connection) -> None:
+        pass  # there are no policies here
+
     def begin(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql("START TRANSACTION READ WRITE")
 
@@ -104,6 +108,10 @@ class MySQL:
     def leaves(self, *_: object) -> Sequence[Table] | None:
         return None
 
+    def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
+        before = _rows_read(connection)
+        return lambda: _rows_read(connection) - before
+
     def epoch(self) -> sa.ColumnElement[float]:
         return sa.cast(sa.func.unix_timestamp(sa.func.now(6)), sa.Double)
 
@@ -116,3 +124,7 @@ class MySQL:
     def cancel(self, connection: Any, engine: sa.Engine) -> None:
         with engine.connect() as other:
             other.exec_driver_sql(f"KILL QUERY {int(connection.thread_id())}")
+
+
+def _rows_read(connection: sa.Connection) -> int:
+    return sum(int(row[1]) for row in connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler\\_read%%'"))

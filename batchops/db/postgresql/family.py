@@ -1,5 +1,6 @@
 """PostgreSQL's capabilities, put together from this folder."""
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -29,6 +30,11 @@ _SETTINGS = (
     "SET LOCAL idle_in_transaction_session_timeout = {statement}; SET LOCAL row_security = off; "
     "SET LOCAL extra_float_digits = 1; SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = postgres"
 )
+# Of this transaction alone. Live rows only: what a scan steps over is not counted.
+_READ = sa.text(
+    "SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0) FROM pg_catalog.pg_stat_xact_user_tables "
+    "WHERE relname NOT LIKE 'batchops\\_%'"
+)
 
 
 class PostgreSQL:
@@ -45,6 +51,7 @@ class PostgreSQL:
     longest_list = 50_000
 
     claims = PostgreSQLClaims()
+    facts = PostgreSQLFacts()
     facts = PostgreSQLFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)
@@ -99,6 +106,10 @@ class PostgreSQL:
         self._settings = self._settings.replace("row_security = off", "row_security = on")
         connection.exec_driver_sql("SET LOCAL row_security = on")
 
+    def accept_hidden_rows(self, connection: sa.Connection) -> None:
+        self._settings = self._settings.replace("row_security = off", "row_security = on")
+        connection.exec_driver_sql("SET LOCAL row_security = on")
+
     def begin(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {self._settings}")
 
@@ -116,6 +127,10 @@ class PostgreSQL:
 
     def blocks(self, connection: sa.Connection, table: Table) -> Blocks | None:
         return HeapBlocks() if has_tid_ranges(connection, table) else None
+
+    def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
+        before = connection.execute(_READ).scalar_one()
+        return lambda: int(connection.execute(_READ).scalar_one() - before)
 
     def epoch(self) -> sa.ColumnElement[float]:
         return sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Double)

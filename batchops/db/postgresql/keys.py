@@ -97,14 +97,18 @@ def upto(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[
 
 def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
     """One array a column, so that no number of keys runs out of parameters."""
+    types = [_type(table, name) for name in names]
+    texts = [sa.bindparam(None, [key[i] for key in keys], ARRAY(sa.Text)) for i in range(len(names))]
+    nested = [type.endswith("]") for type in types]  # arrays of arrays come apart to their last elements
     arrays = [
-        sa.cast(
-            sa.bindparam(None, [key[i] for key in keys], ARRAY(sa.Text)),
-            Named(f"{_type(table, name)}[]"),
-        )
-        for i, name in enumerate(names)
+        sa.cast(text, sa.ARRAY(sa.Text) if flat else Named(f"{type}[]"))
+        for text, type, flat in zip(texts, types, nested, strict=True)
     ]
-    if len(arrays) == 1:
+    if len(arrays) == 1 and not nested[0]:
         return _column(table, names[0]) == sa.func.any(arrays[0])
     listed = sa.func.unnest(*arrays).table_valued(*(f"k{i}" for i in range(len(names)))).render_derived()
-    return sa.tuple_(*(_column(table, n) for n in names)).in_(sa.select(*listed.c))
+    keys_listed = [
+        sa.cast(column, Named(type)) if flat else column
+        for column, type, flat in zip(listed.c, types, nested, strict=True)
+    ]
+    return _row(table, names).in_(sa.select(*keys_listed))

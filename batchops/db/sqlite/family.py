@@ -1,7 +1,7 @@
 """SQLite's capabilities: one file, one writer."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,6 +31,7 @@ class SQLite:
     longest_list = 5_000
 
     claims = SQLiteClaims()
+    facts = SQLiteFacts()
     facts = SQLiteFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)
@@ -63,6 +64,9 @@ class SQLite:
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
         pass  # there are no policies here
 
+    def accept_hidden_rows(self, connection: sa.Connection) -> None:
+        pass  # there are no policies here
+
     def begin(self, connection: sa.Connection) -> None:
         # A read that later turns into a write is refused as busy whatever the timeout; IMMEDIATE waits.
         connection.exec_driver_sql("PRAGMA query_only = OFF")
@@ -82,6 +86,9 @@ class SQLite:
         return None
 
     def leaves(self, *_: object) -> Sequence[Table] | None:
+        return None
+
+    def meter(self, connection: sa.Connection) -> Callable[[], int] | None:  # noqa: ARG002  no such counters
         return None
 
     def epoch(self) -> sa.ColumnElement[float]:

@@ -1,0 +1,40 @@
+"""Another walk for a run whose walk reads far more than it was planned to."""
+
+from dataclasses import replace
+
+from batchops.assemble import Prepared
+from batchops.errors import RefusedError
+from batchops.ledger import Run
+from batchops.plan.choice import choose
+from batchops.route import walk_of
+from batchops.selection import Selection
+from batchops.walks import Walk
+
+_IN_ORDER = ("blocks", "keys", "index")
+
+
+def another_walk(job: Prepared, now: Run, tried: frozenset[str]) -> tuple[Run, Walk] | None:
+    """The run by a walk that was not tried yet, from its beginning; None for a backfill, or where there is none.
+
+    A purge may begin anew at any time: the rows that are gone are not met again.
+    """
+    if job.verb != "purge":
+        return None
+    family, table = job.database.family, job.plan.table
+    selection = Selection(table, job.route.frozen.predicate)
+    for wanted in _IN_ORDER:
+        if wanted in tried:
+            continue
+        with job.database.reading() as connection:
+            try:
+                chosen = choose(connection, family, selection, job.key, wanted=wanted, purge=True)
+            except RefusedError:
+                continue
+            leaves = tuple((leaf.schema, leaf.name) for leaf in chosen.leaves)
+            frozen = replace(job.route.frozen, walk=chosen.walk, key=chosen.key, leaves=leaves)
+            walk = walk_of(connection, family, table, frozen, look_again=True)
+            cursor = replace(walk.begin(connection), base=now.rows)
+        with job.ledger.database.transaction() as connection:
+            kept = now.frozen | frozen.as_dict()
+            return job.ledger.rewalk(connection, now, chosen.walk, kept, cursor), walk
+    return None
