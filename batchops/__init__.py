@@ -1,16 +1,16 @@
 """Batched deletes and updates on databases that people are using meanwhile.
 
-`purge` and `backfill` do what the commands of the same names do, with the same options, and return Finished.
+`purge`, `backfill` and `drain` do what the commands of the same names do, with the same options, and return Finished.
 """
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "backfill", "purge"]
+__all__ = ["__version__", "backfill", "drain", "purge"]
 
 
 def __getattr__(name: str) -> object:
     """Import the library's face when it is first used: `batchops --help` needs neither SQLAlchemy nor pydantic."""
-    if name in ("purge", "backfill"):
+    if name in ("purge", "backfill", "drain"):
         from batchops import library
 
         return getattr(library, name)

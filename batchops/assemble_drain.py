@@ -1,5 +1,6 @@
 """The composition root of drain: from a spec to a plan, and from a plan to workers."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from batchops.db.connect import connect
 from batchops.db.database import Database
 from batchops.db.family import Server, Timeouts
 from batchops.db.urls import address
+from batchops.errors import Exit
 from batchops.events import Drained, Emit, Finished, Started
 from batchops.handlers import Handler
 from batchops.handlers.function import Function
@@ -83,7 +85,7 @@ def _prepare(connection: sa.Connection, spec: DrainSpec, database: Database, han
     found: Understood = understand(connection, database, spec, handler)
     return PreparedDrain(
         spec, database, found.server, found.queue, found.leases, handler, found.plan, found.estimate,
-        (*database.address.warnings, *found.warnings),
+        database.address.warnings,
     )  # fmt: skip
 
 
@@ -96,7 +98,7 @@ def drain_prepared(job: PreparedDrain, emit: Emit, stop: Stop) -> Finished:
     emit(Started(None, "drain", table.label, "claims", False, table.rows, job.estimate))
     with ExitStack() as stack:
         stack.enter_context(watch.telling(emit))
-        step = _steps(job, stop, score, stack)
+        step = Steps(job, stop, score, stack)
         wake = _wake(job, stop)
         pace = _pace(job)
         allowance = None if job.spec.max_rows is None else Allowance(job.spec.max_rows)
@@ -105,10 +107,6 @@ def drain_prepared(job: PreparedDrain, emit: Emit, stop: Stop) -> Finished:
     finished = _finished(job, _ended(job, ending), tally, score, watch)
     emit(finished)
     return finished
-
-
-def _steps(job: PreparedDrain, stop: Stop, score: Score, stack: ExitStack) -> "Steps":
-    return Steps(job, stop, score, stack)
 
 
 class Steps:
@@ -129,8 +127,6 @@ class Steps:
             )  # fmt: skip
             stack.enter_context(self._claims.beating())
         else:
-            import time
-
             self._locks = job.leases
             self._low = LowWater(job.database, job.leases, time.monotonic, followed=not job.queue.order)
             self._failed: list[tuple[object, ...]] = []
@@ -194,6 +190,14 @@ def _ended(job: PreparedDrain, ending: Ending) -> Ending:
     return Ending("signal", 0) if asked else ending
 
 
+def _next(job: PreparedDrain) -> str | None:
+    """The same command again; None where it would not be one, or would show what an address hides."""
+    spec = job.spec
+    if not spec.handlers or (spec.post is not None and any(sign in spec.post for sign in "@?#")):
+        return None
+    return command("drain", spec, job.database.address.shown.replace(":***@", "@"))
+
+
 def _finished(job: PreparedDrain, ending: Ending, tally: Tally, score: Score, watch: Watch) -> Finished:
     counts = watch.counts()
     left = counts.pending if counts else None
@@ -213,7 +217,7 @@ def _finished(job: PreparedDrain, ending: Ending, tally: Tally, score: Score, wa
         seconds=tally.seconds,
         held_seconds=tally.held_seconds,
         left=left or None,
-        next=command("drain", job.spec, job.database.address.shown.replace(":***@", "@")) if left else None,
+        next=_next(job) if left and ending.exit != Exit.INTEGRITY else None,
         error=ending.error,
         drained=Drained(
             claimed=score["claimed"],

@@ -4,8 +4,11 @@ import os
 from typing import Any
 
 from batchops.assemble import prepared
+from batchops.assemble_drain import drain_prepared, prepared_drain
 from batchops.events import Emit, Finished
+from batchops.handlers.function import Function
 from batchops.perform import perform
+from batchops.queues.spec import DrainSpec
 from batchops.specs import BackfillSpec, JobSpec, PurgeSpec, checked
 from batchops.stop import Stop
 
@@ -26,6 +29,19 @@ def backfill(*, on_event: Emit | None = None, stop: Stop | None = None, **option
     Otherwise like `purge`.
     """
     return _run("backfill", checked(BackfillSpec, options), on_event, stop)
+
+
+def drain(
+    *, handler: Function | None = None, on_event: Emit | None = None, stop: Stop | None = None, **options: Any
+) -> Finished:
+    """Hand pending rows to `handler(rows)` or `handler(rows, connection)`, as `batchops drain` does.
+
+    Rows are dicts. The handler returns nothing, or a result a row: None or True for done; a text, False or an
+    exception for failed. With `connection` it works inside the transaction that marks the rows. `options` are
+    those of the command; without a handler they name one: call, exec, exec_batch, post or set.
+    """
+    with prepared_drain(checked(DrainSpec, options), os.environ, handler) as job:
+        return drain_prepared(job, on_event or (lambda _: None), stop or Stop())
 
 
 def _run(verb: str, spec: JobSpec, on_event: Emit | None, stop: Stop | None) -> Finished:

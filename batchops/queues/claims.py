@@ -1,6 +1,8 @@
 """What the workers of one process hold: claimed, kept alive, and let go."""
 
+import os
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -149,4 +151,6 @@ def in_order(rows: Sequence[Row]) -> Sequence[Row]:
 
 
 def _token(*, alone: bool) -> str:
-    return (ALONE if alone else "") + secrets.token_hex(12)
+    """Which process, and a number of its own; no longer than 40 characters."""
+    worker = f"{socket.gethostname()[:16]}.{os.getpid() % 10_000_000}"
+    return f"{ALONE if alone else ''}{worker}.{secrets.token_hex(5)}"

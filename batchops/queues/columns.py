@@ -84,6 +84,18 @@ class ColumnLeases:
         alive = sa.or_(self._own("next_at").is_(None), self._own("next_at") < PARKED)
         return self._rows.first(connection, low, alive)
 
+    def put_back(
+        self, connection: sa.Connection, marks: Sequence[tuple[sa.ColumnElement[Any], Any]],
+        keys: Sequence[KeyValue] | None, most: int,
+    ) -> int:  # fmt: skip
+        """Make rows that were given up on claimable again, `marks` set in them; how many."""
+        dead = self._own("next_at") >= PARKED
+        if keys is None:
+            query: sa.Select[Any] = sa.select(*self._rows.out()).select_from(self._queue.table.called)
+            keys = [self._rows.key(row) for row in connection.execute(query.where(dead).limit(most))]
+        fresh = self._values(attempts=0, next_at=None, failure=None)
+        return len(self._rows.change(connection, self._rows.update(*marks, *fresh), keys, dead))
+
     def counts(self, connection: sa.Connection) -> Counts:
         now, lease, until, next_at = self._claims.now(), *map(self._own, ("lease", "lease_until", "next_at"))
         waits = sa.and_(lease.is_(None), next_at > now, next_at < PARKED)

@@ -114,8 +114,31 @@ class SideLeases:
         return self._rows.still_pending(connection, keys)
 
     def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
-        parked: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), LEASES.c.next_at >= PARKED)
+        parked: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(LEASES)
+        parked = parked.where(self._its(), LEASES.c.next_at >= PARKED)
         return self._rows.first(connection, low, sa.not_(sa.exists(parked)))
+
+    def put_back(
+        self, connection: sa.Connection, marks: Sequence[tuple[sa.ColumnElement[Any], Any]],
+        keys: Sequence[KeyValue] | None, most: int,
+    ) -> int:  # fmt: skip
+        """Make rows that were given up on claimable again, `marks` set in them; how many."""
+        parked = sa.select(LEASES.c.row_key).where(LEASES.c.relation == self._relation, LEASES.c.next_at >= PARKED)
+        if keys is None:
+            names = list(connection.execute(parked.limit(most)).scalars())
+        else:
+            names = [name for some in self._chunks(self._names(connection, keys)) for name in
+                     connection.execute(parked.where(LEASES.c.row_key.in_(some))).scalars()]  # fmt: skip
+        for some in self._chunks(names if marks else []):
+            mine = sa.update(self._queue.table.called).where(self._name.in_(some))
+            connection.execute(mine.ordered_values(*marks))
+        for some in self._chunks(names):
+            connection.execute(sa.delete(LEASES).where(*self._of(some)))
+        return len(names)
+
+    def _names(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> list[str]:
+        query = sa.select(self._name).select_from(self._queue.table.called)
+        return [name for mine in self._rows.among(keys) for name in connection.execute(query.where(mine)).scalars()]
 
     def counts(self, connection: sa.Connection) -> Counts:
         now, lease, until, next_at = self._claims.now(), LEASES.c.lease, LEASES.c.lease_until, LEASES.c.next_at

@@ -1,5 +1,6 @@
 """From what a drain was asked to do to a queue: names found, expressions checked, a place for leases chosen."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,6 @@ class Understood:
     leases: Leases | RowLocks
     plan: tuple[tuple[str, str], ...]
     estimate: int | None
-    warnings: tuple[str, ...]
 
 
 def understand(connection: sa.Connection, database: Database, spec: DrainSpec, handler: Handler) -> Understood:
@@ -41,17 +41,15 @@ def understand(connection: sa.Connection, database: Database, spec: DrainSpec, h
     table = find_table(connection, family, spec.table)
     _usable(connection, database, table, server, spec)
     queue = queue_of(database, table, spec)
-    moment = None if spec.by is None else _column(table, spec.by, "--by")
-    leases = _leases(connection, database, queue, spec, handler, moment)
+    leases = _leases(connection, database, queue, spec, handler, time_column(table, spec))
     pending: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.called)
     pending = pending.where(queue.selection.clause)
-    explain = family.explain(connection, pending)  # the server has understood --where, or says what it did not
-    del explain
-    estimate = family.matches(connection, pending)
-    warnings = () if family.claims.listens or spec.listen is None else ("--listen: only PostgreSQL wakes; polling.",)
+    family.explain(connection, pending)  # the server has understood --where, or says what it did not
     if spec.listen is not None and not family.claims.listens:
         raise UsageError(f"--listen: {server.product} has no notifications.", "--poll alone does it.")
-    return Understood(server, queue, leases, _plan(database, server, queue, spec, leases), estimate, warnings)
+    return Understood(
+        server, queue, leases, _plan(database, server, queue, spec, leases), family.matches(connection, pending)
+    )
 
 
 def queue_of(database: Database, table: Table, spec: DrainSpec) -> Queue:
@@ -82,6 +80,11 @@ def queue_of(database: Database, table: Table, spec: DrainSpec) -> Queue:
     )
 
 
+def time_column(table: Table, spec: DrainSpec) -> str | None:
+    """The column that tells how old a row is."""
+    return None if spec.by is None else _column(table, spec.by, "--by")
+
+
 def _usable(connection: sa.Connection, database: Database, table: Table, server: Server, spec: DrainSpec) -> None:
     if table.kind not in ("table", "partitioned"):
         raise RefusedError(f'"{table.label}" is a {table.kind}, not a table.', "name the table behind it.")
@@ -100,34 +103,44 @@ def _usable(connection: sa.Connection, database: Database, table: Table, server:
 def _leases(
     connection: sa.Connection, database: Database, queue: Queue, spec: DrainSpec, handler: Handler, moment: str | None
 ) -> Leases | RowLocks:
-    family, table, whole = database.family, queue.table, bool(spec.handlers != ["--set"])
-    missing = [name for name in COLUMNS if name not in table.column_names]
-    side = spec.lease in ("auto", "table") and family.find(connection, None, TABLE) is not None
-    if spec.lease == "columns" or (spec.lease == "auto" and not missing):
-        if missing:
-            raise RefusedError(
-                f'Table "{table.label}" has no column {", ".join(missing)} to keep leases in.',
-                f"batchops queue init {table.label} adds them, or use --lease table or --lease none.",
-            )
-        return ColumnLeases(family, queue, whole=whole, moment=moment)
-    if side:
-        return SideLeases(family, queue, whole=whole, moment=moment)
-    if spec.lease == "table":
-        raise RefusedError(
-            f'There is no table "{TABLE}" to keep leases in.',
-            f"batchops queue init {table.label} --lease table makes it.",
-        )
+    family, table, whole = database.family, queue.table, spec.handlers != ["--set"]
+    place = place_of(connection, database, queue, spec.lease, whole=whole, moment=moment)
+    if place is not None:
+        return place
     if handler.inside:
         return RowLocks(family, queue, whole=whole, moment=moment)
     if spec.lease == "none":
         raise UsageError(
             "--lease none does only with --set or a function (rows, connection): no lock may wait for others.",
-            f"make leases: batchops queue init {table.label}",
+            f"make room for leases: batchops queue init {table.label} --make",
         )
     raise RefusedError(
         f'Table "{table.label}" has no place to keep leases in.',
-        f"batchops queue init {table.label} adds columns, with --lease table a table beside it.",
+        f"batchops queue init {table.label} --make adds columns; with --lease table it makes a table beside.",
     )
+
+
+def place_of(
+    connection: sa.Connection, database: Database, queue: Queue, wanted: str, *, whole: bool, moment: str | None
+) -> ColumnLeases | SideLeases | None:
+    """Where leases are kept by now; None for nowhere, RefusedError where that place was asked for."""
+    family, table = database.family, queue.table
+    missing = [name for name in COLUMNS if name not in table.column_names]
+    if wanted == "columns" and missing:
+        raise RefusedError(
+            f'Table "{table.label}" has no column {", ".join(missing)} to keep leases in.',
+            f"batchops queue init {table.label} --make adds them, or use --lease table or --lease none.",
+        )
+    if wanted in ("auto", "columns") and not missing:
+        return ColumnLeases(family, queue, whole=whole, moment=moment)
+    if wanted in ("auto", "table") and family.find(connection, None, TABLE) is not None:
+        return SideLeases(family, queue, whole=whole, moment=moment)
+    if wanted == "table":
+        raise RefusedError(
+            f'There is no table "{TABLE}" to keep leases in.',
+            f"batchops queue init {table.label} --lease table --make makes it.",
+        )
+    return None
 
 
 def _order(table: Table, text: str | None) -> tuple[tuple[str, bool], ...]:
@@ -155,8 +168,8 @@ def _plan(
     value = getattr(spec, handler.removeprefix("--").replace("-", "_"), "")
     done = "deleted" if queue.done is None else ", ".join(f"{c} = {e}" for c, e in queue.done)
     order = ", ".join(f"{c} DESC" if down else c for c, down in queue.order) or ", ".join(queue.key)
-    # The query string of an address may hold a token.
-    shown = value.partition("?")[0] if handler == "--post" else value
+    # An address may hold a password or, in its query string, a token.
+    shown = re.sub(r"//[^/@]*@", "//", value.partition("?")[0]) if handler == "--post" else value
     return (
         ("database", f"{database.address.shown} ({server.product} {server.version})"),
         ("pending", spec.where),

@@ -1,0 +1,179 @@
+"""batchops queue."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import rich_click as click
+
+from batchops import durations
+from batchops.cli.options import EXIT_CODES
+from batchops.db.connect import connect
+from batchops.db.database import Database
+from batchops.db.urls import address
+from batchops.errors import RefusedError, UsageError
+from batchops.plan.target import find_table
+from batchops.queues.ddl import column_ddl, table_ddl
+from batchops.queues.overview import Overview, keys_of
+from batchops.queues.spec import DrainSpec
+from batchops.queues.understood import place_of, queue_of, time_column
+from batchops.reporters.document import as_json
+from batchops.reporters.figures import count, visible
+from batchops.specs import checked
+
+_FLAGS = (
+    ("--url", {"metavar": "URL", "help": "Database; else BATCHOPS_URL, DATABASE_URL."}),
+    (
+        "--lease",
+        {
+            "type": click.Choice(["auto", "columns", "table"]),
+            "default": "auto",
+            "help": "Where leases are: columns of the table, or the table batchops_lease. Default: what is there.",
+        },
+    ),
+)
+
+
+def _flags(function: Callable[..., Any]) -> Callable[..., Any]:
+    for name, settings in reversed(_FLAGS):
+        function = click.option(name, **settings)(function)
+    return click.argument("table")(function)
+
+
+@click.group("queue", epilog=EXIT_CODES)
+def command() -> None:
+    """Prepare a table to be drained, look at it, put failed rows back."""
+
+
+@command.command("init", epilog=EXIT_CODES)
+@_flags
+@click.option("--make", is_flag=True, help="Run the SQL instead of printing it.")
+def init(table: str, url: str | None, lease: str, make: bool) -> None:
+    """Print the SQL that gives TABLE a place to keep leases in; with --make run it."""
+    with _database(url) as database:
+        with database.reading() as connection:
+            found = find_table(connection, database.family, table)
+        statements = list(table_ddl(database) if lease == "table" else column_ddl(database, found))
+        if make:
+            for statement in statements:
+                with database.transaction() as connection:
+                    connection.exec_driver_sql(statement)
+            click.echo(f"{found.label} can be drained." if statements else f"{found.label} has what it needs.")
+            return
+        for statement in statements:
+            click.echo(f"{statement};")
+
+
+@command.command("show", epilog=EXIT_CODES)
+@_flags
+@click.option("--where", required=True, metavar="SQL", help="Which rows are pending, as for drain.")
+@click.option("--by", metavar="COLUMN", help="The time column that tells how old a row is.")
+@click.option("--key", metavar="A,B", help="As for drain.")
+@click.option("--json", "as_json_document", is_flag=True, help="One JSON document on stdout.")
+def show(
+    table: str, url: str | None, lease: str, where: str, by: str | None, key: str | None, as_json_document: bool
+) -> None:
+    """Show how the queue TABLE stands: backlog, age of the oldest, in flight by worker, failed with reason."""
+    with _database(url) as database:
+        told = _told(database, _asked(table, url, where, key, by), lease)
+    if as_json_document:
+        click.echo(as_json(told))
+        return
+    for line in _lines(told):
+        click.echo(line)
+
+
+@command.command("redrive", epilog=EXIT_CODES)
+@_flags
+@click.option("--row", "rows", metavar="KEY", multiple=True, help="A row by its key (A,B for two columns); repeatable.")
+@click.option("--all", "everything", is_flag=True, help="Every row that was given up on.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="So many of them.")
+@click.option("--set", "assignments", metavar="'COL = EXPR'", multiple=True, help="What makes a row pending again.")
+@click.option("--key", metavar="A,B", help="As for drain.")
+def redrive(
+    table: str, url: str | None, lease: str, rows: tuple[str, ...], everything: bool, limit: int | None,
+    assignments: tuple[str, ...], key: str | None,
+) -> None:  # fmt: skip
+    """Put rows of TABLE back that were given up on, as if they had never been tried."""
+    if bool(rows) + everything + (limit is not None) != 1:
+        raise UsageError("Which rows? Give --row, --limit or --all, one of them.")
+    with _database(url) as database:
+        asked = _asked(table, url, "1 = 1", key, None, assignments)
+        overview, queue = _overview(database, asked, lease)
+        keys = list(keys_of(rows, queue)) if rows else None
+        if keys and any(len(one) != len(queue.key) for one in keys):
+            raise UsageError(f"--row: the key is {', '.join(queue.key)}; give a value for each, commas between.")
+        back = overview.redrive(queue.done or (), keys, limit)
+    click.echo(f"{table}: {count(back)} rows put back.")
+
+
+@contextmanager
+def _database(url: str | None) -> Iterator[Database]:
+    database = connect(address(url, os.environ))
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _asked(
+    table: str, url: str | None, where: str, key: str | None, by: str | None, marks: tuple[str, ...] = ()
+) -> DrainSpec:
+    """As much of a drain as looking at its table needs."""
+    given: dict[str, Any] = {"table": table, "url": url, "where": where, "key": key, "by": by}
+    end: dict[str, Any] = {"done": marks} if marks else {"delete": True}
+    return checked(DrainSpec, {name: value for name, value in given.items() if value is not None} | end)
+
+
+def _overview(database: Database, spec: DrainSpec, lease: str) -> tuple[Overview, Any]:
+    with database.reading() as connection:
+        table = find_table(connection, database.family, spec.table)
+        queue = queue_of(database, table, spec)
+        place = place_of(connection, database, queue, lease, whole=False, moment=time_column(table, spec))
+    if place is None:
+        raise RefusedError(
+            f'Table "{table.label}" has no place to keep leases in.', f"batchops queue init {table.label} --make"
+        )
+    return Overview(database, queue, place), queue
+
+
+def _told(database: Database, spec: DrainSpec, lease: str) -> dict[str, Any]:
+    overview, queue = _overview(database, spec, lease)
+    with database.reading() as connection:
+        counts = overview.leases.counts(connection)
+        holders, reasons = overview.holders(connection), overview.reasons(connection)
+        slow = database.family.facts.of(connection, queue.table).warnings
+    return {
+        "table": queue.table.label,
+        "leases": overview.leases.place,
+        "backlog": counts.backlog,
+        "oldest_seconds": counts.oldest,
+        "leased": counts.leased,
+        "expired": counts.expired,
+        "waiting": counts.waiting,
+        "dead": sum(reason.dead for reason in reasons),
+        "workers": [asdict(holder) for holder in holders],
+        "failed": [asdict(reason) for reason in reasons],
+        "warnings": list(slow),
+    }
+
+
+def _lines(told: dict[str, Any]) -> Iterator[str]:
+    yield visible(told["table"])
+    oldest = told["oldest_seconds"]
+    age = "" if oldest is None else f", the oldest for {durations.show(oldest)}"
+    yield f"  {'backlog':<10}{count(told['backlog'])} rows free{age}"
+    yield f"  {'in flight':<10}{count(told['leased'])} rows leased, {count(told['expired'])} with a lease that ran out"
+    yield f"  {'waiting':<10}{count(told['waiting'])} rows for their next attempt"
+    yield f"  {'dead':<10}{count(told['dead'])} rows given up on"
+    for worker in told["workers"]:
+        left = worker["seconds"]
+        life = f"lease for {durations.show(left)} more" if left > 0 else "no sign of life"
+        yield f"  {'worker':<10}{visible(worker['worker'])}: {count(worker['rows'])} rows, {life}"
+    for failed in told["failed"]:
+        both = f"{count(failed['waiting'])} waiting, {count(failed['dead'])} dead"
+        yield f"  {'failed':<10}{both}: {visible(failed['reason'])}"
+    for warning in told["warnings"]:
+        yield f"  {'slow':<10}{visible(warning)}"
