@@ -139,13 +139,7 @@ class Family(Protocol):
     facts: Facts
     """What it can find out about what hangs on a table."""
 
-    facts: Facts
-    """What it can find out about what hangs on a table."""
-
     def engine(self, address: Address, timeouts: Timeouts) -> sa.Engine: ...
-
-    def accept_hidden_rows(self, connection: sa.Connection) -> None:
-        """From now on, leave rows that a policy hides alone instead of failing."""
 
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
         """From now on, leave rows that a policy hides alone instead of failing."""

@@ -32,7 +32,6 @@ class MySQL:
 
     claims = MySQLClaims()
     facts = MySQLFacts()
-    facts = MySQLFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)
     key_order = staticmethod(keys.order)
@@ -79,9 +78,6 @@ class MySQL:
                     cursor.execute(f"SET SESSION idle_transaction_timeout = {max(1, round(timeouts.statement))}")
 
         return engine
-
-    def accept_hidden_rows(self, connection: sa.Connection) -> None:
-        pass  # there are no policies here
 
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
         pass  # there are no policies here

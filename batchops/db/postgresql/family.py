@@ -52,7 +52,6 @@ class PostgreSQL:
 
     claims = PostgreSQLClaims()
     facts = PostgreSQLFacts()
-    facts = PostgreSQLFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)
     key_order = staticmethod(keys.order)
@@ -101,10 +100,6 @@ class PostgreSQL:
             pool_timeout=30,
             use_native_hstore=False,
         )
-
-    def accept_hidden_rows(self, connection: sa.Connection) -> None:
-        self._settings = self._settings.replace("row_security = off", "row_security = on")
-        connection.exec_driver_sql("SET LOCAL row_security = on")
 
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
         self._settings = self._settings.replace("row_security = off", "row_security = on")
