@@ -1,0 +1,206 @@
+"""Workers killed in the middle of it: every row is handled, effects in the database exactly once, none held by two."""
+
+import itertools
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.command import Batchops
+from tests.conftest import NewDatabase
+from tests.queues.jobs import DRAIN, held_by_two, jobs, leased, logged, slowest_rescue, states
+from tests.services.database import FAMILIES, Database
+
+PROCESSES, WORKERS, LEASE = 4, 2, 2.0
+CALL = "tests.queues.hands:{}"
+
+
+class Herd:
+    """Four draining processes with two workers each; one that is killed is started again."""
+
+    def __init__(self, batchops: Batchops, database: Database, args: tuple[str, ...], handled: Path) -> None:
+        self._batchops = batchops
+        self._args = ("drain", "jobs", "--url", database.url, *DRAIN, *args, "--workers", str(WORKERS))
+        self._handled = handled
+        self._numbers = itertools.count()
+        self._running = [self._start() for _ in range(PROCESSES)]
+        self.kills = 0
+
+    def kill_one(self) -> None:
+        """kill -9, and another takes its place."""
+        victim = random.randrange(PROCESSES)
+        process, _ = self._running[victim]
+        process.kill()
+        process.communicate()
+        self.kills += 1
+        self._running[victim] = self._start()
+
+    def end(self) -> list[int]:
+        """SIGTERM once all are up; the exit codes."""
+        for process, events in self._running:
+            while not (events.exists() and "started" in events.read_text()):
+                assert process.poll() is None, process.communicate()[1]
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+        return [process.wait(30) for process, _ in self._running]
+
+    def _start(self) -> tuple[subprocess.Popen[str], Path]:
+        events = self._batchops.home / f"events-{next(self._numbers)}"
+        stay = ("--poll", "200ms", "--lease-time", f"{LEASE:g}s", "-q", "--events", str(events))
+        return self._batchops.start(*self._args, *stay, env={"HANDLED": str(self._handled)}), events
+
+
+@contextmanager
+def killing(herd: Herd, database: Database, seconds: float) -> Iterator[None]:
+    """A kill each half second until nothing is pending, for so long at the most; then until it is done."""
+    yield
+    end = time.monotonic() + seconds
+    for turn in itertools.count():
+        time.sleep(0.5)
+        if "pending" not in states(database):
+            return
+        if time.monotonic() < end:
+            herd.kill_one()
+        assert turn < 600, f"still pending after {turn / 2} s: {states(database)}"
+
+
+def killed(
+    batchops: Batchops, database: Database, args: tuple[str, ...], handled: Path, seconds: float
+) -> tuple[int, float]:
+    """Drain with kills; how many, and in what time."""
+    before = time.monotonic()
+    herd = Herd(batchops, database, args, handled)
+    time.sleep(1.0)  # the first ones have begun
+    with killing(herd, database, seconds):
+        pass
+    took = time.monotonic() - before
+    assert herd.end() == [0] * PROCESSES
+    return herd.kills, took
+
+
+def handled_by(path: Path) -> Counter[int]:
+    """How often each job was handled; a line torn by a kill counts for none."""
+    return Counter(int(line) for line in path.read_text().splitlines() if line.isdigit())
+
+
+def check(database: Database, rows: int, name: str, kills: int, took: float) -> None:
+    """All done, and what the log of claims says."""
+    assert states(database) == {"done": rows}
+    assert held_by_two(database) == 0
+    rescue = slowest_rescue(database)
+    assert rescue <= 5.0
+    claims = database.scalar("SELECT count(*) FROM claims")
+    lost = database.scalar("SELECT count(*) FROM claims WHERE lost IS NOT NULL")
+    print(
+        f"\n{database.family} {name}: {rows:,} rows in {took:.1f} s, {kills} kills, {claims:,} claims, "
+        f"{lost:,} of them of a lost lease, slowest rescue lease + {rescue:.2f} s, held by two: 0"
+    )
+
+
+def rows_for(database: Database, full: bool) -> int:
+    if not full:
+        return 2_000
+    return 20_000 if database.family == "sqlite" else 100_000
+
+
+LONG = [pytest.mark.full, pytest.mark.timeout(900)]
+
+
+def tiers(*quick: str) -> pytest.MarkDecorator:
+    """Databases with many rows in the long tier; those named also with few in the quick one."""
+    cases = [pytest.param(name, False, id=f"{name}-quick") for name in quick]
+    cases += [pytest.param(name, True, id=f"{name}-full", marks=LONG) for name in FAMILIES]
+    return pytest.mark.parametrize(("name", "full"), cases)
+
+
+@tiers("mariadb")
+def test_each_row_is_handled_and_none_by_two_at_a_time(
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool
+) -> None:
+    database = new_database(name)
+    rows = rows_for(database, full)
+    jobs(database, rows)
+    leased(batchops, database)
+    logged(database)
+    handled = tmp_path / "handled"
+    handled.touch()
+    call = ("--call", CALL.format("record"), "--batch-size", "50")
+    kills, took = killed(batchops, database, call, handled, 300 if full else 2)
+    check(database, rows, "handler(rows)", kills, took)
+    seen = handled_by(handled)
+    assert set(seen) == set(range(1, rows + 1))
+    print(f"  handled once {sum(n == 1 for n in seen.values()):,}, more often {sum(n > 1 for n in seen.values()):,}")
+
+
+SET = ("--set", "n = n + 1", "--rest", "20ms", "--batch-size", "50")
+CONNECTION = ("--call", CALL.format("effect"), "--batch-size", "50")
+
+
+@tiers("postgresql")
+def test_effects_through_the_connection_are_made_exactly_once(
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool
+) -> None:
+    database = new_database(name)
+    leases(batchops, database, tmp_path, CONNECTION, full=full)
+
+
+@tiers()
+def test_effects_by_set_are_made_exactly_once(
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool
+) -> None:
+    database = new_database(name)
+    leases(batchops, database, tmp_path, SET, full=full)
+
+
+def leases(batchops: Batchops, database: Database, tmp_path: Path, args: tuple[str, ...], *, full: bool) -> None:
+    """Drain with leases and kills."""
+    rows = rows_for(database, full)
+    jobs(database, rows)
+    leased(batchops, database)
+    logged(database)
+    kills, took = killed(batchops, database, args, tmp_path / "none", 300 if full else 2)
+    check(database, rows, " ".join(args[:2]), kills, took)
+    exactly_once(database, args[0])
+
+
+@tiers("sqlite")
+def test_effects_by_set_are_made_exactly_once_by_row_locks_alone(
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool
+) -> None:
+    database = new_database(name)
+    locks(batchops, database, tmp_path, SET, full=full)
+
+
+@tiers()
+def test_effects_through_the_connection_are_made_exactly_once_by_row_locks_alone(
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool
+) -> None:
+    database = new_database(name)
+    locks(batchops, database, tmp_path, CONNECTION, full=full)
+
+
+def locks(batchops: Batchops, database: Database, tmp_path: Path, args: tuple[str, ...], *, full: bool) -> None:
+    """Drain with row locks and kills."""
+    rows = rows_for(database, full)
+    jobs(database, rows)
+    args = (*args, "--lease", "none")
+    kills, took = killed(batchops, database, args, tmp_path / "none", 300 if full else 2)
+    assert states(database) == {"done": rows}
+    exactly_once(database, args[0])
+    what = " ".join(args[:2])
+    print(f"\n{database.family} {what} --lease none: {rows:,} rows in {took:.1f} s, {kills} kills, each effect once")
+
+
+def exactly_once(database: Database, flag: str) -> None:
+    """Every job has its effect, and none has it twice."""
+    if flag == "--set":
+        assert database.rows("SELECT min(n), max(n) FROM jobs") == [(1, 1)]
+        return
+    ((effects, different),) = database.rows("SELECT count(*), count(DISTINCT job) FROM effects")
+    assert effects == different == database.scalar("SELECT count(*) FROM jobs")
