@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """The exit codes of the command line; `batchops help exit-codes` prints this table."""
+    """The exit codes of the command line; every command's help prints them with their meanings."""
 
     DONE = 0
     FAILED = 1
@@ -23,19 +23,19 @@ class Exit(IntEnum):
 
 
 EXIT_MEANINGS: dict[Exit, str] = {
-    Exit.DONE: "done, also when there was nothing to do, and when it ended as asked (a limit, the window)",
+    Exit.DONE: "done, nothing to do, or ended as asked: by a limit or the window",
     Exit.FAILED: "failed, or declined at the question",
-    Exit.USAGE: "wrong flag, value or predicate; missing driver; a question with no terminal to ask",
+    Exit.USAGE: "wrong flag, value, predicate; missing driver; no terminal to ask at",
     Exit.INCOMPLETE: "finished, but some rows were rejected or stayed locked",
     Exit.NOTHING: "with --exit-code: there was nothing to do",
     Exit.LIMIT: "with --exit-code: ended by a limit or the window",
     Exit.UNREACHABLE: "cannot connect, wrong password, no such database or table",
     Exit.LOCKED: "another run of the same job is at work, or has taken over",
-    Exit.REFUSED: "refused by a safety check, a read-only server or a missing right, before the first write",
-    Exit.INTEGRITY: "counts do not add up, or the table changed underneath: for a person, never retried",
-    Exit.BUSY: "retries used up on passing errors, or the outcome is unknown: try again later",
+    Exit.REFUSED: "refused before the first write: a check, a right, a read-only server",
+    Exit.INTEGRITY: "counts do not add up, the table changed: for a person, never retried",
+    Exit.BUSY: "passing errors did not pass, or the outcome is unknown: try later",
     Exit.HANGUP: "ended by SIGHUP",
-    Exit.INTERRUPT: "ended by SIGINT",
+    Exit.INTERRUPT: "ended by SIGINT (Ctrl-C)",
     Exit.TERMINATED: "ended by SIGTERM",
 }
 

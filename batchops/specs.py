@@ -14,13 +14,21 @@ from batchops import durations
 from batchops.errors import UsageError
 from batchops.limits import Window
 
+DATABASE = "Database"
+ROWS = "Which rows"
+WAY = "How rows are followed"
+PACE = "How gently, how long"
+SAFETY = "Safety"
+PROGRESS = "Progress"
+"""The groups that flags stand in."""
+
 
 @dataclass(frozen=True)
 class Flag:
     """How a field looks on the command line, where its name does not say it all."""
 
     metavar: str = ""
-    group: str = "How gently, how long"
+    group: str = PACE
     several: bool = False
     """Whether it may be repeated."""
 
@@ -54,6 +62,10 @@ def _names(value: object) -> object:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
 def _known_checks(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name not in CHECKS:
@@ -62,13 +74,12 @@ def _known_checks(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Several = Annotated[tuple[str, ...], BeforeValidator(_several)]
 S = TypeVar("S", bound="PacedSpec")
 CHECKS = (
     "no-key", "scan", "fk-index", "cascades", "triggers", "rls", "nullable-key", "view", "foreign-table", "superuser",
 )  # fmt: skip
 """The safety checks that --allow overrides, each by its name."""
-ROWS = "Which rows"
-PROGRESS = "Progress"
 
 
 class PacedSpec(BaseModel):
@@ -77,11 +88,11 @@ class PacedSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     table: str = Field(min_length=1)
-    url: Annotated[str | None, Flag("URL", "Where")] = Field(
+    url: Annotated[str | None, Flag("URL", DATABASE)] = Field(
         None,
         description="Database; else BATCHOPS_URL, DATABASE_URL. env:NAME, file:PATH, cmd:PROGRAM fetch it.",
     )
-    key: Annotated[tuple[str, ...] | None, BeforeValidator(_names), Flag("A,B", ROWS)] = Field(
+    key: Annotated[tuple[str, ...] | None, BeforeValidator(_names), Flag("A,B", WAY)] = Field(
         None, description="Columns to follow the rows by; default: the primary key."
     )
     batch_size: Annotated[int | None, Flag("N")] = Field(
@@ -140,16 +151,18 @@ class JobSpec(PacedSpec):
         None, description="The date or time column for --older-than or --before."
     )
     all_rows: Annotated[bool, Flag(group=ROWS)] = Field(False, description="Every row, instead of a condition.")
-    walk: Annotated[Literal["auto", "keys", "index", "blocks", "limit"], Flag("NAME")] = Field(
-        "auto", description="How rows are followed: auto, keys, index, blocks or limit; see `batchops help walks`."
+    walk: Annotated[Literal["auto", "keys", "index", "blocks", "limit"], Flag("NAME", WAY)] = Field(
+        "auto",
+        description="By key, by an index of the condition, by place in the table, or by LIMIT: keys, index, blocks, "
+        "limit. Default: auto, and the plan says why.",
     )
-    allow: Annotated[tuple[str, ...], AfterValidator(_known_checks), Flag("NAME", "Safety", several=True)] = Field(
+    allow: Annotated[Several, AfterValidator(_known_checks), Flag("NAME", SAFETY, several=True)] = Field(
         (), description=f"Override one safety check; may be repeated: {', '.join(CHECKS)}."
     )
-    count: Annotated[bool, Flag(group="Safety")] = Field(
+    count: Annotated[bool, Flag(group=SAFETY)] = Field(
         False, description="Count the rows to change before asking, however long that takes."
     )
-    workers: Annotated[int, Flag("N")] = Field(
+    workers: Annotated[int, Flag("N", WAY)] = Field(
         1, ge=1, le=64, description="Lanes side by side; default: one. SQLite has one in any case."
     )
     ledger: Annotated[str | None, Flag("URL|FILE|none", PROGRESS)] = Field(
@@ -195,10 +208,10 @@ class JobSpec(PacedSpec):
 class PurgeSpec(JobSpec):
     """Delete rows in small transactions."""
 
-    drop_partitions: bool = Field(
+    drop_partitions: Annotated[bool, Flag(group=WAY)] = Field(
         False, description="Drop partitions that the condition covers whole, instead of emptying them."
     )
-    no_final_pass: bool = Field(
+    no_final_pass: Annotated[bool, Flag(group=WAY)] = Field(
         False, description="Walking by blocks, do not look again for rows that were moved meanwhile."
     )
 
@@ -206,7 +219,7 @@ class PurgeSpec(JobSpec):
 class BackfillSpec(JobSpec):
     """Update rows in small transactions, each at most once."""
 
-    set: Annotated[tuple[str, ...], Flag("'COL = EXPR'", "What to set", several=True)] = Field(
+    set: Annotated[Several, Flag("'COL = EXPR'", "What to set", several=True)] = Field(
         min_length=1, description="A column and its new value; may be repeated."
     )
 

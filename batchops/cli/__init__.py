@@ -28,7 +28,7 @@ COMMANDS = {
     cls=LazyGroup,
     commands_by_name=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes stand in each command's help. Start with: batchops demo",
+    epilog="Start with: batchops demo",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="batchops")
 def cli() -> None:

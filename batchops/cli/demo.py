@@ -6,13 +6,13 @@ from pathlib import Path
 import rich_click as click
 
 from batchops.cli.face import Face, note
-from batchops.cli.options import EXIT_CODES
+from batchops.cli.help import Command
 from batchops.cli.walking import execute
 from batchops.demo import make_demo_database, what_to_try
 from batchops.specs import PurgeSpec, checked
 
 
-@click.command("demo", epilog=EXIT_CODES)
+@click.command("demo", cls=Command)
 @click.option("--file", "path", metavar="FILE", help="The file to make; default: one in a new temporary folder.")
 @click.option("--rows", type=click.IntRange(min=2), default=1_000_000, show_default=True, help="Rows to make.")
 @click.pass_context

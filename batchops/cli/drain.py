@@ -7,7 +7,8 @@ import rich_click as click
 
 from batchops.assemble_drain import PreparedDrain, drain_prepared, prepared_drain
 from batchops.cli.face import Face, listeners, note
-from batchops.cli.options import EXIT_CODES, face, from_spec, help_of
+from batchops.cli.help import Command
+from batchops.cli.options import face, from_spec, help_of
 from batchops.queues.spec import DrainSpec
 from batchops.reporters.document import as_json, document
 from batchops.reporters.figures import visible
@@ -17,10 +18,10 @@ from batchops.stop import Stop, signals
 
 @click.command(
     "drain",
+    cls=Command,
     help="Hand the pending rows of TABLE to a handler, in batches, by any number of workers and processes.\n\n"
     "A row is leased, worked on, and marked done where the lease still holds: at least once; exactly once for "
     "what is done in the same transaction, by --set or by a function (rows, connection). It asks no question.",
-    epilog=EXIT_CODES,
 )
 @help_of("drain", DrainSpec)
 @from_spec(DrainSpec)

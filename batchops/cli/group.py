@@ -6,10 +6,11 @@ from typing import Any
 
 import rich_click as click
 
+from batchops.cli.help import Group
 from batchops.errors import UsageError
 
 
-class LazyGroup(click.RichGroup):
+class LazyGroup(Group):
     """`commands_by_name` maps a name to its line in the help; the module is `batchops.cli.NAME`."""
 
     def __init__(self, *args: Any, commands_by_name: Mapping[str, str], **kwargs: Any) -> None:

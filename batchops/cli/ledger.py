@@ -5,17 +5,17 @@ from datetime import timedelta
 import rich_click as click
 
 from batchops import durations
+from batchops.cli.help import Group
 from batchops.cli.ledger_options import ledger_flags, named_ledger
-from batchops.cli.options import EXIT_CODES
 from batchops.errors import UsageError
 
 
-@click.group("ledger", epilog=EXIT_CODES)
+@click.group("ledger", cls=Group)
 def command() -> None:
     """Print, make or prune the tables that progress is kept in."""
 
 
-@command.command("init", epilog=EXIT_CODES)
+@command.command("init")
 @ledger_flags
 @click.option("--make", is_flag=True, help="Make the tables instead of printing their SQL.")
 def init(url: str | None, ledger: str | None, ledger_schema: str | None, make: bool) -> None:
@@ -29,7 +29,7 @@ def init(url: str | None, ledger: str | None, ledger_schema: str | None, make: b
             click.echo(f"{statement};\n")
 
 
-@command.command("prune", epilog=EXIT_CODES)
+@command.command("prune")
 @ledger_flags
 @click.option("--older-than", default="90d", show_default=True, metavar="90d", help="Runs that ended before that.")
 def prune(url: str | None, ledger: str | None, ledger_schema: str | None, older_than: str) -> None:

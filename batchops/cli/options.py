@@ -7,13 +7,12 @@ import rich_click as click
 from rich_click.rich_help_configuration import RichHelpConfiguration
 
 from batchops import durations
-from batchops.errors import EXIT_MEANINGS
-from batchops.specs import PacedSpec, flag_name, flag_of
+from batchops.specs import DATABASE, PACE, ROWS, WAY, PacedSpec, flag_name, flag_of
 
 OUTPUT = "What is shown"
+_FIRST = (DATABASE, ROWS, "What to set", "What is done with them", PACE, WAY)
+"""The groups in the order of reading; any other follows in the order of its fields."""
 Decorator = Callable[[Any], Any]
-
-EXIT_CODES = "Exit codes: " + "; ".join(f"{code.value} {text}" for code, text in EXIT_MEANINGS.items()) + "."
 
 _FACE: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("-n", "--dry-run"), {"is_flag": True, "help": "Show the plan, the SQL and EXPLAIN; change nothing."}),
@@ -60,12 +59,12 @@ def face(function: Any) -> Any:
 
 def help_of(verb: str, model: type[PacedSpec]) -> Decorator:
     """The flags of a verb in groups, in its help."""
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {name: [] for name in _FIRST}
     for name, field in model.model_fields.items():
         if name != "table":
             groups.setdefault(flag_of(field).group, []).append(flag_name(name))
     groups[OUTPUT] = [names[-1] if names[-1].startswith("-") else names[0] for names, _ in _FACE] + ["--help"]
-    panels = [{"name": name, "options": options} for name, options in groups.items()]
+    panels = [{"name": name, "options": options} for name, options in groups.items() if options]
     return click.rich_config(
         RichHelpConfiguration(option_groups={f"batchops {verb}": panels})  # type: ignore[dict-item]  # its typed dict is partial
     )

@@ -9,7 +9,7 @@ from typing import Any
 import rich_click as click
 
 from batchops import durations
-from batchops.cli.options import EXIT_CODES
+from batchops.cli.help import Group
 from batchops.db.connect import connect
 from batchops.db.database import Database
 from batchops.db.urls import address
@@ -42,12 +42,12 @@ def _flags(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("table")(function)
 
 
-@click.group("queue", epilog=EXIT_CODES)
+@click.group("queue", cls=Group)
 def command() -> None:
     """Prepare a table to be drained, look at it, put failed rows back."""
 
 
-@command.command("init", epilog=EXIT_CODES)
+@command.command("init")
 @_flags
 @click.option("--make", is_flag=True, help="Run the SQL instead of printing it.")
 def init(table: str, url: str | None, lease: str, make: bool) -> None:
@@ -66,7 +66,7 @@ def init(table: str, url: str | None, lease: str, make: bool) -> None:
             click.echo(f"{statement};")
 
 
-@command.command("show", epilog=EXIT_CODES)
+@command.command("show")
 @_flags
 @click.option("--where", required=True, metavar="SQL", help="Which rows are pending, as for drain.")
 @click.option("--by", metavar="COLUMN", help="The time column that tells how old a row is.")
@@ -85,7 +85,7 @@ def show(
         click.echo(line)
 
 
-@command.command("redrive", epilog=EXIT_CODES)
+@command.command("redrive")
 @_flags
 @click.option("--row", "rows", metavar="KEY", multiple=True, help="A row by its key (A,B for two columns); repeatable.")
 @click.option("--all", "everything", is_flag=True, help="Every row that was given up on.")

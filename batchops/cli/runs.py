@@ -2,14 +2,14 @@
 
 import rich_click as click
 
+from batchops.cli.help import Command
 from batchops.cli.ledger_options import ledger_flags, named_ledger
-from batchops.cli.options import EXIT_CODES
 from batchops.cli.recorded import run_document, run_row
 from batchops.history import load_runs
 from batchops.reporters.document import as_json
 
 
-@click.command("runs", epilog=EXIT_CODES)
+@click.command("runs", cls=Command)
 @ledger_flags
 @click.option("--table", metavar="TABLE", help="Only runs over this table.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first.")

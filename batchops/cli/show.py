@@ -2,8 +2,8 @@
 
 import rich_click as click
 
+from batchops.cli.help import Command
 from batchops.cli.ledger_options import ledger_flags, named_ledger
-from batchops.cli.options import EXIT_CODES
 from batchops.cli.recorded import moment, run_document
 from batchops.errors import UsageError
 from batchops.history import Recorded, load_runs
@@ -11,7 +11,7 @@ from batchops.reporters.document import as_json
 from batchops.reporters.figures import count, visible
 
 
-@click.command("show", epilog=EXIT_CODES)
+@click.command("show", cls=Command)
 @click.argument("run", type=click.IntRange(min=1))
 @ledger_flags
 @click.option("--json", "as_json_document", is_flag=True, help="One JSON document on stdout.")

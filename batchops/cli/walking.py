@@ -8,10 +8,12 @@ import rich_click as click
 
 from batchops.assemble import Prepared, prepared
 from batchops.cli.face import Face, listeners, note
-from batchops.cli.options import EXIT_CODES, face, from_spec, help_of
-from batchops.cli.planned import plan_document, plan_lines
+from batchops.cli.help import Command
+from batchops.cli.options import face, from_spec, help_of
+from batchops.cli.planned import plan_document, plan_lines, show_plan
 from batchops.errors import UsageError
 from batchops.perform import perform
+from batchops.plan.refusal import refuse
 from batchops.reporters.document import as_json, document
 from batchops.specs import JobSpec, checked
 from batchops.stop import Stop, signals
@@ -20,7 +22,7 @@ from batchops.stop import Stop, signals
 def command_for(verb: str, model: type[JobSpec], text: str) -> click.Command:
     """The click command of a verb that walks a table."""
 
-    @click.command(verb, help=text, epilog=EXIT_CODES)
+    @click.command(verb, cls=Command, help=text)
     @help_of(verb, model)
     @from_spec(model)
     @face
@@ -41,15 +43,26 @@ def execute(verb: str, spec: JobSpec, shown: Face) -> int:
     with prepared(verb, spec, os.environ) as job:
         for warning in job.warnings:
             note(f"warning: {warning}")
-        if not shown.quiet or shown.dry_run:
-            for line in plan_lines(job.plan, whole=shown.dry_run):
-                (print_result if shown.dry_run and not shown.as_json else note)(line)
+        if not shown.dry_run and job.done is None:
+            refuse(job.plan.refusals)
+        _show(job, shown)
         if shown.dry_run or job.done is not None or not (shown.yes or _agreed(job)):
             return _not_run(job, shown)
         stop = Stop()
         with listeners(shown) as emit, signals(stop, job.database.cancel):
             finished = perform(job, emit, stop)
     return shown.code(finished)
+
+
+def _show(job: Prepared, shown: Face) -> None:
+    """The plan: a dry run's result, else for whoever watches."""
+    if shown.quiet and not shown.dry_run:
+        return
+    if shown.watched and not shown.dry_run:
+        show_plan(job.plan)
+        return
+    for line in plan_lines(job.plan, whole=shown.dry_run):
+        (print_result if shown.dry_run and not shown.as_json else note)(line)
 
 
 def print_result(line: str) -> None:
