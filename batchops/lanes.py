@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from batchops.db.database import Database
-from batchops.errors import OutcomeUnknownError, TransientError
+from batchops.errors import BatchopsError, OutcomeUnknownError, TransientError
 from batchops.events import Emit, Event
 from batchops.ledger import Lane, Ledger, Run
 from batchops.runner import TURNED, Ending, Job, Tally, run
@@ -37,12 +37,13 @@ class Lanes:
         self._idle = [step(lane) for lane in run.lanes]
         self._active: list[WalkStep] = []
         self._next_lane = len(run.lanes)
-        self._turn = threading.Condition()
+        self._turn = threading.Condition(threading.RLock())
 
     def take(self, mine: WalkStep | None) -> WalkStep | None:
         """A step with work for a worker whose own, `mine`, has none; None once nothing is left for anyone."""
         with self._turn:
-            self._lay_down(mine)
+            if mine is not None:
+                self.lay_down(mine)
             while not self._stop.asked:
                 found = self._unfinished() or self._half_of_another() if self._active else self._unfinished()
                 if found is not None:
@@ -58,8 +59,9 @@ class Lanes:
                 self._turn.wait(0.2)
         return None
 
-    def _lay_down(self, mine: WalkStep | None) -> None:
-        if mine is not None:
+    def lay_down(self, mine: WalkStep) -> None:
+        """A worker has no more use for it."""
+        with self._turn:
             self._active.remove(mine)
             self._idle.append(mine)
             self._turn.notify_all()
@@ -101,8 +103,10 @@ class Lanes:
                     lane = self._ledger.new_lane(connection, other.lane.run, self._next_lane, given)
                 else:
                     lane = self._ledger.turn(connection, spare.lane, given)
-        except OutcomeUnknownError:
-            self._stop.ask("busy")
+        except BatchopsError as error:
+            if spare is not None:
+                self._idle.append(spare)
+            self._give_up(error)
             raise
         other.lane = left
         if spare is None:
@@ -122,48 +126,69 @@ class Lanes:
             again = self._walk.again(connection, cursor, changed)
         if again is None:
             return None
-        with self._ledger.database.transaction() as connection:
-            first.lane = self._ledger.turn(connection, first.lane, again)
+        try:
+            with self._ledger.database.transaction() as connection:
+                first.lane = self._ledger.turn(connection, first.lane, again)
+        except BatchopsError as error:
+            self._give_up(error)
+            raise
         return first
+
+    def _give_up(self, error: BatchopsError) -> None:
+        """Which way a lane has now only the ledger knows, where even that its last change is durable is unknown."""
+        if isinstance(error, OutcomeUnknownError):
+            self._stop.ask("busy")
 
 
 class LaneStep:
-    """One worker's step: its lane's next batch, and when that lane is over, another's."""
+    """One worker's step: its lane's next batch. It gets its lanes while idle, when it holds none of the allowance."""
 
     def __init__(self, lanes: Lanes) -> None:
         self._lanes = lanes
         self._mine: WalkStep | None = None
 
     def __call__(self, size: Size) -> Outcome | None:
-        """A batch of whatever lane there is; None once nothing is left for anyone."""
-        while True:
-            mine = self._mine or self._lanes.take(None)
-            if mine is None:
-                return None
-            self._mine = mine
-            with mine.between_batches:
-                outcome = mine(size)
-            if outcome is not None:
-                return outcome
-            self._mine = self._lanes.take(mine)
-            if self._mine is None:
-                return None
+        """A batch of the lane in hand; None once that is over."""
+        if self._mine is None:
+            return None
+        with self._mine.between_batches:
+            return self._mine(size)
+
+    def idle(self) -> float | None:
+        """Wait for a lane with work; None once nothing is left for anyone."""
+        over, self._mine = self._mine, None
+        self._mine = self._lanes.take(over)
+        return None if self._mine is None else 0.0
+
+    def leave(self) -> None:
+        """The worker has ended: its lane, maybe not over, is for whoever looks for one."""
+        if self._mine is not None:
+            self._lanes.lay_down(self._mine)
+            self._mine = None
 
 
 def side_by_side(job: Callable[[], Job], workers: int, emit: Emit, stop: Stop, tally: Tally) -> Ending:
     """Run that many loops; when one ends for a reason, the others end after their batch. The gravest ending counts."""
     guard = threading.Lock()
     endings: list[Ending] = []
+    crashes: list[BaseException] = []
 
     def one_at_a_time(event: Event) -> None:
         with guard:
             emit(event)
 
     def work() -> None:
-        ending = run(job(), one_at_a_time, stop, tally)
-        endings.append(ending)
-        if ending.error is not None:
-            stop.ask(ending.reason)
+        mine = job()
+        try:
+            ending = run(mine, one_at_a_time, stop, tally)
+            endings.append(ending)
+            if ending.error is not None:
+                stop.ask(ending.reason)
+        except BaseException as error:  # noqa: BLE001  raised again below, once no lane is at work
+            crashes.append(error)
+            stop.ask("failed")
+        finally:
+            mine.leave()
 
     others = [threading.Thread(target=work, name=f"batchops-lane-{i}", daemon=True) for i in range(1, workers)]
     for thread in others:
@@ -171,6 +196,8 @@ def side_by_side(job: Callable[[], Job], workers: int, emit: Emit, stop: Stop, t
     work()
     for thread in others:
         thread.join()
+    if crashes:
+        raise crashes[0]
     return gravest(endings)
 
 

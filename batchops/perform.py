@@ -89,7 +89,12 @@ def _steps(job: Prepared, walk: Walk, *, watched: bool) -> Callable[[Lane], Walk
 
 def _each(base: Job, lanes: Lanes) -> Callable[[], Job]:
     """A job for each worker; all but the step is shared."""
-    return lambda: replace(base, step=LaneStep(lanes))
+
+    def mine() -> Job:
+        step = LaneStep(lanes)
+        return replace(base, step=step, idle=step.idle, leave=step.leave)
+
+    return mine
 
 
 def _drop(job: Prepared, now: Run, tally: Tally) -> Ending | None:

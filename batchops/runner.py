@@ -43,6 +43,8 @@ class Job:
     """Called between batches, outside any transaction."""
     idle: Callable[[], float | None] = lambda: None
     """Asked when nothing is left: seconds until a look is worth it again; None: the run is over."""
+    leave: Callable[[], None] = lambda: None
+    """Called once the loop is over, however it ended."""
     wait: Callable[[float], None] | None = None
     """How to rest while idle, where something may wake it; None: until asked to stop."""
 
@@ -85,10 +87,11 @@ def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.mono
             if isinstance(done, Ending):
                 return done
             if done is None:
-                pause = job.idle()
+                pause = patiently(job.patience, job.idle, given_up=lambda: stop.asked, sleep=stop.sleep)
                 if pause is None:
-                    return _finished(tally)
-                _hold(emit, tally, IDLE, pause, job.wait or stop.sleep, clock)
+                    return _stopped(stop) if stop.asked else _finished(tally)
+                if pause:
+                    _hold(emit, tally, IDLE, pause, job.wait or stop.sleep, clock)
                 continue
             if done.alarm and not job.turned.is_set():
                 job.turned.set()
@@ -144,10 +147,14 @@ def _batch(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Outc
                 _account(job, emit, tally, size, outcome, clock() - before)
             return outcome
 
-    outcome = patiently(job.patience, attempt, given_up=lambda: stop.asked, note=note, sleep=stop.sleep)
-    if allowance and drawn is not None:
-        allowance.settle(drawn, outcome.rows if outcome else 0)
-    return outcome
+    used = drawn or 0  # after an error the last attempt may have been applied after all
+    try:
+        outcome = patiently(job.patience, attempt, given_up=lambda: stop.asked, note=note, sleep=stop.sleep)
+        used = outcome.rows if outcome else 0
+        return outcome
+    finally:
+        if allowance and drawn is not None:
+            allowance.settle(drawn, used)
 
 
 def _shrink(job: Job, tally: Tally) -> None:
