@@ -1,9 +1,14 @@
 """A table whose every row tells how often it was touched, and what one statement would have made of it."""
 
+import signal
+import subprocess
+import time
 from dataclasses import dataclass
 from typing import Any
 
+from tests.command import Batchops
 from tests.services.database import Database
+from tests.services.proxy import Proxy
 
 ROWS = 4_000
 
@@ -49,3 +54,97 @@ MATCHING = sum(1 for i in range(1, ROWS + 1) if i % 7 < 4)
 PURGE = Scenario("purge", ("t", "--where", "kind < 4"), MATCHING)
 COUNT_UP = Scenario("backfill", ("t", "--where", "kind < 4", "--set", "touched = touched + 1"), MATCHING)
 SCENARIOS = {"purge": PURGE, "backfill": COUNT_UP}
+SLOW = ("--batch-size", "20", "--rest", "30ms")
+
+
+def job(database: Database, *more: str, scenario: Scenario = COUNT_UP) -> tuple[str, ...]:
+    """The command line that does it, without a question."""
+    return (*at(database.url, scenario), *more)
+
+
+def wait_for_work(process: "subprocess.Popen[str]", database: Database, batches: int = 3) -> None:
+    """Until the run has committed so many batches."""
+    while process.poll() is None:
+        try:
+            if (database.scalar("SELECT max(batches) FROM batchops_lane") or 0) >= batches:
+                return
+        except Exception as error:  # noqa: BLE001  the ledger is not there yet
+            assert "batchops" in str(error)
+        time.sleep(0.05)
+    raise AssertionError(("the run ended before", process.returncode, *process.communicate()))
+
+
+def killed_in_commit(batchops: Batchops, right: Batchops, database: Database) -> str | None:
+    """What is wrong after kill -9 while the COMMIT that holds the cursor is on its way and never arrives."""
+    with Proxy(database.url, "stall", of="update batchops_lane", every=3) as proxy:
+        first = batchops.start(*at(proxy.url), "--batch-size", "200")
+        proxy.wait(cut=1)
+        first.kill()
+        first.wait()
+    second = right(*job(database, "--json"))
+    assert second.code == 0, second
+    return COUNT_UP.wrong(database)
+
+
+def at(url: str, scenario: Scenario = COUNT_UP) -> tuple[str, ...]:
+    """The same at another address."""
+    return (scenario.verb, *scenario.arguments, "--url", url, "-y")
+
+
+def stopped_and_taken_over(
+    batchops: Batchops, right: Batchops, database: Database, *more: str
+) -> tuple[str | None, int]:
+    """What is wrong, and the exit code of a run that was stopped longer than its lease, taken over and woken up."""
+    first = batchops.start(*job(database, "--json", "--lease-time", "1s", *SLOW))
+    wait_for_work(first, database)
+    stop_between_batches(first, database)
+    time.sleep(1.5)
+    second = right(*job(database, "--json", *more))
+    assert second.code == 0, second
+    before = touched(database)
+    first.send_signal(signal.SIGCONT)
+    first.communicate(timeout=60)
+    return (None if touched(database) == before else "it wrote after it was taken over"), first.returncode
+
+
+def touched(database: Database) -> list[tuple[Any, ...]]:
+    """What the jobs have done, and what the ledger says of it."""
+    lanes = database.rows("SELECT run, lane, batches, rows_changed FROM batchops_lane ORDER BY 1, 2")
+    return [*database.rows("SELECT touched, count(*) FROM t GROUP BY touched ORDER BY touched"), *lanes]
+
+
+def stop_between_batches(process: "subprocess.Popen[str]", database: Database) -> None:
+    """SIGSTOP where it holds no lock: stopped inside a write it would keep everyone else out of those rows."""
+    for _ in range(50):
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.15)  # InnoDB tells of its transactions no more often than that
+        try:
+            free = not locked(database)
+        except Exception as error:  # noqa: BLE001  whatever the driver calls a locked file
+            assert "locked" in str(error)
+            free = False
+        if free:
+            return
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.02)
+    raise AssertionError("never met between two batches")
+
+
+def locked(database: Database) -> bool:
+    """Whether the tool has a transaction open."""
+    if database.family == "postgresql":
+        return bool(
+            database.scalar(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'batchops' "
+                "AND datname = current_database() AND xact_start IS NOT NULL"
+            )
+        )
+    if database.family == "mysql":
+        return bool(
+            database.scalar(
+                "SELECT count(*) FROM information_schema.innodb_trx JOIN information_schema.processlist p "
+                "ON p.id = trx_mysql_thread_id WHERE p.db = DATABASE() AND p.id <> CONNECTION_ID()"
+            )
+        )
+    database.execute("UPDATE t SET kind = kind WHERE id = -1")
+    return False

@@ -1,6 +1,7 @@
 """SQLite's capabilities: one file, one writer."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ from batchops.db.sqlite.facts import SQLiteFacts
 from batchops.db.sqlite.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address
+
+PATIENCE = 250
+"""Milliseconds that SQLite itself waits for its file to be written to."""
 
 
 class SQLite:
@@ -32,7 +36,6 @@ class SQLite:
 
     claims = SQLiteClaims()
     facts = SQLiteFacts()
-    facts = SQLiteFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)
     key_order = staticmethod(keys.order)
@@ -49,7 +52,12 @@ class SQLite:
     cutoff_before = staticmethod(cutoffs.before)
     cutoff_ago = staticmethod(cutoffs.ago)
 
+    def __init__(self) -> None:
+        self._lock_timeout = Timeouts().lock
+        self._cancelled: set[int] = set()
+
     def engine(self, address: Address, timeouts: Timeouts) -> sa.Engine:
+        self._lock_timeout = timeouts.lock
         engine = sa.create_engine(
             address.url,
             connect_args={"timeout": timeouts.lock, "isolation_level": None},
@@ -64,13 +72,28 @@ class SQLite:
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
         pass  # there are no policies here
 
-    def accept_hidden_rows(self, connection: sa.Connection) -> None:
-        pass  # there are no policies here
-
     def begin(self, connection: sa.Connection) -> None:
         # A read that later turns into a write is refused as busy whatever the timeout; IMMEDIATE waits.
         connection.exec_driver_sql("PRAGMA query_only = OFF")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {PATIENCE}")
+        try:
+            self._begin_immediate(connection)
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(self._lock_timeout * 1000)}")
+
+    def _begin_immediate(self, connection: sa.Connection) -> None:
+        """SQLite's own waiting for the file cannot be interrupted, so it waits in small pieces."""
+        end = time.monotonic() + self._lock_timeout
+        mine = id(connection.connection.driver_connection)
+        self._cancelled.discard(mine)
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except sa.exc.OperationalError as error:
+                passing = faults.classify(error) is Fault.TRANSIENT
+                if not passing or time.monotonic() > end or mine in self._cancelled:
+                    raise
 
     def begin_reading(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql("PRAGMA query_only = ON")
@@ -101,4 +124,5 @@ class SQLite:
         return faults.message(error)
 
     def cancel(self, connection: Any, engine: sa.Engine) -> None:  # noqa: ARG002  the protocol's shape
+        self._cancelled.add(id(connection))
         connection.interrupt()

@@ -1,0 +1,172 @@
+"""SIGINT, SIGTERM, SIGHUP: the first finishes the batch, the second gives it up; streams that close stop nothing."""
+
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.command import Batchops
+from tests.conftest import NewDatabase
+from tests.crash.scenario import COUNT_UP, SLOW, at, job, make, wait_for_work
+from tests.services import sqlite as sqlite_service
+from tests.services.database import Database
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+def at_rest(database: Database) -> None:
+    """Nothing of the tool is left: no lease, no run that is said to be at work, no session."""
+    assert database.rows("SELECT job FROM batchops_beat") == []
+    assert database.rows("SELECT run FROM batchops_run WHERE state = 'running'") == []
+    if database.family == "postgresql":
+        mine = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'batchops' AND datname = :name"
+        deadline = time.monotonic() + 10  # the server notices a client's end a moment later
+        while database.scalar(mine, name=database.name) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert database.scalar(mine, name=database.name) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("postgresql", signal.SIGINT),
+        ("mariadb", signal.SIGTERM),
+        ("sqlite", signal.SIGHUP),
+        *(
+            pytest.param(name, sent, marks=pytest.mark.full)
+            for name in ("postgresql", "mariadb", "sqlite")
+            for sent in CODES
+        ),
+    ],
+)
+def test_the_first_signal_ends_the_run_after_its_batch(
+    batchops: Batchops, new_database: NewDatabase, name: str, sent: signal.Signals
+) -> None:
+    database = new_database(name)
+    make(database)
+    first = batchops.start(*job(database, "--json", *SLOW))
+    wait_for_work(first, database)
+    first.send_signal(sent)
+    out, err = first.communicate(timeout=30)
+    assert first.returncode == CODES[sent], (out, err)
+    assert '"reason": "signal"' in out
+    assert "Traceback" not in err
+    assert database.column("SELECT state FROM batchops_run") == ["signal"]
+    at_rest(database)
+    assert database.scalar("SELECT sum(touched) FROM t") == database.scalar(
+        "SELECT sum(rows_changed) FROM batchops_lane"
+    )
+    assert batchops(*job(database)).code == 0
+    assert COUNT_UP.wrong(database) is None
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_signals_at_any_moment(batchops: Batchops, database: Database) -> None:
+    """Before our handlers stand and after they are gone the signal's own meaning holds."""
+    make(database)
+    chance = random.Random(7)
+    codes: dict[int, int] = {}
+    for _ in range(50):
+        sent = chance.choice(list(CODES))
+        process = batchops.start(*job(database, "-q", "--batch-size", "20", "--rest", "15ms"))
+        time.sleep(chance.uniform(0.05, 1.2))
+        process.send_signal(sent)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode in (0, CODES[sent], -sent), err
+        codes[process.returncode] = codes.get(process.returncode, 0) + 1
+        if process.returncode in (0, CODES[sent]):
+            assert "Traceback" not in err
+    print(f"{database.family}: exit codes {codes}")
+    assert batchops(*job(database)).code == 0
+    assert COUNT_UP.wrong(database) is None
+    at_rest(database)
+
+
+@contextlib.contextmanager
+def row_locked(database: Database) -> Iterator[None]:
+    """Somebody else keeps a row of the table, or the file, to himself."""
+    if database.family == "sqlite":
+        holder = sqlite3.connect(sqlite_service.path(database.url), isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            holder.close()
+        return
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("UPDATE t SET kind = kind WHERE id = 2997")
+        yield
+
+
+def test_the_second_signal_gives_the_batch_up(batchops: Batchops, database: Database) -> None:
+    """A batch that waits for a lock for an hour is cancelled at once, not waited for."""
+    make(database)
+    patient = ("--lock-timeout", "1h", "--statement-timeout", "1h")
+    process = batchops.start(*job(database, "--json", *patient, *SLOW))
+    wait_for_work(process, database)
+    with row_locked(database):
+        settled(database)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=8)
+    assert process.returncode == 143, (out, err)
+    if database.family != "sqlite":  # there nothing could be written down: the file was locked
+        at_rest(database)
+    assert batchops(*job(database)).code == 0
+    assert COUNT_UP.wrong(database) is None
+
+
+def settled(database: Database) -> None:
+    """Until the run gets no further."""
+    before = -1
+    for _ in range(100):
+        batches = database.scalar("SELECT max(batches) FROM batchops_lane")
+        if batches == before:
+            return
+        before = batches
+        time.sleep(0.5)
+    raise AssertionError("the run was not held up")
+
+
+def test_ctrl_c_at_the_question(batchops: Batchops, database: Database) -> None:
+    make(database)
+    words = [word for word in at(database.url) if word != "-y"]
+    terminal = pexpect.spawn(
+        sys.executable, ["-m", "batchops", *words], env=batchops.environment(), cwd=str(batchops.home), timeout=30
+    )
+    terminal.expect("Update these rows")
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert (terminal.exitstatus, terminal.signalstatus) == (130, None)
+    assert database.scalar("SELECT sum(touched) FROM t") == 0
+    with pytest.raises(Exception, match="batchops_run"):
+        database.rows("SELECT run FROM batchops_run")
+
+
+@pytest.mark.parametrize("lost", ["stdout", "stderr"])
+@pytest.mark.parametrize("how", [("--json",), ("--progress-every", "1ms"), ("-q", "--json")], ids=" ".join)
+def test_a_reader_that_goes_away(batchops: Batchops, sqlite: Database, lost: str, how: tuple[str, ...]) -> None:
+    """As `| head -1`: the work is done, and nobody complains."""
+    make(sqlite)
+    reader, writer = os.pipe()
+    os.close(reader)
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, lost: writer}
+    process = batchops.start(*job(sqlite, *how, "--batch-size", "500"), **streams)
+    os.close(writer)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, (out, err)
+    assert "Traceback" not in (err or "") + (out or "")
+    assert COUNT_UP.wrong(sqlite) is None

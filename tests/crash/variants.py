@@ -1,0 +1,61 @@
+"""batchops, wrong on purpose: `python -m tests.crash.variants NAME ARGUMENTS…`.
+
+The tests here must notice each; the third, which does not repeat the predicate, stands with the races.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from batchops.cli import main
+from batchops.ledger import Lane, Ledger
+from batchops.steps.outcome import Outcome
+from batchops.steps.walk import WalkStep
+from tests.command import Batchops
+
+
+def apart() -> None:
+    """The cursor is committed apart from the work."""
+
+    def note(step: WalkStep, connection: sa.Connection, after: Lane) -> None:
+        pass
+
+    def recorded(step: WalkStep, after: Lane) -> Outcome:
+        step._in_doubt = after
+        with step._ledger.database.transaction() as connection:
+            step._ledger.advance(connection, step.lane, after)
+        return step._accept(after)
+
+    WalkStep._note = note  # type: ignore[method-assign]  # that is the point
+    WalkStep._recorded = recorded  # type: ignore[method-assign]
+
+
+def unfenced() -> None:
+    """The fence is not checked."""
+
+    def advance(ledger: Ledger, connection: sa.Connection, old: Lane, new: Lane) -> None:
+        update = ledger.lanes.update().where(ledger.lanes.c.run == old.run, ledger.lanes.c.lane == old.lane)
+        connection.execute(update.values(cursor=new.cursor.dumped(), batches=new.batches, rows_changed=new.rows))
+
+    Ledger.advance = advance  # type: ignore[method-assign]
+
+
+VARIANTS: dict[str, Callable[[], None]] = {"apart": apart, "unfenced": unfenced}
+
+
+class Variant(Batchops):
+    """The command line of a variant."""
+
+    def __init__(self, home: Path, name: str) -> None:
+        super().__init__(home)
+        self._name = name
+
+    def argv(self, *args: str | Path) -> list[str]:
+        return [sys.executable, "-m", "tests.crash.variants", self._name, *map(str, args)]
+
+
+if __name__ == "__main__":
+    VARIANTS[sys.argv.pop(1)]()
+    main(sys.argv[1:])
