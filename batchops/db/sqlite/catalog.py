@@ -48,15 +48,18 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
         return None
     where = {"schema": row.schema, "name": row.name}
     described = connection.execute(_COLUMNS, where).all()
+    primary = [c for c in described if c.pk]
+    rowid_alias = len(primary) == 1 and primary[0].type.upper() == "INTEGER" and not row.wr
+    filled = bool(row.wr) or rowid_alias  # any other primary key may hold NULLs
     columns = tuple(
-        Column(c.name, c.type, not c.filled and not (row.wr and c.pk), c.hidden in (2, 3)) for c in described
+        Column(c.name, c.type, not c.filled and not (filled and c.pk), c.hidden in (2, 3)) for c in described
     )
     return Table(
         schema=None if schema is None else row.schema,
         name=row.name,
         kind="table" if row.type == "table" else row.type,
         columns=columns,
-        keys=_keys(connection, where, columns, [c for c in described if c.pk], bool(row.wr)),
+        keys=_keys(connection, where, columns, primary, bool(row.wr)),
         identity=f"{row.schema}.{row.name}",
         rows=_rows(connection, row.name),
         may_veto=bool(connection.execute(_TRIGGERS, where).scalar_one()),
@@ -72,10 +75,9 @@ def _keys(
 ) -> tuple[Key, ...]:
     """The primary key where it holds no NULL (SQLite lets it), unique indexes without NULLs, the row number."""
     names = tuple(c.name for c in sorted(primary, key=lambda c: c.pk))
-    rowid_alias = len(primary) == 1 and primary[0].type.upper() == "INTEGER" and not without_rowid
     nullable = {c.name for c in columns if c.nullable}
     keys = []
-    if names and (rowid_alias or not nullable.intersection(names)):
+    if names and not nullable.intersection(names):
         keys.append(Key(names, primary=True))
     for index in connection.execute(_UNIQUE, where).scalars().all():
         parts = connection.execute(_PARTS, {"index": index, "schema": where["schema"]}).scalars().all()
