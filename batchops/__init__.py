@@ -3,15 +3,49 @@
 `purge`, `backfill` and `drain` do what the commands of the same names do, with the same options, and return Finished.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batchops.errors import (
+        BatchopsError,
+        Exit,
+        IntegrityError,
+        LockedError,
+        RefusedError,
+        TransientError,
+        UnreachableError,
+        UsageError,
+    )
+    from batchops.events import (
+        Backlog,
+        Committed,
+        Event,
+        Failure,
+        Finished,
+        Held,
+        Rejected,
+        Retried,
+        Started,
+        Warned,
+    )
+    from batchops.library import backfill, drain, purge
+    from batchops.stop import Stop
+
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "backfill", "drain", "purge"]
+__all__ = [
+    "Backlog", "BatchopsError", "Committed", "Event", "Exit", "Failure", "Finished", "Held", "IntegrityError",
+    "LockedError", "RefusedError", "Rejected", "Retried", "Started", "Stop", "TransientError", "UnreachableError",
+    "UsageError", "Warned", "__version__", "backfill", "drain", "purge",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
-    """Import the library's face when it is first used: `batchops --help` needs neither SQLAlchemy nor pydantic."""
-    if name in ("purge", "backfill", "drain"):
-        from batchops import library
-
-        return getattr(library, name)
+    """Import a name when it is first used: `batchops --help` needs neither SQLAlchemy nor pydantic."""
+    if name in __all__:
+        for module in ("errors", "events", "stop", "library"):
+            found = import_module(f"batchops.{module}")
+            if hasattr(found, name):
+                return getattr(found, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,19 +1,20 @@
 """The library's face: each verb as a function, with the options of the command of the same name."""
 
 import os
-from typing import Any
+from typing import Unpack
 
 from batchops.assemble import prepared
 from batchops.assemble_drain import drain_prepared, prepared_drain
 from batchops.events import Emit, Finished
 from batchops.handlers.function import Function
+from batchops.options import BackfillOptions, DrainOptions, PurgeOptions
 from batchops.perform import perform
 from batchops.queues.spec import DrainSpec
 from batchops.specs import BackfillSpec, JobSpec, PurgeSpec, checked
 from batchops.stop import Stop
 
 
-def purge(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Any) -> Finished:
+def purge(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[PurgeOptions]) -> Finished:
     """Delete rows in small transactions, as `batchops purge` does without a question.
 
     `options` are those of the command: url, table, where, older_than, by, batch_size … Durations may be
@@ -23,7 +24,7 @@ def purge(*, on_event: Emit | None = None, stop: Stop | None = None, **options: 
     return _run("purge", checked(PurgeSpec, options), on_event, stop)
 
 
-def backfill(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Any) -> Finished:
+def backfill(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[BackfillOptions]) -> Finished:
     """Update rows in small transactions, each at most once; `set` is a list of "column = expression".
 
     Otherwise like `purge`.
@@ -32,7 +33,11 @@ def backfill(*, on_event: Emit | None = None, stop: Stop | None = None, **option
 
 
 def drain(
-    *, handler: Function | None = None, on_event: Emit | None = None, stop: Stop | None = None, **options: Any
+    *,
+    handler: Function | None = None,
+    on_event: Emit | None = None,
+    stop: Stop | None = None,
+    **options: Unpack[DrainOptions],
 ) -> Finished:
     """Hand pending rows to `handler(rows)` or `handler(rows, connection)`, as `batchops drain` does.
 

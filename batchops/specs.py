@@ -19,8 +19,10 @@ ROWS = "Which rows"
 WAY = "How rows are followed"
 PACE = "How gently, how long"
 SAFETY = "Safety"
+SET = "What to set"
 PROGRESS = "Progress"
 """The groups that flags stand in."""
+_FIRST = (DATABASE, ROWS, SET)
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,7 @@ class PurgeSpec(JobSpec):
 class BackfillSpec(JobSpec):
     """Update rows in small transactions, each at most once."""
 
-    set: Annotated[Several, Flag("'COL = EXPR'", "What to set", several=True)] = Field(
+    set: Annotated[Several, Flag("'COL = EXPR'", SET, several=True)] = Field(
         min_length=1, description="A column and its new value; may be repeated."
     )
 
@@ -270,16 +272,18 @@ def _usage(error: Any) -> UsageError:
 def command(verb: str, spec: PacedSpec, url: str | None) -> str:
     """A command line that asks for the same job again; `url` without its password."""
     words = ["batchops", verb, spec.table]
-    for name, field in type(spec).model_fields.items():
+    fields = type(spec).model_fields
+    # What the job is stands before how it is done.
+    for name in sorted(fields, key=lambda name: flag_of(fields[name]).group not in _FIRST):
         value = getattr(spec, name)
-        if name in ("table", "restart", "count") or value == field.get_default() or value is None:
+        if name in ("table", "restart", "count") or value == fields[name].get_default() or value is None:
             continue
         if name == "url":
             words += ["--url", url or ""]
         elif value is True:
             words.append(flag_name(name))
         else:
-            for one in value if flag_of(field).several else (value,):
+            for one in value if flag_of(fields[name]).several else (value,):
                 words += [flag_name(name), _shown(one)]
     return shlex.join(words)
 

@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except ClickExit as ended:
         code = ended.exit_code
     except (click.Abort, KeyboardInterrupt):
+        click.echo(err=True)  # the terminal has echoed ^C
         code = _told(words, BatchopsError("Interrupted; nothing was changed."), "signal", Exit.INTERRUPT)
     except click.ClickException as error:
         usage = UsageError(error.format_message(), _help_hint(error))
@@ -70,7 +71,7 @@ def _help_hint(error: click.ClickException) -> str:
 def _told(words: Sequence[str], error: BatchopsError, reason: str, code: int) -> int:
     from batchops.cli.failure import tell
 
-    tell(words, error, reason, code)
+    tell(cli, words, error, reason, code)
     return code
 
 

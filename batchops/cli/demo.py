@@ -22,7 +22,9 @@ def command(context: click.Context, path: str | None, rows: int) -> None:
     note(f"Making {place} with {rows:,} rows …")
     make_demo_database(place, rows)
     spec = checked(PurgeSpec, {"table": "events", "url": f"sqlite:///{place}", "where": "expired = 1"})
-    plain = Face(dry_run=False, yes=True, as_json=False, events=None, quiet=False, progress_every=None, exit_code=False)
+    plain = Face(
+        dry_run=False, yes=True, as_json=False, events=None, quiet=False, progress_every="1min", exit_code=False
+    )
     code = execute("purge", spec, plain)
     click.echo("\n" + what_to_try(place, rows))
     context.exit(code)

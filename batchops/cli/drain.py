@@ -38,9 +38,9 @@ def execute(spec: DrainSpec, shown: Face) -> int:
     """Plan and run; the exit code."""
     shown.interval()
     with prepared_drain(spec, os.environ) as job:
-        for warning in job.warnings:
+        for warning in () if shown.quiet else job.warnings:
             note(f"warning: {warning}")
-        if not shown.quiet or shown.dry_run:
+        if shown.plan_wanted or shown.dry_run:
             for line in _plan_lines(job):
                 (click.echo if shown.dry_run and not shown.as_json else note)(line)
         if shown.dry_run:

@@ -45,6 +45,11 @@ class Face:
         """Whether a person sees stderr as it is written."""
         return sys.stderr.isatty()
 
+    @property
+    def plan_wanted(self) -> bool:
+        """Whether to show the plan before the run: not to a log that gets one line, unless it asks for more."""
+        return not self.quiet and (not self.yes or self.watched or self.progress_every is not None)
+
     def code(self, finished: Finished) -> int:
         """The exit code, with --exit-code in mind."""
         if self.exit_code and finished.exit == Exit.DONE:
@@ -65,22 +70,26 @@ def listeners(face: Face) -> Iterator[Emit]:
     """Everyone who listens to a run, until it is over."""
     from batchops.reporters.console import ProgressLine
     from batchops.reporters.lines import ProgressLines
+    from batchops.reporters.warned import Warnings
 
     hear: list[Emit] = []
     line = ProgressLine(sys.stderr) if face.watched and not face.quiet else None
-    events = EventFile(Path(face.events), line.say if line else note) if face.events else None
+    say = line.say if line else note
+    events = EventFile(Path(face.events), say) if face.events else None
     every = face.interval()
     if line is not None:
         hear.append(line)
     elif every is not None and not face.quiet:
         hear.append(ProgressLines(sys.stderr, every))
+    if not face.quiet:
+        hear.append(Warnings(say))
     if events is not None:
         hear.append(events)
     hear.append(_summary(face))
     if face.as_json:
         hear.append(Document(sys.stdout))
     try:
-        yield everyone(hear, line.say if line else note)
+        yield everyone(hear, say)
     finally:
         if line is not None:
             line.close()

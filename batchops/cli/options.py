@@ -7,10 +7,10 @@ import rich_click as click
 from rich_click.rich_help_configuration import RichHelpConfiguration
 
 from batchops import durations
-from batchops.specs import DATABASE, PACE, ROWS, WAY, PacedSpec, flag_name, flag_of
+from batchops.specs import DATABASE, PACE, ROWS, SET, WAY, PacedSpec, flag_name, flag_of
 
 OUTPUT = "What is shown"
-_FIRST = (DATABASE, ROWS, "What to set", "What is done with them", PACE, WAY)
+_FIRST = (DATABASE, ROWS, SET, "What is done with them", PACE, WAY)
 """The groups in the order of reading; any other follows in the order of its fields."""
 Decorator = Callable[[Any], Any]
 

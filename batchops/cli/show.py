@@ -32,6 +32,7 @@ def command(run: int, url: str | None, ledger: str | None, ledger_schema: str | 
 def _facts(recorded: Recorded) -> dict[str, str]:
     run, beat = recorded.run, recorded.beat
     position = run.lanes[0].cursor.position if run.lanes else None
+    role = f" as {run.by['role']}" if run.by["role"] else ""
     return {
         "run": f"{run.run}: {run.verb} {run.table}",
         "state": recorded.state,
@@ -39,8 +40,8 @@ def _facts(recorded: Recorded) -> dict[str, str]:
         "where": run.frozen["predicate"] or "every row",
         "set": ", ".join(f"{column} = {value}" for column, value in run.frozen["assignments"]),
         "cut-off": run.frozen["cutoff"] or "",
-        "behind": f"{', '.join(run.frozen['key'])} = {position}" if position else "",
-        "began": f"{moment(run.started_at)} by {run.by['user']} on {run.by['host']} as {run.by['role'] or '-'}",
+        "behind": f"{', '.join(run.frozen['key'])} = {', '.join(map(str, position))}" if position else "",
+        "began": f"{moment(run.started_at)} by {run.by['user']} on {run.by['host']}{role}",
         "ended": moment(run.ended_at) or "",
         "at work": f"process {beat.owner.pid} on {beat.owner.host}" if beat and beat.alive else "",
         "error": run.error or "",

@@ -41,7 +41,7 @@ def execute(verb: str, spec: JobSpec, shown: Face) -> int:
     if not (shown.yes or shown.dry_run or sys.stdin.isatty()):
         raise UsageError("There is no terminal to ask at.", "say -y (--yes) to go on without a question.")
     with prepared(verb, spec, os.environ) as job:
-        for warning in job.warnings:
+        for warning in () if shown.quiet else job.warnings:
             note(f"warning: {warning}")
         if not shown.dry_run and job.done is None:
             refuse(job.plan.refusals)
@@ -56,7 +56,7 @@ def execute(verb: str, spec: JobSpec, shown: Face) -> int:
 
 def _show(job: Prepared, shown: Face) -> None:
     """The plan: a dry run's result, else for whoever watches."""
-    if shown.quiet and not shown.dry_run:
+    if not (shown.dry_run or shown.plan_wanted):
         return
     if shown.watched and not shown.dry_run:
         show_plan(job.plan)

@@ -1,0 +1,85 @@
+"""The library's options, for type checkers: the fields of the specs, as they may be given."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Literal, Required, TypedDict
+from zoneinfo import ZoneInfo
+
+from batchops.limits import Window
+
+Duration = timedelta | str
+"""Text is read as on the command line: 50ms, 90d."""
+
+
+class PacedOptions(TypedDict, total=False):
+    """What every verb takes."""
+
+    table: Required[str]
+    url: str | None
+    key: Sequence[str] | str | None
+    batch_size: int | None
+    target_time: Duration
+    rest: Duration
+    max_rows: int | None
+    max_time: Duration | None
+    max_batches: int | None
+    window: Window | str | None
+    time_zone: ZoneInfo | str | None
+    lock_timeout: Duration
+    statement_timeout: Duration
+    retry_time: Duration
+
+
+class JobOptions(PacedOptions, total=False):
+    """What purge and backfill share."""
+
+    where: str | None
+    older_than: Duration | None
+    before: str | None
+    by: str | None
+    all_rows: bool
+    walk: Literal["auto", "keys", "index", "blocks", "limit"]
+    allow: Sequence[str] | str
+    count: bool
+    workers: int
+    ledger: str | None
+    ledger_schema: str | None
+    lease_time: Duration
+    restart: bool
+
+
+class PurgeOptions(JobOptions, total=False):
+    """Options of `purge`."""
+
+    drop_partitions: bool
+    no_final_pass: bool
+
+
+class BackfillOptions(JobOptions, total=False):
+    """Options of `backfill`."""
+
+    set: Required[Sequence[str] | str]
+
+
+class DrainOptions(PacedOptions, total=False):
+    """Options of `drain`; without a handler they name one: call, exec, exec_batch, post or set."""
+
+    where: Required[str]
+    order: str | None
+    by: str | None
+    call: str | None
+    exec: str | None
+    exec_batch: str | None
+    post: str | None
+    set: Sequence[str]
+    done: Sequence[str]
+    delete: bool
+    failed: Sequence[str]
+    workers: int
+    lease: Literal["auto", "columns", "table", "none"]
+    lease_time: Duration
+    deadline: Duration
+    max_attempts: int
+    backoff: Duration
+    poll: Duration | None
+    listen: str | None

@@ -1,0 +1,16 @@
+"""What a person should know while a run goes on, a line each."""
+
+from batchops.events import Event, Warned
+from batchops.reporters import Warn
+from batchops.reporters.figures import visible
+
+
+class Warnings:
+    """Says every warning as it comes."""
+
+    def __init__(self, say: Warn) -> None:
+        self._say = say
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Warned):
+            self._say(f"warning: {visible(event.message)}")
