@@ -20,6 +20,10 @@ from batchops.watch import Watch
 _VETO = "a trigger or rule left the row as it was, and said nothing"
 
 
+class _OverfullError(Exception):
+    """A plain range held more rows than a batch may change."""
+
+
 class WalkStep:
     """The next part of a walk, worked on. Called again after an error it first asks the ledger what is durable.
 
@@ -60,6 +64,9 @@ class WalkStep:
             now = size if self._aim is None else replace(size, rows=min(self._aim, size.rows), exact=True)
             try:
                 outcome = self._batch(now)
+            except _OverfullError:
+                size = replace(size, exact=True)
+                continue
             except RowRefusedError as error:
                 if now.rows == 1:
                     return self._pass_by(now, error)
@@ -78,6 +85,9 @@ class WalkStep:
                 self.lane = replace(self.lane, cursor=replace(self.lane.cursor, ranges=()))
                 return None
             rows = self._work(connection, part)
+            if part.found is None and part.limit is None and rows > 2 * size.rows:
+                # Others inserted into the range since its end was looked up, or a block is denser than the average.
+                raise _OverfullError
             alarm = self._watch.verdict(part.read + rows, meter()) if self._watch and meter else None
             short = part.limit is not None and rows < part.limit
             cursor = part.cursor.finished_range() if short else part.cursor

@@ -41,6 +41,8 @@ class BlocksWalk(KeysWalk):
         if self._blocks.storage(connection, self._table) != way.storage:
             # CLUSTER, VACUUM FULL, pg_repack: every row has another place. Another turn finds what is left.
             return self._part(None, replace(cursor.finished_range(), base=-1), 0)
+        if self._per_block > 2 * size.rows:  # one block alone may hold too many
+            size = replace(size, exact=True)
         return super().next(connection, cursor, size)
 
     def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
