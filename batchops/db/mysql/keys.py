@@ -59,7 +59,7 @@ def _sent(value: Any) -> Any:
 def _spelled(table: Table, names: Sequence[str], key: KeyValue, last: str) -> sa.ColumnElement[bool]:
     """(a, b) > (x, y) as an OR: MariaDB walks the index by this and scans by the row comparison."""
     columns = [table.called.c[quoted(name)] for name in names]
-    values = [sa.bindparam(None, _sent(v)) for v in key]
+    values: list[sa.ColumnElement[Any]] = [sa.bindparam(None, _sent(v)) for v in key]
     strict = last[0]
     turns = []
     for i, (column, own) in enumerate(zip(columns, values, strict=True)):
