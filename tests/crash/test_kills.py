@@ -2,6 +2,7 @@
 
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -22,7 +23,9 @@ def kill_until_done(
         process = batchops.start(
             scenario.verb, *scenario.arguments, "--url", database.url, "-y", "-q", *more(turn), "--rest", "15ms"
         )
-        time.sleep(chance.uniform(0.25, 0.9))
+        if turn % 4:  # else it dies while it starts up, however slow this machine is just now
+            wait_for_progress(process, database)
+        time.sleep(chance.uniform(0, 0.25))
         process.send_signal(signal.SIGKILL)
         process.wait()
         at_work += unfinished(database)
@@ -30,6 +33,22 @@ def kill_until_done(
     assert done.code == 0, done
     assert done.json()["reason"] == "done"
     return kills, at_work
+
+
+def wait_for_progress(process: "subprocess.Popen[str]", database: Database) -> None:
+    """Until this process has committed a batch, or ended."""
+    before = batches(database)
+    while process.poll() is None and batches(database) == before:
+        time.sleep(0.03)
+
+
+def batches(database: Database) -> int:
+    """Committed by all runs so far."""
+    try:
+        return int(database.scalar("SELECT sum(batches) FROM batchops_lane") or 0)
+    except Exception as error:  # noqa: BLE001  the ledger is not there yet
+        assert "batchops" in str(error)
+        return 0
 
 
 def unfinished(database: Database) -> bool:

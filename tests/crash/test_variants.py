@@ -6,18 +6,9 @@ from contextlib import closing
 import pytest
 
 from tests.command import Batchops
-from tests.conftest import NewDatabase
-from tests.crash.scenario import killed_in_commit, make, stopped_and_taken_over
+from tests.crash.scenario import killed_in_commit, stopped_and_taken_over
 from tests.crash.variants import Variant
 from tests.services.database import Database
-
-
-@pytest.fixture(params=["postgresql", "mariadb"])
-def served(request: pytest.FixtureRequest, new_database: NewDatabase) -> Database:
-    """A database behind a connection that can break."""
-    database = new_database(request.param)
-    make(database)
-    return database
 
 
 @pytest.fixture
@@ -38,7 +29,6 @@ def test_killed_in_commit_finds_a_cursor_committed_apart(
 
 
 @pytest.mark.parametrize("variant", ["unfenced"], indirect=True)
-def test_stopped_and_taken_over_finds_a_missing_fence(variant: Variant, batchops: Batchops, database: Database) -> None:
-    make(database)
-    wrong, _ = stopped_and_taken_over(variant, batchops, database)
+def test_stopped_and_taken_over_finds_a_missing_fence(variant: Variant, batchops: Batchops, served: Database) -> None:
+    wrong, _ = stopped_and_taken_over(variant, batchops, served)
     assert wrong is not None
