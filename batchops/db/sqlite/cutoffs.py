@@ -33,19 +33,35 @@ def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta)
 def _spelled(connection: sa.Connection, table: Table, column: Column, point: datetime) -> str:
     """SQLite compares times as text or number: the literal must look like what stands in the column."""
     own = table.clause.c[quoted(column.name)]
-    sample = connection.execute(sa.select(own).where(own.is_not(None)).limit(1)).scalar()
-    if isinstance(sample, int | float):
-        seconds = point.replace(tzinfo=UTC).timestamp()
-        # Seconds since 1970 reach 11 digits in the year 5138; anything longer counts milliseconds.
-        return repr(round(seconds * 1000) if abs(sample) >= 1e11 else int(seconds))
-    text = str(sample) if sample is not None else ""
-    if text and not _DATE.match(text):
+    # 0 and '' stand for "never" in many a table.
+    samples = sa.select(own).where(own.is_not(None), own.not_in([0, ""])).limit(1)
+    sample = connection.execute(samples).scalar()
+    spelled = _number(sample, point) if isinstance(sample, int | float) else _text(str(sample or ""), point)
+    if spelled is None:
         raise UsageError(
-            f'Column "{column.name}" of "{table.label}" holds no dates or times that begin with year-month-day.',
+            f'Column "{column.name}" of "{table.label}" holds "{str(sample)[:40]}": neither a date that begins with '
+            "year-month-day, nor seconds or milliseconds since 1970, nor a Julian day.",
             "write the comparison yourself with --where.",
         )
-    if len(text) == len("2026-01-31"):
+    return spelled
+
+
+def _number(sample: float, point: datetime) -> str | None:
+    """By its size: a Julian day (the years 1585 to 2100), seconds from 1973 on, or milliseconds from 1973 on."""
+    seconds = point.replace(tzinfo=UTC).timestamp()
+    if isinstance(sample, float) and 2.3e6 < sample < 2.5e6:
+        return repr(seconds / 86_400 + 2_440_587.5)
+    if 1e8 <= sample < 1e11:
+        return repr(int(seconds) if seconds.is_integer() or isinstance(sample, int) else seconds)
+    return repr(round(seconds * 1000)) if 1e11 <= sample < 1e14 else None
+
+
+def _text(sample: str, point: datetime) -> str | None:
+    """Without zeros at its end, which would make it greater than the same moment spelled without them."""
+    if sample and not _DATE.match(sample):
+        return None
+    if len(sample) == len("2026-01-31"):
         return f"'{point:%Y-%m-%d}'"
-    separator = "T" if "T" in text else " "
-    fraction = point.isoformat(separator, "microseconds" if "." in text or point.microsecond else "seconds")
-    return f"'{fraction}'"
+    separator = "T" if "T" in sample else " "
+    text = point.isoformat(separator, "microseconds" if point.microsecond else "seconds")
+    return f"'{text.rstrip('0') if point.microsecond else text}'"
