@@ -16,16 +16,20 @@ from batchops.db.table import Key, Table
 from batchops.db.urls import address
 from batchops.droppable import covered
 from batchops.errors import Exit, RefusedError, RowRefusedError, UsageError
-from batchops.events import Finished
+from batchops.events import Failure, Finished
 from batchops.ledger import Ledger, Run
 from batchops.ledgers import NONE, open_ledger
 from batchops.operations.delete import Delete
 from batchops.operations.update import Update
 from batchops.patience import patiently
+from batchops.plan.checks import refusals
+from batchops.plan.checks.case import Case
 from batchops.plan.choice import choose
-from batchops.plan.frozen import Frozen, freeze_now
-from batchops.plan.make import Route, Sketch, describe, sketch
+from batchops.plan.frozen import Frozen, freeze_now, without_nulls
+from batchops.plan.make import Route, describe, probed
 from batchops.plan.plan import Plan
+from batchops.plan.refusal import refusal
+from batchops.plan.sketch import Sketch, sketch
 from batchops.resume import AlreadyDone, Anew, GoOn, Resume, resume, unchanged
 from batchops.route import start, walk_of
 from batchops.selection import Selection
@@ -63,10 +67,12 @@ class Prepared:
 
     def ended(self, reason: str, run: int | None = None) -> Finished:
         """The end of a job that did not run."""
+        code, error = (Exit.FAILED if reason == "declined" else Exit.DONE), None
+        if (refused := refusal(self.plan.refusals)) is not None:
+            code, error = refused.exit, Failure(refused.reason, refused.message, refused.hint)
         return Finished(
-            verb=self.verb, table=self.plan.table.label, reason=reason, version=__version__, run=run,
-            exit=Exit.FAILED if reason == "declined" else Exit.DONE, walk=self.plan.walk,
-            cutoff=self.plan.frozen.cutoff,
+            verb=self.verb, table=self.plan.table.label, reason=reason, version=__version__, run=run, exit=code,
+            walk=self.plan.walk, cutoff=self.plan.frozen.cutoff, error=error,
         )  # fmt: skip
 
 
@@ -97,8 +103,10 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger) -> Pr
             last = _latest(connection, ledger, job)
             route = _route(connection, verb, spec, database, found, last)
             droppable = covered(connection, database, found.table, route.frozen) if verb == "purge" else []
-            plan = describe(connection, database, verb, found, route)
-            plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable))
+            statements = probed(connection, database, found, route)
+            plan = describe(connection, database, verb, spec, found, route, statements, last)
+            against = refusals(Case(connection, database, verb, spec, found, route, statements))
+            plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable), refusals=tuple(against))
             _droppable_asked(spec, ledger, droppable)
     except RowRefusedError as error:  # a literal in the predicate that is none of the column's type
         raise UsageError(error.message, "check the predicate and --set.") from error
@@ -108,7 +116,7 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger) -> Pr
         done=route.resume.run if isinstance(route.resume, AlreadyDone) else None,
         workers=1 if database.family.one_writer else spec.workers,
         next=command(verb, spec, database.address.shown.replace(":***@", "@")),
-        warnings=(*database.address.warnings, *_ledger_warnings(spec, ledger)),
+        warnings=(*database.address.warnings, *_ledger_warnings(spec, ledger), *found.facts.warnings),
     )  # fmt: skip
 
 
@@ -133,6 +141,7 @@ def _freeze(
     connection: sa.Connection, database: Database, found: Sketch, spec: JobSpec, *, purge: bool
 ) -> tuple[Frozen, str]:
     now = freeze_now(connection, database, found.server, found.table, spec, found.wishes)
+    now = without_nulls(database, now, found.table, found.key)
     selection = Selection(found.table, now.predicate)
     chosen = choose(connection, database.family, selection, found.key, wanted=spec.walk, purge=purge)
     leaves = tuple((leaf.schema, leaf.name) for leaf in chosen.leaves)

@@ -19,6 +19,7 @@ from batchops.monitor import Monitor
 from batchops.owner import this_process
 from batchops.pace import Pace
 from batchops.patience import patiently
+from batchops.plan.refusal import refuse
 from batchops.resume import GoOn
 from batchops.rewalk import another_walk
 from batchops.runner import TURNED, Ending, Job, Step, Tally
@@ -39,6 +40,7 @@ KEEP_RUNS = 90 * 86400.0
 
 def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
     """Run what was prepared; every error once the run has begun is told in what is returned."""
+    refuse(job.plan.refusals)
     held, now = _begin_patiently(job, stop)
     job.database.underway = True
     monitor = Monitor(job.ledger, held, stop)

@@ -59,6 +59,8 @@ class Reference:
     on_update: str
     indexed: bool
     """Whether the child's rows are found by an index on `columns`."""
+    direct: bool = True
+    """Whether the parent is the table that was asked about, or one of its partitions."""
 
     def action(self, event: str) -> str:
         """What it does on DELETE or UPDATE."""

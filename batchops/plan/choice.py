@@ -53,8 +53,9 @@ def choose(
         return Choice("blocks", (), "no index is selective for the predicate, so the table is read in disk order")
     if wanted in ("auto", "keys") and key is not None:
         return _keys(key, f"each row is named by {', '.join(key.columns)}", wanted)
-    if wanted == "limit":
-        return Choice("limit", (), "asked for; it reads again over what earlier batches left behind")
+    if wanted in ("auto", "limit"):
+        why = "asked for" if wanted == "limit" else "nothing names a row"
+        return Choice("limit", (), f"{why}; it reads again over what earlier batches left behind")
     return _none(selection.table, wanted)
 
 
@@ -70,11 +71,6 @@ def _keys(key: Key | None, why: str, wanted: str) -> Choice:
 
 
 def _none(table: Table, wanted: str) -> Choice:
-    if wanted == "auto":
-        raise RefusedError(
-            f'Table "{table.label}" has no primary key or unique index without NULLs, so batches cannot be followed.',
-            "add one, or say --walk limit (slower, and slower still beside an old snapshot).",
-        )
     reasons = {
         "index": "the server would not find the rows by one selective index on a column without NULLs",
         "blocks": "only a PostgreSQL heap, from version 14 on, can be walked by blocks",

@@ -1,14 +1,14 @@
 """What is decided once, at the start of a run, and holds for all of it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.family import Server
-from batchops.db.table import Table
+from batchops.db.table import Key, Table
 from batchops.errors import RefusedError, UsageError
 from batchops.expression import (
     Assignment,
@@ -108,7 +108,8 @@ def freeze_now(
     cutoff = None
     if spec.by is not None:
         literal = _cutoff(connection, database, table, spec)
-        name = database.engine.dialect.identifier_preparer.quote_identifier(_column(table, spec.by))
+        mark = database.family.words.quote  # by hand: SQLAlchemy doubles a percent sign, and the driver's text again
+        name = mark + _column(table, spec.by).replace(mark, 2 * mark) + mark
         conditions.append(f"{name} < {literal}")
         cutoff = f"{_between_quotes(literal)} ({server.zone})"
     elif literals:
@@ -119,6 +120,17 @@ def freeze_now(
         cutoff=cutoff,
         fingerprint=table.fingerprint,
     )
+
+
+def without_nulls(database: Database, frozen: Frozen, table: Table, key: Key | None) -> Frozen:
+    """Where the key may be NULL, only the rows that it names: the others cannot be followed."""
+    if key is None or key in table.keys:
+        return frozen
+    mark = database.family.words.quote
+    quoted = [mark + n.replace(mark, 2 * mark) + mark for n in key.columns if table.column(n).nullable]
+    named = [f"{name} IS NOT NULL" for name in quoted]
+    conditions = [f"({frozen.predicate})", *named] if frozen.predicate else named
+    return replace(frozen, predicate=" AND ".join(conditions))
 
 
 def _column(table: Table, named: str) -> str:

@@ -1,18 +1,20 @@
 """Finds out, by reading alone, what a job would do."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from batchops import durations
 from batchops.db.database import Database
-from batchops.db.family import Server
-from batchops.db.table import Key, Table
-from batchops.errors import RefusedError
+from batchops.ledger import Run
 from batchops.operations import Operation
-from batchops.plan.frozen import Frozen, Wishes, check
-from batchops.plan.plan import Plan
-from batchops.plan.target import find_key, find_table
+from batchops.plan.cost import cost
+from batchops.plan.frozen import Frozen
+from batchops.plan.plan import Explained, Plan
+from batchops.plan.probes import Probe, probes, whole
+from batchops.plan.sketch import RIGHTS, Sketch
 from batchops.resume import AlreadyDone, GoOn, Resume
 from batchops.selection import Selection
 from batchops.specs import JobSpec
@@ -20,37 +22,9 @@ from batchops.walks import Walk
 from batchops.walks.cursor import Cursor
 from batchops.walks.part import Part
 
-SELECTED = "(of a SELECT of the same rows: this server explains no DELETE or UPDATE where nothing may be written)"
-RIGHTS = {"purge": "DELETE", "backfill": "UPDATE"}
-
-
-@dataclass(frozen=True)
-class Sketch:
-    """The job before its moment is frozen."""
-
-    server: Server
-    table: Table
-    key: Key | None
-    """The unique key to follow; None: the table has none that can be."""
-    wishes: Wishes
-
-
-def sketch(connection: sa.Connection, database: Database, verb: str, spec: JobSpec) -> Sketch:
-    """Table, key and expressions, checked; refused where this server or role cannot write."""
-    server = database.family.server(connection)
-    table = find_table(connection, database.family, spec.table)
-    if table.kind not in ("table", "partitioned"):
-        raise RefusedError(f'"{table.label}" is a {table.kind}, not a table.', "name the table behind it.")
-    key = find_key(database.family, table, spec.key)
-    wishes = check(database, table, spec, key.columns if key else ())
-    if server.read_only:
-        raise RefusedError(f"The server is read-only ({database.address.shown}).", "connect to the primary.")
-    if right := database.family.missing_rights(connection, table, RIGHTS[verb]):
-        raise RefusedError(
-            f'Role "{server.role}" has no right to {right} on table "{table.label}".',
-            f"grant it: GRANT {right} ON {table.label} TO …",
-        )
-    return Sketch(server, table, key, wishes)
+SELECTED = "(of a SELECT of the same rows: no DELETE or UPDATE can be explained here)"
+QUICK = 0.3
+"""Seconds for counting something that nobody asked to have counted."""
 
 
 @dataclass(frozen=True)
@@ -65,27 +39,88 @@ class Route:
     cursor: Cursor
 
 
-def describe(connection: sa.Connection, database: Database, verb: str, found: Sketch, route: Route) -> Plan:
-    """The plan; the server has understood every statement in it, or a UsageError says what it did not."""
+def probed(connection: sa.Connection, database: Database, found: Sketch, route: Route) -> tuple[Probe, ...]:
+    """The walk's statements at its start, middle and end; at least one."""
+    writes = database.family.explains_writes and found.may_write
+    listed = tuple(probes(connection, route.walk, route.operation, route.cursor, writes=writes))
+    if listed:
+        return listed
     selection = Selection(found.table, route.frozen.predicate)
-    counted: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(found.table.clause).where(selection.clause)
-    part = route.walk.first(connection, route.cursor) or Part(selection, sa.true(), route.cursor, 0)
-    statement = route.operation.statement(part)
-    explainable = statement if database.family.explains_writes else route.operation.rehearsal(part)
-    explain = database.family.explain(connection, explainable)
+    return (whole(route.operation, Part(selection, sa.true(), route.cursor, 0), writes=writes),)
+
+
+def describe(
+    connection: sa.Connection, database: Database, verb: str, spec: JobSpec, found: Sketch, route: Route,
+    statements: Sequence[Probe], last: Run | None,
+) -> Plan:  # fmt: skip
+    """The plan; the server has understood every statement in it, or a UsageError says what it did not."""
+    explained = tuple(_explained(connection, database, probe) for probe in statements)
+    estimate, by = _estimate(connection, database, spec, found, route)
     return Plan(
         verb=verb,
         database=database.address.shown,
         server=found.server,
         table=found.table,
+        facts=found.facts,
         frozen=route.frozen,
         walk=route.frozen.walk,
         why=route.why,
-        estimate=database.family.matches(connection, counted),
-        statement=_shown(database, statement),
-        explain=(*(() if explainable is statement else (SELECTED,)), *explain),
+        estimate=estimate,
+        estimated_by=by,
+        index=_index(route),
+        explained=explained,
+        cost=cost(RIGHTS[verb], found.table, found.facts, route.frozen.walk, estimate, last, spec.rest.total_seconds()),
         goes_on=_goes_on(route.resume),
+        pace=_pace(spec),
+        limits=_limits(spec),
     )
+
+
+def _explained(connection: sa.Connection, database: Database, probe: Probe) -> Explained:
+    explain = database.family.explain(connection, probe.explainable)
+    note = () if probe.explainable is probe.statement else (SELECTED,)
+    return Explained(probe.place, _shown(database, probe.statement), (*note, *explain))
+
+
+def _estimate(
+    connection: sa.Connection, database: Database, spec: JobSpec, found: Sketch, route: Route
+) -> tuple[int | None, str]:
+    selection = Selection(found.table, route.frozen.predicate)
+    rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(found.table.clause).where(selection.clause)
+    estimate = database.family.matches(connection, rows)
+    if not spec.count and estimate is not None:
+        return estimate, "the planner's estimate"
+    seconds = spec.statement_timeout.total_seconds() if spec.count else QUICK
+    counted = database.family.facts.count_within(connection, rows, seconds)
+    if counted is not None:
+        return counted, "counted"
+    return estimate, "the planner's estimate: counting took too long" if spec.count else "the planner's estimate"
+
+
+def _index(route: Route) -> str:
+    frozen = route.frozen
+    if frozen.walk == "blocks":
+        return "none: by place in the table (ctid)"
+    if frozen.walk == "limit":
+        return "whatever finds the condition's rows"
+    return f"({', '.join(frozen.key)})"
+
+
+def _pace(spec: JobSpec) -> str:
+    aim = f"{spec.batch_size:,} rows a batch" if spec.batch_size else f"batches of {durations.show(spec.target_time)}"
+    rest = f", {durations.show(spec.rest)} of rest after each" if spec.rest else ""
+    lanes = f", {spec.workers} lanes" if spec.workers > 1 else ""
+    return aim + rest + lanes
+
+
+def _limits(spec: JobSpec) -> str:
+    limits = {
+        "rows": spec.max_rows and f"{spec.max_rows:,} rows",
+        "time": spec.max_time and durations.show(spec.max_time),
+        "batches": spec.max_batches and f"{spec.max_batches:,} batches",
+        "window": spec.window and f"the hours {spec.window.start:%H:%M}-{spec.window.end:%H:%M}",
+    }
+    return " or ".join(str(limit) for limit in limits.values() if limit)
 
 
 def _shown(database: Database, statement: Any) -> str:

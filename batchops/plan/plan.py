@@ -2,9 +2,22 @@
 
 from dataclasses import dataclass
 
+from batchops.db.facts import TableFacts
 from batchops.db.family import Server
 from batchops.db.table import Table
+from batchops.plan.cost import Cost
 from batchops.plan.frozen import Frozen
+from batchops.plan.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A writing statement with its values in place, and the server's own plan of it."""
+
+    place: str
+    """start, middle or end of the walk."""
+    statement: str
+    explain: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -16,18 +29,39 @@ class Plan:
     """The URL without its password."""
     server: Server
     table: Table
+    facts: TableFacts
     frozen: Frozen
     walk: str
     why: str
     """Why this walk."""
     estimate: int | None
-    """Rows that match, by the server's own planner."""
-    statement: str
-    """The first writing statement, with its values in place."""
-    explain: tuple[str, ...]
-    """The server's own plan of it."""
+    """Rows that match."""
+    estimated_by: str
+    """counted, or the planner's estimate."""
+    index: str
+    """What finds a batch's rows, in words."""
+    explained: tuple[Explained, ...]
+    cost: Cost
     goes_on: str | None
     """Where an earlier run left it, in words; None for a run from the beginning."""
+    pace: str
+    limits: str
     droppable: tuple[str, ...] = ()
     """Partitions that the predicate covers whole."""
-    warnings: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    """What the checks have against it, the allowed ones too."""
+
+    @property
+    def statement(self) -> str:
+        """The first writing statement."""
+        return self.explained[0].statement
+
+    @property
+    def explain(self) -> tuple[str, ...]:
+        """The server's own plan of it."""
+        return self.explained[0].explain
+
+    @property
+    def refused(self) -> bool:
+        """Whether a run would be."""
+        return any(not refusal.allowed for refusal in self.refusals)

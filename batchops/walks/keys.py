@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.family import Family, KeyValue
+from batchops.db.table import quoted
 from batchops.selection import Selection
 from batchops.walks.cursor import Cursor, Range
 from batchops.walks.part import START_ROWS, Part, Size
@@ -29,6 +30,9 @@ class KeysWalk:
         self._key = tuple(key)
         self._out = [family.key_out(self._table, name).label(f"k{i}") for i, name in enumerate(self._key)]
         self._order = [family.key_order(self._table, name) for name in self._key]
+        # Of a key with NULLs only the rows without one are named; the frozen predicate leaves the others out too.
+        usable = self.name != "keys" or any(own.columns == self._key for own in self._table.keys)
+        self._filled = [] if usable else [self._table.called.c[quoted(name)].is_not(None) for name in self._key]
 
     def begin(self, connection: sa.Connection) -> Cursor:
         """From the least key to the greatest that stands there now."""
@@ -84,7 +88,7 @@ class KeysWalk:
     def _followed(self, way: Range) -> sa.Select[Any]:
         """The keys of the range, of all rows that this walk reads."""
         rows: sa.Select[Any] = self._table.alone(sa.select(*self._out).select_from(self._table.called))
-        return rows.where(self._within(way.after, way.upto))
+        return rows.where(self._within(way.after, way.upto), *self._filled)
 
     def _end(self, connection: sa.Connection, way: Range, read: int) -> KeyValue | None:
         """The key that ends a window of `read` rows; None where fewer are left."""

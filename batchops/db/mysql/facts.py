@@ -111,6 +111,7 @@ def _references(connection: sa.Connection, parent: Other, schema: str) -> Iterat
     """Those of `parent`, then on from every child that cascades."""
     seen: set[tuple[str, str]] = set()
     waiting = [(parent, schema)]
+    first = parent
     while waiting:
         parent, schema = waiting.pop(0)
         if (schema, parent.name) in seen:
@@ -119,12 +120,12 @@ def _references(connection: sa.Connection, parent: Other, schema: str) -> Iterat
         rows = connection.execute(_REFERENCES, {"schema": schema, "name": parent.name}).all()
         for _, parts in groupby(rows, key=lambda r: (r.s, r.n, r.name)):
             listed = list(parts)
-            yield (found := _reference(listed, parent))
+            yield (found := _reference(listed, parent, direct=parent is first))
             if CASCADE in (found.on_delete, found.on_update):
                 waiting.append((found.child, listed[0].s))
 
 
-def _reference(parts: Sequence[sa.Row[Any]], parent: Other) -> Reference:
+def _reference(parts: Sequence[sa.Row[Any]], parent: Other, *, direct: bool) -> Reference:
     first = parts[0]
     return Reference(
         child=Other(None if first.here else first.s, first.n, first.estimate),
@@ -133,6 +134,7 @@ def _reference(parts: Sequence[sa.Row[Any]], parent: Other) -> Reference:
         referred=tuple(part.referred for part in parts),
         on_delete=RESTRICT if first.on_delete == "NO ACTION" else first.on_delete,
         on_update=RESTRICT if first.on_update == "NO ACTION" else first.on_update,
+        direct=direct,
         indexed=True,  # the server makes one where there is none, and keeps it
     )
 

@@ -80,7 +80,8 @@ SELECT cn.nspname::text AS child_schema, child.relname::text AS child,
              JOIN pg_catalog.pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.n ORDER BY place) AS referred,
        c.confdeltype::text AS on_delete, c.confupdtype::text AS on_update,
        EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.conrelid AND i.indisvalid AND i.indpred IS NULL
-               AND (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey) AS indexed
+               AND (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey) AS indexed,
+       c.confrelid IN (SELECT oid FROM own) AS direct
 FROM tree JOIN pg_catalog.pg_constraint c USING (oid)
 JOIN pg_catalog.pg_class child ON child.oid = c.conrelid JOIN pg_catalog.pg_namespace cn ON cn.oid = child.relnamespace
 JOIN pg_catalog.pg_class parent ON parent.oid = c.confrelid
@@ -182,6 +183,7 @@ def _reference(row: sa.Row[Any]) -> Reference:
         on_delete=_ACTIONS[row.on_delete],
         on_update=_ACTIONS[row.on_update],
         indexed=row.indexed,
+        direct=row.direct,
     )
 
 

@@ -98,12 +98,12 @@ def _references(connection: sa.Connection, name: str) -> Iterator[Reference]:
         seen.add(parent)
         rows = connection.execute(_REFERENCES, {"name": parent}).all()
         for _, parts in groupby(rows, key=lambda r: (r.child, r.id)):
-            yield (found := _reference(connection, list(parts), parent))
+            yield (found := _reference(connection, list(parts), parent, direct=parent == name))
             if CASCADE in (found.on_delete, found.on_update):
                 waiting.append(found.child.name)
 
 
-def _reference(connection: sa.Connection, parts: Sequence[sa.Row[Any]], parent: str) -> Reference:
+def _reference(connection: sa.Connection, parts: Sequence[sa.Row[Any]], parent: str, *, direct: bool) -> Reference:
     first, columns = parts[0], tuple(part.col for part in parts)
     referred = [part.referred for part in parts]
     if None in referred:  # written without its columns, which then are the primary key's
@@ -116,6 +116,7 @@ def _reference(connection: sa.Connection, parts: Sequence[sa.Row[Any]], parent: 
         on_delete=RESTRICT if first.on_delete == "NO ACTION" else first.on_delete,
         on_update=RESTRICT if first.on_update == "NO ACTION" else first.on_update,
         indexed=_indexed(connection, first.child, columns),
+        direct=direct,
     )
 
 

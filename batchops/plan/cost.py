@@ -1,0 +1,65 @@
+"""How long a run may take and what it writes into the log; rough, and it says on what basis."""
+
+from dataclasses import dataclass
+
+from batchops.db.facts import TableFacts
+from batchops.db.table import Table
+from batchops.ledger import Run
+
+READ, CHANGED = {"DELETE": 3_000_000.0, "UPDATE": 1_500_000.0}, {"DELETE": 600_000.0, "UPDATE": 200_000.0}
+"""Rows a second that a small idle machine reads on the way, and deletes or updates; the slowest of three databases."""
+_TELLING = 10_000
+"""Rows that an earlier run must have read for its speed to say something."""
+_ROW_BYTES = 100
+"""Of a row of which nothing is known."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """None: unknown."""
+
+    seconds: float | None
+    seconds_basis: str
+    log: str | None
+    """WAL, binlog or journal."""
+    log_bytes: int | None
+    log_basis: str
+
+
+def cost(
+    event: str, table: Table, facts: TableFacts, walk: str, estimate: int | None, last: Run | None, rest: float
+) -> Cost:
+    """What is to be expected of a run over that many matching rows."""
+    read = estimate if walk in ("index", "limit") else table.rows
+    seconds, basis = _seconds(event, read, estimate, last)
+    if seconds is not None and rest:
+        seconds += rest * seconds / 0.05
+        basis += ", and the rest after each batch"
+    if facts.log is None or estimate is None:
+        return Cost(seconds, basis, facts.log.name if facts.log else None, None, "")
+    return Cost(seconds, basis, facts.log.name, *_log(event, table, facts, estimate))
+
+
+def _seconds(event: str, read: int | None, changed: int | None, last: Run | None) -> tuple[float | None, str]:
+    if read is None and changed is None:
+        return None, "neither the table's rows nor those that match are known"
+    read, changed = read or changed or 0, changed or 0
+    if last is not None and last.ended_at is not None and last.read >= _TELLING:
+        took = max(last.ended_at - last.started_at, 0.001)
+        return read * took / last.read, f"as run {last.run} went: {last.read / took:,.0f} rows read a second"
+    return read / READ[event] + changed / CHANGED[event], "a guess by a small idle machine's speed"
+
+
+def _log(event: str, table: Table, facts: TableFacts, changed: int) -> tuple[int, str]:
+    assert facts.log is not None  # the caller's condition
+    kind = facts.log
+    row_bytes = table.bytes / table.rows if table.bytes and table.rows else _ROW_BYTES
+    times = 2 if event == "UPDATE" else 1
+    by_rows = changed * times * (kind.row + kind.share * row_bytes)
+    if event == "UPDATE" and kind.page:
+        by_rows += changed * row_bytes
+    pages = min(changed, (table.bytes or changed * row_bytes) / kind.page) if kind.page else 0
+    basis = f"{kind.row + kind.share * row_bytes:,.0f} bytes a row"
+    if pages:
+        basis += f", and each of {pages:,.0f} pages whole at the most once between two checkpoints"
+    return round(by_rows + pages * kind.page), basis

@@ -1,0 +1,39 @@
+"""What speaks against a run before it has written anything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from batchops.errors import RefusedError
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One objection; `allowed` where the user has overridden the check by its name."""
+
+    check: str
+    """The name that --allow takes; or "right", "read-only", "engine", which nothing overrides."""
+    message: str
+    hint: str
+    allowed: bool = False
+
+    @property
+    def text(self) -> str:
+        """In one line, for people."""
+        return f"{self.message} Hint: {self.hint}" if self.hint else self.message
+
+
+def refusal(refusals: Sequence[Refusal]) -> RefusedError | None:
+    """The error that says all that was not allowed; None where there is nothing."""
+    standing = [refusal for refusal in refusals if not refusal.allowed]
+    if not standing:
+        return None
+    if len(standing) == 1:
+        return RefusedError(standing[0].message, standing[0].hint)
+    # Each with its own hint beside it, as what helps against one says nothing about another.
+    return RefusedError("\n".join(f"{refusal.check}: {refusal.text}" for refusal in standing))
+
+
+def refuse(refusals: Sequence[Refusal]) -> None:
+    """RefusedError where something was not allowed."""
+    if (error := refusal(refusals)) is not None:
+        raise error

@@ -1,0 +1,91 @@
+"""The job before its moment is frozen: what it is about, and what stands in its way."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.db.facts import TableFacts
+from batchops.db.family import Server
+from batchops.db.table import Key, Table
+from batchops.errors import RefusedError
+from batchops.plan.frozen import Wishes, check
+from batchops.plan.refusal import Refusal
+from batchops.plan.target import find_key, find_table
+from batchops.specs import JobSpec
+
+RIGHTS = {"purge": "DELETE", "backfill": "UPDATE"}
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Table, key and expressions, checked."""
+
+    server: Server
+    table: Table
+    key: Key | None
+    """The unique key to follow; None: the table has none that can be."""
+    unusable: str
+    """Why its keys cannot be followed, where it has some."""
+    wishes: Wishes
+    facts: TableFacts
+    barred: tuple[Refusal, ...]
+    """What forbids a run whatever is allowed."""
+
+    @property
+    def may_write(self) -> bool:
+        """Whether this role may explain the writing statement."""
+        return not any(refusal.check == "right" for refusal in self.barred)
+
+
+def sketch(connection: sa.Connection, database: Database, verb: str, spec: JobSpec) -> Sketch:
+    """What can be found out first; RefusedError where there is nothing to plan."""
+    family = database.family
+    server = family.server(connection)
+    table = find_table(connection, family, spec.table)
+    facts = family.facts.of(connection, table)
+    if table.kind == "view" and not (verb == "purge" and family.row_id is None and facts.base and "view" in spec.allow):
+        # Allowed it is sound only where a DELETE itself can be limited: nothing names a view's rows.
+        behind = f": {facts.base}" if facts.base else ""
+        raise RefusedError(f'"{table.label}" is a view, not a table.', f"name the table behind it{behind}.")
+    if facts.hides_rows:  # else nothing of it could be planned; the check refuses the run
+        family.accept_hidden_rows(connection)
+    key, unusable = _key(database, table, facts, verb, spec)
+    wishes = check(database, table, spec, key.columns if key else ())
+    barred = tuple(_barred(connection, database, server, table, facts, verb, wishes))
+    return Sketch(server, table, key, unusable, wishes, facts, barred)
+
+
+def _key(database: Database, table: Table, facts: TableFacts, verb: str, spec: JobSpec) -> tuple[Key | None, str]:
+    """A key with NULLs too, if it is asked for; the check speaks up about it. Without one a purge may yet do."""
+    if spec.key is not None:
+        every = replace(table, keys=(*table.keys, *facts.nullable_keys))
+        return find_key(database.family, every, spec.key), ""
+    try:
+        return find_key(database.family, table, None), ""
+    except RefusedError as error:
+        if verb != "purge":
+            raise
+        return None, error.message.partition(" has ")[2].rstrip(".")
+
+
+def _barred(
+    connection: sa.Connection, database: Database, server: Server, table: Table, facts: TableFacts, verb: str,
+    wishes: Wishes,
+) -> Iterator[Refusal]:  # fmt: skip
+    if server.read_only:
+        yield Refusal("read-only", f"The server is read-only ({database.address.shown}).", "connect to the primary.")
+    right = database.family.missing_rights(connection, table, RIGHTS[verb])
+    message = f'Role "{server.role}" has no right to {right} on table "{table.label}".'
+    hint = f"grant it: GRANT {right} ON {table.label} TO …"
+    if right == "SELECT":
+        raise RefusedError(message, hint)  # without it nothing can be planned
+    if right is not None:
+        yield Refusal("right", message, hint)
+    if not facts.transactional and not wishes.repeatable:
+        yield Refusal(
+            "engine",
+            f'Table "{table.label}" knows no transactions: after a failure this backfill could be applied twice.',
+            "ALTER TABLE … ENGINE=InnoDB, or set columns from others than those that are set.",
+        )
