@@ -12,7 +12,7 @@ from batchops import __version__
 from batchops.allowance import Allowance
 from batchops.db.connect import connect
 from batchops.db.database import Database
-from batchops.db.family import Server, Timeouts
+from batchops.db.family import KeyValue, Server, Timeouts
 from batchops.db.urls import address
 from batchops.errors import Exit
 from batchops.events import Drained, Emit, Finished, Started
@@ -25,7 +25,7 @@ from batchops.pace import Pace
 from batchops.queues.attempts import Attempts
 from batchops.queues.claims import Claims
 from batchops.queues.deadline import Deadline
-from batchops.queues.idle import Idle, Wake
+from batchops.queues.idle import Idle, LastLook, Wake
 from batchops.queues.leases import Leases
 from batchops.queues.locks import RowLocks
 from batchops.queues.lowwater import LowWater
@@ -103,8 +103,10 @@ def drain_prepared(job: PreparedDrain, emit: Emit, stop: Stop) -> Finished:
         pace = _pace(job)
         allowance = None if job.spec.max_rows is None else Allowance(job.spec.max_rows)
         workers = 1 if job.database.family.one_writer and job.handler.inside else job.spec.workers
-        ending = side_by_side(lambda: _job(job, pace, allowance, step(), wake), workers, emit, stop, tally)
-    finished = _finished(job, _ended(job, ending), tally, score, watch)
+        last = LastLook(job.database, job.leases, job.spec.lock_timeout.total_seconds(), step.passed_by)
+        ending = side_by_side(lambda: _job(job, pace, allowance, step(), last, wake), workers, emit, stop, tally)
+    tally.locked = last.locked if ending.reason in ("done", "incomplete") else 0
+    finished = _finished(job, _ended(job, ending, tally), tally, score, watch)
     emit(finished)
     return finished
 
@@ -120,6 +122,7 @@ class Steps:
         self._deadline = Deadline(spec.deadline.total_seconds(), lambda: stop.at_once)
         self._attempts = Attempts(spec.max_attempts, spec.backoff.total_seconds())
         self._claims: Claims | None = None
+        self._failed: list[KeyValue] = []
         if not isinstance(job.leases, RowLocks):
             self._claims = Claims(
                 job.database, job.leases, lease=spec.lease_time.total_seconds(), attempts=spec.max_attempts,
@@ -129,7 +132,6 @@ class Steps:
         else:
             self._locks = job.leases
             self._low = LowWater(job.database, job.leases, time.monotonic, followed=not job.queue.order)
-            self._failed: list[tuple[object, ...]] = []
 
     def __call__(self) -> Step:
         job = self._job
@@ -142,13 +144,19 @@ class Steps:
             job.database, job.queue, self._locks, self._low, inside, self._deadline, self._score, self._failed
         )
 
+    def passed_by(self) -> int:
+        """Free rows that this process leaves alone."""
+        return len(self._failed)
+
     def _stopping(self) -> bool:
         return self._stop.asked
 
 
-def _job(job: PreparedDrain, pace: Pace, allowance: Allowance | None, step: Step, wake: Wake | None) -> Job:
+def _job(
+    job: PreparedDrain, pace: Pace, allowance: Allowance | None, step: Step, last: LastLook, wake: Wake | None
+) -> Job:
     spec = job.spec
-    idle = None if spec.poll is None else Idle(job.database, job.leases, spec.poll.total_seconds())
+    idle = last if spec.poll is None else Idle(job.database, job.leases, spec.poll.total_seconds())
     return Job(
         step=step,
         pace=pace,
@@ -161,8 +169,8 @@ def _job(job: PreparedDrain, pace: Pace, allowance: Allowance | None, step: Step
         ),
         rest=spec.rest.total_seconds(),
         patience=spec.retry_time.total_seconds(),
-        between=idle.worked if idle else lambda: None,
-        idle=idle.rest if idle else lambda: None,
+        between=idle.worked,
+        idle=idle.rest,
         wait=wake.wait if wake else None,
     )
 
@@ -184,10 +192,11 @@ def _pace(job: PreparedDrain) -> Pace:
     )
 
 
-def _ended(job: PreparedDrain, ending: Ending) -> Ending:
+def _ended(job: PreparedDrain, ending: Ending, tally: Tally) -> Ending:
     """A drain that stays up has no other end than a signal: that is a good one."""
-    asked = ending.reason == "signal" and ending.exit == 143 and job.spec.poll is not None
-    return Ending("signal", 0) if asked else ending
+    if ending.reason == "signal" and ending.exit == Exit.TERMINATED and job.spec.poll is not None:
+        return Ending("signal", Exit.DONE)
+    return Ending("incomplete", Exit.INCOMPLETE) if tally.locked else ending
 
 
 def _next(job: PreparedDrain) -> str | None:
@@ -213,6 +222,7 @@ def _finished(job: PreparedDrain, ending: Ending, tally: Tally, score: Score, wa
         batches=tally.batches,
         retries=tally.retries,
         rejected=len(tally.rejected),
+        locked=tally.locked,
         rejections=tuple(tally.rejected[:REJECTIONS]),
         seconds=tally.seconds,
         held_seconds=tally.held_seconds,

@@ -1,5 +1,6 @@
 """`--post URL`: each row as JSON by HTTP; 2xx alone is done."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,8 +29,9 @@ class Posts:
         if urllib3.util.parse_url(url).scheme not in ("http", "https"):
             raise UsageError("--post: the address must begin with http:// or https://.")
         self._url = url
+        self._deadline = deadline
         self._errors: Any = urllib3.exceptions
-        self._pool = urllib3.PoolManager(retries=False, timeout=min(deadline, LONGEST), maxsize=16)
+        self._pool = urllib3.PoolManager(retries=False, timeout=min(deadline / 2, LONGEST), maxsize=16)
 
     def __call__(
         self,
@@ -37,7 +39,9 @@ class Posts:
         connection: sa.Connection | None,  # noqa: ARG002  the protocol's shape
         stopping: Stopping,
     ) -> Sequence[Result]:
-        return [Unstarted() if stopping() else self._one(row) for row in rows]
+        # What there is no time for is handed back: the deadline is the whole batch's.
+        end = time.monotonic() + self._deadline / 2
+        return [Unstarted() if stopping() or time.monotonic() > end else self._one(row) for row in rows]
 
     def close(self) -> None:
         """Close what is open."""

@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -43,7 +44,9 @@ class EachRow:
         connection: sa.Connection | None,  # noqa: ARG002  the protocol's shape
         stopping: Stopping,
     ) -> Sequence[Result]:
-        return [Unstarted() if stopping() else self._one(row) for row in rows]
+        # What there is no time for is handed back: the deadline is the whole batch's.
+        end = time.monotonic() + self._deadline / 2
+        return [Unstarted() if stopping() or time.monotonic() > end else self._one(row) for row in rows]
 
     def close(self) -> None:
         """Every process has ended with its row."""
@@ -52,11 +55,13 @@ class EachRow:
         try:
             # A session of its own: a Ctrl-C at the terminal is ours to answer, not the program's.
             done = subprocess.run(
-                self._argv, input=(line(row) + "\n").encode(), capture_output=True, timeout=self._deadline,
+                self._argv, input=(line(row) + "\n").encode(), capture_output=True, timeout=self._deadline / 2,
                 check=False, start_new_session=True,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            return Failed(f"{self._argv[0]} did not end within {self._deadline:g} s and was killed")
+            return Failed(
+                f"{self._argv[0]} did not end within {self._deadline / 2:g} s, half of --deadline, and was killed"
+            )
         except OSError as error:
             return Failed(f"{self._argv[0]} did not start: {error.strerror}")
         if done.returncode == 0:

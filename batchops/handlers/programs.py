@@ -13,6 +13,10 @@ from batchops.handlers import Failed, HandlerError, Result, Stopping, Values
 from batchops.handlers.lines import line, result
 from batchops.handlers.program import argv_of
 
+MOST_UNREAD = 1_000
+"""Lines that a program may be ahead; then it waits."""
+LONGEST = 1_000_000
+"""Bytes of a result line."""
 SINGLY = 3
 """Rows tried one by one after a program died without an answer: if it dies at each, it is broken."""
 
@@ -109,7 +113,8 @@ class _Process:
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
         self._stdin: IO[bytes] = self._popen.stdin
-        self._said: queue.Queue[bytes | None] = queue.Queue()
+        self._said: queue.Queue[bytes | None] = queue.Queue(MOST_UNREAD)
+        self._ended = False
         threading.Thread(target=self._read, args=(self._popen.stdout,), daemon=True).start()
 
     def alive(self) -> bool:
@@ -132,6 +137,7 @@ class _Process:
         return answers, True
 
     def end(self) -> None:
+        self._ended = True
         with suppress(OSError):
             self._stdin.close()
         try:
@@ -148,6 +154,13 @@ class _Process:
 
     def _read(self, stdout: IO[bytes]) -> None:
         with stdout:
-            for said in stdout:
-                self._said.put(said)
-        self._said.put(None)
+            for said in iter(lambda: stdout.readline(LONGEST), b""):
+                self._put(said)
+        self._put(None)
+
+    def _put(self, said: bytes | None) -> None:
+        """As long as anyone asks: a program may say more than it was asked."""
+        while not self._ended:
+            with suppress(queue.Full):
+                self._said.put(said, timeout=0.2)
+                return

@@ -19,7 +19,7 @@ class Deadline:
 
     def __init__(self, seconds: float, given_up: Callable[[], bool]) -> None:
         self.seconds = seconds
-        self._given_up = given_up
+        self.given_up = given_up
         self.hanging = 0
 
     def call(self, work: Callable[[], T]) -> T:
@@ -46,6 +46,6 @@ class Deadline:
         waited, slice_ = 0.0, 0.2
         while not over.wait(min(slice_, max(0.0, self.seconds - waited))):
             waited += slice_
-            if waited >= self.seconds or self._given_up():
+            if waited >= self.seconds or self.given_up():
                 self.hanging += 1
                 raise DeadlinePassedError

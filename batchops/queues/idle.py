@@ -43,6 +43,40 @@ class Idle:
         return None
 
 
+class LastLook:
+    """What a drain that ends waits for: rows that are free and due, yet nobody could claim them, as they are locked."""
+
+    def __init__(
+        self, database: Database, leases: Leases | RowLocks, patience: float, passed_by: Callable[[], int]
+    ) -> None:
+        """`passed_by`: how many free rows this process leaves alone on purpose."""
+        self._database = database
+        self._leases = leases
+        self._patience = patience
+        self._passed_by = passed_by
+        self._waited = 0.0
+        self.locked = 0
+        """Rows that stayed locked."""
+
+    def worked(self) -> None:
+        """There was work: the patience begins anew."""
+        self._waited = 0.0
+
+    def rest(self) -> float | None:
+        """Seconds until it is worth another try; None: nothing is left, or what is left stays locked."""
+        self.locked = self._locked()
+        if not self.locked or self._waited >= self._patience:
+            return None
+        pause = min(0.05 + self._waited, 1.0)
+        self._waited += pause
+        return pause
+
+    def _locked(self) -> int:
+        with suppress(BatchopsError), self._database.reading() as connection:
+            return max(0, self._leases.counts(connection).backlog - self._passed_by())
+        return 0
+
+
 class Wake:
     """Ends a rest early; notifications are a hint only, so nothing is lost where none comes."""
 
