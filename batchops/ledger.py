@@ -105,9 +105,12 @@ class Ledger:
 
     def ddl(self) -> list[str]:
         """The statements that make the tables."""
+        made = (CreateTable(table, if_not_exists=True) for table in self._meta.sorted_tables)
         return [
-            str(CreateTable(table, if_not_exists=True).compile(self.database.engine)).strip()
-            for table in self._meta.sorted_tables
+            "\n".join(
+                line.rstrip().replace("\t", "  ") for line in str(one.compile(self.database.engine)).split("\n")
+            ).strip()
+            for one in made
         ]
 
     def exists(self, connection: sa.Connection) -> bool:

@@ -264,6 +264,8 @@ def _usage(error: Any) -> UsageError:
             limit = limits[bound]
             shown = durations.show(limit) if isinstance(limit, timedelta) else limit
             return UsageError(f'{flag_name(name)}: "{value}" does not do: it must be {words} {shown}.')
+    if error["type"] == "literal_error":
+        return UsageError(f'{flag_name(name)}: "{value}" is not one of {limits["expected"]}.')
     if error["type"].startswith("int_"):
         return UsageError(f'{flag_name(name)}: "{value}" is not a whole number.')
     return UsageError(f"{flag_name(name)}: {message.rstrip('.')}.")

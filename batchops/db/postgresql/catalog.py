@@ -104,9 +104,10 @@ def tables(connection: sa.Connection) -> Sequence[str]:
 
 
 def missing_rights(connection: sa.Connection, table: Table, verb: str) -> str | None:
-    """SELECT and the verb's own right; column grants suffice for neither a DELETE nor the check here."""
+    """SELECT, the verb's own right, and for row locks UPDATE, of any column; else column grants do not suffice."""
     held = sa.text("SELECT pg_catalog.has_table_privilege(CAST(:oid AS oid), :right)")
-    for right in ("SELECT", verb):
+    # SELECT … FOR UPDATE, with which a DELETE is limited and vetoes are found, asks for UPDATE.
+    for right in ("SELECT", verb, "UPDATE"):
         has = connection.execute(held, {"oid": table.identity, "right": right}).scalar_one()
         if not has and right == "UPDATE":
             any_column = sa.text("SELECT pg_catalog.has_any_column_privilege(CAST(:oid AS oid), 'UPDATE')")
