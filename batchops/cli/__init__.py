@@ -17,6 +17,7 @@ COMMANDS = {
     "backfill": "Update rows in small transactions, each at most once.",
     "drain": "Hand pending rows to a handler, in batches, by any number of workers.",
     "queue": "Prepare a table to be drained, look at it, put failed rows back.",
+    "check": "Look for what would make a job unsafe or slow; change nothing.",
     "demo": "Make a SQLite file with a million rows and purge half of them.",
     "runs": "List the runs that a ledger knows.",
     "show": "Show one run: how far it is, how it ended, how to go on.",

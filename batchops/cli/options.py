@@ -1,6 +1,6 @@
 """Flags made from a spec's fields, so that a flag, a recipe key and a library argument are one thing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import rich_click as click
@@ -25,15 +25,15 @@ _FACE: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 )
 
 
-def from_spec(model: type[PacedSpec]) -> Decorator:
-    """The table as an argument, every other field as a flag; values go to the spec as they were typed."""
+def from_spec(model: type[PacedSpec], only: Collection[str] = ()) -> Decorator:
+    """The table as an argument, every other field (or those of `only`) as a flag; values go on as they were typed."""
 
     def decorate(function: Any) -> Any:
         for name, field in reversed(model.model_fields.items()):
             if name == "table":
                 function = click.argument("table")(function)
-                continue
-            function = click.option(flag_name(name), name, **_settings(field))(function)
+            elif not only or name in only:
+                function = click.option(flag_name(name), name, **_settings(field))(function)
         return function
 
     return decorate

@@ -31,7 +31,8 @@ _PARTS = sa.text("SELECT name FROM pragma_index_info(:index) ORDER BY seqno")
 _PRIMARY = sa.text("SELECT name FROM pragma_table_xinfo(:name) WHERE pk ORDER BY pk")
 _UNIQUE = sa.text('SELECT name FROM pragma_index_list(:name) WHERE "unique" AND NOT partial ORDER BY seq DESC')
 _FILE = sa.text("SELECT file FROM pragma_database_list WHERE name = 'main'")
-_SCAN = re.compile(r"^SCAN (?P<table>.+?)(?: USING .*)?$")
+# An index that is made for one statement reads the table whole as well.
+_SCAN = re.compile(r"^(?:SCAN|SEARCH(?=.* USING AUTOMATIC )) (?P<table>.+?)(?: USING .*)?$")
 _ENOUGH = 1_000_000
 
 
