@@ -63,11 +63,18 @@ class BlocksWalk(KeysWalk):
         end = self._blocks.block_of(way.after) + max(1, round(read / self._per_block))
         return None if end >= self._blocks.block_of(way.upto) else self._blocks.end_of(end)
 
-    def _reached(self, keys: list[KeyValue], way: Range, end: KeyValue | None) -> KeyValue | None:
+    def _reached(
+        self,
+        connection: sa.Connection,  # noqa: ARG002  no look needed
+        keys: list[KeyValue],
+        way: Range,
+        size: Size,  # noqa: ARG002
+        end: KeyValue | None,
+    ) -> tuple[list[KeyValue], KeyValue | None]:
         """The last key inside the window: a row updated meanwhile was locked at its new place, maybe far off."""
         upto = self._blocks.place_of(end or way.upto)
         inside = [key for key in keys if self._blocks.place_of(key) <= upto]
-        return max(inside, key=self._blocks.place_of, default=way.after)
+        return keys, max(inside, key=self._blocks.place_of, default=way.after)
 
     def _read(self, connection: sa.Connection, after: KeyValue | None, upto: KeyValue | None) -> int:  # noqa: ARG002
         """By the table's own density; counting would read them twice."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 import sqlalchemy as sa
@@ -122,10 +123,10 @@ class KeysWalk:
         keys = self._lock(connection, self._matching(self._within(way.after, end or way.upto)).limit(aim), size)
         read = size.read
         if len(keys) == aim:
-            end = self._reached(keys, way, end)
+            keys, end = self._reached(connection, keys, way, size, end)
         if len(keys) == aim or end is None:
             read = self._read(connection, way.after, end or way.upto)
-        behind = self._behind(cursor, end)
+        behind = cursor if len(keys) == 0 and end == way.after else self._behind(cursor, end)
         if size.skip_locked:
             every = self._values(connection, self._matching(self._within(way.after, end or way.upto)))
             behind = self._come_back(behind, way, self._left(every, keys), 1)
@@ -153,9 +154,25 @@ class KeysWalk:
             select = select.with_for_update(skip_locked=size.skip_locked)
         return self._values(connection, select)
 
-    def _reached(self, keys: list[KeyValue], way: Range, end: KeyValue | None) -> KeyValue | None:  # noqa: ARG002
-        """How far a full list of keys reaches."""
-        return keys[-1]
+    def _reached(
+        self,
+        connection: sa.Connection,
+        keys: list[KeyValue],
+        way: Range,
+        size: Size,
+        end: KeyValue | None,  # noqa: ARG002
+    ) -> tuple[list[KeyValue], KeyValue | None]:
+        """How far a full list of keys reaches without a gap, and those up to there.
+
+        PostgreSQL shows a row whose key was changed while its lock was waited for with its new key: those that
+        it passed by are not in the list.
+        """
+        if size.skip_locked or not self._family.locks_rows:
+            return keys, keys[-1]
+        held = {repr(key) for key in keys}
+        every = self._values(connection, self._matching(self._within(way.after, keys[-1])))
+        gapless = list(takewhile(lambda key: repr(key) in held, every))
+        return gapless, gapless[-1] if gapless else way.after
 
     def _values(self, connection: sa.Connection, select: sa.Select[Any]) -> list[KeyValue]:
         return [self._value(row) for row in connection.execute(select)]

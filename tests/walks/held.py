@@ -1,0 +1,52 @@
+"""A transaction of somebody else's that holds rows until the job waits for them."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from tests.services.database import Database
+
+_WAITING = {
+    "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'batchops' "
+    "AND datname = current_database() AND wait_event_type = 'Lock'",
+    "mysql": "SELECT count(*) FROM information_schema.innodb_lock_waits",
+}
+
+
+@contextmanager
+def held(database: Database, *statements: str, then: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Run the statements, keep their locks until a job waits for one of them, commit, and `then` look."""
+    began, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with database.engine.connect() as connection:
+            if database.family == "mysql":
+                connection.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+                connection.commit()
+            for statement in statements:
+                connection.execute(sa.text(statement))
+            began.set()
+            waited = _until_waited_for(database, over)
+            connection.commit()
+        if waited:
+            then()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert began.wait(20)
+        yield
+    finally:
+        over.set()
+        holder.join()
+
+
+def _until_waited_for(database: Database, over: threading.Event) -> bool:
+    while not over.wait(0.01):
+        waiting: Any = database.scalar(_WAITING[database.family])
+        if waiting:
+            return True
+    return False

@@ -1,0 +1,91 @@
+"""Every walk while others insert, delete, update, change keys and flip what matches: nothing wrong, nothing lost."""
+
+import pytest
+
+import batchops as library
+from tests.services.database import Database
+from tests.walks import race
+from tests.walks.race import LOW, OLD, ROWS, Writers
+
+WALKS = [
+    ("postgresql", "keys"),
+    ("postgresql", "index"),
+    ("postgresql", "blocks"),
+    ("postgresql", "limit"),
+    ("mariadb", "keys"),
+    ("mariadb", "index"),
+    ("mariadb", "limit"),
+    ("sqlite", "keys"),
+    ("sqlite", "index"),
+    ("sqlite", "limit"),
+]
+
+
+@pytest.fixture(autouse=True)
+def small_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranges are split however small they are, so that several lanes come into play on a small table."""
+    monkeypatch.setattr("batchops.walks.keys.WORTH_SPLITTING", 200)
+    monkeypatch.setattr("batchops.walks.blocks.WORTH_SPLITTING", 200)
+
+
+def job(database: Database, walk: str, workers: int) -> dict[str, object]:
+    where = LOW if walk == "index" else OLD
+    size = 7 if walk == "index" else 40
+    return {
+        "url": database.url, "table": "jobs", "where": where, "walk": walk, "workers": workers,
+        "batch_size": size, "rest": "3ms", "allow": ["triggers", "no-key", "scan"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize(("name", "walk"), WALKS)
+def test_purge(  # type: ignore[no-untyped-def]  # a fixture of ours
+    name: str, walk: str, workers: int, new_database
+) -> None:
+    database = new_database(name)
+    race.make(database)
+    asked = job(database, walk, workers)
+    with Writers(database) as writers:
+        finished = library.purge(**asked)
+    where = str(asked["where"])
+    assert finished.reason == "done", finished
+    if walk != "limit":  # which may turn out to read far too much, and is changed then
+        assert finished.walk == walk
+    assert race.touched_wrongly(database, where) == []
+    assert race.forgotten(database, where) == []
+    assert finished.rows == database.scalar("SELECT count(*) FROM shadow WHERE own = 1")
+    assert sum(writers.writes.values()) > 30, "the race did not take place"
+    if workers > 1 and name != "sqlite" and walk in ("keys", "blocks"):
+        assert database.scalar("SELECT count(*) FROM batchops_lane WHERE rows_changed > 0") > 1
+
+
+@pytest.mark.parametrize("name", ["postgresql", "mariadb"])
+def test_backfill_in_lanes(  # type: ignore[no-untyped-def]  # a fixture of ours
+    name: str, new_database
+) -> None:
+    """Each row at most once, whichever lane met it; a row whose key is changed meanwhile is another row."""
+    database = new_database(name)
+    race.make(database)
+    with Writers(database) as writers:
+        finished = library.backfill(**job(database, "keys", 4), set=["n = n + 1"])
+    assert finished.reason == "done", finished
+    assert race.touched_wrongly(database, OLD) == []
+    touched = f"SELECT id FROM shadow WHERE own = 1 AND id <= {ROWS}"
+    assert database.column(f"SELECT id FROM ({touched}) AS t GROUP BY id HAVING count(*) > 1") == []
+    untouched = "id NOT IN (SELECT id FROM shadow WHERE own = 0)"
+    left = database.column(f"SELECT id FROM start WHERE {OLD} AND {untouched} AND id NOT IN ({touched})")
+    assert left == []
+    assert sum(writers.writes.values()) > 30, "the race did not take place"
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("walk", ["keys", "blocks"])
+def test_partitions(postgresql: Database, walk: str, workers: int) -> None:
+    """Rows hop from one partition to another meanwhile."""
+    race.make(postgresql, "partitioned")
+    with Writers(postgresql) as writers:
+        finished = library.purge(**job(postgresql, walk, workers))
+    assert finished.reason == "done", finished
+    assert race.touched_wrongly(postgresql, OLD) == []
+    assert race.forgotten(postgresql, OLD) == []
+    assert writers.writes["bucket"] > 3, "no row hopped"
