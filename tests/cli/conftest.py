@@ -12,7 +12,7 @@ from tests.services.database import Database
 Cli = Callable[..., Result]
 ROWS = 1000
 TABLE = """
-CREATE TABLE ev (id bigint PRIMARY KEY, kind int NOT NULL, note varchar(100), made timestamp NULL);
+CREATE TABLE ev (id integer PRIMARY KEY, kind int NOT NULL, note varchar(100), made timestamp NULL);
 CREATE TABLE other (a int, b int);
 CREATE VIEW seen AS SELECT * FROM ev;
 """
