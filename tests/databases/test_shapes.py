@@ -7,7 +7,8 @@ from batchops.errors import RefusedError, UnreachableError
 from batchops.events import Committed, Event
 from tests.command import Batchops
 from tests.conftest import NewDatabase
-from tests.databases.shapes import EVERYWHERE, FAMILY_NAMES, MARIA, SHAPES, Shape, make, options
+from tests.databases.shapes import SHAPES
+from tests.databases.shapes.shape import EVERYWHERE, FAMILY_NAMES, MARIA, Shape, make, options
 from tests.services.database import Database
 
 CASES = [
