@@ -26,7 +26,7 @@ from batchops.queues.attempts import Attempts
 from batchops.queues.claims import Claims
 from batchops.queues.deadline import Deadline
 from batchops.queues.idle import Idle, LastLook, Wake
-from batchops.queues.leases import Leases
+from batchops.queues.leases import Counts, Leases
 from batchops.queues.locks import RowLocks
 from batchops.queues.lowwater import LowWater
 from batchops.queues.queue import Queue
@@ -229,15 +229,19 @@ def _finished(job: PreparedDrain, ending: Ending, tally: Tally, score: Score, wa
         left=left or None,
         next=_next(job) if left and ending.exit != Exit.INTEGRITY else None,
         error=ending.error,
-        drained=Drained(
-            claimed=score["claimed"],
-            failed=score["failed"],
-            dead=score["dead"],
-            lost=score["lost"],
-            handed_back=score["handed_back"],
-            backlog=counts.backlog if counts else None,
-            waiting=counts.waiting if counts else None,
-            leased=counts.leased if counts else None,
-            oldest_seconds=counts.oldest if counts else None,
-        ),
+        drained=_drained(score, counts),
+    )
+
+
+def _drained(score: Score, counts: Counts | None) -> Drained:
+    return Drained(
+        claimed=score["claimed"],
+        failed=score["failed"],
+        dead=score["dead"],
+        lost=score["lost"],
+        handed_back=score["handed_back"],
+        backlog=counts.backlog if counts else None,
+        waiting=counts.waiting if counts else None,
+        leased=counts.leased if counts else None,
+        oldest_seconds=counts.oldest if counts else None,
     )
