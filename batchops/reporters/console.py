@@ -88,7 +88,7 @@ def render(tally: Tally, width: int) -> "Text":
 
 
 _STYLES = {"table": "bold", "share": "cyan", "left": "cyan", "batch": "dim"}
-_BY_WEIGHT = ("rows", "share", "left", "speed", "table", "estimate", "batch")
+_BY_WEIGHT = ("rows", "share", "left", "speed", "backlog", "table", "estimate", "batch")
 
 
 def _chosen(tally: Tally, room: int) -> list[tuple[str, str]]:
@@ -117,6 +117,7 @@ def _parts(tally: Tally) -> dict[str, str]:
         "rows": figures.counted(tally.rows, "row"),
         "estimate": "" if estimate is None else f" of ~{figures.rough(estimate)}",
         "speed": "?/s" if speed is None else figures.rate(speed),
+        "backlog": tally.backlog(),
         "left": "? left" if left is None else f"{durations.show(max(left, 1.0) // 1)} left",
         "batch": f"batch {figures.count(batch.size)} in {durations.show(batch.seconds)}" if batch else "",
     }

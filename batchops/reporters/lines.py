@@ -42,6 +42,7 @@ def progress(tally: Tally) -> str:
         figures.counted(tally.rows, "row") + ("" if share is None else f" ({figures.percent(share)} of the way)"),
         "" if speed is None else figures.rate(speed),
         "time left unknown" if left is None else f"{durations.show(max(left, 1.0) // 1)} left",
+        tally.backlog(),
         f"batch {figures.count(batch.size)} in {durations.show(batch.seconds)}" if batch else "",
         pause,
     ]

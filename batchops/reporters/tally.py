@@ -7,7 +7,7 @@ from threading import Lock
 
 from batchops import durations
 from batchops.events import IDLE, REST, Backlog, Committed, Event, Finished, Held, Rejected, Retried, Started
-from batchops.reporters.figures import visible
+from batchops.reporters.figures import count, visible
 
 Clock = Callable[[], float]
 """Seconds that only ever grow."""
@@ -118,9 +118,18 @@ class Tally:
             return f"no work, looking again in {left}"
         return f"resting {left}" if event.reason == REST else f"held: {visible(event.reason)}"
 
+    def backlog(self) -> str:
+        """How the queue stood when it was last counted, in words; empty for what is no queue."""
+        if (queue := self.queue) is None:
+            return ""
+        oldest = "" if queue.oldest_seconds is None else f", oldest {durations.show(queue.oldest_seconds)}"
+        failed = f", {count(queue.failed)} failed" if queue.failed else ""
+        dead = f", {count(queue.dead)} dead" if queue.dead else ""
+        return f"backlog {count(queue.backlog)}{oldest}{failed}{dead}"
+
     def _by_rows(self) -> bool:
         """An index or limit walk reads only what matches, so the table's size says nothing about its way."""
-        return self.started is not None and self.started.walk in {"index", "limit"}
+        return self.started is not None and self.started.walk in {"index", "limit", "claims"}
 
     def _way(self) -> tuple[int, int] | None:
         """Rows behind and in all, of what the walk reads; statistics miss what this run deleted before."""
