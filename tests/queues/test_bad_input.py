@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tests.command import Batchops
-from tests.queues.jobs import DRAIN, drain, jobs, leased, states
+from tests.queues.jobs import DRAIN, drain, here, jobs, leased, states
 from tests.services.database import Database
 
 CALL = "tests.queues.hands:{}"
@@ -37,11 +37,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", list(REFUSED))
-def test_one_clear_line_and_nothing_marked(batchops: Batchops, sqlite: Database, case: str) -> None:
+def test_one_clear_line_and_nothing_marked(sqlite: Database, case: str) -> None:
     args, code, line = REFUSED[case]
     jobs(sqlite, 200)
-    leased(batchops, sqlite)
-    result = drain(batchops, sqlite, *args, "--batch-size", "500")
+    leased(sqlite)
+    result = drain(sqlite, *args, "--batch-size", "500")
     assert result.code == code, result.err
     error = result.json()["error"]
     assert line in f"{error['message']} {error['hint']}"
@@ -49,7 +49,7 @@ def test_one_clear_line_and_nothing_marked(batchops: Batchops, sqlite: Database,
     assert sqlite.rows("SELECT status, attempts, lease, n, count(*) FROM jobs") == [("pending", 0, None, 0, 200)]
 
 
-def test_no_place_for_leases(batchops: Batchops, database: Database) -> None:
+def test_no_place_for_leases(database: Database) -> None:
     jobs(database, 5)
     for args, code, words in (
         (("--call", CALL.format("noop")), 12, "has no place to keep leases in"),
@@ -57,39 +57,37 @@ def test_no_place_for_leases(batchops: Batchops, database: Database) -> None:
         (("--call", CALL.format("noop"), "--lease", "table"), 12, 'no table "batchops_lease"'),
         (("--call", CALL.format("noop"), "--lease", "none"), 2, "--lease none does only with --set"),
     ):
-        result = drain(batchops, database, *args)
+        result = drain(database, *args)
         assert (result.code, states(database)) == (code, {"pending": 5})
         assert words in result.json()["error"]["message"]
-    assert (
-        "batchops queue init jobs" in drain(batchops, database, "--call", CALL.format("noop")).json()["error"]["hint"]
-    )
+    assert "batchops queue init jobs" in drain(database, "--call", CALL.format("noop")).json()["error"]["hint"]
 
 
-def test_a_mark_that_leaves_rows_pending_is_refused(batchops: Batchops, database: Database) -> None:
+def test_a_mark_that_leaves_rows_pending_is_refused(database: Database) -> None:
     jobs(database, 5)
-    leased(batchops, database)
+    leased(database)
     for lease in ("columns", "none"):
         args = ("--where", "status = 'pending'", "--done", "n = n + 1", "--set", "payload = 'x'", "--lease", lease)
-        result = batchops("drain", "jobs", "--url", database.url, *args, "--json")
+        result = here("drain", "jobs", "--url", database.url, *args, "--json")
         assert (result.code, result.json()["reason"]) == (12, "refused")
         assert "Rows stay pending" in result.json()["error"]["message"]
         assert database.rows("SELECT DISTINCT status, n, lease, attempts FROM jobs") == [("pending", 0, None, 0)]
 
 
-def test_a_table_without_row_locks_is_refused(batchops: Batchops, mariadb: Database) -> None:
+def test_a_table_without_row_locks_is_refused(mariadb: Database) -> None:
     mariadb.execute("CREATE TABLE jobs (id bigint PRIMARY KEY, status varchar(20), n int) ENGINE = Aria")
-    result = drain(batchops, mariadb, "--set", "n = 1")
+    result = drain(mariadb, "--set", "n = 1")
     assert result.code == 12
     assert "its engine, Aria, locks no rows" in result.json()["error"]["message"]
 
 
 def test_secrets_of_an_address_are_not_told(batchops: Batchops, sqlite: Database) -> None:
     jobs(sqlite, 2)
-    leased(batchops, sqlite)
+    leased(sqlite)
     events = batchops.home / "events"
     url = "http://user:hush-hush@127.0.0.1:9/hook?token=hush-hush"
     args = ("--post", url, "--max-attempts", "1", "--events", str(events))
-    result = batchops("drain", "jobs", "--url", sqlite.url, *DRAIN, *args)
+    result = here("drain", "jobs", "--url", sqlite.url, *DRAIN, *args)
     assert result.code == 3
     assert "no answer: " in events.read_text()
     reasons = sqlite.column("SELECT failure FROM jobs")

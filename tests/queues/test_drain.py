@@ -9,22 +9,22 @@ import pytest
 import batchops as library
 from tests.command import Batchops
 from tests.queues import hands
-from tests.queues.jobs import DRAIN, PENDING, drain, jobs, leased, states
+from tests.queues.jobs import DRAIN, PENDING, drain, here, jobs, leased, states
 from tests.services.database import Database
 
 CALL = "tests.queues.hands:{}"
 PLACES = pytest.mark.parametrize("place", ["columns", "table"])
 
 
-def prepared(batchops: Batchops, database: Database, place: str, rows: int = 200) -> None:
+def prepared(database: Database, place: str, rows: int = 200) -> None:
     jobs(database, rows)
-    leased(batchops, database, place)
+    leased(database, place)
 
 
 @PLACES
-def test_all_rows_done_by_several_workers(batchops: Batchops, database: Database, place: str) -> None:
-    prepared(batchops, database, place, 2_000)
-    result = drain(batchops, database, "--set", "n = n + 1", "--workers", "3", "--batch-size", "100")
+def test_all_rows_done_by_several_workers(database: Database, place: str) -> None:
+    prepared(database, place, 2_000)
+    result = drain(database, "--set", "n = n + 1", "--workers", "3", "--batch-size", "100")
     assert result.code == 0, result.err
     document = result.json()
     assert (document["reason"], document["rows"], document["claimed"]) == ("done", 2_000, 2_000)
@@ -34,22 +34,20 @@ def test_all_rows_done_by_several_workers(batchops: Batchops, database: Database
 
 @PLACES
 @pytest.mark.parametrize("handler", ["some_fail", "raises_at_tens"])
-def test_failed_rows_wait_and_are_given_up_on_with_their_reason(
-    batchops: Batchops, database: Database, place: str, handler: str
-) -> None:
-    prepared(batchops, database, place)
+def test_failed_rows_wait_and_are_given_up_on_with_their_reason(database: Database, place: str, handler: str) -> None:
+    prepared(database, place)
     args = ("--call", CALL.format(handler), "--max-attempts", "2", "--failed", "status = 'failed'")
-    first = drain(batchops, database, *args, "--backoff", "1h").json()
+    first = drain(database, *args, "--backoff", "1h").json()
     assert (first["reason"], first["exit"], first["rows"]) == ("done", 0, 180)
     assert (first["waiting"], first["failed"]) == (20, 20)
     assert states(database) == {"done": 180, "pending": 20}
     due(database, place)
-    result = drain(batchops, database, *args)
+    result = drain(database, *args)
     second = result.json()
     assert (result.code, second["reason"], second["rows"]) == (3, "incomplete", 0)
     assert (second["dead"], second["rejected"], second["waiting"]) == (20, 20, 0)
     assert states(database) == {"done": 180, "failed": 20}
-    shown = show(batchops, database)
+    shown = show(database)
     assert (shown["backlog"], shown["dead"], len(shown["failed"])) == (0, 20, 20)
     reason = "job 7 is odd" if handler == "some_fail" else "ValueError: cannot do 7"
     assert reason in {failed["reason"] for failed in shown["failed"]}
@@ -58,19 +56,19 @@ def test_failed_rows_wait_and_are_given_up_on_with_their_reason(
 @PLACES
 @pytest.mark.parametrize("handler", ["effect_but_tens", "effect_and_results"])
 def test_what_was_done_for_a_failed_row_in_the_transaction_is_undone(
-    batchops: Batchops, database: Database, place: str, handler: str
+    database: Database, place: str, handler: str
 ) -> None:
-    prepared(batchops, database, place)
-    document = drain(batchops, database, "--call", CALL.format(handler)).json()
+    prepared(database, place)
+    document = drain(database, "--call", CALL.format(handler)).json()
     assert (document["rows"], document["waiting"]) == (180, 20)
     effects = database.column("SELECT job FROM effects ORDER BY job")
     assert effects == [n for n in range(1, 201) if n % 10 != 7]
     assert states(database) == {"done": 180, "pending": 20}
 
 
-def test_row_locks_alone_leave_failed_rows_pending(batchops: Batchops, database: Database) -> None:
+def test_row_locks_alone_leave_failed_rows_pending(database: Database) -> None:
     jobs(database, 200)
-    result = drain(batchops, database, "--call", CALL.format("effect_but_tens"), "--lease", "none")
+    result = drain(database, "--call", CALL.format("effect_but_tens"), "--lease", "none")
     document = result.json()
     assert (result.code, document["reason"], document["rows"]) == (3, "incomplete", 180)
     assert (document["rejected"], document["locked"], document["backlog"]) == (20, 0, 20)
@@ -78,9 +76,9 @@ def test_row_locks_alone_leave_failed_rows_pending(batchops: Batchops, database:
     assert states(database) == {"done": 180, "pending": 20}
 
 
-def test_done_rows_deleted_and_one_that_the_database_refuses_left(batchops: Batchops, database: Database) -> None:
-    prepared(batchops, database, "columns")
-    document = batchops(
+def test_done_rows_deleted_and_one_that_the_database_refuses_left(database: Database) -> None:
+    prepared(database, "columns")
+    document = here(
         "drain", "jobs", "--url", database.url, "--where", PENDING, "--delete", "--call", CALL.format("noop"), "--json",
         "--max-rows", "150",
     ).json()  # fmt: skip
@@ -88,20 +86,20 @@ def test_done_rows_deleted_and_one_that_the_database_refuses_left(batchops: Batc
     assert database.scalar("SELECT count(*) FROM jobs") == 50
 
 
-def test_a_row_that_the_database_refuses_fails_alone(batchops: Batchops, database: Database) -> None:
-    prepared(batchops, database, "columns")
+def test_a_row_that_the_database_refuses_fails_alone(database: Database) -> None:
+    prepared(database, "columns")
     database.execute("CREATE TABLE twice (n integer PRIMARY KEY)")
     database.execute("INSERT INTO twice (n) VALUES (7)")
     database.execute("CREATE UNIQUE INDEX once ON jobs (payload)")
     # Setting the payload of job 8 to that of job 7 breaks the unique index for this row only.
     new = "payload = CASE WHEN id = 8 THEN 'job number 7' ELSE payload END"
-    document = drain(batchops, database, "--set", new).json()
+    document = drain(database, "--set", new).json()
     assert (document["rows"], document["failed"], document["waiting"]) == (199, 1, 1)
     assert database.column("SELECT id FROM jobs WHERE status = 'pending'") == [8]
 
 
 def test_in_the_order_that_was_asked_for(batchops: Batchops, database: Database, tmp_path: Path) -> None:
-    prepared(batchops, database, "columns")
+    prepared(database, "columns")
     database.execute("UPDATE jobs SET n = 200 - id")
     handled = tmp_path / "handled"
     args = ("--call", CALL.format("record"), "--order", "n, id DESC", "--batch-size", "20")
@@ -111,23 +109,23 @@ def test_in_the_order_that_was_asked_for(batchops: Batchops, database: Database,
 
 
 @PLACES
-def test_failed_rows_put_back_one_some_all(batchops: Batchops, database: Database, place: str) -> None:
-    prepared(batchops, database, place)
-    drain(batchops, database, "--call", CALL.format("some_fail"), "--max-attempts", "1", "--failed", "status = 'x'")
+def test_failed_rows_put_back_one_some_all(database: Database, place: str) -> None:
+    prepared(database, place)
+    drain(database, "--call", CALL.format("some_fail"), "--max-attempts", "1", "--failed", "status = 'x'")
     assert states(database) == {"done": 180, "x": 20}
     redrive = ("queue", "redrive", "jobs", "--url", database.url, "--set", PENDING)
-    assert batchops(*redrive).code == 2
+    assert here(*redrive).code == 2
     for which, pending in ((("--row", "17"), 1), (("--limit", "4"), 5), (("--all",), 20), (("--row", "1"), 20)):
-        result = batchops(*redrive, *which)
+        result = here(*redrive, *which)
         assert result.code == 0, result.err
         assert states(database).get("pending", 0) == pending
-    assert show(batchops, database)["backlog"] == 20
-    assert drain(batchops, database, "--set", "n = n + 1").json()["rows"] == 20
+    assert show(database)["backlog"] == 20
+    assert drain(database, "--set", "n = n + 1").json()["rows"] == 20
     assert states(database) == {"done": 200}
 
 
-def test_the_age_of_the_oldest(batchops: Batchops, database: Database) -> None:
-    prepared(batchops, database, "columns", 10)
+def test_the_age_of_the_oldest(database: Database) -> None:
+    prepared(database, "columns", 10)
     kind = {"postgresql": "timestamptz", "mysql": "datetime", "sqlite": "datetime"}[database.family]
     ago = {
         "postgresql": "now() - interval '2 hours'",
@@ -136,25 +134,25 @@ def test_the_age_of_the_oldest(batchops: Batchops, database: Database) -> None:
     }[database.family]
     database.execute(f"ALTER TABLE jobs ADD COLUMN came {kind}")
     database.execute(f"UPDATE jobs SET came = {ago} WHERE id = 3")
-    shown = show(batchops, database, "--by", "came")
+    shown = show(database, "--by", "came")
     assert 7_200 <= shown["oldest_seconds"] < 7_400
 
 
 def test_locked_rows_are_waited_for_and_then_told(
-    batchops: Batchops, database: Database
+    database: Database
 ) -> None:  # fmt: skip
     if database.family == "sqlite":
         return  # one writer: who holds a lock there holds all
     jobs(database, 20)
     with database.engine.begin() as other:
         other.exec_driver_sql("SELECT * FROM jobs WHERE id IN (3, 5) FOR UPDATE")
-        result = drain(batchops, database, "--set", "n = n + 1", "--lock-timeout", "1s")
+        result = drain(database, "--set", "n = n + 1", "--lock-timeout", "1s")
         document = result.json()
         assert (result.code, document["reason"], document["rows"], document["locked"]) == (3, "incomplete", 18, 2)
-    assert drain(batchops, database, "--set", "n = n + 1").json()["rows"] == 2
+    assert drain(database, "--set", "n = n + 1").json()["rows"] == 2
 
 
-def test_composite_and_text_keys_reserved_names(batchops: Batchops, database: Database) -> None:
+def test_composite_and_text_keys_reserved_names(database: Database) -> None:
     name = "`order`" if database.family == "mysql" else '"order"'
     column = "`select`" if database.family == "mysql" else '"select"'
     database.execute(
@@ -165,17 +163,17 @@ def test_composite_and_text_keys_reserved_names(batchops: Batchops, database: Da
         database.execute(f"DELETE FROM {name}")
         rows = [(f"ä:{i % 3}'", i - 50, "pending", 0) for i in range(100)]
         database.insert(name, ["a", column, "status", "n"], rows)
-        made = batchops("queue", "init", "order", "--lease", place, "--make", "--url", database.url)
+        made = here("queue", "init", "order", "--lease", place, "--make", "--url", database.url)
         assert made.code == 0, made.err
         args = ("--set", "n = n + 1", "--batch-size", "7", "--lease", place, "--json")
-        result = batchops("drain", "order", "--url", database.url, *DRAIN, *args)
+        result = here("drain", "order", "--url", database.url, *DRAIN, *args)
         assert result.code == 0, result.err
         assert result.json()["rows"] == 100
         assert database.rows(f"SELECT min(n), max(n), count(*) FROM {name} WHERE status = 'done'") == [(1, 1, 100)]
 
 
-def test_a_function_of_the_library(database: Database, batchops: Batchops) -> None:
-    prepared(batchops, database, "columns")
+def test_a_function_of_the_library(database: Database) -> None:
+    prepared(database, "columns")
     seen: list[dict[str, Any]] = []
     ended = library.drain(
         url=database.url, table="jobs", where=PENDING, done=["status = 'done'"], handler=seen.extend, batch_size=30
@@ -186,20 +184,20 @@ def test_a_function_of_the_library(database: Database, batchops: Batchops) -> No
     assert ended.drained.claimed == 200
 
 
-def test_an_effect_through_the_library(database: Database, batchops: Batchops) -> None:
-    prepared(batchops, database, "columns")
+def test_an_effect_through_the_library(database: Database) -> None:
+    prepared(database, "columns")
     done = {"where": PENDING, "done": ["status = 'done'"]}
     ended = library.drain(url=database.url, table="jobs", handler=hands.effect, **done)
     assert (ended.rows, database.scalar("SELECT count(DISTINCT job) FROM effects")) == (200, 200)
 
 
 def test_events_and_a_dry_run_that_changes_nothing(batchops: Batchops, database: Database) -> None:
-    prepared(batchops, database, "columns")
-    plan = drain(batchops, database, "--set", "n = n + 1", "--dry-run").json()
+    prepared(database, "columns")
+    plan = drain(database, "--set", "n = n + 1", "--dry-run").json()
     assert (plan["reason"], plan["plan"]["leases"]) == ("dry-run", "columns of the table")
     assert database.rows("SELECT DISTINCT status, n, attempts, lease FROM jobs") == [("pending", 0, 0, None)]
     events = batchops.home / "events"
-    drain(batchops, database, "--set", "n = n + 1", "--events", str(events))
+    drain(database, "--set", "n = n + 1", "--events", str(events))
     told = [json.loads(line) for line in events.read_text().splitlines()]
     assert (told[0]["event"], told[-1]["event"]) == ("started", "finished")
     assert sum(line["rows"] for line in told if line["event"] == "committed") == 200
@@ -212,7 +210,7 @@ def due(database: Database, place: str) -> None:
     )
 
 
-def show(batchops: Batchops, database: Database, *args: str) -> Any:
-    result = batchops("queue", "show", "jobs", "--url", database.url, "--where", PENDING, "--json", *args)
+def show(database: Database, *args: str) -> Any:
+    result = here("queue", "show", "jobs", "--url", database.url, "--where", PENDING, "--json", *args)
     assert result.code == 0, result.err
     return result.json()

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.command import Batchops
 from tests.queues.jobs import drain, jobs, leased, states
 from tests.services.database import Database
 
@@ -39,9 +38,9 @@ for line in sys.stdin:
 """
 
 
-def prepared(batchops: Batchops, database: Database, rows: int) -> None:
+def prepared(database: Database, rows: int) -> None:
     jobs(database, rows)
-    leased(batchops, database)
+    leased(database)
 
 
 def program(folder: Path, text: str, *args: str) -> str:
@@ -50,39 +49,39 @@ def program(folder: Path, text: str, *args: str) -> str:
     return " ".join([sys.executable, str(path), *args])
 
 
-def test_a_program_once_a_row(batchops: Batchops, sqlite: Database, tmp_path: Path) -> None:
-    prepared(batchops, sqlite, 6)
+def test_a_program_once_a_row(sqlite: Database, tmp_path: Path) -> None:
+    prepared(sqlite, 6)
     ran = tmp_path / "ran"
-    document = drain(batchops, sqlite, "--exec", program(tmp_path, EACH, str(ran))).json()
+    document = drain(sqlite, "--exec", program(tmp_path, EACH, str(ran))).json()
     assert (document["rows"], document["waiting"]) == (5, 1)
     assert ran.read_text().split() == ["1", "2", "4", "5", "6"]
     assert sqlite.column("SELECT failure FROM jobs WHERE id = 3") == ["exit 1: job 3 is odd"]
 
 
-def test_a_program_that_hangs_is_killed(batchops: Batchops, sqlite: Database) -> None:
-    prepared(batchops, sqlite, 1)
-    document = drain(batchops, sqlite, "--exec", "sleep 60", "--deadline", "1s").json()
+def test_a_program_that_hangs_is_killed(sqlite: Database) -> None:
+    prepared(sqlite, 1)
+    document = drain(sqlite, "--exec", "sleep 60", "--deadline", "1s").json()
     assert (document["rows"], document["waiting"]) == (0, 1)
     assert "did not end within 0.5 s" in sqlite.scalar("SELECT failure FROM jobs")
 
 
-def test_a_program_that_stays_up(batchops: Batchops, sqlite: Database, tmp_path: Path) -> None:
-    prepared(batchops, sqlite, 200)
-    document = drain(batchops, sqlite, "--exec-batch", program(tmp_path, STAYS_UP), "--workers", "2").json()
+def test_a_program_that_stays_up(sqlite: Database, tmp_path: Path) -> None:
+    prepared(sqlite, 200)
+    document = drain(sqlite, "--exec-batch", program(tmp_path, STAYS_UP), "--workers", "2").json()
     assert (document["rows"], document["waiting"]) == (180, 20)
     assert sqlite.scalar("SELECT failure FROM jobs WHERE id = 7") == "job 7 is odd"
 
 
-def test_a_program_that_one_row_kills(batchops: Batchops, sqlite: Database, tmp_path: Path) -> None:
-    prepared(batchops, sqlite, 100)
-    document = drain(batchops, sqlite, "--exec-batch", program(tmp_path, STAYS_UP, "die")).json()
+def test_a_program_that_one_row_kills(sqlite: Database, tmp_path: Path) -> None:
+    prepared(sqlite, 100)
+    document = drain(sqlite, "--exec-batch", program(tmp_path, STAYS_UP, "die")).json()
     assert (document["rows"], document["waiting"]) == (89, 11)
     assert sqlite.scalar("SELECT failure FROM jobs WHERE id = 13") == "the program ended without an answer to this row"
 
 
-def test_whole_rows_of_every_database(batchops: Batchops, database: Database, tmp_path: Path) -> None:
-    prepared(batchops, database, 50)
-    result = drain(batchops, database, "--exec-batch", program(tmp_path, WHOLE))
+def test_whole_rows_of_every_database(database: Database, tmp_path: Path) -> None:
+    prepared(database, 50)
+    result = drain(database, "--exec-batch", program(tmp_path, WHOLE))
     assert (result.code, states(database)) == (0, {"done": 50}), result.err
 
 
@@ -122,11 +121,11 @@ def listening(answers: dict[int, int]) -> Iterator[tuple[str, list[dict[str, Any
             thread.join()
 
 
-def test_posts_by_status(batchops: Batchops, sqlite: Database) -> None:
-    prepared(batchops, sqlite, 8)
+def test_posts_by_status(sqlite: Database) -> None:
+    prepared(sqlite, 8)
     answers = {2: 404, 3: 500, 4: 429, 5: 302, 6: 201, 7: 408}
     with listening(answers) as (url, came):
-        result = drain(batchops, sqlite, "--post", url, "--failed", "status = 'failed'")
+        result = drain(sqlite, "--post", url, "--failed", "status = 'failed'")
     assert result.code == 3
     assert [row["id"] for row in came] == list(range(1, 9))
     found = dict(sqlite.rows("SELECT id, status FROM jobs"))

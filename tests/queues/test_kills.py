@@ -126,7 +126,7 @@ def test_each_row_is_handled_and_none_by_two_at_a_time(
     database = new_database(name)
     rows = rows_for(database, full)
     jobs(database, rows)
-    leased(batchops, database)
+    leased(database)
     logged(database)
     handled = tmp_path / "handled"
     handled.touch()
@@ -162,7 +162,7 @@ def leases(batchops: Batchops, database: Database, tmp_path: Path, args: tuple[s
     """Drain with leases and kills."""
     rows = rows_for(database, full)
     jobs(database, rows)
-    leased(batchops, database)
+    leased(database)
     logged(database)
     kills, took = killed(batchops, database, args, tmp_path / "none", 300 if full else 2)
     check(database, rows, " ".join(args[:2]), kills, took)

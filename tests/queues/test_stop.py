@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Batchops
+from tests.command import Batchops, Result
 from tests.queues.jobs import DRAIN, drain, jobs, leased, states
 from tests.services.database import Database
 
@@ -38,7 +38,7 @@ def test_sigterm_finishes_the_batch(
     batchops: Batchops, postgresql: Database, tmp_path: Path, poll: tuple[str, ...], code: int
 ) -> None:
     jobs(postgresql, 40)
-    leased(batchops, postgresql)
+    leased(postgresql)
     handled = tmp_path / "handled"
     process = start(batchops, postgresql, handled, "--call", CALL.format("slow"), "--batch-size", "10", *poll)
     wait_for(handled.exists, process)
@@ -50,7 +50,7 @@ def test_sigterm_finishes_the_batch(
 
 def test_sigterm_hands_back_what_was_not_begun(batchops: Batchops, postgresql: Database, tmp_path: Path) -> None:
     jobs(postgresql, 10)
-    leased(batchops, postgresql)
+    leased(postgresql)
     began = tmp_path / "began"
     work = f"sh -c 'echo x >> {began}; sleep 1'"
     process = start(batchops, postgresql, tmp_path / "none", "--exec", work, "--batch-size", "10")
@@ -65,7 +65,7 @@ def test_sigterm_hands_back_what_was_not_begun(batchops: Batchops, postgresql: D
 
 def test_a_zombie_finalises_nothing(batchops: Batchops, database: Database, tmp_path: Path) -> None:
     jobs(database, 10)
-    leased(batchops, database)
+    leased(database)
     handled = tmp_path / "handled"
     lease = ("--lease-time", "1s")
     zombie = start(batchops, database, handled, "--call", CALL.format("slow"), *lease, "--json")
@@ -73,7 +73,7 @@ def test_a_zombie_finalises_nothing(batchops: Batchops, database: Database, tmp_
     zombie.send_signal(signal.SIGSTOP)
     time.sleep(1.5)
     # Another takes the rows over one by one and does what is to be done: n becomes 1.
-    taken = drain(batchops, database, "--set", "n = n + 1", *lease).json()
+    taken = drain(database, "--set", "n = n + 1", *lease).json()
     assert (taken["rows"], states(database)) == (10, {"done": 10})
     before = database.rows("SELECT * FROM jobs ORDER BY id")
     zombie.send_signal(signal.SIGCONT)
@@ -85,7 +85,7 @@ def test_a_zombie_finalises_nothing(batchops: Batchops, database: Database, tmp_
 
 def test_poison_is_parked_and_the_others_go_on(batchops: Batchops, database: Database, tmp_path: Path) -> None:
     jobs(database, 40)
-    leased(batchops, database)
+    leased(database)
     handled = tmp_path / "handled"
     args = ("--call", CALL.format("poison"), "--lease-time", "1s", "--max-attempts", "2", "--batch-size", "20")
     deaths = 0
@@ -107,9 +107,9 @@ def test_poison_is_parked_and_the_others_go_on(batchops: Batchops, database: Dat
 
 def test_a_handler_that_hangs(batchops: Batchops, database: Database) -> None:
     jobs(database, 20)
-    leased(batchops, database)
+    leased(database)
     args = ("--deadline", "500ms", "--max-attempts", "2", "--batch-size", "20", "--failed", "status = 'failed'")
-    result = drain(batchops, database, "--call", CALL.format("hangs_at_thirteen"), *args)
+    result = apart(batchops, database, "--call", CALL.format("hangs_at_thirteen"), *args)
     assert result.code == 3, result.err
     assert states(database) == {"done": 19, "failed": 1}
     assert "did not come back within 0.5 s" in database.scalar("SELECT failure FROM jobs WHERE id = 13")
@@ -118,9 +118,9 @@ def test_a_handler_that_hangs(batchops: Batchops, database: Database) -> None:
 @pytest.mark.parametrize("lease", ["columns", "none"])
 def test_a_handler_that_hangs_in_the_transaction(batchops: Batchops, postgresql: Database, lease: str) -> None:
     jobs(postgresql, 20)
-    leased(batchops, postgresql)
+    leased(postgresql)
     args = ("--deadline", "500ms", "--max-attempts", "2", "--batch-size", "20", "--lease", lease)
-    result = drain(batchops, postgresql, "--call", CALL.format("hangs_inside"), *args)
+    result = apart(batchops, postgresql, "--call", CALL.format("hangs_inside"), *args)
     assert result.code == 3, result.err
     assert states(postgresql) == {"done": 19, "pending": 1}
     assert sorted(postgresql.column("SELECT job FROM effects")) == [n for n in range(1, 21) if n != 13]
@@ -128,13 +128,13 @@ def test_a_handler_that_hangs_in_the_transaction(batchops: Batchops, postgresql:
 
 def test_a_long_handler_keeps_its_rows(batchops: Batchops, database: Database, tmp_path: Path) -> None:
     jobs(database, 5)
-    leased(batchops, database)
+    leased(database)
     handled = tmp_path / "handled"
     lease = ("--lease-time", "1s")
     process = start(batchops, database, handled, "--call", CALL.format("slow"), *lease, slow=3.0)
     wait_for(handled.exists, process)
     time.sleep(1.5)
-    other = drain(batchops, database, "--set", "n = n + 1", *lease).json()
+    other = drain(database, "--set", "n = n + 1", *lease).json()
     assert (other["rows"], other["leased"]) == (0, 5)
     assert process.wait(30) == 0
     assert database.rows("SELECT status, n, attempts FROM jobs GROUP BY status, n, attempts") == [("done", 0, 1)]
@@ -142,7 +142,7 @@ def test_a_long_handler_keeps_its_rows(batchops: Batchops, database: Database, t
 
 def test_a_notification_wakes_a_resting_drain(batchops: Batchops, postgresql: Database, tmp_path: Path) -> None:
     jobs(postgresql, 1)
-    leased(batchops, postgresql)
+    leased(postgresql)
     events = tmp_path / "events"
     stay = ("--poll", "1h", "--listen", "jobs_came", "--events", str(events))
     process = start(batchops, postgresql, tmp_path / "none", "--set", "n = n + 1", *stay)
@@ -153,6 +153,11 @@ def test_a_notification_wakes_a_resting_drain(batchops: Batchops, postgresql: Da
     wait_for(lambda: "pending" not in states(postgresql), process, 4)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
+
+
+def apart(batchops: Batchops, database: Database, *args: str) -> Result:
+    """In a process of its own: a handler that hangs leaves its thread behind."""
+    return batchops("drain", "jobs", "--url", database.url, *DRAIN, "--json", *args)
 
 
 def _rests(events: Path) -> list[float]:

@@ -62,6 +62,9 @@ class MySQLClaims:
     ) -> Sequence[KeyValue]:
         condition = statement.whereclause
         held = sa.select(*(keys.out(table, name) for name in names)).select_from(table.called).with_for_update()
+        if any(key.primary and key.columns == tuple(names) for key in table.keys):
+            # A small table would be scanned, and rows that others have locked waited for.
+            held = held.with_hint(table.called, "FORCE INDEX (PRIMARY)")
         rows = connection.execute(held if condition is None else held.where(condition)).all()
         if rows:
             connection.execute(statement)
