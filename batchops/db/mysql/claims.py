@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from batchops.db.family import KeyValue
 from batchops.db.mysql import keys
 from batchops.db.table import Column, Table, quoted
+from batchops.errors import TransientError
 
 _ENGINE = sa.text(
     "SELECT version() AS version, (SELECT engine FROM information_schema.tables"
@@ -53,6 +54,8 @@ class MySQLClaims:
         rows = connection.execute(self.free(candidates.with_only_columns(*labelled))).all()
         found = [tuple(keys.value(value) for value in row[: len(names)]) for row in rows]
         update = sa.update(table.called).values({quoted(name): value for name, value in values.items()})
+        if hint := _by_key(table, names):
+            update = update.with_hint(hint, table.called)
         for start in range(0, len(found), _LIST):
             connection.execute(update.where(keys.among(table, names, found[start : start + _LIST])))
         return rows
@@ -60,14 +63,15 @@ class MySQLClaims:
     def change(
         self, connection: sa.Connection, table: Table, names: Sequence[str], statement: sa.Update | sa.Delete
     ) -> Sequence[KeyValue]:
-        condition = statement.whereclause
-        held = sa.select(*(keys.out(table, name) for name in names)).select_from(table.called).with_for_update()
-        if any(key.primary and key.columns == tuple(names) for key in table.keys):
-            # A small table would be scanned, and rows that others have locked waited for.
-            held = held.with_hint(table.called, "FORCE INDEX (PRIMARY)")
-        rows = connection.execute(held if condition is None else held.where(condition)).all()
-        if rows:
-            connection.execute(statement)
+        held = sa.select(*(keys.out(table, name) for name in names)).select_from(table.called)
+        if statement.whereclause is not None:
+            held = held.where(statement.whereclause)
+        # Not FOR UPDATE: a small table is scanned for a list of keys, and rows locked by others would be waited for.
+        rows = connection.execute(held).all()
+        if hint := _by_key(table, names):
+            statement = statement.with_hint(hint, table.called) if isinstance(statement, sa.Update) else statement
+        if rows and connection.execute(statement).rowcount != len(rows):
+            raise TransientError("Rows changed hands just now.")
         return [tuple(keys.value(value) for value in row) for row in rows]
 
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
@@ -84,3 +88,9 @@ class MySQLClaims:
 
     def heard(self, connection: sa.Connection, seconds: float) -> bool:
         raise NotImplementedError("this family has no notifications")
+
+
+def _by_key(table: Table, names: Sequence[str]) -> str | None:
+    """A small table is scanned otherwise, and each row that others have locked is waited for; DELETE takes no hint."""
+    primary = any(key.primary and key.columns == tuple(names) for key in table.keys)
+    return "FORCE INDEX (PRIMARY)" if primary else None
