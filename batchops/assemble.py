@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from batchops import __version__
 from batchops.db.connect import connect
@@ -184,10 +185,18 @@ def _ledger_warnings(spec: JobSpec, ledger: Ledger) -> tuple[str, ...]:
 
 def _latest(connection: sa.Connection, ledger: Ledger, job: str) -> Run | None:
     """On the planning connection where the ledger is the target's: with SQLite a writer waits for that one."""
-    if ledger.inside:
+    if not ledger.inside:
+        with ledger.database.reading() as elsewhere:
+            return ledger.latest(elsewhere, job) if ledger.exists(elsewhere) else None
+    connection.exec_driver_sql("SAVEPOINT looking")
+    try:
         return ledger.latest(connection, job) if ledger.exists(connection) else None
-    with ledger.database.reading() as elsewhere:
-        return ledger.latest(elsewhere, job) if ledger.exists(elsewhere) else None
+    except DBAPIError as error:
+        if not isinstance(ledger.database.error(error), RefusedError):
+            raise
+        # A role that may only read the table: its dry run is worth having, and a run is refused all the same.
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT looking")
+        return None
 
 
 def _identity(verb: str, spec: JobSpec, found: Sketch) -> str:

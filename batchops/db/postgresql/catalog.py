@@ -13,7 +13,7 @@ _FIND = sa.text("""
 SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind, c.reltuples,
        CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) END AS bytes,
        CASE WHEN c.relkind = 'r' THEN c.relpages END AS blocks,
-       c.relhasrules OR EXISTS (
+       c.relhasrules OR pg_catalog.row_security_active(c.oid) OR EXISTS (
            SELECT FROM pg_catalog.pg_trigger t  -- before each row: bits 1 and 2
            WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgtype::int & 3 = 3 AND t.tgenabled <> 'D'
        ) AS may_veto

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.family import KeyValue
+from batchops.db.halfway import halfway
 from batchops.db.table import Column, Table, quoted
 from batchops.db.tagged import bound, plain, tag
 
@@ -24,8 +25,9 @@ out = order = _column
 
 
 def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:  # noqa: ARG001
-    """Never asked for: with one writer there is one lane."""
-    return None
+    """Halfway by number where the first value is a whole one, so that a plan can look at the middle."""
+    middle = halfway(low, high) if type(low[0]) is int and type(high[0]) is int else None
+    return None if middle is None else (middle, *low[1:])
 
 
 def value(value: Any) -> Any:
