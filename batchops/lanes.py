@@ -27,13 +27,15 @@ class Lanes:
     """The lanes of one run, each with its step, and who is on which."""
 
     def __init__(
-        self, database: Database, walk: Walk, ledger: Ledger, run: Run, step: Callable[[Lane], WalkStep], stop: Stop
-    ) -> None:
+        self, database: Database, walk: Walk, ledger: Ledger, run: Run, step: Callable[[Lane], WalkStep], stop: Stop,
+        tally: Tally,
+    ) -> None:  # fmt: skip
         self._database = database
         self._walk = walk
         self._ledger = ledger
         self._step = step
         self._stop = stop
+        self._tally = tally
         self._idle = [step(lane) for lane in run.lanes]
         self._active: list[WalkStep] = []
         self._next_lane = len(run.lanes)
@@ -128,10 +130,15 @@ class Lanes:
             return None
         try:
             with self._ledger.database.transaction() as connection:
-                first.lane = self._ledger.turn(connection, first.lane, again)
+                for step in self._idle:
+                    # What was locked the last time round is met again; it must not be counted twice.
+                    way = again if step is first else step.lane.cursor
+                    step.lane = self._ledger.turn(connection, replace(step.lane, locked=0), way)
         except BatchopsError as error:
             self._give_up(error)
             raise
+        with self._tally.guard:
+            self._tally.locked = 0
         return first
 
     def _give_up(self, error: BatchopsError) -> None:

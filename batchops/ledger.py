@@ -193,7 +193,7 @@ class Ledger:
         done = connection.execute(
             self.lanes.update()
             .where(self._is(lane), self.lanes.c.token == lane.token, self.lanes.c.batches == lane.batches)
-            .values(cursor=cursor.dumped(), token=turned.token)
+            .values(cursor=cursor.dumped(), token=turned.token, rows_locked=turned.locked)
         )
         if done.rowcount != 1:
             raise taken_over(lane.run)

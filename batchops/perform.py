@@ -44,7 +44,7 @@ def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
     held, now = _begin_patiently(job, stop)
     job.database.underway = True
     monitor = Monitor(job.ledger, held, stop)
-    tally = Tally()
+    tally = Tally(locked=now.locked)
     emit(_started(job, now))
     try:
         with monitor.watching():
@@ -53,7 +53,7 @@ def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
     except BaseException as error:
         _record_end(job.ledger, held, now, "failed", f"{type(error).__name__}: {error}")
         raise
-    if ending.reason == "done" and (now.locked or now.rejected):
+    if ending.reason == "done" and now.rejected:
         ending = Ending("incomplete", Exit.INCOMPLETE)  # by an earlier process of this run
     _record_end(job.ledger, held, now, ending.reason, ending.error.message if ending.error else None)
     finished = replace(_finished(job, now, ending, tally), walk=walk)
@@ -66,7 +66,7 @@ def _walk(job: Prepared, now: Run, monitor: Monitor, emit: Emit, stop: Stop, tal
     pace, allowance, walk = _pace(job), _allowance(job.spec, now), job.route.walk
     tried, watched = {now.walk}, True
     while True:
-        lanes = Lanes(job.database, walk, job.ledger, now, _steps(job, walk, watched=watched), stop)
+        lanes = Lanes(job.database, walk, job.ledger, now, _steps(job, walk, watched=watched), stop, tally)
         base = _job(job, pace, allowance, LaneStep(lanes), monitor)
         ending = side_by_side(_each(base, lanes), job.workers, emit, stop, tally)
         if ending.reason != TURNED:
@@ -243,13 +243,13 @@ def _finished(job: Prepared, now: Run, ending: Ending, tally: Tally) -> Finished
         read=now.read + tally.read,
         batches=now.batches + tally.batches,
         retries=tally.retries,
-        locked=tally.locked + now.locked,
+        locked=tally.locked,
         rejected=len(tally.rejected) + now.rejected,
         rejections=tuple(tally.rejected[:REJECTIONS]),
         seconds=tally.seconds,
         held_seconds=tally.held_seconds,
         cutoff=job.route.frozen.cutoff,
-        left=(tally.locked + now.locked) or None,
+        left=tally.locked or None,
         next=job.next if goes_on else None,
         error=ending.error,
     )

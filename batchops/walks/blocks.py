@@ -89,4 +89,5 @@ class BlocksWalk(KeysWalk):
 
     def _read(self, connection: sa.Connection, after: KeyValue | None, upto: KeyValue | None) -> int:  # noqa: ARG002
         """By the table's own density; counting would read them twice."""
-        return round((self._blocks.block_of(upto) - self._blocks.block_of(after)) * self._per_block)
+        (first, start), (last, end) = self._blocks.place_of(after), self._blocks.place_of(upto)
+        return round((last - first) * self._per_block + min(end, self._per_block) - min(start, self._per_block))

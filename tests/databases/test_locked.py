@@ -47,7 +47,6 @@ def test_purge(table: Database) -> None:
     purged_around(table, "keys")
 
 
-@pytest.mark.xfail(reason="each further turn over the blocks counts the same locked rows again")
 def test_purge_by_blocks(postgresql: Database) -> None:
     numbered(postgresql, ROWS, m=("integer", "0"))
     purged_around(postgresql, "blocks")
