@@ -1,0 +1,156 @@
+"""The walk along an index on the predicate: when it is taken, and that no row is lost on it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import batchops as library
+from tests.command import Batchops
+from tests.services.database import Database
+
+ROWS = 20_000
+SERVERS = ("postgresql", "mariadb")
+EVERYWHERE = (*SERVERS, "sqlite")
+PARTIAL = ("postgresql", "sqlite")
+"""Which have partial indexes, and indexes on expressions."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An index, a predicate, and the walk that is the right one for them; None: any that does the work."""
+
+    name: str
+    index: str
+    where: str
+    walk: str | None
+    databases: tuple[str, ...] = EVERYWHERE
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+CASES = (
+    Case("range", "CREATE INDEX i ON t (made)", "made < 300", "index"),
+    Case("range with more", "CREATE INDEX i ON t (made)", "made < 300 AND kind = 1", "index"),
+    Case("ties", "CREATE INDEX i ON t (status)", "status = 'x'", "index"),
+    Case("ties, small batches", "CREATE INDEX i ON t (status)", "status = 'x'", "index", options=(("batch_size", 9),)),
+    Case("two values", "CREATE INDEX i ON t (status)", "status IN ('x', 'z')", None),
+    Case("NULL among the values", "CREATE INDEX i ON t (maybe)", "maybe IS NULL", None),
+    Case("NULL or less", "CREATE INDEX i ON t (maybe)", "maybe IS NULL OR maybe < 200", None),
+    Case("nullable, without NULLs", "CREATE INDEX i ON t (maybe)", "maybe < 200", "index"),
+    Case("two columns", "CREATE INDEX i ON t (status, made)", "status = 'x' AND made < 9000", "index"),
+    Case("second column only", "CREATE INDEX i ON t (status, made)", "made < 100", None),
+    Case("with the key", "CREATE INDEX i ON t (made, id)", "made < 300", "index"),
+    Case("descending", "CREATE INDEX i ON t (made DESC)", "made > 19700", "index"),
+    Case("descending, mixed", "CREATE INDEX i ON t (status DESC, id ASC)", "status = 'x'", None),
+    Case("partial", "CREATE INDEX i ON t (made) WHERE status = 'x'", "status = 'x' AND made < 9000", "index", PARTIAL),
+    Case("partial, condition elsewhere", "CREATE INDEX i ON t (id) WHERE status = 'x'", "status = 'x'", None, PARTIAL),
+    Case("expression", "CREATE INDEX i ON t (abs(made - 500))", "abs(made - 500) < 90", None, PARTIAL),
+    Case("hash", "CREATE INDEX i ON t USING hash (status)", "status = 'x'", None, ("postgresql",)),
+    Case("float", "CREATE INDEX i ON t (ratio)", "ratio < 0.01", None),
+    Case("OR over two columns", "CREATE INDEX i ON t (made)", "made < 200 OR status = 'z'", None),
+    Case("OR on one column", "CREATE INDEX i ON t (made)", "made < 200 OR made > 19900", None),
+    Case("unselective", "CREATE INDEX i ON t (made)", "made < 15000", "not index"),
+    Case("no index", "CREATE INDEX i ON t (made)", "kind = 1", "not index"),
+    Case("the key itself", "CREATE INDEX i ON t (made)", "id < 400", None),
+    Case("nothing matches", "CREATE INDEX i ON t (made)", "made < 0", None),
+)  # fmt: skip
+
+
+LIKE_OTHERS = frozenset({
+    "range with more", "ties", "two values", "NULL among the values", "two columns", "second column only",
+    "with the key", "descending, mixed", "partial, condition elsewhere", "hash", "float", "no index", "the key itself",
+    "nothing matches", "OR on one column",
+})  # fmt: skip
+"""For the long tier."""
+
+
+def make(database: Database) -> None:
+    real = {"postgresql": "real", "mysql": "float", "sqlite": "real"}[database.family]
+    database.script(
+        "CREATE TABLE t (id integer PRIMARY KEY, made integer NOT NULL, status varchar(10) NOT NULL, "
+        f"maybe integer, kind integer NOT NULL, ratio {real} NOT NULL)"
+    )
+    rows = [
+        (i, i * 7919 % ROWS, {1: "x", 2: "z"}.get(i % 100, "y"), None if i % 50 == 3 else i, i % 3, i / ROWS)
+        for i in range(1, ROWS + 1)
+    ]
+    database.insert("t", ["id", "made", "status", "maybe", "kind", "ratio"], rows)
+
+
+def analyze(database: Database) -> None:
+    database.execute("ANALYZE TABLE t" if database.family == "mysql" else "ANALYZE")
+
+
+@pytest.mark.parametrize("cases", ["some", pytest.param("others", marks=pytest.mark.full)])
+def test_the_end_is_that_of_one_statement(database: Database, cases: str) -> None:
+    """Every index and predicate in turn, on one table that is put back."""
+    name = "mariadb" if database.family == "mysql" else database.family
+    make(database)
+    database.script("CREATE TABLE every AS SELECT * FROM t")
+    for case in CASES:
+        if name not in case.databases or (case.name in LIKE_OTHERS) == (cases == "some"):
+            continue
+        database.script(case.index)
+        analyze(database)
+        done = library.purge(url=database.url, table="t", where=case.where, **{"batch_size": 50, **dict(case.options)})
+        expected = database.scalar(f"SELECT count(*) FROM every WHERE {case.where}")
+        assert (done.reason, done.rows) == ("done", expected), case.name
+        assert database.scalar(f"SELECT count(*) FROM t WHERE {case.where}") == 0, case.name
+        assert database.scalar("SELECT count(*) FROM t") == ROWS - expected, case.name
+        if case.walk == "not index":
+            assert done.walk != "index", case.name
+        elif case.walk is not None:
+            assert done.walk == case.walk, case.name
+        database.script("DROP INDEX i ON t" if database.family == "mysql" else "DROP INDEX i")
+        database.script(f"INSERT INTO t SELECT * FROM every WHERE {case.where}")
+
+
+def test_never_analysed(database: Database) -> None:
+    """Whatever walk the server's guesses lead to."""
+    make(database)
+    database.script("CREATE INDEX i ON t (made)")
+    done = library.purge(url=database.url, table="t", where="made < 300", batch_size=50)
+    assert (done.reason, done.rows) == ("done", 300)
+
+
+def test_statistics_that_are_wrong(postgresql: Database) -> None:
+    """The server believes that nearly nothing matches, and nearly everything does."""
+    make(postgresql)
+    postgresql.script("CREATE INDEX i ON t (made); ALTER TABLE t SET (autovacuum_enabled = off); ANALYZE t")
+    postgresql.script("UPDATE t SET made = -made WHERE made < 19000")
+    done = library.purge(url=postgresql.url, table="t", where="made < 0", batch_size=500)
+    assert (done.reason, done.rows) == ("done", 18_999)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_ties_in_lanes(database: Database, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchops.walks.keys.WORTH_SPLITTING", 30)
+    make(database)
+    database.script("CREATE INDEX i ON t (status)")
+    analyze(database)
+    options = {"url": database.url, "table": "t", "where": "status = 'x'", "batch_size": 9, "workers": workers}
+    first = library.purge(**options, max_rows=40)
+    assert (first.reason, first.rows) == ("max-rows", 40)
+    done = library.purge(**options)
+    assert (done.reason, done.walk, done.rows) == ("done", "index", 160)
+
+
+def test_the_reason_is_printed(batchops: Batchops, database: Database) -> None:
+    make(database)
+    database.script("CREATE INDEX on_made ON t (made)")
+    analyze(database)
+    along = batchops("purge", "t", "--where", "made < 300", "--url", database.url, "-n")
+    assert along.code == 0
+    assert "index on_made finds about" in along.out + along.err
+    other = batchops("purge", "t", "--where", "made < 19000", "--url", database.url, "-n")
+    assert other.code == 0
+    assert ("disk order" if database.family == "postgresql" else "named by id") in other.out + other.err
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_an_index_walk_asked_for_in_vain(name: str, new_database) -> None:  # type: ignore[no-untyped-def]  # a fixture of ours
+    database: Database = new_database(name)
+    make(database)
+    with pytest.raises(library.BatchopsError, match="cannot be walked by index") as refused:
+        library.purge(url=database.url, table="t", where="kind = 1", walk="index")
+    assert refused.value.exit == 12
