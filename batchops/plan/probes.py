@@ -8,10 +8,9 @@ import sqlalchemy as sa
 
 from batchops.operations import Operation
 from batchops.walks import Walk
-from batchops.walks.cursor import Cursor, Range
+from batchops.walks.cursor import Cursor
 from batchops.walks.part import Part
 
-_HALVINGS = 40
 _DEAR_TO_SPLIT = ("index", "limit")
 """Walks whose middle only reading would find."""
 
@@ -46,23 +45,12 @@ def whole(operation: Operation, part: Part, *, writes: bool) -> Probe:
 
 def _places(connection: sa.Connection, walk: Walk, cursor: Cursor) -> Iterator[tuple[str, Cursor]]:
     yield "start", cursor
-    if cursor.over or walk.name in _DEAR_TO_SPLIT:
+    if cursor.over:
         return
     ranges = cursor.ranges
-    middle = ranges[len(ranges) // 2] if len(ranges) > 1 else _second_half(connection, walk, ranges[0])
-    if middle is None:
-        return
-    yield "middle", Cursor((middle,))
-    last = ranges[-1] if len(ranges) > 1 else middle
-    for _ in range(_HALVINGS):
-        half = _second_half(connection, walk, last)
-        if half is None:
-            break
-        last = half
-    if last != middle:
+    if len(ranges) > 2:
+        yield "middle", Cursor((ranges[len(ranges) // 2],))
+    elif walk.name not in _DEAR_TO_SPLIT and (halves := walk.split(connection, ranges[0])):
+        yield "middle", Cursor((halves[1],))
+    if (last := walk.last(connection, ranges[-1])) is not None:
         yield "end", Cursor((last,))
-
-
-def _second_half(connection: sa.Connection, walk: Walk, way: Range) -> Range | None:
-    halves = walk.split(connection, way)
-    return halves[1] if halves else None

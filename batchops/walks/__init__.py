@@ -22,6 +22,9 @@ class Walk(Protocol):
     def split(self, connection: sa.Connection, way: Range) -> tuple[Range, Range] | None:
         """The range in two, of about the same size; None where that is not worth it."""
 
+    def last(self, connection: sa.Connection, way: Range) -> Range | None:
+        """The range's last window, for the plan; None where only reading would find it."""
+
     def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
         """Another turn, once every lane is over and the run has changed `rows`; None where none is needed."""
 

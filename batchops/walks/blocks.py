@@ -9,7 +9,7 @@ from batchops.db.family import Blocks, Family, KeyValue
 from batchops.selection import Selection
 from batchops.walks.cursor import Cursor, Range
 from batchops.walks.keys import WORTH_SPLITTING, KeysWalk
-from batchops.walks.part import Part, Size
+from batchops.walks.part import START_ROWS, Part, Size
 
 FURTHER_TURNS = 3
 """A row that is updated while the DELETE waits for it lives on in another block, maybe one behind the cursor."""
@@ -59,6 +59,11 @@ class BlocksWalk(KeysWalk):
             return None
         middle = self._blocks.end_of((low + high) // 2)
         return replace(way, upto=middle), replace(way, after=middle)
+
+    def last(self, connection: sa.Connection, way: Range) -> Range | None:  # noqa: ARG002
+        """So many blocks before its end."""
+        before = self._blocks.block_of(way.upto) - max(1, round(START_ROWS / self._per_block))
+        return None if before <= self._blocks.block_of(way.after) else replace(way, after=self._blocks.end_of(before))
 
     def _end(self, connection: sa.Connection, way: Range, read: int) -> KeyValue | None:  # noqa: ARG002  no look needed
         end = self._blocks.block_of(way.after) + max(1, round(read / self._per_block))

@@ -66,6 +66,14 @@ class KeysWalk:
             return None
         return replace(way, upto=middle), replace(way, after=middle)
 
+    def last(self, connection: sa.Connection, way: Range) -> Range | None:
+        """So many rows before its end."""
+        if way.keys:
+            return None
+        backwards = self._followed(way).order_by(*(column.desc() for column in self._order))
+        row = connection.execute(backwards.offset(START_ROWS).limit(1)).first()
+        return None if row is None else replace(way, after=self._value(row))
+
     def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:  # noqa: ARG002
         """Never: a range of keys also holds the rows that an update moved."""
         return None

@@ -42,6 +42,11 @@ class LeavesWalk:
         walk = self._leaves.get(way.leaf or "")
         return walk.split(connection, way) if walk else None
 
+    def last(self, connection: sa.Connection, way: Range) -> Range | None:
+        """As the leaf's own walk has it."""
+        walk = self._leaves.get(way.leaf or "")
+        return walk.last(connection, way) if walk else None
+
     def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
         """Another turn over the leaves whose walk calls for one."""
         ranges: list[Range] = []

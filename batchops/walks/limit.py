@@ -43,6 +43,10 @@ class LimitWalk:
         """Never: two lanes would take the same rows."""
         return None
 
+    def last(self, connection: sa.Connection, way: Range) -> Range | None:  # noqa: ARG002
+        """None: every batch begins at the start."""
+        return None
+
     def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:  # noqa: ARG002
         """Never: it ends when nothing is found."""
         return None
