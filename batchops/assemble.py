@@ -95,11 +95,7 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger) -> Pr
     try:
         with database.reading() as connection:
             found = sketch(connection, database, verb, spec)
-            if not ledger.inside and not found.wishes.repeatable:
-                raise RefusedError(
-                    "With the ledger elsewhere this backfill could be applied twice to the same rows.",
-                    "keep the ledger in the database itself, or set columns from others than those that are set.",
-                )
+            _applied_once(ledger, found)
             job = _identity(verb, spec, found)
             last = _latest(connection, ledger, job)
             route = _route(connection, verb, spec, database, found, last)
@@ -119,6 +115,15 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger) -> Pr
         next=command(verb, spec, database.address.shown.replace(":***@", "@")),
         warnings=(*database.address.warnings, *_ledger_warnings(spec, ledger), *found.facts.warnings),
     )  # fmt: skip
+
+
+def _applied_once(ledger: Ledger, found: Sketch) -> None:
+    """Work and cursor are two commits where the ledger is elsewhere: a batch between them is worked on again."""
+    if not ledger.inside and not found.wishes.repeatable:
+        raise RefusedError(
+            "With the ledger elsewhere this backfill could be applied twice to the same rows.",
+            "keep the ledger in the database itself, or set columns from others than those that are set.",
+        )
 
 
 def _route(

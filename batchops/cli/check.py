@@ -34,6 +34,7 @@ MODELS: dict[str, type[JobSpec]] = {"purge": PurgeSpec, "backfill": BackfillSpec
 @click.option("--json", "as_document", is_flag=True, help="One JSON document on stdout, also for errors.")
 @click.pass_context
 def command(context: click.RichContext, /, verb: str, as_document: bool, **values: Any) -> None:
+    """Plan it, and say what the checks found."""
     given = {name: value for name, value in values.items() if value not in (None, ())}
     if verb == "purge" and "set" in given:
         raise UsageError("--set: a purge sets nothing.", "say --verb backfill.")

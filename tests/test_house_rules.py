@@ -1,0 +1,156 @@
+"""The house rules that no linter holds: sizes, names, docstrings, who may ask which database this is."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted((ROOT / "batchops").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+LONGEST_MODULE, LONGEST_FUNCTION = 300, 25
+THE_LOOP = {"batchops/runner.py:run"}
+SKIPS = {"skip", "skipif", "xfail", "importorskip"}
+NAMELESS = re.compile(r"(^|_)(utils?|helpers?|common|managers?|base|impl)(_|$)")
+TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "batchops", "tests", "recipes"}
+
+
+def test_modules_are_short() -> None:
+    lengths = {where(path): len(path.read_text().splitlines()) for path in MODULES}
+    assert {name: n for name, n in lengths.items() if n > LONGEST_MODULE} == {}
+    assert median(lengths.values()) <= 100
+
+
+def test_functions_are_short() -> None:
+    long = {
+        f"{where(path)}:{function.name}": length
+        for path in MODULES
+        for function in functions(path)
+        if (length := body_lines(function)) > LONGEST_FUNCTION
+    }
+    assert {name: length for name, length in long.items() if name not in THE_LOOP} == {}
+
+
+def test_names_say_something() -> None:
+    bad = [
+        where(path)
+        for path in MODULES
+        for part in path.relative_to(ROOT).with_suffix("").parts
+        if NAMELESS.search(part)
+    ]
+    bad += [
+        f"{where(path)}:{node.name}"
+        for path in MODULES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef) and re.search(r"(Utils?|Helper|Manager|Base|Impl)$", node.name)
+    ]
+    assert bad == []
+
+
+def test_only_db_asks_which_database_this_is() -> None:
+    asks = re.compile(
+        r"dialect\.name|get_backend_name|\bfamily\.name\b|product ==|isinstance\([^)]*(PostgreSQL|MySQL|SQLite)"
+    )
+    assert [where(p) for p in MODULES if "db" not in p.relative_to(ROOT).parts and asks.search(p.read_text())] == []
+
+
+def test_what_is_public_promises_something() -> None:
+    bare = [
+        f"{where(path)}:{getattr(node, 'name', 'module')}"
+        for path in MODULES
+        for node in public(tree(path))
+        if ast.get_docstring(node) is None and not (path.name == "__init__.py" and not path.read_text())
+    ]
+    assert bare == []
+
+
+def test_nothing_is_left_to_do() -> None:
+    """What a database cannot do may raise NotImplementedError, with the reason."""
+    mark = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b|raise NotImplemented" + r"Error(\(\))?$", re.M)
+    assert [where(path) for path in MODULES + TESTS if mark.search(path.read_text())] == []
+
+
+def test_no_test_is_skipped_without_a_reason() -> None:
+    """A skip or xfail says why in its own words."""
+    bare = [
+        f"{where(path)}:{call.lineno}"
+        for path in TESTS
+        for call in ast.walk(tree(path))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in SKIPS
+        if not (call.keywords if call.func.attr == "skipif" else call.args or call.keywords)
+    ]
+    bare += [
+        f"{where(path)}:{number}"
+        for path in TESTS
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.fullmatch(r"\s*@pytest\.mark\.(skip|xfail)", line)
+    ]
+    assert bare == []
+
+
+def test_what_is_ignored_says_why() -> None:
+    """`type: ignore` and `noqa` name their rule and the reason."""
+    bad = []
+    for path in MODULES:
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            for found in re.finditer(r"# (type: ignore|noqa)(\S*)(.*)", line):
+                rule, reason = found.group(2), found.group(3)
+                if not rule or (found.group(1) == "type: ignore" and "#" not in reason):
+                    bad.append(f"{where(path)}:{number}")
+    assert bad == []
+
+
+def test_the_top_level_holds_what_it_may() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode != 0:  # an unpacked archive has no index
+        names = {path.name for path in ROOT.iterdir() if path.suffix != ".egg-info"}
+    else:
+        names = {line.split("/")[0] for line in listed.stdout.splitlines()}
+    assert {name for name in names if not name.startswith(".")} <= TOP_LEVEL
+
+
+def test_everything_typed_is_marked() -> None:
+    assert (ROOT / "batchops" / "py.typed").exists()
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["strict"] is True
+
+
+def where(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from the first statement to the last, without docstring, signature and inner functions.
+
+    A list of values (up to four plain statements) is read at a glance and does not count.
+    """
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    if len(body) <= 4 and all(isinstance(node, ast.Return | ast.Assign | ast.Expr) for node in body):
+        return 0
+    inner = [node for node in ast.walk(function) if isinstance(node, ast.FunctionDef) and node is not function]
+    return lines(body[0], body[-1]) - sum(lines(node, node) for node in inner)
+
+
+def lines(first: ast.stmt, last: ast.stmt) -> int:
+    assert last.end_lineno is not None
+    return last.end_lineno - first.lineno + 1
+
+
+def public(module: ast.Module) -> Iterator[ast.Module | ast.ClassDef | ast.FunctionDef]:
+    """The module, its public classes and functions."""
+    yield module
+    for node in module.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            yield node
