@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from batchops.db.family import KeyValue
-from batchops.errors import BatchopsError, OutcomeUnknownError, RefusedError, UsageError
+from batchops.errors import BatchopsError, OutcomeUnknownError, RefusedError, RowRefusedError, UsageError
 from batchops.events import Rejected
 from batchops.handlers import Failed, Handler, HandlerError, Result
+from batchops.handlers.sql import InSql
 from batchops.queues.attempts import Attempts
 from batchops.queues.bisect import by_halves
 from batchops.queues.claims import Claims
@@ -50,6 +51,7 @@ class ClaimStep:
         self._score = score
         self._stopping = stopping
         self._inside = Inside(claims.database, handler, deadline, stopping)
+        self._marking = Inside(claims.database, InSql(), deadline, stopping)
         self._in_hand: InHand | None = None
         self._proved = False
 
@@ -80,10 +82,13 @@ class ClaimStep:
             return self._outcome(now, 0)
         try:
             if self._handler.inside:
-                return self._worked_inside(now)
+                return self._worked(now, self._inside, [None] * len(claim.rows))
             if now.results is None:
                 now.results = self._delivered(claim.rows)
-            return self._marked(now, now.results)
+            try:
+                return self._marked(now, now.results)
+            except RowRefusedError:  # one of the marks: found by halves, it fails alone
+                return self._worked(now, self._marking, now.results)
         except DeadlinePassedError:
             return self._overdue(now)
 
@@ -102,14 +107,17 @@ class ClaimStep:
             settled = done + self._set_aside(connection, now, sorted_)
         return self._counted(now, done, settled, sorted_)
 
-    def _worked_inside(self, now: InHand) -> Outcome:
+    def _worked(self, now: InHand, inside: Inside, before: Sequence[Result]) -> Outcome:
+        """Rows that have not failed before: marked and worked on with savepoints between them."""
         claim = now.claim
+        left = [row for row, one in zip(claim.rows, before, strict=True) if one is None]
         with self._database.transaction() as connection:
 
             def mark(connection: sa.Connection, keys: Sequence[KeyValue]) -> Sequence[KeyValue]:
                 return list(self._leases.done(connection, claim.token, keys))
 
-            results = self._inside(connection, claim.rows, mark)
+            answers = dict(zip((row.key for row in left), inside(connection, left, mark), strict=True))
+            results = [answers.get(row.key, one) for row, one in zip(claim.rows, before, strict=True)]
             here = [(row, one) for row, one in zip(claim.rows, results, strict=True) if one is not LOST]
             sorted_ = verdicts([row for row, _ in here], [one for _, one in here], self._attempts)
             self._prove(connection, sorted_.done)

@@ -88,14 +88,23 @@ def test_done_rows_deleted_and_one_that_the_database_refuses_left(database: Data
 
 def test_a_row_that_the_database_refuses_fails_alone(database: Database) -> None:
     prepared(database, "columns")
-    database.execute("CREATE TABLE twice (n integer PRIMARY KEY)")
-    database.execute("INSERT INTO twice (n) VALUES (7)")
     database.execute("CREATE UNIQUE INDEX once ON jobs (payload)")
     # Setting the payload of job 8 to that of job 7 breaks the unique index for this row only.
     new = "payload = CASE WHEN id = 8 THEN 'job number 7' ELSE payload END"
     document = drain(database, "--set", new).json()
     assert (document["rows"], document["failed"], document["waiting"]) == (199, 1, 1)
     assert database.column("SELECT id FROM jobs WHERE status = 'pending'") == [8]
+
+
+def test_a_mark_that_the_database_refuses_fails_alone(database: Database) -> None:
+    prepared(database, "columns")
+    database.execute("CREATE UNIQUE INDEX once ON jobs (payload)")
+    mark = "payload = CASE WHEN id = 8 THEN 'job number 7' ELSE payload END"
+    document = drain(database, "--call", CALL.format("some_fail"), "--done", mark).json()
+    assert (document["rows"], document["failed"], document["waiting"]) == (179, 21, 21)
+    assert states(database) == {"done": 179, "pending": 21}
+    assert database.scalar("SELECT failure FROM jobs WHERE id = 17") == "job 17 is odd"
+    assert "The database refuses a row" in database.scalar("SELECT failure FROM jobs WHERE id = 8")
 
 
 def test_in_the_order_that_was_asked_for(batchops: Batchops, database: Database, tmp_path: Path) -> None:
