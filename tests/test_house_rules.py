@@ -112,6 +112,14 @@ def test_the_top_level_holds_what_it_may() -> None:
     assert {name for name in names if not name.startswith(".")} <= TOP_LEVEL
 
 
+def test_every_module_has_its_layer() -> None:
+    """import-linter passes over what its layers do not name."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = {name for layer in contracts[0]["layers"] for name in re.split(r"\s*:\s*", layer.strip())}
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in MODULES if path.name != "__init__.py"]
+    assert [name for name in names if not any(name == layer or name.startswith(f"{layer}.") for layer in layers)] == []
+
+
 def test_everything_typed_is_marked() -> None:
     assert (ROOT / "batchops" / "py.typed").exists()
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["strict"] is True
