@@ -5,9 +5,10 @@ import secrets
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -18,6 +19,8 @@ from batchops.queues.leases import Leases
 from batchops.queues.lowwater import LowWater
 from batchops.queues.queue import ALONE, Claim, Row
 
+AT_ONCE = 100
+"""Rows that are rescued together, to be tried alone one after the other."""
 RESCUE_EVERY = 2.0
 """Seconds between two looks for lost leases; longer where the look itself is dear."""
 DIED = "its worker gave no more sign of life at {} attempts in a row, the last one with this row alone"
@@ -47,13 +50,17 @@ class Claims:
         self._clock = clock
         self._low = LowWater(database, leases, clock, followed=in_order)
         self._held: dict[str, Holding] = {}
+        self._suspects: deque[tuple[str, Row]] = deque()
+        """Rescued rows that are still to be tried, each alone, with the token that holds them."""
         self._guard = threading.Lock()
         self._rescuing = threading.Lock()
         self._rescue_at = 0.0
 
     def take(self, rows: int) -> Claim | None:
         """Up to so many rows; None where nothing is free and due, as far as the whole table goes."""
-        claim = self._rescued(rows, self._low.mark()) if self._clock() >= self._rescue_at else None
+        claim = self._next_alone()
+        if claim is None and self._clock() >= self._rescue_at:
+            claim = self._rescued(rows, self._low.mark())
         claim = claim or self._claimed(rows, self._low.mark())
         if claim is None:
             self._low.forget()
@@ -88,6 +95,7 @@ class Claims:
         finally:
             over.set()
             thread.join()
+            self.hand_back()
 
     def _claimed(self, rows: int, low: KeyValue | None) -> Claim | None:
         token = _token(alone=rows == 1)
@@ -102,7 +110,7 @@ class Claims:
             return None
         try:
             before = self._clock()
-            claim = self._rescue(1 if self._one_by_one else rows, low, before)
+            claim = self._rescue(AT_ONCE if self._one_by_one else rows, low, before)
             took = self._clock() - before
             self._rescue_at = 0.0 if claim else self._clock() + max(RESCUE_EVERY, 20 * took)
             return claim
@@ -110,13 +118,54 @@ class Claims:
             self._rescuing.release()
 
     def _rescue(self, rows: int, low: KeyValue | None, now: float) -> Claim | None:
-        token = _token(alone=rows == 1)
+        token = _token(alone=False)
         with self.database.transaction() as connection:
             parked = self._park(connection, low)
             found = self.leases.rescue(connection, rows, low, token, self.seconds)
         if not found and not parked:
             return None
-        return self._hold(Claim(token, in_order(found), rescued=True, taken=now, parked=parked))
+        claim = self._hold(Claim(token, in_order(found), rescued=True, taken=now, parked=parked))
+        if not self._one_by_one:
+            return claim
+        with self._guard:
+            self._suspects += [(token, row) for row in claim.rows]
+        return self._next_alone() if not parked else Claim(_token(alone=True), (), parked=parked)
+
+    def _next_alone(self) -> Claim | None:
+        """The next of the rows that were rescued, held by itself from now on."""
+        while True:
+            with self._guard:
+                if not self._suspects:
+                    return None
+                token, row = self._suspects.popleft()
+            alone, now = _token(alone=True), self._clock()
+            try:
+                with self.database.transaction() as connection:
+                    mine = self.leases.single_out(connection, token, row.key, alone)
+            except BatchopsError:
+                with self._guard:
+                    self._suspects.appendleft((token, row))
+                raise
+            self._forget(token, row)
+            if mine:
+                found = replace(row, attempts=row.attempts + 1)
+                return self._hold(Claim(alone, [found], rescued=True, taken=now))
+
+    def hand_back(self) -> None:
+        """Let go of what was rescued and nobody came to; where that fails the leases run out by themselves."""
+        with self._guard:
+            left, self._suspects = list(self._suspects), deque()
+        for token in {token for token, _ in left}:
+            keys = [row.key for one, row in left if one == token]
+            with suppress(BatchopsError), self.database.transaction() as connection:
+                self.leases.abandon(connection, token, keys)
+
+    def _forget(self, token: str, row: Row) -> None:
+        with self._guard:
+            if (held := self._held.get(token)) is not None:
+                held.keys = [key for key in held.keys if key != row.key]
+                if not held.keys:
+                    del self._held[token]
 
     def _park(self, connection: sa.Connection, low: KeyValue | None) -> Sequence[tuple[Row, str]]:
         if not self._one_by_one:

@@ -34,12 +34,17 @@ class ColumnLeases:
     ) -> Sequence[Row]:
         next_at = self._own("next_at")
         due = sa.or_(next_at.is_(None), next_at <= self._claims.now())
-        return self._take(connection, rows, low, token, seconds, [self._own("lease").is_(None), due])
+        where = [self._own("lease").is_(None), due]
+        return self._take(connection, rows, low, token, seconds, where, attempts=self._own("attempts") + 1)
 
     def rescue(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
     ) -> Sequence[Row]:
         return self._take(connection, rows, low, token, seconds, [self._expired()])
+
+    def single_out(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
+        mine = self._values(lease=alone, attempts=self._own("attempts") + 1)
+        return bool(self._change(connection, self._rows.update(*mine), token, [key]))
 
     def park(self, connection: sa.Connection, attempts: int, low: KeyValue | None, reason: str) -> Sequence[Parked]:
         alone = self._own("lease").like(f"{ALONE}%")
@@ -113,12 +118,11 @@ class ColumnLeases:
 
     def _take(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float,
-        where: Sequence[Condition],
+        where: Sequence[Condition], **counted: sa.ColumnElement[Any],
     ) -> Sequence[Row]:  # fmt: skip
-        attempts = self._own("attempts")
-        values = {"lease": token, "lease_until": self._claims.now() + seconds, "attempts": attempts + 1}
+        values = {"lease": token, "lease_until": self._claims.now() + seconds} | counted
         candidates = self._rows.candidates(rows, low, where)
-        columns = self._rows.read(attempts)
+        columns = self._rows.read(self._own("attempts"))
         taken = self._claims.claim(connection, self._queue.table, self._queue.key, candidates, values, columns)
         return [self._rows.row(row) for row in taken]
 

@@ -50,7 +50,10 @@ class Leases(Protocol):
     def rescue(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
     ) -> Sequence[Row]:
-        """Lease up to so many rows whose lease has run out."""
+        """Lease up to so many rows whose lease has run out; no attempt counts until one is singled out."""
+
+    def single_out(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
+        """Hold one row of `token`'s by a token of its own, an attempt counted; False where it is held no more."""
 
     def park(self, connection: sa.Connection, attempts: int, low: KeyValue | None, reason: str) -> Sequence[Parked]:
         """Give up on rows that took their holder along, alone, at so many attempts."""

@@ -58,13 +58,18 @@ class SideLeases:
     ) -> Sequence[Row]:
         taken = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), self._hindered()))
         found = self._locked(connection, rows, low, sa.not_(taken))
-        return self._lease(connection, found, token, seconds, sa.not_(self._hindered()))
+        return self._lease(connection, found, token, seconds, sa.not_(self._hindered()), 1)
 
     def rescue(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
     ) -> Sequence[Row]:
         lost = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), self._expired()))
-        return self._lease(connection, self._locked(connection, rows, low, lost), token, seconds, self._expired())
+        return self._lease(connection, self._locked(connection, rows, low, lost), token, seconds, self._expired(), 0)
+
+    def single_out(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
+        held = list(self._held(connection, token, [key]))
+        self._update(connection, held, lease=alone, attempts=LEASES.c.attempts + 1)
+        return bool(held)
 
     def park(self, connection: sa.Connection, attempts: int, low: KeyValue | None, reason: str) -> Sequence[Parked]:
         guilty = (self._expired(), LEASES.c.lease.like(f"{ALONE}%"), LEASES.c.attempts >= attempts)
@@ -171,21 +176,22 @@ class SideLeases:
         return {row[-1]: self._rows.row(row) for row in found}
 
     def _lease(
-        self, connection: sa.Connection, found: dict[str, Row], token: str, seconds: float, still: Condition
-    ) -> Sequence[Row]:
+        self, connection: sa.Connection, found: dict[str, Row], token: str, seconds: float, still: Condition,
+        counted: int,
+    ) -> Sequence[Row]:  # fmt: skip
         """Lease those that are still free: the first look may have been at an older state."""
         known = self._known(connection, list(found))
         allowed = self._still(connection, list(known), still)
         taken = [name for name in found if name not in known or name in allowed]
         until = self._claims.now() + seconds
-        self._update(connection, allowed, lease=token, lease_until=until, attempts=LEASES.c.attempts + 1)
+        self._update(connection, allowed, lease=token, lease_until=until, attempts=LEASES.c.attempts + counted)
         for names in self._chunks([name for name in taken if name not in known]):
             fresh = [{"name": name} for name in names]
             insert = sa.insert(LEASES).values(
                 relation=self._relation, row_key=sa.bindparam("name"), lease=token, lease_until=until, attempts=1
             )
             connection.execute(insert, fresh)
-        return [replace(found[name], attempts=known.get(name, 0) + 1) for name in taken]
+        return [replace(found[name], attempts=known.get(name, 0) + counted) for name in taken]
 
     def _known(self, connection: sa.Connection, names: Sequence[str]) -> dict[str, int]:
         """Attempts of those that have a row here."""
