@@ -18,8 +18,8 @@ def covered(connection: sa.Connection, database: Database, table: Table, frozen:
     """The frozen leaves that the predicate covers whole, by the server's own word."""
     if database.family.partitions is None or frozen.predicate is None:
         return []
-    found = (database.family.find(connection, schema, name) for schema, name in frozen.leaves)
-    leaves = [replace(leaf, alias=table.name) for leaf in found if leaf is not None]
+    found = database.family.find_all(connection, frozen.leaves)
+    leaves = [replace(leaf, alias=table.name) for leaf in found]
     return database.family.partitions.covered(connection, leaves, user_sql(f"NOT ({frozen.predicate})"))
 
 

@@ -25,11 +25,9 @@ def walk_of(connection: sa.Connection, family: Family, table: Table, frozen: Fro
     further = FURTHER_TURNS if look_again else 0
     if not frozen.leaves:
         return _over(connection, family, table, frozen, further)
-    found = (family.find(connection, schema, name) for schema, name in frozen.leaves)
     leaves: Mapping[str, Walk] = {
         leaf.identity: _over(connection, family, replace(leaf, alias=table.name, only=True), frozen, further)
-        for leaf in found
-        if leaf is not None
+        for leaf in family.find_all(connection, frozen.leaves)
     }
     return LeavesWalk(leaves, frozen.walk)
 

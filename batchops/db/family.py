@@ -155,6 +155,9 @@ class Family(Protocol):
     def find(self, connection: sa.Connection, schema: str | None, name: str) -> Table | None:
         """The table of that name, or None."""
 
+    def find_all(self, connection: sa.Connection, names: Sequence[tuple[str | None, str]]) -> list[Table]:
+        """Those that are there of many tables, each by its schema and exact name."""
+
     def tables(self, connection: sa.Connection) -> Sequence[str]:
         """Names of the tables a person may have meant."""
 

@@ -88,7 +88,7 @@ def _index(
     if use is None or key is None or not _worth_it(use, selection.table, key):
         return None
     first = use.columns[0]
-    if _holds_null(connection, selection, select, first):
+    if family.key_refusal(selection.table.column(first)) or _holds_null(connection, selection, select, first):
         return None
     columns = (first, *(name for name in key.columns if name != first))
     share = (

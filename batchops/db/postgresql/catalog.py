@@ -1,6 +1,7 @@
 """What PostgreSQL's catalog says about the server and its tables. Names go in as bound values only."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -9,7 +10,7 @@ from batchops.db.table import Column, Key, Table
 
 _KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "view", "f": "foreign table"}
 
-_FIND = sa.text("""
+_TABLE = """
 SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind, c.reltuples,
        CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) END AS bytes,
        CASE WHEN c.relkind = 'r' THEN c.relpages END AS blocks,
@@ -18,27 +19,34 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind, c.reltuples,
            WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgtype::int & 3 = 3 AND t.tgenabled <> 'D'
        ) AS may_veto
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+"""
+_NAMED = sa.text(f"""{_TABLE}
 WHERE c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND CASE WHEN :schema IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = :schema END
 """).bindparams(sa.bindparam("schema", type_=sa.Text), sa.bindparam("name", type_=sa.Text))
+_LISTED = sa.text(f"""{_TABLE}
+JOIN unnest(CAST(:schemas AS text[]), CAST(:names AS text[])) WITH ORDINALITY AS l(schema, name, place)
+  ON l.schema = n.nspname AND l.name = c.relname ORDER BY l.place
+""")
 
 _COLUMNS = sa.text("""
-SELECT attname, pg_catalog.format_type(atttypid, atttypmod) AS type, NOT attnotnull AS nullable,
+SELECT attrelid AS oid, attname, pg_catalog.format_type(atttypid, atttypmod) AS type, NOT attnotnull AS nullable,
        attgenerated <> '' AS generated
-FROM pg_catalog.pg_attribute WHERE attrelid = :oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+FROM pg_catalog.pg_attribute
+WHERE attrelid = ANY(CAST(:oids AS oid[])) AND attnum > 0 AND NOT attisdropped ORDER BY attrelid, attnum
 """)
 
 # A partial or deferred index, or one on an expression, does not name each row at every moment.
 _KEYS = sa.text("""
-SELECT i.indisprimary, array_agg(a.attname::text ORDER BY k.place) AS columns
+SELECT i.indrelid AS oid, i.indisprimary, array_agg(a.attname::text ORDER BY k.place) AS columns
 FROM pg_catalog.pg_index i
 CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
 JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
 JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
 JOIN pg_catalog.pg_am am ON am.oid = x.relam
-WHERE i.indrelid = :oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
-  AND i.indimmediate AND am.amname = 'btree' AND k.place <= i.indnkeyatts
-GROUP BY i.indexrelid, i.indisprimary
+WHERE i.indrelid = ANY(CAST(:oids AS oid[])) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+  AND i.indexprs IS NULL AND i.indimmediate AND am.amname = 'btree' AND k.place <= i.indnkeyatts
+GROUP BY i.indrelid, i.indexrelid, i.indisprimary
 HAVING bool_and(a.attnotnull)
 ORDER BY i.indisprimary DESC, count(*), i.indexrelid
 """)
@@ -75,27 +83,41 @@ def server(connection: sa.Connection) -> Server:
 def find(connection: sa.Connection, schema: str | None, name: str) -> Table | None:
     """The table of exactly that name, else of that name in lower case, as an unquoted name means."""
     for spelled in dict.fromkeys((name, name.lower())):
-        row = connection.execute(_FIND, {"schema": schema, "name": spelled}).first()
+        row = connection.execute(_NAMED, {"schema": schema, "name": spelled}).first()
         if row is not None:
-            break
-    else:
-        return None
-    columns = [
-        Column(c.attname, c.type, c.nullable, c.generated) for c in connection.execute(_COLUMNS, {"oid": row.oid})
+            return _described(connection, [row])[0]
+    return None
+
+
+def find_all(connection: sa.Connection, names: Sequence[tuple[str | None, str]]) -> list[Table]:
+    """Those that are there of many tables, each in its schema, by three statements in all."""
+    schemas, plain = [schema for schema, _ in names], [name for _, name in names]
+    return _described(connection, connection.execute(_LISTED, {"schemas": schemas, "names": plain}).all())
+
+
+def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Table]:
+    oids = {"oids": [row.oid for row in rows]}
+    columns: dict[int, list[Column]] = {row.oid: [] for row in rows}
+    for c in connection.execute(_COLUMNS, oids):
+        columns[c.oid].append(Column(c.attname, c.type, c.nullable, c.generated))
+    keys: dict[int, list[Key]] = {row.oid: [] for row in rows}
+    for k in connection.execute(_KEYS, oids):
+        keys[k.oid].append(Key(tuple(k.columns), k.indisprimary))
+    return [
+        Table(
+            schema=row.nspname,
+            name=row.relname,
+            kind=_KINDS[row.kind],
+            columns=tuple(columns[row.oid]),
+            keys=tuple(keys[row.oid]),
+            identity=str(row.oid),
+            rows=int(row.reltuples) if row.reltuples >= 0 else None,
+            bytes=row.bytes,
+            blocks=row.blocks,
+            may_veto=row.may_veto,
+        )
+        for row in rows
     ]
-    keys = [Key(tuple(k.columns), k.indisprimary) for k in connection.execute(_KEYS, {"oid": row.oid})]
-    return Table(
-        schema=row.nspname,
-        name=row.relname,
-        kind=_KINDS[row.kind],
-        columns=tuple(columns),
-        keys=tuple(keys),
-        identity=str(row.oid),
-        rows=int(row.reltuples) if row.reltuples >= 0 else None,
-        bytes=row.bytes,
-        blocks=row.blocks,
-        may_veto=row.may_veto,
-    )
 
 
 def tables(connection: sa.Connection) -> Sequence[str]:

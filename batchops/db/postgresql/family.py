@@ -63,6 +63,7 @@ class PostgreSQL:
     index_for = staticmethod(index_for)
     leaves = staticmethod(leaves)
     find = staticmethod(catalog.find)
+    find_all = staticmethod(catalog.find_all)
     tables = staticmethod(catalog.tables)
     missing_rights = staticmethod(catalog.missing_rights)
     cutoff_before = staticmethod(cutoffs.before)

@@ -37,7 +37,5 @@ def leaves(connection: sa.Connection, table: Table, select: sa.Select[Any], righ
         return ()
     top = plan_of(connection, select)
     reached = {(node.get("Schema"), node["Relation Name"]) for node in nodes(top) if "Relation Name" in node}
-    found = [
-        catalog.find(connection, row.nspname, row.relname) for row in rows if (row.nspname, row.relname) in reached
-    ]
-    return [replace(leaf, alias=table.name, only=True) for leaf in found if leaf is not None]
+    names = [(row.nspname, row.relname) for row in rows if (row.nspname, row.relname) in reached]
+    return [replace(leaf, alias=table.name, only=True) for leaf in catalog.find_all(connection, names)]

@@ -108,6 +108,10 @@ class SQLite:
     def blocks(self, connection: sa.Connection, table: Table) -> Blocks | None:  # noqa: ARG002  rows lie by key here
         return None
 
+    def find_all(self, connection: sa.Connection, names: Sequence[tuple[str | None, str]]) -> list[Table]:
+        found = (catalog.find(connection, schema, name) for schema, name in names)
+        return [table for table in found if table is not None]
+
     def leaves(self, *_: object) -> Sequence[Table] | None:
         return None
 
