@@ -40,7 +40,13 @@ class Run:
 
 def purge(database: Database, *options: str) -> Run:
     """Delete the half that matches."""
-    return _run(["purge", "events", "--url", database.url, "--where", HALF, "-y", "--json", *options])
+    return purge_where(database, HALF, *options)
+
+
+def purge_where(database: Database, where: str, *options: str) -> Run:
+    """Delete the rows that match."""
+    allowed = ["--allow", "scan", "--allow", "no-key"]
+    return _run(["purge", "events", "--url", database.url, "--where", where, "-y", "--json", *allowed, *options])
 
 
 def backfill(database: Database, *options: str) -> Run:
