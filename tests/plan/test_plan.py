@@ -113,8 +113,11 @@ def test_twenty_million_rows(batchops: Batchops, database: Database) -> None:
     database.execute(f"INSERT INTO t SELECT i, i % 2 FROM {numbers(database, rows)}")
     database.execute("ANALYZE" if database.family != "mysql" else "ANALYZE TABLE t")
     for more in ((), ("--walk", "keys")):
-        began = time.monotonic()
-        said = plan(batchops, database, "purge", "t", "--where", "kind = 1", *more)
-        took = time.monotonic() - began
-        print(f"{database.family}: the plan of {said['table_rows']:,} rows by {said['walk']} in {took:.2f} s")
+        took = []
+        for _ in range(3):
+            began = time.monotonic()
+            said = plan(batchops, database, "purge", "t", "--where", "kind = 1", *more)
+            took.append(time.monotonic() - began)
+        times = ", ".join(f"{seconds:.2f}" for seconds in took)
+        print(f"{database.family}: the plan of {said['table_rows']:,} rows by {said['walk']} in {times} s")
         assert said["walk"] in ("blocks", "keys")
