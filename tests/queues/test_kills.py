@@ -96,7 +96,7 @@ def check(database: Database, rows: int, name: str, kills: int, took: float) -> 
     rescue = slowest_rescue(database)
     assert rescue <= 5.0
     claims = database.scalar("SELECT count(*) FROM claims")
-    lost = database.scalar("SELECT count(*) FROM claims WHERE lost IS NOT NULL")
+    lost = database.scalar("SELECT count(*) FROM claims WHERE lost_until < claimed_at")
     print(
         f"\n{database.family} {name}: {rows:,} rows in {took:.1f} s, {kills} kills, {claims:,} claims, "
         f"{lost:,} of them of a lost lease, slowest rescue lease + {rescue:.2f} s, held by two: 0"
