@@ -72,22 +72,19 @@ def listeners(face: Face) -> Iterator[Emit]:
     from batchops.reporters.lines import ProgressLines
     from batchops.reporters.warned import Warnings
 
-    hear: list[Emit] = []
     line = ProgressLine(sys.stderr) if face.watched and not face.quiet else None
     say = line.say if line else note
     events = EventFile(Path(face.events), say) if face.events else None
-    every = face.interval()
-    if line is not None:
-        hear.append(line)
-    elif every is not None and not face.quiet:
-        hear.append(ProgressLines(sys.stderr, every))
-    if not face.quiet:
-        hear.append(Warnings(say))
-    if events is not None:
-        hear.append(events)
-    hear.append(_summary(face))
-    if face.as_json:
-        hear.append(Document(sys.stdout))
+    every = None if line or face.quiet else face.interval()
+    maybe = (
+        line,
+        ProgressLines(sys.stderr, every) if every else None,
+        None if face.quiet else Warnings(say),
+        events,
+        _summary(face),
+        Document(sys.stdout) if face.as_json else None,
+    )
+    hear: list[Emit] = [each for each in maybe if each is not None]
     try:
         yield everyone(hear, say)
     finally:

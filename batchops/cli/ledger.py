@@ -8,6 +8,7 @@ from batchops import durations
 from batchops.cli.help import Group
 from batchops.cli.ledger_options import ledger_flags, named_ledger
 from batchops.errors import UsageError
+from batchops.reporters.figures import counted
 
 
 @click.group("ledger", cls=Group)
@@ -45,4 +46,4 @@ def prune(url: str | None, ledger: str | None, ledger_schema: str | None, older_
         if exists:
             with opened.database.transaction() as connection:
                 forgotten = opened.prune(connection, age.total_seconds())
-    click.echo(f"Forgot {forgotten} runs.")
+    click.echo(f"Forgot {counted(forgotten, 'run')}.")

@@ -1,0 +1,113 @@
+"""What the server does not allow is refused before the first write, and said with the way out."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from tests.cli.conftest import Cli, everything, filled
+from tests.command import Batchops
+from tests.services.database import Database
+
+Role = Callable[[str], dict[str, str]]
+PURGE = ("purge", "ev", "--where", "kind = 1")
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def server(request: pytest.FixtureRequest) -> Database:
+    """The servers that know roles, with the three tables."""
+    return filled(request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def role(server: Database) -> Iterator[Role]:
+    """`role("SELECT, DELETE")`: the environment of a role that has these rights on ev and on nothing else."""
+    name, mysql = f"r_{server.name}"[-32:], server.family == "mysql"
+    who = f"'{name}'@'%'" if mysql else f'"{name}"'
+
+    def role(rights: str) -> dict[str, str]:
+        server.execute(f"CREATE USER {who} IDENTIFIED BY 'x'" if mysql else f"CREATE ROLE {who} LOGIN PASSWORD 'x'")
+        server.execute(f"GRANT {rights} ON ev TO {who}")
+        if not mysql:
+            server.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        url = make_url(server.url).set(username=name, password="x")
+        return {"BATCHOPS_URL": url.render_as_string(hide_password=False)}
+
+    yield role
+    server.execute(f"DROP USER {who}" if mysql else f"DROP OWNED BY {who}")
+    if not mysql:
+        server.execute(f"DROP ROLE {who}")
+
+
+def test_no_right_to_delete(server: Database, role: Role, cli: Cli) -> None:
+    before, env = everything(server), role("SELECT")
+    real = cli(*PURGE, "-y", env=env)
+    assert (real.code, real.out) == (12, ""), real
+    assert "DELETE" in real.err
+    dry = cli(*PURGE, "-n", env=env)
+    assert (dry.code, "Traceback" in dry.err) == (12, False), dry
+    assert "first SQL DELETE FROM" in dry.out
+    assert "explain" in dry.out
+    assert "no right to DELETE" in dry.out
+    assert everything(server) == before
+
+
+def test_no_right_to_look(server: Database, role: Role, cli: Cli) -> None:
+    result = cli(*PURGE, "-y", env=role("INSERT"))
+    assert result.code in (10, 12), result
+    assert "Traceback" not in result.err
+    assert server.scalar("SELECT count(*) FROM ev") == 1000
+
+
+def test_no_right_to_make_the_ledger(server: Database, role: Role, cli: Cli, tmp_path: Path) -> None:
+    before, env = everything(server), role("SELECT, DELETE, UPDATE")
+    refused = cli(*PURGE, "-y", env=env)
+    assert (refused.code, refused.out) == (12, ""), refused
+    assert "CREATE TABLE IF NOT EXISTS batchops_run" in refused.err
+    assert "\\t" not in refused.err
+    assert "--ledger none" in refused.err
+    assert everything(server) == before
+    without = cli(*PURGE, "-y", "--max-rows", 10, "--ledger", "none", "--json", env=env)
+    assert without.json()["rows"] == 10, without
+    with_file = cli(*PURGE, "-y", "--ledger", tmp_path / "progress.db", "--json", env=env)
+    assert with_file.json()["rows"] == 90, with_file
+    made = cli("ledger", "init", env=env)
+    assert made.out.count("CREATE TABLE") == 3
+    for statement in made.out.split(";\n")[:-1]:
+        server.execute(statement)
+        table = statement.split("(")[0].split()[-1]
+        name = make_url(env["BATCHOPS_URL"]).username
+        who = f"'{name}'@'%'" if server.family == "mysql" else f'"{name}"'
+        server.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {who}")
+        if server.family == "postgresql" and "run BIGSERIAL" in statement:
+            server.execute(f"GRANT USAGE ON SEQUENCE batchops_run_run_seq TO {who}")
+    inside = cli("purge", "ev", "--where", "kind = 2", "-y", "--json", env=env)
+    assert (inside.code, inside.json()["rows"]) == (0, 100), inside
+
+
+def test_a_read_only_postgresql(postgresql: Database, cli: Cli) -> None:
+    filled(postgresql)
+    before = everything(postgresql)
+    env = {"BATCHOPS_URL": postgresql.url, "PGOPTIONS": "-c default_transaction_read_only=on"}
+    real = cli(*PURGE, "-y", env=env)
+    assert (real.code, real.out) == (12, ""), real
+    assert "read-only" in real.err
+    assert everything(postgresql) == before
+
+
+def test_a_read_only_file(sqlite: Database, batchops: Batchops, tmp_path: Path) -> None:
+    """Root may write to any file: for root the URL asks for a read-only one."""
+    filled(sqlite)
+    file = Path(make_url(sqlite.url).database or "")
+    link = tmp_path / "copy.db"
+    link.write_bytes(file.read_bytes())
+    url = f"sqlite:///{link}"
+    if os.geteuid() == 0:
+        url = f"sqlite:///file:{link}?mode=ro&uri=true"
+    link.chmod(0o444)
+    real = batchops(*PURGE, "-y", "--json", "--retry-time", "0s", "--url", url)
+    assert real.code == 12, real
+    assert "Traceback" not in real.err
+    assert link.read_bytes() == file.read_bytes()
