@@ -7,6 +7,8 @@ from tests.conftest import NewDatabase
 from tests.databases.numbered import Job, numbered
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 N = 50
 A_BLOCK = 300
 """Rows in one of PostgreSQL's: a walk by blocks reads no less."""

@@ -12,6 +12,8 @@ from tests.conftest import NewDatabase
 from tests.databases.numbered import Job, numbered
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 DAYS_AGO = {
     "postgresql": "now() - i * interval '1 day'",
     "mysql": "NOW() - INTERVAL i DAY",

@@ -11,6 +11,8 @@ from tests.conftest import NewDatabase
 from tests.databases.numbered import Job, numbered
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 ROWS = 100
 Place = Callable[[], str]
 

@@ -10,6 +10,8 @@ from batchops.stop import Stop
 from tests.databases.numbered import Job, numbered
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 ROWS = 100
 COUNT_UP = {"where": "kind = 0", "set": ["m = m + 1"]}
 """Not idempotent: twice is one too many."""

@@ -11,6 +11,8 @@ from tests.databases.shapes import SHAPES
 from tests.databases.shapes.shape import EVERYWHERE, FAMILY_NAMES, MARIA, Shape, make, options
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 CASES = [
     pytest.param(shape, on, id=f"{shape.name}-{on}", marks=() if shape.quick else pytest.mark.full)
     for shape in SHAPES

@@ -12,6 +12,8 @@ from tests.queues import hands
 from tests.queues.jobs import DRAIN, PENDING, drain, here, jobs, leased, states
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 CALL = "tests.queues.hands:{}"
 PLACES = pytest.mark.parametrize("place", ["columns", "table"])
 

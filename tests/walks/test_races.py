@@ -7,6 +7,8 @@ from tests.services.database import Database
 from tests.walks import race
 from tests.walks.race import LOW, OLD, ROWS, Writers
 
+pytestmark = pytest.mark.in_turn
+
 WALKS = [
     ("postgresql", "keys"),
     ("postgresql", "index"),
@@ -19,6 +21,8 @@ WALKS = [
     ("sqlite", "index"),
     ("sqlite", "limit"),
 ]
+QUICK = [(name, walk, 4 if walk in ("keys", "blocks") and name != "sqlite" else 1) for name, walk in WALKS]
+LONG = [(name, walk, 5 - workers) for name, walk, workers in QUICK]
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +41,9 @@ def job(database: Database, walk: str, workers: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-@pytest.mark.parametrize(("name", "walk"), WALKS)
+@pytest.mark.parametrize(
+    ("name", "walk", "workers"), [*QUICK, *(pytest.param(*one, marks=pytest.mark.full) for one in LONG)]
+)
 def test_purge(  # type: ignore[no-untyped-def]  # a fixture of ours
     name: str, walk: str, workers: int, new_database
 ) -> None:
@@ -78,7 +83,7 @@ def test_backfill_in_lanes(  # type: ignore[no-untyped-def]  # a fixture of ours
     assert sum(writers.writes.values()) > 30, "the race did not take place"
 
 
-@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.full), 4])
 @pytest.mark.parametrize("walk", ["keys", "blocks"])
 def test_partitions(postgresql: Database, walk: str, workers: int) -> None:
     """Rows hop from one partition to another meanwhile."""
