@@ -1,6 +1,8 @@
 """How large the next batch is: it follows a target time, or stays as it was fixed."""
 
+from collections import deque
 from dataclasses import dataclass
+from statistics import linear_regression, median
 
 from batchops.walks.part import START_ROWS, Size
 
@@ -17,6 +19,13 @@ FIXED_PLAIN_SHARE = 0.4
 NEARLY_PLAIN = 2.2
 """A window this little over twice the aim is cut to it: the list of keys would cost more than it saves."""
 
+RECENT = 16
+"""Batches that tell what a batch of nothing would take."""
+DIFFERENT = 1.4
+"""How many times the smallest of them the largest must be for that."""
+SMALL = 500
+"""Rows read and changed below which a batch hardly takes longer for them."""
+
 
 @dataclass
 class Pace:
@@ -31,6 +40,8 @@ class Pace:
         self._rows = float(self.fixed or START_ROWS)
         self._read = self._rows
         self._share: float | None = None
+        self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT)
+        self._overhead = 0.0
 
     def size(self, skip_locked: bool = False) -> Size:
         """The next batch."""
@@ -45,6 +56,7 @@ class Pace:
         if read > 0:
             share = rows / read
             self._share = share if self._share is None else 0.5 * self._share + 0.5 * share
+        self._learn_overhead(read + rows, seconds)
         change = self._change(seconds)
         window_was_the_limit = rows < size.rows / 2
         if window_was_the_limit:
@@ -54,6 +66,9 @@ class Pace:
             self._rows = min(float(self.fixed), max(self._rows, size.rows * 2.0))
         elif not (window_was_the_limit and change > 1):
             self._rows = min(max(1.0, size.rows * change), self._ceiling())
+        elif size.rows < START_ROWS:
+            # Of a batch that has shrunk far down nothing matches: it must be able to read more again.
+            self._rows = min(float(START_ROWS), size.rows * change)
         self._fit(size)
 
     def shrink(self) -> None:
@@ -63,10 +78,27 @@ class Pace:
 
     def _change(self, seconds: float) -> float:
         """Double while far below the target, creep near it, shrink at once above it."""
-        ratio = self.target / max(seconds, 1e-6)
+        # Far from the server the target cannot be kept anyhow: a third of the time at least is to be work.
+        ratio = max(self.target, self._overhead / 2) / max(seconds - self._overhead, 1e-6)
         if ratio >= 2:
             return 2.0
         return min(ratio, 1.25) if ratio >= 1 else max(ratio, 0.25)
+
+    def _learn_overhead(self, work: int, seconds: float) -> None:
+        """What a batch of nothing would take: round trips to a server far away, turns of a busy one.
+
+        Without this a batch that cannot be shorter than the target would shrink to one row.
+        """
+        self._recent.append((work, seconds))
+        works, times = zip(*self._recent, strict=True)
+        if len(works) < 3:
+            return
+        usual = median(times)
+        if max(works) >= DIFFERENT * max(1, min(works)):
+            line = linear_regression(works, times)
+            self._overhead = min(max(0.0, line.intercept), usual) if line.slope > 0 else usual
+        elif max(works) < SMALL:
+            self._overhead = usual  # or else rows are slow indeed, which a larger batch shows
 
     def _fit(self, size: Size) -> None:
         """Read what the share calls for, but not past twice the last time, nor without bound."""

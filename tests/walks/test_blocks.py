@@ -46,9 +46,15 @@ def left(database: Database) -> tuple[int, int]:
     return matching, every - matching
 
 
-@pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize(
-    "rewrite", ["VACUUM FULL t", "CLUSTER t USING t_pkey", "ALTER TABLE t ALTER note TYPE varchar"]
+    ("rewrite", "workers"),
+    [
+        ("VACUUM FULL t", 3),
+        ("CLUSTER t USING t_pkey", 1),
+        pytest.param("VACUUM FULL t", 1, marks=pytest.mark.full),
+        pytest.param("CLUSTER t USING t_pkey", 3, marks=pytest.mark.full),
+        pytest.param("ALTER TABLE t ALTER note TYPE varchar", 1, marks=pytest.mark.full),
+    ],
 )
 def test_a_table_written_anew(
     postgresql: Database, rewrite: str, workers: int, monkeypatch: pytest.MonkeyPatch
@@ -133,8 +139,10 @@ def test_storage_options(postgresql: Database, options: str) -> None:
     assert left(postgresql) == (0, ROWS * 3 // 4)
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-@pytest.mark.parametrize("most", [1, 77, 1_000])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.full), 4])
+@pytest.mark.parametrize(
+    "most", [pytest.param(1, marks=pytest.mark.full), 77, pytest.param(1_000, marks=pytest.mark.full)]
+)
 def test_max_rows_under_concurrent_updates(
     postgresql: Database, most: int, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

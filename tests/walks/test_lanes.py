@@ -61,7 +61,9 @@ def test_backfill_touches_each_row_once(server: Database) -> None:
 
 
 @pytest.mark.parametrize("walk", ["auto", "keys"])
-@pytest.mark.parametrize("most", [1, 333, 10_000])
+@pytest.mark.parametrize(
+    "most", [pytest.param(1, marks=pytest.mark.full), 333, pytest.param(10_000, marks=pytest.mark.full)]
+)
 def test_max_rows_is_met_exactly(server: Database, walk: str, most: int) -> None:
     """Twice: the second run goes on behind the first, and round to there again."""
     make(server)
@@ -177,12 +179,12 @@ def expected(verb: str) -> dict[tuple[bool, int], int]:
     return others if verb == "purge" else others | {(True, 1): MATCHING}
 
 
-@pytest.mark.parametrize("verb", ["purge", "backfill"])
+@pytest.mark.parametrize("verb", [pytest.param("purge", marks=pytest.mark.full), "backfill"])
 def test_kills(batchops: Batchops, server: Database, verb: str) -> None:
     make(server)
-    met, lanes = kill_until_done(batchops, server, verb, 3)
+    met, lanes = kill_until_done(batchops, server, verb, 2)
     assert counts(server) == expected(verb)
-    assert met >= 2
+    assert met >= 1
     assert lanes > 1
 
 

@@ -1,0 +1,55 @@
+"""The pace on servers that are made up: near, far away, slow, and unsteady."""
+
+import random
+from statistics import median
+
+import pytest
+
+from batchops.pace import Pace
+
+TARGET = 0.05
+
+
+def drive(overhead: float, per_row: float, share: float, noise: float) -> tuple[float, float]:
+    """Rows a batch aims at and seconds it takes, once the pace has found its way: medians."""
+    pace, chance = Pace(target=TARGET), random.Random(1)
+    seen: list[tuple[int, float]] = []
+    for _ in range(400):
+        size = pace.size()
+        read = size.read
+        rows = round(read * share)
+        if size.listed and rows > size.rows:
+            rows, read = size.rows, round(size.rows / share)
+        seconds = (overhead + (read + rows) * per_row) * chance.uniform(1 - noise, 1 + noise)
+        pace.observe(size, rows, read, seconds)
+        seen.append((size.rows, seconds))
+    return median(rows for rows, _ in seen[100:]), median(seconds for _, seconds in seen[100:])
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3, 0.8])
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.02])
+@pytest.mark.parametrize("overhead", [0.0, 0.02, 0.075, 0.5])
+def test_a_batch_is_not_made_small_for_what_it_cannot_help(overhead: float, share: float, noise: float) -> None:
+    """Far away from the server every batch is longer than the target; one row each would take for ever."""
+    rows, seconds = drive(overhead, 1e-6, share, noise)
+    assert rows > 200
+    assert seconds < 2 * (overhead + TARGET)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+@pytest.mark.parametrize("per_row", [1e-4, 1e-3, 1e-2])
+def test_slow_rows_make_small_batches(per_row: float, noise: float) -> None:
+    """A trigger or a large row: then a smaller batch is a shorter one."""
+    _, seconds = drive(0.002, per_row, 0.5, noise)
+    assert seconds < 1.5 * TARGET
+
+
+def test_it_reads_more_again_after_it_was_shrunk() -> None:
+    """Passing errors have halved it down, and nothing matches for a long while."""
+    pace = Pace(target=TARGET)
+    for _ in range(12):
+        pace.shrink()
+    for _ in range(40):
+        size = pace.size()
+        pace.observe(size, 0, size.read, 0.002 + size.read * 1e-7)
+    assert pace.size().read > 20_000
