@@ -197,15 +197,20 @@ def side_by_side(job: Callable[[], Job], workers: int, emit: Emit, stop: Stop, t
         finally:
             mine.leave()
 
+    _at_once(work, workers)
+    if crashes:
+        raise crashes[0]
+    return gravest(endings)
+
+
+def _at_once(work: Callable[[], None], workers: int) -> None:
+    """In this thread and in others, until all have ended."""
     others = [threading.Thread(target=work, name=f"batchops-lane-{i}", daemon=True) for i in range(1, workers)]
     for thread in others:
         thread.start()
     work()
     for thread in others:
         thread.join()
-    if crashes:
-        raise crashes[0]
-    return gravest(endings)
 
 
 def gravest(endings: list[Ending]) -> Ending:

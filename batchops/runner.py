@@ -110,51 +110,61 @@ def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.mono
 
 
 def _batch(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Outcome | Ending | None:
-    """One batch, asked for again after passing errors: smaller, later, at last without the locked rows.
-
-    None: nothing is left."""
-    lock_timeouts = 0
+    """One batch, asked for again after passing errors; None: nothing is left."""
     allowance = job.limits.rows
     # Drawn once for all attempts: one of them may turn out to have been applied after all.
     drawn = allowance.draw(2 * job.pace.size().rows) if allowance else None
     if drawn == 0:
         return Ending("max-rows", Exit.DONE)
-
-    def note(state: RetryCallState) -> None:
-        nonlocal lock_timeouts
-        error = state.outcome.exception() if state.outcome else None
-        lock_timeouts += isinstance(error, LockTimeoutError)
-        pause = state.next_action.sleep if state.next_action else 0.0
-        _shrink(job, tally)
-        message = error.message if isinstance(error, BatchopsError) else str(error)
-        emit(Retried(message, state.attempt_number, pause))
-
-    def attempt() -> Outcome | None:
-        while True:
-            size = job.pace.size(lock_timeouts >= SKIP_AFTER)
-            size = size if drawn is None else within(size, drawn)
-            before = clock()
-            try:
-                outcome = job.step(size)
-            except TimedOutError as error:
-                # Halving may take longer than patience lasts, but comes to an end of its own.
-                if size.rows == 1 or stop.asked:
-                    raise
-                _shrink(job, tally)
-                emit(Retried(error.message, 1, 0.0))
-                continue
-            if outcome is not None:
-                _account(job, emit, tally, size, outcome, clock() - before)
-            return outcome
-
+    attempt = _Attempts(job, emit, stop, tally, clock, drawn)
     used = drawn or 0  # after an error the last attempt may have been applied after all
     try:
-        outcome = patiently(job.patience, attempt, given_up=lambda: stop.asked, note=note, sleep=stop.sleep)
+        outcome = patiently(job.patience, attempt, given_up=lambda: stop.asked, note=attempt.failed, sleep=stop.sleep)
         used = outcome.rows if outcome else 0
         return outcome
     finally:
         if allowance and drawn is not None:
             allowance.settle(drawn, used)
+
+
+@dataclass
+class _Attempts:
+    """The attempts at one batch: smaller, later, at last without the locked rows."""
+
+    job: Job
+    emit: Emit
+    stop: Stop
+    tally: Tally
+    clock: Clock
+    drawn: int | None
+    lock_timeouts: int = 0
+
+    def __call__(self) -> Outcome | None:
+        while True:
+            size = self.job.pace.size(self.lock_timeouts >= SKIP_AFTER)
+            size = size if self.drawn is None else within(size, self.drawn)
+            before = self.clock()
+            try:
+                outcome = self.job.step(size)
+            except TimedOutError as error:
+                # Halving may take longer than patience lasts, but comes to an end of its own.
+                if size.rows == 1 or self.stop.asked:
+                    raise
+                _shrink(self.job, self.tally)
+                self.emit(Retried(error.message, 1, 0.0))
+                continue
+            if outcome is not None:
+                _account(self.job, self.emit, self.tally, size, outcome, self.clock() - before)
+            return outcome
+
+    def failed(self, state: RetryCallState) -> None:
+        """Remember and say it, before the pause."""
+        error = state.outcome.exception() if state.outcome else None
+        self.lock_timeouts += isinstance(error, LockTimeoutError)
+        pause = state.next_action.sleep if state.next_action else 0.0
+        _shrink(self.job, self.tally)
+        message = error.message if isinstance(error, BatchopsError) else str(error)
+        self.emit(Retried(message, state.attempt_number, pause))
 
 
 def _shrink(job: Job, tally: Tally) -> None:

@@ -140,15 +140,14 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines from the first statement to the last, without docstring, signature and inner functions.
+    """Lines from the first statement to the last, without docstring and signature.
 
     A list of values (up to four plain statements) is read at a glance and does not count.
     """
     body = function.body[1:] if ast.get_docstring(function) is not None else function.body
     if len(body) <= 4 and all(isinstance(node, ast.Return | ast.Assign | ast.Expr) for node in body):
         return 0
-    inner = [node for node in ast.walk(function) if isinstance(node, ast.FunctionDef) and node is not function]
-    return lines(body[0], body[-1]) - sum(lines(node, node) for node in inner)
+    return lines(body[0], body[-1])
 
 
 def lines(first: ast.stmt, last: ast.stmt) -> int:

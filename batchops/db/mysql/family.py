@@ -66,16 +66,7 @@ class MySQL:
 
         @sa.event.listens_for(engine, "connect")
         def settle(connection: "pymysql.Connection[Any]", _: object) -> None:
-            with connection.cursor() as cursor:
-                # At REPEATABLE READ a range locks the gaps, and every INSERT into them waits.
-                cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-                cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {max(1, round(timeouts.lock))}")
-                cursor.execute(f"SET SESSION lock_wait_timeout = {max(1, round(timeouts.lock))}")
-                cursor.execute("SELECT VERSION() LIKE '%MariaDB%'")
-                if (cursor.fetchone() or (0,))[0]:
-                    cursor.execute(f"SET SESSION max_statement_time = {timeouts.statement}")
-                    # A client that was stopped, or whose host is gone, must not keep its rows locked.
-                    cursor.execute(f"SET SESSION idle_transaction_timeout = {max(1, round(timeouts.statement))}")
+            _settle(connection, timeouts)
 
         return engine
 
@@ -128,3 +119,16 @@ class MySQL:
 
 def _rows_read(connection: sa.Connection) -> int:
     return sum(int(row[1]) for row in connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler\\_read%%'"))
+
+
+def _settle(connection: "pymysql.Connection[Any]", timeouts: Timeouts) -> None:
+    with connection.cursor() as cursor:
+        # At REPEATABLE READ a range locks the gaps, and every INSERT into them waits.
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {max(1, round(timeouts.lock))}")
+        cursor.execute(f"SET SESSION lock_wait_timeout = {max(1, round(timeouts.lock))}")
+        cursor.execute("SELECT VERSION() LIKE '%MariaDB%'")
+        if (cursor.fetchone() or (0,))[0]:
+            cursor.execute(f"SET SESSION max_statement_time = {timeouts.statement}")
+            # A client that was stopped, or whose host is gone, must not keep its rows locked.
+            cursor.execute(f"SET SESSION idle_transaction_timeout = {max(1, round(timeouts.statement))}")

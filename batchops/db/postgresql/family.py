@@ -74,28 +74,9 @@ class PostgreSQL:
 
     def engine(self, address: Address, timeouts: Timeouts) -> sa.Engine:
         self._settings = _SETTINGS.format(lock=round(timeouts.lock * 1000), statement=round(timeouts.statement * 1000))
-        conninfo = address.conninfo
-
-        def connect() -> psycopg.Connection[Any]:
-            # AUTOCOMMIT at the driver: BEGIN is ours, in one message with its settings. No prepared
-            # statements: poolers lose them, and a plan for the predicate's real values is the better one.
-            connection = WatchedConnection.connect(
-                conninfo or "",
-                autocommit=True,
-                prepare_threshold=None,
-                application_name="batchops",
-                connect_timeout=10,
-                tcp_user_timeout=30000,
-                keepalives_idle=30,
-                keepalives_interval=10,
-                keepalives_count=3,
-            )
-            connection.silence = timeouts.statement + SILENCE
-            return connection
-
         return sa.create_engine(
             "postgresql+psycopg://",
-            creator=connect,
+            creator=lambda: _connect(address.conninfo or "", timeouts.statement + SILENCE),
             isolation_level="AUTOCOMMIT",
             pool_size=20,
             pool_timeout=30,
@@ -139,3 +120,21 @@ class PostgreSQL:
 
     def cancel(self, connection: Any, engine: sa.Engine) -> None:  # noqa: ARG002  the protocol's shape
         connection.cancel_safe(timeout=5)
+
+
+def _connect(conninfo: str, silence: float) -> psycopg.Connection[Any]:
+    # AUTOCOMMIT at the driver: BEGIN is ours, in one message with its settings. No prepared
+    # statements: poolers lose them, and a plan for the predicate's real values is the better one.
+    connection = WatchedConnection.connect(
+        conninfo,
+        autocommit=True,
+        prepare_threshold=None,
+        application_name="batchops",
+        connect_timeout=10,
+        tcp_user_timeout=30000,
+        keepalives_idle=30,
+        keepalives_interval=10,
+        keepalives_count=3,
+    )
+    connection.silence = silence
+    return connection
