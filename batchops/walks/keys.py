@@ -130,11 +130,14 @@ class KeysWalk:
         aim = min(size.rows, self._family.longest_list)
         keys = self._lock(connection, self._matching(self._within(way.after, end or way.upto)).limit(aim), size)
         read = size.read
-        if len(keys) == aim:
+        full = len(keys) == aim
+        if full:
             keys, end = self._reached(connection, keys, way, size, end)
-        if len(keys) == aim or end is None:
+            if not keys:
+                return self._part(None, cursor, 0, 0)  # all of them moved while they were waited for: look again
+        if full or end is None:
             read = self._read(connection, way.after, end or way.upto)
-        behind = cursor if len(keys) == 0 and end == way.after else self._behind(cursor, end)
+        behind = self._behind(cursor, end)
         if size.skip_locked:
             every = self._values(connection, self._matching(self._within(way.after, end or way.upto)))
             behind = self._come_back(behind, way, self._left(every, keys), 1)
