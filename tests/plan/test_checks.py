@@ -17,7 +17,11 @@ from tests.plan.situations import CASES, SITUATIONS, Situation, parent, view
 from tests.services.database import Database
 
 VERBS = {"purge": library.purge, "backfill": library.backfill}
-SEEN = {"postgresql": "pg_class", "mysql": "information_schema.tables", "sqlite": "sqlite_master"}
+SEEN = {
+    "postgresql": "pg_class",
+    "mysql": "information_schema.tables WHERE table_schema = database()",
+    "sqlite": "sqlite_master",
+}
 
 
 def job(situation: Situation, database: Database) -> dict[str, Any]:
