@@ -10,6 +10,10 @@ MOST_ROWS = 100_000
 MOST_BYTES = 16 * 1024 * 1024
 READ_PER_ROW = 100
 """A statement reads at most this many rows for each that the batch aims to change."""
+READ_ANYHOW = 250_000
+"""Rows that one may read where hardly any match, if there is time: reading alone is in nobody's way.
+
+Not where the size of a batch was asked for."""
 PLAIN_SHARE = 0.25
 """From this share of matching rows on, a plain range of twice the aim is cheaper than a list of keys."""
 
@@ -59,8 +63,7 @@ class Pace:
         self._learn_overhead(read + rows, seconds)
         change = self._change(seconds)
         window_was_the_limit = rows < size.rows / 2
-        if window_was_the_limit:
-            self._read = size.read * change
+        self._read = size.read * change if window_was_the_limit else max(self._read, size.read * 2.0)
         if self.fixed is not None:
             # Shrunk by an error it doubles back to what was asked for.
             self._rows = min(float(self.fixed), max(self._rows, size.rows * 2.0))
@@ -69,7 +72,7 @@ class Pace:
         elif size.rows < START_ROWS:
             # Of a batch that has shrunk far down nothing matches: it must be able to read more again.
             self._rows = min(float(START_ROWS), size.rows * change)
-        self._fit(size)
+        self._fit()
 
     def shrink(self) -> None:
         """Half of it, after a timeout or another passing error."""
@@ -100,13 +103,14 @@ class Pace:
         elif max(works) < SMALL:
             self._overhead = usual  # or else rows are slow indeed, which a larger batch shows
 
-    def _fit(self, size: Size) -> None:
-        """Read what the share calls for, but not past twice the last time, nor without bound."""
+    def _fit(self) -> None:
+        """Read what the share calls for, but not without bound."""
         share = max(self._share or 0.0, 1e-9)
         wanted = self._rows / share
         if share >= (PLAIN_SHARE if self.fixed is None else FIXED_PLAIN_SHARE):
             wanted = min(wanted, 2 * self._rows)
-        self._read = min(wanted, max(self._read, size.read * 2.0), self._rows * READ_PER_ROW)
+        anyhow = READ_ANYHOW if self.fixed is None else 0
+        self._read = min(wanted, self._read, max(self._rows * READ_PER_ROW, anyhow))
 
     def _ceiling(self) -> float:
         return min(MOST_ROWS, max(1.0, MOST_BYTES / self.row_bytes)) if self.row_bytes else MOST_ROWS

@@ -25,6 +25,8 @@ FROM pg_catalog.pg_stats s WHERE s.schemaname = :schema AND s.tablename = :table
 
 def index_for(connection: sa.Connection, table: Table, select: sa.Select[Any]) -> IndexUse | None:
     """The one B-tree index through which the planner would find all rows of `select`; None for any other plan."""
+    # No batch is planned in parallel, as none that writes is.
+    connection.exec_driver_sql("SET LOCAL max_parallel_workers_per_gather = 0")
     top = plan_of(connection, select)
     name = _only_index(top)
     if name is None:
