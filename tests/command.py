@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+
+
+def hear_interrupts() -> None:
+    """For a child with a terminal: whoever runs the tests in the background had SIGINT ignored for all of them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 TIMEOUT = 120
 
 

@@ -7,7 +7,7 @@ import pexpect
 import pyte
 import pytest
 
-from tests.command import Batchops
+from tests.command import Batchops, hear_interrupts
 from tests.services.database import Database
 
 Terminal = Callable[..., tuple[int, str]]
@@ -21,7 +21,15 @@ def terminal(batchops: Batchops, lite: Database) -> Terminal:
         argv = batchops.argv(*words)
         env = batchops.environment({"TERM": "xterm-256color", "BATCHOPS_URL": lite.url})
         env.pop("COLUMNS")
-        child = pexpect.spawn(argv[0], argv[1:], env=env, dimensions=(50, columns), encoding="utf-8", timeout=60)
+        child = pexpect.spawn(
+            argv[0],
+            argv[1:],
+            env=env,
+            dimensions=(50, columns),
+            encoding="utf-8",
+            timeout=60,
+            preexec_fn=hear_interrupts,
+        )  # fmt: skip
         child.expect_exact("[y/N]: ")
         seen = child.before + child.after
         child.send(answer)

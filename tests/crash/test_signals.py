@@ -14,7 +14,7 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.command import Batchops
+from tests.command import Batchops, hear_interrupts
 from tests.conftest import NewDatabase
 from tests.crash.scenario import COUNT_UP, SLOW, at, job, make, wait_for_work
 from tests.services import sqlite as sqlite_service
@@ -143,7 +143,12 @@ def settled(database: Database) -> None:
 def test_ctrl_c_at_the_question(batchops: Batchops, somewhere: Database) -> None:
     words = [word for word in at(somewhere.url) if word != "-y"]
     terminal = pexpect.spawn(
-        sys.executable, ["-m", "batchops", *words], env=batchops.environment(), cwd=str(batchops.home), timeout=30
+        sys.executable,
+        ["-m", "batchops", *words],
+        env=batchops.environment(),
+        cwd=str(batchops.home),
+        timeout=30,
+        preexec_fn=hear_interrupts,
     )
     terminal.expect("Update these rows")
     terminal.sendintr()
