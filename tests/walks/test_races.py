@@ -59,7 +59,7 @@ def test_purge(  # type: ignore[no-untyped-def]  # a fixture of ours
     assert race.touched_wrongly(database, where) == []
     assert race.forgotten(database, where) == []
     assert finished.rows == database.scalar("SELECT count(*) FROM shadow WHERE own = 1")
-    assert sum(writers.writes.values()) > 30, "the race did not take place"
+    assert sum(writers.writes.values()) > (5 if name == "sqlite" else 30), "the race did not take place"
     if workers > 1 and name != "sqlite" and walk in ("keys", "blocks"):
         assert database.scalar("SELECT count(*) FROM batchops_lane WHERE rows_changed > 0") > 1
 
