@@ -21,8 +21,9 @@ WALKS = [
     ("sqlite", "index"),
     ("sqlite", "limit"),
 ]
-QUICK = [(name, walk, 4 if walk in ("keys", "blocks") and name != "sqlite" else 1) for name, walk in WALKS]
-LONG = [(name, walk, 5 - workers) for name, walk, workers in QUICK]
+EVERY = [(name, walk, workers) for name, walk in WALKS for workers in (4, 1)]
+QUICK = [one for one in EVERY if one[2] == (4 if one[1] in ("keys", "blocks") else 1) and one[:2] not in WALKS[-2:]]
+LONG = [one for one in EVERY if one not in QUICK]
 
 
 @pytest.fixture(autouse=True)
