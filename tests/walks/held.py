@@ -17,8 +17,10 @@ _WAITING = {
 
 
 @contextmanager
-def held(database: Database, *statements: str, then: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Run the statements, keep their locks until a job waits for one of them, commit, and `then` look."""
+def held(
+    database: Database, *statements: str, then: Callable[[sa.Connection], object] = lambda _: None
+) -> Iterator[None]:
+    """Run the statements, keep their locks until a job waits for one of them, `then` look, and commit."""
     began, over = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -29,10 +31,9 @@ def held(database: Database, *statements: str, then: Callable[[], object] = lamb
             for statement in statements:
                 connection.execute(sa.text(statement))
             began.set()
-            waited = _until_waited_for(database, over)
+            if _until_waited_for(database, over):
+                then(connection)  # the job may delete the row as soon as it is free
             connection.commit()
-        if waited:
-            then()
 
     holder = threading.Thread(target=hold)
     holder.start()

@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 
 import pytest
+import sqlalchemy as sa
 
 import batchops as library
 from batchops.events import Committed
@@ -46,8 +47,14 @@ LONGER = f"UPDATE t SET note = '{'x' * 7000}' WHERE id ="
 """No block has room for such a row but one that is empty, or a new one."""
 
 
-def block_of(database: Database, key: int) -> int:
-    return int(database.scalar(f"SELECT split_part(trim(ctid::text, '()'), ',', 1) FROM t WHERE id = {key}"))
+def block_of(connection: sa.Connection, key: int) -> int:
+    query = sa.text("SELECT split_part(trim(CAST(ctid AS text), '()'), ',', 1) FROM t WHERE id = :key")
+    return int(connection.execute(query, {"key": key}).scalar_one())
+
+
+def last_block(database: Database) -> int:
+    with database.engine.connect() as connection:
+        return block_of(connection, 3000)
 
 
 def purge_while_one_grows(database: Database, where: str, **options: object) -> tuple["library.Finished", int]:
@@ -59,9 +66,7 @@ def purge_while_one_grows(database: Database, where: str, **options: object) -> 
         def grow(event: object) -> None:
             if isinstance(event, Committed) and not began:
                 began.append(True)
-                stack.enter_context(
-                    held(database, LONGER + "2500", then=lambda: moved.append(block_of(database, 2500)))
-                )
+                stack.enter_context(held(database, LONGER + "2500", then=lambda by: moved.append(block_of(by, 2500))))
 
         finished = purge(database, where, walk="blocks", on_event=grow, **options)
     assert moved, "the job did not wait"
@@ -75,7 +80,7 @@ def test_blocks_pass_again(postgresql: Database, empty: int) -> None:
     if empty:
         postgresql.execute("DELETE FROM t WHERE id < 400")
         postgresql.execute("VACUUM t")
-    last = block_of(postgresql, 3000)
+    last = last_block(postgresql)
     finished, block = purge_while_one_grows(postgresql, HALF, batch_size=200)
     assert block == 0 if empty else block > last
     assert finished.reason == "done"
@@ -97,7 +102,7 @@ def test_a_row_that_no_longer_matches_is_left_alone(
 ) -> None:
     make(postgresql)
     waited: list[bool] = []
-    with held(postgresql, "UPDATE t SET rank = 9000 WHERE id = 9", then=lambda: waited.append(True)):
+    with held(postgresql, "UPDATE t SET rank = 9000 WHERE id = 9", then=lambda _: waited.append(True)):
         purge(postgresql, "rank < 40", walk=walk, batch_size=25, **options)
     assert waited
     assert postgresql.column("SELECT id FROM t WHERE rank < 40 OR id = 9") == [9]
