@@ -230,7 +230,7 @@ def _record_end(ledger: Ledger, held: lease.Lease, now: Run, state: str, error: 
 
 
 def _finished(job: Prepared, now: Run, ending: Ending, tally: Tally) -> Finished:
-    goes_on = ending.exit not in (Exit.LOCKED, Exit.INTEGRITY) and ending.reason != "done"
+    goes_on = ending.exit not in (Exit.LOCKED, Exit.REFUSED, Exit.INTEGRITY) and ending.reason != "done"
     return Finished(
         verb=job.verb,
         table=job.plan.table.label,
