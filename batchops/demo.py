@@ -72,12 +72,12 @@ def what_to_try(path: Path, rows: int = 1_000_000) -> str:
     """The text after the demo database was made: what to do with it, then with a database of one's own."""
     url = shlex.quote(f"sqlite:///{path}")
     return f"""\
-{path}: table events, {rows:,} rows, half of them expired.
+{path}: table events had {rows:,} rows, half of them expired; those are gone now.
 
-Look first; this changes nothing:
-  batchops purge events --url {url} --where 'expired = 1' --dry-run
+Look at another purge first; this changes nothing:
+  batchops purge events --url {url} --where "kind = 'login'" --dry-run
 Then purge them. Ctrl-C ends it after a batch, and the same command goes on from there:
-  batchops purge events --url {url} --where 'expired = 1'
+  batchops purge events --url {url} --where "kind = 'login'"
 By age instead of a flag:
   batchops purge events --url {url} --older-than 90d --by created_at
 
