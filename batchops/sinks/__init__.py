@@ -1,0 +1,60 @@
+"""Where events go: each file one kind of broker or destination."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from batchops.errors import BatchopsError
+
+
+@dataclass(frozen=True)
+class Message:
+    """An event as a broker gets it."""
+
+    id: str
+    """The event's own id: it travels along, so that a consumer knows what it has seen."""
+    topic: str
+    key: str
+    """What is kept in order: the aggregate."""
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The destination will not take this event: it is the event's fault, and an attempt counts."""
+
+    reason: str
+    final: bool = False
+    """Whether another attempt would only be refused again."""
+    after: float | None = None
+    """Seconds until the next attempt, where the destination asked for that."""
+
+
+@dataclass(frozen=True)
+class Unsent:
+    """Not acknowledged, by no fault of the event: no attempt counts."""
+
+    reason: str
+
+
+Delivery = Refused | Unsent | None
+"""None: acknowledged, and only then."""
+
+
+class SinkDownError(BatchopsError):
+    """The destination itself cannot be reached or takes nothing at present; no event is to blame."""
+
+
+class Sink(Protocol):
+    """Delivers messages and tells of each what became of it."""
+
+    def open(self) -> None:
+        """Connect; SinkDownError where that fails now, UsageError where it cannot ever. Open already: nothing."""
+
+    def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
+        """A delivery per message, in their order. Messages of one key go out in that order, and after one of them
+        that was not acknowledged no later one of its key is delivered by this call: those are Unsent."""
+
+    def close(self) -> None:
+        """Let go of connections; called again, it does nothing."""
