@@ -1,0 +1,1 @@
+"""When jobs fire, who runs a fire, and what becomes of it."""
