@@ -78,20 +78,23 @@ class Prepared:
 
 
 @contextmanager
-def prepared(verb: str, spec: JobSpec, environ: Mapping[str, str]) -> Iterator[Prepared]:
-    """Reach the database and plan the job, without writing anything; BatchopsError where it cannot be."""
+def prepared(verb: str, spec: JobSpec, environ: Mapping[str, str], *, again: str = "") -> Iterator[Prepared]:
+    """Reach the database and plan the job, without writing anything; BatchopsError where it cannot be.
+
+    `again`: the command that goes on with it, where the verb's own does not.
+    """
     where = address(spec.url, environ)
     timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
     database = connect(where, timeouts)
     try:
         with open_ledger(spec.ledger, spec.ledger_schema, database, environ) as ledger:
             patience = spec.retry_time.total_seconds()
-            yield patiently(patience, lambda: _prepare(verb, spec, database, ledger))
+            yield patiently(patience, lambda: _prepare(verb, spec, database, ledger, again))
     finally:
         database.close()
 
 
-def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger) -> Prepared:
+def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger, again: str) -> Prepared:
     try:
         with database.reading() as connection:
             found = sketch(connection, database, verb, spec)
@@ -112,7 +115,7 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger) -> Pr
         to_drop=tuple(droppable) if isinstance(spec, PurgeSpec) and spec.drop_partitions else (),
         done=route.resume.run if isinstance(route.resume, AlreadyDone) else None,
         workers=1 if database.family.one_writer else spec.workers,
-        next=command(verb, spec, database.address.shown.replace(":***@", "@")),
+        next=again or command(verb, spec, database.address.shown.replace(":***@", "@")),
         warnings=(*database.address.warnings, *_ledger_warnings(spec, ledger), *found.facts.warnings),
     )  # fmt: skip
 

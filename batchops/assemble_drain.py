@@ -58,6 +58,7 @@ class PreparedDrain:
     """What will happen, as names and texts."""
     estimate: int | None
     warnings: tuple[str, ...]
+    again: str = ""
 
     def ended(self, reason: str) -> Finished:
         """The end of a drain that did not run."""
@@ -66,26 +67,31 @@ class PreparedDrain:
 
 @contextmanager
 def prepared_drain(
-    spec: DrainSpec, environ: Mapping[str, str], function: Function | None = None
+    spec: DrainSpec, environ: Mapping[str, str], function: Function | None = None, *, again: str = ""
 ) -> Iterator[PreparedDrain]:
-    """Reach the database and plan the drain, without writing anything; BatchopsError where it cannot be."""
+    """Reach the database and plan the drain, without writing anything; BatchopsError where it cannot be.
+
+    `again`: the command that goes on with it, where the verb's own does not.
+    """
     handler = handler_of(spec, function)
     timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
     database = connect(address(spec.url, environ), timeouts)
     try:
         with database.reading() as connection:
-            job = _prepare(connection, spec, database, handler)
+            job = _prepare(connection, spec, database, handler, again)
         yield job
     finally:
         handler.close()
         database.close()
 
 
-def _prepare(connection: sa.Connection, spec: DrainSpec, database: Database, handler: Handler) -> PreparedDrain:
+def _prepare(
+    connection: sa.Connection, spec: DrainSpec, database: Database, handler: Handler, again: str
+) -> PreparedDrain:
     found: Understood = understand(connection, database, spec, handler)
     return PreparedDrain(
         spec, database, found.server, found.queue, found.leases, handler, found.plan, found.estimate,
-        database.address.warnings,
+        database.address.warnings, again,
     )  # fmt: skip
 
 
@@ -202,9 +208,11 @@ def _ended(job: PreparedDrain, ending: Ending, tally: Tally) -> Ending:
 def _next(job: PreparedDrain) -> str | None:
     """The same command again; None where it would not be one, or would show what an address hides."""
     spec = job.spec
+    if job.again:
+        return job.again
     if not spec.handlers or (spec.post is not None and any(sign in spec.post for sign in "@?#")):
         return None
-    return command("drain", spec, job.database.address.shown.replace(":***@", "@"))
+    return command("drain", spec, job.database.address.shown.replace(":***@", "@")) or None
 
 
 def _finished(job: PreparedDrain, ending: Ending, tally: Tally, score: Score, watch: Watch) -> Finished:

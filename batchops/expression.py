@@ -16,6 +16,7 @@ from sqlglot.errors import SqlglotError
 
 from batchops.clockwords import Occurrence, find_clock_words, refuse_volatile
 from batchops.columns import Columns, columns_read, columns_written_like
+from batchops.db.values import Value
 from batchops.db.words import Words
 from batchops.errors import UsageError
 from batchops.pieces import Pieces, cut
@@ -26,7 +27,10 @@ from batchops.slips import (
     refuse_neighbours,
     refuse_placeholders,
     refuse_statements,
+    value_names,
 )
+
+NOTHING: Mapping[str, Value] = {}
 
 
 @dataclass(frozen=True)
@@ -60,25 +64,33 @@ class Assignment:
 
 
 def parse_predicate(
-    text: str, *, words: Words, table: str, columns: Collection[str], what: str = "--where"
-) -> Expression:
-    """The checked condition; UsageError, which begins with `what`, for anything else."""
+    text: str, *, words: Words, table: str, columns: Collection[str], what: str = "--where",
+    params: Mapping[str, Value] = NOTHING,
+) -> Expression:  # fmt: skip
+    """The checked condition; UsageError, which begins with `what`, for anything else.
+
+    `params` are the values for each `:name` in it; any other one is refused.
+    """
     if not text.strip():
         raise UsageError(f"{what}: the condition is empty", "for every row of the table, say --all-rows")
     try:
-        return _expression(text, words, Columns(table, tuple(columns), words), "join conditions by AND or OR")
+        known = Columns(table, tuple(columns), words)
+        return _expression(_bound(text, words, params), words, known, "join conditions by AND or OR")
     except UsageError as error:
         raise UsageError(f"{what}: {error.message}", error.hint) from error
 
 
 def parse_assignment(
-    text: str, *, words: Words, table: str, columns: Collection[str], what: str = "--set"
-) -> Assignment:
+    text: str, *, words: Words, table: str, columns: Collection[str], what: str = "--set",
+    params: Mapping[str, Value] = NOTHING,
+) -> Assignment:  # fmt: skip
     """The checked assignment; UsageError, which begins with `what`, for anything else."""
     known = Columns(table, tuple(columns), words)
     try:
         target, value = _split(cut(text, words.dialect), known)
-        return Assignment(target, _expression(value, words, known, "one column each: repeat --set"))
+        return Assignment(
+            target, _expression(_bound(value, words, params), words, known, "one column each: repeat --set")
+        )
     except UsageError as error:
         raise UsageError(f"{what}: {error.message}", error.hint) from error
 
@@ -116,6 +128,20 @@ def _expression(text: str, words: Words, known: Columns, one: str) -> Expression
     tree = _tree(pieces, words)
     columns = columns_written_like(pieces, known) if tree is None else columns_read(tree, known)
     return Expression(text, columns, clock, subquery=bool(pieces.inner), followed=tree is not None)
+
+
+def _bound(text: str, words: Words, params: Mapping[str, Value]) -> str:
+    """The text with the value of each `:name` that there is one for, as a literal of the database's."""
+    if not params:
+        return text
+    pieces = cut(text, words.dialect)
+    for index in sorted(value_names(pieces), reverse=True):
+        colon, name = pieces.at(index), pieces.at(index + 1)
+        if name.written in params:
+            # Blanks around it: E:name must not become E'…', nor two strings one.
+            literal = f" {words.literal(params[name.written])} "
+            text = text[: colon.start] + literal + text[name.end :]
+    return text
 
 
 def _tree(pieces: Pieces, words: Words) -> exp.Expr | None:

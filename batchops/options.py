@@ -1,10 +1,11 @@
 """The library's options, for type checkers: the fields of the specs, as they may be given."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Literal, Required, TypedDict
 from zoneinfo import ZoneInfo
 
+from batchops.db.values import Value
 from batchops.limits import Window
 
 Duration = timedelta | str
@@ -15,6 +16,8 @@ class PacedOptions(TypedDict, total=False):
     """What every verb takes."""
 
     table: Required[str]
+    params: Mapping[str, Value]
+    """Values for `:name` in conditions and expressions."""
     url: str | None
     key: Sequence[str] | str | None
     batch_size: int | None
@@ -71,10 +74,10 @@ class DrainOptions(PacedOptions, total=False):
     exec: str | None
     exec_batch: str | None
     post: str | None
-    set: Sequence[str]
-    done: Sequence[str]
+    set: Sequence[str] | str
+    done: Sequence[str] | str
     delete: bool
-    failed: Sequence[str]
+    failed: Sequence[str] | str
     workers: int
     lease: Literal["auto", "columns", "table", "none"]
     lease_time: Duration

@@ -250,6 +250,6 @@ def _finished(job: Prepared, now: Run, ending: Ending, tally: Tally) -> Finished
         held_seconds=tally.held_seconds,
         cutoff=job.route.frozen.cutoff,
         left=tally.locked or None,
-        next=job.next if goes_on else None,
+        next=(job.next or None) if goes_on else None,
         error=ending.error,
     )

@@ -1,7 +1,7 @@
 """Slips that would make another statement of the user's expression, or ask for values that nobody binds."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from batchops.db.words import Words, listed
 from batchops.errors import UsageError
@@ -94,6 +94,14 @@ def _is_placeholder(pieces: Pieces, index: int, words: Words) -> bool:
         and not pieces.at(index - 1).operand
         and _FORMAT_PLACEHOLDER.match(pieces.text, piece.start) is not None
     )
+
+
+def value_names(pieces: Pieces) -> Iterator[int]:
+    """Where `:name` asks for a value: the colon's index. Not in a string, nor the colon of a cast or of JSON."""
+    for index, piece in enumerate(pieces.pieces):
+        named = pieces.at(index + 1).kind == "word"
+        if piece.kind == "sign" and piece.written == ":" and named and _names_parameter(pieces, index):
+            yield index
 
 
 def _joins(pieces: Pieces, index: int) -> bool:

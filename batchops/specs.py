@@ -3,14 +3,16 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from batchops import durations
+from batchops import durations, reading
+from batchops.complaints import complaint
+from batchops.db.values import Value
 from batchops.errors import UsageError
 from batchops.limits import Window
 
@@ -33,39 +35,9 @@ class Flag:
     group: str = PACE
     several: bool = False
     """Whether it may be repeated."""
-
-
-def _duration(value: object) -> object:
-    return durations.parse(value) if isinstance(value, str) else value
-
-
-def _window(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        start, end = (time.fromisoformat(part.strip()) for part in value.split("-"))
-    except ValueError:
-        raise ValueError(f'"{value}" is not like 22:00-06:00') from None
-    if start == end:
-        raise ValueError(f'"{value}" is empty: it ends when it begins')
-    return Window(start, end)
-
-
-def _zone(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return ZoneInfo(value)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f'"{value}" is no time zone, like Europe/Berlin or UTC') from None
-
-
-def _names(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
-
-
-def _several(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
+    kind: Literal["value", "sql", "program", "unflagged"] = "value"
+    """SQL may hold `:name` for a value. SQL and programs stand in a recipe as they are: no parameter fills one.
+    What is unflagged only a recipe or the library gives."""
 
 
 def _known_checks(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -75,8 +47,8 @@ def _known_checks(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Several = Annotated[tuple[str, ...], BeforeValidator(_several)]
+Duration = Annotated[timedelta, BeforeValidator(reading.duration)]
+Several = Annotated[tuple[str, ...], BeforeValidator(reading.several)]
 S = TypeVar("S", bound="PacedSpec")
 CHECKS = (
     "no-key", "scan", "fk-index", "cascades", "triggers", "rls", "nullable-key", "view", "foreign-table", "superuser",
@@ -90,11 +62,14 @@ class PacedSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     table: str = Field(min_length=1)
+    params: Annotated[Mapping[str, Value], Flag(kind="unflagged")] = Field(
+        {}, description="Values for `:name` in conditions and expressions."
+    )
     url: Annotated[str | None, Flag("URL", DATABASE)] = Field(
         None,
         description="Database; else BATCHOPS_URL, DATABASE_URL. env:NAME, file:PATH, cmd:PROGRAM fetch it.",
     )
-    key: Annotated[tuple[str, ...] | None, BeforeValidator(_names), Flag("A,B", WAY)] = Field(
+    key: Annotated[tuple[str, ...] | None, BeforeValidator(reading.names), Flag("A,B", WAY)] = Field(
         None, description="Columns to follow the rows by; default: the primary key."
     )
     batch_size: Annotated[int | None, Flag("N")] = Field(
@@ -116,10 +91,10 @@ class PacedSpec(BaseModel):
         None, gt=timedelta(0), description="End after that long."
     )
     max_batches: Annotated[int | None, Flag("N")] = Field(None, ge=1, description="End after that many batches.")
-    window: Annotated[Window | None, BeforeValidator(_window), Flag("22:00-06:00")] = Field(
+    window: Annotated[Window | None, BeforeValidator(reading.window), Flag("22:00-06:00")] = Field(
         None, description="Work only at these hours; their end ends the run."
     )
-    time_zone: Annotated[ZoneInfo | None, BeforeValidator(_zone), Flag("ZONE")] = Field(
+    time_zone: Annotated[ZoneInfo | None, BeforeValidator(reading.zone), Flag("ZONE")] = Field(
         None, description="Zone of --window; default: this machine's."
     )
     lock_timeout: Annotated[Duration, Flag("5s")] = Field(
@@ -140,7 +115,7 @@ class PacedSpec(BaseModel):
 class JobSpec(PacedSpec):
     """What purge and backfill share."""
 
-    where: Annotated[str | None, Flag("SQL", ROWS)] = Field(
+    where: Annotated[str | None, Flag("SQL", ROWS, kind="sql")] = Field(
         None, description="A condition; its clock words are frozen at the start."
     )
     older_than: Annotated[Duration | None, Flag("90d", ROWS)] = Field(
@@ -199,12 +174,15 @@ class JobSpec(PacedSpec):
 
     def wanted(self) -> dict[str, Any]:
         """What makes the job this job and no other, as written."""
-        return {
+        wanted = {
             "where": self.where,
             "older_than": None if self.older_than is None else self.older_than.total_seconds(),
             "before": self.before,
             "by": self.by,
         }
+        # Left out where there are none: what runs have kept before there were any goes on being found.
+        values = {name: f"{type(value).__name__} {value}" for name, value in sorted(self.params.items())}
+        return wanted | ({"params": values} if values else {})
 
 
 class PurgeSpec(JobSpec):
@@ -221,7 +199,7 @@ class PurgeSpec(JobSpec):
 class BackfillSpec(JobSpec):
     """Update rows in small transactions, each at most once."""
 
-    set: Annotated[Several, Flag("'COL = EXPR'", SET, several=True)] = Field(
+    set: Annotated[Several, Flag("'COL = EXPR'", SET, several=True, kind="sql")] = Field(
         min_length=1, description="A column and its new value; may be repeated."
     )
 
@@ -234,6 +212,11 @@ def flag_name(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
+def flagged(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields that a person gives, by name."""
+    return {name: field for name, field in model.model_fields.items() if flag_of(field).kind != "unflagged"}
+
+
 def flag_of(field: FieldInfo) -> Flag:
     """The field's Flag."""
     return next((m for m in field.metadata if isinstance(m, Flag)), Flag())
@@ -244,37 +227,16 @@ def checked(model: type[S], values: Mapping[str, Any]) -> S:
     try:
         return model(**values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise _usage(first) from None
-
-
-def _usage(error: Any) -> UsageError:
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if not error["loc"]:
-        return UsageError(message[0].upper() + message[1:] + ".")
-    name = str(error["loc"][0])
-    if name == "table":
-        return UsageError("The table's name is empty.")
-    limits = error.get("ctx", {})
-    value = error["input"]
-    if error["type"] == "missing" or error["type"] == "too_short":
-        return UsageError(f"{flag_name(name)} is missing.", "see --help.")
-    for bound, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most")):
-        if bound in limits:
-            limit = limits[bound]
-            shown = durations.show(limit) if isinstance(limit, timedelta) else limit
-            return UsageError(f'{flag_name(name)}: "{value}" does not do: it must be {words} {shown}.')
-    if error["type"] == "literal_error":
-        return UsageError(f'{flag_name(name)}: "{value}" is not one of {limits["expected"]}.')
-    if error["type"].startswith("int_"):
-        return UsageError(f'{flag_name(name)}: "{value}" is not a whole number.')
-    return UsageError(f"{flag_name(name)}: {message.rstrip('.')}.")
+        said = complaint(error.errors(include_url=False)[0], flag_name)
+        raise UsageError(said.text, said.hint) from None
 
 
 def command(verb: str, spec: PacedSpec, url: str | None) -> str:
-    """A command line that asks for the same job again; `url` without its password."""
+    """A command line that asks for the same job again, `url` without its password; empty where none can."""
+    if spec.params:
+        return ""
     words = ["batchops", verb, spec.table]
-    fields = type(spec).model_fields
+    fields = flagged(type(spec))
     # What the job is stands before how it is done.
     for name in sorted(fields, key=lambda name: flag_of(fields[name]).group not in _FIRST):
         value = getattr(spec, name)

@@ -36,6 +36,27 @@ class Stop:
         self._asked.wait(seconds)
 
 
+class Cancels:
+    """What breaks off the batches in hand: of each job for as long as it is at work."""
+
+    def __init__(self) -> None:
+        self._held: list[Callable[[], None]] = []
+
+    def __call__(self) -> None:
+        """Break off all of them."""
+        for cancel in tuple(self._held):
+            cancel()
+
+    @contextmanager
+    def of(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """Count that one in meanwhile."""
+        self._held.append(cancel)
+        try:
+            yield
+        finally:
+            self._held.remove(cancel)
+
+
 @contextmanager
 def signals(stop: Stop, cancel: Callable[[], None], grace: float = 10.0) -> Iterator[None]:
     """The first SIGINT, SIGTERM or SIGHUP asks; the second, or `grace` seconds, cancels the batch in hand.

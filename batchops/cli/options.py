@@ -7,7 +7,7 @@ import rich_click as click
 from rich_click.rich_help_configuration import RichHelpConfiguration
 
 from batchops import durations
-from batchops.specs import DATABASE, PACE, ROWS, SET, WAY, PacedSpec, flag_name, flag_of
+from batchops.specs import DATABASE, PACE, ROWS, SET, WAY, PacedSpec, flag_name, flag_of, flagged
 
 OUTPUT = "What is shown"
 _FIRST = (DATABASE, ROWS, SET, "What is done with them", PACE, WAY)
@@ -29,7 +29,7 @@ def from_spec(model: type[PacedSpec], only: Collection[str] = ()) -> Decorator:
     """The table as an argument, every other field (or those of `only`) as a flag; values go on as they were typed."""
 
     def decorate(function: Any) -> Any:
-        for name, field in reversed(model.model_fields.items()):
+        for name, field in reversed(flagged(model).items()):
             if name == "table":
                 function = click.argument("table")(function)
             elif not only or name in only:
@@ -60,7 +60,7 @@ def face(function: Any) -> Any:
 def help_of(verb: str, model: type[PacedSpec]) -> Decorator:
     """The flags of a verb in groups, in its help."""
     groups: dict[str, list[str]] = {name: [] for name in _FIRST}
-    for name, field in model.model_fields.items():
+    for name, field in flagged(model).items():
         if name != "table":
             groups.setdefault(flag_of(field).group, []).append(flag_name(name))
     groups[OUTPUT] = [names[-1] if names[-1].startswith("-") else names[0] for names, _ in _FACE] + ["--help"]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from batchops.db.values import Literal
+
 
 def listed(names: str) -> frozenset[str]:
     """The names that stand in a text with blanks between them."""
@@ -36,6 +38,8 @@ class Words:
     """What encloses a name."""
     folds: bool
     """Whether unquoted names mean lower case and quoted ones are exact; else case never counts in a name."""
+    literal: Literal
+    """How a value that the user names is written."""
     catalog: str = ""
     """The schema that the built-in functions may be written with."""
     signs: frozenset[str] = frozenset()

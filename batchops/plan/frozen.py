@@ -70,11 +70,12 @@ def check(database: Database, table: Table, spec: JobSpec, key: Sequence[str]) -
     words, names = database.family.words, table.column_names
     where = None
     if spec.where is not None:
-        where = parse_predicate(spec.where, words=words, table=table.name, columns=names)
+        where = parse_predicate(spec.where, words=words, table=table.name, columns=names, params=spec.params)
     assignments: list[Assignment] = []
     if isinstance(spec, BackfillSpec):
         for text in spec.set:
-            assignments.append(parse_assignment(text, words=words, table=table.name, columns=names))
+            one = parse_assignment(text, words=words, table=table.name, columns=names, params=spec.params)
+            assignments.append(one)
     _settable(table, [a.column for a in assignments], key)
     return Wishes(where, tuple(assignments))
 

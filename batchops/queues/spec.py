@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from batchops.specs import ROWS, Duration, Flag, PacedSpec
+from batchops.specs import ROWS, Duration, Flag, PacedSpec, Several
 
 WORK = "What is done with them"
 CLAIMS = "Claims and attempts"
@@ -15,7 +15,7 @@ HANDLERS = ("call", "exec", "exec_batch", "post")
 class DrainSpec(PacedSpec):
     """Hand pending rows to a handler, in batches, by any number of workers."""
 
-    where: Annotated[str, Flag("SQL", ROWS)] = Field(
+    where: Annotated[str, Flag("SQL", ROWS, kind="sql")] = Field(
         min_length=1, description="Which rows are pending; its clock words are the database's, claim by claim."
     )
     order: Annotated[str | None, Flag("A,B DESC", ROWS)] = Field(
@@ -24,26 +24,26 @@ class DrainSpec(PacedSpec):
     by: Annotated[str | None, Flag("COLUMN", ROWS)] = Field(
         None, description="The time column that tells how old a row is."
     )
-    call: Annotated[str | None, Flag("MODULE:FUNCTION", WORK)] = Field(
+    call: Annotated[str | None, Flag("MODULE:FUNCTION", WORK, kind="program")] = Field(
         None, description="A Python function (rows) or (rows, connection), the latter inside the transaction."
     )
-    exec: Annotated[str | None, Flag("'PROGRAM ARGS'", WORK)] = Field(
+    exec: Annotated[str | None, Flag("'PROGRAM ARGS'", WORK, kind="program")] = Field(
         None, description="A program run once a row, JSON on its stdin; no shell."
     )
-    exec_batch: Annotated[str | None, Flag("'PROGRAM ARGS'", WORK)] = Field(
+    exec_batch: Annotated[str | None, Flag("'PROGRAM ARGS'", WORK, kind="program")] = Field(
         None, description="A program that stays up: a JSON line in, a line out for each row."
     )
     post: Annotated[str | None, Flag("URL", WORK)] = Field(
         None, description="Each row as JSON by HTTP POST; 2xx is done. Needs the extra http."
     )
-    set: Annotated[tuple[str, ...], Flag("'COL = EXPR'", WORK, several=True)] = Field(
+    set: Annotated[Several, Flag("'COL = EXPR'", WORK, several=True, kind="sql")] = Field(
         (), description="The work done in SQL; may be repeated."
     )
-    done: Annotated[tuple[str, ...], Flag("'COL = EXPR'", WORK, several=True)] = Field(
+    done: Annotated[Several, Flag("'COL = EXPR'", WORK, several=True, kind="sql")] = Field(
         (), description="What marks a row as done; may be repeated."
     )
     delete: Annotated[bool, Flag(group=WORK)] = Field(False, description="Delete a row that is done.")
-    failed: Annotated[tuple[str, ...], Flag("'COL = EXPR'", WORK, several=True)] = Field(
+    failed: Annotated[Several, Flag("'COL = EXPR'", WORK, several=True, kind="sql")] = Field(
         (), description="What marks a row that is given up on; default: it stays as it is, and is not tried again."
     )
     workers: Annotated[int, Flag("N")] = Field(

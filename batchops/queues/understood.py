@@ -61,17 +61,17 @@ def queue_of(database: Database, table: Table, spec: DrainSpec) -> Queue:
             f'Table "{table.label}" has no primary key or unique index, so a claimed row cannot be found again.',
             "add a primary key.",
         )
-    where = parse_predicate(spec.where, words=words, table=table.name, columns=names)
+    known: dict[str, Any] = {"words": words, "table": table.name, "columns": names, "params": spec.params}
 
     def assignments(texts: Sequence[str], flag: str) -> Assignments:
-        parsed = [parse_assignment(text, words=words, table=table.name, columns=names, what=flag) for text in texts]
+        parsed = [parse_assignment(text, what=flag, **known) for text in texts]
         for one in parsed:
             if one.column in key.columns:
                 raise RefusedError(f'{flag}: "{one.column}" is the key that a claimed row is found by.')
         return tuple((one.column, one.expression.text) for one in parsed)
 
     return Queue(
-        selection=Selection(table, where.text),
+        selection=Selection(table, parse_predicate(spec.where, **known).text),
         key=key.columns,
         order=_order(table, spec.order),
         done=None if spec.delete else assignments(spec.done, "--done"),
@@ -172,7 +172,7 @@ def _plan(
     shown = re.sub(r"//[^/@]*@", "//", value.partition("?")[0]) if handler == "--post" else value
     return (
         ("database", f"{database.address.shown} ({server.product} {server.version})"),
-        ("pending", spec.where),
+        ("pending", queue.selection.predicate or ""),
         ("order", order + ("" if not queue.order else " (no low-water mark: only claims by key have one)")),
         ("handler", f"{handler} {', '.join(shown) if isinstance(shown, tuple) else shown}"),
         ("done", done),

@@ -1,5 +1,6 @@
 """The clock words and volatile functions of MariaDB and MySQL."""
 
+from batchops.db.mysql import literals
 from batchops.db.words import ClockWord, Words
 
 _AS_DATETIME = "TIMESTAMP'{}'"
@@ -60,5 +61,6 @@ WORDS = Words(
     names=frozenset({"current_user", "current_role", "session_user", "row_start", "row_end"}),
     quote="`",
     folds=False,
+    literal=literals.literal,
 )
 """What MariaDB 10.6+ and MySQL 8 have; row_start and row_end hide in MariaDB's versioned tables."""

@@ -1,5 +1,6 @@
 """PostgreSQL's clock words and volatile functions."""
 
+from batchops.db.postgresql import literals
 from batchops.db.words import ClockWord, Words, listed
 
 # to_char and not a cast: the text of a cast follows the session's DateStyle.
@@ -73,6 +74,7 @@ WORDS = Words(
     ),
     quote='"',
     folds=True,
+    literal=literals.literal,
     catalog="pg_catalog",
     signs=frozenset({"?", "@", "@@"}),
     moments=frozenset({"now", "today", "yesterday", "tomorrow"}),

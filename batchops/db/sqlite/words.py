@@ -1,5 +1,6 @@
 """SQLite's clock words and volatile functions."""
 
+from batchops.db.sqlite import literals
 from batchops.db.words import ClockWord, Words
 
 _TEXT = "'{}'"
@@ -38,6 +39,7 @@ WORDS = Words(
     names=frozenset({"rowid", "_rowid_", "oid"}),
     quote='"',
     folds=False,
+    literal=literals.literal,
     time_arguments={
         **dict.fromkeys(("date", "time", "datetime", "julianday", "unixepoch"), (0,)),
         "strftime": (1,),

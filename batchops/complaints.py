@@ -1,0 +1,60 @@
+"""What pydantic has against a value, in the words of whoever wrote it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from batchops import durations
+
+_BOUNDS = (("ge", "at least"), ("gt", "more than"), ("le", "at most"))
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """One mistake."""
+
+    field: str
+    """Empty where it concerns several together."""
+    message: str
+    hint: str = ""
+    spelled: str = ""
+    """The field as its writer knows it."""
+
+    @property
+    def text(self) -> str:
+        """As a sentence."""
+        if self.spelled:
+            return f"{self.spelled}{self.message}."
+        return self.message[:1].upper() + self.message[1:] + "."
+
+
+def complaint(error: Any, spelled: Callable[[str], str]) -> Complaint:
+    """One of a ValidationError's errors; `spelled` says how a field is called where it was written."""
+    message = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
+    if not error["loc"]:
+        return Complaint("", message)
+    field = str(error["loc"][0])
+    if field == "table" and error["type"] == "string_too_short":
+        return Complaint(field, "the table's name is empty")
+    if error["type"] in ("missing", "too_short"):
+        return Complaint(field, " is missing", "see --help.", spelled(field))
+    return Complaint(field, f": {_wrong(error, message)}", spelled=spelled(field))
+
+
+def _wrong(error: Any, message: str) -> str:
+    value, context = error["input"], error.get("ctx", {})
+    for bound, words in _BOUNDS:
+        if bound in context:
+            limit = context[bound]
+            shown = durations.show(limit) if isinstance(limit, timedelta) else limit
+            return f'"{value}" does not do: it must be {words} {shown}'
+    if error["type"] == "literal_error":
+        return f'"{value}" is not one of {context["expected"]}'
+    if error["type"].startswith("int_"):
+        return f'"{value}" is not a whole number'
+    if error["type"].startswith("bool_"):
+        return f'"{value}" is neither true nor false'
+    if error["type"] == "string_type":
+        return f'"{value}" is no text: put it in quotes'
+    return message

@@ -1,0 +1,47 @@
+"""From the text in a flag or a recipe to a value; what is no text is for pydantic to judge."""
+
+from datetime import time
+from zoneinfo import ZoneInfo
+
+from batchops import durations
+from batchops.limits import Window
+
+
+def duration(value: object) -> object:
+    """`1h30m` as a timedelta; a bare number is refused, as it does not say what it counts."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f'{value:g} has no unit: write it like "{value:g}s", in quotes')
+    return durations.parse(value) if isinstance(value, str) else value
+
+
+def window(value: object) -> object:
+    """`22:00-06:00` as a Window."""
+    if not isinstance(value, str):
+        return value
+    try:
+        start, end = (time.fromisoformat(part.strip()) for part in value.split("-"))
+    except ValueError:
+        raise ValueError(f'"{value}" is not like 22:00-06:00') from None
+    if start == end:
+        raise ValueError(f'"{value}" is empty: it ends when it begins')
+    return Window(start, end)
+
+
+def zone(value: object) -> object:
+    """`Europe/Berlin` as a ZoneInfo."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f'"{value}" is no time zone, like Europe/Berlin or UTC') from None
+
+
+def names(value: object) -> object:
+    """`a, b` as a tuple."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def several(value: object) -> object:
+    """One text as a tuple of one."""
+    return (value,) if isinstance(value, str) else value

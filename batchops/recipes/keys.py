@@ -1,0 +1,129 @@
+"""From the keys of a job to the spec of its verb, with everything that is wrong with them."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError, create_model
+
+from batchops.complaints import complaint
+from batchops.recipes.mistakes import Mistake, nearest
+from batchops.recipes.params import IDENTIFIER, Param
+from batchops.specs import flag_of, flagged
+
+M = TypeVar("M", bound=BaseModel)
+NAMES = frozenset({"table", "by", "key", "ledger_schema"})
+"""Fields that hold names of the database: a parameter that fills one is an identifier."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a recipe gives a field, and where."""
+
+    value: Any
+    line: int
+    default: bool = False
+    """Whether it stands in [defaults]."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A parameter's value that was not given yet."""
+
+
+def key(field: str) -> str:
+    """A field as a recipe spells it: like the flag, without the dashes before it."""
+    return field.replace("_", "-")
+
+
+def filled(
+    fields: Mapping[str, Given], model: type[BaseModel], params: Mapping[str, Param], mistakes: list[Mistake]
+) -> dict[str, Any]:
+    """The values with parameters put in; a field with a mistake in it is left as Unknown."""
+    values: dict[str, Any] = {}
+    for name, given in fields.items():
+        against = list(_against(name, given.value, model, params))
+        mistakes += [Mistake(given.line, f"{key(name)}: {message}.", hint) for message, hint in against]
+        values[name] = Unknown() if against else _value(given.value, params)
+    return values
+
+
+def _against(
+    name: str, value: Any, model: type[BaseModel], params: Mapping[str, Param]
+) -> Iterator[tuple[str, str]]:  # fmt: skip
+    field = model.model_fields[name]
+    if isinstance(value, bool) and field.annotation is not bool:
+        yield f"{str(value).lower()} is no value for it", ""
+    if not isinstance(value, dict):
+        return
+    if list(value) != ["param"] or not isinstance(value["param"], str):
+        yield "a table is no value for it", 'a parameter is put in by { param = "NAME" }.'
+        return
+    if flag_of(field).kind != "value":
+        hint = "write :NAME where its value is wanted." if flag_of(field).kind == "sql" else "write it out."
+        yield "no parameter fills it: what is run stands in the recipe", hint
+    param = params.get(value["param"])
+    if param is None:
+        yield f'there is no parameter "{value["param"]}"', nearest(value["param"], params) or "declare it in [params]."
+    elif name in NAMES and param.type not in (IDENTIFIER, ""):
+        yield f'parameter "{param.name}" is of the type {param.type}', 'a name needs type = "identifier".'
+
+
+def _value(value: Any, params: Mapping[str, Param]) -> Any:
+    if isinstance(value, dict):
+        value = params[value["param"]].value
+        value = Unknown() if value is None else value
+    # TOML has moments of its own; flags are text.
+    return value.isoformat(" ") if isinstance(value, datetime) else _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date | time) else value
+
+
+def checked_all(
+    model: type[M], values: Mapping[str, Any], lines: Mapping[str, int], line: int, mistakes: list[Mistake]
+) -> M | None:
+    """The model, or None and every mistake: of single fields, and of fields together."""
+    wrong = [name for name, value in values.items() if isinstance(value, Unknown)]
+    while True:
+        try:
+            built = _lenient(model, wrong)(**values)
+        except ValidationError as error:
+            mistakes += _told(error, lines, line)
+            found = [str(each["loc"][0]) for each in error.errors(include_url=False) if each["loc"]]
+            if not found:
+                return None
+            # What fields say together is looked at only once each does by itself; wrong ones count as given.
+            values = dict.fromkeys(found, Unknown()) | dict(values)
+            wrong += found
+        else:
+            return None if wrong else built
+
+
+def _lenient(model: type[M], wrong: Sequence[str]) -> type[M]:
+    """The model, but with any value for these fields."""
+    if not wrong:
+        return model
+    fields: dict[str, Any] = dict.fromkeys(wrong, (Any, ...))
+    return create_model(model.__name__, __base__=model, **fields)
+
+
+def _told(error: ValidationError, lines: Mapping[str, int], line: int) -> list[Mistake]:
+    said = [complaint(each, key) for each in error.errors(include_url=False)]
+    return [Mistake(lines.get(each.field, line), _as_keys(each.text)) for each in said]
+
+
+def _as_keys(text: str) -> str:
+    """Flags that a message names, as keys."""
+    return re.sub(r"(?<![\w-])--(?=[a-z])", "", text)
+
+
+def stray(name: str, verb: str, others: Mapping[str, type[BaseModel]], known: Mapping[str, Any]) -> Mistake:
+    """What to say of a key that the verb does not have."""
+    hint = nearest(key(name), [key(each) for each in known])
+    having = [other for other, model in others.items() if name in flagged(model)]
+    hint = hint if hint or not having else f"{' and '.join(having)} {'has' if len(having) == 1 else 'have'} it."
+    return Mistake(0, f'{verb} has no key "{key(name)}".', hint)

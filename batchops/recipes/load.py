@@ -1,0 +1,181 @@
+"""From a recipe file to its jobs, or to everything that is wrong with it."""
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from batchops.recipes import schedule
+from batchops.recipes.keys import Given, checked_all, filled, key, stray
+from batchops.recipes.mistakes import Mistake, RecipeError, nearest
+from batchops.recipes.order import circle
+from batchops.recipes.params import Param, declared, with_values
+from batchops.recipes.placeholders import against, bound
+from batchops.recipes.recipe import Recipe, RecipeJob, ordered
+from batchops.recipes.schedule import Schedule
+from batchops.recipes.text import Source, read, understood
+from batchops.specs import PacedSpec, flagged
+from batchops.verbs import VERBS
+
+TABLES = ("params", "defaults", "job")
+"""What a recipe may hold."""
+OWN = ("verb", "needs", "description")
+"""Keys of a job that are neither a flag nor its schedule's."""
+_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*", re.ASCII)
+
+
+def load(path: Path, given: Mapping[str, str] | None = None) -> Recipe:
+    """The recipe with its parameters filled; RecipeError with all its mistakes, UsageError for `given`."""
+    reader = _Reader(path, understood(read(path)), given or {})
+    jobs = reader.jobs()
+    missing = [param for param in reader.params.values() if param.value is None and param.type]
+    for param in missing:
+        hint = f"--param {param.name}=…, or a default in [params]."
+        reader.mistakes.append(Mistake(param.line, f'Parameter "{param.name}" has no value.', hint))
+    if reader.mistakes:
+        raise RecipeError(path, reader.told())
+    return Recipe(path, ordered(jobs), tuple(reader.params.values()))
+
+
+def check(path: Path, given: Mapping[str, str] | None = None) -> tuple[list[RecipeJob], list[Mistake]]:
+    """The jobs that are whole, and every mistake by its line; a parameter without a value is none."""
+    reader = _Reader(path, understood(read(path)), given or {})
+    return reader.jobs(), reader.told()
+
+
+class _Reader:
+    """Reads one file; mistakes pile up."""
+
+    def __init__(self, path: Path, source: Source, given: Mapping[str, str]) -> None:
+        self._path, self._source, self._given = path, source, given
+        self.mistakes: list[Mistake] = list(source.mistakes)
+        params, mistakes = declared(source)
+        self.mistakes += mistakes
+        self.params: dict[str, Param] = with_values(params, given)
+        self._defaults = self._own_defaults()
+
+    def told(self) -> list[Mistake]:
+        """The mistakes, each once: one in [defaults] is every job's."""
+        return sorted(set(self.mistakes))
+
+    def jobs(self) -> list[RecipeJob]:
+        """Those that are whole."""
+        for name in self._source.values:
+            if name not in TABLES:
+                self._say(("params", "defaults", "job"), name)
+        tables = self._table("job")
+        if not tables and not self.mistakes:
+            self.mistakes.append(Mistake(1, "The recipe has no job.", "write [job.NAME], with a verb and a table."))
+        needs = self._needs(tables)
+        found = [self._job(name, table, needs[name]) for name, table in tables.items() if isinstance(table, dict)]
+        return [job for job in found if job is not None]
+
+    def _say(self, known: tuple[str, ...], name: str) -> None:
+        hint = nearest(name, known) or "a recipe has [params], [defaults] and [job.NAME]."
+        self.mistakes.append(Mistake(self._source.line(name), f'A recipe has no "{name}".', hint))
+
+    def _table(self, *place: str) -> dict[str, Any]:
+        table: Any = self._source.values
+        for name in place:
+            table = table.get(name, {})
+        if isinstance(table, dict):
+            return table
+        self.mistakes.append(Mistake(self._source.line(*place), f'"{".".join(place)}" is not a table.'))
+        return {}
+
+    def _own_defaults(self) -> dict[str, Given]:
+        """What [defaults] says, by field; a key of no verb at all is a mistake."""
+        known = {field for verb in VERBS.values() for field in flagged(verb.spec)} - {"table"} | schedule.KEYS
+        fields = self._fields(self._table("defaults"), "defaults")
+        for name in set(fields) - known:
+            hint = nearest(key(name), [key(each) for each in known])
+            self.mistakes.append(Mistake(fields[name].line, f'defaults has no key "{key(name)}".', hint))
+        return {name: Given(each.value, each.line, True) for name, each in fields.items() if name in known}
+
+    def _fields(self, table: Mapping[str, Any], *place: str) -> dict[str, Given]:
+        """A table's keys by the fields they mean; dashes and underscores are one."""
+        fields: dict[str, Given] = {}
+        for written, value in table.items():
+            name, line = written.replace("-", "_"), self._source.line(*place, written)
+            if name in fields:
+                self.mistakes.append(Mistake(line, f'"{written}" stands twice, once with dashes.'))
+            fields[name] = Given(value, line)
+        return fields
+
+    def _needs(self, tables: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+        needs: dict[str, tuple[str, ...]] = {}
+        for name, table in tables.items():
+            said = table.get("needs", ()) if isinstance(table, dict) else ()
+            listed = [said] if isinstance(said, str) else said
+            line = self._source.line("job", name, "needs")
+            if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
+                self.mistakes.append(Mistake(line, "needs: it is no list of names.", 'write needs = ["NAME"].'))
+                listed = []
+            for each in listed:
+                if each not in tables:
+                    self.mistakes.append(Mistake(line, f'needs: there is no job "{each}".', nearest(each, tables)))
+            needs[name] = tuple(each for each in listed if each in tables)
+        if way := circle(needs):
+            line = self._source.line("job", way[0], "needs")
+            self.mistakes.append(Mistake(line, f"needs: {' needs '.join(way)}, so none of them can begin."))
+        return needs
+
+    def _job(self, name: str, table: dict[str, Any], needs: tuple[str, ...]) -> RecipeJob | None:
+        line, before = self._source.line("job", name), len(self.mistakes)
+        if not _NAME.fullmatch(name):
+            self.mistakes.append(Mistake(line, f'"{name}" is no name for a job.', "use letters, digits, . _ and -."))
+        given = self._fields(table, "job", name)
+        verb = self._verb(given, line)
+        if verb is None:
+            return None
+        due = self._schedule(verb, given, line)
+        spec = self._spec(verb, given, line)
+        if spec is None or len(self.mistakes) > before:
+            return None
+        return RecipeJob(name, verb, spec, needs, due, line, self._again(name))
+
+    def _verb(self, given: Mapping[str, Given], line: int) -> str | None:
+        if "verb" not in given:
+            self.mistakes.append(Mistake(line, "verb is missing.", f"the verbs are {', '.join(VERBS)}."))
+            return None
+        verb = given["verb"].value
+        if isinstance(verb, str) and verb in VERBS:
+            return verb
+        hint = nearest(str(verb), VERBS) or f"the verbs are {', '.join(VERBS)}."
+        self.mistakes.append(Mistake(given["verb"].line, f'verb: "{verb}" is none.', hint))
+        return None
+
+    def _schedule(self, verb: str, given: Mapping[str, Given], line: int) -> Schedule | None:
+        shared = schedule.SHARED & flagged(VERBS[verb].spec).keys()
+        wanted = {name: each for name, each in (self._defaults | dict(given)).items() if name in schedule.KEYS}
+        zone = {name: each for name, each in (self._defaults | dict(given)).items() if name in shared}
+        if "every" not in wanted and "cron" not in wanted:
+            for name, each in wanted.items():
+                if not each.default:
+                    self.mistakes.append(Mistake(each.line, f"{key(name)} needs every or cron."))
+            return None
+        due: Schedule | None = self._checked(Schedule, wanted | zone, line)
+        return due
+
+    def _spec(self, verb: str, given: Mapping[str, Given], line: int) -> PacedSpec | None:
+        model = VERBS[verb].spec
+        known = flagged(model)
+        others = {name: each.spec for name, each in VERBS.items()}
+        mine = {name: each for name, each in given.items() if name not in (*OWN, *schedule.KEYS)}
+        for name in set(mine) - set(known):
+            said = stray(name, verb, others, {**known, **dict.fromkeys((*OWN, *schedule.KEYS))})
+            self.mistakes.append(Mistake(mine[name].line, said.message, said.hint))
+        fields = {n: each for n, each in (self._defaults | mine).items() if n in known}
+        self.mistakes += against(fields, model, self.params)
+        spec = self._checked(model, fields, line)
+        return None if spec is None else bound(spec, self.params)
+
+    def _checked(self, model: type[Any], fields: Mapping[str, Given], line: int) -> Any:
+        values = filled(fields, model, self.params, self.mistakes)
+        lines = {name: each.line for name, each in fields.items()}
+        return checked_all(model, values, lines, line, self.mistakes)
+
+    def _again(self, name: str) -> str:
+        params = [word for given in self._given.items() for word in ("--param", "=".join(given))]
+        return shlex.join(["batchops", "run", str(self._path), name, *params])

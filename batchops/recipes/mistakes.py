@@ -1,0 +1,39 @@
+"""What is wrong with a recipe: all of it at once, each with its line."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchops.errors import UsageError
+
+
+@dataclass(frozen=True, order=True)
+class Mistake:
+    """One thing that is wrong, and where."""
+
+    line: int
+    message: str
+    hint: str = ""
+
+    @property
+    def text(self) -> str:
+        """In one line, for people."""
+        return f"{self.message} Hint: {self.hint}" if self.hint else self.message
+
+
+class RecipeError(UsageError):
+    """A recipe with mistakes in it."""
+
+    def __init__(self, path: Path, mistakes: Sequence[Mistake]) -> None:
+        self.path = path
+        self.mistakes = tuple(sorted(mistakes))
+        what = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "a mistake"
+        lines = "\n".join(f"line {mistake.line}: {mistake.text}" for mistake in self.mistakes)
+        super().__init__(f'Recipe "{path}" has {what}.\n{lines}')
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A hint with the name that was probably meant; empty where none is near."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f'did you mean "{close[0]}"?' if close else ""

@@ -1,0 +1,67 @@
+"""`:name` in a recipe's SQL: a value where the recipe declares it, whatever it is elsewhere."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from batchops.errors import UsageError
+from batchops.pieces import Pieces, cut
+from batchops.recipes.keys import Given, key
+from batchops.recipes.mistakes import Mistake, nearest
+from batchops.recipes.params import IDENTIFIER, Param
+from batchops.slips import refuse_aggregates, refuse_statements, value_names
+from batchops.specs import PacedSpec, flag_of, flagged
+
+S = TypeVar("S", bound=PacedSpec)
+_NAMED = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
+_DIALECTS = ("postgres", "mysql", "sqlite")
+
+
+def bound(spec: S, params: Mapping[str, Param]) -> S:
+    """The spec with the values that its SQL may name, and with no others: they are part of what the job is."""
+    named = {name for text in _texts(spec.__dict__, type(spec)) for name in _NAMED.findall(text)}
+    values = {name: params[name].value for name in sorted(named) if name in params and params[name].value is not None}
+    return spec.model_copy(update={"params": values}) if values else spec
+
+
+def against(fields: Mapping[str, Given], model: type[BaseModel], params: Mapping[str, Param]) -> list[Mistake]:
+    """What can be told without a database of the SQL in these fields."""
+    found = []
+    for name, given in fields.items():
+        for text in _texts({name: given.value}, model):
+            found += [Mistake(given.line, f"{key(name)}: {said}.", hint) for said, hint in _slips(text, params)]
+    return found
+
+
+def _texts(values: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:
+    for name, field in flagged(model).items():
+        value = values.get(name)
+        if flag_of(field).kind == "sql" and value:
+            yield from (text for text in ((value,) if isinstance(value, str) else value) if isinstance(text, str))
+
+
+def _slips(text: str, params: Mapping[str, Param]) -> Iterator[tuple[str, str]]:
+    """Only what is wrong whichever database it is for."""
+    refused, names = list[UsageError](), list[set[str]]()
+    for dialect in _DIALECTS:
+        try:
+            names.append(_names(cut(text, dialect)))
+        except UsageError as error:
+            refused.append(error)
+    if len(refused) == len(_DIALECTS):
+        yield refused[0].message, refused[0].hint
+        return
+    for name in sorted(set.intersection(*names)):
+        if name not in params:
+            hint = nearest(name, params) or "declare it in [params], or write the value itself."
+            yield f'it names ":{name}", which is not declared', hint
+        elif params[name].type == IDENTIFIER:
+            yield f'parameter "{name}" is a name and cannot stand for a value', "a value has another type."
+
+
+def _names(pieces: Pieces) -> set[str]:
+    refuse_statements(pieces)
+    refuse_aggregates(pieces)
+    return {pieces.at(index + 1).written for index in value_names(pieces)}

@@ -1,0 +1,166 @@
+"""A TOML text with the line of each key, and every mistake in its syntax, not only the first.
+
+tomllib knows neither lines nor how to go on after a mistake. But each statement of a TOML text begins on a line
+of its own, and tomllib reads one alone as well as all together: so it is asked statement by statement.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from batchops.errors import UsageError
+from batchops.recipes.mistakes import Mistake
+
+LARGEST = 256 * 1024
+"""Bytes of a recipe; a file beyond that is no recipe."""
+LONGEST = 400
+"""Lines of one statement."""
+_UNFINISHED = "(at end of document)"
+_BEGINNING = re.compile(r"""\s*(\[+[\w\s."'-]+\]+\s*(\#.*)?$|([\w.-]|"[^"]*"|'[^']*'|\s)+=)""")
+"""What a statement's first line looks like."""
+_PLACE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
+Place = tuple[str, ...]
+"""The way to a key: ("job", "sessions", "where")."""
+
+
+@dataclass
+class Source:
+    """What stands in the text, where, and what cannot be read."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    lines: dict[Place, int] = field(default_factory=dict)
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def line(self, *place: str) -> int:
+        """Where a key stands, or what it would stand in."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+
+@dataclass(frozen=True)
+class _Statement:
+    line: int
+    text: str
+    values: dict[str, Any]
+
+    @property
+    def heads(self) -> bool:
+        return self.text.lstrip().startswith("[")
+
+
+def read(path: Path) -> str:
+    """The text of a recipe file; UsageError where there is none."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise UsageError(f'The recipe "{path}" cannot be read: {error.strerror}.') from error
+    if len(content) > LARGEST:
+        raise UsageError(f'"{path}" is larger than {LARGEST // 1024} KiB: that is no recipe.')
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(f'"{path}" is no recipe: it is not written in UTF-8.') from error
+
+
+def understood(text: str) -> Source:
+    """The text's values, with the line of each; what cannot be read is left out and told."""
+    source = Source()
+    good = list(_statements(text, source.mistakes))
+    while True:
+        try:
+            source.values = tomllib.loads(_with_lines(good))
+            break
+        except tomllib.TOMLDecodeError as error:  # each can be read alone: two of them exclude each other
+            good = _without(good, error, source.mistakes)
+    source.lines = _places(good)
+    return source
+
+
+def _statements(text: str, mistakes: list[Mistake]) -> Iterator[_Statement]:
+    lines, first = text.split("\n"), 0
+    while first < len(lines):
+        end, statement = _one(lines, first, mistakes)
+        if statement.values:
+            yield statement
+        first = end
+
+
+def _one(lines: list[str], first: int, mistakes: list[Mistake]) -> tuple[int, _Statement]:
+    """The statement that begins on a line, and the line after it; an empty one for what cannot be read."""
+    message = ""
+    for end in range(first + 1, min(len(lines), first + LONGEST) + 1):
+        text = "\n".join(lines[first:end])
+        try:
+            return end, _Statement(first + 1, text, tomllib.loads(text + "\n"))
+        except tomllib.TOMLDecodeError as error:
+            message = str(error)
+            if not message.endswith(_UNFINISHED):
+                break
+        except RecursionError:
+            message = "It is nested too deeply"
+            break
+    mistakes.append(Mistake(first + 1, f"{_PLACE.sub('', message)}: {_shown(lines[first])}"))
+    return _next(lines, first + 1, end), _Statement(first + 1, "", {})
+
+
+def _next(lines: list[str], start: int, end: int) -> int:
+    """Where to read on: the rest of an array or a text that cannot be read is no mistake of its own."""
+    if end > start:
+        while start < len(lines) and not _BEGINNING.match(lines[start]):
+            start += 1
+    return start
+
+
+def _shown(line: str) -> str:
+    line = line.strip()
+    return line if len(line) <= 60 else line[:57] + " …"
+
+
+def _with_lines(statements: list[_Statement]) -> str:
+    """All of them, each on its line."""
+    lines: list[str] = []
+    for statement in statements:
+        lines += [""] * (statement.line - 1 - len(lines))
+        lines += statement.text.split("\n")
+    return "\n".join(lines) + "\n"
+
+
+def _without(statements: list[_Statement], error: tomllib.TOMLDecodeError, mistakes: list[Mistake]) -> list[_Statement]:
+    """All but the statement of the error; a header takes its keys with it."""
+    found = _PLACE.search(str(error))
+    line = int(found[1]) if found and found[1] else statements[-1].line
+    at = max(index for index, statement in enumerate(statements) if statement.line <= line)
+    bad = statements[at]
+    what = "the table stands twice" if bad.heads else "the key stands twice, or as something else before"
+    mistakes.append(Mistake(bad.line, f"{_shown(bad.text)}: {what}."))
+    end = at + 1
+    while bad.heads and end < len(statements) and not statements[end].heads:
+        end += 1
+    return statements[:at] + statements[end:]
+
+
+def _places(statements: list[_Statement]) -> dict[Place, int]:
+    lines: dict[Place, int] = {}
+    table: Place = ()
+    for statement in statements:
+        places = list(_ways(statement.values))
+        if statement.heads:
+            table = places[-1]
+        for place in places:
+            lines.setdefault(place if statement.heads else table + place, statement.line)
+    return lines
+
+
+def _ways(values: object) -> Iterator[Place]:
+    """The places of a value's keys, from the outside in."""
+    if isinstance(values, list) and values and isinstance(values[0], dict):
+        values = values[0]
+    for key, value in values.items() if isinstance(values, dict) else ():
+        yield (key,)
+        for way in _ways(value):
+            yield (key, *way)

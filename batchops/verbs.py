@@ -1,0 +1,55 @@
+"""The verbs that a recipe may name: how each is asked for, planned and run."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from batchops.assemble import Prepared, prepared
+from batchops.assemble_drain import drain_prepared, prepared_drain
+from batchops.db.database import Database
+from batchops.events import Emit, Finished
+from batchops.perform import perform
+from batchops.queues.spec import DrainSpec
+from batchops.specs import BackfillSpec, PacedSpec, PurgeSpec
+from batchops.stop import Stop
+
+
+class Ready(Protocol):
+    """A job that is planned and may be run."""
+
+    @property
+    def database(self) -> Database: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+    def ended(self, reason: str) -> Finished:
+        """Its end, where it is not run."""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb; what `prepared` gives is for `perform` alone."""
+
+    spec: type[PacedSpec]
+    prepared: Callable[..., AbstractContextManager[Any]]
+    """(spec, environ, again=command that goes on) → Ready; nothing is written; BatchopsError where it cannot be."""
+    perform: Callable[[Any, Emit, Stop], Finished]
+    asks: bool = False
+    """Whether a person is asked before it runs."""
+
+
+def _walk(job: Prepared, emit: Emit, stop: Stop) -> Finished:
+    if job.done is None:
+        return perform(job, emit, stop)
+    finished = job.ended("done", job.done.run)
+    emit(finished)
+    return finished
+
+
+VERBS: Mapping[str, Verb] = {
+    "purge": Verb(PurgeSpec, partial(prepared, "purge"), _walk, asks=True),
+    "backfill": Verb(BackfillSpec, partial(prepared, "backfill"), _walk, asks=True),
+    "drain": Verb(DrainSpec, prepared_drain, drain_prepared),
+}

@@ -1,0 +1,164 @@
+"""Recipes without a database: what is read, what is wrong and where."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from batchops.errors import UsageError
+from batchops.queues.spec import DrainSpec
+from batchops.recipes.load import check, load
+from batchops.recipes.mistakes import RecipeError
+from batchops.recipes.text import LARGEST, understood
+from batchops.specs import PurgeSpec
+
+WHOLE = """
+[params]
+age = { type = "duration", default = "30d", description = "How old." }
+tenant = { type = "integer" }
+day = { type = "date", default = 2026-01-31 }
+place = { type = "identifier", default = "audit.log" }
+
+[defaults]
+url = "env:SHOP"
+max_time = "1h"
+walk = "keys"
+
+[job.rows]
+verb = "purge"
+table = { param = "place" }
+older-than = { param = "age" }
+by = "at"
+where = "tenant = :tenant AND note <> '12:30' AND day > :day"
+needs = "work"
+
+[job.work]
+verb = "drain"
+table = "jobs"
+where = "status = 'pending'"
+set = "n = n + :tenant"
+done = ["status = 'done'"]
+every = "20s"
+time-zone = "Europe/Berlin"
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    return tmp_path / "nightly.toml"
+
+
+def test_a_whole_one(recipe: Path) -> None:
+    recipe.write_text(WHOLE)
+    read = load(recipe, {"tenant": "7"})
+    assert [job.name for job in read.jobs] == ["work", "rows"]
+    work, rows = read.jobs
+    assert isinstance(rows.spec, PurgeSpec)
+    assert isinstance(work.spec, DrainSpec)
+    assert (rows.spec.table, rows.spec.older_than, rows.spec.walk) == ("audit.log", timedelta(days=30), "keys")
+    assert rows.spec.params == {"tenant": 7, "day": date(2026, 1, 31)}
+    assert (rows.needs, rows.schedule, rows.spec.max_time) == (("work",), None, timedelta(hours=1))
+    assert (work.spec.set, work.spec.params) == (("n = n + :tenant",), {"tenant": 7})
+    assert work.schedule is not None
+    assert (work.schedule.every, str(work.schedule.time_zone)) == (timedelta(seconds=20), "Europe/Berlin")
+    assert rows.again == f"batchops run {recipe} rows --param tenant=7"
+    assert [job.name for job in read.chosen(["rows"])] == ["work", "rows"]
+    assert [job.name for job in read.chosen(["work"])] == ["work"]
+    with pytest.raises(UsageError, match='no job "row"'):
+        read.chosen(["row"])
+
+
+def test_values_are_part_of_what_a_job_is(recipe: Path) -> None:
+    recipe.write_text(WHOLE)
+    ones = [load(recipe, given).jobs[1].spec for given in ({"tenant": "7"}, {"tenant": "8"}, {"tenant": "7"})]
+    asked = [one.wanted() for one in ones if isinstance(one, PurgeSpec)]
+    assert asked[0] == asked[2] != asked[1]
+
+
+def test_a_parameter_without_a_value(recipe: Path) -> None:
+    recipe.write_text(WHOLE)
+    assert check(recipe)[1] == []
+    with pytest.raises(RecipeError, match='line 4: Parameter "tenant" has no value') as raised:
+        load(recipe)
+    assert len(raised.value.mistakes) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"tenat": "7"}, "no such parameter"),
+        ({"tenant": "many"}, "not a whole number"),
+        ({"day": "soon"}, "no. a date"),
+    ],
+)
+def test_a_wrong_value(recipe: Path, given: dict[str, str], said: str) -> None:
+    recipe.write_text(WHOLE)
+    with pytest.raises(UsageError, match=said):
+        load(recipe, given)
+
+
+TEN = """\
+[params]
+days = { type = "integr", default = 30 }
+age = { type = "duration", default = "30" }
+[defaults]
+max_tme = "1h"
+[job.a]
+verb = "purge"
+table = "t"
+wher = "x = 1"
+older-than = "90 days"
+by = "at"
+needs = ["bb"]
+[job.b]
+verb = "prune"
+[job.c]
+verb = "backfill"
+table = "t"
+all-rows = true
+where = "x = 1; drop table t"
+set = "n = :dayz"
+max-rows = true
+batch-size = 0
+"""
+
+
+def test_every_mistake_at_once(recipe: Path) -> None:
+    recipe.write_text(TEN)
+    said = [(mistake.line, mistake.message, mistake.hint) for mistake in check(recipe)[1]]
+    assert said == [
+        (2, 'Parameter "days" has the type "integr", which there is not.', 'did you mean "integer"?'),
+        (3, 'Parameter "age" has a default that "30" has no unit: write 30ms, 30s, 30min, 30h or 30d.', ""),
+        (5, 'defaults has no key "max-tme".', 'did you mean "max-time"?'),
+        (9, 'purge has no key "wher".', 'did you mean "where"?'),
+        (10, 'older-than: "90 days": "days" is no unit; the units are ms, s, min, h, d or w.', ""),
+        (12, 'needs: there is no job "bb".', 'did you mean "b"?'),
+        (14, 'verb: "prune" is none.', 'did you mean "purge"?'),
+        (15, "all-rows excludes a condition.", ""),
+        (19, "where: it holds a semicolon.", "give one bare expression, without a semicolon"),
+        (20, 'set: it names ":dayz", which is not declared.', 'did you mean "days"?'),
+        (21, "max-rows: true is no value for it.", ""),
+        (22, 'batch-size: "0" does not do: it must be at least 1.', ""),
+    ]
+
+
+def test_mistakes_in_the_syntax_are_all_told() -> None:
+    source = understood('[a]\nx = tru\ny = [1,\n  "b"\n  2]\nz = 1\nz = 2\n[a]\nu = 3\n[b]\nv = """x\n')
+    assert [mistake.line for mistake in sorted(source.mistakes)] == [2, 3, 7, 8, 11]
+    assert source.values == {"a": {"z": 1}, "b": {}}
+    assert source.line("a", "z") == 6
+
+
+def test_what_is_no_recipe(recipe: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        load(recipe)
+    recipe.write_bytes(b"# " + b"x" * LARGEST)
+    with pytest.raises(UsageError, match="larger"):
+        load(recipe)
+    recipe.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="UTF-8"):
+        load(recipe)
+    recipe.write_text("x = " + "[" * 5000)
+    assert "nested" in check(recipe)[1][0].message
+    recipe.write_text("")
+    assert [mistake.message for mistake in check(recipe)[1]] == ["The recipe has no job."]
