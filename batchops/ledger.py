@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.schema import CreateTable
 
 from batchops.db.database import Database
-from batchops.errors import BatchopsError, LockedError, RefusedError
-from batchops.ledger_tables import ledger_tables
+from batchops.errors import LockedError
+from batchops.ledger_tables import Making, ledger_tables
 from batchops.walks.cursor import Cursor
 from batchops.walks.part import Part
 
@@ -100,50 +99,22 @@ class Ledger:
     def __init__(self, database: Database, schema: str | None, *, inside: bool) -> None:
         self.database = database
         self.inside = inside
-        self._meta = sa.MetaData(schema=schema)
-        self.runs, self.lanes, self.beats = ledger_tables(self._meta)
+        self.schema = schema
+        meta = sa.MetaData(schema=schema)
+        self.runs, self.lanes, self.beats = ledger_tables(meta)
+        self._making = Making(database, meta)
 
     def ddl(self) -> list[str]:
         """The statements that make the tables."""
-        made = (CreateTable(table, if_not_exists=True) for table in self._meta.sorted_tables)
-        return [
-            "\n".join(
-                line.rstrip().replace("\t", "  ") for line in str(one.compile(self.database.engine)).split("\n")
-            ).strip()
-            for one in made
-        ]
+        return self._making.ddl()
 
     def exists(self, connection: sa.Connection) -> bool:
-        """Whether the tables are there; asked of the catalog, as asking the tables would fail a transaction."""
-        inspector = sa.inspect(connection)
-        return all(inspector.has_table(t.name, schema=t.schema) for t in self._meta.sorted_tables)
+        """Whether the tables are there."""
+        return self._making.exists(connection)
 
     def make(self) -> None:
         """Make the tables where they are missing; RefusedError with the DDL where this role may not."""
-        if self._seen():
-            return
-        try:
-            with self.database.transaction() as connection:
-                for table in self._meta.sorted_tables:
-                    # IF NOT EXISTS: where each is a transaction of its own, another first run may be halfway.
-                    connection.execute(CreateTable(table, if_not_exists=True))
-        except BatchopsError as error:
-            # Two first runs at one moment: the other one made them.
-            if self._seen():
-                return
-            raise RefusedError(
-                f"The ledger's tables cannot be made here: {error.message}",
-                "have them made with the statements below, name a schema of yours with --ledger-schema, or keep "
-                "progress elsewhere: --ledger FILE, --ledger none.\n" + ";\n".join(self.ddl()) + ";",
-            ) from error
-
-    def _seen(self) -> bool:
-        """MariaDB tells a role without any right to a table that it may not look, also where there is none."""
-        try:
-            with self.database.reading() as connection:
-                return self.exists(connection)
-        except RefusedError:
-            return False
+        self._making.make()
 
     def latest(self, connection: sa.Connection, job: str) -> Run | None:
         """The job's last run."""

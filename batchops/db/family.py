@@ -208,6 +208,9 @@ class Family(Protocol):
     def epoch(self) -> sa.ColumnElement[float]:
         """The server's clock in seconds since 1970."""
 
+    def insert_once(self, table: sa.Table) -> sa.Insert:
+        """An INSERT that leaves rows alone whose key is there already; its row count tells."""
+
     def cutoff_before(self, connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
         """A literal in the column's own type for the moment a person wrote; UsageError where it is none."""
 

@@ -106,6 +106,10 @@ class MySQL:
     def epoch(self) -> sa.ColumnElement[float]:
         return sa.cast(sa.func.unix_timestamp(sa.func.now(6)), sa.Double)
 
+    def insert_once(self, table: sa.Table) -> sa.Insert:
+        # ON DUPLICATE KEY UPDATE would count a row that was there already, as SQLAlchemy asks for rows found.
+        return sa.insert(table).prefix_with("IGNORE").execution_options(preserve_rowcount=True)
+
     def classify(self, error: BaseException) -> Fault:
         return faults.classify(error)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
 from batchops.db.explain import explained
 from batchops.db.family import SILENCE, Blocks, Server, Timeouts
@@ -111,6 +112,9 @@ class PostgreSQL:
 
     def epoch(self) -> sa.ColumnElement[float]:
         return sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Double)
+
+    def insert_once(self, table: sa.Table) -> sa.Insert:
+        return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
     def classify(self, error: BaseException) -> Fault:
         return faults.classify(error)

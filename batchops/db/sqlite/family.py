@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
 
 from batchops.db.explain import explained
 from batchops.db.family import Blocks, Timeouts
@@ -120,6 +121,9 @@ class SQLite:
 
     def epoch(self) -> sa.ColumnElement[float]:
         return (sa.func.julianday("now") - sa.literal_column("2440587.5")) * sa.literal_column("86400.0")
+
+    def insert_once(self, table: sa.Table) -> sa.Insert:
+        return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
     def classify(self, error: BaseException) -> Fault:
         return faults.classify(error)
