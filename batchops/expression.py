@@ -31,6 +31,8 @@ from batchops.slips import (
 )
 
 NOTHING: Mapping[str, Value] = {}
+_APART = frozenset({"", " ", "\n", "\t", "(", ")", ","})
+"""What a literal may touch without becoming a part of it."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,11 @@ def _bound(text: str, words: Words, params: Mapping[str, Value]) -> str:
     for index in sorted(value_names(pieces), reverse=True):
         colon, name = pieces.at(index), pieces.at(index + 1)
         if name.written in params:
-            # Blanks around it: E:name must not become E'…', nor two strings one.
-            literal = f" {words.literal(params[name.written])} "
-            text = text[: colon.start] + literal + text[name.end :]
+            before, after = text[: colon.start], text[name.end :]
+            # A blank where something else touches it: E:name must not become E'…', nor two strings one.
+            left = "" if before[-1:] in _APART else " "
+            right = "" if after[:1] in _APART else " "
+            text = before + left + words.literal(params[name.written]) + right + after
     return text
 
 

@@ -11,6 +11,7 @@ from batchops.assemble_drain import drain_prepared, prepared_drain
 from batchops.db.database import Database
 from batchops.events import Emit, Finished
 from batchops.perform import perform
+from batchops.plan.plan import Plan
 from batchops.queues.spec import DrainSpec
 from batchops.specs import BackfillSpec, PacedSpec, PurgeSpec
 from batchops.stop import Stop
@@ -23,6 +24,8 @@ class Ready(Protocol):
     def database(self) -> Database: ...
     @property
     def warnings(self) -> tuple[str, ...]: ...
+    @property
+    def plan(self) -> Plan | tuple[tuple[str, str], ...]: ...
 
     def ended(self, reason: str) -> Finished:
         """Its end, where it is not run."""

@@ -16,6 +16,8 @@ COMMANDS = {
     "purge": "Delete rows in small transactions.",
     "backfill": "Update rows in small transactions, each at most once.",
     "drain": "Hand pending rows to a handler, in batches, by any number of workers.",
+    "run": "Run the jobs of a recipe, one after another.",
+    "recipe": "Check recipes, describe them to an editor, write one from a command line.",
     "queue": "Prepare a table to be drained, look at it, put failed rows back.",
     "check": "Look for what would make a job unsafe or slow; change nothing.",
     "demo": "Make a SQLite file with a million rows and purge half of them.",

@@ -9,9 +9,9 @@ from batchops.assemble_drain import PreparedDrain, drain_prepared, prepared_drai
 from batchops.cli.face import Face, listeners, note
 from batchops.cli.help import Command
 from batchops.cli.options import face, from_spec, help_of
+from batchops.cli.planned import ready_document, ready_lines
 from batchops.queues.spec import DrainSpec
 from batchops.reporters.document import as_json, document
-from batchops.reporters.figures import visible
 from batchops.specs import checked
 from batchops.stop import Stop, signals
 
@@ -41,7 +41,7 @@ def execute(spec: DrainSpec, shown: Face) -> int:
         for warning in () if shown.quiet else job.warnings:
             note(f"warning: {warning}")
         if shown.plan_wanted or shown.dry_run:
-            for line in _plan_lines(job):
+            for line in ready_lines(job, whole=shown.dry_run):
                 (click.echo if shown.dry_run and not shown.as_json else note)(line)
         if shown.dry_run:
             return _not_run(job, shown)
@@ -51,13 +51,8 @@ def execute(spec: DrainSpec, shown: Face) -> int:
     return shown.code(finished)
 
 
-def _plan_lines(job: PreparedDrain) -> list[str]:
-    head = f"drain {visible(job.queue.table.label)}"
-    return [head, *(f"  {name:<10}{visible(text)}" for name, text in job.plan)]
-
-
 def _not_run(job: PreparedDrain, shown: Face) -> int:
     finished = job.ended("dry-run")
     if shown.as_json:
-        click.echo(as_json(document(finished) | {"plan": dict(job.plan)}))
+        click.echo(as_json(document(finished) | ready_document(job)))
     return shown.code(finished)

@@ -1,7 +1,8 @@
 """Who listens to a run, by what was asked for and by whether a person watches."""
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +11,7 @@ from pathlib import Path
 from batchops import durations
 from batchops.errors import Exit, UsageError
 from batchops.events import Emit, Finished
-from batchops.reporters import everyone
+from batchops.reporters import everyone, step_summary
 from batchops.reporters.document import Document
 from batchops.reporters.event_file import EventFile
 from batchops.reporters.streams import Lasting
@@ -66,23 +67,25 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def listeners(face: Face) -> Iterator[Emit]:
-    """Everyone who listens to a run, until it is over."""
+def listeners(face: Face, ends: Sequence[Emit] | None = None, job: str = "") -> Iterator[Emit]:
+    """Everyone who listens to a run, until it is over; `ends` are told of its end instead of the face's own.
+
+    `job` is what a recipe calls it.
+    """
     from batchops.reporters.console import ProgressLine
     from batchops.reporters.lines import ProgressLines
     from batchops.reporters.warned import Warnings
 
     line = ProgressLine(sys.stderr) if face.watched and not face.quiet else None
     say = line.say if line else note
-    events = EventFile(Path(face.events), say) if face.events else None
+    events = EventFile(Path(face.events), say, job=job) if face.events else None
     every = None if line or face.quiet else face.interval()
     maybe = (
         line,
         ProgressLines(sys.stderr, every) if every else None,
         None if face.quiet else Warnings(say),
         events,
-        _summary(face),
-        Document(sys.stdout) if face.as_json else None,
+        *(_ends(face) if ends is None else ends),
     )
     hear: list[Emit] = [each for each in maybe if each is not None]
     try:
@@ -93,6 +96,14 @@ def listeners(face: Face) -> Iterator[Emit]:
         if events is not None:
             with suppress(OSError):
                 events.close()
+
+
+def _ends(face: Face) -> Iterator[Emit]:
+    yield _summary(face)
+    if face.as_json:
+        yield Document(sys.stdout)
+    if step_summary.is_there():
+        yield step_summary.StepSummary(os.environ)
 
 
 def _summary(face: Face) -> Emit:

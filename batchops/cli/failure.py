@@ -1,5 +1,6 @@
 """An error as its reader wants it: the document with --json, a line and a hint otherwise."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +9,8 @@ import rich_click as click
 from batchops import __version__
 from batchops.errors import BatchopsError
 from batchops.events import Failure, Finished
-from batchops.reporters.document import Document
+from batchops.reporters.document import as_json, document
+from batchops.reporters.step_summary import StepSummary
 from batchops.reporters.streams import Lasting
 from batchops.reporters.summary import error_lines
 
@@ -16,11 +18,14 @@ from batchops.reporters.summary import error_lines
 def tell(group: click.Group, words: Sequence[str], error: BatchopsError, reason: str, code: int) -> None:
     """Say it; `words` are the command line's, as what stood there may not have been understood."""
     failure = Failure(reason, error.message, error.hint)
+    verb, table = _meant(group, words)
+    finished = Finished(verb=verb, table=table, reason=reason, exit=code, version=__version__, error=failure)
+    if verb:
+        StepSummary(os.environ)(finished)
     if "--json" in words:
-        verb, table = _meant(group, words)
-        Document(sys.stdout)(
-            Finished(verb=verb, table=table, reason=reason, exit=code, version=__version__, error=failure)
-        )
+        # A recipe that cannot be run has run none of its jobs.
+        jobs: dict[str, object] = {"jobs": []} if verb == "run" else {}
+        Lasting(sys.stdout).line(as_json(document(finished) | jobs))
         return
     out = Lasting(sys.stderr)
     for line in error_lines(failure):

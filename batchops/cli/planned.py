@@ -7,6 +7,7 @@ from typing import Any
 from batchops import durations
 from batchops.plan.plan import Plan
 from batchops.reporters.figures import count, counted, rough, visible
+from batchops.verbs import Ready
 
 UNDO = {
     "purge": "deleted rows are gone batch by batch: only a backup has them",
@@ -19,6 +20,21 @@ def plan_lines(plan: Plan, *, whole: bool) -> Iterator[str]:
     yield f"{plan.verb} {visible(plan.table.label)}"
     for name, text in _rows(plan, whole=whole):
         yield f"  {name:<10}{visible(text)}"
+
+
+def ready_lines(job: Ready, *, whole: bool) -> Iterator[str]:
+    """The plan of a job of any verb."""
+    if isinstance(job.plan, Plan):
+        yield from plan_lines(job.plan, whole=whole)
+        return
+    finished = job.ended("dry-run")
+    yield f"{finished.verb} {visible(finished.table)}"
+    yield from (f"  {name:<10}{visible(text)}" for name, text in job.plan)
+
+
+def ready_document(job: Ready) -> dict[str, Any]:
+    """The plan's part of the document, of a job of any verb."""
+    return plan_document(job.plan) if isinstance(job.plan, Plan) else {"plan": dict(job.plan)}
 
 
 def show_plan(plan: Plan) -> None:

@@ -17,10 +17,14 @@ def _now() -> datetime:
 
 
 class EventFile:
-    """Appends a line per event, on its way at once; where it cannot, it warns once and the run goes on."""
+    """Appends a line per event, on its way at once; where it cannot, it warns once and the run goes on.
 
-    def __init__(self, path: Path, warn: Warn, now: Callable[[], datetime] = _now) -> None:
+    `job` is a recipe's name for the run, and stands in each line then.
+    """
+
+    def __init__(self, path: Path, warn: Warn, now: Callable[[], datetime] = _now, job: str = "") -> None:
         self._path, self._warn, self._now = path, warn, now
+        self._whose = {"job": job} if job else {}
         try:
             # Its lines hold keys of rows and errors of the database: for the owner's eyes.
             self._file: int | None = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -33,7 +37,7 @@ class EventFile:
     def __call__(self, event: Event) -> None:
         if self._file is None:
             return
-        line = (as_json(told(event, self._now())) + "\n").encode("ascii")
+        line = (as_json(told(event, self._now()) | self._whose) + "\n").encode("ascii")
         try:
             while line:
                 line = line[os.write(self._file, line) :]

@@ -49,7 +49,8 @@ class SummaryLine:
     def __call__(self, event: Event) -> None:
         self._tally(event)
         if isinstance(event, Finished):
-            for line in _line(event, self._tally):
+            self._out.line(ended_line(event, self._tally))
+            for line in error_lines(event.error) if event.error else ():
                 self._out.line(line)
 
 
@@ -96,19 +97,24 @@ def error_lines(error: Failure) -> Iterator[str]:
         yield "hint: " + _indented(error.hint)
 
 
+def in_one_line(error: Failure) -> str:
+    """Message and hint, where there is room for one line only."""
+    hint = f" Hint: {error.hint}" if error.hint else ""
+    return " ".join((error.message.rstrip(".") + "." + hint).split("\n"))
+
+
 def _indented(text: str) -> str:
     return "\n  ".join(figures.visible(line) for line in text.strip().splitlines())
 
 
-def _line(finished: Finished, tally: Tally) -> Iterator[str]:
+def ended_line(finished: Finished, tally: Tally) -> str:
+    """How a run ended, in one line; without the error."""
     said = [f"{_name(finished)}: {why(finished)}"]
     if finished.reason not in _UNTOUCHED:
         said += [f": {_rows(finished)} in {durations.show(finished.seconds)}", *_figures(finished, tally)]
         said += [f", {figures.count(finished.left)} left"] if finished.left is not None else []
     said += [f"; to go on: {figures.visible(finished.next)}"] if finished.next else []
-    yield "".join(said)
-    if finished.error:
-        yield from error_lines(finished.error)
+    return "".join(said)
 
 
 def _headline(finished: Finished, tally: Tally) -> str:

@@ -1,0 +1,119 @@
+"""batchops recipe."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from batchops.cli.help import Group
+from batchops.cli.recipe_options import PARAMS, RECIPE
+from batchops.errors import BatchopsError, Exit, UsageError
+from batchops.recipes.load import check as look_through
+from batchops.recipes.load import load
+from batchops.recipes.mistakes import Mistake
+from batchops.recipes.params import assignments
+from batchops.recipes.schema import schema as schema_of_recipes
+from batchops.recipes.sequence import gravest
+from batchops.recipes.write import written
+from batchops.reporters.document import as_json
+from batchops.reporters.figures import counted, visible
+from batchops.specs import checked
+from batchops.verbs import VERBS
+
+
+@click.group("recipe", cls=Group)
+def command() -> None:
+    """Check recipes, describe them to an editor, write one from a command line."""
+
+
+@command.command("check")
+@click.argument("recipe", metavar="FILE", type=RECIPE)
+@PARAMS
+@click.option("--connect", is_flag=True, help="Plan each job as well, against its database; change nothing.")
+@click.option("--json", "as_document", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def check(context: click.Context, recipe: Path, param: tuple[str, ...], connect: bool, as_document: bool) -> None:
+    """Look for every mistake in the recipe FILE; exit 2 where there is one. No database is touched.
+
+    With --connect each job is planned against its database too: names, conditions, safety checks.
+    """
+    given = assignments(param)
+    jobs, mistakes = look_through(recipe, given)
+    codes = [int(Exit.USAGE)] if mistakes else []
+    if connect and not mistakes:
+        mistakes, codes = _planned(recipe, given)
+    code = gravest(codes)
+    if as_document:
+        told = [{"line": each.line, "message": each.message, "hint": each.hint or None} for each in mistakes]
+        names = [job.name for job in jobs]
+        click.echo(as_json({"recipe": str(recipe), "exit": code, "jobs": names, "mistakes": told}))
+    else:
+        for mistake in mistakes:
+            click.echo(f"{recipe}:{mistake.line}: {visible(' '.join(mistake.text.splitlines()))}")
+        found = counted(len(mistakes), "mistake") if mistakes else f"{counted(len(jobs), 'job')}, no mistakes"
+        click.echo(f"{recipe}: {found}")
+    context.exit(code)
+
+
+def _planned(recipe: Path, given: dict[str, str]) -> tuple[list[Mistake], list[int]]:
+    mistakes, codes = [], []
+    for job in load(recipe, given).jobs:
+        try:
+            with VERBS[job.verb].prepared(job.spec, os.environ, again=job.again) as ready:
+                error = ready.ended("dry-run").error
+                code = ready.ended("dry-run").exit
+        except BatchopsError as failure:
+            error, code = failure, int(failure.exit)
+        if error is not None:
+            mistakes.append(Mistake(job.line, f"{job.name}: {error.message}", error.hint))
+            codes.append(code)
+    return mistakes, codes
+
+
+@command.command("schema")
+def schema() -> None:
+    """Print the JSON schema of recipes: with it an editor completes their keys and marks mistakes.
+
+    Put `#:schema FILE` at the top of a recipe, or name it in the settings of your editor's TOML extension.
+    """
+    click.echo(as_json(schema_of_recipes()))
+
+
+@command.command("new", context_settings={"ignore_unknown_options": False})
+@click.option("--name", metavar="NAME", help="The job's name; default: its verb and table.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to; default: stdout.")
+@click.argument("words", metavar="-- VERB TABLE [OPTIONS]...", nargs=-1, required=True)
+def new(name: str | None, output: Path | None, words: tuple[str, ...]) -> None:
+    """Write a recipe from a command line that worked: batchops recipe new -- purge events --where "…"
+
+    Every key is commented. A URL with a password in it is replaced by a reference to the environment.
+    """
+    verb, values = _understood(words[1:] if words[0] == "batchops" else words)
+    spec = checked(VERBS[verb].spec, values)
+    text = written(name or re.sub(r"[^\w-]+", "-", f"{verb}-{spec.table}"), verb, VERBS[verb].spec, values)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        with output.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f'"{output}" cannot be written: {error.strerror}.') from error
+    click.echo(f"{output} is written; batchops run {output} --dry-run shows what it would do.")
+
+
+def _understood(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """The verb, and the values that its command would be given."""
+    from batchops.cli import cli
+
+    if not words or words[0] not in VERBS:
+        raise UsageError("That is no command line of a verb.", f"the verbs are {', '.join(VERBS)}.")
+    verb = words[0]
+    found = cli.get_command(click.Context(cli), verb)
+    assert found is not None  # every verb has its command
+    context = found.make_context(f"batchops {verb}", list(words[1:]))
+    known = VERBS[verb].spec.model_fields
+    return verb, {name: each for name, each in context.params.items() if name in known and each not in (None, ())}

@@ -1,0 +1,168 @@
+"""batchops run: the jobs of a recipe, one after another."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from batchops import __version__
+from batchops.cli.face import Face, listeners, note
+from batchops.cli.help import Command
+from batchops.cli.options import face
+from batchops.cli.planned import ready_document, ready_lines
+from batchops.cli.recipe_options import PARAMS, RECIPE
+from batchops.errors import BatchopsError, Exit, UsageError
+from batchops.events import Emit, Finished
+from batchops.recipes.load import load
+from batchops.recipes.params import assignments
+from batchops.recipes.recipe import RecipeJob
+from batchops.recipes.run import not_begun, run_job
+from batchops.recipes.sequence import Ended, gravest, one_after_another
+from batchops.reporters import step_summary
+from batchops.reporters.document import as_json, document
+from batchops.reporters.figures import visible
+from batchops.reporters.job_lines import JobLine, totals
+from batchops.reporters.summary import SummaryParagraph, unless_well
+from batchops.stop import Cancels, Stop, signals
+from batchops.verbs import VERBS, Ready
+
+
+@click.command(
+    "run",
+    cls=Command,
+    help="Run the jobs of the recipe FILE, one after another: all of them, or each JOB and what it needs.\n\n"
+    "A job that fails does not keep the others from running, unless they need it. The exit code is the gravest "
+    "of the jobs'. The same command goes on where an earlier run stopped.",
+)
+@click.argument("recipe", metavar="FILE", type=RECIPE)
+@click.argument("jobs", metavar="[JOB]...", nargs=-1)
+@PARAMS
+@face
+@click.pass_context
+def command(
+    context: click.RichContext, /, recipe: Path, jobs: tuple[str, ...], param: tuple[str, ...], **values: Any
+) -> None:
+    """The command."""
+    shown = Face(**values)
+    shown.interval()
+    chosen = load(recipe, assignments(param)).chosen(jobs)
+    context.exit(Running(recipe, chosen, shown).exit())
+
+
+class Running:
+    """One run of a recipe."""
+
+    def __init__(self, path: Path, jobs: Sequence[RecipeJob], shown: Face) -> None:
+        self._path, self._jobs, self._shown = path, jobs, shown
+        self._plans: dict[str, dict[str, Any]] = {}
+        self._begun = time.monotonic()
+
+    def exit(self) -> int:
+        """Plan, ask once, run; the exit code."""
+        shown = self._shown
+        asked = any(VERBS[job.verb].asks for job in self._jobs) and not (shown.yes or shown.dry_run)
+        if asked and not sys.stdin.isatty():
+            raise UsageError("There is no terminal to ask at.", "say -y (--yes) to go on without a question.")
+        if shown.dry_run:
+            return self._told([Ended(job, self._planned(job)) for job in self._jobs])
+        if asked and not self._agreed():
+            note("Declined; nothing was changed.")
+            return self._told([Ended(job, _declined(job)) for job in self._jobs])
+        return self._told(self._run())
+
+    def _planned(self, job: RecipeJob) -> Finished:
+        """Plan it and show the plan; change nothing."""
+        try:
+            with VERBS[job.verb].prepared(job.spec, os.environ, again=job.again) as ready:
+                self._warn(ready)
+                self._show(job, ready)
+                self._plans[job.name] = ready_document(ready)
+                finished: Finished = ready.ended("dry-run")
+        except BatchopsError as error:
+            finished = not_begun(job, error)
+        if finished.error is not None and self._shown.dry_run:
+            self._end(job)(finished)
+        elif finished.error is not None:
+            note(f"{job.name}: cannot begin as things stand: {visible(finished.error.message)}")
+        return finished
+
+    def _agreed(self) -> bool:
+        """Show what would be done, and ask once for all; where nothing can begin, there is nothing to ask."""
+        plans = [self._planned(job) for job in self._jobs]
+        able = sum(plan.error is None for plan in plans)
+        what = "this job" if able == 1 else f"these {able} jobs"
+        return not able or click.confirm(f"Run {what}?", default=False, err=True)
+
+    def _run(self) -> list[Ended]:
+        stop, cancels = Stop(), Cancels()
+        with signals(stop, cancels):
+            ends = []
+            for end in one_after_another(self._jobs, lambda job: self._one(job, stop, cancels), stop):
+                if end.finished is None and not self._shown.quiet:
+                    note(f"{end.job.name}: skipped: {end.skipped}")
+                ends.append(end)
+        return ends
+
+    def _one(self, job: RecipeJob, stop: Stop, cancels: Cancels) -> Finished:
+        shown = self._shown
+        if shown.watched and not shown.quiet and len(self._jobs) > 1:
+            note(f"\n[{self._jobs.index(job) + 1}/{len(self._jobs)}] {job.name}")
+
+        def planned(ready: Ready) -> None:
+            if shown.yes and shown.plan_wanted:
+                self._show(job, ready)
+
+        with listeners(shown, [self._end(job)], job.name) as emit:
+            return run_job(job, os.environ, emit, stop, cancels, planned)
+
+    def _show(self, job: RecipeJob, ready: Ready) -> None:
+        """A dry run's result, else for whoever watches."""
+        dry = self._shown.dry_run
+        if self._shown.quiet and not dry:
+            return
+        say = click.echo if dry and not self._shown.as_json else note
+        first, *rest = ready_lines(ready, whole=dry)
+        for line in (f"{job.name}: {first}", *rest):
+            say(line)
+
+    def _warn(self, ready: Ready) -> None:
+        for warning in () if self._shown.quiet else ready.warnings:
+            note(f"warning: {warning}")
+
+    def _end(self, job: RecipeJob) -> Emit:
+        """Who tells of the end of one job: a paragraph to a person, a line to a log."""
+        shown = self._shown
+        to_person = shown.watched and not shown.dry_run
+        stream = sys.stderr if shown.watched or shown.as_json else sys.stdout
+        tell: Emit = SummaryParagraph(sys.stderr) if to_person else JobLine(stream, job.name)
+        return unless_well(tell) if shown.quiet else tell
+
+    def _told(self, ends: Sequence[Ended]) -> int:
+        """The end of all of them; the exit code."""
+        shown = self._shown
+        code = gravest(shown.code(end.finished) for end in ends if end.finished is not None)
+        step_summary.append(os.environ, [(end.job.name, end.finished, end.skipped) for end in ends])
+        if len(ends) > 1 and not (shown.quiet or shown.dry_run):
+            stream = sys.stderr if shown.watched or shown.as_json else sys.stdout
+            seconds = time.monotonic() - self._begun
+            click.echo(totals(str(self._path), [end.finished for end in ends], seconds), file=stream)
+        if shown.as_json:
+            jobs = [self._document(end) for end in ends]
+            click.echo(as_json({"version": __version__, "recipe": str(self._path), "exit": code, "jobs": jobs}))
+        return code
+
+    def _document(self, end: Ended) -> dict[str, Any]:
+        job, finished = end.job, end.finished
+        if finished is not None:
+            return {"job": job.name, **document(finished), **self._plans.get(job.name, {})}
+        nothing = Finished(job.verb, job.spec.table, "skipped", 0, __version__)
+        error = {"code": "skipped", "message": end.skipped, "hint": ""}
+        return {"job": job.name, **document(nothing), "exit": None, "error": error}
+
+
+def _declined(job: RecipeJob) -> Finished:
+    return Finished(job.verb, job.spec.table, "declined", int(Exit.FAILED), __version__)

@@ -1,0 +1,118 @@
+"""The JSON schema of recipes, for editors: made from the same fields as the flags."""
+
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+
+from batchops.recipes import params, schedule
+from batchops.recipes.keys import key
+from batchops.recipes.schedule import Schedule
+from batchops.specs import flag_of, flagged
+from batchops.verbs import VERBS
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_DURATION = r"^\s*(([0-9]+(\.[0-9]+)?|\.[0-9]+)\s*(w|d|h|min|m|s|ms)\s*)+$"
+_WINDOW = r"^\s*\d\d:\d\d(:\d\d)?\s*-\s*\d\d:\d\d(:\d\d)?\s*$"
+_NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_PARAM = {
+    "type": "object",
+    "properties": {"param": {"type": "string"}},
+    "required": ["param"],
+    "additionalProperties": False,
+}
+
+
+def schema() -> dict[str, Any]:
+    """A recipe: [params], [defaults] and [job.NAME]."""
+    every: dict[str, Any] = {}
+    for verb in VERBS.values():
+        every |= {name: each for name, each in _fields(verb.spec).items() if name != "table"}
+    defaults = _object(every | _due(), [], "What stands here holds for each job whose verb knows the key.")
+    jobs = [_job(name) for name in VERBS]
+    return {
+        "$schema": DIALECT,
+        "title": "A recipe of batchops",
+        "type": "object",
+        "properties": {
+            "params": {"type": "object", "additionalProperties": _param()},
+            "defaults": defaults,
+            "job": {
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": {"pattern": r"^[A-Za-z0-9_][\w.-]*$"},
+                "additionalProperties": {"oneOf": jobs},
+            },
+        },
+        "required": ["job"],
+        "additionalProperties": False,
+    }
+
+
+def _job(name: str) -> dict[str, Any]:
+    verb = VERBS[name]
+    own: dict[str, Any] = {
+        "verb": {"const": name},
+        "needs": {**_NAMES, "description": "Jobs that must be done before this one begins."},
+        "description": {"type": "string"},
+    }
+    # Any other key that must be given may stand in [defaults].
+    return _object(own | _fields(verb.spec) | _due(), ["verb", "table"], verb.spec.__doc__ or "")
+
+
+def _object(fields: dict[str, Any], required: list[str], text: str) -> dict[str, Any]:
+    """With dashes, as flags are spelled; with underscores it is the same key, which no editor needs to offer."""
+    spelled = {key(name): value for name, value in fields.items()}
+    other = {name: {**value, "deprecated": True} for name, value in fields.items() if "_" in name}
+    return {
+        "type": "object",
+        "description": text,
+        "properties": spelled | other,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    return {name: _field(model, name) for name in flagged(model)}
+
+
+def _due() -> dict[str, Any]:
+    return {name: _field(Schedule, name) for name in Schedule.model_fields if name in schedule.KEYS}
+
+
+def _field(model: type[BaseModel], name: str) -> dict[str, Any]:
+    info = model.model_fields[name]
+    value = _plain(info.rebuild_annotation())
+    choices = [value] if flag_of(info).kind != "value" else [value, _PARAM]
+    return {"description": info.description or "", "anyOf": choices}
+
+
+def _plain(annotation: Any) -> dict[str, Any]:
+    """What pydantic says of a type, in a recipe's words: without null, which TOML lacks, and with our own texts."""
+    found = TypeAdapter(annotation).json_schema(mode="validation")
+    choices = [each for each in found.get("anyOf", [found]) if each.get("type") != "null"]
+    spelled = [_spelled(each) for each in choices]
+    return spelled[0] if len(spelled) == 1 else {"anyOf": spelled}
+
+
+def _spelled(found: dict[str, Any]) -> dict[str, Any]:
+    if found.get("format") == "duration":
+        return {"type": "string", "pattern": _DURATION}
+    if "$ref" in found:  # the one type of ours
+        return {"type": "string", "pattern": _WINDOW}
+    if found.get("type") == "array":
+        return {"anyOf": [{"type": "string"}, found]}
+    return {name: value for name, value in found.items() if name != "format"}
+
+
+def _param() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "type": {"enum": list(params.TYPES)},
+            "default": {"description": "Its value where --param gives none; without one it must be given."},
+            "description": {"type": "string"},
+        },
+        "required": ["type"],
+        "additionalProperties": False,
+    }

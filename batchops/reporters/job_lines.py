@@ -1,0 +1,38 @@
+"""The jobs of a recipe as they end: a line each, and one for all of them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TextIO
+
+from batchops import durations
+from batchops.events import Event, Finished
+from batchops.reporters import figures
+from batchops.reporters.streams import Lasting
+from batchops.reporters.summary import ended_line, in_one_line
+from batchops.reporters.tally import Tally
+
+
+class JobLine:
+    """Writes one line when the job has finished, its error included: what a log or a mail from cron should hold."""
+
+    def __init__(self, stream: TextIO | None, name: str) -> None:
+        self._out, self._name = Lasting(stream), name
+        self._tally = Tally()
+
+    def __call__(self, event: Event) -> None:
+        self._tally(event)
+        if not isinstance(event, Finished):
+            return
+        line = f"{self._name}: {ended_line(event, self._tally)}"
+        if event.error is not None:
+            line += f": {figures.visible(in_one_line(event.error))}"
+        self._out.line(line)
+
+
+def totals(recipe: str, ends: Sequence[Finished | None], seconds: float) -> str:
+    """All jobs in one line; None for one that was not run."""
+    reasons = Counter("skipped" if end is None else end.reason for end in ends)
+    said = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
+    rows = sum(end.rows for end in ends if end is not None)
+    jobs = figures.counted(len(ends), "job")
+    return f"{figures.visible(recipe)}: {jobs}: {said}; {figures.counted(rows, 'row')} in {durations.show(seconds)}"

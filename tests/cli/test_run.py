@@ -1,0 +1,227 @@
+"""`batchops run`: needs and order, one summary, one exit code, one question."""
+
+import io
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from batchops.cli import main
+from tests.cli.conftest import Cli, everything
+from tests.command import Batchops
+from tests.services.database import Database
+
+RECIPE = """
+[params]
+kind = { type = "integer", default = 1 }
+note = { type = "text", default = "seen" }
+
+[defaults]
+url = "env:SHOP"
+batch-size = 50
+
+[job.last]
+verb = "purge"
+table = "ev"
+where = "kind = :kind AND note = :note"
+needs = ["first"]
+
+[job.first]
+verb = "backfill"
+table = "ev"
+where = "kind = :kind"
+set = "note = :note"
+
+[job.aside]
+verb = "purge"
+table = "ev"
+where = "kind = 9"
+max-rows = 60
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "nightly.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture
+def shop(ev: Database) -> dict[str, str]:
+    return {"SHOP": ev.url}
+
+
+def changed(recipe: Path, old: str, new: str) -> Path:
+    recipe.write_text(recipe.read_text().replace(old, new))
+    return recipe
+
+
+@pytest.mark.in_turn
+def test_in_order_of_needs(cli: Cli, recipe: Path, shop: dict[str, str], ev: Database) -> None:
+    told = cli("run", recipe, "-y", env=shop)
+    lines = told.out.splitlines()
+    assert (told.code, told.err) == (0, "")
+    assert [line.split(":")[0] for line in lines[:3]] == ["first", "last", "aside"]
+    assert "backfill ev: done: 100 rows updated" in lines[0]
+    assert f"to go on: batchops run {recipe} aside" in lines[2]
+    assert lines[3].startswith(f"{recipe}: 3 jobs: 2 done, 1 max-rows; 260 rows in ")
+    assert ev.rows("SELECT count(*) FROM ev WHERE kind = 1") == [(0,)]
+    assert ev.rows("SELECT count(*) FROM ev WHERE kind = 9") == [(40,)]
+
+
+@pytest.mark.in_turn
+def test_some_of_them_and_a_value(cli: Cli, recipe: Path, shop: dict[str, str], ev: Database) -> None:
+    told = cli("run", recipe, "last", "--param", "kind=2", "-y", "--json", env=shop)
+    document = told.json()
+    assert (told.code, document["exit"], document["recipe"]) == (0, 0, str(recipe))
+    assert [(job["job"], job["verb"], job["rows"]) for job in document["jobs"]] == [
+        ("first", "backfill", 100),
+        ("last", "purge", 100),
+    ]
+    assert ev.rows("SELECT count(*) FROM ev") == [(900,)]
+
+
+def test_quiet_says_nothing_of_what_is_well(cli: Cli, recipe: Path, lite: Database) -> None:
+    told = cli("run", recipe, "-yq", env={"SHOP": lite.url})
+    assert (told.code, told.out, told.err) == (0, "", "")
+
+
+def test_a_failure_is_one_line_and_stops_only_what_needs_it(cli: Cli, recipe: Path, lite: Database) -> None:
+    changed(recipe, 'set = "note = :note"', 'set = "nota = :note"')
+    told = cli("run", recipe, "-yq", env={"SHOP": lite.url})
+    assert (told.code, told.err) == (2, "")
+    assert told.out == (
+        "first: backfill ev: not started, because of a flag or value: --set: "
+        'table "ev" has no column "nota". Hint: did you mean note?\n'
+    )
+    assert lite.rows("SELECT count(*) FROM ev") == [(1000 - 60,)]
+    loud = cli("run", recipe, "-y", "--json", env={"SHOP": lite.url})
+    jobs = {job["job"]: job for job in loud.json()["jobs"]}
+    assert [jobs[name]["reason"] for name in ("first", "last", "aside")] == ["usage", "skipped", "done"]
+    assert (jobs["last"]["exit"], jobs["last"]["error"]["message"]) == (
+        None,
+        'it needs "first", which is not done: usage',
+    )
+    assert 'last: skipped: it needs "first"' in loud.err
+
+
+def test_what_a_limit_ended_is_not_done(cli: Cli, recipe: Path, lite: Database) -> None:
+    """Not a failure; but what needs it waits for another day."""
+    changed(recipe, 'set = "note = :note"', 'set = "note = :note"\nmax-rows = 10')
+    told = cli("run", recipe, "last", "-y", env={"SHOP": lite.url})
+    assert (told.code, lite.rows("SELECT count(*) FROM ev")) == (0, [(1000,)])
+    assert told.err == 'last: skipped: it needs "first", which is not done: max-rows\n'
+
+
+def test_the_gravest_code(cli: Cli, recipe: Path, lite: Database) -> None:
+    changed(recipe, 'table = "ev"\nwhere = "kind = 9"', 'table = "evv"\nwhere = "kind = 9"')
+    changed(recipe, 'set = "note = :note"', 'set = "id = 1"')
+    assert cli("run", recipe, "aside", "-yq", env={"SHOP": lite.url}).code == 10
+    assert cli("run", recipe, "-yq", env={"SHOP": lite.url}).code == 12
+
+
+def test_a_dry_run_plans_all_and_changes_nothing(cli: Cli, recipe: Path, lite: Database) -> None:
+    before = everything(lite)
+    told = cli("run", recipe, "--dry-run", env={"SHOP": lite.url})
+    assert (told.code, told.err, everything(lite)) == (0, "", before)
+    assert [line for line in told.out.splitlines() if not line.startswith(" ")] == [
+        "first: backfill ev", "last: purge ev", "aside: purge ev",
+    ]  # fmt: skip
+    document = cli("run", recipe, "--dry-run", "--json", env={"SHOP": lite.url}).json()
+    assert [job["reason"] for job in document["jobs"]] == ["dry-run"] * 3
+    assert document["jobs"][0]["plan"]["set"] == ["note = 'seen'"]
+
+
+def test_without_a_terminal_somebody_must_have_said_yes(cli: Cli, recipe: Path, lite: Database) -> None:
+    told = cli("run", recipe, env={"SHOP": lite.url})
+    assert (told.code, told.out) == (2, "")
+    assert "--yes" in told.err
+    assert cli("run", recipe, "--json").json()["jobs"] == []
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, 840), ("n\n", 1, 1000)])
+def test_one_question_for_all(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], recipe: Path, lite: Database, answer: str,
+    code: int, left: int,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("SHOP", lite.url)
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    with pytest.raises(SystemExit) as ended:
+        main(["run", str(recipe)])
+    told = capsys.readouterr()
+    assert ended.value.code == code
+    assert told.err.count("[y/N]") == 1
+    assert "Run these 3 jobs?" in told.err
+    assert "first SQL" in told.err
+    assert lite.rows("SELECT count(*) FROM ev") == [(left,)]
+
+
+def test_events_name_their_job(cli: Cli, recipe: Path, lite: Database, tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    assert cli("run", recipe, "-yq", "--events", file, env={"SHOP": lite.url}).code == 0
+    events = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(e["job"], e["exit"]) for e in events if e["event"] == "finished"] == [
+        ("first", 0),
+        ("last", 0),
+        ("aside", 0),
+    ]
+
+
+def test_a_recipe_with_mistakes_runs_nothing(cli: Cli, recipe: Path, lite: Database) -> None:
+    changed(recipe, "batch-size = 50", "batch-size = 0\nwalks = 1")
+    told = cli("run", recipe, "-y", env={"SHOP": lite.url})
+    assert (told.code, told.out) == (2, "")
+    assert "has 2 mistakes" in told.err
+    assert 'line 8: batch-size: "0" does not do' in told.err
+    assert 'line 9: defaults has no key "walks". Hint: did you mean "walk"?' in told.err
+
+
+def test_a_signal_ends_it_after_the_batch_in_hand(batchops: Batchops, recipe: Path, lite: Database) -> None:
+    changed(recipe, "batch-size = 50", 'batch-size = 5\nrest = "100ms"')
+    process = batchops.start("run", recipe, "-y", env={"SHOP": lite.url})
+    end = time.monotonic() + 60
+    while not lite.rows("SELECT 1 FROM ev WHERE note = 'seen'") and time.monotonic() < end:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "first: backfill ev: ended by SIGTERM" in out
+    assert "last: skipped: stopped before it began" in err
+    assert "aside: skipped: stopped before it began" in err
+    assert 0 < lite.rows("SELECT count(*) FROM ev WHERE note = 'seen'")[0][0] < 100
+    assert lite.rows("SELECT count(*) FROM ev") == [(1000,)]
+
+
+def test_github_shows_a_table(cli: Cli, recipe: Path, lite: Database, tmp_path: Path) -> None:
+    page = tmp_path / "summary.md"
+    env = {"SHOP": lite.url, "GITHUB_STEP_SUMMARY": str(page)}
+    changed(recipe, 'set = "note = :note"', 'set = "nota = :note"')
+    assert cli("run", recipe, "-yq", env=env).code == 2
+    lines = page.read_text().splitlines()
+    assert lines[:4] == [
+        "### batchops",
+        "",
+        "| job | ended | exit | rows | batches | time |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    assert lines[4].startswith(
+        '| first | not started, because of a flag or value: --set: table "ev" has no column "nota". Hint: '
+    )
+    assert lines[5] == '| last | skipped: it needs "first", which is not done: usage | | | | |'
+    assert lines[6].startswith("| aside | ended by --max-rows | 0 | 60 | ")
+    page.unlink()
+    assert cli("purge", "ev", "--url", lite.url, "--where", "kind = 8", "-yq", env=env).code == 0
+    assert page.read_text().splitlines()[4].startswith("| purge ev | done | 0 | 100 | ")
+    page.unlink()
+    assert cli("purge", "no|such<b>", "--url", lite.url, "--all-rows", "-yq", env=env).code == 10
+    (row,) = page.read_text().splitlines()[4:5]
+    assert row.startswith("| purge no\\|such&lt;b&gt; | the database or table cannot be reached: There is no table ")
