@@ -1,12 +1,14 @@
 """Batched deletes and updates on databases that people are using meanwhile.
 
-`purge`, `backfill` and `drain` do what the commands of the same names do, with the same options, and return Finished.
+`purge`, `backfill`, `drain` and `relay` do what the commands of the same names do, with the same options, and return
+Finished; `outbox.save` writes events.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from batchops import outbox
     from batchops.errors import (
         BatchopsError,
         Exit,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
         Started,
         Warned,
     )
-    from batchops.library import backfill, drain, purge
+    from batchops.library import backfill, drain, purge, relay
     from batchops.stop import Stop
 
 __version__ = "0.1.0"
@@ -37,12 +39,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Backlog", "BatchopsError", "Committed", "Event", "Exit", "Failure", "Finished", "Held", "IntegrityError",
     "LockedError", "RefusedError", "Rejected", "Retried", "Started", "Stop", "TransientError", "UnreachableError",
-    "UsageError", "Warned", "__version__", "backfill", "drain", "purge",
+    "UsageError", "Warned", "__version__", "backfill", "drain", "outbox", "purge", "relay",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
     """Import a name when it is first used: `batchops --help` needs neither SQLAlchemy nor pydantic."""
+    if name == "outbox":
+        return import_module("batchops.outbox")
     if name in __all__:
         for module in ("errors", "events", "stop", "library"):
             found = import_module(f"batchops.{module}")

@@ -1,7 +1,7 @@
 """The composition root of drain: from a spec to a plan, and from a plan to workers."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -98,7 +98,7 @@ def _prepare(
 def drain_prepared(job: PreparedDrain, emit: Emit, stop: Stop) -> Finished:
     """Run what was prepared; every error once the run has begun is told in what is returned."""
     job.database.underway = True
-    tally, score = Tally(), Score()
+    tally, score = Tally(), Score("claimed", "failed", "dead", "lost", "handed_back")
     watch = Watch(job.database, job.leases, score)
     table = job.queue.table
     emit(Started(None, "drain", table.label, "claims", False, table.rows, job.estimate))
@@ -162,7 +162,7 @@ def _job(
     job: PreparedDrain, pace: Pace, allowance: Allowance | None, step: Step, last: LastLook, wake: Wake | None
 ) -> Job:
     spec = job.spec
-    idle = last if spec.poll is None else Idle(job.database, job.leases, spec.poll.total_seconds())
+    idle = last if spec.poll is None else Idle(job.database, _next_due(job), spec.poll.total_seconds())
     return Job(
         step=step,
         pace=pace,
@@ -179,6 +179,10 @@ def _job(
         idle=idle.rest,
         wait=wake.wait if wake else None,
     )
+
+
+def _next_due(job: PreparedDrain) -> Callable[[sa.Connection], float | None]:
+    return lambda connection: job.leases.counts(connection).next_due
 
 
 def _wake(job: PreparedDrain, stop: Stop) -> Wake | None:

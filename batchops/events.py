@@ -116,6 +116,25 @@ class Drained:
 
 
 @dataclass(frozen=True)
+class Relayed:
+    """What the end of a relay tells beside the fields of every verb."""
+
+    failed: int
+    """Attempts that the destination refused."""
+    unsent: int
+    """Deliveries that were not acknowledged, by no fault of the event."""
+    parked: int
+    """Aggregates that this run parked."""
+    dead: int
+    """Events that this run gave up on."""
+    backlog: int | None
+    """Unsent events that nothing holds up; None when not counted."""
+    waiting: int | None
+    """Unsent events that a refused one of their aggregate holds up."""
+    oldest_seconds: float | None
+
+
+@dataclass(frozen=True)
 class Failure:
     """The error part of the document."""
 
@@ -156,6 +175,8 @@ class Finished:
     """The first rejected rows, for people; `rejected` is the full count."""
     drained: Drained | None = None
     """Of a drain only; its fields stand beside the others in the document."""
+    relayed: Relayed | None = None
+    """The same of a relay."""
 
 
 Event = Started | Held | Retried | Committed | Warned | Rejected | Backlog | Finished

@@ -5,10 +5,13 @@ from typing import Unpack
 
 from batchops.assemble import prepared
 from batchops.assemble_drain import drain_prepared, prepared_drain
+from batchops.assemble_relay import prepared_relay
 from batchops.events import Emit, Finished
 from batchops.handlers.function import Function
-from batchops.options import BackfillOptions, DrainOptions, PurgeOptions
+from batchops.options import BackfillOptions, DrainOptions, PurgeOptions, RelayOptions
+from batchops.outboxes.spec import RelaySpec
 from batchops.perform import perform
+from batchops.perform_relay import relay_prepared
 from batchops.queues.spec import DrainSpec
 from batchops.specs import BackfillSpec, JobSpec, PurgeSpec, checked
 from batchops.stop import Stop
@@ -47,6 +50,12 @@ def drain(
     """
     with prepared_drain(checked(DrainSpec, options), os.environ, handler) as job:
         return drain_prepared(job, on_event or (lambda _: None), stop or Stop())
+
+
+def relay(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[RelayOptions]) -> Finished:
+    """Deliver the unsent events of an outbox to `to`, in order and at least once, as `batchops relay` does."""
+    with prepared_relay(checked(RelaySpec, options), os.environ) as job:
+        return relay_prepared(job, on_event or (lambda _: None), stop or Stop())
 
 
 def _run(verb: str, spec: JobSpec, on_event: Emit | None, stop: Stop | None) -> Finished:

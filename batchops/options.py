@@ -19,7 +19,6 @@ class PacedOptions(TypedDict, total=False):
     params: Mapping[str, Value]
     """Values for `:name` in conditions and expressions."""
     url: str | None
-    key: Sequence[str] | str | None
     batch_size: int | None
     target_time: Duration
     rest: Duration
@@ -36,6 +35,7 @@ class PacedOptions(TypedDict, total=False):
 class JobOptions(PacedOptions, total=False):
     """What purge and backfill share."""
 
+    key: Sequence[str] | str | None
     where: str | None
     older_than: Duration | None
     before: str | None
@@ -67,6 +67,7 @@ class BackfillOptions(JobOptions, total=False):
 class DrainOptions(PacedOptions, total=False):
     """Options of `drain`; without a handler they name one: call, exec, exec_batch, post or set."""
 
+    key: Sequence[str] | str | None
     where: Required[str]
     order: str | None
     by: str | None
@@ -84,5 +85,33 @@ class DrainOptions(PacedOptions, total=False):
     deadline: Duration
     max_attempts: int
     backoff: Duration
+    poll: Duration | None
+    listen: str | None
+
+
+class RelayOptions(PacedOptions, total=False):
+    """Options of `relay`."""
+
+    to: Required[str]
+    topic: str | None
+    key: str | None
+    header: Sequence[str]
+    body: str | None
+    id: str | None
+    message_id: str | None
+    aggregate: str | None
+    aggregate_type: str | None
+    event_type: str | None
+    payload: str | None
+    headers: str | None
+    created_at: str | None
+    sent: str | None
+    ledger_schema: str | None
+    then: str
+    on_failed: Literal["block", "park-key", "dead-letter"]
+    max_attempts: int
+    backoff: Duration
+    slots: int
+    lease_time: Duration
     poll: Duration | None
     listen: str | None

@@ -41,6 +41,8 @@ class Job:
     """Set once a step has said that the walk should not go on like this; all lanes end then."""
     between: Callable[[], None] = lambda: None
     """Called between batches, outside any transaction."""
+    hold: Callable[[], tuple[str, float] | None] = lambda: None
+    """Asked before each batch: why to wait, and for how many seconds; None to go on."""
     idle: Callable[[], float | None] = lambda: None
     """Asked when nothing is left: seconds until a look is worth it again; None: the run is over."""
     leave: Callable[[], None] = lambda: None
@@ -83,6 +85,9 @@ def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.mono
                 return _stopped(stop)
             if reason := job.limits.reached(tally.batches, tally.seconds):
                 return Ending(reason, Exit.DONE)
+            if (held := job.hold()) is not None:
+                _hold(emit, tally, *held, stop.sleep, clock)
+                continue
             done = _batch(job, emit, stop, tally, clock)
             if isinstance(done, Ending):
                 return done
@@ -153,7 +158,7 @@ class _Attempts:
                 _shrink(self.job, self.tally)
                 self.emit(Retried(error.message, 1, 0.0))
                 continue
-            if outcome is not None:
+            if outcome is not None and not outcome.empty:
                 _account(self.job, self.emit, self.tally, size, outcome, self.clock() - before)
             return outcome
 

@@ -48,6 +48,7 @@ def _known_checks(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Duration = Annotated[timedelta, BeforeValidator(reading.duration)]
+Key = Annotated[tuple[str, ...] | None, BeforeValidator(reading.names), Flag("A,B", WAY)]
 Several = Annotated[tuple[str, ...], BeforeValidator(reading.several)]
 S = TypeVar("S", bound="PacedSpec")
 CHECKS = (
@@ -68,9 +69,6 @@ class PacedSpec(BaseModel):
     url: Annotated[str | None, Flag("URL", DATABASE)] = Field(
         None,
         description="Database; else BATCHOPS_URL, DATABASE_URL. env:NAME, file:PATH, cmd:PROGRAM fetch it.",
-    )
-    key: Annotated[tuple[str, ...] | None, BeforeValidator(reading.names), Flag("A,B", WAY)] = Field(
-        None, description="Columns to follow the rows by; default: the primary key."
     )
     batch_size: Annotated[int | None, Flag("N")] = Field(
         None, ge=1, le=1_000_000, description="Rows a batch aims to change; default: what fits --target-time."
@@ -115,6 +113,7 @@ class PacedSpec(BaseModel):
 class JobSpec(PacedSpec):
     """What purge and backfill share."""
 
+    key: Key = Field(None, description="Columns to follow the rows by; default: the primary key.")
     where: Annotated[str | None, Flag("SQL", ROWS, kind="sql")] = Field(
         None, description="A condition; its clock words are frozen at the start."
     )

@@ -8,9 +8,12 @@ from typing import Any, Protocol
 
 from batchops.assemble import Prepared, prepared
 from batchops.assemble_drain import drain_prepared, prepared_drain
+from batchops.assemble_relay import prepared_relay
 from batchops.db.database import Database
 from batchops.events import Emit, Finished
+from batchops.outboxes.spec import RelaySpec
 from batchops.perform import perform
+from batchops.perform_relay import relay_prepared
 from batchops.plan.plan import Plan
 from batchops.queues.spec import DrainSpec
 from batchops.specs import BackfillSpec, PacedSpec, PurgeSpec
@@ -55,4 +58,5 @@ VERBS: Mapping[str, Verb] = {
     "purge": Verb(PurgeSpec, partial(prepared, "purge"), _walk, asks=True),
     "backfill": Verb(BackfillSpec, partial(prepared, "backfill"), _walk, asks=True),
     "drain": Verb(DrainSpec, prepared_drain, drain_prepared),
+    "relay": Verb(RelaySpec, prepared_relay, relay_prepared),
 }

@@ -16,6 +16,8 @@ COMMANDS = {
     "purge": "Delete rows in small transactions.",
     "backfill": "Update rows in small transactions, each at most once.",
     "drain": "Hand pending rows to a handler, in batches, by any number of workers.",
+    "relay": "Deliver an outbox's events: in order, at least once.",
+    "outbox": "Make an outbox, look at it, prove its order, send events again.",
     "run": "Run the jobs of a recipe, one after another.",
     "recipe": "Check recipes, describe them to an editor, write one from a command line.",
     "queue": "Prepare a table to be drained, look at it, put failed rows back.",

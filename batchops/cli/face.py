@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TextIO
 
 from batchops import durations
 from batchops.errors import Exit, UsageError
@@ -85,7 +86,7 @@ def listeners(face: Face, ends: Sequence[Emit] | None = None, job: str = "") -> 
         ProgressLines(sys.stderr, every) if every else None,
         None if face.quiet else Warnings(say),
         events,
-        *(_ends(face) if ends is None else ends),
+        *(ends_of(face, sys.stdout) if ends is None else ends),
     )
     hear: list[Emit] = [each for each in maybe if each is not None]
     try:
@@ -98,18 +99,19 @@ def listeners(face: Face, ends: Sequence[Emit] | None = None, job: str = "") -> 
                 events.close()
 
 
-def _ends(face: Face) -> Iterator[Emit]:
-    yield _summary(face)
+def ends_of(face: Face, result: TextIO) -> Iterator[Emit]:
+    """Who is told how a run ended; `result` gets the one line for people, unless the document stands there."""
+    yield _summary(face, result)
     if face.as_json:
         yield Document(sys.stdout)
     if step_summary.is_there():
         yield step_summary.StepSummary(os.environ)
 
 
-def _summary(face: Face) -> Emit:
-    """On a terminal a paragraph; elsewhere one line: the result, on stdout, unless the document stands there."""
+def _summary(face: Face, result: TextIO) -> Emit:
+    """On a terminal a paragraph; elsewhere one line."""
     if face.watched:
         summary: Emit = SummaryParagraph(sys.stderr)
     else:
-        summary = SummaryLine(sys.stderr if face.as_json else sys.stdout)
+        summary = SummaryLine(sys.stderr if face.as_json else result)
     return unless_well(summary) if face.quiet else summary

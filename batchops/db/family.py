@@ -15,6 +15,7 @@ from batchops.db.words import Words
 
 if TYPE_CHECKING:
     from batchops.db.claims import Claims
+    from batchops.db.events import EventTables
 
 KeyValue = tuple[Any, ...]
 """One row's key, a JSON scalar or tagged object per column, exact in both directions."""
@@ -135,6 +136,8 @@ class Family(Protocol):
     """How many keys `among` takes at the most."""
     claims: "Claims"
     """How workers that share a table take its rows."""
+    events: "EventTables"
+    """How an outbox is kept and read."""
 
     facts: Facts
     """What it can find out about what hangs on a table."""

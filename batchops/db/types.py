@@ -7,3 +7,5 @@ LONG_TEXT = sa.Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
 """MySQL's plain TEXT ends at 64 KiB."""
 WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """SQLite numbers rows by itself only in a column called INTEGER."""
+KEY_TEXT = sa.Text().with_variant(sa.String(200, collation="utf8mb4_bin"), "mysql", "mariadb")
+"""Text that a key may hold: MySQL's needs a length, and compares without regard to case unless told."""

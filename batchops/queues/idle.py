@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+import sqlalchemy as sa
+
 from batchops.db.database import Database
 from batchops.errors import BatchopsError
 from batchops.queues.leases import Leases
@@ -18,10 +20,12 @@ class Idle:
     """One worker's rests: doubling with jitter up to `longest`, cut to the nearest row that falls due."""
 
     def __init__(
-        self, database: Database, leases: Leases | RowLocks, longest: float, draw: Callable[[], float] = random.random
-    ) -> None:
+        self, database: Database, next_due: Callable[[sa.Connection], float | None], longest: float,
+        draw: Callable[[], float] = random.random,
+    ) -> None:  # fmt: skip
+        """`next_due`: seconds until something is due that waits."""
         self._database = database
-        self._leases = leases
+        self._next_due = next_due
         self._longest = longest
         self._draw = draw
         self._next = FIRST
@@ -39,7 +43,7 @@ class Idle:
 
     def _due(self) -> float | None:
         with suppress(BatchopsError), self._database.reading() as connection:
-            return self._leases.counts(connection).next_due
+            return self._next_due(connection)
         return None
 
 

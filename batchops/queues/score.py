@@ -1,13 +1,13 @@
-"""What a drain adds up beside the counts that every verb has."""
+"""What a verb adds up beside the counts that every verb has."""
 
 import threading
 
 
 class Score:
-    """Rows claimed, failed attempts, dead letters, lost leases, rows handed back; told by several workers."""
+    """Counts by name, told by several workers."""
 
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = dict.fromkeys(("claimed", "failed", "dead", "lost", "handed_back"), 0)
+    def __init__(self, *names: str) -> None:
+        self._counts: dict[str, int] = dict.fromkeys(names, 0)
         self._guard = threading.Lock()
 
     def add(self, **counts: int) -> None:

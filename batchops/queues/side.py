@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
 from batchops.db.family import Family, KeyValue
-from batchops.db.types import LONG_TEXT
+from batchops.db.types import KEY_TEXT, LONG_TEXT
 from batchops.queues.leases import PARKED, Counts, Parked
 from batchops.queues.queue import ALONE, Queue, Row
 from batchops.queues.rows import Condition, Rows, age, how_many, number
@@ -16,10 +16,9 @@ from batchops.queues.rows import Condition, Rows, age, how_many, number
 TABLE = "batchops_lease"
 _KEY = sa.Text().with_variant(sa.String(500, collation="utf8mb4_bin"), "mysql", "mariadb")
 _TEXT = sa.Text().with_variant(sa.String(), "mysql", "mariadb")
-_RELATION = sa.Text().with_variant(sa.String(200, collation="utf8mb4_bin"), "mysql", "mariadb")
 LEASES = sa.Table(
     TABLE, sa.MetaData(),
-    sa.Column("relation", _RELATION, primary_key=True),
+    sa.Column("relation", KEY_TEXT, primary_key=True),
     sa.Column("row_key", _KEY, primary_key=True),
     sa.Column("lease", sa.String(40)),
     sa.Column("lease_until", sa.Double),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from batchops.specs import ROWS, Duration, Flag, PacedSpec, Several
+from batchops.specs import ROWS, Duration, Flag, Key, PacedSpec, Several
 
 WORK = "What is done with them"
 CLAIMS = "Claims and attempts"
@@ -15,6 +15,7 @@ HANDLERS = ("call", "exec", "exec_batch", "post")
 class DrainSpec(PacedSpec):
     """Hand pending rows to a handler, in batches, by any number of workers."""
 
+    key: Key = Field(None, description="Columns to follow the rows by; default: the primary key.")
     where: Annotated[str, Flag("SQL", ROWS, kind="sql")] = Field(
         min_length=1, description="Which rows are pending; its clock words are the database's, claim by claim."
     )

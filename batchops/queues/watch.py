@@ -4,12 +4,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Protocol
+
+import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.errors import BatchopsError
 from batchops.events import Backlog, Emit
-from batchops.queues.leases import Counts, Leases
-from batchops.queues.locks import RowLocks
+from batchops.queues.leases import Counts
 from batchops.queues.score import Score
 
 EVERY = 5.0
@@ -17,21 +19,28 @@ SHARE = 50
 """A count is made again no sooner than after this many times as long as it took."""
 
 
+class Counted(Protocol):
+    """What can be counted."""
+
+    def counts(self, connection: sa.Connection) -> Counts:
+        """How many rows are in which state."""
+
+
 class Watch:
     """Counts the queue from a thread of its own, seldom enough to cost little."""
 
     def __init__(
-        self, database: Database, leases: Leases | RowLocks, score: Score, clock: Callable[[], float] = time.monotonic
+        self, database: Database, queue: Counted, score: Score, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._database = database
-        self._leases = leases
+        self._queue = queue
         self._score = score
         self._clock = clock
 
     def counts(self) -> Counts | None:
         """The queue now; None where it cannot be counted."""
         with suppress(BatchopsError), self._database.reading() as connection:
-            return self._leases.counts(connection)
+            return self._queue.counts(connection)
         return None
 
     @contextmanager

@@ -17,7 +17,7 @@ FIELDS = (
 def document(finished: Finished) -> dict[str, object]:
     """The end of a run as the document's fields, in their order; seconds to the millisecond."""
     values = asdict(finished)
-    more = values["drained"] or {}
+    more = values["drained"] or values["relayed"] or {}
     return {name: rounded(value) for name, value in ({name: values[name] for name in FIELDS} | more).items()}
 
 

@@ -129,7 +129,7 @@ class Tally:
 
     def _by_rows(self) -> bool:
         """An index or limit walk reads only what matches, so the table's size says nothing about its way."""
-        return self.started is not None and self.started.walk in {"index", "limit", "claims"}
+        return self.started is not None and self.started.walk in {"index", "limit", "claims", "outbox"}
 
     def _way(self) -> tuple[int, int] | None:
         """Rows behind and in all, of what the walk reads; statistics miss what this run deleted before."""

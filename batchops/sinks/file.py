@@ -16,10 +16,8 @@ from batchops.sinks import Delivery, Message, Sink, SinkDownError
 _encoder = json.JSONEncoder(ensure_ascii=True, separators=(", ", ": ")).encode
 
 
-def sink(url: str, options: Mapping[str, str]) -> Sink:
+def sink(url: str, environ: Mapping[str, str]) -> Sink:  # noqa: ARG001  every sink's module has this
     """The file that `url` names, or standard output."""
-    if options:
-        raise UsageError(f"--to-option: {', '.join(options)} means nothing to a file.")
     if url == "-":
         return Output()
     return File(Path(_path(url)))

@@ -19,3 +19,8 @@ class Outcome:
     """The size it really had, where that was not the one asked for."""
     alarm: str | None = None
     """Why the walk should not go on like this."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was done after all: what it was to be done with is not there just now."""
+        return not (self.rows or self.read or self.rejected)

@@ -11,6 +11,7 @@ from batchops.db.family import SILENCE, Blocks, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.mysql import catalog, cutoffs, faults, indexes, keys
 from batchops.db.mysql.claims import MySQLClaims
+from batchops.db.mysql.events import MySQLEvents
 from batchops.db.mysql.facts import MySQLFacts
 from batchops.db.mysql.words import WORDS
 from batchops.db.table import Table
@@ -31,6 +32,7 @@ class MySQL:
     longest_list = 1_000
 
     claims = MySQLClaims()
+    events = MySQLEvents()
     facts = MySQLFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)

@@ -14,6 +14,7 @@ from batchops.db.postgresql import catalog, cutoffs, faults, keys
 from batchops.db.postgresql.blocks import HeapBlocks, has_tid_ranges
 from batchops.db.postgresql.claims import PostgreSQLClaims
 from batchops.db.postgresql.dropping import Partitions
+from batchops.db.postgresql.events import PostgreSQLEvents
 from batchops.db.postgresql.facts import PostgreSQLFacts
 from batchops.db.postgresql.indexes import index_for
 from batchops.db.postgresql.partitions import leaves
@@ -52,6 +53,7 @@ class PostgreSQL:
     longest_list = 50_000
 
     claims = PostgreSQLClaims()
+    events = PostgreSQLEvents()
     facts = PostgreSQLFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)

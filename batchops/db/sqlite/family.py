@@ -13,6 +13,7 @@ from batchops.db.family import Blocks, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.sqlite import catalog, cutoffs, faults, indexes, keys
 from batchops.db.sqlite.claims import SQLiteClaims
+from batchops.db.sqlite.events import HASH, SQLiteEvents, hashed
 from batchops.db.sqlite.facts import SQLiteFacts
 from batchops.db.sqlite.words import WORDS
 from batchops.db.table import Table
@@ -36,6 +37,7 @@ class SQLite:
     longest_list = 5_000
 
     claims = SQLiteClaims()
+    events = SQLiteEvents()
     facts = SQLiteFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)
@@ -67,6 +69,7 @@ class SQLite:
         @sa.event.listens_for(engine, "connect")
         def settle(connection: sqlite3.Connection, _: object) -> None:
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.create_function(HASH, 1, hashed, deterministic=True)
 
         return engine
 

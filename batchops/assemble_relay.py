@@ -1,0 +1,131 @@
+"""The composition root of relay, its first half: from a spec to a plan."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from batchops import __version__
+from batchops.db.connect import connect
+from batchops.db.database import Database
+from batchops.db.family import Server, Timeouts
+from batchops.db.table import Table
+from batchops.db.urls import address
+from batchops.errors import RefusedError, UsageError
+from batchops.events import Finished
+from batchops.outboxes.beside import Beside
+from batchops.outboxes.compose import Form
+from batchops.outboxes.outbox import Outbox
+from batchops.outboxes.settle import Delete, Mark, Move, Then
+from batchops.outboxes.spec import MOVE, RelaySpec
+from batchops.outboxes.understood import Chosen, find_outbox, form_of, warnings_of
+from batchops.plan.target import find_table
+from batchops.sinks import Sink
+from batchops.sinks.make import sink_of
+
+
+@dataclass(frozen=True)
+class PreparedRelay:
+    """A relay that is planned and may be run."""
+
+    spec: RelaySpec
+    database: Database
+    server: Server
+    sink: Sink
+    outbox: Outbox
+    form: Form
+    then: Then
+    beside: Beside
+    plan: tuple[tuple[str, str], ...]
+    """What will happen, as names and texts."""
+    warnings: tuple[str, ...]
+    again: str = ""
+    """The command that goes on with it, where the verb's own does not."""
+
+    def ended(self, reason: str) -> Finished:
+        """The end of a relay that did not run."""
+        return Finished("relay", self.outbox.table.label, reason, 0, __version__, walk="outbox")
+
+
+@contextmanager
+def prepared_relay(spec: RelaySpec, environ: Mapping[str, str], *, again: str = "") -> Iterator[PreparedRelay]:
+    """Reach the database and plan the relay, without writing anything; BatchopsError where it cannot be.
+
+    `again`: the command that goes on with it, where the verb's own does not.
+    """
+    sink = sink_of(spec.to, environ)
+    timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
+    database = connect(address(spec.url, environ), timeouts)
+    try:
+        with database.reading() as connection:
+            job = _prepare(connection, spec, database, sink)
+        yield replace(job, again=again)
+    finally:
+        sink.close()
+        database.close()
+
+
+def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sink: Sink) -> PreparedRelay:
+    server = database.family.server(connection)
+    outbox = find_outbox(connection, database, spec.table, Chosen.of(spec))
+    form = form_of(spec, outbox)
+    then = _then(connection, database, outbox, spec)
+    if server.read_only:
+        raise RefusedError(f"The server is read-only ({database.address.shown}).", "connect to the primary.")
+    right = "UPDATE" if spec.then == "mark" else "DELETE"
+    if database.family.missing_rights(connection, outbox.table, right):
+        raise RefusedError(
+            f'Role "{server.role}" has no right to {right} on table "{outbox.table.label}".',
+            f"grant it: GRANT {right} ON {outbox.table.label} TO …",
+        )
+    if spec.listen is not None and not database.family.claims.listens:
+        raise UsageError(f"--listen: {server.product} has no notifications.", "--poll alone does it.")
+    warnings = (*database.address.warnings, *warnings_of(connection, outbox, form))
+    plan = _plan(database, server, outbox, form, spec)
+    return PreparedRelay(
+        spec, database, server, sink, outbox, form, then, Beside(database, spec.ledger_schema), plan, warnings
+    )
+
+
+def _then(connection: sa.Connection, database: Database, outbox: Outbox, spec: RelaySpec) -> Then:
+    if spec.then == "mark":
+        if outbox.names.sent is None:
+            raise UsageError(
+                f'Table "{outbox.table.label}" has no column that marks a sent event, like sent_at or sent.',
+                "say which one it is: --sent COLUMN; or have sent events taken away: --then delete.",
+            )
+        return Mark(outbox)
+    if spec.then == "delete":
+        return Delete(outbox)
+    to: Table = find_table(connection, database.family, spec.then.removeprefix(MOVE))
+    if missing := [name for name in outbox.table.column_names if name not in to.column_names]:
+        raise UsageError(
+            f'--then: table "{to.label}" has no column {", ".join(missing)}, which "{outbox.table.label}" has.'
+        )
+    return Move(outbox, to)
+
+
+def _plan(
+    database: Database, server: Server, outbox: Outbox, form: Form, spec: RelaySpec
+) -> tuple[tuple[str, str], ...]:
+    names = outbox.names
+    order = ", ".join(name for name in (names.aggregate_type, names.aggregate) if name is not None)
+    return (
+        ("database", f"{database.address.shown} ({server.product} {server.version})"),
+        ("to", shown(spec.to)),
+        ("topic", form.topic.text),
+        ("key", form.key.text),
+        ("headers", ", ".join(f"{name}={text.text}" for name, text in form.headers.items()) or "none"),
+        ("body", form.body.text if form.body else f"{{{names.payload}}}"),
+        ("order", f"by {names.id} within each ({order})"),
+        ("sent", spec.then if spec.then != "mark" else f"marked in {names.sent}"),
+        ("refused", spec.on_failed),
+        ("slots", str(spec.slots)),
+    )
+
+
+def shown(to: str) -> str:
+    """The destination without what may be a secret: user, password, token."""
+    return re.sub(r"//[^/@]*@", "//", re.split(r"[?#]", to)[0]) if "://" in to else to

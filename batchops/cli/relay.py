@@ -1,0 +1,41 @@
+"""batchops relay."""
+
+import os
+import sys
+from typing import Any
+
+import rich_click as click
+
+from batchops.assemble_relay import prepared_relay
+from batchops.cli.face import Face, ends_of
+from batchops.cli.help import Command
+from batchops.cli.options import face, from_spec, help_of
+from batchops.cli.unasked import execute
+from batchops.errors import UsageError
+from batchops.outboxes.spec import RelaySpec
+from batchops.perform_relay import relay_prepared
+from batchops.specs import checked
+
+
+@click.command(
+    "relay",
+    cls=Command,
+    help="Deliver the unsent events of the outbox TABLE: in order within each aggregate, at least once.\n\n"
+    "One relay works at a time, by a lease, or one for each of --slots. An event is marked once the destination has "
+    "acknowledged it. It asks no question.\n\n"
+    "batchops relay outbox --to file:events.jsonl",
+)
+@help_of("relay", RelaySpec)
+@from_spec(RelaySpec)
+@face
+@click.pass_context
+def command(context: click.RichContext, /, **values: Any) -> None:
+    """The command."""
+    shown = Face(**{name: values.pop(name) for name in Face.__dataclass_fields__})
+    spec = checked(RelaySpec, {name: value for name, value in values.items() if value not in (None, ())})
+    taken = spec.to == "-"
+    if taken and shown.as_json:
+        raise UsageError("--json: with --to - the events stand on stdout.", "give --events FILE, or --to file:PATH.")
+    shown.interval()
+    with prepared_relay(spec, os.environ) as job:
+        context.exit(execute(job, shown, relay_prepared, [*ends_of(shown, sys.stderr)] if taken else None))

@@ -1,0 +1,39 @@
+"""Verbs that ask no question: planned, shown where that is wanted, and run."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import rich_click as click
+
+from batchops.cli.face import Face, listeners, note
+from batchops.cli.planned import ready_document, ready_lines
+from batchops.events import Emit, Finished
+from batchops.reporters.document import as_json, document
+from batchops.stop import Stop, signals
+from batchops.verbs import Ready
+
+P = TypeVar("P", bound=Ready)
+
+
+def execute(
+    job: P, shown: Face, perform: Callable[[P, Emit, Stop], Finished], ends: Sequence[Emit] | None = None
+) -> int:  # fmt: skip
+    """Show the plan where it is wanted, and run; the exit code. `ends`: see `listeners`."""
+    for warning in () if shown.quiet else job.warnings:
+        note(f"warning: {warning}")
+    if shown.plan_wanted or shown.dry_run:
+        for line in ready_lines(job, whole=shown.dry_run):
+            (click.echo if shown.dry_run and not shown.as_json else note)(line)
+    if shown.dry_run:
+        return _not_run(job, shown)
+    stop = Stop()
+    with listeners(shown, ends) as emit, signals(stop, job.database.cancel):
+        finished = perform(job, emit, stop)
+    return shown.code(finished)
+
+
+def _not_run(job: Ready, shown: Face) -> int:
+    finished = job.ended("dry-run")
+    if shown.as_json:
+        click.echo(as_json(document(finished) | ready_document(job)))
+    return shown.code(finished)

@@ -1,0 +1,64 @@
+"""Event tables in MySQL and MariaDB."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from batchops.db.table import Column, Table, quoted
+
+# Of no table in particular: which tables a transaction has locked is not shown. Readers have locked none.
+# Not by trx_id: a transaction gets another one with its first change.
+_WRITERS = sa.text(
+    "SELECT concat(trx_mysql_thread_id, ' ', trx_started) FROM information_schema.innodb_trx"
+    " WHERE (trx_tables_locked > 0 OR trx_rows_modified > 0) AND trx_mysql_thread_id <> connection_id()"
+)
+_NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
+
+
+class MySQLEvents:
+    """An index in the order of sending, and rows that writers lock to wait for each other."""
+
+    types: Mapping[str, str] = {
+        "id": "bigint NOT NULL AUTO_INCREMENT PRIMARY KEY",
+        "name": "varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL",
+        "text": "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", "binary": "longblob", "json": "json",
+        "created": "timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)", "sent": "timestamp(6) NULL",
+    }  # fmt: skip
+    unsent_index = "({sent}, {id})"
+    lock_rows = 1024
+
+    def is_number(self, column: Column) -> bool:
+        return column.type.lower().startswith(_NUMBERS)
+
+    def is_flag(self, column: Column) -> bool:
+        return column.type.lower().startswith(("bit", *_NUMBERS))
+
+    def moment(self, column: Column) -> sa.ColumnElement[Any]:  # noqa: ARG002  the protocol's shape
+        return sa.func.now(sa.literal_column("6"))
+
+    def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
+        return sa.cast(table.called.c[quoted(name)], sa.CHAR)
+
+    def content(self, table: Table, name: str) -> sa.ColumnElement[Any]:
+        return table.called.c[quoted(name)]
+
+    def hashed(self, text: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
+        return sa.func.crc32(text, type_=sa.BigInteger()).bitwise_and(0x7FFFFFFF)
+
+    def writers(self, connection: sa.Connection, table: Table) -> frozenset[str] | None:  # noqa: ARG002  see above
+        try:
+            return frozenset(connection.execute(_WRITERS).scalars())
+        except DBAPIError:  # the right PROCESS is needed, which a plain role has not
+            return None
+
+    def disorder(self, *_: object) -> str | None:
+        return None
+
+    def turn(self, aggregates: Sequence[str]) -> tuple[str, Sequence[Any]] | None:
+        # GET_LOCK does not end with the transaction: it would be let go of before COMMIT, or never.
+        turns = sorted({zlib.crc32(aggregate.encode()) % self.lock_rows for aggregate in aggregates})
+        places = ", ".join("?" for _ in turns)
+        return f"SELECT turn FROM batchops_turn WHERE turn IN ({places}) ORDER BY turn FOR UPDATE", turns

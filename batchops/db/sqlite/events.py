@@ -1,0 +1,57 @@
+"""Event tables in SQLite: one writer, so that events are committed in the order of their numbers."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.table import Column, Table, quoted
+
+HASH = "batchops_hash"
+_FLAGS = ("bool", "int", "bit")
+
+
+def hashed(text: object) -> int:
+    """SQLite has no hash of its own; every connection of ours learns this one."""
+    return zlib.crc32(str(text).encode()) & 0x7FFFFFFF
+
+
+class SQLiteEvents:
+    """Partial indexes."""
+
+    # AUTOINCREMENT: otherwise the number of a deleted last row would be given again, to another event.
+    types: Mapping[str, str] = {
+        "id": "INTEGER PRIMARY KEY AUTOINCREMENT", "name": "TEXT NOT NULL", "text": "TEXT", "binary": "BLOB",
+        "json": "TEXT", "created": "TIMESTAMP NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now'))",
+        "sent": "TIMESTAMP",
+    }  # fmt: skip
+    unsent_index = "({id}) WHERE {sent} IS NULL"
+    lock_rows = 0
+
+    def is_number(self, column: Column) -> bool:
+        return "int" in column.type.lower()
+
+    def is_flag(self, column: Column) -> bool:
+        return any(word in column.type.lower() for word in _FLAGS)
+
+    def moment(self, column: Column) -> sa.ColumnElement[Any]:  # noqa: ARG002  the protocol's shape
+        return sa.func.strftime("%Y-%m-%d %H:%M:%f", "now")
+
+    def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
+        return sa.cast(table.called.c[quoted(name)], sa.Text)
+
+    def content(self, table: Table, name: str) -> sa.ColumnElement[Any]:
+        return table.called.c[quoted(name)]
+
+    def hashed(self, text: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
+        return sa.func.batchops_hash(text, type_=sa.Integer())
+
+    def writers(self, connection: sa.Connection, table: Table) -> frozenset[str] | None:  # noqa: ARG002  one writer
+        return frozenset()
+
+    def disorder(self, *_: object) -> str | None:
+        return None
+
+    def turn(self, aggregates: Sequence[str]) -> tuple[str, Sequence[Any]] | None:  # noqa: ARG002  one writer
+        return None

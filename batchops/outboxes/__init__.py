@@ -1,0 +1,1 @@
+"""Tables of events, outboxes: what is unsent, who relays it, what became of each event."""

@@ -1,0 +1,81 @@
+"""The tables beside an outbox: who relays it, which of its events failed. All outboxes of a database share them."""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateTable
+
+from batchops.db.database import Database
+from batchops.db.types import KEY_TEXT, LONG_TEXT
+from batchops.errors import BatchopsError, RefusedError
+
+TURN = "batchops_turn"
+
+
+class Beside:
+    """The tables in one schema; no name: where the database itself looks first."""
+
+    def __init__(self, database: Database, schema: str | None) -> None:
+        self._database = database
+        self._meta = sa.MetaData(schema=schema)
+        self.slots = sa.Table(
+            "batchops_slot", self._meta,
+            sa.Column("relation", KEY_TEXT, primary_key=True),
+            sa.Column("slot", sa.Integer, primary_key=True, autoincrement=False),
+            sa.Column("token", sa.String(32)),
+            sa.Column("owner", sa.Text),
+            sa.Column("lease_until", sa.Double, nullable=False),
+        )  # fmt: skip
+        self.failed = sa.Table(
+            "batchops_failed", self._meta,
+            sa.Column("relation", KEY_TEXT, primary_key=True),
+            sa.Column("event", KEY_TEXT, primary_key=True),
+            sa.Column("aggregate", LONG_TEXT, nullable=False),
+            sa.Column("state", sa.String(10), nullable=False),
+            sa.Column("attempts", sa.Integer, nullable=False),
+            sa.Column("next_at", sa.Double, nullable=False),
+            sa.Column("failure", LONG_TEXT, nullable=False),
+        )  # fmt: skip
+
+    def ddl(self) -> list[str]:
+        """The statements that make them."""
+        made = (CreateTable(table, if_not_exists=True) for table in self._meta.sorted_tables)
+        return [" ".join(str(one.compile(self._database.engine)).split()) for one in made]
+
+    def make(self) -> None:
+        """Make the tables where they are missing; RefusedError with their SQL where this role may not."""
+        if self._seen():
+            return
+        try:
+            with self._database.transaction() as connection:
+                for table in self._meta.sorted_tables:
+                    connection.execute(CreateTable(table, if_not_exists=True))
+        except BatchopsError as error:
+            if self._seen():  # two first relays at one moment: the other one made them
+                return
+            raise RefusedError(
+                f"The tables beside the outbox cannot be made here: {error.message}",
+                "have them made with the statements below, or name a schema of yours with --ledger-schema.\n"
+                + ";\n".join(self.ddl())
+                + ";",
+            ) from error
+
+    def there(self, connection: sa.Connection) -> bool:
+        """Whether they are there."""
+        inspector = sa.inspect(connection)
+        return all(inspector.has_table(table.name, schema=table.schema) for table in self._meta.sorted_tables)
+
+    def _seen(self) -> bool:
+        try:
+            with self._database.reading() as connection:
+                return self.there(connection)
+        except RefusedError:  # MariaDB tells a role without any right to a table that it may not look
+            return False
+
+
+def turn_ddl(database: Database) -> Iterator[str]:
+    """Where writers need rows to wait for each other at: the statements that make and fill their table."""
+    if rows := database.family.events.lock_rows:
+        values = ", ".join(f"({number})" for number in range(rows))
+        yield f"CREATE TABLE IF NOT EXISTS {TURN} (turn integer NOT NULL PRIMARY KEY)"
+        yield f"INSERT IGNORE INTO {TURN} (turn) VALUES {values}"

@@ -1,0 +1,48 @@
+"""What the columns of an outbox are called, and which of a table's columns is which."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+USUAL: Mapping[str, Sequence[str]] = {
+    "id": ("id", "event_id", "seq", "position"),
+    "aggregate": ("aggregate_id", "aggregateid", "aggregate", "stream_id"),
+    "aggregate_type": ("aggregate_type", "aggregatetype", "stream_type"),
+    "event_type": ("event_type", "eventtype", "type"),
+    "payload": ("payload", "data", "body"),
+    "headers": ("headers", "metadata"),
+    "created_at": ("created_at", "createdat", "occurred_at", "created", "timestamp"),
+    "sent": (
+        "sent_at",
+        "sent",
+        "published_at",
+        "published",
+        "processed_at",
+        "processed",
+        "dispatched_at",
+        "dispatched",
+    ),
+}
+"""By what a column is for: the names it usually has, the likeliest first."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """A column's name for each purpose; the defaults are those of a table that `batchops outbox init` makes."""
+
+    id: str = "id"
+    aggregate: str = "aggregate_id"
+    aggregate_type: str | None = "aggregate_type"
+    event_type: str | None = "event_type"
+    payload: str | None = "payload"
+    headers: str | None = "headers"
+    created_at: str | None = "created_at"
+    sent: str | None = "sent_at"
+
+
+PURPOSES = tuple(field.name for field in fields(Names))
+
+
+def recognised(columns: Sequence[str], purpose: str) -> str | None:
+    """The column that is usually meant; None where no name fits."""
+    lower = {name.lower(): name for name in columns}
+    return next((lower[usual] for usual in USUAL[purpose] if usual in lower), None)

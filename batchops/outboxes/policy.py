@@ -1,0 +1,40 @@
+"""What becomes of an event that the destination refuses."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from batchops.outboxes.compose import Event
+from batchops.outboxes.failures import Failure, State
+from batchops.queues.attempts import LONGEST, Attempts
+from batchops.sinks import Refused
+
+OnFailed = Literal["block", "park-key", "dead-letter"]
+_GIVEN_UP = {"park-key": State.PARKED, "dead-letter": State.DEAD}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """`block`: it is tried again for ever; else it is given up on after its last attempt."""
+
+    on_failed: OnFailed
+    attempts: Attempts
+
+    def __call__(self, event: Event, refused: Refused, before: int) -> Failure:
+        """What to write down of an event that was refused `before` times before."""
+        tried = before + 1
+        state = State.WAITING
+        if refused.final or self.attempts.used_up(tried):
+            state = _GIVEN_UP.get(self.on_failed, State.WAITING)
+        return Failure(
+            event=str(event.key[0]),
+            aggregate=event.aggregate,
+            state=state,
+            attempts=tried,
+            pause=self._pause(refused, tried) if state is State.WAITING else 0.0,
+            reason=refused.reason[:400],
+        )
+
+    def _pause(self, refused: Refused, tried: int) -> float:
+        if refused.after is not None:
+            return max(refused.after, 0.0)
+        return LONGEST if refused.final else self.attempts.pause(tried)

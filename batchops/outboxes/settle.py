@@ -1,0 +1,94 @@
+"""What became of events, written down: the sent ones are marked, deleted or moved, the refused ones recorded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.db.family import KeyValue
+from batchops.db.table import Table, quoted
+from batchops.outboxes.failures import Failure, Failures
+from batchops.outboxes.outbox import Outbox
+from batchops.outboxes.slots import Slots
+
+
+class Then(Protocol):
+    """What is done with events that were sent."""
+
+    def __call__(self, connection: sa.Connection, keys: list[KeyValue]) -> None:
+        """Do it to those with one of `keys` that are still unsent."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """They stay, marked."""
+
+    outbox: Outbox
+
+    def __call__(self, connection: sa.Connection, keys: list[KeyValue]) -> None:
+        outbox = self.outbox
+        marking = sa.update(outbox.table.called).ordered_values(outbox.marked()).where(outbox.unsent)
+        for mine in outbox.among(keys):
+            connection.execute(marking.where(mine))
+
+
+@dataclass(frozen=True)
+class Delete:
+    """They are deleted."""
+
+    outbox: Outbox
+
+    def __call__(self, connection: sa.Connection, keys: list[KeyValue]) -> None:
+        for mine in self.outbox.among(keys):
+            connection.execute(sa.delete(self.outbox.table.called).where(mine))
+
+
+@dataclass(frozen=True)
+class Move:
+    """They go to another table of the same columns, marked there too."""
+
+    outbox: Outbox
+    to: Table
+
+    def __call__(self, connection: sa.Connection, keys: list[KeyValue]) -> None:
+        outbox = self.outbox
+        columns = [outbox.column(column.name) for column in outbox.table.columns if not column.generated]
+        values: list[Any] = list(columns)
+        if outbox.names.sent is not None:
+            sent, value = outbox.marked()
+            values = [value if column is sent else column for column in columns]
+        names = [quoted(column.name) for column in columns]
+        for mine in outbox.among(keys):
+            moved = sa.select(*values).select_from(outbox.table.called).where(mine)
+            connection.execute(sa.insert(self.to.clause).from_select(names, moved))
+            connection.execute(sa.delete(outbox.table.called).where(mine))
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What is to be written down of one batch."""
+
+    sent: list[KeyValue]
+    failures: Sequence[Failure]
+
+
+class Settling:
+    """Writes it down where this process's slots are still its own."""
+
+    def __init__(self, database: Database, slots: Slots, failures: Failures, then: Then) -> None:
+        self._database = database
+        self._slots = slots
+        self._failures = failures
+        self._then = then
+
+    def __call__(self, settled: Settled) -> None:
+        """One transaction; LockedError where another relay has taken over."""
+        sent = [str(key[0]) for key in settled.sent]
+        with self._database.transaction() as connection:
+            self._slots.prove(connection)
+            self._then(connection, settled.sent)
+            self._failures.forget(connection, sent)
+            self._failures.record(connection, settled.failures)
+        self._failures.remember(settled.failures, sent)

@@ -1,0 +1,83 @@
+"""Reads unsent events in the order they were written, none of them too early."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.db.family import KeyValue
+from batchops.outboxes.compose import Composer, Event
+from batchops.outboxes.failures import Failures
+from batchops.outboxes.lowwater import LowWater
+from batchops.outboxes.outbox import Outbox
+from batchops.outboxes.slots import Slots
+
+
+class Source:
+    """The unsent events of this process's slots that neither wait nor are parked."""
+
+    def __init__(
+        self, database: Database, outbox: Outbox, composer: Composer, slots: Slots, failures: Failures, low: LowWater,
+        *, thorough: bool,
+    ) -> None:  # fmt: skip
+        """`thorough`: before it says that there is nothing, it looks behind the mark too."""
+        self._database = database
+        self._outbox = outbox
+        self._compose = composer
+        self._slots = slots
+        self._failures = failures
+        self._low = low
+        self._thorough = thorough
+
+    def read(self, rows: int) -> Sequence[Event]:
+        """The first so many; empty: there are none."""
+        mark = self._low.mark()
+        with self._database.reading() as connection:
+            if mark is None:
+                self._failures.load(connection)
+            found = connection.execute(self._query(rows, self._since(mark))).all()
+            if not found and mark is not None and self._thorough:
+                self._low.forget()
+                self._failures.load(connection)
+                found = connection.execute(self._query(rows, [])).all()
+        self._low.look()
+        return self._compose(found)
+
+    def read_on(self, rows: int, away: Collection[KeyValue], last: KeyValue) -> Sequence[Event]:
+        """The first so many but for those that are `away`, up to `last`, with a destination just now.
+
+        What lies further on is read first, then it is asked whether anything has come in before it meanwhile:
+        whatever was committed before an event that was read is seen by that.
+        """
+        outbox, names = self._outbox, (self._outbox.names.id,)
+        beyond = outbox.family.after(outbox.table, names, last)
+        upto = outbox.family.upto(outbox.table, names, last)
+        with self._database.reading() as connection:
+            found: Sequence[sa.Row[Any]] = connection.execute(self._query(rows, [beyond])).all()
+            most = len(away) + rows
+            ids = self._query(most, [upto, *self._since(self._low.mark())]).with_only_columns(outbox.id_out)
+            there = [(outbox.family.key_value(value),) for value in connection.execute(ids).scalars()]
+            if len(there) == most:
+                found = []  # so much has come in that more of it may lie before what was read
+            late = [key for key in there if key not in away]
+            before: list[sa.Row[Any]] = []
+            for mine in outbox.among(late):
+                before += connection.execute(self._query(len(late), [mine])).all()
+        return self._compose([*before, *found])
+
+    def _query(self, rows: int, where: Sequence[sa.ColumnElement[bool]]) -> sa.Select[Any]:
+        outbox = self._outbox
+        query: sa.Select[Any] = sa.select(*self._compose.columns).select_from(outbox.table.called)
+        query = query.where(outbox.unsent, *where, *self._failures.sendable(), *self._of_my_slots())
+        return query.order_by(outbox.id).limit(rows)
+
+    def _since(self, mark: KeyValue | None) -> list[sa.ColumnElement[bool]]:
+        outbox = self._outbox
+        return [] if mark is None else [outbox.family.claims.since(outbox.table, (outbox.names.id,), mark)]
+
+    def _of_my_slots(self) -> list[sa.ColumnElement[bool]]:
+        if len(self._slots.mine) == self._slots.count:
+            return []
+        slot = self._outbox.family.events.hashed(self._outbox.aggregate) % self._slots.count
+        return [slot.in_(self._slots.mine)]

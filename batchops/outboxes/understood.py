@@ -1,0 +1,136 @@
+"""From names and templates to an outbox: columns found or recognised, texts checked, what cannot be kept refused."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.db.family import Family
+from batchops.db.table import Table
+from batchops.errors import RefusedError, UsageError
+from batchops.outboxes.compose import Form
+from batchops.outboxes.names import PURPOSES, USUAL, Names, recognised
+from batchops.outboxes.outbox import Outbox
+from batchops.outboxes.spec import EventsSpec
+from batchops.outboxes.templates import Template, parse_template
+from batchops.plan.target import find_table, nearest
+
+_NEEDED = ("id", "aggregate")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Columns as a person named them, by purpose; what is not named is recognised."""
+
+    columns: Mapping[str, str | None]
+    message_id: str | None = None
+
+    @classmethod
+    def of(cls, spec: EventsSpec) -> "Chosen":
+        """Those of a spec."""
+        return cls({purpose: getattr(spec, purpose) for purpose in PURPOSES}, spec.message_id)
+
+
+def find_outbox(connection: sa.Connection, database: Database, named: str, chosen: Chosen) -> Outbox:
+    """The table as an outbox; BatchopsError where it is none."""
+    table = find_table(connection, database.family, named)
+    if table.kind not in ("table", "partitioned"):
+        raise RefusedError(f'"{table.label}" is a {table.kind}, not a table.', "name the table behind it.")
+    found = {purpose: _column(table, purpose, chosen.columns.get(purpose)) for purpose in PURPOSES}
+    for purpose in _NEEDED:
+        if found[purpose] is None:
+            raise UsageError(
+                f'Table "{table.label}" has no column that is called {" or ".join(USUAL[purpose][:2])}.',
+                f"say which one it is: {_flag(purpose)} COLUMN.",
+            )
+    names = Names(**found)  # type: ignore[arg-type]  # those that must be there are
+    _check_id(database.family, table, names.id)
+    message_id = _named(table, chosen.message_id, "--message-id") if chosen.message_id else names.id
+    return Outbox(database.family, table, names, message_id)
+
+
+def form_of(spec: EventsSpec, outbox: Outbox) -> Form:
+    """How messages are made; UsageError for a template that is none, or names a column that is not there."""
+    names = outbox.names
+    topic = f"{{{names.aggregate_type}}}" if names.aggregate_type else outbox.table.name
+    usual = {"event_type": names.event_type, "aggregate_type": names.aggregate_type}
+    headers = {name: f"{{{column}}}" for name, column in usual.items() if column is not None}
+    headers |= dict(_header(text) for text in spec.header)
+    form = Form(
+        topic=_template(outbox, spec.topic if spec.topic is not None else topic, "--topic"),
+        key=_template(outbox, spec.key if spec.key is not None else f"{{{names.aggregate}}}", "--key"),
+        headers={name: _template(outbox, text, "--header") for name, text in headers.items()},
+        body=None if spec.body is None else _template(outbox, spec.body, "--body"),
+    )
+    if form.body is None and names.payload is None:
+        raise UsageError(
+            f'Table "{outbox.table.label}" has no column that is called payload.', "give --payload COLUMN, or --body."
+        )
+    return form
+
+
+def warnings_of(connection: sa.Connection, outbox: Outbox, form: Form) -> list[str]:
+    """What may put events out of order though nothing forbids it."""
+    names = outbox.names
+    warnings = []
+    if more := [name for name in form.key.columns if name not in (names.aggregate, names.aggregate_type)]:
+        warnings.append(
+            f"--key depends on {', '.join(more)}: the destination keeps the order of an aggregate only if all its "
+            "events have the same key."
+        )
+    if disorder := outbox.family.events.disorder(connection, outbox.table, names.id):
+        warnings.append(
+            f"{disorder[0].upper()}{disorder[1:]}: events of one aggregate that several sessions write may be "
+            "numbered in another order than they are written in."
+        )
+    return warnings
+
+
+def _check_id(family: Family, table: Table, name: str) -> None:
+    if not family.events.is_number(table.column(name)):
+        raise RefusedError(
+            f'"{name}" of table "{table.label}" is {table.column(name).type}: in what order events were written '
+            "cannot be told by it.",
+            "name a column that the database numbers as rows are written: --id COLUMN; the other may go as "
+            f"--message-id {name}.",
+        )
+    if not any(key.columns[:1] == (name,) for key in table.keys):
+        raise RefusedError(
+            f'Table "{table.label}" has no primary key or unique index on "{name}".', f"add a unique index on {name}."
+        )
+
+
+def _column(table: Table, purpose: str, named: str | None) -> str | None:
+    if named is not None:
+        return _named(table, named, _flag(purpose))
+    return recognised(table.column_names, purpose)
+
+
+def _named(table: Table, named: str, flag: str) -> str:
+    found = next((name for name in table.column_names if name.lower() == named.lower()), None)
+    if found is None:
+        raise UsageError(f'{flag}: table "{table.label}" has no column "{named}".', nearest(named, table.column_names))
+    return found
+
+
+def _template(outbox: Outbox, text: str, flag: str) -> Template:
+    template = parse_template(text, flag)
+    for name in template.columns:
+        if name not in outbox.table.column_names:
+            raise UsageError(
+                f'{flag}: table "{outbox.table.label}" has no column "{name}".',
+                nearest(name, outbox.table.column_names) or f"it has {', '.join(outbox.table.column_names)}.",
+            )
+    return template
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, equals, template = text.partition("=")
+    if not equals or not name.strip() or not name.isascii() or not name.isprintable():
+        raise UsageError(f'--header: "{text}" is not like NAME=TEMPLATE.', "as in --header tenant={tenant_id}.")
+    return name.strip(), template
+
+
+def _flag(purpose: str) -> str:
+    return "--" + purpose.replace("_", "-")

@@ -1,0 +1,200 @@
+"""A relay that is planned, run: slots, courier, circuit and low-water mark around the loop."""
+
+from contextlib import ExitStack, suppress
+from datetime import datetime
+
+from batchops import __version__
+from batchops.allowance import Allowance
+from batchops.assemble_relay import PreparedRelay, shown
+from batchops.errors import BatchopsError, Exit, LockedError
+from batchops.events import Committed, Emit, Finished, Relayed, Started
+from batchops.limits import Limits
+from batchops.outboxes.circuit import Circuit
+from batchops.outboxes.compose import Composer
+from batchops.outboxes.courier import Courier
+from batchops.outboxes.failures import Failures
+from batchops.outboxes.lowwater import LowWater
+from batchops.outboxes.policy import Policy
+from batchops.outboxes.settle import Settling
+from batchops.outboxes.slots import Slots
+from batchops.outboxes.source import Source
+from batchops.outboxes.standing import Standing
+from batchops.pace import Pace
+from batchops.queues.attempts import Attempts
+from batchops.queues.idle import Idle, Wake
+from batchops.queues.leases import Counts
+from batchops.queues.score import Score
+from batchops.queues.watch import Watch
+from batchops.runner import Ending, Job, Tally, run
+from batchops.specs import command
+from batchops.steps import RelayStep
+from batchops.stop import Stop
+
+REJECTIONS = 100
+"""Events given up on that the end of a run still names; --events has them all."""
+STANDBY = 2.0
+"""Seconds between two looks for a free slot."""
+
+
+def relay_prepared(job: PreparedRelay, emit: Emit, stop: Stop) -> Finished:
+    """Run what was prepared; every error once the run has begun is told in what is returned."""
+    job.beside.make()
+    job.database.underway = True
+    tally, score = Tally(), Score("failed", "unsent", "parked", "dead")
+    with ExitStack() as stack:
+        relay = Relay(job, emit, stop, tally, score, stack)
+        emit(Started(None, "relay", job.outbox.table.label, "outbox", False, job.outbox.table.rows, relay.backlog()))
+        stack.enter_context(relay.watch.telling(emit))
+        ending = run(relay.job(), emit, stop, tally)
+        relay.finish()
+    counts = relay.watch.counts()
+    finished = _finished(job, _ended(job, ending, tally, counts), tally, score, counts)
+    emit(finished)
+    return finished
+
+
+class Relay:
+    """What a running relay is made of."""
+
+    def __init__(
+        self, job: PreparedRelay, emit: Emit, stop: Stop, tally: Tally, score: Score, stack: ExitStack
+    ) -> None:  # fmt: skip
+        spec, database, outbox = job.spec, job.database, job.outbox
+        self._spec = spec
+        self._database = database
+        self._emit = emit
+        self._stop = stop
+        self._tally = tally
+        self._failures = Failures(database, job.beside.failed, outbox)
+        self._slots = Slots(
+            database, job.beside.slots, outbox.table.label, spec.slots, spec.lease_time.total_seconds()
+        )  # fmt: skip
+        self.watch = Watch(database, Standing(outbox, self._failures), score)
+        self._circuit = Circuit(None if spec.poll is not None else spec.retry_time.total_seconds())
+        courier = Courier(job.sink, lambda: stop.at_once)
+        stack.callback(courier.close)
+        stack.enter_context(self._slots.beating(lambda: stop.ask("locked")))
+        source = Source(
+            database, outbox, Composer(outbox, job.form), self._slots, self._failures,
+            LowWater(database, outbox, self._failures), thorough=spec.poll is None,
+        )  # fmt: skip
+        self._step = RelayStep(
+            source, courier, Settling(database, self._slots, self._failures, job.then), self._failures,
+            Policy(spec.on_failed, Attempts(spec.max_attempts, spec.backoff.total_seconds())), self._circuit,
+            self._slots, score, ahead=self._ahead,
+        )  # fmt: skip
+
+    def backlog(self) -> int | None:
+        """What is to be sent, counted once at the beginning."""
+        counts = self.watch.counts()
+        return counts.backlog if counts else None
+
+    def job(self) -> Job:
+        """The loop's."""
+        spec = self._spec
+        wake = self._wake()
+        idle = None if spec.poll is None else Idle(self._database, self._failures.next_due, spec.poll.total_seconds())
+        return Job(
+            step=self._step,
+            pace=Pace(target=spec.target_time.total_seconds(), fixed=spec.batch_size),
+            limits=self._limits(),
+            rest=spec.rest.total_seconds(),
+            patience=spec.retry_time.total_seconds(),
+            hold=self._hold,
+            between=idle.worked if idle else lambda: None,
+            idle=idle.rest if idle else lambda: None,
+            wait=wake.wait if wake else None,
+        )
+
+    def finish(self) -> None:
+        """Mark what is still with the destination, and say so."""
+        with suppress(BatchopsError):
+            outcome = self._step.finish()
+            if outcome is not None and not outcome.empty:
+                self._tally.rows += outcome.rows
+                self._tally.read += outcome.read
+                self._tally.batches += 1
+                self._tally.rejected.extend(outcome.rejected)
+                self._emit(Committed(outcome.rows, outcome.read, 0.0, outcome.read))
+
+    def _limits(self) -> Limits:
+        spec = self._spec
+        return Limits(
+            rows=None if spec.max_rows is None else Allowance(spec.max_rows),
+            seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
+            batches=spec.max_batches,
+            window=spec.window,
+            wall=lambda: datetime.now(spec.time_zone),
+        )
+
+    def _ahead(self) -> bool:
+        return not self._stop.asked and self._spec.max_rows is None and self._spec.max_batches is None
+
+    def _hold(self) -> tuple[str, float] | None:
+        if not self._slots.mine and not self._slots.acquire(1):
+            reason = "another relay is at work"
+            if self._spec.poll is None:
+                raise LockedError(
+                    f'Every slot of "{self._spec.table}" has a relay at work.',
+                    "see `batchops outbox show`; with --poll it waits for one.",
+                )
+            return reason, min(STANDBY, self._spec.lease_time.total_seconds() / 3)
+        return self._circuit.hold()
+
+    def _wake(self) -> Wake | None:
+        if self._spec.listen is None:
+            return None
+        wake = Wake(self._database, self._spec.listen, self._stop)
+        wake.start()
+        return wake
+
+
+def _ended(job: PreparedRelay, ending: Ending, tally: Tally, counts: Counts | None) -> Ending:
+    """A relay that stays up has no other end than a signal: that is a good one. What is held up is not done."""
+    if ending.reason == "signal" and ending.exit == Exit.TERMINATED and job.spec.poll is not None:
+        return Ending("signal", Exit.DONE)
+    if ending.reason == "done" and (tally.rejected or (counts is not None and counts.waiting)):
+        return Ending("incomplete", Exit.INCOMPLETE)
+    return ending
+
+
+def _finished(job: PreparedRelay, ending: Ending, tally: Tally, score: Score, counts: Counts | None) -> Finished:
+    left = counts.pending if counts else None
+    goes_on = left and ending.exit not in (Exit.INTEGRITY, Exit.REFUSED, Exit.USAGE)
+    return Finished(
+        verb="relay",
+        table=job.outbox.table.label,
+        reason=ending.reason,
+        exit=int(ending.exit),
+        version=__version__,
+        walk="outbox",
+        rows=tally.rows,
+        read=tally.read,
+        batches=tally.batches,
+        retries=tally.retries,
+        rejected=len(tally.rejected),
+        rejections=tuple(tally.rejected[:REJECTIONS]),
+        seconds=tally.seconds,
+        held_seconds=tally.held_seconds,
+        left=left or None,
+        next=_next(job) if goes_on else None,
+        error=ending.error,
+        relayed=Relayed(
+            failed=score["failed"],
+            unsent=score["unsent"],
+            parked=score["parked"],
+            dead=score["dead"],
+            backlog=counts.backlog if counts else None,
+            waiting=counts.waiting if counts else None,
+            oldest_seconds=counts.oldest if counts else None,
+        ),
+    )
+
+
+def _next(job: PreparedRelay) -> str | None:
+    """The same command again; None where it would show what an address hides."""
+    if job.again:
+        return job.again
+    if shown(job.spec.to) != job.spec.to:
+        return None
+    return command("relay", job.spec, job.database.address.shown.replace(":***@", "@"))
