@@ -19,7 +19,7 @@ from tests.services.session import Services, required
 
 SERVICES_KEY = pytest.StashKey[Services]()
 REQUIRED_KEY = pytest.StashKey[frozenset[str]]()
-WITHOUT_SERVICES = ("unit", "test_house_rules.py")
+WITHOUT_SERVICES = ("unit", "sinks", "test_house_rules.py")
 NewDatabase = Callable[..., Database]
 
 

@@ -58,10 +58,12 @@ class Posts:
         if 200 <= answer.status < 300:
             return None
         retried = answer.status in AGAIN or answer.status >= 500
-        return Failed(f"HTTP {answer.status}", final=not retried, after=_after(answer.headers) if retried else None)
+        return Failed(
+            f"HTTP {answer.status}", final=not retried, after=retry_after(answer.headers) if retried else None
+        )
 
 
-def _after(headers: Any) -> float | None:
+def retry_after(headers: Any) -> float | None:
     """Retry-After in seconds; a date in it is not worth the trust in two clocks."""
     try:
         return min(float(headers.get("Retry-After", "")), 86_400.0)

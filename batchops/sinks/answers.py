@@ -1,0 +1,105 @@
+"""Whose fault an HTTP answer is: the event's, the destination's, or, seen alone, either's."""
+
+import re
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from batchops.handlers.http import retry_after
+from batchops.sinks import Delivery, Refused, SinkDownError, Unsent
+
+
+class Fault(Enum):
+    """Read with the other answers of the same call: did anything get through?"""
+
+    EVENT = "the event's, whatever the others got"
+    EITHER = "the event's if others got through, or if it was the only one; else the destination's"
+    ADDRESS = "the same, and final if others got through"
+    BUSY = "the destination's, unless others got through"
+    LIMIT = "the destination's: it asked for patience"
+    DESTINATION = "the destination's"
+
+
+_KINDS = {
+    **dict.fromkeys((401, 407), Fault.DESTINATION),
+    **dict.fromkeys((403, 404, 405, 410), Fault.ADDRESS),
+    **dict.fromkeys((408, 409, 425), Fault.EITHER),
+    429: Fault.LIMIT,
+    **dict.fromkeys((502, 503, 504), Fault.BUSY),
+}
+_HINTS = {
+    401: "check the user and password in the URL, or #token=.",
+    403: "check the address, and what its credentials allow.",
+    404: "check the address.",
+    405: "check the address: it takes no POST.",
+    407: "a proxy asks for credentials.",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one event; `fault` None is an acknowledgement."""
+
+    fault: Fault | None
+    reason: str = ""
+    hint: str = ""
+    after: float | None = None
+
+    @property
+    def delivery(self) -> Delivery:
+        """What it means where others got through."""
+        if self.fault is None:
+            return None
+        if self.fault in (Fault.LIMIT, Fault.DESTINATION):
+            return Unsent(self.reason)
+        return Refused(self.reason, self.fault in (Fault.EVENT, Fault.ADDRESS), self.after)
+
+
+def answered(status: int, headers: Any) -> Answer:
+    """By the status alone."""
+    if 200 <= status < 300:
+        return Answer(None)
+    reason, hint = f"HTTP {status}", _HINTS.get(status, "")
+    if status < 400:
+        hint = "redirects are not followed: give the address that it leads to."
+        return Answer(Fault.ADDRESS, reason, hint)
+    fault = _KINDS.get(status, Fault.EITHER if status >= 500 else Fault.EVENT)
+    after = retry_after(headers) if fault in (Fault.EITHER, Fault.BUSY, Fault.LIMIT) else None
+    return Answer(fault, reason, hint, after)
+
+
+def unanswered(error: Exception, fault: Fault) -> Answer:
+    """By the kind of error: its text may repeat the URL, and a token in it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            hint = "name the authority that signed it: #ca=FILE."
+            return Answer(fault, f"its certificate is not trusted ({cause.verify_message})", hint)
+        if isinstance(cause, ssl.SSLError):
+            return Answer(fault, f"TLS was refused ({cause.reason or 'no reason given'})")
+        if isinstance(cause, OSError) and cause.strerror:
+            return Answer(fault, f"no answer: {cause.strerror}")
+        cause = cause.__cause__ or next((part for part in cause.args if isinstance(part, Exception)), None)
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__.removesuffix("Error")).lower()
+    return Answer(fault, f"no answer: {words}")
+
+
+def down(place: str, answers: Iterable[Answer]) -> SinkDownError | None:
+    """The error where these, all of a call, say that the destination is at fault."""
+    told = list(answers)
+    if any(answer.fault in (None, Fault.EVENT) for answer in told):
+        return None
+    surely = [a for a in told if a.fault in (Fault.DESTINATION, Fault.LIMIT, Fault.BUSY)]
+    if not surely and len(told) < 2:
+        return None
+    first = (surely or told)[0]
+    return SinkDownError(f"{place}: {first.reason}.", first.hint)
+
+
+def lenient(answer: Answer) -> Delivery:
+    """For the only event of a call: another attempt may show that it was not to blame."""
+    if answer.fault is Fault.ADDRESS:
+        return Refused(answer.reason, after=answer.after)
+    return answer.delivery

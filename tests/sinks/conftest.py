@@ -1,0 +1,40 @@
+"""Each kind of destination, with a place in it of the test's own."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from batchops.sinks import Sink
+from batchops.sinks.make import sink_of
+from tests.sinks.received import Receiver
+from tests.sinks.webhook import Webhook
+
+Open = Callable[..., Sink]
+
+
+@pytest.fixture
+def opened() -> Iterator[Open]:
+    """`opened(url, **environ)`: a sink that is open, and closed after the test."""
+    with ExitStack() as stack:
+
+        def opened(url: str, **environ: str) -> Sink:
+            sink = sink_of(url, environ)
+            stack.callback(sink.close)
+            sink.open()
+            return sink
+
+        yield opened
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    with Webhook() as webhook:
+        yield webhook
+
+
+@pytest.fixture(params=["webhook"])
+def receiver(request: pytest.FixtureRequest) -> Receiver:
+    """Of each kind in turn."""
+    found: Receiver = request.getfixturevalue(request.param)
+    return found
