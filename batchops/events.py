@@ -96,6 +96,23 @@ class Backlog:
 
 
 @dataclass(frozen=True)
+class Fired:
+    """What became of one fire of a schedule that was due."""
+
+    job: str
+    fire_at: int
+    """Seconds since 1970, by the clock of the ledger's database."""
+    state: str
+    """running when it begins; then, or instead: ran, skipped, coalesced, taken over, failed; or queued."""
+    rows: int = 0
+    late: float = 0.0
+    """Seconds after its time at which it was decided."""
+    note: str = ""
+    fires: int = 1
+    """How many missed ones went the same way with it; it is the newest of them."""
+
+
+@dataclass(frozen=True)
 class Drained:
     """What the end of a drain tells beside the fields of every verb."""
 
@@ -179,6 +196,6 @@ class Finished:
     """The same of a relay."""
 
 
-Event = Started | Held | Retried | Committed | Warned | Rejected | Backlog | Finished
+Event = Started | Held | Retried | Committed | Warned | Rejected | Backlog | Fired | Finished
 Emit = Callable[[Event], None]
 """Whoever listens; must not raise and must not touch the run's connections."""

@@ -30,5 +30,5 @@ def command(context: click.RichContext, /, **values: Any) -> None:
     shown = Face(**{name: values.pop(name) for name in Face.__dataclass_fields__})
     given = {name: value for name, value in values.items() if value not in (None, ())}
     shown.interval()
-    with prepared_drain(checked(DrainSpec, given), os.environ) as job:
-        context.exit(execute(job, shown, drain_prepared))
+    spec = checked(DrainSpec, given)
+    context.exit(execute(spec, prepared_drain(spec, os.environ), shown, "drain", drain_prepared))

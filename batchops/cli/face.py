@@ -2,17 +2,18 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 from batchops import durations
+from batchops.cli.machines import opened
 from batchops.errors import Exit, UsageError
 from batchops.events import Emit, Finished
-from batchops.reporters import everyone, step_summary
+from batchops.reporters import Warn, everyone, step_summary
 from batchops.reporters.document import Document
 from batchops.reporters.event_file import EventFile
 from batchops.reporters.streams import Lasting
@@ -32,6 +33,10 @@ class Face:
     quiet: bool
     progress_every: str | None
     exit_code: bool
+    metrics_file: str | None = None
+    metrics_port: str | None = None
+    ping: tuple[str, ...] = ()
+    log_format: Literal["text", "json"] | None = None
 
     def interval(self) -> timedelta | None:
         """--progress-every, or UsageError."""
@@ -50,7 +55,9 @@ class Face:
     @property
     def plan_wanted(self) -> bool:
         """Whether to show the plan before the run: not to a log that gets one line, unless it asks for more."""
-        return not self.quiet and (not self.yes or self.watched or self.progress_every is not None)
+        return (
+            not self.quiet and not self.log_format and (not self.yes or self.watched or self.progress_every is not None)
+        )
 
     def code(self, finished: Finished) -> int:
         """The exit code, with --exit-code in mind."""
@@ -68,26 +75,28 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def listeners(face: Face, ends: Sequence[Emit] | None = None, job: str = "") -> Iterator[Emit]:
+def listeners(
+    face: Face, ends: Sequence[Emit] | None = None, job: str = "", machines: Sequence[Emit] | None = None
+) -> Iterator[Emit]:
     """Everyone who listens to a run, until it is over; `ends` are told of its end instead of the face's own.
 
-    `job` is what a recipe calls it.
+    `job` is what a recipe calls it; `machines` are told instead of those that the face names.
     """
-    from batchops.reporters.console import ProgressLine
-    from batchops.reporters.lines import ProgressLines
-    from batchops.reporters.warned import Warnings
+    with ExitStack() as stack:
+        if machines is None:
+            machines = stack.enter_context(opened(face)).whole(job)
+        with _people(face, ends_of(face, sys.stdout) if ends is None else ends, job, machines) as emit:
+            yield emit
 
-    line = ProgressLine(sys.stderr) if face.watched and not face.quiet else None
+
+@contextmanager
+def _people(face: Face, ends: Iterable[Emit], job: str, machines: Sequence[Emit]) -> Iterator[Emit]:
+    from batchops.reporters.console import ProgressLine
+
+    line = ProgressLine(sys.stderr) if face.watched and not face.quiet and face.log_format is None else None
     say = line.say if line else note
     events = EventFile(Path(face.events), say, job=job) if face.events else None
-    every = None if line or face.quiet else face.interval()
-    maybe = (
-        line,
-        ProgressLines(sys.stderr, every) if every else None,
-        None if face.quiet else Warnings(say),
-        events,
-        *(ends_of(face, sys.stdout) if ends is None else ends),
-    )
+    maybe = (line, *_meanwhile(face, job, say), events, *machines, *ends)
     hear: list[Emit] = [each for each in maybe if each is not None]
     try:
         yield everyone(hear, say)
@@ -97,6 +106,21 @@ def listeners(face: Face, ends: Sequence[Emit] | None = None, job: str = "") -> 
         if events is not None:
             with suppress(OSError):
                 events.close()
+
+
+def _meanwhile(face: Face, job: str, say: Warn) -> Iterator[Emit]:
+    """Who writes lines to stderr while it runs."""
+    from batchops.reporters.lines import ProgressLines
+    from batchops.reporters.log import Log
+    from batchops.reporters.warned import Warnings
+
+    every = face.interval()
+    if face.log_format:
+        yield Log(sys.stderr, face.log_format).of(job)
+    elif not face.quiet:
+        yield Warnings(say)
+    if every and not face.quiet and not face.watched:
+        yield ProgressLines(sys.stderr, every)
 
 
 def ends_of(face: Face, result: TextIO) -> Iterator[Emit]:
@@ -110,7 +134,7 @@ def ends_of(face: Face, result: TextIO) -> Iterator[Emit]:
 
 def _summary(face: Face, result: TextIO) -> Emit:
     """On a terminal a paragraph; elsewhere one line."""
-    if face.watched:
+    if face.watched and face.log_format is None:
         summary: Emit = SummaryParagraph(sys.stderr)
     else:
         summary = SummaryLine(sys.stderr if face.as_json else result)

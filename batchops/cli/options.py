@@ -24,6 +24,20 @@ _FACE: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--exit-code",), {"is_flag": True, "help": "Exit 4 for nothing to do, 5 for ended by a limit."}),
 )
 
+MACHINES = "For machines"
+_MACHINES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (("--metrics-file",), {"metavar": "FILE", "help": "Figures for Prometheus in a text file that is replaced whole."}),
+    (("--metrics-port",), {"metavar": "[ADDRESS:]PORT", "help": "Figures for Prometheus, at /metrics."}),
+    (
+        ("--ping",),
+        {
+            "metavar": "[JOB=]URL", "multiple": True,
+            "help": "Tell URL/start, then URL, or URL/EXIT when it failed; env:NAME and file:PATH fetch it.",
+        },
+    ),
+    (("--log-format",), {"type": click.Choice(["text", "json"]), "help": "A log on stderr, a line for each event."}),
+)  # fmt: skip
+
 
 def from_spec(model: type[PacedSpec], only: Collection[str] = ()) -> Decorator:
     """The table as an argument, every other field (or those of `only`) as a flag; values go on as they were typed."""
@@ -51,8 +65,8 @@ def _settings(field: Any) -> dict[str, Any]:
 
 
 def face(function: Any) -> Any:
-    """What every verb shows, and asks."""
-    for names, settings in reversed(_FACE):
+    """What every verb shows, and asks, and whom it tells."""
+    for names, settings in reversed((*_FACE, *_MACHINES)):
         function = click.option(*names, **settings)(function)
     return function
 
@@ -64,6 +78,7 @@ def help_of(verb: str, model: type[PacedSpec]) -> Decorator:
         if name != "table":
             groups.setdefault(flag_of(field).group, []).append(flag_name(name))
     groups[OUTPUT] = [names[-1] if names[-1].startswith("-") else names[0] for names, _ in _FACE] + ["--help"]
+    groups[MACHINES] = [names[0] for names, _ in _MACHINES]
     panels = [{"name": name, "options": options} for name, options in groups.items() if options]
     return click.rich_config(
         RichHelpConfiguration(option_groups={f"batchops {verb}": panels})  # type: ignore[dict-item]  # its typed dict is partial

@@ -37,5 +37,5 @@ def command(context: click.RichContext, /, **values: Any) -> None:
     if taken and shown.as_json:
         raise UsageError("--json: with --to - the events stand on stdout.", "give --events FILE, or --to file:PATH.")
     shown.interval()
-    with prepared_relay(spec, os.environ) as job:
-        context.exit(execute(job, shown, relay_prepared, [*ends_of(shown, sys.stderr)] if taken else None))
+    ends = [*ends_of(shown, sys.stderr)] if taken else None
+    context.exit(execute(spec, prepared_relay(spec, os.environ), shown, "relay", relay_prepared, ends))

@@ -12,17 +12,18 @@ import rich_click as click
 from batchops import __version__
 from batchops.cli.face import Face, listeners, note
 from batchops.cli.help import Command
+from batchops.cli.machines import Machines, opened
 from batchops.cli.options import face
 from batchops.cli.planned import ready_document, ready_lines
 from batchops.cli.recipe_options import PARAMS, RECIPE
 from batchops.errors import BatchopsError, Exit, UsageError
-from batchops.events import Emit, Finished
+from batchops.events import Emit, Finished, Started
 from batchops.recipes.load import load
 from batchops.recipes.params import assignments
 from batchops.recipes.recipe import RecipeJob
 from batchops.recipes.run import not_begun, run_job
 from batchops.recipes.sequence import Ended, gravest, one_after_another
-from batchops.reporters import step_summary
+from batchops.reporters import everyone, step_summary
 from batchops.reporters.document import as_json, document
 from batchops.reporters.figures import visible
 from batchops.reporters.job_lines import JobLine, totals
@@ -72,7 +73,13 @@ class Running:
         if asked and not self._agreed():
             note("Declined; nothing was changed.")
             return self._told([Ended(job, _declined(job)) for job in self._jobs])
-        return self._told(self._run())
+        with opened(shown, [job.name for job in self._jobs]) as machines:
+            over_all = everyone(machines.over_all(), note)
+            over_all(Started(None, "run", str(self._path), "", False, None, None))
+            ends = self._run(machines)
+            code = gravest(shown.code(end.finished) for end in ends if end.finished is not None)
+            over_all(Finished("run", str(self._path), "failed" if code else "done", code, __version__))
+        return self._told(ends)
 
     def _planned(self, job: RecipeJob) -> Finished:
         """Plan it and show the plan; change nothing."""
@@ -97,17 +104,17 @@ class Running:
         what = "this job" if able == 1 else f"these {able} jobs"
         return not able or click.confirm(f"Run {what}?", default=False, err=True)
 
-    def _run(self) -> list[Ended]:
+    def _run(self, machines: Machines) -> list[Ended]:
         stop, cancels = Stop(), Cancels()
         with signals(stop, cancels):
             ends = []
-            for end in one_after_another(self._jobs, lambda job: self._one(job, stop, cancels), stop):
+            for end in one_after_another(self._jobs, lambda job: self._one(job, stop, cancels, machines), stop):
                 if end.finished is None and not self._shown.quiet:
                     note(f"{end.job.name}: skipped: {end.skipped}")
                 ends.append(end)
         return ends
 
-    def _one(self, job: RecipeJob, stop: Stop, cancels: Cancels) -> Finished:
+    def _one(self, job: RecipeJob, stop: Stop, cancels: Cancels, machines: Machines) -> Finished:
         shown = self._shown
         if shown.watched and not shown.quiet and len(self._jobs) > 1:
             note(f"\n[{self._jobs.index(job) + 1}/{len(self._jobs)}] {job.name}")
@@ -116,7 +123,7 @@ class Running:
             if shown.yes and shown.plan_wanted:
                 self._show(job, ready)
 
-        with listeners(shown, [self._end(job)], job.name) as emit:
+        with listeners(shown, [self._end(job)], job.name, machines.of(job.name)) as emit:
             return run_job(job, os.environ, emit, stop, cancels, planned)
 
     def _show(self, job: RecipeJob, ready: Ready) -> None:

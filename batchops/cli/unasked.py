@@ -1,14 +1,17 @@
 """Verbs that ask no question: planned, shown where that is wanted, and run."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import rich_click as click
 
 from batchops.cli.face import Face, listeners, note
+from batchops.cli.machines import opened, told_of_failure
 from batchops.cli.planned import ready_document, ready_lines
 from batchops.events import Emit, Finished
 from batchops.reporters.document import as_json, document
+from batchops.specs import PacedSpec
 from batchops.stop import Stop, signals
 from batchops.verbs import Ready
 
@@ -16,9 +19,19 @@ P = TypeVar("P", bound=Ready)
 
 
 def execute(
-    job: P, shown: Face, perform: Callable[[P, Emit, Stop], Finished], ends: Sequence[Emit] | None = None
+    asked: PacedSpec, prepared: AbstractContextManager[P], shown: Face, verb: str,
+    perform: Callable[[P, Emit, Stop], Finished], ends: Sequence[Emit] | None = None,
 ) -> int:  # fmt: skip
-    """Show the plan where it is wanted, and run; the exit code. `ends`: see `listeners`."""
+    """Plan, show the plan where it is wanted, and run; the exit code. `ends`: see `listeners`."""
+    with opened(shown) as machines:
+        tell = machines.whole()
+        with told_of_failure(tell, verb, asked.table), prepared as job:
+            return _execute(job, shown, perform, ends, tell)
+
+
+def _execute(
+    job: P, shown: Face, perform: Callable[[P, Emit, Stop], Finished], ends: Sequence[Emit] | None, tell: Sequence[Emit]
+) -> int:  # fmt: skip
     for warning in () if shown.quiet else job.warnings:
         note(f"warning: {warning}")
     if shown.plan_wanted or shown.dry_run:
@@ -27,7 +40,7 @@ def execute(
     if shown.dry_run:
         return _not_run(job, shown)
     stop = Stop()
-    with listeners(shown, ends) as emit, signals(stop, job.database.cancel):
+    with listeners(shown, ends, machines=tell) as emit, signals(stop, job.database.cancel):
         finished = perform(job, emit, stop)
     return shown.code(finished)
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import rich_click as click
@@ -9,11 +10,14 @@ import rich_click as click
 from batchops.assemble import Prepared, prepared
 from batchops.cli.face import Face, listeners, note
 from batchops.cli.help import Command
+from batchops.cli.machines import opened, told_of_failure
 from batchops.cli.options import face, from_spec, help_of
 from batchops.cli.planned import plan_document, plan_lines, show_plan
 from batchops.errors import UsageError
+from batchops.events import Emit
 from batchops.perform import perform
 from batchops.plan.refusal import refuse
+from batchops.reporters import everyone
 from batchops.reporters.document import as_json, document
 from batchops.specs import JobSpec, checked
 from batchops.stop import Stop, signals
@@ -40,6 +44,13 @@ def execute(verb: str, spec: JobSpec, shown: Face) -> int:
     shown.interval()
     if not (shown.yes or shown.dry_run or sys.stdin.isatty()):
         raise UsageError("There is no terminal to ask at.", "say -y (--yes) to go on without a question.")
+    with opened(shown) as machines:
+        tell = machines.whole()
+        with told_of_failure(tell, verb, spec.table):
+            return _execute(verb, spec, shown, tell)
+
+
+def _execute(verb: str, spec: JobSpec, shown: Face, tell: Sequence[Emit]) -> int:
     with prepared(verb, spec, os.environ) as job:
         for warning in () if shown.quiet else job.warnings:
             note(f"warning: {warning}")
@@ -47,9 +58,9 @@ def execute(verb: str, spec: JobSpec, shown: Face) -> int:
             refuse(job.plan.refusals)
         _show(job, shown)
         if shown.dry_run or job.done is not None or not (shown.yes or _agreed(job)):
-            return _not_run(job, shown)
+            return _not_run(job, shown, tell)
         stop = Stop()
-        with listeners(shown) as emit, signals(stop, job.database.cancel):
+        with listeners(shown, machines=tell) as emit, signals(stop, job.database.cancel):
             finished = perform(job, emit, stop)
     return shown.code(finished)
 
@@ -75,12 +86,13 @@ def _agreed(job: Prepared) -> bool:
     return click.confirm(f"{verb}?", default=False, err=True)
 
 
-def _not_run(job: Prepared, shown: Face) -> int:
+def _not_run(job: Prepared, shown: Face, tell: Sequence[Emit]) -> int:
     """A dry run, a job that is done already, or a no at the question."""
     if shown.dry_run:
         finished = job.ended("dry-run")
     elif job.done is not None:
         finished = job.ended("done", job.done.run)
+        everyone(list(tell), note)(finished)
     else:
         finished = job.ended("declined")
     if shown.as_json:

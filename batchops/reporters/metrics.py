@@ -1,0 +1,189 @@
+"""Figures for Prometheus: a text file that is replaced whole, or a page that is asked for."""
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from types import ModuleType
+from typing import Any
+
+from batchops.errors import UsageError
+from batchops.events import Backlog, Committed, Emit, Event, Finished, Fired, Held, Rejected, Retried, Started
+from batchops.reporters import Warn
+from batchops.reporters.web import Answer
+
+LABELS = ("job", "verb", "table")
+EVERY = 5.0
+"""Seconds between two writings of the file while a run is at work."""
+LAST_SUCCESS = "last_success_timestamp_seconds"
+
+_COUNTERS = {
+    "rows": "Rows changed, or handled.",
+    "batches": "Batches committed.",
+    "batch_seconds": "Time in batches.",
+    "held_seconds": "Time at rest or held back.",
+    "retries": "Batches asked for again after passing errors.",
+    "rejected_rows": "Rows that were not changed though they match.",
+    "runs": "Runs that ended.",
+    "failures": "Runs that ended with an exit code other than 0.",
+}
+_GAUGES = {
+    LAST_SUCCESS: "When a run last ended with exit code 0.",
+    "last_end_timestamp_seconds": "When a run last ended.",
+    "last_exit_code": "The exit code of the run that ended last.",
+    "backlog_rows": "Pending rows of a queue that anyone may claim.",
+    "backlog_oldest_seconds": "How long the oldest of them has been waiting.",
+}
+
+
+class Metrics:
+    """Counts what runs tell; `of` gives the listener for one job."""
+
+    def __init__(self, warn: Warn, file: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._library = _library()
+        self._library.disable_created_metrics()
+        self._registry = self._library.CollectorRegistry()
+        made: dict[str, Any] = {
+            name: self._library.Counter(f"batchops_{name}", text, LABELS, registry=self._registry)
+            for name, text in _COUNTERS.items()
+        }
+        for name, text in _GAUGES.items():
+            made[name] = self._library.Gauge(f"batchops_{name}", text, LABELS, registry=self._registry)
+        self._made = made
+        self._fires = self._library.Counter(
+            "batchops_fires", "Fires of schedules that were due, by what became of them.", ("job", "state"),
+            registry=self._registry,
+        )  # fmt: skip
+        self._warn, self._file, self._clock = warn, file, clock
+        self._written = clock()
+        self._guard = Lock()
+        if file is not None:
+            self._remember(file)
+            self._checked(file)
+
+    def of(self, job: str) -> Emit:
+        """Who listens to that job."""
+        listener = _OfJob(job, self._made)
+
+        def hear(event: Event) -> None:
+            listener(event)
+            self._write_now_and_then(event)
+
+        return hear
+
+    def __call__(self, event: Event) -> None:
+        """Fires, whose events name their job."""
+        if isinstance(event, Fired) and event.state != "running":
+            self._fires.labels(event.job, event.state).inc(event.fires)
+        self._write_now_and_then(event)
+
+    def page(self) -> Answer:
+        """All figures, as Prometheus reads them."""
+        return Answer(200, "text/plain; version=0.0.4; charset=utf-8", self._text())
+
+    def _text(self) -> bytes:
+        text: bytes = self._library.generate_latest(self._registry)
+        return text
+
+    def _remember(self, file: Path) -> None:
+        """When a job last went well is asked for after a run that did not: the file alone knows."""
+        from prometheus_client.parser import text_string_to_metric_families
+
+        with contextlib.suppress(OSError, ValueError):
+            for found in text_string_to_metric_families(file.read_text()):
+                for sample in found.samples if found.name == f"batchops_{LAST_SUCCESS}" else ():
+                    self._made[LAST_SUCCESS].labels(**sample.labels).set(sample.value)
+
+    def _checked(self, file: Path) -> None:
+        try:
+            self._replace(file)
+        except OSError as error:
+            raise UsageError(
+                f'The figures cannot be written to "{file}": {error.strerror}.',
+                "give --metrics-file a file in a folder that you may write to.",
+            ) from error
+
+    def _write_now_and_then(self, event: Event) -> None:
+        """At each end, and meanwhile every few seconds, as events come."""
+        if self._file is None:
+            return
+        with self._guard:
+            if not isinstance(event, Finished | Fired) and self._clock() - self._written < EVERY:
+                return
+            self._written = self._clock()
+            try:
+                self._replace(self._file)
+            except OSError as error:
+                self._warn(f'warning: the figures cannot be written to "{self._file}": {error.strerror}.')
+                self._file = None
+
+    def _replace(self, file: Path) -> None:
+        """Whole or not at all: its reader may come at any moment. Not ending in .prom, so not read half done."""
+        handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                out.write(self._text())
+            os.chmod(name, 0o644)  # its reader is another user
+            os.replace(name, file)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+
+
+class _OfJob:
+    """Adds up one job's events."""
+
+    def __init__(self, job: str, made: dict[str, Any]) -> None:
+        self._job, self._made = job, made
+        self._labels = (job, "", "")
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Started():
+                self._labels = (self._job, event.verb, event.table)
+                for name in ("rows", "batches", "retries", "failures"):
+                    self._of(name).inc(0)  # known before anything happens, so that a rate sees the first
+            case Committed():
+                self._of("rows").inc(event.rows)
+                self._of("batches").inc()
+                self._of("batch_seconds").inc(event.seconds)
+            case Held():
+                self._of("held_seconds").inc(event.seconds)
+            case Retried():
+                self._of("retries").inc()
+            case Rejected():
+                self._of("rejected_rows").inc()
+            case Backlog():
+                self._of("backlog_rows").set(event.backlog)
+                self._of("backlog_oldest_seconds").set(event.oldest_seconds or 0.0)
+            case Finished():
+                self._ended(event)
+
+    def _ended(self, finished: Finished) -> None:
+        self._labels = (self._job, finished.verb, finished.table)
+        self._of("runs").inc()
+        self._of("failures").inc(1 if finished.exit else 0)
+        self._of("last_exit_code").set(finished.exit)
+        self._of("last_end_timestamp_seconds").set_to_current_time()
+        if finished.exit == 0:
+            self._of(LAST_SUCCESS).set_to_current_time()
+        if finished.drained and finished.drained.backlog is not None:
+            self._of("backlog_rows").set(finished.drained.backlog)
+            self._of("backlog_oldest_seconds").set(finished.drained.oldest_seconds or 0.0)
+
+    def _of(self, name: str) -> Any:
+        return self._made[name].labels(*self._labels)
+
+
+def _library() -> ModuleType:
+    try:
+        import prometheus_client
+    except ImportError as error:
+        raise UsageError(
+            "Figures for Prometheus need the extra prometheus.", 'pip install "batchops[prometheus]"'
+        ) from error
+    return prometheus_client
