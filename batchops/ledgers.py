@@ -23,6 +23,13 @@ def open_ledger(
     if where is None:
         yield Ledger(target, schema, inside=True)
         return
+    with ledger_elsewhere(where, schema, environ) as ledger:
+        yield ledger
+
+
+@contextmanager
+def ledger_elsewhere(where: str, schema: str | None, environ: Mapping[str, str]) -> Iterator[Ledger]:
+    """A ledger that is not in the target itself."""
     with tempfile.TemporaryDirectory(prefix="batchops-") as folder:
         lasting = str(Path(folder) / "ledger.db") if where == NONE else where
         database = connect(ledger_address(lasting, environ))

@@ -4,7 +4,7 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -58,8 +58,12 @@ class Cancels:
 
 
 @contextmanager
-def signals(stop: Stop, cancel: Callable[[], None], grace: float = 10.0) -> Iterator[None]:
+def signals(
+    stop: Stop, cancel: Callable[[], None], grace: float = 10.0, instead: Mapping[int, Callable[[], None]] | None = None
+) -> Iterator[None]:
     """The first SIGINT, SIGTERM or SIGHUP asks; the second, or `grace` seconds, cancels the batch in hand.
+
+    A signal that `instead` names calls what stands there, and asks for nothing.
 
     It is cancelled again each second: between two statements there was nothing to cancel.
 
@@ -70,7 +74,7 @@ def signals(stop: Stop, cancel: Callable[[], None], grace: float = 10.0) -> Iter
     os.set_blocking(writer, False)
     before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
     old_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    listener = threading.Thread(target=_listen, args=(reader, stop, cancel, grace), daemon=True)
+    listener = threading.Thread(target=_listen, args=(reader, stop, cancel, grace, instead or {}), daemon=True)
     listener.start()
     try:
         yield
@@ -83,12 +87,17 @@ def signals(stop: Stop, cancel: Callable[[], None], grace: float = 10.0) -> Iter
         os.close(reader)
 
 
-def _listen(reader: int, stop: Stop, cancel: Callable[[], None], grace: float) -> None:
+def _listen(
+    reader: int, stop: Stop, cancel: Callable[[], None], grace: float, instead: Mapping[int, Callable[[], None]]
+) -> None:
     while True:
         waiting = (AGAIN if stop.at_once else grace) if stop.asked else None
         ready, _, _ = select.select([reader], [], [], waiting)
         if ready and not (sent := os.read(reader, 1)):
             return
+        if ready and sent[0] in instead:
+            instead[sent[0]]()
+            continue
         if ready and sent[0] not in SIGNALS:
             continue
         if ready and not stop.asked:

@@ -1,0 +1,163 @@
+"""The composition root of schedule: from recipe files to tasks, each with the ledger that keeps its fires."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from batchops.db.connect import connect
+from batchops.db.family import Timeouts
+from batchops.db.references import is_reference
+from batchops.db.urls import address
+from batchops.errors import Exit, UsageError
+from batchops.events import Emit, Finished
+from batchops.ledger import Ledger
+from batchops.ledgers import NONE, ledger_elsewhere
+from batchops.queues.spec import WORK
+from batchops.recipes import schedule as recipe
+from batchops.recipes.load import load
+from batchops.recipes.recipe import RecipeJob
+from batchops.recipes.run import run_job
+from batchops.schedules.keeper import Place
+from batchops.schedules.policy import Policy, Schedule
+from batchops.schedules.times import Times, cron, every
+from batchops.schedules.work import Task
+from batchops.specs import ROWS, SET, JobSpec, PacedSpec, flag_of
+from batchops.stop import Cancels, Stop
+
+TIMEOUTS = Timeouts(lock=5.0, statement=30.0)
+"""Of the connections that keep fires; the jobs have their own."""
+LONGEST = 200
+"""Letters of a job's name that stand in the table of fires."""
+UTC = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where fires are kept, as far as it is said; None: as the job's runs are."""
+
+    ledger: str | None = None
+    schema: str | None = None
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A job with times of its own."""
+
+    job: RecipeJob
+    before: tuple[RecipeJob, ...]
+    """Jobs that it needs and that have no times of their own: they run first, in the same fire."""
+    schedule: Schedule
+    url: str | None
+    kept: Kept
+
+    @property
+    def alone(self) -> str:
+        """Who does not see its fires, in words; empty where every scheduler does."""
+        if self.kept.ledger == NONE:
+            return (
+                "its fires are kept in this process only: another scheduler fires the same, and nothing is made up for"
+            )
+        if self.kept.ledger is not None and "://" not in self.kept.ledger and not is_reference(self.kept.ledger):
+            return f"its fires are kept in the file {self.kept.ledger}: a scheduler on another host fires the same"
+        return ""
+
+
+def scheduled(paths: Sequence[Path], params: Mapping[str, str], kept: Kept) -> list[Scheduled]:
+    """The jobs with times, of all files; UsageError where one has a mistake, or none has times."""
+    found = [each for path in paths for each in _of_file(path, params, kept)]
+    if not found:
+        raise UsageError(
+            f"No job in {', '.join(map(str, paths))} has times of its own.",
+            'give one every = "20s" or cron = "0 3 * * *".',
+        )
+    names: dict[str, RecipeJob] = {}
+    for each in found:
+        if each.job.name in names:
+            raise UsageError(f'Two jobs are called "{each.job.name}".', "give each a name of its own.")
+        names[each.job.name] = each.job
+    return found
+
+
+def _of_file(path: Path, params: Mapping[str, str], kept: Kept) -> Iterator[Scheduled]:
+    loaded = load(path, params)
+    with_times = {job.name for job in loaded.jobs if job.schedule is not None}
+    for job in loaded.jobs:
+        if job.schedule is None:
+            continue
+        before = tuple(other for other in loaded.chosen([job.name])[:-1] if other.name not in with_times)
+        spec = job.spec
+        own = Kept(spec.ledger, spec.ledger_schema) if isinstance(spec, JobSpec) else Kept()
+        place = Kept(kept.ledger or own.ledger, kept.schema or own.schema)
+        yield Scheduled(job, before, _schedule(job, job.schedule, place), spec.url, place)
+
+
+def _schedule(job: RecipeJob, said: recipe.Schedule, place: Kept) -> Schedule:
+    times = times_of(said)
+    lateness = said.greatest_lateness
+    policy = Policy(
+        said.overlap, said.missed, said.jitter.total_seconds(),
+        None if lateness is None else lateness.total_seconds(),
+    )  # fmt: skip
+    what = [job.verb, job.spec.table, _what(job.spec), str(times), place.ledger == NONE]
+    mark = sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
+    # Another job or other times under the same name are another schedule, which owes nothing from before.
+    return Schedule(f"{job.name[:LONGEST]}#{mark}", times, policy)
+
+
+def times_of(said: recipe.Schedule) -> Times:
+    """The times that a recipe says."""
+    if said.every is not None:
+        return every(said.every)
+    assert said.cron is not None  # one of the two is there
+    return cron(said.cron, said.time_zone or UTC)
+
+
+def _what(spec: PacedSpec) -> dict[str, str]:
+    """What is done to which rows, without how gently."""
+    groups = (ROWS, SET, WORK)
+    return {
+        name: str(getattr(spec, name))
+        for name, field in type(spec).model_fields.items()
+        if flag_of(field).group in groups or name == "params"
+    }
+
+
+def placed(
+    jobs: Sequence[Scheduled], environ: Mapping[str, str], cancels: Cancels, listen: Callable[[RecipeJob], Emit]
+) -> dict[Place, list[Task]]:
+    """What is to be run, by the ledger that keeps its fires."""
+    found: dict[Place, list[Task]] = {}
+    for each in jobs:
+        url = each.url if each.kept.ledger is None else None
+        shown = each.kept.ledger or "the database itself"
+        place = Place((url, each.kept), shown, partial(_open, url, each.kept, environ))
+        run = partial(_run, each, environ, cancels)
+        found.setdefault(place, []).append(Task(each.job.name, each.schedule, run, listen(each.job)))
+    return found
+
+
+def _run(each: Scheduled, environ: Mapping[str, str], cancels: Cancels, emit: Emit, stop: Stop) -> Finished:
+    """The job, after those that it needs; the first that fails is the end."""
+    for before in each.before:
+        finished = run_job(before, environ, emit, stop, cancels)
+        if finished.exit != Exit.DONE:
+            return finished
+    return run_job(each.job, environ, emit, stop, cancels)
+
+
+@contextmanager
+def _open(url: str | None, kept: Kept, environ: Mapping[str, str]) -> Iterator[Ledger]:
+    if kept.ledger is not None:
+        with ledger_elsewhere(kept.ledger, kept.schema, environ) as ledger:
+            yield ledger
+        return
+    database = connect(address(url, environ), TIMEOUTS)
+    try:
+        yield Ledger(database, kept.schema, inside=True)
+    finally:
+        database.close()

@@ -1,0 +1,40 @@
+"""How many fires one process runs side by side; whoever has waited longest is next."""
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class Slots:
+    """A number of workers that schedules ask for, each by its name."""
+
+    def __init__(self, number: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._free = number
+        self._clock = clock
+        self._waiting: dict[str, float] = {}
+        self._guard = threading.Lock()
+        self.freed: list[Callable[[], None]] = []
+        """Called when there is a free one again."""
+
+    def take(self, name: str) -> bool:
+        """A worker for `name`; False, and its place in the queue, where those before it need all that are free."""
+        with self._guard:
+            since = self._waiting.setdefault(name, self._clock())
+            before = sum(1 for other, mark in self._waiting.items() if other != name and mark < since)
+            if self._free <= before:
+                return False
+            del self._waiting[name]
+            self._free -= 1
+            return True
+
+    def forget(self, name: str) -> None:
+        """It waits no longer."""
+        with self._guard:
+            self._waiting.pop(name, None)
+
+    def give(self) -> None:
+        """A worker is free again."""
+        with self._guard:
+            self._free += 1
+        for call in tuple(self.freed):
+            call()

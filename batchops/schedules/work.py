@@ -1,0 +1,89 @@
+"""One fire at work: its thread, its rows so far, and how it ended."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batchops.errors import Exit
+from batchops.events import Committed, Emit, Event, Failure, Finished, Started
+from batchops.schedules.fires import LEASE, Fire
+from batchops.schedules.policy import Schedule, State
+from batchops.stop import Stop
+
+Run = Callable[[Emit, Stop], Finished]
+"""Runs a job to its end, which it also tells, and raises nothing that was to be expected."""
+AGAIN = 1.0
+"""Seconds between attempts to go on with a run whose lease a dead process still holds."""
+PATIENCE = 2 * LEASE
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job with a schedule."""
+
+    job: str
+    """As people know it."""
+    schedule: Schedule
+    run: Run
+    emit: Emit
+    """Who listens to this job."""
+
+
+class Work:
+    """Runs a fire's job in a thread of its own; `ended` is called from there at the end."""
+
+    def __init__(self, task: Task, fire: Fire, ended: Callable[[], None]) -> None:
+        self.task = task
+        self.fire = fire
+        self.stop = Stop()
+        self.rows = 0
+        self.finished: Finished | None = None
+        self._guard = threading.Lock()
+        self._earlier = 0
+        self._ended = ended
+        self._thread = threading.Thread(target=self._work, name=f"batchops-{task.job}", daemon=True)
+        self._thread.start()
+
+    def outcome(self) -> tuple[State | None, str]:
+        """The state it ends in and what is to be said; None: it was broken off, and is to be gone on with."""
+        finished = self.finished
+        assert finished is not None  # asked only then
+        said = finished.error.message if finished.error else ""
+        if finished.reason == "signal":
+            return None, said
+        if finished.reason == "locked":
+            return "skipped", said
+        if finished.exit != Exit.DONE:
+            return "failed", said or finished.reason
+        return ("taken over" if self.fire.taken_over else "ran"), "" if finished.reason == "done" else finished.reason
+
+    def _work(self) -> None:
+        try:
+            self.finished = self._run()
+        except Exception as error:  # noqa: BLE001  a bug in one job must not end the others
+            failure = Failure("failed", f"{type(error).__name__}: {error}", "this is a bug.")
+            self.finished = Finished("", "", "failed", int(Exit.FAILED), "", error=failure)
+            self.task.emit(self.finished)
+        else:
+            self.rows = max(self.rows, self.finished.rows - self._earlier)
+        self._ended()
+
+    def _run(self) -> Finished:
+        """Once more where the run is still leased to the process whose fire this was."""
+        waited = 0.0
+        while True:
+            finished = self.task.run(self._hear, self.stop)
+            stale = finished.reason == "locked" and self.fire.taken_over and not self.rows
+            if not stale or self.stop.asked or waited >= PATIENCE:
+                return finished
+            self.stop.sleep(AGAIN)
+            waited += AGAIN
+
+    def _hear(self, event: Event) -> None:
+        """From any lane."""
+        with self._guard:
+            if isinstance(event, Started):
+                self._earlier = event.rows
+            elif isinstance(event, Committed):
+                self.rows += event.rows
+        self.task.emit(event)
