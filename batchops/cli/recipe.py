@@ -48,8 +48,7 @@ def check(context: click.Context, recipe: Path, param: tuple[str, ...], connect:
     code = gravest(codes)
     if as_document:
         told = [{"line": each.line, "message": each.message, "hint": each.hint or None} for each in mistakes]
-        names = [job.name for job in jobs]
-        click.echo(as_json({"recipe": str(recipe), "exit": code, "jobs": names, "mistakes": told}))
+        click.echo(as_json({"recipe": str(recipe), "exit": code, "jobs": jobs, "mistakes": told}))
     else:
         for mistake in mistakes:
             click.echo(f"{recipe}:{mistake.line}: {visible(' '.join(mistake.text.splitlines()))}")
