@@ -1,7 +1,7 @@
 """Batched deletes and updates on databases that people are using meanwhile.
 
 `purge`, `backfill`, `drain` and `relay` do what the commands of the same names do, with the same options, and return
-Finished; `outbox.save` writes events.
+Finished; `run` runs a recipe; `outbox.save` writes events.
 """
 
 from importlib import import_module
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Started,
         Warned,
     )
-    from batchops.library import backfill, drain, purge, relay
+    from batchops.library import backfill, drain, purge, relay, run
     from batchops.stop import Stop
 
 __version__ = "0.1.0"
@@ -39,7 +39,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Backlog", "BatchopsError", "Committed", "Event", "Exit", "Failure", "Finished", "Held", "IntegrityError",
     "LockedError", "RefusedError", "Rejected", "Retried", "Started", "Stop", "TransientError", "UnreachableError",
-    "UsageError", "Warned", "__version__", "backfill", "drain", "outbox", "purge", "relay",
+    "UsageError", "Warned", "__version__", "backfill", "drain", "outbox", "purge", "relay", "run",
 ]  # fmt: skip
 
 

@@ -1,20 +1,28 @@
 """The library's face: each verb as a function, with the options of the command of the same name."""
 
 import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
 from typing import Unpack
 
 from batchops.assemble import prepared
 from batchops.assemble_drain import drain_prepared, prepared_drain
 from batchops.assemble_relay import prepared_relay
-from batchops.events import Emit, Finished
+from batchops.events import Emit, Event, Finished
 from batchops.handlers.function import Function
 from batchops.options import BackfillOptions, DrainOptions, PurgeOptions, RelayOptions
 from batchops.outboxes.spec import RelaySpec
 from batchops.perform import perform
 from batchops.perform_relay import relay_prepared
 from batchops.queues.spec import DrainSpec
+from batchops.recipes.load import load
+from batchops.recipes.recipe import RecipeJob
+from batchops.recipes.run import run_job
+from batchops.recipes.sequence import one_after_another
 from batchops.specs import BackfillSpec, JobSpec, PurgeSpec, checked
-from batchops.stop import Stop
+from batchops.stop import Cancels, Stop
 
 
 def purge(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[PurgeOptions]) -> Finished:
@@ -56,6 +64,27 @@ def relay(*, on_event: Emit | None = None, stop: Stop | None = None, **options: 
     """Deliver the unsent events of an outbox to `to`, in order and at least once, as `batchops relay` does."""
     with prepared_relay(checked(RelaySpec, options), os.environ) as job:
         return relay_prepared(job, on_event or (lambda _: None), stop or Stop())
+
+
+def run(
+    recipe: str | Path,
+    *jobs: str,
+    params: Mapping[str, str] = MappingProxyType({}),
+    on_event: Callable[[str, Event], None] | None = None,
+    stop: Stop | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> dict[str, Finished | None]:
+    """Run the jobs of a recipe, one after another, as `batchops run` does without a question.
+
+    `params` are texts, as for --param. How each job ended, by its name, in the order they ran in; None for one that
+    was not run, as what it needs was not done. `on_event` hears the job's name with each event.
+    """
+    chosen, stop = load(Path(recipe), params).chosen(jobs), stop or Stop()
+
+    def one(job: RecipeJob) -> Finished:
+        return run_job(job, environ, partial(on_event, job.name) if on_event else lambda _: None, stop, Cancels())
+
+    return {end.job.name: end.finished for end in one_after_another(chosen, one, stop)}
 
 
 def _run(verb: str, spec: JobSpec, on_event: Emit | None, stop: Stop | None) -> Finished:
