@@ -37,7 +37,8 @@ from batchops.verbs import VERBS, Ready
     cls=Command,
     help="Run the jobs of the recipe FILE, one after another: all of them, or each JOB and what it needs.\n\n"
     "A job that fails does not keep the others from running, unless they need it. The exit code is the gravest "
-    "of the jobs'. The same command goes on where an earlier run stopped.",
+    "of the jobs'. The same command goes on where an earlier run stopped.\n\n"
+    "Example: batchops run nightly.toml --param keep=30d --dry-run",
 )
 @click.argument("recipe", metavar="FILE", type=RECIPE)
 @click.argument("jobs", metavar="[JOB]...", nargs=-1)
@@ -106,6 +107,7 @@ class Running:
 
     def _run(self, machines: Machines) -> list[Ended]:
         stop, cancels = Stop(), Cancels()
+        self._begun = time.monotonic()  # a person's answer takes no time of the jobs'
         with signals(stop, cancels):
             ends = []
             for end in one_after_another(self._jobs, lambda job: self._one(job, stop, cancels, machines), stop):

@@ -23,31 +23,39 @@ ELSEWHERE = ("pip install", "export BATCHOPS_URL=")
 SHOP = """
 CREATE TABLE sessions (id integer PRIMARY KEY, expires_at timestamp);
 CREATE TABLE events (id integer PRIMARY KEY, created_at timestamp);
-CREATE TABLE fixtures (id integer PRIMARY KEY);
 CREATE TABLE users (id integer PRIMARY KEY, email text, email_lower text);
 CREATE TABLE orders (id integer PRIMARY KEY, price int, amount int, total int);
 CREATE TABLE jobs (id integer PRIMARY KEY, status text, created_at timestamp, price int, amount int, total int);
 INSERT INTO sessions VALUES (1, '2001-01-01 00:00:00'), (2, '2999-01-01 00:00:00');
 INSERT INTO events VALUES (1, '2001-01-01 00:00:00');
-INSERT INTO fixtures VALUES (1), (2);
 INSERT INTO users VALUES (1, 'Ann@Example.org', NULL);
 INSERT INTO orders VALUES (1, 3, 4, NULL), (2, 3, 4, 11);
 INSERT INTO jobs VALUES (1, 'pending', '2001-01-01 00:00:00', 5, 6, NULL);
 """
 LEFT = {
     "sessions": [(2, "2999-01-01 00:00:00")],
-    "fixtures": [],
     "users": [(1, "Ann@Example.org", "ann@example.org")],
     "orders": [(1, 3, 4, 12), (2, 3, 4, 11)],
 }
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+RECIPES = ("Recipes", "In cron, systemd and CI")
+"""The sections whose commands need files; tests/recipes/test_readme.py tries them."""
+
+
+def sections() -> dict[str, str]:
+    """The README's sections by their headings."""
+    head, *others = re.split(r"^## (.*)$", README, flags=re.M)
+    return {"": head, **dict(zip(others[::2], others[1::2], strict=True))}
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
 
 
 def commands() -> list[str]:
-    lines = [line for block in blocks("console") for line in block.splitlines()]
+    texts = [text for name, text in sections().items() if name not in RECIPES]
+    lines = [line for text in texts for block in blocks("console", text) for line in block.splitlines()]
     return [line for line in lines if not line.startswith(ELSEWHERE)]
 
 
@@ -131,7 +139,17 @@ def test_the_tables_are_complete() -> None:
 
 def test_its_options_exist(cli: Cli) -> None:
     known = set()
-    for command in ("purge", "backfill", "drain", "queue init", "queue show", "queue redrive", "ledger prune"):
+    for command in (
+        "purge",
+        "backfill",
+        "drain",
+        "queue init",
+        "queue show",
+        "queue redrive",
+        "ledger prune",
+        "run",
+        "recipe check",
+    ):
         known |= set(re.findall(r"--[a-z-]+", cli(*command.split(), "--help").out))
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
     assert named - known == {"--password", "--full"}  # the one there is not, and pytest's
