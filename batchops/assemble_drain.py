@@ -73,7 +73,7 @@ def prepared_drain(
 
     `again`: the command that goes on with it, where the verb's own does not.
     """
-    handler = handler_of(spec, function)
+    handler = handler_of(spec, function, environ)
     timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
     database = connect(address(spec.url, environ), timeouts)
     try:

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import rich_click as click
 
@@ -66,6 +66,7 @@ class Running:
     def exit(self) -> int:
         """Plan, ask once, run; the exit code."""
         shown = self._shown
+        self._possible()
         asked = any(VERBS[job.verb].asks for job in self._jobs) and not (shown.yes or shown.dry_run)
         if asked and not sys.stdin.isatty():
             raise UsageError("There is no terminal to ask at.", "say -y (--yes) to go on without a question.")
@@ -81,6 +82,27 @@ class Running:
             code = gravest(shown.code(end.finished) for end in ends if end.finished is not None)
             over_all(Finished("run", str(self._path), "failed" if code else "done", code, __version__))
         return self._told(ends)
+
+    def _possible(self) -> None:
+        """UsageError for what could not come to a good end."""
+        for job in self._jobs[:-1]:
+            if getattr(job.spec, "poll", None) is not None:
+                raise UsageError(
+                    f'Job "{job.name}" stays up (poll), so what comes after it would never run.',
+                    "leave poll out: `batchops schedule` repeats jobs; or run it alone.",
+                )
+        if self._taken and self._shown.as_json:
+            raise UsageError("--json: a relay to - has its events on stdout.", "give --events FILE, or another to.")
+
+    @property
+    def _taken(self) -> bool:
+        """Whether stdout is for a relay's events."""
+        return any(getattr(job.spec, "to", None) == "-" for job in self._jobs)
+
+    @property
+    def _result(self) -> TextIO:
+        """Where the lines for people go."""
+        return sys.stderr if self._shown.watched or self._shown.as_json or self._taken else sys.stdout
 
     def _planned(self, job: RecipeJob) -> Finished:
         """Plan it and show the plan; change nothing."""
@@ -146,8 +168,7 @@ class Running:
         """Who tells of the end of one job: a paragraph to a person, a line to a log."""
         shown = self._shown
         to_person = shown.watched and not shown.dry_run
-        stream = sys.stderr if shown.watched or shown.as_json else sys.stdout
-        tell: Emit = SummaryParagraph(sys.stderr) if to_person else JobLine(stream, job.name)
+        tell: Emit = SummaryParagraph(sys.stderr) if to_person else JobLine(self._result, job.name)
         return unless_well(tell) if shown.quiet else tell
 
     def _told(self, ends: Sequence[Ended]) -> int:
@@ -156,9 +177,8 @@ class Running:
         code = gravest(shown.code(end.finished) for end in ends if end.finished is not None)
         step_summary.append(os.environ, [(end.job.name, end.finished, end.skipped) for end in ends])
         if len(ends) > 1 and not (shown.quiet or shown.dry_run):
-            stream = sys.stderr if shown.watched or shown.as_json else sys.stdout
             seconds = time.monotonic() - self._begun
-            click.echo(totals(str(self._path), [end.finished for end in ends], seconds), file=stream)
+            click.echo(totals(str(self._path), [end.finished for end in ends], seconds), file=self._result)
         if shown.as_json:
             jobs = [self._document(end) for end in ends]
             click.echo(as_json({"version": __version__, "recipe": str(self._path), "exit": code, "jobs": jobs}))

@@ -1,5 +1,8 @@
 """From the flags that name a handler to the handler; what it needs is imported only here."""
 
+from collections.abc import Mapping
+
+from batchops.db.references import fetch, is_reference
 from batchops.errors import UsageError
 from batchops.handlers import Handler
 from batchops.handlers.function import Function, InPython, imported
@@ -7,8 +10,11 @@ from batchops.handlers.sql import InSql
 from batchops.queues.spec import DrainSpec
 
 
-def handler_of(spec: DrainSpec, function: Function | None) -> Handler:
-    """The one handler that was asked for; UsageError where there is none, or it cannot be had."""
+def handler_of(spec: DrainSpec, function: Function | None, environ: Mapping[str, str]) -> Handler:
+    """The one handler that was asked for; UsageError where there is none, or it cannot be had.
+
+    env:NAME, file:PATH and cmd:PROGRAM fetch the address to post to from where others cannot read it.
+    """
     if function is not None:
         if spec.handlers:
             raise UsageError(f"{spec.handlers[0]} and a handler of your own exclude each other.")
@@ -26,7 +32,8 @@ def handler_of(spec: DrainSpec, function: Function | None) -> Handler:
     if spec.post is not None:
         from batchops.handlers.http import Posts
 
-        return Posts(spec.post, spec.deadline.total_seconds())
+        place = fetch(spec.post, environ, "address to post to").text if is_reference(spec.post) else spec.post
+        return Posts(place, spec.deadline.total_seconds())
     if spec.set:
         return InSql()
     raise UsageError(

@@ -35,7 +35,8 @@ class DrainSpec(PacedSpec):
         None, description="A program that stays up: a JSON line in, a line out for each row."
     )
     post: Annotated[str | None, Flag("URL", WORK)] = Field(
-        None, description="Each row as JSON by HTTP POST; 2xx is done. Needs the extra http."
+        None,
+        description="Each row as JSON by HTTP POST; 2xx is done. env:NAME, file:PATH fetch it. Needs the extra http.",
     )
     set: Annotated[Several, Flag("'COL = EXPR'", WORK, several=True, kind="sql")] = Field(
         (), description="The work done in SQL; may be repeated."

@@ -99,6 +99,10 @@ def checked_all(
             # What fields say together is looked at only once each does by itself; wrong ones count as given.
             values = dict.fromkeys(found, Unknown()) | dict(values)
             wrong += found
+        except (TypeError, AttributeError):
+            if not wrong:
+                raise
+            return None  # what fields say together was asked of one that is wrong by itself, and told as such
         else:
             return None if wrong else built
 

@@ -71,6 +71,9 @@ class _Reader:
         if not tables and not self.mistakes:
             self.mistakes.append(Mistake(1, "The recipe has no job.", "write [job.NAME], with a verb and a table."))
         needs = self._needs(tables)
+        for name in [name for name, table in tables.items() if not isinstance(table, dict)]:
+            line = self._source.line("job", name)
+            self.mistakes.append(Mistake(line, f'job: "{name}" is not a table.', f"write [job.{name}]."))
         found = [self._job(name, table, needs[name]) for name, table in tables.items() if isinstance(table, dict)]
         return [job for job in found if job is not None]
 
@@ -131,6 +134,7 @@ class _Reader:
         given = self._fields(table, "job", name)
         verb = self._verb(given, line)
         if verb is None:
+            self._of_no_verb(given)
             return None
         due = self._schedule(verb, given, line)
         spec = self._spec(verb, given, line)
@@ -148,6 +152,13 @@ class _Reader:
         hint = nearest(str(verb), VERBS) or f"the verbs are {', '.join(VERBS)}."
         self.mistakes.append(Mistake(given["verb"].line, f'verb: "{verb}" is none.', hint))
         return None
+
+    def _of_no_verb(self, given: Mapping[str, Given]) -> None:
+        """Keys that are wrong whatever the verb should have been."""
+        known = {field for verb in VERBS.values() for field in flagged(verb.spec)} | {*OWN, *schedule.KEYS}
+        for name in set(given) - known:
+            hint = nearest(key(name), [key(each) for each in known])
+            self.mistakes.append(Mistake(given[name].line, f'No verb has a key "{key(name)}".', hint))
 
     def _schedule(self, verb: str, given: Mapping[str, Given], line: int) -> Schedule | None:
         shared = schedule.SHARED & flagged(VERBS[verb].spec).keys()

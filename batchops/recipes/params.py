@@ -138,7 +138,7 @@ def _against(name: str, settings: Any) -> Iterable[tuple[str, str]]:
         if key not in KEYS:
             yield f'has no setting "{key}"', nearest(key, KEYS) or f"there are {', '.join(KEYS)}."
     kind = settings.get("type")
-    if kind not in TYPES:
+    if not isinstance(kind, str) or kind not in TYPES:
         said = "has no type" if kind is None else f'has the type "{kind}", which there is not'
         yield said, nearest(str(kind), TYPES) or f"the types are {', '.join(TYPES)}."
     elif "default" in settings and (wrong := _wrong(kind, settings["default"])):

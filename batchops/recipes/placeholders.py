@@ -1,7 +1,7 @@
 """`:name` in a recipe's SQL: a value where the recipe declares it, whatever it is elsewhere."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -30,24 +30,31 @@ def against(fields: Mapping[str, Given], model: type[BaseModel], params: Mapping
     """What can be told without a database of the SQL in these fields."""
     found = []
     for name, given in fields.items():
+        assigns = flag_of(model.model_fields[name]).several
         for text in _texts({name: given.value}, model):
-            found += [Mistake(given.line, f"{key(name)}: {said}.", hint) for said, hint in _slips(text, params)]
+            said = _slips(text, params, _assigned if assigns else _condition)
+            found += [Mistake(given.line, f"{key(name)}: {message}.", hint) for message, hint in said]
     return found
 
 
 def _texts(values: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:
     for name, field in flagged(model).items():
         value = values.get(name)
-        if flag_of(field).kind == "sql" and value:
-            yield from (text for text in ((value,) if isinstance(value, str) else value) if isinstance(text, str))
+        if flag_of(field).kind == "sql":
+            listed = value if isinstance(value, list | tuple) else (value,)
+            yield from (text for text in listed if isinstance(text, str))
 
 
-def _slips(text: str, params: Mapping[str, Param]) -> Iterator[tuple[str, str]]:
+def _slips(
+    text: str, params: Mapping[str, Param], look: Callable[[Pieces], None]
+) -> Iterator[tuple[str, str]]:  # fmt: skip
     """Only what is wrong whichever database it is for."""
     refused, names = list[UsageError](), list[set[str]]()
     for dialect in _DIALECTS:
         try:
-            names.append(_names(cut(text, dialect)))
+            pieces = cut(text, dialect)
+            look(pieces)
+            names.append({pieces.at(index + 1).written for index in value_names(pieces)})
         except UsageError as error:
             refused.append(error)
     if len(refused) == len(_DIALECTS):
@@ -61,7 +68,13 @@ def _slips(text: str, params: Mapping[str, Param]) -> Iterator[tuple[str, str]]:
             yield f'parameter "{name}" is a name and cannot stand for a value', "a value has another type."
 
 
-def _names(pieces: Pieces) -> set[str]:
+def _condition(pieces: Pieces) -> None:
     refuse_statements(pieces)
     refuse_aggregates(pieces)
-    return {pieces.at(index + 1).written for index in value_names(pieces)}
+
+
+def _assigned(pieces: Pieces) -> None:
+    equals = 3 if pieces.at(1).written == "." else 1
+    if pieces.at(equals).written != "=" or pieces.at(equals - 1).kind not in {"word", "name"}:
+        raise UsageError("it is not of the form column = expression", "for example \"status = 'done'\"")
+    refuse_aggregates(pieces)

@@ -225,3 +225,37 @@ def test_github_shows_a_table(cli: Cli, recipe: Path, lite: Database, tmp_path: 
     assert cli("purge", "no|such<b>", "--url", lite.url, "--all-rows", "-yq", env=env).code == 10
     (row,) = page.read_text().splitlines()[4:5]
     assert row.startswith("| purge no\\|such&lt;b&gt; | the database or table cannot be reached: There is no table ")
+
+
+def test_what_would_never_come_to_an_end(cli: Cli, recipe: Path) -> None:
+    recipe.write_text(
+        '[job.up]\nverb = "drain"\ntable = "ev"\nwhere = "1 = 1"\ndelete = true\nset = "kind = 1"\npoll = "1s"\n'
+        '[job.after]\nverb = "purge"\ntable = "ev"\nall-rows = true\n'.replace('set = "kind = 1"\n', 'exec = "true"\n')
+    )
+    told = cli("run", recipe, "-y")
+    assert (told.code, told.err.splitlines()[0]) == (
+        2, 'error: Job "up" stays up (poll), so what comes after it would never run.',
+    )  # fmt: skip
+
+
+def test_a_relay_to_stdout_has_it_to_itself(batchops: Batchops, recipe: Path, sqlite: Database) -> None:
+    sqlite.execute(
+        "CREATE TABLE outbox (id integer PRIMARY KEY, aggregate_type text, aggregate_id text, event_type text, "
+        "payload text, created_at timestamp, sent boolean DEFAULT false)"
+    )
+    sqlite.execute("INSERT INTO outbox VALUES (1, 'order', '7', 'paid', '{}', '2026-01-01 00:00:00', false)")
+    recipe.write_text('[job.out]\nverb = "relay"\ntable = "outbox"\nto = "-"\n')
+    env = {"BATCHOPS_URL": sqlite.url}
+    assert batchops("run", recipe, "--json", env=env).code == 2
+    told = batchops("run", recipe, env=env)
+    assert (told.code, json.loads(told.out)["key"]) == (0, "7")
+    assert told.err.startswith("out: relay outbox: done: 1 row relayed")
+
+
+def test_an_address_to_post_to_is_fetched(cli: Cli, recipe: Path, lite: Database) -> None:
+    recipe.write_text('[job.post]\nverb = "drain"\ntable = "ev"\nwhere = "1 = 1"\ndelete = true\npost = "env:HOOK"\n')
+    told = cli("run", recipe, "-q", env={"BATCHOPS_URL": lite.url})
+    assert (told.code, told.out) == (
+        2, "post: drain ev: not started, because of a flag or value: There is no environment variable "
+        '"HOOK" to take the address to post to from.\n',
+    )  # fmt: skip

@@ -4,13 +4,18 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from batchops.errors import UsageError
 from batchops.queues.spec import DrainSpec
+from batchops.recipes.keys import key
 from batchops.recipes.load import check, load
 from batchops.recipes.mistakes import RecipeError
+from batchops.recipes.schedule import Schedule
 from batchops.recipes.text import LARGEST, understood
-from batchops.specs import PurgeSpec
+from batchops.specs import PurgeSpec, flagged
+from batchops.verbs import VERBS
 
 WHOLE = """
 [params]
@@ -162,3 +167,41 @@ def test_what_is_no_recipe(recipe: Path) -> None:
     assert "nested" in check(recipe)[1][0].message
     recipe.write_text("")
     assert [mistake.message for mistake in check(recipe)[1]] == ["The recipe has no job."]
+
+
+VALUES = st.recursive(
+    st.sampled_from(
+        [
+            "3", "-1", "0.5", "nan", "true", '""', '"x"', "'1d'", "2026-01-31", "12:30:00", "2026-01-31T12:00:00Z",
+            '"a = :n"', "\"it's\"", '"("', '{ param = "n" }', "{ param = 3 }", "{ }", "[]", '"purge"', '"drain"', '"a"',
+        ]
+    ),
+    lambda inner: st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
+    max_leaves=4,
+)  # fmt: skip
+FIELDS = sorted({key(name) for verb in VERBS.values() for name in flagged(verb.spec)} | {*Schedule.model_fields})
+KEYS = st.sampled_from(
+    [*FIELDS, "verb", "needs", "description", "type", "default", "wher", "n", "param", '"a b"', "x.y"]
+)
+LINES = st.tuples(KEYS, VALUES).map(" = ".join)
+HEADS = st.sampled_from(
+    ["[params]", "[params.n]", "[defaults]", "[job]", "[job.a]", "[job.b]", "[[job.c]]", "[x]", "[", "= 3", '"""']
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(HEADS | LINES, max_size=25), verb=st.sampled_from(list(VERBS)))
+def test_no_file_is_too_much_for_it(recipe: Path, lines: list[str], verb: str) -> None:
+    """Whatever stands there is understood, or told with a line of the file."""
+    text = "\n".join([f"[job.first]\nverb = '{verb}'", *lines])
+    recipe.write_text(text)
+    mistakes = check(recipe)[1]
+    assert all(1 <= mistake.line <= text.count("\n") + 1 for mistake in mistakes)
+    assert all(mistake.message.strip() and "\n" not in mistake.message for mistake in mistakes)
+    try:
+        read = load(recipe)
+    except RecipeError as error:
+        assert set(mistakes) <= set(error.mistakes)
+    else:
+        assert mistakes == []
+        assert read.jobs
