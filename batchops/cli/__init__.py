@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": "Make a SQLite file with a million rows and purge half of them.",
     "runs": "List the runs that a ledger knows.",
     "show": "Show one run: how far it is, how it ended, how to go on.",
+    "completion": "Print what makes the Tab key complete commands, tables, columns, recipes and runs.",
     "ledger": "Print, make or prune the tables that progress is kept in.",
 }
 

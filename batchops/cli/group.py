@@ -32,13 +32,21 @@ class LazyGroup(Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """As click's, but with the nearest name."""
-        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-") and not ctx.resilient_parsing:
             import difflib
 
             near = difflib.get_close_matches(args[0], self._lines, n=1)
             hint = f'did you mean "{near[0]}"?' if near else "see `batchops --help`."
             raise UsageError(f'There is no command "{args[0]}".', hint)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> Any:
+        """The Tab key needs the commands' lines only."""
+        self._listing = True
+        try:
+            return super().shell_complete(ctx, incomplete)
+        finally:
+            self._listing = False
 
     def format_help(self, ctx: click.RichContext, formatter: Any) -> None:  # type: ignore[override]  # rich-click's own
         """The list of commands needs their lines only."""

@@ -1,15 +1,18 @@
 """Flags made from a spec's fields, so that a flag, a recipe key and a library argument are one thing."""
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import rich_click as click
 from rich_click.rich_help_configuration import RichHelpConfiguration
 
 from batchops import durations
-from batchops.specs import DATABASE, PACE, ROWS, SET, WAY, PacedSpec, flag_name, flag_of, flagged
+from batchops.cli import completing
+from batchops.specs import CHECKS, DATABASE, PACE, ROWS, SET, WAY, Flag, PacedSpec, flag_name, flag_of, flagged
 
 OUTPUT = "What is shown"
+_COLUMNS = ("COLUMN", "A,B", "A,B DESC")
+"""Metavars of flags that name columns."""
 _FIRST = (DATABASE, ROWS, SET, "What is done with them", PACE, WAY)
 """The groups in the order of reading; any other follows in the order of its fields."""
 Decorator = Callable[[Any], Any]
@@ -45,7 +48,7 @@ def from_spec(model: type[PacedSpec], only: Collection[str] = ()) -> Decorator:
     def decorate(function: Any) -> Any:
         for name, field in reversed(flagged(model).items()):
             if name == "table":
-                function = click.argument("table")(function)
+                function = click.argument("table", shell_complete=completing.tables)(function)
             elif not only or name in only:
                 function = click.option(flag_name(name), name, **_settings(field))(function)
         return function
@@ -61,7 +64,18 @@ def _settings(field: Any) -> dict[str, Any]:
     if hasattr(field.default, "total_seconds") and field.default:
         text += f" Default: {durations.show(field.default)}."
     several = flag.several
-    return {"metavar": flag.metavar, "help": text, "multiple": several, "default": () if several else None}
+    settings = {"metavar": flag.metavar, "help": text, "multiple": several, "default": () if several else None}
+    offer = _offered(field, flag)
+    return settings | ({"shell_complete": offer} if offer else {})
+
+
+def _offered(field: Any, flag: Flag) -> completing.Offer | None:
+    """What the Tab key offers for its value."""
+    if flag.metavar in _COLUMNS:
+        return completing.columns
+    if flag.metavar == "NAME" and flag.several:
+        return completing.one_of(CHECKS)
+    return completing.one_of(get_args(field.annotation)) if get_origin(field.annotation) is Literal else None
 
 
 def face(function: Any) -> Any:

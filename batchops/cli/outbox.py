@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import rich_click as click
 
+from batchops.cli import completing
 from batchops.cli.help import Group
 from batchops.db.connect import connect
 from batchops.db.database import Database
@@ -23,7 +24,7 @@ def command() -> None:
 
 
 @command.command("init")
-@click.argument("table", default="outbox")
+@click.argument("table", default="outbox", shell_complete=completing.tables)
 @URL
 @SCHEMA
 @click.option(

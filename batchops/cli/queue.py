@@ -9,6 +9,7 @@ from typing import Any
 import rich_click as click
 
 from batchops import durations
+from batchops.cli import completing
 from batchops.cli.help import Group
 from batchops.db.connect import connect
 from batchops.db.database import Database
@@ -39,7 +40,7 @@ _FLAGS = (
 def _flags(function: Callable[..., Any]) -> Callable[..., Any]:
     for name, settings in reversed(_FLAGS):
         function = click.option(name, **settings)(function)
-    return click.argument("table")(function)
+    return click.argument("table", shell_complete=completing.tables)(function)
 
 
 @click.group("queue", cls=Group)

@@ -30,7 +30,7 @@ def command() -> None:
 
 
 @command.command("check")
-@click.argument("recipe", metavar="FILE", type=RECIPE)
+@click.argument("recipe", **RECIPE)
 @PARAMS
 @click.option("--connect", is_flag=True, help="Plan each job as well, against its database; change nothing.")
 @click.option("--json", "as_document", is_flag=True, help="One JSON document on stdout.")

@@ -1,10 +1,18 @@
 """How the commands that take a recipe are given one, and its parameters."""
 
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
-RECIPE = click.Path(path_type=Path)
+from batchops.cli import completing
+
+RECIPE: dict[str, Any] = {"metavar": "FILE", "type": click.Path(path_type=Path), "shell_complete": completing.recipes}
+"""The settings of the argument."""
 PARAMS = click.option(
-    "--param", metavar="NAME=VALUE", multiple=True, help="A value for a parameter of the recipe; may be repeated."
+    "--param",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A value for a parameter of the recipe; may be repeated.",
+    shell_complete=completing.params,
 )

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 import rich_click as click
 
 from batchops import __version__
+from batchops.cli import completing
 from batchops.cli.face import Face, listeners, note
 from batchops.cli.help import Command
 from batchops.cli.machines import Machines, opened
@@ -40,8 +41,8 @@ from batchops.verbs import VERBS, Ready
     "of the jobs'. The same command goes on where an earlier run stopped.\n\n"
     "Example: batchops run nightly.toml --param keep=30d --dry-run",
 )
-@click.argument("recipe", metavar="FILE", type=RECIPE)
-@click.argument("jobs", metavar="[JOB]...", nargs=-1)
+@click.argument("recipe", **RECIPE)
+@click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=completing.jobs)
 @PARAMS
 @face
 @click.pass_context

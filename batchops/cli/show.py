@@ -2,6 +2,7 @@
 
 import rich_click as click
 
+from batchops.cli import completing
 from batchops.cli.help import Command
 from batchops.cli.ledger_options import ledger_flags, named_ledger
 from batchops.cli.recorded import moment, run_document
@@ -12,7 +13,7 @@ from batchops.reporters.figures import count, visible
 
 
 @click.command("show", cls=Command)
-@click.argument("run", type=click.IntRange(min=1))
+@click.argument("run", type=click.IntRange(min=1), shell_complete=completing.runs)
 @ledger_flags
 @click.option("--json", "as_json_document", is_flag=True, help="One JSON document on stdout.")
 def command(run: int, url: str | None, ledger: str | None, ledger_schema: str | None, as_json_document: bool) -> None:
