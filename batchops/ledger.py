@@ -103,6 +103,7 @@ class Ledger:
         meta = sa.MetaData(schema=schema)
         self.runs, self.lanes, self.beats = ledger_tables(meta)
         self._making = Making(database, meta)
+        self._advance = _advance(self.lanes)
 
     def ddl(self) -> list[str]:
         """The statements that make the tables."""
@@ -150,15 +151,12 @@ class Ledger:
 
     def advance(self, connection: sa.Connection, old: Lane, new: Lane) -> None:
         """Record a batch in the work's own transaction; LockedError where the token is no longer ours."""
-        done = connection.execute(
-            self.lanes.update()
-            .where(self._is(old), self.lanes.c.token == old.token, self.lanes.c.batches == old.batches)
-            .values(
-                cursor=new.cursor.dumped(), batches=new.batches, rows_changed=new.rows, rows_read=new.read,
-                rows_locked=new.locked, rows_rejected=new.rejected,
-            )
-        )  # fmt: skip
-        if done.rowcount != 1:
+        values = {
+            "cursor": new.cursor.dumped(), "batches": new.batches, "rows_changed": new.rows, "rows_read": new.read,
+            "rows_locked": new.locked, "rows_rejected": new.rejected,
+            "of_run": old.run, "of_lane": old.lane, "held": old.token, "before": old.batches,
+        }  # fmt: skip
+        if connection.execute(self._advance, values).rowcount != 1:
             raise taken_over(old.run)
 
     def turn(self, connection: sa.Connection, lane: Lane, cursor: Cursor) -> Lane:
@@ -236,6 +234,15 @@ def taken_over(run: int) -> LockedError:
         f"Run {run} was taken over by another process; this one wrote nothing more.",
         "nothing is lost: see `batchops runs`.",
     )
+
+
+def _advance(lanes: sa.Table) -> sa.Update:
+    """Built once: putting it together for every batch would cost more than sending it."""
+    given = sa.bindparam
+    mine = sa.and_(lanes.c.run == given("of_run"), lanes.c.lane == given("of_lane"))
+    names = ("cursor", "batches", "rows_changed", "rows_read", "rows_locked", "rows_rejected")
+    update = lanes.update().where(mine, lanes.c.token == given("held"), lanes.c.batches == given("before"))
+    return update.values({name: given(name) for name in names})
 
 
 def _token() -> str:

@@ -29,15 +29,19 @@ class HeapBlocks:
     place = "ctid"
     start: KeyValue = ("(0,0)",)
 
+    def __init__(self) -> None:
+        self._storage: dict[tuple[str, str | None, str], sa.Select[Any]] = {}
+
     def last(self, connection: sa.Connection, table: Table) -> int:
         """The number of the last block; -1 for none."""
         return int(connection.execute(_SIZE, {"oid": table.identity}).scalar_one()) - 1
 
     def storage(self, connection: sa.Connection, table: Table) -> int:
         """The file node. Naming the table in the statement locks it first, so that it stays for this transaction."""
-        node = sa.func.pg_relation_filenode(sa.cast(sa.literal(int(table.identity), sa.BigInteger), Named("oid")))
-        empty: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.clause).where(sa.false())
-        return int(connection.execute(sa.select(node).where(~sa.exists(empty))).scalar_one())
+        which = (table.identity, table.schema, table.name)
+        if which not in self._storage:  # built once, as every batch asks
+            self._storage[which] = _storage(table)
+        return int(connection.execute(self._storage[which]).scalar_one())
 
     def rows_per_block(self, table: Table) -> float:
         """By the statistics; a table never analysed is taken for one of ordinary rows."""
@@ -55,3 +59,9 @@ class HeapBlocks:
     def end_of(self, block: int) -> KeyValue:
         """The last place in a block."""
         return (f"({block},{_LAST})",)
+
+
+def _storage(table: Table) -> sa.Select[Any]:
+    node = sa.func.pg_relation_filenode(sa.cast(sa.literal(int(table.identity), sa.BigInteger), Named("oid")))
+    empty: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.clause).where(sa.false())
+    return sa.select(node).where(~sa.exists(empty))
