@@ -132,6 +132,8 @@ class Family(Protocol):
     """What it can do with whole partitions, where it has such."""
     row_id: str | None
     """A hidden column that names a row inside a transaction."""
+    indexes_hold_key: bool
+    """Whether every index ends in the primary key, which is then found without a look at the row."""
     longest_list: int
     """How many keys `among` takes at the most."""
     claims: "Claims"

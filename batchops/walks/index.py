@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.family import KeyValue
 from batchops.walks.cursor import Range
 from batchops.walks.keys import KeysWalk
 
@@ -15,3 +16,36 @@ class IndexWalk(KeysWalk):
 
     def _followed(self, way: Range) -> sa.Select[Any]:
         return super()._followed(way).where(self._selection.clause)
+
+    def _end(self, connection: sa.Connection, way: Range, read: int) -> KeyValue | None:
+        """Behind all rows of one value, where the index alone can tell: the rows themselves are then met once only.
+
+        Not where so many rows share a value that the window would become much larger than it was meant to be.
+        """
+        if self._family.indexes_hold_key:
+            return super()._end(connection, way, read)
+        slack = read // 4 + 1
+        ahead = self._values_along(way).offset(read - 1).limit(slack + 1).cte("ahead")
+        ends = [sa.select(ahead.c.k0).offset(n).limit(1).scalar_subquery() for n in (0, slack)]
+        end, beyond = connection.execute(sa.select(*ends)).one()
+        if end is None:
+            return None
+        last = (self._family.key_value(end),)
+        if way.upto is not None and last == way.upto[:1]:
+            return None
+        return super()._end(connection, way, read) if end == beyond else last
+
+    def _values_along(self, way: Range) -> sa.Select[Any]:
+        """The indexed column of the range's rows, in order.
+
+        Bounded by that column alone: PostgreSQL takes two row comparisons for so few rows that it would sort them all.
+        """
+        first = self._key[:1]
+        bounds = [self._selection.clause, *self._filled]
+        if way.after is not None:
+            behind = self._family.after if len(way.after) == 1 else self._family.claims.since
+            bounds.append(behind(self._table, first, way.after[:1]))
+        if way.upto is not None:
+            bounds.append(self._family.upto(self._table, first, way.upto[:1]))
+        rows: sa.Select[Any] = self._table.alone(sa.select(self._out[0]).select_from(self._table.called))
+        return rows.where(*bounds).order_by(self._order[0])

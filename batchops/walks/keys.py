@@ -88,10 +88,10 @@ class KeysWalk:
         return self._plain(connection, cursor, Size(START_ROWS, START_ROWS), end)
 
     def _within(self, after: KeyValue | None, upto: KeyValue | None) -> sa.ColumnElement[bool]:
-        """Rows behind one key, up to and with another."""
-        bounds = [self._family.after(self._table, self._key, after)] if after is not None else []
+        """Rows behind one key, up to and with another; either may be of the first columns only."""
+        bounds = [self._family.after(self._table, self._key[: len(after)], after)] if after is not None else []
         if upto is not None:
-            bounds.append(self._family.upto(self._table, self._key, upto))
+            bounds.append(self._family.upto(self._table, self._key[: len(upto)], upto))
         return sa.and_(sa.true(), *bounds)
 
     def _followed(self, way: Range) -> sa.Select[Any]:

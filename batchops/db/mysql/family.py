@@ -29,6 +29,7 @@ class MySQL:
     shield = ""
     partitions = None
     row_id = None
+    indexes_hold_key = True
     longest_list = 1_000
 
     claims = MySQLClaims()

@@ -50,6 +50,7 @@ class PostgreSQL:
     shield = ""
     partitions = Partitions()
     row_id = "ctid"
+    indexes_hold_key = False
     longest_list = 50_000
 
     claims = PostgreSQLClaims()

@@ -34,6 +34,7 @@ class SQLite:
     shield = "+"
     partitions = None
     row_id = "rowid"
+    indexes_hold_key = True
     longest_list = 5_000
 
     claims = SQLiteClaims()
