@@ -154,3 +154,19 @@ def test_an_index_walk_asked_for_in_vain(name: str, new_database) -> None:  # ty
     with pytest.raises(library.BatchopsError, match="cannot be walked by index") as refused:
         library.purge(url=database.url, table="t", where="kind = 1", walk="index")
     assert refused.value.exit == 12
+
+
+def test_each_match_is_met_a_few_times_at_most(postgresql: Database) -> None:
+    """However far the matches lie apart, and however few rows the server expects between two keys."""
+    postgresql.script("CREATE TABLE t (id integer PRIMARY KEY, score integer NOT NULL, note varchar(200))")
+    postgresql.execute(
+        "INSERT INTO t SELECT i, abs(hashint4(i)) % 2000, repeat('x', 150) FROM generate_series(1, 60000) i"
+    )
+    postgresql.script("CREATE INDEX t_score ON t (score)")
+    postgresql.execute("VACUUM FULL ANALYZE t")
+    postgresql.execute("SELECT pg_stat_reset()")
+    done = library.purge(url=postgresql.url, table="t", where="score < 100", batch_size=100)
+    assert (done.reason, done.walk) == ("done", "index")
+    assert done.batches > 20
+    read = postgresql.scalar("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 't_score'")
+    assert done.rows <= read <= 8 * done.rows
