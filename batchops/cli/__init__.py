@@ -22,6 +22,7 @@ COMMANDS = {
     "recipe": "Check recipes, describe them to an editor, write one from a command line.",
     "queue": "Prepare a table to be drained, look at it, put failed rows back.",
     "check": "Look for what would make a job unsafe or slow; change nothing.",
+    "walks": "List the ways rows are followed, and what a table cannot have.",
     "demo": "Make a SQLite file with a million rows and purge half of them.",
     "runs": "List the runs that a ledger knows.",
     "show": "Show one run: how far it is, how it ended, how to go on.",

@@ -9,19 +9,13 @@ import sqlalchemy as sa
 from batchops.db.family import Family, IndexUse
 from batchops.db.table import Key, Table, quoted
 from batchops.errors import RefusedError
+from batchops.plan.ways import WAYS
 from batchops.selection import Selection
 
 SELECTIVE = 0.1
 """Share of matching rows below which an index on the predicate beats reading the table in order."""
 MOST_TIES = 60_000
 """Rows with one indexed value that a batch may have to sort."""
-
-WALKS = {
-    "keys": "along the primary key or a unique index without NULLs; purge and backfill, every database",
-    "index": "along (indexed column, key), where the predicate is selective on that column; purge",
-    "blocks": "over the blocks of a heap, in disk order; purge, PostgreSQL 14 or later",
-    "limit": "the first rows that match, again and again; purge, needs no key, slow beside old snapshots",
-}
 
 
 @dataclass(frozen=True)
@@ -71,13 +65,8 @@ def _keys(key: Key | None, why: str, wanted: str) -> Choice:
 
 
 def _none(table: Table, wanted: str) -> Choice:
-    reasons = {
-        "index": "the server would not find the rows by one selective index on a column without NULLs",
-        "blocks": "only a PostgreSQL heap, from version 14 on, can be walked by blocks",
-        "keys": "it has no primary key or unique index without NULLs",
-    }
     raise RefusedError(
-        f'Table "{table.label}" cannot be walked by {wanted}: {reasons[wanted]}.', "see --walk in --help."
+        f'Table "{table.label}" cannot be walked by {wanted}: {WAYS[wanted].without}.', "see `batchops walks`."
     )
 
 
