@@ -22,7 +22,7 @@ from batchops.events import Emit, Finished, Started
 from batchops.recipes.load import load
 from batchops.recipes.params import assignments
 from batchops.recipes.recipe import RecipeJob
-from batchops.recipes.run import not_begun, run_job
+from batchops.recipes.run import not_begun, run_job, warnings_of
 from batchops.recipes.sequence import Ended, gravest, one_after_another
 from batchops.reporters import everyone, step_summary
 from batchops.reporters.document import as_json, document
@@ -63,6 +63,7 @@ class Running:
         self._path, self._jobs, self._shown = path, jobs, shown
         self._plans: dict[str, dict[str, Any]] = {}
         self._begun = time.monotonic()
+        self._stop = Stop()
 
     def exit(self) -> int:
         """Plan, ask once, run; the exit code."""
@@ -80,7 +81,7 @@ class Running:
             over_all = everyone(machines.over_all(), note)
             over_all(Started(None, "run", str(self._path), "", False, None, None))
             ends = self._run(machines)
-            code = gravest(shown.code(end.finished) for end in ends if end.finished is not None)
+            code = self._code(ends)
             over_all(Finished("run", str(self._path), "failed" if code else "done", code, __version__))
         return self._told(ends)
 
@@ -129,7 +130,7 @@ class Running:
         return not able or click.confirm(f"Run {what}?", default=False, err=True)
 
     def _run(self, machines: Machines) -> list[Ended]:
-        stop, cancels = Stop(), Cancels()
+        stop, cancels = self._stop, Cancels()
         self._begun = time.monotonic()  # a person's answer takes no time of the jobs'
         with signals(stop, cancels):
             ends = []
@@ -158,11 +159,12 @@ class Running:
             return
         say = click.echo if dry and not self._shown.as_json else note
         first, *rest = ready_lines(ready, whole=dry)
-        for line in (f"{job.name}: {first}", *rest):
+        what = f"  ({visible(job.description)})" if job.description else ""
+        for line in (f"{job.name}: {first}{what}", *rest):
             say(line)
 
     def _warn(self, ready: Ready) -> None:
-        for warning in () if self._shown.quiet else ready.warnings:
+        for warning in () if self._shown.quiet else warnings_of(ready):
             note(f"warning: {warning}")
 
     def _end(self, job: RecipeJob) -> Emit:
@@ -175,7 +177,7 @@ class Running:
     def _told(self, ends: Sequence[Ended]) -> int:
         """The end of all of them; the exit code."""
         shown = self._shown
-        code = gravest(shown.code(end.finished) for end in ends if end.finished is not None)
+        code = self._code(ends)
         step_summary.append(os.environ, [(end.job.name, end.finished, end.skipped) for end in ends])
         if len(ends) > 1 and not (shown.quiet or shown.dry_run):
             seconds = time.monotonic() - self._begun
@@ -184,6 +186,12 @@ class Running:
             jobs = [self._document(end) for end in ends]
             click.echo(as_json({"version": __version__, "recipe": str(self._path), "exit": code, "jobs": jobs}))
         return code
+
+    def _code(self, ends: Sequence[Ended]) -> int:
+        """The gravest of the jobs'; a signal's too where it came between two jobs and kept the rest from beginning."""
+        codes = [self._shown.code(end.finished) for end in ends if end.finished is not None]
+        cut_short = self._stop.signal and any(end.finished is None for end in ends)
+        return gravest([*codes, 128 + self._stop.signal] if cut_short and self._stop.signal else codes)
 
     def _document(self, end: Ended) -> dict[str, Any]:
         job, finished = end.job, end.finished

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from batchops.db.references import is_reference
+from batchops.db.urls import address
+from batchops.errors import UsageError
 from batchops.recipes import schedule
 from batchops.recipes.keys import Given, checked_all, filled, key, stray
 from batchops.recipes.mistakes import Mistake, RecipeError, nearest
@@ -138,9 +141,12 @@ class _Reader:
             return None
         due = self._schedule(verb, given, line)
         spec = self._spec(verb, given, line)
+        about = given.get("description", Given("", line))
+        if not isinstance(about.value, str):
+            self.mistakes.append(Mistake(about.line, "description: it is no text."))
         if spec is None or len(self.mistakes) > before:
             return None
-        return RecipeJob(name, verb, spec, needs, due, line, self._again(name))
+        return RecipeJob(name, verb, spec, needs, due, about.value, line, self._again(name))
 
     def _verb(self, given: Mapping[str, Given], line: int) -> str | None:
         if "verb" not in given:
@@ -181,7 +187,7 @@ class _Reader:
             said = stray(name, verb, others, {**known, **dict.fromkeys((*OWN, *schedule.KEYS))})
             self.mistakes.append(Mistake(mine[name].line, said.message, said.hint))
         fields = {n: each for n, each in (self._defaults | mine).items() if n in known}
-        self.mistakes += against(fields, model, self.params)
+        self.mistakes += [*against(fields, model, self.params), *_no_address(fields.get("url"))]
         spec = self._checked(model, fields, line)
         return None if spec is None else bound(spec, self.params)
 
@@ -193,3 +199,14 @@ class _Reader:
     def _again(self, name: str) -> str:
         params = [word for given in self._given.items() for word in ("--param", "=".join(given))]
         return shlex.join(["batchops", "run", str(self._path), name, *params])
+
+
+def _no_address(url: Given | None) -> list[Mistake]:
+    """What is wrong with a URL as it is written; where it only says where the URL is, that is looked up at the run."""
+    if url is None or not isinstance(url.value, str) or is_reference(url.value):
+        return []
+    try:
+        address(url.value, {})
+    except UsageError as error:
+        return [Mistake(url.line, f"url: {error.message.replace(' (--url)', '').replace('--url', 'it')}", error.hint)]
+    return []

@@ -23,6 +23,7 @@ class RecipeJob:
     """Jobs that must be done before it begins."""
     schedule: Schedule | None = None
     """None: it has neither `every` nor `cron`."""
+    description: str = ""
     line: int = 1
     again: str = ""
     """A command that runs this job alone, with the same parameters."""

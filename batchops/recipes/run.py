@@ -3,11 +3,17 @@
 from collections.abc import Callable, Mapping
 
 from batchops import __version__
+from batchops.db.urls import ON_COMMAND_LINE
 from batchops.errors import BatchopsError
 from batchops.events import Emit, Failure, Finished, Warned
 from batchops.recipes.recipe import RecipeJob
 from batchops.stop import Cancels, Stop
 from batchops.verbs import VERBS, Ready
+
+IN_RECIPE = (
+    'A password stands in the recipe, where whoever reads the file reads it. Hint: url = "env:NAME", file:PATH or '
+    "cmd:PROGRAM, or leave the password to ~/.pgpass or ~/.my.cnf."
+)
 
 
 def run_job(
@@ -25,7 +31,7 @@ def run_job(
     verb = VERBS[job.verb]
     try:
         with verb.prepared(job.spec, environ, again=job.again) as ready, cancels.of(ready.database.cancel):
-            for warning in ready.warnings:
+            for warning in warnings_of(ready):
                 emit(Warned(warning))
             planned(ready)
             return verb.perform(ready, emit, stop)
@@ -33,6 +39,11 @@ def run_job(
         finished = not_begun(job, error)
         emit(finished)
         return finished
+
+
+def warnings_of(ready: Ready) -> list[str]:
+    """What to tell the user once; a password that stands in a recipe is not on the command line."""
+    return [IN_RECIPE if warning == ON_COMMAND_LINE else warning for warning in ready.warnings]
 
 
 def not_begun(job: RecipeJob, error: BatchopsError) -> Finished:

@@ -5,12 +5,14 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url, text
 
 from batchops.cli import main
-from tests.cli.conftest import Cli, everything
+from tests.cli.conftest import Cli, everything, filled
 from tests.command import Batchops
 from tests.services.database import Database
 
@@ -199,6 +201,40 @@ def test_a_signal_ends_it_after_the_batch_in_hand(batchops: Batchops, recipe: Pa
     assert "aside: skipped: stopped before it began" in err
     assert 0 < lite.rows("SELECT count(*) FROM ev WHERE note = 'seen'")[0][0] < 100
     assert lite.rows("SELECT count(*) FROM ev") == [(1000,)]
+
+
+def test_a_second_signal_breaks_off_the_batch_in_hand(
+    batchops: Batchops, recipe: Path, new_database: Callable[..., Database]
+) -> None:
+    """It waits for a row that this test holds; the first signal alone would let it wait on."""
+    ev = filled(new_database("postgresql"))
+    changed(recipe, "batch-size = 50", 'lock-timeout = "50s"\nbatch-size = 1000')
+    with ev.engine.connect() as holder:
+        holder.execute(text("SELECT * FROM ev WHERE id = 1 FOR UPDATE"))
+        process = batchops.start("run", recipe, "-y", env={"SHOP": ev.url})
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        end = time.monotonic() + 60
+        while not ev.rows(waiting) and time.monotonic() < end:
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGTERM)
+        time.sleep(0.3)
+        os.kill(process.pid, signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, err.count("stopped before it began")) == (143, 2)
+    assert "first: backfill ev: ended by SIGTERM" in out
+    assert ev.rows("SELECT count(*) FROM ev WHERE note = 'seen'") == [(0,)]
+
+
+def test_a_password_in_a_recipe_is_told_of(cli: Cli, recipe: Path, postgresql: Database) -> None:
+    recipe.write_text(
+        f'[job.a]\nverb = "purge"\ndescription = "all of it"\ntable = "ev"\nurl = "{postgresql.url}"\nall-rows = true\n'
+    )
+    filled(postgresql)
+    told = cli("run", recipe, "--dry-run")
+    assert (told.code, told.out.splitlines()[0]) == (0, "a: purge ev  (all of it)")
+    assert told.err.startswith("warning: A password stands in the recipe")
+    assert told.err.count("warning") == 1
+    assert make_url(postgresql.url).password not in told.out + told.err
 
 
 def test_github_shows_a_table(cli: Cli, recipe: Path, lite: Database, tmp_path: Path) -> None:
