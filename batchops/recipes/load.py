@@ -95,7 +95,7 @@ class _Reader:
 
     def _own_defaults(self) -> dict[str, Given]:
         """What [defaults] says, by field; a key of no verb at all is a mistake."""
-        known = {field for verb in VERBS.values() for field in flagged(verb.spec)} - {"table"} | schedule.KEYS
+        known = {field for verb in VERBS.values() for field in flagged(verb.spec)} | schedule.KEYS
         fields = self._fields(self._table("defaults"), "defaults")
         for name in set(fields) - known:
             hint = nearest(key(name), [key(each) for each in known])

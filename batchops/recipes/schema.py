@@ -26,7 +26,7 @@ def schema() -> dict[str, Any]:
     """A recipe: [params], [defaults] and [job.NAME]."""
     every: dict[str, Any] = {}
     for verb in VERBS.values():
-        every |= {name: each for name, each in _fields(verb.spec).items() if name != "table"}
+        every |= _fields(verb.spec)
     defaults = _object(every | _due(), [], "What stands here holds for each job whose verb knows the key.")
     jobs = [_job(name) for name in VERBS]
     return {
@@ -56,7 +56,7 @@ def _job(name: str) -> dict[str, Any]:
         "description": {"type": "string"},
     }
     # Any other key that must be given may stand in [defaults].
-    return _object(own | _fields(verb.spec) | _due(), ["verb", "table"], verb.spec.__doc__ or "")
+    return _object(own | _fields(verb.spec) | _due(), ["verb"], verb.spec.__doc__ or "")
 
 
 def _object(fields: dict[str, Any], required: list[str], text: str) -> dict[str, Any]:

@@ -203,6 +203,28 @@ def test_a_signal_ends_it_after_the_batch_in_hand(batchops: Batchops, recipe: Pa
     assert lite.rows("SELECT count(*) FROM ev") == [(1000,)]
 
 
+def test_killed_it_goes_on_by_the_same_command(batchops: Batchops, recipe: Path, lite: Database) -> None:
+    """Each row once, though it is not idempotent: the value of the parameter is part of what the job is."""
+    lite.execute("ALTER TABLE ev ADD n integer DEFAULT 0")
+    recipe.write_text(
+        '[params]\nstep = { type = "integer" }\n[job.add]\nverb = "backfill"\ntable = "ev"\nall-rows = true\n'
+        'set = "n = n + :step"\nbatch-size = 20\nrest = "20ms"\n'
+    )
+    words = ("run", recipe, "-y", "--json", "--param")
+    process = batchops.start(*words, "step=2", env={"BATCHOPS_URL": lite.url})
+    end = time.monotonic() + 60
+    while not lite.rows("SELECT 1 FROM ev WHERE n > 0") and time.monotonic() < end:
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    assert 0 < lite.scalar("SELECT count(*) FROM ev WHERE n > 0") < 1000
+    done = [batchops(*words, step, env={"BATCHOPS_URL": lite.url}).json()["jobs"][0] for step in ("step=2", "step=2")]
+    assert [(job["run"], job["rows"], job["reason"]) for job in done] == [(1, 1000, "done"), (1, 0, "done")]
+    assert lite.rows("SELECT DISTINCT n FROM ev") == [(2,)]
+    (other,) = batchops(*words, "step=3", env={"BATCHOPS_URL": lite.url}).json()["jobs"]
+    assert (other["run"], other["rows"], lite.rows("SELECT DISTINCT n FROM ev")) == (2, 1000, [(5,)])
+
+
 def test_a_second_signal_breaks_off_the_batch_in_hand(
     batchops: Batchops, recipe: Path, new_database: Callable[..., Database]
 ) -> None:

@@ -76,7 +76,7 @@ def test_it_is_explained_and_whole(recipe: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["[job.a]\nverb = 'purge'\n", "[job.a]\nverb = 'purge'\ntable = 't'\nwher = 'x'\n", "[jobs.a]\n"]
+    "wrong", ["[job.a]\ntable = 't'\n", "[job.a]\nverb = 'purge'\ntable = 't'\nwher = 'x'\n", "[jobs.a]\n"]
 )
 def test_an_editor_marks_what_is_wrong(wrong: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
