@@ -55,6 +55,8 @@ def _wrong(error: Any, message: str) -> str:
         return f'"{value}" is not a whole number'
     if error["type"].startswith("bool_"):
         return f'"{value}" is neither true nor false'
+    if error["type"] == "tuple_type":
+        return f'"{value}" is no list'
     if error["type"] == "string_type":
         return f'"{value}" is no text: put it in quotes'
     return message

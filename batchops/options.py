@@ -95,7 +95,7 @@ class RelayOptions(PacedOptions, total=False):
     to: Required[str]
     topic: str | None
     key: str | None
-    header: Sequence[str]
+    header: Sequence[str] | str
     body: str | None
     id: str | None
     message_id: str | None

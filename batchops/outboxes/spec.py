@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from batchops.specs import PROGRESS, Duration, Flag, PacedSpec
+from batchops.specs import PROGRESS, Duration, Flag, PacedSpec, Several
 
 COLUMNS = "Which column is which"
 MESSAGE = "What is sent, and where"
@@ -26,7 +26,7 @@ class EventsSpec(PacedSpec):
     key: Annotated[str | None, Flag("TEMPLATE", MESSAGE)] = Field(
         None, description="What the destination keeps in order. Default: {aggregate_id}."
     )
-    header: Annotated[tuple[str, ...], Flag("NAME=TEMPLATE", MESSAGE, several=True)] = Field(
+    header: Annotated[Several, Flag("NAME=TEMPLATE", MESSAGE, several=True)] = Field(
         (), description="One more header; may be repeated. event_type and aggregate_type are sent anyhow."
     )
     body: Annotated[str | None, Flag("TEMPLATE", MESSAGE)] = Field(

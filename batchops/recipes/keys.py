@@ -1,7 +1,7 @@
 """From the keys of a job to the spec of its verb, with everything that is wrong with them."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any, TypeVar
@@ -125,9 +125,8 @@ def _as_keys(text: str) -> str:
     return re.sub(r"(?<![\w-])--(?=[a-z])", "", text)
 
 
-def stray(name: str, verb: str, others: Mapping[str, type[BaseModel]], known: Mapping[str, Any]) -> Mistake:
-    """What to say of a key that the verb does not have."""
-    hint = nearest(key(name), [key(each) for each in known])
-    having = [other for other, model in others.items() if name in flagged(model)]
-    hint = hint if hint or not having else f"{' and '.join(having)} {'has' if len(having) == 1 else 'have'} it."
-    return Mistake(0, f'{verb} has no key "{key(name)}".', hint)
+def stray(name: str, verb: str, models: Mapping[str, type[BaseModel]], known: Iterable[str]) -> tuple[str, str]:
+    """What to say of a key that the verb does not have, and a hint."""
+    having = [other for other, model in models.items() if name in flagged(model)]
+    has = f"{' and '.join(having)} {'has' if len(having) == 1 else 'have'} it." if having else ""
+    return f'{verb} has no key "{key(name)}".', nearest(key(name), map(key, known)) or has

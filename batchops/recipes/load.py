@@ -65,24 +65,21 @@ class _Reader:
         """The mistakes, each once: one in [defaults] is every job's."""
         return sorted(set(self.mistakes))
 
+    def tell(self, line: int, message: str, hint: str = "") -> None:
+        """One more mistake."""
+        self.mistakes.append(Mistake(line, message, hint))
+
     def jobs(self) -> list[RecipeJob]:
         """Those that are whole."""
-        for name in self._source.values:
-            if name not in TABLES:
-                self._say(("params", "defaults", "job"), name)
+        for name in set(self._source.values) - {*TABLES}:
+            hint = nearest(name, TABLES) or "a recipe has [params], [defaults] and [job.NAME]."
+            self.tell(self._source.line(name), f'A recipe has no "{name}".', hint)
         tables = self._table("job")
         if not tables and not self.mistakes:
-            self.mistakes.append(Mistake(1, "The recipe has no job.", "write [job.NAME], with a verb and a table."))
+            self.tell(1, "The recipe has no job.", "write [job.NAME], with a verb and a table.")
         needs = self._needs(tables)
-        for name in [name for name, table in tables.items() if not isinstance(table, dict)]:
-            line = self._source.line("job", name)
-            self.mistakes.append(Mistake(line, f'job: "{name}" is not a table.', f"write [job.{name}]."))
-        found = [self._job(name, table, needs[name]) for name, table in tables.items() if isinstance(table, dict)]
+        found = [self._job(name, table, needs[name]) for name, table in tables.items()]
         return [job for job in found if job is not None]
-
-    def _say(self, known: tuple[str, ...], name: str) -> None:
-        hint = nearest(name, known) or "a recipe has [params], [defaults] and [job.NAME]."
-        self.mistakes.append(Mistake(self._source.line(name), f'A recipe has no "{name}".', hint))
 
     def _table(self, *place: str) -> dict[str, Any]:
         table: Any = self._source.values
@@ -90,7 +87,7 @@ class _Reader:
             table = table.get(name, {})
         if isinstance(table, dict):
             return table
-        self.mistakes.append(Mistake(self._source.line(*place), f'"{".".join(place)}" is not a table.'))
+        self.tell(self._source.line(*place), f'"{".".join(place)}" is not a table.')
         return {}
 
     def _own_defaults(self) -> dict[str, Given]:
@@ -99,8 +96,8 @@ class _Reader:
         fields = self._fields(self._table("defaults"), "defaults")
         for name in set(fields) - known:
             hint = nearest(key(name), [key(each) for each in known])
-            self.mistakes.append(Mistake(fields[name].line, f'defaults has no key "{key(name)}".', hint))
-        return {name: Given(each.value, each.line, True) for name, each in fields.items() if name in known}
+            self.tell(fields[name].line, f'defaults has no key "{key(name)}".', hint)
+        return {name: Given(each.value, each.line, default=True) for name, each in fields.items() if name in known}
 
     def _fields(self, table: Mapping[str, Any], *place: str) -> dict[str, Given]:
         """A table's keys by the fields they mean; dashes and underscores are one."""
@@ -108,7 +105,7 @@ class _Reader:
         for written, value in table.items():
             name, line = written.replace("-", "_"), self._source.line(*place, written)
             if name in fields:
-                self.mistakes.append(Mistake(line, f'"{written}" stands twice, once with dashes.'))
+                self.tell(line, f'"{written}" stands twice, once with dashes.')
             fields[name] = Given(value, line)
         return fields
 
@@ -119,21 +116,24 @@ class _Reader:
             listed = [said] if isinstance(said, str) else said
             line = self._source.line("job", name, "needs")
             if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
-                self.mistakes.append(Mistake(line, "needs: it is no list of names.", 'write needs = ["NAME"].'))
+                self.tell(line, "needs: it is no list of names.", 'write needs = ["NAME"].')
                 listed = []
             for each in listed:
                 if each not in tables:
-                    self.mistakes.append(Mistake(line, f'needs: there is no job "{each}".', nearest(each, tables)))
+                    self.tell(line, f'needs: there is no job "{each}".', nearest(each, tables))
             needs[name] = tuple(each for each in listed if each in tables)
         if way := circle(needs):
             line = self._source.line("job", way[0], "needs")
-            self.mistakes.append(Mistake(line, f"needs: {' needs '.join(way)}, so none of them can begin."))
+            self.tell(line, f"needs: {' needs '.join(way)}, so none of them can begin.")
         return needs
 
-    def _job(self, name: str, table: dict[str, Any], needs: tuple[str, ...]) -> RecipeJob | None:
+    def _job(self, name: str, table: Any, needs: tuple[str, ...]) -> RecipeJob | None:
         line, before = self._source.line("job", name), len(self.mistakes)
+        if not isinstance(table, dict):
+            self.tell(line, f'job: "{name}" is not a table.', f"write [job.{name}].")
+            return None
         if not _NAME.fullmatch(name):
-            self.mistakes.append(Mistake(line, f'"{name}" is no name for a job.', "use letters, digits, . _ and -."))
+            self.tell(line, f'"{name}" is no name for a job.', "use letters, digits, . _ and -.")
         given = self._fields(table, "job", name)
         verb = self._verb(given, line)
         if verb is None:
@@ -143,20 +143,20 @@ class _Reader:
         spec = self._spec(verb, given, line)
         about = given.get("description", Given("", line))
         if not isinstance(about.value, str):
-            self.mistakes.append(Mistake(about.line, "description: it is no text."))
+            self.tell(about.line, "description: it is no text.")
         if spec is None or len(self.mistakes) > before:
             return None
         return RecipeJob(name, verb, spec, needs, due, about.value, line, self._again(name))
 
     def _verb(self, given: Mapping[str, Given], line: int) -> str | None:
         if "verb" not in given:
-            self.mistakes.append(Mistake(line, "verb is missing.", f"the verbs are {', '.join(VERBS)}."))
+            self.tell(line, "verb is missing.", f"the verbs are {', '.join(VERBS)}.")
             return None
         verb = given["verb"].value
         if isinstance(verb, str) and verb in VERBS:
             return verb
         hint = nearest(str(verb), VERBS) or f"the verbs are {', '.join(VERBS)}."
-        self.mistakes.append(Mistake(given["verb"].line, f'verb: "{verb}" is none.', hint))
+        self.tell(given["verb"].line, f'verb: "{verb}" is none.', hint)
         return None
 
     def _of_no_verb(self, given: Mapping[str, Given]) -> None:
@@ -164,7 +164,7 @@ class _Reader:
         known = {field for verb in VERBS.values() for field in flagged(verb.spec)} | {*OWN, *schedule.KEYS}
         for name in set(given) - known:
             hint = nearest(key(name), [key(each) for each in known])
-            self.mistakes.append(Mistake(given[name].line, f'No verb has a key "{key(name)}".', hint))
+            self.tell(given[name].line, f'No verb has a key "{key(name)}".', hint)
 
     def _schedule(self, verb: str, given: Mapping[str, Given], line: int) -> Schedule | None:
         shared = schedule.SHARED & flagged(VERBS[verb].spec).keys()
@@ -173,7 +173,7 @@ class _Reader:
         if "every" not in wanted and "cron" not in wanted:
             for name, each in wanted.items():
                 if not each.default:
-                    self.mistakes.append(Mistake(each.line, f"{key(name)} needs every or cron."))
+                    self.tell(each.line, f"{key(name)} needs every or cron.")
             return None
         due: Schedule | None = self._checked(Schedule, wanted | zone, line)
         return due
@@ -184,8 +184,7 @@ class _Reader:
         others = {name: each.spec for name, each in VERBS.items()}
         mine = {name: each for name, each in given.items() if name not in (*OWN, *schedule.KEYS)}
         for name in set(mine) - set(known):
-            said = stray(name, verb, others, {**known, **dict.fromkeys((*OWN, *schedule.KEYS))})
-            self.mistakes.append(Mistake(mine[name].line, said.message, said.hint))
+            self.tell(mine[name].line, *stray(name, verb, others, {*known, *OWN, *schedule.KEYS}))
         fields = {n: each for n, each in (self._defaults | mine).items() if n in known}
         self.mistakes += [*against(fields, model, self.params), *_no_address(fields.get("url"))]
         spec = self._checked(model, fields, line)
