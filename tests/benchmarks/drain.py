@@ -104,9 +104,9 @@ def speed(url: str, jobs: int, pairs: int) -> None:
     heading(f"drain on PostgreSQL: {jobs:,} jobs, nothing to do for each")
     sides: dict[str, Callable[[], float]] = {
         "batchops drain": lambda: ours(url),
-        "batchops drain, 2 workers": lambda: ours(url, "--workers", "2"),
         "bare psycopg, 1,000 a claim": lambda: bare(url, jobs, 1_000),
     }
+    sides |= {f"batchops drain, {n} workers": partial(ours, url, "--workers", str(n)) for n in (2, 4)}
     for name, settings, most in (("pgqueuer", (10, 100, 1_000), 20_000), ("procrastinate", (1, 10, 30), 2_000)):
         count = min(jobs, most)
         tried = {setting: peer(name, url, count, setting) for setting in settings}
@@ -120,13 +120,15 @@ def speed(url: str, jobs: int, pairs: int) -> None:
             say(f"{name}: {turn + 1}")
             fill(url, jobs)
             turns[-1][name] = side()
-    table(("side", "jobs/s", "batchops ×", ""), [_line(name, turns) for name in sides])
+    table(("side", "jobs/s", "batchops ×", "its best ×"), [_line(name, turns) for name in sides])
 
 
 def _line(name: str, turns: list[dict[str, float]]) -> tuple[str, ...]:
-    rate = statistics.median(turn[name] for turn in turns)
-    ratio = statistics.median(turn["batchops drain"] / turn[name] for turn in turns)
-    return name, f"{rate:,.0f}", f"{ratio:.2f}", ""
+    """With the ratio of one worker, and of the best number of workers: peers are tried in several settings too."""
+    rates = {side: statistics.median(turn[side] for turn in turns) for side in turns[0]}
+    best = max((side for side in rates if side.startswith("batchops")), key=rates.__getitem__)
+    ratios = [statistics.median(turn[side] / turn[name] for turn in turns) for side in ("batchops drain", best)]
+    return name, f"{rates[name]:,.0f}", *(f"{ratio:.2f}" for ratio in ratios)
 
 
 def peer(name: str, url: str, jobs: int, setting: int) -> float:
