@@ -203,12 +203,12 @@ def test_a_signal_ends_it_after_the_batch_in_hand(batchops: Batchops, recipe: Pa
     assert lite.rows("SELECT count(*) FROM ev") == [(1000,)]
 
 
-def test_killed_it_goes_on_by_the_same_command(batchops: Batchops, recipe: Path, lite: Database) -> None:
+def test_killed_it_goes_on_by_the_same_command(batchops: Batchops, cli: Cli, recipe: Path, lite: Database) -> None:
     """Each row once, though it is not idempotent: the value of the parameter is part of what the job is."""
     lite.execute("ALTER TABLE ev ADD n integer DEFAULT 0")
     recipe.write_text(
         '[params]\nstep = { type = "integer" }\n[job.add]\nverb = "backfill"\ntable = "ev"\nall-rows = true\n'
-        'set = "n = n + :step"\nbatch-size = 20\nrest = "20ms"\n'
+        'set = "n = n + :step"\nbatch-size = 100\nrest = "50ms"\n'
     )
     words = ("run", recipe, "-y", "--json", "--param")
     process = batchops.start(*words, "step=2", env={"BATCHOPS_URL": lite.url})
@@ -218,10 +218,10 @@ def test_killed_it_goes_on_by_the_same_command(batchops: Batchops, recipe: Path,
     process.kill()
     process.communicate()
     assert 0 < lite.scalar("SELECT count(*) FROM ev WHERE n > 0") < 1000
-    done = [batchops(*words, step, env={"BATCHOPS_URL": lite.url}).json()["jobs"][0] for step in ("step=2", "step=2")]
+    done = [cli(*words, step, env={"BATCHOPS_URL": lite.url}).json()["jobs"][0] for step in ("step=2", "step=2")]
     assert [(job["run"], job["rows"], job["reason"]) for job in done] == [(1, 1000, "done"), (1, 0, "done")]
     assert lite.rows("SELECT DISTINCT n FROM ev") == [(2,)]
-    (other,) = batchops(*words, "step=3", env={"BATCHOPS_URL": lite.url}).json()["jobs"]
+    (other,) = cli(*words, "step=3", env={"BATCHOPS_URL": lite.url}).json()["jobs"]
     assert (other["run"], other["rows"], lite.rows("SELECT DISTINCT n FROM ev")) == (2, 1000, [(5,)])
 
 
@@ -296,7 +296,7 @@ def test_what_would_never_come_to_an_end(cli: Cli, recipe: Path) -> None:
     )  # fmt: skip
 
 
-def test_a_relay_to_stdout_has_it_to_itself(batchops: Batchops, recipe: Path, sqlite: Database) -> None:
+def test_a_relay_to_stdout_has_it_to_itself(batchops: Batchops, cli: Cli, recipe: Path, sqlite: Database) -> None:
     sqlite.execute(
         "CREATE TABLE outbox (id integer PRIMARY KEY, aggregate_type text, aggregate_id text, event_type text, "
         "payload text, created_at timestamp, sent boolean DEFAULT false)"
@@ -304,7 +304,7 @@ def test_a_relay_to_stdout_has_it_to_itself(batchops: Batchops, recipe: Path, sq
     sqlite.execute("INSERT INTO outbox VALUES (1, 'order', '7', 'paid', '{}', '2026-01-01 00:00:00', false)")
     recipe.write_text('[job.out]\nverb = "relay"\ntable = "outbox"\nto = "-"\n')
     env = {"BATCHOPS_URL": sqlite.url}
-    assert batchops("run", recipe, "--json", env=env).code == 2
+    assert cli("run", recipe, "--json", env=env).code == 2
     told = batchops("run", recipe, env=env)
     assert (told.code, json.loads(told.out)["key"]) == (0, "7")
     assert told.err.startswith("out: relay outbox: done: 1 row relayed")
