@@ -81,7 +81,7 @@ def schema() -> None:
     click.echo(as_json(schema_of_recipes()))
 
 
-@command.command("new", context_settings={"ignore_unknown_options": False})
+@command.command("new", context_settings={"allow_interspersed_args": False})
 @click.option("--name", metavar="NAME", help="The job's name; default: its verb and table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to; default: stdout.")
 @click.argument("words", metavar="-- VERB TABLE [OPTIONS]...", nargs=-1, required=True)

@@ -79,6 +79,7 @@ def test_what_is_written_from_a_command_line_runs(cli: Cli, lite: Database, tmp_
     )
     told = cli("recipe", "new", "--name", "threes", "--", *words, "-y")
     assert (told.code, told.err) == (0, "")
+    assert cli("recipe", "new", "--name", "threes", *words, "-y").out == told.out  # who forgets the two dashes
     table = tomllib.loads(told.out)["job"]["threes"]
     assert table == {
         "verb": "purge", "table": "ev", "url": lite.url, "where": where, "batch-size": 10, "allow": ["scan", "rls"],
