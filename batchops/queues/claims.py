@@ -21,7 +21,7 @@ from batchops.queues.queue import ALONE, Claim, Row
 
 AT_ONCE = 100
 """Rows that are rescued together, to be tried alone one after the other."""
-RESCUE_EVERY = 2.0
+RESCUE_EVERY = 1.0
 """Seconds between two looks for lost leases; longer where the look itself is dear."""
 DIED = "its worker gave no more sign of life at {} attempts in a row, the last one with this row alone"
 
@@ -112,7 +112,7 @@ class Claims:
             before = self._clock()
             claim = self._rescue(AT_ONCE if self._one_by_one else rows, low, before)
             took = self._clock() - before
-            self._rescue_at = 0.0 if claim else self._clock() + max(RESCUE_EVERY, 20 * took)
+            self._rescue_at = 0.0 if claim else self._clock() + max(RESCUE_EVERY, 10 * took)
             return claim
         finally:
             self._rescuing.release()
