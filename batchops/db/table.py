@@ -52,6 +52,8 @@ class Table:
     """Blocks of the heap alone, without what is stored out of line."""
     may_veto: bool = False
     """Whether a trigger or rule may leave a row as it is without an error, so that rows must be counted."""
+    lockable: bool = True
+    """Whether this role may lock rows; PostgreSQL asks for UPDATE on a column for that."""
     only: bool = False
     """Whether the tables that inherit from it are left out."""
     alias: str | None = None

@@ -29,6 +29,8 @@ class KeysWalk:
         self._selection = selection
         self._table = selection.table
         self._key = tuple(key)
+        self._locks = family.locks_rows and selection.table.lockable
+        """Else rows are only listed: whoever changes one meanwhile is found by the predicate, repeated in the writing."""
         self._out = [family.key_out(self._table, name).label(f"k{i}") for i, name in enumerate(self._key)]
         self._order = [family.key_order(self._table, name) for name in self._key]
         # Of a key with NULLs only the rows without one are named; the frozen predicate leaves the others out too.
@@ -161,7 +163,7 @@ class KeysWalk:
         return self._part(self._among(keys), behind, len(now), len(keys), len(left))
 
     def _lock(self, connection: sa.Connection, select: sa.Select[Any], size: Size) -> list[KeyValue]:
-        if self._family.locks_rows:
+        if self._locks:
             select = select.with_for_update(skip_locked=size.skip_locked)
         return self._values(connection, select)
 
@@ -178,7 +180,7 @@ class KeysWalk:
         PostgreSQL shows a row whose key was changed while its lock was waited for with its new key: those that
         it passed by are not in the list.
         """
-        if size.skip_locked or not self._family.locks_rows:
+        if size.skip_locked or not self._locks:
             return keys, keys[-1]
         held = {repr(key) for key in keys}
         every = self._values(connection, self._matching(self._within(way.after, keys[-1])))

@@ -31,7 +31,8 @@ class LimitWalk:
             return Part(self._selection, sa.true(), cursor, size.rows, limit=size.rows)
         aim = min(size.rows, self._family.longest_list)
         select = self._ids(self._family.row_id, aim)
-        locking = select.with_for_update(skip_locked=size.skip_locked) if self._family.locks_rows else select
+        locks = self._family.locks_rows and self._selection.table.lockable
+        locking = select.with_for_update(skip_locked=size.skip_locked) if locks else select
         ids = [(self._family.key_value(row[0]),) for row in connection.execute(locking)]
         short = len(ids) < aim
         locked = len(connection.execute(select).all()) - len(ids) if short and size.skip_locked else 0

@@ -17,7 +17,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind, c.reltuples,
        c.relhasrules OR pg_catalog.row_security_active(c.oid) OR EXISTS (
            SELECT FROM pg_catalog.pg_trigger t  -- before each row: bits 1 and 2
            WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgtype::int & 3 = 3 AND t.tgenabled <> 'D'
-       ) AS may_veto
+       ) AS may_veto,
+       pg_catalog.has_any_column_privilege(c.oid, 'UPDATE') AS lockable
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 """
 _NAMED = sa.text(f"""{_TABLE}
@@ -36,7 +37,8 @@ FROM pg_catalog.pg_attribute
 WHERE attrelid = ANY(CAST(:oids AS oid[])) AND attnum > 0 AND NOT attisdropped ORDER BY attrelid, attnum
 """)
 
-# A partial or deferred index, or one on an expression, does not name each row at every moment.
+# A partial or deferred index, or one on an expression, does not name each row at every moment; one by another
+# collation than the column's takes rows for different that a comparison takes for equal.
 _KEYS = sa.text("""
 SELECT i.indrelid AS oid, i.indisprimary, array_agg(a.attname::text ORDER BY k.place) AS columns
 FROM pg_catalog.pg_index i
@@ -47,7 +49,7 @@ JOIN pg_catalog.pg_am am ON am.oid = x.relam
 WHERE i.indrelid = ANY(CAST(:oids AS oid[])) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
   AND i.indexprs IS NULL AND i.indimmediate AND am.amname = 'btree' AND k.place <= i.indnkeyatts
 GROUP BY i.indrelid, i.indexrelid, i.indisprimary
-HAVING bool_and(a.attnotnull)
+HAVING bool_and(a.attnotnull AND i.indcollation[k.place - 1] IN (0, a.attcollation))
 ORDER BY i.indisprimary DESC, count(*), i.indexrelid
 """)
 
@@ -115,6 +117,7 @@ def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[T
             bytes=row.bytes,
             blocks=row.blocks,
             may_veto=row.may_veto,
+            lockable=row.lockable,
         )
         for row in rows
     ]
@@ -126,14 +129,9 @@ def tables(connection: sa.Connection) -> Sequence[str]:
 
 
 def missing_rights(connection: sa.Connection, table: Table, verb: str) -> str | None:
-    """SELECT, the verb's own right, and for row locks UPDATE, of any column; else column grants do not suffice."""
+    """SELECT, or the verb's own right; column grants do not suffice."""
     held = sa.text("SELECT pg_catalog.has_table_privilege(CAST(:oid AS oid), :right)")
-    # SELECT … FOR UPDATE, with which a DELETE is limited and vetoes are found, asks for UPDATE.
-    for right in ("SELECT", verb, "UPDATE"):
-        has = connection.execute(held, {"oid": table.identity, "right": right}).scalar_one()
-        if not has and right == "UPDATE":
-            any_column = sa.text("SELECT pg_catalog.has_any_column_privilege(CAST(:oid AS oid), 'UPDATE')")
-            has = connection.execute(any_column, {"oid": table.identity}).scalar_one()
-        if not has:
+    for right in ("SELECT", verb):
+        if not connection.execute(held, {"oid": table.identity, "right": right}).scalar_one():
             return right
     return None
