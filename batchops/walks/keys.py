@@ -30,7 +30,7 @@ class KeysWalk:
         self._table = selection.table
         self._key = tuple(key)
         self._locks = family.locks_rows and selection.table.lockable
-        """Else rows are only listed: whoever changes one meanwhile is found by the predicate, repeated in the writing."""
+        """Else rows are listed only: one that changes meanwhile is told by the predicate, which the writing repeats."""
         self._out = [family.key_out(self._table, name).label(f"k{i}") for i, name in enumerate(self._key)]
         self._order = [family.key_order(self._table, name) for name in self._key]
         # Of a key with NULLs only the rows without one are named; the frozen predicate leaves the others out too.
