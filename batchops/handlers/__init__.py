@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from batchops.errors import BatchopsError
+from batchops.errors import BatchopsError, TransientError
 
 Values = Mapping[str, Any]
 """A row as a handler sees it: its columns by name."""
@@ -35,6 +35,10 @@ Stopping = Callable[[], bool]
 
 class HandlerError(BatchopsError):
     """The handler itself is broken, whatever the rows are: nothing is marked, and the run ends."""
+
+
+class HandlerDownError(TransientError):
+    """What the handler hands rows to does not answer, and has had none of them: no row is to blame."""
 
 
 class Handler(Protocol):

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.errors import UsageError
-from batchops.handlers import Failed, Result, Stopping, Unstarted, Values
+from batchops.handlers import Failed, HandlerDownError, Result, Stopping, Unstarted, Values
 from batchops.handlers.lines import line
 
 AGAIN = frozenset({408, 425, 429})
@@ -31,6 +31,8 @@ class Posts:
         self._url = url
         self._deadline = deadline
         self._errors: Any = urllib3.exceptions
+        # Raised before anything of a request was sent.
+        self._unreached = (self._errors.NewConnectionError, self._errors.ConnectTimeoutError, self._errors.SSLError)
         self._pool = urllib3.PoolManager(retries=False, timeout=min(deadline / 2, LONGEST), maxsize=16)
 
     def __call__(
@@ -41,7 +43,14 @@ class Posts:
     ) -> Sequence[Result]:
         # What there is no time for is handed back: the deadline is the whole batch's.
         end = time.monotonic() + self._deadline / 2
-        return [Unstarted() if stopping() or time.monotonic() > end else self._one(row) for row in rows]
+        results: list[Result] = []
+        try:
+            for row in rows:
+                results.append(Unstarted() if stopping() or time.monotonic() > end else self._one(row))
+        except HandlerDownError:
+            if not any(result is None or isinstance(result, Failed) for result in results):
+                raise
+        return [*results, *(Unstarted() for _ in rows[len(results) :])]
 
     def close(self) -> None:
         """Close what is open."""
@@ -52,6 +61,9 @@ class Posts:
         headers = {"Content-Type": "application/json"}
         try:
             answer = self._pool.request("POST", self._url, body=body, headers=headers, redirect=False)
+        except self._unreached as error:
+            message = f"Nothing answers at the address of --post ({type(error).__name__}); no attempt is counted."
+            raise HandlerDownError(message, "see that the service is up; the rows wait.") from None
         except self._errors.HTTPError as error:
             # The URL may hold a token, and urllib3 repeats it: the kind of error must do.
             return Failed(f"no answer: {type(error).__name__}")

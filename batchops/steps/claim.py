@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from batchops.db.family import KeyValue
 from batchops.errors import BatchopsError, OutcomeUnknownError, RefusedError, RowRefusedError, UsageError
 from batchops.events import Rejected
-from batchops.handlers import Failed, Handler, HandlerError, Result
+from batchops.handlers import Failed, Handler, HandlerDownError, HandlerError, Result
 from batchops.handlers.sql import InSql
 from batchops.queues.attempts import Attempts
 from batchops.queues.bisect import by_halves
@@ -69,7 +69,7 @@ class ClaimStep:
         except OutcomeUnknownError:
             now.in_doubt = True
             raise
-        except (HandlerError, RefusedError, UsageError):
+        except (HandlerError, HandlerDownError, RefusedError, UsageError):
             self._hand_back(now.claim)
             raise
         self._claims.let_go(now.claim)

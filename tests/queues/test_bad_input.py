@@ -1,6 +1,8 @@
 """Bad input: one clear line each, its exit code, and nothing marked that was not done."""
 
+import socket
 import sys
+import threading
 
 import pytest
 
@@ -81,14 +83,42 @@ def test_a_table_without_row_locks_is_refused(mariadb: Database) -> None:
     assert "its engine, Aria, locks no rows" in result.json()["error"]["message"]
 
 
+def hook(port: int) -> str:
+    return f"http://user:hush-hush@127.0.0.1:{port}/hook?token=hush-hush"
+
+
 def test_secrets_of_an_address_are_not_told(batchops: Batchops, sqlite: Database) -> None:
     jobs(sqlite, 2)
     leased(sqlite)
     events = batchops.home / "events"
-    url = "http://user:hush-hush@127.0.0.1:9/hook?token=hush-hush"
-    args = ("--post", url, "--max-attempts", "1", "--events", str(events))
-    result = here("drain", "jobs", "--url", sqlite.url, *DRAIN, *args)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=hang_up, args=(server,), daemon=True).start()
+        args = ("--post", hook(server.getsockname()[1]), "--max-attempts", "1", "--events", str(events))
+        result = here("drain", "jobs", "--url", sqlite.url, *DRAIN, *args)
     assert result.code == 3
     assert "no answer: " in events.read_text()
     reasons = sqlite.column("SELECT failure FROM jobs")
     assert "hush-hush" not in result.out + result.err + events.read_text() + "".join(reasons)
+
+
+def hang_up(server: socket.socket) -> None:
+    """Take what comes and answer nothing."""
+    for _ in range(2):
+        connection, _ = server.accept()
+        connection.recv(100)
+        connection.close()
+
+
+def test_a_service_that_is_down_burns_no_attempts(database: Database) -> None:
+    """Nothing was sent, so no row has failed: all of them are free again, and the code asks to come back later."""
+    jobs(database, 30)
+    leased(database)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        nobody = server.getsockname()[1]
+    args = ("--post", hook(nobody), "--max-attempts", "1", "--retry-time", "500ms")
+    result = drain(database, *args)
+    assert (result.code, result.json()["reason"], result.json()["rows"]) == (75, "busy", 0)
+    assert "Nothing answers at the address of --post" in result.json()["error"]["message"]
+    assert result.json()["retries"] >= 1
+    assert "hush-hush" not in result.out + result.err
+    assert database.rows("SELECT DISTINCT status, lease, attempts, failure FROM jobs") == [("pending", None, 0, None)]
