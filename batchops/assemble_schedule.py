@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from batchops.db.connect import connect
 from batchops.db.family import Timeouts
 from batchops.db.references import is_reference
 from batchops.db.urls import address
-from batchops.errors import Exit, UsageError
+from batchops.errors import UsageError
 from batchops.events import Emit, Finished
 from batchops.ledger import Ledger
 from batchops.ledgers import NONE, ledger_elsewhere
@@ -22,9 +21,9 @@ from batchops.recipes import schedule as recipe
 from batchops.recipes.load import load
 from batchops.recipes.recipe import RecipeJob
 from batchops.recipes.run import run_job
+from batchops.recipes.sequence import THROUGH
 from batchops.schedules.keeper import Place
 from batchops.schedules.policy import Policy, Schedule
-from batchops.schedules.times import Times, cron, every
 from batchops.schedules.work import Task
 from batchops.specs import ROWS, SET, JobSpec, PacedSpec, flag_of
 from batchops.stop import Cancels, Stop
@@ -33,7 +32,10 @@ TIMEOUTS = Timeouts(lock=5.0, statement=30.0)
 """Of the connections that keep fires; the jobs have their own."""
 LONGEST = 200
 """Letters of a job's name that stand in the table of fires."""
-UTC = ZoneInfo("UTC")
+
+
+Listen = Callable[[RecipeJob], Emit]
+"""Gives whoever listens to a job."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Kept:
 class Scheduled:
     """A job with times of its own."""
 
+    path: Path
     job: RecipeJob
     before: tuple[RecipeJob, ...]
     """Jobs that it needs and that have no times of their own: they run first, in the same fire."""
@@ -93,11 +96,11 @@ def _of_file(path: Path, params: Mapping[str, str], kept: Kept) -> Iterator[Sche
         spec = job.spec
         own = Kept(spec.ledger, spec.ledger_schema) if isinstance(spec, JobSpec) else Kept()
         place = Kept(kept.ledger or own.ledger, kept.schema or own.schema)
-        yield Scheduled(job, before, _schedule(job, job.schedule, place), spec.url, place)
+        yield Scheduled(path, job, before, _schedule(job, job.schedule, place), spec.url, place)
 
 
 def _schedule(job: RecipeJob, said: recipe.Schedule, place: Kept) -> Schedule:
-    times = times_of(said)
+    times = said.times
     lateness = said.greatest_lateness
     policy = Policy(
         said.overlap, said.missed, said.jitter.total_seconds(),
@@ -107,14 +110,6 @@ def _schedule(job: RecipeJob, said: recipe.Schedule, place: Kept) -> Schedule:
     mark = sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
     # Another job or other times under the same name are another schedule, which owes nothing from before.
     return Schedule(f"{job.name[:LONGEST]}#{mark}", times, policy)
-
-
-def times_of(said: recipe.Schedule) -> Times:
-    """The times that a recipe says."""
-    if said.every is not None:
-        return every(said.every)
-    assert said.cron is not None  # one of the two is there
-    return cron(said.cron, said.time_zone or UTC)
 
 
 def _what(spec: PacedSpec) -> dict[str, str]:
@@ -128,7 +123,7 @@ def _what(spec: PacedSpec) -> dict[str, str]:
 
 
 def placed(
-    jobs: Sequence[Scheduled], environ: Mapping[str, str], cancels: Cancels, listen: Callable[[RecipeJob], Emit]
+    jobs: Sequence[Scheduled], environ: Mapping[str, str], cancels: Cancels, listen: Listen
 ) -> dict[Place, list[Task]]:
     """What is to be run, by the ledger that keeps its fires."""
     found: dict[Place, list[Task]] = {}
@@ -142,10 +137,10 @@ def placed(
 
 
 def _run(each: Scheduled, environ: Mapping[str, str], cancels: Cancels, emit: Emit, stop: Stop) -> Finished:
-    """The job, after those that it needs; the first that fails is the end."""
+    """The job, after those that it needs; the first that is not done is the end."""
     for before in each.before:
         finished = run_job(before, environ, emit, stop, cancels)
-        if finished.exit != Exit.DONE:
+        if finished.reason not in THROUGH:
             return finished
     return run_job(each.job, environ, emit, stop, cancels)
 

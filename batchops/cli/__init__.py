@@ -19,6 +19,7 @@ COMMANDS = {
     "relay": "Deliver an outbox's events: in order, at least once.",
     "outbox": "Make an outbox, look at it, prove its order, send events again.",
     "run": "Run the jobs of a recipe, one after another.",
+    "schedule": "Run the jobs of recipes at their times, for as long as it is up.",
     "recipe": "Check recipes, describe them to an editor, write one from a command line.",
     "queue": "Prepare a table to be drained, look at it, put failed rows back.",
     "check": "Look for what would make a job unsafe or slow; change nothing.",

@@ -85,6 +85,13 @@ def face(function: Any) -> Any:
     return function
 
 
+def machines(function: Any) -> Any:
+    """Whom a command tells that has no face of that kind."""
+    for names, settings in reversed(_MACHINES):
+        function = click.option(*names, **settings)(function)
+    return function
+
+
 def help_of(verb: str, model: type[PacedSpec]) -> Decorator:
     """The flags of a verb in groups, in its help."""
     groups: dict[str, list[str]] = {name: [] for name in _FIRST}

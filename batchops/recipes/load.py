@@ -144,6 +144,9 @@ class _Reader:
         about = given.get("description", Given("", line))
         if not isinstance(about.value, str):
             self.tell(about.line, "description: it is no text.")
+        if due is not None and getattr(spec, "poll", None) is not None:
+            message = "poll: a job with times of its own ends when there is nothing to do, and begins again at the next"
+            self.tell(line, f"{message}.", "leave poll out.")
         if spec is None or len(self.mistakes) > before:
             return None
         return RecipeJob(name, verb, spec, needs, due, about.value, line, self._again(name))

@@ -4,10 +4,22 @@ from datetime import timedelta
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from batchops import reading
+from batchops.schedules import times
 from batchops.specs import Duration
+
+UTC = ZoneInfo("UTC")
+
+
+def _interval(value: timedelta) -> timedelta:
+    times.every(value)
+    return value
+
+
+def _expression(value: str) -> str:
+    return times.cron(value, UTC).expression
 
 
 class Schedule(BaseModel):
@@ -15,10 +27,14 @@ class Schedule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
-    every: Duration | None = Field(None, gt=timedelta(0), description="Due at each multiple of that.")
-    cron: str | None = Field(None, description="Due when this cron expression says so: minute hour day month weekday.")
+    every: Annotated[Duration, AfterValidator(_interval)] | None = Field(
+        None, description="Due at each multiple of that, since 1970."
+    )
+    cron: Annotated[str, AfterValidator(_expression)] | None = Field(
+        None, description="Due when this cron expression says so: minute hour day month weekday."
+    )
     time_zone: Annotated[ZoneInfo | None, BeforeValidator(reading.zone)] = Field(
-        None, description="Zone of cron and of window; default: this machine's."
+        None, description="Zone of cron, else UTC; and of window, else this machine's."
     )
     overlap: Literal["skip", "queue", "parallel"] = Field(
         "skip", description="What becomes of a time at which the job is still at work."
@@ -35,7 +51,18 @@ class Schedule(BaseModel):
     def _one_of_two(self) -> Self:
         if self.every is not None and self.cron is not None:
             raise ValueError("every and cron exclude each other")
+        # While mistakes are gathered, a field with one holds what was written.
+        if isinstance(self.every, timedelta) and isinstance(self.jitter, timedelta) and self.jitter >= self.every:
+            raise ValueError("jitter must be shorter than every")
         return self
+
+    @property
+    def times(self) -> times.Times:
+        """When that is."""
+        if self.every is not None:
+            return times.every(self.every)
+        assert self.cron is not None  # a job with neither has no schedule
+        return times.cron(self.cron, self.time_zone or UTC)
 
 
 SHARED = frozenset({"time_zone"})

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Literal, TextIO
+from typing import Literal, TextIO, get_args
 
 from batchops import durations
 from batchops.events import Backlog, Committed, Emit, Event, Finished, Fired, Held, Rejected, Retried, Started, Warned
@@ -14,6 +14,8 @@ from batchops.reporters.summary import ended_line, error_lines
 from batchops.reporters.tally import Tally
 
 Format = Literal["text", "json"]
+Level = Literal["info", "warning", "error"]
+LEVELS: tuple[Level, ...] = get_args(Level)
 LATE = 60.0
 """Seconds after which it is said that a fire begins late."""
 
@@ -25,12 +27,15 @@ def _now() -> datetime:
 class Log:
     """Writes lines; several jobs may share one."""
 
-    def __init__(self, stream: TextIO | None, form: Format, now: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self, stream: TextIO | None, form: Format, now: Callable[[], datetime] = _now, least: Level = "info"
+    ) -> None:
         self._out, self._form, self._now = Lasting(stream), form, now
+        self._least = LEVELS.index(least)
 
     def say(self, text: str) -> None:
         """A line of nobody's event."""
-        level = next((level for level in ("error", "warning") if text.startswith(f"{level}: ")), "info")
+        level: Level = next((level for level in LEVELS if text.startswith(f"{level}: ")), "info")
         self._line(level, "", text.removeprefix(f"{level}: "), {})
 
     def of(self, job: str) -> Emit:
@@ -40,14 +45,20 @@ class Log:
     def __call__(self, event: Event) -> None:
         """Fires, whose events name their job."""
         if isinstance(event, Fired):
-            level = {"failed": "error", "skipped": "warning", "coalesced": "warning"}.get(event.state, "info")
-            text = "" if event.state in ("ran", "running") and self._form == "text" else fired(event)
+            level: Level = "error" if event.state == "failed" else "info"
+            if event.state in ("skipped", "coalesced"):
+                level = "warning"
+            # Of these the end of the job's run has been told, with more of it.
+            told = self._form == "text" and event.state in ("ran", "running", "failed", "taken over")
+            text = "" if told else fired(event)
             if event.state == "running" and (event.note or event.late > LATE):
                 text = fired(event)
             if text:
                 self._line(level, event.job, text, _told(event))
 
-    def _line(self, level: str, job: str, text: str, fields: dict[str, object]) -> None:
+    def _line(self, level: Level, job: str, text: str, fields: dict[str, object]) -> None:
+        if LEVELS.index(level) < self._least:
+            return
         at = self._now().astimezone(UTC)
         if self._form == "json":
             head: dict[str, object] = {"at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
@@ -61,7 +72,7 @@ class Log:
 class _OfJob:
     """Chooses what of a job's events is worth a line."""
 
-    def __init__(self, job: str, line: Callable[[str, str, str, dict[str, object]], None]) -> None:
+    def __init__(self, job: str, line: Callable[[Level, str, str, dict[str, object]], None]) -> None:
         self._job, self._line, self._tally = job, line, Tally()
 
     def __call__(self, event: Event) -> None:
@@ -71,7 +82,7 @@ class _OfJob:
         if isinstance(event, Finished):
             self._tally = Tally()
 
-    def _lines(self, event: Event) -> Iterator[tuple[str, str]]:
+    def _lines(self, event: Event) -> Iterator[tuple[Level, str]]:
         match event:
             case Warned():
                 yield "warning", event.message

@@ -193,6 +193,7 @@ class Keeper:
             self._tell(Fired(task.job, at, "running", late=claimed.now - at, note=note))
         for at in claimed.given_up:
             self._tell(Fired(task.job, at, "failed", note="given up: process after process died over it"))
+            self._say(f"error: {task.job}: a fire is given up: process after process died over it")
         if claimed.forgotten:
             self._say(f"{task.job}: the database's clock was put back; {claimed.forgotten} fires ahead of it forgotten")
 

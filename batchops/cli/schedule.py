@@ -1,0 +1,180 @@
+"""batchops schedule: stays up and runs the jobs of recipes at their times."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Event as Flag
+from typing import Any, Literal
+
+import rich_click as click
+
+from batchops import __version__
+from batchops.assemble_schedule import Kept, Scheduled, placed, scheduled
+from batchops.cli.health import health, live
+from batchops.cli.help import Command
+from batchops.cli.machines import Machines, opened
+from batchops.cli.options import machines
+from batchops.cli.recipe_options import PARAMS, RECIPE
+from batchops.cli.schedule_preview import preview_document, preview_lines
+from batchops.errors import BatchopsError, Exit, UsageError
+from batchops.events import Emit
+from batchops.recipes.params import assignments
+from batchops.recipes.recipe import RecipeJob
+from batchops.reporters import everyone
+from batchops.reporters.document import as_json
+from batchops.reporters.event_file import EventFile
+from batchops.reporters.figures import counted
+from batchops.reporters.log import Log
+from batchops.reporters.standing import Standing
+from batchops.reporters.web import place, serving
+from batchops.schedules.scheduler import Scheduler
+from batchops.stop import Cancels, Stop, signals
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The flags that say how it is shown, and to whom."""
+
+    as_json: bool
+    quiet: bool
+    events: str | None
+    health_port: str | None
+    metrics_file: str | None
+    metrics_port: str | None
+    ping: tuple[str, ...]
+    log_format: Literal["text", "json"] | None
+    dry_run: bool = False
+
+
+@click.command(
+    "schedule",
+    cls=Command,
+    help="Run the jobs of the recipes FILE… that say when (every, or cron and time-zone), each at its times, until it "
+    "comes back short. Any number of schedulers on any number of hosts may have the same jobs: each fire is run "
+    "once, and one whose scheduler died is finished by the next.\n\n"
+    "SIGTERM finishes the batches in hand and exits 0, a second one rolls them back; SIGHUP reads the files again. "
+    "It asks no question.\n\n"
+    "batchops schedule nightly.toml --preview",
+)
+@click.argument("files", metavar="FILE...", type=RECIPE, nargs=-1, required=True)
+@PARAMS
+@click.option(
+    "--workers", type=click.IntRange(1, 256), metavar="N", default=4, help="Jobs at work side by side; default: 4."
+)
+@click.option("--ledger", metavar="URL|FILE|none", help="Where fires are kept; default: in each job's own ledger.")
+@click.option("--ledger-schema", metavar="NAME", help="Schema of the tables of fires.")
+@click.option("--preview", is_flag=True, help="Print the next ten fires of each job, and end.")
+@click.option("--health-port", metavar="[ADDRESS:]PORT", help="Answer /health and /live there.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end, or of the preview.")
+@click.option("--events", metavar="FILE", help="Append every event as a JSON line.")
+@click.option("-q", "--quiet", is_flag=True, help="Log nothing but what went wrong.")
+@machines
+@click.pass_context
+def command(
+    context: click.RichContext, /, files: tuple[Path, ...], param: tuple[str, ...], workers: int,
+    ledger: str | None, ledger_schema: str | None, preview: bool, **shown: Any,
+) -> None:  # fmt: skip
+    """The command."""
+    read = partial(scheduled, files, assignments(param), Kept(ledger, ledger_schema))
+    if preview:
+        _preview(read(), shown["as_json"])
+        return
+    context.exit(Serving(read, workers, Shown(**shown)).exit())
+
+
+def _preview(jobs: list[Scheduled], as_document: bool) -> None:
+    if as_document:
+        click.echo(as_json(preview_document(jobs)))
+        return
+    for line in preview_lines(jobs):
+        click.echo(line)
+
+
+class Serving:
+    """One scheduler, for as long as it is up."""
+
+    def __init__(self, read: Callable[[], list[Scheduled]], workers: int, shown: Shown) -> None:
+        self._read, self._workers, self._shown = read, workers, shown
+        self._log = Log(sys.stderr, shown.log_format or "text", least="warning" if shown.quiet else "info")
+        self._standing = Standing()
+        self._stop, self._cancels = Stop(), Cancels()
+        self._again = Flag()
+        self._listening: dict[str, Emit] = {}
+
+    def exit(self) -> int:
+        """Serve until told to stop; the exit code."""
+        jobs = self._read()
+        with ExitStack() as stack:
+            told = stack.enter_context(opened(self._shown, [each.job.name for each in jobs]))
+            scheduler = Scheduler(self._workers, self._stop, self._tell(told, stack), self._log.say)
+            if self._shown.health_port:
+                stack.enter_context(serving(_port(self._shown.health_port), self._answers(scheduler)))
+            stack.enter_context(signals(self._stop, self._cancels, instead={signal.SIGHUP: self._again.set}))
+            self._plan(scheduler, jobs, told)
+            scheduler.serve(partial(self._round, scheduler, told))
+        return self._ended()
+
+    def _round(self, scheduler: Scheduler, told: Machines) -> None:
+        """SIGHUP: the files anew; with a mistake in them everything stays as it is."""
+        if not self._again.is_set():
+            return
+        self._again.clear()
+        try:
+            jobs = self._read()
+        except BatchopsError as error:
+            self._log.say(f"error: the files are not read again, the old jobs stay: {error.message}")
+            return
+        self._log.say("the files are read again")
+        self._plan(scheduler, jobs, told)
+
+    def _plan(self, scheduler: Scheduler, jobs: list[Scheduled], told: Machines) -> None:
+        for each in jobs:
+            self._log.say(f"{each.job.name}: {each.schedule.times}")
+            if each.alone:
+                self._log.say(f"warning: {each.job.name}: {each.alone}")
+        self._standing.plan([each.job.name for each in jobs])
+        scheduler.plan(placed(jobs, os.environ, self._cancels, partial(self._listener, told)))
+
+    def _listener(self, told: Machines, job: RecipeJob) -> Emit:
+        """The same for a job as long as its name stays."""
+        if job.name not in self._listening:
+            name = job.name
+            hear = [self._log.of(name), self._standing.of(name), *told.of(name), *told.over_all()]
+            self._listening[name] = everyone([*hear, *self._events(name)], self._log.say)
+        return self._listening[job.name]
+
+    def _tell(self, told: Machines, stack: ExitStack) -> Emit:
+        """Who is told of fires."""
+        events = self._events("")
+        for each in events:
+            stack.callback(each.close)
+        return everyone([self._log, self._standing, *([told.metrics] if told.metrics else []), *events], self._log.say)
+
+    def _events(self, job: str) -> list[EventFile]:
+        return [EventFile(Path(self._shown.events), self._log.say, job=job)] if self._shown.events else []
+
+    def _answers(self, scheduler: Scheduler) -> Any:
+        return {"/health": partial(health, scheduler, self._standing), "/live": partial(live, scheduler)}
+
+    def _ended(self) -> int:
+        """Stopped by SIGTERM is a good end of what stays up."""
+        number = self._stop.signal or signal.SIGTERM
+        code = Exit.DONE if number == signal.SIGTERM else 128 + number
+        fires = ", ".join(f"{counted(many, 'fire')} {state}" for state, many in sorted(self._standing.fires().items()))
+        self._log.say(f"stopped by {signal.Signals(number).name}: {fires or 'no fire was due'}")
+        if self._shown.as_json:
+            document = {"version": __version__, "exit": int(code), "jobs": self._standing.documents()}
+            click.echo(as_json(document))
+        return int(code)
+
+
+def _port(text: str) -> tuple[str, int]:
+    try:
+        return place(text)
+    except ValueError as error:
+        raise UsageError(f"--health-port: {error}") from None
