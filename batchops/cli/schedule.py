@@ -61,7 +61,7 @@ class Shown:
     "It asks no question.\n\n"
     "batchops schedule nightly.toml --preview",
 )
-@click.argument("files", metavar="FILE...", type=RECIPE, nargs=-1, required=True)
+@click.argument("files", **RECIPE | {"metavar": "FILE...", "nargs": -1}, required=True)
 @PARAMS
 @click.option(
     "--workers", type=click.IntRange(1, 256), metavar="N", default=4, help="Jobs at work side by side; default: 4."
