@@ -16,7 +16,9 @@ SIZES = {
     "sqlite": (1_000_000, 4_000_000),
 }
 
-COLUMNS = ("rows", "old snapshot", "first tenth", "last tenth", "last ÷ first", "worst ÷ first", "")
+WALKS = {"postgresql": ("blocks", "keys")}
+"""Those beside the one that is taken by default, at the smallest size."""
+COLUMNS = ("rows", "walk", "old snapshot", "first tenth", "last tenth", "last ÷ first", "worst ÷ first", "")
 
 Line = tuple[str, ...]
 
@@ -29,28 +31,33 @@ def measure(opened: Open, wanted: Namespace) -> bool:
             rows = max(10_000, int(size * wanted.scale))
             say(f"flat: {database.name}, filling {rows:,} rows")
             database.fill(rows)
-            lines += [_line(database, rows, wanted.batch_size, snapshot) for snapshot in ("none", "open")]
+            walks = WALKS.get(database.name, ("auto",)) if size == SIZES[database.name][0] else ("auto",)
+            lines += [
+                _line(database, rows, ("--batch-size", str(wanted.batch_size), "--walk", walk), snapshot)
+                for walk in walks
+                for snapshot in ("none", "open")
+            ]
         title = f"purge --batch-size {wanted.batch_size}, µs per row read, by tenths of the batches"
         printing.heading(f"flat: {database.version()}, {title}")
         printing.table(COLUMNS, lines)
         return not any(line[-1].startswith("failed") for line in lines)
 
 
-def _line(database: Database, rows: int, size: int, snapshot: str) -> Line:
-    say(f"flat: {database.name}, {rows:,} rows, old snapshot {snapshot}")
+def _line(database: Database, rows: int, options: tuple[str, ...], snapshot: str) -> Line:
+    say(f"flat: {database.name}, {rows:,} rows, {' '.join(options)}, old snapshot {snapshot}")
     database.renew()
     try:
         if snapshot == "none":
-            run = tool.purge(database, "--batch-size", str(size))
+            run = tool.purge(database, *options)
         else:
             with snapshot_held(database):
-                run = tool.purge(database, "--batch-size", str(size))
+                run = tool.purge(database, *options)
         tenths = costs(run.committed)
     except SideFailedError as error:
-        return (f"{rows:,}", snapshot, "", "", "", "", f"failed: {error}")
+        return (f"{rows:,}", "", snapshot, "", "", "", "", f"failed: {error}")
     first, last = tenths[0], tenths[-1]
     figures = (f"{first:.2f}", f"{last:.2f}", f"{last / first:.2f}", f"{max(tenths) / first:.2f}")
-    return (f"{rows:,}", snapshot, *figures, f"{len(run.committed)} batches")
+    return (f"{rows:,}", run.document["walk"], snapshot, *figures, f"{len(run.committed)} batches")
 
 
 def costs(committed: list[dict[str, Any]]) -> list[float]:
