@@ -99,3 +99,16 @@ def test_a_name_in_the_wrong_case(database: Database) -> None:
         return
     library.purge(url=database.url, table="T", where="n % 3 <> 1")
     assert mine.content() == plain.content()
+
+
+def test_a_unique_index_by_a_finer_collation_names_no_row(postgresql: Database) -> None:
+    """Both rows are one to a comparison: a walk that had visited the first would never come to the second."""
+    postgresql.script(
+        "CREATE COLLATION blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
+        "CREATE TABLE t (name text COLLATE blind NOT NULL, n integer NOT NULL);"
+        "CREATE UNIQUE INDEX ON t (name COLLATE \"C\"); INSERT INTO t VALUES ('a', 0), ('A', 0), ('b', 0)"
+    )
+    with pytest.raises(library.BatchopsError, match="no primary key or unique index") as refused:
+        library.backfill(url=postgresql.url, table="t", all_rows=True, set=("n = n + 1",))
+    assert refused.value.exit == 12
+    assert postgresql.column("SELECT DISTINCT n FROM t") == [0]

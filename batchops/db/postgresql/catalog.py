@@ -37,8 +37,8 @@ FROM pg_catalog.pg_attribute
 WHERE attrelid = ANY(CAST(:oids AS oid[])) AND attnum > 0 AND NOT attisdropped ORDER BY attrelid, attnum
 """)
 
-# A partial or deferred index, or one on an expression, does not name each row at every moment; one by another
-# collation than the column's takes rows for different that a comparison takes for equal.
+# A partial or deferred index, or one on an expression, does not name each row at every moment; nor does
+# one by another collation where the column's own takes different values for equal.
 _KEYS = sa.text("""
 SELECT i.indrelid AS oid, i.indisprimary, array_agg(a.attname::text ORDER BY k.place) AS columns
 FROM pg_catalog.pg_index i
@@ -49,7 +49,10 @@ JOIN pg_catalog.pg_am am ON am.oid = x.relam
 WHERE i.indrelid = ANY(CAST(:oids AS oid[])) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
   AND i.indexprs IS NULL AND i.indimmediate AND am.amname = 'btree' AND k.place <= i.indnkeyatts
 GROUP BY i.indrelid, i.indexrelid, i.indisprimary
-HAVING bool_and(a.attnotnull AND i.indcollation[k.place - 1] IN (0, a.attcollation))
+HAVING bool_and(a.attnotnull AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_collation o
+    WHERE o.oid = a.attcollation AND NOT o.collisdeterministic AND i.indcollation[k.place - 1] <> o.oid
+))
 ORDER BY i.indisprimary DESC, count(*), i.indexrelid
 """)
 
