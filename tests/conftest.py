@@ -15,11 +15,12 @@ from tests.services import postgres as postgres_service
 from tests.services.database import FAMILIES, Database, Dataset
 from tests.services.private import Private
 from tests.services.server import Missing, Server, UnavailableError
-from tests.services.session import Services, required
+from tests.services.session import BROKERS, DATABASES, Services, required
 
 SERVICES_KEY = pytest.StashKey[Services]()
 REQUIRED_KEY = pytest.StashKey[frozenset[str]]()
-WITHOUT_SERVICES = ("unit", "sinks", "test_house_rules.py")
+WITHOUT_DATABASES = ("unit", "sinks", "test_house_rules.py")
+WITH_BROKERS = ("sinks", "outbox")
 NewDatabase = Callable[..., Database]
 
 
@@ -54,19 +55,23 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Start all servers at once, before xdist starts its workers; unit tests do not wait for them."""
+    """Start what is needed at once, before xdist starts its workers: all of them share it."""
     config = session.config
-    if not hasattr(config, "workerinput") and _wants_services(config):
-        config.stash[SERVICES_KEY].find_all()
+    if not hasattr(config, "workerinput"):
+        config.stash[SERVICES_KEY].find_all(_wanted(config))
 
 
-def _wants_services(config: pytest.Config) -> bool:
+def _wanted(config: pytest.Config) -> list[str]:
+    """By the paths that were asked for: unit tests wait for no database, and few tests for a broker."""
     here, options = Path(__file__).parent, config.option
     if options.collectonly or options.showfixtures or options.show_fixtures_per_test:
-        return False
-    free = [here / name for name in WITHOUT_SERVICES]
+        return []
     paths = [(config.invocation_params.dir / arg.split("::")[0]).resolve() for arg in config.args]
-    return not all(any(path.is_relative_to(place) for place in free) for path in paths)
+    free = [here / name for name in WITHOUT_DATABASES]
+    brokers = [here / name for name in WITH_BROKERS]
+    databases = not all(any(path.is_relative_to(place) for place in free) for path in paths)
+    some = any(path.is_relative_to(place) or place.is_relative_to(path) for path in paths for place in brokers)
+    return [*(DATABASES if databases else ()), *(BROKERS if some else ())]
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

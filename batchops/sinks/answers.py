@@ -1,7 +1,5 @@
 """Whose fault an HTTP answer is: the event's, the destination's, or, seen alone, either's."""
 
-import re
-import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -9,6 +7,7 @@ from typing import Any
 
 from batchops.handlers.http import retry_after
 from batchops.sinks import Delivery, Refused, SinkDownError, Unsent
+from batchops.sinks.causes import why
 
 
 class Fault(Enum):
@@ -72,18 +71,8 @@ def answered(status: int, headers: Any) -> Answer:
 
 def unanswered(error: Exception, fault: Fault) -> Answer:
     """By the kind of error: its text may repeat the URL, and a token in it."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            hint = "name the authority that signed it: #ca=FILE."
-            return Answer(fault, f"its certificate is not trusted ({cause.verify_message})", hint)
-        if isinstance(cause, ssl.SSLError):
-            return Answer(fault, f"TLS was refused ({cause.reason or 'no reason given'})")
-        if isinstance(cause, OSError) and cause.strerror:
-            return Answer(fault, f"no answer: {cause.strerror}")
-        cause = cause.__cause__ or next((part for part in cause.args if isinstance(part, Exception)), None)
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__.removesuffix("Error")).lower()
-    return Answer(fault, f"no answer: {words}")
+    reason, hint = why(error)
+    return Answer(fault, reason, hint.replace("ca=", "#ca="))
 
 
 def down(place: str, answers: Iterable[Answer]) -> SinkDownError | None:

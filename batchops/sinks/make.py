@@ -17,9 +17,10 @@ class _Kind(NamedTuple):
 
 _FILE = _Kind("batchops.sinks.file")
 _HTTP = _Kind("batchops.sinks.http", "urllib3", "http")
-SCHEMES = {"-": _FILE, "file": _FILE, "http": _HTTP, "https": _HTTP}
+_REDIS = _Kind("batchops.sinks.redis", "redis", "redis")
+SCHEMES = {"-": _FILE, "file": _FILE, "http": _HTTP, "https": _HTTP, "redis": _REDIS, "rediss": _REDIS}
 """By what stands before the colon; each module has `sink(url, environ)`."""
-SPELLINGS = ("http://", "https://", "file:PATH", "-")
+SPELLINGS = ("redis://", "rediss://", "http://", "https://", "file:PATH", "-")
 """For the hint."""
 
 

@@ -1,12 +1,14 @@
 """Which messages may go out now, so that those of one key arrive in order, whatever is refused on the way."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 from batchops.sinks import Delivery, Message, Unsent
 
 HELD = Unsent("an earlier event of its key was not delivered")
 NOT_TRIED = Unsent("not tried")
+MOST_BYTES = 16_000_000
+"""Of bodies under way; a larger one goes alone."""
 
 Together = Callable[[Message, Message], bool]
 
@@ -25,10 +27,13 @@ class Order:
     """The messages of one `send`: taken when nothing before them in their key is open, settled one by one.
 
     Of a key one message is under way at a time, or a stretch of them that may go `together`. Of a key that had a
-    message not acknowledged, nothing more is taken. Not safe for threads.
+    message not acknowledged, nothing more is taken. `suspects` are ids: as long as there are some, everything goes
+    one by one, and they come first. Not safe for threads.
     """
 
-    def __init__(self, messages: Sequence[Message], window: int, together: Together = alone) -> None:
+    def __init__(
+        self, messages: Sequence[Message], window: int, together: Together = alone, suspects: Set[str] = frozenset()
+    ) -> None:
         self._messages = messages
         self._window = window
         self._together = together
@@ -36,11 +41,13 @@ class Order:
         self._waiting: dict[str, deque[int]] = {}
         for index, message in enumerate(messages):
             self._waiting.setdefault(message.key, deque()).append(index)
-        self._ready = deque(self._waiting)
+        self._suspects = {n for n, message in enumerate(messages) if message.id in suspects} if suspects else set()
+        first = {messages[index].key: None for index in sorted(self._suspects)}
+        self._ready = deque([*first, *(key for key in self._waiting if key not in first)])
         self._under_way: dict[int, None] = {}
         self._of_key = dict.fromkeys(self._waiting, 0)
         self._failed: set[str] = set()
-        self._suspects: set[int] = set()
+        self._bytes = 0
         self.acknowledged = 0
 
     @property
@@ -53,35 +60,44 @@ class Order:
         """Taken and not settled, in the order in which they were taken."""
         return tuple(self._under_way)
 
+    @property
+    def one_by_one(self) -> bool:
+        """Whether there are suspects left, so that what goes wrong now is the fault of the one under way."""
+        return bool(self._suspects)
+
     def take(self, most: int | None = None) -> list[int]:
         """The messages that may go out now, up to the window; none where all keys wait for an answer."""
         room = (1 if self._suspects else self._window) - len(self._under_way)
         room = room if most is None else min(room, most)
         taken: list[int] = []
-        while self._ready and len(taken) < room:
+        while self._ready and len(taken) < room and self._bytes < MOST_BYTES:
             taken.extend(self._stretch(self._ready.popleft(), room - len(taken)))
         for index in taken:
             self._under_way[index] = None
         return taken
 
     def _stretch(self, key: str, room: int) -> list[int]:
-        waiting = self._waiting[key]
+        messages, waiting = self._messages, self._waiting[key]
         stretch = [waiting.popleft()]
-        while waiting and len(stretch) < room:
-            if not self._together(self._messages[stretch[-1]], self._messages[waiting[0]]):
+        self._bytes += len(messages[stretch[0]].body)
+        while waiting and len(stretch) < room and self._bytes < MOST_BYTES:
+            if not self._together(messages[stretch[-1]], messages[waiting[0]]):
                 break
             stretch.append(waiting.popleft())
+            self._bytes += len(messages[stretch[-1]].body)
         self._of_key[key] = len(stretch)
         return stretch
 
     def settle(self, index: int, delivery: Delivery) -> None:
-        """What became of a message; told again, or after `suspect`, it changes nothing."""
+        """What became of a message; told again, it changes nothing."""
         if index not in self._under_way:
             return
         del self._under_way[index]
         self._suspects.discard(index)
         self._deliveries[index] = delivery
-        key = self._messages[index].key
+        message = self._messages[index]
+        key = message.key
+        self._bytes -= len(message.body)
         self._of_key[key] -= 1
         if delivery is None:
             self.acknowledged += 1
@@ -91,20 +107,6 @@ class Order:
         if self._of_key[key] == 0 and key not in self._failed and self._waiting[key]:
             # A suspect's key goes on first: as long as there are suspects, everything goes one by one.
             (self._ready.appendleft if self._suspects else self._ready.append)(key)
-
-    def suspect(self) -> None:
-        """The destination gave up on what is under way, because of one of them: each goes again, and alone."""
-        for index in reversed(self._under_way):
-            key = self._messages[index].key
-            self._waiting[key].appendleft(index)
-            self._of_key[key] = 0
-            if key in self._failed:
-                continue
-            if key in self._ready:
-                self._ready.remove(key)
-            self._ready.appendleft(key)
-            self._suspects.add(index)
-        self._under_way.clear()
 
     def end(self, why: Delivery = NOT_TRIED) -> list[Delivery]:
         """A delivery per message; `why` is for those that are under way."""

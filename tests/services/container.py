@@ -22,7 +22,9 @@ def start(
     _ping()
     from testcontainers.core.container import DockerContainer
 
-    container = DockerContainer(image).with_exposed_ports(port).with_command(command)
+    container = DockerContainer(image).with_exposed_ports(port)
+    if command:
+        container.with_command(command)
     for key, value in settings.items():
         container.with_env(key, value)
     try:

@@ -8,17 +8,20 @@ import shutil
 import tempfile
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
+from tests.services import kafka, nats, rabbitmq, redis
 from tests.services.database import FAMILIES, Database, Dataset
 from tests.services.server import Found, Missing, Server
 
 REQUIRE = "BATCHOPS_TEST_REQUIRE"
-SERVICES: dict[str, Callable[[], Found]] = {name: family.find for name, family in FAMILIES.items()}
-"""By name; a service that holds no databases is one more entry here."""
+DATABASES: dict[str, Callable[[], Found]] = {name: family.find for name, family in FAMILIES.items()}
+BROKERS: dict[str, Callable[[], Found]] = {broker.NAME: broker.find for broker in (rabbitmq, nats, redis, kafka)}
+SERVICES = DATABASES | BROKERS
+"""By name."""
 
 
 class Services:
@@ -54,10 +57,10 @@ class Services:
             self._own.append(name)
         return self._found[name]
 
-    def find_all(self) -> None:
+    def find_all(self, names: Iterable[str]) -> None:
         """All at once: each takes seconds to start."""
-        with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor() as threads:
-            futures = {name: threads.submit(find) for name, find in SERVICES.items()}
+        with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(len(SERVICES)) as threads:
+            futures = {name: threads.submit(SERVICES[name]) for name in names}
             for name, future in futures.items():
                 self._found[name] = future.result()
                 self._own.append(name)

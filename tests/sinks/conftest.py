@@ -7,7 +7,9 @@ import pytest
 
 from batchops.sinks import Sink
 from batchops.sinks.make import sink_of
+from tests.services.server import Server
 from tests.sinks.received import Receiver
+from tests.sinks.stream import Stream
 from tests.sinks.webhook import Webhook
 
 Open = Callable[..., Sink]
@@ -33,7 +35,12 @@ def webhook() -> Iterator[Webhook]:
         yield webhook
 
 
-@pytest.fixture(params=["webhook"])
+@pytest.fixture
+def stream(service: Callable[[str], Server]) -> Stream:
+    return Stream(service("redis").url)
+
+
+@pytest.fixture(params=["webhook", "stream"])
 def receiver(request: pytest.FixtureRequest) -> Receiver:
     """Of each kind in turn."""
     found: Receiver = request.getfixturevalue(request.param)
