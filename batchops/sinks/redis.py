@@ -92,7 +92,7 @@ class Redis:
             return
         pipe = self._client.pipeline(transaction=True)
         for index in fit:
-            pipe.execute_command("XADD", *self._entry(messages[index]))
+            pipe.execute_command("XADD", *self._entry(messages[index]))  # type: ignore[no-untyped-call]  # the client's
         for index, answer in zip(fit, pipe.execute(raise_on_error=False), strict=True):
             order.settle(index, _delivery(answer))
 

