@@ -40,7 +40,8 @@ LEFT = {
 
 
 RECIPES = ("Recipes", "In cron, systemd and CI")
-"""The sections whose commands need files; tests/recipes/test_readme.py tries them."""
+SCHEDULE = "At their times"
+"""The sections whose commands need files; tests/recipes and tests/schedules try them."""
 
 
 def sections() -> dict[str, str]:
@@ -54,7 +55,7 @@ def blocks(language: str, text: str = README) -> list[str]:
 
 
 def commands() -> list[str]:
-    texts = [text for name, text in sections().items() if name not in RECIPES]
+    texts = [text for name, text in sections().items() if name not in (*RECIPES, SCHEDULE)]
     lines = [line for text in texts for block in blocks("console", text) for line in block.splitlines()]
     return [line for line in lines if not line.startswith(ELSEWHERE)]
 
@@ -148,6 +149,7 @@ def test_its_options_exist(cli: Cli) -> None:
         "queue redrive",
         "ledger prune",
         "run",
+        "schedule",
         "recipe check",
     ):
         known |= set(re.findall(r"--[a-z-]+", cli(*command.split(), "--help").out))
