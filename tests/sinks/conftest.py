@@ -7,7 +7,9 @@ import pytest
 
 from batchops.sinks import Sink
 from batchops.sinks.make import sink_of
+from tests.services import kafka as kafka_service
 from tests.services.server import Server
+from tests.sinks.log import Topic
 from tests.sinks.received import Receiver
 from tests.sinks.stream import Stream
 from tests.sinks.webhook import Webhook
@@ -40,7 +42,12 @@ def stream(service: Callable[[str], Server]) -> Stream:
     return Stream(service("redis").url)
 
 
-@pytest.fixture(params=["webhook", "stream"])
+@pytest.fixture
+def topic(service: Callable[[str], Server]) -> Topic:
+    return Topic.new(kafka_service.bootstrap(service("kafka").url))
+
+
+@pytest.fixture(params=["webhook", "stream", "topic"])
 def receiver(request: pytest.FixtureRequest) -> Receiver:
     """Of each kind in turn."""
     found: Receiver = request.getfixturevalue(request.param)

@@ -1,0 +1,119 @@
+"""Events as records of Kafka's protocol: each trouble made for real, each event where it belongs."""
+
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import pytest
+from confluent_kafka import Producer
+
+from batchops.errors import UsageError
+from batchops.sinks import SinkDownError
+from batchops.sinks.make import sink_of
+from tests.services import kafka as service
+from tests.services.private import Private, free_port
+from tests.services.server import Missing, UnavailableError
+from tests.sinks.conftest import Open
+from tests.sinks.log import Topic
+from tests.sinks.received import Received, kinds, message, messages, same
+from tests.sinks.wire import Wire
+
+
+@pytest.fixture
+def private(without: Callable[[Missing], NoReturn]) -> Iterator[Private]:
+    """A broker of the test's own."""
+    try:
+        made = service.private()
+    except UnavailableError as error:
+        without(Missing("kafka", str(error)))
+    made.start()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def mock() -> Iterator[Topic]:
+    """The client's own cluster of three brokers, in this process."""
+    holder = Producer({"test.mock.num.brokers": 3, "bootstrap.servers": "none", "log_level": 0})
+    metadata = holder.list_topics("made-by-being-asked-for", timeout=5)
+    broker = next(iter(metadata.brokers.values()))
+    yield Topic(f"{broker.host}:{broker.port}", "made-by-being-asked-for")
+    holder.flush(0)  # the cluster is there as long as this is
+
+
+def test_the_clients_own_cluster(mock: Topic, opened: Open) -> None:
+    sink, sent = opened(mock.url), messages(mock, 500, keys=9)
+    assert kinds(sink.send(sent)) == ["ok"] * 500
+    assert same(sent, mock.received(500))
+
+
+def test_no_such_topic_is_that_events_trouble(topic: Topic, opened: Open) -> None:
+    """And holds back the key's event for another topic."""
+    sent = [message("no-such-topic", 1, "a"), message(topic.topic, 2, "a"), message(topic.topic, 3, "b")]
+    deliveries = opened(topic.url).send(sent)
+    assert kinds(deliveries) == ["Refused", "Unsent", "ok"]
+    assert "UNKNOWN_TOPIC_OR_PART" in str(deliveries[0])
+    assert same(sent[2:], topic.received(1))
+
+
+def test_too_large_is_final_and_holds_back_its_key(topic: Topic, opened: Open) -> None:
+    first, large, later, other = (message(topic.topic, n, key) for n, key in ((1, "a"), (2, "a"), (3, "a"), (4, "b")))
+    large = message(topic.topic, 2, "a", size=1_100_000)
+    sink = opened(topic.url)
+    assert kinds(sink.send([first, large, later, other])) == ["ok", "final", "Unsent", "ok"]
+    assert kinds(sink.send([later])) == ["ok"]
+    assert same([first, later, other], topic.received(3))
+
+
+def test_killed_and_started_again(private: Private, opened: Open) -> None:
+    """This broker keeps nothing over a kill: what counts is what was acknowledged, and by which life of it."""
+    topic = Topic.new(service.bootstrap(private.url))
+    sink = opened(topic.url + "?timeout=1s")
+    assert kinds(sink.send(messages(topic, 20, keys=3))) == ["ok"] * 20
+    private.stop()
+    assert kinds(sink.send(messages(topic, 20, keys=3))) == ["Unsent"] * 20
+    with pytest.raises(SinkDownError, match="no broker answers"):
+        sink.send(messages(topic, 20))
+    private.start()
+    again = Topic.new(service.bootstrap(private.url))
+    sent = messages(again, 20, keys=3)
+    assert kinds(sink.send(sent)) == ["ok"] * 20
+    assert same(sent, again.received(20))
+
+
+def test_a_silent_broker_is_given_up_on(topic: Topic, opened: Open) -> None:
+    at = urlsplit(topic.url)
+    with Wire(at.hostname or "", at.port or 9092) as wire:
+        wire.deaf = True
+        with pytest.raises(SinkDownError, match="no broker answers"):
+            opened(f"kafka://127.0.0.1:{wire.port}?timeout=1s")
+
+
+def test_nobody_there_and_no_tls_there(topic: Topic) -> None:
+    with pytest.raises(SinkDownError, match="no broker answers"):
+        sink_of(f"kafka://127.0.0.1:{free_port()}?timeout=500ms", {}).open()
+    with pytest.raises(SinkDownError, match=r"TLS was refused|no broker answers"):
+        sink_of(topic.url + "?tls=yes&timeout=1s", {}).open()
+
+
+def test_a_wrong_password_is_one_line_without_it(topic: Topic, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SinkDownError) as raised:
+        sink_of(topic.url.replace("//", "//ann:S3CR3T@") + "?timeout=1s", {}).open()
+    assert "S3CR3T" not in f"{raised.value!r} {raised.value.hint}"
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "url", ["kafka://h/topic", "kafka://h?compression=x", "kafka://h?ca=nowhere", "kafka://h?acks=1"]
+)
+def test_addresses_that_cannot_be_used(url: str) -> None:
+    with pytest.raises(UsageError):
+        sink_of(url, {})
+
+
+def test_one_topic_for_all(topic: Topic, opened: Open) -> None:
+    sent = [message("ignored", n, f"k{n % 3}") for n in range(30)]
+    assert kinds(opened(f"{topic.url}?topic={topic.topic}&compression=gzip").send(sent)) == ["ok"] * 30
+    got = topic.received(30)
+    assert same(sent, got)
+    assert isinstance(got[0], Received)
