@@ -8,7 +8,7 @@ import pytest
 
 from batchops.schedules.times import Every, Times, cron
 from tests.command import Batchops
-from tests.schedules.scene import GOOD, PURGE, ev, more, recipe, there, told, wait_for
+from tests.schedules.scene import GOOD, PURGE, ev, more, recipe, states, there, told, wait_for
 from tests.schedules.test_schedule import stop
 from tests.services.database import Database
 
@@ -44,6 +44,10 @@ def test_two_minutes(batchops: Batchops, database: Database, tmp_path: Path) -> 
         time.sleep(1)
     ends = [stop(process) for process in processes]
     assert [code for code, *_ in ends] == [0, 0], ends
+    while sum(states(database, job)["running"] for job in ("purge", "drain", "minutely")):
+        last = batchops.start("schedule", file, "-q")  # a fire that SIGTERM met is the next scheduler's
+        time.sleep(3.5)
+        stop(last)
     times: dict[str, Times] = {
         "purge": Every(2),
         "drain": Every(5),

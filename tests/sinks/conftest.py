@@ -12,6 +12,7 @@ from tests.services.server import Server
 from tests.sinks.log import Topic
 from tests.sinks.received import Receiver
 from tests.sinks.stream import Stream
+from tests.sinks.subject import Subject
 from tests.sinks.webhook import Webhook
 
 Open = Callable[..., Sink]
@@ -47,7 +48,12 @@ def topic(service: Callable[[str], Server]) -> Topic:
     return Topic.new(kafka_service.bootstrap(service("kafka").url))
 
 
-@pytest.fixture(params=["webhook", "stream", "topic"])
+@pytest.fixture
+def subject(service: Callable[[str], Server]) -> Subject:
+    return Subject(service("nats").url)
+
+
+@pytest.fixture(params=["webhook", "stream", "topic", "subject"])
 def receiver(request: pytest.FixtureRequest) -> Receiver:
     """Of each kind in turn."""
     found: Receiver = request.getfixturevalue(request.param)
