@@ -16,7 +16,7 @@ def why(error: BaseException) -> tuple[str, str]:
                 "name the authority that signed it: ca=FILE.",
             )
         if isinstance(cause, ssl.SSLError):
-            return f"TLS was refused ({getattr(cause, 'reason', None) or cause})", ""
+            return f"TLS was refused ({cause.args[-1] if cause.args else 'no reason given'})", ""
         if isinstance(cause, OSError) and cause.strerror:
             return f"no answer: {cause.strerror}", ""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__.removesuffix("Error")).lower()

@@ -106,7 +106,7 @@ class Nats:
 
     async def _connected(self) -> None:
         self._client = Encrypted() if "tls" in self._settings else Client()
-        await self._client.connect(**self._settings)
+        await asyncio.wait_for(self._client.connect(**self._settings), self._seconds)
         self._inbox = self._client.new_inbox()
         # Not the client's own publish_async: of a refusal by the stream it never tells.
         await self._client.subscribe(f"{self._inbox}.*", cb=self._answered)
@@ -180,7 +180,8 @@ def _settings(at: Address, seconds: float) -> dict[str, Any]:
         "servers": [f"{'tls' if secure else 'nats'}://{host}:{port}" for host, port in at.hosts],
         "connect_timeout": max(1, round(seconds)),
         "allow_reconnect": False,  # what was under way must not be sent again behind our back
-        "max_reconnect_attempts": 0,
+        "max_reconnect_attempts": 1,  # to a server; 0 would be without end
+        "reconnect_time_wait": 0.05,
         "name": "batchops",
         "error_cb": _quiet,
         **({"tls": tls.context(at)} if secure else {}),
