@@ -1,5 +1,6 @@
 """A relay that is planned, run: slots, courier, circuit and low-water mark around the loop."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import datetime
 
@@ -28,6 +29,7 @@ from batchops.queues.watch import Watch
 from batchops.runner import Ending, Job, Tally, run
 from batchops.specs import command
 from batchops.steps import RelayStep
+from batchops.steps.relay import Begin
 from batchops.stop import Stop
 
 REJECTIONS = 100
@@ -81,8 +83,14 @@ class Relay:
         self._step = RelayStep(
             source, courier, Settling(database, self._slots, self._failures, job.then), self._failures,
             Policy(spec.on_failed, Attempts(spec.max_attempts, spec.backoff.total_seconds())), self._circuit,
-            self._slots, score, ahead=self._ahead,
+            self._slots, score, ahead=self._ahead, begin=self._begin(stack),
         )  # fmt: skip
+
+    def _begin(self, stack: ExitStack) -> Begin:
+        if self._database.family.one_writer:
+            return lambda work: work
+        pool = stack.enter_context(ThreadPoolExecutor(1, "batchops-read"))
+        return lambda work: pool.submit(work).result
 
     def backlog(self) -> int | None:
         """What is to be sent, counted once at the beginning."""

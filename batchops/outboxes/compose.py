@@ -1,7 +1,8 @@
 """From an event's row to the message that a destination gets."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -84,15 +85,19 @@ class Composer:
             return Refused(f"no message can be made of it: {error}"[:400], final=True)
 
     def _all_headers(self, row: Sequence[Any]) -> dict[str, str]:
-        headers = {}
-        for name, made in self._headers:
-            try:
-                headers[name] = made(row)
-            except NullError:
-                continue
+        try:
+            headers = {name: made(row) for name, made in self._headers}
+        except NullError:
+            headers = dict(self._there(row))
         if self._own_headers is not None and (own := row[self._own_headers]) is not None:
             headers.update(_parsed(own))
         return headers
+
+    def _there(self, row: Sequence[Any]) -> Iterator[tuple[str, str]]:
+        """Those whose columns are not NULL."""
+        for name, made in self._headers:
+            with suppress(NullError):
+                yield name, made(row)
 
     def _content(self, row: Sequence[Any]) -> bytes:
         body = self._body

@@ -1,5 +1,6 @@
 """A table as an outbox: which events are unsent, what keeps them in order, what marks them as sent."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -70,13 +71,9 @@ class Outbox:
             return column, yes
         return column, self.family.events.moment(self.table.column(self.names.sent))
 
-    def among(self, keys: list[KeyValue]) -> list[sa.ColumnElement[bool]]:
+    def among(self, keys: Sequence[KeyValue]) -> Iterator[sa.ColumnElement[bool]]:
         """Conditions for events with one of `keys`, each as long as a statement may be."""
-        longest, names = self.family.longest_list, (self.names.id,)
-        return [
-            self.family.among(self.table, names, keys[start : start + longest])
-            for start in range(0, len(keys), longest)
-        ]
+        return self.family.events.among(self.table, self.names.id, keys)
 
     def _boolean(self, name: str) -> bool:
         return self.table.column(name).type.lower().startswith("bool")

@@ -1,6 +1,7 @@
 """One step of a relay: read, deliver, mark; the next events are read while a batch is with the destination."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from batchops.errors import TransientError
@@ -9,6 +10,7 @@ from batchops.outboxes.circuit import Circuit
 from batchops.outboxes.compose import Event
 from batchops.outboxes.courier import Courier
 from batchops.outboxes.failures import Failure, Failures, State
+from batchops.outboxes.lowwater import number
 from batchops.outboxes.policy import Policy
 from batchops.outboxes.settle import Settled, Settling
 from batchops.outboxes.slots import Slots
@@ -17,6 +19,9 @@ from batchops.queues.score import Score
 from batchops.sinks import Delivery, Message, Refused, SinkDownError, Unsent
 from batchops.steps.outcome import Outcome
 from batchops.walks.part import Size
+
+Begin = Callable[[Callable[[], Sequence[Event]]], Callable[[], Sequence[Event]]]
+"""Begins to read, and gives what waits for it; where a database does one thing at a time, it only begins then."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,14 @@ class Flight:
 
 
 class RelayStep:
-    """Events delivered and marked. Called again after an error, it goes on where that happened."""
+    """Events delivered and marked. Called again after an error, it goes on where that happened.
+
+    While a batch is with the destination the one before it is marked and the one after it is read.
+    """
 
     def __init__(
         self, source: Source, courier: Courier, settling: Settling, failures: Failures, policy: Policy,
-        circuit: Circuit, slots: Slots, score: Score, *, ahead: Callable[[], bool],
+        circuit: Circuit, slots: Slots, score: Score, *, ahead: Callable[[], bool], begin: Begin,
     ) -> None:  # fmt: skip
         """`ahead`: whether a next batch may be sent before this one is accounted for."""
         self._source = source
@@ -65,13 +73,17 @@ class RelayStep:
         self._slots = slots
         self._score = score
         self._ahead = ahead
+        self._begin = begin
         self._flight: Flight | None = None
+        self._reading: Callable[[], Sequence[Event]] | None = None
+        self._behind: frozenset[str] = frozenset()
+        """Aggregates whose last event was not sent, as far as what is being read does not know it yet."""
         self._unsettled: tuple[Settled, int] | None = None
 
     def __call__(self, size: Size) -> Outcome | None:
         """One batch; None where nothing is to be sent now."""
         if self._unsettled is None:
-            if self._flight is None and not self._depart(self._source.read(1 if self._circuit.probing else size.rows)):
+            if self._flight is None and not self._first(size):
                 return None
             self._land(size)
         if self._unsettled is None:
@@ -88,7 +100,12 @@ class RelayStep:
         self._ahead = lambda: False
         return self(Size(rows=1, read=1))
 
-    def _depart(self, events: Sequence[Event]) -> bool:
+    def _first(self, size: Size) -> bool:
+        self._behind = frozenset()
+        return self._depart(self._source.read(1 if self._circuit.probing else size.rows), size, ())
+
+    def _depart(self, events: Sequence[Event], size: Size, settling: Sequence[Event]) -> bool:
+        """Send them off and begin to read what comes after; `settling` is not marked yet, and not read again."""
         if not events:
             return False
         if not self._slots.certain():
@@ -96,13 +113,17 @@ class RelayStep:
         bad = frozenset(event.aggregate for event in events if isinstance(event.message, Refused))
         self._flight = Flight(events, bad)
         self._courier.go(self._flight.messages)
+        if self._may_go_ahead():
+            away = {event.key for event in (*settling, *events)}
+            last = events[-1].key if not settling else max(settling[-1].key, events[-1].key, key=number)
+            self._reading = self._begin(lambda: self._source.read_on(size.rows, away, last))
         return True
 
     def _land(self, size: Size) -> None:
         """Wait for the flight; the next one leaves at once, so that the destination need not wait for the database."""
         flight = self._flight
         assert flight is not None
-        waiting = self._next(size, flight)
+        waiting = self._read()
         self._flight = None
         try:
             results = flight.results(self._courier.wait())
@@ -110,18 +131,21 @@ class RelayStep:
             self._circuit.trip(error.message)
             return
         self._unsettled = self._sorted(flight, results), len(flight.events)
-        behind = {e.aggregate for e, result in zip(flight.events, results, strict=True) if result is not None}
-        if self._ahead() and not self._circuit.probing:
-            self._depart([event for event in waiting if event.aggregate not in behind] if behind else waiting)
+        behind = frozenset(e.aggregate for e, one in zip(flight.events, results, strict=True) if one is not None)
+        kept, self._behind = behind | self._behind, behind
+        if self._may_go_ahead():
+            free = [event for event in waiting if event.aggregate not in kept] if kept else waiting
+            self._depart(free, size, flight.events)
 
-    def _next(self, size: Size, flight: Flight) -> Sequence[Event]:
-        if not self._ahead() or self._circuit.probing:
-            return ()
-        away = {event.key for event in flight.events}
-        try:
-            return self._source.read_on(size.rows, away, flight.events[-1].key)
-        except TransientError:
-            return ()  # it is read again once this flight is settled
+    def _may_go_ahead(self) -> bool:
+        return self._ahead() and not self._circuit.probing
+
+    def _read(self) -> Sequence[Event]:
+        """What has been read meanwhile; where that failed it is read again once this flight is settled."""
+        reading, self._reading = self._reading, None
+        with suppress(TransientError):
+            return reading() if reading is not None else ()
+        return ()
 
     def _sorted(self, flight: Flight, results: Sequence[Delivery]) -> Settled:
         sent, failures, unsent = [], list[Failure](), list[Unsent]()

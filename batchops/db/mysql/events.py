@@ -1,12 +1,13 @@
 """Event tables in MySQL and MariaDB."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from batchops.db.family import KeyValue
 from batchops.db.table import Column, Table, quoted
 
 # Of no table in particular: which tables a transaction has locked is not shown. Readers have locked none.
@@ -16,6 +17,7 @@ _WRITERS = sa.text(
     " WHERE (trx_tables_locked > 0 OR trx_rows_modified > 0) AND trx_mysql_thread_id <> connection_id()"
 )
 _NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
+_LIST = 1_000
 
 
 class MySQLEvents:
@@ -41,6 +43,10 @@ class MySQLEvents:
 
     def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
         return sa.cast(table.called.c[quoted(name)], sa.CHAR)
+
+    def among(self, table: Table, name: str, keys: Sequence[KeyValue]) -> Iterator[sa.ColumnElement[bool]]:
+        for start in range(0, len(keys), _LIST):
+            yield table.called.c[quoted(name)].in_([key[0] for key in keys[start : start + _LIST]])
 
     def content(self, table: Table, name: str) -> sa.ColumnElement[Any]:
         return table.called.c[quoted(name)]

@@ -1,11 +1,13 @@
 """Event tables in PostgreSQL."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
+from batchops.db.family import KeyValue
 from batchops.db.postgresql.keys import Named
 from batchops.db.table import Column, Table, quoted
 
@@ -47,6 +49,12 @@ class PostgreSQLEvents:
 
     def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
         return sa.cast(_column(table, name), sa.Text)
+
+    def among(self, table: Table, name: str, keys: Sequence[KeyValue]) -> Iterator[sa.ColumnElement[bool]]:
+        # One text: the driver takes a hundred times as long over an array.
+        listed = sa.bindparam(None, f"{{{','.join(str(key[0]) for key in keys)}}}", sa.Text)
+        if keys:
+            yield _column(table, name) == sa.func.any(sa.cast(listed, ARRAY(sa.BigInteger)))
 
     def content(self, table: Table, name: str) -> sa.ColumnElement[Any]:
         # The driver would parse a document only for us to write it out again.

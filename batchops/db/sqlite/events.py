@@ -1,15 +1,17 @@
 """Event tables in SQLite: one writer, so that events are committed in the order of their numbers."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.family import KeyValue
 from batchops.db.table import Column, Table, quoted
 
 HASH = "batchops_hash"
 _FLAGS = ("bool", "int", "bit")
+_LIST = 5_000
 
 
 def hashed(text: object) -> int:
@@ -40,6 +42,10 @@ class SQLiteEvents:
 
     def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
         return sa.cast(table.called.c[quoted(name)], sa.Text)
+
+    def among(self, table: Table, name: str, keys: Sequence[KeyValue]) -> Iterator[sa.ColumnElement[bool]]:
+        for start in range(0, len(keys), _LIST):
+            yield table.called.c[quoted(name)].in_([key[0] for key in keys[start : start + _LIST]])
 
     def content(self, table: Table, name: str) -> sa.ColumnElement[Any]:
         return table.called.c[quoted(name)]
