@@ -1,21 +1,27 @@
 """batchops outbox."""
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
 
 import rich_click as click
 
 from batchops.cli import completing
+from batchops import durations
 from batchops.cli.help import Group
-from batchops.db.connect import connect
-from batchops.db.database import Database
-from batchops.db.urls import address
+from batchops.cli.outbox_tables import SCHEMA, TABLE, URL, Opened, named_outbox, opened, outbox_flags
+from batchops.errors import UsageError
 from batchops.outboxes.beside import Beside, turn_ddl
 from batchops.outboxes.ddl import PAYLOADS, outbox_ddl
+from batchops.outboxes.proof import findings, gravest
+from batchops.outboxes.slots import slots_of
+from batchops.outboxes.standing import Standing
+from batchops.reporters.document import as_json, rounded
+from batchops.reporters.figures import count, visible
 
-URL = click.option("--url", metavar="URL", help="Database; else BATCHOPS_URL, DATABASE_URL.")
-SCHEMA = click.option("--ledger-schema", metavar="NAME", help="Schema of the tables beside the outbox.")
+LISTED = 20
+"""Refused events that `show` names."""
+JSON = click.option("--json", "as_json_document", is_flag=True, help="One JSON document on stdout.")
 
 
 @click.group("outbox", cls=Group)
@@ -24,7 +30,7 @@ def command() -> None:
 
 
 @command.command("init")
-@click.argument("table", default="outbox", shell_complete=completing.tables)
+@TABLE
 @URL
 @SCHEMA
 @click.option(
@@ -46,11 +52,92 @@ def init(table: str, url: str | None, ledger_schema: str | None, payload: str, m
     click.echo(f"{table} can be written to and relayed.")
 
 
-@contextmanager
-def opened(url: str | None) -> Iterator[Database]:
-    """The database that --url names."""
-    database = connect(address(url, os.environ))
-    try:
-        yield database
-    finally:
-        database.close()
+@command.command("show")
+@outbox_flags
+@JSON
+def show(as_json_document: bool, **named: Any) -> None:
+    """Show how the outbox TABLE stands: backlog, age of the oldest, who relays it, what is held up and why."""
+    with named_outbox(**named) as found:
+        told = _told(found)
+    if as_json_document:
+        click.echo(as_json(told))
+        return
+    for line in _lines(told):
+        click.echo(line)
+
+
+@command.command("check")
+@outbox_flags
+@JSON
+@click.pass_context
+def check(context: click.RichContext, /, as_json_document: bool, **named: Any) -> None:
+    """Prove from TABLE that nothing was passed by and no aggregate inverted; it is read from end to end.
+
+    Exit 0: proved. 13: violated. 3: it cannot be proved, as the table does not tell.
+    """
+    with named_outbox(**named) as found, found.database.reading() as connection:
+        results = findings(connection, found.outbox, found.failures)
+    code = gravest(results)
+    if as_json_document:
+        label = found.outbox.table.label
+        click.echo(as_json({"table": label, "exit": int(code), "findings": [asdict(one) for one in results]}))
+    else:
+        for one in results:
+            named_events = f": {', '.join(one.events)}{' …' if one.count > len(one.events) else ''}"
+            counted = f"{count(one.count)} events {one.text}{named_events}" if one.count else one.text
+            click.echo(f"{one.about:<10}{visible(counted)}")
+    context.exit(int(code))
+
+
+@command.command("redrive")
+@outbox_flags
+@click.option("--event", "events", metavar="ID", multiple=True, help="A refused event by its id; may be repeated.")
+@click.option("--all", "everything", is_flag=True, help="Every event that was parked or given up on.")
+def redrive(events: tuple[str, ...], everything: bool, **named: Any) -> None:
+    """Let events of TABLE that were parked or given up on be tried again, as if they had never been."""
+    if bool(events) == everything:
+        raise UsageError("Which events? Give --event or --all, one of the two.")
+    with named_outbox(**named) as found, found.database.transaction() as connection:
+        back = found.failures.put_back(connection, events or None)
+    click.echo(f"{found.outbox.table.label}: {count(back)} events are tried again.")
+
+
+def _told(found: Opened) -> dict[str, Any]:
+    with found.database.reading() as connection:
+        counts = Standing(found.outbox, found.failures).counts(connection)
+        there = found.beside.there(connection)
+        refused = found.failures.listed(connection, LISTED) if there else []
+        states = found.failures.by_state(connection) if there else {}
+        slots = slots_of(connection, found.database, found.beside.slots, found.outbox.table.label) if there else []
+    return {
+        "table": found.outbox.table.label,
+        "backlog": counts.backlog,
+        "oldest_seconds": rounded(counts.oldest),
+        "waiting": counts.waiting,
+        "refused": {state.value: number for state, number in states.items()},
+        "relays": [
+            {"slot": slot.slot, "host": slot.owner.host, "pid": slot.owner.pid, "seconds": rounded(slot.left)}
+            for slot in slots
+            if slot.owner is not None and not slot.free
+        ],
+        "slots": len(slots),
+        "events": [asdict(one) | {"pause": rounded(one.pause)} for one in refused],
+    }
+
+
+def _lines(told: dict[str, Any]) -> Iterator[str]:
+    yield visible(told["table"])
+    oldest = told["oldest_seconds"]
+    age = "" if oldest is None else f", the oldest for {durations.show(oldest)}"
+    yield f"  {'backlog':<10}{count(told['backlog'])} events to be sent{age}"
+    yield f"  {'waiting':<10}{count(told['waiting'])} events behind a refused one of their aggregate"
+    refused = ", ".join(f"{count(number)} {state}" for state, number in told["refused"].items())
+    yield f"  {'refused':<10}{refused or 'none'}"
+    for relay in told["relays"]:
+        yield f"  {'relay':<10}slot {relay['slot']}: process {relay['pid']} on {visible(relay['host'])}"
+    if len(told["relays"]) < told["slots"]:
+        yield f"  {'relay':<10}{told['slots'] - len(told['relays'])} of {told['slots']} slots have no relay at work"
+    for event in told["events"]:
+        due = f", again in {durations.show(event['pause'])}" if event["state"] == "waiting" else ""
+        what = f"event {event['event']} of {event['aggregate']}, {event['attempts']} attempts{due}"
+        yield f"  {event['state']:<10}{visible(what)}: {visible(event['reason'])}"

@@ -89,10 +89,6 @@ class Slots:
                 connection.execute(self._own(sa.update(self._table)).values(token=None, owner=None, lease_until=0.0))
             self.mine = ()
 
-    def all(self, connection: sa.Connection) -> Sequence[Slot]:
-        """Every slot of the outbox."""
-        return self._slots(connection, self._query())
-
     @contextmanager
     def beating(self, lost: Callable[[], None]) -> Iterator[None]:
         """Renew three times in a lease's length, from a thread; `lost` is told once they are another's."""
@@ -119,7 +115,8 @@ class Slots:
             self.release()
 
     def _take(self, connection: sa.Connection, most: int) -> list[int]:
-        there = self._slots(connection, self._query().with_for_update())
+        query = _query(self._database, self._table, self._relation).with_for_update()
+        there = _slots(connection, query)
         if len(there) != self.count:
             there = self._laid_out(connection, there)
         free = [slot.slot for slot in there if slot.free and slot.slot not in self.mine][:most]
@@ -140,18 +137,6 @@ class Slots:
         connection.execute(sa.insert(self._table), rows)
         return [Slot(slot, None, 0.0) for slot in range(self.count)]
 
-    @staticmethod
-    def _slots(connection: sa.Connection, query: sa.Select[tuple[int, str, float]]) -> Sequence[Slot]:
-        return [
-            Slot(row.slot, Owner(**json.loads(row.owner)) if row.owner else None, float(row.left))
-            for row in connection.execute(query)
-        ]
-
-    def _query(self) -> sa.Select[tuple[int, str, float]]:
-        columns = self._table.c
-        left = (columns.lease_until - self._now()).label("left")
-        return sa.select(columns.slot, columns.owner, left).where(self._its()).order_by(columns.slot)
-
     def _own(self, statement: sa.Update) -> sa.Update:
         return statement.where(self._its(), self._table.c.token == self._token)
 
@@ -160,3 +145,22 @@ class Slots:
 
     def _now(self) -> sa.ColumnElement[float]:
         return self._database.family.epoch()
+
+
+def slots_of(connection: sa.Connection, database: Database, table: sa.Table, relation: str) -> Sequence[Slot]:
+    """Every slot of an outbox."""
+    return _slots(connection, _query(database, table, relation))
+
+
+def _query(database: Database, table: sa.Table, relation: str) -> sa.Select[tuple[int, str, float]]:
+    """What tells of the slots of an outbox."""
+    columns = table.c
+    left = (columns.lease_until - database.family.epoch()).label("left")
+    return sa.select(columns.slot, columns.owner, left).where(columns.relation == relation).order_by(columns.slot)
+
+
+def _slots(connection: sa.Connection, query: sa.Select[tuple[int, str, float]]) -> Sequence[Slot]:
+    return [
+        Slot(row.slot, Owner(**json.loads(row.owner)) if row.owner else None, float(row.left))
+        for row in connection.execute(query)
+    ]

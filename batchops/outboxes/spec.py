@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from batchops.specs import PROGRESS, Duration, Flag, PacedSpec, Several
+from batchops.specs import PROGRESS, ROWS, Duration, Flag, PacedSpec, Several
 
 COLUMNS = "Which column is which"
 MESSAGE = "What is sent, and where"
@@ -101,4 +101,30 @@ class RelaySpec(EventsSpec):
             raise ValueError(f'--then: "{self.then}" is not one of mark, delete, move:TABLE')
         if self.listen is not None and self.poll is None:
             raise ValueError("--listen needs --poll: notifications may be lost, so polling is the truth")
+        return self
+
+
+class ReplaySpec(EventsSpec):
+    """Deliver events again that were sent, without touching what marks them."""
+
+    since: Annotated[str | None, Flag("2026-01-31|2h", ROWS)] = Field(
+        None, description="Events sent at that moment or later, or no longer ago than that."
+    )
+    until: Annotated[str | None, Flag("2026-01-31|1h", ROWS)] = Field(
+        None, description="Events sent before that moment, or longer ago than that."
+    )
+    of: Annotated[tuple[str, ...], Flag("ID", ROWS, several=True)] = Field(
+        (), description="Events of this aggregate, by its id; may be repeated."
+    )
+    type: Annotated[tuple[str, ...], Flag("NAME", ROWS, several=True)] = Field(
+        (), description="Events of this type; may be repeated."
+    )
+    all_events: Annotated[bool, Flag(group=ROWS)] = Field(False, description="Every sent event, instead.")
+    rate: Annotated[float | None, Flag("N")] = Field(None, gt=0, description="Events a second, at the most.")
+
+    @model_validator(mode="after")
+    def _which(self) -> Self:
+        some = bool(self.since or self.until or self.of or self.type)
+        if some == self.all_events:
+            raise ValueError("which events? Give --since, --until, --of or --type, or else --all-events")
         return self

@@ -12,6 +12,7 @@ from batchops.reporters.tally import Tally
 
 _PARTICIPLES = {
     "purge": "deleted", "backfill": "updated", "archive": "archived", "drain": "handled", "relay": "relayed",
+    "replay": "sent again",
 }  # fmt: skip
 
 _REASONS = {

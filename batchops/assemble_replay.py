@@ -1,0 +1,165 @@
+"""The composition root of replay: sent events delivered again."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from batchops import __version__, durations
+from batchops.allowance import Allowance
+from batchops.assemble_relay import shown
+from batchops.db.connect import connect
+from batchops.db.database import Database
+from batchops.db.family import Timeouts
+from batchops.db.urls import address
+from batchops.errors import RefusedError, UsageError
+from batchops.events import Emit, Finished, Started
+from batchops.limits import Limits
+from batchops.outboxes.again import Sent
+from batchops.outboxes.circuit import Circuit
+from batchops.outboxes.compose import Composer
+from batchops.outboxes.courier import Courier
+from batchops.outboxes.outbox import Outbox
+from batchops.outboxes.spec import ReplaySpec
+from batchops.outboxes.understood import Chosen, find_outbox, form_of, warnings_of
+from batchops.pace import Pace
+from batchops.runner import Job, Tally, run
+from batchops.selection import user_sql
+from batchops.sinks import Sink
+from batchops.sinks.make import sink_of
+from batchops.steps.replay import ReplayStep
+from batchops.stop import Stop
+
+OFTEN = 10
+"""Batches a second that a rate is kept by."""
+
+
+@dataclass(frozen=True)
+class PreparedReplay:
+    """A replay that is planned and may be run."""
+
+    spec: ReplaySpec
+    database: Database
+    sink: Sink
+    outbox: Outbox
+    sent: Sent
+    plan: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+
+    def ended(self, reason: str) -> Finished:
+        """The end of a replay that did not run."""
+        return Finished("replay", self.outbox.table.label, reason, 0, __version__, walk="outbox")
+
+
+@contextmanager
+def prepared_replay(spec: ReplaySpec, environ: Mapping[str, str]) -> Iterator[PreparedReplay]:
+    """Reach the database and plan the replay; BatchopsError where it cannot be. Nothing is written, then or later."""
+    sink = sink_of(spec.to, environ)
+    timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
+    database = connect(address(spec.url, environ), timeouts)
+    try:
+        with database.reading() as connection:
+            job = _prepare(connection, spec, database, sink)
+        yield job
+    finally:
+        sink.close()
+        database.close()
+
+
+def _prepare(connection: sa.Connection, spec: ReplaySpec, database: Database, sink: Sink) -> PreparedReplay:
+    outbox = find_outbox(connection, database, spec.table, Chosen.of(spec))
+    if outbox.names.sent is None:
+        raise RefusedError(f'Table "{outbox.table.label}" has no column that tells which events were sent.')
+    form = form_of(spec, outbox)
+    where = list(_where(connection, spec, outbox))
+    sent = Sent(database, outbox, Composer(outbox, form), where)
+    plan = (("database", database.address.shown), ("to", shown(spec.to)), ("topic", form.topic.text),
+            ("events", _events(spec)), ("marks", "left as they are"))  # fmt: skip
+    warnings = (*database.address.warnings, *warnings_of(connection, outbox, form))
+    return PreparedReplay(spec, database, sink, outbox, sent, plan, warnings)
+
+
+def _where(connection: sa.Connection, spec: ReplaySpec, outbox: Outbox) -> Iterator[sa.ColumnElement[bool]]:
+    names = outbox.names
+    for flag, text, compare in (("--since", spec.since, ">="), ("--until", spec.until, "<")):
+        if text is not None:
+            yield _moment(connection, outbox, flag, text, compare)
+    if spec.of:
+        yield outbox.family.events.text(outbox.table, names.aggregate).in_(spec.of)
+    if spec.type:
+        if names.event_type is None:
+            raise UsageError("--type: the table has no column that tells an event's type.", "give --event-type COLUMN.")
+        yield outbox.family.events.text(outbox.table, names.event_type).in_(spec.type)
+
+
+def _moment(
+    connection: sa.Connection, outbox: Outbox, flag: str, text: str, compare: str
+) -> sa.ColumnElement[bool]:  # fmt: skip
+    assert outbox.names.sent is not None
+    if outbox.flagged:
+        raise UsageError(
+            f"{flag}: the table does not tell when an event was sent.", "give --of, --type or --all-events."
+        )
+    column = outbox.table.column(outbox.names.sent)
+    try:
+        literal = outbox.family.cutoff_ago(connection, outbox.table, column, durations.parse(text))
+    except ValueError:
+        literal = outbox.family.cutoff_before(connection, outbox.table, column, text)
+    return outbox.column(outbox.names.sent).op(compare, is_comparison=True)(user_sql(literal))
+
+
+def _events(spec: ReplaySpec) -> str:
+    said = [f"sent since {spec.since}" if spec.since else "", f"sent before {spec.until}" if spec.until else "",
+            f"of {', '.join(spec.of)}" if spec.of else "", f"of type {', '.join(spec.type)}" if spec.type else ""]  # fmt: skip
+    return ", ".join(part for part in said if part) or "every sent event"
+
+
+def replay_prepared(job: PreparedReplay, emit: Emit, stop: Stop) -> Finished:
+    """Run what was prepared; every error once the run has begun is told in what is returned."""
+    spec, tally = job.spec, Tally()
+    emit(Started(None, "replay", job.outbox.table.label, "outbox", False, None, job.sent.count()))
+    circuit = Circuit(spec.retry_time.total_seconds())
+    with closing(Courier(job.sink, lambda: stop.at_once)) as courier:
+        loop = Job(
+            step=ReplayStep(job.sent, courier, circuit),
+            pace=Pace(target=0.25, fixed=_size(spec)),
+            limits=_limits(spec),
+            rest=spec.rest.total_seconds(),
+            patience=spec.retry_time.total_seconds(),
+            hold=lambda: circuit.hold() or _ahead_of(spec.rate, tally, begun),
+        )
+        begun = time.monotonic()
+        ending = run(loop, emit, stop, tally)
+    finished = Finished(
+        "replay", job.outbox.table.label, ending.reason, int(ending.exit), __version__, walk="outbox",
+        rows=tally.rows, read=tally.read, batches=tally.batches, retries=tally.retries, rejected=len(tally.rejected),
+        rejections=tuple(tally.rejected[:100]), seconds=tally.seconds, held_seconds=tally.held_seconds,
+        error=ending.error,
+    )  # fmt: skip
+    emit(finished)
+    return finished
+
+
+def _size(spec: ReplaySpec) -> int | None:
+    if spec.rate is None:
+        return spec.batch_size
+    return min(spec.batch_size or 100_000, max(1, int(spec.rate / OFTEN)))
+
+
+def _limits(spec: ReplaySpec) -> Limits:
+    return Limits(
+        rows=None if spec.max_rows is None else Allowance(spec.max_rows),
+        seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
+        batches=spec.max_batches,
+        window=spec.window,
+        wall=lambda: datetime.now(spec.time_zone),
+    )
+
+
+def _ahead_of(rate: float | None, tally: Tally, begun: float) -> tuple[str, float] | None:
+    """How long to wait so that no more than `rate` a second are sent."""
+    early = 0.0 if rate is None else tally.read / rate - (time.monotonic() - begun)
+    return ("--rate", early) if early > 0.001 else None

@@ -1,0 +1,47 @@
+"""Events that were sent before, read in the order they were written."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.db.family import KeyValue
+from batchops.outboxes.compose import Composer, Event
+from batchops.outboxes.outbox import Outbox
+
+
+class Sent:
+    """The sent events for which `where` holds, up to the last one that there was at the beginning."""
+
+    def __init__(
+        self, database: Database, outbox: Outbox, composer: Composer, where: Sequence[sa.ColumnElement[bool]]
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._compose = composer
+        self._where = [sa.not_(outbox.unsent), *where]
+        self._last: KeyValue | None = None
+
+    def count(self) -> int:
+        """How many there are, and no later ones from now on."""
+        outbox = self._outbox
+        query: sa.Select[Any] = sa.select(sa.func.count()).select_from(outbox.table.called).where(*self._where)
+        last = sa.select(outbox.id_out).select_from(outbox.table.called).where(*self._where)
+        with self._database.reading() as connection:
+            row = connection.execute(last.order_by(outbox.id.desc()).limit(1)).first()
+            number: int = connection.execute(query).scalar_one()
+        self._last = None if row is None else (outbox.family.key_value(row[0]),)
+        return number
+
+    def read(self, rows: int, after: KeyValue | None) -> Sequence[Event]:
+        """The first so many behind `after`."""
+        outbox, names = self._outbox, (self._outbox.names.id,)
+        if self._last is None:
+            return ()
+        query: sa.Select[Any] = sa.select(*self._compose.columns).select_from(outbox.table.called)
+        query = query.where(*self._where, outbox.family.upto(outbox.table, names, self._last))
+        if after is not None:
+            query = query.where(outbox.family.after(outbox.table, names, after))
+        with self._database.reading() as connection:
+            return self._compose(connection.execute(query.order_by(outbox.id).limit(rows)).all())

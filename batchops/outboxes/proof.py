@@ -1,0 +1,91 @@
+"""What a table of events proves about what was sent: that nothing was passed by, that no aggregate was inverted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.errors import Exit
+from batchops.outboxes.failures import Failures
+from batchops.outboxes.outbox import Outbox
+
+NAMED = 10
+"""Events that a violation names."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    about: str
+    """skipped, inverted, or what no table can tell."""
+    exit: int
+    """0: proved; 13: it does not hold; 3: it cannot be proved."""
+    text: str
+    events: tuple[str, ...] = ()
+    """The first events for which it does not hold."""
+    count: int = 0
+
+
+_NONE_SKIPPED = "no unsent event lies before a sent one of its aggregate"
+_SKIPPED = "are unsent, though a later one of their aggregate was sent"
+_NONE_INVERTED = "by the times in the table each aggregate's events were sent in order"
+_INVERTED = "were sent after a later one of their aggregate, by the times in the table"
+_BEYOND = Finding(
+    "beyond",
+    Exit.DONE,
+    "beyond the table: that the destination kept what it acknowledged; that whoever wrote an event had locked its "
+    "aggregate; events that were deleted or moved once they were sent",
+)
+
+
+def findings(connection: sa.Connection, outbox: Outbox, failures: Failures) -> list[Finding]:
+    """All of them, the same whoever asks; nothing is written."""
+    return [_skipped(connection, outbox, failures), _inverted(connection, outbox), _BEYOND]
+
+
+def gravest(found: Sequence[Finding]) -> int:
+    """The exit code: what is violated before what cannot be proved."""
+    exits = {finding.exit for finding in found}
+    return next((code for code in (Exit.INTEGRITY, Exit.INCOMPLETE) if code in exits), Exit.DONE)
+
+
+def _skipped(connection: sa.Connection, outbox: Outbox, failures: Failures) -> Finding:
+    """An unsent event that lies before a sent one of its aggregate, and was not given up on."""
+    if outbox.names.sent is None:
+        return Finding("skipped", Exit.INCOMPLETE, "the table has no column that tells which events were sent")
+    columns = (outbox.aggregate.label("aggregate"), sa.func.max(outbox.id).label("last"))
+    done = sa.select(*columns).select_from(outbox.table.called).where(sa.not_(outbox.unsent))
+    sent = done.group_by(outbox.aggregate).subquery("done")
+    passed = (
+        sa.select(outbox.id_out)
+        .select_from(outbox.table.called.join(sent, sent.c.aggregate == outbox.aggregate))
+        .where(outbox.unsent, sent.c.last > outbox.id, *failures.alive())
+    )
+    return _violated(connection, "skipped", passed, good=_NONE_SKIPPED, bad=_SKIPPED)
+
+
+def _inverted(connection: sa.Connection, outbox: Outbox) -> Finding:
+    """An event that was sent before an earlier one of its aggregate, by the times in the table."""
+    if outbox.names.sent is None or outbox.flagged:
+        return Finding("inverted", Exit.INCOMPLETE, "cannot be proved: the table does not tell when an event was sent")
+    moment = outbox.column(outbox.names.sent)
+    before = sa.func.max(moment).over(partition_by=outbox.aggregate, order_by=outbox.id, rows=(None, -1))
+    ordered = (
+        sa.select(outbox.id_out.label("event"), moment.label("moment"), before.label("before"))
+        .select_from(outbox.table.called)
+        .where(sa.not_(outbox.unsent))
+        .subquery("ordered")
+    )
+    late = sa.select(ordered.c.event).where(ordered.c.before > ordered.c.moment)
+    return _violated(connection, "inverted", late, good=_NONE_INVERTED, bad=_INVERTED)
+
+
+def _violated(connection: sa.Connection, about: str, query: sa.Select[Any], *, good: str, bad: str) -> Finding:
+    listed = query.subquery("listed")
+    count: int = connection.execute(sa.select(sa.func.count()).select_from(listed)).scalar_one()
+    if not count:
+        return Finding(about, Exit.DONE, good)
+    events = tuple(str(value) for value in connection.execute(query.limit(NAMED)).scalars())
+    return Finding(about, Exit.INTEGRITY, bad, events, count)
