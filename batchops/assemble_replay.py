@@ -112,8 +112,12 @@ def _moment(
 
 
 def _events(spec: ReplaySpec) -> str:
-    said = [f"sent since {spec.since}" if spec.since else "", f"sent before {spec.until}" if spec.until else "",
-            f"of {', '.join(spec.of)}" if spec.of else "", f"of type {', '.join(spec.type)}" if spec.type else ""]  # fmt: skip
+    said = [
+        f"sent since {spec.since}" if spec.since else "",
+        f"sent before {spec.until}" if spec.until else "",
+        f"of {', '.join(spec.of)}" if spec.of else "",
+        f"of type {', '.join(spec.type)}" if spec.type else "",
+    ]
     return ", ".join(part for part in said if part) or "every sent event"
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import rich_click as click
 
-from batchops.cli import completing
 from batchops import durations
 from batchops.cli.help import Group
+from batchops.cli.outbox_replay import replay
 from batchops.cli.outbox_tables import SCHEMA, TABLE, URL, Opened, named_outbox, opened, outbox_flags
 from batchops.errors import UsageError
 from batchops.outboxes.beside import Beside, turn_ddl
@@ -27,6 +27,9 @@ JSON = click.option("--json", "as_json_document", is_flag=True, help="One JSON d
 @click.group("outbox", cls=Group)
 def command() -> None:
     """Make an outbox, look at it, prove its order, send events again."""
+
+
+command.add_command(replay)
 
 
 @command.command("init")

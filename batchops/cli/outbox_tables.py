@@ -8,6 +8,7 @@ from typing import Any
 
 import rich_click as click
 
+from batchops.cli import completing
 from batchops.db.connect import connect
 from batchops.db.database import Database
 from batchops.db.urls import address
@@ -19,7 +20,7 @@ from batchops.outboxes.understood import Chosen, find_outbox
 
 URL = click.option("--url", metavar="URL", help="Database; else BATCHOPS_URL, DATABASE_URL.")
 SCHEMA = click.option("--ledger-schema", metavar="NAME", help="Schema of the tables beside the outbox.")
-TABLE = click.argument("table", default="outbox")
+TABLE = click.argument("table", default="outbox", shell_complete=completing.tables)
 _MAPPED = ("id", "aggregate", "aggregate_type", "created_at", "sent")
 
 

@@ -25,13 +25,12 @@ class ReplayStep:
 
     def __call__(self, size: Size) -> Outcome | None:
         """One batch; None where the last event has gone."""
-        events = self._left or self._sent.read(size.rows, self._after)
-        if not events:
-            return None
-        self._left, self._after = (
-            events,
-            max(self._after or events[-1].key, events[-1].key, key=lambda key: int(key[0])),
-        )
+        if not self._left:
+            self._left = self._sent.read(size.rows, self._after)
+            if not self._left:
+                return None
+            self._after = self._left[-1].key
+        events = self._left
         whole = [event for event in events if isinstance(event.message, Message)]
         rejected = [self._rejected(e, e.message) for e in events if isinstance(e.message, Refused)]
         self._courier.go([event.message for event in whole if isinstance(event.message, Message)])

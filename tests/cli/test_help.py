@@ -17,7 +17,8 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 COMMANDS = (
     "", "purge", "backfill", "check", "drain", "run", "recipe", "recipe check", "recipe schema",
     "recipe new", "completion", "queue", "queue init", "queue show", "queue redrive", "relay", "outbox",
-    "outbox init", "schedule", "walks", "demo", "runs", "show", "ledger", "ledger init", "ledger prune",
+    "outbox init", "outbox show", "outbox check", "outbox redrive", "outbox replay",
+    "schedule", "walks", "demo", "runs", "show", "ledger", "ledger init", "ledger prune",
 )  # fmt: skip
 HEAVY = ("sqlalchemy", "pydantic", "pyarrow", "psycopg", "pymysql", "sqlglot")
 
