@@ -38,6 +38,6 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(cause))
         yield cause
-        waiting += [
-            part for part in (cause.__cause__, cause.__context__, *cause.args) if isinstance(part, BaseException)
-        ]
+        within = (*getattr(cause, "exceptions", ()), getattr(cause, "exception", None))  # as pika wraps them
+        parts = (cause.__cause__, cause.__context__, *cause.args, *within)
+        waiting += [part for part in parts if isinstance(part, BaseException)]

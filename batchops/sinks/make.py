@@ -18,14 +18,26 @@ class _Kind(NamedTuple):
 _FILE = _Kind("batchops.sinks.file")
 _HTTP = _Kind("batchops.sinks.http", "urllib3", "http")
 _REDIS = _Kind("batchops.sinks.redis", "redis", "redis")
+_AMQP = _Kind("batchops.sinks.amqp", "pika", "rabbitmq")
 _NATS = _Kind("batchops.sinks.nats", "nats", "nats")
 _KAFKA = _Kind("batchops.sinks.kafka", "confluent_kafka", "kafka")
 SCHEMES = {
     "-": _FILE, "file": _FILE, "http": _HTTP, "https": _HTTP, "redis": _REDIS, "rediss": _REDIS, "kafka": _KAFKA,
-    "nats": _NATS,
+    "nats": _NATS, "amqp": _AMQP, "amqps": _AMQP,
 }  # fmt: skip
 """By what stands before the colon; each module has `sink(url, environ)`."""
-SPELLINGS = ("kafka://", "nats://", "redis://", "rediss://", "http://", "https://", "file:PATH", "-")
+SPELLINGS = (
+    "kafka://",
+    "amqp://",
+    "amqps://",
+    "nats://",
+    "redis://",
+    "rediss://",
+    "http://",
+    "https://",
+    "file:PATH",
+    "-",
+)
 """For the hint."""
 
 

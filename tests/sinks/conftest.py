@@ -10,6 +10,7 @@ from batchops.sinks.make import sink_of
 from tests.services import kafka as kafka_service
 from tests.services.server import Server
 from tests.sinks.log import Topic
+from tests.sinks.queue import Queue
 from tests.sinks.received import Receiver
 from tests.sinks.stream import Stream
 from tests.sinks.subject import Subject
@@ -53,7 +54,12 @@ def subject(service: Callable[[str], Server]) -> Subject:
     return Subject(service("nats").url)
 
 
-@pytest.fixture(params=["webhook", "stream", "topic", "subject"])
+@pytest.fixture
+def queue(service: Callable[[str], Server]) -> Queue:
+    return Queue(service("rabbitmq").url)
+
+
+@pytest.fixture(params=["webhook", "stream", "topic", "subject", "queue"])
 def receiver(request: pytest.FixtureRequest) -> Receiver:
     """Of each kind in turn."""
     found: Receiver = request.getfixturevalue(request.param)
