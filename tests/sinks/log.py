@@ -26,9 +26,16 @@ class Topic:
         admin.create_topics([NewTopic(found.topic, 1, 1)])[found.topic].result(10)
         return found
 
+    def everything(self) -> Sequence[Received]:
+        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": "nobody"})
+        partitions = consumer.list_topics(self.topic, 5).topics[self.topic].partitions
+        ends = [consumer.get_watermark_offsets(TopicPartition(self.topic, number), 5) for number in partitions]
+        consumer.close()
+        return self.received(sum(high - low for low, high in ends))
+
     def received(self, count: int) -> Sequence[Received]:
         settings = {"bootstrap.servers": self._bootstrap, "group.id": "nobody", "enable.auto.commit": False}
-        consumer, found, end = Consumer(settings), list[Received](), time.monotonic() + 15
+        consumer, found, end = Consumer(settings), list[Received](), time.monotonic() + 90
         partitions = consumer.list_topics(self.topic, 5).topics[self.topic].partitions
         consumer.assign([TopicPartition(self.topic, number, 0) for number in partitions])
         try:

@@ -19,8 +19,13 @@ class Queue:
             named = {name.replace("_", "-"): value for name, value in arguments.items()}
             connection.channel().queue_declare(self.topic, durable=True, arguments=named)
 
+    def everything(self) -> Sequence[Received]:
+        with rabbitmq.connect(self.url) as connection:
+            told = connection.channel().queue_declare(self.topic, passive=True)
+        return self.received(told.method.message_count)
+
     def received(self, count: int) -> Sequence[Received]:
-        found, end = list[Received](), time.monotonic() + 10
+        found, end = list[Received](), time.monotonic() + 90
         with rabbitmq.connect(self.url) as connection:
             channel = connection.channel()
             while len(found) < count and time.monotonic() < end:

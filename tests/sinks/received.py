@@ -31,6 +31,9 @@ class Receiver(Protocol):
     def received(self, count: int) -> Sequence[Received]:
         """What came, in its order; waits until there are so many."""
 
+    def everything(self) -> Sequence[Received]:
+        """All that is there now."""
+
 
 def messages(receiver: Receiver, count: int, keys: int = 1, size: int = 0) -> list[Message]:
     """So many, numbered from 1, over so many keys in turn."""

@@ -16,6 +16,9 @@ class Stream:
         self.url = url
         self.topic = f"batchops:{uuid.uuid4().hex}"
 
+    def everything(self) -> Sequence[Received]:
+        return self.received(0)
+
     def received(self, count: int) -> Sequence[Received]:
         end = time.monotonic() + 10
         with redis.Redis.from_url(self.url) as client:

@@ -36,16 +36,21 @@ class Subject:
         await client.close()
         return info.state.messages
 
+    def everything(self) -> Sequence[Received]:
+        return self.received(self.stored())
+
     def received(self, count: int) -> Sequence[Received]:
         return asyncio.run(self._received(count))
 
     async def _received(self, count: int) -> Sequence[Received]:
         client = await nats.connect(self.url)
         consumer = await client.jetstream().pull_subscribe(self.topic, stream=self.stream)
-        found, end = list[Received](), time.monotonic() + 10
+        found, end = list[Received](), time.monotonic() + 60
         while len(found) < count and time.monotonic() < end:
             try:
-                found += [_received(message) for message in await consumer.fetch(count - len(found), timeout=0.5)]
+                found += [
+                    _received(message) for message in await consumer.fetch(min(1_000, count - len(found)), timeout=0.5)
+                ]
             except NatsTimeoutError:
                 continue
         await client.close()

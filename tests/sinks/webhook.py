@@ -60,6 +60,9 @@ class Webhook:
     def url(self) -> str:
         return f"{self._scheme}://127.0.0.1:{self._server.server_port}/in?tenant=7"
 
+    def everything(self) -> Sequence[Received]:
+        return self.received(0)
+
     def received(self, count: int) -> Sequence[Received]:
         end = time.monotonic() + 10
         while len(self.accepted) < count and time.monotonic() < end:
