@@ -40,8 +40,8 @@ LEFT = {
 
 
 RECIPES = ("Recipes", "In cron, systemd and CI")
-SCHEDULE = "At their times"
-"""The sections whose commands need files; tests/recipes and tests/schedules try them."""
+SCHEDULE, OUTBOX = "At their times", "Outbox"
+"""The sections whose commands need files; tests/recipes, tests/schedules and tests/outbox try them."""
 
 
 def sections() -> dict[str, str]:
@@ -55,7 +55,7 @@ def blocks(language: str, text: str = README) -> list[str]:
 
 
 def commands() -> list[str]:
-    texts = [text for name, text in sections().items() if name not in (*RECIPES, SCHEDULE)]
+    texts = [text for name, text in sections().items() if name not in (*RECIPES, SCHEDULE, OUTBOX)]
     lines = [line for text in texts for block in blocks("console", text) for line in block.splitlines()]
     return [line for line in lines if not line.startswith(ELSEWHERE)]
 
@@ -96,7 +96,7 @@ def stays_up(batchops: Batchops, words: list[str], env: dict[str, str], shop: Da
 
 
 def test_the_library(shop: Database, tmp_path: Path, batchops: Batchops) -> None:
-    (program,) = blocks("python")
+    (program,) = blocks("python", sections()["From Python"])
     program = program.replace("sqlite:///shop.db", shop.url)
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, env=batchops.environment()
@@ -150,6 +150,10 @@ def test_its_options_exist(cli: Cli) -> None:
         "ledger prune",
         "run",
         "schedule",
+        "relay",
+        "outbox init",
+        "outbox redrive",
+        "outbox replay",
         "recipe check",
     ):
         known |= set(re.findall(r"--[a-z-]+", cli(*command.split(), "--help").out))
