@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -20,7 +19,6 @@ from batchops.handlers import Handler
 from batchops.handlers.function import Function
 from batchops.handlers.make import handler_of
 from batchops.lanes import side_by_side
-from batchops.limits import Limits
 from batchops.pace import Pace
 from batchops.queues.attempts import Attempts
 from batchops.queues.claims import Claims
@@ -39,6 +37,7 @@ from batchops.specs import command
 from batchops.steps import ClaimStep, HeldStep
 from batchops.steps.inside import Inside
 from batchops.stop import Stop
+from batchops.wishes import limits_of, pace_of
 
 REJECTIONS = 100
 """Rows given up on that the end of a run still names; --events has them all."""
@@ -106,7 +105,7 @@ def drain_prepared(job: PreparedDrain, emit: Emit, stop: Stop) -> Finished:
         stack.enter_context(watch.telling(emit))
         step = Steps(job, stop, score, stack)
         wake = _wake(job, stop)
-        pace = _pace(job)
+        pace = pace_of(job.spec, table)
         allowance = None if job.spec.max_rows is None else Allowance(job.spec.max_rows)
         workers = 1 if job.database.family.one_writer and job.handler.inside else job.spec.workers
         last = LastLook(job.database, job.leases, job.spec.lock_timeout.total_seconds(), step.passed_by)
@@ -166,13 +165,7 @@ def _job(
     return Job(
         step=step,
         pace=pace,
-        limits=Limits(
-            rows=allowance,
-            seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
-            batches=spec.max_batches,
-            window=spec.window,
-            wall=lambda: datetime.now(spec.time_zone),
-        ),
+        limits=limits_of(spec, allowance),
         rest=spec.rest.total_seconds(),
         patience=spec.retry_time.total_seconds(),
         between=idle.worked,
@@ -191,15 +184,6 @@ def _wake(job: PreparedDrain, stop: Stop) -> Wake | None:
     wake = Wake(job.database, job.spec.listen, stop)
     wake.start()
     return wake
-
-
-def _pace(job: PreparedDrain) -> Pace:
-    table = job.queue.table
-    return Pace(
-        target=job.spec.target_time.total_seconds(),
-        fixed=job.spec.batch_size,
-        row_bytes=table.bytes / table.rows if table.bytes and table.rows else None,
-    )
 
 
 def _ended(job: PreparedDrain, ending: Ending, tally: Tally) -> Ending:

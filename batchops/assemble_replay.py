@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -17,7 +16,6 @@ from batchops.db.family import Timeouts
 from batchops.db.urls import address
 from batchops.errors import RefusedError, UsageError
 from batchops.events import Emit, Finished, Started
-from batchops.limits import Limits
 from batchops.outboxes.again import Sent
 from batchops.outboxes.circuit import Circuit
 from batchops.outboxes.compose import Composer
@@ -32,6 +30,7 @@ from batchops.sinks import Sink
 from batchops.sinks.make import sink_of
 from batchops.steps.replay import ReplayStep
 from batchops.stop import Stop
+from batchops.wishes import limits_of
 
 OFTEN = 10
 """Batches a second that a rate is kept by."""
@@ -130,7 +129,7 @@ def replay_prepared(job: PreparedReplay, emit: Emit, stop: Stop) -> Finished:
         loop = Job(
             step=ReplayStep(job.sent, courier, circuit),
             pace=Pace(target=0.25, fixed=_size(spec)),
-            limits=_limits(spec),
+            limits=limits_of(spec, None if spec.max_rows is None else Allowance(spec.max_rows)),
             rest=spec.rest.total_seconds(),
             patience=spec.retry_time.total_seconds(),
             hold=lambda: circuit.hold() or _ahead_of(spec.rate, tally, begun),
@@ -151,16 +150,6 @@ def _size(spec: ReplaySpec) -> int | None:
     if spec.rate is None:
         return spec.batch_size
     return min(spec.batch_size or 100_000, max(1, int(spec.rate / OFTEN)))
-
-
-def _limits(spec: ReplaySpec) -> Limits:
-    return Limits(
-        rows=None if spec.max_rows is None else Allowance(spec.max_rows),
-        seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
-        batches=spec.max_batches,
-        window=spec.window,
-        wall=lambda: datetime.now(spec.time_zone),
-    )
 
 
 def _ahead_of(rate: float | None, tally: Tally, begun: float) -> tuple[str, float] | None:

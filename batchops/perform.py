@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 
 from batchops import __version__, lease
 from batchops.allowance import Allowance
@@ -14,7 +13,6 @@ from batchops.events import Emit, Failure, Finished, Started, Warned
 from batchops.lanes import Lanes, LaneStep, side_by_side
 from batchops.ledger import Lane, Ledger, Run
 from batchops.ledgers import NONE
-from batchops.limits import Limits
 from batchops.monitor import Monitor
 from batchops.owner import this_process
 from batchops.pace import Pace
@@ -29,6 +27,7 @@ from batchops.stop import Stop
 from batchops.walks import Walk
 from batchops.walks.leaves import LeavesWalk
 from batchops.watch import Watch
+from batchops.wishes import limits_of, pace_of
 
 REJECTIONS = 100
 """Refused rows that the end of a run still names; --events has them all."""
@@ -63,7 +62,7 @@ def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
 
 def _walk(job: Prepared, now: Run, monitor: Monitor, emit: Emit, stop: Stop, tally: Tally) -> tuple[Ending, str]:
     """The loop in all its lanes; by another walk, where the first one turns out to be bad. Also, which it was."""
-    pace, allowance, walk = _pace(job), _allowance(job.spec, now), job.route.walk
+    pace, allowance, walk = pace_of(job.spec, job.plan.table), _allowance(job.spec, now), job.route.walk
     tried, watched = {now.walk}, True
     while True:
         lanes = Lanes(job.database, walk, job.ledger, now, _steps(job, walk, watched=watched), stop, tally)
@@ -190,27 +189,12 @@ def _allowance(spec: JobSpec, now: Run) -> Allowance | None:
     return None if spec.max_rows is None else Allowance(max(0, spec.max_rows - used))
 
 
-def _pace(job: Prepared) -> Pace:
-    spec, table = job.spec, job.plan.table
-    return Pace(
-        target=spec.target_time.total_seconds(),
-        fixed=spec.batch_size,
-        row_bytes=table.bytes / table.rows if table.bytes and table.rows else None,
-    )
-
-
 def _job(job: Prepared, pace: Pace, allowance: Allowance | None, step: Step, monitor: Monitor) -> Job:
     spec = job.spec
     return Job(
         step=step,
         pace=pace,
-        limits=Limits(
-            rows=allowance,
-            seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
-            batches=spec.max_batches,
-            window=spec.window,
-            wall=lambda: datetime.now(spec.time_zone),
-        ),
+        limits=limits_of(spec, allowance),
         rest=spec.rest.total_seconds(),
         patience=spec.retry_time.total_seconds(),
         between=monitor.between_batches,

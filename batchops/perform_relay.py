@@ -2,14 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from datetime import datetime
 
 from batchops import __version__
 from batchops.allowance import Allowance
 from batchops.assemble_relay import PreparedRelay, shown
 from batchops.errors import BatchopsError, Exit, LockedError
 from batchops.events import Committed, Emit, Finished, Relayed, Started
-from batchops.limits import Limits
 from batchops.outboxes.circuit import Circuit
 from batchops.outboxes.compose import Composer
 from batchops.outboxes.courier import Courier
@@ -31,6 +29,7 @@ from batchops.specs import command
 from batchops.steps import RelayStep
 from batchops.steps.relay import Begin
 from batchops.stop import Stop
+from batchops.wishes import limits_of
 
 REJECTIONS = 100
 """Events given up on that the end of a run still names; --events has them all."""
@@ -105,7 +104,7 @@ class Relay:
         return Job(
             step=self._step,
             pace=Pace(target=spec.target_time.total_seconds(), fixed=spec.batch_size),
-            limits=self._limits(),
+            limits=limits_of(spec, None if spec.max_rows is None else Allowance(spec.max_rows)),
             rest=spec.rest.total_seconds(),
             patience=spec.retry_time.total_seconds(),
             hold=self._hold,
@@ -124,16 +123,6 @@ class Relay:
                 self._tally.batches += 1
                 self._tally.rejected.extend(outcome.rejected)
                 self._emit(Committed(outcome.rows, outcome.read, 0.0, outcome.read))
-
-    def _limits(self) -> Limits:
-        spec = self._spec
-        return Limits(
-            rows=None if spec.max_rows is None else Allowance(spec.max_rows),
-            seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
-            batches=spec.max_batches,
-            window=spec.window,
-            wall=lambda: datetime.now(spec.time_zone),
-        )
 
     def _ahead(self) -> bool:
         return not self._stop.asked and self._spec.max_rows is None and self._spec.max_batches is None
