@@ -91,6 +91,7 @@ def came(received: Sequence[Received]) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=LONG) for name in ("postgresql", "mariadb")])
 @pytest.mark.parametrize("server", KEEPS, indirect=True)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pika, asked whether it is up again
 def test_brokers_bounced_and_relays_killed(
     batchops: Batchops, new_database: NewDatabase, server: Private, name: str
 ) -> None:

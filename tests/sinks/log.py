@@ -31,21 +31,27 @@ class Topic:
         partitions = consumer.list_topics(self.topic, 5).topics[self.topic].partitions
         ends = [consumer.get_watermark_offsets(TopicPartition(self.topic, number), 5) for number in partitions]
         consumer.close()
-        return self.received(sum(high - low for low, high in ends))
+        return self._read(sum(high - low for low, high in ends), quiet=2.0)
 
     def received(self, count: int) -> Sequence[Received]:
+        found = self._read(count, quiet=0.3)
+        assert len(found) <= count, "more arrived than was asked for"
+        return found
+
+    def _read(self, count: int, quiet: float) -> list[Received]:
+        """So many at least, and what comes until nothing has come for so many seconds."""
         settings = {"bootstrap.servers": self._bootstrap, "group.id": "nobody", "enable.auto.commit": False}
         consumer, found, end = Consumer(settings), list[Received](), time.monotonic() + 90
         partitions = consumer.list_topics(self.topic, 5).topics[self.topic].partitions
         consumer.assign([TopicPartition(self.topic, number, 0) for number in partitions])
         try:
-            while len(found) < count and time.monotonic() < end:
-                record = consumer.poll(0.2)
+            while time.monotonic() < end:
+                record = consumer.poll(quiet)
+                if record is None and len(found) >= count:
+                    break
                 if record is not None and record.error() is None:
                     headers = {name: value.decode() for name, value in record.headers() or []}
                     found.append(Received(headers.pop("id"), record.key().decode(), record.value(), headers))
-            extra = consumer.poll(0.3) if len(found) == count else None
-            assert extra is None or extra.error() is not None, "more arrived than was asked for"
             return found
         finally:
             consumer.close()

@@ -51,7 +51,7 @@ class Subject:
                 found += [
                     _received(message) for message in await consumer.fetch(min(1_000, count - len(found)), timeout=0.5)
                 ]
-            except NatsTimeoutError:
+            except (NatsTimeoutError, TimeoutError):
                 continue
         await client.close()
         return found

@@ -76,6 +76,7 @@ def test_an_event_that_is_too_large(private: Private, opened: Open) -> None:
     assert kinds(sink.send([sent[0], sent[2]])) == ["ok", "ok"]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pika, asked whether it is up again
 def test_killed_and_started_again(private: Private, opened: Open) -> None:
     queue = Queue(private.url)
     sink, sent = opened(queue.url), messages(queue, 60, keys=6)

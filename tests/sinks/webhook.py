@@ -22,7 +22,10 @@ class Request:
     def __init__(self, handler: http.server.BaseHTTPRequestHandler) -> None:
         self.path = handler.path
         self.headers = {name.lower(): value for name, value in handler.headers.items()}
-        self.body = handler.rfile.read(int(self.headers.get("content-length", "0")))
+        length = int(self.headers.get("content-length", "0"))
+        self.body = handler.rfile.read(length)
+        self.whole = len(self.body) == length
+        """Not where who sent it was killed in the middle."""
         self.client: Any = handler.client_address
 
     @property
@@ -75,7 +78,7 @@ class Webhook:
             self.requests.append(request)
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
-            status = self.script(request)
+            status = self.script(request) if request.whole else None
         time.sleep(self.late)
         with self._lock:
             self._at_once -= 1
