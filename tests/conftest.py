@@ -1,6 +1,7 @@
 """Servers for the session, a database of its own for each test, and the command line."""
 
 import contextlib
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,6 +52,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     """xdist asks what a new worker should know: the servers are the controller's."""
     node.workerinput["services"] = node.config.stash[SERVICES_KEY].shared()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait, for a lease, a timeout, a process that starts."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(tryfirst=True)
