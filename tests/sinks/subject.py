@@ -48,9 +48,9 @@ class Subject:
         found, end = list[Received](), time.monotonic() + 60
         while len(found) < count and time.monotonic() < end:
             try:
-                found += [
-                    _received(message) for message in await consumer.fetch(min(1_000, count - len(found)), timeout=0.5)
-                ]
+                for message in await consumer.fetch(min(1_000, count - len(found)), timeout=0.5):
+                    await message.ack()  # without it the server gives a thousand, and then those again
+                    found.append(_received(message))
             except (NatsTimeoutError, TimeoutError):
                 continue
         await client.close()
