@@ -188,7 +188,7 @@ class Fires:
 
     def _forget_ahead(self, connection: sa.Connection, name: str, now: float) -> int:
         """A clock that was wrong and is put right must not keep a schedule from firing until it gets there again."""
-        ahead = self.fires.c.fire_at > now + AHEAD
+        ahead = self.fires.c.fire_at > now
         ended = self.fires.delete().where(self.fires.c.schedule == name, ahead, self.fires.c.finished_at.is_not(None))
         since = self.schedules.update().where(self.schedules.c.schedule == name, self.schedules.c.since > now)
         connection.execute(since.values(since=int(now)))

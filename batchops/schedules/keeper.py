@@ -57,7 +57,7 @@ class Keeper:
         self._farewell: float | None = None
         self._looked = self._beaten = self._pruned = float("-inf")
         self._failures = 0
-        self._wake, self._worker_freed = threading.Event(), threading.Event()
+        self._wake, self._called, self._worker_freed = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="batchops-keeper", daemon=True)
 
     def start(self) -> None:
@@ -68,10 +68,15 @@ class Keeper:
     def plan(self, tasks: Sequence[Task]) -> None:
         """From now on these; what is at work ends as it was begun."""
         self._tasks = tuple(tasks)
-        self._wake.set()
+        self.call()
 
     def wake(self) -> None:
-        """Look at once."""
+        """Look at once, unless the ledger cannot be reached."""
+        self._wake.set()
+
+    def call(self) -> None:
+        """Look at once in any case."""
+        self._called.set()
         self._wake.set()
 
     def running(self) -> list[Work]:
@@ -89,19 +94,24 @@ class Keeper:
 
     def _run(self) -> None:
         with ExitStack() as stack:
-            fires: Fires | None = None
+            opened = _Once(stack, self.place)
             while not self._over():
                 self._wake.clear()
-                try:
-                    if fires is None:
-                        fires = Fires(stack.enter_context(self.place.open()))
-                    self._tick(fires)
-                    self._well()
-                except BatchopsError as error:
-                    self._troubled(error)
+                self._called.clear()
+                self._round(opened)
                 self.seen = time.monotonic()
-                self._wake.wait(self._pause())
+                # A round that fails gives back what it has taken, and may not wake itself by that.
+                (self._called if self._failures else self._wake).wait(self._pause())
         self._slots.freed.remove(self._freed)
+
+    def _round(self, opened: "_Once") -> None:
+        try:
+            self._tick(opened())
+            self._well()
+        except BatchopsError as error:
+            self._troubled(error)
+        except Exception as error:  # noqa: BLE001  a bug must not end the schedules of this ledger in silence
+            self._troubled(BatchopsError(f"{type(error).__name__}: {error}", "this is a bug."))
 
     def _over(self) -> bool:
         if not self._stop.asked:
@@ -246,7 +256,7 @@ class Keeper:
         if self._stop.asked:
             return 0.5 if self._failures else 0.1
         if self._failures:
-            return min(2.0 ** (self._failures - 2), SLOWEST)
+            return min(2.0 ** min(self._failures - 2, 10), SLOWEST)
         coming = [self._next.get(task.schedule.name, 0.0) - self._now() for task in self._tasks]
         looks = self._looked + LOOK - time.monotonic()
         return 0.01 if self._nudged else max(0.01, min([*coming, looks]))
@@ -261,3 +271,16 @@ class Keeper:
             self._say(f"error: the ledger in {self.place.shown}: {error.message}")
         self.trouble = error
         self._failures += 1
+
+
+class _Once:
+    """The fires of a place, opened by the first call that succeeds."""
+
+    def __init__(self, stack: ExitStack, place: Place) -> None:
+        self._stack, self._place = stack, place
+        self._fires: Fires | None = None
+
+    def __call__(self) -> Fires:
+        if self._fires is None:
+            self._fires = Fires(self._stack.enter_context(self._place.open()))
+        return self._fires

@@ -44,6 +44,8 @@ class Scheduler:
         while not self._stop.asked:
             each_round()
             self._stop.sleep(ROUND)
+        for keeper in self.keepers:
+            keeper.call()
         while any(keeper.alive for keeper in self.keepers):
             for keeper in self.keepers:
                 self._pass_on(keeper)
