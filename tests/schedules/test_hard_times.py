@@ -47,7 +47,7 @@ def test_the_database_falls_and_comes_back(
     code, _, err = stop(process)
     assert code == 0, err
     assert "Traceback" not in err
-    assert err.count("is reached again") == 1
+    assert 1 <= err.count("is reached again") <= 3  # a server that starts may answer and fall silent again
     assert err.count("Connection refused") + err.count("Can't connect") < 4  # the same trouble is told once
     found = told(database, {"quick": Every(1)})["quick"]
     assert found.wrong == (), err

@@ -118,7 +118,7 @@ def test_a_lost_confirm(queue: Queue, opened: Open) -> None:
         assert kinds(sink.send(sent)) == ["ok"] * 10
     got = queue.received(20)
     assert {one.id for one in got} == {one.id for one in sent}
-    assert len(got) in (10, 20)
+    assert 10 <= len(got) <= 20, "what was on its way when the wire was cut arrives once or twice"
 
 
 def test_a_wrong_password_is_one_line_without_it(queue: Queue) -> None:
