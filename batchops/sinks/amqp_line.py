@@ -115,7 +115,11 @@ class Line:
         self._ready.set()
 
     def _channel_closed(self, _: Any, reason: Exception) -> None:
-        code, text = getattr(reason, "reply_code", 0), getattr(reason, "reply_text", type(reason).__name__)
+        code = getattr(reason, "reply_code", None)
+        if code is None:  # the connection went, and took the channel along
+            self._fail(_why(reason))
+            return
+        text = getattr(reason, "reply_text", "")
         hint = "make the exchange, or name another: exchange=NAME." if code == 404 else ""
         self._fail(Trouble(f"{text} ({code})"[:300], hint, of_a_message=code == 406))
 
