@@ -1,5 +1,6 @@
 """The command line: names and one-liners of the commands, each imported when it is used; errors to exit codes."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,9 @@ COMMANDS = {
     "ledger": "Print, make or prune the tables that progress is kept in.",
 }
 
+COLLECTED = 50_000
+"""New objects after which Python looks for cycles. Rows make none, and by its own 700 it looks all the time."""
+
 
 @click.group(
     cls=LazyGroup,
@@ -49,6 +53,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; whatever happens ends in an exit code and never in a traceback."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    gc.set_threshold(COLLECTED)
     try:
         code = cli.main(words, prog_name="batchops", standalone_mode=False)
     except ClickExit as ended:

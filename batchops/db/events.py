@@ -5,7 +5,6 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from batchops.db.family import KeyValue
 from batchops.db.table import Column, Table
 
 
@@ -31,8 +30,8 @@ class EventTables(Protocol):
     def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
         """The column's value as text, the same for the same value."""
 
-    def among(self, table: Table, name: str, keys: Sequence[KeyValue]) -> Iterator[sa.ColumnElement[bool]]:
-        """Conditions for rows with one of `keys`, whole numbers, each as long as a statement may be."""
+    def among(self, table: Table, name: str, ids: Sequence[Any]) -> Iterator[sa.ColumnElement[bool]]:
+        """Conditions for rows with one of `ids`, whole numbers, each as long as a statement may be."""
 
     def content(self, table: Table, name: str) -> sa.ColumnElement[Any]:
         """The column as a driver gives it, documents as their text."""

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.family import KeyValue
-from batchops.outboxes.compose import Composer, Event
+from batchops.outboxes.compose import NOTHING, Batch, Composer
 from batchops.outboxes.outbox import Outbox
 
 
@@ -34,11 +34,11 @@ class Sent:
         self._last = None if row is None else (outbox.family.key_value(row[0]),)
         return number
 
-    def read(self, rows: int, after: KeyValue | None) -> Sequence[Event]:
+    def read(self, rows: int, after: KeyValue | None) -> Batch:
         """The first so many behind `after`."""
         outbox, names = self._outbox, (self._outbox.names.id,)
         if self._last is None:
-            return ()
+            return NOTHING
         query: sa.Select[Any] = sa.select(*self._compose.columns).select_from(outbox.table.called)
         query = query.where(*self._where, outbox.family.upto(outbox.table, names, self._last))
         if after is not None:

@@ -1,30 +1,56 @@
 """From an event's row to the message that a destination gets."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.family import KeyValue
 from batchops.outboxes.outbox import Outbox
 from batchops.outboxes.templates import Made, NullError, Template, as_text
 from batchops.sinks import Message, Refused
 
+KEPT = 1_000
+"""Topics and headers made last: many events have the same, as most are made of an event's type."""
 _BEFORE = 2
 """Columns of a row that stand before those of the templates: id, aggregate."""
 
 
-class Event(NamedTuple):
-    """One unsent event."""
+@dataclass(frozen=True)
+class Batch:
+    """Events in their order, by columns: an object for each would take as long as what is done with them."""
 
-    key: KeyValue
-    """Its id."""
-    aggregate: str
-    message: Message | Refused
+    ids: Sequence[Any]
+    aggregates: Sequence[str]
+    messages: Sequence[Message | Refused]
     """Refused: no message can be made of it."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def unfit(self) -> frozenset[str]:
+        """Aggregates with an event that no message can be made of."""
+        if Refused not in set(map(type, self.messages)):
+            return frozenset()
+        return frozenset(a for a, one in zip(self.aggregates, self.messages, strict=True) if isinstance(one, Refused))
+
+    def but(self, aggregates: Set[str]) -> "Batch":
+        """Those of other aggregates."""
+        if not aggregates:
+            return self
+        return self.at([n for n, aggregate in enumerate(self.aggregates) if aggregate not in aggregates])
+
+    def at(self, places: Sequence[int]) -> "Batch":
+        """Those that stand there."""
+        ids, aggregates, messages = self.ids, self.aggregates, self.messages
+        return Batch([ids[n] for n in places], [aggregates[n] for n in places], [messages[n] for n in places])
+
+
+NOTHING = Batch((), (), ())
 
 
 @dataclass(frozen=True)
@@ -40,8 +66,7 @@ class Form:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the texts are made from."""
-        texts = [self.topic, self.key, *self.headers.values(), *([self.body] if self.body else [])]
-        return tuple(dict.fromkeys(name for text in texts for name in text.columns))
+        return _columns(self.topic, self.key, *self.headers.values(), *([self.body] if self.body else []))
 
 
 class Composer:
@@ -49,55 +74,54 @@ class Composer:
 
     def __init__(self, outbox: Outbox, form: Form) -> None:
         names = outbox.names
+        shared = _columns(form.topic, *form.headers.values())
         extra = [names.headers, names.payload if form.body is None else None, outbox.message_id]
-        read = list(dict.fromkeys([*form.columns, *(name for name in extra if name is not None)]))
-        places = {name: i + _BEFORE for i, name in enumerate(read)}
+        read = list(dict.fromkeys([*shared, *form.columns, *(n for n in extra if n not in (None, names.id))]))
+        places = {names.id: 0} | {name: i + _BEFORE for i, name in enumerate(read)}
         contents = (outbox.family.events.content(outbox.table, name) for name in read)
         self.columns: list[sa.ColumnElement[Any]] = [outbox.id_out, outbox.aggregate, *contents]
         self._key_value = outbox.family.key_value
         self._id = places[outbox.message_id]
         self._id_name = outbox.message_id
-        self._topic = form.topic.bound(places)
         self._key = form.key.bound(places)
-        self._headers = [(name, text.bound(places)) for name, text in form.headers.items()]
+        self._shared = slice(_BEFORE, _BEFORE + len(shared))
+        inside = {name: i for i, name in enumerate(shared)}
+        self._topic = form.topic.bound(inside)
+        self._headers = [(name, text.bound(inside)) for name, text in form.headers.items()]
+        self._kept = lru_cache(KEPT, typed=True)(self._described)
         self._own_headers = None if names.headers is None else places[names.headers]
         self._body: Made | int | None = form.body.bound(places) if form.body else None
         if self._body is None and names.payload is not None:
             self._body = places[names.payload]
 
-    def __call__(self, rows: Iterable[Sequence[Any]]) -> list[Event]:
+    def __call__(self, rows: Sequence[Sequence[Any]]) -> Batch:
         """An event per row."""
-        return [Event((self._key_value(row[0]),), row[1], self._message(row)) for row in rows]
+        key_value = self._key_value
+        return Batch(
+            [key_value(row[0]) for row in rows], [row[1] for row in rows], [self._message(row) for row in rows]
+        )
 
     def _message(self, row: Sequence[Any]) -> Message | Refused:
         try:
-            number = row[self._id]
-            return Message(
-                number if type(number) is str else as_text(number, self._id_name),
-                self._topic(row),
-                self._key(row),
-                self._all_headers(row),
-                self._content(row),
-            )
+            try:
+                topic, headers = self._kept(*row[self._shared])
+            except TypeError:  # a column of lists, by which nothing can be looked up
+                topic, headers = self._described(*row[self._shared])
+            if self._own_headers is not None and (own := row[self._own_headers]) is not None:
+                headers = {**headers, **_parsed(own)}
+            return Message(as_text(row[self._id], self._id_name), topic, self._key(row), headers, self._content(row))
         except NullError as error:
             return Refused(f"no message can be made of it: {error}", final=True)
         except ValueError as error:  # text that is no JSON, or cannot be written in UTF-8
             return Refused(f"no message can be made of it: {error}"[:400], final=True)
 
-    def _all_headers(self, row: Sequence[Any]) -> dict[str, str]:
-        try:
-            headers = {name: made(row) for name, made in self._headers}
-        except NullError:
-            headers = dict(self._there(row))
-        if self._own_headers is not None and (own := row[self._own_headers]) is not None:
-            headers.update(_parsed(own))
-        return headers
-
-    def _there(self, row: Sequence[Any]) -> Iterator[tuple[str, str]]:
-        """Those whose columns are not NULL."""
+    def _described(self, *values: Any) -> tuple[str, Mapping[str, str]]:
+        """The topic, and the headers but for those of which a column is NULL."""
+        headers = {}
         for name, made in self._headers:
             with suppress(NullError):
-                yield name, made(row)
+                headers[name] = made(values)
+        return self._topic(values), headers
 
     def _content(self, row: Sequence[Any]) -> bytes:
         body = self._body
@@ -109,6 +133,10 @@ class Composer:
         if value is None:
             return b""
         return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else as_text(value, "").encode()
+
+
+def _columns(*texts: Template) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for text in texts for name in text.columns))
 
 
 def _parsed(headers: Any) -> dict[str, str]:

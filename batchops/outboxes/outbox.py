@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.family import Family, KeyValue
+from batchops.db.family import Family
 from batchops.db.table import Table, quoted
 from batchops.outboxes.names import Names
 
@@ -71,9 +71,9 @@ class Outbox:
             return column, yes
         return column, self.family.events.moment(self.table.column(self.names.sent))
 
-    def among(self, keys: Sequence[KeyValue]) -> Iterator[sa.ColumnElement[bool]]:
-        """Conditions for events with one of `keys`, each as long as a statement may be."""
-        return self.family.events.among(self.table, self.names.id, keys)
+    def among(self, ids: Sequence[Any]) -> Iterator[sa.ColumnElement[bool]]:
+        """Conditions for events with one of `ids`, each as long as a statement may be."""
+        return self.family.events.among(self.table, self.names.id, ids)
 
     def _boolean(self, name: str) -> bool:
         return self.table.column(name).type.lower().startswith("bool")

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from batchops.outboxes.compose import Event
 from batchops.outboxes.failures import Failure, State
 from batchops.queues.attempts import LONGEST, Attempts
 from batchops.sinks import Refused
@@ -19,15 +18,15 @@ class Policy:
     on_failed: OnFailed
     attempts: Attempts
 
-    def __call__(self, event: Event, refused: Refused, before: int) -> Failure:
-        """What to write down of an event that was refused `before` times before."""
+    def __call__(self, event: str, aggregate: str, refused: Refused, before: int) -> Failure:
+        """What to write down of an event, by its id, that was refused `before` times before."""
         tried = before + 1
         state = State.WAITING
         if refused.final or self.attempts.used_up(tried):
             state = _GIVEN_UP.get(self.on_failed, State.WAITING)
         return Failure(
-            event=str(event.key[0]),
-            aggregate=event.aggregate,
+            event=event,
+            aggregate=aggregate,
             state=state,
             attempts=tried,
             pause=self._pause(refused, tried) if state is State.WAITING else 0.0,

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from batchops.db.database import Database
-from batchops.db.family import KeyValue
 from batchops.db.table import Table, quoted
 from batchops.outboxes.failures import Failure, Failures
 from batchops.outboxes.outbox import Outbox
@@ -17,8 +16,8 @@ from batchops.outboxes.slots import Slots
 class Then(Protocol):
     """What is done with events that were sent."""
 
-    def __call__(self, connection: sa.Connection, keys: list[KeyValue]) -> None:
-        """Do it to those with one of `keys` that are still unsent."""
+    def __call__(self, connection: sa.Connection, ids: Sequence[Any]) -> None:
+        """Do it to those with one of `ids` that are still unsent."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +26,10 @@ class Mark:
 
     outbox: Outbox
 
-    def __call__(self, connection: sa.Connection, keys: list[KeyValue]) -> None:
+    def __call__(self, connection: sa.Connection, ids: Sequence[Any]) -> None:
         outbox = self.outbox
         marking = sa.update(outbox.table.called).ordered_values(outbox.marked()).where(outbox.unsent)
-        for mine in outbox.among(keys):
+        for mine in outbox.among(ids):
             connection.execute(marking.where(mine))
 
 
@@ -40,8 +39,8 @@ class Delete:
 
     outbox: Outbox
 
-    def __call__(self, connection: sa.Connection, keys: list[KeyValue]) -> None:
-        for mine in self.outbox.among(keys):
+    def __call__(self, connection: sa.Connection, ids: Sequence[Any]) -> None:
+        for mine in self.outbox.among(ids):
             connection.execute(sa.delete(self.outbox.table.called).where(mine))
 
 
@@ -52,7 +51,7 @@ class Move:
     outbox: Outbox
     to: Table
 
-    def __call__(self, connection: sa.Connection, keys: list[KeyValue]) -> None:
+    def __call__(self, connection: sa.Connection, ids: Sequence[Any]) -> None:
         outbox = self.outbox
         columns = [outbox.column(column.name) for column in outbox.table.columns if not column.generated]
         values: list[Any] = list(columns)
@@ -60,7 +59,7 @@ class Move:
             sent, value = outbox.marked()
             values = [value if column is sent else column for column in columns]
         names = [quoted(column.name) for column in columns]
-        for mine in outbox.among(keys):
+        for mine in outbox.among(ids):
             moved = sa.select(*values).select_from(outbox.table.called).where(mine)
             connection.execute(sa.insert(self.to.clause).from_select(names, moved))
             connection.execute(sa.delete(outbox.table.called).where(mine))
@@ -70,7 +69,8 @@ class Move:
 class Settled:
     """What is to be written down of one batch."""
 
-    sent: list[KeyValue]
+    sent: Sequence[Any]
+    """Ids."""
     failures: Sequence[Failure]
 
 
@@ -85,7 +85,7 @@ class Settling:
 
     def __call__(self, settled: Settled) -> None:
         """One transaction; LockedError where another relay has taken over."""
-        sent = [str(key[0]) for key in settled.sent]
+        sent = [str(id_) for id_ in settled.sent] if self._failures.some else ()
         with self._database.transaction() as connection:
             self._slots.prove(connection)
             self._then(connection, settled.sent)

@@ -1,13 +1,13 @@
 """Reads unsent events in the order they were written, none of them too early."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.family import KeyValue
-from batchops.outboxes.compose import Composer, Event
+from batchops.outboxes.compose import Batch, Composer
 from batchops.outboxes.failures import Failures
 from batchops.outboxes.lowwater import LowWater
 from batchops.outboxes.outbox import Outbox
@@ -30,7 +30,7 @@ class Source:
         self._low = low
         self._thorough = thorough
 
-    def read(self, rows: int) -> Sequence[Event]:
+    def read(self, rows: int) -> Batch:
         """The first so many; empty: there are none."""
         mark = self._low.mark()
         with self._database.reading() as connection:
@@ -44,8 +44,8 @@ class Source:
         self._low.look()
         return self._compose(found)
 
-    def read_on(self, rows: int, away: Collection[KeyValue], last: KeyValue) -> Sequence[Event]:
-        """The first so many but for those that are `away`, up to `last`, with a destination just now.
+    def read_on(self, rows: int, away: Set[Any], last: KeyValue) -> Batch:
+        """The first so many but for those whose ids are `away`, up to `last`, with a destination just now.
 
         What lies further on is read first, then it is asked whether anything has come in before it meanwhile:
         whatever was committed before an event that was read is seen by that.
@@ -57,10 +57,10 @@ class Source:
             found = _rows(connection, self._query(rows, [beyond]))
             most = len(away) + rows
             ids = self._query(most, [upto, *self._since(self._low.mark())]).with_only_columns(outbox.id_out)
-            there = [(outbox.family.key_value(row[0]),) for row in _rows(connection, ids)]
+            there = [outbox.family.key_value(row[0]) for row in _rows(connection, ids)]
             if len(there) == most:
                 found = []  # so much has come in that more of it may lie before what was read
-            late = [key for key in there if key not in away]
+            late = [id_ for id_ in there if id_ not in away]
             before: list[Sequence[Any]] = []
             for mine in outbox.among(late):
                 before += _rows(connection, self._query(len(late), [mine]))

@@ -37,7 +37,7 @@ class Template:
         if len(steps) == 1 and not steps[0][0]:
             (_, place, name) = steps[0]
             assert place is not None
-            return lambda row: value if type(value := row[place]) is str else as_text(value, name)
+            return lambda row: as_text(row[place], name)
         return lambda row: "".join(
             literal if place is None else literal + as_text(row[place], name) for literal, place, name in steps
         )
@@ -61,9 +61,12 @@ def parse_template(text: str, flag: str) -> Template:
 
 def as_text(value: Any, name: str) -> str:
     """A column's value as it stands in a text; NullError for NULL."""
+    kind = type(value)
+    if kind is str:
+        return value  # type: ignore[no-any-return]
+    if kind is int:
+        return str(value)
     match value:
-        case str():
-            return value
         case None:
             raise NullError(f'column "{name}" is NULL')
         case bytes() | bytearray() | memoryview():

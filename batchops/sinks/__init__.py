@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from batchops.errors import BatchopsError
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """An event as a broker gets it."""
 
     id: str

@@ -2,18 +2,16 @@
 
 import base64
 import fcntl
-import json
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 from urllib.parse import unquote
 
 from batchops.errors import BatchopsError, UsageError
 from batchops.sinks import Delivery, Message, Sink, SinkDownError
-
-_encoder = json.JSONEncoder(ensure_ascii=True, separators=(", ", ": ")).encode
 
 
 def sink(url: str, environ: Mapping[str, str]) -> Sink:  # noqa: ARG001  every sink's module has this
@@ -25,14 +23,14 @@ def sink(url: str, environ: Mapping[str, str]) -> Sink:  # noqa: ARG001  every s
 
 def line(message: Message) -> str:
     """A message as a line; a body that is no text stands in `body_base64` instead of `body`."""
-    told: dict[str, object] = {
-        "id": message.id, "topic": message.topic, "key": message.key, "headers": dict(message.headers),
-    }  # fmt: skip
     try:
-        told["body"] = message.body.decode()
+        body = f'"body": {quoted(message.body.decode())}'
     except UnicodeDecodeError:
-        told["body_base64"] = base64.b64encode(message.body).decode()
-    return _encoder(told) + "\n"
+        body = f'"body_base64": "{base64.b64encode(message.body).decode()}"'
+    headers = ", ".join(f"{quoted(name)}: {quoted(value)}" for name, value in message.headers.items())
+    # By hand, from the standard library's own quotes: its encoder takes four times as long over five members.
+    head = f'"id": {quoted(message.id)}, "topic": {quoted(message.topic)}, "key": {quoted(message.key)}'
+    return f'{{{head}, "headers": {{{headers}}}, {body}}}\n'
 
 
 class Output:

@@ -3,7 +3,8 @@
 import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -11,12 +12,14 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from batchops.errors import UsageError
 from batchops.sinks import Delivery, Message, Refused, SinkDownError, Unsent, tls
 from batchops.sinks.address import Address, address
-from batchops.sinks.order import HELD, Order, same_topic
+from batchops.sinks.order import HELD, NOT_TRIED
 
 OPTIONS = ("timeout", "compression", "topic", "mechanism", "tls")
 Headers = list[tuple[str, str | bytes | None]]
-WINDOW = 20_000
-"""Records under way; the client packs them into requests."""
+WINDOW = 40_000
+"""Records that the client holds at the most; it packs them into requests."""
+WINDOW_KILOBYTES = 32_768
+"""The same by their size."""
 SPARE = 2.0
 """Seconds beyond its own timeout in which the client must have said what became of a record."""
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -70,22 +73,44 @@ class Kafka:
         self.open()
         producer = self._producer
         assert producer is not None
-        order = Order(messages, WINDOW, same_topic)
-        reports = _Reports(producer, order, messages)
-        end = time.monotonic() + self._timeout + SPARE
-        while not order.done:
-            for index in order.take():
-                self._produce(producer, order, reports, index)
-            acknowledged = order.acknowledged
-            producer.poll(0.05)
-            if order.acknowledged > acknowledged:
-                end = time.monotonic() + self._timeout + SPARE
-            elif time.monotonic() > end:
-                reports.broken = True
-                break
+        reports = _Reports(producer, messages)
+        left: Sequence[int] = range(len(messages))
+        while left and not reports.broken:
+            under_way, left = left, self._produced(producer, reports, left)
+            if not self._flushed(producer):
+                reports.lost(set(under_way).difference(left))
+        for index in left:
+            reports.deliveries[index] = NOT_TRIED
         if reports.broken:
             self.close()
-        return order.end(Unsent("the broker did not answer in time"))
+        return reports.deliveries
+
+    def _produced(self, producer: Producer, reports: "_Reports", indexes: Sequence[int]) -> Sequence[int]:
+        """Those that have to wait: a key's events for another topic, until it is known that the ones before arrived."""
+        topics: dict[str, str | None] = {}
+        later = []
+        for index in indexes:
+            message = reports.messages[index]
+            topic, key = self._topic or message.topic, message.key
+            if reports.failed and key in reports.failed:
+                reports.deliveries[index] = HELD
+            elif topics.setdefault(key, topic) != topic:
+                topics[key] = None  # and so what comes after it
+                later.append(index)
+            elif _is_name(topic):
+                _produce(producer, reports, index, topic)
+            else:
+                reports.settle(index, Refused(f'"{topic[:60]!a}" is no name of a topic', final=True))
+        return later
+
+    def _flushed(self, producer: Producer) -> bool:
+        """Whether it is known of all that were produced what became of them."""
+        left, end = len(producer), time.monotonic() + self._timeout + SPARE
+        while left and time.monotonic() < end:
+            before, left = left, producer.flush(0.5)
+            if left < before:
+                end = time.monotonic() + self._timeout + SPARE
+        return not left
 
     def close(self) -> None:
         """Let go of the producer; what it still has is not sent."""
@@ -93,27 +118,6 @@ class Kafka:
         if producer is not None:
             producer.purge()
             producer.flush(0.1)
-
-    def _produce(self, producer: Producer, order: Order, reports: "_Reports", index: int) -> None:
-        message = reports.messages[index]
-        if message.key in reports.failed:
-            order.settle(index, HELD)
-            return
-        topic = self._topic or message.topic
-        if not _TOPIC.fullmatch(topic):
-            reports.settle(index, Refused(f'"{topic[:60]!a}" is no name of a topic', final=True))
-            return
-        headers: Headers = [("id", message.id), *message.headers.items()]
-        report = reports.of(index)
-        while True:
-            try:
-                producer.produce(topic, message.body, message.key.encode(), headers=headers, on_delivery=report)
-            except BufferError:
-                producer.poll(0.05)  # the client's own queue is full
-                continue
-            except KafkaException as error:
-                reports.settle(index, _verdict(error.args[0]))
-            return
 
     def _heard(self, error: KafkaError) -> None:
         self._last = error
@@ -128,27 +132,22 @@ class Kafka:
 
 
 class _Reports:
-    """What the client reports of each record, told to the order."""
+    """What became of each message. None is reported where it was acknowledged: that would be half of its cost."""
 
-    def __init__(self, producer: Producer, order: Order, messages: Sequence[Message]) -> None:
+    def __init__(self, producer: Producer, messages: Sequence[Message]) -> None:
         self.messages = messages
+        self.deliveries: list[Delivery] = [None] * len(messages)
+        """What has been produced and flushed without a report is acknowledged."""
         self.failed: set[str] = set()
         """Keys of which a record was not acknowledged."""
         self.broken = False
         """Whether a record was not acknowledged by no fault of its own: the producer's order ends there."""
         self._producer = producer
-        self._order = order
 
-    def of(self, index: int) -> Any:
-        """Called by the client, in `poll`, once it knows."""
-
-        def report(error: KafkaError | None, _: object) -> None:
-            if error is None:
-                self._order.settle(index, None)
-            else:
-                self.settle(index, _verdict(error))
-
-        return report
+    def told(self, index: int, error: KafkaError | None, _: object) -> None:
+        """By the client, while it is polled or flushed."""
+        if error is not None:
+            self.settle(index, _verdict(error))
 
     def settle(self, index: int, delivery: Delivery) -> None:
         """One that was not acknowledged."""
@@ -156,7 +155,34 @@ class _Reports:
         if isinstance(delivery, Unsent) and not self.broken:
             self.broken = True
             self._producer.purge(in_flight=False, blocking=False)
-        self._order.settle(index, delivery)
+        self.deliveries[index] = delivery
+
+    def lost(self, indexes: Iterable[int]) -> None:
+        """Of some of these nothing was heard: none of them counts as acknowledged."""
+        self.broken = True
+        for index in indexes:
+            if self.deliveries[index] is None:
+                self.deliveries[index] = Unsent("the broker did not answer in time")
+
+
+def _produce(producer: Producer, reports: _Reports, index: int, topic: str) -> None:
+    message = reports.messages[index]
+    headers: Headers = [("id", message.id), *message.headers.items()]
+    report = partial(reports.told, index)
+    while True:
+        try:
+            producer.produce(topic, message.body, message.key, headers=headers, on_delivery=report)
+        except BufferError:
+            producer.poll(0.05)  # the client's own queue is full
+            continue
+        except KafkaException as error:
+            reports.settle(index, _verdict(error.args[0]))
+        return
+
+
+@lru_cache
+def _is_name(topic: str) -> bool:
+    return _TOPIC.fullmatch(topic) is not None
 
 
 def _verdict(error: KafkaError) -> Delivery:
@@ -177,7 +203,9 @@ def _settings(at: Address, timeout: float) -> dict[str, Any]:
         "topic.metadata.propagation.max.ms": round(min(timeout, 5.0) * 1000),
         "compression.type": at.choice("compression", "none", "gzip", "snappy", "lz4", "zstd"),
         "linger.ms": 5,
-        "queue.buffering.max.messages": 2 * WINDOW,
+        "delivery.report.only.error": True,
+        "queue.buffering.max.messages": WINDOW,
+        "queue.buffering.max.kbytes": WINDOW_KILOBYTES,
         "allow.auto.create.topics": False,
     }
     secure = at.choice("tls", "no", "yes") == "yes" or any(name in at.options for name in tls.OPTIONS)

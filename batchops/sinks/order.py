@@ -93,18 +93,19 @@ class Order:
         if index not in self._under_way:
             return
         del self._under_way[index]
-        self._suspects.discard(index)
-        self._deliveries[index] = delivery
         message = self._messages[index]
         key = message.key
         self._bytes -= len(message.body)
-        self._of_key[key] -= 1
+        left = self._of_key[key] = self._of_key[key] - 1
+        self._deliveries[index] = delivery
+        if self._suspects:
+            self._suspects.discard(index)
         if delivery is None:
             self.acknowledged += 1
         else:
             self._failed.add(key)
             self._suspects.difference_update(self._waiting[key])
-        if self._of_key[key] == 0 and key not in self._failed and self._waiting[key]:
+        if not left and self._waiting[key] and key not in self._failed:
             # A suspect's key goes on first: as long as there are suspects, everything goes one by one.
             (self._ready.appendleft if self._suspects else self._ready.append)(key)
 

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 from batchops.errors import TransientError
 from batchops.events import Rejected
 from batchops.outboxes.circuit import Circuit
-from batchops.outboxes.compose import Event
+from batchops.outboxes.compose import NOTHING, Batch
 from batchops.outboxes.courier import Courier
 from batchops.outboxes.failures import Failure, Failures, State
-from batchops.outboxes.lowwater import number
 from batchops.outboxes.policy import Policy
 from batchops.outboxes.settle import Settled, Settling
 from batchops.outboxes.slots import Slots
@@ -20,7 +20,7 @@ from batchops.sinks import Delivery, Message, Refused, SinkDownError, Unsent
 from batchops.steps.outcome import Outcome
 from batchops.walks.part import Size
 
-Begin = Callable[[Callable[[], Sequence[Event]]], Callable[[], Sequence[Event]]]
+Begin = Callable[[Callable[[], Batch]], Callable[[], Batch]]
 """Begins to read, and gives what waits for it; where a database does one thing at a time, it only begins then."""
 
 
@@ -28,29 +28,38 @@ Begin = Callable[[Callable[[], Sequence[Event]]], Callable[[], Sequence[Event]]]
 class Flight:
     """Events on their way: those of which there is a message are with the courier."""
 
-    events: Sequence[Event]
+    events: Batch
     held: frozenset[str]
     """Aggregates of which nothing goes out, as no message can be made of their next event."""
 
-    def results(self, delivered: Sequence[Delivery]) -> list[Delivery]:
+    def results(self, delivered: Sequence[Delivery]) -> Sequence[Delivery]:
         """A delivery per event."""
+        if not self.held:
+            return delivered
         answers = iter(delivered)
         bad: set[str] = set()
         results: list[Delivery] = []
-        for event in self.events:
-            if event.aggregate not in self.held:
+        for aggregate, message in zip(self.events.aggregates, self.events.messages, strict=True):
+            if aggregate not in self.held:
                 results.append(next(answers))
-            elif event.aggregate in bad or not isinstance(event.message, Refused):
+            elif aggregate in bad or not isinstance(message, Refused):
                 results.append(Unsent("an earlier event of its aggregate was not sent"))
             else:
-                bad.add(event.aggregate)
-                results.append(event.message)
+                bad.add(aggregate)
+                results.append(message)
         return results
 
+    def behind(self, results: Sequence[Delivery]) -> frozenset[str]:
+        """Aggregates of which an event was not delivered."""
+        if not any(results):
+            return frozenset()
+        return frozenset(a for a, one in zip(self.events.aggregates, results, strict=True) if one)
+
     @property
-    def messages(self) -> list[Message]:
+    def messages(self) -> Sequence[Message]:
         """What goes out."""
-        return [e.message for e in self.events if e.aggregate not in self.held and isinstance(e.message, Message)]
+        # Of the other aggregates every event has a message.
+        return cast("Sequence[Message]", self.events.but(self.held).messages)
 
 
 class RelayStep:
@@ -75,7 +84,7 @@ class RelayStep:
         self._ahead = ahead
         self._begin = begin
         self._flight: Flight | None = None
-        self._reading: Callable[[], Sequence[Event]] | None = None
+        self._reading: Callable[[], Batch] | None = None
         self._behind: frozenset[str] = frozenset()
         """Aggregates whose last event was not sent, as far as what is being read does not know it yet."""
         self._unsettled: tuple[Settled, int] | None = None
@@ -102,20 +111,19 @@ class RelayStep:
 
     def _first(self, size: Size) -> bool:
         self._behind = frozenset()
-        return self._depart(self._source.read(1 if self._circuit.probing else size.rows), size, ())
+        return self._depart(self._source.read(1 if self._circuit.probing else size.rows), size, NOTHING)
 
-    def _depart(self, events: Sequence[Event], size: Size, settling: Sequence[Event]) -> bool:
+    def _depart(self, events: Batch, size: Size, settling: Batch) -> bool:
         """Send them off and begin to read what comes after; `settling` is not marked yet, and not read again."""
         if not events:
             return False
         if not self._slots.certain():
             self._slots.renew()  # a process that was stopped for long must not send what another has sent by now
-        bad = frozenset(event.aggregate for event in events if isinstance(event.message, Refused))
-        self._flight = Flight(events, bad)
+        self._flight = Flight(events, events.unfit)
         self._courier.go(self._flight.messages)
         if self._may_go_ahead():
-            away = {event.key for event in (*settling, *events)}
-            last = events[-1].key if not settling else max(settling[-1].key, events[-1].key, key=number)
+            away = {*settling.ids, *events.ids}
+            last = (max([*settling.ids[-1:], events.ids[-1]], key=int),)
             self._reading = self._begin(lambda: self._source.read_on(size.rows, away, last))
         return True
 
@@ -131,31 +139,33 @@ class RelayStep:
             self._circuit.trip(error.message)
             return
         self._unsettled = self._sorted(flight, results), len(flight.events)
-        behind = frozenset(e.aggregate for e, one in zip(flight.events, results, strict=True) if one is not None)
+        behind = flight.behind(results)
         kept, self._behind = behind | self._behind, behind
         if self._may_go_ahead():
-            free = [event for event in waiting if event.aggregate not in kept] if kept else waiting
-            self._depart(free, size, flight.events)
+            self._depart(waiting.but(kept), size, flight.events)
 
     def _may_go_ahead(self) -> bool:
         return self._ahead() and not self._circuit.probing
 
-    def _read(self) -> Sequence[Event]:
+    def _read(self) -> Batch:
         """What has been read meanwhile; where that failed it is read again once this flight is settled."""
         reading, self._reading = self._reading, None
         with suppress(TransientError):
-            return reading() if reading is not None else ()
-        return ()
+            return reading() if reading is not None else NOTHING
+        return NOTHING
 
     def _sorted(self, flight: Flight, results: Sequence[Delivery]) -> Settled:
+        if not any(results):
+            self._circuit.close()
+            return Settled(flight.events.ids, ())
         sent, failures, unsent = [], list[Failure](), list[Unsent]()
-        for event, result in zip(flight.events, results, strict=True):
+        for id_, aggregate, result in zip(flight.events.ids, flight.events.aggregates, results, strict=True):
             match result:
                 case None:
-                    sent.append(event.key)
+                    sent.append(id_)
                 case Refused():
-                    before = self._failures.attempts(str(event.key[0]))
-                    failures.append(self._policy(event, result, before))
+                    before = self._failures.attempts(str(id_))
+                    failures.append(self._policy(str(id_), aggregate, result, before))
                 case Unsent():
                     unsent.append(result)
         self._score.add(failed=len(failures), unsent=len(unsent))

@@ -1,14 +1,15 @@
 """One step of a replay: sent events delivered once more, and nothing written down."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 from batchops.db.family import KeyValue
 from batchops.events import Rejected
 from batchops.outboxes.again import Sent
 from batchops.outboxes.circuit import Circuit
-from batchops.outboxes.compose import Event
+from batchops.outboxes.compose import NOTHING, Batch
 from batchops.outboxes.courier import Courier
-from batchops.sinks import Message, Refused, SinkDownError
+from batchops.sinks import Message, Refused, SinkDownError, Unsent
 from batchops.steps.outcome import Outcome
 from batchops.walks.part import Size
 
@@ -21,7 +22,7 @@ class ReplayStep:
         self._courier = courier
         self._circuit = circuit
         self._after: KeyValue | None = None
-        self._left: Sequence[Event] = ()
+        self._left = NOTHING
 
     def __call__(self, size: Size) -> Outcome | None:
         """One batch; None where the last event has gone."""
@@ -29,25 +30,27 @@ class ReplayStep:
             self._left = self._sent.read(size.rows, self._after)
             if not self._left:
                 return None
-            self._after = self._left[-1].key
-        events = self._left
-        whole = [event for event in events if isinstance(event.message, Message)]
-        rejected = [self._rejected(e, e.message) for e in events if isinstance(e.message, Refused)]
-        self._courier.go([event.message for event in whole if isinstance(event.message, Message)])
+            self._after = (self._left.ids[-1],)
+        batch = self._left
+        whole = batch.at([n for n, message in enumerate(batch.messages) if isinstance(message, Message)])
+        self._courier.go(cast("Sequence[Message]", whole.messages))
         try:
-            results = list(zip(whole, self._courier.wait(), strict=True))
+            results = self._courier.wait()
         except SinkDownError as error:
             self._circuit.trip(error.message)
             return Outcome(rows=0, read=0)
-        rejected += [self._rejected(event, one) for event, one in results if isinstance(one, Refused)]
-        acknowledged = sum(one is None for _, one in results)
-        self._left = [event for event, one in results if one is not None and not isinstance(one, Refused)]
+        rejected = [*_rejected(batch, batch.messages), *_rejected(whole, results)]
+        acknowledged = sum(one is None for one in results)
+        self._left = whole.at([n for n, one in enumerate(results) if isinstance(one, Unsent)])
         if self._left and not acknowledged and not rejected:
             self._circuit.trip("it acknowledged nothing")
         else:
             self._circuit.close()
         return Outcome(rows=acknowledged, read=acknowledged + len(rejected), rejected=tuple(rejected))
 
-    @staticmethod
-    def _rejected(event: Event, refused: Refused) -> Rejected:
-        return Rejected(f"{event.aggregate} event {event.key[0]}", refused.reason)
+
+def _rejected(batch: Batch, said: Iterable[object]) -> Iterator[Rejected]:
+    """The events of which it is said that they are refused."""
+    for id_, aggregate, one in zip(batch.ids, batch.aggregates, said, strict=True):
+        if isinstance(one, Refused):
+            yield Rejected(f"{aggregate} event {id_}", one.reason)

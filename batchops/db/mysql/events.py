@@ -7,7 +7,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.db.family import KeyValue
 from batchops.db.table import Column, Table, quoted
 
 # Of no table in particular: which tables a transaction has locked is not shown. Readers have locked none.
@@ -44,9 +43,9 @@ class MySQLEvents:
     def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
         return sa.cast(table.called.c[quoted(name)], sa.CHAR)
 
-    def among(self, table: Table, name: str, keys: Sequence[KeyValue]) -> Iterator[sa.ColumnElement[bool]]:
-        for start in range(0, len(keys), _LIST):
-            yield table.called.c[quoted(name)].in_([key[0] for key in keys[start : start + _LIST]])
+    def among(self, table: Table, name: str, ids: Sequence[Any]) -> Iterator[sa.ColumnElement[bool]]:
+        for start in range(0, len(ids), _LIST):
+            yield table.called.c[quoted(name)].in_(ids[start : start + _LIST])
 
     def content(self, table: Table, name: str) -> sa.ColumnElement[Any]:
         return table.called.c[quoted(name)]
