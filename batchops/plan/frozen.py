@@ -10,7 +10,7 @@ from batchops.db.database import Database
 from batchops.db.family import Server
 from batchops.db.table import Key, Table
 from batchops.errors import RefusedError, UsageError
-from batchops.expression import (
+from batchops.expressions.expression import (
     Assignment,
     Expression,
     freeze,

@@ -11,7 +11,7 @@ from batchops.db.database import Database
 from batchops.db.family import Server
 from batchops.db.table import Table
 from batchops.errors import RefusedError, UsageError
-from batchops.expression import parse_assignment, parse_predicate
+from batchops.expressions.expression import parse_assignment, parse_predicate
 from batchops.handlers import Handler
 from batchops.plan.target import find_key, find_table, nearest
 from batchops.queues.columns import COLUMNS, ColumnLeases

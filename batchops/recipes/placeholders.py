@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from batchops.errors import UsageError
-from batchops.pieces import Pieces, cut
+from batchops.expressions.pieces import Pieces, cut
+from batchops.expressions.slips import refuse_aggregates, refuse_statements, value_names
 from batchops.recipes.keys import Given, key
 from batchops.recipes.mistakes import Mistake, nearest
 from batchops.recipes.params import IDENTIFIER, Param
-from batchops.slips import refuse_aggregates, refuse_statements, value_names
 from batchops.specs import PacedSpec, flag_of, flagged
 
 S = TypeVar("S", bound=PacedSpec)

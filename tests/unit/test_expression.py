@@ -9,7 +9,7 @@ from batchops.db.postgresql.words import WORDS as POSTGRESQL
 from batchops.db.sqlite.words import WORDS as SQLITE
 from batchops.db.words import Words
 from batchops.errors import Exit, UsageError
-from batchops.expression import (
+from batchops.expressions.expression import (
     Assignment,
     Expression,
     freeze,

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from batchops.db.words import Words
 from batchops.errors import UsageError
-from batchops.pieces import Pieces
+from batchops.expressions.pieces import Pieces
 
 # Their first argument is a keyword that the parser takes for a column.
 _KEYWORD_CALLS = frozenset({"get_format", "raise"})

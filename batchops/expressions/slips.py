@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 
 from batchops.db.words import Words, listed
 from batchops.errors import UsageError
-from batchops.pieces import Piece, Pieces
+from batchops.expressions.pieces import Piece, Pieces
 
 _AGGREGATES = listed(
     """count sum avg min max total any_value every bool_and bool_or bit_and bit_or bit_xor group_concat

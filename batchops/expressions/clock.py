@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from batchops.db.words import Words
 from batchops.errors import UsageError
-from batchops.pieces import Piece, Pieces
+from batchops.expressions.pieces import Piece, Pieces
 
 _SPANS = ("subsec", "subsecond")
 _ORDERING = frozenset({"<", ">", "<=", ">=", "between"})

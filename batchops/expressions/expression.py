@@ -14,13 +14,13 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from batchops.clockwords import Occurrence, find_clock_words, refuse_volatile
-from batchops.columns import Columns, columns_read, columns_written_like
 from batchops.db.values import Value
 from batchops.db.words import Words
 from batchops.errors import UsageError
-from batchops.pieces import Pieces, cut
-from batchops.slips import (
+from batchops.expressions.clock import Occurrence, find_clock_words, refuse_volatile
+from batchops.expressions.columns import Columns, columns_read, columns_written_like
+from batchops.expressions.pieces import Pieces, cut
+from batchops.expressions.slips import (
     refuse_aggregates,
     refuse_commas,
     refuse_dangling,
