@@ -18,8 +18,9 @@ from batchops.db.urls import address
 from batchops.droppable import covered
 from batchops.errors import Exit, RefusedError, RowRefusedError, UsageError
 from batchops.events import Failure, Finished
-from batchops.ledger import Ledger, Run
-from batchops.ledgers import NONE, open_ledger
+from batchops.ledger.ledger import Ledger, Run
+from batchops.ledger.open import NONE, open_ledger
+from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume, resume, unchanged
 from batchops.operations.delete import Delete
 from batchops.operations.update import Update
 from batchops.patience import patiently
@@ -31,7 +32,6 @@ from batchops.plan.make import Route, describe, probed
 from batchops.plan.plan import Plan
 from batchops.plan.refusal import refusal
 from batchops.plan.sketch import Sketch, sketch
-from batchops.resume import AlreadyDone, Anew, GoOn, Resume, resume, unchanged
 from batchops.route import start, walk_of
 from batchops.selection import Selection
 from batchops.specs import JobSpec, PurgeSpec, command

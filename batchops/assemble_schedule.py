@@ -14,8 +14,8 @@ from batchops.db.references import is_reference
 from batchops.db.urls import address
 from batchops.errors import UsageError
 from batchops.events import Emit, Finished
-from batchops.ledger import Ledger
-from batchops.ledgers import NONE, ledger_elsewhere
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.open import NONE, ledger_elsewhere
 from batchops.queues.spec import WORK
 from batchops.recipes import schedule as recipe
 from batchops.recipes.load import load

@@ -12,7 +12,7 @@ from dataclasses import replace
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, OutcomeUnknownError, TransientError
 from batchops.events import Emit, Event
-from batchops.ledger import Lane, Ledger, Run
+from batchops.ledger.ledger import Lane, Ledger, Run
 from batchops.runner import TURNED, Ending, Job, Tally, run
 from batchops.steps import Outcome, WalkStep
 from batchops.stop import Stop

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from batchops.errors import BatchopsError
-from batchops.lease import Lease, renew
-from batchops.ledger import Ledger
+from batchops.ledger.lease import Lease, renew
+from batchops.ledger.ledger import Ledger
 from batchops.stop import Stop
 
 

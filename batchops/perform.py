@@ -4,21 +4,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from batchops import __version__, lease
+from batchops import __version__
 from batchops.allowance import Allowance
 from batchops.assemble import Prepared
 from batchops.droppable import Dropping
 from batchops.errors import BatchopsError, Exit, LockedError, OutcomeUnknownError
 from batchops.events import Emit, Failure, Finished, Started, Warned
 from batchops.lanes import Lanes, LaneStep, side_by_side
-from batchops.ledger import Lane, Ledger, Run
-from batchops.ledgers import NONE
+from batchops.ledger import lease
+from batchops.ledger.ledger import Lane, Ledger, Run
+from batchops.ledger.open import NONE
+from batchops.ledger.owner import this_process
+from batchops.ledger.resume import GoOn
 from batchops.monitor import Monitor
-from batchops.owner import this_process
 from batchops.pace import Pace
 from batchops.patience import patiently
 from batchops.plan.refusal import refuse
-from batchops.resume import GoOn
 from batchops.rewalk import another_walk
 from batchops.runner import TURNED, Ending, Job, Step, Tally
 from batchops.specs import JobSpec

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from batchops.assemble import Prepared
 from batchops.errors import RefusedError
-from batchops.ledger import Run
+from batchops.ledger.ledger import Run
 from batchops.plan.choice import choose
 from batchops.route import walk_of
 from batchops.selection import Selection

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 
 from batchops.db.family import Family
 from batchops.db.table import Table
-from batchops.ledger import Run
+from batchops.ledger.ledger import Run
+from batchops.ledger.resume import Anew, GoOn, Resume
 from batchops.plan.frozen import Frozen
-from batchops.resume import Anew, GoOn, Resume
 from batchops.selection import Selection
 from batchops.walks import Walk
 from batchops.walks.blocks import FURTHER_TURNS, BlocksWalk

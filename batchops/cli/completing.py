@@ -71,7 +71,7 @@ def runs(context: click.Context, _: click.Parameter, begun: str) -> Items:
 
     def look() -> Iterable[tuple[str, str]]:
         from batchops.cli.ledger_options import named_ledger
-        from batchops.history import load_runs
+        from batchops.ledger.history import load_runs
 
         named = [context.params.get(name) for name in ("url", "ledger", "ledger_schema")]
         if _asks_a_program(named[0]):

@@ -8,7 +8,7 @@ from batchops import durations
 from batchops.cli.help import Group
 from batchops.cli.ledger_options import ledger_flags, named_ledger
 from batchops.errors import UsageError
-from batchops.ledger import Ledger
+from batchops.ledger.ledger import Ledger
 from batchops.reporters.figures import counted
 from batchops.schedules.fires import Fires
 

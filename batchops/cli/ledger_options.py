@@ -10,8 +10,8 @@ import rich_click as click
 from batchops.db.connect import connect
 from batchops.db.urls import address
 from batchops.errors import UsageError
-from batchops.ledger import Ledger
-from batchops.ledgers import NONE, ledger_address
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.open import NONE, ledger_address
 
 _FLAGS = (
     ("--url", "URL", "Database; else BATCHOPS_URL, DATABASE_URL."),

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from batchops.history import Recorded
+from batchops.ledger.history import Recorded
 from batchops.reporters.figures import count, visible
 
 

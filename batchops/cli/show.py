@@ -7,7 +7,7 @@ from batchops.cli.help import Command
 from batchops.cli.ledger_options import ledger_flags, named_ledger
 from batchops.cli.recorded import moment, run_document
 from batchops.errors import UsageError
-from batchops.history import Recorded, load_runs
+from batchops.ledger.history import Recorded, load_runs
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import count, visible
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, LockedError, RowRefusedError
-from batchops.owner import Owner, this_process
+from batchops.ledger.owner import Owner, this_process
 
 
 @dataclass(frozen=True)

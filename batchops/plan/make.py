@@ -8,14 +8,14 @@ import sqlalchemy as sa
 
 from batchops import durations
 from batchops.db.database import Database
-from batchops.ledger import Run
+from batchops.ledger.ledger import Run
+from batchops.ledger.resume import AlreadyDone, GoOn, Resume
 from batchops.operations import Operation
 from batchops.plan.cost import cost
 from batchops.plan.frozen import Frozen
 from batchops.plan.plan import Explained, Plan
 from batchops.plan.probes import Probe, probes, whole
 from batchops.plan.sketch import RIGHTS, Sketch
-from batchops.resume import AlreadyDone, GoOn, Resume
 from batchops.selection import Selection
 from batchops.specs import JobSpec
 from batchops.walks import Walk

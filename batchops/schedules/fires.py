@@ -11,9 +11,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.ledger import Ledger
-from batchops.ledger_tables import Making, schedule_tables
-from batchops.owner import Owner, this_process
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.owner import Owner, this_process
+from batchops.ledger.tables import Making, schedule_tables
 from batchops.schedules.policy import Decided, Schedule, Standing, State, decide
 from batchops.schedules.times import due
 

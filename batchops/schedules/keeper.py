@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from batchops.errors import BatchopsError
 from batchops.events import Emit, Fired
-from batchops.ledger import Ledger
+from batchops.ledger.ledger import Ledger
 from batchops.schedules.fires import LEASE, Claimed, Fires
 from batchops.schedules.slots import Slots
 from batchops.schedules.work import Task, Work

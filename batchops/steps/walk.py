@@ -10,7 +10,7 @@ from batchops.db.database import Database
 from batchops.db.table import quoted
 from batchops.errors import IntegrityError, RowRefusedError
 from batchops.events import Rejected
-from batchops.ledger import Lane, Ledger, taken_over
+from batchops.ledger.ledger import Lane, Ledger, taken_over
 from batchops.operations import Operation
 from batchops.steps.outcome import Outcome
 from batchops.walks import Walk

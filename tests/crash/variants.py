@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from batchops.cli import main
-from batchops.ledger import Lane, Ledger
+from batchops.ledger.ledger import Lane, Ledger
 from batchops.steps.outcome import Outcome
 from batchops.steps.walk import WalkStep
 from tests.command import Batchops

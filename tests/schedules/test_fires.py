@@ -9,7 +9,7 @@ import pytest
 
 from batchops.db.connect import connect
 from batchops.db.urls import address
-from batchops.ledger import Ledger
+from batchops.ledger.ledger import Ledger
 from batchops.schedules.fires import DEATHS, Claimed, Fires
 from batchops.schedules.policy import Policy, Schedule
 from batchops.schedules.times import Every

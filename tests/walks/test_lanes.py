@@ -9,7 +9,7 @@ import pytest
 
 import batchops as library
 from batchops.errors import RefusedError
-from batchops.ledger import Ledger
+from batchops.ledger.ledger import Ledger
 from tests.command import Batchops
 from tests.services.database import Database
 

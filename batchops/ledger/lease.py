@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from batchops.errors import LockedError
-from batchops.ledger import Ledger
-from batchops.owner import Owner, this_process
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.owner import Owner, this_process
 
 
 @dataclass(frozen=True)

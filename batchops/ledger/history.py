@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from batchops.lease import Beat, beats_of
-from batchops.ledger import Ledger, Run
+from batchops.ledger.lease import Beat, beats_of
+from batchops.ledger.ledger import Ledger, Run
 
 
 @dataclass(frozen=True)

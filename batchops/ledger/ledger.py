@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.errors import LockedError
-from batchops.ledger_tables import Making, ledger_tables
+from batchops.ledger.tables import Making, ledger_tables
 from batchops.walks.cursor import Cursor
 from batchops.walks.part import Part
 

@@ -10,7 +10,7 @@ from batchops.db.database import Database
 from batchops.db.references import is_reference
 from batchops.db.sqlite.urls import file_url
 from batchops.db.urls import Address, address
-from batchops.ledger import Ledger
+from batchops.ledger.ledger import Ledger
 
 NONE = "none"
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from batchops.errors import IntegrityError, RefusedError
-from batchops.ledger import FORMAT, Run
+from batchops.ledger.ledger import FORMAT, Run
 
 LIMITS = frozenset({"max-rows", "max-time", "max-batches", "window"})
 ENDS = frozenset({"done", "incomplete"})
