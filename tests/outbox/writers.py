@@ -48,7 +48,7 @@ def write(database: Database, plan: Writing, table: str = "outbox") -> None:
     def work(seed: int) -> None:
         draw = random.Random(seed)
         try:
-            with closing(_connected(database)) as connection:
+            with closing(connected(database)) as connection:
                 while True:
                     with guard:
                         if next(numbers, None) is None:
@@ -85,7 +85,7 @@ def one(connection: object, draw: random.Random, plan: Writing, table: str) -> N
     cursor.execute("ROLLBACK" if draw.random() < 0.02 else "COMMIT")
 
 
-def _connected(database: Database) -> object:
+def connected(database: Database) -> object:
     if database.family == "postgresql":
         return psycopg.connect(database.url, autocommit=True)
     if database.family == "mysql":
