@@ -49,7 +49,7 @@ def relay_prepared(job: PreparedRelay, emit: Emit, stop: Stop) -> Finished:
         ending = run(relay.job(), emit, stop, tally)
         relay.finish()
     counts = relay.watch.counts()
-    finished = _finished(job, _ended(job, ending, tally, counts), tally, score, counts)
+    finished = _finished(job, _ended(job, ending, relay.held_up or bool(tally.rejected)), tally, score, counts)
     emit(finished)
     return finished
 
@@ -113,6 +113,11 @@ class Relay:
             wait=wake.wait if wake else None,
         )
 
+    @property
+    def held_up(self) -> bool:
+        """Whether a refused event holds back others, be its pause over by now or not."""
+        return self._failures.holding
+
     def finish(self) -> None:
         """Mark what is still with the destination, and say so."""
         with suppress(BatchopsError):
@@ -146,11 +151,11 @@ class Relay:
         return wake
 
 
-def _ended(job: PreparedRelay, ending: Ending, tally: Tally, counts: Counts | None) -> Ending:
-    """A relay that stays up has no other end than a signal: that is a good one. What is held up is not done."""
+def _ended(job: PreparedRelay, ending: Ending, refused: bool) -> Ending:
+    """A relay that stays up has no other end than a signal: that is a good one. With one `refused` it is not done."""
     if ending.reason == "signal" and ending.exit == Exit.TERMINATED and job.spec.poll is not None:
         return Ending("signal", Exit.DONE)
-    if ending.reason == "done" and (tally.rejected or (counts is not None and counts.waiting)):
+    if ending.reason == "done" and refused:
         return Ending("incomplete", Exit.INCOMPLETE)
     return ending
 

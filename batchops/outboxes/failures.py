@@ -59,6 +59,11 @@ class Failures:
         """Whether anything has failed, as far as is known."""
         return bool(self._attempts)
 
+    @property
+    def holding(self) -> bool:
+        """Whether one of them holds back its aggregate, as far as is known."""
+        return any(event not in self._dead for event in self._attempts)
+
     def attempts(self, event: str) -> int:
         """How often it was refused before."""
         return self._attempts.get(event, 0)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import ConnectionClosedError
 from nats.errors import Error as NatsError
 
 from batchops.errors import UsageError
@@ -58,7 +59,8 @@ class Nats:
         self._numbers = itertools.count()
         self._waiting: dict[str, int] = {}
         """Messages under way, by the number in the subject that they are answered at."""
-        self._answers: asyncio.Queue[tuple[int, Delivery]] = asyncio.Queue()
+        self._answers: asyncio.Queue[tuple[int, Delivery] | None] = asyncio.Queue()
+        """None: no more will come."""
 
     def open(self) -> None:
         """Connect."""
@@ -106,10 +108,13 @@ class Nats:
 
     async def _connected(self) -> None:
         self._client = Encrypted() if "tls" in self._settings else Client()
-        await asyncio.wait_for(self._client.connect(**self._settings), self._seconds)
+        await asyncio.wait_for(self._client.connect(**self._settings, closed_cb=self._gone), self._seconds)
         self._inbox = self._client.new_inbox()
         # Not the client's own publish_async: of a refusal by the stream it never tells.
         await self._client.subscribe(f"{self._inbox}.*", cb=self._answered)
+
+    async def _gone(self) -> None:
+        self._answers.put_nowait(None)
 
     async def _answered(self, answer: Msg) -> None:
         index = self._waiting.pop(answer.subject.rpartition(".")[2], None)
@@ -128,7 +133,10 @@ class Nats:
             found = [await asyncio.wait_for(self._answers.get(), self._seconds)]
             while not self._answers.empty():
                 found.append(self._answers.get_nowait())
-            for index, delivery in found:
+            for one in found:
+                if one is None:
+                    raise ConnectionClosedError
+                index, delivery = one
                 full = delivery.reason if isinstance(delivery, Unsent) else full
                 order.settle(index, delivery)
         return full

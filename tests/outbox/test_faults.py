@@ -1,0 +1,126 @@
+"""Troubles of real brokers on the way out of an outbox: marked is what was acknowledged, and nothing else."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+from nats.js.api import DiscardPolicy
+
+from batchops.outbox import Event
+from tests.outbox.boxes import made, relay, saved
+from tests.outbox.test_brokers import RECEIVERS
+from tests.services.database import Database
+from tests.services.server import Server
+from tests.sinks.queue import Queue
+from tests.sinks.received import Receiver
+from tests.sinks.subject import Subject
+from tests.sinks.wire import Wire
+
+pytestmark = pytest.mark.in_turn
+Service = Callable[[str], Server]
+FAST = ("--backoff", "50ms", "--retry-time", "1s")
+ONCE = (*FAST, "--max-attempts", "1")
+ROOM = 12
+ACKNOWLEDGED = {"redis": b"QUEUED", "rabbitmq": b"\x00\x3c\x00\x50", "nats": b'"seq"'}
+"""What stands in an answer that says that something was taken; RabbitMQ's is the method basic.ack."""
+
+
+def kept(database: Database, topic: str, other: str = "", most: int = 40, keys: int = 20) -> None:
+    """So many events, whose type names where they go; each third of them goes elsewhere, if there is an elsewhere."""
+    made(database)
+    types = [other if other and n % 3 == 0 else topic for n in range(1, most + 1)]
+    saved(database, [Event("order", f"o{n % keys}", type_, {"n": n}) for n, type_ in enumerate(types)])
+
+
+def marked(database: Database) -> set[str]:
+    return {str(id_) for id_ in database.column("SELECT id FROM outbox WHERE sent_at IS NOT NULL")}
+
+
+def ids(receiver: Receiver) -> list[str]:
+    return [one.id for one in receiver.everything()]
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq", "nats", "kafka"])
+def test_what_goes_nowhere_is_not_marked(service: Service, database: Database, broker: str) -> None:
+    """No queue, no stream, no topic takes it: that is told of those events, and the others go out."""
+    receiver = RECEIVERS[broker](service(broker).url)
+    kept(database, receiver.topic, "no.such.place", keys=40)
+    done = relay(database, receiver.url, "--topic", "{event_type}", *ONCE, "--on-failed", "dead-letter")
+    assert (done.code, done.json()["rows"]) == (3, 27), done
+    assert marked(database) == set(ids(receiver))
+    assert len(marked(database)) == 27
+    sent_nowhere = "SELECT count(*) FROM outbox WHERE event_type = 'no.such.place' AND sent_at IS NOT NULL"
+    assert database.scalar(sent_nowhere) == 0
+
+
+SMALL: dict[str, Callable[[str], Receiver]] = {
+    "rabbitmq": lambda url: Queue(url, x_max_length=ROOM, x_overflow="reject-publish"),
+    "nats": lambda url: Subject(url, max_msgs=ROOM, discard=DiscardPolicy.NEW),
+}
+
+
+@pytest.mark.parametrize("broker", SMALL)
+def test_a_full_broker_has_what_is_marked(service: Service, database: Database, broker: str) -> None:
+    """It takes some of a batch and then no more: no event is to blame, no attempt counts, the run says try later."""
+    receiver = SMALL[broker](service(broker).url)
+    kept(database, receiver.topic)
+    done = relay(database, receiver.url, "--topic", receiver.topic, *FAST)
+    assert (done.code, done.json()["rows"], done.json()["failed"]) == (75, ROOM, 0), done
+    got = ids(receiver)
+    assert (len(got), set(got)) == (ROOM, marked(database))
+    assert "once it is back" in done.err
+
+
+@contextmanager
+def through(receiver: Receiver) -> Iterator[tuple[Wire, str]]:
+    at = urlsplit(receiver.url)
+    with Wire(at.hostname or "", at.port or 0) as wire:
+        yield wire, receiver.url.replace(f":{at.port}", f":{wire.port}")
+
+
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq", "nats"])
+def test_a_lost_acknowledgement_is_a_repeat_with_the_same_id(service: Service, database: Database, broker: str) -> None:
+    """The first answer after the messages were sent never arrives: they go again, and none is missing."""
+    receiver = RECEIVERS[broker](service(broker).url)
+    kept(database, receiver.topic)
+    with through(receiver) as (wire, url):
+        wire.cut = lambda data: wire.cuts == 0 and ACKNOWLEDGED[broker] in data
+        done = relay(database, url, "--topic", receiver.topic, "--batch-size", "20", "--retry-time", "20s")
+    assert (done.code, wire.cuts) == (0, 1), done
+    assert len(marked(database)) == 40
+    got = ids(receiver)
+    assert set(got) == marked(database)
+
+
+@pytest.mark.parametrize(("broker", "size"), [("rabbitmq", 2_100_000), ("nats", 1_100_000), ("kafka", 1_100_000)])
+def test_too_large_is_told_once_and_holds_nobody_else(
+    service: Service, database: Database, broker: str, size: int
+) -> None:
+    receiver = RECEIVERS[broker](service(broker).url)
+    made(database)
+    saved(database, [Event("order", "a", "Paid", "x" * (size if n == 2 else 10)) for n in range(1, 4)])
+    saved(database, [Event("order", "b", "Paid", "x")])
+    args = ("--topic", receiver.topic, *FAST, "--on-failed", "park-key")
+    done = relay(database, receiver.url, *args)
+    assert (done.code, done.json()["parked"]) == (3, 1), done
+    assert marked(database) == set(ids(receiver)) == {"1", "4"}
+    assert "x" * 50 not in done.err
+
+
+def test_nothing_that_is_secret_is_shown(database: Database, service: Service) -> None:
+    """Wrong credentials, for each broker that has some: one line, the right code, no password."""
+    made(database)
+    saved(database, [Event("order", "a", "Paid", "x")])
+    url = service("rabbitmq").url.replace("//guest:guest@", "//ann:S3CR3T@")
+    done = relay(database, url, *FAST)
+    assert done.code == 75, done
+    assert "user or password is refused" in done.err
+    assert "S3CR3T" not in done.err + done.out
+    assert marked(database) == set()
+
+
+def test_a_template_of_a_missing_column(database: Database) -> None:
+    made(database)
+    refused = relay(database, "file:/dev/null", "--topic", "{no_such}")
+    assert (refused.code, "no_such" in refused.out) == (2, True), refused
