@@ -7,15 +7,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Unpack
 
-from batchops.assemble import prepared
-from batchops.assemble_drain import drain_prepared, prepared_drain
-from batchops.assemble_relay import prepared_relay
 from batchops.events import Emit, Event, Finished
 from batchops.handlers.function import Function
+from batchops.jobs.drain import drain_prepared, prepared_drain
+from batchops.jobs.plan_relay import prepared_relay
+from batchops.jobs.plan_walk import prepared
+from batchops.jobs.run_relay import relay_prepared
+from batchops.jobs.run_walk import perform
 from batchops.options import BackfillOptions, DrainOptions, PurgeOptions, RelayOptions
 from batchops.outboxes.spec import RelaySpec
-from batchops.perform import perform
-from batchops.perform_relay import relay_prepared
 from batchops.queues.spec import DrainSpec
 from batchops.recipes.load import load
 from batchops.recipes.recipe import RecipeJob

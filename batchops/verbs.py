@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from batchops.assemble import Prepared, prepared
-from batchops.assemble_drain import drain_prepared, prepared_drain
-from batchops.assemble_relay import prepared_relay
 from batchops.db.database import Database
 from batchops.events import Emit, Finished
+from batchops.jobs.drain import drain_prepared, prepared_drain
+from batchops.jobs.plan_relay import prepared_relay
+from batchops.jobs.plan_walk import Prepared, prepared
+from batchops.jobs.run_relay import relay_prepared
+from batchops.jobs.run_walk import perform
 from batchops.outboxes.spec import RelaySpec
-from batchops.perform import perform
-from batchops.perform_relay import relay_prepared
 from batchops.plan.plan import Plan
 from batchops.queues.spec import DrainSpec
 from batchops.specs import BackfillSpec, PacedSpec, PurgeSpec

@@ -6,11 +6,11 @@ from typing import Any
 import rich_click as click
 
 from batchops import __version__
-from batchops.assemble import prepared
 from batchops.cli.help import Command
 from batchops.cli.options import from_spec
 from batchops.cli.planned import checks_document
 from batchops.errors import UsageError
+from batchops.jobs.plan_walk import prepared
 from batchops.plan.plan import Plan
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import visible

@@ -5,11 +5,11 @@ from typing import Any
 
 import rich_click as click
 
-from batchops.assemble_drain import drain_prepared, prepared_drain
 from batchops.cli.face import Face
 from batchops.cli.help import Command
 from batchops.cli.options import face, from_spec, help_of
 from batchops.cli.unasked import execute
+from batchops.jobs.drain import drain_prepared, prepared_drain
 from batchops.queues.spec import DrainSpec
 from batchops.specs import checked
 

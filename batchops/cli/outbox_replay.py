@@ -6,12 +6,12 @@ from typing import Any
 
 import rich_click as click
 
-from batchops.assemble_replay import prepared_replay, replay_prepared
 from batchops.cli.face import Face, ends_of
 from batchops.cli.help import Command
 from batchops.cli.options import face, from_spec, help_of
 from batchops.cli.unasked import execute
 from batchops.errors import UsageError
+from batchops.jobs.replay import prepared_replay, replay_prepared
 from batchops.outboxes.spec import ReplaySpec
 from batchops.specs import checked
 

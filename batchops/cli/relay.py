@@ -6,14 +6,14 @@ from typing import Any
 
 import rich_click as click
 
-from batchops.assemble_relay import prepared_relay
 from batchops.cli.face import Face, ends_of
 from batchops.cli.help import Command
 from batchops.cli.options import face, from_spec, help_of
 from batchops.cli.unasked import execute
 from batchops.errors import UsageError
+from batchops.jobs.plan_relay import prepared_relay
+from batchops.jobs.run_relay import relay_prepared
 from batchops.outboxes.spec import RelaySpec
-from batchops.perform_relay import relay_prepared
 from batchops.specs import checked
 
 

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import rich_click as click
 
 from batchops import __version__
-from batchops.assemble_schedule import Kept, Scheduled, placed, scheduled
 from batchops.cli.health import health, live
 from batchops.cli.help import Command
 from batchops.cli.machines import Machines, opened
@@ -23,6 +22,7 @@ from batchops.cli.recipe_options import PARAMS, RECIPE
 from batchops.cli.schedule_preview import preview_document, preview_lines
 from batchops.errors import BatchopsError, Exit, UsageError
 from batchops.events import Emit
+from batchops.jobs.schedule import Kept, Scheduled, placed, scheduled
 from batchops.recipes.params import assignments
 from batchops.recipes.recipe import RecipeJob
 from batchops.reporters import everyone

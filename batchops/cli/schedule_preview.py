@@ -6,7 +6,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from batchops import __version__, durations
-from batchops.assemble_schedule import Scheduled
+from batchops.jobs.schedule import Scheduled
 from batchops.reporters.figures import visible
 from batchops.schedules.times import Cron
 

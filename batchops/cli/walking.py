@@ -7,7 +7,6 @@ from typing import Any
 
 import rich_click as click
 
-from batchops.assemble import Prepared, prepared
 from batchops.cli.face import Face, listeners, note
 from batchops.cli.help import Command
 from batchops.cli.machines import opened, told_of_failure
@@ -15,7 +14,8 @@ from batchops.cli.options import face, from_spec, help_of
 from batchops.cli.planned import plan_document, plan_lines, show_plan
 from batchops.errors import UsageError
 from batchops.events import Emit
-from batchops.perform import perform
+from batchops.jobs.plan_walk import Prepared, prepared
+from batchops.jobs.run_walk import perform
 from batchops.plan.refusal import refuse
 from batchops.reporters import everyone
 from batchops.reporters.document import as_json, document

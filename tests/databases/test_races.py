@@ -59,7 +59,7 @@ def test_without_the_predicate_repeated_it_would_fail(  # type: ignore[no-untype
 
     database = new_database(name)
     make(database)
-    monkeypatch.setattr("batchops.assemble.Delete", Trusting)
+    monkeypatch.setattr("batchops.jobs.plan_walk.Delete", Trusting)
     monkeypatch.setattr(Size, "listed", True)
     monkeypatch.setattr(PostgreSQL, "locks_rows", False)
     monkeypatch.setattr(MySQL, "locks_rows", False)

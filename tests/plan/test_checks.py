@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 import batchops as library
-from batchops.assemble import prepared
 from batchops.errors import Exit, RefusedError
+from batchops.jobs.plan_walk import prepared
 from batchops.plan.checks import CHECKS
 from batchops.specs import CHECKS as NAMES
 from batchops.specs import BackfillSpec, JobSpec, PurgeSpec, checked

@@ -9,13 +9,14 @@ import sqlalchemy as sa
 
 from batchops import __version__, durations
 from batchops.allowance import Allowance
-from batchops.assemble_relay import shown
 from batchops.db.connect import connect
 from batchops.db.database import Database
 from batchops.db.family import Timeouts
 from batchops.db.urls import address
 from batchops.errors import RefusedError, UsageError
 from batchops.events import Emit, Finished, Started
+from batchops.jobs.plan_relay import shown
+from batchops.jobs.terms import limits_of
 from batchops.outboxes.again import Sent
 from batchops.outboxes.circuit import Circuit
 from batchops.outboxes.compose import Composer
@@ -30,7 +31,6 @@ from batchops.sinks import Sink
 from batchops.sinks.make import sink_of
 from batchops.steps.replay import ReplayStep
 from batchops.stop import Stop
-from batchops.wishes import limits_of
 
 OFTEN = 10
 """Batches a second that a rate is kept by."""

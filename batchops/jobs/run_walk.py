@@ -1,4 +1,4 @@
-"""A job that is planned, run: lease, ledger, lanes and monitor around the loop."""
+"""A walk that is planned, run: lease, ledger, lanes and monitor around the loop."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from batchops import __version__
 from batchops.allowance import Allowance
-from batchops.assemble import Prepared
-from batchops.droppable import Dropping
 from batchops.errors import BatchopsError, Exit, LockedError, OutcomeUnknownError
 from batchops.events import Emit, Failure, Finished, Started, Warned
+from batchops.jobs.droppable import Dropping
+from batchops.jobs.plan_walk import Prepared
+from batchops.jobs.rewalk import another_walk
+from batchops.jobs.terms import limits_of, pace_of
 from batchops.lanes import Lanes, LaneStep, side_by_side
 from batchops.ledger import lease
 from batchops.ledger.ledger import Lane, Ledger, Run
@@ -20,7 +22,6 @@ from batchops.monitor import Monitor
 from batchops.pace import Pace
 from batchops.patience import patiently
 from batchops.plan.refusal import refuse
-from batchops.rewalk import another_walk
 from batchops.runner import TURNED, Ending, Job, Step, Tally
 from batchops.specs import JobSpec
 from batchops.steps import WalkStep
@@ -28,7 +29,6 @@ from batchops.stop import Stop
 from batchops.walks import Walk
 from batchops.walks.leaves import LeavesWalk
 from batchops.watch import Watch
-from batchops.wishes import limits_of, pace_of
 
 REJECTIONS = 100
 """Refused rows that the end of a run still names; --events has them all."""

@@ -18,6 +18,7 @@ from batchops.events import Drained, Emit, Finished, Started
 from batchops.handlers import Handler
 from batchops.handlers.function import Function
 from batchops.handlers.make import handler_of
+from batchops.jobs.terms import limits_of, pace_of
 from batchops.lanes import side_by_side
 from batchops.pace import Pace
 from batchops.queues.attempts import Attempts
@@ -37,7 +38,6 @@ from batchops.specs import command
 from batchops.steps import ClaimStep, HeldStep
 from batchops.steps.inside import Inside
 from batchops.stop import Stop
-from batchops.wishes import limits_of, pace_of
 
 REJECTIONS = 100
 """Rows given up on that the end of a run still names; --events has them all."""

@@ -5,9 +5,10 @@ from contextlib import ExitStack, suppress
 
 from batchops import __version__
 from batchops.allowance import Allowance
-from batchops.assemble_relay import PreparedRelay, shown
 from batchops.errors import BatchopsError, Exit, LockedError
 from batchops.events import Committed, Emit, Finished, Relayed, Started
+from batchops.jobs.plan_relay import PreparedRelay, shown
+from batchops.jobs.terms import limits_of
 from batchops.outboxes.circuit import Circuit
 from batchops.outboxes.compose import Composer
 from batchops.outboxes.courier import Courier
@@ -29,7 +30,6 @@ from batchops.specs import command
 from batchops.steps import RelayStep
 from batchops.steps.relay import Begin
 from batchops.stop import Stop
-from batchops.wishes import limits_of
 
 REJECTIONS = 100
 """Events given up on that the end of a run still names; --events has them all."""

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from batchops.assemble import Prepared
 from batchops.errors import RefusedError
+from batchops.jobs.plan_walk import Prepared
+from batchops.jobs.route import walk_of
 from batchops.ledger.ledger import Run
 from batchops.plan.choice import choose
-from batchops.route import walk_of
 from batchops.selection import Selection
 from batchops.walks import Walk
 

@@ -1,4 +1,4 @@
-"""The composition root: from a spec to a job that is planned and may be run."""
+"""The composition root of the verbs that walk, its first half: from a spec to a plan."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,9 +15,10 @@ from batchops.db.database import Database
 from batchops.db.family import Timeouts
 from batchops.db.table import Key, Table
 from batchops.db.urls import address
-from batchops.droppable import covered
 from batchops.errors import Exit, RefusedError, RowRefusedError, UsageError
 from batchops.events import Failure, Finished
+from batchops.jobs.droppable import covered
+from batchops.jobs.route import start, walk_of
 from batchops.ledger.ledger import Ledger, Run
 from batchops.ledger.open import NONE, open_ledger
 from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume, resume, unchanged
@@ -32,7 +33,6 @@ from batchops.plan.make import Route, describe, probed
 from batchops.plan.plan import Plan
 from batchops.plan.refusal import refusal
 from batchops.plan.sketch import Sketch, sketch
-from batchops.route import start, walk_of
 from batchops.selection import Selection
 from batchops.specs import JobSpec, PurgeSpec, command
 
