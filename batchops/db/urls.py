@@ -70,6 +70,11 @@ class Address:
     warnings: tuple[str, ...] = ()
     """What to tell the user once."""
 
+    @property
+    def bare(self) -> str:
+        """`shown` as a command may repeat it: nothing where the password stood."""
+        return self.shown.replace(":***@", "@")
+
 
 def address(given: str | None, environ: Mapping[str, str]) -> Address:
     """The database that --url names (`given`), else BATCHOPS_URL, else DATABASE_URL; else UsageError."""

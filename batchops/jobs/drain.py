@@ -2,29 +2,28 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
 from batchops import __version__
-from batchops.allowance import Allowance
-from batchops.db.connect import connect
 from batchops.db.database import Database
-from batchops.db.family import KeyValue, Server, Timeouts
-from batchops.db.urls import address
+from batchops.db.family import KeyValue, Server
 from batchops.errors import Exit
 from batchops.events import Drained, Emit, Finished, Started
 from batchops.handlers import Handler
 from batchops.handlers.function import Function
 from batchops.handlers.make import handler_of
-from batchops.jobs.terms import limits_of, pace_of
+from batchops.jobs.ending import finished, of_one_that_stays
+from batchops.jobs.terms import limits_of, pace_of, reached
 from batchops.lanes import side_by_side
+from batchops.limits import Limits
 from batchops.pace import Pace
 from batchops.queues.attempts import Attempts
 from batchops.queues.claims import Claims
 from batchops.queues.deadline import Deadline
-from batchops.queues.idle import Idle, LastLook, Wake
+from batchops.queues.idle import Idle, LastLook, woken
 from batchops.queues.leases import Counts, Leases
 from batchops.queues.locks import RowLocks
 from batchops.queues.lowwater import LowWater
@@ -39,8 +38,7 @@ from batchops.steps import ClaimStep, HeldStep
 from batchops.steps.inside import Inside
 from batchops.stop import Stop
 
-REJECTIONS = 100
-"""Rows given up on that the end of a run still names; --events has them all."""
+Wait = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -72,16 +70,10 @@ def prepared_drain(
 
     `again`: the command that goes on with it, where the verb's own does not.
     """
-    handler = handler_of(spec, function, environ)
-    timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
-    database = connect(address(spec.url, environ), timeouts)
-    try:
+    with closing(handler_of(spec, function, environ)) as handler, reached(spec, environ) as database:
         with database.reading() as connection:
             job = _prepare(connection, spec, database, handler, again)
         yield job
-    finally:
-        handler.close()
-        database.close()
 
 
 def _prepare(
@@ -104,16 +96,15 @@ def drain_prepared(job: PreparedDrain, emit: Emit, stop: Stop) -> Finished:
     with ExitStack() as stack:
         stack.enter_context(watch.telling(emit))
         step = Steps(job, stop, score, stack)
-        wake = _wake(job, stop)
-        pace = pace_of(job.spec, table)
-        allowance = None if job.spec.max_rows is None else Allowance(job.spec.max_rows)
+        wait = woken(job.database, job.spec.listen, stop)
+        pace, limits = pace_of(job.spec, table), limits_of(job.spec)
         workers = 1 if job.database.family.one_writer and job.handler.inside else job.spec.workers
         last = LastLook(job.database, job.leases, job.spec.lock_timeout.total_seconds(), step.passed_by)
-        ending = side_by_side(lambda: _job(job, pace, allowance, step(), last, wake), workers, emit, stop, tally)
+        ending = side_by_side(lambda: _job(job, pace, limits, step(), last, wait), workers, emit, stop, tally)
     tally.locked = last.locked if ending.reason in ("done", "incomplete") else 0
-    finished = _finished(job, _ended(job, ending, tally), tally, score, watch)
-    emit(finished)
-    return finished
+    end = _finished(job, _ended(job, ending, tally), tally, score, watch)
+    emit(end)
+    return end
 
 
 class Steps:
@@ -157,20 +148,18 @@ class Steps:
         return self._stop.asked
 
 
-def _job(
-    job: PreparedDrain, pace: Pace, allowance: Allowance | None, step: Step, last: LastLook, wake: Wake | None
-) -> Job:
+def _job(job: PreparedDrain, pace: Pace, limits: Limits, step: Step, last: LastLook, wait: Wait | None) -> Job:
     spec = job.spec
     idle = last if spec.poll is None else Idle(job.database, _next_due(job), spec.poll.total_seconds())
     return Job(
         step=step,
         pace=pace,
-        limits=limits_of(spec, allowance),
+        limits=limits,
         rest=spec.rest.total_seconds(),
         patience=spec.retry_time.total_seconds(),
         between=idle.worked,
         idle=idle.rest,
-        wait=wake.wait if wake else None,
+        wait=wait,
     )
 
 
@@ -178,19 +167,10 @@ def _next_due(job: PreparedDrain) -> Callable[[sa.Connection], float | None]:
     return lambda connection: job.leases.counts(connection).next_due
 
 
-def _wake(job: PreparedDrain, stop: Stop) -> Wake | None:
-    if job.spec.listen is None:
-        return None
-    wake = Wake(job.database, job.spec.listen, stop)
-    wake.start()
-    return wake
-
-
 def _ended(job: PreparedDrain, ending: Ending, tally: Tally) -> Ending:
-    """A drain that stays up has no other end than a signal: that is a good one."""
-    if ending.reason == "signal" and ending.exit == Exit.TERMINATED and job.spec.poll is not None:
-        return Ending("signal", Exit.DONE)
-    return Ending("incomplete", Exit.INCOMPLETE) if tally.locked else ending
+    if tally.locked:
+        return Ending("incomplete", Exit.INCOMPLETE)
+    return ending if job.spec.poll is None else of_one_that_stays(ending)
 
 
 def _next(job: PreparedDrain) -> str | None:
@@ -200,31 +180,16 @@ def _next(job: PreparedDrain) -> str | None:
         return job.again
     if not spec.handlers or (spec.post is not None and any(sign in spec.post for sign in "@?#")):
         return None
-    return command("drain", spec, job.database.address.shown.replace(":***@", "@")) or None
+    return command("drain", spec, job.database.address.bare) or None
 
 
 def _finished(job: PreparedDrain, ending: Ending, tally: Tally, score: Score, watch: Watch) -> Finished:
     counts = watch.counts()
     left = counts.pending if counts else None
-    return Finished(
-        verb="drain",
-        table=job.queue.table.label,
-        reason=ending.reason,
-        exit=int(ending.exit),
-        version=__version__,
-        walk="claims",
-        rows=tally.rows,
-        read=tally.read,
-        batches=tally.batches,
-        retries=tally.retries,
-        rejected=len(tally.rejected),
-        locked=tally.locked,
-        rejections=tuple(tally.rejected[:REJECTIONS]),
-        seconds=tally.seconds,
-        held_seconds=tally.held_seconds,
+    return replace(
+        finished("drain", job.queue.table.label, "claims", ending, tally),
         left=left or None,
         next=_next(job) if left and ending.exit != Exit.INTEGRITY else None,
-        error=ending.error,
         drained=_drained(score, counts),
     )
 

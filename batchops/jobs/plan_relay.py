@@ -2,19 +2,18 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
 from batchops import __version__
-from batchops.db.connect import connect
 from batchops.db.database import Database
-from batchops.db.family import Server, Timeouts
+from batchops.db.family import Server
 from batchops.db.table import Table
-from batchops.db.urls import address
 from batchops.errors import RefusedError, UsageError
 from batchops.events import Finished
+from batchops.jobs.terms import reached
 from batchops.outboxes.beside import Beside
 from batchops.outboxes.compose import Form
 from batchops.outboxes.outbox import Outbox
@@ -55,16 +54,10 @@ def prepared_relay(spec: RelaySpec, environ: Mapping[str, str], *, again: str = 
 
     `again`: the command that goes on with it, where the verb's own does not.
     """
-    sink = sink_of(spec.to, environ)
-    timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
-    database = connect(address(spec.url, environ), timeouts)
-    try:
+    with closing(sink_of(spec.to, environ)) as sink, reached(spec, environ) as database:
         with database.reading() as connection:
             job = _prepare(connection, spec, database, sink)
         yield replace(job, again=again)
-    finally:
-        sink.close()
-        database.close()
 
 
 def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sink: Sink) -> PreparedRelay:

@@ -10,15 +10,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops import __version__
-from batchops.db.connect import connect
 from batchops.db.database import Database
-from batchops.db.family import Timeouts
 from batchops.db.table import Key, Table
-from batchops.db.urls import address
 from batchops.errors import Exit, RefusedError, RowRefusedError, UsageError
 from batchops.events import Failure, Finished
 from batchops.jobs.droppable import covered
 from batchops.jobs.route import start, walk_of
+from batchops.jobs.terms import reached
 from batchops.ledger.ledger import Ledger, Run
 from batchops.ledger.open import NONE, open_ledger
 from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume, resume, unchanged
@@ -35,11 +33,6 @@ from batchops.plan.refusal import refusal
 from batchops.plan.sketch import Sketch, sketch
 from batchops.selection import Selection
 from batchops.specs import JobSpec, PurgeSpec, command
-
-REJECTIONS = 100
-"""Refused rows that the end of a run still names; --events has them all."""
-KEEP_RUNS = 90 * 86400.0
-"""Seconds after which an ended run is forgotten."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +76,11 @@ def prepared(verb: str, spec: JobSpec, environ: Mapping[str, str], *, again: str
 
     `again`: the command that goes on with it, where the verb's own does not.
     """
-    where = address(spec.url, environ)
-    timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
-    database = connect(where, timeouts)
-    try:
-        with open_ledger(spec.ledger, spec.ledger_schema, database, environ) as ledger:
-            patience = spec.retry_time.total_seconds()
-            yield patiently(patience, lambda: _prepare(verb, spec, database, ledger, again))
-    finally:
-        database.close()
+    with (
+        reached(spec, environ) as database,
+        open_ledger(spec.ledger, spec.ledger_schema, database, environ) as ledger,
+    ):
+        yield patiently(spec.retry_time.total_seconds(), lambda: _prepare(verb, spec, database, ledger, again))
 
 
 def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger, again: str) -> Prepared:
@@ -115,7 +104,7 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger, again
         to_drop=tuple(droppable) if isinstance(spec, PurgeSpec) and spec.drop_partitions else (),
         done=route.resume.run if isinstance(route.resume, AlreadyDone) else None,
         workers=1 if database.family.one_writer else spec.workers,
-        next=again or command(verb, spec, database.address.shown.replace(":***@", "@")),
+        next=again or command(verb, spec, database.address.bare),
         warnings=(*database.address.warnings, *_ledger_warnings(spec, ledger), *found.facts.warnings),
     )  # fmt: skip
 

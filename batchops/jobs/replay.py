@@ -8,15 +8,12 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from batchops import __version__, durations
-from batchops.allowance import Allowance
-from batchops.db.connect import connect
 from batchops.db.database import Database
-from batchops.db.family import Timeouts
-from batchops.db.urls import address
 from batchops.errors import RefusedError, UsageError
 from batchops.events import Emit, Finished, Started
+from batchops.jobs.ending import finished
 from batchops.jobs.plan_relay import shown
-from batchops.jobs.terms import limits_of
+from batchops.jobs.terms import limits_of, reached
 from batchops.outboxes.again import Sent
 from batchops.outboxes.circuit import Circuit
 from batchops.outboxes.compose import Composer
@@ -56,16 +53,10 @@ class PreparedReplay:
 @contextmanager
 def prepared_replay(spec: ReplaySpec, environ: Mapping[str, str]) -> Iterator[PreparedReplay]:
     """Reach the database and plan the replay; BatchopsError where it cannot be. Nothing is written, then or later."""
-    sink = sink_of(spec.to, environ)
-    timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
-    database = connect(address(spec.url, environ), timeouts)
-    try:
+    with closing(sink_of(spec.to, environ)) as sink, reached(spec, environ) as database:
         with database.reading() as connection:
             job = _prepare(connection, spec, database, sink)
         yield job
-    finally:
-        sink.close()
-        database.close()
 
 
 def _prepare(connection: sa.Connection, spec: ReplaySpec, database: Database, sink: Sink) -> PreparedReplay:
@@ -129,21 +120,16 @@ def replay_prepared(job: PreparedReplay, emit: Emit, stop: Stop) -> Finished:
         loop = Job(
             step=ReplayStep(job.sent, courier, circuit),
             pace=Pace(target=0.25, fixed=_size(spec)),
-            limits=limits_of(spec, None if spec.max_rows is None else Allowance(spec.max_rows)),
+            limits=limits_of(spec),
             rest=spec.rest.total_seconds(),
             patience=spec.retry_time.total_seconds(),
             hold=lambda: circuit.hold() or _ahead_of(spec.rate, tally, begun),
         )
         begun = time.monotonic()
         ending = run(loop, emit, stop, tally)
-    finished = Finished(
-        "replay", job.outbox.table.label, ending.reason, int(ending.exit), __version__, walk="outbox",
-        rows=tally.rows, read=tally.read, batches=tally.batches, retries=tally.retries, rejected=len(tally.rejected),
-        rejections=tuple(tally.rejected[:100]), seconds=tally.seconds, held_seconds=tally.held_seconds,
-        error=ending.error,
-    )  # fmt: skip
-    emit(finished)
-    return finished
+    end = finished("replay", job.outbox.table.label, "outbox", ending, tally)
+    emit(end)
+    return end
 
 
 def _size(spec: ReplaySpec) -> int | None:

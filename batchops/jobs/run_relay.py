@@ -2,11 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
-from batchops import __version__
-from batchops.allowance import Allowance
 from batchops.errors import BatchopsError, Exit, LockedError
 from batchops.events import Committed, Emit, Finished, Relayed, Started
+from batchops.jobs.ending import finished, of_one_that_stays
 from batchops.jobs.plan_relay import PreparedRelay, shown
 from batchops.jobs.terms import limits_of
 from batchops.outboxes.circuit import Circuit
@@ -21,7 +21,7 @@ from batchops.outboxes.source import Source
 from batchops.outboxes.standing import Standing
 from batchops.pace import Pace
 from batchops.queues.attempts import Attempts
-from batchops.queues.idle import Idle, Wake
+from batchops.queues.idle import Idle, woken
 from batchops.queues.leases import Counts
 from batchops.queues.score import Score
 from batchops.queues.watch import Watch
@@ -31,8 +31,6 @@ from batchops.steps import RelayStep
 from batchops.steps.relay import Begin
 from batchops.stop import Stop
 
-REJECTIONS = 100
-"""Events given up on that the end of a run still names; --events has them all."""
 STANDBY = 2.0
 """Seconds between two looks for a free slot."""
 
@@ -49,9 +47,9 @@ def relay_prepared(job: PreparedRelay, emit: Emit, stop: Stop) -> Finished:
         ending = run(relay.job(), emit, stop, tally)
         relay.finish()
     counts = relay.watch.counts()
-    finished = _finished(job, _ended(job, ending, relay.held_up or bool(tally.rejected)), tally, score, counts)
-    emit(finished)
-    return finished
+    end = _finished(job, _ended(job, ending, relay.held_up or bool(tally.rejected)), tally, score, counts)
+    emit(end)
+    return end
 
 
 class Relay:
@@ -99,18 +97,17 @@ class Relay:
     def job(self) -> Job:
         """The loop's."""
         spec = self._spec
-        wake = self._wake()
         idle = None if spec.poll is None else Idle(self._database, self._failures.next_due, spec.poll.total_seconds())
         return Job(
             step=self._step,
             pace=Pace(target=spec.target_time.total_seconds(), fixed=spec.batch_size),
-            limits=limits_of(spec, None if spec.max_rows is None else Allowance(spec.max_rows)),
+            limits=limits_of(spec),
             rest=spec.rest.total_seconds(),
             patience=spec.retry_time.total_seconds(),
             hold=self._hold,
             between=idle.worked if idle else lambda: None,
             idle=idle.rest if idle else lambda: None,
-            wait=wake.wait if wake else None,
+            wait=woken(self._database, spec.listen, self._stop),
         )
 
     @property
@@ -143,44 +140,21 @@ class Relay:
             return reason, min(STANDBY, self._spec.lease_time.total_seconds() / 3)
         return self._circuit.hold()
 
-    def _wake(self) -> Wake | None:
-        if self._spec.listen is None:
-            return None
-        wake = Wake(self._database, self._spec.listen, self._stop)
-        wake.start()
-        return wake
-
 
 def _ended(job: PreparedRelay, ending: Ending, refused: bool) -> Ending:
-    """A relay that stays up has no other end than a signal: that is a good one. With one `refused` it is not done."""
-    if ending.reason == "signal" and ending.exit == Exit.TERMINATED and job.spec.poll is not None:
-        return Ending("signal", Exit.DONE)
+    """With one `refused` it is not done."""
     if ending.reason == "done" and refused:
         return Ending("incomplete", Exit.INCOMPLETE)
-    return ending
+    return ending if job.spec.poll is None else of_one_that_stays(ending)
 
 
 def _finished(job: PreparedRelay, ending: Ending, tally: Tally, score: Score, counts: Counts | None) -> Finished:
     left = counts.pending if counts else None
     goes_on = left and ending.exit not in (Exit.INTEGRITY, Exit.REFUSED, Exit.USAGE)
-    return Finished(
-        verb="relay",
-        table=job.outbox.table.label,
-        reason=ending.reason,
-        exit=int(ending.exit),
-        version=__version__,
-        walk="outbox",
-        rows=tally.rows,
-        read=tally.read,
-        batches=tally.batches,
-        retries=tally.retries,
-        rejected=len(tally.rejected),
-        rejections=tuple(tally.rejected[:REJECTIONS]),
-        seconds=tally.seconds,
-        held_seconds=tally.held_seconds,
+    return replace(
+        finished("relay", job.outbox.table.label, "outbox", ending, tally),
         left=left or None,
         next=_next(job) if goes_on else None,
-        error=ending.error,
         relayed=Relayed(
             failed=score["failed"],
             unsent=score["unsent"],
@@ -199,4 +173,4 @@ def _next(job: PreparedRelay) -> str | None:
         return job.again
     if shown(job.spec.to) != job.spec.to:
         return None
-    return command("relay", job.spec, job.database.address.shown.replace(":***@", "@"))
+    return command("relay", job.spec, job.database.address.bare)

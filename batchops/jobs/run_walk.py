@@ -5,10 +5,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from batchops import __version__
-from batchops.allowance import Allowance
 from batchops.errors import BatchopsError, Exit, LockedError, OutcomeUnknownError
 from batchops.events import Emit, Failure, Finished, Started, Warned
 from batchops.jobs.droppable import Dropping
+from batchops.jobs.ending import finished
 from batchops.jobs.plan_walk import Prepared
 from batchops.jobs.rewalk import another_walk
 from batchops.jobs.terms import limits_of, pace_of
@@ -18,20 +18,18 @@ from batchops.ledger.ledger import Lane, Ledger, Run
 from batchops.ledger.open import NONE
 from batchops.ledger.owner import this_process
 from batchops.ledger.resume import GoOn
+from batchops.limits import Limits
 from batchops.monitor import Monitor
 from batchops.pace import Pace
 from batchops.patience import patiently
 from batchops.plan.refusal import refuse
 from batchops.runner import TURNED, Ending, Job, Step, Tally
-from batchops.specs import JobSpec
 from batchops.steps import WalkStep
 from batchops.stop import Stop
 from batchops.walks import Walk
 from batchops.walks.leaves import LeavesWalk
 from batchops.watch import Watch
 
-REJECTIONS = 100
-"""Refused rows that the end of a run still names; --events has them all."""
 END_PATIENCE = 3.0
 """Seconds to get the end of a run written down: a connection may be a broken one from before."""
 KEEP_RUNS = 90 * 86400.0
@@ -56,18 +54,20 @@ def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
     if ending.reason == "done" and now.rejected:
         ending = Ending("incomplete", Exit.INCOMPLETE)  # by an earlier process of this run
     _record_end(job.ledger, held, now, ending.reason, ending.error.message if ending.error else None)
-    finished = replace(_finished(job, now, ending, tally), walk=walk)
-    emit(finished)
-    return finished
+    end = _finished(job, now, walk, ending, tally)
+    emit(end)
+    return end
 
 
 def _walk(job: Prepared, now: Run, monitor: Monitor, emit: Emit, stop: Stop, tally: Tally) -> tuple[Ending, str]:
     """The loop in all its lanes; by another walk, where the first one turns out to be bad. Also, which it was."""
-    pace, allowance, walk = pace_of(job.spec, job.plan.table), _allowance(job.spec, now), job.route.walk
+    pace, walk = pace_of(job.spec, job.plan.table), job.route.walk
+    # After a crash the rest of it; what the run had changed before this allowance began does not count.
+    limits = limits_of(job.spec, used=now.rows - now.base_rows)
     tried, watched = {now.walk}, True
     while True:
         lanes = Lanes(job.database, walk, job.ledger, now, _steps(job, walk, watched=watched), stop, tally)
-        base = _job(job, pace, allowance, LaneStep(lanes), monitor)
+        base = _job(job, pace, limits, LaneStep(lanes), monitor)
         ending = side_by_side(_each(base, lanes), job.workers, emit, stop, tally)
         if ending.reason != TURNED:
             return ending, now.walk
@@ -184,18 +184,12 @@ def _started(job: Prepared, now: Run) -> Started:
     )
 
 
-def _allowance(spec: JobSpec, now: Run) -> Allowance | None:
-    """After a crash the rest of it; what the run had changed before this allowance began does not count."""
-    used = now.rows - now.base_rows
-    return None if spec.max_rows is None else Allowance(max(0, spec.max_rows - used))
-
-
-def _job(job: Prepared, pace: Pace, allowance: Allowance | None, step: Step, monitor: Monitor) -> Job:
+def _job(job: Prepared, pace: Pace, limits: Limits, step: Step, monitor: Monitor) -> Job:
     spec = job.spec
     return Job(
         step=step,
         pace=pace,
-        limits=limits_of(spec, allowance),
+        limits=limits,
         rest=spec.rest.total_seconds(),
         patience=spec.retry_time.total_seconds(),
         between=monitor.between_batches,
@@ -214,27 +208,17 @@ def _record_end(ledger: Ledger, held: lease.Lease, now: Run, state: str, error: 
         patiently(END_PATIENCE, end)
 
 
-def _finished(job: Prepared, now: Run, ending: Ending, tally: Tally) -> Finished:
+def _finished(job: Prepared, now: Run, walk: str, ending: Ending, tally: Tally) -> Finished:
     goes_on = ending.exit not in (Exit.LOCKED, Exit.REFUSED, Exit.INTEGRITY) and ending.reason != "done"
-    return Finished(
-        verb=job.verb,
-        table=job.plan.table.label,
-        reason=ending.reason,
-        exit=int(ending.exit),
-        version=__version__,
+    here = finished(job.verb, job.plan.table.label, walk, ending, tally)
+    return replace(
+        here,
         run=None if job.spec.ledger == NONE else now.run,
-        walk=now.walk,
-        rows=now.rows + tally.rows,
-        read=now.read + tally.read,
-        batches=now.batches + tally.batches,
-        retries=tally.retries,
-        locked=tally.locked,
-        rejected=len(tally.rejected) + now.rejected,
-        rejections=tuple(tally.rejected[:REJECTIONS]),
-        seconds=tally.seconds,
-        held_seconds=tally.held_seconds,
+        rows=now.rows + here.rows,
+        read=now.read + here.read,
+        batches=now.batches + here.batches,
+        rejected=now.rejected + here.rejected,
         cutoff=job.route.frozen.cutoff,
         left=tally.locked or None,
         next=(job.next or None) if goes_on else None,
-        error=ending.error,
     )

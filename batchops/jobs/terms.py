@@ -1,18 +1,35 @@
-"""What a spec says of how long and how fast, as the loop wants it; the same for every verb."""
+"""What a spec says of where, how long and how fast, as the loop wants it; the same for every verb."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 
 from batchops.allowance import Allowance
+from batchops.db.connect import connect
+from batchops.db.database import Database
+from batchops.db.family import Timeouts
 from batchops.db.table import Table
+from batchops.db.urls import address
 from batchops.limits import Limits
 from batchops.pace import Pace
 from batchops.specs import PacedSpec
 
 
-def limits_of(spec: PacedSpec, rows: Allowance | None) -> Limits:
-    """Its limits; `rows` is what --max-rows leaves, shared by all lanes."""
+@contextmanager
+def reached(spec: PacedSpec, environ: Mapping[str, str]) -> Iterator[Database]:
+    """Its database, with its timeouts, closed at the end."""
+    timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
+    database = connect(address(spec.url, environ), timeouts)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def limits_of(spec: PacedSpec, used: int = 0) -> Limits:
+    """Its limits, for all lanes together; so many rows of --max-rows are used already."""
     return Limits(
-        rows=rows,
+        rows=None if spec.max_rows is None else Allowance(max(0, spec.max_rows - used)),
         seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
         batches=spec.max_batches,
         window=spec.window,

@@ -81,6 +81,15 @@ class LastLook:
         return 0
 
 
+def woken(database: Database, channel: str | None, stop: Stop) -> Callable[[float], None] | None:
+    """How to rest, listening on the channel from now on; None where there is none."""
+    if channel is None:
+        return None
+    wake = Wake(database, channel, stop)
+    wake.start()
+    return wake.wait
+
+
 class Wake:
     """Ends a rest early; notifications are a hint only, so nothing is lost where none comes."""
 
