@@ -6,7 +6,7 @@ from typing import Literal, Required, TypedDict
 from zoneinfo import ZoneInfo
 
 from batchops.db.values import Value
-from batchops.limits import Window
+from batchops.loop.limits import Window
 
 Duration = timedelta | str
 """Text is read as on the command line: 50ms, 90d."""

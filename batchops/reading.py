@@ -4,7 +4,7 @@ from datetime import time
 from zoneinfo import ZoneInfo
 
 from batchops import durations
-from batchops.limits import Window
+from batchops.loop.limits import Window
 
 
 def duration(value: object) -> object:

@@ -14,7 +14,7 @@ from batchops import durations, reading
 from batchops.complaints import complaint
 from batchops.db.values import Value
 from batchops.errors import UsageError
-from batchops.limits import Window
+from batchops.loop.limits import Window
 
 DATABASE = "Database"
 ROWS = "Which rows"

@@ -17,9 +17,10 @@ from batchops.handlers.function import Function
 from batchops.handlers.make import handler_of
 from batchops.jobs.ending import finished, of_one_that_stays
 from batchops.jobs.terms import limits_of, pace_of, reached
-from batchops.lanes import side_by_side
-from batchops.limits import Limits
-from batchops.pace import Pace
+from batchops.loop.lanes import side_by_side
+from batchops.loop.limits import Limits
+from batchops.loop.loop import Ending, Job, Step, Tally
+from batchops.loop.pace import Pace
 from batchops.queues.attempts import Attempts
 from batchops.queues.claims import Claims
 from batchops.queues.deadline import Deadline
@@ -32,7 +33,6 @@ from batchops.queues.score import Score
 from batchops.queues.spec import DrainSpec
 from batchops.queues.understood import Understood, understand
 from batchops.queues.watch import Watch
-from batchops.runner import Ending, Job, Step, Tally
 from batchops.specs import command
 from batchops.steps import ClaimStep, HeldStep
 from batchops.steps.inside import Inside

@@ -3,7 +3,7 @@
 from batchops import __version__
 from batchops.errors import Exit
 from batchops.events import Finished
-from batchops.runner import Ending, Tally
+from batchops.loop.loop import Ending, Tally
 
 REJECTIONS = 100
 """Rejected rows or events that the end of a run still names; --events has them all."""

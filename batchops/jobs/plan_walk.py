@@ -20,9 +20,9 @@ from batchops.jobs.terms import reached
 from batchops.ledger.ledger import Ledger, Run
 from batchops.ledger.open import NONE, open_ledger
 from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume, resume, unchanged
+from batchops.loop.patience import patiently
 from batchops.operations.delete import Delete
 from batchops.operations.update import Update
-from batchops.patience import patiently
 from batchops.plan.checks import refusals
 from batchops.plan.checks.case import Case
 from batchops.plan.choice import choose

@@ -14,6 +14,8 @@ from batchops.events import Emit, Finished, Started
 from batchops.jobs.ending import finished
 from batchops.jobs.plan_relay import shown
 from batchops.jobs.terms import limits_of, reached
+from batchops.loop.loop import Job, Tally, run
+from batchops.loop.pace import Pace
 from batchops.outboxes.again import Sent
 from batchops.outboxes.circuit import Circuit
 from batchops.outboxes.compose import Composer
@@ -21,8 +23,6 @@ from batchops.outboxes.courier import Courier
 from batchops.outboxes.outbox import Outbox
 from batchops.outboxes.spec import ReplaySpec
 from batchops.outboxes.understood import Chosen, find_outbox, form_of, warnings_of
-from batchops.pace import Pace
-from batchops.runner import Job, Tally, run
 from batchops.selection import user_sql
 from batchops.sinks import Sink
 from batchops.sinks.make import sink_of

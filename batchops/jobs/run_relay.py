@@ -9,6 +9,8 @@ from batchops.events import Committed, Emit, Finished, Relayed, Started
 from batchops.jobs.ending import finished, of_one_that_stays
 from batchops.jobs.plan_relay import PreparedRelay, shown
 from batchops.jobs.terms import limits_of
+from batchops.loop.loop import Ending, Job, Tally, run
+from batchops.loop.pace import Pace
 from batchops.outboxes.circuit import Circuit
 from batchops.outboxes.compose import Composer
 from batchops.outboxes.courier import Courier
@@ -19,13 +21,11 @@ from batchops.outboxes.settle import Settling
 from batchops.outboxes.slots import Slots
 from batchops.outboxes.source import Source
 from batchops.outboxes.standing import Standing
-from batchops.pace import Pace
 from batchops.queues.attempts import Attempts
 from batchops.queues.idle import Idle, woken
 from batchops.queues.leases import Counts
 from batchops.queues.score import Score
 from batchops.queues.watch import Watch
-from batchops.runner import Ending, Job, Tally, run
 from batchops.specs import command
 from batchops.steps import RelayStep
 from batchops.steps.relay import Begin

@@ -12,23 +12,23 @@ from batchops.jobs.ending import finished
 from batchops.jobs.plan_walk import Prepared
 from batchops.jobs.rewalk import another_walk
 from batchops.jobs.terms import limits_of, pace_of
-from batchops.lanes import Lanes, LaneStep, side_by_side
 from batchops.ledger import lease
 from batchops.ledger.ledger import Lane, Ledger, Run
 from batchops.ledger.open import NONE
 from batchops.ledger.owner import this_process
 from batchops.ledger.resume import GoOn
-from batchops.limits import Limits
-from batchops.monitor import Monitor
-from batchops.pace import Pace
-from batchops.patience import patiently
+from batchops.loop.lanes import Lanes, LaneStep, side_by_side
+from batchops.loop.limits import Limits
+from batchops.loop.loop import TURNED, Ending, Job, Step, Tally
+from batchops.loop.monitor import Monitor
+from batchops.loop.pace import Pace
+from batchops.loop.patience import patiently
 from batchops.plan.refusal import refuse
-from batchops.runner import TURNED, Ending, Job, Step, Tally
 from batchops.steps import WalkStep
+from batchops.steps.watch import Watch
 from batchops.stop import Stop
 from batchops.walks import Walk
 from batchops.walks.leaves import LeavesWalk
-from batchops.watch import Watch
 
 END_PATIENCE = 3.0
 """Seconds to get the end of a run written down: a connection may be a broken one from before."""

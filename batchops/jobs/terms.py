@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
-from batchops.allowance import Allowance
 from batchops.db.connect import connect
 from batchops.db.database import Database
 from batchops.db.family import Timeouts
 from batchops.db.table import Table
 from batchops.db.urls import address
-from batchops.limits import Limits
-from batchops.pace import Pace
+from batchops.loop.allowance import Allowance
+from batchops.loop.limits import Limits
+from batchops.loop.pace import Pace
 from batchops.specs import PacedSpec
 
 

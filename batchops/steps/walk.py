@@ -13,9 +13,9 @@ from batchops.events import Rejected
 from batchops.ledger.ledger import Lane, Ledger, taken_over
 from batchops.operations import Operation
 from batchops.steps.outcome import Outcome
+from batchops.steps.watch import Watch
 from batchops.walks import Walk
 from batchops.walks.part import Part, Size
-from batchops.watch import Watch
 
 _VETO = "a trigger or rule left the row as it was, and said nothing"
 

@@ -5,7 +5,7 @@ from statistics import median
 
 import pytest
 
-from batchops.pace import Pace
+from batchops.loop.pace import Pace
 
 TARGET = 0.05
 

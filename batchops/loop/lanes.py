@@ -13,7 +13,7 @@ from batchops.db.database import Database
 from batchops.errors import BatchopsError, OutcomeUnknownError, TransientError
 from batchops.events import Emit, Event
 from batchops.ledger.ledger import Lane, Ledger, Run
-from batchops.runner import TURNED, Ending, Job, Tally, run
+from batchops.loop.loop import TURNED, Ending, Job, Tally, run
 from batchops.steps import Outcome, WalkStep
 from batchops.stop import Stop
 from batchops.walks import Walk

@@ -9,9 +9,9 @@ from tenacity import RetryCallState
 
 from batchops.errors import BatchopsError, Exit, LockTimeoutError, TimedOutError, TransientError
 from batchops.events import IDLE, REST, Committed, Emit, Failure, Held, Rejected, Retried, Warned
-from batchops.limits import Limits, within
-from batchops.pace import Pace
-from batchops.patience import patiently
+from batchops.loop.limits import Limits, within
+from batchops.loop.pace import Pace
+from batchops.loop.patience import patiently
 from batchops.steps import Outcome
 from batchops.stop import Stop
 from batchops.walks.part import Size

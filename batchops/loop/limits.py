@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, time
 
-from batchops.allowance import Allowance
+from batchops.loop.allowance import Allowance
 from batchops.walks.part import Size
 
 
