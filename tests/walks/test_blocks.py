@@ -6,9 +6,9 @@ import pytest
 
 import batchops as library
 from batchops.events import Committed
+from tests.race import Writers
+from tests.race import make as make_race
 from tests.services.database import Database
-from tests.walks.race import Writers
-from tests.walks.race import make as make_race
 
 ROWS = 20_000
 OLD = "kind = 0"

@@ -3,9 +3,9 @@
 import pytest
 
 import batchops as library
+from tests import race
+from tests.race import LOW, OLD, ROWS, Writers
 from tests.services.database import Database
-from tests.walks import race
-from tests.walks.race import LOW, OLD, ROWS, Writers
 
 pytestmark = pytest.mark.in_turn
 

@@ -1,11 +1,12 @@
-"""A table that others change in every way while a walk passes over it, and triggers that log who touched what.
+"""A table that others change in every way while a job runs, and triggers that log who touched what.
 
-Whoever writes says so in the same transaction, as in `tests.databases.shadow`; here the log also has what the
-writers did, so that the rows that nobody but the job touched are known.
+Whoever writes says so first, in the same transaction. The log also has what the writers did, so that the rows that
+nobody but the job touched are known.
 """
 
 import random
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -83,6 +84,9 @@ _WRITES = {
     "insert": "INSERT INTO jobs VALUES (:new, 1, 'old', 7, 0, '')",
 }
 
+EVERY = tuple(_WRITES)
+FLIPS = ("flip", "several")
+
 
 def make(database: Database, shape: str = "plain") -> None:
     """Every second row is `old`; ranks are scattered."""
@@ -95,14 +99,18 @@ def make(database: Database, shape: str = "plain") -> None:
 
 
 class Writers:
-    """Change the table at random keys until told to stop."""
+    """Change the table at random keys until told to stop, each keeping its locks for up to `hold` seconds."""
 
-    def __init__(self, database: Database) -> None:
-        count = 1 if database.family == "sqlite" else 3
+    def __init__(
+        self, database: Database, count: int = 3, *, kinds: Sequence[str] = EVERY, hold: float = 0.004
+    ) -> None:
         self._database = database
+        self._kinds = kinds
+        self._hold = hold
         self._over = threading.Event()
+        count = 1 if database.family == "sqlite" else count
         self._threads = [threading.Thread(target=self._work, args=(i,)) for i in range(count)]
-        self.writes: dict[str, int] = dict.fromkeys(_WRITES, 0)
+        self.writes: dict[str, int] = dict.fromkeys(kinds, 0)
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -131,13 +139,13 @@ class Writers:
                     self._over.wait(0.002)  # its one writer must let the job in as well
 
     def _one(self, connection: sa.Connection, chance: random.Random) -> None:
-        name = chance.choice(list(_WRITES))
+        name = chance.choice(self._kinds)
         numbers = {"key": chance.randint(1, ROWS), "new": chance.randint(ROWS + 1, 10**9)}
         if self._database.family == "sqlite":
             connection.exec_driver_sql("INSERT INTO application VALUES (1)")
         done = connection.execute(sa.text(_WRITES[name]), numbers)
         if self._database.family != "sqlite":
-            self._over.wait(chance.uniform(0, 0.004))  # so that the job meets rows that are locked
+            self._over.wait(chance.uniform(0, self._hold))  # so that the job meets rows that are locked
         if self._database.family == "sqlite":
             connection.exec_driver_sql("DELETE FROM application")
         connection.commit()
