@@ -14,8 +14,6 @@ class Claims(Protocol):
 
     types: Mapping[str, str]
     """The spelling of the types that lease columns have: text, number, count."""
-    listens: bool
-    """Whether a session can be woken by another."""
 
     def refusal(self, connection: sa.Connection, table: Table) -> str | None:
         """Why this server cannot keep workers apart on this table; None where it can."""
@@ -50,9 +48,3 @@ class Claims(Protocol):
 
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
         """Seconds that a moment of that column lies back; None for a column without moments."""
-
-    def listen(self, connection: sa.Connection, channel: str) -> None:
-        """Begin to hear notifications on `channel`; only where `listens`."""
-
-    def heard(self, connection: sa.Connection, seconds: float) -> bool:
-        """Whether a notification came within that long; only where `listens`."""

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from batchops.db.facts import Facts
 from batchops.db.faults import Fault
+from batchops.db.signals import Signals
 from batchops.db.table import Column, Table
 from batchops.db.urls import Address
 from batchops.db.words import Words
@@ -138,6 +139,8 @@ class Family(Protocol):
     """How many keys `among` takes at the most."""
     claims: "Claims"
     """How workers that share a table take its rows."""
+    signals: Signals | None
+    """How a session is woken by another, where it can be."""
     events: "EventTables"
     """How an outbox is kept and read."""
 

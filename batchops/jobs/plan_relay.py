@@ -73,7 +73,7 @@ def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sin
             f'Role "{server.role}" has no right to {right} on table "{outbox.table.label}".',
             f"grant it: GRANT {right} ON {outbox.table.label} TO …",
         )
-    if spec.listen is not None and not database.family.claims.listens:
+    if spec.listen is not None and database.family.signals is None:
         raise UsageError(f"--listen: {server.product} has no notifications.", "--poll alone does it.")
     warnings = (*database.address.warnings, *warnings_of(connection, outbox, form))
     plan = _plan(database, server, outbox, form, spec)

@@ -8,6 +8,7 @@ from contextlib import suppress
 import sqlalchemy as sa
 
 from batchops.db.database import Database
+from batchops.db.signals import Signals
 from batchops.errors import BatchopsError
 from batchops.queues.leases import Leases
 from batchops.queues.locks import RowLocks
@@ -82,10 +83,11 @@ class LastLook:
 
 
 def woken(database: Database, channel: str | None, stop: Stop) -> Callable[[float], None] | None:
-    """How to rest, listening on the channel from now on; None where there is none."""
-    if channel is None:
+    """How to rest, listening on the channel from now on; None where there is nothing to hear."""
+    signals = database.family.signals
+    if channel is None or signals is None:
         return None
-    wake = Wake(database, channel, stop)
+    wake = Wake(database, signals, channel, stop)
     wake.start()
     return wake.wait
 
@@ -93,8 +95,9 @@ def woken(database: Database, channel: str | None, stop: Stop) -> Callable[[floa
 class Wake:
     """Ends a rest early; notifications are a hint only, so nothing is lost where none comes."""
 
-    def __init__(self, database: Database, channel: str, stop: Stop) -> None:
+    def __init__(self, database: Database, signals: Signals, channel: str, stop: Stop) -> None:
         self._database = database
+        self._signals = signals
         self._channel = channel
         self._stop = stop
         self._rung = threading.Event()
@@ -113,13 +116,12 @@ class Wake:
             left -= 0.1
 
     def _listen(self) -> None:
-        claims = self._database.family.claims
         while not self._stop.asked:
             try:
                 with self._database.idle() as connection:
-                    claims.listen(connection, self._channel)
+                    self._signals.listen(connection, self._channel)
                     while not self._stop.asked:
-                        if claims.heard(connection, 0.5):
+                        if self._signals.heard(connection, 0.5):
                             self._rung.set()
             except BatchopsError:
                 self._stop.sleep(1.0)

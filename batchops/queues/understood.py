@@ -45,7 +45,7 @@ def understand(connection: sa.Connection, database: Database, spec: DrainSpec, h
     pending: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.called)
     pending = pending.where(queue.selection.clause)
     family.explain(connection, pending)  # the server has understood --where, or says what it did not
-    if spec.listen is not None and not family.claims.listens:
+    if spec.listen is not None and family.signals is None:
         raise UsageError(f"--listen: {server.product} has no notifications.", "--poll alone does it.")
     return Understood(
         server, queue, leases, _plan(database, server, queue, spec, leases), family.matches(connection, pending)

@@ -24,7 +24,6 @@ class MySQLClaims:
     types: Mapping[str, str] = {
         "text": "varchar(500) CHARACTER SET utf8mb4", "number": "double", "count": "integer NOT NULL DEFAULT 0",
     }  # fmt: skip
-    listens = False
 
     since = staticmethod(keys.since)
 
@@ -82,12 +81,6 @@ class MySQLClaims:
             sa.literal_column("MICROSECOND"), value, now, type_=sa.Double()
         )
         return microseconds * sa.literal_column("1e-6", sa.Double())
-
-    def listen(self, connection: sa.Connection, channel: str) -> None:
-        raise NotImplementedError("this family has no notifications")
-
-    def heard(self, connection: sa.Connection, seconds: float) -> bool:
-        raise NotImplementedError("this family has no notifications")
 
 
 def _by_key(table: Table, names: Sequence[str]) -> str | None:

@@ -33,6 +33,7 @@ class MySQL:
     longest_list = 1_000
 
     claims = MySQLClaims()
+    signals = None
     events = MySQLEvents()
     facts = MySQLFacts()
     key_refusal = staticmethod(keys.refusal)

@@ -12,12 +12,11 @@ from batchops.db.table import Column, Table, quoted
 
 
 class PostgreSQLClaims:
-    """FOR UPDATE SKIP LOCKED, RETURNING, LISTEN."""
+    """FOR UPDATE SKIP LOCKED, RETURNING."""
 
     types: Mapping[str, str] = {
         "text": "text", "number": "double precision", "count": "integer NOT NULL DEFAULT 0",
     }  # fmt: skip
-    listens = True
 
     since = staticmethod(keys.since)
 
@@ -54,11 +53,3 @@ class PostgreSQLClaims:
             return None
         now = sa.cast(sa.func.now(), Named(column.type))
         return sa.func.date_part("epoch", now - value, type_=sa.Double())
-
-    def listen(self, connection: sa.Connection, channel: str) -> None:
-        name = connection.dialect.identifier_preparer.quote_identifier(channel)
-        connection.exec_driver_sql(f"LISTEN {name}")
-
-    def heard(self, connection: sa.Connection, seconds: float) -> bool:
-        driver: Any = connection.connection.driver_connection
-        return any(True for _ in driver.notifies(timeout=seconds, stop_after=1))

@@ -19,6 +19,7 @@ from batchops.db.postgresql.facts import PostgreSQLFacts
 from batchops.db.postgresql.indexes import index_for
 from batchops.db.postgresql.partitions import leaves
 from batchops.db.postgresql.plans import plan_of
+from batchops.db.postgresql.signals import PostgreSQLSignals
 from batchops.db.postgresql.watched import WatchedConnection
 from batchops.db.postgresql.words import WORDS
 from batchops.db.table import Table
@@ -54,6 +55,7 @@ class PostgreSQL:
     longest_list = 50_000
 
     claims = PostgreSQLClaims()
+    signals = PostgreSQLSignals()
     events = PostgreSQLEvents()
     facts = PostgreSQLFacts()
     key_refusal = staticmethod(keys.refusal)

@@ -17,7 +17,6 @@ class SQLiteClaims:
     """UPDATE … RETURNING."""
 
     types: Mapping[str, str] = {"text": "TEXT", "number": "REAL", "count": "INTEGER NOT NULL DEFAULT 0"}
-    listens = False
 
     since = staticmethod(keys.since)
 
@@ -55,9 +54,3 @@ class SQLiteClaims:
         if column.type and not any(word in column.type.lower() for word in _MOMENTS):
             return None
         return (sa.func.julianday("now") - sa.func.julianday(value)) * sa.literal_column("86400.0", sa.Double())
-
-    def listen(self, connection: sa.Connection, channel: str) -> None:
-        raise NotImplementedError("this family has no notifications")
-
-    def heard(self, connection: sa.Connection, seconds: float) -> bool:
-        raise NotImplementedError("this family has no notifications")

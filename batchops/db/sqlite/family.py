@@ -38,6 +38,7 @@ class SQLite:
     longest_list = 5_000
 
     claims = SQLiteClaims()
+    signals = None
     events = SQLiteEvents()
     facts = SQLiteFacts()
     key_refusal = staticmethod(keys.refusal)
