@@ -103,6 +103,9 @@ class Blocks(Protocol):
     def storage(self, connection: sa.Connection, table: Table) -> int:
         """Changes when the table is written anew; holds the table so for the transaction."""
 
+    def kept(self, table: Table, storage: int | None) -> sa.ColumnElement[bool]:
+        """Whether it was not written anew, as a condition beside others."""
+
     def rows_per_block(self, table: Table) -> float:
         """By the table's own estimates; at least 1."""
 
@@ -180,6 +183,9 @@ class Family(Protocol):
 
     def key_out(self, table: Table, name: str) -> sa.ColumnElement[Any]:
         """How a key column is selected so that its value is exact."""
+
+    def exact(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """The same for a key's column that another SELECT has found."""
 
     def key_order(self, table: Table, name: str) -> sa.ColumnElement[Any]:
         """The key column as rows are put in order by it."""

@@ -88,6 +88,8 @@ class WalkStep:
             if part.found is None and part.limit is None and rows > 2 * size.rows:
                 # Others inserted into the range since its end was looked up, or a block is denser than the average.
                 raise _OverfullError
+            if not rows and (anew := self._walk.astray(connection, self.lane.cursor)):
+                part = replace(part, cursor=anew, read=0)
             alarm = self._watch.verdict(part.read + rows, meter()) if self._watch and meter else None
             short = part.limit is not None and rows < part.limit
             cursor = part.cursor.finished_range() if short else part.cursor

@@ -28,5 +28,8 @@ class Walk(Protocol):
     def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
         """Another turn, once every lane is over and the run has changed `rows`; None where none is needed."""
 
+    def astray(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:
+        """Asked where a part held no row: how to go on, if the places that the cursor names mean nothing any more."""
+
     def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:
         """The first part as a plain range, for the plan; nothing is locked."""

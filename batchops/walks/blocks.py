@@ -36,15 +36,28 @@ class BlocksWalk(KeysWalk):
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part | None:
         """As along a key; but a table that was written anew meanwhile is begun anew."""
-        if cursor.over:
-            return None
-        way = cursor.ranges[0]
-        if self._blocks.storage(connection, self._table) != way.storage:
-            # CLUSTER, VACUUM FULL, pg_repack: every row has another place. Another turn finds what is left.
-            return self._part(None, replace(cursor.finished_range(), base=-1), 0)
+        if not cursor.over and cursor.ranges[0].keys and (anew := self.astray(connection, cursor)):
+            return self._part(None, anew, 0)
         if self._per_block > 2 * size.rows:  # one block alone may hold too many
             size = replace(size, exact=True)
         return super().next(connection, cursor, size)
+
+    def _plain(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Part:
+        """Empty where the table was written anew: the statement itself sees to that, without a round trip for it."""
+        part = super()._plain(connection, cursor, size, end)
+        kept = self._blocks.kept(self._table, cursor.ranges[0].storage)
+        return replace(part, where=kept if part.where is None else sa.and_(part.where, kept))
+
+    def _listed(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Part:
+        if anew := self.astray(connection, cursor):
+            return self._part(None, anew, 0)
+        return super()._listed(connection, cursor, size, end)
+
+    def astray(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:
+        """After CLUSTER, VACUUM FULL, pg_repack every row has another place. Another turn finds what is left."""
+        if cursor.over or self._blocks.storage(connection, self._table) == cursor.ranges[0].storage:
+            return None
+        return replace(cursor.finished_range(), base=-1)
 
     def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
         """Another turn, until one has changed nothing."""

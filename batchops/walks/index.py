@@ -1,5 +1,6 @@
 """The walk along an index that the predicate is selective on: only the rows that match are met."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,8 +15,8 @@ class IndexWalk(KeysWalk):
 
     name = "index"
 
-    def _followed(self, way: Range) -> sa.Select[Any]:
-        return super()._followed(way).where(self._selection.clause)
+    def _followed(self, way: Range, columns: Sequence[sa.ColumnElement[Any]] = ()) -> sa.Select[Any]:
+        return super()._followed(way, columns).where(self._selection.clause)
 
     def _end(self, connection: sa.Connection, way: Range, read: int) -> KeyValue | None:
         """Behind all rows of one value, where the index alone can tell: the rows themselves are then met once only.

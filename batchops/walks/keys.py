@@ -80,6 +80,10 @@ class KeysWalk:
         """Never: a range of keys also holds the rows that an update moved."""
         return None
 
+    def astray(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:  # noqa: ARG002
+        """Never: a key means the same wherever its row lies."""
+        return None
+
     def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:
         """As `next` would begin."""
         if cursor.over:
@@ -96,14 +100,18 @@ class KeysWalk:
             bounds.append(self._family.upto(self._table, self._key[: len(upto)], upto))
         return sa.and_(sa.true(), *bounds)
 
-    def _followed(self, way: Range) -> sa.Select[Any]:
-        """The keys of the range, of all rows that this walk reads."""
-        rows: sa.Select[Any] = self._table.alone(sa.select(*self._out).select_from(self._table.called))
+    def _followed(self, way: Range, columns: Sequence[sa.ColumnElement[Any]] = ()) -> sa.Select[Any]:
+        """The keys of the range, or these columns, of all rows that this walk reads."""
+        rows: sa.Select[Any] = self._table.alone(sa.select(*(columns or self._out)).select_from(self._table.called))
         return rows.where(self._within(way.after, way.upto), *self._filled)
 
     def _end(self, connection: sa.Connection, way: Range, read: int) -> KeyValue | None:
         """The key that ends a window of `read` rows; None where fewer are left."""
-        row = connection.execute(self._followed(way).order_by(*self._order).offset(read - 1).limit(1)).first()
+        columns = [column.label(f"k{i}") for i, column in enumerate(self._order)]
+        ordered = self._followed(way, columns).order_by(*self._order)
+        # Made exact outside, for this one key: inside it would be for every one that is passed by.
+        end = ordered.offset(read - 1).limit(1).subquery()
+        row = connection.execute(sa.select(*(self._family.exact(column) for column in end.c))).first()
         return None if row is None else self._value(row)
 
     def _edge(self, connection: sa.Connection, way: Range, *, upwards: bool) -> KeyValue | None:

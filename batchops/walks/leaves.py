@@ -56,6 +56,11 @@ class LeavesWalk:
                 ranges.extend(_of(leaf, further))
         return Cursor(tuple(ranges), cursor.turn + 1, rows) if ranges else None
 
+    def astray(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:
+        """As the walk of the leaf in hand says."""
+        walk = None if cursor.over else self._leaves.get(cursor.ranges[0].leaf or "")
+        return walk.astray(connection, cursor) if walk else None
+
     def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:
         """The first part of the first leaf."""
         walk = None if cursor.over else self._leaves.get(cursor.ranges[0].leaf or "")

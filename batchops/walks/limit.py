@@ -52,6 +52,10 @@ class LimitWalk:
         """Never: it ends when nothing is found."""
         return None
 
+    def astray(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:  # noqa: ARG002
+        """Never: it has no place to lose."""
+        return None
+
     def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:  # noqa: ARG002
         """All of it, for the plan."""
         return None if cursor.over else Part(self._selection, sa.true(), cursor, 0)

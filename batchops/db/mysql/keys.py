@@ -32,6 +32,11 @@ def out(table: Table, name: str) -> sa.ColumnElement[Any]:
     return table.called.c[quoted(name)]
 
 
+def exact(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """As it is."""
+    return column
+
+
 order = out
 
 

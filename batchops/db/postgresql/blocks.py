@@ -43,6 +43,10 @@ class HeapBlocks:
             self._storage[which] = _storage(table)
         return int(connection.execute(self._storage[which]).scalar_one())
 
+    def kept(self, table: Table, storage: int | None) -> sa.ColumnElement[bool]:
+        """The server asks itself once, before the statement's first row."""
+        return _node(table) == sa.bindparam(None, storage, sa.BigInteger)
+
     def rows_per_block(self, table: Table) -> float:
         """By the statistics; a table never analysed is taken for one of ordinary rows."""
         return max(1.0, table.rows / table.blocks) if table.rows and table.blocks else 50.0
@@ -62,6 +66,10 @@ class HeapBlocks:
 
 
 def _storage(table: Table) -> sa.Select[Any]:
-    node = sa.func.pg_relation_filenode(sa.cast(sa.literal(int(table.identity), sa.BigInteger), Named("oid")))
     empty: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.clause).where(sa.false())
-    return sa.select(node).where(~sa.exists(empty))
+    return sa.select(_node(table)).where(~sa.exists(empty))
+
+
+def _node(table: Table) -> sa.ColumnElement[int]:
+    oid = sa.cast(sa.literal(int(table.identity), sa.BigInteger), Named("oid"))
+    return sa.cast(sa.func.pg_relation_filenode(oid), sa.BigInteger)

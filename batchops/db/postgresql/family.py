@@ -60,6 +60,7 @@ class PostgreSQL:
     facts = PostgreSQLFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)
+    exact = staticmethod(keys.exact)
     key_order = staticmethod(keys.order)
     key_value = staticmethod(keys.value)
     after = staticmethod(keys.after)

@@ -36,7 +36,12 @@ def refusal(column: Column) -> str | None:
 
 def out(table: Table, name: str) -> sa.ColumnElement[Any]:
     """The key column as text."""
-    return sa.cast(_column(table, name), sa.Text)
+    return exact(_column(table, name))
+
+
+def exact(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The server's own text."""
+    return sa.cast(column, sa.Text)
 
 
 def order(table: Table, name: str) -> sa.ColumnElement[Any]:

@@ -43,6 +43,7 @@ class SQLite:
     facts = SQLiteFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)
+    exact = staticmethod(keys.exact)
     key_order = staticmethod(keys.order)
     key_value = staticmethod(keys.value)
     after = staticmethod(keys.after)

@@ -24,6 +24,11 @@ def _column(table: Table, name: str) -> sa.ColumnElement[Any]:
 out = order = _column
 
 
+def exact(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """As it is."""
+    return column
+
+
 def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:  # noqa: ARG001
     """Halfway by number where the first value is a whole one, so that a plan can look at the middle."""
     middle = halfway(low, high) if type(low[0]) is int and type(high[0]) is int else None
