@@ -112,14 +112,10 @@ def test_brokers_bounced_and_relays_killed(
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=LONG) for name in ("postgresql", "mariadb")])
-@pytest.mark.parametrize("where", ["kafka", "http"])
-def test_relays_killed(
-    batchops: Batchops, new_database: NewDatabase, service: Callable[[str], Server], webhook: Webhook, name: str,
-    where: str,
-) -> None:  # fmt: skip
-    """To a broker of Kafka's protocol, read without a group, and to an HTTP server."""
+@pytest.mark.parametrize("receiver", ["kafka", "mock", "http"], indirect=True)
+def test_relays_killed(batchops: Batchops, new_database: NewDatabase, receiver: Receiver, name: str) -> None:
+    """To brokers of Kafka's protocol, read without a group, and to an HTTP server."""
     database = new_database(name)
-    receiver: Any = webhook if where == "http" else RECEIVERS[where](service(where).url)
     made(database)
     aggregates(database, LARGE.aggregates)
     killed = Killed(batchops, database, "--to", receiver.url, "--topic", receiver.topic)
@@ -130,11 +126,20 @@ def test_relays_killed(
     seconds = time.monotonic() - before
     assert killed.end() == [0]
     found = verdict(database, came(receiver.everything()))
-    told(database, LARGE, killed.kills, seconds, found, where)
+    told(
+        database, LARGE, killed.kills, seconds, found, receiver.url.partition("://")[0] + f" {type(receiver).__name__}"
+    )
     assert found.good, found
 
 
 @pytest.fixture
-def webhook() -> Iterator[Webhook]:
-    with Webhook() as webhook:
-        yield webhook
+def receiver(request: pytest.FixtureRequest, service: Callable[[str], Server]) -> Iterator[Any]:
+    """`kafka` is the broker of Kafka's protocol, `mock` the cluster that its client brings along."""
+    if request.param == "http":
+        with Webhook() as webhook:
+            yield webhook
+    elif request.param == "mock":
+        with kafka.mock_cluster("order") as bootstrap:
+            yield Topic(bootstrap, "order")
+    else:
+        yield RECEIVERS[request.param](service(request.param).url)

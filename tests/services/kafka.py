@@ -2,10 +2,12 @@
 
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from tests.services import server
@@ -22,6 +24,15 @@ def find() -> Found:
 def bootstrap(url: str) -> str:
     """`host:port` of kafka://host:port."""
     return url.partition("://")[2].partition("/")[0]
+
+
+@contextmanager
+def mock_cluster(topic: str) -> Iterator[str]:
+    """`host:port` of the client's own cluster of three brokers, in this process, with that topic."""
+    holder = Producer({"test.mock.num.brokers": 3, "bootstrap.servers": "none", "log_level": 0})
+    broker = next(iter(holder.list_topics(topic, timeout=5).brokers.values()))
+    yield f"{broker.host}:{broker.port}"
+    holder.flush(0)  # the cluster is there as long as this is
 
 
 def version(url: str) -> str:

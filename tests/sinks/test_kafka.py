@@ -5,7 +5,6 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
-from confluent_kafka import Producer
 
 from batchops.errors import UsageError
 from batchops.sinks import SinkDownError
@@ -33,12 +32,8 @@ def private(without: Callable[[Missing], NoReturn]) -> Iterator[Private]:
 
 @pytest.fixture
 def mock() -> Iterator[Topic]:
-    """The client's own cluster of three brokers, in this process."""
-    holder = Producer({"test.mock.num.brokers": 3, "bootstrap.servers": "none", "log_level": 0})
-    metadata = holder.list_topics("made-by-being-asked-for", timeout=5)
-    broker = next(iter(metadata.brokers.values()))
-    yield Topic(f"{broker.host}:{broker.port}", "made-by-being-asked-for")
-    holder.flush(0)  # the cluster is there as long as this is
+    with service.mock_cluster("order") as bootstrap:
+        yield Topic(bootstrap, "order")
 
 
 def test_the_clients_own_cluster(mock: Topic, opened: Open) -> None:
