@@ -31,7 +31,7 @@ def limits_of(spec: PacedSpec, used: int = 0) -> Limits:
     return Limits(
         rows=None if spec.max_rows is None else Allowance(max(0, spec.max_rows - used)),
         seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
-        batches=spec.max_batches,
+        batches=None if spec.max_batches is None else Allowance(spec.max_batches),
         window=spec.window,
         wall=lambda: datetime.now(spec.time_zone),
     )

@@ -1,22 +1,28 @@
-"""How many rows a run may still change, drawn on by every lane before each batch."""
+"""How many rows a run may still change, or batches it may do, drawn on by every lane before each batch."""
 
 import threading
 
 
 class Allowance:
-    """Never more than `rows` are out or used; what a batch did not use comes back."""
+    """Never more than `most` are out or used; what a batch did not use comes back."""
 
-    def __init__(self, rows: int) -> None:
-        self._left = rows
+    def __init__(self, most: int) -> None:
+        self._left = most
         self._out = 0
         self._changed = threading.Condition()
 
-    def draw(self, rows: int) -> int:
+    @property
+    def spent(self) -> bool:
+        """Whether none is left and none can come back."""
+        with self._changed:
+            return self._left == 0 and self._out == 0
+
+    def draw(self, most: int) -> int:
         """Up to that many; waits while others hold the last ones, outside any transaction. 0: all used."""
         with self._changed:
             while self._left == 0 and self._out > 0:
                 self._changed.wait()
-            drawn = min(rows, self._left)
+            drawn = min(most, self._left)
             self._left -= drawn
             self._out += drawn
             return drawn

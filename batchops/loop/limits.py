@@ -28,14 +28,14 @@ class Limits:
 
     rows: Allowance | None = None
     seconds: float | None = None
-    batches: int | None = None
+    batches: Allowance | None = None
     window: Window | None = None
     wall: Callable[[], datetime] = datetime.now
     """The time of day, in the window's zone."""
 
-    def reached(self, batches: int, seconds: float) -> str | None:
-        """The reason to end, after so many batches and so long; None to go on."""
-        if self.batches is not None and batches >= self.batches:
+    def reached(self, seconds: float) -> str | None:
+        """The reason to end, after so long; None to go on."""
+        if self.batches is not None and self.batches.spent:
             return "max-batches"
         if self.seconds is not None and seconds >= self.seconds:
             return "max-time"

@@ -83,7 +83,7 @@ def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.mono
             tally.seconds = clock() - begun
             if stop.asked:
                 return _stopped(stop)
-            if reason := job.limits.reached(tally.batches, tally.seconds):
+            if reason := job.limits.reached(tally.seconds):
                 return Ending(reason, Exit.DONE)
             if (held := job.hold()) is not None:
                 _hold(emit, tally, *held, stop.sleep, clock)
@@ -115,7 +115,22 @@ def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.mono
 
 
 def _batch(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Outcome | Ending | None:
-    """One batch, asked for again after passing errors; None: nothing is left."""
+    """One batch, if it may still be done; None: nothing is left."""
+    batches = job.limits.batches
+    if batches is not None and not batches.draw(1):
+        return Ending("max-batches", Exit.DONE)
+    used = 1
+    try:
+        done = _bounded(job, emit, stop, tally, clock)
+        used = int(isinstance(done, Outcome) and not done.empty)
+        return done
+    finally:
+        if batches is not None:
+            batches.settle(1, used)
+
+
+def _bounded(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Outcome | Ending | None:
+    """One batch of no more rows than may still be changed, asked for again after passing errors."""
     allowance = job.limits.rows
     # Drawn once for all attempts: one of them may turn out to have been applied after all.
     drawn = allowance.draw(2 * job.pace.size().rows) if allowance else None

@@ -87,6 +87,7 @@ def test_a_limit_ends_every_lane(server: Database, limit: dict[str, Any]) -> Non
     finished = library.purge(**job(server, workers=4, batch_size=10, **limit))
     assert finished.reason in ("max-batches", "max-time")
     assert 0 < finished.rows < 2_000
+    assert "max_batches" not in limit or finished.batches == limit["max_batches"]
 
 
 def test_a_lane_that_fails_ends_the_run(server: Database, monkeypatch: pytest.MonkeyPatch) -> None:
