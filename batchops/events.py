@@ -51,7 +51,7 @@ class Retried:
 
 @dataclass(frozen=True)
 class Committed:
-    """One batch is durable."""
+    """One batch is committed, its progress with it; see Warned for what a fall of the server takes back."""
 
     rows: int
     read: int

@@ -28,10 +28,14 @@ class Database:
         """Whether a run has begun to write: a table that is missing from then on has been taken away."""
 
     @contextmanager
-    def transaction(self) -> Iterator[sa.Connection]:
-        """Commit what the block did, or roll it back; OutcomeUnknownError where only the ledger can tell."""
+    def transaction(self, *, lazy: bool = False) -> Iterator[sa.Connection]:
+        """Commit what the block did, or roll it back; OutcomeUnknownError where only the ledger can tell.
+
+        `lazy`: a fall of the server may undo the last such commits, each as a whole; what is committed otherwise
+        after them makes them durable too. Where a server has no such thing, it commits as always.
+        """
         with self._connection() as connection:
-            self.family.begin(connection)
+            self.family.begin(connection, lazy=lazy)
             yield connection
             try:
                 connection.commit()

@@ -155,8 +155,8 @@ class Family(Protocol):
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
         """From now on, leave rows that a policy hides alone instead of failing."""
 
-    def begin(self, connection: sa.Connection) -> None:
-        """Begin a transaction that will write."""
+    def begin(self, connection: sa.Connection, *, lazy: bool = False) -> None:
+        """Begin a transaction that will write; `lazy`: its COMMIT need not wait for the disk."""
 
     def begin_reading(self, connection: sa.Connection) -> None:
         """Begin a transaction that the server itself keeps from writing."""

@@ -17,7 +17,7 @@ from batchops.stop import Stop
 from batchops.walks.part import Size
 
 Step = Callable[[Size], Outcome | None]
-"""One batch of that size, durable when it returns; None once nothing is left."""
+"""One batch of that size, committed when it returns; None once nothing is left."""
 Clock = Callable[[], float]
 
 TURNED = "turned"
@@ -122,7 +122,7 @@ def _batch(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Outc
     used = 1
     try:
         done = _bounded(job, emit, stop, tally, clock)
-        used = int(isinstance(done, Outcome) and not done.empty)
+        used = done.batches if isinstance(done, Outcome) else 0
         return done
     finally:
         if batches is not None:
@@ -197,10 +197,15 @@ def _account(job: Job, emit: Emit, tally: Tally, size: Size, outcome: Outcome, s
     with tally.guard:
         tally.rows += outcome.rows
         tally.read += outcome.read
-        tally.batches += 1
+        tally.batches += outcome.batches
         tally.locked += outcome.locked
         tally.rejected.extend(outcome.rejected)
-        job.pace.observe(outcome.size or size, outcome.rows, outcome.read, seconds)
+        if not outcome.undone:
+            job.pace.observe(outcome.size or size, outcome.rows, outcome.read, seconds)
+    if outcome.undone:
+        lost = f"{outcome.undone} batches with {-outcome.rows:,} rows"
+        emit(Warned(f"The server fell before {lost} were on its disk; they are as they were, and done again."))
+        return
     for rejected in outcome.rejected:
         emit(rejected)
     emit(Committed(outcome.rows, outcome.read, seconds, (outcome.size or size).rows, outcome.lane))

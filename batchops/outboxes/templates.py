@@ -61,10 +61,7 @@ def parse_template(text: str, flag: str) -> Template:
 
 def as_text(value: Any, name: str) -> str:
     """A column's value as it stands in a text; NullError for NULL."""
-    kind = type(value)
-    if kind is str:
-        return value  # type: ignore[no-any-return]
-    if kind is int:
+    if type(value) in (str, int):  # nearly all are, and a match takes longer
         return str(value)
     match value:
         case None:

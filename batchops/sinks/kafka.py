@@ -194,7 +194,7 @@ def _verdict(error: KafkaError) -> Delivery:
 
 
 def _settings(at: Address, timeout: float) -> dict[str, Any]:
-    settings: dict[str, Any] = {
+    return {
         "bootstrap.servers": ",".join(f"{host}:{port}" for host, port in at.hosts),
         "acks": "all",
         "enable.idempotence": True,
@@ -207,7 +207,12 @@ def _settings(at: Address, timeout: float) -> dict[str, Any]:
         "queue.buffering.max.messages": WINDOW,
         "queue.buffering.max.kbytes": WINDOW_KILOBYTES,
         "allow.auto.create.topics": False,
+        **_security(at),
     }
+
+
+def _security(at: Address) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
     secure = at.choice("tls", "no", "yes") == "yes" or any(name in at.options for name in tls.OPTIONS)
     if secure:
         tls.context(at)  # that its files can be used is seen here

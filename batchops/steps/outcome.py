@@ -8,7 +8,7 @@ from batchops.walks.part import Size
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one committed batch did."""
+    """What one committed batch did, or what a fall of the server took back."""
 
     rows: int
     read: int
@@ -17,10 +17,17 @@ class Outcome:
     rejected: tuple[Rejected, ...] = ()
     size: Size | None = None
     """The size it really had, where that was not the one asked for."""
+    undone: int = 0
+    """Batches that a fall of the server has taken back; `rows` and `read` are then what is to be taken off."""
     alarm: str | None = None
     """Why the walk should not go on like this."""
 
     @property
     def empty(self) -> bool:
         """Whether nothing was done after all: what it was to be done with is not there just now."""
-        return not (self.rows or self.read or self.rejected)
+        return not (self.rows or self.read or self.rejected or self.undone)
+
+    @property
+    def batches(self) -> int:
+        """How many more are done now."""
+        return -self.undone if self.undone else int(not self.empty)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.table import quoted
-from batchops.errors import IntegrityError, RowRefusedError
+from batchops.errors import ConnectionLostError, IntegrityError, LockedError, RowRefusedError
 from batchops.events import Rejected
 from batchops.ledger.ledger import Lane, Ledger, taken_over
 from batchops.operations import Operation
@@ -60,6 +60,16 @@ class WalkStep:
         """One batch; None once the walk is over."""
         if self._in_doubt is not None and (settled := self._settle(self._in_doubt)):
             return settled
+        try:
+            return self._next(size)
+        except ConnectionLostError:
+            # The server may have fallen, and what it had on its disk, or another one, may be some batches behind.
+            self._in_doubt = self._in_doubt or self.lane
+            raise
+        except LockedError:  # the same behind a pooler, or another process has taken the run over
+            return self._settle(self.lane) or Outcome(0, 0)
+
+    def _next(self, size: Size) -> Outcome | None:
         while not self.lane.cursor.over:
             now = size if self._aim is None else replace(size, rows=min(self._aim, size.rows), exact=True)
             try:
@@ -78,7 +88,8 @@ class WalkStep:
         return None
 
     def _batch(self, size: Size) -> Outcome | None:
-        with self._database.transaction() as connection:
+        # Together with the ledger's row for it, so that a batch that is undone is simply done again.
+        with self._database.transaction(lazy=self._ledger.inside) as connection:
             meter = self._watch.meter(connection) if self._watch else None
             part = self._walk.next(connection, self.lane.cursor, size)
             if part is None:
@@ -99,7 +110,7 @@ class WalkStep:
 
     def _pass_by(self, size: Size, refused: RowRefusedError) -> Outcome:
         """Move the cursor over the one row that is refused."""
-        with self._database.transaction() as connection:
+        with self._database.transaction(lazy=self._ledger.inside) as connection:
             part = self._walk.next(connection, self.lane.cursor, size)
             if part is None or part.cursor == self.lane.cursor:
                 raise refused  # this walk has no cursor to pass it by with
@@ -161,10 +172,18 @@ class WalkStep:
             raise taken_over(tried.run)
         if durable.batches == tried.batches:
             return self._accept(tried)
+        if durable.batches < self.lane.batches and self._ledger.inside:
+            return self._set_back(durable)
         if not self._ledger.inside:
             return self._recorded(tried)
         self._in_doubt = None
         return None
+
+    def _set_back(self, durable: Lane) -> Outcome:
+        """To where the ledger is: with its rows the work itself is undone."""
+        before, self.lane, self._in_doubt = self.lane, durable, None
+        rows, read, locked = (durable.rows - before.rows, durable.read - before.read, durable.locked - before.locked)
+        return Outcome(rows, read, locked, durable.lane, undone=before.batches - durable.batches)
 
     def _accept(self, after: Lane) -> Outcome:
         before, self.lane, self._in_doubt = self.lane, after, None

@@ -51,6 +51,30 @@ def test_the_server_falls_and_comes_back(batchops: Batchops, private: Private, o
     assert owned.column("SELECT state FROM batchops_run") == ["done"]
 
 
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_batches_that_the_server_has_lost_are_done_again(
+    batchops: Batchops, private_postgresql: Private, new_database: NewDatabase, workers: str
+) -> None:
+    """What was committed a moment before may not be on its disk yet: rows and progress are lost together."""
+    server = private_postgresql
+    server.stop()
+    server.argv = [*server.argv, "--wal_writer_delay=10s"]
+    server.start()
+    owned = new_database("postgresql", at=server.server)
+    make(owned)
+    first = batchops.start(*job(owned, "--json", "--batch-size", "20", "--rest", "20ms", "--workers", workers))
+    wait_for_work(first, owned)
+    time.sleep(1.0)
+    server.stop()
+    server.start()
+    out, err = first.communicate(timeout=90)
+    assert first.returncode == 0, (out, err)
+    assert "done again" in err
+    assert f'"rows": {MATCHING}' in out
+    assert COUNT_UP.wrong(owned) is None
+    assert owned.column("SELECT state FROM batchops_run") == ["done"]
+
+
 @pytest.mark.full
 @pytest.mark.timeout(900)
 def test_the_server_falls_again_and_again(batchops: Batchops, private: Private, owned: Database) -> None:

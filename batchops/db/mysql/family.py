@@ -78,7 +78,7 @@ class MySQL:
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
         pass  # there are no policies here
 
-    def begin(self, connection: sa.Connection) -> None:
+    def begin(self, connection: sa.Connection, *, lazy: bool = False) -> None:  # noqa: ARG002  set for a whole server
         connection.exec_driver_sql("START TRANSACTION READ WRITE")
 
     def begin_reading(self, connection: sa.Connection) -> None:

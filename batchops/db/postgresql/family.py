@@ -94,8 +94,9 @@ class PostgreSQL:
         self._settings = self._settings.replace("row_security = off", "row_security = on")
         connection.exec_driver_sql("SET LOCAL row_security = on")
 
-    def begin(self, connection: sa.Connection) -> None:
-        connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {self._settings}")
+    def begin(self, connection: sa.Connection, *, lazy: bool = False) -> None:
+        wait = "; SET LOCAL synchronous_commit = off" if lazy else ""
+        connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {self._settings}{wait}")
 
     def begin_reading(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {self._settings}")

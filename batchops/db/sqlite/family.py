@@ -79,7 +79,7 @@ class SQLite:
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
         pass  # there are no policies here
 
-    def begin(self, connection: sa.Connection) -> None:
+    def begin(self, connection: sa.Connection, *, lazy: bool = False) -> None:  # noqa: ARG002  set for a whole file
         # A read that later turns into a write is refused as busy whatever the timeout; IMMEDIATE waits.
         connection.exec_driver_sql("PRAGMA query_only = OFF")
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {PATIENCE}")
