@@ -51,7 +51,7 @@ def test_the_server_falls_and_comes_back(batchops: Batchops, private: Private, o
     assert owned.column("SELECT state FROM batchops_run") == ["done"]
 
 
-@pytest.mark.parametrize("workers", ["1", "3"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.full), "3"])
 def test_batches_that_the_server_has_lost_are_done_again(
     batchops: Batchops, private_postgresql: Private, new_database: NewDatabase, workers: str
 ) -> None:

@@ -46,7 +46,7 @@ def test_what_goes_nowhere_is_not_marked(service: Service, database: Database, b
     """No queue, no stream, no topic takes it: that is told of those events, and the others go out."""
     receiver = RECEIVERS[broker](service(broker).url)
     kept(database, receiver.topic, "no.such.place", keys=40)
-    done = relay(database, receiver.url, "--topic", "{event_type}", *ONCE, "--on-failed", "dead-letter")
+    done = relay(database, f"{receiver.url}?timeout=2s", "--topic", "{event_type}", *ONCE, "--on-failed", "dead-letter")
     assert (done.code, done.json()["rows"]) == (3, 27), done
     assert marked(database) == set(ids(receiver))
     assert len(marked(database)) == 27

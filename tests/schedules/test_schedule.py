@@ -164,7 +164,10 @@ def test_one_worker_starves_nobody(batchops: Batchops, sqlite: Database, tmp_pat
     wait_for(lambda: all(states(sqlite, name)["ran"] >= 2 for name in jobs), process)
     stop(process)
     found = told(sqlite, {name: Every(1) for name in jobs})
-    assert [each.wrong for each in found.values()] == [()] * 4
+    # The signal may come while a fire is at work: that one is left for the next scheduler to go on with.
+    wrong = [text for each in found.values() for text in each.wrong]
+    assert [text for text in wrong if "running at" not in text] == []
+    assert len(wrong) <= 1
 
 
 def test_what_is_wrong_is_said_at_once(batchops: Batchops, sqlite: Database, tmp_path: Path) -> None:
