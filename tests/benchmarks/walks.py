@@ -72,7 +72,12 @@ def _ten(database: Database, wanted: Namespace, rows: int) -> bool:
     # A DELETE, and a scan of a range of blocks, is always one process's.
     scan = Side("one sequential scan", lambda: Timing(_statement(database, f"{ALONE}; {query}").seconds, 10))
     parallel = Side("the same by several processes", lambda: Timing(_statement(database, query).seconds, 10))
-    ten = [parallel, _side(database, TEN), _side(database, TEN, "--walk", "keys")]
+    ten = [
+        parallel,
+        _side(database, TEN),
+        _side(database, TEN, "--no-final-pass"),
+        _side(database, TEN, "--walk", "keys"),
+    ]
     compared = compare(scan, ten, renew, min(2, wanted.pairs))
     printing.comparison(compared)
     return not any(measured.failure for measured in compared)
