@@ -95,9 +95,9 @@ def check(context: click.RichContext, /, as_json_document: bool, **named: Any) -
 @command.command("redrive")
 @outbox_flags
 @click.option("--event", "events", metavar="ID", multiple=True, help="A refused event by its id; may be repeated.")
-@click.option("--all", "everything", is_flag=True, help="Every event that was parked or given up on.")
+@click.option("--all", "everything", is_flag=True, help="Every refused event.")
 def redrive(events: tuple[str, ...], everything: bool, **named: Any) -> None:
-    """Let events of TABLE that were parked or given up on be tried again, as if they had never been."""
+    """Let refused events of TABLE, waiting, parked or given up on, be tried again now, as if they had never been."""
     if bool(events) == everything:
         raise UsageError("Which events? Give --event or --all, one of the two.")
     with named_outbox(**named) as found, found.database.transaction() as connection:

@@ -5,7 +5,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from batchops.errors import BatchopsError, Exit, LockedError
-from batchops.events import Committed, Emit, Finished, Relayed, Started
+from batchops.events import Committed, Emit, Failure, Finished, Relayed, Started
 from batchops.jobs.ending import finished, of_one_that_stays
 from batchops.jobs.plan_relay import PreparedRelay, shown
 from batchops.jobs.terms import limits_of
@@ -47,7 +47,10 @@ def relay_prepared(job: PreparedRelay, emit: Emit, stop: Stop) -> Finished:
         ending = run(relay.job(), emit, stop, tally)
         relay.finish()
     counts = relay.watch.counts()
-    end = _finished(job, _ended(job, ending, relay.held_up or bool(tally.rejected)), tally, score, counts)
+    ending = _ended(job, ending, relay.held_up or bool(tally.rejected))
+    if ending.exit == Exit.INCOMPLETE:
+        ending = replace(ending, error=relay.refusal())
+    end = _finished(job, ending, tally, score, counts)
     emit(end)
     return end
 
@@ -68,7 +71,8 @@ class Relay:
         self._slots = Slots(
             database, job.beside.slots, outbox.table.label, spec.slots, spec.lease_time.total_seconds()
         )  # fmt: skip
-        self.watch = Watch(database, Standing(outbox, self._failures), score)
+        self._standing = Standing(outbox, self._failures)
+        self.watch = Watch(database, self._standing, score)
         self._circuit = Circuit(None if spec.poll is not None else spec.retry_time.total_seconds())
         courier = Courier(job.sink, lambda: stop.at_once)
         stack.callback(courier.close)
@@ -114,6 +118,12 @@ class Relay:
     def held_up(self) -> bool:
         """Whether a refused event holds back others, be its pause over by now or not."""
         return self._failures.holding
+
+    def refusal(self) -> Failure | None:
+        """Which event is refused, and how to go on; None where that cannot be read."""
+        with suppress(BatchopsError), self._database.reading() as connection:
+            return self._standing.refusal(connection)
+        return None
 
     def finish(self) -> None:
         """Mark what is still with the destination, and say so."""

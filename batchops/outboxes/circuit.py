@@ -22,13 +22,14 @@ class Circuit:
         self._clock = clock
         self._draw = draw
         self._reason = ""
+        self._in_doubt = False
         self._since = self._until = 0.0
         self._failures = 0
 
     @property
     def probing(self) -> bool:
         """Whether the next thing sent is to find out whether the destination is back: little will do."""
-        return self._failures > 0
+        return self._failures > 0 and not self._in_doubt
 
     def trip(self, reason: str) -> None:
         """The destination failed."""
@@ -37,11 +38,15 @@ class Circuit:
             self._since = now
         pause = min(LONGEST, FIRST * 2.0 ** min(self._failures, 20)) * (0.75 + 0.25 * self._draw())
         self._failures += 1
-        self._reason, self._until = reason, now + pause
+        self._reason, self._until, self._in_doubt = reason, now + pause, False
+
+    def doubt(self) -> None:
+        """What was sent to find out was refused, be it by its own fault: more, sent at once, will tell."""
+        self._in_doubt = True
 
     def close(self) -> None:
         """It works again."""
-        self._failures = 0
+        self._failures, self._in_doubt = 0, False
 
     def hold(self) -> tuple[str, float] | None:
         """Why and how long to wait; TransientError once patience is over."""

@@ -123,18 +123,19 @@ class Failures:
         return {State(row[0]): row[1] for row in rows}
 
     def listed(self, connection: sa.Connection, most: int) -> list[Failure]:
-        """The first of them; `pause` is what is left of it."""
+        """The first of them, those that hold nothing up last; `pause` is what is left of it."""
         columns = self._table.c
         left = (columns.next_at - self._family.epoch()).label("left")
-        query = sa.select(self._table, left).where(self._its()).order_by(columns.next_at).limit(most)
+        last = sa.case((columns.state == State.DEAD, 1), else_=0)
+        query = sa.select(self._table, left).where(self._its()).order_by(last, columns.next_at).limit(most)
         return [
             Failure(r.event, r.aggregate, State(r.state), r.attempts, float(r.left), r.failure)
             for r in connection.execute(query)
         ]
 
     def put_back(self, connection: sa.Connection, events: Sequence[str] | None) -> int:
-        """Forget that these (None: all) were parked or given up on, so that they are tried again; how many."""
-        statement = sa.delete(self._table).where(self._its(), self._table.c.state != State.WAITING)
+        """Forget that these (None: all) were refused, so that they are tried again now; how many."""
+        statement = sa.delete(self._table).where(self._its())
         if events is not None:
             statement = statement.where(self._table.c.event.in_(events))
         return connection.execute(statement).rowcount

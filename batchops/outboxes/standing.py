@@ -5,7 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.outboxes.failures import Failures
+from batchops import durations, events
+from batchops.outboxes.failures import Failure, Failures, State
 from batchops.outboxes.outbox import Outbox
 from batchops.queues.leases import Counts
 
@@ -27,6 +28,19 @@ class Standing:
             backlog=free, waiting=held, oldest=oldest, next_due=self.failures.next_due(connection) if held else None
         )
 
+    def refusal(self, connection: sa.Connection) -> events.Failure | None:
+        """What holds events up, or was given up on, and how to go on; None where nothing is refused."""
+        first = next(iter(self.failures.listed(connection, 1)), None)
+        if first is None:
+            return None
+        states = self.failures.by_state(connection)
+        many = sum(states.values()) - states.get(State.DEAD, 0) or states[State.DEAD]
+        which = f"event {first.event} of {first.aggregate}"
+        said = f"{which} was refused" if many == 1 else f"{many:,} events were refused, the first of them {which}"
+        redrive = f"batchops outbox redrive {self.outbox.table.label} --event {first.event}"
+        hint = f"{_afterwards(first)} Once its cause is mended: {redrive}; then relay again."
+        return events.Failure("incomplete", f"{said[0].upper()}{said[1:]}: {first.reason.rstrip('.')}.", hint)
+
     def _count(self, connection: sa.Connection, where: list[sa.ColumnElement[bool]]) -> tuple[int, float | None]:
         outbox, created = self.outbox, self.outbox.names.created_at
         age: sa.ColumnElement[Any] | None = None
@@ -36,3 +50,14 @@ class Standing:
         query: sa.Select[Any] = sa.select(sa.func.count(), sa.null() if age is None else age)
         row = connection.execute(query.select_from(outbox.table.called).where(outbox.unsent, *where)).one()
         return int(row[0]), None if row[1] is None else max(0.0, float(row[1]))
+
+
+def _afterwards(failure: Failure) -> str:
+    match failure.state:
+        case State.WAITING:
+            again = durations.show(max(0.0, failure.pause))
+            return f"later events of its aggregate wait; it is tried again by a relay in {again}."
+        case State.PARKED:
+            return "later events of its aggregate wait until somebody puts it back."
+        case State.DEAD:
+            return "later events of its aggregate have gone on without it."

@@ -138,6 +138,9 @@ class RelayStep:
         except SinkDownError as error:
             self._circuit.trip(error.message)
             return
+        if self._circuit.probing and all(isinstance(one, Refused) and not one.final for one in results):
+            self._circuit.doubt()  # one event alone cannot show whose fault it is: no attempt counts
+            return
         self._unsettled = self._sorted(flight, results), len(flight.events)
         behind = flight.behind(results)
         kept, self._behind = behind | self._behind, behind
