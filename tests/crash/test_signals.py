@@ -128,12 +128,21 @@ def test_the_second_signal_gives_the_batch_up(batchops: Batchops, database: Data
     assert COUNT_UP.wrong(database) is None
 
 
+WAITING = {
+    "postgresql": "SELECT count(*) FROM pg_stat_activity "
+    "WHERE wait_event_type = 'Lock' AND datname = current_database()",
+    "mysql": "SELECT count(*) FROM information_schema.innodb_trx JOIN information_schema.processlist p "
+    "ON p.id = trx_mysql_thread_id WHERE trx_state = 'LOCK WAIT' AND p.db = DATABASE()",
+    "sqlite": "SELECT 1",  # nobody can be asked there
+}
+
+
 def settled(database: Database) -> None:
-    """Until the run gets no further."""
+    """Until the run gets no further, for it waits."""
     before = -1
     for _ in range(100):
         batches = database.scalar("SELECT max(batches) FROM batchops_lane")
-        if batches == before:
+        if batches == before and database.scalar(WAITING[database.family]):
             return
         before = batches
         time.sleep(0.5)
