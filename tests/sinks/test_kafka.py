@@ -13,6 +13,7 @@ from tests.services import kafka as service
 from tests.services.private import Private, free_port
 from tests.services.server import Missing, UnavailableError
 from tests.sinks.conftest import Open
+from tests.sinks.limited import INVALID_RECORD, MESSAGE_TOO_LARGE, Limited
 from tests.sinks.log import Topic
 from tests.sinks.received import Received, kinds, message, messages, same
 from tests.sinks.wire import Wire
@@ -28,6 +29,21 @@ def private(without: Callable[[Missing], NoReturn]) -> Iterator[Private]:
     made.start()
     yield made
     made.remove()
+
+
+@pytest.fixture
+def limited(without: Callable[[Missing], NoReturn]) -> Iterator[tuple[Limited, Topic]]:
+    """A way to a broker that refuses what the test says, and a topic there."""
+    with Limited() as way:
+        try:
+            made = service.private(through=way.port)
+        except UnavailableError as error:
+            without(Missing("kafka", str(error)))
+        host, _, port = service.bootstrap(made.url).partition(":")
+        way.target = (host, int(port))
+        made.start()
+        yield way, Topic.new(f"127.0.0.1:{way.port}")
+        made.remove()
 
 
 @pytest.fixture
@@ -53,11 +69,57 @@ def test_no_such_topic_is_that_events_trouble(topic: Topic, opened: Open) -> Non
 
 def test_too_large_is_final_and_holds_back_its_key(topic: Topic, opened: Open) -> None:
     first, large, later, other = (message(topic.topic, n, key) for n, key in ((1, "a"), (2, "a"), (3, "a"), (4, "b")))
-    large = message(topic.topic, 2, "a", size=1_100_000)
+    large = message(topic.topic, 2, "a", size=17_000_000)
     sink = opened(topic.url)
     assert kinds(sink.send([first, large, later, other])) == ["ok", "final", "Unsent", "ok"]
     assert kinds(sink.send([later])) == ["ok"]
     assert same([first, later, other], topic.received(3))
+
+
+def poisoned(records: bytes) -> int:
+    return INVALID_RECORD if b"poison" in records else 0
+
+
+def test_one_record_that_its_broker_refuses(limited: tuple[Limited, Topic], opened: Open) -> None:
+    """It comes in a request with others: they are taken, but for those that come after it in its key."""
+    way, topic = limited
+    way.judge = poisoned
+    sent = messages(topic, 200, keys=4)
+    bad = {sent[n].key: n for n in (13, 78)}
+    for n in bad.values():
+        sent[n] = sent[n]._replace(body=b"poison")
+    expected = ["ok"] * 200
+    for n, one in enumerate(sent):
+        if n >= bad.get(one.key, 200):
+            expected[n] = "final" if n in bad.values() else "Unsent"
+    assert kinds(opened(topic.url).send(sent)) == expected
+    taken = [m for m, kind in zip(sent, expected, strict=True) if kind == "ok"]
+    assert same(taken, topic.received(len(taken)))
+
+
+def test_nothing_is_under_way_behind_the_first_record_of_a_key(limited: tuple[Limited, Topic], opened: Open) -> None:
+    """A broker that knows nothing of a producer takes a request of it with any number: also one after a refused one."""
+    way, topic = limited
+    way.judge = poisoned
+    sent = messages(topic, 3_000, size=1_000)
+    sent[0] = sent[0]._replace(body=b"poison")
+    assert kinds(opened(topic.url).send(sent)) == ["final", *["Unsent"] * 2_999]
+    assert (way.refused, way.passed) == (2, 0)
+
+
+def test_a_topic_that_takes_less_than_a_request(limited: tuple[Limited, Topic], opened: Open) -> None:
+    """Requests become smaller, once; a record that is too large by itself is refused, and nobody else."""
+    way, topic = limited
+    way.judge = lambda records: MESSAGE_TOO_LARGE if len(records) > 50_000 else 0
+    sent = messages(topic, 2_000, keys=7)
+    sink = opened(topic.url)
+    assert kinds(sink.send(sent)) == ["ok"] * 2_000
+    refused, passed = way.refused, way.passed
+    assert kinds(sink.send(sent)) == ["ok"] * 2_000
+    assert (way.refused - refused, way.passed - passed < 100) == (0, True)
+    large = message(topic.topic, 2_001, sent[0].key, size=60_000)
+    assert kinds(sink.send([large, sent[0], sent[1]])) == ["final", "Unsent", "ok"]
+    assert same([*sent, *sent, sent[1]], topic.received(4_001))
 
 
 def test_killed_and_started_again(private: Private, opened: Open) -> None:
