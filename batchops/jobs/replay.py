@@ -116,7 +116,7 @@ def replay_prepared(job: PreparedReplay, emit: Emit, stop: Stop) -> Finished:
     spec, tally = job.spec, Tally()
     emit(Started(None, "replay", job.outbox.table.label, "outbox", False, None, job.sent.count()))
     circuit = Circuit(spec.retry_time.total_seconds())
-    with closing(Courier(job.sink, lambda: stop.at_once)) as courier:
+    with closing(Courier(job.sink, lambda: stop.at_once, emit)) as courier:
         loop = Job(
             step=ReplayStep(job.sent, courier, circuit),
             pace=Pace(target=0.25, fixed=_size(spec)),

@@ -74,7 +74,7 @@ class Relay:
         self._standing = Standing(outbox, self._failures)
         self.watch = Watch(database, self._standing, score)
         self._circuit = Circuit(None if spec.poll is not None else spec.retry_time.total_seconds())
-        courier = Courier(job.sink, lambda: stop.at_once)
+        courier = Courier(job.sink, lambda: stop.at_once, emit)
         stack.callback(courier.close)
         stack.enter_context(self._slots.beating(lambda: stop.ask("locked")))
         source = Source(

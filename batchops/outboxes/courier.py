@@ -2,21 +2,31 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from batchops.errors import BatchopsError
-from batchops.sinks import Delivery, Message, Sink
+from batchops.events import Emit, Warned
+from batchops.sinks import Cautious, Delivery, Message, Sink
 
 Answer = Sequence[Delivery] | BaseException
+TOPICS = 20
+"""Of so many it is asked whether they keep what they acknowledge."""
+ASKING = 2.0
+"""Seconds for that in all: a destination that does not say is not asked again."""
 
 
 class Courier:
-    """One errand at a time: `go`, then `wait` for what came of it."""
+    """One errand at a time: `go`, then `wait` for what came of it. Emits what the sink cautions of."""
 
-    def __init__(self, sink: Sink, given_up: Callable[[], bool]) -> None:
+    def __init__(self, sink: Sink, given_up: Callable[[], bool], emit: Emit) -> None:
         """`given_up`: whether to leave behind an errand that does not come to an end."""
         self._sink = sink
         self._given_up = given_up
+        self._emit = emit
+        self._topics: set[str] = set()
+        self._cautions: set[str] = set()
+        self._asked = 0.0
         self._errands: queue.SimpleQueue[Sequence[Message] | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="batchops-courier", daemon=True)
@@ -55,4 +65,21 @@ class Courier:
                 self._answers.put(self._sink.send(messages) if messages else [])
             except BaseException as error:  # noqa: BLE001  raised again by whoever waits
                 self._answers.put(error)
+            else:
+                self._look(messages)
         self._sink.close()
+
+    def _look(self, messages: Sequence[Message]) -> None:
+        """Whether topics that are new keep what they acknowledge."""
+        if not isinstance(self._sink, Cautious) or len(self._topics) >= TOPICS:
+            return
+        for topic in sorted({message.topic for message in messages} - self._topics)[: TOPICS - len(self._topics)]:
+            if self._asked > ASKING:
+                return
+            begun = time.monotonic()
+            caution = self._sink.caution(topic)
+            self._asked += time.monotonic() - begun
+            self._topics.add(topic)
+            if caution and caution not in self._cautions:
+                self._cautions.add(caution)
+                self._emit(Warned(caution))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from batchops.errors import BatchopsError
 
@@ -57,3 +57,14 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of connections; called again, it does nothing."""
+
+
+@runtime_checkable
+class Cautious(Protocol):
+    """A sink that can tell what becomes of events that its destination has acknowledged."""
+
+    def caution(self, topic: str) -> str | None:
+        """What of that topic is lost when the destination merely starts again, and how to prevent it.
+
+        None where nothing is lost, or it does not say. Asks, changes nothing, and never fails.
+        """

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 
 import pika
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from batchops.errors import UsageError
 from batchops.sinks import Delivery, Message, Refused, SinkDownError, Unsent, tls
@@ -74,6 +76,23 @@ class Amqp:
         elif not order.acknowledged:
             raise SinkDownError(f"{self._place}: {why}.", line.trouble.hint)
         return order.end(Unsent(why))
+
+    def caution(self, topic: str) -> str | None:
+        """Where the queue of that name is not durable; what an exchange has bound to it does not tell."""
+        queue = self._topic or topic
+        if self._exchange:
+            return None
+        with suppress(AMQPError, OSError, ValueError), closing(pika.BlockingConnection(self._parameters)) as connection:
+            connection.channel().queue_declare(queue, passive=True)  # else the next would make it
+            try:
+                connection.channel().queue_declare(queue, durable=True)
+            except ChannelClosedByBroker as error:
+                if "arg 'durable'" in error.reply_text:
+                    return (
+                        f'{self._place}: queue "{queue}" is not durable: when the broker starts again, the queue and '
+                        "what it has confirmed are gone (declare it with durable=true)."
+                    )
+        return None
 
     def close(self) -> None:
         """Close the connection and end its thread."""

@@ -7,12 +7,14 @@ import re
 import ssl
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError
 from nats.errors import Error as NatsError
+from nats.js.api import StorageType, StreamConfig
 
 from batchops.errors import UsageError
 from batchops.sinks import Delivery, Message, Refused, SinkDownError, Unsent, causes, tls
@@ -88,6 +90,24 @@ class Nats:
         if full and not order.acknowledged:
             raise SinkDownError(f"{self._place}: {full}.", "let the stream drop old messages, or make it larger.")
         return order.end()
+
+    def caution(self, topic: str) -> str | None:
+        """Where the subject's stream is in the memory of one server."""
+        if self._client is None:
+            return None
+        with suppress(NatsError, OSError, TimeoutError, ValueError):  # not every user may ask
+            config = self._wait(self._stream(self._client, self._subject or topic), self._seconds + SPARE)
+            if config.storage == StorageType.MEMORY and (config.num_replicas or 1) == 1:
+                return (
+                    f"{self._place}: stream {config.name} is in the memory of one server: when that starts again, what "
+                    "it has acknowledged is gone (storage file, or replicas, prevent that)."
+                )
+        return None
+
+    @staticmethod
+    async def _stream(client: Client, subject: str) -> StreamConfig:
+        manager = client.jsm(timeout=1.0)
+        return (await manager.stream_info(await manager.find_stream_name_by_subject(subject))).config
 
     def close(self) -> None:
         """Close the connection and end its loop."""

@@ -81,6 +81,19 @@ class Redis:
         self._suspects.clear()
         return order.end()
 
+    def caution(self, topic: str) -> str | None:  # noqa: ARG002  it is all of the server's
+        """Where the server keeps no append-only file."""
+        try:
+            told = self._client.info("persistence")
+        except RedisError:
+            return None  # not every user may ask
+        if told.get("aof_enabled", 1):
+            return None
+        return (
+            f"{self._place} keeps no append-only file: when it starts again, what it has acknowledged since its last "
+            "snapshot is gone (appendonly yes prevents that)."
+        )
+
     def close(self) -> None:
         """Close the connection."""
         self._is_open = False

@@ -10,10 +10,13 @@ from nats.js.api import DiscardPolicy
 from batchops.outbox import Event
 from tests.outbox.boxes import made, relay, saved
 from tests.outbox.test_brokers import RECEIVERS
+from tests.queues.jobs import here
+from tests.services import redis as redis_service
 from tests.services.database import Database
 from tests.services.server import Server
 from tests.sinks.queue import Queue
 from tests.sinks.received import Receiver
+from tests.sinks.stream import Stream
 from tests.sinks.subject import Subject
 from tests.sinks.wire import Wire
 
@@ -106,6 +109,27 @@ def test_too_large_is_told_once_and_holds_nobody_else(
     assert (done.code, done.json()["parked"]) == (3, 1), done
     assert marked(database) == set(ids(receiver)) == {"1", "4"}
     assert "x" * 50 not in done.err
+
+
+def test_a_broker_that_forgets_is_told_of_and_replay_mends_it(database: Database) -> None:
+    """It acknowledges and is killed: what it had is gone, as the relay has said, and comes again from the table."""
+    server = redis_service.private("--appendonly", "no")
+    try:
+        server.start()
+        stream = Stream(server.url)
+        kept(database, stream.topic)
+        done = relay(database, stream.url, "--topic", stream.topic, *FAST)
+        assert (done.code, done.err.count("keeps no append-only file")) == (0, 1), done
+        before = ids(stream)
+        server.stop()
+        server.start()
+        assert ids(stream) == []
+        to = ("--url", database.url, "--to", stream.url, "--topic", stream.topic, "--all-events")
+        again = here("outbox", "replay", "outbox", *to)
+        assert (again.code, sorted(ids(stream))) == (0, sorted(before)), again
+        assert "keeps no append-only file" in again.err
+    finally:
+        server.remove()
 
 
 def test_nothing_that_is_secret_is_shown(database: Database, service: Service) -> None:

@@ -10,14 +10,14 @@ from tests.sinks.received import Received
 
 
 class Queue:
-    """One durable queue under a name of its own; `arguments` are the queue's."""
+    """One queue under a name of its own; `arguments` are the queue's."""
 
-    def __init__(self, url: str, **arguments: Any) -> None:
+    def __init__(self, url: str, *, durable: bool = True, **arguments: Any) -> None:
         self.url = url
         self.topic = f"batchops.{uuid.uuid4().hex}"
         with rabbitmq.connect(url) as connection:
             named = {name.replace("_", "-"): value for name, value in arguments.items()}
-            connection.channel().queue_declare(self.topic, durable=True, arguments=named)
+            connection.channel().queue_declare(self.topic, durable=durable, arguments=named)
 
     def everything(self) -> Sequence[Received]:
         with rabbitmq.connect(self.url) as connection:
