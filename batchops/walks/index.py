@@ -1,6 +1,7 @@
 """The walk along an index that the predicate is selective on: only the rows that match are met."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,7 +35,10 @@ class IndexWalk(KeysWalk):
         last = (self._family.key_value(end),)
         if way.upto is not None and last == way.upto[:1]:
             return None
-        return super()._end(connection, way, read) if end == beyond else last
+        if end != beyond:
+            return last
+        # Bounded by the value that the end has: to find it, all that comes after would be sorted, for every window.
+        return super()._end(connection, replace(way, upto=last), read)
 
     def _values_along(self, way: Range) -> sa.Select[Any]:
         """The indexed column of the range's rows, in order.
