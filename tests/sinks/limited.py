@@ -56,13 +56,13 @@ class Limited:
                 client, _ = self._listener.accept()
                 try:
                     server = socket.create_connection(self.target, timeout=10)
+                    server.settimeout(None)
+                    for end in (client, server):
+                        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 except OSError:
                     client.close()
                     continue
-                server.settimeout(None)
-                for end in (client, server):
-                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    self._ends.append(end)
+                self._ends += (client, server)
                 self._spawn(self._judged, client, server)
                 self._spawn(self._back, server, client)
 
