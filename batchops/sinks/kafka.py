@@ -98,9 +98,9 @@ class Kafka:
         self.open()
         producer = self._producer
         assert producer is not None
-        given = Round(producer, sending.messages, alone=alone)
+        given = Round(producer, sending.messages, self._timeout + SPARE, alone=alone)
         under_way = self._produced(given, sending)
-        given.wait(self._timeout + SPARE, f"no acknowledgement in {self._timeout:g} s")
+        given.wait()
         sending.settle(under_way, given)
         self._begin(under_way, given, sending.messages)
         if given.ended:

@@ -51,8 +51,8 @@ class Round:
     its queue any more, and has no report, is acknowledged.
     """
 
-    def __init__(self, producer: Producer, messages: Sequence[Message], *, alone: bool) -> None:
-        """`alone`: whether each record is a request of its own."""
+    def __init__(self, producer: Producer, messages: Sequence[Message], seconds: float, *, alone: bool) -> None:
+        """`seconds` without a step forward end it; `alone`: whether each record is a request of its own."""
         self.reports: dict[int, Report] = {}
         self.failed: set[str] = set()
         """Keys of which a record was not acknowledged."""
@@ -60,6 +60,7 @@ class Round:
         """Whether this producer is of no more use: its order is broken off."""
         self._producer = producer
         self._messages = messages
+        self._seconds = seconds
         self._alone = alone
         self._produced: list[int] = []
 
@@ -73,24 +74,36 @@ class Round:
             try:
                 self._producer.produce(topic, message.body, message.key, headers=headers, on_delivery=report)
             except BufferError:
-                self._poll(0.05)
+                if not self._forward():
+                    self._settle(index, self._silence)
+                    return
                 continue
             except KafkaException as error:
                 self._settle(index, _report(error.args[0], alone=True))
             return
 
-    def wait(self, seconds: float, why: str) -> None:
-        """Until all is known, or for so many seconds without a step forward: what is unknown then is lost."""
-        left, end = len(self._producer), time.monotonic() + seconds
-        while left and time.monotonic() < end:
-            self._poll(0.5)
-            before, left = left, len(self._producer)
-            if left < before:
-                end = time.monotonic() + seconds
-        if left:
+    def wait(self) -> None:
+        """Until all is known; where nothing more is heard, what is unknown then is lost."""
+        while len(self._producer):
+            if self._forward():
+                continue
             self.ended = True
             for index in self._produced:
-                self.reports.setdefault(index, Report(Fate.LOST, why))
+                self.reports.setdefault(index, self._silence)
+            return
+
+    @property
+    def _silence(self) -> Report:
+        return Report(Fate.LOST, f"no acknowledgement in {self._seconds:g} s")
+
+    def _forward(self) -> bool:
+        """Whether more becomes known in time."""
+        before, end = len(self._producer), time.monotonic() + self._seconds
+        while len(self._producer) >= before:
+            if time.monotonic() >= end:
+                return False
+            self._poll(0.5)
+        return True
 
     def _poll(self, seconds: float) -> None:
         """Hear reports. Not by `flush`: that goes on calling back after it has met an error that it will raise."""

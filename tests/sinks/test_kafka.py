@@ -138,6 +138,13 @@ def test_killed_and_started_again(private: Private, opened: Open) -> None:
     assert same(sent, again.received(20))
 
 
+def test_more_than_the_client_holds_and_nobody_there(private: Private, opened: Open) -> None:
+    topic = Topic.new(service.bootstrap(private.url))
+    sink, sent = opened(topic.url + "?timeout=500ms"), messages(topic, 50_000, keys=50_000)
+    private.stop()
+    assert set(kinds(sink.send(sent))) == {"Unsent"}
+
+
 def test_a_silent_broker_is_given_up_on(topic: Topic, opened: Open) -> None:
     at = urlsplit(topic.url)
     with Wire(at.hostname or "", at.port or 9092) as wire:
