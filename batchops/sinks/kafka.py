@@ -102,7 +102,7 @@ class Kafka:
         under_way = self._produced(given, sending)
         given.wait()
         sending.settle(under_way, given)
-        self._begin(under_way, given, sending.messages)
+        self._remember(under_way, given, sending.messages)
         if given.ended:
             self.close()
 
@@ -128,7 +128,7 @@ class Kafka:
                 topics[key] = None
         return produced
 
-    def _begin(self, produced: Sequence[int], given: Round, messages: Sequence[Message]) -> None:
+    def _remember(self, produced: Sequence[int], given: Round, messages: Sequence[Message]) -> None:
         """What was acknowledged has begun its key."""
         if len(self._begun) > REMEMBERED:
             self._begun.clear()

@@ -2,10 +2,11 @@
 
 import socket
 import struct
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple, Self
+from typing import NamedTuple
+
+from tests.sinks.wire import Wire
 
 PRODUCE = 0
 FLEXIBLE = 9
@@ -15,58 +16,16 @@ Judge = Callable[[bytes], int]
 """The error's number for the records of a request, 0 where the broker is to have them."""
 
 
-class Limited:
-    """Passes everything on but produce requests that `judge` refuses: those are answered as a broker does."""
+class Limited(Wire):
+    """A wire that passes everything on but produce requests that `judge` refuses: it answers those as a broker does."""
 
     def __init__(self) -> None:
+        super().__init__("", 0)  # the broker is there only once it knows the way: `target` is set then
         self.judge: Judge = lambda _: 0
         self.refused = 0
         self.passed = 0
-        self.target = ("", 0)
-        self._ends: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
 
-    @property
-    def port(self) -> int:
-        port: int = self._listener.getsockname()[1]
-        return port
-
-    def __enter__(self) -> Self:
-        self._spawn(self._accept)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for end in (self._listener, *self._ends):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(10)
-        for end in (self._listener, *self._ends):
-            end.close()
-
-    def _spawn(self, target: Callable[..., None], *args: object) -> None:
-        thread = threading.Thread(target=target, args=args, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                try:
-                    server = socket.create_connection(self.target, timeout=10)
-                    server.settimeout(None)
-                    for end in (client, server):
-                        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                except OSError:
-                    client.close()
-                    continue
-                self._ends += (client, server)
-                self._spawn(self._judged, client, server)
-                self._spawn(self._back, server, client)
-
-    def _judged(self, client: socket.socket, server: socket.socket) -> None:
+    def _forth(self, client: socket.socket, server: socket.socket) -> None:
         """Answers of our own may overtake the broker's: the client takes them by their number."""
         with suppress(OSError), client.makefile("rb") as requests:
             while size := requests.read(4):
@@ -82,13 +41,6 @@ class Limited:
                     server.sendall(size + frame)
         with suppress(OSError):
             server.shutdown(socket.SHUT_RDWR)
-
-    @staticmethod
-    def _back(server: socket.socket, client: socket.socket) -> None:
-        with suppress(OSError):
-            while data := server.recv(65536):
-                client.sendall(data)
-            client.shutdown(socket.SHUT_RDWR)
 
 
 class Produce(NamedTuple):

@@ -14,7 +14,7 @@ class Wire:
     """Passes everything on, until `cut` says of something that comes back that it is to be lost."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
+        self.target = (host, port)
         self.cut: Cut = lambda _: False
         self.deaf = False
         """Swallows what comes back, and keeps the connection."""
@@ -58,16 +58,19 @@ class Wire:
             while True:
                 client, _ = self._listener.accept()
                 try:
-                    server = socket.create_connection(self._target, timeout=10)
-                except OSError:
+                    server = socket.create_connection(self.target, timeout=10)
+                    server.settimeout(None)
+                    for end in (client, server):
+                        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                except OSError:  # one of the two has gone
                     client.close()
                     continue
-                server.settimeout(None)
-                for end in (client, server):
-                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    self._ends.append(end)
-                self._spawn(self._pass, client, server, lambda _: False)
+                self._ends += (client, server)
+                self._spawn(self._forth, client, server)
                 self._spawn(self._pass, server, client, self._lost)
+
+    def _forth(self, client: socket.socket, server: socket.socket) -> None:
+        self._pass(client, server, lambda _: False)
 
     def _lost(self, data: bytes) -> bool:
         if not self.cut(data):
