@@ -113,6 +113,17 @@ class Fired:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """Why attempts failed."""
+
+    reason: str
+    attempts: int
+    """How many failed for it."""
+    names: tuple[str, ...] = ()
+    """The first rows or events at which they did."""
+
+
+@dataclass(frozen=True)
 class Drained:
     """What the end of a drain tells beside the fields of every verb."""
 
@@ -130,6 +141,8 @@ class Drained:
     waiting: int | None
     leased: int | None
     oldest_seconds: float | None
+    causes: tuple[Cause, ...] = ()
+    """Why attempts failed: the first reasons, the commonest first."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +162,8 @@ class Relayed:
     waiting: int | None
     """Unsent events that a refused one of their aggregate holds up."""
     oldest_seconds: float | None
+    causes: tuple[Cause, ...] = ()
+    """Why attempts failed: the first reasons, the commonest first."""
 
 
 @dataclass(frozen=True)

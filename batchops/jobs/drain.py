@@ -11,11 +11,11 @@ from batchops import __version__
 from batchops.db.database import Database
 from batchops.db.family import KeyValue, Server
 from batchops.errors import Exit
-from batchops.events import Drained, Emit, Finished, Started
+from batchops.events import Drained, Emit, Failure, Finished, Started
 from batchops.handlers import Handler
 from batchops.handlers.function import Function
 from batchops.handlers.make import handler_of
-from batchops.jobs.ending import finished, of_one_that_stays
+from batchops.jobs.ending import as_incomplete, finished, of_one_that_stays, shown_causes
 from batchops.jobs.terms import limits_of, pace_of, reached
 from batchops.loop.lanes import side_by_side
 from batchops.loop.limits import Limits
@@ -102,7 +102,8 @@ def drain_prepared(job: PreparedDrain, emit: Emit, stop: Stop) -> Finished:
         last = LastLook(job.database, job.leases, job.spec.lock_timeout.total_seconds(), step.passed_by)
         ending = side_by_side(lambda: _job(job, pace, limits, step(), last, wait), workers, emit, stop, tally)
     tally.locked = last.locked if ending.reason in ("done", "incomplete") else 0
-    end = _finished(job, _ended(job, ending, tally), tally, score, watch)
+    counts = watch.counts()
+    end = _finished(job, _ended(job, ending, tally, score, counts), tally, score, counts)
     emit(end)
     return end
 
@@ -167,10 +168,29 @@ def _next_due(job: PreparedDrain) -> Callable[[sa.Connection], float | None]:
     return lambda connection: job.leases.counts(connection).next_due
 
 
-def _ended(job: PreparedDrain, ending: Ending, tally: Tally) -> Ending:
-    if tally.locked:
-        return Ending("incomplete", Exit.INCOMPLETE)
+def _ended(job: PreparedDrain, ending: Ending, tally: Tally, score: Score, counts: Counts | None) -> Ending:
+    """Incomplete where rows were given up on, or some were worked on and none is done; a limit hides neither."""
+    in_vain = not tally.rows and (score["failed"] or score["lost"])
+    if tally.locked or tally.rejected or in_vain:
+        ending = as_incomplete(ending, _shortfall(job, tally, score, counts))
     return ending if job.spec.poll is None else of_one_that_stays(ending)
+
+
+def _shortfall(job: PreparedDrain, tally: Tally, score: Score, counts: Counts | None) -> Failure:
+    """How many rows are not done, and why."""
+    waiting = counts.waiting if counts else 0
+    given_up = score["dead"]
+    said = [
+        f"{waiting:,} failed and wait" if waiting else "",
+        f"{given_up:,} given up on" if given_up else "",
+        f"{score['failed']:,} failed" if score["failed"] and not waiting and not given_up else "",
+        f"{score['lost']:,} lost their lease before they could be marked" if score["lost"] else "",
+        f"{tally.locked:,} stayed locked by other sessions" if tally.locked else "",
+    ]
+    causes = shown_causes(score.causes)
+    message = f"{tally.rows:,} of {score['claimed']:,} done, {', '.join(part for part in said if part)}"
+    redrive = f"once the cause is mended, put them back: batchops queue redrive {job.queue.table.label}"
+    return Failure("incomplete", f"{message}: {causes}." if causes else f"{message}.", redrive if given_up else "")
 
 
 def _next(job: PreparedDrain) -> str | None:
@@ -183,8 +203,9 @@ def _next(job: PreparedDrain) -> str | None:
     return command("drain", spec, job.database.address.bare) or None
 
 
-def _finished(job: PreparedDrain, ending: Ending, tally: Tally, score: Score, watch: Watch) -> Finished:
-    counts = watch.counts()
+def _finished(
+    job: PreparedDrain, ending: Ending, tally: Tally, score: Score, counts: Counts | None
+) -> Finished:  # fmt: skip
     left = counts.pending if counts else None
     return replace(
         finished("drain", job.queue.table.label, "claims", ending, tally),
@@ -205,4 +226,5 @@ def _drained(score: Score, counts: Counts | None) -> Drained:
         waiting=counts.waiting if counts else None,
         leased=counts.leased if counts else None,
         oldest_seconds=counts.oldest if counts else None,
+        causes=score.causes,
     )

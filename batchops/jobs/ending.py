@@ -1,12 +1,16 @@
 """How a run ended, in the figures that every verb has."""
 
+from collections.abc import Sequence
+
 from batchops import __version__
 from batchops.errors import Exit
-from batchops.events import Finished
+from batchops.events import Cause, Failure, Finished
 from batchops.loop.loop import Ending, Tally
 
 REJECTIONS = 100
 """Rejected rows or events that the end of a run still names; --events has them all."""
+CAUSES = 3
+"""Reasons that the error at the end of a run gives."""
 
 
 def finished(verb: str, table: str, walk: str, ending: Ending, tally: Tally) -> Finished:
@@ -29,6 +33,26 @@ def finished(verb: str, table: str, walk: str, ending: Ending, tally: Tally) -> 
         held_seconds=tally.held_seconds,
         error=ending.error,
     )
+
+
+def as_incomplete(ending: Ending, error: Failure | None = None) -> Ending:
+    """The ending of a run in which something failed: "incomplete" in place of done, a limit or a stop.
+
+    What is graver stays what it is.
+    """
+    if ending.exit not in (Exit.DONE, Exit.INCOMPLETE):
+        return ending
+    return Ending("incomplete", Exit.INCOMPLETE, ending.error or error)
+
+
+def shown_causes(causes: Sequence[Cause]) -> str:
+    """The first reasons in one line."""
+    said = [f"{one.reason.rstrip('.')} ({', '.join(one.names)}{_more(one)})" for one in causes[:CAUSES]]
+    return "; ".join(said) + (f"; and {len(causes) - CAUSES} more reasons" if len(causes) > CAUSES else "")
+
+
+def _more(cause: Cause) -> str:
+    return " …" if cause.attempts > len(cause.names) else ""
 
 
 def of_one_that_stays(ending: Ending) -> Ending:

@@ -11,7 +11,7 @@ from batchops import __version__, durations
 from batchops.db.database import Database
 from batchops.errors import RefusedError, UsageError
 from batchops.events import Emit, Finished, Started
-from batchops.jobs.ending import finished
+from batchops.jobs.ending import as_incomplete, finished
 from batchops.jobs.plan_relay import shown
 from batchops.jobs.terms import limits_of, reached
 from batchops.loop.loop import Job, Tally, run
@@ -127,6 +127,8 @@ def replay_prepared(job: PreparedReplay, emit: Emit, stop: Stop) -> Finished:
         )
         begun = time.monotonic()
         ending = run(loop, emit, stop, tally)
+    if tally.rejected or (circuit.down is not None and not tally.rows):
+        ending = as_incomplete(ending)
     end = finished("replay", job.outbox.table.label, "outbox", ending, tally)
     emit(end)
     return end

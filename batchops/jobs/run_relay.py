@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from batchops.errors import BatchopsError, Exit, LockedError
 from batchops.events import Committed, Emit, Failure, Finished, Relayed, Started
-from batchops.jobs.ending import finished, of_one_that_stays
+from batchops.jobs.ending import as_incomplete, finished, of_one_that_stays, shown_causes
 from batchops.jobs.plan_relay import PreparedRelay, shown
 from batchops.jobs.terms import limits_of
 from batchops.loop.loop import Ending, Job, Tally, run
@@ -47,9 +47,7 @@ def relay_prepared(job: PreparedRelay, emit: Emit, stop: Stop) -> Finished:
         ending = run(relay.job(), emit, stop, tally)
         relay.finish()
     counts = relay.watch.counts()
-    ending = _ended(job, ending, relay.held_up or bool(tally.rejected))
-    if ending.exit == Exit.INCOMPLETE:
-        ending = replace(ending, error=relay.refusal())
+    ending = _ended(job, ending, relay.shortfall(tally, score))
     end = _finished(job, ending, tally, score, counts)
     emit(end)
     return end
@@ -114,13 +112,16 @@ class Relay:
             wait=woken(self._database, spec.listen, self._stop),
         )
 
-    @property
-    def held_up(self) -> bool:
-        """Whether a refused event holds back others, be its pause over by now or not."""
-        return self._failures.holding
+    def shortfall(self, tally: Tally, score: Score) -> Failure | None:
+        """What was refused or did not go through, and how to go on; None where all went well."""
+        if self._failures.holding or tally.rejected or (score["failed"] and not tally.rows):
+            return self._refusal() or Failure("incomplete", f"Events were refused: {shown_causes(score.causes)}.")
+        if not tally.rows and self._circuit.down is not None:
+            down = self._circuit.down.rstrip(".")
+            return Failure("incomplete", f"Nothing was delivered; the destination is down: {down}.")
+        return None
 
-    def refusal(self) -> Failure | None:
-        """Which event is refused, and how to go on; None where that cannot be read."""
+    def _refusal(self) -> Failure | None:
         with suppress(BatchopsError), self._database.reading() as connection:
             return self._standing.refusal(connection)
         return None
@@ -151,10 +152,9 @@ class Relay:
         return self._circuit.hold()
 
 
-def _ended(job: PreparedRelay, ending: Ending, refused: bool) -> Ending:
-    """With one `refused` it is not done."""
-    if ending.reason == "done" and refused:
-        return Ending("incomplete", Exit.INCOMPLETE)
+def _ended(job: PreparedRelay, ending: Ending, shortfall: Failure | None) -> Ending:
+    """Incomplete where events were refused, or some were sent off and none went through; a limit hides neither."""
+    ending = ending if shortfall is None else as_incomplete(ending, shortfall)
     return ending if job.spec.poll is None else of_one_that_stays(ending)
 
 
@@ -173,6 +173,7 @@ def _finished(job: PreparedRelay, ending: Ending, tally: Tally, score: Score, co
             backlog=counts.backlog if counts else None,
             waiting=counts.waiting if counts else None,
             oldest_seconds=counts.oldest if counts else None,
+            causes=score.causes,
         ),
     )
 

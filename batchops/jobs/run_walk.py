@@ -8,7 +8,7 @@ from batchops import __version__
 from batchops.errors import BatchopsError, Exit, LockedError, OutcomeUnknownError
 from batchops.events import Emit, Failure, Finished, Started, Warned
 from batchops.jobs.droppable import Dropping
-from batchops.jobs.ending import finished
+from batchops.jobs.ending import as_incomplete, finished
 from batchops.jobs.plan_walk import Prepared
 from batchops.jobs.rewalk import another_walk
 from batchops.jobs.terms import limits_of, pace_of
@@ -52,8 +52,11 @@ def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
         _record_end(job.ledger, held, now, "failed", f"{type(error).__name__}: {error}")
         raise
     if ending.reason == "done" and now.rejected:
-        ending = Ending("incomplete", Exit.INCOMPLETE)  # by an earlier process of this run
+        ending = as_incomplete(ending)  # by an earlier process of this run
+    # The ledger keeps a limit as it was: it says how the next run goes on.
     _record_end(job.ledger, held, now, ending.reason, ending.error.message if ending.error else None)
+    if now.rejected or tally.rejected:
+        ending = as_incomplete(ending)
     end = _finished(job, now, walk, ending, tally)
     emit(end)
     return end

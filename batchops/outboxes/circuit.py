@@ -31,6 +31,11 @@ class Circuit:
         """Whether the next thing sent is to find out whether the destination is back: little will do."""
         return self._failures > 0 and not self._in_doubt
 
+    @property
+    def down(self) -> str | None:
+        """Why the destination counts as down; None where it does not."""
+        return self._reason if self._failures else None
+
     def trip(self, reason: str) -> None:
         """The destination failed."""
         now = self._clock()

@@ -1,13 +1,22 @@
-"""What a verb adds up beside the counts that every verb has."""
+"""What a verb adds up beside the counts that every verb has, and why what it tried failed."""
 
 import threading
+from collections.abc import Sequence
+
+from batchops.events import Cause
+
+CAUSES = 20
+"""Different reasons that are kept; a handler may give each row one of its own."""
+NAMES = 3
+"""Rows or events that are named with each."""
 
 
 class Score:
-    """Counts by name, told by several workers."""
+    """Counts by name, and the first reasons of failures, told by several workers."""
 
     def __init__(self, *names: str) -> None:
         self._counts: dict[str, int] = dict.fromkeys(names, 0)
+        self._causes: dict[str, Cause] = {}
         self._guard = threading.Lock()
 
     def add(self, **counts: int) -> None:
@@ -15,6 +24,22 @@ class Score:
         with self._guard:
             for name, count in counts.items():
                 self._counts[name] += count
+
+    def because(self, reason: str, names: Sequence[str]) -> None:
+        """Attempts failed for this reason, at the rows or events of these names."""
+        with self._guard:
+            known = self._causes.get(reason)
+            if known is None and len(self._causes) >= CAUSES:
+                return
+            before = known or Cause(reason, 0)
+            kept = tuple(dict.fromkeys((*before.names, *names[:NAMES])))[:NAMES]
+            self._causes[reason] = Cause(reason, before.attempts + len(names), kept)
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """The reasons, the commonest first."""
+        with self._guard:
+            return tuple(sorted(self._causes.values(), key=lambda cause: -cause.attempts))
 
     def __getitem__(self, name: str) -> int:
         return self._counts[name]

@@ -145,6 +145,12 @@ def _figures(finished: Finished, tally: Tally) -> Iterator[str]:
     ):
         if number:
             yield f", {figures.counted(number, one, many)}"
+    told = finished.drained or finished.relayed
+    if told is not None and told.failed:
+        yield f", {figures.counted(told.failed, 'attempt failed', 'attempts failed')}"
+        # Where there is an error, it says why.
+        if told.causes and finished.error is None:
+            yield f": {figures.visible(told.causes[0].reason)}"
 
 
 def why(finished: Finished) -> str:
@@ -153,6 +159,8 @@ def why(finished: Finished) -> str:
         name = next((name for code, name in _SIGNALS.items() if code == finished.exit), "a signal")
         return f"ended by {name}"
     if finished.reason == "done" and not finished.rows:
+        if finished.drained is not None and finished.drained.waiting:
+            return f"done, nothing is due: {figures.counted(finished.drained.waiting, 'row waits', 'rows wait')}"
         return "done, nothing to do"
     return _REASONS.get(finished.reason, finished.reason)
 
@@ -170,6 +178,7 @@ def _details(finished: Finished, tally: Tally) -> Iterator[tuple[str, str]]:
             yield "time", shares
     if finished.cutoff:
         yield "cut-off", figures.visible(finished.cutoff)
+    yield from (("failed", text) for text in _causes(finished))
     yield from (("rejected", text) for text in _rejections(finished))
     if finished.locked:
         yield "locked", f"{figures.counted(finished.locked, 'row')} stayed locked by other sessions"
@@ -188,6 +197,13 @@ def _shares(tally: Tally) -> str:
     if whole <= 0:
         return ""
     return ", ".join(f"{round(part / whole * 100)} % {name}" for name, part in spent.items() if part > 0)
+
+
+def _causes(finished: Finished) -> Iterator[str]:
+    told = finished.drained or finished.relayed
+    for cause in told.causes if told is not None else ():
+        attempts = figures.counted(cause.attempts, "attempt")
+        yield f"{figures.visible(cause.reason)}: {attempts}, {figures.visible(', '.join(cause.names))}"
 
 
 def _rejections(finished: Finished) -> Iterator[str]:

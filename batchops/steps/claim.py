@@ -52,6 +52,7 @@ class ClaimStep:
         self._stopping = stopping
         self._inside = Inside(claims.database, handler, deadline, stopping)
         self._marking = Inside(claims.database, InSql(), deadline, stopping)
+        self._late = f"the handler did not come back within {deadline.seconds:g} s"
         self._in_hand: InHand | None = None
         self._proved = False
 
@@ -63,6 +64,8 @@ class ClaimStep:
                 return None
             self._in_hand = InHand(claim)
             self._score.add(claimed=len(claim.rows), dead=len(claim.parked))
+            for row, reason in claim.parked:
+                self._score.because(reason, [self._name(row.key)])
         now = self._in_hand
         try:
             outcome = self._finalised(now)
@@ -158,6 +161,8 @@ class ClaimStep:
         self._score.add(
             failed=sorted_.failures, dead=len(now.rejected), lost=missing, handed_back=len(sorted_.unstarted)
         )
+        for reason, keys in sorted_.reasons():
+            self._score.because(reason, [self._name(key) for key in keys])
         return self._outcome(now, done)
 
     def _outcome(self, now: InHand, done: int) -> Outcome:
@@ -170,11 +175,11 @@ class ClaimStep:
             raise HandlerError(f"{self._deadline.hanging} calls of the handler hang.", "look what it waits for.")
         claim = now.claim
         if len(claim.rows) == 1 and not self._deadline.given_up():
-            late = Failed(f"the handler did not come back within {self._deadline.seconds:g} s")
-            return self._marked(now, [late])
+            return self._marked(now, [Failed(self._late)])
         with self._database.transaction() as connection:
             self._leases.abandon(connection, claim.token, [row.key for row in claim.rows])
         self._score.add(failed=len(claim.rows))
+        self._score.because(self._late, [self._name(row.key) for row in claim.rows])
         return self._outcome(now, 0)
 
     def _hand_back(self, claim: Claim) -> None:

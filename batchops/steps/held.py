@@ -96,4 +96,6 @@ class HeldStep:
             Rejected(", ".join(f"{n}={v}" for n, v in zip(self._queue.key, key, strict=True)), one.reason)
             for key, one in failed
         )
+        for one in rejected:
+            self._score.because(one.reason, [one.key])
         return Outcome(rows=done, read=len(rows), rejected=rejected)

@@ -172,6 +172,8 @@ class RelayStep:
                 case Unsent():
                     unsent.append(result)
         self._score.add(failed=len(failures), unsent=len(unsent))
+        for one in failures:
+            self._score.because(one.reason, [f"event {one.event} of {one.aggregate}"])
         if unsent and not sent and not failures:
             self._circuit.trip(unsent[0].reason)
         else:

@@ -1,6 +1,6 @@
 """What became of the rows of a claim, sorted by what is to be done with them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from batchops.db.family import KeyValue
@@ -25,7 +25,12 @@ class Verdicts:
     @property
     def failures(self) -> int:
         """Rows that failed this time."""
-        return sum(map(len, self.again.values())) + sum(map(len, self.dead.values()))
+        return sum(len(keys) for _, keys in self.reasons())
+
+    def reasons(self) -> Iterator[tuple[str, Sequence[KeyValue]]]:
+        """Why rows failed this time, and which."""
+        yield from ((reason, keys) for (reason, _), keys in self.again.items())
+        yield from self.dead.items()
 
 
 def verdicts(rows: Sequence[Row], results: Sequence[Result], attempts: Attempts) -> Verdicts:

@@ -68,6 +68,11 @@ def too_few(rows: Rows) -> list[None]:
     return [None] * (len(rows) - 1)
 
 
+def of_one_row(row: Any) -> str:
+    """A function of a row, as many write it first."""
+    return str(row["id"])
+
+
 def number(rows: Rows) -> int:
     """Nonsense: no list."""
     return len(rows)
