@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +17,7 @@ from tests.services.private import Private
 from tests.services.server import Missing, Server, UnavailableError
 from tests.services.session import BROKERS, DATABASES, Services, required
 
+pytest_plugins = ("tests.tiers", "tests.figures")
 SERVICES_KEY = pytest.StashKey[Services]()
 REQUIRED_KEY = pytest.StashKey[frozenset[str]]()
 WITHOUT_DATABASES = ("unit", "sinks", "test_house_rules.py")
@@ -25,13 +25,7 @@ WITH_BROKERS = ("sinks", "outbox")
 NewDatabase = Callable[..., Database]
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="run the long tier too")
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "full: of the long tier, run with --full only")
-    config.addinivalue_line("markers", "in_turn: the quick tier runs each case on one database, in turn")
     try:
         config.stash[REQUIRED_KEY] = required()
     except ValueError as error:
@@ -83,30 +77,6 @@ def _wanted(config: pytest.Config) -> list[str]:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     found = config.stash[SERVICES_KEY].found()
     return [f"service: {server}" for server in found] or ["services: none needed so far"]
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--full"):
-        return
-    long = [item for item in items if item.get_closest_marker("full") or not _in_turn(item)]
-    if long:
-        config.hook.pytest_deselected(items=long)
-        left_out = set(long)
-        items[:] = [item for item in items if item not in left_out]
-
-
-def _in_turn(item: pytest.Item) -> bool:
-    """Whether the quick tier has this one: of a test marked `in_turn`, each case runs on one database only."""
-    if item.get_closest_marker("in_turn") is None:
-        return True
-    name, _, case = item.name.partition("[")
-    parts = case.rstrip("]").split("-")
-    database = next((part for part in parts if part in FAMILIES), None)
-    if database is None:
-        return True
-    others = "-".join(part for part in parts if part not in FAMILIES)
-    names = sorted(FAMILIES)
-    return names[zlib.crc32(f"{item.path.name} {name} {others}".encode()) % len(names)] == database
 
 
 @pytest.fixture(scope="session")

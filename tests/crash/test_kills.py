@@ -10,6 +10,7 @@ import pytest
 
 from tests.command import Batchops
 from tests.crash.scenario import SCENARIOS, Scenario, make
+from tests.figures import Figures
 from tests.services.database import Database
 
 
@@ -76,9 +77,7 @@ def test_ten_kills(batchops: Batchops, database: Database, scenario: Scenario) -
 @pytest.mark.full
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-def test_a_hundred_kills(
-    batchops: Batchops, database: Database, scenario: Scenario, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_hundred_kills(batchops: Batchops, database: Database, scenario: Scenario, figures: Figures) -> None:
     """A new job each time the last one was through, so that all kills fall on work."""
     kills = met = jobs = 0
     while kills < 100:
@@ -89,6 +88,5 @@ def test_a_hundred_kills(
         made, at_work = kill_until_done(batchops, database, scenario, 20, lambda _: ("--batch-size", "7"))
         assert scenario.wrong(database) is None
         kills, met, jobs = kills + made, met + at_work, jobs + 1
-    with capsys.disabled():
-        print(f"\n{database.family} {scenario.verb}: {kills} kills, {met} met a run at work, {jobs} jobs")
+    figures(kills=kills, met_a_run_at_work=met, jobs=jobs)
     assert met >= 50

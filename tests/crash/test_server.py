@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.crash.scenario import COUNT_UP, MATCHING, ROWS, SLOW, job, make, wait_for_work
+from tests.figures import Figures
 from tests.services.database import Database
 from tests.services.private import Private
 
@@ -77,7 +78,9 @@ def test_batches_that_the_server_has_lost_are_done_again(
 
 @pytest.mark.full
 @pytest.mark.timeout(900)
-def test_the_server_falls_again_and_again(batchops: Batchops, private: Private, owned: Database) -> None:
+def test_the_server_falls_again_and_again(
+    batchops: Batchops, private: Private, owned: Database, figures: Figures
+) -> None:
     """More than one run may be needed where patience ends; never more than one statement's work is done."""
     falls = runs = 0
     code = 75
@@ -91,7 +94,7 @@ def test_the_server_falls_again_and_again(batchops: Batchops, private: Private, 
             falls += 1
         _, err = first.communicate(timeout=200)
         code = 75 if first.returncode == 10 else first.returncode  # fell before the run had begun
-    print(f"{owned.family}: the server fell {falls} times, {runs} runs")
+    figures(falls=falls, runs=runs)
     assert code == 0, err
     assert COUNT_UP.wrong(owned) is None
 
@@ -183,7 +186,7 @@ def test_sessions_are_ended_again_and_again(batchops: Batchops, served: Database
 
 
 @pytest.mark.full
-def test_a_deadlock_storm(batchops: Batchops, served: Database) -> None:
+def test_a_deadlock_storm(batchops: Batchops, served: Database, figures: Figures) -> None:
     """A writer takes rows in the reverse order, hundreds in a transaction; both get on."""
     errors = commits = 0
     with served.engine.connect() as connection:
@@ -206,7 +209,7 @@ def test_a_deadlock_storm(batchops: Batchops, served: Database) -> None:
         wait_for_work(first, served, 1)
         with meanwhile(act, 0.001):
             out, err = first.communicate(timeout=120)
-    print(f"{served.family}: writer {commits} commits, {errors} errors; {out.strip()}")
+    figures(commits_of_the_writer=commits, errors_of_the_writer=errors)
     assert first.returncode == 0, (out, err)
     assert commits > 0
     assert COUNT_UP.wrong(served) is None

@@ -10,6 +10,7 @@ from batchops.db.postgresql.watched import WatchedConnection
 from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.crash.scenario import COUNT_UP, MATCHING, at, job, make
+from tests.figures import Figures
 from tests.services.database import Database
 from tests.services.proxy import Proxy
 
@@ -58,7 +59,9 @@ def test_a_silent_server(batchops: Batchops, new_database: NewDatabase, name: st
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["postgresql", "mariadb"])
-def test_a_server_that_is_silent_for_a_while(batchops: Batchops, new_database: NewDatabase, name: str) -> None:
+def test_a_server_that_is_silent_for_a_while(
+    batchops: Batchops, new_database: NewDatabase, name: str, figures: Figures
+) -> None:
     """The batch is given up and asked for again, and the run goes on by itself."""
     database = new_database(name)
     make(database)
@@ -67,7 +70,7 @@ def test_a_server_that_is_silent_for_a_while(batchops: Batchops, new_database: N
         done = batchops(
             *at(proxy.url), "--json", "--batch-size", "200", "--statement-timeout", "1s", "--lock-timeout", "1s"
         )
-        print(f"{name}: on its way again after {time.monotonic() - before:.0f} s")
+        figures(seconds=time.monotonic() - before)
         assert proxy.cut == 1
     assert done.code == 0, done
     assert done.json()["rows"] == MATCHING

@@ -7,6 +7,7 @@ import pytest
 
 from tests.command import Batchops
 from tests.crash.scenario import COUNT_UP, job, make
+from tests.figures import Figures
 from tests.services.database import Database
 
 CALLS = "pwrite64,fdatasync,fsync,unlink,ftruncate"
@@ -45,7 +46,9 @@ def able() -> None:
         *(pytest.param(j, 3, marks=[pytest.mark.full, pytest.mark.timeout(1800)]) for j in ("delete", "wal")),
     ],
 )
-def test_killed_at_every_step(batchops: Batchops, sqlite: Database, journal: str, stride: int) -> None:
+def test_killed_at_every_step(
+    batchops: Batchops, sqlite: Database, journal: str, stride: int, figures: Figures
+) -> None:
     make(sqlite)
     sqlite.scalar(f"PRAGMA journal_mode = {journal}")
     killed = goes_through = 0
@@ -65,7 +68,7 @@ def test_killed_at_every_step(batchops: Batchops, sqlite: Database, journal: str
         # Killed before it began, the run before it is the last one, which is done.
         wrong = COUNT_UP.wrong(sqlite) if began else sqlite.scalar("SELECT sum(touched) FROM t")
         assert not wrong, (at, wrong)
-    print(f"sqlite {journal}: killed at {killed} steps, the first to go through was {goes_through}")
+    figures(kills=killed, first_step_to_go_through=goes_through)
     assert killed >= 2
     assert goes_through
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.command import Batchops
+from tests.figures import Figures
 from tests.services.database import Database
 
 
@@ -50,11 +51,11 @@ def test_january(batchops: Batchops, january: Database) -> None:
 
 
 @pytest.mark.full
-def test_the_whole_year(batchops: Batchops, flights: Database) -> None:
+def test_the_whole_year(batchops: Batchops, flights: Database, figures: Figures) -> None:
     documents = three_jobs(batchops, flights, "2013-07-01")
     assert documents["cancelled"]["rows"] == 8_255
     for name, document in documents.items():
-        print(f"{flights.family} {name}: {document['rows']} rows by {document['walk']} in {document['seconds']} s")
+        figures(**{name: f"{document['rows']:,} rows by {document['walk']} in {document['seconds']} s"})
 
 
 def test_a_composite_key(batchops: Batchops, january: Database) -> None:

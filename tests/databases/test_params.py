@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import batchops
 from batchops.db.values import Value
 from batchops.errors import UsageError
+from tests.figures import Figures
 from tests.services.database import Database
 from tests.services.private import Private
 
@@ -152,36 +153,33 @@ def run_with_sql_in_it(database: Database, folder: Path) -> list[str]:
     return ["DELETE FROM", "note = 'x''; DROP TABLE canary; --'"]
 
 
-def proved(log: list[str], wanted: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def proved(log: list[str], wanted: list[str], figures: Figures) -> None:
     deletes = [line for line in log if all(part in line for part in wanted)]
     assert deletes
     assert not [line for line in log if line.strip().upper().startswith("DROP TABLE CANARY")]
-    with capsys.disabled():
-        print(f"\nthe server saw: {deletes[0].strip()[:200]}")
+    figures(the_server_saw=deletes[0].strip()[:200])
 
 
 @pytest.mark.full
-def test_postgresql_s_log(
-    private_postgresql: Private, new_database: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_postgresql_s_log(private_postgresql: Private, new_database: Any, tmp_path: Path, figures: Figures) -> None:
     database = new_database("postgresql", at=private_postgresql.server)
     database.execute(f"ALTER DATABASE {database.name} SET log_statement = 'all'")
     wanted = run_with_sql_in_it(database, tmp_path)
     time.sleep(0.2)
     log = private_postgresql.log.read_text().splitlines()
-    proved([line.partition("  ")[2].partition(": ")[2] for line in log], wanted, capsys)
+    proved([line.partition("  ")[2].partition(": ")[2] for line in log], wanted, figures)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("mode", ["", "NO_BACKSLASH_ESCAPES,ANSI_QUOTES,STRICT_ALL_TABLES"])
 def test_mariadb_s_log(
-    private_mariadb: Private, new_database: Any, tmp_path: Path, mode: str, capsys: pytest.CaptureFixture[str]
+    private_mariadb: Private, new_database: Any, tmp_path: Path, mode: str, figures: Figures
 ) -> None:
     database = new_database("mariadb", at=private_mariadb.server)
     database.execute(f"SET GLOBAL log_output = 'TABLE', general_log = 1, sql_mode = '{mode}'")
     wanted = run_with_sql_in_it(database, tmp_path)
     log = [str(text) for text in database.column("SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log")]
-    proved(log, wanted, capsys)
+    proved(log, wanted, figures)
     database.execute("DROP TABLE notes")
     database.execute("CREATE TABLE notes (id integer PRIMARY KEY, note varchar(400), tag integer)")
     filled(database, HOSTILE)

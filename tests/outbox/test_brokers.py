@@ -10,8 +10,9 @@ import pytest
 
 from tests.command import Batchops
 from tests.conftest import NewDatabase
+from tests.figures import Figures
 from tests.outbox.boxes import event, made, relay, saved
-from tests.outbox.test_order import LARGE, LONG, Killed, told, until_sent
+from tests.outbox.test_order import LARGE, LONG, Killed, until_sent
 from tests.outbox.writers import aggregates, verdict, write
 from tests.services import kafka, nats, rabbitmq, redis
 from tests.services.database import Database
@@ -93,7 +94,7 @@ def came(received: Sequence[Received]) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize("server", KEEPS, indirect=True)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pika, asked whether it is up again
 def test_brokers_bounced_and_relays_killed(
-    batchops: Batchops, new_database: NewDatabase, server: Private, name: str
+    batchops: Batchops, new_database: NewDatabase, server: Private, name: str, figures: Figures
 ) -> None:
     database = new_database(name)
     receiver: Any = RECEIVERS[server.name](server.url)
@@ -107,13 +108,15 @@ def test_brokers_bounced_and_relays_killed(
     seconds = time.monotonic() - before
     assert killed.end() == [0]
     found = verdict(database, came(receiver.everything()))
-    told(database, LARGE, killed.kills, seconds, found, f"{server.name}, bounced {len(bounces)} times")
+    figures(events=LARGE.events, seconds=seconds, kills=killed.kills, bounces=len(bounces), found=found)
     assert found.good, found
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=LONG) for name in ("postgresql", "mariadb")])
 @pytest.mark.parametrize("receiver", ["kafka", "mock", "http"], indirect=True)
-def test_relays_killed(batchops: Batchops, new_database: NewDatabase, receiver: Receiver, name: str) -> None:
+def test_relays_killed(
+    batchops: Batchops, new_database: NewDatabase, receiver: Receiver, name: str, figures: Figures
+) -> None:
     """To brokers of Kafka's protocol, read without a group, and to an HTTP server."""
     database = new_database(name)
     made(database)
@@ -126,9 +129,7 @@ def test_relays_killed(batchops: Batchops, new_database: NewDatabase, receiver: 
     seconds = time.monotonic() - before
     assert killed.end() == [0]
     found = verdict(database, came(receiver.everything()))
-    told(
-        database, LARGE, killed.kills, seconds, found, receiver.url.partition("://")[0] + f" {type(receiver).__name__}"
-    )
+    figures(events=LARGE.events, seconds=seconds, kills=killed.kills, found=found)
     assert found.good, found
 
 

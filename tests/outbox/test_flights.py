@@ -16,13 +16,13 @@ from batchops.outbox import Event, save
 from tests import flights as nycflights
 from tests.command import Batchops
 from tests.conftest import NewDatabase
+from tests.figures import Figures
 from tests.outbox.boxes import made
 from tests.outbox.test_brokers import RECEIVERS
 from tests.outbox.test_order import until_sent
 from tests.outbox.writers import connected
 from tests.services.database import Database
 from tests.services.server import Server
-from tests.sinks.received import Received
 
 WRITERS = 8
 DEPARTED = """
@@ -135,7 +135,7 @@ def test_the_check_finds_what_is_misplaced() -> None:
 )
 def test_each_aircraft_departs_in_the_order_it_flew(
     batchops: Batchops, new_database: NewDatabase, service: Callable[[str], Server], name: str, broker: str,
-    data: Any, most: int | None,
+    data: Any, most: int | None, figures: Figures,
 ) -> None:  # fmt: skip
     database = new_database(name, data)
     receiver: Any = RECEIVERS[broker](service(broker).url)
@@ -156,13 +156,9 @@ def test_each_aircraft_departs_in_the_order_it_flew(
     for place, one in enumerate(came):
         places.setdefault(one.id, place)
     once = [came[place] for place in places.values()]
-    told(database, broker, flown, came, seconds)
+    figures(
+        departures=len(flown), aircraft=len({one.aircraft for one in flown}), writers=WRITERS, seconds=seconds,
+        repeats=len(came) - len(once),
+    )  # fmt: skip
     assert len(once) == len(flown) == database.scalar("SELECT count(*) FROM outbox WHERE sent_at IS NOT NULL")
     assert misplaced((one.key, one.body.decode()) for one in once) == []
-
-
-def told(database: Database, to: str, flown: Sequence[Departure], came: Sequence[Received], seconds: float) -> None:
-    aircraft = len({one.aircraft for one in flown})
-    repeats = len(came) - len({one.id for one in came})
-    written = f"{len(flown):,} departures of {aircraft:,} aircraft written by {WRITERS}"
-    print(f"\n{database.family} to {to}: {written} and delivered in {seconds:.1f} s, {repeats} repeats")

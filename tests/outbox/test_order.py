@@ -14,9 +14,10 @@ import pytest
 
 from tests.command import Batchops
 from tests.conftest import NewDatabase
+from tests.figures import Figures
 from tests.outbox import wrong
 from tests.outbox.boxes import delivered, left, made
-from tests.outbox.writers import Verdict, Writing, aggregates, verdict, write
+from tests.outbox.writers import Writing, aggregates, verdict, write
 from tests.services.database import FAMILIES, Database
 
 LEASE = "2s"
@@ -90,7 +91,7 @@ def tiers(*quick: str) -> pytest.MarkDecorator:
 
 @tiers("postgresql", "mariadb")
 def test_killed_relays_lose_nothing_and_keep_the_order(
-    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
 ) -> None:
     database, plan = new_database(name), LARGE if full else SMALL
     made(database)
@@ -101,14 +102,10 @@ def test_killed_relays_lose_nothing_and_keep_the_order(
         write(database, plan)
         until_sent(database)
     found = verdict(database, in_file(tmp_path / "out"))
-    told(database, plan, relay.kills, time.monotonic() - before, found)
+    figures(events=plan.events, seconds=time.monotonic() - before, kills=relay.kills, found=found)
     assert found.good, found
     assert relay.kills > 1
     assert relay.end() == [0]
-
-
-def told(database: Database, plan: Writing, kills: int, seconds: float, found: Verdict, where: str = "file") -> None:
-    print(f"\n{database.family} to {where}: {plan.events:,} events in {seconds:.1f} s, {kills} kills -9, {found}")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +119,9 @@ def told(database: Database, plan: Writing, kills: int, seconds: float, found: V
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_the_check_finds_readers_that_are_wrong(postgresql: Database, reader: wrong.Reader, fault: str) -> None:
+def test_the_check_finds_readers_that_are_wrong(
+    postgresql: Database, reader: wrong.Reader, fault: str, figures: Figures
+) -> None:
     made(postgresql)
     postgresql.execute("ALTER TABLE outbox ADD COLUMN xid xid8 DEFAULT pg_current_xact_id()")
     plan = Writing(600, 20, delay=0.01)
@@ -134,5 +133,5 @@ def test_the_check_finds_readers_that_are_wrong(postgresql: Database, reader: wr
     scene.over.set()
     thread.join()
     found = verdict(postgresql, scene.delivered)
-    print(f"\n{reader.__name__}: {plan.events} events, {found}")
+    figures(events=plan.events, found=found)
     assert getattr(found, fault) > 0 if fault else found.good

@@ -8,6 +8,7 @@ import pytest
 
 from tests.command import Batchops
 from tests.conftest import NewDatabase
+from tests.figures import Figures
 from tests.plan.situations import ROWS, numbers, parent
 from tests.services.database import Database
 
@@ -106,8 +107,8 @@ def test_an_old_snapshot_is_warned_of(batchops: Batchops, new_database: NewDatab
 
 @pytest.mark.full
 @pytest.mark.timeout(1800)
-def test_twenty_million_rows(batchops: Batchops, database: Database) -> None:
-    """Printed, not asserted: the machine may be busy."""
+def test_twenty_million_rows(batchops: Batchops, database: Database, figures: Figures) -> None:
+    """Measured, not asserted: the machine may be busy."""
     rows = 20_000_000
     database.script("CREATE TABLE t (id integer NOT NULL PRIMARY KEY, kind integer NOT NULL)")
     database.execute(f"INSERT INTO t SELECT i, i % 2 FROM {numbers(database, rows)}")
@@ -118,6 +119,5 @@ def test_twenty_million_rows(batchops: Batchops, database: Database) -> None:
             began = time.monotonic()
             said = plan(batchops, database, "purge", "t", "--where", "kind = 1", *more)
             took.append(time.monotonic() - began)
-        times = ", ".join(f"{seconds:.2f}" for seconds in took)
-        print(f"{database.family}: the plan of {said['table_rows']:,} rows by {said['walk']} in {times} s")
+        figures(**{f"plan by {said['walk']}": f"{min(took):.2f} to {max(took):.2f} s"})
         assert said["walk"] in ("blocks", "keys")

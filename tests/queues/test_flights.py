@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from tests import flights as nycflights
 from tests.command import Batchops
+from tests.figures import Figures
 from tests.services.database import FAMILIES, Database
 
 RADIUS = 3958.7613
@@ -55,7 +56,7 @@ CASES = [pytest.param("postgresql", nycflights.JANUARY, id="postgresql-january")
 
 @pytest.mark.parametrize(("name", "flights"), CASES)
 def test_great_circles_equal_one_statement(
-    batchops: Batchops, new_database: Callable[..., Database], name: str, flights: Any
+    batchops: Batchops, new_database: Callable[..., Database], name: str, flights: Any, figures: Figures
 ) -> None:
     database = new_database(name, flights)
     number = "double precision" if database.family == "postgresql" else "double"
@@ -77,8 +78,7 @@ def test_great_circles_equal_one_statement(
     assert database.scalar(far) == 0
     known = database.scalar("SELECT count(circle) FROM flights")
     assert known > 0.9 * rows
-    took = f"{rows:,} flights in {document['seconds']} s"
-    print(f"\n{database.family}: {took}, {known:,} distances as one UPDATE … FROM gives them")
+    figures(flights=rows, seconds=document["seconds"], distances_as_one_statement_gives_them=known)
 
 
 def circles(database: Database) -> None:

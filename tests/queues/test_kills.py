@@ -14,6 +14,7 @@ import pytest
 
 from tests.command import Batchops
 from tests.conftest import NewDatabase
+from tests.figures import Figures
 from tests.queues.jobs import DRAIN, held_by_two, jobs, leased, logged, slowest_rescue, states
 from tests.services.database import FAMILIES, Database
 
@@ -89,7 +90,7 @@ def handled_by(path: Path) -> Counter[int]:
     return Counter(int(line) for line in path.read_text().splitlines() if line.isdigit())
 
 
-def check(database: Database, rows: int, name: str, kills: int, took: float) -> None:
+def check(database: Database, rows: int, kills: int, took: float, figures: Figures) -> None:
     """All done, and what the log of claims says."""
     assert states(database) == {"done": rows}
     assert held_by_two(database) == 0
@@ -97,9 +98,8 @@ def check(database: Database, rows: int, name: str, kills: int, took: float) -> 
     assert rescue <= 5.0
     claims = database.scalar("SELECT count(*) FROM claims")
     lost = database.scalar("SELECT count(*) FROM claims WHERE lost_until < claimed_at")
-    print(
-        f"\n{database.family} {name}: {rows:,} rows in {took:.1f} s, {kills} kills, {claims:,} claims, "
-        f"{lost:,} of them of a lost lease, slowest rescue lease + {rescue:.2f} s, held by two: 0"
+    figures(
+        rows=rows, seconds=took, kills=kills, claims=claims, of_a_lost_lease=lost, slowest_rescue_after_its_lease=rescue
     )
 
 
@@ -121,7 +121,7 @@ def tiers(*quick: str) -> pytest.MarkDecorator:
 
 @tiers("mariadb")
 def test_each_row_is_handled_and_none_by_two_at_a_time(
-    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
 ) -> None:
     database = new_database(name)
     rows = rows_for(database, full)
@@ -132,10 +132,10 @@ def test_each_row_is_handled_and_none_by_two_at_a_time(
     handled.touch()
     call = ("--call", CALL.format("record"), "--batch-size", "50")
     kills, took = killed(batchops, database, call, handled, 300 if full else 2)
-    check(database, rows, "handler(rows)", kills, took)
+    check(database, rows, kills, took, figures)
     seen = handled_by(handled)
     assert set(seen) == set(range(1, rows + 1))
-    print(f"  handled once {sum(n == 1 for n in seen.values()):,}, more often {sum(n > 1 for n in seen.values()):,}")
+    figures(handled_more_than_once=sum(n > 1 for n in seen.values()))
 
 
 SET = ("--set", "n = n + 1", "--rest", "20ms", "--batch-size", "50")
@@ -144,48 +144,52 @@ CONNECTION = ("--call", CALL.format("effect"), "--batch-size", "50")
 
 @tiers("postgresql")
 def test_effects_through_the_connection_are_made_exactly_once(
-    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
 ) -> None:
     database = new_database(name)
-    leases(batchops, database, tmp_path, CONNECTION, full=full)
+    leases(batchops, database, tmp_path, CONNECTION, figures, full=full)
 
 
 @tiers()
 def test_effects_by_set_are_made_exactly_once(
-    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
 ) -> None:
     database = new_database(name)
-    leases(batchops, database, tmp_path, SET, full=full)
+    leases(batchops, database, tmp_path, SET, figures, full=full)
 
 
-def leases(batchops: Batchops, database: Database, tmp_path: Path, args: tuple[str, ...], *, full: bool) -> None:
+def leases(
+    batchops: Batchops, database: Database, tmp_path: Path, args: tuple[str, ...], figures: Figures, *, full: bool
+) -> None:
     """Drain with leases and kills."""
     rows = rows_for(database, full)
     jobs(database, rows)
     leased(database)
     logged(database)
     kills, took = killed(batchops, database, args, tmp_path / "none", 300 if full else 2)
-    check(database, rows, " ".join(args[:2]), kills, took)
+    check(database, rows, kills, took, figures)
     exactly_once(database, args[0])
 
 
 @tiers("sqlite")
 def test_effects_by_set_are_made_exactly_once_by_row_locks_alone(
-    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
 ) -> None:
     database = new_database(name)
-    locks(batchops, database, tmp_path, SET, full=full)
+    locks(batchops, database, tmp_path, SET, figures, full=full)
 
 
 @tiers()
 def test_effects_through_the_connection_are_made_exactly_once_by_row_locks_alone(
-    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
 ) -> None:
     database = new_database(name)
-    locks(batchops, database, tmp_path, CONNECTION, full=full)
+    locks(batchops, database, tmp_path, CONNECTION, figures, full=full)
 
 
-def locks(batchops: Batchops, database: Database, tmp_path: Path, args: tuple[str, ...], *, full: bool) -> None:
+def locks(
+    batchops: Batchops, database: Database, tmp_path: Path, args: tuple[str, ...], figures: Figures, *, full: bool
+) -> None:
     """Drain with row locks and kills."""
     rows = rows_for(database, full)
     jobs(database, rows)
@@ -193,8 +197,7 @@ def locks(batchops: Batchops, database: Database, tmp_path: Path, args: tuple[st
     kills, took = killed(batchops, database, args, tmp_path / "none", 300 if full else 2)
     assert states(database) == {"done": rows}
     exactly_once(database, args[0])
-    what = " ".join(args[:2])
-    print(f"\n{database.family} {what} --lease none: {rows:,} rows in {took:.1f} s, {kills} kills, each effect once")
+    figures(rows=rows, seconds=took, kills=kills)
 
 
 def exactly_once(database: Database, flag: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import Batchops, Result
+from tests.figures import Figures
 from tests.queues.jobs import DRAIN, drain, jobs, leased, states
 from tests.services.database import Database
 
@@ -83,7 +84,9 @@ def test_a_zombie_finalises_nothing(batchops: Batchops, database: Database, tmp_
     assert database.rows("SELECT * FROM jobs ORDER BY id") == before
 
 
-def test_poison_is_parked_and_the_others_go_on(batchops: Batchops, database: Database, tmp_path: Path) -> None:
+def test_poison_is_parked_and_the_others_go_on(
+    batchops: Batchops, database: Database, tmp_path: Path, figures: Figures
+) -> None:
     jobs(database, 40)
     leased(database)
     handled = tmp_path / "handled"
@@ -102,7 +105,7 @@ def test_poison_is_parked_and_the_others_go_on(batchops: Batchops, database: Dat
     assert "no more sign of life at 2 attempts" in database.scalar("SELECT failure FROM jobs WHERE id = 13")
     # Once in its batch, once alone: its batch-mates are innocent.
     assert deaths == 2
-    print(f"\n{database.family}: job 13 killed its process {deaths} times, then it was parked; 39 of 40 done")
+    figures(deaths=deaths)
 
 
 def test_a_handler_that_hangs(batchops: Batchops, database: Database) -> None:

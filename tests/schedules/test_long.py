@@ -8,6 +8,7 @@ import pytest
 
 from batchops.schedules.times import Every, Times, cron
 from tests.command import Batchops
+from tests.figures import Figures
 from tests.schedules.scene import GOOD, PURGE, ev, more, recipe, states, there, told, wait_for
 from tests.schedules.test_schedule import stop
 from tests.services.database import Database
@@ -26,7 +27,7 @@ max-rows = 300"""
 
 @pytest.mark.full
 @pytest.mark.timeout(300)
-def test_two_minutes(batchops: Batchops, database: Database, tmp_path: Path) -> None:
+def test_two_minutes(batchops: Batchops, database: Database, tmp_path: Path, figures: Figures) -> None:
     ev(database, 500)
     database.execute("CREATE TABLE jobs (id integer PRIMARY KEY, status varchar(10) NOT NULL, n integer NOT NULL)")
     database.insert("jobs", ("id", "status", "n"), [(n, "pending", 0) for n in range(20_000)])
@@ -55,9 +56,7 @@ def test_two_minutes(batchops: Batchops, database: Database, tmp_path: Path) -> 
     }
     found = told(database, times)
     for job, each in found.items():
-        print(
-            f"{database.family} {job}: {dict(each.states)}, longest wait between two starts {each.longest_wait:.1f} s"
-        )
+        figures(**{job: f"{dict(each.states)}, longest wait {each.longest_wait:.1f} s"})
     assert [each.wrong for each in found.values()] == [(), (), ()]
     assert {state for each in found.values() for state in each.states} <= GOOD
     assert found["purge"].longest_wait < 20

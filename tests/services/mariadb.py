@@ -25,6 +25,7 @@ SETTINGS = [
     "--max-connections=200",
     "--skip-name-resolve",
     "--local-infile=1",
+    "--max-allowed-packet=64M",  # for an event that is too large for every broker
 ]
 
 

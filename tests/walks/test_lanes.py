@@ -11,6 +11,7 @@ import batchops as library
 from batchops.errors import RefusedError
 from batchops.ledger.ledger import Ledger
 from tests.command import Batchops
+from tests.figures import Figures
 from tests.services.database import Database
 
 ROWS = 60_000
@@ -192,7 +193,7 @@ def test_kills(batchops: Batchops, server: Database, verb: str) -> None:
 @pytest.mark.full
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("verb", ["purge", "backfill"])
-def test_a_hundred_kills(batchops: Batchops, server: Database, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_hundred_kills(batchops: Batchops, server: Database, verb: str, figures: Figures) -> None:
     """A new job each time the last one was through."""
     met = jobs = most = 0
     while met < 100:
@@ -202,5 +203,4 @@ def test_a_hundred_kills(batchops: Batchops, server: Database, verb: str, capsys
         now, lanes = kill_until_done(batchops, server, verb, 12)
         assert counts(server) == expected(verb)
         met, jobs, most = met + now, jobs + 1, max(most, lanes)
-    with capsys.disabled():
-        print(f"\n{server.family} {verb} in lanes: {met} kills met a run at work, {jobs} jobs, at most {most} lanes")
+    figures(kills_that_met_a_run_at_work=met, jobs=jobs, most_lanes=most)

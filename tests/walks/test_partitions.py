@@ -8,6 +8,7 @@ import pytest
 import batchops as library
 from batchops.events import Committed
 from tests.command import Batchops
+from tests.figures import Figures
 from tests.services.database import Database
 
 COLUMNS = "id bigint NOT NULL, made date NOT NULL, kind integer NOT NULL, note text"
@@ -207,7 +208,7 @@ def test_mariadb_by_keys(mariadb: Database) -> None:
 
 @pytest.mark.parametrize(("partitions", "rows"), [(40, 20_000), pytest.param(200, 2_000_000, marks=pytest.mark.full)])
 def test_many_partitions(
-    batchops: Batchops, postgresql: Database, partitions: int, rows: int, capsys: pytest.CaptureFixture[str]
+    batchops: Batchops, postgresql: Database, partitions: int, rows: int, figures: Figures
 ) -> None:
     leaves = "".join(
         f"CREATE TABLE e{i} PARTITION OF events FOR VALUES FROM ({i * rows // partitions}) "
@@ -226,6 +227,4 @@ def test_many_partitions(
     done = purge(postgresql, where="kind < 2", batch_size=None)
     assert (done.reason, done.walk, done.rows) == ("done", "blocks", rows // 2)
     assert postgresql.scalar("SELECT count(*) FROM events WHERE kind < 2") == 0
-    with capsys.disabled():
-        print(f"\n{partitions} partitions, {rows:,} rows: plan {planned:.2f} s with the start of Python, "
-              f"run {done.seconds:.2f} s in {done.batches} batches")  # fmt: skip
+    figures(rows=rows, seconds_of_the_plan=planned, seconds_of_the_run=done.seconds, batches=done.batches)

@@ -1,0 +1,78 @@
+"""Two tiers: the quick one has every scenario once, small; `--full` runs everything, whole or in parts by name."""
+
+import zlib
+from pathlib import Path
+
+import pytest
+
+from tests.services.database import FAMILIES
+
+HERE = Path(__file__).parent
+PARTS = {
+    "crash": ("crash",),
+    "databases": ("databases",),
+    "strategies": ("walks",),
+    "drain": ("queues",),
+    "relay": ("outbox",),
+    "sinks": ("sinks",),
+    "schedule": ("schedules",),
+}
+"""The folders of each part; all other tests are REST. A part takes less than 25 minutes on two idle cores."""
+REST = "rest"
+EVERY = "all"
+NAMES = (*PARTS, REST)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full", nargs="?", const=EVERY, type=_parts, metavar="PARTS",
+        help=f"run the full tier: all of it, or the parts named ({', '.join(NAMES)}), with commas between them",
+    )  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "full: of the full tier, run with --full only")
+    config.addinivalue_line("markers", "in_turn: the quick tier runs each case on one database, in turn")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    parts: frozenset[str] | None = config.getoption("--full")
+    kept = [item for item in items if (_quick(item) if parts is None else part_of(item.path) in parts)]
+    if len(kept) < len(items):
+        of = set(kept)
+        config.hook.pytest_deselected(items=[item for item in items if item not in of])
+        items[:] = kept
+
+
+def part_of(path: Path) -> str:
+    """The part of the full tier that the test file belongs to."""
+    folder = path.relative_to(HERE).parts[0]
+    return next((name for name, folders in PARTS.items() if folder in folders), REST)
+
+
+def _parts(value: str) -> frozenset[str]:
+    names = frozenset(NAMES if value == EVERY else value.split(","))
+    if unknown := names - set(NAMES):
+        raise pytest.UsageError(
+            f"--full: no part {', '.join(sorted(unknown))}; there are {', '.join(NAMES)} and {EVERY}. "
+            "Write --full=PARTS, and paths before a bare --full."
+        )
+    return names
+
+
+def _quick(item: pytest.Item) -> bool:
+    return item.get_closest_marker("full") is None and _in_turn(item)
+
+
+def _in_turn(item: pytest.Item) -> bool:
+    """Whether the quick tier has this one: of a test marked `in_turn`, each case runs on one database only."""
+    if item.get_closest_marker("in_turn") is None:
+        return True
+    name, _, case = item.name.partition("[")
+    parts = case.rstrip("]").split("-")
+    database = next((part for part in parts if part in FAMILIES), None)
+    if database is None:
+        return True
+    others = "-".join(part for part in parts if part not in FAMILIES)
+    names = sorted(FAMILIES)
+    return names[zlib.crc32(f"{item.path.name} {name} {others}".encode()) % len(names)] == database
