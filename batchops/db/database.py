@@ -11,6 +11,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from batchops.db.family import Family, Timeouts
 from batchops.db.faults import Fault, driver_error, translate, underway
+from batchops.db.rights import MissingRight, Needs
+from batchops.db.table import Table
 from batchops.db.urls import Address, redact
 from batchops.errors import BatchopsError, ConnectionLostError, OutcomeUnknownError, TransientError
 
@@ -48,6 +50,25 @@ class Database:
         with self._connection() as connection:
             self.family.begin_reading(connection)
             yield connection
+
+    @contextmanager
+    def explaining(self) -> Iterator[sa.Connection]:
+        """A transaction in which a write can be explained, and that writes nothing; always rolled back."""
+        with self._connection() as connection:
+            if self.family.explains_writes:
+                self.family.begin_reading(connection)
+            else:
+                self.family.begin(connection)
+            yield connection
+
+    def missing_right(self, table: Table, role: str, needs: Needs) -> MissingRight | None:
+        """The first of these rights that the role lacks on the table."""
+        with self.explaining() as connection:
+            for right, columns in needs:
+                missing = self.family.missing_right(connection, table, right, columns)
+                if missing is not None:
+                    return MissingRight(right, missing, table, role)
+        return None
 
     @contextmanager
     def idle(self) -> Iterator[sa.Connection]:

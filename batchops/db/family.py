@@ -238,5 +238,11 @@ class Family(Protocol):
     def cancel(self, connection: Any, engine: sa.Engine) -> None:
         """Cancel what a driver connection is running; called from another thread."""
 
-    def missing_rights(self, connection: sa.Connection, table: Table, verb: str) -> str | None:
-        """The right that this role lacks for `DELETE` or `UPDATE`; None where it has them or cannot tell."""
+    def missing_right(
+        self, connection: sa.Connection, table: Table, right: str, columns: Sequence[str]
+    ) -> tuple[str, ...] | None:
+        """The columns without SELECT, INSERT, UPDATE or DELETE; empty: the table; None: nothing is missing.
+
+        No columns: is there the right to the table, or to any one of its columns? The transaction is one of
+        `Database.explaining`.
+        """

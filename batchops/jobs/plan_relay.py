@@ -67,12 +67,7 @@ def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sin
     then = _then(connection, database, outbox, spec)
     if server.read_only:
         raise RefusedError(f"The server is read-only ({database.address.shown}).", "connect to the primary.")
-    right = "UPDATE" if spec.then == "mark" else "DELETE"
-    if database.family.missing_rights(connection, outbox.table, right):
-        raise RefusedError(
-            f'Role "{server.role}" has no right to {right} on table "{outbox.table.label}".',
-            f"grant it: GRANT {right} ON {outbox.table.label} TO …",
-        )
+    _may_settle(database, server, then)
     if spec.listen is not None and database.family.signals is None:
         raise UsageError(f"--listen: {server.product} has no notifications.", "--poll alone does it.")
     warnings = (*database.address.warnings, *warnings_of(connection, outbox, form))
@@ -80,6 +75,14 @@ def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sin
     return PreparedRelay(
         spec, database, server, sink, outbox, form, then, Beside(database, spec.ledger_schema), plan, warnings
     )
+
+
+def _may_settle(database: Database, server: Server, then: Then) -> None:
+    """RefusedError where this role lacks a right for what is done with sent events."""
+    for table, needs in then.needs():
+        missing = database.missing_right(table, server.role, needs)
+        if missing is not None:
+            raise missing.refusal(database.engine.dialect)
 
 
 def _then(connection: sa.Connection, database: Database, outbox: Outbox, spec: RelaySpec) -> Then:

@@ -1,12 +1,13 @@
 """What became of events, written down: the sent ones are marked, deleted or moved, the refused ones recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from batchops.db.database import Database
+from batchops.db.rights import Needs
 from batchops.db.table import Table, quoted
 from batchops.outboxes.failures import Failure, Failures
 from batchops.outboxes.outbox import Outbox
@@ -18,6 +19,9 @@ class Then(Protocol):
 
     def __call__(self, connection: sa.Connection, ids: Sequence[Any]) -> None:
         """Do it to those with one of `ids` that are still unsent."""
+
+    def needs(self) -> Iterator[tuple[Table, Needs]]:
+        """The rights that it takes, by table."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class Mark:
         for mine in outbox.among(ids):
             connection.execute(marking.where(mine))
 
+    def needs(self) -> Iterator[tuple[Table, Needs]]:
+        assert self.outbox.names.sent is not None
+        yield self.outbox.table, [("SELECT", ()), ("UPDATE", (self.outbox.names.sent,))]
+
 
 @dataclass(frozen=True)
 class Delete:
@@ -42,6 +50,9 @@ class Delete:
     def __call__(self, connection: sa.Connection, ids: Sequence[Any]) -> None:
         for mine in self.outbox.among(ids):
             connection.execute(sa.delete(self.outbox.table.called).where(mine))
+
+    def needs(self) -> Iterator[tuple[Table, Needs]]:
+        yield self.outbox.table, [("SELECT", ()), ("DELETE", ())]
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,11 @@ class Move:
             moved = sa.select(*values).select_from(outbox.table.called).where(mine)
             connection.execute(sa.insert(self.to.clause).from_select(names, moved))
             connection.execute(sa.delete(outbox.table.called).where(mine))
+
+    def needs(self) -> Iterator[tuple[Table, Needs]]:
+        columns = [column.name for column in self.outbox.table.columns if not column.generated]
+        yield self.outbox.table, [("SELECT", columns), ("DELETE", ())]
+        yield self.to, [("INSERT", columns)]
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def sketch(connection: sa.Connection, database: Database, verb: str, spec: JobSp
         family.accept_hidden_rows(connection)
     key, unusable = _key(database, table, facts, verb, spec)
     wishes = check(database, table, spec, key.columns if key else ())
-    barred = tuple(_barred(connection, database, server, table, facts, verb, wishes))
+    barred = tuple(_barred(database, server, table, facts, verb, wishes))
     return Sketch(server, table, key, unusable, wishes, facts, barred)
 
 
@@ -71,18 +71,18 @@ def _key(database: Database, table: Table, facts: TableFacts, verb: str, spec: J
 
 
 def _barred(
-    connection: sa.Connection, database: Database, server: Server, table: Table, facts: TableFacts, verb: str,
-    wishes: Wishes,
+    database: Database, server: Server, table: Table, facts: TableFacts, verb: str, wishes: Wishes
 ) -> Iterator[Refusal]:  # fmt: skip
     if server.read_only:
         yield Refusal("read-only", f"The server is read-only ({database.address.shown}).", "connect to the primary.")
-    right = database.family.missing_rights(connection, table, RIGHTS[verb])
-    message = f'Role "{server.role}" has no right to {right} on table "{table.label}".'
-    hint = f"grant it: GRANT {right} ON {table.label} TO …"
-    if right == "SELECT":
-        raise RefusedError(message, hint)  # without it nothing can be planned
-    if right is not None:
-        yield Refusal("right", message, hint)
+    written = [one.column for one in wishes.assignments]
+    needs = [("SELECT", table.column_names), (RIGHTS[verb], written)]
+    # A server that is read-only may not even begin a transaction in which a write could be explained.
+    missing = None if server.read_only else database.missing_right(table, server.role, needs)
+    if missing is not None and missing.right == "SELECT":
+        raise missing.refusal(database.engine.dialect)  # without it nothing can be planned
+    if missing is not None:
+        yield Refusal("right", missing.message, missing.hint(database.engine.dialect))
     if not facts.transactional and not wishes.repeatable:
         yield Refusal(
             "engine",

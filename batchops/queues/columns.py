@@ -28,6 +28,8 @@ class ColumnLeases:
         self._queue = queue
         self._moment = moment
         self._rows = Rows(family, queue, [c.name for c in queue.table.columns if c.name not in OWN] if whole else [])
+        self.read = (*self._rows.read_columns, *COLUMNS)
+        self.written = tuple(COLUMNS)
 
     def claim(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float

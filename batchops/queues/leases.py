@@ -42,6 +42,14 @@ class Leases(Protocol):
     place: str
     """For the plan: where they are kept."""
 
+    @property
+    def read(self) -> Sequence[str]:
+        """Columns of the queue's table that are read, beside those of the condition."""
+
+    @property
+    def written(self) -> Sequence[str]:
+        """Columns of the queue's table that are written, beside the marks."""
+
     def claim(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
     ) -> Sequence[Row]:

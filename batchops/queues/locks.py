@@ -15,12 +15,14 @@ class RowLocks:
     """Rows are held for as long as the transaction that claimed them lasts."""
 
     place = "none: the row locks of one short batch"
+    written = ()
 
     def __init__(self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None) -> None:
         self._family = family
         self._queue = queue
         self._moment = moment
         self._rows = Rows(family, queue, queue.table.column_names if whole else [])
+        self.read = self._rows.read_columns
 
     def claim(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, but: Sequence[KeyValue]

@@ -19,6 +19,8 @@ class Rows:
         self._family = family
         self._queue = queue
         self._columns = columns
+        self.read_columns = tuple(dict.fromkeys((*queue.key, *columns, *(name for name, _ in queue.order))))
+        """Columns of the table that a role must be able to read, beside those of the condition."""
         self._order = [family.key_order(queue.table, name) for name in queue.key]
 
     def candidates(

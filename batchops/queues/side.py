@@ -41,6 +41,7 @@ class SideLeases:
     """
 
     place = f"the table {TABLE}"
+    written = ()
 
     def __init__(self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None) -> None:
         """`whole`: rows are read with all their columns. `moment`: the column that tells how old a row is."""
@@ -50,6 +51,7 @@ class SideLeases:
         self._moment = moment
         self._relation = queue.table.label
         self._rows = Rows(family, queue, queue.table.column_names if whole else [])
+        self.read = self._rows.read_columns
         self._name = _named(family, queue)
 
     def claim(

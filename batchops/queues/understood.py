@@ -39,9 +39,10 @@ def understand(connection: sa.Connection, database: Database, spec: DrainSpec, h
     family = database.family
     server = family.server(connection)
     table = find_table(connection, family, spec.table)
-    _usable(connection, database, table, server, spec)
+    _usable(connection, database, table, server)
     queue = queue_of(database, table, spec)
     leases = _leases(connection, database, queue, spec, handler, time_column(table, spec))
+    _may_write(connection, database, server, queue, leases)
     pending: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.called)
     pending = pending.where(queue.selection.clause)
     family.explain(connection, pending)  # the server has understood --where, or says what it did not
@@ -85,19 +86,30 @@ def time_column(table: Table, spec: DrainSpec) -> str | None:
     return None if spec.by is None else _column(table, spec.by, "--by")
 
 
-def _usable(connection: sa.Connection, database: Database, table: Table, server: Server, spec: DrainSpec) -> None:
+def _usable(connection: sa.Connection, database: Database, table: Table, server: Server) -> None:
     if table.kind not in ("table", "partitioned"):
         raise RefusedError(f'"{table.label}" is a {table.kind}, not a table.', "name the table behind it.")
     if server.read_only:
         raise RefusedError(f"The server is read-only ({database.address.shown}).", "connect to the primary.")
     if refusal := database.family.claims.refusal(connection, table):
         raise RefusedError(f'Workers cannot share table "{table.label}": {refusal}.')
-    for right in ("UPDATE", "DELETE") if spec.delete else ("UPDATE",):
-        if database.family.missing_rights(connection, table, right):
-            raise RefusedError(
-                f'Role "{server.role}" has no right to {right} on table "{table.label}".',
-                f"grant it: GRANT {right} ON {table.label} TO …",
-            )
+
+
+def _may_write(
+    connection: sa.Connection, database: Database, server: Server, queue: Queue, leases: Leases | RowLocks
+) -> None:  # fmt: skip
+    """RefusedError where this role lacks a right to what is read and written, column by column."""
+    marks = (*queue.work, *(queue.done or ()), *queue.failed)
+    written = tuple(dict.fromkeys((*leases.written, *(column for column, _ in marks))))
+    # Without a column to write, UPDATE on any of them: rows are locked.
+    needs = [("SELECT", leases.read), ("UPDATE", written), *([("DELETE", ())] if queue.done is None else [])]
+    missing = database.missing_right(queue.table, server.role, needs)
+    if missing is None and isinstance(leases, SideLeases):
+        beside = find_table(connection, database.family, TABLE)
+        every = [(right, beside.column_names) for right in ("SELECT", "INSERT", "UPDATE")]
+        missing = database.missing_right(beside, server.role, [*every, ("DELETE", ())])
+    if missing is not None:
+        raise missing.refusal(database.engine.dialect)
 
 
 def _leases(

@@ -39,21 +39,6 @@ SELECT version() AS version, database() AS db, current_user() AS role, @@session
        concat(@@hostname, ':', @@port, ':', @@datadir) AS place
 """)
 
-# A grant on a schema may be a pattern; the account stands in quotes in every one of these views.
-_GRANTED = sa.text("""
-SELECT current_role() IS NOT NULL
-  OR EXISTS (SELECT 1 FROM information_schema.user_privileges
-             WHERE grantee = me.grantee AND privilege_type = :right)
-  OR EXISTS (SELECT 1 FROM information_schema.schema_privileges
-             WHERE grantee = me.grantee AND privilege_type = :right AND me.db LIKE table_schema)
-  OR EXISTS (SELECT 1 FROM information_schema.table_privileges
-             WHERE grantee = me.grantee AND privilege_type = :right AND table_schema = me.db AND table_name = :name)
-  OR EXISTS (SELECT 1 FROM information_schema.column_privileges
-             WHERE grantee = me.grantee AND privilege_type = :right AND table_schema = me.db AND table_name = :name)
-FROM (SELECT concat(char(39), replace(current_user(), '@', concat(char(39), '@', char(39))), char(39)) AS grantee,
-             coalesce(:schema, database()) AS db) AS me
-""")
-
 
 def server(connection: sa.Connection) -> Server:
     """Facts of the server and the session."""
@@ -98,12 +83,3 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
 def tables(connection: sa.Connection) -> Sequence[str]:
     """Tables of the current database."""
     return list(connection.execute(_TABLES).scalars())
-
-
-def missing_rights(connection: sa.Connection, table: Table, verb: str) -> str | None:
-    """Of the grants this user can see; where it has taken on a role, the server alone can tell."""
-    asked = {"schema": table.schema, "name": table.name}
-    for right in ("SELECT", verb):
-        if not connection.execute(_GRANTED, asked | {"right": right}).scalar_one():
-            return right
-    return None

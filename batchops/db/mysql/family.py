@@ -13,6 +13,7 @@ from batchops.db.mysql import catalog, cutoffs, faults, indexes, keys
 from batchops.db.mysql.claims import MySQLClaims
 from batchops.db.mysql.events import MySQLEvents
 from batchops.db.mysql.facts import MySQLFacts
+from batchops.db.mysql.rights import missing_right
 from batchops.db.mysql.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address
@@ -49,7 +50,7 @@ class MySQL:
     find = staticmethod(catalog.find)
     tables = staticmethod(catalog.tables)
     server = staticmethod(catalog.server)
-    missing_rights = staticmethod(catalog.missing_rights)
+    missing_right = staticmethod(missing_right)
     cutoff_before = staticmethod(cutoffs.before)
     cutoff_ago = staticmethod(cutoffs.ago)
 

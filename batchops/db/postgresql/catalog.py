@@ -129,12 +129,3 @@ def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[T
 def tables(connection: sa.Connection) -> Sequence[str]:
     """Tables of the user's schemas, with the schema where the search path does not find them."""
     return list(connection.execute(_TABLES).scalars())
-
-
-def missing_rights(connection: sa.Connection, table: Table, verb: str) -> str | None:
-    """SELECT, or the verb's own right; column grants do not suffice."""
-    held = sa.text("SELECT pg_catalog.has_table_privilege(CAST(:oid AS oid), :right)")
-    for right in ("SELECT", verb):
-        if not connection.execute(held, {"oid": table.identity, "right": right}).scalar_one():
-            return right
-    return None

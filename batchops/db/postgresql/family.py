@@ -19,6 +19,7 @@ from batchops.db.postgresql.facts import PostgreSQLFacts
 from batchops.db.postgresql.indexes import index_for
 from batchops.db.postgresql.partitions import leaves
 from batchops.db.postgresql.plans import plan_of
+from batchops.db.postgresql.rights import missing_right
 from batchops.db.postgresql.signals import PostgreSQLSignals
 from batchops.db.postgresql.watched import WatchedConnection
 from batchops.db.postgresql.words import WORDS
@@ -72,7 +73,7 @@ class PostgreSQL:
     find = staticmethod(catalog.find)
     find_all = staticmethod(catalog.find_all)
     tables = staticmethod(catalog.tables)
-    missing_rights = staticmethod(catalog.missing_rights)
+    missing_right = staticmethod(missing_right)
     cutoff_before = staticmethod(cutoffs.before)
     cutoff_ago = staticmethod(cutoffs.ago)
 

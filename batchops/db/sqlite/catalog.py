@@ -100,8 +100,3 @@ def _rows(connection: sa.Connection, name: str) -> int | None:
 def tables(connection: sa.Connection) -> Sequence[str]:
     """Tables of the file."""
     return list(connection.execute(_TABLES).scalars())
-
-
-def missing_rights(connection: sa.Connection, table: Table, verb: str) -> str | None:  # noqa: ARG001
-    """SQLite has no rights but the file's."""
-    return None

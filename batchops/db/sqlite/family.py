@@ -54,7 +54,6 @@ class SQLite:
     find = staticmethod(catalog.find)
     tables = staticmethod(catalog.tables)
     server = staticmethod(catalog.server)
-    missing_rights = staticmethod(catalog.missing_rights)
     cutoff_before = staticmethod(cutoffs.before)
     cutoff_ago = staticmethod(cutoffs.ago)
 
@@ -75,6 +74,9 @@ class SQLite:
             connection.create_function(HASH, 1, hashed, deterministic=True)
 
         return engine
+
+    def missing_right(self, *_: object) -> tuple[str, ...] | None:
+        return None  # there are no rights but the file's
 
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
         pass  # there are no policies here

@@ -1,0 +1,44 @@
+"""A right that a role lacks, as GRANT spells it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Dialect
+
+from batchops.db.table import Table
+from batchops.errors import RefusedError
+
+
+@dataclass(frozen=True)
+class MissingRight:
+    """A right on a table, or on some of its columns, that the role does not have."""
+
+    right: str
+    """SELECT, INSERT, UPDATE or DELETE."""
+    columns: tuple[str, ...]
+    """Those without it; empty: the table as a whole."""
+    table: Table
+    role: str
+
+    @property
+    def message(self) -> str:
+        """What is missing."""
+        columns = f" ({', '.join(self.columns)})" if self.columns else ""
+        return f'Role "{self.role}" has no right to {self.right}{columns} on table "{self.table.label}".'
+
+    def hint(self, dialect: Dialect) -> str:
+        """The statement that gives it."""
+        prepare = dialect.identifier_preparer
+        columns = f" ({', '.join(map(prepare.quote, self.columns))})" if self.columns else ""
+        # MySQL's account is written with its host, each part quoted.
+        name, at, host = self.role.rpartition("@") if dialect.name in ("mysql", "mariadb") else (self.role, "", "")
+        role = f"'{name}'@'{host}'" if at else prepare.quote(name)
+        return f"grant it: GRANT {self.right}{columns} ON {prepare.format_table(self.table.clause)} TO {role};"
+
+    def refusal(self, dialect: Dialect) -> RefusedError:
+        """As an error."""
+        return RefusedError(self.message, self.hint(dialect))
+
+
+Needs = Sequence[tuple[str, Sequence[str]]]
+"""Rights with the columns that they are needed for; no columns: for the table, or for any one column of it."""
