@@ -52,7 +52,8 @@ Key = Annotated[tuple[str, ...] | None, BeforeValidator(reading.names), Flag("A,
 Several = Annotated[tuple[str, ...], BeforeValidator(reading.several)]
 S = TypeVar("S", bound="PacedSpec")
 CHECKS = (
-    "no-key", "scan", "fk-index", "cascades", "triggers", "rls", "nullable-key", "view", "foreign-table", "superuser",
+    "no-key", "own-table", "scan", "fk-index", "cascades", "triggers", "rls", "nullable-key", "view", "foreign-table",
+    "superuser",
 )  # fmt: skip
 """The safety checks that --allow overrides, each by its name."""
 

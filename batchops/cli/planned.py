@@ -76,6 +76,7 @@ def _rows(plan: Plan, *, whole: bool) -> Iterator[tuple[str, str]]:
         if refusal.allowed or whole:
             yield "allowed" if refusal.allowed else "refused", f"{refusal.check}: {refusal.text}"
     if whole:
+        yield from (("warning", warning) for warning in plan.facts.warnings)
         yield from _explained(plan)
 
 

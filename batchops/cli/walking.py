@@ -52,7 +52,8 @@ def execute(verb: str, spec: JobSpec, shown: Face) -> int:
 
 def _execute(verb: str, spec: JobSpec, shown: Face, tell: Sequence[Emit]) -> int:
     with prepared(verb, spec, os.environ) as job:
-        for warning in () if shown.quiet else job.warnings:
+        told = job.plan.facts.warnings if shown.dry_run and not shown.as_json else ()  # the plan says them
+        for warning in () if shown.quiet else [w for w in job.warnings if w not in told]:
             note(f"warning: {warning}")
         if not shown.dry_run and job.done is None:
             refuse(job.plan.refusals)

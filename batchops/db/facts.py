@@ -1,6 +1,6 @@
 """What hangs on a table and on its server, so that a plan can say what else a job would set in motion."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,10 @@ from batchops.db.table import Key, Table, quoted
 
 CASCADE, SET_NULL, SET_DEFAULT, RESTRICT = "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT"
 """What a foreign key does to the child's rows; RESTRICT stands for NO ACTION too."""
+
+
+TableName = tuple[str | None, str]
+"""Schema and name, exactly as the catalogue has them."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,8 @@ class TableFacts:
     """Partitions that lie on another server."""
     base: str | None = None
     """The one table behind a view that can be written through."""
+    follow_updates: tuple[str, ...] = ()
+    """Columns that the server sets by itself with every UPDATE, unless it sets them."""
     transactional: bool = True
     """Whether a batch that is rolled back is undone."""
     frees_space: str = ""
@@ -136,3 +142,14 @@ class Facts(Protocol):
 
     def count_within(self, connection: sa.Connection, rows: sa.Select[Any], seconds: float) -> int | None:
         """How many rows that is; None where counting takes longer, or this role may not."""
+
+    def tables_read(
+        self, connection: sa.Connection, table: Table, condition: sa.ColumnElement[bool] | sa.TextClause,
+        values: Sequence[sa.TextClause], functions: Collection[str],
+    ) -> frozenset[TableName]:  # fmt: skip
+        """The tables that these expressions on rows of `table` read in sub-selects, views and `functions`.
+
+        `table` is among them only where it is read beside the row itself. A partition counts as its `table`."""
+
+    def value_literal(self, connection: sa.Connection, named: sa.TextClause) -> str | None:
+        """The value of `expression AS v`, computed now, as a literal; None where its type has no exact one."""

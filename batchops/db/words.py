@@ -32,6 +32,8 @@ class Words:
     volatile: Mapping[str, str]
     """What is refused, and what to do instead: `f()` is any call of f, `f(1)` a call with one argument,
     `f` or `f g` the bare words."""
+    fresh: frozenset[str]
+    """Of these, what gives each row a value of its own and so may be set: random, from a sequence, a default."""
     names: frozenset[str]
     """Bare names that no table lists among its columns: system columns, current_user …"""
     quote: str

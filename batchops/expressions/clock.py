@@ -28,8 +28,12 @@ def find_clock_words(pieces: Pieces, words: Words) -> tuple[Occurrence, ...]:
     return tuple(sorted(found, key=lambda occurrence: occurrence.start))
 
 
-def refuse_volatile(pieces: Pieces, words: Words) -> None:
-    """UsageError for the first function or word that would answer differently at each call, or does more."""
+def refuse_volatile(pieces: Pieces, words: Words, fresh: frozenset[str]) -> bool:
+    """UsageError for the first function or word that would answer differently at each call, or does more.
+
+    Those of `fresh` may stand; whether one does is returned.
+    """
+    drawn = False
     for index, piece in pieces.names():
         qualified = pieces.at(index - 1).written == "."
         if pieces.called(index):
@@ -40,12 +44,16 @@ def refuse_volatile(pieces: Pieces, words: Words) -> None:
         else:
             keys = [piece.value, f"{piece.value} {pieces.at(index + 1).value}"]
         for key in keys:
-            if key in words.volatile:
+            drawn = drawn or key in fresh
+            if key in words.volatile and key not in fresh:
                 shown = piece.written + ("()" if pieces.called(index) else "")
                 raise UsageError(f"{shown} cannot be used here: {words.volatile[key]}", _way_out(words, key))
+    return drawn
 
 
 def _way_out(words: Words, key: str) -> str:
+    if key in words.fresh:
+        return "it may stand in --set alone, where each row gets a value once"
     if "--older-than" not in words.volatile[key]:
         return "compute the value first and write it as a literal"
     return "--older-than 90d --by COLUMN compares with a time that is fixed at the start"

@@ -47,6 +47,8 @@ class Expression:
     subquery: bool
     followed: bool
     """Whether the parser could follow it; if not, its syntax and its columns are for the server to check."""
+    fresh: bool = False
+    """Whether it gives each row a value of its own: random, from a sequence, or the column's default."""
 
     def frozen(self, literals: Mapping[str, str]) -> str:
         """The text with each clock word replaced by its literal where it stands."""
@@ -90,20 +92,28 @@ def parse_assignment(
     known = Columns(table, tuple(columns), words)
     try:
         target, value = _split(cut(text, words.dialect), known)
-        return Assignment(
-            target, _expression(_bound(value, words, params), words, known, "one column each: repeat --set")
-        )
+        if is_default(value) and "default" in words.fresh:
+            default = Expression("DEFAULT", frozenset(), (), subquery=False, followed=True, fresh=True)
+            return Assignment(target, default)
+        bound = _bound(value, words, params)
+        return Assignment(target, _expression(bound, words, known, "one column each: repeat --set", words.fresh))
     except UsageError as error:
         raise UsageError(f"{what}: {error.message}", error.hint) from error
 
 
 def plainly_idempotent(assignments: Iterable[Assignment]) -> bool:
-    """Whether setting twice gives what setting once gave: no value reads a column that is set, and none has a
-    sub-select, which may read the table. Functions of the user's own are taken at their word."""
+    """Whether setting twice gives what setting once gave: no value reads a column that is set, none is another
+    each time, and none has a sub-select, which may read the table. Functions of the user's own are taken at
+    their word."""
     assignments = tuple(assignments)
     targets = {assignment.column for assignment in assignments}
     values = [assignment.expression for assignment in assignments]
-    return not any(value.subquery or value.columns & targets for value in values)
+    return not any(value.subquery or value.fresh or value.columns & targets for value in values)
+
+
+def is_default(value: str) -> bool:
+    """Whether a column is set to its default: a keyword, which no parentheses may enclose."""
+    return value.strip().casefold() == "default"
 
 
 def freeze(words: Words, spellings: Iterable[str], evaluate: Callable[[str], str]) -> dict[str, str]:
@@ -118,18 +128,18 @@ def freeze(words: Words, spellings: Iterable[str], evaluate: Callable[[str], str
     return literals
 
 
-def _expression(text: str, words: Words, known: Columns, one: str) -> Expression:
+def _expression(text: str, words: Words, known: Columns, one: str, fresh: frozenset[str] = frozenset()) -> Expression:
     text = text.strip()
     pieces = cut(text, words.dialect)
     refuse_statements(pieces)
     refuse_commas(pieces, one)
     refuse_placeholders(pieces, words)
     refuse_aggregates(pieces)
-    refuse_volatile(pieces, words)
+    drawn = refuse_volatile(pieces, words, fresh)
     clock = find_clock_words(pieces, words)
     tree = _tree(pieces, words)
     columns = columns_written_like(pieces, known) if tree is None else columns_read(tree, known)
-    return Expression(text, columns, clock, subquery=bool(pieces.inner), followed=tree is not None)
+    return Expression(text, columns, clock, subquery=bool(pieces.inner), followed=tree is not None, fresh=drawn)
 
 
 def _bound(text: str, words: Words, params: Mapping[str, Value]) -> str:

@@ -94,7 +94,7 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger, again
             droppable = covered(connection, database, found.table, route.frozen) if verb == "purge" else []
             statements = probed(connection, database, found, route)
             plan = describe(connection, database, verb, spec, found, route, statements, last)
-            against = refusals(Case(connection, database, verb, spec, found, route, statements))
+            against = refusals(Case(connection, database, verb, spec, found, route, statements, plan.estimate))
             plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable), refusals=tuple(against))
             _droppable_asked(spec, ledger, droppable)
     except RowRefusedError as error:  # a literal in the predicate that is none of the column's type

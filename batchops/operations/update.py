@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.table import quoted
+from batchops.expressions.expression import is_default
 from batchops.selection import user_sql
 from batchops.walks.part import Part
 
@@ -22,11 +23,15 @@ class Update:
         """The expressions as they were frozen."""
         own = part.selection.table
         table = own.called
-        values = [(table.c[quoted(name)], user_sql(f"({expression})")) for name, expression in self._assignments]
+        values = [(table.c[quoted(name)], _value(expression)) for name, expression in self._assignments]
         return own.alone(sa.update(table).where(*part.conditions).ordered_values(*values))
 
     def rehearsal(self, part: Part) -> sa.Select[Any]:
         """The values to set."""
-        values = [user_sql(f"({expression})") for _, expression in self._assignments]
-        rows: sa.Select[Any] = sa.select(*values).select_from(part.selection.table.called)
+        values = [_value(expression) for _, expression in self._assignments if not is_default(expression)]
+        rows: sa.Select[Any] = sa.select(*(values or [sa.text("1")])).select_from(part.selection.table.called)
         return rows.where(*part.conditions)
+
+
+def _value(expression: str) -> sa.TextClause:
+    return user_sql(expression if is_default(expression) else f"({expression})")

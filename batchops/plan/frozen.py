@@ -18,6 +18,7 @@ from batchops.expressions.expression import (
     parse_predicate,
     plainly_idempotent,
 )
+from batchops.plan.subselect_values import pin_values
 from batchops.plan.target import nearest
 from batchops.specs import BackfillSpec, JobSpec
 
@@ -105,7 +106,11 @@ def freeze_now(
         return str(connection.execute(sa.select(sa.literal_column(sql))).scalar_one())
 
     literals = freeze(database.family.words, spellings, evaluate)
-    conditions = [wishes.where.frozen(literals)] if wishes.where else []
+
+    def pinned(expression: Expression) -> str:
+        return pin_values(connection, database, expression.frozen(literals))
+
+    conditions = [pinned(wishes.where)] if wishes.where else []
     cutoff = None
     if spec.by is not None:
         literal = _cutoff(connection, database, table, spec)
@@ -117,7 +122,7 @@ def freeze_now(
         cutoff = f"{_between_quotes(next(iter(literals.values())))} ({server.zone})"
     return Frozen(
         predicate=" AND ".join(f"({c})" for c in conditions) if len(conditions) > 1 else "".join(conditions) or None,
-        assignments=tuple((a.column, a.expression.frozen(literals)) for a in wishes.assignments),
+        assignments=tuple((a.column, pinned(a.expression)) for a in wishes.assignments),
         cutoff=cutoff,
         fingerprint=table.fingerprint,
     )

@@ -54,7 +54,17 @@ def sketch(connection: sa.Connection, database: Database, verb: str, spec: JobSp
     key, unusable = _key(database, table, facts, verb, spec)
     wishes = check(database, table, spec, key.columns if key else ())
     barred = tuple(_barred(database, server, table, facts, verb, wishes))
+    facts = replace(facts, warnings=(*facts.warnings, *_followed(facts, wishes)))
     return Sketch(server, table, key, unusable, wishes, facts, barred)
+
+
+def _followed(facts: TableFacts, wishes: Wishes) -> Iterator[str]:
+    """What else an UPDATE changes, where the server does it by itself."""
+    sets = {assignment.column for assignment in wishes.assignments}
+    names = [name for name in facts.follow_updates if sets and name not in sets]
+    if names:
+        kept = " ".join(f'--set "{name} = {name}"' for name in names)
+        yield f"ON UPDATE sets {', '.join(names)} to the time of the batch; {kept} keeps what is there."
 
 
 def _key(database: Database, table: Table, facts: TableFacts, verb: str, spec: JobSpec) -> tuple[Key | None, str]:

@@ -173,13 +173,19 @@ COUNT = "SELECT count(*) FROM "
 GONE = {f"{COUNT}t": ROWS // 2, f"{COUNT}t WHERE kind = 1": 0}
 SITUATIONS = {
     "no key": Situation("no-key", ("mariadb",), no_key, "--walk limit", GONE),
+    "a list of the table's own rows": Situation(
+        "own-table", ALL, parent, "CREATE TABLE ids", {f"{COUNT}t": ROWS // 2},
+        options={"where": "kind = 1 AND id IN (SELECT x.id FROM t x WHERE x.kind = 1)"},
+    ),
     "another table read whole": Situation(
         "scan", ALL, scan_of_another, 'in "listed"', {f"{COUNT}t": 301},
-        options={"where": "EXISTS (SELECT 1 FROM listed WHERE listed.t_id = t.id)", "walk": "keys"},
+        options={
+            "where": "EXISTS (SELECT 1 FROM listed WHERE listed.t_id = t.id)", "walk": "keys", "batch_size": 1,
+        },
     ),
     "a key in another order": Situation(
         "scan", ("postgresql",), scan_by_another_order, "collation", {f"{COUNT}t WHERE n = 1": LARGE // 2},
-        verb="backfill", options={"set": ("n = n + 1",), "batch_size": 5_000},
+        verb="backfill", options={"set": ("n = n + 1",), "batch_size": 50},
     ),
     "a child without an index": Situation(
         "fk-index", ("postgresql", "sqlite"), fk_index, "CREATE INDEX", GONE | {f"{COUNT}orders": CHILDREN}

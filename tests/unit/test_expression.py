@@ -17,6 +17,8 @@ from batchops.expressions.expression import (
     parse_predicate,
     plainly_idempotent,
 )
+from batchops.expressions.pieces import cut
+from batchops.expressions.subselects import inner_subselects, subselects
 
 FAMILIES = {"postgresql": POSTGRESQL, "mysql": MYSQL, "sqlite": SQLITE}
 COLUMNS = ("id", "status", "created_at", "n", "data", "tags", "now", "date", "call", "is_deleted", "größe")
@@ -517,6 +519,64 @@ def test_assignments(family: str, text: str, column: str, value: str) -> None:
     assert (found.column, found.expression.text) == (column, value)
 
 
+@pytest.mark.parametrize(
+    ("family", "text"),
+    [
+        ("postgresql", "data = gen_random_uuid()"),
+        ("postgresql", "n = nextval('s')"),
+        ("postgresql", "n = random() * n"),
+        ("postgresql", "n = default"),
+        ("mysql", "status = replace(uuid(), '-', '')"),
+        ("mysql", "n = next value for s"),
+        ("mysql", "n = DEFAULT(n)"),
+        ("sqlite", "data = lower(hex(randomblob(16)))"),
+    ],
+)
+def test_each_row_may_be_given_a_value_of_its_own(family: str, text: str) -> None:
+    found = assignment(text, FAMILIES[family])
+    assert found.expression.fresh
+    assert not plainly_idempotent([found])
+
+
+def test_sqlite_sets_no_default() -> None:
+    with pytest.raises(UsageError):
+        assignment("n = default", FAMILIES["sqlite"])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("n < (SELECT max(n) FROM t)", [("(SELECT max(n) FROM t)", True)]),
+        ("n < ((SELECT max(n) FROM t))", [("((SELECT max(n) FROM t))", True)]),
+        ("coalesce((SELECT 1), 0) = n", [("(SELECT 1)", True)]),
+        ("NOT EXISTS (SELECT 1 FROM u)", [("EXISTS (SELECT 1 FROM u)", True)]),
+        ("id IN (SELECT id FROM t LIMIT 1)", [("(SELECT id FROM t LIMIT 1)", False)]),
+        ("id IN ((SELECT id FROM t))", [("(SELECT id FROM t)", False)]),
+        ("id = ANY (SELECT id FROM t)", [("(SELECT id FROM t)", False)]),
+        ("id = ANY((SELECT array_agg(id) FROM t))", [("(SELECT array_agg(id) FROM t)", False)]),
+        ("id IN ((SELECT 1) UNION (SELECT 2))", [("(SELECT 1)", False), ("(SELECT 2)", False)]),
+        ("id IN (WITH c AS (SELECT 1) SELECT * FROM c)", [("(WITH c AS (SELECT 1) SELECT * FROM c)", False)]),
+        ("'(SELECT 1)' = n::text", []),
+    ],
+)
+def test_which_sub_selects_stand_for_one_value(text: str, found: list[tuple[str, bool]]) -> None:
+    assert [(text[s.start : s.end], s.value) for s in subselects(cut(text, "postgres"))] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("EXISTS (SELECT 1 FROM t r WHERE r.n = (SELECT max(n) FROM t))", ["(SELECT max(n) FROM t)"]),
+        ("id IN (SELECT id FROM t, (SELECT max(n) AS m FROM t) x)", []),
+        ("id IN (WITH c AS (SELECT 1) SELECT n FROM t WHERE n = (SELECT * FROM c))", []),
+    ],
+)
+def test_sub_selects_within_another(text: str, found: list[str]) -> None:
+    pieces = cut(text, "postgres")
+    (outer,) = subselects(pieces)
+    assert [text[s.start : s.end] for s in inner_subselects(pieces, outer) if s.value] == found
+
+
 def test_clock_words_of_an_assignment_count_from_its_value() -> None:
     value = assignment("  created_at =  coalesce(created_at, now())").expression
     assert value.frozen({"now()": "X"}) == "coalesce(created_at, X)"
@@ -536,8 +596,8 @@ def test_clock_words_of_an_assignment_count_from_its_value() -> None:
         ("n = 1, status = 2", "comma"),
         ("n = 1 -- x", "comment"),
         ("n = 1 where id = 1", "where"),
-        ("n = default", "default"),
-        ("n = random()", "cannot be used"),
+        ("n = currval('s')", "cannot be used"),
+        ("n = clock_timestamp()", "cannot be used"),
         ("n = max(n)", "aggregate"),
         ("n = :n", ":n"),
         ("n = nosuch + 1", "nosuch"),

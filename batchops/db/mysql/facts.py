@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from batchops.db.explain import explained
 from batchops.db.facts import CASCADE, RESTRICT, FullRead, Other, Reference, TableFacts, Trigger
 from batchops.db.faults import Fault, driver_error
-from batchops.db.mysql import surroundings
+from batchops.db.mysql import surroundings, table_reads
 from batchops.db.mysql.faults import classify
 from batchops.db.table import Key, Table
 
@@ -46,12 +46,19 @@ FROM information_schema.statistics
 WHERE table_schema = :schema AND table_name = :name AND non_unique = 0 AND index_type = 'BTREE'
 ORDER BY index_name, seq_in_index
 """)
+_FOLLOW = sa.text("""
+SELECT column_name FROM information_schema.columns
+WHERE table_schema = :schema AND table_name = :name AND extra LIKE '%on update%' ORDER BY ordinal_position
+""")
 _BASE = re.compile(r"from `(?P<schema>[^`]+)`\.`(?P<table>[^`]+)`(?: where .*)?$", re.DOTALL)
 _ROLLS_BACK = {"InnoDB", "ndbcluster", "ROCKSDB"}
 
 
 class MySQLFacts:
     """By information_schema, so far as this account may look into it, and EXPLAIN."""
+
+    tables_read = staticmethod(table_reads.tables_read)
+    value_literal = staticmethod(table_reads.value_literal)
 
     def of(self, connection: sa.Connection, table: Table) -> TableFacts:
         """What hangs on the table. Foreign keys of tables that this account may not see stay unseen."""
@@ -64,6 +71,7 @@ class MySQLFacts:
             references=tuple(_references(connection, Other(table.schema, table.name), about.s)),
             nullable_keys=tuple(_nullable_keys(connection, where)),
             base=_base(connection, where) if table.kind == "view" else None,
+            follow_updates=tuple(connection.execute(_FOLLOW, where).scalars()),
             transactional=rolls_back,
             frees_space=f"OPTIMIZE TABLE {table.label} (writes it anew)",
             log=surroundings.log(connection),

@@ -1,7 +1,7 @@
 """The clock words and volatile functions of MariaDB and MySQL."""
 
 from batchops.db.mysql import literals
-from batchops.db.words import ClockWord, Words
+from batchops.db.words import ClockWord, Words, listed
 
 _AS_DATETIME = "TIMESTAMP'{}'"
 _AS_DATE = "DATE'{}'"
@@ -58,6 +58,11 @@ WORDS = Words(
     dialect="mysql",
     clock=_clock(),
     volatile=_VOLATILE,
+    fresh=listed(
+        """rand() uuid() uuid_short() uuid_v4() uuid_v7() sys_guid() random_bytes() encrypt(1) nextval() default
+        default()"""
+    )
+    | {"next value"},
     names=frozenset({"current_user", "current_role", "session_user", "row_start", "row_end"}),
     quote="`",
     folds=False,

@@ -19,7 +19,7 @@ from batchops.db.facts import (
     Trigger,
 )
 from batchops.db.faults import Fault, driver_error
-from batchops.db.postgresql import surroundings
+from batchops.db.postgresql import surroundings, table_reads
 from batchops.db.postgresql.faults import classify
 from batchops.db.postgresql.plans import plan_of
 from batchops.db.table import Key, Table
@@ -129,6 +129,9 @@ _LIMITED = {"Limit", "LockRows", "Result", "Subquery Scan", "Append", "Merge App
 
 class PostgreSQLFacts:
     """By the catalogs and EXPLAIN."""
+
+    tables_read = staticmethod(table_reads.tables_read)
+    value_literal = staticmethod(table_reads.value_literal)
 
     def of(self, connection: sa.Connection, table: Table) -> TableFacts:
         """What hangs on the table and the tables that inherit from it."""

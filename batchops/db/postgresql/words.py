@@ -68,6 +68,10 @@ WORDS = Words(
     dialect="postgres",
     clock=_clock(),
     volatile={name: reason for reason, names in _REASONS.items() for name in names.split()},
+    fresh=listed(
+        """random() random_normal() gen_random_uuid() gen_random_bytes() gen_salt() uuid_generate_v1()
+        uuid_generate_v1mc() uuid_generate_v4() uuidv4() uuidv7() array_sample() array_shuffle() nextval() default"""
+    ),
     names=listed(
         """ctid xmin xmax cmin cmax tableoid current_user session_user system_user user current_role
         current_catalog current_schema normalized"""

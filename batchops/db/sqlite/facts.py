@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from batchops.db.explain import explained
 from batchops.db.facts import CASCADE, RESTRICT, FullRead, LogCost, Other, Reference, TableFacts, Trigger
 from batchops.db.faults import Fault, driver_error
+from batchops.db.sqlite import table_reads
 from batchops.db.sqlite.faults import classify
 from batchops.db.table import Key, Table, quoted
 
@@ -38,6 +39,9 @@ _ENOUGH = 1_000_000
 
 class SQLiteFacts:
     """By the schema and EXPLAIN QUERY PLAN."""
+
+    tables_read = staticmethod(table_reads.tables_read)
+    value_literal = staticmethod(table_reads.value_literal)
 
     def of(self, connection: sa.Connection, table: Table) -> TableFacts:
         """What hangs on the table."""

@@ -36,6 +36,7 @@ WORDS = Words(
     dialect="sqlite",
     clock=_CLOCK,
     volatile=_VOLATILE,
+    fresh=frozenset({"random()", "randomblob()"}),
     names=frozenset({"rowid", "_rowid_", "oid"}),
     quote='"',
     folds=False,

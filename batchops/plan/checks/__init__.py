@@ -8,6 +8,7 @@ from batchops.plan.checks import (
     foreign_table,
     no_key,
     nullable_key,
+    own_table,
     rls,
     scan,
     superuser,
@@ -19,6 +20,7 @@ from batchops.plan.refusal import Refusal
 
 CHECKS: tuple[Check, ...] = (
     no_key.CHECK,
+    own_table.CHECK,
     scan.CHECK,
     fk_index.CHECK,
     cascades.CHECK,

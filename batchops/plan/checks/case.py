@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import sqlalchemy as sa
 
 from batchops.db.database import Database
-from batchops.db.facts import TableFacts
+from batchops.db.facts import TableFacts, TableName
 from batchops.db.table import Table
+from batchops.expressions.expression import is_default
+from batchops.expressions.pieces import Pieces, cut
+from batchops.expressions.subselects import called_functions
 from batchops.plan.make import QUICK, Route
 from batchops.plan.probes import Probe
 from batchops.plan.sketch import Sketch
-from batchops.selection import Selection
+from batchops.selection import Selection, user_sql
 from batchops.specs import JobSpec
 
 EVENTS = {"purge": "DELETE", "backfill": "UPDATE"}
@@ -28,6 +32,8 @@ class Case:
     found: Sketch
     route: Route
     probes: tuple[Probe, ...]
+    estimate: int | None
+    """Rows that match, so far as known."""
 
     @property
     def event(self) -> str:
@@ -46,6 +52,25 @@ class Case:
     def sets(self) -> frozenset[str]:
         """The columns that a backfill sets."""
         return frozenset(column for column, _ in self.route.frozen.assignments)
+
+    @cached_property
+    def read_besides(self) -> frozenset[TableName]:
+        """The tables that the condition and the values read in sub-selects, views and functions."""
+        pieces = self.pieces
+        functions: frozenset[str] = frozenset().union(*(called_functions(one) for one in pieces))
+        if not functions and not any(one.inner for one in pieces):
+            return frozenset()
+        values = [user_sql(f"({value})") for _, value in self.route.frozen.assignments if not is_default(value)]
+        return self.database.family.facts.tables_read(
+            self.connection, self.table, self.selection.clause, values, functions
+        )
+
+    @property
+    def pieces(self) -> list[Pieces]:
+        """The condition and the values in tokens."""
+        frozen = self.route.frozen
+        texts = [text for text in (frozen.predicate, *(value for _, value in frozen.assignments)) if text]
+        return [cut(text, self.database.family.words.dialect) for text in texts]
 
     @property
     def selection(self) -> Selection:

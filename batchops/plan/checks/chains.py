@@ -25,6 +25,11 @@ class Link:
         return self.reference.action(self.event)
 
     @property
+    def changes(self) -> bool:
+        """Whether the child's rows go or are given other values."""
+        return self.action != RESTRICT
+
+    @property
     def deletes(self) -> bool:
         """Whether the child's rows go."""
         return self.event == "DELETE" and self.action == CASCADE

@@ -1,0 +1,105 @@
+"""Which tables a condition reads beside the rows that it is about, and the value of a sub-select as a literal."""
+
+import re
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from pymysql.constants import FIELD_TYPE
+
+from batchops.db.explain import explained
+from batchops.db.facts import TableName
+from batchops.db.mysql.literals import literal
+from batchops.db.table import Table
+
+# A column is written with its table before it and goes on behind the table's name.
+_TABLE = re.compile(r"`((?:[^`]|``)+)`\.`((?:[^`]|``)+)`(?!\.)")
+_VIEWS = sa.text("SELECT table_schema, table_name, view_definition FROM information_schema.views")
+_ROUTINES = sa.text("""
+SELECT routine_name, routine_definition FROM information_schema.routines
+WHERE routine_schema = database() AND routine_type = 'FUNCTION'
+""")
+_TABLES = sa.text("SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema = database()")
+_NO_LITERAL = frozenset({FIELD_TYPE.BIT, FIELD_TYPE.GEOMETRY, FIELD_TYPE.JSON})
+"""A literal of theirs is compared in another way than the column's own value."""
+
+
+def tables_read(
+    connection: sa.Connection, table: Table, condition: sa.ColumnElement[bool] | sa.TextClause,
+    values: Sequence[sa.TextClause], functions: Collection[str],
+) -> frozenset[TableName]:  # fmt: skip
+    """By the statement as the server has rewritten it, with each table's schema; functions by their source."""
+    here = connection.execute(sa.select(sa.func.database())).scalar_one()
+    rows = sa.select(*values) if values else sa.select(sa.literal_column("1"))
+    explained(connection, rows.select_from(table.called).where(condition), EXPLAIN[_is_mariadb(connection)]).all()
+    notes = [str(note[2]) for note in connection.exec_driver_sql("SHOW WARNINGS") if note[1] == 1003]
+    found = [pair for note in notes for pair in _TABLE.findall(note)]
+    own = (table.schema or here, table.name)
+    read = {name for name in found if name != own or found.count(own) > 1}
+    read |= _behind_views(connection, read)
+    if functions:
+        read |= _behind_functions(connection, functions)
+    return frozenset((None if schema == here and table.schema is None else schema, name) for schema, name in read)
+
+
+EXPLAIN = {True: "EXPLAIN EXTENDED", False: "EXPLAIN"}
+"""By whether it is MariaDB: MySQL 8 has no EXTENDED, and always leaves the note."""
+
+
+def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None:
+    """A literal that compares as the value does; None where there is none such."""
+    result = connection.execute(sa.select(named))
+    kind = result.cursor.description[0][1] if result.cursor is not None else None
+    value: Any = result.scalar_one()
+    if value is None:
+        return "NULL"
+    if kind in _NO_LITERAL:
+        return None
+    match value:
+        case bytes():
+            return f"X'{value.hex()}'"
+        case timedelta():
+            return f"TIME'{_time(value)}'"
+        case float():
+            return repr(value) if "e" in repr(value) else f"{value!r}e0"
+    return literal(value)
+
+
+def _is_mariadb(connection: sa.Connection) -> bool:
+    return bool(getattr(connection.dialect, "is_mariadb", False))
+
+
+def _time(value: timedelta) -> str:
+    sign, whole = ("-", -value) if value < timedelta(0) else ("", value)
+    minutes, seconds = divmod(whole.days * 86_400 + whole.seconds, 60)
+    return f"{sign}{minutes // 60:02}:{minutes % 60:02}:{seconds:02}.{whole.microseconds:06}"
+
+
+def _behind_views(connection: sa.Connection, read: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    bodies = {(schema, name): body or "" for schema, name, body in connection.execute(_VIEWS)}
+    seen: set[tuple[str, str]] = set()
+    waiting = list(read)
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += _TABLE.findall(bodies.get(name, ""))
+    return seen
+
+
+def _behind_functions(connection: sa.Connection, functions: Collection[str]) -> set[tuple[str, str]]:
+    bodies = {name.lower(): body or "" for name, body in connection.execute(_ROUTINES)}
+    seen: set[str] = set()
+    waiting = [name for name in functions if name in bodies]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += [other for other in bodies if _names(bodies[name], other)]
+    tables = [(schema, name) for schema, name in connection.execute(_TABLES)]
+    return _behind_views(connection, {t for t in tables if any(_names(bodies[f], t[1]) for f in seen)})
+
+
+def _names(body: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", body, re.IGNORECASE) is not None
