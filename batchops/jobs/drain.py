@@ -24,7 +24,7 @@ from batchops.loop.pace import Pace
 from batchops.queues.attempts import Attempts
 from batchops.queues.claims import Claims
 from batchops.queues.deadline import Deadline
-from batchops.queues.idle import Idle, LastLook, woken
+from batchops.queues.idle import Due, Idle, LastLook, woken
 from batchops.queues.leases import Counts, Leases
 from batchops.queues.locks import RowLocks
 from batchops.queues.lowwater import LowWater
@@ -100,7 +100,8 @@ def drain_prepared(job: PreparedDrain, emit: Emit, stop: Stop) -> Finished:
         pace, limits = pace_of(job.spec, table), limits_of(job.spec)
         workers = 1 if job.database.family.one_writer and job.handler.inside else job.spec.workers
         last = LastLook(job.database, job.leases, job.spec.lock_timeout.total_seconds(), step.passed_by)
-        ending = side_by_side(lambda: _job(job, pace, limits, step(), last, wait), workers, emit, stop, tally)
+        due = Due(job.database, job.leases.next_due)
+        ending = side_by_side(lambda: _job(job, pace, limits, step(), last, due, wait), workers, emit, stop, tally)
     tally.locked = last.locked if ending.reason in ("done", "incomplete") else 0
     counts = watch.counts()
     end = _finished(job, _ended(job, ending, tally, score, counts), tally, score, counts)
@@ -149,9 +150,11 @@ class Steps:
         return self._stop.asked
 
 
-def _job(job: PreparedDrain, pace: Pace, limits: Limits, step: Step, last: LastLook, wait: Wait | None) -> Job:
+def _job(
+    job: PreparedDrain, pace: Pace, limits: Limits, step: Step, last: LastLook, due: Due, wait: Wait | None
+) -> Job:  # fmt: skip
     spec = job.spec
-    idle = last if spec.poll is None else Idle(job.database, _next_due(job), spec.poll.total_seconds())
+    idle = last if spec.poll is None else Idle(due, spec.poll.total_seconds())
     return Job(
         step=step,
         pace=pace,
@@ -162,10 +165,6 @@ def _job(job: PreparedDrain, pace: Pace, limits: Limits, step: Step, last: LastL
         idle=idle.rest,
         wait=wait,
     )
-
-
-def _next_due(job: PreparedDrain) -> Callable[[sa.Connection], float | None]:
-    return lambda connection: job.leases.counts(connection).next_due
 
 
 def _ended(job: PreparedDrain, ending: Ending, tally: Tally, score: Score, counts: Counts | None) -> Ending:

@@ -22,7 +22,7 @@ from batchops.outboxes.slots import Slots
 from batchops.outboxes.source import Source
 from batchops.outboxes.standing import Standing
 from batchops.queues.attempts import Attempts
-from batchops.queues.idle import Idle, woken
+from batchops.queues.idle import Due, Idle, woken
 from batchops.queues.leases import Counts
 from batchops.queues.score import Score
 from batchops.queues.watch import Watch
@@ -99,7 +99,8 @@ class Relay:
     def job(self) -> Job:
         """The loop's."""
         spec = self._spec
-        idle = None if spec.poll is None else Idle(self._database, self._failures.next_due, spec.poll.total_seconds())
+        due = Due(self._database, self._failures.next_due)
+        idle = None if spec.poll is None else Idle(due, spec.poll.total_seconds())
         return Job(
             step=self._step,
             pace=Pace(target=spec.target_time.total_seconds(), fixed=spec.batch_size),

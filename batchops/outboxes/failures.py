@@ -45,24 +45,32 @@ class Failures:
         self._outbox = outbox
         self._relation = outbox.table.label
         self._attempts: dict[str, int] = {}
-        self._dead: set[str] = set()
+        self._dead = False
+        """Whether any was given up on."""
 
     def load(self, connection: sa.Connection) -> None:
-        """Look again which there are: a person may have put some back."""
+        """Look again which there are: a person may have put some back.
+
+        Events that were given up on are not tried again: whether there are any is all that has to be known.
+        """
         columns = self._table.c
-        rows = connection.execute(sa.select(columns.event, columns.attempts, columns.state).where(self._its())).all()
+        dead = columns.state == State.DEAD
+        rows = connection.execute(sa.select(columns.event, columns.attempts).where(self._its(), sa.not_(dead)))
         self._attempts = {row.event: row.attempts for row in rows}
-        self._dead = {row.event for row in rows if row.state == State.DEAD}
+        one: sa.Select[Any] = (
+            sa.select(sa.literal_column("1")).select_from(self._table).where(self._its(), dead).limit(1)
+        )
+        self._dead = connection.execute(one).first() is not None
 
     @property
     def some(self) -> bool:
         """Whether anything has failed, as far as is known."""
-        return bool(self._attempts)
+        return bool(self._attempts) or self._dead
 
     @property
     def holding(self) -> bool:
         """Whether one of them holds back its aggregate, as far as is known."""
-        return any(event not in self._dead for event in self._attempts)
+        return bool(self._attempts)
 
     def attempts(self, event: str) -> int:
         """How often it was refused before."""
@@ -71,7 +79,7 @@ class Failures:
     def sendable(self) -> list[sa.ColumnElement[bool]]:
         """Conditions for events that neither wait nor are given up on; none where nothing has failed."""
         if not self._attempts:
-            return []
+            return self.alive()
         columns = self._table.c
         held = sa.or_(columns.state == State.PARKED, columns.next_at > self._family.epoch())
         its_aggregate = columns.aggregate == self._outbox.aggregate
@@ -107,8 +115,12 @@ class Failures:
             return
         for event in sent:
             self._attempts.pop(event, None)
-        self._attempts |= {failure.event: failure.attempts for failure in failures}
-        self._dead |= {failure.event for failure in failures if failure.state is State.DEAD}
+        for failure in failures:
+            if failure.state is State.DEAD:
+                self._attempts.pop(failure.event, None)
+                self._dead = True
+            else:
+                self._attempts[failure.event] = failure.attempts
 
     def next_due(self, connection: sa.Connection) -> float | None:
         """Seconds until the nearest next attempt."""

@@ -103,6 +103,15 @@ class ColumnLeases:
         fresh = self._values(attempts=0, next_at=None, failure=None)
         return len(self._rows.change(connection, self._rows.update(*marks, *fresh), keys, dead))
 
+    def next_due(self, connection: sa.Connection) -> float | None:
+        lease, until, next_at = map(self._own, ("lease", "lease_until", "next_at"))
+        soonest = sa.func.min(sa.case((lease.is_not(None), until), else_=next_at))
+        waits = sa.or_(lease.is_not(None), next_at < PARKED)
+        query: sa.Select[Any] = sa.select((soonest - self._claims.now()).label("n")).select_from(
+            self._queue.table.called
+        )
+        return number(connection.execute(query.where(self._queue.selection.clause, waits)).scalar())
+
     def counts(self, connection: sa.Connection) -> Counts:
         now, lease, until, next_at = self._claims.now(), *map(self._own, ("lease", "lease_until", "next_at"))
         waits = sa.and_(lease.is_(None), next_at > now, next_at < PARKED)

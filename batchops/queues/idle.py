@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -15,18 +16,53 @@ from batchops.queues.locks import RowLocks
 from batchops.stop import Stop
 
 FIRST = 0.05
+SHARE = 50
+"""A look at the whole queue is made again no sooner than after this many times as long as it took."""
+
+
+class Due:
+    """When the next thing that waits falls due; the workers of a process share the answer.
+
+    Asked again no sooner than after `SHARE` times as long as the answer took: in a large queue it takes a scan.
+    """
+
+    def __init__(
+        self, database: Database, next_due: Callable[[sa.Connection], float | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """`next_due`: seconds until something is due that waits."""
+        self._database = database
+        self._next_due = next_due
+        self._clock = clock
+        self._due_at: float | None = None
+        self._ask_at = clock()
+        self._guard = threading.Lock()
+
+    def __call__(self) -> float | None:
+        """Seconds from now on; None where nothing is known to wait."""
+        with self._guard:
+            if self._clock() >= self._ask_at:
+                self._ask()
+            due_at, now = self._due_at, self._clock()
+        # What is overdue was not there to be claimed: it does not keep anyone from resting.
+        return None if due_at is None or due_at < now else due_at - now
+
+    def _ask(self) -> None:
+        before, due = self._clock(), None
+        with suppress(BatchopsError), self._database.reading() as connection:
+            due = self._next_due(connection)
+        now = self._clock()
+        self._due_at = None if due is None else now + due
+        self._ask_at = now + SHARE * (now - before)
 
 
 class Idle:
     """One worker's rests: doubling with jitter up to `longest`, cut to the nearest row that falls due."""
 
     def __init__(
-        self, database: Database, next_due: Callable[[sa.Connection], float | None], longest: float,
-        draw: Callable[[], float] = random.random,
+        self, due: Callable[[], float | None], longest: float, draw: Callable[[], float] = random.random
     ) -> None:  # fmt: skip
-        """`next_due`: seconds until something is due that waits."""
-        self._database = database
-        self._next_due = next_due
+        self._due = due
         self._longest = longest
         self._draw = draw
         self._next = FIRST
@@ -41,11 +77,6 @@ class Idle:
         self._next = min(2 * self._next, self._longest)
         due = self._due()
         return pause if due is None else min(pause, max(due, 0.02))
-
-    def _due(self) -> float | None:
-        with suppress(BatchopsError), self._database.reading() as connection:
-            return self._next_due(connection)
-        return None
 
 
 class LastLook:

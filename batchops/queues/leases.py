@@ -94,5 +94,8 @@ class Leases(Protocol):
     def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
         """The key of the first row that is pending, leased or waiting."""
 
+    def next_due(self, connection: sa.Connection) -> float | None:
+        """Seconds until the nearest lease ends or the nearest attempt is due; None where nothing waits."""
+
     def counts(self, connection: sa.Connection) -> Counts:
         """How many rows are in which state."""

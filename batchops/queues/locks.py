@@ -45,6 +45,10 @@ class RowLocks:
         """The key of the first pending row."""
         return self._rows.first(connection, low)
 
+    def next_due(self, connection: sa.Connection) -> float | None:  # noqa: ARG002  as where there are leases
+        """Nothing waits here."""
+        return None
+
     def counts(self, connection: sa.Connection) -> Counts:
         """Pending rows; nothing waits here, and who holds a row cannot be seen."""
         columns: list[sa.ColumnElement[Any]] = [

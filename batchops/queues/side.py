@@ -146,6 +146,13 @@ class SideLeases:
         query = sa.select(self._name).select_from(self._queue.table.called)
         return [name for mine in self._rows.among(keys) for name in connection.execute(query.where(mine)).scalars()]
 
+    def next_due(self, connection: sa.Connection) -> float | None:
+        lease, until, next_at = LEASES.c.lease, LEASES.c.lease_until, LEASES.c.next_at
+        soonest = sa.func.min(sa.case((lease.is_not(None), until), else_=next_at))
+        waits = sa.or_(lease.is_not(None), next_at < PARKED)
+        query: sa.Select[Any] = sa.select((soonest - self._claims.now()).label("n"))
+        return number(connection.execute(query.where(LEASES.c.relation == self._relation, waits)).scalar())
+
     def counts(self, connection: sa.Connection) -> Counts:
         now, lease, until, next_at = self._claims.now(), LEASES.c.lease, LEASES.c.lease_until, LEASES.c.next_at
         waits = sa.and_(lease.is_(None), next_at > now, next_at < PARKED)
