@@ -36,6 +36,9 @@ class EventTables(Protocol):
     def content(self, table: Table, name: str) -> sa.ColumnElement[Any]:
         """The column as a driver gives it, documents as their text."""
 
+    def is_document(self, column: Column) -> bool:
+        """Whether `content` of the column is JSON by its type, in the server's own spelling."""
+
     def hashed(self, text: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
         """A number of 31 bits, the same for the same text on this server."""
 

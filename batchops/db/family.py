@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from batchops.db.events import EventTables
 
 KeyValue = tuple[Any, ...]
-"""One row's key, a JSON scalar or tagged object per column, exact in both directions."""
+"""One row's key: a value per column as the driver takes and gives it, so that it can be compared and looked up."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class Family(Protocol):
         """The key column as rows are put in order by it."""
 
     def key_value(self, value: Any) -> Any:
-        """What `key_out` gave, as a JSON value."""
+        """What `key_out` gave, as it is kept and sent again."""
 
     def after(self, table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
         """Rows behind `key` in the order of `names`."""

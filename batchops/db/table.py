@@ -23,6 +23,13 @@ class Column:
     type: str
     nullable: bool
     generated: bool = False
+    base: str = ""
+    """The type behind a domain; empty for any other."""
+
+    @property
+    def stored(self) -> str:
+        """The type that its values have once they are outside."""
+        return self.base or self.type
 
 
 @dataclass(frozen=True)

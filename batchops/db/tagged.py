@@ -7,8 +7,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
-
 _OUT: tuple[tuple[type, str, Callable[[Any], str]], ...] = (
     (Decimal, "decimal", str),
     (datetime, "datetime", datetime.isoformat),  # before date: every datetime is one
@@ -47,11 +45,3 @@ def plain(value: Any) -> Any:
         ((name, text),) = value.items()
         return _IN[name](text)
     return value
-
-
-def bound(value: Any) -> sa.BindParameter[Any]:
-    """A tagged value as a parameter; a span of time goes to the driver as it is, not as SQLAlchemy's own kind."""
-    driver_value = plain(value)
-    if isinstance(driver_value, timedelta):
-        return sa.bindparam(None, driver_value, sa.types.NullType())
-    return sa.bindparam(None, driver_value)

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.wire import as_python
 from batchops.errors import UsageError
 from batchops.handlers import Failed, HandlerError, Result, Stopping, Values
 
@@ -32,7 +33,8 @@ class InPython:
         connection: sa.Connection | None,
         stopping: Stopping,  # noqa: ARG002  a call cannot be left off in the middle
     ) -> Sequence[Result]:
-        answer = self._function(list(rows), connection) if self.inside else self._function(list(rows))
+        values = [as_python(row) for row in rows]
+        answer = self._function(values, connection) if self.inside else self._function(values)
         if answer is None:
             return [None] * len(rows)
         if not isinstance(answer, list | tuple) or len(answer) != len(rows):

@@ -1,26 +1,14 @@
 """Rows as JSON, for handlers outside this process."""
 
-import base64
 import json
-from datetime import date, datetime, time, timedelta
-from typing import Any
 
+from batchops.db.wire import as_json
 from batchops.handlers import Failed, HandlerError, Result, Values
 
 
 def line(row: Values) -> str:
-    """A row as one line of JSON; moments in ISO 8601, numbers that JSON would round as text, bytes as base64."""
-    return json.dumps(dict(row), ensure_ascii=False, default=_plain, separators=(",", ":"))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, bytes | bytearray | memoryview):
-        return base64.b64encode(bytes(value)).decode()
-    return str(value)
+    """A row as one line of JSON, each value exact."""
+    return as_json(dict(row))
 
 
 def result(text: str, who: str) -> Result:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
 from string import Formatter
 from typing import Any
 
+from batchops.db import wire
 from batchops.errors import UsageError
 
 Values = Sequence[Any]
@@ -61,15 +61,6 @@ def parse_template(text: str, flag: str) -> Template:
 
 def as_text(value: Any, name: str) -> str:
     """A column's value as it stands in a text; NullError for NULL."""
-    if type(value) in (str, int):  # nearly all are, and a match takes longer
-        return str(value)
-    match value:
-        case None:
-            raise NullError(f'column "{name}" is NULL')
-        case bytes() | bytearray() | memoryview():
-            return bytes(value).decode(errors="replace")
-        case bool():
-            return "true" if value else "false"
-        case datetime() | date() | time():
-            return value.isoformat()
-    return str(value)
+    if value is None:
+        raise NullError(f'column "{name}" is NULL')
+    return wire.as_text(value)

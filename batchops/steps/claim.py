@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from batchops.db.family import KeyValue
+from batchops.db.wire import as_text
 from batchops.errors import BatchopsError, OutcomeUnknownError, RefusedError, RowRefusedError, UsageError
 from batchops.events import Rejected
 from batchops.handlers import Failed, Handler, HandlerDownError, HandlerError, Result
@@ -193,4 +194,4 @@ class ClaimStep:
             return  # the leases run out by themselves
 
     def _name(self, key: KeyValue) -> str:
-        return ", ".join(f"{name}={value}" for name, value in zip(self._queue.key, key, strict=True))
+        return ", ".join(f"{name}={as_text(value)}" for name, value in zip(self._queue.key, key, strict=True))

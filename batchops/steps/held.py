@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.family import KeyValue
+from batchops.db.wire import as_text
 from batchops.errors import RefusedError, TimedOutError
 from batchops.events import Rejected
 from batchops.handlers import Failed, HandlerError, Result
@@ -93,7 +94,7 @@ class HeldStep:
         done = sum(one is None for one in results)
         self._score.add(claimed=len(rows), failed=len(failed))
         rejected = tuple(
-            Rejected(", ".join(f"{n}={v}" for n, v in zip(self._queue.key, key, strict=True)), one.reason)
+            Rejected(", ".join(f"{n}={as_text(v)}" for n, v in zip(self._queue.key, key, strict=True)), one.reason)
             for key, one in failed
         )
         for one in rejected:

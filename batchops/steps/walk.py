@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.table import quoted
+from batchops.db.wire import as_text
 from batchops.errors import ConnectionLostError, IntegrityError, LockedError, RowRefusedError
 from batchops.events import Rejected
 from batchops.ledger.ledger import Lane, Ledger, taken_over
@@ -160,10 +161,10 @@ class WalkStep:
         names = table.keys[0].columns if table.keys else ()
         columns = [table.called.c[quoted(name)] for name in names if name in table.column_names]
         if not columns or part.where is None:
-            return str(self.lane.cursor.position)
+            return ", ".join(map(as_text, self.lane.cursor.position or ()))
         one: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called).where(part.where).limit(1))
         row = connection.execute(one).first() or ("?",) * len(columns)
-        return ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True))
+        return ", ".join(f"{name}={as_text(value)}" for name, value in zip(names, row, strict=True))
 
     def _settle(self, tried: Lane) -> Outcome | None:
         """After a lost answer: the batch that was tried, where it turns out to be durable."""

@@ -1,10 +1,11 @@
 """Where a walk stands: the ranges still to be walked, the first of them in hand."""
 
 import json
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from batchops.db.family import KeyValue
+from batchops.db.tagged import plain, tag
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Cursor:
 
     def dumped(self) -> str:
         """As the ledger keeps it."""
-        ranges = [astuple(way) for way in self.ranges]
+        ranges = [_dumped(way) for way in self.ranges]
         return json.dumps({"ranges": ranges, "turn": self.turn, "base": self.base}, separators=(",", ":"))
 
     @staticmethod
@@ -69,9 +70,18 @@ class Cursor:
         return Cursor(tuple(_range(*way) for way in kept["ranges"]), kept["turn"], kept["base"])
 
 
+def _dumped(way: Range) -> list[Any]:
+    keys = [_tagged(key) for key in way.keys]
+    return [_tagged(way.after), _tagged(way.upto), keys, way.visits, way.leaf, way.storage]
+
+
+def _tagged(key: KeyValue | None) -> list[Any] | None:
+    return None if key is None else [tag(value) for value in key]
+
+
 def _range(after: Any, upto: Any, keys: Any, visits: int, leaf: str | None, storage: int | None) -> Range:
-    return Range(_key(after), _key(upto), tuple(tuple(key) for key in keys), visits, leaf, storage)
+    return Range(_key(after), _key(upto), tuple(tuple(map(plain, key)) for key in keys), visits, leaf, storage)
 
 
 def _key(value: list[Any] | None) -> KeyValue | None:
-    return None if value is None else tuple(value)
+    return None if value is None else tuple(map(plain, value))

@@ -190,9 +190,9 @@ class KeysWalk:
         """
         if size.skip_locked or not self._locks:
             return keys, keys[-1]
-        held = {repr(key) for key in keys}
+        held = set(keys)
         every = self._values(connection, self._matching(self._within(way.after, keys[-1])))
-        gapless = list(takewhile(lambda key: repr(key) in held, every))
+        gapless = list(takewhile(held.__contains__, every))
         return gapless, gapless[-1] if gapless else way.after
 
     def _values(self, connection: sa.Connection, select: sa.Select[Any]) -> list[KeyValue]:
@@ -203,9 +203,8 @@ class KeysWalk:
 
     @staticmethod
     def _left(every: Sequence[KeyValue], taken: Sequence[KeyValue]) -> tuple[KeyValue, ...]:
-        """By their text, as a tagged value is a dict and cannot stand in a set."""
-        held = {repr(key) for key in taken}
-        return tuple(key for key in every if repr(key) not in held)
+        held = set(taken)
+        return tuple(key for key in every if key not in held)
 
     @staticmethod
     def _come_back(cursor: Cursor, way: Range, keys: tuple[KeyValue, ...], visits: int) -> Cursor:

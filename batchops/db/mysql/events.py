@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from batchops.db.mysql.keys import text_of
 from batchops.db.table import Column, Table, quoted
 
 # Of no table in particular: which tables a transaction has locked is not shown. Readers have locked none.
@@ -41,7 +42,7 @@ class MySQLEvents:
         return sa.func.now(sa.literal_column("6"))
 
     def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
-        return sa.cast(table.called.c[quoted(name)], sa.CHAR)
+        return text_of(table, name)
 
     def among(self, table: Table, name: str, ids: Sequence[Any]) -> Iterator[sa.ColumnElement[bool]]:
         for start in range(0, len(ids), _LIST):
@@ -49,6 +50,9 @@ class MySQLEvents:
 
     def content(self, table: Table, name: str) -> sa.ColumnElement[Any]:
         return table.called.c[quoted(name)]
+
+    def is_document(self, column: Column) -> bool:  # noqa: ARG002  a document is a text here
+        return False
 
     def hashed(self, text: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
         return sa.func.crc32(text, type_=sa.BigInteger()).bitwise_and(0x7FFFFFFF)

@@ -1,4 +1,4 @@
-"""Keys in MySQL and MariaDB: the driver's own values, tagged where JSON has no such type."""
+"""Keys in MySQL and MariaDB: the driver's own values."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from batchops.db.family import KeyValue
 from batchops.db.halfway import halfway
 from batchops.db.table import Column, Table, quoted
-from batchops.db.tagged import plain, tag
+from batchops.db.wire import span
 
 _REFUSED = {
     "enum": "orders by position, compares as text",
@@ -20,11 +20,14 @@ _REFUSED = {
     "geometry": "has no order",
 }
 
+BINARY = ("binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob", "bit", "geometry")
+"""Types whose values are bytes."""
+
 
 def refusal(column: Column) -> str | None:
     """Types whose order and comparison disagree, or that do not come back exactly."""
-    base = column.type.split("(")[0].split(" ")[0].lower()
-    return f"type {base} {_REFUSED[base]}" if base in _REFUSED else None
+    kind = base(column)
+    return f"type {kind} {_REFUSED[kind]}" if kind in _REFUSED else None
 
 
 def out(table: Table, name: str) -> sa.ColumnElement[Any]:
@@ -47,18 +50,28 @@ def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -
 
 
 def value(value: Any) -> Any:
-    """The driver's value, tagged."""
-    return tag(value)
+    """The driver's value."""
+    return value
 
 
-def _sent(value: Any) -> Any:
+def text_of(table: Table, name: str) -> sa.ColumnElement[str]:
+    """The column as text, the same for the same value alone; bytes, which are no text, in hexadecimal digits."""
+    column, kind = table.called.c[quoted(name)], base(table.column(name))
+    shown = sa.func.lower(sa.func.hex(column)) if kind in BINARY else column
+    converted: sa.ColumnElement[str] = sa.func.convert(
+        shown.op("USING")(sa.literal_column("utf8mb4")), type_=sa.String()
+    )
+    return sa.collate(converted, "utf8mb4_bin")
+
+
+def base(column: Column) -> str:
+    """Its type without length and attributes."""
+    return column.type.split("(")[0].split(" ")[0].lower()
+
+
+def _sent(sent: Any) -> Any:
     """A TIME goes as text: PyMySQL writes a negative one wrong, and SQLAlchemy takes it for a date in a list."""
-    sent = plain(value)
-    if not isinstance(sent, timedelta):
-        return sent
-    seconds, part = divmod(abs(sent) // timedelta(microseconds=1), 1_000_000)
-    minutes, hours = seconds // 60 % 60, seconds // 3600
-    return f"{'-' if sent < timedelta(0) else ''}{hours:02}:{minutes:02}:{seconds % 60:02}.{part:06}"
+    return span(sent) if isinstance(sent, timedelta) else sent
 
 
 def _spelled(table: Table, names: Sequence[str], key: KeyValue, last: str) -> sa.ColumnElement[bool]:

@@ -32,8 +32,15 @@ JOIN unnest(CAST(:schemas AS text[]), CAST(:names AS text[])) WITH ORDINALITY AS
 
 _COLUMNS = sa.text("""
 SELECT attrelid AS oid, attname, pg_catalog.format_type(atttypid, atttypmod) AS type, NOT attnotnull AS nullable,
-       attgenerated <> '' AS generated
-FROM pg_catalog.pg_attribute
+       attgenerated <> '' AS generated, CASE WHEN own.typtype = 'd' THEN (
+           WITH RECURSIVE behind AS (
+               SELECT own.oid, own.typtype, own.typbasetype, own.typtypmod, 0 AS depth
+               UNION ALL SELECT t.oid, t.typtype, t.typbasetype, b.typtypmod, b.depth + 1
+               FROM behind b JOIN pg_catalog.pg_type t ON t.oid = b.typbasetype WHERE b.typtype = 'd'
+           )
+           SELECT pg_catalog.format_type(oid, typtypmod) FROM behind WHERE depth > 0 ORDER BY depth DESC LIMIT 1
+       ) END AS base
+FROM pg_catalog.pg_attribute JOIN pg_catalog.pg_type own ON own.oid = atttypid
 WHERE attrelid = ANY(CAST(:oids AS oid[])) AND attnum > 0 AND NOT attisdropped ORDER BY attrelid, attnum
 """)
 
@@ -104,7 +111,7 @@ def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[T
     oids = {"oids": [row.oid for row in rows]}
     columns: dict[int, list[Column]] = {row.oid: [] for row in rows}
     for c in connection.execute(_COLUMNS, oids):
-        columns[c.oid].append(Column(c.attname, c.type, c.nullable, c.generated))
+        columns[c.oid].append(Column(c.attname, c.type, c.nullable, c.generated, c.base or ""))
     keys: dict[int, list[Key]] = {row.oid: [] for row in rows}
     for k in connection.execute(_KEYS, oids):
         keys[k.oid].append(Key(tuple(k.columns), k.indisprimary))

@@ -38,15 +38,17 @@ class PostgreSQLEvents:
     lock_rows = 0
 
     def is_number(self, column: Column) -> bool:
-        return column.type in ("smallint", "integer", "bigint")
+        return column.stored in ("smallint", "integer", "bigint")
 
     def is_flag(self, column: Column) -> bool:
-        return column.type == "boolean" or self.is_number(column)
+        return column.stored == "boolean" or self.is_number(column)
 
     def moment(self, column: Column) -> sa.ColumnElement[Any]:
         return sa.cast(sa.func.statement_timestamp(), Named(column.type))
 
     def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
+        if table.column(name).stored == "bytea":
+            return sa.func.encode(_column(table, name), "hex", type_=sa.Text())
         return sa.cast(_column(table, name), sa.Text)
 
     def among(self, table: Table, name: str, ids: Sequence[Any]) -> Iterator[sa.ColumnElement[bool]]:
@@ -56,9 +58,14 @@ class PostgreSQLEvents:
             yield _column(table, name) == sa.func.any(sa.cast(listed, ARRAY(sa.BigInteger)))
 
     def content(self, table: Table, name: str) -> sa.ColumnElement[Any]:
-        # The driver would parse a document only for us to write it out again.
-        is_document = table.column(name).type in ("json", "jsonb", "xml")
-        return sa.cast(_column(table, name), sa.Text) if is_document else _column(table, name)
+        # The driver would parse a document, and round its numbers, only for us to write it out again.
+        column, stored = _column(table, name), table.column(name).stored
+        if stored in ("json[]", "jsonb[]"):
+            return sa.cast(sa.func.to_json(column), sa.Text)
+        return sa.cast(column, sa.Text) if stored in ("json", "jsonb", "xml") else column
+
+    def is_document(self, column: Column) -> bool:
+        return column.stored in ("json", "jsonb", "json[]", "jsonb[]")
 
     def hashed(self, text: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
         return sa.func.hashtext(text, type_=sa.Integer()).bitwise_and(0x7FFFFFFF)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from batchops.db.explain import explained
 from batchops.db.family import SILENCE, Blocks, Server, Timeouts
 from batchops.db.faults import Fault
-from batchops.db.postgresql import catalog, cutoffs, faults, keys
+from batchops.db.postgresql import catalog, cutoffs, faults, keys, loaders
 from batchops.db.postgresql.blocks import HeapBlocks, has_tid_ranges
 from batchops.db.postgresql.claims import PostgreSQLClaims
 from batchops.db.postgresql.dropping import Partitions
@@ -32,7 +32,8 @@ from batchops.db.urls import Address
 _SETTINGS = (
     "SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {statement}; "
     "SET LOCAL idle_in_transaction_session_timeout = {statement}; SET LOCAL row_security = off; "
-    "SET LOCAL extra_float_digits = 1; SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = postgres"
+    "SET LOCAL extra_float_digits = 1; SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = postgres; "
+    "SET LOCAL bytea_output = hex"
 )
 # Of this transaction alone. Live rows only: what a scan steps over is not counted.
 _READ = sa.text(
@@ -149,4 +150,5 @@ def _connect(conninfo: str, silence: float) -> psycopg.Connection[Any]:
         keepalives_count=3,
     )
     connection.silence = silence
+    loaders.register(connection)
     return connection

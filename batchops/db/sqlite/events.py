@@ -40,7 +40,9 @@ class SQLiteEvents:
         return sa.func.strftime("%Y-%m-%d %H:%M:%f", "now")
 
     def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
-        return sa.cast(table.called.c[quoted(name)], sa.Text)
+        column = table.called.c[quoted(name)]
+        as_hex = sa.func.lower(sa.func.hex(column))
+        return sa.case((sa.func.typeof(column) == "blob", as_hex), else_=sa.cast(column, sa.Text))
 
     def among(self, table: Table, name: str, ids: Sequence[Any]) -> Iterator[sa.ColumnElement[bool]]:
         for start in range(0, len(ids), _LIST):
@@ -48,6 +50,9 @@ class SQLiteEvents:
 
     def content(self, table: Table, name: str) -> sa.ColumnElement[Any]:
         return table.called.c[quoted(name)]
+
+    def is_document(self, column: Column) -> bool:  # noqa: ARG002  a document is a text here
+        return False
 
     def hashed(self, text: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
         return sa.func.batchops_hash(text, type_=sa.Integer())

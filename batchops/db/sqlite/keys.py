@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from batchops.db.family import KeyValue
 from batchops.db.halfway import halfway
 from batchops.db.table import Column, Table, quoted
-from batchops.db.tagged import bound, plain, tag
 
 
 def refusal(column: Column) -> str | None:  # noqa: ARG001  every type has an order here
@@ -36,13 +35,13 @@ def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -
 
 
 def value(value: Any) -> Any:
-    """The driver's value, tagged."""
-    return tag(value)
+    """The driver's value."""
+    return value
 
 
 def _compared(table: Table, names: Sequence[str], key: KeyValue, operator: str) -> sa.ColumnElement[bool]:
     columns = [_column(table, name) for name in names]
-    values = [bound(v) for v in key]
+    values: list[sa.ColumnElement[Any]] = [sa.bindparam(None, v) for v in key]
     if len(columns) == 1:
         return columns[0].op(operator, is_comparison=True, return_type=sa.Boolean())(values[0])
     return sa.tuple_(*columns).op(operator, is_comparison=True, return_type=sa.Boolean())(sa.tuple_(*values))
@@ -67,5 +66,5 @@ def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.Co
     """A list of values, or of rows of them: a chain of ORs would be too deep for SQLite's parser."""
     columns = [_column(table, name) for name in names]
     if len(columns) == 1:
-        return columns[0].in_([plain(key[0]) for key in keys])
-    return sa.tuple_(*columns).in_([tuple(plain(v) for v in key) for key in keys])
+        return columns[0].in_([key[0] for key in keys])
+    return sa.tuple_(*columns).in_([tuple(key) for key in keys])

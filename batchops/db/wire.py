@@ -1,0 +1,123 @@
+"""A column's value outside the database: as JSON for handlers, as a text in messages, keys and reports.
+
+Exact, or as the server's own text; never rounded, never replaced.
+"""
+
+import base64
+import json
+import math
+import sys
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from json.encoder import encode_basestring as quoted
+from typing import Any
+
+
+class Document(str):
+    """A JSON document in the server's own spelling."""
+
+    __slots__ = ()
+
+
+def as_python(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row for a function: documents as the objects that they describe, with numbers that are not rounded."""
+    return {name: _parsed(value) if type(value) is Document else value for name, value in row.items()}
+
+
+def as_json(value: Any) -> str:
+    """The value as JSON on one line: what a JSON number would round is a text, and so is a moment; bytes are base64.
+
+    A document stands in it as it is.
+    """
+    kind = type(value)
+    if kind is str:
+        return quoted(value if _encodable(value) else _base64(_raw(value)))
+    if kind is int:
+        return int.__repr__(value)
+    if value is None:
+        return "null"
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is float and math.isfinite(value):
+        return float.__repr__(value)
+    if kind is Document:
+        # Only blanks between its parts can be line breaks: inside of a text JSON has them escaped.
+        return str(value).replace("\n", " ").replace("\r", " ")
+    if isinstance(value, bytes | bytearray | memoryview):
+        return quoted(_base64(bytes(value)))
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(as_json, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{quoted(str(name))}:{as_json(inner)}' for name, inner in value.items())}}}"
+    return quoted(as_text(value))
+
+
+def as_text(value: Any) -> str:
+    """The value as it stands in a text; bytes in hexadecimal digits."""
+    if type(value) in (str, int):  # nearly all are, and a match takes longer
+        return str(value) if type(value) is int or _encodable(value) else _raw(value).hex()
+    match value:
+        case bytes() | bytearray() | memoryview():
+            return bytes(value).hex()
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return repr(value) if math.isfinite(value) else _unbounded(value)
+        case Decimal():
+            return f"{value:f}" if value.is_finite() else str(value)
+        case datetime() | date() | time():
+            return value.isoformat()
+        case timedelta():
+            return span(value)
+        case list() | tuple() | dict():
+            return as_json(value)
+    return str(value)
+
+
+def as_bytes(value: Any) -> bytes:
+    """The value as the content of a message: bytes as they are, anything else as its text."""
+    if isinstance(value, str):
+        return value.encode() if _encodable(value) else _raw(value)
+    return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else as_text(value).encode()
+
+
+def span(value: timedelta) -> str:
+    """Hours, minutes, seconds, as both servers read and write it: `-838:59:59`, `26:00:00.5`."""
+    seconds, part = divmod(abs(value) // timedelta(microseconds=1), 1_000_000)
+    minutes, hours = seconds // 60 % 60, seconds // 3600
+    fraction = f".{part:06}" if part else ""
+    return f"{'-' if value < timedelta(0) else ''}{hours:02}:{minutes:02}:{seconds % 60:02}{fraction}"
+
+
+def _parsed(document: Document) -> Any:
+    return json.loads(document, parse_float=Decimal, parse_int=_whole)
+
+
+def _whole(digits: str) -> int | Decimal:
+    """Python refuses to read very long ones as whole numbers."""
+    return int(digits) if len(digits) < sys.int_info.default_max_str_digits else Decimal(digits)
+
+
+def _encodable(text: str) -> bool:
+    """Whether it is text at all: SQLite keeps any bytes as one, which Python then shows as half surrogate pairs."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _unbounded(value: float) -> str:
+    """As PostgreSQL spells it."""
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
