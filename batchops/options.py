@@ -64,7 +64,13 @@ class BackfillOptions(JobOptions, total=False):
     set: Required[Sequence[str] | str]
 
 
-class DrainOptions(PacedOptions, total=False):
+class PayloadOptions(PacedOptions, total=False):
+    """What drain and relay share."""
+
+    max_bytes: int | str
+
+
+class DrainOptions(PayloadOptions, total=False):
     """Options of `drain`; without a handler they name one: call, exec, exec_batch, post or set."""
 
     key: Sequence[str] | str | None
@@ -89,7 +95,7 @@ class DrainOptions(PacedOptions, total=False):
     listen: str | None
 
 
-class RelayOptions(PacedOptions, total=False):
+class RelayOptions(PayloadOptions, total=False):
     """Options of `relay`."""
 
     to: Required[str]

@@ -1,10 +1,14 @@
 """From the text in a flag or a recipe to a value; what is no text is for pydantic to judge."""
 
+import re
 from datetime import time
 from zoneinfo import ZoneInfo
 
 from batchops import durations
 from batchops.loop.limits import Window
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "gb": 10**9, "gib": 2**30}
+_SIZE = re.compile(rf"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>{'|'.join(_UNITS)})", re.IGNORECASE)
 
 
 def duration(value: object) -> object:
@@ -12,6 +16,16 @@ def duration(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise ValueError(f'{value:g} has no unit: write it like "{value:g}s", in quotes')
     return durations.parse(value) if isinstance(value, str) else value
+
+
+def size(value: object) -> object:
+    """`16MiB` as a number of bytes; a bare number counts bytes."""
+    if not isinstance(value, str):
+        return value
+    found = _SIZE.fullmatch(value.strip())
+    if found is None:
+        raise ValueError(f'"{value}" is no size, like 16MiB, 500kB or 1000000')
+    return round(float(found["number"]) * _UNITS[found["unit"].lower()])
 
 
 def window(value: object) -> object:

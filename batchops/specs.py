@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from batchops import durations, reading
 from batchops.complaints import complaint
+from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.values import Value
 from batchops.errors import UsageError
 from batchops.loop.limits import Window
@@ -108,6 +109,16 @@ class PacedSpec(BaseModel):
         timedelta(minutes=2),
         ge=timedelta(0),
         description="How long one batch is tried again after passing errors.",
+    )
+
+
+class PayloadSpec(PacedSpec):
+    """What the verbs share that read whole rows, to hand them on."""
+
+    max_bytes: Annotated[int, BeforeValidator(reading.size), Flag("16MiB")] = Field(
+        MOST_BYTES,
+        ge=1,
+        description="Most of the rows' bytes in memory at once; a larger row goes alone. Default: 16MiB.",
     )
 
 

@@ -103,9 +103,7 @@ def redrive(
     with _database(url) as database:
         asked = _asked(table, url, "1 = 1", key, None, assignments)
         overview, queue = _overview(database, asked, lease)
-        keys = list(keys_of(rows, queue)) if rows else None
-        if keys and any(len(one) != len(queue.key) for one in keys):
-            raise UsageError(f"--row: the key is {', '.join(queue.key)}; give a value for each, commas between.")
+        keys = list(keys_of(database.family, rows, queue)) if rows else None
         back = overview.redrive(queue.done or (), keys, limit)
     click.echo(f"{table}: {count(back)} rows put back.")
 

@@ -1,12 +1,35 @@
 """How rows are taken by one of several workers, so that none is held by two."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import sqlalchemy as sa
 
 from batchops.db.family import KeyValue
 from batchops.db.table import Column, Table
+
+Nulls = Literal["first", "last"] | None
+"""Where rows without a value stand; None: where the database puts them."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A column by which rows are put in order."""
+
+    column: str
+    down: bool = False
+    nulls: Nulls = None
+
+
+@dataclass(frozen=True)
+class RowBytes:
+    """How much some columns of a row bring into memory."""
+
+    of_row: sa.ColumnElement[int]
+    """Bytes, by what the server can tell without reading what is large; about right for what is small."""
+    most: int | None
+    """What no row exceeds, by the types of the columns; None where nothing bounds them."""
 
 
 class Claims(Protocol):
@@ -27,6 +50,9 @@ class Claims(Protocol):
     def free(self, select: sa.Select[Any]) -> sa.Select[Any]:
         """The rows of `select`, locked, without those that others have locked."""
 
+    def ordered(self, table: Table, by: Order) -> Sequence[sa.ColumnElement[Any]]:
+        """What stands behind ORDER BY for it."""
+
     def claim(
         self,
         connection: sa.Connection,
@@ -35,10 +61,10 @@ class Claims(Protocol):
         candidates: sa.Select[Any],
         values: Mapping[str, Any],
         columns: Sequence[sa.ColumnElement[Any]],
-    ) -> Sequence[sa.Row[Any]]:
+    ) -> Sequence[Sequence[Any]]:
         """Lock the free candidates, set `values` in them, and give their keys and `columns` as they are then.
 
-        Never more than the candidates' own limit; in no particular order.
+        Never more than the candidates' own limit, and in the candidates' order.
         """
 
     def change(
@@ -46,5 +72,37 @@ class Claims(Protocol):
     ) -> Sequence[KeyValue]:
         """Execute it, and give the keys of the rows it changed."""
 
+    def row_name(self, table: Table, names: Sequence[str]) -> sa.ColumnElement[str]:
+        """A row's key as one text of at most 500 characters: another for each key, the same in every session."""
+
+    def key_from_text(self, column: Column, text: str) -> Any:
+        """The key's value that a person means by `text`; binary ones are written in hexadecimal digits."""
+
+    def row_bytes(self, table: Table, names: Sequence[str]) -> RowBytes:
+        """How much these columns of a row bring."""
+
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
         """Seconds that a moment of that column lies back; None for a column without moments."""
+
+
+def as_then(columns: Sequence[sa.ColumnElement[Any]], values: Mapping[str, Any]) -> list[sa.ColumnElement[Any]]:
+    """What the columns will be once `values` are set."""
+    found = [values.get(str(getattr(column, "name", "")), column) for column in columns]
+    return [value if isinstance(value, sa.ColumnElement) else sa.literal(value) for value in found]
+
+
+def nulls_placed(ordered: sa.UnaryExpression[Any] | sa.ColumnElement[Any], nulls: Nulls) -> sa.ColumnElement[Any]:
+    """The same with NULLS FIRST or NULLS LAST, where that is said."""
+    if nulls is None:
+        return ordered
+    return ordered.nulls_first() if nulls == "first" else ordered.nulls_last()
+
+
+def joined(parts: Sequence[sa.ColumnElement[str]], length: Any) -> sa.ColumnElement[str]:
+    """Several texts as one, another for each other texts: each with its length before it."""
+    if len(parts) == 1:
+        return parts[0]
+    named: sa.ColumnElement[str] = sa.literal("", sa.Text)
+    for part in parts:
+        named = named.concat(length(part)).concat(sa.literal(":", sa.Text)).concat(part)
+    return named

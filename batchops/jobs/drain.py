@@ -97,7 +97,8 @@ def drain_prepared(job: PreparedDrain, emit: Emit, stop: Stop) -> Finished:
         stack.enter_context(watch.telling(emit))
         step = Steps(job, stop, score, stack)
         wait = woken(job.database, job.spec.listen, stop)
-        pace, limits = pace_of(job.spec, table), limits_of(job.spec)
+        pace = replace(pace_of(job.spec, table), most_bytes=job.spec.max_bytes)
+        limits = limits_of(job.spec)
         workers = 1 if job.database.family.one_writer and job.handler.inside else job.spec.workers
         last = LastLook(job.database, job.leases, job.spec.lock_timeout.total_seconds(), step.passed_by)
         due = Due(job.database, job.leases.next_due)

@@ -65,7 +65,7 @@ def _prepare(connection: sa.Connection, spec: ReplaySpec, database: Database, si
         raise RefusedError(f'Table "{outbox.table.label}" has no column that tells which events were sent.')
     form = form_of(spec, outbox)
     where = list(_where(connection, spec, outbox))
-    sent = Sent(database, outbox, Composer(outbox, form), where)
+    sent = Sent(database, outbox, Composer(outbox, form), where, spec.max_bytes)
     plan = (("database", database.address.shown), ("to", shown(spec.to)), ("topic", form.topic.text),
             ("events", _events(spec)), ("marks", "left as they are"))  # fmt: skip
     warnings = (*database.address.warnings, *warnings_of(connection, outbox, form))

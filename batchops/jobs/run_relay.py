@@ -77,7 +77,7 @@ class Relay:
         stack.enter_context(self._slots.beating(lambda: stop.ask("locked")))
         source = Source(
             database, outbox, Composer(outbox, job.form), self._slots, self._failures,
-            LowWater(database, outbox, self._failures), thorough=spec.poll is None,
+            LowWater(database, outbox, self._failures), thorough=spec.poll is None, max_bytes=spec.max_bytes,
         )  # fmt: skip
         self._step = RelayStep(
             source, courier, Settling(database, self._slots, self._failures, job.then), self._failures,

@@ -4,10 +4,10 @@ from collections import deque
 from dataclasses import dataclass
 from statistics import linear_regression, median
 
+from batchops.db.byte_limit import MOST_BYTES
 from batchops.walks.part import START_ROWS, Size
 
 MOST_ROWS = 100_000
-MOST_BYTES = 16 * 1024 * 1024
 READ_PER_ROW = 100
 """A statement reads at most this many rows for each that the batch aims to change."""
 READ_ANYHOW = 250_000
@@ -39,6 +39,7 @@ class Pace:
     fixed: int | None = None
     row_bytes: float | None = None
     """Average size of a row, which bounds a batch by bytes."""
+    most_bytes: int = MOST_BYTES
 
     def __post_init__(self) -> None:
         self._rows = float(self.fixed or START_ROWS)
@@ -113,4 +114,4 @@ class Pace:
         self._read = min(wanted, self._read, max(self._rows * READ_PER_ROW, anyhow))
 
     def _ceiling(self) -> float:
-        return min(MOST_ROWS, max(1.0, MOST_BYTES / self.row_bytes)) if self.row_bytes else MOST_ROWS
+        return min(MOST_ROWS, max(1.0, self.most_bytes / self.row_bytes)) if self.row_bytes else MOST_ROWS

@@ -15,8 +15,10 @@ class Sent:
     """The sent events for which `where` holds, up to the last one that there was at the beginning."""
 
     def __init__(
-        self, database: Database, outbox: Outbox, composer: Composer, where: Sequence[sa.ColumnElement[bool]]
-    ) -> None:
+        self, database: Database, outbox: Outbox, composer: Composer, where: Sequence[sa.ColumnElement[bool]],
+        max_bytes: int,
+    ) -> None:  # fmt: skip
+        self._limit = composer.limit(max_bytes)
         self._database = database
         self._outbox = outbox
         self._compose = composer
@@ -39,9 +41,11 @@ class Sent:
         outbox, names = self._outbox, (self._outbox.names.id,)
         if self._last is None:
             return NOTHING
-        query: sa.Select[Any] = sa.select(*self._compose.columns).select_from(outbox.table.called)
+        query: sa.Select[Any] = sa.select(*self._compose.columns).select_from(outbox.table.called).order_by(outbox.id)
         query = query.where(*self._where, outbox.family.upto(outbox.table, names, self._last))
         if after is not None:
             query = query.where(outbox.family.after(outbox.table, names, after))
+        sized = query.with_only_columns(self._limit.of_row.label("bytes"))
         with self._database.reading() as connection:
-            return self._compose(connection.execute(query.order_by(outbox.id).limit(rows)).all())
+            fits = self._limit.rows(rows, lambda most: connection.execute(sized.limit(most)).scalars().all())
+            return self._compose(connection.execute(query.limit(fits)).all())

@@ -9,6 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.byte_limit import ByteLimit
+from batchops.db.wire import Document, as_bytes, as_json
 from batchops.outboxes.outbox import Outbox
 from batchops.outboxes.templates import Made, NullError, Template, as_text
 from batchops.sinks import Message, Refused
@@ -78,6 +80,7 @@ class Composer:
         extra = [names.headers, names.payload if form.body is None else None, outbox.message_id]
         read = list(dict.fromkeys([*shared, *form.columns, *(n for n in extra if n not in (None, names.id))]))
         places = {names.id: 0} | {name: i + _BEFORE for i, name in enumerate(read)}
+        self._row_bytes = outbox.family.claims.row_bytes(outbox.table, read)
         contents = (outbox.family.events.content(outbox.table, name) for name in read)
         self.columns: list[sa.ColumnElement[Any]] = [outbox.id_out, outbox.aggregate, *contents]
         self._key_value = outbox.family.key_value
@@ -93,6 +96,10 @@ class Composer:
         self._body: Made | int | None = form.body.bound(places) if form.body else None
         if self._body is None and names.payload is not None:
             self._body = places[names.payload]
+
+    def limit(self, most: int) -> ByteLimit:
+        """What keeps the rows in memory below so many bytes."""
+        return ByteLimit(most, self._row_bytes)
 
     def __call__(self, rows: Sequence[Sequence[Any]]) -> Batch:
         """An event per row."""
@@ -128,11 +135,7 @@ class Composer:
         if body is None:
             return b""
         value = row[body] if isinstance(body, int) else body(row)
-        if type(value) is str:
-            return value.encode()
-        if value is None:
-            return b""
-        return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else as_text(value, "").encode()
+        return b"" if value is None else as_bytes(value)
 
 
 def _columns(*texts: Template) -> tuple[str, ...]:
@@ -140,11 +143,19 @@ def _columns(*texts: Template) -> tuple[str, ...]:
 
 
 def _parsed(headers: Any) -> dict[str, str]:
-    found = json.loads(headers if isinstance(headers, str | bytes) else bytes(headers))
+    # Numbers stay the text that they are.
+    found = json.loads(
+        headers if isinstance(headers, str | bytes) else bytes(headers), parse_float=Document, parse_int=Document,
+        parse_constant=_no_number,
+    )  # fmt: skip
     if not isinstance(found, dict):
         raise ValueError("its headers are no JSON object")
     return {
-        name: value if isinstance(value, str) else json.dumps(value)
+        name: str(value) if isinstance(value, str) else as_json(value)
         for name, value in found.items()
         if value is not None
     }
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")

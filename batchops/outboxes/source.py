@@ -19,9 +19,10 @@ class Source:
 
     def __init__(
         self, database: Database, outbox: Outbox, composer: Composer, slots: Slots, failures: Failures, low: LowWater,
-        *, thorough: bool,
+        *, thorough: bool, max_bytes: int,
     ) -> None:  # fmt: skip
         """`thorough`: before it says that there is nothing, it looks behind the mark too."""
+        self._limit = composer.limit(max_bytes)
         self._database = database
         self._outbox = outbox
         self._compose = composer
@@ -36,11 +37,11 @@ class Source:
         with self._database.reading() as connection:
             if mark is None:
                 self._failures.load(connection)
-            found = _rows(connection, self._query(rows, self._since(mark)))
+            found = self._some(connection, rows, self._since(mark))
             if not found and mark is not None and self._thorough:
                 self._low.forget()
                 self._failures.load(connection)
-                found = _rows(connection, self._query(rows, []))
+                found = self._some(connection, rows, [])
         self._low.look()
         return self._compose(found)
 
@@ -54,7 +55,7 @@ class Source:
         beyond = outbox.family.after(outbox.table, names, last)
         upto = outbox.family.upto(outbox.table, names, last)
         with self._database.reading() as connection:
-            found = _rows(connection, self._query(rows, [beyond]))
+            found = self._some(connection, rows, [beyond])
             most = len(away) + rows
             ids = self._query(most, [upto, *self._since(self._low.mark())]).with_only_columns(outbox.id_out)
             there = [outbox.family.key_value(row[0]) for row in _rows(connection, ids)]
@@ -63,8 +64,21 @@ class Source:
             late = [id_ for id_ in there if id_ not in away]
             before: list[Sequence[Any]] = []
             for mine in outbox.among(late):
-                before += _rows(connection, self._query(len(late), [mine]))
+                before += self._some(connection, len(late), [mine])
+            if len(before) < len(late):
+                found = []  # not before these
         return self._compose([*before, *found])
+
+    def _some(
+        self, connection: sa.Connection, rows: int, where: Sequence[sa.ColumnElement[bool]]
+    ) -> Sequence[Sequence[Any]]:  # fmt: skip
+        """The first so many, or as many of them as may be in memory at once."""
+
+        def sizes(most: int) -> Sequence[int]:
+            asked = self._query(most, where).with_only_columns(self._limit.of_row.label("bytes"))
+            return [row[0] for row in _rows(connection, asked)]
+
+        return _rows(connection, self._query(self._limit.rows(rows, sizes), where))
 
     def _query(self, rows: int, where: Sequence[sa.ColumnElement[bool]]) -> sa.Select[Any]:
         outbox = self._outbox

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from batchops.specs import PROGRESS, ROWS, Duration, Flag, PacedSpec, Several
+from batchops.specs import PROGRESS, ROWS, Duration, Flag, PayloadSpec, Several
 
 COLUMNS = "Which column is which"
 MESSAGE = "What is sent, and where"
@@ -14,7 +14,7 @@ DELIVERY = "What becomes of it"
 MOVE = "move:"
 
 
-class EventsSpec(PacedSpec):
+class EventsSpec(PayloadSpec):
     """A table of events, and what is sent of it to where."""
 
     to: Annotated[str, Flag("URL", MESSAGE)] = Field(

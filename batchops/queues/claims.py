@@ -102,7 +102,7 @@ class Claims:
         taken = self._clock()
         with self.database.transaction() as connection:
             found = self.leases.claim(connection, rows, low, token, self.seconds)
-        return self._hold(Claim(token, in_order(found), taken=taken)) if found else None
+        return self._hold(Claim(token, found, taken=taken)) if found else None
 
     def _rescued(self, rows: int, low: KeyValue | None) -> Claim | None:
         """Rows that another has lost; one worker looks at a time."""
@@ -124,7 +124,7 @@ class Claims:
             found = self.leases.rescue(connection, rows, low, token, self.seconds)
         if not found and not parked:
             return None
-        claim = self._hold(Claim(token, in_order(found), rescued=True, taken=now, parked=parked))
+        claim = self._hold(Claim(token, found, rescued=True, taken=now, parked=parked))
         if not self._one_by_one:
             return claim
         with self._guard:
@@ -189,14 +189,6 @@ class Claims:
             except BatchopsError:
                 continue  # the token in the finalising transaction is what really protects
             held.beaten = now
-
-
-def in_order(rows: Sequence[Row]) -> Sequence[Row]:
-    """The rows as they were asked for: a statement that changes rows gives them in any order."""
-    try:
-        return sorted(rows, key=lambda row: row.rank)
-    except TypeError:  # NULLs, or values that Python does not compare
-        return rows
 
 
 def _token(*, alone: bool) -> str:

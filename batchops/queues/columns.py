@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.family import Family, KeyValue
 from batchops.queues.leases import PARKED, Counts, Parked
 from batchops.queues.queue import ALONE, Queue, Row
@@ -21,13 +22,17 @@ class ColumnLeases:
 
     place = "columns of the table"
 
-    def __init__(self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None) -> None:
+    def __init__(
+        self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None,
+        max_bytes: int = MOST_BYTES,
+    ) -> None:  # fmt: skip
         """`whole`: rows are read with all their columns. `moment`: the column that tells how old a row is."""
         self._family = family
         self._claims = family.claims
         self._queue = queue
         self._moment = moment
-        self._rows = Rows(family, queue, [c.name for c in queue.table.columns if c.name not in OWN] if whole else [])
+        columns = [c.name for c in queue.table.columns if c.name not in OWN] if whole else []
+        self._rows = Rows(family, queue, columns, max_bytes)
         self.read = (*self._rows.read_columns, *COLUMNS)
         self.written = tuple(COLUMNS)
 
@@ -132,7 +137,8 @@ class ColumnLeases:
         where: Sequence[Condition], **counted: sa.ColumnElement[Any],
     ) -> Sequence[Row]:  # fmt: skip
         values = {"lease": token, "lease_until": self._claims.now() + seconds} | counted
-        candidates = self._rows.candidates(rows, low, where)
+        fitting = self._rows.fitting(connection, rows, low, where)
+        candidates = self._rows.candidates(fitting, low, where)
         columns = self._rows.read(self._own("attempts"))
         taken = self._claims.claim(connection, self._queue.table, self._queue.key, candidates, values, columns)
         return [self._rows.row(row) for row in taken]

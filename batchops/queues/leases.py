@@ -53,12 +53,14 @@ class Leases(Protocol):
     def claim(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
     ) -> Sequence[Row]:
-        """Lease up to so many free rows that are due, an attempt counted for each."""
+        """Lease up to so many free rows that are due, an attempt counted for each; in the queue's order."""
 
     def rescue(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
     ) -> Sequence[Row]:
-        """Lease up to so many rows whose lease has run out; no attempt counts until one is singled out."""
+        """Lease up to so many rows whose lease has run out; no attempt counts until one is singled out.
+
+        In the queue's order."""
 
     def single_out(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
         """Hold one row of `token`'s by a token of its own, an attempt counted; False where it is held no more."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.family import Family, KeyValue
 from batchops.queues.leases import Counts
 from batchops.queues.queue import Queue, Row
@@ -17,11 +18,14 @@ class RowLocks:
     place = "none: the row locks of one short batch"
     written = ()
 
-    def __init__(self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None) -> None:
+    def __init__(
+        self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None,
+        max_bytes: int = MOST_BYTES,
+    ) -> None:  # fmt: skip
         self._family = family
         self._queue = queue
         self._moment = moment
-        self._rows = Rows(family, queue, queue.table.column_names if whole else [])
+        self._rows = Rows(family, queue, queue.table.column_names if whole else [], max_bytes)
         self.read = self._rows.read_columns
 
     def claim(
@@ -29,7 +33,8 @@ class RowLocks:
     ) -> Sequence[Row]:
         """Lock up to so many free rows, without those of the keys `but`."""
         without = [sa.not_(mine) for mine in self._rows.among(but)]
-        query = self._rows.candidates(rows, low, without, self._rows.read(sa.literal_column("1")))
+        fitting = self._rows.fitting(connection, rows, low, without)
+        query = self._rows.candidates(fitting, low, without, self._rows.read(sa.literal_column("1")))
         labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
         return [self._rows.row(row) for row in connection.execute(self._family.claims.free(labelled))]
 

@@ -7,7 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.database import Database
-from batchops.db.family import KeyValue
+from batchops.db.family import Family, KeyValue
+from batchops.errors import UsageError
 from batchops.queues.columns import ColumnLeases
 from batchops.queues.leases import PARKED
 from batchops.queues.queue import ALONE, Assignments, Queue
@@ -93,7 +94,12 @@ class Overview:
         return query.select_from(LEASES).where(LEASES.c.relation == self._queue.table.label)
 
 
-def keys_of(texts: Sequence[str], queue: Queue) -> Iterator[KeyValue]:
-    """Keys as a person writes them: values with commas between, as many as the key has columns."""
+def keys_of(family: Family, texts: Sequence[str], queue: Queue) -> Iterator[KeyValue]:
+    """Keys as a person writes them: values with commas between; UsageError where the key has not so many columns."""
+    columns = [queue.table.column(name) for name in queue.key if name in queue.table.column_names]
     for text in texts:
-        yield tuple(part.strip() for part in text.split(",")) if len(queue.key) > 1 else (text,)
+        parts = [part.strip() for part in text.split(",")] if len(queue.key) > 1 else [text]
+        if len(parts) != len(queue.key):
+            raise UsageError(f"--row: the key is {', '.join(queue.key)}; give a value for each, commas between.")
+        read = family.claims.key_from_text
+        yield tuple(read(column, part) for column, part in zip(columns, parts, strict=True)) if columns else (text,)

@@ -6,7 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.family import KeyValue
+from batchops.db.claims import Order
+from batchops.db.family import Family, KeyValue
 from batchops.db.table import Table, quoted
 from batchops.selection import Selection, user_sql
 
@@ -21,8 +22,8 @@ class Queue:
     selection: Selection
     """The pending rows. Its clock words are the database's to read, claim by claim."""
     key: tuple[str, ...]
-    order: tuple[tuple[str, bool], ...] = ()
-    """Columns, and whether from the greatest down; empty: by the key."""
+    order: tuple[Order, ...] = ()
+    """Empty: by the key."""
     done: Assignments | None = None
     """None: a row that is done is deleted."""
     failed: Assignments = ()
@@ -47,11 +48,11 @@ class Queue:
         """A column of the table."""
         return self.table.called.c[quoted(name)]
 
-    def ordering(self, key: Sequence[sa.ColumnElement[Any]]) -> Sequence[sa.ColumnElement[Any]]:
-        """How rows are put in order to be claimed; `key` as this family orders by it."""
+    def ordering(self, family: Family) -> Sequence[sa.ColumnElement[Any]]:
+        """How rows are put in order to be claimed."""
         if not self.order:
-            return key
-        return [self.column(name).desc() if down else self.column(name) for name, down in self.order]
+            return [family.key_order(self.table, name) for name in self.key]
+        return [column for one in self.order for column in family.claims.ordered(self.table, one)]
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,6 @@ class Row:
     values: Mapping[str, Any]
     attempts: int = 1
     """Claims of this row so far, this one included."""
-    rank: tuple[Any, ...] = ()
-    """Its place in the order of claiming."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.byte_limit import MOST_BYTES, ByteLimit
 from batchops.db.family import Family, KeyValue
+from batchops.db.wire import Document
 from batchops.queues.queue import Queue, Row
 
 Condition = sa.ColumnElement[bool]
@@ -14,14 +16,17 @@ Condition = sa.ColumnElement[bool]
 class Rows:
     """What every place to keep leases in needs of the queue's own table."""
 
-    def __init__(self, family: Family, queue: Queue, columns: Sequence[str]) -> None:
-        """`columns`: those that a handler gets."""
+    def __init__(
+        self, family: Family, queue: Queue, columns: Sequence[str], max_bytes: int = MOST_BYTES
+    ) -> None:  # fmt: skip
+        """`columns`: those that a handler gets. `max_bytes`: how much of them is in memory at once."""
         self._family = family
         self._queue = queue
         self._columns = columns
-        self.read_columns = tuple(dict.fromkeys((*queue.key, *columns, *(name for name, _ in queue.order))))
+        self.read_columns = tuple(dict.fromkeys((*queue.key, *columns, *(one.column for one in queue.order))))
         """Columns of the table that a role must be able to read, beside those of the condition."""
-        self._order = [family.key_order(queue.table, name) for name in queue.key]
+        self._documents = {name for name in columns if family.events.is_document(queue.table.column(name))}
+        self._limit = ByteLimit(max_bytes, family.claims.row_bytes(queue.table, columns))
 
     def candidates(
         self, rows: int, low: KeyValue | None, where: Sequence[Condition], columns: Sequence[sa.ColumnElement[Any]] = ()
@@ -31,21 +36,37 @@ class Rows:
         query = query.where(self._queue.selection.clause, *where)
         if low is not None:
             query = query.where(self._family.claims.since(self._queue.table, self._queue.key, low))
-        return query.order_by(*self._queue.ordering(self._order)).limit(rows)
+        return query.order_by(*self._queue.ordering(self._family)).limit(rows)
+
+    def fitting(
+        self, connection: sa.Connection, rows: int, low: KeyValue | None, where: Sequence[Condition]
+    ) -> int:  # fmt: skip
+        """How many of the first so many free candidates may be in memory at once; those that were looked at are locked.
+
+        Were they not, others could take them meanwhile, and larger ones would come in their place.
+        """
+
+        def sizes(most: int) -> Sequence[int]:
+            query = self.candidates(most, low, where).with_only_columns(self._limit.of_row.label("bytes"))
+            return connection.execute(self._family.claims.free(query)).scalars().all()
+
+        return self._limit.rows(rows, sizes)
 
     def read(self, attempts: sa.ColumnElement[Any]) -> list[sa.ColumnElement[Any]]:
         """The columns behind the key from which `row` makes a Row."""
-        return [attempts, *(self._queue.column(name) for name in self._columns), *self._ranks()]
+        table, content = self._queue.table, self._family.events.content
+        return [attempts, *(content(table, name) for name in self._columns)]
 
-    def row(self, found: sa.Row[Any]) -> Row:
+    def row(self, found: Sequence[Any]) -> Row:
         """A row of key and `read` columns."""
         first = len(self._queue.key)
         last = first + 1 + len(self._columns)
         values = dict(zip(self._columns, found[first + 1 : last], strict=True))
-        ranks = found[last : last + len(self._queue.order or self._queue.key)]
-        return Row(self.key(found), values, found[first], tuple(ranks))
+        for name in self._documents:
+            values[name] = None if values[name] is None else Document(values[name])
+        return Row(self.key(found), values, found[first])
 
-    def key(self, found: sa.Row[Any]) -> KeyValue:
+    def key(self, found: Sequence[Any]) -> KeyValue:
         """The key that stands first in a row."""
         return tuple(self._family.key_value(value) for value in found[: len(self._queue.key)])
 
@@ -84,10 +105,6 @@ class Rows:
         """The key of the first pending row from `low` on."""
         row = connection.execute(self.candidates(1, low, where)).first()
         return None if row is None else self.key(row)
-
-    def _ranks(self) -> list[sa.ColumnElement[Any]]:
-        """What puts the rows in order again: a statement that changes rows returns them in none."""
-        return [self._queue.column(name) for name, _ in self._queue.order] or list(self._order)
 
 
 def how_many(condition: Condition) -> sa.ColumnElement[Any]:

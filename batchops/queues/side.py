@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
+from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.family import Family, KeyValue
 from batchops.db.types import KEY_TEXT, LONG_TEXT
 from batchops.queues.leases import PARKED, Counts, Parked
@@ -15,7 +16,6 @@ from batchops.queues.rows import Condition, Rows, age, how_many, number
 
 TABLE = "batchops_lease"
 _KEY = sa.Text().with_variant(sa.String(500, collation="utf8mb4_bin"), "mysql", "mariadb")
-_TEXT = sa.Text().with_variant(sa.String(), "mysql", "mariadb")
 LEASES = sa.Table(
     TABLE, sa.MetaData(),
     sa.Column("relation", KEY_TEXT, primary_key=True),
@@ -43,16 +43,19 @@ class SideLeases:
     place = f"the table {TABLE}"
     written = ()
 
-    def __init__(self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None) -> None:
+    def __init__(
+        self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None,
+        max_bytes: int = MOST_BYTES,
+    ) -> None:  # fmt: skip
         """`whole`: rows are read with all their columns. `moment`: the column that tells how old a row is."""
         self._family = family
         self._claims = family.claims
         self._queue = queue
         self._moment = moment
         self._relation = queue.table.label
-        self._rows = Rows(family, queue, queue.table.column_names if whole else [])
+        self._rows = Rows(family, queue, queue.table.column_names if whole else [], max_bytes)
         self.read = self._rows.read_columns
-        self._name = _named(family, queue)
+        self._name = family.claims.row_name(queue.table, queue.key)
 
     def claim(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
@@ -178,7 +181,8 @@ class SideLeases:
 
     def _locked(self, connection: sa.Connection, rows: int, low: KeyValue | None, where: Condition) -> dict[str, Row]:
         """Rows of the queue by the name that their lease goes by, locked."""
-        query = self._rows.candidates(rows, low, [where], [*self._rows.read(sa.literal_column("0")), self._name])
+        fitting = self._rows.fitting(connection, rows, low, [where])
+        query = self._rows.candidates(fitting, low, [where], [*self._rows.read(sa.literal_column("0")), self._name])
         labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
         found = connection.execute(self._claims.free(labelled)).all()
         return {row[-1]: self._rows.row(row) for row in found}
@@ -248,14 +252,3 @@ class SideLeases:
     @staticmethod
     def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
         return (names[start : start + 1_000] for start in range(0, len(names), 1_000))
-
-
-def _named(family: Family, queue: Queue) -> sa.ColumnElement[str]:
-    """A row's key as one text, another for every other key."""
-    parts = [sa.cast(family.key_out(queue.table, name), _TEXT) for name in queue.key]
-    if len(parts) == 1:
-        return parts[0]
-    named: sa.ColumnElement[str] = sa.literal("", sa.Text)
-    for part in parts:
-        named = named.concat(sa.cast(sa.func.length(part), _TEXT)).concat(sa.literal(":", sa.Text)).concat(part)
-    return named

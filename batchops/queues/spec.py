@@ -5,14 +5,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from batchops.specs import ROWS, Duration, Flag, Key, PacedSpec, Several
+from batchops.specs import ROWS, Duration, Flag, Key, PayloadSpec, Several
 
 WORK = "What is done with them"
 CLAIMS = "Claims and attempts"
 HANDLERS = ("call", "exec", "exec_batch", "post")
 
 
-class DrainSpec(PacedSpec):
+class DrainSpec(PayloadSpec):
     """Hand pending rows to a handler, in batches, by any number of workers."""
 
     key: Key = Field(None, description="Columns to follow the rows by; default: the primary key.")
@@ -20,7 +20,7 @@ class DrainSpec(PacedSpec):
         min_length=1, description="Which rows are pending; its clock words are the database's, claim by claim."
     )
     order: Annotated[str | None, Flag("A,B DESC", ROWS)] = Field(
-        None, description="Columns that say which row comes first; default: the key."
+        None, description="Columns that say which row comes first, also with NULLS FIRST or LAST; default: the key."
     )
     by: Annotated[str | None, Flag("COLUMN", ROWS)] = Field(
         None, description="The time column that tells how old a row is."

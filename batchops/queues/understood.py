@@ -7,6 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.byte_limit import MOST_BYTES
+from batchops.db.claims import Nulls, Order
 from batchops.db.database import Database
 from batchops.db.family import Server
 from batchops.db.table import Table
@@ -21,6 +23,8 @@ from batchops.queues.queue import Assignments, Queue
 from batchops.queues.side import TABLE, SideLeases
 from batchops.queues.spec import DrainSpec
 from batchops.selection import Selection
+
+_ORDER = re.compile(r"(?P<column>.+?)(?:\s+(?P<way>ASC|DESC))?(?:\s+NULLS\s+(?P<nulls>FIRST|LAST))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -116,11 +120,12 @@ def _leases(
     connection: sa.Connection, database: Database, queue: Queue, spec: DrainSpec, handler: Handler, moment: str | None
 ) -> Leases | RowLocks:
     family, table, whole = database.family, queue.table, spec.handlers != ["--set"]
-    place = place_of(connection, database, queue, spec.lease, whole=whole, moment=moment)
+    most = spec.max_bytes
+    place = place_of(connection, database, queue, spec.lease, whole=whole, moment=moment, max_bytes=most)
     if place is not None:
         return place
     if handler.inside:
-        return RowLocks(family, queue, whole=whole, moment=moment)
+        return RowLocks(family, queue, whole=whole, moment=moment, max_bytes=most)
     if spec.lease == "none":
         raise UsageError(
             "--lease none does only with --set or a function (rows, connection): no lock may wait for others.",
@@ -133,8 +138,9 @@ def _leases(
 
 
 def place_of(
-    connection: sa.Connection, database: Database, queue: Queue, wanted: str, *, whole: bool, moment: str | None
-) -> ColumnLeases | SideLeases | None:
+    connection: sa.Connection, database: Database, queue: Queue, wanted: str, *, whole: bool, moment: str | None,
+    max_bytes: int = MOST_BYTES,
+) -> ColumnLeases | SideLeases | None:  # fmt: skip
     """Where leases are kept by now; None for nowhere, RefusedError where that place was asked for."""
     family, table = database.family, queue.table
     missing = [name for name in COLUMNS if name not in table.column_names]
@@ -144,9 +150,9 @@ def place_of(
             f"batchops queue init {table.label} --make adds them, or use --lease table or --lease none.",
         )
     if wanted in ("auto", "columns") and not missing:
-        return ColumnLeases(family, queue, whole=whole, moment=moment)
+        return ColumnLeases(family, queue, whole=whole, moment=moment, max_bytes=max_bytes)
     if wanted in ("auto", "table") and family.find(connection, None, TABLE) is not None:
-        return SideLeases(family, queue, whole=whole, moment=moment)
+        return SideLeases(family, queue, whole=whole, moment=moment, max_bytes=max_bytes)
     if wanted == "table":
         raise RefusedError(
             f'There is no table "{TABLE}" to keep leases in.',
@@ -155,15 +161,24 @@ def place_of(
     return None
 
 
-def _order(table: Table, text: str | None) -> tuple[tuple[str, bool], ...]:
-    parts = []
-    for part in (text or "").split(",") if text else []:
-        words = part.split()
-        down = len(words) == 2 and words[1].lower() == "desc"
-        if not words or (len(words) == 2 and words[1].lower() not in ("asc", "desc")) or len(words) > 2:
-            raise UsageError(f'--order: "{part.strip()}" is not a column, or a column and DESC.')
-        parts.append((_column(table, words[0], "--order"), down))
-    return tuple(parts)
+def _order(table: Table, text: str | None) -> tuple[Order, ...]:
+    return tuple(_ordered(table, part.strip()) for part in text.split(",")) if text else ()
+
+
+def _ordered(table: Table, part: str) -> Order:
+    found = _ORDER.fullmatch(part)
+    if found is None:
+        raise UsageError(
+            f'--order: "{part}" is not a column, or a column and DESC.', "as in priority DESC NULLS LAST, created_at."
+        )
+    nulls: Nulls = None if not found["nulls"] else "first" if found["nulls"].lower() == "first" else "last"
+    return Order(_column(table, found["column"], "--order"), (found["way"] or "").lower() == "desc", nulls)
+
+
+def order_text(order: Order) -> str:
+    """As a person writes it."""
+    nulls = f" NULLS {order.nulls.upper()}" if order.nulls else ""
+    return f"{order.column}{' DESC' if order.down else ''}{nulls}"
 
 
 def _column(table: Table, named: str, flag: str) -> str:
@@ -179,7 +194,7 @@ def _plan(
     handler = (spec.handlers or ["a function"])[0]
     value = getattr(spec, handler.removeprefix("--").replace("-", "_"), "")
     done = "deleted" if queue.done is None else ", ".join(f"{c} = {e}" for c, e in queue.done)
-    order = ", ".join(f"{c} DESC" if down else c for c, down in queue.order) or ", ".join(queue.key)
+    order = ", ".join(map(order_text, queue.order)) or ", ".join(queue.key)
     # An address may hold a password or, in its query string, a token.
     shown = re.sub(r"//[^/@]*@", "//", value.partition("?")[0]) if handler == "--post" else value
     return (

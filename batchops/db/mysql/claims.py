@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.claims import Order, RowBytes, as_then, joined
 from batchops.db.family import KeyValue
 from batchops.db.mysql import keys
 from batchops.db.table import Column, Table, quoted
@@ -16,6 +17,13 @@ _ENGINE = sa.text(
     " WHERE table_schema = coalesce(:schema, database()) AND table_name = :name) AS engine"
 )
 _LIST = 1_000
+_LENGTH = re.compile(r"\w+\((\d+)\)")
+_LARGE = ("text", "mediumtext", "longtext", "blob", "mediumblob", "longblob", "json", "geometry")
+_LETTERS = ("char", "varchar", "tinytext", *_LARGE)
+_SHORT = 64
+_LETTER = 4
+"""Bytes of one, at the most."""
+_LONG_NAME = 400
 
 
 class MySQLClaims:
@@ -42,14 +50,19 @@ class MySQLClaims:
     def free(self, select: sa.Select[Any]) -> sa.Select[Any]:
         return select.with_for_update(skip_locked=True)
 
+    def ordered(self, table: Table, by: Order) -> Sequence[sa.ColumnElement[Any]]:
+        column = table.called.c[quoted(by.column)]
+        ordered = column.desc() if by.down else column.asc()
+        if by.nulls is None:
+            return [ordered]
+        return [column.is_(None).desc() if by.nulls == "first" else column.is_(None), ordered]
+
     def claim(
         self, connection: sa.Connection, table: Table, names: Sequence[str], candidates: sa.Select[Any],
         values: Mapping[str, Any], columns: Sequence[sa.ColumnElement[Any]],
-    ) -> Sequence[sa.Row[Any]]:  # fmt: skip
-        as_then = [values.get(str(getattr(column, "name", "")), column) for column in columns]
-        as_then = [value if isinstance(value, sa.ColumnElement) else sa.literal(value) for value in as_then]
-        out = [keys.out(table, name) for name in names]
-        labelled = [column.label(f"c{i}") for i, column in enumerate([*out, *as_then])]
+    ) -> Sequence[Sequence[Any]]:  # fmt: skip
+        out = [*(keys.out(table, name) for name in names), *as_then(columns, values)]
+        labelled = [column.label(f"c{i}") for i, column in enumerate(out)]
         rows = connection.execute(self.free(candidates.with_only_columns(*labelled))).all()
         found = [tuple(keys.value(value) for value in row[: len(names)]) for row in rows]
         update = sa.update(table.called).values({quoted(name): value for name, value in values.items()})
@@ -72,6 +85,34 @@ class MySQLClaims:
         if rows and connection.execute(statement).rowcount != len(rows):
             raise TransientError("Rows changed hands just now.")
         return [tuple(keys.value(value) for value in row) for row in rows]
+
+    def row_name(self, table: Table, names: Sequence[str]) -> sa.ColumnElement[str]:
+        name = joined([keys.text_of(table, one) for one in names], lambda part: sa.cast(sa.func.length(part), sa.CHAR))
+        if not any(keys.base(table.column(one)) in (*_LETTERS, *keys.BINARY) for one in names):
+            return name
+        # To a comparison blanks at the end are as good as none.
+        marked = sa.case((sa.or_(name.endswith(" "), name.endswith("|")), sa.func.concat(name, "|")), else_=name)
+        long = sa.or_(sa.func.char_length(name) > _LONG_NAME, name.startswith("#"))
+        return sa.case((long, sa.func.concat("#", sa.func.sha2(name, sa.literal_column("256")))), else_=marked)
+
+    def key_from_text(self, column: Column, text: str) -> Any:
+        is_hex = keys.base(column) in keys.BINARY and re.fullmatch(r"(?:[0-9A-Fa-f]{2})*", text)
+        return bytes.fromhex(text) if is_hex else text
+
+    def row_bytes(self, table: Table, names: Sequence[str]) -> RowBytes:
+        of_row: sa.ColumnElement[int] = sa.literal_column("0", sa.BigInteger())
+        most: int | None = 0
+        for name in names:
+            column, kind = table.column(name), keys.base(table.column(name))
+            widest: int | None = _SHORT
+            if kind in (*_LETTERS, *keys.BINARY):
+                of_row = of_row + sa.func.coalesce(sa.func.length(table.called.c[quoted(name)]), 0)
+                length = _LENGTH.match(column.type)
+                widest = None if kind in _LARGE else _LETTER * int(length[1] if length else 255)
+            else:
+                of_row = of_row + _SHORT
+            most = None if most is None or widest is None else most + widest
+        return RowBytes(of_row, most)
 
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
         if not column.type.startswith(("timestamp", "datetime")):

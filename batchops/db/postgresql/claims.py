@@ -1,14 +1,27 @@
 """Claims in PostgreSQL: one statement that locks, leases and returns."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.claims import Order, RowBytes, joined, nulls_placed
 from batchops.db.family import KeyValue
 from batchops.db.postgresql import keys
 from batchops.db.postgresql.keys import Named
 from batchops.db.table import Column, Table, quoted
+
+_FIXED = re.compile(
+    r"(smallint|integer|bigint|oid|boolean|real|double precision|date|uuid|inet|cidr|macaddr8?"
+    r"|numeric\(.*\)|interval.*|time(stamp)?(\(\d\))?( with(out)? time zone)?)"
+)
+"""Types whose values are short, whatever they are."""
+_BOUNDED = re.compile(r"character(?: varying)?\((\d+)\)")
+_SHORT = 64
+_LETTER = 4
+"""Bytes of one, at the most."""
+_LONG_NAME = 400
 
 
 class PostgreSQLClaims:
@@ -29,18 +42,26 @@ class PostgreSQLClaims:
     def free(self, select: sa.Select[Any]) -> sa.Select[Any]:
         return select.with_for_update(skip_locked=True)
 
+    def ordered(self, table: Table, by: Order) -> Sequence[sa.ColumnElement[Any]]:
+        column = table.called.c[quoted(by.column)]
+        return [nulls_placed(column.desc() if by.down else column.asc(), by.nulls)]
+
     def claim(
         self, connection: sa.Connection, table: Table, names: Sequence[str], candidates: sa.Select[Any],
         values: Mapping[str, Any], columns: Sequence[sa.ColumnElement[Any]],
-    ) -> Sequence[sa.Row[Any]]:  # fmt: skip
+    ) -> Sequence[Sequence[Any]]:  # fmt: skip
         key = [keys.order(table, name) for name in names]
         labelled = candidates.with_only_columns(*(column.label(f"k{i}") for i, column in enumerate(key)))
         # As a plain sub-select with LIMIT it could be evaluated again in a nested loop, and lock more than asked for.
         free = self.free(labelled).cte("free").prefix_with("MATERIALIZED")
-        same = (column == free.c[f"k{i}"] for i, column in enumerate(key))
+        # RETURNING has no order of its own.
+        place = sa.func.row_number().over().label("place")
+        numbered = sa.select(*free.c, place).select_from(free).subquery("numbered")
+        same = (column == numbered.c[f"k{i}"] for i, column in enumerate(key))
         update = sa.update(table.called).values({quoted(name): value for name, value in values.items()})
-        update = update.where(*same).returning(*(keys.out(table, name) for name in names), *columns)
-        return connection.execute(table.alone(update)).all()
+        out = [*(keys.out(table, name) for name in names), *columns, numbered.c.place]
+        update = update.where(*same).returning(*(column.label(f"c{i}") for i, column in enumerate(out)))
+        return sorted(connection.execute(table.alone(update)), key=lambda row: row[-1])
 
     def change(
         self, connection: sa.Connection, table: Table, names: Sequence[str], statement: sa.Update | sa.Delete
@@ -48,8 +69,53 @@ class PostgreSQLClaims:
         changed = statement.returning(*(keys.out(table, name) for name in names))
         return [tuple(row) for row in connection.execute(changed)]
 
+    def row_name(self, table: Table, names: Sequence[str]) -> sa.ColumnElement[str]:
+        name = joined([_text(table, one) for one in names], lambda part: sa.cast(sa.func.length(part), sa.Text))
+        if all(_FIXED.fullmatch(table.column(one).stored) for one in names):
+            return name
+        digest = sa.func.encode(sa.func.sha256(sa.func.convert_to(name, "UTF8")), "hex", type_=sa.Text())
+        long = sa.or_(sa.func.length(name) > _LONG_NAME, name.startswith("#"))
+        return sa.case((long, sa.literal("#", sa.Text).concat(digest)), else_=name)
+
+    def key_from_text(self, column: Column, text: str) -> Any:
+        is_hex = column.stored == "bytea" and re.fullmatch(r"(?:[0-9A-Fa-f]{2})*", text)
+        return f"\\x{text}" if is_hex else text
+
+    def row_bytes(self, table: Table, names: Sequence[str]) -> RowBytes:
+        of_row: sa.ColumnElement[int] = sa.literal_column("0", sa.BigInteger())
+        most: int | None = 0
+        for name in names:
+            stored = table.column(name).stored
+            bounded = _BOUNDED.fullmatch(stored)
+            widest: int | None = None
+            if _FIXED.fullmatch(stored):
+                of_row, widest = of_row + _SHORT, _SHORT
+            else:
+                of_row = of_row + sa.func.coalesce(_bytes(table, name), 0)
+                widest = _LETTER * int(bounded[1]) if bounded else None
+            most = None if most is None or widest is None else most + widest
+        return RowBytes(of_row, most)
+
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
         if not column.type.startswith("timestamp"):
             return None
         now = sa.cast(sa.func.now(), Named(column.type))
-        return sa.func.date_part("epoch", now - value, type_=sa.Double())
+        # Infinity has no distance.
+        return sa.case((sa.func.isfinite(value), sa.func.date_part("epoch", now - value, type_=sa.Double())))
+
+
+def _text(table: Table, name: str) -> sa.ColumnElement[str]:
+    """The column as text; a moment without the session's own zone."""
+    column = table.called.c[quoted(name)]
+    if table.column(name).stored.endswith("with time zone") and "timestamp" in table.column(name).stored:
+        return sa.cast(sa.func.timezone("UTC", column), sa.Text)
+    return sa.cast(column, sa.Text)
+
+
+def _bytes(table: Table, name: str) -> sa.ColumnElement[int]:
+    """What is out of line tells its length without being read, but for documents, whose text is longer."""
+    column, stored = table.called.c[quoted(name)], table.column(name).stored
+    if stored in ("text", "bytea") or stored.startswith("character varying"):
+        return sa.func.octet_length(column, type_=sa.BigInteger())
+    inside = sa.func.pg_column_size(column, type_=sa.BigInteger())
+    return sa.case((inside > 1_000, sa.func.octet_length(sa.cast(column, sa.Text))), else_=inside * 4)

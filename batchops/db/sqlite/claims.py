@@ -1,16 +1,19 @@
 """Claims in SQLite: there is one writer, who is alone from BEGIN IMMEDIATE on."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.claims import Order, RowBytes, as_then, joined, nulls_placed
 from batchops.db.family import KeyValue
 from batchops.db.sqlite import keys
 from batchops.db.table import Column, Table, quoted
 
 _NOW = "(julianday('now') - 2440587.5) * 86400.0"
 _MOMENTS = ("date", "time")
+_LIST = 1_000
 
 
 class SQLiteClaims:
@@ -32,16 +35,22 @@ class SQLiteClaims:
     def free(self, select: sa.Select[Any]) -> sa.Select[Any]:
         return select
 
+    def ordered(self, table: Table, by: Order) -> Sequence[sa.ColumnElement[Any]]:
+        column = table.called.c[quoted(by.column)]
+        return [nulls_placed(column.desc() if by.down else column.asc(), by.nulls)]
+
     def claim(
         self, connection: sa.Connection, table: Table, names: Sequence[str], candidates: sa.Select[Any],
         values: Mapping[str, Any], columns: Sequence[sa.ColumnElement[Any]],
-    ) -> Sequence[sa.Row[Any]]:  # fmt: skip
-        key = [keys.out(table, name) for name in names]
-        chosen = candidates.with_only_columns(*key)
+    ) -> Sequence[Sequence[Any]]:  # fmt: skip
+        out = [*(keys.out(table, name) for name in names), *as_then(columns, values)]
+        labelled = [column.label(f"c{i}") for i, column in enumerate(out)]
+        rows = connection.execute(candidates.with_only_columns(*labelled)).all()
+        found = [tuple(keys.value(value) for value in row[: len(names)]) for row in rows]
         update = sa.update(table.called).values({quoted(name): value for name, value in values.items()})
-        update = update.where(key[0].in_(chosen) if len(key) == 1 else sa.tuple_(*key).in_(chosen))
-        labelled = [column.label(f"c{i}") for i, column in enumerate([*key, *columns])]
-        return connection.execute(update.returning(*labelled)).all()
+        for start in range(0, len(found), _LIST):
+            connection.execute(update.where(keys.among(table, names, found[start : start + _LIST])))
+        return rows
 
     def change(
         self, connection: sa.Connection, table: Table, names: Sequence[str], statement: sa.Update | sa.Delete
@@ -50,7 +59,39 @@ class SQLiteClaims:
         rows = connection.execute(statement.returning(*labelled)).all()
         return [tuple(keys.value(value) for value in row) for row in rows]
 
+    def row_name(self, table: Table, names: Sequence[str]) -> sa.ColumnElement[str]:
+        return joined([_named(keys.out(table, one)) for one in names], _length)
+
+    def key_from_text(self, column: Column, text: str) -> Any:
+        kind = column.type.upper()
+        if text[:2].lower() == "x'" and text.endswith("'"):
+            return bytes.fromhex(text[2:-1])
+        is_hex = "BLOB" in kind and re.fullmatch(r"(?:[0-9A-Fa-f]{2})+", text)
+        return bytes.fromhex(text) if is_hex else text
+
+    def row_bytes(self, table: Table, names: Sequence[str]) -> RowBytes:
+        of_row: sa.ColumnElement[int] = sa.literal_column("0", sa.BigInteger())
+        for name in names:
+            value = sa.cast(keys.out(table, name), sa.LargeBinary)
+            of_row = of_row + sa.func.coalesce(sa.func.length(value), 0)
+        return RowBytes(of_row, None if names else 0)
+
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
         if column.type and not any(word in column.type.lower() for word in _MOMENTS):
             return None
         return (sa.func.julianday("now") - sa.func.julianday(value)) * sa.literal_column("86400.0", sa.Double())
+
+
+def _named(value: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+    """The value with its kind: 1, 'one and x'31' may stand in one column, as three keys."""
+    kind = sa.func.typeof(value)
+    return sa.case(
+        (kind == "integer", sa.cast(value, sa.Text)),
+        (kind == "text", sa.literal("'", sa.Text).concat(sa.cast(value, sa.Text))),
+        else_=sa.func.quote(value),
+    )
+
+
+def _length(part: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """In bytes: letters SQLite counts up to the first NUL only."""
+    return sa.cast(sa.func.length(sa.cast(part, sa.LargeBinary)), sa.Text)
