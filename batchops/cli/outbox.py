@@ -1,7 +1,8 @@
 """batchops outbox."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import rich_click as click
@@ -14,7 +15,7 @@ from batchops.errors import UsageError
 from batchops.outboxes.beside import Beside, turn_ddl
 from batchops.outboxes.ddl import PAYLOADS, outbox_ddl
 from batchops.outboxes.proof import findings, gravest
-from batchops.outboxes.slots import slots_of
+from batchops.outboxes.registry import Registered, Registry
 from batchops.outboxes.standing import Standing
 from batchops.reporters.document import as_json, rounded
 from batchops.reporters.figures import count, visible
@@ -105,25 +106,35 @@ def redrive(events: tuple[str, ...], everything: bool, **named: Any) -> None:
     click.echo(f"{found.outbox.table.label}: {count(back)} events are tried again.")
 
 
+def _relay(relay: Registered, shards: Sequence[int]) -> dict[str, Any]:
+    return {
+        "host": relay.owner.host,
+        "pid": relay.owner.pid,
+        "since": datetime.fromtimestamp(relay.since, UTC).isoformat(timespec="seconds"),
+        "seconds": rounded(relay.left),
+        "slots": list(shards),
+    }
+
+
 def _told(found: Opened) -> dict[str, Any]:
     with found.database.reading() as connection:
         counts = Standing(found.outbox, found.failures).counts(connection)
         there = found.beside.there(connection)
         refused = found.failures.listed(connection, LISTED) if there else []
         states = found.failures.by_state(connection) if there else {}
-        slots = slots_of(connection, found.database, found.beside.slots, found.outbox.table.label) if there else []
+        registry = Registry(found.database, found.beside.relays, found.beside.shards, found.outbox.table.label)
+        holders = registry.holders(connection) if there else ()
+        relays = [one for one in registry.relays(connection) if not one.gone] if there else []
+        live = {one.relay for one in relays}
     return {
         "table": found.outbox.table.label,
         "backlog": counts.backlog,
         "oldest_seconds": rounded(counts.oldest),
         "waiting": counts.waiting,
         "refused": {state.value: number for state, number in states.items()},
-        "relays": [
-            {"slot": slot.slot, "host": slot.owner.host, "pid": slot.owner.pid, "seconds": rounded(slot.left)}
-            for slot in slots
-            if slot.owner is not None and not slot.free
-        ],
-        "slots": len(slots),
+        "relays": [_relay(one, [n for n, holder in enumerate(holders) if holder == one.relay]) for one in relays],
+        "slots": len(holders),
+        "unowned_slots": [n for n, holder in enumerate(holders) if holder not in live],
         "events": [asdict(one) | {"pause": rounded(one.pause)} for one in refused],
     }
 
@@ -137,9 +148,11 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     refused = ", ".join(f"{count(number)} {state}" for state, number in told["refused"].items())
     yield f"  {'refused':<10}{refused or 'none'}"
     for relay in told["relays"]:
-        yield f"  {'relay':<10}slot {relay['slot']}: process {relay['pid']} on {visible(relay['host'])}"
-    if len(told["relays"]) < told["slots"]:
-        yield f"  {'relay':<10}{told['slots'] - len(told['relays'])} of {told['slots']} slots have no relay at work"
+        which = ", ".join(map(str, relay["slots"])) or "none"
+        yield f"  {'relay':<10}process {relay['pid']} on {visible(relay['host'])}, slots: {which}"
+    if told["unowned_slots"] or not told["slots"]:
+        unowned = f"{len(told['unowned_slots'])} of {told['slots']} slots have" if told["slots"] else "there is"
+        yield f"  {'relay':<10}{unowned} no relay at work"
     for event in told["events"]:
         due = f", again in {durations.show(event['pause'])}" if event["state"] == "waiting" else ""
         what = f"event {event['event']} of {event['aggregate']}, {event['attempts']} attempts{due}"

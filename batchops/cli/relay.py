@@ -21,8 +21,11 @@ from batchops.specs import checked
     "relay",
     cls=Command,
     help="Deliver the unsent events of the outbox TABLE: in order within each aggregate, at least once.\n\n"
-    "One relay works at a time, by a lease, or one for each of --slots. An event is marked once the destination has "
-    "acknowledged it. It asks no question.\n\n"
+    "Relays share the outbox: each of --slots has one relay at a time, by a lease, and one relay alone has all of "
+    "them. Once a lease has ended, as its relay died or froze, another one takes over: messages that were sent but not "
+    "yet marked are sent again, and the old ones may arrive late. Events that another live relay holds: with --poll it "
+    "waits, else it ends with 11 and names that relay. An event is marked once the destination has acknowledged it. It "
+    "asks no question.\n\n"
     "batchops relay outbox --to file:events.jsonl",
 )
 @help_of("relay", RelaySpec)

@@ -1,9 +1,11 @@
-"""A relay that is planned, run: slots, courier, circuit and low-water mark around the loop."""
+"""A relay that is planned, run: shards, courier, circuit and low-water mark around the loop."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 
+from batchops import durations
 from batchops.errors import BatchopsError, Exit, LockedError
 from batchops.events import Committed, Emit, Failure, Finished, Relayed, Started
 from batchops.jobs.ending import as_incomplete, finished, of_one_that_stays, shown_causes
@@ -17,8 +19,9 @@ from batchops.outboxes.courier import Courier
 from batchops.outboxes.failures import Failures
 from batchops.outboxes.lowwater import LowWater
 from batchops.outboxes.policy import Policy
+from batchops.outboxes.registry import Registry
 from batchops.outboxes.settle import Settling
-from batchops.outboxes.slots import Slots
+from batchops.outboxes.slots import Shards
 from batchops.outboxes.source import Source
 from batchops.outboxes.standing import Standing
 from batchops.queues.attempts import Attempts
@@ -30,9 +33,6 @@ from batchops.specs import command
 from batchops.steps import RelayStep
 from batchops.steps.relay import Begin
 from batchops.stop import Stop
-
-STANDBY = 2.0
-"""Seconds between two looks for a free slot."""
 
 
 def relay_prepared(job: PreparedRelay, emit: Emit, stop: Stop) -> Finished:
@@ -48,6 +48,8 @@ def relay_prepared(job: PreparedRelay, emit: Emit, stop: Stop) -> Finished:
         relay.finish()
     counts = relay.watch.counts()
     ending = _ended(job, ending, relay.shortfall(tally, score))
+    if stop.reason == "locked":
+        ending = relay.lost(ending)
     end = _finished(job, ending, tally, score, counts)
     emit(end)
     return end
@@ -66,23 +68,25 @@ class Relay:
         self._stop = stop
         self._tally = tally
         self._failures = Failures(database, job.beside.failed, outbox)
-        self._slots = Slots(
-            database, job.beside.slots, outbox.table.label, spec.slots, spec.lease_time.total_seconds()
+        label = outbox.table.label
+        self._shards = Shards(
+            database, Registry(database, job.beside.relays, job.beside.shards, label), label, spec.slots,
+            spec.lease_time.total_seconds(), stays=spec.poll is not None,
         )  # fmt: skip
         self._standing = Standing(outbox, self._failures)
         self.watch = Watch(database, self._standing, score)
         self._circuit = Circuit(None if spec.poll is not None else spec.retry_time.total_seconds())
         courier = Courier(job.sink, lambda: stop.at_once, emit)
         stack.callback(courier.close)
-        stack.enter_context(self._slots.beating(lambda: stop.ask("locked")))
-        source = Source(
-            database, outbox, Composer(outbox, job.form), self._slots, self._failures,
+        stack.enter_context(self._shards.beating(lambda: stop.ask("locked")))
+        self._source = Source(
+            database, outbox, Composer(outbox, job.form), self._shards, self._failures,
             LowWater(database, outbox, self._failures), thorough=spec.poll is None, max_bytes=spec.max_bytes,
         )  # fmt: skip
         self._step = RelayStep(
-            source, courier, Settling(database, self._slots, self._failures, job.then), self._failures,
+            self._source, courier, Settling(database, self._shards, self._failures, job.then), self._failures,
             Policy(spec.on_failed, Attempts(spec.max_attempts, spec.backoff.total_seconds())), self._circuit,
-            self._slots, score, ahead=self._ahead, begin=self._begin(stack),
+            self._shards, score, ahead=self._ahead, begin=self._begin(stack),
         )  # fmt: skip
 
     def _begin(self, stack: ExitStack) -> Begin:
@@ -109,7 +113,7 @@ class Relay:
             patience=spec.retry_time.total_seconds(),
             hold=self._hold,
             between=idle.worked if idle else lambda: None,
-            idle=idle.rest if idle else lambda: None,
+            idle=partial(self._idle, idle) if idle else self._last_look,
             wait=woken(self._database, spec.listen, self._stop),
         )
 
@@ -121,6 +125,11 @@ class Relay:
             down = self._circuit.down.rstrip(".")
             return Failure("incomplete", f"Nothing was delivered; the destination is down: {down}.")
         return None
+
+    def lost(self, ending: Ending) -> Ending:
+        """The ending of a relay whose heartbeat found that another one has taken over."""
+        error = self._shards.taken_over()
+        return replace(ending, error=Failure(error.reason, error.message, error.hint))
 
     def _refusal(self) -> Failure | None:
         with suppress(BatchopsError), self._database.reading() as connection:
@@ -142,15 +151,34 @@ class Relay:
         return not self._stop.asked and self._spec.max_rows is None and self._spec.max_batches is None
 
     def _hold(self) -> tuple[str, float] | None:
-        if not self._slots.mine and not self._slots.acquire(1):
-            reason = "another relay is at work"
-            if self._spec.poll is None:
-                raise LockedError(
-                    f'Every slot of "{self._spec.table}" has a relay at work.',
-                    "see `batchops outbox show`; with --poll it waits for one.",
-                )
-            return reason, min(STANDBY, self._spec.lease_time.total_seconds() / 3)
+        wait = self._shards.due()
+        if wait > 0 and not self._shards.mine and self._spec.poll is not None:
+            return "every shard has another relay at work", wait
         return self._circuit.hold()
+
+    def _idle(self, idle: Idle) -> float:
+        """Seconds until a look is worth it, for a relay that stays up."""
+        return min(idle.rest(), max(self._shards.due(), 0.02)) if self._shards.mine else 0.0
+
+    def _last_look(self) -> float | None:
+        """None once nothing is left; LockedError where what is left is in the hands of other relays."""
+        self._shards.look()
+        if self._shards.changing:
+            return 0.0
+        if not self._shards.mine:
+            raise self._owned("Every shard of", "has another relay at work")
+        if self._source.elsewhere():
+            raise self._owned("Undelivered events of", "are in the hands of another relay")
+        return None
+
+    def _owned(self, what: str, by_whom: str) -> LockedError:
+        others = self._shards.others
+        named = "; ".join(one.named for one in others)
+        left = max((one.left for one in others), default=0.0)
+        return LockedError(
+            f'{what} "{self._spec.table}" {by_whom}: {named}.',
+            f"with --poll this one waits for them; if that process has died, its lease ends in {durations.show(left)}.",
+        )
 
 
 def _ended(job: PreparedRelay, ending: Ending, shortfall: Failure | None) -> Ending:

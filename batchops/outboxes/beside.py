@@ -1,4 +1,4 @@
-"""The tables beside an outbox: who relays it, which of its events failed. All outboxes of a database share them."""
+"""The tables beside an outbox: its relays, their shards, its refused events. A database's outboxes share them."""
 
 from collections.abc import Iterator
 
@@ -18,13 +18,21 @@ class Beside:
     def __init__(self, database: Database, schema: str | None) -> None:
         self._database = database
         self._meta = sa.MetaData(schema=schema)
-        self.slots = sa.Table(
-            "batchops_slot", self._meta,
+        self.relays = sa.Table(
+            "batchops_relay", self._meta,
             sa.Column("relation", KEY_TEXT, primary_key=True),
-            sa.Column("slot", sa.Integer, primary_key=True, autoincrement=False),
-            sa.Column("token", sa.String(32)),
-            sa.Column("owner", sa.Text),
+            sa.Column("relay", sa.String(32), primary_key=True),
+            sa.Column("stays", sa.Integer, nullable=False),
+            sa.Column("shards", sa.Integer, nullable=False),
+            sa.Column("owner", sa.Text, nullable=False),
+            sa.Column("since", sa.Double, nullable=False),
             sa.Column("lease_until", sa.Double, nullable=False),
+        )  # fmt: skip
+        self.shards = sa.Table(
+            "batchops_shard", self._meta,
+            sa.Column("relation", KEY_TEXT, primary_key=True),
+            sa.Column("shard", sa.Integer, primary_key=True, autoincrement=False),
+            sa.Column("relay", sa.String(32)),
         )  # fmt: skip
         self.failed = sa.Table(
             "batchops_failed", self._meta,

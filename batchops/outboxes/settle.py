@@ -11,7 +11,7 @@ from batchops.db.rights import Needs
 from batchops.db.table import Table, quoted
 from batchops.outboxes.failures import Failure, Failures
 from batchops.outboxes.outbox import Outbox
-from batchops.outboxes.slots import Slots
+from batchops.outboxes.slots import Shards
 
 
 class Then(Protocol):
@@ -91,11 +91,11 @@ class Settled:
 
 
 class Settling:
-    """Writes it down where this process's slots are still its own."""
+    """Writes it down where this relay's shards are still its own."""
 
-    def __init__(self, database: Database, slots: Slots, failures: Failures, then: Then) -> None:
+    def __init__(self, database: Database, shards: Shards, failures: Failures, then: Then) -> None:
         self._database = database
-        self._slots = slots
+        self._shards = shards
         self._failures = failures
         self._then = then
 
@@ -103,7 +103,7 @@ class Settling:
         """One transaction; LockedError where another relay has taken over."""
         sent = [str(id_) for id_ in settled.sent] if self._failures.some else ()
         with self._database.transaction() as connection:
-            self._slots.prove(connection)
+            self._shards.prove(connection)
             self._then(connection, settled.sent)
             self._failures.forget(connection, sent)
             self._failures.record(connection, settled.failures)

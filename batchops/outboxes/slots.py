@@ -1,109 +1,132 @@
-"""Who relays an outbox: one process, or one for each part of the aggregates; by leases that every mark proves."""
+"""This process's shards of an outbox: taken, handed over, kept by a lease that every marking transaction proves."""
 
-import json
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from batchops.db.database import Database
-from batchops.errors import BatchopsError, LockedError, RowRefusedError
-from batchops.ledger.owner import Owner, this_process
+from batchops.errors import BatchopsError, LockedError
+from batchops.outboxes.registry import Registered, Registry
+from batchops.outboxes.sharing import Holders, Member, handed_over, shared_out
+
+STANDBY = 2.0
+"""Seconds between two looks, at the most, of a relay that has no shard."""
 
 
-@dataclass(frozen=True)
-class Slot:
-    """One slot, and whoever has it."""
+class Shards:
+    """Shares the outbox with other relays. One thread looks and changes; a heartbeat thread renews the lease.
 
-    slot: int
-    owner: Owner | None
-    left: float
-    """Seconds until its lease runs out; negative: it has."""
-
-    @property
-    def free(self) -> bool:
-        return self.owner is None or self.left <= 0 or self.owner.gone()
-
-
-class Slots:
-    """This process's slots of one outbox."""
+    `look` finds out what has changed. `change` makes it so, once no message of this relay is in flight.
+    """
 
     def __init__(
-        self, database: Database, table: sa.Table, relation: str, slots: int, seconds: float,
+        self, database: Database, registry: Registry, relation: str, count: int, seconds: float, *, stays: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
+        """`count`: shards of the outbox; `seconds`: length of the lease; `stays`: see Member."""
         self.mine: tuple[int, ...] = ()
-        self.count = slots
+        """The shards whose events this relay delivers."""
+        self.count = count
+        self.others: Sequence[Registered] = ()
+        """The other live relays, by the last look."""
         self._database = database
+        self._registry = registry
         self._relation = relation
         self._seconds = seconds
         self._clock = clock
-        self._table = table
-        self._token = secrets.token_hex(8)
+        self._me = Member(secrets.token_hex(8), stays)
+        self._registered = False
+        self._assigned: tuple[int, ...] = ()
+        self._surplus = False
+        self._looked = float("-inf")
         self._renewed = 0.0
-        self._guard = threading.RLock()
 
-    def acquire(self, most: int) -> bool:
-        """Take up to so many free slots more; whether there was one. LockedError: another count of slots is in use."""
-        with self._guard:
-            try:
-                with self._database.transaction() as connection:
-                    taken = self._take(connection, most)
-            except RowRefusedError:  # another relay made the rows at this moment
-                return False
-            self.mine = tuple(sorted({*self.mine, *taken}))
-            if taken:
-                self._renewed = self._clock()
-            return bool(taken)
+    @property
+    def whole(self) -> bool:
+        """Whether this relay has every shard."""
+        return len(self.mine) == self.count
+
+    @property
+    def changing(self) -> bool:
+        """Whether `change` has something to do."""
+        return self._surplus or self._assigned != self.mine
+
+    def due(self) -> float:
+        """Seconds until the next look; 0 or less: now."""
+        every = self._seconds / 3
+        return self._looked + (every if self.mine else min(every, STANDBY)) - self._clock()
+
+    def look(self) -> None:
+        """Register or renew, free the shards of relays that are gone, share out what is free.
+
+        LockedError: another relay has taken over, or one with another number of shards is at work.
+        """
+        with self._database.transaction() as connection:
+            before = self._registry.locked(connection)
+            there = self._registry.relays(connection)
+            others = self._registry.remove_gone(connection, [one for one in there if one.relay != self._me.relay])
+            before = self._laid_out(connection, before, others)
+            self._present(connection)
+            live = [*(one.member for one in others), self._me]
+            after = shared_out(before, live, self._me.relay)
+            self._registry.assign(connection, before, after)
+        self.others = others
+        self._registered = True
+        self._assigned = self._of(after)
+        self._surplus = handed_over(after, live, self._me.relay) is not None
+        self._looked = self._renewed = self._clock()
+
+    def change(self) -> bool:
+        """Hand over one shard if there is a surplus, adopt what was assigned; whether any shard is new.
+
+        Only while no message is in flight: what was sent of a shard is marked before another relay has it.
+        """
+        if self._surplus:
+            self._hand_over()
+            self._surplus = False
+        new = not set(self._assigned) <= set(self.mine)
+        self.mine = self._assigned
+        return new
 
     def prove(self, connection: sa.Connection) -> None:
-        """Renew the leases in the caller's own transaction; LockedError where they are another's by now."""
-        with self._guard:
-            renewal = self._own(sa.update(self._table)).values(lease_until=self._now() + self._seconds)
-            if connection.execute(renewal).rowcount != len(self.mine) or not self.mine:
-                raise LockedError(
-                    f'Another relay has taken over "{self._relation}"; this one marked nothing more.',
-                    "see `batchops outbox show`.",
-                )
-            self._renewed = self._clock()
+        """Renew the lease in the caller's own transaction; LockedError where another relay has taken over."""
+        if not self._registry.renew(connection, self._me.relay, self._seconds):
+            raise self.taken_over()
+        self._renewed = self._clock()
 
     def renew(self) -> None:
-        """Prove them in a transaction of their own."""
+        """Prove it in a transaction of its own."""
         with self._database.transaction() as connection:
             self.prove(connection)
 
     def certain(self) -> bool:
-        """Whether the leases cannot have run out since they were last renewed."""
+        """Whether the lease cannot have ended since it was last renewed."""
         return self._clock() - self._renewed < self._seconds * 0.8
 
-    def release(self) -> None:
-        """Let go of all; where that fails they run out by themselves."""
-        with self._guard:
-            if not self.mine:
-                return
-            with suppress(BatchopsError), self._database.transaction() as connection:
-                connection.execute(self._own(sa.update(self._table)).values(token=None, owner=None, lease_until=0.0))
-            self.mine = ()
+    def taken_over(self) -> LockedError:
+        """What to say once the lease has ended and another relay has the shards."""
+        return LockedError(
+            f'Another relay has taken over "{self._relation}"; this one marked nothing more.',
+            f"see `batchops outbox show {self._relation}`.",
+        )
 
     @contextmanager
     def beating(self, lost: Callable[[], None]) -> Iterator[None]:
-        """Renew three times in a lease's length, from a thread; `lost` is told once they are another's."""
+        """Renew three times in a lease's length, from a thread; call `lost` once another relay has taken over.
+
+        At the end of the block the shards are free.
+        """
         over = threading.Event()
 
         def beat() -> None:
             while not over.wait(self._seconds / 3):
-                try:
-                    if self.mine and self._clock() - self._renewed > self._seconds / 4:
-                        self.renew()
-                except LockedError:
+                if not self._beat():
                     lost()
                     return
-                except BatchopsError:
-                    continue  # the token in the marking transaction is what really protects
 
         thread = threading.Thread(target=beat, name="batchops-heartbeat", daemon=True)
         thread.start()
@@ -112,55 +135,58 @@ class Slots:
         finally:
             over.set()
             thread.join()
-            self.release()
+            self._leave()
 
-    def _take(self, connection: sa.Connection, most: int) -> list[int]:
-        query = _query(self._database, self._table, self._relation).with_for_update()
-        there = _slots(connection, query)
-        if len(there) != self.count:
-            there = self._laid_out(connection, there)
-        free = [slot.slot for slot in there if slot.free and slot.slot not in self.mine][:most]
-        if free:
-            mine = {"token": self._token, "owner": json.dumps(this_process().as_dict())}
-            taken = sa.update(self._table).where(self._its(), self._table.c.slot.in_(free))
-            connection.execute(taken.values(**mine, lease_until=self._now() + self._seconds))
-        return free
+    def _beat(self) -> bool:
+        """False once another relay has taken over shards that this one works on."""
+        if not self._registered or self._clock() - self._renewed < self._seconds / 4:
+            return True
+        try:
+            self.renew()
+        except LockedError:
+            self._registered = False
+            return not self.mine
+        except Exception:  # noqa: BLE001  tried again at the next; without a renewal nothing is sent or marked
+            return True
+        return True
 
-    def _laid_out(self, connection: sa.Connection, there: Sequence[Slot]) -> Sequence[Slot]:
-        if any(not slot.free for slot in there):
+    def _leave(self) -> None:
+        """Where this fails the lease ends by itself."""
+        self.mine = self._assigned = ()
+        if self._registered:
+            with suppress(BatchopsError), self._database.transaction() as connection:
+                self._registry.remove(connection, self._me.relay)
+        self._registered = False
+
+    def _present(self, connection: sa.Connection) -> None:
+        """Renew, or register: a relay that waited without a shard may come back."""
+        if self._registry.renew(connection, self._me.relay, self._seconds):
+            return
+        if self.mine:
+            raise self.taken_over()
+        self._registry.register(connection, self._me, self.count, self._seconds)
+
+    def _laid_out(self, connection: sa.Connection, before: Holders, others: Sequence[Registered]) -> Holders:
+        if other := next((one for one in others if one.shards != self.count), None):
             raise LockedError(
-                f'Relays with --slots {len(there)} are at work on "{self._relation}".',
-                f"use --slots {len(there)} too, or end them first.",
+                f'A relay that divides "{self._relation}" into {other.shards} is at work, this one would into '
+                f"{self.count}: {other.named}.",
+                f"use --slots {other.shards} here too, or end the other relays first.",
             )
-        connection.execute(sa.delete(self._table).where(self._its()))
-        rows = [{"relation": self._relation, "slot": slot, "lease_until": 0.0} for slot in range(self.count)]
-        connection.execute(sa.insert(self._table), rows)
-        return [Slot(slot, None, 0.0) for slot in range(self.count)]
+        return before if len(before) == self.count else self._registry.lay_out(connection, self.count)
 
-    def _own(self, statement: sa.Update) -> sa.Update:
-        return statement.where(self._its(), self._table.c.token == self._token)
+    def _hand_over(self) -> None:
+        """One shard to whoever has the fewest by now, if that is still two fewer."""
+        with self._database.transaction() as connection:
+            before = self._registry.locked(connection)
+            others = [one for one in self._registry.relays(connection) if not one.gone]
+            surplus = handed_over(before, [one.member for one in others], self._me.relay)
+            after = list(before)
+            if surplus is not None:
+                shard, to = surplus
+                after[shard] = to
+            self._registry.assign(connection, before, tuple(after))
+        self._assigned = self._of(tuple(after))
 
-    def _its(self) -> sa.ColumnElement[bool]:
-        return self._table.c.relation == self._relation
-
-    def _now(self) -> sa.ColumnElement[float]:
-        return self._database.family.epoch()
-
-
-def slots_of(connection: sa.Connection, database: Database, table: sa.Table, relation: str) -> Sequence[Slot]:
-    """Every slot of an outbox."""
-    return _slots(connection, _query(database, table, relation))
-
-
-def _query(database: Database, table: sa.Table, relation: str) -> sa.Select[tuple[int, str, float]]:
-    """What tells of the slots of an outbox."""
-    columns = table.c
-    left = (columns.lease_until - database.family.epoch()).label("left")
-    return sa.select(columns.slot, columns.owner, left).where(columns.relation == relation).order_by(columns.slot)
-
-
-def _slots(connection: sa.Connection, query: sa.Select[tuple[int, str, float]]) -> Sequence[Slot]:
-    return [
-        Slot(row.slot, Owner(**json.loads(row.owner)) if row.owner else None, float(row.left))
-        for row in connection.execute(query)
-    ]
+    def _of(self, holders: Holders) -> tuple[int, ...]:
+        return tuple(shard for shard, holder in enumerate(holders) if holder == self._me.relay)

@@ -11,14 +11,14 @@ from batchops.outboxes.compose import Batch, Composer
 from batchops.outboxes.failures import Failures
 from batchops.outboxes.lowwater import LowWater
 from batchops.outboxes.outbox import Outbox
-from batchops.outboxes.slots import Slots
+from batchops.outboxes.slots import Shards
 
 
 class Source:
-    """The unsent events of this process's slots that neither wait nor are parked."""
+    """The unsent events of this relay's shards that neither wait nor are parked."""
 
     def __init__(
-        self, database: Database, outbox: Outbox, composer: Composer, slots: Slots, failures: Failures, low: LowWater,
+        self, database: Database, outbox: Outbox, composer: Composer, shards: Shards, failures: Failures, low: LowWater,
         *, thorough: bool, max_bytes: int,
     ) -> None:  # fmt: skip
         """`thorough`: before it says that there is nothing, it looks behind the mark too."""
@@ -26,7 +26,7 @@ class Source:
         self._database = database
         self._outbox = outbox
         self._compose = composer
-        self._slots = slots
+        self._shards = shards
         self._failures = failures
         self._low = low
         self._thorough = thorough
@@ -69,6 +69,21 @@ class Source:
                 found = []  # not before these
         return self._compose([*before, *found])
 
+    def look_at_everything(self) -> None:
+        """Read from the very beginning next: events of other shards have become this relay's, refused ones too."""
+        self._low.forget()
+
+    def elsewhere(self) -> bool:
+        """Whether shards of other relays have events that are unsent and not given up on."""
+        outbox, shards = self._outbox, self._shards
+        if shards.whole:
+            return False
+        theirs = shard_of(outbox, shards.count).not_in(shards.mine)
+        query: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(outbox.table.called)
+        query = query.where(outbox.unsent, *self._failures.alive(), theirs).limit(1)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
+
     def _some(
         self, connection: sa.Connection, rows: int, where: Sequence[sa.ColumnElement[bool]]
     ) -> Sequence[Sequence[Any]]:  # fmt: skip
@@ -83,18 +98,22 @@ class Source:
     def _query(self, rows: int, where: Sequence[sa.ColumnElement[bool]]) -> sa.Select[Any]:
         outbox = self._outbox
         query: sa.Select[Any] = sa.select(*self._compose.columns).select_from(outbox.table.called)
-        query = query.where(outbox.unsent, *where, *self._failures.sendable(), *self._of_my_slots())
+        query = query.where(outbox.unsent, *where, *self._failures.sendable(), *self._of_my_shards())
         return query.order_by(outbox.id).limit(rows)
 
     def _since(self, mark: KeyValue | None) -> list[sa.ColumnElement[bool]]:
         outbox = self._outbox
         return [] if mark is None else [outbox.family.claims.since(outbox.table, (outbox.names.id,), mark)]
 
-    def _of_my_slots(self) -> list[sa.ColumnElement[bool]]:
-        if len(self._slots.mine) == self._slots.count:
+    def _of_my_shards(self) -> list[sa.ColumnElement[bool]]:
+        if self._shards.whole:
             return []
-        slot = self._outbox.family.events.hashed(self._outbox.aggregate) % self._slots.count
-        return [slot.in_(self._slots.mine)]
+        return [shard_of(self._outbox, self._shards.count).in_(self._shards.mine)]
+
+
+def shard_of(outbox: Outbox, shards: int) -> sa.ColumnElement[int]:
+    """The shard that an event is in."""
+    return outbox.family.events.hashed(outbox.aggregate) % shards
 
 
 def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Sequence[Sequence[Any]]:

@@ -50,7 +50,7 @@ class EventsSpec(PayloadSpec):
         None, description="Marks a sent event: when, or whether. Default: sent_at or sent."
     )
     ledger_schema: Annotated[str | None, Flag("NAME", PROGRESS)] = Field(
-        None, description="Schema of batchops_slot and batchops_failed, which are made at the first run."
+        None, description="Schema of batchops_relay, batchops_shard and batchops_failed, made at the first run."
     )
 
 
@@ -77,7 +77,10 @@ class RelaySpec(EventsSpec):
         validate_default=True,
     )
     slots: Annotated[int, Flag("N", DELIVERY)] = Field(
-        1, ge=1, le=256, description="Parts of the aggregates, for as many relays side by side. Default: 1."
+        1,
+        ge=1,
+        le=256,
+        description="Parts of the aggregates, shared out among up to as many relays; the same for all. Default: 1.",
     )
     lease_time: Annotated[Duration, Flag("15s", DELIVERY)] = Field(
         timedelta(seconds=15),

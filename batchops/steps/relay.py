@@ -13,7 +13,7 @@ from batchops.outboxes.courier import Courier
 from batchops.outboxes.failures import Failure, Failures, State
 from batchops.outboxes.policy import Policy
 from batchops.outboxes.settle import Settled, Settling
-from batchops.outboxes.slots import Slots
+from batchops.outboxes.slots import Shards
 from batchops.outboxes.source import Source
 from batchops.queues.score import Score
 from batchops.sinks import Delivery, Message, Refused, SinkDownError, Unsent
@@ -70,7 +70,7 @@ class RelayStep:
 
     def __init__(
         self, source: Source, courier: Courier, settling: Settling, failures: Failures, policy: Policy,
-        circuit: Circuit, slots: Slots, score: Score, *, ahead: Callable[[], bool], begin: Begin,
+        circuit: Circuit, shards: Shards, score: Score, *, ahead: Callable[[], bool], begin: Begin,
     ) -> None:  # fmt: skip
         """`ahead`: whether a next batch may be sent before this one is accounted for."""
         self._source = source
@@ -79,7 +79,7 @@ class RelayStep:
         self._failures = failures
         self._policy = policy
         self._circuit = circuit
-        self._slots = slots
+        self._shards = shards
         self._score = score
         self._ahead = ahead
         self._begin = begin
@@ -91,6 +91,18 @@ class RelayStep:
 
     def __call__(self, size: Size) -> Outcome | None:
         """One batch; None where nothing is to be sent now."""
+        if self._shards.due() <= 0:
+            self._shards.look()
+        if self._shards.changing and self._at_rest and self._shards.change():
+            self._source.look_at_everything()
+        return self._batch(size) if self._shards.mine else None
+
+    @property
+    def _at_rest(self) -> bool:
+        """Whether all that was sent is marked, and nothing is being read."""
+        return self._flight is None and self._unsettled is None and self._reading is None
+
+    def _batch(self, size: Size) -> Outcome | None:
         if self._unsettled is None:
             if self._flight is None and not self._first(size):
                 return None
@@ -107,7 +119,7 @@ class RelayStep:
         if self._flight is None and self._unsettled is None:
             return None
         self._ahead = lambda: False
-        return self(Size(rows=1, read=1))
+        return self._batch(Size(rows=1, read=1))
 
     def _first(self, size: Size) -> bool:
         self._behind = frozenset()
@@ -117,8 +129,8 @@ class RelayStep:
         """Send them off and begin to read what comes after; `settling` is not marked yet, and not read again."""
         if not events:
             return False
-        if not self._slots.certain():
-            self._slots.renew()  # a process that was stopped for long must not send what another has sent by now
+        if not self._shards.certain():
+            self._shards.renew()  # a process that was stopped for long must not send what another has sent by now
         self._flight = Flight(events, events.unfit)
         self._courier.go(self._flight.messages)
         if self._may_go_ahead():
@@ -148,7 +160,7 @@ class RelayStep:
             self._depart(waiting.but(kept), size, flight.events)
 
     def _may_go_ahead(self) -> bool:
-        return self._ahead() and not self._circuit.probing
+        return self._ahead() and not self._circuit.probing and not self._shards.changing
 
     def _read(self) -> Batch:
         """What has been read meanwhile; where that failed it is read again once this flight is settled."""

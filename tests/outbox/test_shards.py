@@ -1,0 +1,287 @@
+"""Several relays share an outbox: what one of them holds is neither lost, nor passed by, nor said to be done."""
+
+import itertools
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from batchops.db.connect import connect
+from batchops.db.urls import address
+from batchops.errors import LockedError
+from batchops.outboxes.beside import Beside
+from batchops.outboxes.registry import Registry
+from batchops.outboxes.slots import Shards
+from tests.command import Batchops
+from tests.conftest import NewDatabase
+from tests.outbox.boxes import delivered, event, left, made, relay, saved
+from tests.outbox.test_order import LARGE, LONG, Writing, in_file, until_sent
+from tests.outbox.writers import aggregates, verdict, write
+from tests.queues.jobs import here
+from tests.services.database import FAMILIES, Database
+
+NOWHERE = "http://127.0.0.1:9/"
+"""A destination that is down."""
+
+
+class Relays:
+    """Relays of one outbox in this process, each with a clock that stands still."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = connect(address(database.url, os.environ))
+        self.beside = Beside(self.database, None)
+        self.beside.make()
+        self._tables = database
+
+    def registry(self) -> Registry:
+        return Registry(self.database, self.beside.relays, self.beside.shards, "outbox")
+
+    def one(self, count: int = 4, *, stays: bool = True) -> Shards:
+        return Shards(self.database, self.registry(), "outbox", count, 60.0, stays=stays, clock=lambda: 100.0)
+
+    def expire(self) -> None:
+        """No relay has given a sign of life for long."""
+        self._tables.execute("UPDATE batchops_relay SET lease_until = 0")
+
+
+def turned(shards: Shards) -> int:
+    """How many shards it has after a heartbeat at which it had nothing in flight."""
+    shards.look()
+    shards.change()
+    return len(shards.mine)
+
+
+@pytest.fixture
+def relays(database: Database) -> Iterator[Relays]:
+    made(database)
+    relays = Relays(database)
+    yield relays
+    relays.database.close()
+
+
+@pytest.mark.in_turn
+def test_shards_go_over_one_a_heartbeat_and_not_before_they_are_at_rest(relays: Relays) -> None:
+    first, second = relays.one(), relays.one()
+    assert (turned(first), turned(second)) == (4, 0)
+    first.look()
+    assert first.changing
+    assert len(first.mine) == 4, "messages may be in flight: it keeps all until `change`"
+    assert turned(second) == 0
+    assert first.change() is False
+    assert (len(first.mine), turned(second)) == (3, 1)
+    assert (turned(first), turned(second), turned(first), turned(second)) == (2, 2, 2, 2)
+    assert set(first.mine) | set(second.mine) == {0, 1, 2, 3}
+
+
+@pytest.mark.in_turn
+def test_a_relay_whose_lease_has_ended_is_fenced(relays: Relays) -> None:
+    stopped, other = relays.one(), relays.one()
+    assert turned(stopped) == 4
+    relays.expire()
+    stopped.renew()
+    assert turned(other) == 0, "it came back in time"
+    relays.expire()
+    assert turned(other) == 4
+    for late in (stopped.renew, stopped.look):
+        with pytest.raises(LockedError, match="taken over"):
+            late()
+
+
+@pytest.mark.in_turn
+def test_a_lease_renewed_since_it_was_read_is_not_taken_over(relays: Relays) -> None:
+    slow, registry = relays.one(), relays.registry()
+    slow.look()
+    relays.expire()
+    with relays.database.reading() as connection:
+        seen = registry.relays(connection)
+    slow.renew()
+    with relays.database.transaction() as connection:
+        assert [one.gone for one in seen] == [True]
+        assert registry.remove_gone(connection, seen) == seen
+
+
+@pytest.mark.in_turn
+def test_another_number_of_shards_is_refused_until_the_others_have_ended(relays: Relays) -> None:
+    with relays.one(4).beating(lambda: None):
+        wide = relays.one(4)
+        with wide.beating(lambda: None):
+            wide.look()
+            with pytest.raises(LockedError, match=r'divides "outbox" into 4 is at work.*process'):
+                relays.one(2).look()
+    assert turned(relays.one(2)) == 2
+
+
+EVERYWHERE = pytest.mark.parametrize("name", FAMILIES)
+
+
+@EVERYWHERE
+def test_one_relay_delivers_every_shard(new_database: NewDatabase, name: str, tmp_path: Path) -> None:
+    database = new_database(name)
+    made(database)
+    saved(database, [event(n % 20, n) for n in range(200)])
+    once = relay(database, f"file:{tmp_path}/out", "--slots", "7", "--max-batches", "1", "--batch-size", "50")
+    assert (once.code, once.json()["reason"], once.json()["rows"]) == (0, "max-batches", 50)
+    fewer = relay(database, f"file:{tmp_path}/out", "--slots", "2")
+    assert (fewer.code, fewer.json()["reason"], left(database)) == (0, "done", 0)
+    assert len(delivered(tmp_path / "out")) == 200
+
+
+@pytest.mark.in_turn
+def test_what_a_live_relay_holds_is_not_said_to_be_done(batchops: Batchops, database: Database, tmp_path: Path) -> None:
+    made(database)
+    saved(database, [event(n % 20, n) for n in range(40)])
+    args = ("relay", "outbox", "--url", database.url, "--slots", "2")
+    stays = batchops.start(*args, "--to", NOWHERE, "--poll", "100ms")
+    until(lambda: sum(holders(database).values()) == 2, stays)
+    shown = here("outbox", "show", "--url", database.url, "--json").json()
+    assert [(one["pid"], one["slots"]) for one in shown["relays"]] == [(stays.pid, [0, 1])]
+    second = relay(database, f"file:{tmp_path}/out", "--slots", "2")
+    told = second.json()
+    assert (second.code, told["reason"], told["exit"], told["left"]) == (11, "locked", 11, 40), second
+    assert f"process {stays.pid} of " in told["error"]["message"]
+    assert "since 2" in told["error"]["message"]
+    plain = here(*args, "--to", f"file:{tmp_path}/out")
+    words = plain.out + plain.err
+    assert (plain.code, f"process {stays.pid} of " in words, "done" in words) == (11, True, False), plain
+    stays.kill()
+    stays.wait()
+    after = relay(database, f"file:{tmp_path}/out", "--slots", "2")
+    assert (after.code, after.json()["rows"], left(database)) == (0, 40, 0), after
+
+
+@pytest.mark.in_turn
+def test_shards_that_others_hold_are_not_done_though_its_own_are(
+    batchops: Batchops, database: Database, tmp_path: Path
+) -> None:
+    """It delivers what is its own, then says who has the rest."""
+    made(database)
+    saved(database, [event(n % 20, n) for n in range(40)])
+    args = ("relay", "outbox", "--url", database.url, "--slots", "2", "--poll", "100ms", "--lease-time", "1s")
+    stuck = [batchops.start(*args, "--to", NOWHERE) for _ in range(2)]
+    until(lambda: sorted(holders(database).values()) == [1, 1], *stuck)
+    stuck[0].send_signal(signal.SIGTERM)
+    stuck[0].wait()
+    stuck[1].send_signal(signal.SIGSTOP)  # else it would take the free shard first
+    ended = relay(database, f"file:{tmp_path}/out", "--slots", "2")
+    stuck[1].send_signal(signal.SIGCONT)
+    told = ended.json()
+    assert (ended.code, told["rows"] + told["left"]) == (11, 40), ended
+    assert 0 < told["rows"] < 40 or told["left"] == 40, "unless the other one had taken it over by then"
+
+
+def holders(database: Database) -> Counter[str]:
+    """Shards by the relay that has them."""
+    with suppress(Exception):  # the tables may not be there yet
+        return Counter(database.column("SELECT relay FROM batchops_shard WHERE relay IS NOT NULL"))
+    return Counter()
+
+
+def until(state: Callable[[], bool], *processes: subprocess.Popen[str]) -> None:
+    """Wait for a state, as long as the processes run."""
+    while not state():
+        for process in processes:
+            assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+
+
+class Crowd:
+    """Relays that come, end, are killed, and are stopped for longer than their lease."""
+
+    def __init__(self, batchops: Batchops, database: Database, *args: str) -> None:
+        self._batchops = batchops
+        self._database = database
+        self._args = ("relay", "outbox", "--url", database.url, "--slots", "5", "--poll", "100ms", "-q", *args)
+        self._numbers = itertools.count()
+        self._running: list[subprocess.Popen[str]] = [self._start() for _ in range(2)]
+        self._stopped: list[subprocess.Popen[str]] = []
+        self._over = threading.Event()
+        self.happened: Counter[str] = Counter()
+
+    @contextmanager
+    def while_working(self, every: float) -> Iterator[None]:
+        thread = threading.Thread(target=self._work, args=(every,))
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join()
+            for process in self._stopped:
+                process.send_signal(signal.SIGCONT)
+
+    def end(self) -> None:
+        """SIGTERM to all: each ends well, or as one that another has taken over from."""
+        for process in (*self._running, *self._stopped):
+            process.send_signal(signal.SIGTERM)
+        for process in (*self._running, *self._stopped):
+            assert process.wait(60) in (0, 11, -signal.SIGTERM), process.communicate()[1]
+
+    def _work(self, every: float) -> None:
+        deeds = itertools.cycle((self._stop, self._come, self._kill, self._come, self._leave))
+        while not self._over.wait(every * (0.5 + random.random())):
+            deed, before = next(deeds), self._sent()
+            deed()
+            self.happened[deed.__name__.strip("_")] += 1
+            while self._sent() == before and not self._over.wait(0.1):
+                pass  # however slow the machine, something is delivered between two deeds
+
+    def _sent(self) -> int:
+        sent: int = self._database.scalar("SELECT count(*) FROM outbox WHERE sent_at IS NOT NULL")
+        return sent
+
+    def _come(self) -> None:
+        self._running.append(self._start())
+
+    def _leave(self) -> None:
+        process = self._running.pop(0)
+        process.send_signal(signal.SIGTERM)
+        self._stopped.append(process)
+
+    def _kill(self) -> None:
+        process = self._running.pop(0)
+        process.kill()
+        process.communicate()
+
+    def _stop(self) -> None:
+        """Wakes up the one stopped before, whose lease has ended by now."""
+        for process in self._stopped:
+            process.send_signal(signal.SIGCONT)
+        process = self._running.pop(0)
+        process.send_signal(signal.SIGSTOP)
+        self._stopped.append(process)
+        self._come()
+
+    def _start(self) -> subprocess.Popen[str]:
+        return self._batchops.start(*self._args)
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        pytest.param("postgresql", False, id="postgresql-quick"),
+        *(pytest.param(name, True, id=f"{name}-full", marks=LONG) for name in FAMILIES),
+    ],
+)
+def test_the_order_holds_while_relays_come_end_die_and_freeze(
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool
+) -> None:
+    database, plan = new_database(name), LARGE if full else Writing(200, 40, delay=0.06)
+    made(database)
+    aggregates(database, plan.aggregates)
+    crowd = Crowd(batchops, database, "--to", f"file:{tmp_path}/out", "--lease-time", "1s", "--batch-size", "10")
+    with crowd.while_working(2.0 if full else 0.3):
+        while not {"stop", "come", "kill", "leave"} <= set(crowd.happened):
+            write(database, plan)
+        until_sent(database)
+    found = verdict(database, in_file(tmp_path / "out"))
+    crowd.end()
+    print(f"\n{database.family}: {len(delivered(tmp_path / 'out')):,} messages, {dict(crowd.happened)}, {found}")
+    assert found.good, found
