@@ -23,7 +23,7 @@ from batchops.outboxes.slots import Shards
 from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.outbox.boxes import delivered, event, left, made, relay, saved
-from tests.outbox.test_order import LARGE, LONG, Writing, in_file, until_sent
+from tests.outbox.test_order import LARGE, LONG, Writing, in_file, sent, until_sent
 from tests.outbox.writers import aggregates, verdict, write
 from tests.queues.jobs import here
 from tests.services.database import FAMILIES, Database
@@ -227,15 +227,11 @@ class Crowd:
     def _work(self, every: float) -> None:
         deeds = itertools.cycle((self._stop, self._come, self._kill, self._come, self._leave))
         while not self._over.wait(every * (0.5 + random.random())):
-            deed, before = next(deeds), self._sent()
+            deed, before = next(deeds), sent(self._database)
             deed()
             self.happened[deed.__name__.strip("_")] += 1
-            while self._sent() == before and not self._over.wait(0.1):
+            while sent(self._database) == before and not self._over.wait(0.1):
                 pass  # however slow the machine, something is delivered between two deeds
-
-    def _sent(self) -> int:
-        sent: int = self._database.scalar("SELECT count(*) FROM outbox WHERE sent_at IS NOT NULL")
-        return sent
 
     def _come(self) -> None:
         self._running.append(self._start())
