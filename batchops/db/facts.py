@@ -71,6 +71,12 @@ class Reference:
         return self.on_delete if event == "DELETE" else self.on_update
 
     @property
+    def restricts_own(self) -> bool:
+        """Whether rows of the table refer to others of it, which may then not go before them."""
+        same = (self.child.schema, self.child.name) == (self.parent.schema, self.parent.name)
+        return self.direct and same and self.on_delete == RESTRICT
+
+    @property
     def label(self) -> str:
         """Child table and columns, for people."""
         return f"{self.child.label} ({', '.join(self.columns)})"

@@ -87,7 +87,8 @@ def _walk(job: Prepared, now: Run, monitor: Monitor, emit: Emit, stop: Stop, tal
 def _steps(job: Prepared, walk: Walk, *, watched: bool) -> Callable[[Lane], WalkStep]:
     def step(lane: Lane) -> WalkStep:
         watch = Watch(job.database.family) if watched else None
-        return WalkStep(job.database, walk, job.route.operation, job.ledger, lane, watch)
+        comes_back = job.verb == "purge" and job.plan.refers_to_itself
+        return WalkStep(job.database, walk, job.route.operation, job.ledger, lane, watch, comes_back=comes_back)
 
     return step
 

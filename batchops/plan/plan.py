@@ -52,6 +52,11 @@ class Plan:
     """What the checks have against it, the allowed ones too."""
 
     @property
+    def refers_to_itself(self) -> bool:
+        """Whether a row may be kept from being deleted by another row of the table."""
+        return any(reference.restricts_own for reference in self.facts.references)
+
+    @property
     def statement(self) -> str:
         """The first writing statement."""
         return self.explained[0].statement

@@ -54,8 +54,19 @@ def sketch(connection: sa.Connection, database: Database, verb: str, spec: JobSp
     key, unusable = _key(database, table, facts, verb, spec)
     wishes = check(database, table, spec, key.columns if key else ())
     barred = tuple(_barred(database, server, table, facts, verb, wishes))
-    facts = replace(facts, warnings=(*facts.warnings, *_followed(facts, wishes)))
+    own = _refers_to_itself(table, facts) if verb == "purge" else ()
+    facts = replace(facts, warnings=(*facts.warnings, *_followed(facts, wishes), *own))
     return Sketch(server, table, key, unusable, wishes, facts, barred)
+
+
+def _refers_to_itself(table: Table, facts: TableFacts) -> Iterator[str]:
+    """Which order the rows will go in."""
+    for reference in facts.references:
+        if reference.restricts_own:
+            yield (
+                f'"{table.label}" refers to itself by {", ".join(reference.columns)}: a row that others still refer '
+                "to is tried again once those are gone."
+            )
 
 
 def _followed(facts: TableFacts, wishes: Wishes) -> Iterator[str]:

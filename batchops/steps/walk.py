@@ -1,12 +1,14 @@
 """One step of the loop: select, work and record in one transaction."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from batchops.db.database import Database
+from batchops.db.family import KeyValue
 from batchops.db.table import quoted
 from batchops.db.wire import as_text
 from batchops.errors import ConnectionLostError, IntegrityError, LockedError, RowRefusedError
@@ -14,10 +16,14 @@ from batchops.events import Rejected
 from batchops.ledger.ledger import Lane, Ledger, taken_over
 from batchops.operations import Operation
 from batchops.steps.outcome import Outcome
+from batchops.steps.sift import Sifted, Sifter
 from batchops.steps.watch import Watch
 from batchops.walks import Walk
+from batchops.walks.cursor import Cursor
 from batchops.walks.part import Part, Size
 
+MOST_WAITING = 20_000
+"""Refused rows that a lane remembers to try again."""
 _VETO = "a trigger or rule left the row as it was, and said nothing"
 
 
@@ -28,7 +34,8 @@ class _OverfullError(Exception):
 class WalkStep:
     """The next part of a walk, worked on. Called again after an error it first asks the ledger what is durable.
 
-    A row that the database refuses is searched for by halves, named and passed by.
+    Rows that the database refuses are told from the others of their batch, named and passed by. `comes_back`: only
+    after they were tried again at the end, as long as other rows still go.
     """
 
     def __init__(
@@ -39,6 +46,8 @@ class WalkStep:
         ledger: Ledger,
         lane: Lane,
         watch: Watch | None = None,
+        *,
+        comes_back: bool = False,
     ) -> None:
         self._database = database
         self._walk = walk
@@ -49,8 +58,12 @@ class WalkStep:
         """Held while a batch is in hand; who holds it otherwise may exchange `lane`."""
         self._in_doubt: Lane | None = None
         self._watch = watch
+        self._sifter = Sifter(database, self._work)
+        self._sifting = False
+        """Whether the last batch held rows that the database refuses, so that the next one may as well."""
+        self._comes_back = comes_back
         self._aim: int | None = None
-        """Rows a batch may have while a refused row is near; None: as many as asked for."""
+        """Rows a batch may have where only COMMIT refuses one; None: as many as asked for."""
 
     @property
     def in_doubt(self) -> bool:
@@ -72,16 +85,20 @@ class WalkStep:
 
     def _next(self, size: Size) -> Outcome | None:
         while not self.lane.cursor.over:
-            now = size if self._aim is None else replace(size, rows=min(self._aim, size.rows), exact=True)
+            now = size if self._aim is None else replace(size, rows=min(self._aim, size.rows))
+            now = replace(now, exact=True) if self._sifting else now
             try:
                 outcome = self._batch(now)
             except _OverfullError:
                 size = replace(size, exact=True)
                 continue
             except RowRefusedError as error:
-                if now.rows == 1:
+                if not self._sifting:
+                    self._sifting = True
+                elif now.rows == 1:
                     return self._pass_by(now, error)
-                self._aim = now.rows // 2
+                else:  # refused by COMMIT, or by a statement that takes no list
+                    self._aim = now.rows // 2
                 continue
             if self._aim is not None:
                 self._aim = None if 2 * now.rows >= size.rows else 2 * now.rows
@@ -96,18 +113,63 @@ class WalkStep:
             if part is None:
                 self.lane = replace(self.lane, cursor=replace(self.lane.cursor, ranges=()))
                 return None
-            rows = self._work(connection, part)
+            done = self._worked(connection, part)
+            rows = done.rows
             if part.found is None and part.limit is None and rows > 2 * size.rows:
                 # Others inserted into the range since its end was looked up, or a block is denser than the average.
                 raise _OverfullError
-            if not rows and (anew := self._walk.astray(connection, self.lane.cursor)):
+            if not (rows or done.refused) and (anew := self._walk.astray(connection, self.lane.cursor)):
                 part = replace(part, cursor=anew, read=0)
             alarm = self._watch.verdict(part.read + rows, meter()) if self._watch and meter else None
             short = part.limit is not None and rows < part.limit
             cursor = part.cursor.finished_range() if short else part.cursor
-            after = self.lane.advanced(cursor, part, rows)
+            cursor, named = self._passed_by(connection, part, cursor, done)
+            after = self.lane.advanced(cursor, part, rows, len(named))
             self._note(connection, after)
-        return replace(self._recorded(after), size=size, alarm=alarm)
+        self._sifting = bool(done.refused) or self._aim is not None
+        return replace(self._recorded(after), rejected=named, size=size, alarm=alarm)
+
+    def _worked(self, connection: sa.Connection, part: Part) -> Sifted:
+        if self._sifting and part.keys:
+            first = self.lane.cursor.ranges[0].refused_at is None
+            return self._sifter(connection, part, roughly=self._comes_back and first)
+        return Sifted(self._work(connection, part), ())
+
+    def _passed_by(
+        self, connection: sa.Connection, part: Part, cursor: Cursor, done: Sifted
+    ) -> tuple[Cursor, tuple[Rejected, ...]]:
+        """Where the walk goes on after a batch with refused rows: to come back to them, or with their names."""
+        way, before = self.lane.cursor.ranges[0], self.lane.rows
+        hopeless = not self._comes_back or (way.refused_at == before and not done.rows)
+        if way.refused_at is not None and not hopeless and not cursor.over and cursor.ranges[0].keys:
+            rest = cursor.ranges[0]  # of a round in which rows go again
+            cursor = replace(cursor, ranges=(replace(rest, refused_at=-1), *cursor.ranges[1:]))
+        if not done.refused or cursor.turn > 0:  # a further turn meets the same rows again
+            return cursor, ()
+        waiting = sum(len(later.keys) for later in cursor.ranges if later.refused_at is not None)
+        if hopeless or waiting + len(done.refused) > MOST_WAITING:
+            names = self._names(connection, part, [key for key, _ in done.refused])
+            return cursor, tuple(Rejected(names[repr(key)], reason) for key, reason in done.refused)
+        keys = tuple(key for key, _ in done.refused)
+        visits, at = (0, -1) if way.refused_at is None else (way.visits + 1, before)
+        return cursor.waiting(replace(way, after=None, upto=None, keys=keys, visits=visits, refused_at=at)), ()
+
+    def _names(self, connection: sa.Connection, part: Part, keys: Sequence[KeyValue]) -> dict[str, str]:
+        """The rows for people, by the text of their keys."""
+        table, family = part.selection.table, self._database.family
+        own = [family.key_out(table, name).label(f"k{i}") for i, name in enumerate(part.key)]
+        names = table.keys[0].columns if table.keys else part.key
+        shown = [family.key_out(table, name).label(f"n{i}") for i, name in enumerate(names)]
+        rows: sa.Select[Any] = table.alone(sa.select(*own, *shown).select_from(table.called))
+        found = {
+            repr(tuple(family.key_value(value) for value in row[: len(own)])): row[len(own) :]
+            for row in connection.execute(rows.where(family.among(table, part.key, keys)))
+        }
+        nothing = ("?",) * len(names)
+        return {
+            repr(key): ", ".join(f"{n}={v}" for n, v in zip(names, found.get(repr(key), nothing), strict=True))
+            for key in keys
+        }
 
     def _pass_by(self, size: Size, refused: RowRefusedError) -> Outcome:
         """Move the cursor over the one row that is refused."""

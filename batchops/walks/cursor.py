@@ -22,6 +22,9 @@ class Range:
     """Which partition, by its identity; None: the table itself."""
     storage: int | None = None
     """For a walk over blocks: the file whose blocks are meant."""
+    refused_at: int | None = None
+    """Rows that the lane had changed when `keys` were refused, -1 for any number: they are tried again as long as
+    others go."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,20 @@ class Cursor:
         """Visit `later` once the rest is done."""
         return replace(self, ranges=(*self.ranges, later))
 
+    def waiting(self, refused: Range) -> "Cursor":
+        """Try `refused` again once the rest is done, together with those that wait already.
+
+        What is met upwards is tried again downwards, as rows that refer to others mostly come after them.
+        """
+        if not self.ranges:
+            return self.come_back(refused)
+        *before, last = self.ranges
+        same_round = last.refused_at is not None and last.visits == refused.visits
+        if not same_round or (last.leaf, last.storage) != (refused.leaf, refused.storage):
+            return self.come_back(refused)
+        keys = (*last.keys, *refused.keys) if refused.visits == 0 else (*refused.keys, *last.keys)
+        return replace(self, ranges=(*before, replace(last, keys=keys)))
+
     def dumped(self) -> str:
         """As the ledger keeps it."""
         ranges = [_dumped(way) for way in self.ranges]
@@ -72,15 +89,15 @@ class Cursor:
 
 def _dumped(way: Range) -> list[Any]:
     keys = [_tagged(key) for key in way.keys]
-    return [_tagged(way.after), _tagged(way.upto), keys, way.visits, way.leaf, way.storage]
+    return [_tagged(way.after), _tagged(way.upto), keys, way.visits, way.leaf, way.storage, way.refused_at]
 
 
 def _tagged(key: KeyValue | None) -> list[Any] | None:
     return None if key is None else [tag(value) for value in key]
 
 
-def _range(after: Any, upto: Any, keys: Any, visits: int, leaf: str | None, storage: int | None) -> Range:
-    return Range(_key(after), _key(upto), tuple(tuple(map(plain, key)) for key in keys), visits, leaf, storage)
+def _range(after: Any, upto: Any, keys: Any, *rest: Any) -> Range:
+    return Range(_key(after), _key(upto), tuple(tuple(map(plain, key)) for key in keys), *rest)
 
 
 def _key(value: list[Any] | None) -> KeyValue | None:

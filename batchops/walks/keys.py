@@ -151,13 +151,14 @@ class KeysWalk:
         if size.skip_locked:
             every = self._values(connection, self._matching(self._within(way.after, end or way.upto)))
             behind = self._come_back(behind, way, self._left(every, keys), 1)
-        return self._part(self._among(keys), behind, read, len(keys))
+        return self._those(keys, behind, read)
 
     def _revisit(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part:
-        """Rows that were locked when the walk came by."""
+        """Rows that were locked when the walk came by; or refused, and then from the last."""
         way = cursor.ranges[0]
-        aim = min(size.rows, self._family.longest_list)
-        now, rest = way.keys[:aim], way.keys[aim:]
+        aim = min(size.rows, self._family.longest_list, len(way.keys))
+        cut = aim if way.refused_at is None else len(way.keys) - aim
+        now, rest = (way.keys[:cut], way.keys[cut:]) if way.refused_at is None else (way.keys[cut:], way.keys[:cut])
         behind = cursor.finished_range()
         if rest:
             behind = replace(behind, ranges=(replace(way, keys=rest), *behind.ranges))
@@ -165,10 +166,8 @@ class KeysWalk:
         keys = self._lock(connection, select, size)
         left = self._left(self._values(connection, select), keys) if size.skip_locked else ()
         if way.visits < _VISITS:
-            return self._part(
-                self._among(keys), self._come_back(behind, way, left, way.visits + 1), len(now), len(keys)
-            )
-        return self._part(self._among(keys), behind, len(now), len(keys), len(left))
+            return self._those(keys, self._come_back(behind, way, left, way.visits + 1), len(now))
+        return self._those(keys, behind, len(now), len(left))
 
     def _lock(self, connection: sa.Connection, select: sa.Select[Any], size: Size) -> list[KeyValue]:
         if self._locks:
@@ -221,6 +220,11 @@ class KeysWalk:
         """How many rows a window held that was cut short."""
         window = self._followed(Range(after, upto)).subquery()
         return int(connection.execute(sa.select(sa.func.count()).select_from(window)).scalar_one())
+
+    def _those(self, keys: Sequence[KeyValue], cursor: Cursor, read: int, locked: int = 0) -> Part:
+        """The listed rows."""
+        part = self._part(self._among(keys), cursor, read, len(keys), locked)
+        return replace(part, key=self._key, keys=tuple(keys))
 
     def _part(
         self, where: sa.ColumnElement[bool] | None, cursor: Cursor, read: int, found: int | None = None, locked: int = 0

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from batchops.db.family import KeyValue
 from batchops.selection import Selection
 from batchops.walks.cursor import Cursor
 
@@ -43,6 +44,10 @@ class Part:
     """Matching rows given up on, because others held them at every visit."""
     limit: int | None = None
     """The most rows to take of `where`; below that, nothing is left of it."""
+    key: tuple[str, ...] = ()
+    """The columns that name the listed rows."""
+    keys: tuple[KeyValue, ...] = ()
+    """The listed rows, where they were listed."""
 
     @property
     def conditions(self) -> tuple[sa.ColumnElement[bool] | sa.TextClause, ...]:

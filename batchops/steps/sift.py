@@ -1,0 +1,80 @@
+"""Tells rows that the database refuses from the others of a batch, inside the batch's own transaction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from batchops.db.database import Database
+from batchops.db.family import KeyValue
+from batchops.errors import RowRefusedError
+from batchops.walks.part import Part
+
+Work = Callable[[sa.Connection, Part], int]
+"""The writing statement for a part's rows; how many it changed, RowRefusedError for one that may not be."""
+
+
+@dataclass(frozen=True)
+class Sifted:
+    """What became of the listed rows."""
+
+    rows: int
+    refused: tuple[tuple[KeyValue, str], ...]
+    """Keys and reasons, in the part's order."""
+
+
+class Sifter:
+    """Works on groups of rows, each under a savepoint; a group that is refused is halved.
+
+    How large a group begins follows the share of rows that was refused before: a few bad rows in a thousand cost
+    some statements more, and where every row is bad each one is tried once.
+    """
+
+    def __init__(self, database: Database, work: Work) -> None:
+        self._database = database
+        self._work = work
+        self._share = 0.0
+
+    def __call__(self, connection: sa.Connection, part: Part, *, roughly: bool = False) -> Sifted:
+        """All rows of the part, from the last: rows that refer to others of their table mostly come after them.
+
+        `roughly`: a small group is refused as a whole, as it is tried again later.
+        """
+        changed, refused = 0, []
+        least = max(1, len(part.keys) // 16) if roughly else 1
+        groups = self._groups(part.keys)
+        while groups:
+            keys = groups.pop()
+            done = self._try(connection, part, keys)
+            if isinstance(done, int):
+                changed += done
+            elif len(keys) <= least:
+                refused += [(key, done.message) for key in keys]
+            else:
+                middle = len(keys) // 2
+                groups += [keys[:middle], keys[middle:]]
+        self._share = (self._share + len(refused) / max(1, len(part.keys))) / 2
+        place = {repr(key): i for i, key in enumerate(part.keys)}
+        return Sifted(changed, tuple(sorted(refused, key=lambda one: place[repr(one[0])])))
+
+    def _groups(self, keys: tuple[KeyValue, ...]) -> list[tuple[KeyValue, ...]]:
+        size = max(1, min(len(keys), round(1 / self._share) if self._share else len(keys)))
+        return [keys[i : i + size] for i in range(0, len(keys), size)]
+
+    def _try(self, connection: sa.Connection, part: Part, keys: tuple[KeyValue, ...]) -> int | RowRefusedError:
+        where = self._database.family.among(part.selection.table, part.key, keys)
+        connection.exec_driver_sql("SAVEPOINT sifting")
+        try:
+            done: int | RowRefusedError = self._work(connection, replace(part, where=where, keys=keys, found=len(keys)))
+        except RowRefusedError as error:
+            done = error
+        except DBAPIError as error:
+            refused = self._database.error(error)
+            if not isinstance(refused, RowRefusedError):
+                raise
+            done = refused
+        if isinstance(done, RowRefusedError):
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT sifting")
+        connection.exec_driver_sql("RELEASE SAVEPOINT sifting")
+        return done
