@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.family import KeyValue
-from batchops.db.table import quoted
 from batchops.db.wire import as_text
 from batchops.errors import ConnectionLostError, IntegrityError, LockedError, RowRefusedError
 from batchops.events import Rejected
@@ -167,7 +166,7 @@ class WalkStep:
         }
         nothing = ("?",) * len(names)
         return {
-            repr(key): ", ".join(f"{n}={v}" for n, v in zip(names, found.get(repr(key), nothing), strict=True))
+            repr(key): ", ".join(f"{n}={as_text(v)}" for n, v in zip(names, found.get(repr(key), nothing), strict=True))
             for key in keys
         }
 
@@ -178,8 +177,9 @@ class WalkStep:
             if part is None or part.cursor == self.lane.cursor:
                 raise refused  # this walk has no cursor to pass it by with
             named: tuple[Rejected, ...] = ()
-            if part.where is not None and part.cursor.turn == 0:  # a further turn meets the same rows again
-                named = (Rejected(self._name(connection, part), refused.message),)
+            if part.keys and part.cursor.turn == 0:  # a further turn meets the same rows again
+                (name,) = self._names(connection, part, part.keys).values()
+                named = (Rejected(name, refused.message),)
             after = self.lane.advanced(part.cursor, part, 0, len(named))
             self._note(connection, after)
         return replace(self._recorded(after), rejected=named, size=size)
@@ -216,17 +216,6 @@ class WalkStep:
             return True
         left = self._operation.rehearsal(part).limit(1)
         return connection.execute(left).first() is not None
-
-    def _name(self, connection: sa.Connection, part: Part) -> str:
-        """The row by its key, for people."""
-        table = part.selection.table
-        names = table.keys[0].columns if table.keys else ()
-        columns = [table.called.c[quoted(name)] for name in names if name in table.column_names]
-        if not columns or part.where is None:
-            return ", ".join(map(as_text, self.lane.cursor.position or ()))
-        one: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called).where(part.where).limit(1))
-        row = connection.execute(one).first() or ("?",) * len(columns)
-        return ", ".join(f"{name}={as_text(value)}" for name, value in zip(names, row, strict=True))
 
     def _settle(self, tried: Lane) -> Outcome | None:
         """After a lost answer: the batch that was tried, where it turns out to be durable."""

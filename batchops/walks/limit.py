@@ -38,16 +38,7 @@ class LimitWalk:
         locked = len(connection.execute(select).all()) - len(ids) if short and size.skip_locked else 0
         where = self._family.among(self._selection.table, (self._family.row_id,), ids) if ids else None
         behind = cursor.finished_range() if short else cursor
-        return Part(
-            self._selection,
-            where,
-            behind,
-            len(ids),
-            len(ids),
-            max(0, locked),
-            key=(self._family.row_id,),
-            keys=tuple(ids),
-        )  # fmt: skip
+        return Part(self._selection, where, behind, len(ids), len(ids), max(0, locked))
 
     def split(self, connection: sa.Connection, way: Range) -> tuple[Range, Range] | None:  # noqa: ARG002
         """Never: two lanes would take the same rows."""
