@@ -6,6 +6,7 @@ from typing import Any
 
 from batchops import durations
 from batchops.plan.plan import Plan
+from batchops.plan.referenced import Staying
 from batchops.reporters.figures import count, counted, rough, visible
 from batchops.verbs import Ready
 
@@ -62,6 +63,7 @@ def _rows(plan: Plan, *, whole: bool) -> Iterator[tuple[str, str]]:
         "set": ", ".join(f"{column} = {value}" for column, value in frozen.assignments),
         "cut-off": frozen.cutoff or "",
         "to change": "" if plan.estimate is None else _to_change(plan),
+        "stay": ", ".join(_staying(one) for one in plan.staying),
         "walk": f"{plan.walk}: {plan.why}" + (f"; index {plan.index}" if whole else ""),
         "pace": plan.pace + (f"; ends after {plan.limits}" if plan.limits else ""),
         "takes": _takes(plan),
@@ -107,6 +109,10 @@ def _to_change(plan: Plan) -> str:
     if plan.estimated_by == "counted":
         return f"{counted(plan.estimate, 'row')} (counted)"
     return f"about {counted(plan.estimate, 'row')} ({plan.estimated_by})"
+
+
+def _staying(one: Staying) -> str:
+    return f"{'an unknown number of rows' if one.rows is None else counted(one.rows, 'row')} {one.what}"
 
 
 def _takes(plan: Plan) -> str:
@@ -159,6 +165,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "undo": UNDO[plan.verb],
             "space": _space(plan) or None,
             "droppable": list(plan.droppable),
+            "staying": [{"rows": one.rows, "reason": one.what, "first": list(one.names)} for one in plan.staying],
             "resume": plan.goes_on,
             "warnings": list(plan.facts.warnings),
             "checks": checks_document(plan),

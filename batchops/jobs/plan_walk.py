@@ -27,8 +27,9 @@ from batchops.plan.checks import refusals
 from batchops.plan.checks.case import Case
 from batchops.plan.choice import choose
 from batchops.plan.frozen import Frozen, freeze_now, without_nulls
-from batchops.plan.make import Route, describe, probed
+from batchops.plan.make import QUICK, Route, describe, probed
 from batchops.plan.plan import Plan
+from batchops.plan.referenced import leaving_out, staying
 from batchops.plan.refusal import refusal
 from batchops.plan.sketch import Sketch, sketch
 from batchops.selection import Selection
@@ -95,6 +96,7 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger, again
             statements = probed(connection, database, found, route)
             plan = describe(connection, database, verb, spec, found, route, statements, last)
             against = refusals(Case(connection, database, verb, spec, found, route, statements, plan.estimate))
+            plan = replace(plan, staying=tuple(staying(connection, database, found.table, route.frozen, QUICK)))
             plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable), refusals=tuple(against))
             _droppable_asked(spec, ledger, droppable)
     except RowRefusedError as error:  # a literal in the predicate that is none of the column's type
@@ -143,6 +145,8 @@ def _freeze(
     selection = Selection(found.table, now.predicate)
     chosen = choose(connection, database.family, selection, found.key, wanted=spec.walk, purge=purge)
     leaves = tuple((leaf.schema, leaf.name) for leaf in chosen.leaves)
+    if purge:
+        now = leaving_out(database, now, found.table, found.facts.references)
     return replace(now, walk=chosen.walk, key=chosen.key, leaves=leaves), chosen.why
 
 

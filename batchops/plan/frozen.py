@@ -24,6 +24,16 @@ from batchops.specs import BackfillSpec, JobSpec
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Rows that a purge leaves out, as other tables refer to them."""
+
+    what: str
+    """The child table and its columns."""
+    condition: str
+    """Which rows: those that match and are referred to."""
+
+
+@dataclass(frozen=True)
 class Frozen:
     """The predicate and the values with their moment in them; kept in the ledger for whoever goes on."""
 
@@ -35,6 +45,7 @@ class Frozen:
     key: tuple[str, ...] = ()
     leaves: tuple[tuple[str | None, str], ...] = ()
     """Schema and name of the partitions that are walked one by one."""
+    left_out: tuple[LeftOut, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -50,6 +61,7 @@ class Frozen:
             walk=kept["walk"],
             key=tuple(kept["key"]),
             leaves=tuple((schema, name) for schema, name in kept["leaves"]),
+            left_out=tuple(LeftOut(**one) for one in kept.get("left_out", ())),
         )
 
 

@@ -7,6 +7,7 @@ from batchops.db.family import Server
 from batchops.db.table import Table
 from batchops.plan.cost import Cost
 from batchops.plan.frozen import Frozen
+from batchops.plan.referenced import Staying
 from batchops.plan.refusal import Refusal
 
 
@@ -48,6 +49,8 @@ class Plan:
     limits: str
     droppable: tuple[str, ...] = ()
     """Partitions that the predicate covers whole."""
+    staying: tuple[Staying, ...] = ()
+    """Matching rows that other tables refer to."""
     refusals: tuple[Refusal, ...] = ()
     """What the checks have against it, the allowed ones too."""
 
