@@ -23,6 +23,7 @@ from batchops.loop.loop import TURNED, Ending, Job, Step, Tally
 from batchops.loop.monitor import Monitor
 from batchops.loop.pace import Pace
 from batchops.loop.patience import patiently
+from batchops.plan.referenced import Staying, staying, stays
 from batchops.plan.refusal import refuse
 from batchops.steps import WalkStep
 from batchops.steps.watch import Watch
@@ -53,13 +54,26 @@ def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
         raise
     if ending.reason == "done" and now.rejected:
         ending = as_incomplete(ending)  # by an earlier process of this run
+    left_out = _left_out(job, ending)
+    ending = as_incomplete(ending, stays(left_out)) if left_out else ending
     # The ledger keeps a limit as it was: it says how the next run goes on.
     _record_end(job.ledger, held, now, ending.reason, ending.error.message if ending.error else None)
     if now.rejected or tally.rejected:
         ending = as_incomplete(ending)
     end = _finished(job, now, walk, ending, tally)
+    end = replace(end, rejected=end.rejected + sum(one.rows or 0 for one in left_out))
     emit(end)
     return end
+
+
+def _left_out(job: Prepared, ending: Ending) -> tuple[Staying, ...]:
+    """What other tables refer to, where the run has come to its end: looked up now, as rows may refer to more."""
+    if ending.reason not in ("done", "incomplete") or not job.route.frozen.left_out:
+        return ()
+    seconds = job.spec.statement_timeout.total_seconds()
+    with suppress(BatchopsError), job.database.reading() as connection:
+        return tuple(staying(connection, job.database, job.plan.table, job.route.frozen, seconds))
+    return (Staying("referenced by other tables", None),)
 
 
 def _walk(job: Prepared, now: Run, monitor: Monitor, emit: Emit, stop: Stop, tally: Tally) -> tuple[Ending, str]:

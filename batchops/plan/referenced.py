@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.db.facts import RESTRICT, Reference
 from batchops.db.table import Table, quoted
+from batchops.db.wire import as_text
+from batchops.events import Failure
 from batchops.plan.frozen import Frozen, LeftOut
 from batchops.selection import user_sql
 
@@ -49,8 +51,20 @@ def staying(
         if counted == 0:
             continue
         first = connection.execute(rows.limit(3)).all() if counted else []
-        shown = (", ".join(f"{name}={value}" for name, value in zip(names, row, strict=False)) for row in first)
+        shown = (
+            ", ".join(f"{name}={as_text(value)}" for name, value in zip(names, row, strict=False)) for row in first
+        )
         yield Staying(f"referenced by {one.what}", counted, tuple(name for name in shown if name))
+
+
+def stays(left_out: Sequence[Staying]) -> Failure:
+    """What the end of a run says of them."""
+    said = []
+    for one in left_out:
+        many = "An unknown number of rows" if one.rows is None else f"{one.rows:,} row{'s' if one.rows != 1 else ''}"
+        more = " …" if (one.rows or 0) > len(one.names) else ""
+        said.append(f"{many} {one.what} stay{' (' + ', '.join(one.names) + more + ')' if one.names else ''}")
+    return Failure("incomplete", "; ".join(said) + ".", "purge the rows that refer to them first.")
 
 
 def _restricting(references: Sequence[Reference]) -> Iterator[Reference]:

@@ -1,0 +1,127 @@
+"""Rows that the database refuses: told from the others, tried again where others free them, or left out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import batchops as library
+from batchops.events import Committed, Rejected
+from batchops.walks.cursor import Cursor, Range
+from tests.conftest import NewDatabase
+from tests.plan.situations import ALL, numbers
+from tests.services.database import Database
+
+ROWS = 2_000
+
+
+def prices(database: Database) -> None:
+    """Each twentieth row is at the limit that a CHECK sets."""
+    database.script("CREATE TABLE prices (id integer NOT NULL PRIMARY KEY, cents integer NOT NULL CHECK (cents > 0))")
+    database.execute(
+        f"INSERT INTO prices SELECT i, CASE WHEN i % 20 = 0 THEN 5 ELSE 100 END FROM {numbers(database, ROWS)}"
+    )
+
+
+def chain(database: Database, behind: int = 50) -> None:
+    """Home Assistant's states: each refers to the one `behind` it; the last tenth stays and refers to nothing."""
+    kept = ROWS - ROWS // 10
+    database.script(
+        "CREATE TABLE states (id integer NOT NULL PRIMARY KEY, old_state_id integer, gone integer NOT NULL,"
+        " FOREIGN KEY (old_state_id) REFERENCES states (id));"
+        "CREATE INDEX states_old ON states (old_state_id)"
+    )
+    old = f"CASE WHEN i > {behind} AND i <= {kept} THEN i - {behind} END"
+    # From the lowest, or MariaDB sees a row before the one that it refers to.
+    database.execute(
+        f"INSERT INTO states SELECT i, {old}, CASE WHEN i <= {kept} THEN 1 ELSE 0 END FROM {numbers(database, ROWS)}"
+        " ORDER BY i"
+    )
+
+
+def versions(database: Database) -> None:
+    """Airflow's dag_version: half of the rows are referred to."""
+    database.script(
+        "CREATE TABLE dag_version (id integer NOT NULL PRIMARY KEY, old integer NOT NULL);"
+        "CREATE TABLE task_instance (id integer NOT NULL PRIMARY KEY, dag_version_id integer,"
+        " FOREIGN KEY (dag_version_id) REFERENCES dag_version (id) ON DELETE RESTRICT);"
+        "CREATE INDEX task_version ON task_instance (dag_version_id)"
+    )
+    database.execute(f"INSERT INTO dag_version SELECT i, 1 FROM {numbers(database, ROWS)}")
+    database.execute(f"INSERT INTO task_instance SELECT i, i * 2 FROM {numbers(database, ROWS // 2)}")
+
+
+def job(database: Database, table: str, **more: Any) -> dict[str, Any]:
+    return {"url": database.url, "table": table, **more}
+
+
+@pytest.fixture(params=ALL)
+def made(request: pytest.FixtureRequest, new_database: NewDatabase) -> Callable[[Callable[[Database], None]], Database]:
+    def make(what: Callable[[Database], None]) -> Database:
+        database = new_database(request.param)
+        what(database)
+        return database
+
+    return make
+
+
+def test_bad_rows_cost_few_batches(made: Callable[[Callable[[Database], None]], Database]) -> None:
+    """A bad row is found inside the transaction of its batch; the others of the batch are changed with it."""
+    database, events = made(prices), list[Any]()
+    finished = library.backfill(
+        **job(database, "prices", all_rows=True, set=["cents = cents - 10"], batch_size=200), on_event=events.append
+    )
+    assert (finished.reason, finished.exit, finished.rejected) == ("incomplete", 3, ROWS // 20)
+    assert database.scalar("SELECT count(*) FROM prices WHERE cents = 90") == ROWS - ROWS // 20
+    assert database.scalar("SELECT count(*) FROM prices WHERE cents = 5") == ROWS // 20
+    keys = {event.key for event in events if isinstance(event, Rejected)}
+    assert keys == {f"id={20 * i}" for i in range(1, ROWS // 20 + 1)}
+    assert len([event for event in events if isinstance(event, Committed)]) <= 2 * ROWS // 200
+
+
+@pytest.mark.parametrize("behind", [1, 50])
+def test_a_chain_of_rows_goes_whole(made: Callable[[Callable[[Database], None]], Database], behind: int) -> None:
+    """What a later batch frees is tried again before the end, in whatever order the rows refer to each other."""
+    database = made(lambda database: chain(database, behind))
+    finished = library.purge(**job(database, "states", where="gone = 1", batch_size=300))
+    assert (finished.reason, finished.rejected) == ("done", 0)
+    assert database.scalar("SELECT count(*) FROM states") == ROWS // 10
+
+
+def test_what_nothing_frees_is_named_once(made: Callable[[Callable[[Database], None]], Database]) -> None:
+    database = made(chain)
+    kept = ROWS - ROWS // 10
+    database.execute(f"UPDATE states SET old_state_id = {kept} WHERE id = {kept + 1}")
+    finished = library.purge(**job(database, "states", where="gone = 1", batch_size=300))
+    # The row that one of those that stay refers to stays, and so do the rows behind it.
+    stay = kept // 50
+    assert (finished.reason, finished.exit, finished.rejected) == ("incomplete", 3, stay)
+    assert database.scalar("SELECT count(*) FROM states WHERE gone = 1") == stay
+
+
+def test_rows_that_others_refer_to_are_left_out(made: Callable[[Callable[[Database], None]], Database]) -> None:
+    database, events = made(versions), list[Any]()
+    finished = library.purge(**job(database, "dag_version", where="old = 1", batch_size=200), on_event=events.append)
+    assert (finished.reason, finished.exit) == ("incomplete", 3)
+    assert (finished.rows, finished.rejected) == (ROWS // 2, ROWS // 2)
+    assert finished.error is not None
+    assert "referenced by task_instance (dag_version_id)" in finished.error.message
+    assert database.scalar("SELECT count(*) FROM dag_version") == ROWS // 2
+    assert all(event.size == 200 for event in events if isinstance(event, Committed)), "no batch was taken apart"
+
+
+def test_refused_rows_wait_in_the_cursor() -> None:
+    """Met upwards they are tried again downwards; those of another round, or of another partition, wait apart."""
+    first = Cursor((Range((9,), (20,)),))
+    one = Range(None, None, keys=((1,), (2,)), refused_at=-1)
+    two = Range(None, None, keys=((5,),), refused_at=-1)
+    cursor = first.waiting(one).waiting(two)
+    assert [way.keys for way in cursor.ranges] == [(), ((1,), (2,), (5,))]
+    again = Range(None, None, keys=((4,),), visits=1, refused_at=30)
+    below = Range(None, None, keys=((2,),), visits=1, refused_at=40)
+    cursor = cursor.waiting(again).waiting(below)
+    assert [way.keys for way in cursor.ranges] == [(), ((1,), (2,), (5,)), ((2,), (4,))]
+    assert cursor.ranges[-1].refused_at == 30
+    apart = cursor.waiting(Range(None, None, keys=((7,),), visits=1, leaf="p1", refused_at=40))
+    assert len(apart.ranges) == 4
+    assert Cursor.loaded(apart.dumped()) == apart
