@@ -112,6 +112,10 @@ class RelayOptions(PayloadOptions, total=False):
     headers: str | None
     created_at: str | None
     sent: str | None
+    unsent_value: Sequence[str] | str
+    sent_value: str | None
+    sent_as: Literal["time", "seconds", "milliseconds", "microseconds"] | None
+    sent_time: str | None
     ledger_schema: str | None
     then: str
     on_failed: Literal["block", "park-key", "dead-letter"]

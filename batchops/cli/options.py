@@ -43,11 +43,11 @@ _MACHINES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 
 
 def from_spec(model: type[PacedSpec], only: Collection[str] = ()) -> Decorator:
-    """The table as an argument, every other field (or those of `only`) as a flag; values go on as they were typed."""
+    """The table as an argument and every other field as a flag, or those of `only`; values go on as they were typed."""
 
     def decorate(function: Any) -> Any:
         for name, field in reversed(flagged(model).items()):
-            if name == "table":
+            if name == "table" and (not only or name in only):
                 function = click.argument("table", shell_complete=completing.tables)(function)
             elif not only or name in only:
                 function = click.option(flag_name(name), name, **_settings(field))(function)

@@ -9,6 +9,7 @@ from typing import Any
 import rich_click as click
 
 from batchops.cli import completing
+from batchops.cli.options import from_spec
 from batchops.db.connect import connect
 from batchops.db.database import Database
 from batchops.db.urls import address
@@ -16,12 +17,16 @@ from batchops.outboxes.beside import Beside
 from batchops.outboxes.failures import Failures
 from batchops.outboxes.names import PURPOSES
 from batchops.outboxes.outbox import Outbox
+from batchops.outboxes.resolve_sent import choice_of
+from batchops.outboxes.spec import RelaySpec
 from batchops.outboxes.understood import Chosen, find_outbox
 
 URL = click.option("--url", metavar="URL", help="Database; else BATCHOPS_URL, DATABASE_URL.")
 SCHEMA = click.option("--ledger-schema", metavar="NAME", help="Schema of the tables beside the outbox.")
 TABLE = click.argument("table", default="outbox", shell_complete=completing.tables)
-_MAPPED = ("id", "aggregate", "aggregate_type", "created_at", "sent")
+_MAPPED = (
+    "id", "aggregate", "aggregate_type", "created_at", "sent", "unsent_value", "sent_value", "sent_as", "sent_time",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,8 @@ class Opened:
 
 def outbox_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     """TABLE, --url, --ledger-schema and the columns' names."""
-    for name in reversed(_MAPPED):
-        flag = "--" + name.replace("_", "-")
-        function = click.option(flag, name, metavar="COLUMN", help="As for relay.")(function)
-    return TABLE(URL(SCHEMA(function)))
+    flags: Callable[..., Any] = TABLE(URL(SCHEMA(from_spec(RelaySpec, _MAPPED)(function))))
+    return flags
 
 
 @contextmanager
@@ -53,12 +56,12 @@ def opened(url: str | None) -> Iterator[Database]:
 
 
 @contextmanager
-def named_outbox(table: str, url: str | None, ledger_schema: str | None, **columns: str | None) -> Iterator[Opened]:
+def named_outbox(table: str, url: str | None, ledger_schema: str | None, **named: Any) -> Iterator[Opened]:
     """The outbox; what has failed is known where the tables beside it are there."""
     with opened(url) as database:
         beside = Beside(database, ledger_schema)
         with database.reading() as connection:
-            chosen = Chosen({purpose: columns.get(purpose) for purpose in PURPOSES})
+            chosen = Chosen({purpose: named.get(purpose) for purpose in PURPOSES}, sent=choice_of(named))
             outbox = find_outbox(connection, database, table, chosen)
             failures = Failures(database, beside.failed, outbox)
             if beside.there(connection):

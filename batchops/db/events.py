@@ -21,12 +21,6 @@ class EventTables(Protocol):
     def is_number(self, column: Column) -> bool:
         """Whether the column holds whole numbers."""
 
-    def is_flag(self, column: Column) -> bool:
-        """Whether the column says yes or no, rather than when."""
-
-    def moment(self, column: Column) -> sa.ColumnElement[Any]:
-        """The server's clock, for a column of that type."""
-
     def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
         """The column's value as text, the same for the same value."""
 

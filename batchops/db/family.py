@@ -16,6 +16,7 @@ from batchops.db.words import Words
 
 if TYPE_CHECKING:
     from batchops.db.claims import Claims
+    from batchops.db.contents import Contents
     from batchops.db.events import EventTables
 
 KeyValue = tuple[Any, ...]
@@ -146,6 +147,8 @@ class Family(Protocol):
     """How a session is woken by another, where it can be."""
     events: "EventTables"
     """How an outbox is kept and read."""
+    contents: "Contents"
+    """What a column can hold."""
 
     facts: Facts
     """What it can find out about what hangs on a table."""

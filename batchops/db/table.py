@@ -25,6 +25,8 @@ class Column:
     generated: bool = False
     base: str = ""
     """The type behind a domain; empty for any other."""
+    default: str | None = None
+    """The SQL of its default, as the catalog spells it; None where there is none, or NULL."""
 
     @property
     def stored(self) -> str:

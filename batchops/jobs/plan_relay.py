@@ -87,12 +87,17 @@ def _may_settle(database: Database, server: Server, then: Then) -> None:
 
 def _then(connection: sa.Connection, database: Database, outbox: Outbox, spec: RelaySpec) -> Then:
     if spec.then == "mark":
-        if outbox.names.sent is None:
+        if outbox.sent is None:
             raise UsageError(
                 f'Table "{outbox.table.label}" has no column that marks a sent event, like sent_at or sent.',
                 "say which one it is: --sent COLUMN; or have sent events taken away: --then delete.",
             )
-        return Mark(outbox)
+        if outbox.sent.column.generated:
+            raise RefusedError(
+                f'Column "{outbox.sent.column.name}" of table "{outbox.table.label}" is generated: it cannot be set.',
+                "name the column that it is made from: --sent COLUMN; or have sent events taken away: --then delete.",
+            )
+        return Mark(outbox, outbox.sent)
     if spec.then == "delete":
         return Delete(outbox)
     to: Table = find_table(connection, database.family, spec.then.removeprefix(MOVE))
@@ -116,7 +121,7 @@ def _plan(
         ("headers", ", ".join(f"{name}={text.text}" for name, text in form.headers.items()) or "none"),
         ("body", form.body.text if form.body else f"{{{names.payload}}}"),
         ("order", f"by {names.id} within each ({order})"),
-        ("sent", spec.then if spec.then != "mark" else f"marked in {names.sent}"),
+        ("sent", spec.then if spec.then != "mark" or outbox.sent is None else outbox.sent.shown),
         ("refused", spec.on_failed),
         ("slots", str(spec.slots)),
     )

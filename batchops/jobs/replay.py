@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from batchops import __version__, durations
+from batchops import __version__
 from batchops.db.database import Database
 from batchops.errors import RefusedError, UsageError
 from batchops.events import Emit, Finished, Started
@@ -23,7 +23,6 @@ from batchops.outboxes.courier import Courier
 from batchops.outboxes.outbox import Outbox
 from batchops.outboxes.spec import ReplaySpec
 from batchops.outboxes.understood import Chosen, find_outbox, form_of, warnings_of
-from batchops.selection import user_sql
 from batchops.sinks import Sink
 from batchops.sinks.make import sink_of
 from batchops.steps.replay import ReplayStep
@@ -61,7 +60,7 @@ def prepared_replay(spec: ReplaySpec, environ: Mapping[str, str]) -> Iterator[Pr
 
 def _prepare(connection: sa.Connection, spec: ReplaySpec, database: Database, sink: Sink) -> PreparedReplay:
     outbox = find_outbox(connection, database, spec.table, Chosen.of(spec))
-    if outbox.names.sent is None:
+    if outbox.sent is None:
         raise RefusedError(f'Table "{outbox.table.label}" has no column that tells which events were sent.')
     form = form_of(spec, outbox)
     where = list(_where(connection, spec, outbox))
@@ -88,17 +87,13 @@ def _where(connection: sa.Connection, spec: ReplaySpec, outbox: Outbox) -> Itera
 def _moment(
     connection: sa.Connection, outbox: Outbox, flag: str, text: str, compare: str
 ) -> sa.ColumnElement[bool]:  # fmt: skip
-    assert outbox.names.sent is not None
-    if outbox.flagged:
+    sent = outbox.sent
+    if sent is None or sent.when is None:
         raise UsageError(
-            f"{flag}: the table does not tell when an event was sent.", "give --of, --type or --all-events."
+            f"{flag}: the table does not tell when an event was sent.",
+            "give --of, --type or --all-events, or the column that tells: --sent-time COLUMN.",
         )
-    column = outbox.table.column(outbox.names.sent)
-    try:
-        literal = outbox.family.cutoff_ago(connection, outbox.table, column, durations.parse(text))
-    except ValueError:
-        literal = outbox.family.cutoff_before(connection, outbox.table, column, text)
-    return outbox.column(outbox.names.sent).op(compare, is_comparison=True)(user_sql(literal))
+    return sent.compared(connection, compare, text)
 
 
 def _events(spec: ReplaySpec) -> str:

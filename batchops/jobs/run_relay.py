@@ -84,7 +84,7 @@ class Relay:
             LowWater(database, outbox, self._failures), thorough=spec.poll is None, max_bytes=spec.max_bytes,
         )  # fmt: skip
         self._step = RelayStep(
-            self._source, courier, Settling(database, self._shards, self._failures, job.then), self._failures,
+            self._source, courier, Settling(database, outbox, self._shards, self._failures, job.then), self._failures,
             Policy(spec.on_failed, Attempts(spec.max_attempts, spec.backoff.total_seconds())), self._circuit,
             self._shards, score, ahead=self._ahead, begin=self._begin(stack),
         )  # fmt: skip

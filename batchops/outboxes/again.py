@@ -22,7 +22,7 @@ class Sent:
         self._database = database
         self._outbox = outbox
         self._compose = composer
-        self._where = [sa.not_(outbox.unsent), *where]
+        self._where = [outbox.sent.sent if outbox.sent else sa.false(), *where]
         self._last: KeyValue | None = None
 
     def count(self) -> int:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from batchops.db.family import Family
 from batchops.db.table import Table, quoted
 from batchops.outboxes.names import Names
+from batchops.outboxes.sent import SentColumn
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Outbox:
     names: Names
     message_id: str
     """The column that tells a consumer which event it has before it."""
+    sent: SentColumn | None
+    """None: no column tells which events were sent."""
 
     def column(self, name: str) -> sa.ColumnElement[Any]:
         """A column of the table."""
@@ -46,38 +49,11 @@ class Outbox:
         of_type: sa.ColumnElement[str] = sa.func.coalesce(events.text(self.table, names.aggregate_type), "")
         return of_type.concat(":").concat(of_id)
 
-    @cached_property
-    def flagged(self) -> bool:
-        """Whether it is marked that an event was sent, but not when."""
-        return self.names.sent is not None and self.family.events.is_flag(self.table.column(self.names.sent))
-
-    @cached_property
+    @property
     def unsent(self) -> sa.ColumnElement[bool]:
         """The events that are to be sent; all that are there, where sent ones are taken away."""
-        if self.names.sent is None:
-            return sa.true()
-        column = self.column(self.names.sent)
-        if not self.flagged:
-            return column.is_(None)
-        no = self._no(self.names.sent)
-        return sa.or_(no, column.is_(None)) if self.table.column(self.names.sent).nullable else no
-
-    def marked(self) -> tuple[sa.ColumnElement[Any], Any]:
-        """What marks an event as sent: a column and its value."""
-        assert self.names.sent is not None
-        column = self.column(self.names.sent)
-        if self.flagged:
-            yes = sa.true() if self._boolean(self.names.sent) else sa.literal_column("1")
-            return column, yes
-        return column, self.family.events.moment(self.table.column(self.names.sent))
+        return sa.true() if self.sent is None else self.sent.unsent
 
     def among(self, ids: Sequence[Any]) -> Iterator[sa.ColumnElement[bool]]:
         """Conditions for events with one of `ids`, each as long as a statement may be."""
         return self.family.events.among(self.table, self.names.id, ids)
-
-    def _boolean(self, name: str) -> bool:
-        return self.table.column(name).type.lower().startswith("bool")
-
-    def _no(self, name: str) -> sa.ColumnElement[bool]:
-        column = self.column(name)
-        return sa.not_(column) if self._boolean(name) else column == sa.literal_column("0")

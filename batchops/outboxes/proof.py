@@ -53,10 +53,10 @@ def gravest(found: Sequence[Finding]) -> int:
 
 def _skipped(connection: sa.Connection, outbox: Outbox, failures: Failures) -> Finding:
     """An unsent event that lies before a sent one of its aggregate, and was not given up on."""
-    if outbox.names.sent is None:
+    if outbox.sent is None:
         return Finding("skipped", Exit.INCOMPLETE, "the table has no column that tells which events were sent")
     columns = (outbox.aggregate.label("aggregate"), sa.func.max(outbox.id).label("last"))
-    done = sa.select(*columns).select_from(outbox.table.called).where(sa.not_(outbox.unsent))
+    done = sa.select(*columns).select_from(outbox.table.called).where(outbox.sent.sent)
     sent = done.group_by(outbox.aggregate).subquery("done")
     passed = (
         sa.select(outbox.id_out)
@@ -68,14 +68,14 @@ def _skipped(connection: sa.Connection, outbox: Outbox, failures: Failures) -> F
 
 def _inverted(connection: sa.Connection, outbox: Outbox) -> Finding:
     """An event that was sent before an earlier one of its aggregate, by the times in the table."""
-    if outbox.names.sent is None or outbox.flagged:
+    moment = None if outbox.sent is None else outbox.sent.when
+    if outbox.sent is None or moment is None:
         return Finding("inverted", Exit.INCOMPLETE, "cannot be proved: the table does not tell when an event was sent")
-    moment = outbox.column(outbox.names.sent)
     before = sa.func.max(moment).over(partition_by=outbox.aggregate, order_by=outbox.id, rows=(None, -1))
     ordered = (
         sa.select(outbox.id_out.label("event"), moment.label("moment"), before.label("before"))
         .select_from(outbox.table.called)
-        .where(sa.not_(outbox.unsent))
+        .where(outbox.sent.sent)
         .subquery("ordered")
     )
     late = sa.select(ordered.c.event).where(ordered.c.before > ordered.c.moment)

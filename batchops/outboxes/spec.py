@@ -49,6 +49,22 @@ class EventsSpec(PayloadSpec):
     sent: Annotated[str | None, Flag("COLUMN", COLUMNS)] = Field(
         None, description="Marks a sent event: when, or whether. Default: sent_at or sent."
     )
+    unsent_value: Annotated[Several, Flag("VALUE", COLUMNS, several=True)] = Field(
+        (), description="What --sent holds of an unsent event, like PENDING or NULL; may be repeated. Default: NULL, 0."
+    )
+    sent_value: Annotated[str | None, Flag("VALUE", COLUMNS)] = Field(
+        None, description="What it holds of a sent one, like SENT. Any other value is left alone."
+    )
+    sent_as: Annotated[
+        Literal["time", "seconds", "milliseconds", "microseconds"] | None,
+        Flag("UNIT", COLUMNS),
+    ] = Field(
+        None,
+        description="How it spells a time that its type is not: time (a text), seconds, milliseconds, microseconds.",
+    )
+    sent_time: Annotated[str | None, Flag("COLUMN", COLUMNS)] = Field(
+        None, description="Gets the time as well, where --sent says only whether."
+    )
     ledger_schema: Annotated[str | None, Flag("NAME", PROGRESS)] = Field(
         None, description="Schema of batchops_relay, batchops_shard and batchops_failed, made at the first run."
     )

@@ -1,7 +1,7 @@
 """From names and templates to an outbox: columns found or recognised, texts checked, what cannot be kept refused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
@@ -12,6 +12,8 @@ from batchops.errors import RefusedError, UsageError
 from batchops.outboxes.compose import Form
 from batchops.outboxes.names import PURPOSES, USUAL, Names, recognised
 from batchops.outboxes.outbox import Outbox
+from batchops.outboxes.resolve_sent import SentChoice, choice_of, sent_column, warnings_of_sent
+from batchops.outboxes.sent import SentColumn
 from batchops.outboxes.spec import EventsSpec
 from batchops.outboxes.templates import Template, parse_template
 from batchops.plan.target import find_table, nearest
@@ -25,11 +27,13 @@ class Chosen:
 
     columns: Mapping[str, str | None]
     message_id: str | None = None
+    sent: SentChoice = field(default_factory=SentChoice)
 
     @classmethod
     def of(cls, spec: EventsSpec) -> "Chosen":
         """Those of a spec."""
-        return cls({purpose: getattr(spec, purpose) for purpose in PURPOSES}, spec.message_id)
+        values = spec.model_dump()
+        return cls({purpose: values[purpose] for purpose in PURPOSES}, spec.message_id, choice_of(values))
 
 
 def find_outbox(connection: sa.Connection, database: Database, named: str, chosen: Chosen) -> Outbox:
@@ -47,7 +51,7 @@ def find_outbox(connection: sa.Connection, database: Database, named: str, chose
     names = Names(**found)  # type: ignore[arg-type]  # those that must be there are
     _check_id(database.family, table, names.id)
     message_id = _named(table, chosen.message_id, "--message-id") if chosen.message_id else names.id
-    return Outbox(database.family, table, names, message_id)
+    return Outbox(database.family, table, names, message_id, _sent(connection, database.family, table, names, chosen))
 
 
 def form_of(spec: EventsSpec, outbox: Outbox) -> Form:
@@ -84,7 +88,21 @@ def warnings_of(connection: sa.Connection, outbox: Outbox, form: Form) -> list[s
             f"{disorder[0].upper()}{disorder[1:]}: events of one aggregate that several sessions write may be "
             "numbered in another order than they are written in."
         )
-    return warnings
+    return warnings + (list(warnings_of_sent(connection, outbox.sent, names.id)) if outbox.sent else [])
+
+
+def _sent(
+    connection: sa.Connection, family: Family, table: Table, names: Names, chosen: Chosen
+) -> SentColumn | None:  # fmt: skip
+    if names.sent is None:
+        if chosen.sent.some:
+            raise UsageError("Which column do these values stand in?", "say which one it is: --sent COLUMN.")
+        return None
+    time = _named(table, chosen.sent.sent_time, "--sent-time") if chosen.sent.sent_time else None
+    column = table.column(names.sent)
+    return sent_column(
+        connection, family, table, names.id, column, chosen.sent, None if time is None else table.column(time)
+    )
 
 
 def _check_id(family: Family, table: Table, name: str) -> None:

@@ -88,6 +88,7 @@ class RelayStep:
         self._behind: frozenset[str] = frozenset()
         """Aggregates whose last event was not sent, as far as what is being read does not know it yet."""
         self._unsettled: tuple[Settled, int] | None = None
+        self._rehearsed = False
 
     def __call__(self, size: Size) -> Outcome | None:
         """One batch; None where nothing is to be sent now."""
@@ -123,7 +124,11 @@ class RelayStep:
 
     def _first(self, size: Size) -> bool:
         self._behind = frozenset()
-        return self._depart(self._source.read(1 if self._circuit.probing else size.rows), size, NOTHING)
+        events = self._source.read(1 if self._circuit.probing else size.rows)
+        if events and not self._rehearsed:
+            self._settling.rehearse(events.ids[:1])
+            self._rehearsed = True
+        return self._depart(events, size, NOTHING)
 
     def _depart(self, events: Batch, size: Size, settling: Batch) -> bool:
         """Send them off and begin to read what comes after; `settling` is not marked yet, and not read again."""

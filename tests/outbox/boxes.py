@@ -12,7 +12,7 @@ from tests.command import Result
 from tests.queues.jobs import here
 from tests.services.database import Database
 
-_ID = {
+ID = {
     "postgresql": "bigserial PRIMARY KEY",
     "mysql": "bigint AUTO_INCREMENT PRIMARY KEY",
     "sqlite": "integer PRIMARY KEY AUTOINCREMENT",
@@ -32,7 +32,7 @@ def made(database: Database, *args: str) -> None:
 def plain(database: Database) -> None:
     """A table `outbox` as others have it, with a yes or no for what was sent."""
     no = "false" if database.family == "postgresql" else "0"
-    database.execute(f"CREATE TABLE outbox (id {_ID[database.family]}, {_PLAIN.format(no)})")
+    database.execute(f"CREATE TABLE outbox (id {ID[database.family]}, {_PLAIN.format(no)})")
 
 
 def event(aggregate: object, number: int, payload: Any = None) -> Event:

@@ -18,7 +18,8 @@ WHERE table_name = :name AND table_schema = coalesce(:schema, database())
 """)
 
 _COLUMNS = sa.text("""
-SELECT column_name AS name, column_type AS type, is_nullable = 'YES' AS nullable, extra LIKE '%GENERATED%' AS generated
+SELECT column_name AS name, column_type AS type, is_nullable = 'YES' AS nullable, extra LIKE '%GENERATED%' AS generated,
+       nullif(column_default, 'NULL') AS preset
 FROM information_schema.columns WHERE table_schema = :schema AND table_name = :name ORDER BY ordinal_position
 """)
 
@@ -60,7 +61,10 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
     if row is None:
         return None
     where = {"schema": row.s, "name": row.n}
-    columns = [Column(c.name, c.type, bool(c.nullable), bool(c.generated)) for c in connection.execute(_COLUMNS, where)]
+    columns = [
+        Column(c.name, c.type, bool(c.nullable), bool(c.generated), default=c.preset)
+        for c in connection.execute(_COLUMNS, where)
+    ]
     keys = []
     for index, parts in groupby(connection.execute(_KEYS, where).all(), key=lambda part: part.name):
         listed = list(parts)

@@ -35,12 +35,6 @@ class MySQLEvents:
     def is_number(self, column: Column) -> bool:
         return column.type.lower().startswith(_NUMBERS)
 
-    def is_flag(self, column: Column) -> bool:
-        return column.type.lower().startswith(("bit", *_NUMBERS))
-
-    def moment(self, column: Column) -> sa.ColumnElement[Any]:  # noqa: ARG002  the protocol's shape
-        return sa.func.now(sa.literal_column("6"))
-
     def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
         return text_of(table, name)
 

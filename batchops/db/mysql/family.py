@@ -11,6 +11,7 @@ from batchops.db.family import SILENCE, Blocks, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.mysql import catalog, cutoffs, faults, indexes, keys
 from batchops.db.mysql.claims import MySQLClaims
+from batchops.db.mysql.contents import MySQLContents
 from batchops.db.mysql.events import MySQLEvents
 from batchops.db.mysql.facts import MySQLFacts
 from batchops.db.mysql.rights import missing_right
@@ -36,6 +37,7 @@ class MySQL:
     claims = MySQLClaims()
     signals = None
     events = MySQLEvents()
+    contents = MySQLContents()
     facts = MySQLFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)

@@ -32,7 +32,9 @@ JOIN unnest(CAST(:schemas AS text[]), CAST(:names AS text[])) WITH ORDINALITY AS
 
 _COLUMNS = sa.text("""
 SELECT attrelid AS oid, attname, pg_catalog.format_type(atttypid, atttypmod) AS type, NOT attnotnull AS nullable,
-       attgenerated <> '' AS generated, CASE WHEN own.typtype = 'd' THEN (
+       attgenerated <> '' AS generated,
+       CASE WHEN attgenerated = '' THEN pg_catalog.pg_get_expr(adbin, adrelid) END AS "default",
+       CASE WHEN own.typtype = 'd' THEN (
            WITH RECURSIVE behind AS (
                SELECT own.oid, own.typtype, own.typbasetype, own.typtypmod, 0 AS depth
                UNION ALL SELECT t.oid, t.typtype, t.typbasetype, b.typtypmod, b.depth + 1
@@ -41,6 +43,7 @@ SELECT attrelid AS oid, attname, pg_catalog.format_type(atttypid, atttypmod) AS 
            SELECT pg_catalog.format_type(oid, typtypmod) FROM behind WHERE depth > 0 ORDER BY depth DESC LIMIT 1
        ) END AS base
 FROM pg_catalog.pg_attribute JOIN pg_catalog.pg_type own ON own.oid = atttypid
+LEFT JOIN pg_catalog.pg_attrdef ON adrelid = attrelid AND adnum = attnum
 WHERE attrelid = ANY(CAST(:oids AS oid[])) AND attnum > 0 AND NOT attisdropped ORDER BY attrelid, attnum
 """)
 
@@ -111,7 +114,7 @@ def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[T
     oids = {"oids": [row.oid for row in rows]}
     columns: dict[int, list[Column]] = {row.oid: [] for row in rows}
     for c in connection.execute(_COLUMNS, oids):
-        columns[c.oid].append(Column(c.attname, c.type, c.nullable, c.generated, c.base or ""))
+        columns[c.oid].append(Column(c.attname, c.type, c.nullable, c.generated, c.base or "", _default(c.default)))
     keys: dict[int, list[Key]] = {row.oid: [] for row in rows}
     for k in connection.execute(_KEYS, oids):
         keys[k.oid].append(Key(tuple(k.columns), k.indisprimary))
@@ -131,6 +134,10 @@ def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[T
         )
         for row in rows
     ]
+
+
+def _default(expression: str | None) -> str | None:
+    return None if expression is None or expression.upper().startswith("NULL::") else expression
 
 
 def tables(connection: sa.Connection) -> Sequence[str]:

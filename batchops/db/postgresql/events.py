@@ -7,7 +7,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from batchops.db.postgresql.keys import Named
 from batchops.db.table import Column, Table, quoted
 
 # Whoever writes to a table holds this lock on it from before its first row's number is drawn until the end of
@@ -39,12 +38,6 @@ class PostgreSQLEvents:
 
     def is_number(self, column: Column) -> bool:
         return column.stored in ("smallint", "integer", "bigint")
-
-    def is_flag(self, column: Column) -> bool:
-        return column.stored == "boolean" or self.is_number(column)
-
-    def moment(self, column: Column) -> sa.ColumnElement[Any]:
-        return sa.cast(sa.func.statement_timestamp(), Named(column.type))
 
     def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
         if table.column(name).stored == "bytea":

@@ -13,6 +13,7 @@ from batchops.db.faults import Fault
 from batchops.db.postgresql import catalog, cutoffs, faults, keys, loaders
 from batchops.db.postgresql.blocks import HeapBlocks, has_tid_ranges
 from batchops.db.postgresql.claims import PostgreSQLClaims
+from batchops.db.postgresql.contents import PostgreSQLContents
 from batchops.db.postgresql.dropping import Partitions
 from batchops.db.postgresql.events import PostgreSQLEvents
 from batchops.db.postgresql.facts import PostgreSQLFacts
@@ -59,6 +60,7 @@ class PostgreSQL:
     claims = PostgreSQLClaims()
     signals = PostgreSQLSignals()
     events = PostgreSQLEvents()
+    contents = PostgreSQLContents()
     facts = PostgreSQLFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)

@@ -13,7 +13,8 @@ SELECT schema, name, type, wr FROM pragma_table_list
 WHERE name = :name COLLATE NOCASE AND schema = coalesce(:schema, 'main') AND type IN ('table', 'view', 'virtual')
 """)
 _COLUMNS = sa.text(
-    'SELECT name, type, "notnull" AS filled, pk, hidden FROM pragma_table_xinfo(:name, :schema) ORDER BY cid'
+    'SELECT name, type, "notnull" AS filled, pk, hidden, nullif(dflt_value, :null) AS preset '
+    "FROM pragma_table_xinfo(:name, :schema) ORDER BY cid"
 )
 _UNIQUE = sa.text("""
 SELECT name FROM pragma_index_list(:name, :schema) WHERE "unique" AND NOT partial AND origin <> 'pk'
@@ -47,12 +48,13 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
     if row is None:
         return None
     where = {"schema": row.schema, "name": row.name}
-    described = connection.execute(_COLUMNS, where).all()
+    described = connection.execute(_COLUMNS, where | {"null": "NULL"}).all()
     primary = [c for c in described if c.pk]
     rowid_alias = len(primary) == 1 and primary[0].type.upper() == "INTEGER" and not row.wr
     filled = bool(row.wr) or rowid_alias  # any other primary key may hold NULLs
     columns = tuple(
-        Column(c.name, c.type, not c.filled and not (filled and c.pk), c.hidden in (2, 3)) for c in described
+        Column(c.name, c.type, not c.filled and not (filled and c.pk), c.hidden in (2, 3), default=c.preset)
+        for c in described
     )
     return Table(
         schema=None if schema is None else row.schema,

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from batchops.db.table import Column, Table, quoted
 
 HASH = "batchops_hash"
-_FLAGS = ("bool", "int", "bit")
 _LIST = 5_000
 
 
@@ -32,12 +31,6 @@ class SQLiteEvents:
 
     def is_number(self, column: Column) -> bool:
         return "int" in column.type.lower()
-
-    def is_flag(self, column: Column) -> bool:
-        return any(word in column.type.lower() for word in _FLAGS)
-
-    def moment(self, column: Column) -> sa.ColumnElement[Any]:  # noqa: ARG002  the protocol's shape
-        return sa.func.strftime("%Y-%m-%d %H:%M:%f", "now")
 
     def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
         column = table.called.c[quoted(name)]

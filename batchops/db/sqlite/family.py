@@ -13,6 +13,7 @@ from batchops.db.family import Blocks, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.sqlite import catalog, cutoffs, faults, indexes, keys
 from batchops.db.sqlite.claims import SQLiteClaims
+from batchops.db.sqlite.contents import SQLiteContents
 from batchops.db.sqlite.events import HASH, SQLiteEvents, hashed
 from batchops.db.sqlite.facts import SQLiteFacts
 from batchops.db.sqlite.words import WORDS
@@ -40,6 +41,7 @@ class SQLite:
     claims = SQLiteClaims()
     signals = None
     events = SQLiteEvents()
+    contents = SQLiteContents()
     facts = SQLiteFacts()
     key_refusal = staticmethod(keys.refusal)
     key_out = staticmethod(keys.out)

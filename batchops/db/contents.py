@@ -1,0 +1,62 @@
+"""What a column can hold, by its type, its checks and, where the type does not say it, its values."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from batchops.db.table import Column, Table, quoted
+
+SAMPLE = 1_000
+"""Rows that are looked at, the last ones by the key."""
+
+
+class Kind(StrEnum):
+    """What the values of a column mean, as far as its type tells."""
+
+    TIME = "a time"
+    FLAG = "yes or no"
+    SMALL = "a small number"
+    """Too small for a time in seconds."""
+    NUMBER = "a number"
+    LARGE = "a large number"
+    """No type for a flag."""
+    WORDS = "a text"
+    OTHER = "something else"
+
+
+class Contents(Protocol):
+    """What one family can tell of the values of a column."""
+
+    def kind(self, connection: sa.Connection, table: Table, column: Column) -> Kind:
+        """What a column holds."""
+
+    def refusal(self, connection: sa.Connection, table: Table, column: Column, value: str | None) -> str | None:
+        """Why the column cannot have that value: its type, labels or checks; None where it can. None is NULL."""
+
+    def now(self, column: Column) -> sa.ColumnElement[Any]:
+        """The server's clock for a column of times or texts; in UTC where it has no zone."""
+
+    def zoneless(self, column: Column) -> bool:
+        """Whether a column of times has no zone of its own that the server knows."""
+
+
+def sample(connection: sa.Connection, table: Table, column: str, key: str) -> Sequence[Any]:
+    """Different values of the column among the last rows by `key`, as the driver gives them; NULL is None."""
+    own = table.called.c[quoted(column)].label("value")
+    last = sa.select(own).select_from(table.called).order_by(table.called.c[quoted(key)].desc()).limit(SAMPLE)
+    return connection.execute(sa.select(last.subquery("last").c.value).distinct().limit(100)).scalars().all()
+
+
+def refused_by(
+    connection: sa.Connection, column: Column, value: sa.ColumnElement[Any], checks: Sequence[tuple[str, str]]
+) -> str | None:
+    """The first of `checks`, by name and expression over that column alone, that is false of `value`."""
+    alone = sa.select(value.label(quoted(column.name))).subquery("alone")
+    for name, expression in checks:
+        held = sa.select(sa.literal_column(f"({expression})", sa.Boolean())).select_from(alone)
+        answer = connection.execute(held).scalar()
+        if answer is not None and not answer:
+            return f"the check {name} refuses it"
+    return None
