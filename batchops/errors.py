@@ -22,6 +22,18 @@ class Exit(IntEnum):
     TERMINATED = 143
 
 
+GRAVEST_FIRST = (
+    Exit.FAILED, Exit.INTEGRITY, Exit.REFUSED, Exit.USAGE, Exit.LOCKED, Exit.UNREACHABLE,
+    Exit.INTERRUPT, Exit.TERMINATED, Exit.HANGUP, Exit.BUSY, Exit.INCOMPLETE, Exit.LIMIT, Exit.DONE, Exit.NOTHING,
+)  # fmt: skip
+"""Of several endings, of workers or of jobs, the first of these counts."""
+
+
+def gravity(code: int) -> int:
+    """A rank: the gravest ending has the lowest, and a code that is not ours is graver than all."""
+    return next((rank for rank, known in enumerate(GRAVEST_FIRST) if known == code), -1)
+
+
 EXIT_MEANINGS: dict[Exit, str] = {
     Exit.DONE: "done, nothing to do, or ended as asked: by a limit or the window",
     Exit.FAILED: "failed, or declined at the question",

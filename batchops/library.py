@@ -89,6 +89,4 @@ def run(
 
 def _run(verb: str, spec: JobSpec, on_event: Emit | None, stop: Stop | None) -> Finished:
     with prepared(verb, spec, os.environ) as job:
-        if job.done is not None:
-            return job.ended("done", job.done.run)
         return perform(job, on_event or (lambda _: None), stop or Stop())

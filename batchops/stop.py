@@ -7,29 +7,73 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from batchops.threads import Threads
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN = 1.0
 """Seconds between two attempts to cancel."""
 
 
 class Stop:
-    """Asked once, the run finishes its batch and ends; `at_once`, it does not finish the batch."""
+    """Asked once, the run finishes its batch and ends; `at_once`, it does not finish the batch.
+
+    It may be shared by several runs: what one of them asks of itself does not stop the others.
+    """
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self.signal: int | None = None
-        self.at_once = False
+        self.error: BaseException | None = None
+        """What the run ends by, where that is an error of one of its threads or listeners."""
+        self._at_once = False
         self._asked = threading.Event()
+        self._runs: list[Stop] = []
+        self._guard = threading.RLock()
 
     @property
     def asked(self) -> bool:
         return self._asked.is_set()
 
+    @property
+    def at_once(self) -> bool:
+        return self._at_once
+
+    @at_once.setter
+    def at_once(self, value: bool) -> None:
+        self._at_once = value
+        for run in tuple(self._runs):
+            run.at_once = value
+
     def ask(self, reason: str, signal: int | None = None) -> None:
         """End after the batch in hand. The first reason stands."""
-        if not self.asked:
-            self.reason, self.signal = reason, signal
-        self._asked.set()
+        with self._guard:
+            if not self.asked:
+                self.reason, self.signal = reason, signal
+            self._asked.set()
+            runs = tuple(self._runs)
+        for run in runs:
+            run.ask(reason, signal)
+
+    def fail(self, error: BaseException) -> None:
+        """End after the batch in hand, as this has happened. The first error stands."""
+        with self._guard:
+            self.error = self.error or error
+        self.ask(getattr(error, "reason", "failed"))
+
+    @contextmanager
+    def of_one_run(self) -> Iterator["Stop"]:
+        """A Stop that is asked whenever this one is; what is asked of it alone ends that run only."""
+        run = Stop()
+        with self._guard:
+            self._runs.append(run)
+            run.at_once = self._at_once
+            if self.asked:
+                run.ask(self.reason or "stopped", self.signal)
+        try:
+            yield run
+        finally:
+            with self._guard:
+                self._runs.remove(run)
 
     def sleep(self, seconds: float) -> None:
         """Wait so long, or until asked."""
@@ -74,8 +118,8 @@ def signals(
     os.set_blocking(writer, False)
     before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
     old_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    listener = threading.Thread(target=_listen, args=(reader, stop, cancel, grace, instead or {}), daemon=True)
-    listener.start()
+    threads = Threads(stop.fail, lambda _: None)
+    listener = threads.start("signals", lambda: _listen(reader, stop, cancel, grace, instead or {}))
     try:
         yield
     finally:

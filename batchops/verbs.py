@@ -10,7 +10,7 @@ from batchops.db.database import Database
 from batchops.events import Emit, Finished
 from batchops.jobs.drain import drain_prepared, prepared_drain
 from batchops.jobs.plan_relay import prepared_relay
-from batchops.jobs.plan_walk import Prepared, prepared
+from batchops.jobs.plan_walk import prepared
 from batchops.jobs.run_relay import relay_prepared
 from batchops.jobs.run_walk import perform
 from batchops.outboxes.spec import RelaySpec
@@ -46,17 +46,9 @@ class Verb:
     """Whether a person is asked before it runs."""
 
 
-def _walk(job: Prepared, emit: Emit, stop: Stop) -> Finished:
-    if job.done is None:
-        return perform(job, emit, stop)
-    finished = job.ended("done", job.done.run)
-    emit(finished)
-    return finished
-
-
 VERBS: Mapping[str, Verb] = {
-    "purge": Verb(PurgeSpec, partial(prepared, "purge"), _walk, asks=True),
-    "backfill": Verb(BackfillSpec, partial(prepared, "backfill"), _walk, asks=True),
+    "purge": Verb(PurgeSpec, partial(prepared, "purge"), perform, asks=True),
+    "backfill": Verb(BackfillSpec, partial(prepared, "backfill"), perform, asks=True),
     "drain": Verb(DrainSpec, prepared_drain, drain_prepared),
     "relay": Verb(RelaySpec, prepared_relay, relay_prepared),
 }

@@ -52,15 +52,19 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; whatever happens ends in an exit code and never in a traceback."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    from batchops.cli.told import Told
+
+    words, told = list(sys.argv[1:] if arguments is None else arguments), Told()
     gc.set_threshold(COLLECTED)
     try:
-        code = cli.main(words, prog_name="batchops", standalone_mode=False)
+        code = cli.main(words, prog_name="batchops", standalone_mode=False, obj=told)
     except ClickExit as ended:
         code = ended.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo(err=True)  # the terminal has echoed ^C
-        code = _told(words, BatchopsError("Interrupted; nothing was changed."), "signal", Exit.INTERRUPT)
+        # Of a run that has ended only what would have been sent about it is interrupted.
+        interrupted = BatchopsError(told.interrupted)
+        code = _told(words, interrupted, "signal", Exit.INTERRUPT) if told.code is None else told.code
     except click.ClickException as error:
         usage = UsageError(error.format_message(), _help_hint(error))
         code = _told(words, usage, usage.reason, usage.exit)
@@ -71,9 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:
         if os.environ.get("BATCHOPS_DEBUG"):
             raise
-        hint = "this is a bug; BATCHOPS_DEBUG=1 shows where."
-        code = _told(words, BatchopsError(f"{type(error).__name__}: {error}", hint), "failed", Exit.FAILED)
+        code = _told(words, _bug(error), "failed", Exit.FAILED) if told.code is None else told.code
     _leave(int(code or 0))
+
+
+def _bug(error: Exception) -> BatchopsError:
+    return BatchopsError(f"{type(error).__name__}: {error}", "this is a bug; BATCHOPS_DEBUG=1 shows where.")
 
 
 def _help_hint(error: click.ClickException) -> str:

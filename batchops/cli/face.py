@@ -11,6 +11,7 @@ from typing import Literal, TextIO
 
 from batchops import durations
 from batchops.cli.machines import opened
+from batchops.cli.told import told
 from batchops.errors import Exit, UsageError
 from batchops.events import Emit, Finished
 from batchops.reporters import Warn, everyone, step_summary
@@ -96,7 +97,8 @@ def _people(face: Face, ends: Iterable[Emit], job: str, machines: Sequence[Emit]
     line = ProgressLine(sys.stderr) if face.watched and not face.quiet and face.log_format is None else None
     say = line.say if line else note
     events = EventFile(Path(face.events), say, job=job) if face.events else None
-    maybe = (line, *_meanwhile(face, job, say), events, *machines, *ends)
+    alone = [] if job else [told()]  # of several jobs the command itself tells the end
+    maybe = (line, *_meanwhile(face, job, say), events, *machines, *ends, *alone)
     hear: list[Emit] = [each for each in maybe if each is not None]
     try:
         yield everyone(hear, say)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from batchops import __version__
+from batchops.cli.told import told
 from batchops.db.references import fetch, is_reference
 from batchops.errors import BatchopsError, UsageError
 from batchops.events import Emit, Failure, Finished
 from batchops.reporters import everyone
 from batchops.reporters.streams import Lasting
+from batchops.threads import described
 
 if TYPE_CHECKING:
     from batchops.reporters.metrics import Metrics
@@ -77,14 +79,20 @@ def opened(wanted: Wanted, jobs: Collection[str] = ()) -> Iterator[Machines]:
 @contextmanager
 def told_of_failure(machines: Sequence[Emit], verb: str, table: str) -> Iterator[None]:
     """What ends the block before the run has begun is told as the end of a run, too."""
+    told().planning = True
     try:
         yield
-    except BatchopsError as error:
-        failure = Failure(error.reason, error.message, error.hint)
-        everyone(list(machines), _say)(
-            Finished(verb, table, error.reason, int(error.exit), __version__, error=failure)
-        )  # fmt: skip
+    except Exception as error:
+        if told().code is None:
+            everyone(list(machines), _say)(_not_begun(verb, table, error))
         raise
+
+
+def _not_begun(verb: str, table: str, error: Exception) -> Finished:
+    if not isinstance(error, BatchopsError):
+        error = BatchopsError(described(error), "this is a bug; BATCHOPS_DEBUG=1 shows where.")
+    failure = Failure(error.reason, error.message, error.hint)
+    return Finished(verb, table, error.reason, int(error.exit), __version__, error=failure)
 
 
 def _metrics(wanted: Wanted, stack: ExitStack) -> "Metrics | None":
@@ -99,7 +107,7 @@ def _metrics(wanted: Wanted, stack: ExitStack) -> "Metrics | None":
             at = place(wanted.metrics_port)
         except ValueError as error:
             raise UsageError(f"--metrics-port: {error}") from None
-        stack.enter_context(serving(at, {"/metrics": metrics.page}))
+        stack.enter_context(serving(at, {"/metrics": metrics.page}, _say))
     return metrics
 
 

@@ -17,6 +17,7 @@ from batchops.cli.machines import Machines, opened
 from batchops.cli.options import face
 from batchops.cli.planned import ready_document, ready_lines
 from batchops.cli.recipe_options import PARAMS, RECIPE
+from batchops.cli.told import told
 from batchops.errors import BatchopsError, Exit, UsageError
 from batchops.events import Emit, Finished, Started
 from batchops.recipes.load import load
@@ -68,6 +69,7 @@ class Running:
     def exit(self) -> int:
         """Plan, ask once, run; the exit code."""
         shown = self._shown
+        told().planning = True
         self._possible()
         asked = any(VERBS[job.verb].asks for job in self._jobs) and not (shown.yes or shown.dry_run)
         if asked and not sys.stdin.isatty():
@@ -132,6 +134,7 @@ class Running:
     def _run(self, machines: Machines) -> list[Ended]:
         stop, cancels = self._stop, Cancels()
         self._begun = time.monotonic()  # a person's answer takes no time of the jobs'
+        told().planning = False
         with signals(stop, cancels):
             ends = []
             for end in one_after_another(self._jobs, lambda job: self._one(job, stop, cancels, machines), stop):
@@ -185,6 +188,7 @@ class Running:
         if shown.as_json:
             jobs = [self._document(end) for end in ends]
             click.echo(as_json({"version": __version__, "recipe": str(self._path), "exit": code, "jobs": jobs}))
+        told().code = code
         return code
 
     def _code(self, ends: Sequence[Ended]) -> int:

@@ -25,15 +25,15 @@ from batchops.events import Emit
 from batchops.jobs.schedule import Kept, Scheduled, placed, scheduled
 from batchops.recipes.params import assignments
 from batchops.recipes.recipe import RecipeJob
-from batchops.reporters import everyone
+from batchops.reporters import everyone, web
 from batchops.reporters.document import as_json
 from batchops.reporters.event_file import EventFile
 from batchops.reporters.figures import counted
 from batchops.reporters.log import Log
 from batchops.reporters.standing import Standing
-from batchops.reporters.web import place, serving
 from batchops.schedules.scheduler import Scheduler
 from batchops.stop import Cancels, Stop, signals
+from batchops.threads import described
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,8 @@ class Serving:
             told = stack.enter_context(opened(self._shown, [each.job.name for each in jobs]))
             scheduler = Scheduler(self._workers, self._stop, self._tell(told, stack), self._log.say)
             if self._shown.health_port:
-                stack.enter_context(serving(_port(self._shown.health_port), self._answers(scheduler)))
+                place = _port(self._shown.health_port)
+                stack.enter_context(web.serving(place, self._answers(scheduler), self._log.say))
             stack.enter_context(signals(self._stop, self._cancels, instead={signal.SIGHUP: self._again.set}))
             self._plan(scheduler, jobs, told)
             scheduler.serve(partial(self._round, scheduler, told))
@@ -164,17 +165,21 @@ class Serving:
     def _ended(self) -> int:
         """Stopped by SIGTERM is a good end of what stays up."""
         number = self._stop.signal or signal.SIGTERM
-        code = Exit.DONE if number == signal.SIGTERM else 128 + number
+        code = int(Exit.DONE if number == signal.SIGTERM else 128 + number)
         fires = ", ".join(f"{counted(many, 'fire')} {state}" for state, many in sorted(self._standing.fires().items()))
-        self._log.say(f"stopped by {signal.Signals(number).name}: {fires or 'no fire was due'}")
+        by = signal.Signals(number).name
+        if (error := self._stop.error) is not None:  # a thread that keeps the time has ended
+            code, by = int(getattr(error, "exit", Exit.FAILED)), "an error"
+            self._log.say(f"error: {described(error)}")
+        self._log.say(f"stopped by {by}: {fires or 'no fire was due'}")
         if self._shown.as_json:
-            document = {"version": __version__, "exit": int(code), "jobs": self._standing.documents()}
+            document = {"version": __version__, "exit": code, "jobs": self._standing.documents()}
             click.echo(as_json(document))
-        return int(code)
+        return code
 
 
 def _port(text: str) -> tuple[str, int]:
     try:
-        return place(text)
+        return web.place(text)
     except ValueError as error:
         raise UsageError(f"--health-port: {error}") from None

@@ -17,7 +17,6 @@ from batchops.events import Emit
 from batchops.jobs.plan_walk import Prepared, prepared
 from batchops.jobs.run_walk import perform
 from batchops.plan.refusal import refuse
-from batchops.reporters import everyone
 from batchops.reporters.document import as_json, document
 from batchops.specs import JobSpec, checked
 from batchops.stop import Stop, signals
@@ -58,8 +57,8 @@ def _execute(verb: str, spec: JobSpec, shown: Face, tell: Sequence[Emit]) -> int
         if not shown.dry_run and job.done is None:
             refuse(job.plan.refusals)
         _show(job, shown)
-        if shown.dry_run or job.done is not None or not (shown.yes or _agreed(job)):
-            return _not_run(job, shown, tell)
+        if shown.dry_run or not (job.done is not None or shown.yes or _agreed(job)):
+            return _not_run(job, shown)
         stop = Stop()
         with listeners(shown, machines=tell) as emit, signals(stop, job.database.cancel):
             finished = perform(job, emit, stop)
@@ -87,15 +86,9 @@ def _agreed(job: Prepared) -> bool:
     return click.confirm(f"{verb}?", default=False, err=True)
 
 
-def _not_run(job: Prepared, shown: Face, tell: Sequence[Emit]) -> int:
-    """A dry run, a job that is done already, or a no at the question."""
-    if shown.dry_run:
-        finished = job.ended("dry-run")
-    elif job.done is not None:
-        finished = job.ended("done", job.done.run)
-        everyone(list(tell), note)(finished)
-    else:
-        finished = job.ended("declined")
+def _not_run(job: Prepared, shown: Face) -> int:
+    """A dry run, or a no at the question."""
+    finished = job.ended("dry-run" if shown.dry_run else "declined")
     if shown.as_json:
         extra = plan_document(job.plan) if shown.dry_run else {}
         print_result(as_json(document(finished) | extra))

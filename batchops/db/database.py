@@ -97,9 +97,11 @@ class Database:
 
     def error(self, error: DBAPIError) -> BatchopsError:
         """The driver's error as one that a person can read, without secrets."""
-        cause = driver_error(error)
+        return self._translated(driver_error(error), lost=error.connection_invalidated)
+
+    def _translated(self, cause: BaseException, *, lost: bool) -> BatchopsError:
         fault = self.family.classify(cause)
-        if error.connection_invalidated and fault is Fault.OTHER:
+        if lost and fault is Fault.OTHER:
             fault = Fault.CONNECTION_LOST
         if self.underway:
             fault = underway(fault)
@@ -123,6 +125,9 @@ class Database:
                     self._roll_back(connection)
         except DBAPIError as error:
             raise self.error(error) from error
+        except self.engine.dialect.loaded_dbapi.Error as error:
+            # What was asked of the driver's own connection, past SQLAlchemy: notifications, cancelling, COPY.
+            raise self._translated(error, lost=False) from error
         except PoolTimeoutError as error:
             raise TransientError("No free connection in time.") from error
 
@@ -131,7 +136,7 @@ class Database:
         """End what is left open; a connection that cannot even do that is thrown away, not reused."""
         try:
             connection.rollback()
-        except DBAPIError:
+        except Exception:  # noqa: BLE001  drivers raise all kinds of errors over a stream that makes no sense to them
             connection.invalidate()
 
     def _commit_failed(self, error: DBAPIError) -> BatchopsError:

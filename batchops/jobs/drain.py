@@ -17,6 +17,7 @@ from batchops.handlers.function import Function
 from batchops.handlers.make import handler_of
 from batchops.jobs.ending import as_incomplete, finished, of_one_that_stays, shown_causes
 from batchops.jobs.terms import limits_of, pace_of, reached
+from batchops.jobs.whole import Telling, whole_run
 from batchops.loop.lanes import side_by_side
 from batchops.loop.limits import Limits
 from batchops.loop.loop import Ending, Job, Step, Tally
@@ -37,6 +38,7 @@ from batchops.specs import command
 from batchops.steps import ClaimStep, HeldStep
 from batchops.steps.inside import Inside
 from batchops.stop import Stop
+from batchops.threads import Threads
 
 Wait = Callable[[float], None]
 
@@ -91,29 +93,40 @@ def drain_prepared(job: PreparedDrain, emit: Emit, stop: Stop) -> Finished:
     job.database.underway = True
     tally, score = Tally(), Score("claimed", "failed", "dead", "lost", "handed_back")
     watch = Watch(job.database, job.leases, score)
-    table = job.queue.table
-    emit(Started(None, "drain", table.label, "claims", False, table.rows, job.estimate))
+
+    def work(telling: Telling, stop: Stop) -> Finished:
+        table = job.queue.table
+        telling(Started(None, "drain", table.label, "claims", False, table.rows, job.estimate))
+        ending = _worked(job, telling, stop, tally, score, watch)
+        counts = watch.counts()
+        return _finished(job, _ended(job, ending, tally, score, counts), tally, score, counts)
+
+    return whole_run(emit, stop, work, lambda ending: _finished(job, ending, tally, score, None))
+
+
+def _worked(
+    job: PreparedDrain, telling: Telling, stop: Stop, tally: Tally, score: Score, watch: Watch
+) -> Ending:  # fmt: skip
     with ExitStack() as stack:
-        stack.enter_context(watch.telling(emit))
-        step = Steps(job, stop, score, stack)
-        wait = woken(job.database, job.spec.listen, stop)
-        pace = replace(pace_of(job.spec, table), most_bytes=job.spec.max_bytes)
+        stack.enter_context(watch.telling(telling, telling.threads))
+        step = Steps(job, stop, score, telling.threads, stack)
+        wait = stack.enter_context(woken(job.database, job.spec.listen, stop, telling.threads))
+        pace = replace(pace_of(job.spec, job.queue.table), most_bytes=job.spec.max_bytes)
         limits = limits_of(job.spec)
         workers = 1 if job.database.family.one_writer and job.handler.inside else job.spec.workers
         last = LastLook(job.database, job.leases, job.spec.lock_timeout.total_seconds(), step.passed_by)
         due = Due(job.database, job.leases.next_due)
-        ending = side_by_side(lambda: _job(job, pace, limits, step(), last, due, wait), workers, emit, stop, tally)
+        ending = side_by_side(
+            lambda: _job(job, pace, limits, step(), last, due, wait), workers, telling, stop, tally, telling.threads
+        )
     tally.locked = last.locked if ending.reason in ("done", "incomplete") else 0
-    counts = watch.counts()
-    end = _finished(job, _ended(job, ending, tally, score, counts), tally, score, counts)
-    emit(end)
-    return end
+    return ending
 
 
 class Steps:
     """Makes a step for each worker; what they share is made once."""
 
-    def __init__(self, job: PreparedDrain, stop: Stop, score: Score, stack: ExitStack) -> None:
+    def __init__(self, job: PreparedDrain, stop: Stop, score: Score, threads: Threads, stack: ExitStack) -> None:
         spec = job.spec
         self._job = job
         self._stop = stop
@@ -127,7 +140,7 @@ class Steps:
                 job.database, job.leases, lease=spec.lease_time.total_seconds(), attempts=spec.max_attempts,
                 one_by_one=job.handler.deadly, in_order=not job.queue.order,
             )  # fmt: skip
-            stack.enter_context(self._claims.beating())
+            stack.enter_context(self._claims.beating(threads))
         else:
             self._locks = job.leases
             self._low = LowWater(job.database, job.leases, time.monotonic, followed=not job.queue.order)

@@ -14,7 +14,8 @@ from batchops.events import Emit, Finished, Started
 from batchops.jobs.ending import as_incomplete, finished
 from batchops.jobs.plan_relay import shown
 from batchops.jobs.terms import limits_of, reached
-from batchops.loop.loop import Job, Tally, run
+from batchops.jobs.whole import Telling, whole_run
+from batchops.loop.loop import Ending, Job, Tally, run
 from batchops.loop.pace import Pace
 from batchops.outboxes.again import Sent
 from batchops.outboxes.circuit import Circuit
@@ -108,10 +109,19 @@ def _events(spec: ReplaySpec) -> str:
 
 def replay_prepared(job: PreparedReplay, emit: Emit, stop: Stop) -> Finished:
     """Run what was prepared; every error once the run has begun is told in what is returned."""
-    spec, tally = job.spec, Tally()
-    emit(Started(None, "replay", job.outbox.table.label, "outbox", False, None, job.sent.count()))
+    tally = Tally()
+
+    def ended(ending: Ending) -> Finished:
+        return finished("replay", job.outbox.table.label, "outbox", ending, tally)
+
+    return whole_run(emit, stop, lambda telling, stop: ended(_sent_again(job, telling, stop, tally)), ended)
+
+
+def _sent_again(job: PreparedReplay, telling: Telling, stop: Stop, tally: Tally) -> Ending:
+    spec = job.spec
+    telling(Started(None, "replay", job.outbox.table.label, "outbox", False, None, job.sent.count()))
     circuit = Circuit(spec.retry_time.total_seconds())
-    with closing(Courier(job.sink, lambda: stop.at_once, emit)) as courier:
+    with closing(Courier(job.sink, lambda: stop.at_once, telling, telling.threads)) as courier:
         loop = Job(
             step=ReplayStep(job.sent, courier, circuit),
             pace=Pace(target=0.25, fixed=_size(spec)),
@@ -121,12 +131,10 @@ def replay_prepared(job: PreparedReplay, emit: Emit, stop: Stop) -> Finished:
             hold=lambda: circuit.hold() or _ahead_of(spec.rate, tally, begun),
         )
         begun = time.monotonic()
-        ending = run(loop, emit, stop, tally)
+        ending = run(loop, telling, stop, tally)
     if tally.rejected or (circuit.down is not None and not tally.rows):
         ending = as_incomplete(ending)
-    end = finished("replay", job.outbox.table.label, "outbox", ending, tally)
-    emit(end)
-    return end
+    return ending
 
 
 def _size(spec: ReplaySpec) -> int | None:

@@ -11,6 +11,7 @@ from batchops.events import Committed, Emit, Failure, Finished, Relayed, Started
 from batchops.jobs.ending import as_incomplete, finished, of_one_that_stays, shown_causes
 from batchops.jobs.plan_relay import PreparedRelay, shown
 from batchops.jobs.terms import limits_of
+from batchops.jobs.whole import Telling, whole_run
 from batchops.loop.loop import Ending, Job, Tally, run
 from batchops.loop.pace import Pace
 from batchops.outboxes.circuit import Circuit
@@ -40,31 +41,34 @@ def relay_prepared(job: PreparedRelay, emit: Emit, stop: Stop) -> Finished:
     job.beside.make()
     job.database.underway = True
     tally, score = Tally(), Score("failed", "unsent", "parked", "dead")
-    with ExitStack() as stack:
-        relay = Relay(job, emit, stop, tally, score, stack)
-        emit(Started(None, "relay", job.outbox.table.label, "outbox", False, job.outbox.table.rows, relay.backlog()))
-        stack.enter_context(relay.watch.telling(emit))
-        ending = run(relay.job(), emit, stop, tally)
-        relay.finish()
-    counts = relay.watch.counts()
-    ending = _ended(job, ending, relay.shortfall(tally, score))
-    if stop.reason == "locked":
-        ending = relay.lost(ending)
-    end = _finished(job, ending, tally, score, counts)
-    emit(end)
-    return end
+
+    def work(telling: Telling, stop: Stop) -> Finished:
+        with ExitStack() as stack:
+            relay = Relay(job, telling, stop, tally, score, stack)
+            table = job.outbox.table
+            telling(Started(None, "relay", table.label, "outbox", False, table.rows, relay.backlog()))
+            stack.enter_context(relay.watch.telling(telling, telling.threads))
+            ending = run(relay.job(stack), telling, stop, tally)
+            relay.finish()
+        counts = relay.watch.counts()
+        ending = _ended(job, ending, relay.shortfall(tally, score))
+        if stop.reason == "locked":
+            ending = relay.lost(ending)
+        return _finished(job, ending, tally, score, counts)
+
+    return whole_run(emit, stop, work, lambda ending: _finished(job, ending, tally, score, None))
 
 
 class Relay:
     """What a running relay is made of."""
 
     def __init__(
-        self, job: PreparedRelay, emit: Emit, stop: Stop, tally: Tally, score: Score, stack: ExitStack
+        self, job: PreparedRelay, telling: Telling, stop: Stop, tally: Tally, score: Score, stack: ExitStack
     ) -> None:  # fmt: skip
         spec, database, outbox = job.spec, job.database, job.outbox
         self._spec = spec
         self._database = database
-        self._emit = emit
+        self._telling = telling
         self._stop = stop
         self._tally = tally
         self._failures = Failures(database, job.beside.failed, outbox)
@@ -76,9 +80,9 @@ class Relay:
         self._standing = Standing(outbox, self._failures)
         self.watch = Watch(database, self._standing, score)
         self._circuit = Circuit(None if spec.poll is not None else spec.retry_time.total_seconds())
-        courier = Courier(job.sink, lambda: stop.at_once, emit)
+        courier = Courier(job.sink, lambda: stop.at_once, telling, telling.threads)
         stack.callback(courier.close)
-        stack.enter_context(self._shards.beating(lambda: stop.ask("locked")))
+        stack.enter_context(self._shards.beating(telling.threads, lambda: stop.ask("locked")))
         self._source = Source(
             database, outbox, Composer(outbox, job.form), self._shards, self._failures,
             LowWater(database, outbox, self._failures), thorough=spec.poll is None, max_bytes=spec.max_bytes,
@@ -100,7 +104,7 @@ class Relay:
         counts = self.watch.counts()
         return counts.backlog if counts else None
 
-    def job(self) -> Job:
+    def job(self, stack: ExitStack) -> Job:
         """The loop's."""
         spec = self._spec
         due = Due(self._database, self._failures.next_due)
@@ -114,7 +118,7 @@ class Relay:
             hold=self._hold,
             between=idle.worked if idle else lambda: None,
             idle=partial(self._idle, idle) if idle else self._last_look,
-            wait=woken(self._database, spec.listen, self._stop),
+            wait=stack.enter_context(woken(self._database, spec.listen, self._stop, self._telling.threads)),
         )
 
     def shortfall(self, tally: Tally, score: Score) -> Failure | None:
@@ -145,7 +149,7 @@ class Relay:
                 self._tally.read += outcome.read
                 self._tally.batches += 1
                 self._tally.rejected.extend(outcome.rejected)
-                self._emit(Committed(outcome.rows, outcome.read, 0.0, outcome.read))
+                self._telling(Committed(outcome.rows, outcome.read, 0.0, outcome.read))
 
     def _ahead(self) -> bool:
         return not self._stop.asked and self._spec.max_rows is None and self._spec.max_batches is None

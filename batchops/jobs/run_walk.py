@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from batchops import __version__
 from batchops.errors import BatchopsError, Exit, LockedError, OutcomeUnknownError
-from batchops.events import Emit, Failure, Finished, Started, Warned
+from batchops.events import Emit, Finished, Started, Warned
 from batchops.jobs.droppable import Dropping
 from batchops.jobs.ending import as_incomplete, finished
 from batchops.jobs.plan_walk import Prepared
 from batchops.jobs.rewalk import another_walk
 from batchops.jobs.terms import limits_of, pace_of
+from batchops.jobs.whole import Telling, whole_run
 from batchops.ledger import lease
 from batchops.ledger.ledger import Lane, Ledger, Run
 from batchops.ledger.open import NONE
@@ -19,7 +20,7 @@ from batchops.ledger.owner import this_process
 from batchops.ledger.resume import GoOn
 from batchops.loop.lanes import Lanes, LaneStep, side_by_side
 from batchops.loop.limits import Limits
-from batchops.loop.loop import TURNED, Ending, Job, Step, Tally
+from batchops.loop.loop import TURNED, Ending, Job, Step, Tally, ending_of
 from batchops.loop.monitor import Monitor
 from batchops.loop.pace import Pace
 from batchops.loop.patience import patiently
@@ -39,31 +40,46 @@ KEEP_RUNS = 90 * 86400.0
 
 def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
     """Run what was prepared; every error once the run has begun is told in what is returned."""
+    if job.done is not None:
+        finished = job.ended("done", job.done.run)
+        emit(finished)
+        return finished
     refuse(job.plan.refusals)
     held, now = _begin_patiently(job, stop)
-    job.database.underway = True
-    monitor = Monitor(job.ledger, held, stop)
     tally = Tally(locked=now.locked)
-    emit(_started(job, now))
-    try:
-        with monitor.watching():
-            failed = _drop(job, now, tally)
-            ending, walk = (failed, now.walk) if failed else _walk(job, now, monitor, emit, stop, tally)
-    except BaseException as error:
-        _record_end(job.ledger, held, now, "failed", f"{type(error).__name__}: {error}")
-        raise
+
+    def work(telling: Telling, stop: Stop) -> Finished:
+        ending = Ending("failed", Exit.FAILED)
+        try:
+            telling(_started(job, now))
+            ending, walk, left_out = _worked(job, held, now, telling, stop, tally)
+        except BaseException as error:
+            ending = ending_of(error)
+            raise
+        finally:
+            # The ledger keeps a limit as it was: it says how the next run goes on.
+            _record_end(job.ledger, held, now, ending.reason, ending.error.message if ending.error else None)
+        if now.rejected or tally.rejected:
+            ending = as_incomplete(ending)
+        end = _finished(job, now, walk, ending, tally)
+        return replace(end, rejected=end.rejected + sum(one.rows or 0 for one in left_out))
+
+    return whole_run(emit, stop, work, lambda ending: _finished(job, now, now.walk, ending, tally))
+
+
+def _worked(
+    job: Prepared, held: lease.Lease, now: Run, telling: Telling, stop: Stop, tally: Tally
+) -> tuple[Ending, str, tuple[Staying, ...]]:  # fmt: skip
+    """How it ended, by which walk, and which rows stay as others refer to them."""
+    job.database.underway = True
+    monitor = Monitor(job.ledger, held, stop, telling.threads)
+    with monitor.watching():
+        failed = _drop(job, now, tally)
+        ending, walk = (failed, now.walk) if failed else _walk(job, now, monitor, telling, stop, tally)
+        left_out = _left_out(job, ending)
     if ending.reason == "done" and now.rejected:
         ending = as_incomplete(ending)  # by an earlier process of this run
-    left_out = _left_out(job, ending)
-    ending = as_incomplete(ending, stays(left_out)) if left_out else ending
-    # The ledger keeps a limit as it was: it says how the next run goes on.
-    _record_end(job.ledger, held, now, ending.reason, ending.error.message if ending.error else None)
-    if now.rejected or tally.rejected:
-        ending = as_incomplete(ending)
-    end = _finished(job, now, walk, ending, tally)
-    end = replace(end, rejected=end.rejected + sum(one.rows or 0 for one in left_out))
-    emit(end)
-    return end
+    return as_incomplete(ending, stays(left_out)) if left_out else ending, walk, left_out
 
 
 def _left_out(job: Prepared, ending: Ending) -> tuple[Staying, ...]:
@@ -76,16 +92,18 @@ def _left_out(job: Prepared, ending: Ending) -> tuple[Staying, ...]:
     return (Staying("referenced by other tables", None),)
 
 
-def _walk(job: Prepared, now: Run, monitor: Monitor, emit: Emit, stop: Stop, tally: Tally) -> tuple[Ending, str]:
+def _walk(
+    job: Prepared, now: Run, monitor: Monitor, telling: Telling, stop: Stop, tally: Tally
+) -> tuple[Ending, str]:  # fmt: skip
     """The loop in all its lanes; by another walk, where the first one turns out to be bad. Also, which it was."""
     pace, walk = pace_of(job.spec, job.plan.table), job.route.walk
     # After a crash the rest of it; what the run had changed before this allowance began does not count.
     limits = limits_of(job.spec, used=now.rows - now.base_rows)
     tried, watched = {now.walk}, True
     while True:
-        lanes = Lanes(job.database, walk, job.ledger, now, _steps(job, walk, watched=watched), stop, tally)
-        base = _job(job, pace, limits, LaneStep(lanes), monitor)
-        ending = side_by_side(_each(base, lanes), job.workers, emit, stop, tally)
+        lanes = Lanes(job.database, walk, job.ledger, now, _steps(job, walk, monitor, watched=watched), stop, tally)
+        base = _job(job, pace, limits, LaneStep(lanes))
+        ending = side_by_side(_each(base, lanes), job.workers, telling, stop, tally, telling.threads)
         if ending.reason != TURNED:
             return ending, now.walk
         now = job.ledger.read(now.run)
@@ -95,14 +113,16 @@ def _walk(job: Prepared, now: Run, monitor: Monitor, emit: Emit, stop: Stop, tal
             continue
         now, walk = changed
         tried.add(now.walk)
-        emit(Warned(f"The run goes on by the walk {now.walk}, from its beginning."))
+        telling(Warned(f"The run goes on by the walk {now.walk}, from its beginning."))
 
 
-def _steps(job: Prepared, walk: Walk, *, watched: bool) -> Callable[[Lane], WalkStep]:
+def _steps(job: Prepared, walk: Walk, monitor: Monitor, *, watched: bool) -> Callable[[Lane], WalkStep]:
     def step(lane: Lane) -> WalkStep:
         watch = Watch(job.database.family) if watched else None
         comes_back = job.verb == "purge" and job.plan.refers_to_itself
-        return WalkStep(job.database, walk, job.route.operation, job.ledger, lane, watch, comes_back=comes_back)
+        return WalkStep(
+            job.database, walk, job.route.operation, job.ledger, lane, watch, monitor.with_batch, comes_back=comes_back
+        )
 
     return step
 
@@ -124,7 +144,7 @@ def _drop(job: Prepared, now: Run, tally: Tally) -> Ending | None:
     try:
         _drop_all(job, now, tally)
     except BatchopsError as error:
-        return Ending(error.reason, error.exit, Failure(error.reason, error.message, error.hint))
+        return ending_of(error)
     return None
 
 
@@ -202,7 +222,7 @@ def _started(job: Prepared, now: Run) -> Started:
     )
 
 
-def _job(job: Prepared, pace: Pace, limits: Limits, step: Step, monitor: Monitor) -> Job:
+def _job(job: Prepared, pace: Pace, limits: Limits, step: Step) -> Job:
     spec = job.spec
     return Job(
         step=step,
@@ -210,7 +230,6 @@ def _job(job: Prepared, pace: Pace, limits: Limits, step: Step, monitor: Monitor
         limits=limits,
         rest=spec.rest.total_seconds(),
         patience=spec.retry_time.total_seconds(),
-        between=monitor.between_batches,
     )
 
 

@@ -54,10 +54,15 @@ def name_run(connection: sa.Connection, ledger: Ledger, lease: Lease, run: int) 
 
 def renew(ledger: Ledger, lease: Lease) -> bool:
     """Beat once; False where the lease is another's by now."""
-    now = ledger.database.family.epoch()
     with ledger.database.transaction() as connection:
-        beat = _mine(ledger, lease).values(beat_at=now, lease_until=now + lease.seconds)
-        return connection.execute(beat).rowcount == 1
+        return renew_within(connection, ledger, lease)
+
+
+def renew_within(connection: sa.Connection, ledger: Ledger, lease: Lease) -> bool:
+    """The same in the caller's own transaction."""
+    now = ledger.database.family.epoch()
+    beat = _mine(ledger, lease).values(beat_at=now, lease_until=now + lease.seconds)
+    return connection.execute(beat).rowcount == 1
 
 
 def release(connection: sa.Connection, ledger: Ledger, lease: Lease) -> bool:

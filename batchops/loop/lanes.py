@@ -10,17 +10,16 @@ from contextlib import suppress
 from dataclasses import replace
 
 from batchops.db.database import Database
-from batchops.errors import BatchopsError, OutcomeUnknownError, TransientError
-from batchops.events import Emit, Event
+from batchops.errors import BatchopsError, Exit, OutcomeUnknownError, TransientError, gravity
+from batchops.events import Emit
 from batchops.ledger.ledger import Lane, Ledger, Run
-from batchops.loop.loop import TURNED, Ending, Job, Tally, run
+from batchops.loop.loop import TURNED, Ending, Job, Tally, ending_of, run
 from batchops.steps import Outcome, WalkStep
 from batchops.stop import Stop
+from batchops.threads import Threads
 from batchops.walks import Walk
 from batchops.walks.cursor import Cursor
 from batchops.walks.part import Size
-
-_GRAVEST_FIRST = ("integrity", "failed", "refused", "locked", "busy", "signal", TURNED, "incomplete")
 
 
 class Lanes:
@@ -174,51 +173,53 @@ class LaneStep:
             self._mine = None
 
 
-def side_by_side(job: Callable[[], Job], workers: int, emit: Emit, stop: Stop, tally: Tally) -> Ending:
+def side_by_side(
+    job: Callable[[], Job], workers: int, emit: Emit, stop: Stop, tally: Tally, threads: Threads
+) -> Ending:  # fmt: skip
     """Run that many loops; when one ends for a reason, the others end after their batch. The gravest ending counts."""
-    guard = threading.Lock()
     endings: list[Ending] = []
-    crashes: list[BaseException] = []
-
-    def one_at_a_time(event: Event) -> None:
-        with guard:
-            emit(event)
 
     def work() -> None:
-        mine = job()
+        mine: Job | None = None
         try:
-            ending = run(mine, one_at_a_time, stop, tally)
-            endings.append(ending)
+            mine = job()
+            ending = run(mine, emit, stop, tally)
             if ending.error is not None:
                 stop.ask(ending.reason)
-        except BaseException as error:  # noqa: BLE001  raised again below, once no lane is at work
-            crashes.append(error)
-            stop.ask("failed")
+        except BaseException as error:  # noqa: BLE001  the run ends by it, once no worker is at work
+            stop.fail(error)
+            ending = ending_of(error)
         finally:
-            mine.leave()
+            if mine is not None:
+                mine.leave()
+        endings.append(ending)
 
-    _at_once(work, workers)
-    if crashes:
-        raise crashes[0]
-    return gravest(endings)
+    _at_once(work, workers, stop, threads)
+    return gravest([*endings, ending_of(stop.error)] if stop.error else endings)
 
 
-def _at_once(work: Callable[[], None], workers: int) -> None:
+def _at_once(work: Callable[[], None], workers: int, stop: Stop, threads: Threads) -> None:
     """In this thread and in others, until all have ended."""
-    others = [threading.Thread(target=work, name=f"batchops-lane-{i}", daemon=True) for i in range(1, workers)]
-    for thread in others:
-        thread.start()
-    work()
-    for thread in others:
-        thread.join()
+    others: list[threading.Thread] = []
+    try:
+        others.extend(threads.start(f"lane-{i}", work) for i in range(1, workers))
+        work()
+    except BaseException as error:  # noqa: BLE001  no thread more can be started, or Ctrl-C: the others are at work
+        stop.fail(error)
+    while any(thread.is_alive() for thread in others):
+        try:
+            for thread in others:
+                thread.join()
+        except KeyboardInterrupt as error:  # of a caller that takes no signals
+            stop.at_once = stop.error is not None
+            stop.fail(error)
 
 
 def gravest(endings: list[Ending]) -> Ending:
-    """An error before a signal, a signal before a limit, and "done" only where everyone says so."""
+    """The one with the gravest exit code, a limit or a change of the walk before "done"."""
 
-    def rank(ending: Ending) -> int:
-        if ending.reason in _GRAVEST_FIRST:
-            return _GRAVEST_FIRST.index(ending.reason)
-        return len(_GRAVEST_FIRST) + (ending.reason == "done")
+    def rank(ending: Ending) -> tuple[int, int]:
+        turned = ending.reason == TURNED  # the run is to go on, even if some of its rows were rejected
+        return gravity(Exit.BUSY) if turned else gravity(ending.exit), 2 * (ending.reason == "done") + turned
 
     return min(endings, key=rank)

@@ -14,6 +14,7 @@ from batchops.loop.pace import Pace
 from batchops.loop.patience import patiently
 from batchops.steps import Outcome
 from batchops.stop import Stop
+from batchops.threads import described
 from batchops.walks.part import Size
 
 Step = Callable[[Size], Outcome | None]
@@ -75,6 +76,16 @@ class Ending:
     error: Failure | None = None
 
 
+def ending_of(error: BaseException) -> Ending:
+    """How a run ends that an error ends, whatever its kind."""
+    if isinstance(error, BatchopsError):
+        return Ending(error.reason, error.exit, Failure(error.reason, error.message, error.hint))
+    if isinstance(error, KeyboardInterrupt):
+        return Ending("signal", Exit.INTERRUPT)
+    hint = "this is a bug; BATCHOPS_DEBUG=1 shows where."
+    return Ending("failed", Exit.FAILED, Failure("failed", described(error), hint))
+
+
 def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.monotonic) -> Ending:
     """Work until nothing is left or there is a reason to stop; every way out gives its reason."""
     begun = clock() - tally.seconds
@@ -109,7 +120,7 @@ def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.mono
     except BatchopsError as error:
         if stop.asked and isinstance(error, TransientError):
             return _stopped(stop)
-        return Ending(error.reason, error.exit, Failure(error.reason, error.message, error.hint))
+        return ending_of(error)
     finally:
         tally.seconds = clock() - begun
 
@@ -228,6 +239,8 @@ def _finished(tally: Tally) -> Ending:
 
 
 def _stopped(stop: Stop) -> Ending:
+    if stop.error is not None:
+        return ending_of(stop.error)
     reason = stop.reason or "stopped"
     if reason == "locked":
         message = "Another process has taken this run over; this one wrote nothing more."

@@ -1,56 +1,57 @@
-"""The run's second pair of eyes: keeps the lease alive while the loop works."""
+"""The run's heartbeat: keeps its lease alive while the loop works, sleeps or waits."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import sqlalchemy as sa
 
 from batchops.errors import BatchopsError
-from batchops.ledger.lease import Lease, renew
+from batchops.ledger.lease import Lease, renew, renew_within
 from batchops.ledger.ledger import Ledger
 from batchops.stop import Stop
+from batchops.threads import Threads
 
 
 class Monitor:
-    """Renews the lease three times in its length, from a thread, or between batches where there is one writer."""
+    """Renews the lease several times in its length, from a thread with a connection of its own.
 
-    def __init__(self, ledger: Ledger, lease: Lease, stop: Stop, clock: Callable[[], float] = time.monotonic) -> None:
+    Where the ledger's database has one writer and batches follow each other closely, the thread may find no moment
+    to write. So each batch renews the lease in its own transaction there, and the thread does it between batches.
+    """
+
+    def __init__(
+        self, ledger: Ledger, lease: Lease, stop: Stop, threads: Threads, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._ledger = ledger
         self._lease = lease
         self._stop = stop
+        self._threads = threads
         self._clock = clock
-        self._threaded = not ledger.database.family.one_writer
-        self._every = lease.seconds / 3
+        self._every = lease.seconds / 4
+        self._with_batches = ledger.inside and ledger.database.family.one_writer
         self._last = clock()
 
-    def between_batches(self) -> None:
-        """A beat, if one is due and no thread beats."""
-        if not self._threaded and self._clock() - self._last >= self._every:
-            self._beat()
+    def watching(self) -> AbstractContextManager[None]:
+        """Renew for as long as the block runs."""
+        return self._threads.repeating("heartbeat", self._every, self.beat)
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Beat for as long as the block runs."""
-        over = threading.Event()
-        thread = threading.Thread(target=self._watch, args=(over,), name="batchops-monitor", daemon=True)
-        if self._threaded:
-            thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            if self._threaded:
-                thread.join()
+    def with_batch(self, connection: sa.Connection) -> None:
+        """Renew in a batch's own transaction, where that is needed and due."""
+        if self._with_batches and self._due():
+            renew_within(connection, self._ledger, self._lease)
+            self._last = self._clock()
 
-    def _watch(self, over: threading.Event) -> None:
-        while not over.wait(self._every):
-            self._beat()
-
-    def _beat(self) -> None:
-        """A beat that fails is tried again at the next; the token in every batch is what really protects."""
-        self._last = self._clock()
+    def beat(self) -> None:
+        """Renew, if that is due; one that fails is tried again at the next. The token in every batch protects."""
+        if not self._due():
+            return
         try:
             if not renew(self._ledger, self._lease):
                 self._stop.ask("locked")
         except BatchopsError:
             return
+        self._last = self._clock()
+
+    def _due(self) -> bool:
+        return self._clock() - self._last >= 0.9 * self._every

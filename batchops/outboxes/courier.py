@@ -4,10 +4,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from batchops.errors import BatchopsError
 from batchops.events import Emit, Warned
 from batchops.sinks import Cautious, Delivery, Message, Sink
+from batchops.threads import Threads
 
 Answer = Sequence[Delivery] | BaseException
 TOPICS = 20
@@ -19,7 +21,7 @@ ASKING = 2.0
 class Courier:
     """One errand at a time: `go`, then `wait` for what came of it. Emits what the sink cautions of."""
 
-    def __init__(self, sink: Sink, given_up: Callable[[], bool], emit: Emit) -> None:
+    def __init__(self, sink: Sink, given_up: Callable[[], bool], emit: Emit, threads: Threads) -> None:
         """`given_up`: whether to leave behind an errand that does not come to an end."""
         self._sink = sink
         self._given_up = given_up
@@ -29,12 +31,13 @@ class Courier:
         self._asked = 0.0
         self._errands: queue.SimpleQueue[Sequence[Message] | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="batchops-courier", daemon=True)
+        self._threads = threads
+        self._thread: threading.Thread | None = None
 
     def go(self, messages: Sequence[Message]) -> None:
         """Set out."""
-        if self._thread.ident is None:
-            self._thread.start()
+        if self._thread is None:
+            self._thread = self._threads.start("delivery", self._run)
         self._errands.put(messages)
 
     def wait(self) -> Sequence[Delivery]:
@@ -45,6 +48,8 @@ class Courier:
             except queue.Empty:
                 if self._given_up():
                     raise BatchopsError("The destination did not answer in time; nothing more was marked.") from None
+                if self._thread is not None and not self._thread.is_alive() and self._answers.empty():
+                    raise BatchopsError("The thread that delivers has ended; nothing more was marked.") from None
                 continue
             if isinstance(answer, BaseException):
                 raise answer
@@ -52,7 +57,7 @@ class Courier:
 
     def close(self) -> None:
         """Close the sink once nothing is on its way."""
-        if self._thread.ident is None:
+        if self._thread is None:
             self._sink.close()
             return
         self._errands.put(None)
@@ -66,7 +71,7 @@ class Courier:
             except BaseException as error:  # noqa: BLE001  raised again by whoever waits
                 self._answers.put(error)
             else:
-                self._look(messages)
+                self._threads.survive("look at the destination", partial(self._look, messages))
         self._sink.close()
 
     def _look(self, messages: Sequence[Message]) -> None:

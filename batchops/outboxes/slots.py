@@ -1,7 +1,6 @@
 """This process's shards of an outbox: taken, handed over, kept by a lease that every marking transaction proves."""
 
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,6 +11,7 @@ from batchops.db.database import Database
 from batchops.errors import BatchopsError, LockedError
 from batchops.outboxes.registry import Registered, Registry
 from batchops.outboxes.sharing import Holders, Member, handed_over, shared_out
+from batchops.threads import Threads
 
 STANDBY = 2.0
 """Seconds between two looks, at the most, of a relay that has no shard."""
@@ -115,26 +115,20 @@ class Shards:
         )
 
     @contextmanager
-    def beating(self, lost: Callable[[], None]) -> Iterator[None]:
+    def beating(self, threads: Threads, lost: Callable[[], None]) -> Iterator[None]:
         """Renew three times in a lease's length, from a thread; call `lost` once another relay has taken over.
 
         At the end of the block the shards are free.
         """
-        over = threading.Event()
 
         def beat() -> None:
-            while not over.wait(self._seconds / 3):
-                if not self._beat():
-                    lost()
-                    return
+            if not self._beat():
+                lost()
 
-        thread = threading.Thread(target=beat, name="batchops-heartbeat", daemon=True)
-        thread.start()
         try:
-            yield
+            with threads.repeating("heartbeat", self._seconds / 3, beat):
+                yield
         finally:
-            over.set()
-            thread.join()
             self._leave()
 
     def _beat(self) -> bool:
@@ -146,8 +140,8 @@ class Shards:
         except LockedError:
             self._registered = False
             return not self.mine
-        except Exception:  # noqa: BLE001  tried again at the next; without a renewal nothing is sent or marked
-            return True
+        except BatchopsError:
+            return True  # tried again at the next; without a renewal nothing is sent or marked
         return True
 
     def _leave(self) -> None:

@@ -18,6 +18,7 @@ from batchops.errors import BatchopsError
 from batchops.queues.leases import Leases
 from batchops.queues.lowwater import LowWater
 from batchops.queues.queue import ALONE, Claim, Row
+from batchops.threads import Threads
 
 AT_ONCE = 100
 """Rows that are rescued together, to be tried alone one after the other."""
@@ -80,21 +81,12 @@ class Claims:
             self._held.pop(claim.token, None)
 
     @contextmanager
-    def beating(self) -> Iterator[None]:
+    def beating(self, threads: Threads) -> Iterator[None]:
         """Renew what is held three times in a lease's length, from a thread, until the block ends."""
-        over = threading.Event()
-
-        def beat() -> None:
-            while not over.wait(self.seconds / 3):
-                self._beat()
-
-        thread = threading.Thread(target=beat, name="batchops-heartbeat", daemon=True)
-        thread.start()
         try:
-            yield
+            with threads.repeating("heartbeat", self.seconds / 3, self._beat):
+                yield
         finally:
-            over.set()
-            thread.join()
             self.hand_back()
 
     def _claimed(self, rows: int, low: KeyValue | None) -> Claim | None:

@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from batchops.errors import BatchopsError
 from batchops.events import Backlog, Emit
 from batchops.queues.leases import Counts
 from batchops.queues.score import Score
+from batchops.threads import Threads
 
 EVERY = 5.0
 SHARE = 50
@@ -43,26 +44,21 @@ class Watch:
             return self._queue.counts(connection)
         return None
 
-    @contextmanager
-    def telling(self, emit: Emit) -> Iterator[None]:
+    def telling(self, emit: Emit, threads: Threads) -> AbstractContextManager[None]:
         """Emit Backlog now and then, until the block ends."""
-        over = threading.Event()
 
-        def tell() -> None:
+        def tell(over: threading.Event) -> None:
             pause = EVERY
             while not over.wait(pause):
                 before = self._clock()
-                if (counts := self.counts()) is not None:
-                    emit(self._backlog(counts))
+                threads.survive("count of the queue", lambda: self._tell(emit))
                 pause = max(EVERY, SHARE * (self._clock() - before))
 
-        thread = threading.Thread(target=tell, name="batchops-watch", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+        return threads.beside("watch", tell)
+
+    def _tell(self, emit: Emit) -> None:
+        if (counts := self.counts()) is not None:
+            emit(self._backlog(counts))
 
     def _backlog(self, counts: Counts) -> Backlog:
         return Backlog(

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from batchops import __version__
 from batchops.db.urls import ON_COMMAND_LINE
 from batchops.errors import BatchopsError
-from batchops.events import Emit, Failure, Finished, Warned
+from batchops.events import Emit, Event, Failure, Finished, Warned
 from batchops.recipes.recipe import RecipeJob
 from batchops.stop import Cancels, Stop
+from batchops.threads import described
 from batchops.verbs import VERBS, Ready
 
 IN_RECIPE = (
@@ -29,13 +30,28 @@ def run_job(
     `cancels` holds what breaks off the batch in hand, for as long as the job is at work. `planned` sees the plan.
     """
     verb = VERBS[job.verb]
+    ends: list[Finished] = []
+    raised: list[Exception] = []
+
+    def hear(event: Event) -> None:
+        ends.extend([event] if isinstance(event, Finished) else [])
+        try:
+            emit(event)
+        except Exception as error:
+            raised.append(error)
+            raise
+
     try:
         with verb.prepared(job.spec, environ, again=job.again) as ready, cancels.of(ready.database.cancel):
             for warning in warnings_of(ready):
-                emit(Warned(warning))
+                hear(Warned(warning))
             planned(ready)
-            return verb.perform(ready, emit, stop)
-    except BatchopsError as error:
+            return verb.perform(ready, hear, stop)
+    except Exception as error:
+        if error in raised:
+            raise
+        if ends:
+            return ends[0]
         finished = not_begun(job, error)
         emit(finished)
         return finished
@@ -46,7 +62,9 @@ def warnings_of(ready: Ready) -> list[str]:
     return [IN_RECIPE if warning == ON_COMMAND_LINE else warning for warning in ready.warnings]
 
 
-def not_begun(job: RecipeJob, error: BatchopsError) -> Finished:
+def not_begun(job: RecipeJob, error: Exception) -> Finished:
     """The end of a job that could not begin."""
+    if not isinstance(error, BatchopsError):
+        error = BatchopsError(described(error), "this is a bug; BATCHOPS_DEBUG=1 shows where.")
     failure = Failure(error.reason, error.message, error.hint)
     return Finished(job.verb, job.spec.table, error.reason, int(error.exit), __version__, error=failure)

@@ -3,15 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from batchops.errors import Exit
+from batchops.errors import Exit, gravity
 from batchops.events import Finished
 from batchops.recipes.recipe import RecipeJob
 from batchops.stop import Stop
 
-GRAVEST_FIRST = (
-    Exit.FAILED, Exit.INTEGRITY, Exit.REFUSED, Exit.USAGE, Exit.LOCKED, Exit.UNREACHABLE,
-    Exit.TERMINATED, Exit.INTERRUPT, Exit.HANGUP, Exit.BUSY, Exit.INCOMPLETE, Exit.LIMIT, Exit.DONE, Exit.NOTHING,
-)  # fmt: skip
 THROUGH = frozenset({"done", "dry-run"})
 """Reasons to end by which a job is done, so that those that need it may begin."""
 
@@ -50,5 +46,4 @@ def _unmet(job: RecipeJob, ends: dict[str, Ended]) -> str:
 
 def gravest(codes: Iterable[int]) -> int:
     """One exit code for several."""
-    ranks = {int(code): rank for rank, code in enumerate(GRAVEST_FIRST)}
-    return min(codes, key=lambda code: ranks.get(code, 0), default=int(Exit.DONE))
+    return min(codes, key=gravity, default=int(Exit.DONE))

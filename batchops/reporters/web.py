@@ -1,12 +1,13 @@
 """A small web server for machines that ask: health, figures. It reads nothing but the path."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from batchops.errors import UsageError
+from batchops.reporters import Warn
+from batchops.threads import Threads, described
 
 SLOWEST = 10
 """Seconds that a client may take to ask."""
@@ -33,13 +34,17 @@ def place(text: str) -> tuple[str, int]:
 
 
 @contextmanager
-def serving(at: tuple[str, int], answers: Answers) -> Iterator[None]:
+def serving(at: tuple[str, int], answers: Answers, warn: Warn) -> Iterator[None]:
     """Answer there for as long as the block runs; UsageError where the port is taken."""
     try:
         server = _Server(at, _handler(answers))
     except OSError as error:
         raise UsageError(f"Cannot listen on {at[0]}:{at[1]}: {error.strerror}.", "name another port.") from error
-    threading.Thread(target=server.serve_forever, args=(0.2,), name="batchops-web", daemon=True).start()
+    where = f"http://{at[0]}:{at[1]}"
+    threads = Threads(
+        lambda error: warn(f"warning: {where} answers no more: {described(error)}. The run goes on."), warn
+    )
+    threads.start("web", lambda: server.serve_forever(0.2))
     try:
         yield
     finally:
@@ -60,7 +65,10 @@ def _handler(answers: Answers) -> type[BaseHTTPRequestHandler]:
         server_version, sys_version = "batchops", ""
 
         def do_GET(self) -> None:
-            answer = answers.get(self.path.partition("?")[0], _nothing)()
+            try:
+                answer = answers.get(self.path.partition("?")[0], _nothing)()
+            except Exception as error:  # noqa: BLE001  whoever asks is to see that something is wrong
+                answer = Answer(500, "text/plain; charset=utf-8", f"{described(error)}\n".encode())
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
             self.send_header("Content-Length", str(len(answer.body)))

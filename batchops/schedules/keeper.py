@@ -13,6 +13,7 @@ from batchops.schedules.fires import LEASE, Claimed, Fires
 from batchops.schedules.slots import Slots
 from batchops.schedules.work import Task, Work
 from batchops.stop import Stop
+from batchops.threads import Threads
 
 LOOK = 5.0
 """Seconds between looks for fires whose owner is gone; also the longest that a jump of the clock goes unnoticed."""
@@ -58,12 +59,13 @@ class Keeper:
         self._looked = self._beaten = self._pruned = float("-inf")
         self._failures = 0
         self._wake, self._called, self._worker_freed = threading.Event(), threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="batchops-keeper", daemon=True)
+        self._threads = Threads(stop.fail, say)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin; woken whenever a worker is free again."""
         self._slots.freed.append(self._freed)
-        self._thread.start()
+        self._thread = self._threads.start("keeper", self._run)
 
     def plan(self, tasks: Sequence[Task]) -> None:
         """From now on these; what is at work ends as it was begun."""
@@ -85,7 +87,7 @@ class Keeper:
 
     @property
     def alive(self) -> bool:
-        return self._thread.is_alive()
+        return self._thread is not None and self._thread.is_alive()
 
     @property
     def idle(self) -> bool:
@@ -164,7 +166,7 @@ class Keeper:
             claimed = fires.claim(task.schedule, free=free)
             self._remember(task, claimed)
             if begun := claimed.fire is not None:
-                self._works.append(Work(task, claimed.fire, self._ended))
+                self._works.append(Work(task, claimed.fire, self._ended, self._threads))
         finally:
             if free and not begun:
                 self._slots.give()

@@ -9,6 +9,7 @@ from batchops.events import Committed, Emit, Event, Failure, Finished, Started
 from batchops.schedules.fires import LEASE, Fire
 from batchops.schedules.policy import Schedule, State
 from batchops.stop import Stop
+from batchops.threads import Threads, described
 
 Run = Callable[[Emit, Stop], Finished]
 """Runs a job to its end, which it also tells, and raises nothing that was to be expected."""
@@ -32,7 +33,7 @@ class Task:
 class Work:
     """Runs a fire's job in a thread of its own; `ended` is called from there at the end."""
 
-    def __init__(self, task: Task, fire: Fire, ended: Callable[[], None]) -> None:
+    def __init__(self, task: Task, fire: Fire, ended: Callable[[], None], threads: Threads) -> None:
         self.task = task
         self.fire = fire
         self.stop = Stop()
@@ -41,8 +42,7 @@ class Work:
         self._guard = threading.Lock()
         self._earlier = 0
         self._ended = ended
-        self._thread = threading.Thread(target=self._work, name=f"batchops-{task.job}", daemon=True)
-        self._thread.start()
+        threads.start(task.job, self._work)
 
     def outcome(self) -> tuple[State | None, str]:
         """The state it ends in and what is to be said; None: it was broken off, and is to be gone on with."""
@@ -59,14 +59,15 @@ class Work:
 
     def _work(self) -> None:
         try:
-            self.finished = self._run()
-        except Exception as error:  # noqa: BLE001  a bug in one job must not end the others
-            failure = Failure("failed", f"{type(error).__name__}: {error}", "this is a bug.")
+            finished = self._run()
+            self.rows = max(self.rows, finished.rows - self._earlier)
+            self.finished = finished  # last: from then on the keeper may write it down
+        except BaseException as error:  # noqa: BLE001  a bug in one job must not end the others, nor keep its worker
+            failure = Failure("failed", described(error), "this is a bug.")
             self.finished = Finished("", "", "failed", int(Exit.FAILED), "", error=failure)
             self.task.emit(self.finished)
-        else:
-            self.rows = max(self.rows, self.finished.rows - self._earlier)
-        self._ended()
+        finally:
+            self._ended()
 
     def _run(self) -> Finished:
         """Once more where the run is still leased to the process whose fire this was."""

@@ -1,7 +1,7 @@
 """One step of the loop: select, work and record in one transaction."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,9 +45,11 @@ class WalkStep:
         ledger: Ledger,
         lane: Lane,
         watch: Watch | None = None,
+        renew: Callable[[sa.Connection], None] = lambda _: None,
         *,
         comes_back: bool = False,
     ) -> None:
+        """`renew` may keep the run's lease alive in the batch's own transaction."""
         self._database = database
         self._walk = walk
         self._operation = operation
@@ -61,6 +63,7 @@ class WalkStep:
         self._sifting = False
         """Whether the last batch held rows that the database refuses, so that the next one may as well."""
         self._comes_back = comes_back
+        self._renew = renew
         self._aim: int | None = None
         """Rows a batch may have where only COMMIT refuses one; None: as many as asked for."""
 
@@ -187,6 +190,7 @@ class WalkStep:
     def _note(self, connection: sa.Connection, after: Lane) -> None:
         if self._ledger.inside:
             self._ledger.advance(connection, self.lane, after)
+            self._renew(connection)
             self._in_doubt = after
 
     def _recorded(self, after: Lane) -> Outcome:

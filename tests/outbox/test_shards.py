@@ -20,6 +20,7 @@ from batchops.errors import LockedError
 from batchops.outboxes.beside import Beside
 from batchops.outboxes.registry import Registry
 from batchops.outboxes.slots import Shards
+from batchops.threads import Threads
 from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.outbox.boxes import delivered, event, left, made, relay, saved
@@ -110,9 +111,9 @@ def test_a_lease_renewed_since_it_was_read_is_not_taken_over(relays: Relays) -> 
 
 @pytest.mark.in_turn
 def test_another_number_of_shards_is_refused_until_the_others_have_ended(relays: Relays) -> None:
-    with relays.one(4).beating(lambda: None):
+    with relays.one(4).beating(Threads(print, print), lambda: None):
         wide = relays.one(4)
-        with wide.beating(lambda: None):
+        with wide.beating(Threads(print, print), lambda: None):
             wide.look()
             with pytest.raises(LockedError, match=r'divides "outbox" into 4 is at work.*process'):
                 relays.one(2).look()
