@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import linear_regression, median
 
 from batchops.db.byte_limit import MOST_BYTES
+from batchops.loop.cliff import Cliff
 from batchops.walks.part import START_ROWS, Size
 
 MOST_ROWS = 100_000
@@ -47,6 +48,7 @@ class Pace:
         self._share: float | None = None
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT)
         self._overhead = 0.0
+        self._cliff, self._read_cliff = Cliff(), Cliff()
 
     def size(self, skip_locked: bool = False) -> Size:
         """The next batch."""
@@ -64,12 +66,19 @@ class Pace:
         self._learn_overhead(read + rows, seconds)
         change = self._change(seconds)
         window_was_the_limit = rows < size.rows / 2
-        self._read = size.read * change if window_was_the_limit else max(self._read, size.read * 2.0)
+        if not window_was_the_limit:
+            self._read = max(self._read, size.read * 2.0)
+        elif self._read_cliff.observe(size.read, read, seconds, self.target):
+            self._read = float(self._read_cliff.cheap)
+        else:
+            self._read = self._read_cliff.within(size.read * change)
         if self.fixed is not None:
             # Shrunk by an error it doubles back to what was asked for.
             self._rows = min(float(self.fixed), max(self._rows, size.rows * 2.0))
+        elif self._cliff.observe(size.rows, rows, seconds, self.target):
+            self._rows = float(self._cliff.cheap)
         elif not (window_was_the_limit and change > 1):
-            self._rows = min(max(1.0, size.rows * change), self._ceiling())
+            self._rows = self._cliff.within(min(max(1.0, size.rows * change), self._ceiling()))
         elif size.rows < START_ROWS:
             # Of a batch that has shrunk far down nothing matches: it must be able to read more again.
             self._rows = min(float(START_ROWS), size.rows * change)

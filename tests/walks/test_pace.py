@@ -53,3 +53,40 @@ def test_it_reads_more_again_after_it_was_shrunk() -> None:
         size = pace.size()
         pace.observe(size, 0, size.read, 0.002 + size.read * 1e-7)
     assert pace.size().read > 20_000
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("edge", [300, 3_000])
+def test_a_size_at_which_the_plan_turns_is_avoided(edge: int, noise: float) -> None:
+    """Orphans: 2,000 rows take 8 ms; a few more and the server reads the whole parent, which takes 140."""
+    pace, chance = Pace(target=TARGET), random.Random(1)
+    spent, done, behind = 0.0, 0, 0
+    for _ in range(500):
+        size = pace.size()
+        rows = min(size.rows, round(size.read * 0.5))
+        seconds = (rows * 4e-6 + (0.14 if rows > edge else 0)) * chance.uniform(1 - noise, 1 + noise)
+        pace.observe(size, rows, size.read, seconds)
+        spent, done, behind = spent + seconds, done + rows, behind + (rows > edge)
+    assert behind <= 20
+    assert done / 500 > 0.5 * edge
+    assert spent < 3 * done * 4e-6 + 20 * 0.14
+
+
+def test_a_window_without_matches_keeps_clear_of_the_edge_too() -> None:
+    """The last look over a table reads as many rows again, and changes none."""
+    pace, behind = Pace(target=TARGET), 0
+    for _ in range(300):
+        size = pace.size()
+        behind += size.read > 3_000
+        pace.observe(size, 0, size.read, size.read * 2e-6 + (0.14 if size.read > 3_000 else 0))
+    assert behind <= 20
+
+
+def test_an_edge_that_is_gone_is_forgotten() -> None:
+    """The other plan was for one part of the table alone, or a checkpoint made one batch slow."""
+    pace = Pace(target=TARGET)
+    for number in range(200):
+        size = pace.size()
+        slow = 0.2 if number == 5 else 0.0
+        pace.observe(size, size.rows, size.read, slow + size.rows * 1e-6)
+    assert pace.size().rows > 20_000
