@@ -44,6 +44,7 @@ class JobOptions(PacedOptions, total=False):
     walk: Literal["auto", "keys", "index", "blocks", "limit"]
     allow: Sequence[str] | str
     count: bool
+    max_rejected: int
     workers: int
     ledger: str | None
     ledger_schema: str | None

@@ -150,6 +150,11 @@ class JobSpec(PacedSpec):
     count: Annotated[bool, Flag(group=SAFETY)] = Field(
         False, description="Count the rows to change before asking, however long that takes."
     )
+    max_rejected: Annotated[int, Flag("N", SAFETY)] = Field(
+        1000,
+        ge=0,
+        description="Stop once the database has refused more rows than that, or a tenth of at least 1,000 tried.",
+    )
     workers: Annotated[int, Flag("N", WAY)] = Field(
         1, ge=1, le=64, description="Lanes side by side; default: one. SQLite has one in any case."
     )

@@ -40,7 +40,7 @@ def as_incomplete(ending: Ending, error: Failure | None = None) -> Ending:
 
     What is graver stays what it is.
     """
-    if ending.exit not in (Exit.DONE, Exit.INCOMPLETE):
+    if ending.exit not in (Exit.DONE, Exit.INCOMPLETE) or ending.reason == "max-rejected":
         return ending
     return Ending("incomplete", Exit.INCOMPLETE, ending.error or error)
 

@@ -12,7 +12,7 @@ from batchops.db.urls import address
 from batchops.loop.allowance import Allowance
 from batchops.loop.limits import Limits
 from batchops.loop.pace import Pace
-from batchops.specs import PacedSpec
+from batchops.specs import JobSpec, PacedSpec
 
 
 @contextmanager
@@ -33,6 +33,7 @@ def limits_of(spec: PacedSpec, used: int = 0) -> Limits:
         seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
         batches=None if spec.max_batches is None else Allowance(spec.max_batches),
         window=spec.window,
+        rejected=spec.max_rejected if isinstance(spec, JobSpec) else None,
         wall=lambda: datetime.now(spec.time_zone),
     )
 

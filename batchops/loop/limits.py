@@ -30,6 +30,8 @@ class Limits:
     seconds: float | None = None
     batches: Allowance | None = None
     window: Window | None = None
+    rejected: int | None = None
+    """Rows that may be refused."""
     wall: Callable[[], datetime] = datetime.now
     """The time of day, in the window's zone."""
 
@@ -42,6 +44,18 @@ class Limits:
         if self.window is not None and not self.window.holds(self.wall().time()):
             return "window"
         return None
+
+
+REFUSED_SHARE, TRIED = 0.1, 1_000
+"""The share of refused rows, of at least so many tried, from which a run is not worth going on with."""
+
+
+def refused_too_often(limits: Limits, refused: int, changed: int) -> bool:
+    """Whether the job's own condition or values seem to be wrong, rather than some of the rows."""
+    if limits.rejected is None or not refused:
+        return False
+    tried = refused + changed
+    return refused > limits.rejected or (tried >= TRIED and refused >= REFUSED_SHARE * tried)
 
 
 def within(size: Size, drawn: int) -> Size:

@@ -9,7 +9,7 @@ from tenacity import RetryCallState
 
 from batchops.errors import BatchopsError, Exit, LockTimeoutError, TimedOutError, TransientError
 from batchops.events import IDLE, REST, Committed, Emit, Failure, Held, Rejected, Retried, Warned
-from batchops.loop.limits import Limits, within
+from batchops.loop.limits import Limits, refused_too_often, within
 from batchops.loop.pace import Pace
 from batchops.loop.patience import patiently
 from batchops.steps import Outcome
@@ -109,6 +109,8 @@ def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.mono
                 if pause:
                     _hold(emit, tally, IDLE, pause, job.wait or stop.sleep, clock)
                 continue
+            if refused_too_often(job.limits, len(tally.rejected), tally.rows):
+                return _refused_too_often(tally)
             if done.alarm and not job.turned.is_set():
                 job.turned.set()
                 emit(Warned(done.alarm))
@@ -238,6 +240,13 @@ def _finished(tally: Tally) -> Ending:
     return Ending("done", Exit.DONE)
 
 
+def _refused_too_often(tally: Tally) -> Ending:
+    refused, tried = len(tally.rejected), len(tally.rejected) + tally.rows
+    message = f"The database refused {refused:,} of {tried:,} rows."
+    hint = "mend the cause and run it again: it goes on, and tries these rows too; --max-rejected N allows more."
+    return Ending("max-rejected", Exit.INCOMPLETE, Failure("max-rejected", message, hint))
+
+
 def _stopped(stop: Stop) -> Ending:
     if stop.error is not None:
         return ending_of(stop.error)
@@ -245,6 +254,8 @@ def _stopped(stop: Stop) -> Ending:
     if reason == "locked":
         message = "Another process has taken this run over; this one wrote nothing more."
         return Ending("locked", Exit.LOCKED, Failure("locked", message, "see `batchops runs`."))
+    if reason == "max-rejected":
+        return Ending(reason, Exit.INCOMPLETE)
     if reason == "busy":
         message = "It is unknown whether a range was handed from one lane to another."
         return Ending("busy", Exit.BUSY, Failure("busy", message, "run the same command again: the ledger knows."))

@@ -27,6 +27,7 @@ _REASONS = {
     "failed": "failed",
     "usage": "not started, because of a flag or value",
     "incomplete": "finished, but incomplete",
+    "max-rejected": "stopped, as too many rows are refused",
     "unreachable": "the database or table cannot be reached",
     "locked": "another run of the same job is at work",
     "refused": "refused before the first write",

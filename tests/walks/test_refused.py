@@ -79,6 +79,21 @@ def test_bad_rows_cost_few_batches(made: Callable[[Callable[[Database], None]], 
     assert len([event for event in events if isinstance(event, Committed)]) <= 2 * ROWS // 200
 
 
+def test_a_run_that_nothing_allows_stops_soon(made: Callable[[Callable[[Database], None]], Database]) -> None:
+    """Where every row is refused, what was asked for is wrong; a person should know at once."""
+    database = made(prices)
+    finished = library.backfill(**job(database, "prices", all_rows=True, set=["cents = -cents"], batch_size=200))
+    assert (finished.reason, finished.exit, finished.rows) == ("max-rejected", 3, 0)
+    assert 1_000 <= finished.rejected <= 1_200
+    assert finished.error is not None
+    assert "--max-rejected" in finished.error.hint
+    few = library.backfill(
+        **job(database, "prices", all_rows=True, set=["cents = cents - 10"], batch_size=200, max_rejected=30)
+    )
+    assert (few.reason, few.exit) == ("max-rejected", 3)
+    assert 30 < few.rejected <= 50
+
+
 @pytest.mark.parametrize("behind", [1, 50])
 def test_a_chain_of_rows_goes_whole(made: Callable[[Callable[[Database], None]], Database], behind: int) -> None:
     """What a later batch frees is tried again before the end, in whatever order the rows refer to each other."""
