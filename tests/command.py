@@ -1,15 +1,20 @@
-"""The command line as a user runs it: a process of its own, with nothing of ours in its environment."""
+"""The command line as a user runs it, with nothing of ours in its environment; mostly in this process."""
 
 import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+from batchops.cli import main
+from tests.waiting import HANG
 
 ROOT = Path(__file__).parent.parent
 
@@ -17,9 +22,6 @@ ROOT = Path(__file__).parent.parent
 def hear_interrupts() -> None:
     """For a child with a terminal: whoever runs the tests in the background had SIGINT ignored for all of them."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-TIMEOUT = 120
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,30 @@ class Result:
         return json.loads(self.out)
 
 
+def here(*args: object, stdin: str = "", env: Mapping[str, str] | None = None) -> Result:
+    """Run `batchops ARGS…` to its end in this process, without a terminal; one of its own costs more than most jobs."""
+    code: object = None
+    with _streams(stdin) as (out, err), patch.dict(os.environ, env or {}):
+        try:
+            main([str(arg) for arg in args])
+        except SystemExit as ended:
+            code = ended.code
+    return Result(code if isinstance(code, int) else int(code is not None), _text(out), _text(err))
+
+
+@contextlib.contextmanager
+def _streams(stdin: str) -> Iterator[tuple[io.TextIOWrapper, io.TextIOWrapper]]:
+    """Streams with bytes below them, as some commands write those."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="", write_through=True) for _ in range(2))
+    with patch("sys.stdin", io.StringIO(stdin)), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        yield out, err
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
+
+
 class Batchops:
     """Runs `batchops ARGS…` in an empty home."""
 
@@ -42,23 +68,17 @@ class Batchops:
         self.home = home
         self._started: list[subprocess.Popen[str]] = []
 
-    def __call__(
-        self,
-        *args: str | Path,
-        stdin: str = "",
-        env: Mapping[str, str] | None = None,
-        timeout: float = TIMEOUT,
-    ) -> Result:
-        """Run to the end, without a terminal."""
+    def __call__(self, *args: object, stdin: str = "", env: Mapping[str, str] | None = None) -> Result:
+        """Run to the end in this process, without a terminal."""
+        with patch.dict(os.environ, self.environment(env), clear=True), contextlib.chdir(self.home):
+            return here(*args, stdin=stdin)
+
+    def apart(self, *args: str | Path, stdin: str = "", env: Mapping[str, str] | None = None) -> Result:
+        """Run to the end in a process of its own, where that makes a difference."""
         done = subprocess.run(
-            self.argv(*args),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            cwd=self.home,
+            self.argv(*args), input=stdin, capture_output=True, text=True, timeout=HANG, cwd=self.home,
             env=self.environment(env),
-        )
+        )  # fmt: skip
         return Result(done.returncode, done.stdout, done.stderr)
 
     def start(self, *args: str | Path, env: Mapping[str, str] | None = None, **popen: Any) -> subprocess.Popen[str]:

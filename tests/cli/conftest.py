@@ -1,12 +1,10 @@
 """The command line in this process, and a small table to try it on."""
 
-import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import pytest
 
-from batchops.cli import main
-from tests.command import Result
+from tests.command import Batchops, Result
 from tests.services.database import Database
 
 Cli = Callable[..., Result]
@@ -19,23 +17,9 @@ CREATE VIEW seen AS SELECT * FROM ev;
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """`cli("purge", "ev", …)` as the program does it, without a terminal, and quicker than a process."""
-    for name in ("BATCHOPS_URL", "DATABASE_URL", "BATCHOPS_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
-
-    def cli(*args: object, env: Mapping[str, str] | None = None) -> Result:
-        capsys.readouterr()
-        with monkeypatch.context() as patch:
-            patch.setattr("sys.stdin", io.StringIO())
-            for name, value in (env or {}).items():
-                patch.setenv(name, value)
-            with pytest.raises(SystemExit) as ended:
-                main([str(arg) for arg in args])
-        assert isinstance(ended.value.code, int)
-        return Result(ended.value.code, *capsys.readouterr())
-
-    return cli
+def cli(batchops: Batchops) -> Cli:
+    """`cli("purge", "ev", …)` in this process; with `batchops` beside it for processes."""
+    return batchops
 
 
 @pytest.fixture

@@ -180,6 +180,6 @@ def test_a_password_in_the_url_is_warned_of_once_and_kept_nowhere(
 def test_a_missing_driver_is_named(batchops: Batchops, tmp_path: Path, module: str, url: str) -> None:
     (tmp_path / f"{module}.py").write_text(f"raise ImportError('No module named {module}')\n")
     path = f"{tmp_path}:{batchops.environment()['PYTHONPATH']}"
-    result = batchops("purge", "ev", "--all-rows", "-y", "--url", url, env={"PYTHONPATH": path})
+    result = batchops.apart("purge", "ev", "--all-rows", "-y", "--url", url, env={"PYTHONPATH": path})
     assert (result.code, result.out) == (2, ""), result
     assert clear_line(result.err, "pip install"), result

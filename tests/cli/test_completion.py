@@ -25,11 +25,10 @@ Offered = Callable[..., list[str]]
 
 
 @pytest.fixture
-def offered(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Offered:
+def offered(cli: Cli, batchops: Batchops) -> Offered:
     """As bash asks, with the cursor at the end of the line, in a folder with a recipe."""
-    (tmp_path / "nightly.toml").write_text(RECIPE)
-    (tmp_path / "notes.txt").touch()
-    monkeypatch.chdir(tmp_path)
+    (batchops.home / "nightly.toml").write_text(RECIPE)
+    (batchops.home / "notes.txt").touch()
 
     def offered(line: str, **env: str) -> list[str]:
         place = str(line.count(" "))

@@ -305,7 +305,7 @@ def test_a_relay_to_stdout_has_it_to_itself(batchops: Batchops, cli: Cli, recipe
     recipe.write_text('[job.out]\nverb = "relay"\ntable = "outbox"\nto = "-"\n')
     env = {"BATCHOPS_URL": sqlite.url}
     assert cli("run", recipe, "--json", env=env).code == 2
-    told = batchops("run", recipe, env=env)
+    told = batchops.apart("run", recipe, env=env)
     assert (told.code, json.loads(told.out)["key"]) == (0, "7")
     assert told.err.startswith("out: relay outbox: done: 1 row relayed")
 

@@ -1,15 +1,18 @@
 """One run per job: a second copy is turned away, a stopped one that was taken over writes nothing more."""
 
+import signal
+
 import pytest
 
 from tests.command import Batchops
-from tests.crash.scenario import COUNT_UP, SLOW, job, make, stopped_and_taken_over, wait_for_work
+from tests.crash.scenario import COUNT_UP, LINGERING, job, make, stopped_and_taken_over, wait_for_work
 from tests.services.database import Database
+from tests.waiting import ended, until
 
 
 def test_a_second_copy_is_turned_away(batchops: Batchops, database: Database) -> None:
     make(database)
-    first = batchops.start(*job(database, *SLOW))
+    first = batchops.start(*job(database, *LINGERING))
     wait_for_work(first, database)
     second = batchops(*job(database, "--json"))
     assert second.code == 11
@@ -21,7 +24,7 @@ def test_a_second_copy_is_turned_away(batchops: Batchops, database: Database) ->
 def test_a_killed_run_is_taken_over_at_once(batchops: Batchops, database: Database) -> None:
     """On the same host it can be seen that the process is gone; nobody waits for an hour's lease."""
     make(database)
-    first = batchops.start(*job(database, "--lease-time", "1h", *SLOW))
+    first = batchops.start(*job(database, "--lease-time", "1h", *LINGERING))
     wait_for_work(first, database)
     first.kill()
     first.wait()
@@ -46,13 +49,14 @@ def test_a_stopped_run_that_was_begun_anew_writes_nothing_more(batchops: Batchop
 @pytest.mark.parametrize("copies", [5, pytest.param(20, marks=pytest.mark.full)])
 def test_many_copies_at_once(batchops: Batchops, somewhere: Database, copies: int) -> None:
     """As when cron starts one job on many hosts: one works, the others say who does."""
-    # So gently that the last copy has started up before the first is done.
-    gently = ("--batch-size", "100", "--rest", f"{copies * 25}ms")
-    started = [batchops.start(*job(somewhere, "-q", *gently)) for _ in range(copies)]
-    ended = [(p.communicate(timeout=120)[1], p.returncode) for p in started]
-    codes = sorted(code for _, code in ended)
+    # One batch an hour: whoever works does so until all others have ended.
+    started = [batchops.start(*job(somewhere, "-q", "--batch-size", "100", "--rest", "1h")) for _ in range(copies)]
+    until(lambda: sum(process.poll() is not None for process in started) >= copies - 1)
+    (at_work,) = (process for process in started if process.poll() is None)
+    wait_for_work(at_work, somewhere, 1)
+    at_work.send_signal(signal.SIGTERM)
+    ends = [ended(process) for process in started]
+    assert sorted(end.code for end in ends) == [11] * (copies - 1) + [143], ends
+    assert batchops(*job(somewhere)).code == 0
     assert COUNT_UP.wrong(somewhere) is None
     assert somewhere.scalar("SELECT count(*) FROM batchops_run") == 1
-    assert [end for end in ended if end[1] not in (0, 11)] == []
-    assert codes.count(0) == 1, codes
-    assert codes.count(11) == copies - 1, codes

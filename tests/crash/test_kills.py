@@ -12,6 +12,7 @@ from tests.command import Batchops
 from tests.crash.scenario import SCENARIOS, Scenario, make
 from tests.figures import Figures
 from tests.services.database import Database
+from tests.waiting import until
 
 
 def kill_until_done(
@@ -39,8 +40,7 @@ def kill_until_done(
 def wait_for_progress(process: "subprocess.Popen[str]", database: Database) -> None:
     """Until this process has committed a batch, or ended."""
     before = batches(database)
-    while process.poll() is None and batches(database) == before:
-        time.sleep(0.03)
+    until(lambda: process.poll() is not None or batches(database) != before, pause=0.03)
 
 
 def batches(database: Database) -> int:

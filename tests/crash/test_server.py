@@ -13,10 +13,11 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.command import Batchops
 from tests.conftest import NewDatabase
-from tests.crash.scenario import COUNT_UP, MATCHING, ROWS, SLOW, job, make, wait_for_work
+from tests.crash.scenario import COUNT_UP, MATCHING, ROWS, SLOW, batches_done, job, make, wait_for_work
 from tests.figures import Figures
 from tests.services.database import Database
 from tests.services.private import Private
+from tests.waiting import ended
 
 _SESSIONS = {
     "postgresql": "SELECT pid FROM pg_stat_activity WHERE application_name = 'batchops' AND datname = '{name}'",
@@ -45,8 +46,8 @@ def test_the_server_falls_and_comes_back(batchops: Batchops, private: Private, o
     wait_for_work(first, owned)
     private.stop()
     private.start()
-    out, err = first.communicate(timeout=90)
-    assert first.returncode == 0, (out, err)
+    code, out, err = ended(first)
+    assert code == 0, (out, err)
     assert f'"rows": {MATCHING}' in out
     assert COUNT_UP.wrong(owned) is None
     assert owned.column("SELECT state FROM batchops_run") == ["done"]
@@ -64,12 +65,11 @@ def test_batches_that_the_server_has_lost_are_done_again(
     owned = new_database("postgresql", at=server.server)
     make(owned)
     first = batchops.start(*job(owned, "--json", "--batch-size", "20", "--rest", "20ms", "--workers", workers))
-    wait_for_work(first, owned)
-    time.sleep(1.0)
+    wait_for_work(first, owned, 12)
     server.stop()
     server.start()
-    out, err = first.communicate(timeout=90)
-    assert first.returncode == 0, (out, err)
+    code, out, err = ended(first)
+    assert code == 0, (out, err)
     assert "done again" in err
     assert f'"rows": {MATCHING}' in out
     assert COUNT_UP.wrong(owned) is None
@@ -92,7 +92,7 @@ def test_the_server_falls_again_and_again(
             private.stop()
             private.start()
             falls += 1
-        _, err = first.communicate(timeout=200)
+        _, _, err = ended(first)
         code = 75 if first.returncode == 10 else first.returncode  # fell before the run had begun
     figures(falls=falls, runs=runs)
     assert code == 0, err
@@ -106,9 +106,9 @@ def test_a_server_that_stays_down_longer_than_patience_lasts(
     first = batchops.start(*job(owned, "--json", "--retry-time", "2s", *SLOW))
     wait_for_work(first, owned)
     private.stop()
-    out, err = first.communicate(timeout=60)
+    code, out, err = ended(first)
     private.start()
-    assert first.returncode == 75, (out, err)
+    assert code == 75, (out, err)
     assert "try again later" in out
     done = batchops(*job(owned, "--json"))
     assert done.code == 0, done
@@ -127,11 +127,11 @@ def test_a_server_that_hangs(batchops: Batchops, private: Private, owned: Databa
     for pid in frozen:
         signal_process(pid, signal.SIGSTOP)
     try:
-        out, err = first.communicate(timeout=90)
+        code, out, err = ended(first)
     finally:
         for pid in frozen:
             signal_process(pid, signal.SIGCONT)
-    assert first.returncode in (0, 75), (out, err)
+    assert code in (0, 75), (out, err)
     assert batchops(*job(owned, "--json")).code == 0
     assert COUNT_UP.wrong(owned) is None
 
@@ -166,21 +166,23 @@ def meanwhile(act: Callable[[], None], every: float) -> Iterator[list[int]]:
 
 
 def test_sessions_are_ended_again_and_again(batchops: Batchops, served: Database) -> None:
-    ended = 0
+    kills = batches = 0
 
     def act() -> None:
-        nonlocal ended
+        nonlocal kills, batches
+        if batches == (batches := batches_done(served)):
+            return  # it has not got anywhere since the last time
         for session in sessions(served):
             with suppress(DBAPIError):  # it went by itself
                 served.execute(_END[served.family].format(session=session))
-                ended += 1
+                kills += 1
 
     first = batchops.start(*job(served, "--json", *SLOW))
     wait_for_work(first, served)
     with meanwhile(act, 0.3):
-        out, err = first.communicate(timeout=90)
-    assert first.returncode == 0, (out, err)
-    assert ended >= 3
+        code, out, err = ended(first)
+    assert code == 0, (out, err)
+    assert kills >= 3
     assert f'"rows": {MATCHING}' in out
     assert COUNT_UP.wrong(served) is None
 
@@ -208,9 +210,9 @@ def test_a_deadlock_storm(batchops: Batchops, served: Database, figures: Figures
         first = batchops.start(*job(served, "--json", "--batch-size", "100", "--rest", "20ms"))
         wait_for_work(first, served, 1)
         with meanwhile(act, 0.001):
-            out, err = first.communicate(timeout=120)
+            code, out, err = ended(first)
     figures(commits_of_the_writer=commits, errors_of_the_writer=errors)
-    assert first.returncode == 0, (out, err)
+    assert code == 0, (out, err)
     assert commits > 0
     assert COUNT_UP.wrong(served) is None
 
@@ -218,11 +220,11 @@ def test_a_deadlock_storm(batchops: Batchops, served: Database, figures: Figures
 _SLOW_ROW = {
     "postgresql": """
 CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  IF NEW.id = 1779 THEN PERFORM pg_sleep(5); END IF; RETURN NEW; END $$;
+  IF NEW.id = 79 THEN PERFORM pg_sleep(60); END IF; RETURN NEW; END $$;
 CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION slow();
 """,
     "mysql": """
-CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW SET NEW.kind = IF(NEW.id = 1779, 0 * SLEEP(5) + 1, NEW.kind);
+CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW SET NEW.kind = IF(NEW.id = 79, 0 * SLEEP(60) + 1, NEW.kind);
 """,
 }
 _NO_LONGER = {"postgresql": "DROP TRIGGER slow ON t", "mysql": "DROP TRIGGER slow"}
@@ -231,13 +233,13 @@ _NO_LONGER = {"postgresql": "DROP TRIGGER slow ON t", "mysql": "DROP TRIGGER slo
 def test_one_slow_row(batchops: Batchops, served: Database) -> None:
     """The batch is halved down to the row, and the end names what to do; all rows before it are done."""
     served.script(_SLOW_ROW[served.family])
-    words = ("--json", "--allow", "triggers", "--batch-size", "16")
-    slow = batchops(*job(served, *words, "--statement-timeout", "250ms", "--retry-time", "0s"))
+    words = ("--json", "--allow", "triggers", "--batch-size", "4")
+    slow = batchops(*job(served, *words, "--statement-timeout", "1s", "--retry-time", "0s"))
     assert slow.code == 75, slow
     error = slow.json()["error"]
     assert "--statement-timeout" in error["hint"]
-    assert served.column("SELECT count(*) FROM t WHERE id < 1779 AND kind < 4 AND touched <> 1") == [0]
-    assert served.column("SELECT touched FROM t WHERE id = 1779") == [0]
+    assert served.column("SELECT count(*) FROM t WHERE id < 79 AND kind < 4 AND touched <> 1") == [0]
+    assert served.column("SELECT touched FROM t WHERE id = 79") == [0]
     served.execute(_NO_LONGER[served.family])
     assert batchops(*job(served, "--allow", "triggers")).code == 0
     assert COUNT_UP.wrong(served) is None

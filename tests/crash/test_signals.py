@@ -16,10 +16,12 @@ import pytest
 
 from tests.command import Batchops, hear_interrupts
 from tests.conftest import NewDatabase
-from tests.crash.scenario import COUNT_UP, SLOW, at, job, make, wait_for_work
+from tests.crash.scenario import COUNT_UP, LINGERING, at, batches_done, job, make, wait_for_work
+from tests.crash.variants import Variant
 from tests.figures import Figures
 from tests.services import sqlite as sqlite_service
 from tests.services.database import Database
+from tests.waiting import HANG, ended, signalled, until
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
@@ -30,10 +32,7 @@ def at_rest(database: Database) -> None:
     assert database.rows("SELECT run FROM batchops_run WHERE state = 'running'") == []
     if database.family == "postgresql":
         mine = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'batchops' AND datname = :name"
-        deadline = time.monotonic() + 10  # the server notices a client's end a moment later
-        while database.scalar(mine, name=database.name) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert database.scalar(mine, name=database.name) == 0
+        until(lambda: database.scalar(mine, name=database.name) == 0)  # it notices a client's end a moment later
 
 
 @pytest.mark.parametrize(
@@ -54,11 +53,11 @@ def test_the_first_signal_ends_the_run_after_its_batch(
 ) -> None:
     database = new_database(name)
     make(database)
-    first = batchops.start(*job(database, "--json", *SLOW))
+    first = batchops.start(*job(database, "--json", *LINGERING))
     wait_for_work(first, database)
     first.send_signal(sent)
-    out, err = first.communicate(timeout=30)
-    assert first.returncode == CODES[sent], (out, err)
+    code, out, err = ended(first)
+    assert code == CODES[sent], (out, err)
     assert '"reason": "signal"' in out
     assert "Traceback" not in err
     assert database.column("SELECT state FROM batchops_run") == ["signal"]
@@ -82,7 +81,7 @@ def test_signals_at_any_moment(batchops: Batchops, database: Database, figures: 
         process = batchops.start(*job(database, "-q", "--batch-size", "20", "--rest", "15ms"))
         time.sleep(chance.uniform(0.05, 1.2))
         process.send_signal(sent)
-        _, err = process.communicate(timeout=30)
+        _, _, err = ended(process)
         if not (process.returncode == 1 and "Fatal Python error: init_" in err):  # met the interpreter's start
             assert process.returncode in (0, CODES[sent], -sent), err
         codes[process.returncode] = codes.get(process.returncode, 0) + 1
@@ -111,19 +110,19 @@ def row_locked(database: Database) -> Iterator[None]:
 
 
 def test_the_second_signal_gives_the_batch_up(batchops: Batchops, database: Database) -> None:
-    """A batch that waits for a lock for an hour is cancelled at once, not waited for."""
+    """A batch that waits for a lock for an hour is cancelled, and not because its grace is over."""
     make(database)
     patient = ("--lock-timeout", "1h", "--statement-timeout", "1h")
-    process = batchops.start(*job(database, "--json", *patient, *SLOW))
+    process = Variant(batchops.home, "graceful").start(*job(database, "--json", *patient, *LINGERING))
     wait_for_work(process, database)
     with row_locked(database):
         settled(database)
-        process.send_signal(signal.SIGTERM)
+        signalled(process, signal.SIGTERM)
         time.sleep(0.3)
         assert process.poll() is None, process.communicate()
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=8)
-    assert process.returncode == 143, (out, err)
+        signalled(process, signal.SIGTERM)
+        code, out, err = ended(process)
+    assert code == 143, (out, err)
     if database.family != "sqlite":  # there nothing could be written down: the file was locked
         at_rest(database)
     assert batchops(*job(database)).code == 0
@@ -141,14 +140,13 @@ WAITING = {
 
 def settled(database: Database) -> None:
     """Until the run gets no further, for it waits."""
-    before = -1
-    for _ in range(100):
-        batches = database.scalar("SELECT max(batches) FROM batchops_lane")
-        if batches == before and database.scalar(WAITING[database.family]):
-            return
-        before = batches
-        time.sleep(0.5)
-    raise AssertionError("the run was not held up")
+    batches = [-1]
+
+    def no_further() -> bool:
+        batches.append(batches_done(database))
+        return batches[-1] == batches[-2] and bool(database.scalar(WAITING[database.family]))
+
+    until(no_further, pause=1.0)
 
 
 def test_ctrl_c_at_the_question(batchops: Batchops, somewhere: Database) -> None:
@@ -158,7 +156,7 @@ def test_ctrl_c_at_the_question(batchops: Batchops, somewhere: Database) -> None
         ["-m", "batchops", *words],
         env=batchops.environment(),
         cwd=str(batchops.home),
-        timeout=30,
+        timeout=HANG,
         preexec_fn=hear_interrupts,
     )
     terminal.expect("Update these rows")
@@ -181,7 +179,7 @@ def test_a_reader_that_goes_away(batchops: Batchops, sqlite: Database, lost: str
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, lost: writer}
     process = batchops.start(*job(sqlite, *how, "--batch-size", "500"), **streams)
     os.close(writer)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, (out, err)
-    assert "Traceback" not in (err or "") + (out or "")
+    code, out, err = ended(process)
+    assert code == 0, (out, err)
+    assert "Traceback" not in err + out
     assert COUNT_UP.wrong(sqlite) is None

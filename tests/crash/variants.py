@@ -1,6 +1,6 @@
-"""batchops, wrong on purpose: `python -m tests.crash.variants NAME ARGUMENTS…`.
+"""batchops changed on purpose: `python -m tests.crash.variants NAME ARGUMENTS…`.
 
-The tests here must notice each; the third, which does not repeat the predicate, stands with the races.
+The tests here must notice the two that are wrong; a third, which does not repeat the predicate, stands with the races.
 """
 
 import sys
@@ -13,6 +13,7 @@ from batchops.cli import main
 from batchops.ledger.ledger import Lane, Ledger
 from batchops.steps.outcome import Outcome
 from batchops.steps.walk import WalkStep
+from batchops.stop import signals
 from tests.command import Batchops
 
 
@@ -42,7 +43,12 @@ def unfenced() -> None:
     Ledger.advance = advance  # type: ignore[method-assign]
 
 
-VARIANTS: dict[str, Callable[[], None]] = {"apart": apart, "unfenced": unfenced}
+def graceful() -> None:
+    """Not wrong: after a first signal the batch in hand may take an hour, so what cancels it is the second."""
+    signals.__wrapped__.__defaults__ = (3600.0, None)  # type: ignore[attr-defined]  # contextmanager keeps it there
+
+
+VARIANTS: dict[str, Callable[[], None]] = {"apart": apart, "unfenced": unfenced, "graceful": graceful}
 
 
 class Variant(Batchops):

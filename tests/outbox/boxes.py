@@ -8,8 +8,7 @@ from typing import Any
 from sqlalchemy import create_engine, make_url
 
 from batchops.outbox import Event, save
-from tests.command import Result
-from tests.queues.jobs import here
+from tests.command import Result, here
 from tests.services.database import Database
 
 ID = {

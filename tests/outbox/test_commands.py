@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import here
 from tests.outbox.boxes import delivered, event, made, plain, relay, saved
-from tests.queues.jobs import here
 from tests.services.database import Database
 
 pytestmark = pytest.mark.in_turn

@@ -8,9 +8,9 @@ import pytest
 from nats.js.api import DiscardPolicy
 
 from batchops.outbox import Event
+from tests.command import here
 from tests.outbox.boxes import made, relay, saved
 from tests.outbox.test_brokers import RECEIVERS
-from tests.queues.jobs import here
 from tests.services import redis as redis_service
 from tests.services.database import Database
 from tests.services.server import Server

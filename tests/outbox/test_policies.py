@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.command import Batchops, Result
+from tests.command import Batchops, Result, here
 from tests.outbox.boxes import event, left, made, saved
-from tests.queues.jobs import here
 from tests.services.database import Database
 from tests.services.private import free_port
 from tests.sinks.webhook import Webhook

@@ -1,12 +1,6 @@
 """Tables to be drained, with a log of every claim that the database itself keeps."""
 
-import io
-from contextlib import redirect_stderr, redirect_stdout
-
-import pytest
-
-from batchops.cli import main
-from tests.command import Result
+from tests.command import Result, here
 from tests.services.database import Database
 
 PENDING, DONE = "status = 'pending'", "status = 'done'"
@@ -42,14 +36,6 @@ def jobs(database: Database, rows: int) -> None:
             f"INSERT INTO jobs (id, status, n, payload) SELECT id + {have}, status, n, payload"
             f" FROM jobs WHERE id <= {rows - have}"
         )
-
-
-def here(*args: str) -> Result:
-    """`batchops ARGS…` without a process of its own, which costs more than most drains."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-        main(args)
-    return Result(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def leased(database: Database, place: str = "columns") -> None:

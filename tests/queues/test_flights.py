@@ -66,7 +66,7 @@ def test_great_circles_equal_one_statement(
     assert made.code == 0, made.err
     rows = database.scalar("SELECT count(*) FROM flights")
     args = ("--where", "todo = 1", "--done", "todo = 0", "--call", "tests.queues.test_flights:great_circle")
-    result = batchops("drain", "flights", "--url", database.url, *args, "--workers", "2", "--json", timeout=500)
+    result = batchops("drain", "flights", "--url", database.url, *args, "--workers", "2", "--json")
     assert result.code == 0, result.err
     document = result.json()
     assert document["rows"] == rows

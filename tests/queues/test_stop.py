@@ -160,7 +160,7 @@ def test_a_notification_wakes_a_resting_drain(batchops: Batchops, postgresql: Da
 
 def apart(batchops: Batchops, database: Database, *args: str) -> Result:
     """In a process of its own: a handler that hangs leaves its thread behind."""
-    return batchops("drain", "jobs", "--url", database.url, *DRAIN, "--json", *args)
+    return batchops.apart("drain", "jobs", "--url", database.url, *DRAIN, "--json", *args)
 
 
 def _rests(events: Path) -> list[float]:

@@ -1,0 +1,13 @@
+"""Leases that are over: their stored end is moved; one short enough to wait for would be lost on a busy machine."""
+
+from tests.services.database import Database
+
+
+def expired(database: Database, table: str) -> None:
+    """Whoever holds a lease in that table gives no more signs of life; it must be dead or stopped."""
+    assert database.execute(f"UPDATE {table} SET lease_until = 1 WHERE lease_until IS NOT NULL") > 0
+
+
+def lease_ends(database: Database, table: str) -> float:
+    """The latest end of a lease in that table, in the database's seconds; 0 where there is none."""
+    return float(database.scalar(f"SELECT max(lease_until) FROM {table}") or 0)
