@@ -1,7 +1,6 @@
 """Reasons, exit codes, streams and the document: what scripts rely on."""
 
 import json
-import os
 import signal
 import time
 from pathlib import Path
@@ -13,8 +12,9 @@ from batchops.reporters.document import FIELDS
 from tests.cli.conftest import ROWS, Cli, everything
 from tests.command import Batchops
 from tests.services.database import Database
+from tests.waiting import ended, until
 
-SLOW = ("--batch-size", 20, "--rest", "50ms")
+SLOW = ("--batch-size", 20, "--rest", "400ms")
 
 
 @pytest.fixture
@@ -138,8 +138,7 @@ def test_no_terminal_to_ask_at(lite: Database, cli: Cli, at: dict[str, str]) -> 
 def test_a_second_copy_is_told_who_is_at_work(batchops: Batchops, cli: Cli, at: dict[str, str]) -> None:
     words = ("purge", "ev", "--all-rows", "-y")
     first = batchops.start(*words, *SLOW, env=at)
-    while not (runs := cli("runs", "--json", env=at).json()["runs"]):
-        time.sleep(0.05)
+    runs = until(lambda: cli("runs", "--json", env=at).json()["runs"], first)
     second = cli(*words, "--json", env=at).json()
     assert (second["exit"], second["reason"], runs[0]["state"]) == (11, "locked", "running")
     assert runs[0]["owner"]["pid"] == first.pid
@@ -159,12 +158,11 @@ def test_a_signal_ends_it_after_the_batch(
 ) -> None:
     events = tmp_path / "events"
     job = batchops.start("purge", "ev", "--all-rows", "-y", "--json", *SLOW, "--events", events, env=at)
-    while not (events.exists() and "committed" in events.read_text()):
-        time.sleep(0.02)
-    os.kill(job.pid, number)
-    out, err = job.communicate(timeout=30)
+    until(lambda: events.exists() and "committed" in events.read_text(), job)
+    job.send_signal(number)
+    code, out, err = ended(job)
     document = json.loads(out)
-    assert job.returncode == document["exit"] == 128 + number, err
+    assert code == document["exit"] == 128 + number, err
     assert document["reason"] == "signal"
     assert document["next"].startswith("batchops purge ev --all-rows ")
     assert lite.scalar("SELECT count(*) FROM ev") == ROWS - document["rows"]

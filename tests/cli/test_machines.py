@@ -1,5 +1,6 @@
 """What machines are told: figures for Prometheus, pings, log lines."""
 
+import contextlib
 import json
 import stat
 import time
@@ -14,6 +15,7 @@ from tests.cli.pinged import Pinged, pinged
 from tests.command import Batchops
 from tests.services.database import Database
 from tests.services.private import free_port
+from tests.waiting import ended, until
 
 SECRET = "c0ffee-secret"
 
@@ -55,20 +57,19 @@ def test_figures_in_a_file(lite: Database, cli: Cli, tmp_path: Path) -> None:
 
 def test_figures_that_are_asked_for(lite: Database, batchops: Batchops) -> None:
     port = free_port()
-    args = ("--where", "kind = 1", "--url", lite.url, "--batch-size", 1, "--rest", "50ms", "-y")
+    args = ("--where", "kind = 1", "--url", lite.url, "--batch-size", 1, "--rest", "400ms", "-y")
     process = batchops.start("purge", "ev", *args, "--metrics-port", port)
-    end = time.monotonic() + 30
     found: dict[str, float] = {}
-    while found.get("rows_total", 0) < 2:
-        assert time.monotonic() < end, process.poll()
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
-                found = figures(page.read().decode())
-        except OSError:
-            time.sleep(0.05)
+
+    def two_rows() -> bool:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as page:
+            found.update(figures(page.read().decode()))
+        return found.get("rows_total", 0) >= 2
+
+    until(two_rows, process)
     assert found["batches_total"] >= found["rows_total"] - 1
     process.terminate()
-    assert process.wait(30) == 143
+    assert ended(process).code == 143
 
 
 def test_pings(lite: Database, cli: Cli, hook: Pinged) -> None:

@@ -4,7 +4,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from batchops.reporters.document import FIELDS
 from tests.cli.conftest import Cli
 from tests.command import ROOT, Batchops
 from tests.services.database import Database
+from tests.waiting import ended, until
 
 README = (ROOT / "README.md").read_text()
 ELSEWHERE = ("pip install", "export BATCHOPS_URL=")
@@ -87,12 +87,9 @@ def test_the_commands(shop: Database, cli: Cli, batchops: Batchops) -> None:
 
 def stays_up(batchops: Batchops, words: list[str], env: dict[str, str], shop: Database) -> int:
     process = batchops.start(*words, env={**env, "PYTHONPATH": f"{ROOT}:{batchops.home}"})
-    end = time.monotonic() + 60
-    while shop.rows("SELECT 1 FROM jobs WHERE status = 'pending'") and time.monotonic() < end:
-        time.sleep(0.05)
+    until(lambda: not shop.rows("SELECT 1 FROM jobs WHERE status = 'pending'"), process)
     process.terminate()
-    process.communicate(timeout=60)
-    return process.returncode
+    return ended(process).code
 
 
 def test_the_library(shop: Database, tmp_path: Path, batchops: Batchops) -> None:
@@ -134,7 +131,7 @@ def test_the_grants(family: str, place: int, cli: Cli, request: pytest.FixtureRe
 def test_the_tables_are_complete() -> None:
     exits = section("| exit | meaning |")
     assert {int(n) for n in re.findall(r"\d+", "".join(first(exits)))} == {code.value for code in EXIT_MEANINGS}
-    assert set(re.findall(r"`(\w+)`", "".join(first(section("| field | |"))))) == {*FIELDS}
+    assert set(re.findall(r"`(\w+)`", "".join(first(section("| field | |"))))) == {*FIELDS, "causes"}
     assert set(re.findall(r"`([a-z-]+)`", "".join(first(section("| check | refuses |"))))) == {c.name for c in CHECKS}
 
 

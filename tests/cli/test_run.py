@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from batchops.cli import main
 from tests.cli.conftest import Cli, everything, filled
 from tests.command import Batchops
 from tests.services.database import Database
+from tests.waiting import ended, signalled, until
 
 RECIPE = """
 [params]
@@ -188,14 +187,12 @@ def test_a_recipe_with_mistakes_runs_nothing(cli: Cli, recipe: Path, lite: Datab
 
 
 def test_a_signal_ends_it_after_the_batch_in_hand(batchops: Batchops, recipe: Path, lite: Database) -> None:
-    changed(recipe, "batch-size = 50", 'batch-size = 5\nrest = "100ms"')
+    changed(recipe, "batch-size = 50", 'batch-size = 5\nrest = "400ms"')
     process = batchops.start("run", recipe, "-y", env={"SHOP": lite.url})
-    end = time.monotonic() + 60
-    while not lite.rows("SELECT 1 FROM ev WHERE note = 'seen'") and time.monotonic() < end:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 143
+    until(lambda: lite.rows("SELECT 1 FROM ev WHERE note = 'seen'"), process)
+    process.send_signal(signal.SIGTERM)
+    code, out, err = ended(process)
+    assert code == 143
     assert "first: backfill ev: ended by SIGTERM" in out
     assert "last: skipped: stopped before it began" in err
     assert "aside: skipped: stopped before it began" in err
@@ -208,13 +205,11 @@ def test_killed_it_goes_on_by_the_same_command(batchops: Batchops, cli: Cli, rec
     lite.execute("ALTER TABLE ev ADD n integer DEFAULT 0")
     recipe.write_text(
         '[params]\nstep = { type = "integer" }\n[job.add]\nverb = "backfill"\ntable = "ev"\nall-rows = true\n'
-        'set = "n = n + :step"\nbatch-size = 100\nrest = "50ms"\n'
+        'set = "n = n + :step"\nbatch-size = 100\nrest = "4s"\n'
     )
     words = ("run", recipe, "-y", "--json", "--param")
     process = batchops.start(*words, "step=2", env={"BATCHOPS_URL": lite.url})
-    end = time.monotonic() + 60
-    while not lite.rows("SELECT 1 FROM ev WHERE n > 0") and time.monotonic() < end:
-        time.sleep(0.05)
+    until(lambda: lite.rows("SELECT 1 FROM ev WHERE n > 0"), process)
     process.kill()
     process.communicate()
     assert 0 < lite.scalar("SELECT count(*) FROM ev WHERE n > 0") < 1000
@@ -226,23 +221,20 @@ def test_killed_it_goes_on_by_the_same_command(batchops: Batchops, cli: Cli, rec
 
 
 def test_a_second_signal_breaks_off_the_batch_in_hand(
-    batchops: Batchops, recipe: Path, new_database: Callable[..., Database]
+    graceful: Batchops, recipe: Path, new_database: Callable[..., Database]
 ) -> None:
     """It waits for a row that this test holds; the first signal alone would let it wait on."""
     ev = filled(new_database("postgresql"))
-    changed(recipe, "batch-size = 50", 'lock-timeout = "50s"\nbatch-size = 1000')
+    changed(recipe, "batch-size = 50", 'lock-timeout = "1h"\nbatch-size = 1000')
     with ev.engine.connect() as holder:
         holder.execute(text("SELECT * FROM ev WHERE id = 1 FOR UPDATE"))
-        process = batchops.start("run", recipe, "-y", env={"SHOP": ev.url})
+        process = graceful.start("run", recipe, "-y", env={"SHOP": ev.url})
         waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        end = time.monotonic() + 60
-        while not ev.rows(waiting) and time.monotonic() < end:
-            time.sleep(0.05)
-        os.kill(process.pid, signal.SIGTERM)
-        time.sleep(0.3)
-        os.kill(process.pid, signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
-    assert (process.returncode, err.count("stopped before it began")) == (143, 2)
+        until(lambda: ev.rows(waiting), process)
+        signalled(process, signal.SIGTERM)
+        signalled(process, signal.SIGTERM)
+        code, out, err = ended(process)
+    assert (code, err.count("stopped before it began")) == (143, 2)
     assert "first: backfill ev: ended by SIGTERM" in out
     assert ev.rows("SELECT count(*) FROM ev WHERE note = 'seen'") == [(0,)]
 

@@ -17,7 +17,6 @@ import pytest
 from tests.command import Batchops, hear_interrupts
 from tests.conftest import NewDatabase
 from tests.crash.scenario import COUNT_UP, LINGERING, at, batches_done, job, make, wait_for_work
-from tests.crash.variants import Variant
 from tests.figures import Figures
 from tests.services import sqlite as sqlite_service
 from tests.services.database import Database
@@ -109,11 +108,11 @@ def row_locked(database: Database) -> Iterator[None]:
         yield
 
 
-def test_the_second_signal_gives_the_batch_up(batchops: Batchops, database: Database) -> None:
+def test_the_second_signal_gives_the_batch_up(batchops: Batchops, graceful: Batchops, database: Database) -> None:
     """A batch that waits for a lock for an hour is cancelled, and not because its grace is over."""
     make(database)
     patient = ("--lock-timeout", "1h", "--statement-timeout", "1h")
-    process = Variant(batchops.home, "graceful").start(*job(database, "--json", *patient, *LINGERING))
+    process = graceful.start(*job(database, "--json", *patient, *LINGERING))
     wait_for_work(process, database)
     with row_locked(database):
         settled(database)

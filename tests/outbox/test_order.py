@@ -20,7 +20,8 @@ from tests.outbox.boxes import delivered, left, made
 from tests.outbox.writers import Writing, aggregates, verdict, write
 from tests.services.database import FAMILIES, Database
 
-LEASE = "2s"
+LEASE = "1min"
+"""Longer than a busy machine lets a healthy relay wait; that one was killed is seen by its process."""
 LONG = [pytest.mark.full, pytest.mark.timeout(1200)]
 SMALL, LARGE = Writing(900, 40, delay=0.06), Writing(50_000, 1_000)
 

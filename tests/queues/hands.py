@@ -96,9 +96,16 @@ def hangs_inside(rows: Rows, connection: sa.Connection) -> None:
 
 
 def slow(rows: Rows) -> None:
-    """Long enough to be stopped in the middle: HANDLED says that it has begun."""
-    Path(os.environ["HANDLED"]).write_text(f"{len(rows)} begun")
-    time.sleep(float(os.environ.get("SLOW", "1")))
+    """At work until it is let go on, by a file beside HANDLED, which says that it has begun."""
+    handled = Path(os.environ["HANDLED"])
+    handled.write_text(f"{len(rows)} begun")
+    while not go_on(handled).exists():
+        time.sleep(0.02)
+
+
+def go_on(handled: Path) -> Path:
+    """The file that lets `slow` go on."""
+    return handled.with_suffix(".go")
 
 
 NOT_A_FUNCTION = 3

@@ -1,9 +1,7 @@
 """Recipes with times, and what must be true of the fires that come of them."""
 
-import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -40,17 +38,6 @@ def more(database: Database, rows: int) -> None:
     database.insert("ev", ("id", "kind"), [(n, 1) for n in range(first, first + rows)])
 
 
-def wait_for(
-    condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None, seconds: float = 30
-) -> None:
-    """Until it holds; fails at once where the process has ended."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process is None or process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.05)
-
-
 def there(database: Database) -> bool:
     """Whether a scheduler has made its tables and its schedules."""
     names = {
@@ -80,6 +67,8 @@ class Told:
     longest_wait: float
     """Seconds between two starts, at the most."""
     wrong: tuple[str, ...]
+    in_hand: int
+    """Fires that nobody has ended: one that a signal met is left for the next scheduler to go on with."""
 
 
 def told(database: Database, times_by_job: Mapping[str, Times]) -> dict[str, Told]:
@@ -92,8 +81,11 @@ def _told(database: Database, job: str, times: Times) -> Told:
         "SELECT fire_at, state, started_at, finished_at FROM batchops_fire WHERE schedule LIKE :job ORDER BY fire_at"
     )
     rows = database.rows(query, job=f"{job}#%")
+    in_hand = [at for at, state, _, finished in rows if state == "running" and not finished]
     wrong = [
-        f"{job}: {state} at {at} is no end" for at, state, _, finished in rows if state not in ENDS or not finished
+        f"{job}: {state} at {at} is no end"
+        for at, state, _, finished in rows
+        if at not in in_hand and (state not in ENDS or not finished)
     ]
     expected = [rows[0][0]]
     while expected[-1] < rows[-1][0]:
@@ -104,4 +96,4 @@ def _told(database: Database, job: str, times: Times) -> Told:
     pairs = list(pairwise(worked))
     wrong += [f"{job}: {later} began before {earlier} had ended" for earlier, later in pairs if later[0] < earlier[1]]
     longest = max((later[0] - earlier[0] for earlier, later in pairs), default=0.0)
-    return Told(Counter(state for _, state, *_ in rows), longest, tuple(wrong))
+    return Told(Counter(state for _, state, *_ in rows), longest, tuple(wrong), len(in_hand))

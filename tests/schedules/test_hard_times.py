@@ -16,12 +16,13 @@ import pytest
 from batchops.schedules.times import Every
 from tests.command import Batchops
 from tests.conftest import NewDatabase
-from tests.schedules.scene import PURGE, ev, more, recipe, states, told, wait_for
+from tests.schedules.scene import PURGE, ev, more, recipe, states, told
 from tests.schedules.test_schedule import stop
 from tests.services import postgres
 from tests.services.database import Database
 from tests.services.private import Private
 from tests.services.server import Missing, UnavailableError
+from tests.waiting import until
 
 Without = Callable[[Missing], NoReturn]
 HOUR, DAY = 3600, 86_400
@@ -36,14 +37,14 @@ def test_the_database_falls_and_comes_back(
     database = new_database(family, at=private.server)
     ev(database, 20)
     process = batchops.start("schedule", recipe(tmp_path / "r.toml", database, quick=f'{PURGE}\nevery = "1s"'))
-    wait_for(lambda: states(database)["ran"], process)
+    until(lambda: states(database)["ran"], process)
     private.stop()
     time.sleep(3)
     assert process.poll() is None, process.communicate()
     private.start()
     more(database, 20)
     before = states(database)["ran"]
-    wait_for(lambda: states(database)["ran"] > before + 1, process)
+    until(lambda: states(database)["ran"] > before + 1, process)
     code, _, err = stop(process)
     assert code == 0, err
     assert "Traceback" not in err
@@ -83,7 +84,7 @@ def follows(database: Database, process: "subprocess.Popen[str]", clock: Path) -
         set_ahead(clock, ahead)
         near = f"SELECT 1 FROM batchops_fire WHERE state = 'ran' AND fire_at > {time.time() + ahead}"
         near += f" AND fire_at < {time.time() + ahead + 60}"
-        wait_for(partial(fired, database, near), process)
+        until(partial(fired, database, near), process)
     code, _, err = stop(process)
     assert code == 0, err
     assert "clock was put back" in err

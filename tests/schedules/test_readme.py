@@ -3,11 +3,11 @@
 import json
 import shlex
 import signal
-import time
 
 from tests.cli.test_readme import SCHEDULE, blocks, sections
 from tests.command import Batchops
 from tests.services.database import Database
+from tests.waiting import ended, until
 
 SECTION = sections()[SCHEDULE]
 
@@ -23,12 +23,10 @@ def test_the_commands(batchops: Batchops, sqlite: Database) -> None:
     shown = batchops(*preview, env=env)
     assert (shown.code, shown.out.count("02:30:00 CE")) == (0, 10), shown
     process = batchops.start(*stays, env=env)
-    end = time.monotonic() + 20
-    while sqlite.column("SELECT id FROM sessions") != [2] and time.monotonic() < end:
-        time.sleep(0.1)
+    until(lambda: sqlite.column("SELECT id FROM sessions") == [2], process)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=20)
-    assert (process.returncode, out) == (0, ""), err
+    code, out, err = ended(process)
+    assert (code, out) == (0, ""), err
     assert sqlite.column("SELECT id FROM sessions") == [2]
     assert all(json.loads(line) for line in err.splitlines())
     assert (
