@@ -11,5 +11,8 @@ class Signals(Protocol):
     def listen(self, connection: sa.Connection, channel: str) -> None:
         """Begin to hear notifications on `channel`."""
 
-    def heard(self, connection: sa.Connection, seconds: float) -> bool:
-        """Whether a notification came within that long."""
+    def notify(self, connection: sa.Connection, channel: str) -> None:
+        """Notify whoever listens on `channel` once the transaction commits."""
+
+    def heard(self, connection: sa.Connection, seconds: float) -> frozenset[str]:
+        """The channels on which something came within that long; at once where something has."""

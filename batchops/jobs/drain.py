@@ -25,7 +25,7 @@ from batchops.loop.pace import Pace
 from batchops.queues.attempts import Attempts
 from batchops.queues.claims import Claims
 from batchops.queues.deadline import Deadline
-from batchops.queues.idle import Due, Idle, LastLook, woken
+from batchops.queues.idle import Due, Idle, LastLook
 from batchops.queues.leases import Counts, Leases
 from batchops.queues.locks import RowLocks
 from batchops.queues.lowwater import LowWater
@@ -33,6 +33,7 @@ from batchops.queues.queue import Queue
 from batchops.queues.score import Score
 from batchops.queues.spec import DrainSpec
 from batchops.queues.understood import Understood, understand
+from batchops.queues.wake import woken
 from batchops.queues.watch import Watch
 from batchops.specs import command
 from batchops.steps import ClaimStep, HeldStep
@@ -110,7 +111,7 @@ def _worked(
     with ExitStack() as stack:
         stack.enter_context(watch.telling(telling, telling.threads))
         step = Steps(job, stop, score, telling.threads, stack)
-        wait = stack.enter_context(woken(job.database, job.spec.listen, stop, telling.threads))
+        wait = stack.enter_context(woken(job.database, job.spec.listen, stop, telling.threads, telling))
         pace = replace(pace_of(job.spec, job.queue.table), most_bytes=job.spec.max_bytes)
         limits = limits_of(job.spec)
         workers = 1 if job.database.family.one_writer and job.handler.inside else job.spec.workers

@@ -26,9 +26,10 @@ from batchops.outboxes.slots import Shards
 from batchops.outboxes.source import Source
 from batchops.outboxes.standing import Standing
 from batchops.queues.attempts import Attempts
-from batchops.queues.idle import Due, Idle, woken
+from batchops.queues.idle import Due, Idle
 from batchops.queues.leases import Counts
 from batchops.queues.score import Score
+from batchops.queues.wake import woken
 from batchops.queues.watch import Watch
 from batchops.specs import command
 from batchops.steps import RelayStep
@@ -106,7 +107,7 @@ class Relay:
 
     def job(self, stack: ExitStack) -> Job:
         """The loop's."""
-        spec = self._spec
+        spec, telling = self._spec, self._telling
         due = Due(self._database, self._failures.next_due)
         idle = None if spec.poll is None else Idle(due, spec.poll.total_seconds())
         return Job(
@@ -118,7 +119,7 @@ class Relay:
             hold=self._hold,
             between=idle.worked if idle else lambda: None,
             idle=partial(self._idle, idle) if idle else self._last_look,
-            wait=stack.enter_context(woken(self._database, spec.listen, self._stop, self._telling.threads)),
+            wait=stack.enter_context(woken(self._database, spec.listen, self._stop, telling.threads, telling)),
         )
 
     def shortfall(self, tally: Tally, score: Score) -> Failure | None:

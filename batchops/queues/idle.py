@@ -3,22 +3,17 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 import sqlalchemy as sa
 
 from batchops.db.database import Database
-from batchops.db.signals import Signals
 from batchops.errors import BatchopsError
 from batchops.queues.leases import Leases
 from batchops.queues.locks import RowLocks
-from batchops.stop import Stop
-from batchops.threads import Threads
 
 FIRST = 0.05
-AGAIN = 1.0
-"""Seconds until listening is tried again."""
 SHARE = 50
 """A look at the whole queue is made again no sooner than after this many times as long as it took."""
 
@@ -114,54 +109,3 @@ class LastLook:
         with suppress(BatchopsError), self._database.reading() as connection:
             return max(0, self._leases.counts(connection).backlog - self._passed_by())
         return 0
-
-
-@contextmanager
-def woken(
-    database: Database, channel: str | None, stop: Stop, threads: Threads
-) -> Iterator[Callable[[float], None] | None]:  # fmt: skip
-    """How to rest, listening on the channel until the block ends; None where there is nothing to hear."""
-    signals = database.family.signals
-    if channel is None or signals is None:
-        yield None
-        return
-    wake = Wake(database, signals, channel, stop, threads)
-    with wake.listening():
-        yield wake.wait
-
-
-class Wake:
-    """Ends a rest early; notifications are a hint only, so nothing is lost where none comes."""
-
-    def __init__(self, database: Database, signals: Signals, channel: str, stop: Stop, threads: Threads) -> None:
-        self._database = database
-        self._signals = signals
-        self._channel = channel
-        self._stop = stop
-        self._threads = threads
-        self._rung = threading.Event()
-
-    def listening(self) -> AbstractContextManager[None]:
-        """Listen in a thread until the block ends; where that fails, try again: polling goes on meanwhile."""
-        return self._threads.beside("listen", self._listen)
-
-    def wait(self, seconds: float) -> None:
-        """Rest so long, or until a notification or the stop."""
-        left = seconds
-        while left > 0 and not self._stop.asked:
-            if self._rung.wait(min(0.1, left)):
-                self._rung.clear()
-                return
-            left -= 0.1
-
-    def _listen(self, over: threading.Event) -> None:
-        while not over.is_set():
-            if not self._threads.survive(f"listening on {self._channel}", lambda: self._hear(over)):
-                over.wait(AGAIN)
-
-    def _hear(self, over: threading.Event) -> None:
-        with self._database.idle() as connection:
-            self._signals.listen(connection, self._channel)
-            while not over.is_set():
-                if self._signals.heard(connection, 0.2):
-                    self._rung.set()

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
-from tests.services import kafka, nats, rabbitmq, redis
+from tests.services import kafka, nats, pgbouncer, rabbitmq, redis
 from tests.services.database import FAMILIES, Database, Dataset
 from tests.services.server import Found, Missing, Server
 
@@ -125,9 +125,10 @@ class Services:
 def required() -> frozenset[str]:
     """The services that the environment says must not be missing."""
     wanted = frozenset(os.environ.get(REQUIRE, "").replace(",", " ").split())
-    if unknown := wanted - SERVICES.keys() - {"all"}:
-        raise ValueError(f"{REQUIRE}: {', '.join(sorted(unknown))}? There are {', '.join(SERVICES)} and all.")
-    return frozenset(SERVICES) if "all" in wanted else wanted
+    known = (*SERVICES, pgbouncer.NAME)
+    if unknown := wanted - {*known, "all"}:
+        raise ValueError(f"{REQUIRE}: {', '.join(sorted(unknown))}? There are {', '.join(known)} and all.")
+    return frozenset(known) if "all" in wanted else wanted
 
 
 def _pack(found: Found) -> dict[str, str]:

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
+
+from batchops.errors import ConnectionLostError
 
 
 class PostgreSQLSignals:
@@ -12,6 +15,12 @@ class PostgreSQLSignals:
         name = connection.dialect.identifier_preparer.quote_identifier(channel)
         connection.exec_driver_sql(f"LISTEN {name}")
 
-    def heard(self, connection: sa.Connection, seconds: float) -> bool:
+    def notify(self, connection: sa.Connection, channel: str) -> None:
+        connection.execute(sa.select(sa.func.pg_notify(channel, "")))
+
+    def heard(self, connection: sa.Connection, seconds: float) -> frozenset[str]:
         driver: Any = connection.connection.driver_connection
-        return any(True for _ in driver.notifies(timeout=seconds, stop_after=1))
+        try:
+            return frozenset(one.channel for one in driver.notifies(timeout=seconds, stop_after=1))
+        except psycopg.Error as error:  # not by way of SQLAlchemy, which would translate it
+            raise ConnectionLostError(f"The connection that listens was lost: {error}") from error
