@@ -203,6 +203,8 @@ class Finished:
     next: str | None = None
     """A command that goes on, without secrets."""
     error: Failure | None = None
+    done_at: str | None = None
+    """When the run ended that has done it already; of "already-done" only."""
     rejections: tuple[Rejected, ...] = field(default=())
     """The first rejected rows, for people; `rejected` is the full count."""
     drained: Drained | None = None

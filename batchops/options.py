@@ -50,6 +50,7 @@ class JobOptions(PacedOptions, total=False):
     ledger_schema: str | None
     lease_time: Duration
     restart: bool
+    same_table: bool
 
 
 class PurgeOptions(JobOptions, total=False):

@@ -172,6 +172,9 @@ class JobSpec(PacedSpec):
     restart: Annotated[bool, Flag(group=PROGRESS)] = Field(
         False, description="Begin anew, whatever an earlier run has done."
     )
+    same_table: Annotated[bool, Flag(group=PROGRESS)] = Field(
+        False, description="Go on with an earlier run though its table was swapped, renamed, restored or rebuilt."
+    )
 
     @model_validator(mode="after")
     def _which_rows(self) -> Self:
@@ -186,6 +189,8 @@ class JobSpec(PacedSpec):
             raise ValueError("--all-rows excludes a condition")
         if not (self.all_rows or by_time or self.where is not None):
             raise ValueError("which rows? Give --where, --older-than, --before or, for every row, --all-rows")
+        if self.restart and self.same_table:
+            raise ValueError("--restart and --same-table exclude each other")
         return self
 
     def wanted(self) -> dict[str, Any]:
@@ -256,7 +261,7 @@ def command(verb: str, spec: PacedSpec, url: str | None) -> str:
     # What the job is stands before how it is done.
     for name in sorted(fields, key=lambda name: flag_of(fields[name]).group not in _FIRST):
         value = getattr(spec, name)
-        if name in ("table", "restart", "count") or value == fields[name].get_default() or value is None:
+        if name in ("table", "restart", "same_table", "count") or value == fields[name].get_default() or value is None:
             continue
         if name == "url":
             words += ["--url", url or ""]

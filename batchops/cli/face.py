@@ -65,7 +65,7 @@ class Face:
         if self.exit_code and finished.exit == Exit.DONE:
             if finished.reason in LIMITS:
                 return Exit.LIMIT
-            if finished.reason == "done" and finished.rows == 0:
+            if finished.reason in ("done", "already-done") and finished.rows == 0:
                 return Exit.NOTHING
         return finished.exit
 

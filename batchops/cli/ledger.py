@@ -8,7 +8,7 @@ from batchops import durations
 from batchops.cli.help import Group
 from batchops.cli.ledger_options import ledger_flags, named_ledger
 from batchops.errors import UsageError
-from batchops.ledger.ledger import Ledger
+from batchops.ledger.pruning import prune as forget
 from batchops.reporters.figures import counted
 from batchops.schedules.fires import Fires
 
@@ -20,9 +20,9 @@ def command() -> None:
 
 @command.command("init")
 @ledger_flags
-@click.option("--make", is_flag=True, help="Make the tables instead of printing their SQL.")
+@click.option("--make", is_flag=True, help="Make the tables, or bring them up to date, instead of printing the SQL.")
 def init(url: str | None, ledger: str | None, ledger_schema: str | None, make: bool) -> None:
-    """Print the SQL that makes the tables, for a role that may; with --make run it."""
+    """Print the SQL that makes the tables or brings them up to date, for a role that may; with --make run it."""
     with named_ledger(url, ledger, ledger_schema) as opened:
         fires = Fires(opened)
         if make:
@@ -30,15 +30,21 @@ def init(url: str | None, ledger: str | None, ledger_schema: str | None, make: b
             fires.tables.make()
             click.echo(f"The ledger's tables are in {opened.database.address.shown}.")
             return
-        for statement in (*opened.ddl(), *fires.tables.ddl()):
+        missing = (*opened.ddl(), *fires.tables.ddl())
+        for statement in missing:
             click.echo(f"{statement};\n")
+        if not missing:
+            click.echo("-- The ledger's tables are all there and up to date.")
 
 
 @command.command("prune")
 @ledger_flags
 @click.option("--older-than", default="90d", show_default=True, metavar="90d", help="Runs that ended before that.")
 def prune(url: str | None, ledger: str | None, ledger_schema: str | None, older_than: str) -> None:
-    """Forget runs that ended long ago, and fires of schedules that ended more than 7 days ago."""
+    """Forget runs that ended long ago, and fires of schedules that ended more than 7 days ago.
+
+    What proves that a backfill was applied, which must not be applied twice, is kept.
+    """
     try:
         age: timedelta = durations.parse(older_than)
     except ValueError as error:
@@ -46,12 +52,9 @@ def prune(url: str | None, ledger: str | None, ledger_schema: str | None, older_
     with named_ledger(url, ledger, ledger_schema) as opened:
         fires = Fires(opened)
         with opened.database.reading() as connection:
-            has_runs, has_fires = opened.exists(connection), fires.tables.exists(connection)
-        gone = [counted(_prune(opened, age) if has_runs else 0, "run")]
+            standing, has_fires = opened.standing(connection), fires.tables.exists(connection)
+        if standing == "older":
+            opened.make()
+        gone = [counted(0 if standing == "absent" else forget(opened, age.total_seconds()), "run")]
         gone += [counted(fires.prune(), "fire")] if has_fires else []
     click.echo(f"Forgot {' and '.join(gone)}.")
-
-
-def _prune(ledger: Ledger, age: timedelta) -> int:
-    with ledger.database.transaction() as connection:
-        return ledger.prune(connection, age.total_seconds())

@@ -35,6 +35,6 @@ def named_ledger(url: str | None, ledger: str | None, ledger_schema: str | None)
     where = address(url, os.environ) if ledger is None else ledger_address(ledger, os.environ)
     database = connect(where)
     try:
-        yield Ledger(database, ledger_schema, inside=True)
+        yield Ledger(database, ledger_schema, inside=ledger is None)
     finally:
         database.close()

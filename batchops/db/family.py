@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from batchops.db.facts import Facts
 from batchops.db.faults import Fault
 from batchops.db.signals import Signals
-from batchops.db.table import Column, Table
+from batchops.db.table import Column, Table, TableIdentity
 from batchops.db.urls import Address
 from batchops.db.words import Words
 
@@ -30,7 +30,7 @@ class Server:
     product: str
     version: str
     identity: str
-    """The same for as long as it is the same data: a system identifier with the database's name, a file's path."""
+    """Where the data is, for a ledger kept elsewhere: a system identifier, a host and port, a file's path."""
     role: str
     zone: str
     read_only: bool
@@ -171,6 +171,12 @@ class Family(Protocol):
 
     def find_all(self, connection: sa.Connection, names: Sequence[tuple[str | None, str]]) -> list[Table]:
         """Those that are there of many tables, each by its schema and exact name."""
+
+    def table_identity(self, connection: sa.Connection, table: Table) -> TableIdentity:
+        """What the server itself remembers the table by, as far as this role may see it."""
+
+    def unlabelled(self, label: str) -> tuple[str | None, str]:
+        """Schema and name of the table that has this label; `Table.label` the other way round."""
 
     def tables(self, connection: sa.Connection) -> Sequence[str]:
         """Names of the tables a person may have meant."""

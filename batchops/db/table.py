@@ -1,5 +1,6 @@
 """A table as the database's own catalog describes it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -43,6 +44,24 @@ class Key:
 
 
 @dataclass(frozen=True)
+class TableIdentity:
+    """What a server remembers a table by, whatever its name is; None where it does not tell."""
+
+    table: str | None = None
+    """Changes when another table takes the name: an OID, InnoDB's table id."""
+    storage: str | None = None
+    """Changes also when the same table is written anew: a file node."""
+
+    def is_another_than(self, before: "TableIdentity") -> bool:
+        """Whether this is surely not the table from before."""
+        return None not in (self.table, before.table) and self.table != before.table
+
+    def was_rewritten_since(self, before: "TableIdentity") -> bool:
+        """Whether all its rows were written anew, or are new ones: TRUNCATE, VACUUM FULL, CLUSTER, ALTER."""
+        return None not in (self.storage, before.storage) and self.storage != before.storage
+
+
+@dataclass(frozen=True)
 class Table:
     """What the catalog knows of one table. `rows` and `bytes` are the database's own estimates, None unknown."""
 
@@ -54,7 +73,7 @@ class Table:
     keys: tuple[Key, ...]
     """Usable keys, best first."""
     identity: str
-    """Changes when another table takes the name: an OID, a table id."""
+    """What the catalog's other queries find it by: an OID, a name."""
     rows: int | None = None
     bytes: int | None = None
     blocks: int | None = None
@@ -77,10 +96,10 @@ class Table:
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
-    @property
-    def fingerprint(self) -> str:
-        """Changes when a column or the table itself is exchanged."""
-        return f"{self.identity}:" + ",".join(f"{c.name} {c.type}" for c in self.columns)
+    def types_of(self, names: Sequence[str]) -> tuple[str | None, ...]:
+        """The types of these columns; None for one that is not there, or is no column (a row's number)."""
+        types = {column.name: column.type for column in self.columns}
+        return tuple(types.get(name) for name in names)
 
     def column(self, name: str) -> Column:
         """The column of that name; KeyError where there is none."""

@@ -9,7 +9,8 @@ from batchops.db.database import Database
 from batchops.db.family import Detached
 from batchops.db.table import Table
 from batchops.errors import IntegrityError
-from batchops.ledger.ledger import Ledger, Run
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.run import Run
 from batchops.plan.frozen import Frozen
 from batchops.selection import Selection, user_sql
 

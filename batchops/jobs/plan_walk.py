@@ -1,13 +1,10 @@
 """The composition root of the verbs that walk, its first half: from a spec to a plan."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from hashlib import sha256
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from batchops import __version__
 from batchops.db.database import Database
@@ -15,11 +12,14 @@ from batchops.db.table import Key, Table
 from batchops.errors import Exit, RefusedError, RowRefusedError, UsageError
 from batchops.events import Failure, Finished
 from batchops.jobs.droppable import covered
+from batchops.jobs.memory import Memory, remember
 from batchops.jobs.route import start, walk_of
 from batchops.jobs.terms import reached
-from batchops.ledger.ledger import Ledger, Run
+from batchops.ledger.ledger import Ledger
 from batchops.ledger.open import NONE, open_ledger
-from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume, resume, unchanged
+from batchops.ledger.recall import Recalled
+from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume, resume, same_order, unchanged
+from batchops.ledger.run import Run
 from batchops.loop.patience import patiently
 from batchops.operations.delete import Delete
 from batchops.operations.update import Update
@@ -47,26 +47,28 @@ class Prepared:
     key: Key | None
     """The table's unique key that can be followed."""
     route: Route
-    job: str
-    """The job's identity."""
-    last: Run | None
-    """The job's last run, when this one was planned."""
+    memory: Memory
+    """What the ledger knew of the job when it was planned."""
     plan: Plan
     to_drop: tuple[Table, ...]
     """Partitions to drop instead of emptying them."""
     done: Run | None
     """The run that has done it already, where doing it again needs --restart."""
+    repeatable: bool
+    """Whether doing it twice gives what once gives."""
     workers: int
     next: str
     warnings: tuple[str, ...]
+    again: Callable[[], "Prepared"]
+    """Plans it once more."""
 
-    def ended(self, reason: str, run: int | None = None) -> Finished:
+    def ended(self, reason: str) -> Finished:
         """The end of a job that did not run."""
         code, error = (Exit.FAILED if reason == "declined" else Exit.DONE), None
         if (refused := refusal(self.plan.refusals)) is not None:
             code, error = refused.exit, Failure(refused.reason, refused.message, refused.hint)
         return Finished(
-            verb=self.verb, table=self.plan.table.label, reason=reason, version=__version__, run=run, exit=code,
+            verb=self.verb, table=self.plan.table.label, reason=reason, version=__version__, exit=code,
             walk=self.plan.walk, cutoff=self.plan.frozen.cutoff, error=error,
         )  # fmt: skip
 
@@ -89,11 +91,11 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger, again
         with database.reading() as connection:
             found = sketch(connection, database, verb, spec)
             _applied_once(ledger, found)
-            job = _identity(verb, spec, found)
-            last = _latest(connection, ledger, job)
-            route = _route(connection, verb, spec, database, found, last)
+            memory = remember(connection, database, ledger, verb, spec, found)
+            route = _route(connection, verb, spec, database, found, memory.last)
             droppable = covered(connection, database, found.table, route.frozen) if verb == "purge" else []
             statements = probed(connection, database, found, route)
+            last = memory.last.run if memory.last is not None else None
             plan = describe(connection, database, verb, spec, found, route, statements, last)
             against = refusals(Case(connection, database, verb, spec, found, route, statements, plan.estimate))
             plan = replace(plan, staying=tuple(staying(connection, database, found.table, route.frozen, QUICK)))
@@ -102,12 +104,17 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger, again
     except RowRefusedError as error:  # a literal in the predicate that is none of the column's type
         raise UsageError(error.message, "check the predicate and --set.") from error
     return Prepared(
-        verb, spec, database, ledger, found.key, route, job, last, plan,
+        verb, spec, database, ledger, found.key, route, memory, plan,
         to_drop=tuple(droppable) if isinstance(spec, PurgeSpec) and spec.drop_partitions else (),
         done=route.resume.run if isinstance(route.resume, AlreadyDone) else None,
+        repeatable=found.wishes.repeatable,
         workers=1 if database.family.one_writer else spec.workers,
         next=again or command(verb, spec, database.address.bare),
-        warnings=(*database.address.warnings, *_ledger_warnings(spec, ledger), *found.facts.warnings),
+        warnings=(
+            *database.address.warnings, *_ledger_warnings(spec, ledger), *memory.warnings,
+            *_table_warnings(spec, memory, route.resume), *found.facts.warnings,
+        ),
+        again=lambda: _prepare(verb, spec, database, ledger, again),
     )  # fmt: skip
 
 
@@ -121,12 +128,16 @@ def _applied_once(ledger: Ledger, found: Sketch) -> None:
 
 
 def _route(
-    connection: sa.Connection, verb: str, spec: JobSpec, database: Database, found: Sketch, last: Run | None
+    connection: sa.Connection, verb: str, spec: JobSpec, database: Database, found: Sketch, last: Recalled | None
 ) -> Route:
     purge = verb == "purge"
-    how = resume(last, repeatable=found.wishes.repeatable, purge=purge, restart=spec.restart)
+    how = resume(
+        last, repeatable=found.wishes.repeatable, purge=purge, restart=spec.restart, same_table=spec.same_table
+    )
     if isinstance(how, GoOn):
-        unchanged(how.run, found.table.fingerprint, walk=spec.walk, key=spec.key)
+        unchanged(how.run, walk=spec.walk, key=spec.key)
+        if not spec.same_table:
+            same_order(how.run, found.table.types_of(how.run.frozen["key"]))
         frozen, why = Frozen.of(how.run.frozen), f"as run {how.run.run} began"
     else:
         frozen, why = _freeze(connection, database, found, spec, purge=purge)
@@ -144,10 +155,9 @@ def _freeze(
     now = without_nulls(database, now, found.table, found.key)
     selection = Selection(found.table, now.predicate)
     chosen = choose(connection, database.family, selection, found.key, wanted=spec.walk, purge=purge)
-    leaves = tuple((leaf.schema, leaf.name) for leaf in chosen.leaves)
     if purge:
         now = leaving_out(database, now, found.table, found.facts.references)
-    return replace(now, walk=chosen.walk, key=chosen.key, leaves=leaves), chosen.why
+    return now.by(chosen.walk, chosen.key, found.table, chosen.leaves), chosen.why
 
 
 def _comparable(how: Resume, frozen: Frozen) -> Resume:
@@ -155,7 +165,7 @@ def _comparable(how: Resume, frozen: Frozen) -> Resume:
     if not isinstance(how, Anew) or how.behind is None:
         return how
     before = Frozen.of(how.behind.frozen)
-    same = (before.fingerprint, before.walk, before.key) == (frozen.fingerprint, frozen.walk, frozen.key)
+    same = (before.walk, before.key, before.key_types) == (frozen.walk, frozen.key, frozen.key_types)
     return how if same else Anew()
 
 
@@ -184,22 +194,16 @@ def _ledger_warnings(spec: JobSpec, ledger: Ledger) -> tuple[str, ...]:
     return ()
 
 
-def _latest(connection: sa.Connection, ledger: Ledger, job: str) -> Run | None:
-    """On the planning connection where the ledger is the target's: with SQLite a writer waits for that one."""
-    if not ledger.inside:
-        with ledger.database.reading() as elsewhere:
-            return ledger.latest(elsewhere, job) if ledger.exists(elsewhere) else None
-    connection.exec_driver_sql("SAVEPOINT looking")
-    try:
-        return ledger.latest(connection, job) if ledger.exists(connection) else None
-    except DBAPIError as error:
-        if not isinstance(ledger.database.error(error), RefusedError):
-            raise
-        # A role that may only read the table: its dry run is worth having, and a run is refused all the same.
-        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT looking")
-        return None
-
-
-def _identity(verb: str, spec: JobSpec, found: Sketch) -> str:
-    asked = [found.server.identity, verb, found.table.schema, found.table.name, spec.wanted()]
-    return sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+def _table_warnings(spec: JobSpec, memory: Memory, how: Resume) -> tuple[str, ...]:
+    """What became of the table that the last run worked on, where that matters to this one."""
+    last = memory.last
+    if last is None or spec.restart:
+        return ()
+    if isinstance(how, Anew) and how.because:
+        return (f"{how.because} This run begins anew.",)
+    if last.table != "rewritten" or isinstance(how, Anew) or spec.same_table:
+        return ()
+    return (
+        f'Table "{last.run.table}" was written anew since run {last.run.run} (TRUNCATE, VACUUM FULL, CLUSTER, ALTER). '
+        "If its rows are new ones, say --restart.",
+    )

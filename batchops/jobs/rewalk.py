@@ -5,7 +5,7 @@ from dataclasses import replace
 from batchops.errors import RefusedError
 from batchops.jobs.plan_walk import Prepared
 from batchops.jobs.route import walk_of
-from batchops.ledger.ledger import Run
+from batchops.ledger.run import Run
 from batchops.plan.choice import choose
 from batchops.selection import Selection
 from batchops.walks import Walk
@@ -30,8 +30,7 @@ def another_walk(job: Prepared, now: Run, tried: frozenset[str]) -> tuple[Run, W
                 chosen = choose(connection, family, selection, job.key, wanted=wanted, purge=True)
             except RefusedError:
                 continue
-            leaves = tuple((leaf.schema, leaf.name) for leaf in chosen.leaves)
-            frozen = replace(job.route.frozen, walk=chosen.walk, key=chosen.key, leaves=leaves)
+            frozen = job.route.frozen.by(chosen.walk, chosen.key, table, chosen.leaves)
             walk = walk_of(connection, family, table, frozen, look_again=True)
             cursor = replace(walk.begin(connection), base=now.rows)
         with job.ledger.database.transaction() as connection:

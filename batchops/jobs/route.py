@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from batchops.db.family import Family
 from batchops.db.table import Table
-from batchops.ledger.ledger import Run
 from batchops.ledger.resume import Anew, GoOn, Resume
+from batchops.ledger.run import Run
 from batchops.plan.frozen import Frozen
 from batchops.selection import Selection
 from batchops.walks import Walk

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from batchops import __version__
-from batchops.errors import BatchopsError, Exit, LockedError, OutcomeUnknownError
+from batchops.errors import BatchopsError, Exit
 from batchops.events import Emit, Finished, Started, Warned
+from batchops.jobs.begin import accept_table, begin, with_memory
 from batchops.jobs.droppable import Dropping
 from batchops.jobs.ending import as_incomplete, finished
 from batchops.jobs.plan_walk import Prepared
@@ -14,10 +16,9 @@ from batchops.jobs.rewalk import another_walk
 from batchops.jobs.terms import limits_of, pace_of
 from batchops.jobs.whole import Telling, whole_run
 from batchops.ledger import lease
-from batchops.ledger.ledger import Lane, Ledger, Run
+from batchops.ledger.ledger import Ledger
 from batchops.ledger.open import NONE
-from batchops.ledger.owner import this_process
-from batchops.ledger.resume import GoOn
+from batchops.ledger.run import Lane, Run
 from batchops.loop.lanes import Lanes, LaneStep, side_by_side
 from batchops.loop.limits import Limits
 from batchops.loop.loop import TURNED, Ending, Job, Step, Tally, ending_of
@@ -34,18 +35,15 @@ from batchops.walks.leaves import LeavesWalk
 
 END_PATIENCE = 3.0
 """Seconds to get the end of a run written down: a connection may be a broken one from before."""
-KEEP_RUNS = 90 * 86400.0
-"""Seconds after which an ended run is forgotten."""
 
 
 def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
     """Run what was prepared; every error once the run has begun is told in what is returned."""
+    job = with_memory(job, emit)
     if job.done is not None:
-        finished = job.ended("done", job.done.run)
-        emit(finished)
-        return finished
+        return _already_done(job, job.done, emit)
     refuse(job.plan.refusals)
-    held, now = _begin_patiently(job, stop)
+    held, now = begin(job, stop)
     tally = Tally(locked=now.locked)
 
     def work(telling: Telling, stop: Stop) -> Finished:
@@ -90,6 +88,17 @@ def _left_out(job: Prepared, ending: Ending) -> tuple[Staying, ...]:
     with suppress(BatchopsError), job.database.reading() as connection:
         return tuple(staying(connection, job.database, job.plan.table, job.route.frozen, seconds))
     return (Staying("referenced by other tables", None),)
+
+
+def _already_done(job: Prepared, run: Run, emit: Emit) -> Finished:
+    accept_table(job, run)
+    at = datetime.fromtimestamp(run.ended_at or run.started_at, UTC).isoformat(timespec="seconds")
+    end = Finished(
+        verb=job.verb, table=job.plan.table.label, reason="already-done", exit=int(Exit.DONE), version=__version__,
+        run=run.run, walk=run.walk, cutoff=run.frozen["cutoff"], done_at=at,
+    )  # fmt: skip
+    emit(end)
+    return end
 
 
 def _walk(
@@ -156,56 +165,6 @@ def _drop_all(job: Prepared, now: Run, tally: Tally) -> None:
         tally.rows += gone
         if gone and isinstance(job.route.walk, LeavesWalk):
             job.route.walk.forget(leaf.identity)
-
-
-def _begin_patiently(job: Prepared, stop: Stop) -> tuple[lease.Lease, Run]:
-    """Not again after a lost answer to COMMIT: the lease may be ours by now, and whoever asks next finds out."""
-    unknown: list[OutcomeUnknownError] = []
-
-    def begin() -> tuple[lease.Lease, Run]:
-        try:
-            return _begin(job)
-        except OutcomeUnknownError as error:
-            unknown.append(error)
-            raise
-
-    patience = job.spec.retry_time.total_seconds()
-    return patiently(patience, begin, given_up=lambda: stop.asked or bool(unknown), sleep=stop.sleep)
-
-
-def _begin(job: Prepared) -> tuple[lease.Lease, Run]:
-    """Take the lease, make sure that nobody has gone on meanwhile, and write down the run: one transaction."""
-    ledger, how = job.ledger, job.route.resume
-    ledger.make()
-    with ledger.database.transaction() as connection:
-        held = lease.acquire(connection, ledger, job.job, job.spec.lease_time.total_seconds())
-        last = ledger.latest(connection, job.job)
-        if last != job.last:
-            raise LockedError("Another run of the same job ended just now.", "run the same command again.")
-        if isinstance(how, GoOn):
-            now = ledger.take_over(connection, how.run, how.base_rows)
-        else:
-            if last is not None and last.state == "running":
-                # --restart: it may only be stopped, and must not write once it wakes up.
-                ledger.take_over(connection, last, last.base_rows)
-                ledger.end(connection, last.run, "failed", "begun anew with --restart")
-            now = ledger.begin(connection, _row(job), [job.route.cursor])
-        lease.name_run(connection, ledger, held, now.run)
-        ledger.prune(connection, KEEP_RUNS)
-    return held, now
-
-
-def _row(job: Prepared) -> dict[str, object]:
-    return {
-        "job": job.job,
-        "verb": job.verb,
-        "table_name": job.plan.table.label,
-        "walk": job.plan.walk,
-        "wanted": job.spec.wanted(),
-        "frozen": job.route.frozen.as_dict(),
-        "started_by": this_process().as_dict()
-        | {"role": job.plan.server.role, "version": __version__, "database": job.plan.database},
-    }
 
 
 def _started(job: Prepared, now: Run) -> Started:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from batchops.errors import RefusedError
 from batchops.ledger.lease import Beat, beats_of
-from batchops.ledger.ledger import Ledger, Run
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.run import Run
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,13 @@ class Recorded:
 def load_runs(ledger: Ledger, *, table: str | None = None, number: int | None = None, limit: int = 1) -> list[Recorded]:
     """The runs, newest first; none where there is no ledger yet."""
     with ledger.database.reading() as connection:
-        if not ledger.exists(connection):
+        standing = ledger.standing(connection)
+        if standing == "older":
+            raise RefusedError(
+                "The ledger is of an older version of batchops.",
+                "the next run brings it up to date, and so does `batchops ledger init --make`.",
+            )
+        if standing == "absent":
             return []
         where: list[sa.ColumnElement[bool]] = [sa.true()]
         if table is not None:

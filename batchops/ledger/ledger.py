@@ -5,92 +5,23 @@ in its own transaction; times are seconds since 1970 by the database's clock.
 """
 
 import json
-import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.errors import LockedError
-from batchops.ledger.tables import Making, ledger_tables
+from batchops.ledger.making import Making, Standing
+from batchops.ledger.migrations import MIGRATIONS
+from batchops.ledger.run import Lane, Run, lane_of, new_token, run_of
+from batchops.ledger.tables import ledger_tables
 from batchops.walks.cursor import Cursor
-from batchops.walks.part import Part
 
 FORMAT = 1
 """Of what stands in the tables; a run of another format is not resumed."""
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One cursor's row. `token` proves that its holder is still the one at work."""
-
-    run: int
-    lane: int
-    token: str
-    cursor: Cursor
-    batches: int = 0
-    rows: int = 0
-    read: int = 0
-    locked: int = 0
-    rejected: int = 0
-
-    def advanced(self, cursor: Cursor, part: Part, rows: int, rejected: int = 0) -> "Lane":
-        """This lane one batch later."""
-        return replace(
-            self,
-            cursor=cursor,
-            batches=self.batches + 1,
-            rows=self.rows + rows,
-            read=self.read + part.read,
-            locked=self.locked + part.locked,
-            rejected=self.rejected + rejected,
-        )
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run as the ledger keeps it. `state` is "running" or the reason it ended."""
-
-    run: int
-    job: str
-    verb: str
-    table: str
-    walk: str
-    state: str
-    wanted: dict[str, Any]
-    """The job as it was asked for: predicate, expressions."""
-    frozen: dict[str, Any]
-    """What was decided at its start and holds for all of it: the predicate with its moment, the key."""
-    by: dict[str, Any]
-    format: int
-    started_at: float
-    ended_at: float | None
-    base_rows: int
-    """Rows the run had changed when its present allowance began."""
-    error: str | None
-    lanes: tuple[Lane, ...] = ()
-
-    @property
-    def rows(self) -> int:
-        return sum(lane.rows for lane in self.lanes) + int(self.frozen.get("dropped_rows", 0))
-
-    @property
-    def rejected(self) -> int:
-        return sum(lane.rejected for lane in self.lanes)
-
-    @property
-    def locked(self) -> int:
-        return sum(lane.locked for lane in self.lanes)
-
-    @property
-    def read(self) -> int:
-        return sum(lane.read for lane in self.lanes)
-
-    @property
-    def batches(self) -> int:
-        return sum(lane.batches for lane in self.lanes)
 
 
 class Ledger:
@@ -102,20 +33,24 @@ class Ledger:
         self.schema = schema
         meta = sa.MetaData(schema=schema)
         self.runs, self.lanes, self.beats = ledger_tables(meta)
-        self._making = Making(database, meta)
+        self._making = Making(database, meta, "runs", MIGRATIONS)
         self._advance = _advance(self.lanes)
 
     def ddl(self) -> list[str]:
-        """The statements that make the tables."""
+        """The statements that make the tables or bring them up to date; none where all is in place."""
         return self._making.ddl()
 
-    def exists(self, connection: sa.Connection) -> bool:
-        """Whether the tables are there."""
-        return self._making.exists(connection)
+    def standing(self, connection: sa.Connection) -> Standing:
+        """Whether the tables are there, and of this version."""
+        return self._making.standing(connection)
 
     def make(self) -> None:
-        """Make the tables where they are missing; RefusedError with the DDL where this role may not."""
+        """Make the tables or bring them up to date; RefusedError with the DDL where this role may not."""
         self._making.make()
+
+    def database_id(self, connection: sa.Connection) -> str:
+        """The random id that was made with the ledger."""
+        return self._making.database_id(connection)
 
     def latest(self, connection: sa.Connection, job: str) -> Run | None:
         """The job's last run."""
@@ -124,14 +59,19 @@ class Ledger:
 
     def select_runs(self, connection: sa.Connection, where: sa.ColumnElement[bool], *, limit: int) -> list[Run]:
         """Runs with their lanes, newest first."""
-        query = sa.select(self.runs).where(where).order_by(self.runs.c.run.desc()).limit(limit)
-        rows = connection.execute(query).mappings().all()
-        query_lanes = sa.select(self.lanes).where(self.lanes.c.run.in_([r["run"] for r in rows]))
-        lanes = [_lane(row) for row in connection.execute(query_lanes.order_by(self.lanes.c.lane)).mappings()]
-        return [_run(row, tuple(x for x in lanes if x.run == row["run"])) for row in rows]
+        chosen = sa.select(self.runs).where(where).order_by(self.runs.c.run.desc()).limit(limit)
+        rows = connection.execute(chosen).mappings().all()
+        # By a join, not by a list: there may be more runs than a statement takes values.
+        numbers = chosen.with_only_columns(self.runs.c.run).subquery()
+        query = sa.select(self.lanes).join(numbers, numbers.c.run == self.lanes.c.run)
+        lanes = map(lane_of, connection.execute(query.order_by(self.lanes.c.run, self.lanes.c.lane)).mappings())
+        by_run = {run: tuple(some) for run, some in groupby(lanes, key=lambda lane: lane.run)}
+        return [run_of(row, by_run.get(row["run"], ())) for row in rows]
 
-    def begin(self, connection: sa.Connection, run: dict[str, Any], cursors: Sequence[Cursor]) -> Run:
-        """A new run with a lane for each cursor."""
+    def begin(self, connection: sa.Connection, run: Mapping[str, Any], cursors: Sequence[Cursor]) -> Run:
+        """A new run with a lane for each cursor. From now on no earlier run proves what the job has done."""
+        earlier = self.runs.update().where(self.runs.c.job == run["job"], self.runs.c.prunable == 0)
+        connection.execute(earlier.values(prunable=1))
         values = {key: json.dumps(v) if isinstance(v, dict) else v for key, v in run.items()}
         insert = self.runs.insert().values(
             **values, state="running", format=FORMAT, base_rows=0, started_at=self.database.family.epoch()
@@ -139,15 +79,15 @@ class Ledger:
         number = connection.execute(insert).inserted_primary_key[0]  # type: ignore[index]  # an insert has one
         for i, cursor in enumerate(cursors):
             self.new_lane(connection, number, i, cursor)
-        return self._one(connection, number)
+        return self.one(connection, number)
 
     def take_over(self, connection: sa.Connection, run: Run, base_rows: int) -> Run:
         """Go on with a run: new tokens, so that whoever held the old ones writes nothing more."""
         for lane in run.lanes:
-            connection.execute(self.lanes.update().where(self._is(lane)).values(token=_token()))
+            connection.execute(self.lanes.update().where(self._is(lane)).values(token=new_token()))
         again = self.runs.update().where(self.runs.c.run == run.run)
         connection.execute(again.values(state="running", ended_at=None, error=None, base_rows=base_rows))
-        return self._one(connection, run.run)
+        return self.one(connection, run.run)
 
     def advance(self, connection: sa.Connection, old: Lane, new: Lane) -> None:
         """Record a batch in the work's own transaction; LockedError where the token is no longer ours."""
@@ -164,7 +104,7 @@ class Ledger:
 
         Another token too: whoever still holds the old lane in memory must not write by it.
         """
-        turned = replace(lane, cursor=cursor, token=_token())
+        turned = replace(lane, cursor=cursor, token=new_token())
         done = connection.execute(
             self.lanes.update()
             .where(self._is(lane), self.lanes.c.token == lane.token, self.lanes.c.batches == lane.batches)
@@ -176,7 +116,7 @@ class Ledger:
 
     def new_lane(self, connection: sa.Connection, run: int, number: int, cursor: Cursor) -> Lane:
         """One more lane of a run."""
-        lane = Lane(run, number, _token(), cursor)
+        lane = Lane(run, number, new_token(), cursor)
         connection.execute(
             self.lanes.insert().values(
                 run=run, lane=number, token=lane.token, cursor=cursor.dumped(),
@@ -189,20 +129,20 @@ class Ledger:
         """The lane as it is durable now; waits for a transaction of ours that may still be ending."""
         with self.database.transaction() as connection:
             query = sa.select(self.lanes).where(self._is(lane)).with_for_update()
-            return _lane(connection.execute(query).mappings().one())
+            return lane_of(connection.execute(query).mappings().one())
 
     def read(self, run: int) -> Run:
         """A run as it stands now."""
         with self.database.reading() as connection:
-            return self._one(connection, run)
+            return self.one(connection, run)
 
     def rewalk(self, connection: sa.Connection, run: Run, walk: str, frozen: dict[str, Any], cursor: Cursor) -> Run:
         """Go on by another walk: the first lane has its whole way, the others nothing."""
-        for lane in self._one(connection, run.run).lanes:
+        for lane in self.one(connection, run.run).lanes:
             self.turn(connection, lane, cursor if lane.lane == 0 else Cursor(()))
         changed = self.runs.update().where(self.runs.c.run == run.run)
         connection.execute(changed.values(walk=walk, frozen=json.dumps(frozen)))
-        return self._one(connection, run.run)
+        return self.one(connection, run.run)
 
     def refreeze(self, connection: sa.Connection, run: int, frozen: dict[str, Any]) -> None:
         """Write down what whoever goes on with the run must know."""
@@ -213,18 +153,15 @@ class Ledger:
         ending = self.runs.update().where(self.runs.c.run == run, self.runs.c.state == "running")
         connection.execute(ending.values(state=state, error=error, ended_at=self.database.family.epoch()))
 
-    def prune(self, connection: sa.Connection, older_than: float) -> int:
-        """Forget runs that ended more than so many seconds ago; the number forgotten."""
-        old = sa.select(self.runs.c.run).where(self.runs.c.ended_at < self.database.family.epoch() - older_than)
-        numbers = list(connection.execute(old).scalars())
-        connection.execute(self.lanes.delete().where(self.lanes.c.run.in_(numbers)))
-        connection.execute(self.runs.delete().where(self.runs.c.run.in_(numbers)))
-        return len(numbers)
+    def recognise(self, connection: sa.Connection, run: int, known: Mapping[str, Any]) -> None:
+        """From now on the run is known by these: its job's key, the table's name and identity."""
+        connection.execute(self.runs.update().where(self.runs.c.run == run).values(**known))
 
     def _is(self, lane: Lane) -> sa.ColumnElement[bool]:
         return sa.and_(self.lanes.c.run == lane.run, self.lanes.c.lane == lane.lane)
 
-    def _one(self, connection: sa.Connection, number: int) -> Run:
+    def one(self, connection: sa.Connection, number: int) -> Run:
+        """The run of that number."""
         return self.select_runs(connection, self.runs.c.run == number, limit=1)[0]
 
 
@@ -243,23 +180,3 @@ def _advance(lanes: sa.Table) -> sa.Update:
     names = ("cursor", "batches", "rows_changed", "rows_read", "rows_locked", "rows_rejected")
     update = lanes.update().where(mine, lanes.c.token == given("held"), lanes.c.batches == given("before"))
     return update.values({name: given(name) for name in names})
-
-
-def _token() -> str:
-    return secrets.token_hex(8)
-
-
-def _lane(row: Any) -> Lane:
-    return Lane(
-        row["run"], row["lane"], row["token"], Cursor.loaded(row["cursor"]),
-        row["batches"], row["rows_changed"], row["rows_read"], row["rows_locked"], row["rows_rejected"],
-    )  # fmt: skip
-
-
-def _run(row: Any, lanes: tuple[Lane, ...]) -> Run:
-    return Run(
-        run=row["run"], job=row["job"], verb=row["verb"], table=row["table_name"], walk=row["walk"],
-        state=row["state"], wanted=json.loads(row["wanted"]), frozen=json.loads(row["frozen"]),
-        by=json.loads(row["started_by"]), format=row["format"], started_at=row["started_at"],
-        ended_at=row["ended_at"], base_rows=row["base_rows"], error=row["error"], lanes=lanes,
-    )  # fmt: skip

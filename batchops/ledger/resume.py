@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from batchops.errors import IntegrityError, RefusedError
-from batchops.ledger.ledger import FORMAT, Run
+from batchops.ledger.ledger import FORMAT
+from batchops.ledger.recall import Recalled
+from batchops.ledger.run import Run
 
 LIMITS = frozenset({"max-rows", "max-time", "max-batches", "window"})
 ENDS = frozenset({"done", "incomplete"})
@@ -14,6 +16,8 @@ class Anew:
     """A new run, over everything. With `behind`, from where that run stopped, round to there again."""
 
     behind: Run | None = None
+    because: str = ""
+    """Why an earlier run that had not ended is not gone on with."""
 
 
 @dataclass(frozen=True)
@@ -34,33 +38,52 @@ class AlreadyDone:
 Resume = Anew | GoOn | AlreadyDone
 
 
-def resume(last: Run | None, *, repeatable: bool, purge: bool, restart: bool) -> Resume:
-    """What the next run of a job is, given how the last one ended.
+def resume(last: Recalled | None, *, repeatable: bool, purge: bool, restart: bool, same_table: bool) -> Resume:
+    """What the next run of a job is, given how the last one ended, and what has become of its table.
 
     `repeatable`: doing it twice gives what once gives. A purge that a limit ended gets a fresh cut-off, but
     does not read again first what it has just emptied.
     """
     if last is None or restart:
         return Anew()
-    if last.state in ENDS:
-        return Anew() if repeatable else AlreadyDone(last)
-    if last.format != FORMAT:
+    if last.table in ("exchanged", "renamed") and (purge or not same_table):
+        return _of_another_table(last, repeatable=repeatable)
+    run = last.run
+    if run.state in ENDS:
+        return Anew() if repeatable else AlreadyDone(run)
+    if run.format != FORMAT:
         raise RefusedError(
-            f"Run {last.run} was begun by another version of batchops (ledger format {last.format}, not {FORMAT}).",
+            f"Run {run.run} was begun by another version of batchops (ledger format {run.format}, not {FORMAT}).",
             "finish it with that version, or begin anew with --restart.",
         )
-    if last.state not in LIMITS:
-        return GoOn(last, last.base_rows)
-    return Anew(last) if purge else GoOn(last, last.rows)
+    if run.state not in LIMITS:
+        return GoOn(run, run.base_rows)
+    return Anew(run) if purge else GoOn(run, run.rows)
 
 
-def unchanged(run: Run, fingerprint: str, *, walk: str, key: tuple[str, ...] | None) -> None:
-    """IntegrityError or RefusedError where a cursor of `run` no longer means what it did."""
-    if run.frozen["fingerprint"] != fingerprint:
-        raise IntegrityError(
-            f'Table "{run.table}" is not the one that run {run.run} began with: it was exchanged or altered.',
-            "if the rest of the job is still wanted, begin anew with --restart.",
+def _of_another_table(last: Recalled, *, repeatable: bool) -> Anew:
+    if not repeatable:
+        raise RefusedError(
+            f"{last.another} This backfill must not be applied twice to the same rows.",
+            f"--same-table if the table holds the rows of run {last.run.run}: what is done stays done; --restart if "
+            "its rows are new: all of it is done anew.",
         )
+    return Anew(because="" if last.run.state in ENDS else last.another)
+
+
+def same_order(run: Run, types: tuple[str | None, ...]) -> None:
+    """IntegrityError where the columns that `run` follows rows by have other `types` now."""
+    before = run.frozen.get("key_types")  # runs of the first version kept none
+    if before is not None and tuple(before) != types:
+        raise IntegrityError(
+            f'Run {run.run} follows the rows of "{run.table}" by {", ".join(run.frozen["key"])}, which was altered '
+            "meanwhile: its cursor may mean other rows.",
+            "--same-table if the values and their order are as they were, as from int to bigint; else --restart.",
+        )
+
+
+def unchanged(run: Run, *, walk: str, key: tuple[str, ...] | None) -> None:
+    """RefusedError where another way is asked for than `run` goes."""
     if key is not None and tuple(run.frozen["key"]) != key:
         raise RefusedError(
             f"Run {run.run} follows the key {', '.join(run.frozen['key'])}, not {', '.join(key)}.",

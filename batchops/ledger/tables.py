@@ -1,13 +1,29 @@
-"""The ledger's tables: those of runs, and those of schedules, which only a scheduler makes."""
+"""The ledger's tables: those of runs, and those of schedules, which only a scheduler makes.
+
+A change to a table of runs is a migration too: see `migrations`.
+"""
 
 import sqlalchemy as sa
-from sqlalchemy.schema import CreateTable
 
-from batchops.db.database import Database
 from batchops.db.types import LONG_TEXT, WHOLE
-from batchops.errors import BatchopsError, RefusedError
 
+IDENTITY = sa.String(100)
+"""What a server remembers a table by."""
+BY_JOB = ("batchops_run_by_job", ("job", "run"))
+BY_TABLE = ("batchops_run_by_table", ("table_identity", "work"))
+BY_END = ("batchops_run_by_end", ("prunable", "ended_at"))
+"""Indexes of runs: name and columns."""
 _SCHEDULE = sa.String(255).with_variant(sa.String(255, collation="utf8mb4_bin"), "mysql", "mariadb")
+
+
+def version_table(meta: sa.MetaData) -> sa.Table:
+    """Which version the tables have, and the ledger's database id: random, it travels with the data."""
+    return sa.Table(
+        "batchops_ledger", meta,
+        sa.Column("part", sa.String(20), primary_key=True),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("database_id", sa.String(36), nullable=False),
+    )  # fmt: skip
 
 
 def ledger_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
@@ -28,6 +44,11 @@ def ledger_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
         sa.Column("started_at", sa.Double, nullable=False),
         sa.Column("ended_at", sa.Double),
         sa.Column("error", sa.Text),
+        sa.Column("work", sa.String(64)),
+        sa.Column("table_identity", IDENTITY),
+        sa.Column("storage_identity", IDENTITY),
+        sa.Column("prunable", sa.SmallInteger),
+        *(sa.Index(name, *columns) for name, columns in (BY_JOB, BY_TABLE, BY_END)),
     )  # fmt: skip
     lanes = sa.Table(
         "batchops_lane", meta,
@@ -78,49 +99,3 @@ def schedule_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table]:
         sa.Column("note", LONG_TEXT),
     )  # fmt: skip
     return schedules, fires
-
-
-class Making:
-    """Tables that are made where they are missing."""
-
-    def __init__(self, database: Database, meta: sa.MetaData) -> None:
-        self._database = database
-        self._meta = meta
-
-    def ddl(self) -> list[str]:
-        """The statements that make the tables."""
-        made = (CreateTable(table, if_not_exists=True) for table in self._meta.sorted_tables)
-        texts = (str(one.compile(self._database.engine)).replace("\t", "  ") for one in made)
-        return ["\n".join(line.rstrip() for line in text.split("\n")).strip() for text in texts]
-
-    def exists(self, connection: sa.Connection) -> bool:
-        """Whether the tables are there; asked of the catalog, as asking the tables would fail a transaction."""
-        inspector = sa.inspect(connection)
-        return all(inspector.has_table(t.name, schema=t.schema) for t in self._meta.sorted_tables)
-
-    def make(self) -> None:
-        """Make the tables where they are missing; RefusedError with the DDL where this role may not."""
-        if self._seen():
-            return
-        try:
-            with self._database.transaction() as connection:
-                for table in self._meta.sorted_tables:
-                    # IF NOT EXISTS: where each is a transaction of its own, another first run may be halfway.
-                    connection.execute(CreateTable(table, if_not_exists=True))
-        except BatchopsError as error:
-            # Two first runs at one moment: the other one made them.
-            if self._seen():
-                return
-            raise RefusedError(
-                f"The ledger's tables cannot be made here: {error.message}",
-                "have them made with the statements below, name a schema of yours with --ledger-schema, or keep "
-                "progress elsewhere: --ledger FILE, --ledger none.\n" + ";\n".join(self.ddl()) + ";",
-            ) from error
-
-    def _seen(self) -> bool:
-        """MariaDB tells a role without any right to a table that it may not look, also where there is none."""
-        try:
-            with self._database.reading() as connection:
-                return self.exists(connection)
-        except RefusedError:
-            return False

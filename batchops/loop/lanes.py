@@ -12,7 +12,8 @@ from dataclasses import replace
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit, OutcomeUnknownError, TransientError, gravity
 from batchops.events import Emit
-from batchops.ledger.ledger import Lane, Ledger, Run
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.run import Lane, Run
 from batchops.loop.loop import TURNED, Ending, Job, Tally, ending_of, run
 from batchops.steps import Outcome, WalkStep
 from batchops.stop import Stop

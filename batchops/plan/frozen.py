@@ -40,12 +40,12 @@ class Frozen:
     predicate: str | None
     assignments: tuple[tuple[str, str], ...]
     cutoff: str | None
-    fingerprint: str
     walk: str = ""
     key: tuple[str, ...] = ()
     leaves: tuple[tuple[str | None, str], ...] = ()
     """Schema and name of the partitions that are walked one by one."""
     left_out: tuple[LeftOut, ...] = ()
+    key_types: tuple[str | None, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -57,11 +57,21 @@ class Frozen:
             predicate=kept["predicate"],
             assignments=tuple((column, value) for column, value in kept["assignments"]),
             cutoff=kept["cutoff"],
-            fingerprint=kept["fingerprint"],
             walk=kept["walk"],
             key=tuple(kept["key"]),
             leaves=tuple((schema, name) for schema, name in kept["leaves"]),
             left_out=tuple(LeftOut(**one) for one in kept.get("left_out", ())),
+            key_types=tuple(kept.get("key_types", ())),
+        )
+
+    def by(self, walk: str, key: tuple[str, ...], table: Table, leaves: Sequence[Table]) -> "Frozen":
+        """The same, to be walked so."""
+        return replace(
+            self,
+            walk=walk,
+            key=key,
+            leaves=tuple((leaf.schema, leaf.name) for leaf in leaves),
+            key_types=table.types_of(key),
         )
 
 
@@ -136,7 +146,6 @@ def freeze_now(
         predicate=" AND ".join(f"({c})" for c in conditions) if len(conditions) > 1 else "".join(conditions) or None,
         assignments=tuple((a.column, pinned(a.expression)) for a in wishes.assignments),
         cutoff=cutoff,
-        fingerprint=table.fingerprint,
     )
 
 

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from batchops import durations
 from batchops.db.database import Database
-from batchops.ledger.ledger import Run
-from batchops.ledger.resume import AlreadyDone, GoOn, Resume
+from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume
+from batchops.ledger.run import Run
 from batchops.operations import Operation
 from batchops.plan.cost import cost
 from batchops.plan.frozen import Frozen
@@ -141,7 +141,9 @@ def _goes_on(resume: Resume) -> str | None:
             return f"goes on with run {run.run} ({run.state}), {run.rows:,} rows done so far"
         case AlreadyDone(run):
             return f"done by run {run.run} already: nothing to do unless --restart"
-        case _ if resume.behind is not None:
-            return f"begins where run {resume.behind.run} ended ({resume.behind.state}), round to there again"
+        case Anew(behind=Run() as run):
+            return f"begins where run {run.run} ended ({run.state}), round to there again"
+        case Anew(because=why) if why:
+            return f"begins anew: {why[0].lower()}{why[1:]}"
         case _:
             return None

@@ -8,7 +8,7 @@ from batchops.events import Finished
 from batchops.recipes.recipe import RecipeJob
 from batchops.stop import Stop
 
-THROUGH = frozenset({"done", "dry-run"})
+THROUGH = frozenset({"done", "already-done", "dry-run"})
 """Reasons to end by which a job is done, so that those that need it may begin."""
 
 

@@ -18,6 +18,8 @@ def document(finished: Finished) -> dict[str, object]:
     """The end of a run as the document's fields, in their order; seconds to the millisecond."""
     values = asdict(finished)
     more = values["drained"] or values["relayed"] or {}
+    if finished.done_at is not None:
+        more = {**more, "done_at": finished.done_at}
     return {name: rounded(value) for name, value in ({name: values[name] for name in FIELDS} | more).items()}
 
 

@@ -37,7 +37,7 @@ _REASONS = {
 
 _SIGNALS = {Exit.HANGUP: "SIGHUP", Exit.INTERRUPT: "SIGINT", Exit.TERMINATED: "SIGTERM"}
 
-_UNTOUCHED = {"dry-run", "declined", "usage", "unreachable", "locked", "refused"}
+_UNTOUCHED = {"already-done", "dry-run", "declined", "usage", "unreachable", "locked", "refused"}
 """Reasons to end before the first batch: figures would say nothing."""
 
 
@@ -159,6 +159,8 @@ def why(finished: Finished) -> str:
     if finished.reason == "signal":
         name = next((name for code, name in _SIGNALS.items() if code == finished.exit), "a signal")
         return f"ended by {name}"
+    if finished.reason == "already-done":
+        return f"already done by run {finished.run} at {finished.done_at}, nothing was changed; --restart does it again"
     if finished.reason == "done" and not finished.rows:
         if finished.drained is not None and finished.drained.waiting:
             return f"done, nothing is due: {figures.counted(finished.drained.waiting, 'row waits', 'rows wait')}"

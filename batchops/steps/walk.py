@@ -12,7 +12,8 @@ from batchops.db.family import KeyValue
 from batchops.db.wire import as_text
 from batchops.errors import ConnectionLostError, IntegrityError, LockedError, RowRefusedError
 from batchops.events import Rejected
-from batchops.ledger.ledger import Lane, Ledger, taken_over
+from batchops.ledger.ledger import Ledger, taken_over
+from batchops.ledger.run import Lane
 from batchops.operations import Operation
 from batchops.steps.outcome import Outcome
 from batchops.steps.sift import Sifted, Sifter

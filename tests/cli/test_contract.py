@@ -173,7 +173,7 @@ def test_backfill_says_that_it_is_done_already(ev: Database, cli: Cli) -> None:
     words = ("backfill", "ev", "--all-rows", "--set", "kind = kind + 1", "-y")
     assert cli(*words, "--json", env=env).json()["rows"] == ROWS
     again = cli(*words, "--json", env=env).json()
-    assert (again["reason"], again["exit"], again["rows"], again["run"]) == ("done", 0, 0, 1)
+    assert (again["reason"], again["exit"], again["rows"], again["run"]) == ("already-done", 0, 0, 1)
     assert ev.scalar("SELECT sum(kind) FROM ev") == 5500
     assert cli(*words, "--restart", "--json", env=env).json()["rows"] == ROWS
     assert ev.scalar("SELECT sum(kind) FROM ev") == 6500

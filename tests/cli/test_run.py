@@ -214,7 +214,7 @@ def test_killed_it_goes_on_by_the_same_command(batchops: Batchops, cli: Cli, rec
     process.communicate()
     assert 0 < lite.scalar("SELECT count(*) FROM ev WHERE n > 0") < 1000
     done = [cli(*words, step, env={"BATCHOPS_URL": lite.url}).json()["jobs"][0] for step in ("step=2", "step=2")]
-    assert [(job["run"], job["rows"], job["reason"]) for job in done] == [(1, 1000, "done"), (1, 0, "done")]
+    assert [(job["run"], job["rows"], job["reason"]) for job in done] == [(1, 1000, "done"), (1, 0, "already-done")]
     assert lite.rows("SELECT DISTINCT n FROM ev") == [(2,)]
     (other,) = cli(*words, "step=3", env={"BATCHOPS_URL": lite.url}).json()["jobs"]
     assert (other["run"], other["rows"], lite.rows("SELECT DISTINCT n FROM ev")) == (2, 1000, [(5,)])

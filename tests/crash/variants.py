@@ -10,7 +10,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from batchops.cli import main
-from batchops.ledger.ledger import Lane, Ledger
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.run import Lane
 from batchops.steps.outcome import Outcome
 from batchops.steps.walk import WalkStep
 from batchops.stop import signals

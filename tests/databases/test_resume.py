@@ -7,6 +7,7 @@ import pytest
 from batchops.errors import IntegrityError, RefusedError
 from batchops.events import Committed, Event, Finished
 from batchops.stop import Stop
+from tests.conftest import NewDatabase
 from tests.databases.numbered import Job, numbered
 from tests.services.database import Database
 
@@ -145,7 +146,7 @@ def test_after_its_end_another_backfill_changes_nothing_unless_told_to(table: Da
     first = job()
     table.execute(f"UPDATE batchops_run SET state = '{state}'")
     second = job()
-    assert (second.reason, second.rows, second.run) == ("done", 0, first.run)
+    assert (second.reason, second.rows, second.run) == ("already-done", 0, first.run)
     assert table.scalar("SELECT count(*) FROM t WHERE m <> 1") == 0
     third = job(restart=True)
     assert (third.reason, third.rows) == ("done", ROWS)
@@ -172,13 +173,29 @@ def test_another_job_has_a_run_of_its_own(table: Database, other: dict[str, obje
     assert (second.rows, second.run == first.run) == (ROWS, False)
 
 
-def test_a_table_that_was_altered(table: Database) -> None:
+def test_a_column_more_is_no_other_table(table: Database) -> None:
     job = Job(table, "backfill", **COUNT_UP)
-    stopped(job)
+    first = stopped(job)
     table.script("ALTER TABLE t ADD COLUMN more integer")
-    with pytest.raises(IntegrityError, match="exchanged or altered"):
+    second = job()
+    assert (second.reason, second.run, second.rows) == ("done", first.run, ROWS)
+    assert table.scalar("SELECT count(*) FROM t WHERE m <> 1") == 0
+
+
+@pytest.mark.parametrize("name", ["postgresql"])
+def test_a_key_that_was_altered(new_database: NewDatabase, name: str) -> None:
+    """Text has another order than numbers: the cursor means nothing any more. From int to bigint it does."""
+    database = new_database(name)
+    numbered(database, ROWS, kind=("integer", "0"), m=("integer", "0"))
+    job = Job(database, "backfill", **COUNT_UP)
+    first = stopped(job)
+    database.script("ALTER TABLE t ALTER id TYPE bigint")
+    with pytest.raises(IntegrityError, match="was altered") as refused:
         job()
-    assert job(restart=True).rows == ROWS
+    assert "--same-table" in refused.value.hint
+    second = job(same_table=True)
+    assert (second.reason, second.run, second.rows) == ("done", first.run, ROWS)
+    assert database.scalar("SELECT count(*) FROM t WHERE m <> 1") == 0
 
 
 def test_another_key(table: Database) -> None:

@@ -6,13 +6,15 @@ from itertools import groupby
 import sqlalchemy as sa
 
 from batchops.db.family import Server
-from batchops.db.table import Column, Key, Table
+from batchops.db.faults import Fault
+from batchops.db.mysql import faults
+from batchops.db.table import Column, Key, Table, TableIdentity
 
 _KINDS = {"BASE TABLE": "table", "VIEW": "view", "SYSTEM VERSIONED": "table", "SEQUENCE": "view"}
 
 _FIND = sa.text("""
 SELECT table_schema AS s, table_name AS n, table_type AS kind, table_rows AS estimate, engine,
-       create_time AS created, data_length + index_length AS size
+       data_length + index_length AS size
 FROM information_schema.tables
 WHERE table_name = :name AND table_schema = coalesce(:schema, database())
 """)
@@ -30,9 +32,21 @@ WHERE table_schema = :schema AND table_name = :name AND non_unique = 0 AND index
 ORDER BY index_name <> 'PRIMARY', index_name, seq_in_index
 """)
 
+# InnoDB writes names as file names, and a partition as a table of its own.
+_TABLE_ID = """
+SELECT table_id FROM information_schema.{view}
+WHERE name = CONCAT(CONVERT(CONVERT(COALESCE(:schema, DATABASE()) USING filename) USING binary), '/',
+                    CONVERT(CONVERT(:name USING filename) USING binary))
+"""
+_TABLE_IDS = [sa.text(_TABLE_ID.format(view=view)) for view in ("INNODB_SYS_TABLES", "INNODB_TABLES")]
+"""MariaDB's and MySQL's."""
+
 _TABLES = sa.text(
     "SELECT table_name FROM information_schema.tables WHERE table_schema = database() ORDER BY 1 LIMIT 5000"
 )
+
+_UNKNOWN_VIEW = 1109
+"""ER_UNKNOWN_TABLE, of information_schema."""
 
 _SERVER = sa.text("""
 SELECT version() AS version, database() AS db, current_user() AS role, @@session.time_zone AS zone,
@@ -78,10 +92,29 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
         kind=_KINDS.get(row.kind, "view"),
         columns=tuple(columns),
         keys=tuple(sorted(keys, key=lambda k: (not k.primary, len(k.columns)))),
-        identity=f"{row.s}.{row.n}:{row.created}",
+        identity=f"{row.s}.{row.n}",
         rows=row.estimate,
         bytes=row.size,
     )
+
+
+def table_identity(connection: sa.Connection, table: Table) -> TableIdentity:
+    """InnoDB's table id, which asks for the right PROCESS; TRUNCATE, OPTIMIZE and a rebuilding ALTER change it too."""
+    for query in _TABLE_IDS:
+        try:
+            number = connection.execute(query, {"schema": table.schema, "name": table.name}).scalar()
+        except sa.exc.DBAPIError as error:
+            if faults.classify(error) is Fault.DENIED or faults.number(error) == _UNKNOWN_VIEW:
+                continue
+            raise
+        return TableIdentity(None if number is None else f"innodb {number}")
+    return TableIdentity()
+
+
+def unlabelled(label: str) -> tuple[str | None, str]:
+    """A label leaves out the current database."""
+    schema, dot, name = label.partition(".")
+    return (schema, name) if dot else (None, label)
 
 
 def tables(connection: sa.Connection) -> Sequence[str]:

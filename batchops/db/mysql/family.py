@@ -50,6 +50,8 @@ class MySQL:
     between = staticmethod(keys.between)
     index_for = staticmethod(indexes.index_for)
     find = staticmethod(catalog.find)
+    table_identity = staticmethod(catalog.table_identity)
+    unlabelled = staticmethod(catalog.unlabelled)
     tables = staticmethod(catalog.tables)
     server = staticmethod(catalog.server)
     missing_right = staticmethod(missing_right)

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.family import Server
-from batchops.db.table import Column, Key, Table
+from batchops.db.table import Column, Key, Table, TableIdentity
 
 _KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "view", "f": "foreign table"}
 
@@ -138,6 +138,18 @@ def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[T
 
 def _default(expression: str | None) -> str | None:
     return None if expression is None or expression.upper().startswith("NULL::") else expression
+
+
+def table_identity(connection: sa.Connection, table: Table) -> TableIdentity:
+    """OID and file node; a partitioned table has no file of its own."""
+    node = sa.text("SELECT pg_catalog.pg_relation_filenode(CAST(:oid AS oid))::text")
+    return TableIdentity(f"oid {table.identity}", connection.execute(node, {"oid": table.identity}).scalar())
+
+
+def unlabelled(label: str) -> tuple[str | None, str]:
+    """A label leaves out "public"."""
+    schema, dot, name = label.partition(".")
+    return (schema, name) if dot else ("public", label)
 
 
 def tables(connection: sa.Connection) -> Sequence[str]:

@@ -75,6 +75,8 @@ class PostgreSQL:
     leaves = staticmethod(leaves)
     find = staticmethod(catalog.find)
     find_all = staticmethod(catalog.find_all)
+    table_identity = staticmethod(catalog.table_identity)
+    unlabelled = staticmethod(catalog.unlabelled)
     tables = staticmethod(catalog.tables)
     missing_right = staticmethod(missing_right)
     cutoff_before = staticmethod(cutoffs.before)

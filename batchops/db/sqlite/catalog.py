@@ -6,7 +6,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from batchops.db.family import Server
-from batchops.db.table import Column, Key, Table
+from batchops.db.table import Column, Key, Table, TableIdentity
 
 _FIND = sa.text("""
 SELECT schema, name, type, wr FROM pragma_table_list
@@ -57,7 +57,7 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
         for c in described
     )
     return Table(
-        schema=None if schema is None else row.schema,
+        schema=None if row.schema == "main" else row.schema,
         name=row.name,
         kind="table" if row.type == "table" else row.type,
         columns=columns,
@@ -97,6 +97,16 @@ def _rows(connection: sa.Connection, name: str) -> int | None:
         return None
     stat = connection.execute(_STAT, {"name": name}).scalar()
     return int(stat.split()[0]) if stat else None
+
+
+def table_identity(connection: sa.Connection, table: Table) -> TableIdentity:  # noqa: ARG001  the same for all
+    """None: a table's root page changes by itself, and is given to another table."""
+    return TableIdentity()
+
+
+def unlabelled(label: str) -> tuple[str | None, str]:
+    """A label leaves out "main", and a file has no other schema."""
+    return None, label
 
 
 def tables(connection: sa.Connection) -> Sequence[str]:

@@ -54,6 +54,8 @@ class SQLite:
     between = staticmethod(keys.between)
     index_for = staticmethod(indexes.index_for)
     find = staticmethod(catalog.find)
+    table_identity = staticmethod(catalog.table_identity)
+    unlabelled = staticmethod(catalog.unlabelled)
     tables = staticmethod(catalog.tables)
     server = staticmethod(catalog.server)
     cutoff_before = staticmethod(cutoffs.before)

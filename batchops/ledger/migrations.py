@@ -1,0 +1,97 @@
+"""The versions that the tables of runs have had, and the step from each to the next.
+
+Version 1 had neither indexes nor a version, and a job's key held the place of its database.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.db.table import TableIdentity
+from batchops.ledger.changes import AddColumn, AddIndex, Change
+from batchops.ledger.identity import JobIdentity
+from batchops.ledger.tables import BY_END, BY_JOB, BY_TABLE, IDENTITY
+
+AT_ONCE = 500
+"""Rows that one transaction of a migration changes."""
+
+Fill = Callable[[Database, Mapping[str, sa.Table], str], None]
+"""(database, tables by name, the ledger's database id): gives rows of before what they lack; repeatable."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """The step to `version`. Its SQL may have been run by hand; what it fills in needs no right to change tables."""
+
+    version: int
+    changes: tuple[Change, ...]
+    fill: Fill
+
+
+def _fill_in_identities(database: Database, tables: Mapping[str, sa.Table], database_id: str) -> None:
+    """Give runs from before their key by the ledger's own id, newest first: a job's newest is what proves it done."""
+    runs = tables["batchops_run"]
+    query = sa.select(runs).where(runs.c.work.is_(None)).order_by(runs.c.run.desc()).limit(AT_ONCE)
+    below, seen = sa.true(), set[str]()
+    while True:
+        with database.transaction() as connection:
+            rows = connection.execute(query.where(below)).mappings().all()
+            values = [_identified(database, row, database_id, seen) for row in rows]
+            if values:
+                connection.execute(_by_number(runs), values)
+        if len(rows) < AT_ONCE:
+            return
+        below = runs.c.run < rows[-1]["run"]
+
+
+def _by_number(runs: sa.Table) -> sa.Update:
+    names = ("job", "work", "table_identity", "prunable")
+    new: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in names}
+    return runs.update().where(runs.c.run == sa.bindparam("number")).values(new)
+
+
+def _identified(database: Database, row: Any, database_id: str, seen: set[str]) -> dict[str, Any]:
+    """The row's new values; `seen` holds the jobs that have a newer run."""
+    schema, name = database.family.unlabelled(row["table_name"])
+    job = JobIdentity(row["verb"], schema, name, json.loads(row["wanted"]), _evidence(row))
+    # A ledger may hold runs of other databases too. None of those is a backfill that must not be applied twice,
+    # and any other may begin anew; but a purge must not go on with another database's cursor.
+    backfill = "set" in job.wanted
+    own = backfill or json.loads(row["started_by"]).get("database") == database.address.shown
+    key = job.key(database_id) if own else row["job"]
+    newest = key not in seen
+    seen.add(key)
+    return {
+        "number": row["run"],
+        "new_job": key,
+        "new_work": job.work,
+        "new_table_identity": job.evidence.table,
+        "new_prunable": 0 if backfill and newest else 1,
+    }
+
+
+def _evidence(row: Any) -> TableIdentity:
+    """Version 1 kept an OID before the columns; what it kept elsewhere told nothing."""
+    oid = str(json.loads(row["frozen"]).get("fingerprint", "")).partition(":")[0]
+    return TableIdentity(f"oid {oid}" if oid.isdecimal() else None)
+
+
+MIGRATIONS: Sequence[Migration] = (
+    Migration(
+        version=2,
+        changes=(
+            AddColumn("batchops_run", "work", sa.String(64)),
+            AddColumn("batchops_run", "table_identity", IDENTITY),
+            AddColumn("batchops_run", "storage_identity", IDENTITY),
+            AddColumn("batchops_run", "prunable", sa.SmallInteger()),
+            AddIndex("batchops_run", *BY_JOB),
+            AddIndex("batchops_run", *BY_TABLE),
+            AddIndex("batchops_run", *BY_END),
+        ),
+        fill=_fill_in_identities,
+    ),
+)

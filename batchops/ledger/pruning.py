@@ -1,0 +1,35 @@
+"""Runs that ended long ago are forgotten, a few in each transaction."""
+
+import sqlalchemy as sa
+
+from batchops.ledger.ledger import Ledger
+
+AT_ONCE = 500
+"""Runs that one transaction forgets."""
+
+
+def prune(ledger: Ledger, older_than: float, *, most: int | None = None) -> int:
+    """Forget runs that ended more than so many seconds ago, at most `most` of them; the number forgotten.
+
+    What proves that a backfill has been applied is kept for as long as it is its job's last run.
+    """
+    gone = 0
+    while most is None or gone < most:
+        size = AT_ONCE if most is None else min(AT_ONCE, most - gone)
+        forgotten = _some(ledger, older_than, size)
+        gone += forgotten
+        if forgotten < size:
+            break
+    return gone
+
+
+def _some(ledger: Ledger, older_than: float, size: int) -> int:
+    runs, lanes = ledger.runs, ledger.lanes
+    old = (runs.c.prunable == 1, runs.c.ended_at < ledger.database.family.epoch() - older_than)
+    query = sa.select(runs.c.run).where(*old).order_by(runs.c.ended_at).limit(size)
+    with ledger.database.transaction() as connection:
+        numbers = list(connection.execute(query).scalars())
+        if numbers:
+            connection.execute(lanes.delete().where(lanes.c.run.in_(numbers)))
+            connection.execute(runs.delete().where(runs.c.run.in_(numbers), *old))
+    return len(numbers)

@@ -1,0 +1,107 @@
+"""A run and its lanes, as the ledger keeps them."""
+
+import json
+import secrets
+from dataclasses import dataclass, replace
+from typing import Any
+
+from batchops.db.table import TableIdentity
+from batchops.walks.cursor import Cursor
+from batchops.walks.part import Part
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One cursor's row. `token` proves that its holder is still the one at work."""
+
+    run: int
+    lane: int
+    token: str
+    cursor: Cursor
+    batches: int = 0
+    rows: int = 0
+    read: int = 0
+    locked: int = 0
+    rejected: int = 0
+
+    def advanced(self, cursor: Cursor, part: Part, rows: int, rejected: int = 0) -> "Lane":
+        """This lane one batch later."""
+        return replace(
+            self,
+            cursor=cursor,
+            batches=self.batches + 1,
+            rows=self.rows + rows,
+            read=self.read + part.read,
+            locked=self.locked + part.locked,
+            rejected=self.rejected + rejected,
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as the ledger keeps it. `state` is "running" or the reason it ended."""
+
+    run: int
+    job: str
+    verb: str
+    table: str
+    walk: str
+    state: str
+    wanted: dict[str, Any]
+    """The job as it was asked for: predicate, expressions."""
+    frozen: dict[str, Any]
+    """What was decided at its start and holds for all of it: the predicate with its moment, the key."""
+    by: dict[str, Any]
+    format: int
+    started_at: float
+    ended_at: float | None
+    base_rows: int
+    """Rows the run had changed when its present allowance began."""
+    error: str | None
+    evidence: TableIdentity
+    """What the server remembered the table by."""
+    lanes: tuple[Lane, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return sum(lane.rows for lane in self.lanes) + int(self.frozen.get("dropped_rows", 0))
+
+    @property
+    def rejected(self) -> int:
+        return sum(lane.rejected for lane in self.lanes)
+
+    @property
+    def locked(self) -> int:
+        return sum(lane.locked for lane in self.lanes)
+
+    @property
+    def read(self) -> int:
+        return sum(lane.read for lane in self.lanes)
+
+    @property
+    def batches(self) -> int:
+        return sum(lane.batches for lane in self.lanes)
+
+
+def new_token() -> str:
+    """What the next holder of a lane proves itself with."""
+    return secrets.token_hex(8)
+
+
+def lane_of(row: Any) -> Lane:
+    """The lane that a row holds."""
+    return Lane(
+        row["run"], row["lane"], row["token"], Cursor.loaded(row["cursor"]),
+        row["batches"], row["rows_changed"], row["rows_read"], row["rows_locked"], row["rows_rejected"],
+    )  # fmt: skip
+
+
+def run_of(row: Any, lanes: tuple[Lane, ...]) -> Run:
+    """The run that a row holds, with its lanes."""
+    return Run(
+        run=row["run"], job=row["job"], verb=row["verb"], table=row["table_name"], walk=row["walk"],
+        state=row["state"], wanted=json.loads(row["wanted"]), frozen=json.loads(row["frozen"]),
+        by=json.loads(row["started_by"]), format=row["format"], started_at=row["started_at"],
+        ended_at=row["ended_at"], base_rows=row["base_rows"], error=row["error"],
+        evidence=TableIdentity(row["table_identity"], row["storage_identity"]), lanes=lanes,
+    )  # fmt: skip

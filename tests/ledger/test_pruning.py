@@ -1,0 +1,127 @@
+"""A ledger with years of runs in it: each run clears up a little, and what proves a backfill done is kept."""
+
+import pytest
+import sqlalchemy as sa
+
+from tests.command import Batchops
+from tests.conftest import NewDatabase
+from tests.databases.numbered import Job, numbered
+from tests.ledger import version_1
+from tests.ledger.version_1 import OldRun
+from tests.services.database import Database
+
+pytestmark = pytest.mark.in_turn
+
+ROWS = 100
+DAY = 86400.0
+ONCE = {"all_rows": True, "set": ["m = m + 1"]}
+COPY = {
+    "postgresql": "generate_series(1, {n}) AS s(i)",
+    "mysql": "seq_1_to_{n} AS s",
+    "sqlite": "(WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < {n}) SELECT i FROM c) AS s",
+}
+
+
+@pytest.fixture
+def table(database: Database) -> Database:
+    numbered(database, ROWS, m=("integer", "0"))
+    return database
+
+
+def age(database: Database, days: float) -> None:
+    database.execute(f"UPDATE batchops_run SET ended_at = ended_at - {days * DAY}")
+
+
+def multiply(database: Database, number: int) -> None:
+    """Copies of run 1, each with its lane."""
+    for name, key in (("batchops_run", "run"), ("batchops_lane", "run")):
+        columns = [c["name"] for c in sa.inspect(database.engine).get_columns(name) if c["name"] != key]
+        quote = "`" if database.family == "mysql" else '"'
+        listed = ", ".join(f"{quote}{column}{quote}" for column in columns)
+        other = "seq" if database.family == "mysql" else "i"
+        database.execute(
+            f"INSERT INTO {name} ({key}, {listed}) SELECT 1000 + {other}, {listed} FROM {name}, "
+            f"{COPY[database.family].format(n=number)} WHERE {key} = 1"
+        )
+
+
+def runs(database: Database) -> int:
+    number: int = database.scalar("SELECT count(*) FROM batchops_run")
+    return number
+
+
+def test_a_run_forgets_a_thousand_old_ones_and_no_more(table: Database) -> None:
+    Job(table, "purge", where="m = 7")()
+    multiply(table, 1_500)
+    age(table, 91)
+    Job(table, "purge", where="m = 8")()
+    assert runs(table) == 502
+    Job(table, "purge", where="m = 8")()
+    assert runs(table) == 2
+    assert table.scalar("SELECT count(*) FROM batchops_lane") == 2
+
+
+@pytest.mark.full
+def test_more_old_runs_than_a_statement_takes_values(table: Database, batchops: Batchops) -> None:
+    """250,010 of them made every later run fail."""
+    Job(table, "purge", where="m = 7")()
+    multiply(table, 250_010)
+    age(table, 91)
+    assert Job(table, "purge", where="m = 8")().reason == "done"
+    listed = batchops("runs", "--limit", "200000", "--json", "--url", table.url)
+    assert len(listed.json()["runs"]) == 200_000
+    pruned = batchops("ledger", "prune", "--url", table.url)
+    assert (pruned.code, pruned.out) == (0, "Forgot 249,011 runs.\n"), pruned
+    assert runs(table) == 1
+
+
+def test_what_proves_a_backfill_done_is_never_forgotten(table: Database, batchops: Batchops) -> None:
+    job = Job(table, "backfill", **ONCE)
+    job()
+    age(table, 1000)
+    Job(table, "purge", where="m = 7")()
+    assert batchops("ledger", "prune", "--older-than", "1d", "--url", table.url).out == "Forgot 0 runs.\n"
+    assert job().reason == "already-done"
+    assert table.column("SELECT DISTINCT m FROM t") == [1]
+
+
+def test_once_it_is_begun_anew_the_run_before_may_go(table: Database) -> None:
+    job = Job(table, "backfill", **ONCE)
+    job()
+    job(restart=True)
+    age(table, 1000)
+    Job(table, "purge", where="m = 7")()
+    assert table.column("SELECT run FROM batchops_run ORDER BY run") == [2, 3]
+
+
+def test_of_a_first_version_the_last_run_of_each_backfill_is_kept(table: Database) -> None:
+    version_1.tables(table)
+    old = 200 * DAY
+    version_1.add(table, OldRun(ended=old), OldRun(verb="purge", where="m = 7", ended=old), OldRun(ended=old))
+    assert Job(table, "backfill", **ONCE)().reason == "already-done"
+    assert Job(table, "purge", where="m = 9")().run == 4
+    assert table.column("SELECT run FROM batchops_run ORDER BY run") == [3, 4]
+
+
+@pytest.mark.parametrize("family", ["sqlite"])
+def test_what_a_run_asks_the_ledger_is_found_by_an_index(family: str, new_database: NewDatabase) -> None:
+    database = new_database(family)
+    numbered(database, ROWS, m=("integer", "0"))
+    asked: list[str] = []
+
+    def hear(_: object, __: object, sql: str, ___: object, ____: object, _____: bool) -> None:
+        if "batchops_run" in sql and sql.startswith(("SELECT", "UPDATE", "DELETE")):
+            asked.append(sql)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", hear)
+    try:
+        Job(database, "backfill", **ONCE)()
+        Job(database, "backfill", **ONCE)()
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", hear)
+    with database.engine.connect() as connection:
+        plans = [
+            str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", (0,) * sql.count("?")).all()) for sql in asked
+        ]
+    assert len(plans) > 3
+    assert [plan for plan in plans if "SCAN batchops_run" in plan] == []
