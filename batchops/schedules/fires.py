@@ -12,13 +12,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.ledger.ledger import Ledger
+from batchops.ledger.making import Making
 from batchops.ledger.owner import Owner, this_process
-from batchops.ledger.tables import Making, schedule_tables
+from batchops.ledger.tables import schedule_tables
 from batchops.schedules.policy import Decided, Schedule, Standing, State, decide
 from batchops.schedules.times import due
 
 LEASE = 15.0
 """Seconds without a sign of life after which a fire is taken over."""
+AT_ONCE = 500
+"""Fires that one transaction forgets."""
 KEEP = 7 * 86400.0
 """Seconds after which an ended fire is forgotten; a schedule's newest is kept."""
 MOST = 10_000
@@ -147,14 +150,24 @@ class Fires:
 
     def prune(self, older_than: float = KEEP) -> int:
         """Forget fires that ended more than so many seconds ago, but no schedule's newest; their number."""
+        with self.database.reading() as connection:
+            names = list(connection.execute(sa.select(self.schedules.c.schedule)).scalars())
+        return sum(self._prune(name, older_than) for name in names)
+
+    def _prune(self, name: str, older_than: float) -> int:
+        """By the primary key, a few in each transaction."""
         fires, gone = self.fires, 0
-        with self.database.transaction() as connection:
-            newest = sa.select(fires.c.schedule, sa.func.max(fires.c.fire_at)).group_by(fires.c.schedule)
-            for name, last in connection.execute(newest).all():
-                old = fires.c.finished_at < self.database.family.epoch() - older_than
-                ended = fires.delete().where(fires.c.schedule == name, fires.c.fire_at < last, old)
-                gone += connection.execute(ended).rowcount
-        return gone
+        before = self.database.family.epoch() - older_than
+        while True:
+            with self.database.transaction() as connection:
+                newest = self._newest(connection, name)
+                old = (fires.c.schedule == name, fires.c.fire_at < newest, fires.c.finished_at < before)
+                query = sa.select(fires.c.fire_at).where(*old).order_by(fires.c.fire_at).limit(AT_ONCE)
+                times = list(connection.execute(query).scalars())
+                if times:
+                    gone += connection.execute(fires.delete().where(*old, fires.c.fire_at <= times[-1])).rowcount
+            if len(times) < AT_ONCE:
+                return gone
 
     def _register(self, connection: sa.Connection, schedule: Schedule) -> None:
         now = self._now(connection)
