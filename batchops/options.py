@@ -104,6 +104,7 @@ class RelayOptions(PayloadOptions, total=False):
     topic: str | None
     key: str | None
     header: Sequence[str] | str
+    property: Sequence[str] | str
     body: str | None
     id: str | None
     message_id: str | None

@@ -21,7 +21,7 @@ from batchops.outboxes.settle import Delete, Mark, Move, Then
 from batchops.outboxes.spec import MOVE, RelaySpec
 from batchops.outboxes.understood import Chosen, find_outbox, form_of, warnings_of
 from batchops.plan.target import find_table
-from batchops.sinks import Sink
+from batchops.sinks import Describing, Sink
 from batchops.sinks.make import sink_of
 
 
@@ -63,7 +63,7 @@ def prepared_relay(spec: RelaySpec, environ: Mapping[str, str], *, again: str = 
 def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sink: Sink) -> PreparedRelay:
     server = database.family.server(connection)
     outbox = find_outbox(connection, database, spec.table, Chosen.of(spec))
-    form = form_of(spec, outbox)
+    form = form_of(spec, outbox, sink.properties if isinstance(sink, Describing) else ())
     then = _then(connection, database, outbox, spec)
     if server.read_only:
         raise RefusedError(f"The server is read-only ({database.address.shown}).", "connect to the primary.")
@@ -119,6 +119,7 @@ def _plan(
         ("topic", form.topic.text),
         ("key", form.key.text),
         ("headers", ", ".join(f"{name}={text.text}" for name, text in form.headers.items()) or "none"),
+        *((("properties", ", ".join(f"{n}={t.text}" for n, t in form.properties.items())),) if form.properties else ()),
         ("body", form.body.text if form.body else f"{{{names.payload}}}"),
         ("order", f"by {names.id} within each ({order})"),
         ("sent", spec.then if spec.then != "mark" or outbox.sent is None else outbox.sent.shown),

@@ -24,7 +24,7 @@ from batchops.outboxes.courier import Courier
 from batchops.outboxes.outbox import Outbox
 from batchops.outboxes.spec import ReplaySpec
 from batchops.outboxes.understood import Chosen, find_outbox, form_of, warnings_of
-from batchops.sinks import Sink
+from batchops.sinks import Describing, Sink
 from batchops.sinks.make import sink_of
 from batchops.steps.replay import ReplayStep
 from batchops.stop import Stop
@@ -63,7 +63,7 @@ def _prepare(connection: sa.Connection, spec: ReplaySpec, database: Database, si
     outbox = find_outbox(connection, database, spec.table, Chosen.of(spec))
     if outbox.sent is None:
         raise RefusedError(f'Table "{outbox.table.label}" has no column that tells which events were sent.')
-    form = form_of(spec, outbox)
+    form = form_of(spec, outbox, sink.properties if isinstance(sink, Describing) else ())
     where = list(_where(connection, spec, outbox))
     sent = Sent(database, outbox, Composer(outbox, form), where, spec.max_bytes)
     plan = (("database", database.address.shown), ("to", shown(spec.to)), ("topic", form.topic.text),

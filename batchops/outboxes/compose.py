@@ -64,11 +64,15 @@ class Form:
     headers: Mapping[str, Template]
     body: Template | None
     """None: the payload as it is."""
+    properties: Mapping[str, Template]
+    lonely: Template | None
+    """The key of an event of which the key is NULL, as it belongs to no other; None: such an event is refused."""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the texts are made from."""
-        return _columns(self.topic, self.key, *self.headers.values(), *([self.body] if self.body else []))
+        more = [text for text in (self.body, self.lonely) if text is not None]
+        return _columns(self.topic, self.key, *self.headers.values(), *self.properties.values(), *more)
 
 
 class Composer:
@@ -86,7 +90,9 @@ class Composer:
         self._key_value = outbox.family.key_value
         self._id = places[outbox.message_id]
         self._id_name = outbox.message_id
-        self._key = form.key.bound(places)
+        self._own_key = form.key.bound(places)
+        self._lonely = form.lonely.bound(places) if form.lonely else None
+        self._properties = [(name, text.bound(places)) for name, text in form.properties.items()]
         self._shared = slice(_BEFORE, _BEFORE + len(shared))
         inside = {name: i for i, name in enumerate(shared)}
         self._topic = form.topic.bound(inside)
@@ -114,47 +120,67 @@ class Composer:
                 topic, headers = self._kept(*row[self._shared])
             except TypeError:  # a column of lists, by which nothing can be looked up
                 topic, headers = self._described(*row[self._shared])
-            if self._own_headers is not None and (own := row[self._own_headers]) is not None:
+            if self._own_headers is not None and (own := row[self._own_headers]):
                 headers = {**headers, **_parsed(own)}
-            return Message(as_text(row[self._id], self._id_name), topic, self._key(row), headers, self._content(row))
+            id_, content = as_text(row[self._id], self._id_name), self._content(row)
+            if content is None or self._properties:
+                properties = _filled(self._properties, row)
+                return Message(id_, topic, self._key(row), headers, content or b"", content is None, properties)
+            return Message(id_, topic, self._key(row), headers, content)
         except NullError as error:
             return Refused(f"no message can be made of it: {error}", final=True)
-        except ValueError as error:  # text that is no JSON, or cannot be written in UTF-8
+        except (ValueError, RecursionError) as error:  # text that is no JSON, or cannot be written in UTF-8
             return Refused(f"no message can be made of it: {error}"[:400], final=True)
 
     def _described(self, *values: Any) -> tuple[str, Mapping[str, str]]:
         """The topic, and the headers but for those of which a column is NULL."""
-        headers = {}
-        for name, made in self._headers:
-            with suppress(NullError):
-                headers[name] = made(values)
-        return self._topic(values), headers
+        return self._topic(values), _filled(self._headers, values)
 
-    def _content(self, row: Sequence[Any]) -> bytes:
+    def _key(self, row: Sequence[Any]) -> str:
+        try:
+            return self._own_key(row)
+        except NullError:
+            if self._lonely is None:
+                raise
+            return self._lonely(row)
+
+    def _content(self, row: Sequence[Any]) -> bytes | None:
+        """None: NULL."""
         body = self._body
         if body is None:
             return b""
         value = row[body] if isinstance(body, int) else body(row)
-        return b"" if value is None else as_bytes(value)
+        return None if value is None else as_bytes(value)
+
+
+def _filled(texts: Sequence[tuple[str, Made]], values: Sequence[Any]) -> Mapping[str, str]:
+    """The texts by name, but for those of which a column is NULL."""
+    filled = {}
+    for name, made in texts:
+        with suppress(NullError):
+            filled[name] = made(values)
+    return filled
 
 
 def _columns(*texts: Template) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for text in texts for name in text.columns))
 
 
-def _parsed(headers: Any) -> dict[str, str]:
+def _parsed(written: Any) -> dict[str, str]:
     # Numbers stay the text that they are.
     found = json.loads(
-        headers if isinstance(headers, str | bytes) else bytes(headers), parse_float=Document, parse_int=Document,
+        written if isinstance(written, str | bytes) else bytes(written), parse_float=Document, parse_int=Document,
         parse_constant=_no_number,
     )  # fmt: skip
     if not isinstance(found, dict):
         raise ValueError("its headers are no JSON object")
-    return {
-        name: str(value) if isinstance(value, str) else as_json(value)
+    headers = {
+        str(name): str(value) if isinstance(value, str) else as_json(value)
         for name, value in found.items()
         if value is not None
     }
+    "".join([*headers, *headers.values()]).encode()  # JSON can spell half a surrogate pair, which no client can write
+    return headers
 
 
 def _no_number(name: str) -> None:

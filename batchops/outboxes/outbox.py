@@ -41,13 +41,14 @@ class Outbox:
 
     @cached_property
     def aggregate(self) -> sa.ColumnElement[str]:
-        """What is kept in order, as one text: type and id of the aggregate."""
+        """What is kept in order, as one text: type and id of the aggregate. An event without one stands for itself."""
         events, names = self.family.events, self.names
-        of_id = sa.func.coalesce(events.text(self.table, names.aggregate), "")
+        itself = sa.literal_column("'event '").concat(events.text(self.table, names.id))
+        of_id = events.text(self.table, names.aggregate)
         if names.aggregate_type is None:
-            return of_id
+            return sa.func.coalesce(of_id, itself)
         of_type: sa.ColumnElement[str] = sa.func.coalesce(events.text(self.table, names.aggregate_type), "")
-        return of_type.concat(":").concat(of_id)
+        return sa.func.coalesce(of_type.concat(":").concat(of_id), itself)
 
     @property
     def unsent(self) -> sa.ColumnElement[bool]:

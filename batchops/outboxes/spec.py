@@ -24,10 +24,13 @@ class EventsSpec(PayloadSpec):
         None, description="Topic, subject, stream or routing key, like app.{aggregate_type}. Default: {aggregate_type}."
     )
     key: Annotated[str | None, Flag("TEMPLATE", MESSAGE)] = Field(
-        None, description="What the destination keeps in order. Default: {aggregate_id}."
+        None, description="What the destination keeps in order. Default: {aggregate_id}; the id, where that is NULL."
     )
     header: Annotated[Several, Flag("NAME=TEMPLATE", MESSAGE, several=True)] = Field(
         (), description="One more header; may be repeated. event_type and aggregate_type are sent anyhow."
+    )
+    property: Annotated[Several, Flag("NAME=TEMPLATE", MESSAGE, several=True)] = Field(
+        (), description="AMQP: content_type, type, timestamp, priority and the like; may be repeated."
     )
     body: Annotated[str | None, Flag("TEMPLATE", MESSAGE)] = Field(
         None, description="Default: the payload as it stands in its column."

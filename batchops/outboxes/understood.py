@@ -1,6 +1,6 @@
 """From names and templates to an outbox: columns found or recognised, texts checked, what cannot be kept refused."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -54,18 +54,23 @@ def find_outbox(connection: sa.Connection, database: Database, named: str, chose
     return Outbox(database.family, table, names, message_id, _sent(connection, database.family, table, names, chosen))
 
 
-def form_of(spec: EventsSpec, outbox: Outbox) -> Form:
-    """How messages are made; UsageError for a template that is none, or names a column that is not there."""
+def form_of(spec: EventsSpec, outbox: Outbox, properties: Collection[str]) -> Form:
+    """How messages are made; UsageError for a template that is none, or names a column that is not there.
+
+    `properties`: the names of those that the destination has.
+    """
     names = outbox.names
     topic = f"{{{names.aggregate_type}}}" if names.aggregate_type else outbox.table.name
     usual = {"event_type": names.event_type, "aggregate_type": names.aggregate_type}
     headers = {name: f"{{{column}}}" for name, column in usual.items() if column is not None}
-    headers |= dict(_header(text) for text in spec.header)
+    headers |= dict(_named_text(text, "--header", "tenant={tenant_id}") for text in spec.header)
     form = Form(
         topic=_template(outbox, spec.topic if spec.topic is not None else topic, "--topic"),
         key=_template(outbox, spec.key if spec.key is not None else f"{{{names.aggregate}}}", "--key"),
         headers={name: _template(outbox, text, "--header") for name, text in headers.items()},
         body=None if spec.body is None else _template(outbox, spec.body, "--body"),
+        properties={name: _template(outbox, text, "--property") for name, text in _properties(spec, properties)},
+        lonely=_template(outbox, f"{{{outbox.message_id}}}", "--key") if spec.key is None else None,
     )
     if form.body is None and names.payload is None:
         raise UsageError(
@@ -143,10 +148,21 @@ def _template(outbox: Outbox, text: str, flag: str) -> Template:
     return template
 
 
-def _header(text: str) -> tuple[str, str]:
+def _properties(spec: EventsSpec, known: Collection[str]) -> Iterator[tuple[str, str]]:
+    for text in spec.property:
+        name, template = _named_text(text, "--property", "type={event_type}")
+        name = name.replace("-", "_")
+        if not known:
+            raise UsageError("--property: this destination has none.", "--header NAME=TEMPLATE adds a header.")
+        if name not in known:
+            raise UsageError(f'--property: there is no "{name}".', f"there are {', '.join(sorted(known))}.")
+        yield name, template
+
+
+def _named_text(text: str, flag: str, like: str) -> tuple[str, str]:
     name, equals, template = text.partition("=")
     if not equals or not name.strip() or not name.isascii() or not name.isprintable():
-        raise UsageError(f'--header: "{text}" is not like NAME=TEMPLATE.', "as in --header tenant={tenant_id}.")
+        raise UsageError(f'{flag}: "{text}" is not like NAME=TEMPLATE.', f"as in {flag} {like}.")
     return name.strip(), template
 
 

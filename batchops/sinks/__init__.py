@@ -1,7 +1,8 @@
 """Where events go: each file one kind of broker or destination."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from batchops.errors import BatchopsError
@@ -17,6 +18,10 @@ class Message(NamedTuple):
     """What is kept in order: the aggregate."""
     headers: Mapping[str, str]
     body: bytes
+    null: bool = False
+    """Whether there is no content at all, rather than an empty one."""
+    properties: Mapping[str, str] = MappingProxyType({})
+    """What describes it in the broker's own fields, by their names."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,14 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of connections; called again, it does nothing."""
+
+
+@runtime_checkable
+class Describing(Protocol):
+    """A sink whose messages have fields of the broker's own beside their headers."""
+
+    properties: Collection[str]
+    """Their names."""
 
 
 @runtime_checkable

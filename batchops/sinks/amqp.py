@@ -1,7 +1,7 @@
 """`amqp://…`: each event a persistent message, confirmed by RabbitMQ once it is safe in every queue it goes to."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing, suppress
 
 import pika
@@ -11,13 +11,12 @@ from batchops.errors import UsageError
 from batchops.sinks import Delivery, Message, Refused, SinkDownError, Unsent, tls
 from batchops.sinks.address import Address, address
 from batchops.sinks.amqp_line import Line
+from batchops.sinks.amqp_properties import LONGEST, READ, unfit
 from batchops.sinks.order import Order
 
 OPTIONS = ("timeout", "exchange", "topic")
 WINDOW = 1_000
 """Messages under way, each of another key: the broker may refuse one and take the next."""
-LONGEST = 255
-"""Bytes of a routing key and of a message id."""
 
 
 def sink(url: str, environ: Mapping[str, str]) -> "Amqp":
@@ -31,6 +30,8 @@ class Amqp:
 
     A message that no queue takes comes back, and is refused: without `mandatory` it would vanish in silence.
     """
+
+    properties: Collection[str] = tuple(READ)
 
     def __init__(self, at: Address) -> None:
         secure = at.scheme == "amqps"
@@ -104,9 +105,8 @@ class Amqp:
         topic = self._topic or message.topic
         if "\0" in topic or not (topic or self._exchange) or len(topic.encode()) > LONGEST:
             return Refused("its topic is no routing key: 1 to 255 bytes without NUL", final=True)
-        if len(message.id.encode()) > LONGEST or any(len(name.encode()) > 128 for name in message.headers):
-            return Refused("its id or the name of a header is too long", final=True)
-        return None
+        why = unfit(message)
+        return Refused(why, final=True) if why else None
 
 
 def _parameters(at: Address, host: str, port: int, seconds: float) -> pika.ConnectionParameters:

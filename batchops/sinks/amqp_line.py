@@ -11,9 +11,12 @@ import pika
 from pika.exceptions import AMQPError, ConnectionBlockedTimeout
 
 from batchops.sinks import Delivery, Message, Refused, Unsent, causes
+from batchops.sinks.amqp_properties import UNFIT, properties_of
 from batchops.sinks.order import Order
 
 logging.getLogger("pika").addHandler(logging.NullHandler())  # else its errors would go to stderr, beside ours
+_OF_A_MESSAGE = frozenset({406, 501, 502})
+"""Codes for a message that the broker cannot take: too large, in a frame that is, of a syntax that it does not read."""
 FULL = "a queue is full and takes nothing (it confirmed the opposite)"
 SPARE = 5.0
 """Seconds beyond the bound in which the thread must have said how it went."""
@@ -121,7 +124,7 @@ class Line:
             return
         text = getattr(reason, "reply_text", "")
         hint = "make the exchange, or name another: exchange=NAME." if code == 404 else ""
-        self._fail(Trouble(f"{text} ({code})"[:300], hint, of_a_message=code == 406))
+        self._fail(Trouble(f"{text} ({code})"[:300], hint, of_a_message=code in _OF_A_MESSAGE))
 
     def _lost(self, _: Any, reason: BaseException) -> None:
         self._fail(_why(reason))
@@ -154,15 +157,18 @@ class Line:
                 if refused := load.unfit(load.messages[index]):
                     load.order.settle(index, refused)
                     continue
+                try:
+                    self._out(load.messages[index], load.topic)
+                except UNFIT as error:
+                    load.order.settle(index, Refused(str(error)[:300] or type(error).__name__, final=True))
+                    continue
                 self._tag += 1
                 load.tags[self._tag] = index
-                self._out(load.messages[index], load.topic)
         if load.order.done:
             load.over.set()
 
     def _out(self, message: Message, topic: str | None) -> None:
-        headers: dict[str, Any] = {**message.headers, "key": message.key}
-        properties = pika.BasicProperties(message_id=message.id, delivery_mode=2, headers=headers)
+        properties = properties_of(message, self._connection.params.frame_max)
         self._channel.basic_publish(self._exchange, topic or message.topic, message.body, properties, mandatory=True)
 
     def _returned(self, _: Any, method: Any, properties: Any, __: bytes) -> None:
@@ -218,5 +224,6 @@ def _why(reason: BaseException) -> Trouble:
         return Trouble("the user has no access to this virtual host", "amqp://host/VHOST; the first one is /.")
     code = getattr(reason, "reply_code", None)
     if code is not None and isinstance(reason, AMQPError):
-        return Trouble(f"it closed the connection: {getattr(reason, 'reply_text', '')} ({code})"[:300])
+        text = f"it closed the connection: {getattr(reason, 'reply_text', '')} ({code})"[:300]
+        return Trouble(text, of_a_message=code in _OF_A_MESSAGE)
     return Trouble(*causes.why(reason))

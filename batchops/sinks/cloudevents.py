@@ -17,6 +17,7 @@ Form = Callable[[Message, str], tuple[Headers, bytes]]
 """From a message and the source's name to headers and body."""
 
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,20}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS = frozenset({"specversion", "id", "datacontenttype", "data", "data_base64"})
 _HELD = frozenset({"host", "content-length", "transfer-encoding", "connection", "idempotency-key", "authorization"})
@@ -24,6 +25,8 @@ _HELD = frozenset({"host", "content-length", "transfer-encoding", "connection", 
 
 def structured(message: Message, source: str) -> tuple[Headers, bytes]:
     """The whole event as one JSON document; a body that is JSON stands in it as it is."""
+    if message.null:
+        return {"Content-Type": "application/cloudevents+json"}, json.dumps(_attributes(message, source)).encode()
     kind, member = _data(message)
     head = json.dumps(_attributes(message, source) | {"datacontenttype": kind})
     return {"Content-Type": "application/cloudevents+json"}, head[:-1].encode() + b", " + member + b"}"
@@ -31,11 +34,8 @@ def structured(message: Message, source: str) -> tuple[Headers, bytes]:
 
 def binary(message: Message, source: str) -> tuple[Headers, bytes]:
     """The body as it is; what describes it in headers."""
-    attributes = {
-        f"ce-{name}": quote(value, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~")
-        for name, value in _attributes(message, source).items()
-    }
-    return {"Content-Type": _content_type(message), **attributes}, message.body
+    attributes = {f"ce-{name}": _percent(value) for name, value in _attributes(message, source).items()}
+    return {"Content-Type": header(_content_type(message)), **attributes}, message.body
 
 
 FORMS: Mapping[str, Form] = {"structured": structured, "binary": binary}
@@ -44,23 +44,28 @@ FORMS: Mapping[str, Form] = {"structured": structured, "binary": binary}
 def plain_headers(message: Message) -> Headers:
     """The message's headers that travel as such: all but ce-…, which describe the event, and content-type."""
     return {
-        name: value
+        name: header(value)
         for name, value in message.headers.items()
         if not name.lower().startswith("ce-") and name.lower() != "content-type"
     }
 
 
+def header(value: str) -> str:
+    """A header's value: plain ASCII as it is, any other percent-encoded whole."""
+    return value if value.isascii() else _percent(value)
+
+
 def unfit(message: Message) -> Refused | None:
     """What cannot travel over HTTP, and why."""
-    if bad := _unprintable(message.id) or _unprintable(message.topic) or _unprintable(message.key):
-        return Refused(f"its id, topic or key holds {bad}", final=True)
+    if any(map(_CONTROL.search, (message.id, message.topic, message.key))):
+        return Refused("its id, topic or key holds a control character", final=True)
     for name, value in message.headers.items():
         if not _TOKEN.fullmatch(name) or name.lower() in _HELD:
             return Refused("it has a header that HTTP does not take by that name", final=True)
         if name.lower().startswith("ce-") and not _ATTRIBUTE.fullmatch(name[3:].lower()):
             return Refused("a ce- header's name is of more than small letters and digits, 20 at most", final=True)
-        if _unprintable(value) or not value.isascii():
-            return Refused(f'its header "{name}" holds more than printable ASCII', final=True)
+        if _CONTROL.search(value):
+            return Refused(f'its header "{name}" holds a control character', final=True)
     return None
 
 
@@ -72,9 +77,10 @@ class Signer:
 
     def __call__(self, message: Message, body: bytes, now: int) -> Headers:
         """The headers that a receiver verifies."""
-        signed = f"{message.id}.{now}.".encode() + body
+        id_ = header(message.id)
+        signed = f"{id_}.{now}.".encode() + body
         digest = base64.b64encode(hmac.digest(self.secret, signed, hashlib.sha256)).decode()
-        return {"webhook-id": message.id, "webhook-timestamp": str(now), "webhook-signature": f"v1,{digest}"}
+        return {"webhook-id": id_, "webhook-timestamp": str(now), "webhook-signature": f"v1,{digest}"}
 
 
 def signer(secret: str) -> Signer:
@@ -135,7 +141,6 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _unprintable(text: str) -> str:
-    if "\0" in text:
-        return "a NUL"
-    return "" if text.isprintable() else "a character that is not printable"
+def _percent(value: str) -> str:
+    """As the HTTP binding of CloudEvents says: blank, double quote, percent, and what is not printable ASCII."""
+    return quote(value, safe="!#$&'()*+,-./:;<=>?@[\\]^_`{|}~")

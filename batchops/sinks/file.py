@@ -24,7 +24,7 @@ def sink(url: str, environ: Mapping[str, str]) -> Sink:  # noqa: ARG001  every s
 def line(message: Message) -> str:
     """A message as a line; a body that is no text stands in `body_base64` instead of `body`."""
     try:
-        body = f'"body": {quoted(message.body.decode())}'
+        body = '"body": null' if message.null else f'"body": {quoted(message.body.decode())}'
     except UnicodeDecodeError:
         body = f'"body_base64": "{base64.b64encode(message.body).decode()}"'
     headers = ", ".join(f"{quoted(name)}: {quoted(value)}" for name, value in message.headers.items())

@@ -71,7 +71,9 @@ class Http:
 
     def _post(self, message: Message, seconds: float) -> Answer:
         headers, body = self._form(message, self._source)
-        headers |= cloudevents.plain_headers(message) | self._headers | {"Idempotency-Key": message.id}
+        headers |= (
+            cloudevents.plain_headers(message) | self._headers | {"Idempotency-Key": cloudevents.header(message.id)}
+        )
         if self._sign is not None:
             headers |= self._sign(message, body, int(time.time()))
         try:

@@ -225,7 +225,7 @@ class _Sending:
 
 @lru_cache
 def _is_name(topic: str) -> bool:
-    return _TOPIC.fullmatch(topic) is not None
+    return _TOPIC.fullmatch(topic) is not None and topic not in (".", "..")
 
 
 def _settings(at: Address, timeout: float) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from batchops.sinks import Message
 
-Headers = list[tuple[str, str | bytes | None]]
 _FINAL = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
 _OF_THE_TOPIC = frozenset({
     KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -67,12 +66,19 @@ class Round:
     def produce(self, index: int, topic: str) -> None:
         """Add a record; waits where the client's queue is full."""
         message = self._messages[index]
-        headers: Headers = [("id", message.id), *message.headers.items()]
+        if any("\0" in name for name in message.headers):
+            self._produced.append(index)
+            self._settle(index, Report(Fate.REFUSED, "the name of a header holds a NUL", final=True))
+            return
+        # As bytes: the client ends a text at a NUL.
+        headers: list[tuple[str, str | bytes | None]]
+        headers = [(name, value.encode()) for name, value in (("id", message.id), *message.headers.items())]
+        body = None if message.null else message.body  # a tombstone, which compaction deletes the key by
         report = partial(self._told, index)
         self._produced.append(index)
         while True:
             try:
-                self._producer.produce(topic, message.body, message.key, headers=headers, on_delivery=report)
+                self._producer.produce(topic, body, message.key, headers=headers, on_delivery=report)
             except BufferError:
                 if not self._forward():
                     self._settle(index, self._silence)

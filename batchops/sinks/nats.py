@@ -29,8 +29,10 @@ SPARE = 5.0
 """Seconds beyond the server's own in which the loop of this client must have come back."""
 _SUBJECT = re.compile(r"[^\s*>.\x00]+(\.[^\s*>.\x00]+)*")
 _HEADER = re.compile(r"[!-9;-~]+")
-_TOO_LARGE = frozenset({10054})
-"""The server's number for a message larger than its stream takes."""
+_TOO_LARGE = frozenset({10054, 10097})
+"""The server's numbers for a message larger than its stream takes, and for its headers."""
+LONGEST = 3_900
+"""Bytes of a subject: servers read no line that is longer than 4,096 with what else stands in it."""
 _FULL = frozenset({10047, 10077})
 """Its numbers for a stream, or a store, that has no room: as any refusal by a stream, their code is 400."""
 
@@ -63,6 +65,8 @@ class Nats:
         """Messages under way, by the number in the subject that they are answered at."""
         self._answers: asyncio.Queue[tuple[int, Delivery] | None] = asyncio.Queue()
         """None: no more will come."""
+        self._suspects: set[str] = set()
+        """Were under way when the connection was lost."""
 
     def open(self) -> None:
         """Connect."""
@@ -81,15 +85,33 @@ class Nats:
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
         """Each event, pipelined over the keys; where nothing at all is stored, the server is at fault."""
         self.open()
-        order = Order(messages, WINDOW)
+        order = Order(messages, WINDOW, suspects=self._suspects)
         try:
             full = self._wait(self._publish(order, messages), None)
         except (NatsError, OSError, TimeoutError) as error:
             self.close()
-            return order.end(Unsent(causes.why(error)[0]))
+            return self._broken(order, messages, error)
+        self._suspects = set()
         if full and not order.acknowledged:
             raise SinkDownError(f"{self._place}: {full}.", "let the stream drop old messages, or make it larger.")
         return order.end()
+
+    def _broken(self, order: Order, messages: Sequence[Message], error: Exception) -> Sequence[Delivery]:
+        """The connection is gone: one of the events under way may be why, and that shows once it is alone."""
+        reason = causes.why(error)[0]
+        if isinstance(error, TimeoutError):  # a server that is slow, whatever it is sent
+            return order.end(Unsent(reason))
+        if order.one_by_one and self._reachable():
+            return order.end(Refused(f"the connection ended at this event alone ({reason})"))
+        self._suspects = {messages[index].id for index in order.under_way}
+        return order.end(Unsent(reason))
+
+    def _reachable(self) -> bool:
+        try:
+            self.open()
+        except SinkDownError:
+            return False
+        return True
 
     def caution(self, topic: str) -> str | None:
         """Where the subject's stream is in the memory of one server."""
@@ -181,9 +203,11 @@ class Nats:
         if any(sign in text for text in texts for sign in "\r\n\0") or not all(map(_HEADER.fullmatch, message.headers)):
             return Refused("its id, key or a header holds what no header can", final=True)
         assert self._client is not None
-        if len(message.body) + sum(map(len, texts)) + 512 > self._client.max_payload:
-            most = self._client.max_payload
-            return Refused(f"its {len(message.body):,} bytes are more than the server takes ({most:,})", final=True)
+        if len(subject.encode()) > LONGEST:
+            return Refused(f"its subject is more than {LONGEST:,} bytes", final=True)
+        size, most = len(message.body) + _header_bytes(message), self._client.max_payload
+        if size > most:
+            return Refused(f"its {size:,} bytes are more than the server takes ({most:,})", final=True)
         return None
 
     def _down(self, error: BaseException) -> SinkDownError:
@@ -223,6 +247,12 @@ async def _quiet(_: Exception) -> None:
 
 async def _closed(client: Client) -> None:
     await client.close()
+
+
+def _header_bytes(message: Message) -> int:
+    """As they stand on the wire, with ours among them."""
+    named = {**message.headers, "Nats-Msg-Id": message.id, "key": message.key}
+    return 12 + sum(len(name) + len(value.encode()) + 4 for name, value in named.items())
 
 
 def _verdict(answer: Msg) -> Delivery:

@@ -142,3 +142,45 @@ def test_nobody_there_and_no_tls_there(queue: Queue) -> None:
 def test_addresses_that_cannot_be_used(url: str) -> None:
     with pytest.raises(UsageError):
         sink_of(url, {})
+
+
+PROPERTIES = {
+    "content_type": "application/json", "type": "Paid", "timestamp": "2026-01-31T10:00:00+02:00", "priority": "7",
+    "correlation_id": "c-1", "app_id": "shop",
+}  # fmt: skip
+
+
+def test_properties_are_the_brokers_own_fields(queue: Queue, opened: Open) -> None:
+    assert list(opened(queue.url).send([message(queue.topic, 1)._replace(properties=PROPERTIES)])) == [None]
+    with service.connect(queue.url) as connection:
+        _, got, _ = connection.channel().basic_get(queue.topic, auto_ack=True)
+    assert (got.content_type, got.type, got.timestamp, got.priority) == ("application/json", "Paid", 1769846400, 7)
+    assert (got.correlation_id, got.app_id) == ("c-1", "shop")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"priority": "256"}, {"timestamp": "soon"}, {"type": "x" * 256}, {"content_type": "a\0b"}, {"expiration": "1h"}],
+)
+def test_a_property_that_cannot_be_is_that_events_fault(queue: Queue, opened: Open, bad: dict[str, str]) -> None:
+    sent = messages(queue, 3, keys=3)
+    sent[1] = sent[1]._replace(properties=bad)
+    deliveries = opened(queue.url).send(sent)
+    assert kinds(deliveries) == ["ok", "final", "ok"]
+    assert next(iter(bad)) in str(deliveries[1])
+
+
+def test_a_frame_that_only_the_broker_finds_too_large(
+    queue: Queue, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the connection without naming the event, which is found once each goes alone."""
+    monkeypatch.setattr("batchops.sinks.amqp_properties._SURELY", 10**9)
+    sink, sent = opened(queue.url), messages(queue, 5, keys=5)
+    sent[1] = sent[1]._replace(headers={"stacktrace": "x" * 200_000})
+    first = kinds(sink.send(sent))
+    assert "final" not in first
+    again = [one for one, kind in zip(sent, first, strict=True) if kind == "Unsent"]
+    second = sink.send(again)
+    assert [one.id for one, kind in zip(again, kinds(second), strict=True) if kind == "final"] == ["id-2"]
+    left = [one for one, kind in zip(again, kinds(second), strict=True) if kind == "Unsent"]
+    assert kinds(sink.send(left)) == ["ok"] * len(left)

@@ -1,10 +1,13 @@
 """What every sink promises, tried on each."""
 
 from collections import Counter
+from collections.abc import Iterator
+from itertools import zip_longest
 
 import pytest
 
 from batchops.errors import UsageError
+from batchops.sinks import Message, Refused, Unsent
 from batchops.sinks.make import sink_of
 from tests.sinks.conftest import Open
 from tests.sinks.received import Receiver, kinds, message, messages, same
@@ -50,6 +53,53 @@ def test_an_unknown_option_is_named(receiver: Receiver) -> None:
     with pytest.raises(UsageError, match='no option "timeoutt"') as raised:
         sink_of(f"{receiver.url}{mark}timeoutt=3s", {})
     assert "did you mean timeout?" in raised.value.hint
+
+
+def faulty(topic: str) -> Iterator[Message]:
+    """Events that some destination cannot take, each of a key of its own: a good one, too, if it can."""
+    good = message(topic, 1)
+    for number, bad in enumerate(
+        [
+            {"headers": {"stacktrace": "x" * 200_000}}, {"headers": {"x": "ä" * 70_000}}, {"headers": {"x": "a\0b"}},
+            {"headers": {"a\0b": "x"}}, {"headers": {"n" * 300: "x"}}, {"headers": {"": "x"}},
+            {"headers": {"x": "a\r\nb: c"}}, {"headers": {"a b": "x"}}, {"topic": ""}, {"topic": "t" * 300},
+            {"topic": "s" * 5_000}, {"topic": "a b"}, {"topic": "a.*"}, {"topic": ".."}, {"topic": "ä.ö"},
+            {"key": "k\r\n"}, {"key": "k\0"}, {"id": "i" * 300}, {"id": "i\0"}, {"id": "i\n"},
+        ],
+        start=100,
+    ):  # fmt: skip
+        yield good._replace(**{"id": f"id-{number}", "key": f"bad{number}"} | bad)
+
+
+def test_what_is_an_events_fault_is_that_events(receiver: Receiver, opened: Open) -> None:
+    """It goes out or is refused with a reason; it ends no connection for good, and holds nobody else up."""
+    sink, good = opened(receiver.url), messages(receiver, 60, keys=30)
+    bad = list(faulty(receiver.topic))
+    left = [one for pair in zip_longest(good[:30], bad) for one in pair if one is not None] + good[30:]
+    taken, refused = list[Message](), dict[str, str]()
+    for _ in range(60):
+        deliveries = sink.send(left)
+        taken += [one for one, delivery in zip(left, deliveries, strict=True) if delivery is None]
+        refused |= {one.key: d.reason for one, d in zip(left, deliveries, strict=True) if isinstance(d, Refused)}
+        left = [
+            one for one, d in zip(left, deliveries, strict=True) if isinstance(d, Unsent) and one.key not in refused
+        ]
+        if not left:
+            break
+    assert left == []
+    assert all(refused.values())
+    assert {one.key for one in good}.isdisjoint(refused)
+    arrived = [one for one in taken if one.topic == receiver.topic or receiver.url.startswith("http")]
+    assert same(arrived, receiver.received(len(arrived)))
+
+
+def test_any_letters_travel(receiver: Receiver, opened: Open) -> None:
+    sent = Message("id-ä🛒", receiver.topic, "ключ", {"kind": "Geändert 🛒 100%"}, b'{"number": 1}')
+    assert list(opened(receiver.url).send([sent])) == [None]
+    (got,) = receiver.received(1)
+    assert (got.id, got.key, got.body) == (sent.id, sent.key, sent.body)
+    percent = "Ge%C3%A4ndert%20%F0%9F%9B%92%20100%25"
+    assert got.headers["kind"] == (percent if receiver.url.startswith("http") else sent.headers["kind"])
 
 
 def test_a_topic_with_a_nul_is_that_events_fault_alone(receiver: Receiver, opened: Open) -> None:

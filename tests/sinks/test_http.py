@@ -286,7 +286,7 @@ def test_addresses_that_cannot_be_read(url: str) -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        {"x\r\ny": "1"}, {"x": "a\r\nb: c"}, {"Content-Length": "3"}, {"x": "ä"}, {"ce-Two Words": "1"},
+        {"x\r\ny": "1"}, {"x": "a\r\nb: c"}, {"Content-Length": "3"}, {"x": "a\x7f"}, {"ce-Two Words": "1"},
     ],
 )  # fmt: skip
 def test_a_header_that_cannot_travel_is_that_events_fault(webhook: Webhook, opened: Open, bad: dict[str, str]) -> None:

@@ -180,3 +180,10 @@ def test_one_topic_for_all(topic: Topic, opened: Open) -> None:
     got = topic.received(30)
     assert same(sent, got)
     assert isinstance(got[0], Received)
+
+
+def test_no_content_is_a_tombstone(topic: Topic, opened: Open) -> None:
+    sent = [message(topic.topic, 1), message(topic.topic, 2)._replace(body=b"", null=True)]
+    sent.append(message(topic.topic, 3)._replace(body=b""))
+    assert list(opened(topic.url).send(sent)) == [None] * 3
+    assert [one.body for one in topic.received(3)] == [sent[0].body, None, b""]

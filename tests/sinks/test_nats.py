@@ -136,3 +136,19 @@ def test_what_no_header_can_hold(subject: Subject, opened: Open) -> None:
 def test_addresses_that_cannot_be_used(url: str) -> None:
     with pytest.raises(UsageError):
         sink_of(url, {})
+
+
+def test_a_line_that_only_the_server_finds_too_long(
+    subject: Subject, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the connection without naming the event, which is found once each goes alone."""
+    monkeypatch.setattr("batchops.sinks.nats.LONGEST", 10**9)
+    sink, sent = opened(subject.url), messages(subject, 5, keys=5)
+    sent[1] = sent[1]._replace(topic=f"{subject.stream}.{'x' * 5_000}")
+    refused, left = list[str](), sent
+    for _ in range(5):
+        said = kinds(sink.send(left))
+        refused += [one.id for one, kind in zip(left, said, strict=True) if kind == "Refused"]
+        left = [one for one, kind in zip(left, said, strict=True) if kind == "Unsent"]
+    assert (left, refused) == ([], ["id-2"])
+    assert same([one for one in sent if one.id != "id-2"], subject.received(4))
