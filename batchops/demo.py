@@ -1,11 +1,11 @@
 """A database to try batchops on without risk: one SQLite file, a table of events, half of it to go."""
 
 import os
-import shlex
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from batchops import shell
 from batchops.errors import UsageError
 
 # One statement and plain arithmetic: quick on slow machines, and the same rows every time. In every thousand
@@ -70,7 +70,7 @@ def _fill(path: Path, rows: int) -> None:
 
 def what_to_try(path: Path, rows: int = 1_000_000) -> str:
     """The text after the demo database was made: what to do with it, then with a database of one's own."""
-    url = shlex.quote(f"sqlite:///{path}")
+    url = shell.quoted(f"sqlite:///{path}")
     return f"""\
 {path}: table events had {rows:,} rows, half of them expired; those are gone now.
 

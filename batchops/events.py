@@ -207,6 +207,8 @@ class Finished:
     """When the run ended that has done it already; of "already-done" only."""
     rejections: tuple[Rejected, ...] = field(default=())
     """The first rejected rows, for people; `rejected` is the full count."""
+    rejected_causes: tuple[Cause, ...] = ()
+    """The first reasons why rows were rejected, the commonest first."""
     drained: Drained | None = None
     """Of a drain only; its fields stand beside the others in the document."""
     relayed: Relayed | None = None

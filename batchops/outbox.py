@@ -54,9 +54,7 @@ def save(
     if lock:
         _wait_for_turn(guest, several)
     for shape, rows in groupby((_values(event, columns) for event in several), key=tuple):
-        places = ", ".join("?" for _ in shape)
-        sql = f"INSERT INTO {guest.quoted(table)} ({', '.join(map(guest.quoted, shape))}) VALUES ({places})"
-        guest.insert(sql, [list(row.values()) for row in rows])
+        guest.insert(table, shape, [list(row.values()) for row in rows])
 
 
 def _check_bytes(guest: Guest, events: Sequence[Event], table: str, column: str | None) -> None:

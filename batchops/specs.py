@@ -1,6 +1,5 @@
 """What a job is asked to do: pydantic models from which both flags and recipe keys are made."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from batchops import durations, reading
+from batchops import durations, reading, shell
 from batchops.complaints import complaint
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.values import Value
@@ -270,7 +269,7 @@ def command(verb: str, spec: PacedSpec, url: str | None) -> str:
         else:
             for one in value if flag_of(fields[name]).several else (value,):
                 words += [flag_name(name), _shown(one)]
-    return shlex.join(words)
+    return shell.joined(words)
 
 
 def _shown(value: object) -> str:

@@ -20,6 +20,6 @@ def family_of(address: Address) -> Family:
     return family
 
 
-def connect(address: Address, timeouts: Timeouts | None = None) -> Database:
-    """The database at that address. Connections open when they are first needed."""
-    return Database(address, family_of(address), timeouts)
+def connect(address: Address, timeouts: Timeouts | None = None, workers: int = 1) -> Database:
+    """The database at that address, for so many workers. Connections open when they are first needed."""
+    return Database(address, family_of(address), timeouts, workers)

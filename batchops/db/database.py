@@ -16,14 +16,20 @@ from batchops.db.table import Table
 from batchops.db.urls import Address, redact
 from batchops.errors import BatchopsError, ConnectionLostError, OutcomeUnknownError, TransientError
 
+BESIDE = 8
+"""Connections for heartbeat, notifications, counts, reading ahead, cancelling; the pool lends some more for a while."""
+
 
 class Database:
     """One database; every statement that batchops sends goes through a transaction of this."""
 
-    def __init__(self, address: Address, family: Family, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self, address: Address, family: Family, timeouts: Timeouts | None = None, workers: int = 1
+    ) -> None:  # fmt: skip
+        """`workers`: threads that may each have a transaction in hand, beside what accompanies a run."""
         self.address = address
         self.family = family
-        self.engine = family.engine(address, timeouts or Timeouts())
+        self.engine = family.engine(address, timeouts or Timeouts(), workers + BESIDE)
         self._at_work: set[Any] = set()
         self._guard = threading.Lock()
         self.underway = False

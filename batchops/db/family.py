@@ -153,7 +153,8 @@ class Family(Protocol):
     facts: Facts
     """What it can find out about what hangs on a table."""
 
-    def engine(self, address: Address, timeouts: Timeouts) -> sa.Engine: ...
+    def engine(self, address: Address, timeouts: Timeouts, connections: int) -> sa.Engine:
+        """`connections`: how many may be at work at one time; each is kept for the next who needs one."""
 
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
         """From now on, leave rows that a policy hides alone instead of failing."""

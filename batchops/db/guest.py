@@ -39,10 +39,14 @@ class Guest:
         module, _, name = events.partition(":")
         self.events: EventTables = getattr(import_module(module), name)()
 
-    def quoted(self, name: str) -> str:
-        """An identifier as SQL; a dot parts schema and name."""
+    def table(self, name: str) -> str:
+        """A table's name as SQL; a dot parts schema and name."""
+        return ".".join(map(self.column, name.split(".")))
+
+    def column(self, name: str) -> str:
+        """A column's name as SQL."""
         quote: str = self._speech.QUOTE
-        return ".".join(quote + part.replace(quote, quote * 2) + quote for part in name.split("."))
+        return quote + name.replace(quote, quote * 2) + quote
 
     def check(self) -> None:
         """UsageError where every statement would be a transaction of its own."""
@@ -56,10 +60,10 @@ class Guest:
     def takes_bytes(self, table: str, column: str) -> bool:
         """Whether bytes stay what they are in that column."""
         sql: str = self._speech.BINARY
-        return not sql or bool(self.fetch(sql, (self.quoted(table), column)))
+        return not sql or bool(self.fetch(sql, (self.table(table), column)))
 
     def fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
-        """Execute it, `?` for each value; the rows."""
+        """Execute it, a text of ours with `?` for each value; the rows."""
         sql = sql.replace("?", self._speech.PLACE)
         if self._sqlalchemy:
             return list(self._mapped.exec_driver_sql(sql, tuple(values)))
@@ -70,9 +74,12 @@ class Guest:
         finally:
             cursor.close()
 
-    def insert(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Execute it once a row, `?` for each value."""
-        sql = sql.replace("?", self._speech.PLACE)
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """A row for each of `rows`, with a value for each column."""
+        names = f"{self.table(table)} ({', '.join(map(self.column, columns))})"
+        if self._speech.PLACE == "%s":  # the driver takes a name's percent sign for the mark of a value
+            names = names.replace("%", "%%")
+        sql = f"INSERT INTO {names} VALUES ({', '.join(self._speech.PLACE for _ in columns)})"
         if self._sqlalchemy:
             self._mapped.exec_driver_sql(sql, [tuple(row) for row in rows])
             return

@@ -11,7 +11,7 @@ from batchops.jobs.plan_walk import Prepared
 from batchops.ledger import lease
 from batchops.ledger.owner import this_process
 from batchops.ledger.pruning import prune
-from batchops.ledger.resume import GoOn
+from batchops.ledger.resume import GoOn, asked
 from batchops.ledger.run import Run
 from batchops.loop.patience import patiently
 from batchops.stop import Stop
@@ -111,7 +111,7 @@ def _row(job: Prepared) -> dict[str, object]:
         "verb": job.verb,
         "walk": job.plan.walk,
         "wanted": job.spec.wanted(),
-        "frozen": job.route.frozen.as_dict(),
+        "frozen": job.route.frozen.as_dict() | {"asked": asked(job.spec.walk, job.spec.key)},
         "work": job.memory.job.work,
         "prunable": int(job.repeatable),
         "started_by": this_process().as_dict()

@@ -7,8 +7,6 @@ from batchops.errors import Exit
 from batchops.events import Cause, Failure, Finished
 from batchops.loop.loop import Ending, Tally
 
-REJECTIONS = 100
-"""Rejected rows or events that the end of a run still names; --events has them all."""
 CAUSES = 3
 """Reasons that the error at the end of a run gives."""
 
@@ -28,7 +26,8 @@ def finished(verb: str, table: str, walk: str, ending: Ending, tally: Tally) -> 
         retries=tally.retries,
         rejected=len(tally.rejected),
         locked=tally.locked,
-        rejections=tuple(tally.rejected[:REJECTIONS]),
+        rejections=tuple(tally.rejected.first),
+        rejected_causes=tally.rejected.causes,
         seconds=tally.seconds,
         held_seconds=tally.held_seconds,
         error=ending.error,

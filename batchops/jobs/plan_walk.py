@@ -81,7 +81,7 @@ def prepared(verb: str, spec: JobSpec, environ: Mapping[str, str], *, again: str
     """
     with (
         reached(spec, environ) as database,
-        open_ledger(spec.ledger, spec.ledger_schema, database, environ) as ledger,
+        open_ledger(spec.ledger, spec.ledger_schema, database, environ, spec.workers) as ledger,
     ):
         yield patiently(spec.retry_time.total_seconds(), lambda: _prepare(verb, spec, database, ledger, again))
 

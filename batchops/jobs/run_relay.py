@@ -149,7 +149,7 @@ class Relay:
                 self._tally.rows += outcome.rows
                 self._tally.read += outcome.read
                 self._tally.batches += 1
-                self._tally.rejected.extend(outcome.rejected)
+                self._tally.rejected.add(outcome.rejected)
                 self._telling(Committed(outcome.rows, outcome.read, 0.0, outcome.read))
 
     def _ahead(self) -> bool:

@@ -19,7 +19,7 @@ from batchops.specs import JobSpec, PacedSpec
 def reached(spec: PacedSpec, environ: Mapping[str, str]) -> Iterator[Database]:
     """Its database, with its timeouts, closed at the end."""
     timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
-    database = connect(address(spec.url, environ), timeouts)
+    database = connect(address(spec.url, environ), timeouts, getattr(spec, "workers", 1))
     try:
         yield database
     finally:

@@ -17,22 +17,24 @@ NONE = "none"
 
 @contextmanager
 def open_ledger(
-    where: str | None, schema: str | None, target: Database, environ: Mapping[str, str]
+    where: str | None, schema: str | None, target: Database, environ: Mapping[str, str], workers: int = 1
 ) -> Iterator[Ledger]:
     """The ledger that `--ledger` names; "none" is a file that goes with the process."""
     if where is None:
         yield Ledger(target, schema, inside=True)
         return
-    with ledger_elsewhere(where, schema, environ) as ledger:
+    with ledger_elsewhere(where, schema, environ, workers) as ledger:
         yield ledger
 
 
 @contextmanager
-def ledger_elsewhere(where: str, schema: str | None, environ: Mapping[str, str]) -> Iterator[Ledger]:
-    """A ledger that is not in the target itself."""
+def ledger_elsewhere(
+    where: str, schema: str | None, environ: Mapping[str, str], workers: int = 1
+) -> Iterator[Ledger]:  # fmt: skip
+    """A ledger that is not in the target itself; each worker writes to it."""
     with tempfile.TemporaryDirectory(prefix="batchops-") as folder:
         lasting = str(Path(folder) / "ledger.db") if where == NONE else where
-        database = connect(ledger_address(lasting, environ))
+        database = connect(ledger_address(lasting, environ), workers=workers)
         try:
             yield Ledger(database, schema, inside=False)
         finally:

@@ -84,7 +84,9 @@ def same_order(run: Run, types: tuple[str | None, ...]) -> None:
 
 def unchanged(run: Run, *, walk: str, key: tuple[str, ...] | None) -> None:
     """RefusedError where another way is asked for than `run` goes."""
-    if key is not None and tuple(run.frozen["key"]) != key:
+    if run.frozen.get("asked") == asked(walk, key):
+        return  # the same command again, whatever the run has made of it since
+    if key is not None and _followed(run, key) != key:
         raise RefusedError(
             f"Run {run.run} follows the key {', '.join(run.frozen['key'])}, not {', '.join(key)}.",
             "leave --key as it was, or begin anew with --restart.",
@@ -94,3 +96,15 @@ def unchanged(run: Run, *, walk: str, key: tuple[str, ...] | None) -> None:
             f"Run {run.run} walks by {run.walk}, not by {walk}.",
             "leave --walk as it was, or begin anew with --restart.",
         )
+
+
+def asked(walk: str, key: tuple[str, ...] | None) -> dict[str, object]:
+    """What a command says of the walk, as a run keeps it: the walk that it takes may be another."""
+    return {"walk": walk, "key": None if key is None else list(key)}
+
+
+def _followed(run: Run, key: tuple[str, ...]) -> tuple[str, ...]:
+    """`key` where the run's walk follows it, or none at all; else what it follows."""
+    kept = tuple(run.frozen["key"])
+    along_index = run.walk == "index" and kept == (kept[0], *(name for name in key if name != kept[0]))
+    return key if along_index or not kept else kept

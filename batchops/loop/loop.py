@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from tenacity import RetryCallState
 
 from batchops.errors import BatchopsError, Exit, LockTimeoutError, TimedOutError, TransientError
-from batchops.events import IDLE, REST, Committed, Emit, Failure, Held, Rejected, Retried, Warned
+from batchops.events import IDLE, REST, Committed, Emit, Failure, Held, Retried, Warned
 from batchops.loop.limits import Limits, refused_too_often, within
 from batchops.loop.pace import Pace
 from batchops.loop.patience import patiently
+from batchops.queues.score import Rejections
 from batchops.steps import Outcome
 from batchops.stop import Stop
 from batchops.threads import described
@@ -61,7 +62,7 @@ class Tally:
     batches: int = 0
     retries: int = 0
     locked: int = 0
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: Rejections = field(default_factory=Rejections)
     seconds: float = 0.0
     held_seconds: float = 0.0
     guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -212,7 +213,7 @@ def _account(job: Job, emit: Emit, tally: Tally, size: Size, outcome: Outcome, s
         tally.read += outcome.read
         tally.batches += outcome.batches
         tally.locked += outcome.locked
-        tally.rejected.extend(outcome.rejected)
+        tally.rejected.add(outcome.rejected)
         if not outcome.undone:
             job.pace.observe(outcome.size or size, outcome.rows, outcome.read, seconds)
     if outcome.undone:

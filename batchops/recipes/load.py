@@ -1,11 +1,11 @@
 """From a recipe file to its jobs, or to everything that is wrong with it."""
 
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from batchops import shell
 from batchops.db.references import is_reference
 from batchops.db.urls import address
 from batchops.errors import UsageError
@@ -200,7 +200,7 @@ class _Reader:
 
     def _again(self, name: str) -> str:
         params = [word for given in self._given.items() for word in ("--param", "=".join(given))]
-        return shlex.join(["batchops", "run", str(self._path), name, *params])
+        return shell.joined(["batchops", "run", str(self._path), name, *params])
 
 
 def _no_address(url: Given | None) -> list[Mistake]:

@@ -1,5 +1,6 @@
 """When a job of a recipe is due, as the recipe says it."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
@@ -19,7 +20,9 @@ def _interval(value: timedelta) -> timedelta:
 
 
 def _expression(value: str) -> str:
-    return times.cron(value, UTC).expression
+    """The same for the same times, however they are written."""
+    due = times.crontab(value, UTC)
+    return due.expression if isinstance(due, times.Cron) else " ".join(value.lower().split())
 
 
 class Schedule(BaseModel):
@@ -31,7 +34,8 @@ class Schedule(BaseModel):
         None, description="Due at each multiple of that, since 1970."
     )
     cron: Annotated[str, AfterValidator(_expression)] | None = Field(
-        None, description="Due when this cron expression says so: minute hour day month weekday."
+        None,
+        description="Due when this cron expression says so: minute hour day month weekday; or @daily and the like.",
     )
     time_zone: Annotated[ZoneInfo | None, BeforeValidator(reading.zone)] = Field(
         None, description="Zone of cron, else UTC; and of window, else this machine's."
@@ -51,10 +55,19 @@ class Schedule(BaseModel):
     def _one_of_two(self) -> Self:
         if self.every is not None and self.cron is not None:
             raise ValueError("every and cron exclude each other")
-        # While mistakes are gathered, a field with one holds what was written.
-        if isinstance(self.every, timedelta) and isinstance(self.jitter, timedelta) and self.jitter >= self.every:
-            raise ValueError("jitter must be shorter than every")
+        interval = self._period()
+        if interval is not None and isinstance(self.jitter, timedelta) and self.jitter >= interval:
+            raise ValueError("jitter must be shorter than the interval")
         return self
+
+    def _period(self) -> timedelta | None:
+        """While mistakes are gathered, a field with one holds what was written."""
+        if self.cron is None:
+            return self.every if isinstance(self.every, timedelta) else None
+        with suppress(ValueError):
+            due = times.crontab(self.cron, UTC)
+            return timedelta(seconds=due.seconds) if isinstance(due, times.Every) else None
+        return None
 
     @property
     def times(self) -> times.Times:
@@ -62,7 +75,7 @@ class Schedule(BaseModel):
         if self.every is not None:
             return times.every(self.every)
         assert self.cron is not None  # a job with neither has no schedule
-        return times.cron(self.cron, self.time_zone or UTC)
+        return times.crontab(self.cron, self.time_zone or UTC)
 
 
 SHARED = frozenset({"time_zone"})

@@ -1,62 +1,135 @@
 """Pings as healthchecks.io and its like take them: URL/start, URL when it is well, URL/EXIT when it is not.
 
-Sent from a thread, in their order; what goes wrong with them is told once, and never more than told.
+Sent from threads, in their order; what goes wrong with them is told once, and never more than told. A host that does
+not answer costs seconds a ping: of those that wait, the newest of each kind is kept, and none is sent that is old.
 """
 
-import queue
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 
 from batchops.errors import UsageError
 from batchops.events import Event, Finished, Started
 from batchops.reporters import Warn
 from batchops.reporters.summary import ended_line, error_lines
 from batchops.reporters.tally import Tally
+from batchops.threads import Threads
 
 TIMEOUT = 5.0
 """Seconds for one ping."""
 FAREWELL = 10.0
 """Seconds that the end waits for pings to get out."""
+STALE = 60.0
+"""Seconds after which a ping that waits is sent no more: it would tell of a start or an end that is long past."""
+Deliver = Callable[[str, bytes], None]
+
+
+@dataclass(frozen=True)
+class Ping:
+    """One that waits."""
+
+    url: str
+    body: bytes
+    at: float
 
 
 class Post:
-    """Sends pings one after the other; shared by all jobs of a process."""
+    """Sends pings, to each host in a thread of its own; shared by all jobs of a process."""
 
-    def __init__(self, warn: Warn) -> None:
+    def __init__(
+        self, warn: Warn, clock: Callable[[], float] = time.monotonic, deliver: Deliver | None = None
+    ) -> None:  # fmt: skip
         self._warn = warn
-        self._waiting: queue.Queue[tuple[str, bytes] | None] = queue.Queue()
-        self._complained: set[str] = set()
-        self._thread = threading.Thread(target=self._send_all, name="batchops-pings", daemon=True)
-        self._thread.start()
+        self._clock = clock
+        self._deliver = deliver or _send
+        self._queues: dict[str, PingQueue] = {}
 
-    def send(self, url: str, text: str) -> None:
-        """As soon as those before it are out."""
-        self._waiting.put((url, text.encode()[:10_000]))
+    def send(self, url: str, text: str, kind: Hashable) -> None:
+        """As soon as those before it are out, unless a newer one of its kind takes its place."""
+        host = urllib.parse.urlsplit(url).hostname or ""
+        if host not in self._queues:
+            self._queues[host] = PingQueue(host, self._warn, self._clock, self._deliver)
+        self._queues[host].put(kind, Ping(url, text.encode()[:10_000], self._clock()))
 
-    def close(self) -> None:
-        """Wait for what is still to be sent, but not for ever."""
-        self._waiting.put(None)
-        self._thread.join(FAREWELL)
+    def close(self, longest: float = FAREWELL) -> None:
+        """Wait for what is still to be sent, but not for ever; Ctrl-C ends the waiting, not the program."""
+        end = self._clock() + longest
+        try:
+            left = sum([one.close(end) for one in self._queues.values()])
+        except KeyboardInterrupt:
+            left = sum(len(one) for one in self._queues.values())
+        if left:
+            self._warn(f"warning: {left} {'ping was' if left == 1 else 'pings were'} not sent.")
+
+
+class PingQueue:
+    """What waits for one host."""
+
+    def __init__(self, host: str, warn: Warn, clock: Callable[[], float], deliver: Deliver) -> None:
+        self._host = host
+        self._warn = warn
+        self._clock = clock
+        self._deliver = deliver
+        self._waiting: dict[Hashable, Ping] = {}
+        self._sending = False
+        self._closing = False
+        self._warned = False
+        self._changed = threading.Condition()
+        self._threads = Threads(lambda error: self._complain(str(error)), warn)
+        self._thread = self._threads.start("pings", self._send_all)
+
+    def __len__(self) -> int:
+        with self._changed:
+            return len(self._waiting) + self._sending
+
+    def put(self, kind: Hashable, ping: Ping) -> None:
+        """In the place of one of its kind that waits, but behind all the others."""
+        with self._changed:
+            self._waiting.pop(kind, None)
+            self._waiting[kind] = ping
+            self._changed.notify()
+
+    def close(self, end: float) -> int:
+        """Pings that have not been sent by then."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(max(0.0, end - self._clock()))
+        return len(self)
 
     def _send_all(self) -> None:
-        while (ping := self._waiting.get()) is not None:
+        while (ping := self._next()) is not None:
             try:
-                _send(*ping)
-            except (OSError, ValueError) as error:
-                self._complain(ping[0], error)
+                self._send(ping)
+            except Exception as error:  # noqa: BLE001  the run goes on, whatever a host or an address may do
+                self._complain(_why(error))
 
-    def _complain(self, url: str, error: Exception) -> None:
-        """Once for each host; its path is a secret."""
-        host = urllib.parse.urlsplit(url).hostname or ""
-        if host in self._complained:
+    def _next(self) -> Ping | None:
+        with self._changed:
+            self._sending = False
+            while not self._waiting:
+                if self._closing:
+                    return None
+                self._changed.wait()
+            self._sending = True
+            return self._waiting.pop(next(iter(self._waiting)))
+
+    def _send(self, ping: Ping) -> None:
+        if self._clock() - ping.at > STALE:
+            self._complain(f"it had waited for {STALE:.0f} s")
             return
-        self._complained.add(host)
-        why = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else _reason(error)
-        self._warn(f"warning: {host} did not take a ping: {why}. The run goes on.")
+        self._deliver(ping.url, ping.body)
+
+    def _complain(self, why: str) -> None:
+        """Once for each host; its path is a secret."""
+        if not self._warned:
+            self._warned = True
+            self._warn(f"warning: {self._host} did not take a ping: {why}. The run goes on.")
 
 
 class Pings:
@@ -73,17 +146,17 @@ class Pings:
         self._tally(event)
         if isinstance(event, Started):
             self._run = str(self._new_id())
-            self._send("/start", "")
+            self._send("started", "/start", "")
         elif isinstance(event, Finished):
             error = error_lines(event.error) if event.error else ()
             text = "\n".join([ended_line(event, self._tally), *error])
-            self._send(f"/{event.exit}" if event.exit else "", text)
+            self._send("failed" if event.exit else "well", f"/{event.exit}" if event.exit else "", text)
             self._tally, self._run = Tally(), str(self._new_id())
 
-    def _send(self, path: str, text: str) -> None:
+    def _send(self, kind: str, path: str, text: str) -> None:
         rid = "&".join(part for part in (self._url.query, f"rid={self._run}") if part)
         changed = self._url._replace(path=self._url.path.rstrip("/") + path, query=rid)
-        self._post.send(urllib.parse.urlunsplit(changed), text)
+        self._post.send(urllib.parse.urlunsplit(changed), text, (self._url, kind))
 
 
 def ping_url(text: str) -> str:
@@ -98,6 +171,10 @@ def _send(url: str, body: bytes) -> None:
     request = urllib.request.Request(url, data=body, headers={"User-Agent": "batchops"})
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
         answer.read(1024)
+
+
+def _why(error: Exception) -> str:
+    return f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else _reason(error)
 
 
 def _reason(error: Exception) -> str:

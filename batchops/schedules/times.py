@@ -23,6 +23,11 @@ MINUTE = 60
 SCAN = 4 * 60
 """Minutes looked through one by one: more than any clock has ever been put back."""
 WEEK = 7 * 86_400
+NAMED = {
+    "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
+}  # fmt: skip
+"""The names that crontab(5) has for times; its @reboot is none."""
 
 
 class Times(Protocol):
@@ -127,6 +132,19 @@ class Cron:
             if self._local(at).replace(tzinfo=None) == named:
                 return at
         raise AssertionError("cron() has made sure of it")
+
+
+def crontab(text: str, zone: ZoneInfo) -> Times:
+    """What may stand before a command in crontab(5): five fields, a name such as @daily; also `@every 20s`.
+
+    ValueError says what is wrong with it.
+    """
+    name, _, interval = text.strip().lower().partition(" ")
+    if name == "@every":
+        return every(durations.parse(interval))
+    if name.startswith("@") and text.strip().lower() not in NAMED:
+        raise ValueError(f'"{text}" is no name of a time; there are {", ".join(NAMED)} and @every 20s')
+    return cron(NAMED.get(name, text), zone)
 
 
 def cron(expression: str, zone: ZoneInfo) -> Cron:

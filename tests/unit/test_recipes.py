@@ -205,3 +205,20 @@ def test_no_file_is_too_much_for_it(recipe: Path, lines: list[str], verb: str) -
     else:
         assert mistakes == []
         assert read.jobs
+
+
+def test_a_schedule_by_the_names_that_others_have(tmp_path: Path) -> None:
+    file = tmp_path / "times.toml"
+    for number, (cron, due) in enumerate([("@daily", 'cron "0 0 * * *" UTC'), ("@every 20s", "every 20 s")]):
+        file.write_text(f'[job.j{number}]\nverb = "purge"\ntable = "t"\nwhere = "true"\ncron = "{cron}"\n')
+        (job,) = load(file, {}).jobs
+        assert job.schedule is not None
+        assert str(job.schedule.times) == due
+
+
+def test_the_jitter_is_shorter_than_the_interval_however_that_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "times.toml"
+    for interval in ('every = "20s"', 'cron = "@every 20s"'):
+        file.write_text(f'[job.one]\nverb = "purge"\ntable = "t"\nwhere = "true"\n{interval}\njitter = "20s"\n')
+        with pytest.raises(UsageError, match="jitter"):
+            load(file, {})

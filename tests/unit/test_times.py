@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchops.schedules.times import Cron, Every, cron, due, every
+from batchops.schedules.times import Cron, Every, cron, crontab, due, every
 
 ZONES = [ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe")]
 NIGHTS = [
@@ -154,3 +154,26 @@ def test_no_cron(wrong: str) -> None:
 def test_no_interval(wrong: timedelta) -> None:
     with pytest.raises(ValueError, match="interval"):
         every(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("@yearly", "0 0 1 1 *"), ("@annually", "0 0 1 1 *"), ("@monthly", "0 0 1 * *"), ("@weekly", "0 0 * * 0"),
+        ("@daily", "0 0 * * *"), ("@midnight", "0 0 * * *"), ("@hourly", "0 * * * *"), (" @Daily ", "0 0 * * *"),
+    ],
+)  # fmt: skip
+def test_the_names_of_crontab(name: str, fields: str) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    assert crontab(name, zone) == cron(fields, zone)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("@every 20s", 20), ("@every 1h30m", 5400), ("@EVERY  2d", 172_800)])
+def test_an_interval_as_other_schedulers_write_it(text: str, seconds: int) -> None:
+    assert crontab(text, ZoneInfo("UTC")) == Every(seconds)
+
+
+@pytest.mark.parametrize("wrong", ["@reboot", "@every", "@every 0s", "@every 1.5s", "@every day", "@daily 3", "@", ""])
+def test_no_name_of_a_time(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"name of a time|duration|interval|five fields"):
+        crontab(wrong, ZoneInfo("UTC"))

@@ -58,10 +58,10 @@ class MySQL:
     cutoff_before = staticmethod(cutoffs.before)
     cutoff_ago = staticmethod(cutoffs.ago)
 
-    def engine(self, address: Address, timeouts: Timeouts) -> sa.Engine:
+    def engine(self, address: Address, timeouts: Timeouts, connections: int) -> sa.Engine:
         engine = sa.create_engine(
             address.url,
-            pool_size=20,
+            pool_size=connections,
             pool_timeout=30,
             # Every transaction is ended by us; a ROLLBACK at each return would be one more round trip a batch.
             pool_reset_on_return=None,

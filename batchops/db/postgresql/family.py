@@ -85,13 +85,13 @@ class PostgreSQL:
     def __init__(self) -> None:
         self._settings = _SETTINGS.format(lock="'5s'", statement="'60s'")
 
-    def engine(self, address: Address, timeouts: Timeouts) -> sa.Engine:
+    def engine(self, address: Address, timeouts: Timeouts, connections: int) -> sa.Engine:
         self._settings = _SETTINGS.format(lock=round(timeouts.lock * 1000), statement=round(timeouts.statement * 1000))
         return sa.create_engine(
             "postgresql+psycopg://",
             creator=lambda: _connect(address.conninfo or "", timeouts.statement + SILENCE),
             isolation_level="AUTOCOMMIT",
-            pool_size=20,
+            pool_size=connections,
             pool_timeout=30,
             use_native_hstore=False,
         )

@@ -65,10 +65,11 @@ class SQLite:
         self._lock_timeout = Timeouts().lock
         self._cancelled: set[int] = set()
 
-    def engine(self, address: Address, timeouts: Timeouts) -> sa.Engine:
+    def engine(self, address: Address, timeouts: Timeouts, connections: int) -> sa.Engine:
         self._lock_timeout = timeouts.lock
         engine = sa.create_engine(
             address.url,
+            pool_size=connections,
             connect_args={"timeout": timeouts.lock, "isolation_level": None},
         )
 

@@ -1,0 +1,18 @@
+"""A run that never ends does not remember every row that it has rejected."""
+
+from batchops.events import Rejected
+from batchops.loop.loop import Tally
+from batchops.queues.score import CAUSES, KEPT, NAMES
+
+
+def test_all_are_counted_and_some_are_kept() -> None:
+    tally = Tally()
+    for batch in range(2_000):
+        tally.rejected.add([Rejected(f"id={batch}.{n}", "a CHECK" if n else f"row {batch}") for n in range(5)])
+    assert len(tally.rejected) == 10_000
+    assert [one.key for one in tally.rejected.first[:3]] == ["id=0.0", "id=0.1", "id=0.2"]
+    assert len(tally.rejected.first) == KEPT
+    causes = tally.rejected.causes
+    assert len(causes) <= CAUSES
+    assert (causes[0].reason, causes[0].attempts, causes[0].names) == ("a CHECK", 8_000, ("id=0.1", "id=0.2", "id=0.3"))
+    assert len(causes[0].names) <= NAMES
