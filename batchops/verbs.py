@@ -1,12 +1,13 @@
 """The verbs that a recipe may name: how each is asked for, planned and run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 from batchops.db.database import Database
+from batchops.db.rehearsal import Rehearsed
 from batchops.events import Emit, Finished
 from batchops.jobs.drain import drain_prepared, prepared_drain
 from batchops.jobs.plan_relay import prepared_relay
@@ -29,6 +30,9 @@ class Ready(Protocol):
     def warnings(self) -> tuple[str, ...]: ...
     @property
     def plan(self) -> Plan | tuple[tuple[str, str], ...]: ...
+
+    def rehearse(self) -> Sequence[Rehearsed]:
+        """Its first statements, not run, where its plan does not have them."""
 
     def ended(self, reason: str) -> Finished:
         """Its end, where it is not run."""

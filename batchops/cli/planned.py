@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from batchops import durations
@@ -31,11 +32,17 @@ def ready_lines(job: Ready, *, whole: bool) -> Iterator[str]:
     finished = job.ended("dry-run")
     yield f"{finished.verb} {visible(finished.table)}"
     yield from (f"  {name:<10}{visible(text)}" for name, text in job.plan)
+    for one in job.rehearse() if whole else ():
+        yield f"  {one.what + ' SQL':<10}{visible(one.sql)}"
+        yield from (f"  {'explain' if i == 0 else '':<10}{visible(line)}" for i, line in enumerate(one.explain))
 
 
-def ready_document(job: Ready) -> dict[str, Any]:
-    """The plan's part of the document, of a job of any verb."""
-    return plan_document(job.plan) if isinstance(job.plan, Plan) else {"plan": dict(job.plan)}
+def ready_document(job: Ready, *, whole: bool) -> dict[str, Any]:
+    """The plan's part of the document, of a job of any verb; with `whole` also the first statements."""
+    if isinstance(job.plan, Plan):
+        return plan_document(job.plan)
+    said = {"statements": [asdict(one) for one in job.rehearse()]} if whole else {}
+    return {"plan": dict(job.plan) | said}
 
 
 def show_plan(plan: Plan) -> None:

@@ -114,7 +114,7 @@ class Running:
             with VERBS[job.verb].prepared(job.spec, os.environ, again=job.again) as ready:
                 self._warn(ready)
                 self._show(job, ready)
-                self._plans[job.name] = ready_document(ready)
+                self._plans[job.name] = ready_document(ready, whole=self._shown.dry_run)
                 finished: Finished = ready.ended("dry-run")
         except BatchopsError as error:
             finished = not_begun(job, error)

@@ -48,5 +48,5 @@ def _execute(
 def _not_run(job: Ready, shown: Face) -> int:
     finished = job.ended("dry-run")
     if shown.as_json:
-        click.echo(as_json(document(finished) | ready_document(job)))
+        click.echo(as_json(document(finished) | ready_document(job, whole=True)))
     return shown.code(finished)

@@ -1,7 +1,7 @@
 """The composition root of drain: from a spec to a plan, and from a plan to workers."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from batchops import __version__
 from batchops.db.database import Database
 from batchops.db.family import KeyValue, Server
+from batchops.db.rehearsal import FIRST_ROWS, Rehearsed
 from batchops.errors import Exit
 from batchops.events import Drained, Emit, Failure, Finished, Started
 from batchops.handlers import Handler
@@ -30,6 +31,7 @@ from batchops.queues.leases import Counts, Leases
 from batchops.queues.locks import RowLocks
 from batchops.queues.lowwater import LowWater
 from batchops.queues.queue import Queue
+from batchops.queues.rehearse import rehearse
 from batchops.queues.score import Score
 from batchops.queues.spec import DrainSpec
 from batchops.queues.understood import Understood, understand
@@ -59,6 +61,13 @@ class PreparedDrain:
     estimate: int | None
     warnings: tuple[str, ...]
     again: str = ""
+
+    def rehearse(self) -> Sequence[Rehearsed]:
+        """The statements of its first claim."""
+        spec = self.spec
+        with self.database.reading() as connection:
+            rows, seconds = spec.batch_size or FIRST_ROWS, spec.lease_time.total_seconds()
+            return [*rehearse(connection, self.database, self.queue, self.leases, rows, seconds)]
 
     def ended(self, reason: str) -> Finished:
         """The end of a drain that did not run."""

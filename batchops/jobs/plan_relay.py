@@ -1,7 +1,7 @@
 """The composition root of relay, its first half: from a spec to a plan."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
@@ -10,14 +10,18 @@ import sqlalchemy as sa
 from batchops import __version__
 from batchops.db.database import Database
 from batchops.db.family import Server
+from batchops.db.rehearsal import FIRST_ROWS, Rehearsed
 from batchops.db.table import Table
 from batchops.errors import RefusedError, UsageError
 from batchops.events import Finished
 from batchops.jobs.terms import reached
 from batchops.outboxes.beside import Beside
-from batchops.outboxes.compose import Form
+from batchops.outboxes.compose import Composer, Form
+from batchops.outboxes.failures import Failures
 from batchops.outboxes.outbox import Outbox
+from batchops.outboxes.rehearse import rehearse
 from batchops.outboxes.settle import Delete, Mark, Move, Then
+from batchops.outboxes.source import unsent_events
 from batchops.outboxes.spec import MOVE, RelaySpec
 from batchops.outboxes.understood import Chosen, find_outbox, form_of, warnings_of
 from batchops.plan.target import find_table
@@ -42,6 +46,16 @@ class PreparedRelay:
     warnings: tuple[str, ...]
     again: str = ""
     """The command that goes on with it, where the verb's own does not."""
+
+    def rehearse(self) -> Sequence[Rehearsed]:
+        """The statements of its first batch, as a relay alone sends them."""
+        failures = Failures(self.database, self.beside.failed, self.outbox)
+        with self.database.reading() as connection:
+            if self.beside.there(connection):
+                failures.load(connection)
+            compose, rows = Composer(self.outbox, self.form), self.spec.batch_size or FIRST_ROWS
+            reading = unsent_events(self.outbox, compose, failures, rows, [])
+            return [*rehearse(connection, self.database, self.outbox, reading, self.then)]
 
     def ended(self, reason: str) -> Finished:
         """The end of a relay that did not run."""

@@ -1,6 +1,6 @@
 """The composition root of the verbs that walk, its first half: from a spec to a plan."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from batchops import __version__
 from batchops.db.database import Database
+from batchops.db.rehearsal import Rehearsed
 from batchops.db.table import Key, Table
 from batchops.errors import Exit, RefusedError, RowRefusedError, UsageError
 from batchops.events import Failure, Finished
@@ -61,6 +62,10 @@ class Prepared:
     warnings: tuple[str, ...]
     again: Callable[[], "Prepared"]
     """Plans it once more."""
+
+    def rehearse(self) -> Sequence[Rehearsed]:
+        """Nothing more: the plan has its statements."""
+        return ()
 
     def ended(self, reason: str) -> Finished:
         """The end of a job that did not run."""

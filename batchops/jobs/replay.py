@@ -1,7 +1,7 @@
 """The composition root of replay: sent events delivered again."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from batchops import __version__
 from batchops.db.database import Database
+from batchops.db.rehearsal import FIRST_ROWS, Rehearsed, rehearsed
 from batchops.errors import RefusedError, UsageError
 from batchops.events import Emit, Finished, Started
 from batchops.jobs.ending import as_incomplete, finished
@@ -44,6 +45,12 @@ class PreparedReplay:
     sent: Sent
     plan: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
+
+    def rehearse(self) -> Sequence[Rehearsed]:
+        """What reads its first batch; nothing is marked."""
+        with self.database.reading() as connection:
+            first = self.sent.reading(_size(self.spec) or FIRST_ROWS)
+            return [*rehearsed(connection, self.database, "read", [first])]
 
     def ended(self, reason: str) -> Finished:
         """The end of a replay that did not run."""

@@ -36,6 +36,12 @@ class Sent:
         self._last = None if row is None else (outbox.family.key_value(row[0]),)
         return number
 
+    def reading(self, rows: int) -> sa.Select[Any]:
+        """What reads the first so many."""
+        outbox = self._outbox
+        query: sa.Select[Any] = sa.select(*self._compose.columns).select_from(outbox.table.called)
+        return query.where(*self._where).order_by(outbox.id).limit(rows)
+
     def read(self, rows: int, after: KeyValue | None) -> Batch:
         """The first so many behind `after`."""
         outbox, names = self._outbox, (self._outbox.names.id,)

@@ -96,10 +96,7 @@ class Source:
         return _rows(connection, self._query(self._limit.rows(rows, sizes), where))
 
     def _query(self, rows: int, where: Sequence[sa.ColumnElement[bool]]) -> sa.Select[Any]:
-        outbox = self._outbox
-        query: sa.Select[Any] = sa.select(*self._compose.columns).select_from(outbox.table.called)
-        query = query.where(outbox.unsent, *where, *self._failures.sendable(), *self._of_my_shards())
-        return query.order_by(outbox.id).limit(rows)
+        return unsent_events(self._outbox, self._compose, self._failures, rows, [*where, *self._of_my_shards()])
 
     def _since(self, mark: KeyValue | None) -> list[sa.ColumnElement[bool]]:
         outbox = self._outbox
@@ -109,6 +106,14 @@ class Source:
         if self._shards.whole:
             return []
         return [shard_of(self._outbox, self._shards.count).in_(self._shards.mine)]
+
+
+def unsent_events(
+    outbox: Outbox, compose: Composer, failures: Failures, rows: int, where: Sequence[sa.ColumnElement[bool]]
+) -> sa.Select[Any]:  # fmt: skip
+    """What reads the first so many unsent events that neither wait nor are given up on."""
+    query: sa.Select[Any] = sa.select(*compose.columns).select_from(outbox.table.called)
+    return query.where(outbox.unsent, *where, *failures.sendable()).order_by(outbox.id).limit(rows)
 
 
 def shard_of(outbox: Outbox, shards: int) -> sa.ColumnElement[int]:

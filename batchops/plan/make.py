@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from batchops import durations
 from batchops.db.database import Database
+from batchops.db.rehearsal import SELECTED, shown_sql
 from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume
 from batchops.ledger.run import Run
 from batchops.operations import Operation
@@ -22,7 +23,6 @@ from batchops.walks import Walk
 from batchops.walks.cursor import Cursor
 from batchops.walks.part import Part
 
-SELECTED = "(of a SELECT of the same rows: no DELETE or UPDATE can be explained here)"
 QUICK = 0.3
 """Seconds for counting something that nobody asked to have counted."""
 
@@ -79,7 +79,7 @@ def describe(
 def _explained(connection: sa.Connection, database: Database, probe: Probe) -> Explained:
     explain = database.family.explain(connection, probe.explainable)
     note = () if probe.explainable is probe.statement else (SELECTED,)
-    return Explained(probe.place, _shown(database, probe.statement), (*note, *explain))
+    return Explained(probe.place, shown_sql(database, probe.statement), (*note, *explain))
 
 
 def _estimate(
@@ -121,18 +121,6 @@ def _limits(spec: JobSpec) -> str:
         "window": spec.window and f"the hours {spec.window.start:%H:%M}-{spec.window.end:%H:%M}",
     }
     return " or ".join(str(limit) for limit in limits.values() if limit)
-
-
-def _shown(database: Database, statement: Any) -> str:
-    """The statement as one line, its values in place where their types can be written as literals."""
-    dialect = database.engine.dialect
-    try:
-        text = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-    except (sa.exc.CompileError, NotImplementedError):
-        text = str(statement.compile(dialect=dialect))
-    if dialect.paramstyle in ("format", "pyformat"):
-        text = text.replace("%%", "%")  # doubled for the driver only
-    return " ".join(text.split())
 
 
 def _goes_on(resume: Resume) -> str | None:

@@ -1,6 +1,12 @@
 """A dry run shows what would be done and changes nothing."""
 
+from pathlib import Path
+
+import pytest
+
 from tests.cli.conftest import Cli, everything
+from tests.outbox.boxes import event, left, made, relay, saved
+from tests.queues.jobs import DRAIN, here, jobs, leased
 from tests.services.database import Database
 
 
@@ -58,3 +64,52 @@ def tables(database: Database) -> set[str]:
         "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
     }
     return set(database.column(query[database.family]))
+
+
+@pytest.mark.in_turn
+@pytest.mark.parametrize("place", ["columns", "table", "none"])
+def test_a_drains_statements_are_shown_and_none_is_run(database: Database, place: str) -> None:
+    jobs(database, 3)
+    if place != "none":
+        leased(database, place)
+    before = database.rows("SELECT * FROM jobs ORDER BY id")
+    args = ("drain", "jobs", "--url", database.url, *DRAIN, "--set", "n = n + 1", "--lease", place, "-n")
+    said = here(*args)
+    assert said.code == 0, said
+    assert "claim SQL" in said.out
+    assert "explain" in said.out
+    assert "mark SQL  UPDATE" in said.out
+    told = here(*args, "--json").json()["plan"]["statements"]
+    assert {one["what"] for one in told} == {"claim", "mark"}
+    assert any("jobs" in one["sql"] and one["explain"] for one in told if one["what"] == "claim")
+    assert database.rows("SELECT * FROM jobs ORDER BY id") == before
+
+
+@pytest.mark.in_turn
+@pytest.mark.parametrize(("then", "verb"), [("mark", "UPDATE"), ("delete", "DELETE"), ("move:gone", "INSERT")])
+def test_a_relays_statements_are_shown_and_none_is_run(
+    database: Database, then: str, verb: str, tmp_path: Path
+) -> None:
+    made(database)
+    here("outbox", "init", "gone", "--make", "--url", database.url)
+    saved(database, [event("o", n) for n in range(3)])
+    said = here("relay", "outbox", "--url", database.url, "--to", f"file:{tmp_path / 'out'}", "--then", then, "-n")
+    assert said.code == 0, said
+    assert "read SQL  SELECT" in said.out
+    assert f"mark SQL  {verb}" in said.out
+    assert "explain" in said.out
+    assert (left(database), (tmp_path / "out").exists()) == (3, False)
+    assert relay(database, f"file:{tmp_path / 'out'}").code == 0
+    again = here(
+        "outbox", "replay", "outbox", "--url", database.url, "--to", f"file:{tmp_path / 'new'}", "--all-events", "-n"
+    )
+    assert (again.code, "read SQL  SELECT" in again.out, "explain" in again.out) == (0, True, True), again
+
+
+def test_an_empty_outbox_and_an_empty_queue_have_statements_too(sqlite: Database) -> None:
+    made(sqlite)
+    jobs(sqlite, 1)
+    sqlite.execute("DELETE FROM jobs")
+    leased(sqlite)
+    assert "read SQL" in here("relay", "outbox", "--url", sqlite.url, "--to", "-", "-n").out
+    assert "claim SQL" in here("drain", "jobs", "--url", sqlite.url, *DRAIN, "--set", "n = n + 1", "-n").out

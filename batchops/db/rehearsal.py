@@ -1,0 +1,88 @@
+"""What a job would send, for a dry run: its own code runs, its writes are recorded in place of being sent."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from batchops.db.database import Database
+from batchops.errors import TransientError
+
+SELECTED = "(of a SELECT of the same rows: no DELETE or UPDATE can be explained here)"
+"""What stands above a plan that is another statement's."""
+FIRST_ROWS = 500
+"""Rows of a first batch, where --batch-size does not say."""
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """A statement that a run would send."""
+
+    what: str
+    """What it is for, in a word."""
+    sql: str
+    explain: tuple[str, ...]
+    """The server's plan; empty where it was not asked."""
+
+
+@contextmanager
+def recording(connection: sa.Connection) -> Iterator[list[sa.Executable]]:
+    """The statements of the block. Writes are not sent and find no row; reads are sent without their locks.
+
+    The block ends where its own check finds that a write changed fewer rows than it should.
+    """
+    said: list[sa.Executable] = []
+
+    def hear(_: object, statement: Any, many: Any, params: Any, __: object) -> tuple[Any, Any, Any]:
+        said.append(statement)
+        if not isinstance(statement, sa.Select):
+            return sa.select(sa.null()).where(sa.false()), [], {}
+        unlocked: Any = copy.copy(statement)
+        unlocked._for_update_arg = None  # SQLAlchemy has no word for taking it back
+        return unlocked, many, params
+
+    sa.event.listen(connection, "before_execute", hear, retval=True)
+    try:
+        with suppress(TransientError):
+            yield said
+    finally:
+        sa.event.remove(connection, "before_execute", hear)
+
+
+def rehearsed(
+    connection: sa.Connection, database: Database, what: str, statements: Sequence[sa.Executable]
+) -> Iterator[Rehearsed]:
+    """The statements as texts, each with the server's plan."""
+    for statement in statements:
+        yield Rehearsed(what, shown_sql(database, statement), tuple(_explained(connection, database, statement)))
+
+
+def shown_sql(database: Database, statement: Any) -> str:
+    """The statement as one line, its values in place where their types can be written as literals."""
+    dialect = database.engine.dialect
+    try:
+        text = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    except (sa.exc.CompileError, NotImplementedError):
+        text = str(statement.compile(dialect=dialect))
+    if dialect.paramstyle in ("format", "pyformat"):
+        text = text.replace("%%", "%")  # doubled for the driver only
+    return " ".join(text.split())
+
+
+def _explained(connection: sa.Connection, database: Database, statement: Any) -> list[str]:
+    note = []
+    if isinstance(statement, sa.Insert):
+        return []
+    if not isinstance(statement, sa.Select) and not database.family.explains_writes:
+        note = [SELECTED]
+        rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(statement.table)
+        statement = rows if statement.whereclause is None else rows.where(statement.whereclause)
+    try:
+        with connection.begin_nested():
+            return [*note, *database.family.explain(connection, statement)]
+    except DBAPIError as error:
+        return [f"the server does not explain it: {database.error(error).message}"]
