@@ -18,6 +18,10 @@ class Family(Protocol):
     NAME: str
     FAMILY: str
     DRIVER: str
+    park: Callable[[Server, str, str], bool] | None
+    """Makes a database as new under another name, or gives False; None where a new one costs next to nothing."""
+    rename: Callable[[Server, str, str], None] | None
+    """Gives a parked one its name."""
 
     def find(self) -> Found: ...
     def address(self, at: Server, name: str) -> str: ...

@@ -16,6 +16,7 @@ from tests.services.server import Found, Server, UnavailableError
 NAME = "mariadb"
 FAMILY = "mysql"
 DRIVER = "mysql+pymysql"
+park = rename = None
 IMAGE = "mariadb:10.11"
 PASSWORD = "tell-no-one"
 SETTINGS = [

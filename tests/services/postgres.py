@@ -112,6 +112,53 @@ def drop(at: Server, name: str) -> None:
     _administer(at, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+def park(at: Server, name: str, parked: str) -> bool:
+    """Make the database as new under another name, for a tenth of what a new one costs; False: better drop it."""
+    try:
+        with psycopg.connect(at.url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [name]
+            )
+        rename(at, name, parked)
+        with psycopg.connect(address(at, parked), autocommit=True) as connection:
+            connection.execute(_EMPTY)
+            return bool(connection.execute(_AS_NEW).fetchone() == (True,))
+    except psycopg.Error:
+        return False
+
+
+_EMPTY = """
+DO $$ DECLARE schema name; BEGIN
+  FOR schema IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+    EXECUTE format('DROP SCHEMA %I CASCADE', schema);
+  END LOOP;
+  CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+  GRANT USAGE ON SCHEMA public TO PUBLIC;
+END $$
+"""
+"""Who owns the schema public, and who may use it, is as PostgreSQL 15 made it."""
+_CATALOGS = (
+    "pg_class", "pg_proc", "pg_type", "pg_collation", "pg_operator", "pg_cast", "pg_extension", "pg_publication",
+    "pg_event_trigger", "pg_foreign_server", "pg_foreign_data_wrapper", "pg_default_acl", "pg_largeobject_metadata",
+    "pg_language", "pg_statistic_ext", "pg_ts_config",
+)  # fmt: skip
+_AS_NEW = f"""
+SELECT current_setting('server_version_num')::int >= 150000
+  AND (SELECT datacl IS NULL AND datconnlimit = -1 AND datallowconn FROM pg_database WHERE datname = current_database())
+  AND NOT EXISTS (SELECT 1 FROM pg_db_role_setting s JOIN pg_database d ON d.oid = setdatabase
+    WHERE datname = current_database())
+  AND NOT EXISTS (SELECT 1 FROM pg_replication_slots WHERE database = current_database())
+  AND NOT EXISTS (SELECT 1 FROM pg_prepared_xacts WHERE database = current_database())
+  {" ".join(f"AND NOT EXISTS (SELECT 1 FROM {catalog} WHERE oid >= 16384)" for catalog in _CATALOGS)}
+"""
+"""What initdb makes has smaller numbers than what a test has made."""
+
+
+def rename(at: Server, name: str, new: str) -> None:
+    """Nobody may be connected to it."""
+    _administer(at, sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(new)))
+
+
 def names(at: Server, prefix: str) -> list[str]:
     with psycopg.connect(at.url) as connection:
         found = connection.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix])

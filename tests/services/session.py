@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.services import kafka, nats, pgbouncer, rabbitmq, redis
-from tests.services.database import FAMILIES, Database, Dataset
+from tests.services.database import FAMILIES, Database, Dataset, Family
 from tests.services.server import Found, Missing, Server
 
 REQUIRE = "BATCHOPS_TEST_REQUIRE"
@@ -33,6 +33,8 @@ class Services:
         self._found = found
         self._worker = worker
         self._own: list[str] = []
+        self._parked: dict[str, list[str]] = {}
+        """Databases by their server's name, each as new."""
         self._numbers = itertools.count(1)
 
     @classmethod
@@ -76,12 +78,25 @@ class Services:
         assert isinstance(server, Server)
         template = None if dataset is None else self._template(name, dataset, server)
         own = Database(kind, server, self._name(f"{self._worker}{next(self._numbers)}"))
-        kind.create(server, own.name, template)
+        shared = dataset is None and at is None
+        if shared and kind.rename is not None and self._parked.get(name):
+            kind.rename(server, self._parked[name].pop(), own.name)
+        else:
+            kind.create(server, own.name, template)
         try:
             yield own
         finally:
             own.close()
-            kind.drop(server, own.name)
+            self._let_go(own, kind, server, shared)
+
+    def _let_go(self, own: Database, kind: Family, server: Server, shared: bool) -> None:
+        """Keep it for the next test, as new and under another name, or drop it."""
+        parked = self._name(f"parked_{self._worker}{next(self._numbers)}")
+        if shared and kind.park is not None and kind.park(server, own.name, parked):
+            self._parked.setdefault(kind.NAME, []).append(parked)
+            return
+        for name in (own.name, parked) if shared else (own.name,):
+            kind.drop(server, name)
 
     def _template(self, name: str, dataset: Dataset, server: Server) -> str:
         """Loaded by whoever comes first; the other workers wait for it."""

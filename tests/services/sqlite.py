@@ -13,6 +13,7 @@ from tests.services.server import Found, Server
 NAME = "sqlite"
 FAMILY = "sqlite"
 DRIVER = "sqlite"
+park = rename = None
 
 
 def find() -> Found:

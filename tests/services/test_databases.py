@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,9 @@ from tests.command import ROOT, Batchops
 from tests.conftest import NewDatabase
 from tests.services.database import Database
 from tests.services.private import Private
+from tests.services.server import Server
+from tests.services.session import Services
+from tests.waiting import until
 
 
 @pytest.mark.parametrize("turn", [1, 2])
@@ -87,10 +90,7 @@ def test_a_killed_session_leaves_no_server() -> None:
         if not line:
             pytest.skip("no PostgreSQL of our own")
         owner.send_signal(signal.SIGKILL)
-    end = time.monotonic() + 20
-    while Path(line[1]).exists() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not Path(line[1]).exists()
+    until(lambda: not Path(line[1]).exists())
     with pytest.raises(ProcessLookupError):
         os.kill(int(line[0]), 0)
 
@@ -100,3 +100,26 @@ def test_the_command_runs_in_an_empty_environment(batchops: Batchops, monkeypatc
     assert "BATCHOPS_URL" not in batchops.environment()
     process = batchops.start("--help")
     assert process.args == [sys.executable, "-m", "batchops", "--help"]
+
+
+def test_a_database_is_as_new_however_the_last_test_left_it(
+    services: Services, service: Callable[[str], Server]
+) -> None:
+    """PostgreSQL's are made as new for the next test where that is sure, and dropped where it is not."""
+    service("postgresql")
+    for left in (
+        "CREATE SCHEMA o; CREATE TABLE o.a (x int); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE PUBLICATION everything FOR ALL TABLES",
+        "SELECT lo_create(0)",
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET lock_timeout = 7', current_database()); END $$",
+        "REVOKE ALL ON SCHEMA public FROM PUBLIC; CREATE TABLE a (x int)",
+        "SELECT 1",
+    ):
+        with services.database("postgresql") as database:
+            assert database.column("SELECT nspname FROM pg_namespace WHERE oid >= 16384") in ([], ["public"])
+            assert database.scalar("SELECT count(*) FROM pg_class WHERE oid >= 16384") == 0
+            assert database.scalar("SELECT count(*) FROM pg_publication") == 0
+            assert database.scalar("SHOW lock_timeout") == "0"
+            acl = database.scalar("SELECT nspacl::text FROM pg_namespace WHERE nspname = 'public'")
+            assert acl == "{pg_database_owner=UC/pg_database_owner,=U/pg_database_owner}"
+            database.script(left)
