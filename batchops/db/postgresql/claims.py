@@ -106,10 +106,11 @@ class PostgreSQLClaims:
 
 def _text(table: Table, name: str) -> sa.ColumnElement[str]:
     """The column as text; a moment without the session's own zone."""
-    column = table.called.c[quoted(name)]
+    column: sa.ColumnElement[Any] = table.called.c[quoted(name)]
     if table.column(name).stored.endswith("with time zone") and "timestamp" in table.column(name).stored:
-        return sa.cast(sa.func.timezone("UTC", column), sa.Text)
-    return sa.cast(column, sa.Text)
+        column = sa.func.timezone("UTC", column)
+    # A collation of the column's own would take different texts for one, and could not use the index.
+    return sa.collate(sa.cast(column, sa.Text), "default")
 
 
 def _bytes(table: Table, name: str) -> sa.ColumnElement[int]:

@@ -42,7 +42,7 @@ class PostgreSQLEvents:
     def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
         if table.column(name).stored == "bytea":
             return sa.func.encode(_column(table, name), "hex", type_=sa.Text())
-        return sa.cast(_column(table, name), sa.Text)
+        return sa.collate(sa.cast(_column(table, name), sa.Text), "default")
 
     def among(self, table: Table, name: str, ids: Sequence[Any]) -> Iterator[sa.ColumnElement[bool]]:
         # One text: the driver takes a hundred times as long over an array.

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -64,10 +65,12 @@ class SQLiteClaims:
 
     def key_from_text(self, column: Column, text: str) -> Any:
         kind = column.type.upper()
+        if "BLOB" in kind and re.fullmatch(r"(?:[0-9A-Fa-f]{2})+", text):
+            return bytes.fromhex(text)
         if text[:2].lower() == "x'" and text.endswith("'"):
             return bytes.fromhex(text[2:-1])
-        is_hex = "BLOB" in kind and re.fullmatch(r"(?:[0-9A-Fa-f]{2})+", text)
-        return bytes.fromhex(text) if is_hex else text
+        # A column with a type converts what it is compared with; one without does not.
+        return _number(text) if kind in ("", "BLOB", "ANY") else text
 
     def row_bytes(self, table: Table, names: Sequence[str]) -> RowBytes:
         of_row: sa.ColumnElement[int] = sa.literal_column("0", sa.BigInteger())
@@ -95,3 +98,10 @@ def _named(value: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
 def _length(part: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     """In bytes: letters SQLite counts up to the first NUL only."""
     return sa.cast(sa.func.length(sa.cast(part, sa.LargeBinary)), sa.Text)
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text

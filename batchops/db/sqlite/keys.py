@@ -17,7 +17,11 @@ def refusal(column: Column) -> str | None:  # noqa: ARG001  every type has an or
 
 def _column(table: Table, name: str) -> sa.ColumnElement[Any]:
     """A column, or the hidden row number of a table that has no key of its own."""
-    return table.called.c[quoted(name)] if name in table.column_names else sa.literal_column(name)
+    if name in table.column_names:
+        return table.called.c[quoted(name)]
+    hidden: sa.ColumnClause[Any] = sa.column(quoted(name))
+    hidden.table = table.clause  # or else a sub-select would take it for its own table's
+    return hidden
 
 
 out = order = _column
@@ -41,7 +45,7 @@ def value(value: Any) -> Any:
 
 def _compared(table: Table, names: Sequence[str], key: KeyValue, operator: str) -> sa.ColumnElement[bool]:
     columns = [_column(table, name) for name in names]
-    values: list[sa.ColumnElement[Any]] = [sa.bindparam(None, v) for v in key]
+    values: list[sa.ColumnElement[Any]] = [sa.bindparam(None, v, sa.types.NullType()) for v in key]
     if len(columns) == 1:
         return columns[0].op(operator, is_comparison=True, return_type=sa.Boolean())(values[0])
     return sa.tuple_(*columns).op(operator, is_comparison=True, return_type=sa.Boolean())(sa.tuple_(*values))
@@ -66,5 +70,6 @@ def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.Co
     """A list of values, or of rows of them: a chain of ORs would be too deep for SQLite's parser."""
     columns = [_column(table, name) for name in names]
     if len(columns) == 1:
-        return columns[0].in_([key[0] for key in keys])
-    return sa.tuple_(*columns).in_([tuple(key) for key in keys])
+        # Without a type: SQLAlchemy would take that of the first value for all of them.
+        return columns[0].in_(sa.bindparam(None, [key[0] for key in keys], sa.types.NullType(), expanding=True))
+    return sa.tuple_(*columns, types=[sa.types.NullType()] * len(columns)).in_([tuple(key) for key in keys])

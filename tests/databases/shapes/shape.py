@@ -46,6 +46,12 @@ LIKE_OTHERS = frozenset(
         "compressed rows",
         "numeric",
         "reserved words",
+        "blob in a tree of its own",
+        "decimal",
+        "timestamp",
+        "times with zone",
+        "domain of numbers",
+        "months",
     }
 )
 """For the long tier."""
@@ -103,6 +109,7 @@ class Made:
         if self.schema is not None and self.on == LITE:
             self.schema = "main"
         self.table = shape.table + suffix
+        self.key = shape.key
 
     @property
     def path(self) -> str:
