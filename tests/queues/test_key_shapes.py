@@ -26,7 +26,8 @@ PLACES = ("columns", "table", "none")
 CASES = [
     pytest.param(shape, on, place, id=f"{shape.name}-{place}-{on}",
                  marks=() if shape.quick and number % len(PLACES) == PLACES.index(place) else pytest.mark.full)
-    for number, shape in enumerate(SHAPES) for on in shape.databases for place in PLACES if (shape.name, place) != ITS_TABLE_STAYS
+    for number, shape in enumerate(SHAPES) for on in shape.databases for place in PLACES
+    if (shape.name, place) != ITS_TABLE_STAYS
 ]  # fmt: skip
 BAD, DEAD = 3, 5
 """The row that fails once, and the one that always fails."""

@@ -34,8 +34,11 @@ class SQLiteEvents:
 
     def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
         column = table.called.c[quoted(name)]
-        as_hex = sa.func.lower(sa.func.hex(column))
-        return sa.case((sa.func.typeof(column) == "blob", as_hex), else_=sa.cast(column, sa.Text))
+        kind, as_hex = sa.func.typeof(column), sa.func.lower(sa.func.hex(column))
+        # As text a real has 15 digits, quoted all of them.
+        return sa.case(
+            (kind == "blob", as_hex), (kind == "real", sa.func.quote(column)), else_=sa.cast(column, sa.Text)
+        )
 
     def among(self, table: Table, name: str, ids: Sequence[Any]) -> Iterator[sa.ColumnElement[bool]]:
         for start in range(0, len(ids), _LIST):
