@@ -104,7 +104,7 @@ def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.mono
             if isinstance(done, Ending):
                 return done
             if done is None:
-                pause = patiently(job.patience, job.idle, given_up=lambda: stop.asked, sleep=stop.sleep)
+                pause = patiently(job.patience, job.idle, given_up=lambda: stop.asked, sleep=stop.sleep, clock=clock)
                 if pause is None:
                     return _stopped(stop) if stop.asked else _finished(tally)
                 if pause:
@@ -153,7 +153,9 @@ def _bounded(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Ou
     attempt = _Attempts(job, emit, stop, tally, clock, drawn)
     used = drawn or 0  # after an error the last attempt may have been applied after all
     try:
-        outcome = patiently(job.patience, attempt, given_up=lambda: stop.asked, note=attempt.failed, sleep=stop.sleep)
+        outcome = patiently(
+            job.patience, attempt, given_up=lambda: stop.asked, note=attempt.failed, sleep=stop.sleep, clock=clock
+        )
         used = outcome.rows if outcome else 0
         return outcome
     finally:
