@@ -1,9 +1,10 @@
 """Runs as the ledger has them, for people and programs."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from batchops.ledger.history import Recorded
+from batchops.ledger.history import Recorded, Rejections
 from batchops.reporters.figures import count, visible
 
 
@@ -19,7 +20,8 @@ def run_document(recorded: Recorded) -> dict[str, Any]:
         "rows": run.rows,
         "read": run.read,
         "batches": run.batches,
-        "locked": sum(lane.locked for lane in run.lanes),
+        "rejected": run.rejected,
+        "locked": run.locked,
         "started": moment(run.started_at),
         "ended": moment(run.ended_at),
         "where": run.frozen["predicate"],
@@ -29,6 +31,17 @@ def run_document(recorded: Recorded) -> dict[str, Any]:
         "owner": beat.owner.as_dict() if beat else None,
         "error": run.error,
     }
+
+
+def rejections_document(rejections: Sequence[Rejections]) -> list[dict[str, Any]]:
+    """What a run could not change, by reason."""
+    return [{"reason": one.reason, "rows": one.rows, "keys": list(one.keys)} for one in rejections]
+
+
+def rejections_line(one: Rejections) -> str:
+    """The same for people."""
+    more = " …" if one.rows > len(one.keys) else ""
+    return f"{count(one.rows)} × {one.reason.rstrip('.')} ({', '.join(one.keys)}{more})"
 
 
 def run_row(recorded: Recorded) -> tuple[str, ...]:

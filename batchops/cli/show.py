@@ -5,9 +5,9 @@ import rich_click as click
 from batchops.cli import completing
 from batchops.cli.help import Command
 from batchops.cli.ledger_options import ledger_flags, named_ledger
-from batchops.cli.recorded import moment, run_document
+from batchops.cli.recorded import moment, rejections_document, rejections_line, run_document
 from batchops.errors import UsageError
-from batchops.ledger.history import Recorded, load_runs
+from batchops.ledger.history import Recorded, load_rejections, load_runs
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import count, visible
 
@@ -20,14 +20,17 @@ def command(run: int, url: str | None, ledger: str | None, ledger_schema: str | 
     """Show run RUN: how far it is, how it ended, who began it."""
     with named_ledger(url, ledger, ledger_schema) as opened:
         found = load_runs(opened, number=run)
+        rejections = load_rejections(opened, run) if found else []
     if not found:
         raise UsageError(f"There is no run {run} in this ledger.", "see `batchops runs`.")
     if as_json_document:
-        click.echo(as_json(run_document(found[0])))
+        click.echo(as_json(run_document(found[0]) | {"rejections": rejections_document(rejections)}))
         return
     for name, text in _facts(found[0]).items():
         if text:
             click.echo(f"{name:<10}{visible(text)}")
+    for one in rejections:
+        click.echo(f"{'rejected':<10}{visible(rejections_line(one))}")
 
 
 def _facts(recorded: Recorded) -> dict[str, str]:

@@ -11,6 +11,7 @@ from batchops.jobs.plan_walk import Prepared
 from batchops.ledger import lease
 from batchops.ledger.owner import this_process
 from batchops.ledger.pruning import prune
+from batchops.ledger.rejections import take_up
 from batchops.ledger.resume import GoOn, asked
 from batchops.ledger.run import Run
 from batchops.loop.patience import patiently
@@ -63,6 +64,7 @@ def _begin(job: Prepared) -> tuple[lease.Lease, Run]:
         if isinstance(how, GoOn):
             now = ledger.take_over(connection, how.run, how.base_rows)
             ledger.recognise(connection, now.run, _known(job, key))
+            now = take_up(connection, ledger, now) if how.again else now
         else:
             if last is not None and last.state == "running":
                 # --restart: it may only be stopped, and must not write once it wakes up.

@@ -13,7 +13,7 @@ from batchops.plan.frozen import Frozen
 from batchops.selection import Selection
 from batchops.walks import Walk
 from batchops.walks.blocks import FURTHER_TURNS, BlocksWalk
-from batchops.walks.cursor import Cursor
+from batchops.walks.cursor import Cursor, Range
 from batchops.walks.index import IndexWalk
 from batchops.walks.keys import KeysWalk
 from batchops.walks.leaves import LeavesWalk
@@ -47,7 +47,8 @@ def _over(connection: sa.Connection, family: Family, table: Table, frozen: Froze
 def start(connection: sa.Connection, walk: Walk, how: Resume) -> Cursor:
     """Where the run begins: at the start, or behind another one and round to there again."""
     if isinstance(how, GoOn):
-        return min((lane.cursor for lane in how.run.lanes), key=lambda cursor: cursor.over)
+        cursor = min((lane.cursor for lane in how.run.lanes), key=lambda cursor: cursor.over)
+        return cursor.come_back(Range(None, None, how.again)) if how.again else cursor
     whole = walk.begin(connection)
     return _round(whole, how.behind) if isinstance(how, Anew) and how.behind else whole
 

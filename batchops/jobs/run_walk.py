@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from batchops import __version__
 from batchops.errors import BatchopsError, Exit
-from batchops.events import Emit, Finished, Started, Warned
+from batchops.events import Emit, Failure, Finished, Started, Warned
 from batchops.jobs.begin import accept_table, begin, with_memory
 from batchops.jobs.droppable import Dropping
 from batchops.jobs.ending import as_incomplete, finished
@@ -97,6 +97,10 @@ def _already_done(job: Prepared, run: Run, emit: Emit) -> Finished:
         verb=job.verb, table=job.plan.table.label, reason="already-done", exit=int(Exit.DONE), version=__version__,
         run=run.run, walk=run.walk, cutoff=run.frozen["cutoff"], done_at=at,
     )  # fmt: skip
+    if run.state == "incomplete":
+        message = f"Run {run.run} changed all but {run.rejected + run.locked:,} rows, and kept no list of those."
+        failure = Failure("incomplete", message, "find and change them by hand; --restart changes all of them again.")
+        end = replace(end, reason="incomplete", exit=int(Exit.INCOMPLETE), rejected=run.rejected, error=failure)
     emit(end)
     return end
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from batchops.errors import RefusedError
 from batchops.ledger.lease import Beat, beats_of
 from batchops.ledger.ledger import Ledger
+from batchops.ledger.rejections import kept
 from batchops.ledger.run import Run
 
 
@@ -44,3 +45,24 @@ def load_runs(ledger: Ledger, *, table: str | None = None, number: int | None = 
         runs = ledger.select_runs(connection, sa.and_(*where), limit=limit)
         beats = beats_of(connection, ledger)
     return [Recorded(run, beats.get(run.run)) for run in runs]
+
+
+@dataclass(frozen=True)
+class Rejections:
+    """Rows that a run could not change for one reason."""
+
+    reason: str
+    rows: int
+    keys: tuple[str, ...]
+    """The first of them."""
+
+
+def load_rejections(ledger: Ledger, run: int, keys: int = 3) -> list[Rejections]:
+    """What the run could not change, by reason, the most frequent first; of the first ten thousand rows."""
+    with ledger.database.reading() as connection:
+        rows = kept(connection, ledger, run)
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        names.setdefault(row.reason, []).append(row.name)
+    found = [Rejections(reason, len(some), tuple(some[:keys])) for reason, some in names.items()]
+    return sorted(found, key=lambda one: -one.rows)

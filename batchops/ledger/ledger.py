@@ -17,7 +17,7 @@ from batchops.errors import LockedError
 from batchops.ledger.making import Making, Standing
 from batchops.ledger.migrations import MIGRATIONS
 from batchops.ledger.run import Lane, Run, lane_of, new_token, run_of
-from batchops.ledger.tables import ledger_tables
+from batchops.ledger.tables import ledger_tables, rejected_table
 from batchops.walks.cursor import Cursor
 
 FORMAT = 1
@@ -33,6 +33,7 @@ class Ledger:
         self.schema = schema
         meta = sa.MetaData(schema=schema)
         self.runs, self.lanes, self.beats = ledger_tables(meta)
+        self.rejected = rejected_table(meta)
         self._making = Making(database, meta, "runs", MIGRATIONS)
         self._advance = _advance(self.lanes)
 

@@ -30,6 +30,7 @@ def _some(ledger: Ledger, older_than: float, size: int) -> int:
     with ledger.database.transaction() as connection:
         numbers = list(connection.execute(query).scalars())
         if numbers:
+            connection.execute(ledger.rejected.delete().where(ledger.rejected.c.run.in_(numbers)))
             connection.execute(lanes.delete().where(lanes.c.run.in_(numbers)))
             connection.execute(runs.delete().where(runs.c.run.in_(numbers), *old))
     return len(numbers)

@@ -5,13 +5,19 @@ from typing import Literal
 
 import sqlalchemy as sa
 
+from batchops.db.family import KeyValue
 from batchops.ledger.identity import JobIdentity
 from batchops.ledger.ledger import Ledger
+from batchops.ledger.rejections import kept
 from batchops.ledger.run import Run
 
 Table = Literal["same", "rewritten", "exchanged", "renamed"]
 """What became of the run's table, so far as the server can tell: nothing, its rows were written anew, another has
 taken its name, it has another name."""
+
+
+REJECTING = frozenset({"incomplete", "max-rejected"})
+"""Ends after which the rows that could not be changed are tried again."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,8 @@ class Recalled:
 
     run: Run
     table: Table = "same"
+    again: tuple[KeyValue, ...] = ()
+    """Rows that it could not change, and that are tried again where it is gone on with."""
 
     @property
     def another(self) -> str:
@@ -36,12 +44,21 @@ class Recalled:
 def recall(connection: sa.Connection, ledger: Ledger, job: JobIdentity, key: str, *, once: bool) -> Recalled | None:
     """What the ledger knows of the job. Work to be done `once` is looked for under the table's other names too."""
     last = ledger.latest(connection, key)
-    if last is None:
-        other = _under_another_name(connection, ledger, job) if once else None
-        return None if other is None else Recalled(other, "renamed")
-    if job.evidence.is_another_than(last.evidence):
-        return Recalled(last, "exchanged")
-    return Recalled(last, "rewritten" if job.evidence.was_rewritten_since(last.evidence) else "same")
+    found = last or (_under_another_name(connection, ledger, job) if once else None)
+    if found is None:
+        return None
+    # A place in the heap or in a partition may hold another row by now; a purge meets its rows again in any case.
+    by_key = found.walk == "keys" and not found.frozen["leaves"]
+    again = kept(connection, ledger, found.run) if by_key and found.state in REJECTING else ()
+    return Recalled(found, _table(found, job, renamed=last is None), tuple(row.key for row in again))
+
+
+def _table(run: Run, job: JobIdentity, *, renamed: bool) -> Table:
+    if renamed:
+        return "renamed"
+    if job.evidence.is_another_than(run.evidence):
+        return "exchanged"
+    return "rewritten" if job.evidence.was_rewritten_since(run.evidence) else "same"
 
 
 def _under_another_name(connection: sa.Connection, ledger: Ledger, job: JobIdentity) -> Run | None:

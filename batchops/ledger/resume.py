@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from batchops.db.family import KeyValue
 from batchops.errors import IntegrityError, RefusedError
 from batchops.ledger.ledger import FORMAT
 from batchops.ledger.recall import Recalled
@@ -26,11 +27,13 @@ class GoOn:
 
     run: Run
     base_rows: int
+    again: tuple[KeyValue, ...] = ()
+    """Rows that it could not change, and that are tried again."""
 
 
 @dataclass(frozen=True)
 class AlreadyDone:
-    """A backfill that must not be applied twice has been applied."""
+    """A backfill that must not be applied twice has been applied; but for rows that nobody knows, if incomplete."""
 
     run: Run
 
@@ -49,15 +52,19 @@ def resume(last: Recalled | None, *, repeatable: bool, purge: bool, restart: boo
     if last.table in ("exchanged", "renamed") and (purge or not same_table):
         return _of_another_table(last, repeatable=repeatable)
     run = last.run
-    if run.state in ENDS:
-        return Anew() if repeatable else AlreadyDone(run)
+    if run.state in ENDS and repeatable:
+        return Anew()
+    if run.state == "done" or (run.state == "incomplete" and not last.again):
+        return AlreadyDone(run)
     if run.format != FORMAT:
         raise RefusedError(
             f"Run {run.run} was begun by another version of batchops (ledger format {run.format}, not {FORMAT}).",
             "finish it with that version, or begin anew with --restart.",
         )
+    if run.state == "incomplete":
+        return GoOn(run, run.rows, last.again)
     if run.state not in LIMITS:
-        return GoOn(run, run.base_rows)
+        return GoOn(run, run.base_rows, last.again)
     return Anew(run) if purge else GoOn(run, run.rows)
 
 

@@ -74,6 +74,20 @@ def ledger_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
     return runs, lanes, beats
 
 
+def rejected_table(meta: sa.MetaData) -> sa.Table:
+    """Rows that a run could not change, by key, until the next run takes them up."""
+    return sa.Table(
+        "batchops_rejected", meta,
+        sa.Column("number", WHOLE, primary_key=True, autoincrement=True),
+        sa.Column("run", sa.BigInteger, nullable=False),
+        sa.Column("row_key", LONG_TEXT, nullable=False),
+        sa.Column("row_name", LONG_TEXT, nullable=False),
+        sa.Column("reason", LONG_TEXT, nullable=False),
+        sa.Column("locked", sa.SmallInteger, nullable=False),
+        sa.Index("batchops_rejected_by_run", "run"),
+    )  # fmt: skip
+
+
 def schedule_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table]:
     """Schedules and their fires; fire times are whole seconds since 1970, so that they can be a key."""
     schedules = sa.Table(

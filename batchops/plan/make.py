@@ -125,6 +125,9 @@ def _limits(spec: JobSpec) -> str:
 
 def _goes_on(resume: Resume) -> str | None:
     match resume:
+        case GoOn(run, _, again) if again:
+            done = f"{run.rows:,} rows done so far"
+            return f"goes on with run {run.run} ({run.state}), {done}; {len(again):,} that it could not change again"
         case GoOn(run, _):
             return f"goes on with run {run.run} ({run.state}), {run.rows:,} rows done so far"
         case AlreadyDone(run):

@@ -13,6 +13,7 @@ from batchops.db.wire import as_text
 from batchops.errors import ConnectionLostError, IntegrityError, LockedError, RowRefusedError
 from batchops.events import Rejected
 from batchops.ledger.ledger import Ledger, taken_over
+from batchops.ledger.rejections import LOCKED, RejectedRow, keep
 from batchops.ledger.run import Lane
 from batchops.operations import Operation
 from batchops.steps.outcome import Outcome
@@ -128,9 +129,9 @@ class WalkStep:
             cursor = part.cursor.finished_range() if short else part.cursor
             cursor, named = self._passed_by(connection, part, cursor, done)
             after = self.lane.advanced(cursor, part, rows, len(named))
-            self._note(connection, after)
+            self._note(connection, after, (*named, *self._locked(connection, part)))
         self._sifting = bool(done.refused) or self._aim is not None
-        return replace(self._recorded(after), rejected=named, size=size, alarm=alarm)
+        return replace(self._recorded(after), rejected=_told(named), size=size, alarm=alarm)
 
     def _worked(self, connection: sa.Connection, part: Part) -> Sifted:
         if self._sifting and part.keys:
@@ -140,7 +141,7 @@ class WalkStep:
 
     def _passed_by(
         self, connection: sa.Connection, part: Part, cursor: Cursor, done: Sifted
-    ) -> tuple[Cursor, tuple[Rejected, ...]]:
+    ) -> tuple[Cursor, tuple[RejectedRow, ...]]:
         """Where the walk goes on after a batch with refused rows: to come back to them, or with their names."""
         way, before = self.lane.cursor.ranges[0], self.lane.rows
         hopeless = not self._comes_back or (way.refused_at == before and not done.rows)
@@ -152,7 +153,7 @@ class WalkStep:
         waiting = sum(len(later.keys) for later in cursor.ranges if later.refused_at is not None)
         if hopeless or waiting + len(done.refused) > MOST_WAITING:
             names = self._names(connection, part, [key for key, _ in done.refused])
-            return cursor, tuple(Rejected(names[repr(key)], reason) for key, reason in done.refused)
+            return cursor, tuple(RejectedRow(key, names[repr(key)], reason) for key, reason in done.refused)
         keys = tuple(key for key, _ in done.refused)
         visits, at = (0, -1) if way.refused_at is None else (way.visits + 1, before)
         return cursor.waiting(replace(way, after=None, upto=None, keys=keys, visits=visits, refused_at=at)), ()
@@ -180,17 +181,26 @@ class WalkStep:
             part = self._walk.next(connection, self.lane.cursor, size)
             if part is None or part.cursor == self.lane.cursor:
                 raise refused  # this walk has no cursor to pass it by with
-            named: tuple[Rejected, ...] = ()
+            named: tuple[RejectedRow, ...] = ()
             if part.keys and part.cursor.turn == 0:  # a further turn meets the same rows again
-                (name,) = self._names(connection, part, part.keys).values()
-                named = (Rejected(name, refused.message),)
+                ((key, name),) = zip(part.keys, self._names(connection, part, part.keys).values(), strict=True)
+                named = (RejectedRow(key, name, refused.message),)
             after = self.lane.advanced(part.cursor, part, 0, len(named))
-            self._note(connection, after)
-        return replace(self._recorded(after), rejected=named, size=size)
+            self._note(connection, after, named)
+        return replace(self._recorded(after), rejected=_told(named), size=size)
 
-    def _note(self, connection: sa.Connection, after: Lane) -> None:
+    def _locked(self, connection: sa.Connection, part: Part) -> tuple[RejectedRow, ...]:
+        """Rows that others held locked to the end."""
+        if not part.given_up:
+            return ()
+        names = self._names(connection, part, part.given_up)
+        return tuple(RejectedRow(key, names[repr(key)], LOCKED, locked=True) for key in part.given_up)
+
+    def _note(self, connection: sa.Connection, after: Lane, passed_by: Sequence[RejectedRow]) -> None:
+        """Progress and what was passed by, where the ledger is in the database; elsewhere it is a commit of its own."""
         if self._ledger.inside:
             self._ledger.advance(connection, self.lane, after)
+            keep(connection, self._ledger, self.lane.run, passed_by)
             self._renew(connection)
             self._in_doubt = after
 
@@ -245,3 +255,7 @@ class WalkStep:
     def _accept(self, after: Lane) -> Outcome:
         before, self.lane, self._in_doubt = self.lane, after, None
         return Outcome(after.rows - before.rows, after.read - before.read, after.locked - before.locked, after.lane)
+
+
+def _told(rows: Sequence[RejectedRow]) -> tuple[Rejected, ...]:
+    return tuple(row.told for row in rows)

@@ -167,7 +167,7 @@ class KeysWalk:
         left = self._left(self._values(connection, select), keys) if size.skip_locked else ()
         if way.visits < _VISITS:
             return self._those(keys, self._come_back(behind, way, left, way.visits + 1), len(now))
-        return self._those(keys, behind, len(now), len(left))
+        return replace(self._those(keys, behind, len(now), len(left)), given_up=left)
 
     def _lock(self, connection: sa.Connection, select: sa.Select[Any], size: Size) -> list[KeyValue]:
         if self._locks:

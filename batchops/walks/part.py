@@ -42,6 +42,8 @@ class Part:
     """Rows the selector locked for the operation; None where it did not look."""
     locked: int = 0
     """Matching rows given up on, because others held them at every visit."""
+    given_up: tuple[KeyValue, ...] = ()
+    """Those of them that were listed."""
     limit: int | None = None
     """The most rows to take of `where`; below that, nothing is left of it."""
     key: tuple[str, ...] = ()
