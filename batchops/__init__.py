@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Exit,
         IntegrityError,
         LockedError,
+        NotFoundError,
         RefusedError,
         TransientError,
         UnreachableError,
@@ -38,8 +39,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Backlog", "BatchopsError", "Committed", "Event", "Exit", "Failure", "Finished", "Held", "IntegrityError",
-    "LockedError", "RefusedError", "Rejected", "Retried", "Started", "Stop", "TransientError", "UnreachableError",
-    "UsageError", "Warned", "__version__", "backfill", "drain", "outbox", "purge", "relay", "run",
+    "LockedError", "NotFoundError", "RefusedError", "Rejected", "Retried", "Started", "Stop", "TransientError",
+    "UnreachableError", "UsageError", "Warned", "__version__", "backfill", "drain", "outbox", "purge", "relay", "run",
 ]  # fmt: skip
 
 

@@ -78,6 +78,12 @@ class UnreachableError(BatchopsError):
     reason = "unreachable"
 
 
+class NotFoundError(UnreachableError):
+    """There is no such table."""
+
+    reason = "not-found"
+
+
 class LockedError(BatchopsError):
     """Another run of the same job is at work, or has taken this one over."""
 
@@ -90,6 +96,10 @@ class RefusedError(BatchopsError):
 
     exit = Exit.REFUSED
     reason = "refused"
+
+
+class MissingCodeError(RefusedError):
+    """The table needs a function or collation that this connection does not have."""
 
 
 class IntegrityError(BatchopsError):

@@ -111,6 +111,8 @@ class TableFacts:
     """Functions of roles with fewer rights that an UPDATE runs, for an index, a check or a generated column."""
     foreign_parts: tuple[str, ...] = ()
     """Partitions that lie on another server."""
+    unnamed_rows: bool = False
+    """Whether the server refuses to change rows, as the table is published without a replica identity."""
     base: str | None = None
     """The one table behind a view that can be written through."""
     follow_updates: tuple[str, ...] = ()

@@ -10,6 +10,8 @@ from batchops.errors import (
     ConnectionLostError,
     IntegrityError,
     LockTimeoutError,
+    MissingCodeError,
+    NotFoundError,
     OutcomeUnknownError,
     RefusedError,
     RowRefusedError,
@@ -46,6 +48,8 @@ class Fault(Enum):
     NO_COLUMN = auto()
     STATEMENT = auto()
     """The statement makes no sense to the server: syntax, function, types."""
+    MISSING_CODE = auto()
+    """A function or collation that the application alone defines (SQLite)."""
     SCHEMA = auto()
     """The table is no longer what it was when the run began."""
     CORRUPT = auto()
@@ -94,7 +98,12 @@ _MEANINGS = {
         "The server refuses the connection",
         "check user, password and database name in the URL.",
     ),
-    Fault.NO_TABLE: _Meaning(UnreachableError, "No such table", "check its name and schema."),
+    Fault.NO_TABLE: _Meaning(NotFoundError, "No such table", "check its name and schema."),
+    Fault.MISSING_CODE: _Meaning(
+        MissingCodeError,
+        "The table needs code that only its application has",
+        "a trigger or an index uses it; run the job where the application defines it.",
+    ),
     Fault.NO_COLUMN: _Meaning(UsageError, "No such column", "check the names in the predicate and in --set."),
     Fault.STATEMENT: _Meaning(
         UsageError, "The database does not understand the statement", "check the predicate and --set."

@@ -68,7 +68,7 @@ class Table:
     schema: str | None
     name: str
     kind: str
-    """table, partitioned, view, or foreign table."""
+    """table, partitioned, view, materialized view, or foreign table."""
     columns: tuple[Column, ...]
     keys: tuple[Key, ...]
     """Usable keys, best first."""

@@ -38,6 +38,8 @@ class Words:
     """Bare names that no table lists among its columns: system columns, current_user …"""
     quote: str
     """What encloses a name."""
+    shadows: frozenset[str]
+    """Bare words that mean something of the session's even where a column is called so."""
     folds: bool
     """Whether unquoted names mean lower case and quoted ones are exact; else case never counts in a name."""
     literal: Literal

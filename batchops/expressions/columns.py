@@ -53,6 +53,21 @@ class Columns:
         return f"it has {', '.join(self.names[:12])}{' …' if len(self.names) > 12 else ''}"
 
 
+def refuse_shadowed(pieces: Pieces, known: Columns) -> None:
+    """UsageError for a bare word that means the session's user or time though a column has that name."""
+    for index, piece in enumerate(pieces.pieces):
+        alone = piece.kind == "word" and "." not in (pieces.at(index - 1).written, pieces.at(index + 1).written)
+        if not alone or piece.value not in known.words.shadows or pieces.called(index):
+            continue
+        column = known.match(piece.value, quoted=False)
+        if column is not None:
+            quote = known.words.quote
+            raise UsageError(
+                f"{piece.written} means the session's own here, not the column of that name",
+                f"write {quote}{column}{quote} for the column",
+            )
+
+
 def columns_read(tree: exp.Expr, known: Columns) -> frozenset[str]:
     """The columns that the expression reads outside its sub-selects; UsageError for one that is not there."""
     read: set[str] = set()

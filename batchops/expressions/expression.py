@@ -18,7 +18,7 @@ from batchops.db.values import Value
 from batchops.db.words import Words
 from batchops.errors import UsageError
 from batchops.expressions.clock import Occurrence, find_clock_words, refuse_volatile
-from batchops.expressions.columns import Columns, columns_read, columns_written_like
+from batchops.expressions.columns import Columns, columns_read, columns_written_like, refuse_shadowed
 from batchops.expressions.pieces import Pieces, cut
 from batchops.expressions.slips import (
     refuse_aggregates,
@@ -135,6 +135,7 @@ def _expression(text: str, words: Words, known: Columns, one: str, fresh: frozen
     refuse_commas(pieces, one)
     refuse_placeholders(pieces, words)
     refuse_aggregates(pieces)
+    refuse_shadowed(pieces, known)
     drawn = refuse_volatile(pieces, words, fresh)
     clock = find_clock_words(pieces, words)
     tree = _tree(pieces, words)

@@ -11,6 +11,7 @@ from batchops.db.table import Table
 from batchops.errors import IntegrityError
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Run
+from batchops.plan.constants import worked_out
 from batchops.plan.frozen import Frozen
 from batchops.selection import Selection, user_sql
 
@@ -21,7 +22,8 @@ def covered(connection: sa.Connection, database: Database, table: Table, frozen:
         return []
     found = database.family.find_all(connection, frozen.leaves)
     leaves = [replace(leaf, alias=table.name) for leaf in found]
-    return database.family.partitions.covered(connection, leaves, user_sql(f"NOT ({frozen.predicate})"))
+    condition = worked_out(connection, database, table, frozen.predicate)
+    return database.family.partitions.covered(connection, leaves, user_sql(f"NOT ({condition})"))
 
 
 class Dropping:

@@ -8,9 +8,18 @@ import sqlalchemy as sa
 
 from batchops import __version__
 from batchops.db.database import Database
+from batchops.db.family import Partitions
 from batchops.db.rehearsal import Rehearsed
 from batchops.db.table import Key, Table
-from batchops.errors import Exit, RefusedError, RowRefusedError, UsageError
+from batchops.errors import (
+    BatchopsError,
+    Exit,
+    MissingCodeError,
+    NotFoundError,
+    RefusedError,
+    RowRefusedError,
+    UsageError,
+)
 from batchops.events import Failure, Finished
 from batchops.jobs.droppable import covered
 from batchops.jobs.memory import Memory, remember
@@ -34,7 +43,7 @@ from batchops.plan.referenced import leaving_out, staying
 from batchops.plan.refusal import refusal
 from batchops.plan.sketch import Sketch, sketch
 from batchops.selection import Selection
-from batchops.specs import JobSpec, PurgeSpec, command
+from batchops.specs import BackfillSpec, JobSpec, PurgeSpec, command
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,13 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger, again
             against = refusals(Case(connection, database, verb, spec, found, route, statements, plan.estimate))
             plan = replace(plan, staying=tuple(staying(connection, database, found.table, route.frozen, QUICK)))
             plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable), refusals=tuple(against))
-            _droppable_asked(spec, ledger, droppable)
+            _droppable_asked(spec, ledger, database.family.partitions, droppable)
+    except MissingCodeError as error:
+        raise _names_missing_code(spec, error) from error
+    except NotFoundError as error:
+        if not isinstance(error.__cause__, DBAPIError):
+            raise  # the job's own table
+        raise _names_missing_table(spec, error) from error
     except RowRefusedError as error:  # a literal in the predicate that is none of the column's type
         raise UsageError(error.message, "check the predicate and --set.") from error
     return Prepared(
@@ -121,6 +136,23 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger, again
         ),
         again=lambda: _prepare(verb, spec, database, ledger, again),
     )  # fmt: skip
+
+
+def _names_missing_code(spec: JobSpec, error: MissingCodeError) -> BatchopsError:
+    """A function that the user's own SQL names is the user's slip."""
+    name = error.message.rpartition(":")[2].strip(" .")
+    texts = (spec.where or "", *(spec.set if isinstance(spec, BackfillSpec) else ()))
+    if any(name.lower() in text.lower() for text in texts):
+        return UsageError(f"There is no function or collation {name}.", "check the condition and --set.")
+    return error
+
+
+def _names_missing_table(spec: JobSpec, error: NotFoundError) -> UsageError:
+    return UsageError(
+        f"The condition or a value names a table that is not there: {error.message}",
+        f"{spec.table} has no alias here: its columns stand alone, or as {spec.table}.column; other tables stand in a "
+        "sub-select.",
+    )
 
 
 def _applied_once(ledger: Ledger, found: Sketch) -> None:
@@ -174,9 +206,16 @@ def _comparable(how: Resume, frozen: Frozen) -> Resume:
     return how if same else Anew()
 
 
-def _droppable_asked(spec: JobSpec, ledger: Ledger, droppable: list[Table]) -> None:
+def _droppable_asked(
+    spec: JobSpec, ledger: Ledger, partitions: Partitions | None, droppable: list[Table]
+) -> None:  # fmt: skip
     if not isinstance(spec, PurgeSpec) or not spec.drop_partitions:
         return
+    if partitions is None:
+        raise RefusedError(
+            "--drop-partitions: only PostgreSQL's partitions can be dropped.",
+            "leave it out, or drop them with ALTER TABLE … DROP PARTITION.",
+        )
     if not ledger.inside:
         raise RefusedError(
             "--drop-partitions needs the ledger in the database itself: after a crash it alone knows what is detached.",

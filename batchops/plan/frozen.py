@@ -19,7 +19,7 @@ from batchops.expressions.expression import (
     plainly_idempotent,
 )
 from batchops.plan.subselect_values import pin_values
-from batchops.plan.target import nearest
+from batchops.plan.target import nearest, unquoted
 from batchops.specs import BackfillSpec, JobSpec
 
 
@@ -161,9 +161,12 @@ def without_nulls(database: Database, frozen: Frozen, table: Table, key: Key | N
 
 
 def _column(table: Table, named: str) -> str:
-    found = next((c for c in table.column_names if c.lower() == named.lower()), None)
+    name = unquoted(named)
+    found = next((c for c in table.column_names if c == name), None)
+    if found is None and name == named:
+        found = next((c for c in table.column_names if c.lower() == named.lower()), None)
     if found is None:
-        raise UsageError(f'--by: table "{table.label}" has no column "{named}".', nearest(named, table.column_names))
+        raise UsageError(f'--by: table "{table.label}" has no column "{name}".', nearest(name, table.column_names))
     return found
 
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.facts import TableFacts
-from batchops.db.family import Server
+from batchops.db.family import Family, Server
 from batchops.db.table import Key, Table
 from batchops.errors import RefusedError
 from batchops.plan.frozen import Wishes, check
@@ -45,10 +45,12 @@ def sketch(connection: sa.Connection, database: Database, verb: str, spec: JobSp
     server = family.server(connection)
     table = find_table(connection, family, spec.table)
     facts = family.facts.of(connection, table)
-    if table.kind == "view" and not (verb == "purge" and family.row_id is None and facts.base and "view" in spec.allow):
-        # Allowed it is sound only where a DELETE itself can be limited: nothing names a view's rows.
-        behind = f": {facts.base}" if facts.base else ""
-        raise RefusedError(f'"{table.label}" is a view, not a table.', f"name the table behind it{behind}.")
+    _refuse_view(family, table, facts, verb, spec)
+    if facts.unnamed_rows:
+        raise RefusedError(
+            f'"{table.label}" is published without a replica identity, so the server refuses to change its rows.',
+            f"ALTER TABLE {table.label} REPLICA IDENTITY USING INDEX …, or FULL.",
+        )
     if facts.hides_rows:  # else nothing of it could be planned; the check refuses the run
         family.accept_hidden_rows(connection)
     key, unusable = _key(database, table, facts, verb, spec)
@@ -76,6 +78,18 @@ def _followed(facts: TableFacts, wishes: Wishes) -> Iterator[str]:
     if names:
         kept = " ".join(f'--set "{name} = {name}"' for name in names)
         yield f"ON UPDATE sets {', '.join(names)} to the time of the batch; {kept} keeps what is there."
+
+
+def _refuse_view(family: Family, table: Table, facts: TableFacts, verb: str, spec: JobSpec) -> None:
+    if table.kind == "materialized view":
+        raise RefusedError(
+            f'"{table.label}" is a materialized view, whose rows come from other tables.',
+            "change those, then REFRESH MATERIALIZED VIEW.",
+        )
+    if table.kind == "view" and not (verb == "purge" and family.row_id is None and facts.base and "view" in spec.allow):
+        # Allowed it is sound only where a DELETE itself can be limited: nothing names a view's rows.
+        behind = f": {facts.base}" if facts.base else ""
+        raise RefusedError(f'"{table.label}" is a view, not a table.', f"name the table behind it{behind}.")
 
 
 def _key(database: Database, table: Table, facts: TableFacts, verb: str, spec: JobSpec) -> tuple[Key | None, str]:

@@ -34,7 +34,7 @@ def _pinned(
     """Start, end and literal of each, in order; where an outer one has none, those within it."""
     pinned: list[tuple[int, int, str]] = []
     for one in found:
-        literal = _literal(connection, database, pieces.text[one.start : one.end]) if one.value else None
+        literal = literal_of(connection, database, pieces.text[one.start : one.end]) if one.value else None
         if literal is not None and len(literal) <= LONGEST:
             pinned.append((one.start, one.end, literal))
         else:
@@ -42,7 +42,8 @@ def _pinned(
     return pinned
 
 
-def _literal(connection: sa.Connection, database: Database, text: str) -> str | None:
+def literal_of(connection: sa.Connection, database: Database, text: str) -> str | None:
+    """The value of an expression that needs no row around it; None for any other."""
     connection.exec_driver_sql("SAVEPOINT evaluating")
     try:
         return database.family.facts.value_literal(connection, user_sql(f"({text}) AS v"))

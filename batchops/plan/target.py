@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from batchops.db.family import Family
 from batchops.db.table import Key, Table
-from batchops.errors import RefusedError, UnreachableError, UsageError
+from batchops.errors import NotFoundError, RefusedError, UsageError
 
 
 def find_table(connection: sa.Connection, family: Family, named: str) -> Table:
@@ -16,7 +16,7 @@ def find_table(connection: sa.Connection, family: Family, named: str) -> Table:
         table = family.find(connection, schema, name)
         if table is not None:
             return table
-    raise UnreachableError(f'There is no table "{named}".', nearest(named, family.tables(connection)))
+    raise NotFoundError(f'There is no table "{named}".', nearest(named, family.tables(connection)))
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
@@ -24,6 +24,12 @@ def nearest(name: str, names: Sequence[str]) -> str:
     lower = {n.lower(): n for n in reversed(names)}
     close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
     return f'did you mean "{lower[close[0]]}"?' if close else ""
+
+
+def unquoted(name: str) -> str:
+    """A name without the quotes around it."""
+    parts = _split(name)
+    return parts[0] if len(parts) == 1 and name[:1] in {'"', "`"} else name
 
 
 def find_key(family: Family, table: Table, wanted: Sequence[str] | None) -> Key | None:
@@ -47,7 +53,9 @@ def find_key(family: Family, table: Table, wanted: Sequence[str] | None) -> Key 
 def _asked_key(family: Family, table: Table, wanted: Sequence[str]) -> Key:
     names = []
     for name in wanted:
-        found = next((c for c in table.column_names if c.lower() == name.lower()), None)
+        exact = unquoted(name)
+        same = (c for c in table.column_names if c == exact or (name == exact and c.lower() == name.lower()))
+        found = next(same, None)
         if found is None:
             raise UsageError(f'--key: table "{table.label}" has no column "{name}".', nearest(name, table.column_names))
         names.append(found)

@@ -28,7 +28,8 @@ _REASONS = {
     "usage": "not started, because of a flag or value",
     "incomplete": "finished, but incomplete",
     "max-rejected": "stopped, as too many rows are refused",
-    "unreachable": "the database or table cannot be reached",
+    "unreachable": "the database cannot be reached",
+    "not-found": "there is no such table",
     "locked": "another run of the same job is at work",
     "refused": "refused before the first write",
     "integrity": "stopped, the counts do not add up: please look",
@@ -37,7 +38,7 @@ _REASONS = {
 
 _SIGNALS = {Exit.HANGUP: "SIGHUP", Exit.INTERRUPT: "SIGINT", Exit.TERMINATED: "SIGTERM"}
 
-_UNTOUCHED = {"already-done", "dry-run", "declined", "usage", "unreachable", "locked", "refused"}
+_UNTOUCHED = {"already-done", "dry-run", "declined", "usage", "unreachable", "not-found", "locked", "refused"}
 """Reasons to end before the first batch: figures would say nothing."""
 
 

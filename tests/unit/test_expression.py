@@ -1,6 +1,7 @@
 """The guard on the user's expressions: what gets through, what is refused and how, and what is frozen."""
 
 import sqlite3
+from functools import partial
 
 import pytest
 
@@ -21,6 +22,7 @@ from batchops.expressions.pieces import cut
 from batchops.expressions.subselects import inner_subselects, subselects
 
 FAMILIES = {"postgresql": POSTGRESQL, "mysql": MYSQL, "sqlite": SQLITE}
+SHADOWED = ("id", "user", "current_date", "oid")
 COLUMNS = ("id", "status", "created_at", "n", "data", "tags", "now", "date", "call", "is_deleted", "größe")
 ALL = tuple(FAMILIES)
 
@@ -517,6 +519,30 @@ def test_very_long_conditions_pass() -> None:
 def test_assignments(family: str, text: str, column: str, value: str) -> None:
     found = assignment(text, FAMILIES[family])
     assert (found.column, found.expression.text) == (column, value)
+
+
+@pytest.mark.parametrize(
+    ("family", "text", "refused"),
+    [
+        ("postgresql", "user = 'postgres'", True),
+        ("postgresql", "lower(User) = 'postgres'", True),
+        ("postgresql", "id > 1 and current_date < date '2024-01-01'", True),
+        ("postgresql", "\"user\" = 'postgres'", False),
+        ("postgresql", "events.user = 'postgres'", False),
+        ("mysql", "user = 'root'", False),
+        ("mysql", "current_date < '2024-01-01'", True),
+        ("sqlite", "oid = 1", False),
+        ("sqlite", "current_date < '2024-01-01'", True),
+    ],
+)
+def test_a_word_that_hides_a_column_is_refused(family: str, text: str, refused: bool) -> None:
+    """user = 'postgres' is true for every row where the session's user is called so."""
+    parse = partial(parse_predicate, text, words=FAMILIES[family], table="events", columns=SHADOWED)
+    if not refused:
+        parse()
+        return
+    with pytest.raises(UsageError, match="not the column of that name"):
+        parse()
 
 
 @pytest.mark.parametrize(

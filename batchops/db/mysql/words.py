@@ -65,6 +65,10 @@ WORDS = Words(
     | {"next value"},
     names=frozenset({"current_user", "current_role", "session_user", "row_start", "row_end"}),
     quote="`",
+    shadows=listed(
+        """current_user current_role current_date current_time current_timestamp localtime localtimestamp utc_date
+        utc_time utc_timestamp"""
+    ),
     folds=False,
     literal=literals.literal,
 )

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from batchops.db.family import Server
 from batchops.db.table import Column, Key, Table, TableIdentity
 
-_KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "view", "f": "foreign table"}
+_KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "materialized view", "f": "foreign table"}
 
 _TABLE = """
 SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind, c.reltuples,

@@ -141,6 +141,7 @@ class PostgreSQLFacts:
         triggers = connection.execute(_TRIGGERS, oid).all()
         bases = connection.execute(_BASE, {"schema": table.schema, "name": table.name}).scalars().all()
         return TableFacts(
+            unnamed_rows=bool(about.published and about.nameless),
             triggers=tuple(Trigger(t.name, t.table, t.timing, t.event, tuple(t.columns), t.author) for t in triggers),
             references=tuple(_reference(row) for row in connection.execute(_REFERENCES, oid)),
             nullable_keys=tuple(Key(tuple(columns), primary=False) for columns in nullable),
@@ -193,8 +194,6 @@ def _reference(row: sa.Row[Any]) -> Reference:
 def _table_warnings(about: sa.Row[Any]) -> Iterator[str]:
     if about.unlogged:
         yield "The table is unlogged: a crash of the server empties it, and the ledger would not know."
-    if about.published and about.nameless:
-        yield "The table is published without a replica identity: the server will refuse to change its rows."
     if about.published and about.named_whole:
         yield "The table is published with REPLICA IDENTITY FULL: subscribers may read it whole for each row."
 

@@ -77,6 +77,10 @@ WORDS = Words(
         current_catalog current_schema normalized"""
     ),
     quote='"',
+    shadows=listed(
+        """user current_user session_user system_user current_role current_catalog current_schema current_date
+        current_time current_timestamp localtime localtimestamp"""
+    ),
     folds=True,
     literal=literals.literal,
     catalog="pg_catalog",

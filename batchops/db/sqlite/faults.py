@@ -30,7 +30,9 @@ _CODES = {
 _TEXTS = {
     "no such table": Fault.NO_TABLE,
     "no such column": Fault.NO_COLUMN,
-    "no such function": Fault.STATEMENT,
+    "no such function": Fault.MISSING_CODE,
+    "no such collation sequence": Fault.MISSING_CODE,
+    "no such module": Fault.MISSING_CODE,
     "syntax error": Fault.STATEMENT,
     "unrecognized token": Fault.STATEMENT,
     "incomplete input": Fault.STATEMENT,
@@ -50,7 +52,7 @@ def classify(error: BaseException) -> Fault:
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return Fault.OTHER
-    if code == sqlite3.SQLITE_ERROR:
+    if code & 0xFF == sqlite3.SQLITE_ERROR:  # also as an extended one: a missing collation
         return next((fault for words, fault in _TEXTS.items() if words in str(error)), Fault.OTHER)
     return _CODES.get(code, _CODES.get(code & 0xFF, Fault.OTHER))
 

@@ -39,6 +39,7 @@ WORDS = Words(
     fresh=frozenset({"random()", "randomblob()"}),
     names=frozenset({"rowid", "_rowid_", "oid"}),
     quote='"',
+    shadows=frozenset({"current_date", "current_time", "current_timestamp"}),
     folds=False,
     literal=literals.literal,
     time_arguments={
