@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from batchops import __version__
 from batchops.db.database import Database
