@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from batchops import __version__
+from batchops import __version__, durations
 from batchops.db.database import Database
 from batchops.db.family import KeyValue, Server
 from batchops.db.rehearsal import FIRST_ROWS, Rehearsed
-from batchops.errors import Exit
+from batchops.errors import BatchopsError, Exit
 from batchops.events import Drained, Emit, Failure, Finished, Started
 from batchops.handlers import Handler
 from batchops.handlers.function import Function
@@ -25,14 +25,17 @@ from batchops.loop.loop import Ending, Job, Step, Tally
 from batchops.loop.pace import Pace
 from batchops.queues.attempts import Attempts
 from batchops.queues.claims import Claims
+from batchops.queues.columns import ColumnLeases
 from batchops.queues.deadline import Deadline
 from batchops.queues.idle import Due, Idle, LastLook
 from batchops.queues.leases import Counts, Leases
 from batchops.queues.locks import RowLocks
 from batchops.queues.lowwater import LowWater
+from batchops.queues.overview import Holder, Overview
 from batchops.queues.queue import Queue
 from batchops.queues.rehearse import rehearse
 from batchops.queues.score import Score
+from batchops.queues.side import SideLeases
 from batchops.queues.spec import DrainSpec
 from batchops.queues.understood import Understood, understand
 from batchops.queues.wake import woken
@@ -124,7 +127,8 @@ def _worked(
         pace = replace(pace_of(job.spec, job.queue.table), most_bytes=job.spec.max_bytes)
         limits = limits_of(job.spec)
         workers = 1 if job.database.family.one_writer and job.handler.inside else job.spec.workers
-        last = LastLook(job.database, job.leases, job.spec.lock_timeout.total_seconds(), step.passed_by)
+        patience = job.spec.lock_timeout.total_seconds()
+        last = LastLook(job.database, job.leases, patience, step.passed_by, step.held)
         due = Due(job.database, job.leases.next_due)
         ending = side_by_side(
             lambda: _job(job, pace, limits, step(), last, due, wait), workers, telling, stop, tally, telling.threads
@@ -170,6 +174,10 @@ class Steps:
         """Free rows that this process leaves alone."""
         return len(self._failed)
 
+    def held(self) -> int:
+        """Rows that this process has leased."""
+        return self._claims.held() if self._claims is not None else 0
+
     def _stopping(self) -> bool:
         return self._stop.asked
 
@@ -196,7 +204,24 @@ def _ended(job: PreparedDrain, ending: Ending, tally: Tally, score: Score, count
     in_vain = not tally.rows and (score["failed"] or score["lost"])
     if tally.locked or tally.rejected or in_vain:
         ending = as_incomplete(ending, _shortfall(job, tally, score, counts))
+    if counts and counts.leased and ending.reason in ("done", "incomplete"):
+        return Ending("locked", Exit.LOCKED, _owned(job, counts.leased, ending.error))
     return ending if job.spec.poll is None else of_one_that_stays(ending)
+
+
+def _owned(job: PreparedDrain, leased: int, failed: Failure | None) -> Failure:
+    """Who has leased the rows that are not done; and what failed beside."""
+    holders: list[Holder] = []
+    if isinstance(job.leases, ColumnLeases | SideLeases):
+        with suppress(BatchopsError), job.database.reading() as connection:
+            holders = Overview(job.database, job.queue, job.leases).holders(connection)
+    named = ", ".join(f"{one.worker} ({one.rows:,}, for {durations.show(max(one.seconds, 0.0))})" for one in holders)
+    said = f"{leased:,} rows are leased to other workers{': ' if named else ''}{named}."
+    return Failure(
+        "locked",
+        f"{said} {failed.message}" if failed else said,
+        "with --poll this one waits for them; a worker that has died loses them once its lease ends.",
+    )
 
 
 def _shortfall(job: PreparedDrain, tally: Tally, score: Score, counts: Counts | None) -> Failure:

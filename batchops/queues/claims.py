@@ -75,6 +75,11 @@ class Claims:
         holding = self._held.get(claim.token)
         return holding is not None and self._clock() - holding.beaten < self.seconds
 
+    def held(self) -> int:
+        """Rows that this process has leased."""
+        with self._guard:
+            return sum(len(holding.keys) for holding in self._held.values())
+
     def let_go(self, claim: Claim) -> None:
         """The rows are settled: no more signs of life."""
         with self._guard:

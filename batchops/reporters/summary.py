@@ -113,15 +113,19 @@ def _indented(text: str) -> str:
 def ended_line(finished: Finished, tally: Tally) -> str:
     """How a run ended, in one line; without the error."""
     said = [f"{_name(finished)}: {why(finished)}"]
-    if finished.reason not in _UNTOUCHED:
+    if not _untouched(finished):
         said += [f": {_rows(finished)} in {durations.show(finished.seconds)}", *_figures(finished, tally)]
         said += [f", {figures.count(finished.left)} left"] if finished.left is not None else []
     said += [f"; to go on: {figures.visible(finished.next)}"] if finished.next else []
     return "".join(said)
 
 
+def _untouched(finished: Finished) -> bool:
+    return finished.reason in _UNTOUCHED and not finished.batches
+
+
 def _headline(finished: Finished, tally: Tally) -> str:
-    if finished.reason in _UNTOUCHED:
+    if _untouched(finished):
         return f"{_name(finished)}: {why(finished)}"
     done = f"{_name(finished)}: {_rows(finished)} in {durations.show(finished.seconds)}"
     return done + "".join(_figures(finished, tally))
@@ -171,7 +175,7 @@ def why(finished: Finished) -> str:
 
 def _details(finished: Finished, tally: Tally) -> Iterator[tuple[str, str]]:
     """The paragraph's further lines: a name and what there is to say, where there is something."""
-    if finished.reason not in _UNTOUCHED:
+    if not _untouched(finished):
         yield "ended", why(finished)
         if tally.earlier:
             yield (

@@ -51,11 +51,14 @@ class Work:
         said = finished.error.message if finished.error else ""
         if finished.reason == "signal":
             return None, said
-        if finished.reason == "locked":
+        if finished.reason == "locked" and not self.rows:
             return "skipped", said
-        if finished.exit != Exit.DONE:
+        if finished.exit not in (Exit.DONE, Exit.LOCKED):
             return "failed", said or finished.reason
-        return ("taken over" if self.fire.taken_over else "ran"), "" if finished.reason == "done" else finished.reason
+        return ("taken over" if self.fire.taken_over else "ran"), said if finished.reason in (
+            "done",
+            "locked",
+        ) else finished.reason
 
     def _work(self) -> None:
         try:

@@ -93,7 +93,7 @@ def test_a_relay_needs_no_more_than_the_sent_column(person: Person, tmp_path: Pa
         here("relay", "outbox", "--url", person.server.url, "--to", f"file:{tmp_path}/1", "--max-rows", "1").code == 0
     )
     person.may("SELECT ON outbox")
-    beside = "batchops_slot", "batchops_failed"
+    beside = "batchops_relay", "batchops_shard", "batchops_failed"
     person.may(*(f"SELECT, INSERT, UPDATE, DELETE ON {table}" for table in beside))
     asked = ("relay", "outbox", "--url", person.url, "--to", f"file:{tmp_path}/2")
     refused = here(*asked)

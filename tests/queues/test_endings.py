@@ -7,11 +7,12 @@ from threading import Event
 import pytest
 
 import batchops as library
-from batchops.events import Finished
+from batchops.events import Failure, Finished
 from batchops.schedules.fires import Fire
 from batchops.schedules.policy import Policy, Schedule
 from batchops.schedules.times import every
 from batchops.schedules.work import Task, Work
+from batchops.threads import Threads
 from tests.outbox.boxes import event, made, relay, saved
 from tests.queues.jobs import DRAIN, drain, here, jobs, leased
 from tests.services.database import Database
@@ -139,6 +140,15 @@ def fired(finished: Finished) -> tuple[str | None, str]:
     schedule = Schedule("job", every(timedelta(seconds=20)), Policy())
 
     over = Event()
-    work = Work(Task("job", schedule, lambda *_: finished, lambda _: None), Fire("job", 0, "token"), over.set)
+    threads = Threads(lambda _: None, lambda _: None)
+    work = Work(Task("job", schedule, lambda *_: finished, lambda _: None), Fire("job", 0, "token"), over.set, threads)
     assert over.wait(30)
     return work.outcome()
+
+
+@pytest.mark.parametrize(("rows", "state"), [(0, "skipped"), (5, "ran")])
+def test_a_fire_ran_though_other_workers_had_the_rest(rows: int, state: str) -> None:
+    """What it did itself counts; where that is nothing, the others were at work."""
+    error = Failure("locked", "3 rows are leased to other workers.")
+    finished = Finished("drain", "jobs", "locked", 11, "", rows=rows, error=error)
+    assert fired(finished) == (state, error.message)

@@ -130,8 +130,11 @@ def test_a_long_handler_keeps_its_rows(batchops: Batchops, database: Database, t
     until(handled.exists, process)
     first = lease_ends(database, "jobs")
     until(lambda: lease_ends(database, "jobs") > first, process)
-    other = drain(database, "--set", "n = n + 1").json()
-    assert (other["rows"], other["leased"]) == (0, 5)
+    other = drain(database, "--set", "n = n + 1", "--lock-timeout", "200ms")
+    told = other.json()
+    assert (other.code, told["reason"], told["rows"], told["leased"]) == (11, "locked", 0, 5), other
+    assert "5 rows are leased to other workers: " in told["error"]["message"]
+    assert f".{process.pid} (5, for " in told["error"]["message"]
     go_on(handled).touch()
     assert ended(process).code == 0
     assert database.rows("SELECT status, n, attempts FROM jobs GROUP BY status, n, attempts") == [("done", 0, 1)]

@@ -11,11 +11,11 @@ from typing import Any, NoReturn
 from tests.command import Batchops
 from tests.outbox.boxes import event, left, made, saved
 from tests.queues.jobs import DRAIN, jobs, leased, states
-from tests.queues.test_stop import wait_for
 from tests.services import pgbouncer
 from tests.services.database import Database
 from tests.services.proxy import Proxy
 from tests.services.server import Missing, UnavailableError
+from tests.waiting import until
 
 Without = Callable[[Missing], NoReturn]
 
@@ -69,7 +69,7 @@ def test_a_pooler_that_passes_no_notification_on_is_said_to(
         }.items():
             events = tmp_path / name
             process = resting(batchops, events, *args)
-            wait_for(lambda events=events: bool(warned(events)), process)  # type: ignore[misc]
+            until(lambda events=events: bool(warned(events)), process)  # type: ignore[misc]
             assert "only --poll wakes" in warned(events)[0]
             assert "PgBouncer" in warned(events)[0]
             ended(process)
@@ -83,10 +83,10 @@ def test_a_pooler_in_session_mode_wakes(
     events = tmp_path / "events"
     with pooled(postgresql, "session", without) as url:
         process = resting(batchops, events, "drain", "jobs", "--url", url, *DRAIN, "--set", "n = n + 1")
-        wait_for(lambda: max(rests(events), default=0) > 5, process)
+        until(lambda: max(rests(events), default=0) > 5, process)
         postgresql.execute("INSERT INTO jobs (id, status, n) VALUES (100, 'pending', 0)")
         postgresql.execute("NOTIFY came")
-        wait_for(lambda: "pending" not in states(postgresql), process)
+        until(lambda: "pending" not in states(postgresql), process)
         assert warned(events) == []
         ended(process)
 
@@ -97,12 +97,12 @@ def test_one_whose_connection_was_cut_listens_again(batchops: Batchops, postgres
     with Proxy(postgresql.url) as wire:
         to = ("--to", f"file:{tmp_path / 'out'}", "--lease-time", "1h")  # a heartbeat ends a rest, too
         process = resting(batchops, events, "relay", "outbox", "--url", wire.url, *to)
-        wait_for(lambda: max(rests(events), default=0) > 1, process)
+        until(lambda: max(rests(events), default=0) > 1, process)
         wire.sever()
-        wait_for(lambda: "notifications arrive again" in " ".join(warned(events)), process)
+        until(lambda: "notifications arrive again" in " ".join(warned(events)), process)
         assert "only --poll wakes" in warned(events)[0]
-        wait_for(lambda: max(rests(events)) > 5, process)
+        until(lambda: max(rests(events)) > 5, process)
         saved(postgresql, [event("o", 1)])
         postgresql.execute("NOTIFY came")
-        wait_for(lambda: not left(postgresql), process)
+        until(lambda: not left(postgresql), process)
         ended(process)
