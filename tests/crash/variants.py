@@ -21,7 +21,7 @@ from tests.command import Batchops
 def apart() -> None:
     """The cursor is committed apart from the work."""
 
-    def note(step: WalkStep, connection: sa.Connection, after: Lane) -> None:
+    def note(step: WalkStep, connection: sa.Connection, after: Lane, passed_by: object) -> None:
         pass
 
     def recorded(step: WalkStep, after: Lane) -> Outcome:
