@@ -3,9 +3,20 @@
 import re
 from datetime import timedelta
 
-_SECONDS = {"w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "min": 60.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_UNITS_OF = {
+    31_536_000.0: "y yr year years",
+    2_592_000.0: "mo month months",
+    604_800.0: "w wk week weeks",
+    86_400.0: "d day days",
+    3_600.0: "h hr hour hours",
+    60.0: "min m mins minute minutes",
+    1.0: "s sec second seconds",
+    0.001: "ms millisecond milliseconds",
+}
+"""A year is 365 days, a month 30."""
+_SECONDS = {unit: seconds for seconds, units in _UNITS_OF.items() for unit in units.split()}
 _PART = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([a-z]*)\s*")
-_UNITS = "ms, s, min, h, d or w"
+_UNITS = "ms, s, min, h, d, w, mo (30 days) or y (365 days)"
 
 
 def parse(text: str) -> timedelta:
@@ -41,8 +52,6 @@ def _parts(text: str, wanted: str) -> list[float]:
 def _length(text: str, number: str, unit: str) -> float:
     if not unit:
         raise ValueError(f'"{text}" has no unit: write {number}ms, {number}s, {number}min, {number}h or {number}d.')
-    if unit in {"mo", "month", "months", "y", "year", "years"}:
-        raise ValueError(f'"{text}": months and years differ in length; write days, as in 30d or 365d.')
     if unit not in _SECONDS:
         raise ValueError(f'"{text}": "{unit}" is no unit; the units are {_UNITS}.')
     return _SECONDS[unit]

@@ -1,7 +1,7 @@
 """From the text in a flag or a recipe to a value; what is no text is for pydantic to judge."""
 
 import re
-from datetime import time
+from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 from batchops import durations
@@ -26,6 +26,17 @@ def size(value: object) -> object:
     if found is None:
         raise ValueError(f'"{value}" is no size, like 16MiB, 500kB or 1000000')
     return round(float(found["number"]) * _UNITS[found["unit"].lower()])
+
+
+def moment(value: object) -> object:
+    """An ISO date or time, as it was written: others are read in other ways by each server."""
+    if not isinstance(value, str):
+        return value
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f'"{value}" is no ISO date or time, like 2026-01-31 or 2026-01-31 12:00:00') from None
+    return value
 
 
 def window(value: object) -> object:

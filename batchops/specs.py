@@ -131,11 +131,13 @@ class JobSpec(PacedSpec):
     older_than: Annotated[Duration | None, Flag("90d", ROWS)] = Field(
         None, gt=timedelta(0), description="Rows whose --by column lies further back than that."
     )
-    before: Annotated[str | None, Flag("2026-01-31", ROWS)] = Field(
+    before: Annotated[str | None, BeforeValidator(reading.moment), Flag("2026-01-31", ROWS)] = Field(
         None, description="Rows whose --by column lies before that moment, in the session's time zone."
     )
     by: Annotated[str | None, Flag("COLUMN", ROWS)] = Field(
-        None, description="The date or time column for --older-than or --before."
+        None,
+        description="The column for --older-than or --before: a date, a time, or a number of seconds, milliseconds … "
+        "since 1970.",
     )
     all_rows: Annotated[bool, Flag(group=ROWS)] = Field(False, description="Every row, instead of a condition.")
     walk: Annotated[Literal["auto", "keys", "index", "blocks", "limit"], Flag("NAME", WAY)] = Field(

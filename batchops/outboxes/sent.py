@@ -119,6 +119,7 @@ class SentColumn:
         try:
             return self.family.cutoff_ago(connection, self.table, column, durations.parse(text))
         except ValueError:
+            _read(text)
             return self.family.cutoff_before(connection, self.table, column, text)
 
     @property
@@ -154,13 +155,17 @@ class SentColumn:
         return sa.literal_column(self.family.words.literal(value))
 
 
+def _read(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f'"{text}" is not a date or time.', "write it like 2026-01-31 or 2h.") from None
+
+
 def _moment(now: float, text: str) -> datetime:
     try:
         return datetime.fromtimestamp(float(now) - durations.parse(text).total_seconds(), UTC)
     except ValueError:
         pass
-    try:
-        read = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f'"{text}" is not a date or time.', "write it like 2026-01-31 or 2h.") from None
+    read = _read(text)
     return read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)

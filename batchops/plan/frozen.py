@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db import epochs
 from batchops.db.database import Database
 from batchops.db.family import Server
 from batchops.db.table import Key, Table
@@ -139,7 +140,7 @@ def freeze_now(
         mark = database.family.words.quote  # by hand: SQLAlchemy doubles a percent sign, and the driver's text again
         name = mark + _column(table, spec.by).replace(mark, 2 * mark) + mark
         conditions.append(f"{name} < {literal}")
-        cutoff = f"{_between_quotes(literal)} ({server.zone})"
+        cutoff = epochs.shown(literal) or f"{_between_quotes(literal)} ({server.zone})"
     elif literals:
         cutoff = f"{_between_quotes(next(iter(literals.values())))} ({server.zone})"
     return Frozen(

@@ -1,13 +1,23 @@
 """A point in time as a literal in a column's own type."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import sqlalchemy as sa
 
+from batchops.db import epochs
 from batchops.db.table import Column, Table
 from batchops.errors import UsageError
 
 _WORDS = {"datetime": "TIMESTAMP", "timestamp": "TIMESTAMP", "date": "DATE"}
+
+
+_NUMBERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double"})
+
+
+def _counts(column: Column) -> bool:
+    """Whether it counts time in a number."""
+    return column.type.split("(")[0].split(" ")[0].lower() in _NUMBERS
 
 
 def _word(table: Table, column: Column) -> str:
@@ -22,13 +32,13 @@ def _word(table: Table, column: Column) -> str:
 
 def before(connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
     """The moment as written, read by the server in the session's zone."""
+    point = datetime.fromisoformat(moment)
+    if _counts(column):
+        unit = epochs.unit_in(connection, table, column)
+        read_here = sa.text("SELECT unix_timestamp(CAST(:moment AS datetime(6)))")
+        local = point.timestamp() if point.tzinfo else connection.execute(read_here, {"moment": moment}).scalar_one()
+        return epochs.literal(unit, local)
     word = _word(table, column)
-    try:
-        point = datetime.fromisoformat(moment)
-    except ValueError as error:
-        raise UsageError(
-            f'"{moment}" is not a date or time.', "write it like 2026-01-31 or 2026-01-31 12:00:00."
-        ) from error
     # MariaDB's own reading drops a zone, with a warning that nobody sees.
     here = "convert_tz(:moment, '+00:00', @@session.time_zone)" if point.tzinfo else ":moment"
     plain = point.astimezone(UTC).replace(tzinfo=None) if point.tzinfo else point
@@ -40,6 +50,10 @@ def before(connection: sa.Connection, table: Table, column: Column, moment: str)
 
 def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta) -> str:
     """The server's now less `ago`."""
+    if _counts(column):
+        now = connection.execute(sa.text("SELECT unix_timestamp(now(6))")).scalar_one()
+        seconds = now - Decimal(ago // timedelta(microseconds=1)) / 1_000_000
+        return epochs.literal(epochs.unit_in(connection, table, column), seconds)
     word = _word(table, column)
     kind = "date" if word == "DATE" else "datetime(6)"
     read = sa.text(f"SELECT CAST(CAST(now(6) - INTERVAL :us MICROSECOND AS {kind}) AS char)")

@@ -1,23 +1,27 @@
 """A point in time as a literal in a column's own type."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db import epochs
 from batchops.db.postgresql.keys import Named
 from batchops.db.table import Column, Table
 from batchops.errors import UsageError
 
 _TIMES = ("timestamp", "date")
+_NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double")
 
 
-def _check(table: Table, column: Column) -> None:
-    if not column.type.startswith(_TIMES):
+def _counts(table: Table, column: Column) -> bool:
+    """Whether it counts time in a number; UsageError for what is no time at all."""
+    if not column.type.startswith((*_TIMES, *_NUMBERS)):
         raise UsageError(
             f'Column "{column.name}" of "{table.label}" is {column.type}, not a date or timestamp.',
             "write the comparison yourself with --where.",
         )
+    return column.type.startswith(_NUMBERS)
 
 
 def _literal(connection: sa.Connection, value: sa.ColumnElement[Any], column: Column) -> str:
@@ -27,12 +31,22 @@ def _literal(connection: sa.Connection, value: sa.ColumnElement[Any], column: Co
 
 def before(connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
     """The moment as written, read by the server in the session's zone."""
-    _check(table, column)
+    text = sa.bindparam(None, datetime.fromisoformat(moment).isoformat(" "), sa.Text)
+    if _counts(table, column):
+        return _number(connection, table, column, sa.cast(text, Named("timestamptz")))
     with connection.begin_nested():
-        return _literal(connection, sa.bindparam(None, moment, sa.Text), column)
+        return _literal(connection, text, column)
 
 
 def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta) -> str:
     """The server's now less `ago`."""
-    _check(table, column)
-    return _literal(connection, sa.func.now() - sa.cast(sa.bindparam(None, ago), sa.Interval), column)
+    point = sa.func.now() - sa.cast(sa.bindparam(None, ago), sa.Interval)
+    if _counts(table, column):
+        return _number(connection, table, column, point)
+    return _literal(connection, point, column)
+
+
+def _number(connection: sa.Connection, table: Table, column: Column, point: sa.ColumnElement[Any]) -> str:
+    unit = epochs.unit_in(connection, table, column)
+    seconds = connection.execute(sa.select(sa.cast(sa.func.extract("epoch", point), sa.Numeric))).scalar_one()
+    return epochs.literal(unit, seconds)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
+from batchops.db import epochs
 from batchops.db.table import Column, Table, quoted
 from batchops.errors import UsageError
 
@@ -13,12 +14,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 def before(connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
     """The moment as written, in the column's own spelling."""
-    try:
-        point = datetime.fromisoformat(moment)
-    except ValueError as error:
-        raise UsageError(
-            f'"{moment}" is not a date or time.', "write it like 2026-01-31 or 2026-01-31 12:00:00."
-        ) from error
+    point = datetime.fromisoformat(moment)
     if point.tzinfo is not None:
         point = point.astimezone(UTC).replace(tzinfo=None)
     return _spelled(connection, table, column, point)
@@ -40,20 +36,23 @@ def _spelled(connection: sa.Connection, table: Table, column: Column, point: dat
     if spelled is None:
         raise UsageError(
             f'Column "{column.name}" of "{table.label}" holds "{str(sample)[:40]}": neither a date that begins with '
-            "year-month-day, nor seconds or milliseconds since 1970, nor a Julian day.",
+            "year-month-day, nor seconds, milliseconds or the like since 1970, nor a Julian day.",
             "write the comparison yourself with --where.",
         )
     return spelled
 
 
 def _number(sample: float, point: datetime) -> str | None:
-    """By its size: a Julian day (the years 1585 to 2100), seconds from 1973 on, or milliseconds from 1973 on."""
+    """By its size: a Julian day (the years 1585 to 2100), or seconds, milliseconds … since 1970, from 1973 on."""
     seconds = point.replace(tzinfo=UTC).timestamp()
     if isinstance(sample, float) and 2.3e6 < sample < 2.5e6:
         return repr(seconds / 86_400 + 2_440_587.5)
-    if 1e8 <= sample < 1e11:
-        return repr(int(seconds) if seconds.is_integer() or isinstance(sample, int) else seconds)
-    return repr(round(seconds * 1000)) if 1e11 <= sample < 1e14 else None
+    unit = epochs.unit_of(sample)
+    if unit is None:
+        return None
+    if isinstance(sample, float) and unit.per_second == 1:
+        return repr(seconds)
+    return epochs.literal(unit, seconds)
 
 
 def _text(sample: str, point: datetime) -> str | None:
