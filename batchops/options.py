@@ -107,6 +107,7 @@ class RelayOptions(PayloadOptions, total=False):
     property: Sequence[str] | str
     body: str | None
     id: str | None
+    order: Sequence[str] | str | None
     message_id: str | None
     aggregate: str | None
     aggregate_type: str | None

@@ -81,7 +81,9 @@ def _wait_for_turn(guest: Guest, events: Sequence[Event]) -> None:
 
 
 def _values(event: Event, names: Names) -> dict[str, Any]:
-    values: dict[str, Any] = {names.aggregate: str(event.aggregate_id)}
+    values: dict[str, Any] = {}
+    if names.aggregate is not None:
+        values[names.aggregate] = str(event.aggregate_id)
     if names.aggregate_type is not None:
         values[names.aggregate_type] = event.aggregate_type
     if names.event_type is not None:

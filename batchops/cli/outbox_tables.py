@@ -25,7 +25,8 @@ URL = click.option("--url", metavar="URL", help="Database; else BATCHOPS_URL, DA
 SCHEMA = click.option("--ledger-schema", metavar="NAME", help="Schema of the tables beside the outbox.")
 TABLE = click.argument("table", default="outbox", shell_complete=completing.tables)
 _MAPPED = (
-    "id", "aggregate", "aggregate_type", "created_at", "sent", "unsent_value", "sent_value", "sent_as", "sent_time",
+    "id", "order", "aggregate", "aggregate_type", "created_at",
+    "sent", "unsent_value", "sent_value", "sent_as", "sent_time",
 )  # fmt: skip
 
 
@@ -55,13 +56,18 @@ def opened(url: str | None) -> Iterator[Database]:
         database.close()
 
 
+def _several(order: str | None) -> tuple[str, ...] | None:
+    return None if order is None else tuple(name.strip() for name in order.split(","))
+
+
 @contextmanager
 def named_outbox(table: str, url: str | None, ledger_schema: str | None, **named: Any) -> Iterator[Opened]:
     """The outbox; what has failed is known where the tables beside it are there."""
     with opened(url) as database:
         beside = Beside(database, ledger_schema)
         with database.reading() as connection:
-            chosen = Chosen({purpose: named.get(purpose) for purpose in PURPOSES}, sent=choice_of(named))
+            columns = {purpose: named.get(purpose) for purpose in PURPOSES}
+            chosen = Chosen(columns, order=_several(named.get("order")), sent=choice_of(named))
             outbox = find_outbox(connection, database, table, chosen)
             failures = Failures(database, beside.failed, outbox)
             if beside.there(connection):

@@ -26,6 +26,15 @@ class Kind(StrEnum):
     OTHER = "something else"
 
 
+class Clock(StrEnum):
+    """When the default of a column is evaluated, where that is a clock."""
+
+    EVENT = "as the row is written"
+    STATEMENT = "at the start of the statement"
+    TRANSACTION = "at the start of the transaction"
+    OTHER = "it is none"
+
+
 class Contents(Protocol):
     """What one family can tell of the values of a column."""
 
@@ -37,6 +46,9 @@ class Contents(Protocol):
 
     def now(self, column: Column) -> sa.ColumnElement[Any]:
         """The server's clock for a column of times or texts; in UTC where it has no zone."""
+
+    def clock(self, column: Column) -> Clock:
+        """Which clock the column's default reads."""
 
     def zoneless(self, column: Column) -> bool:
         """Whether a column of times has no zone of its own that the server knows."""

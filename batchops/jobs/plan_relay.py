@@ -135,11 +135,18 @@ def _plan(
         ("headers", ", ".join(f"{name}={text.text}" for name, text in form.headers.items()) or "none"),
         *((("properties", ", ".join(f"{n}={t.text}" for n, t in form.properties.items())),) if form.properties else ()),
         ("body", form.body.text if form.body else f"{{{names.payload}}}"),
-        ("order", f"by {names.id} within each ({order})"),
+        *_order(outbox, order),
         ("sent", spec.then if spec.then != "mark" or outbox.sent is None else outbox.sent.shown),
         ("refused", spec.on_failed),
         ("slots", str(spec.slots)),
     )
+
+
+def _order(outbox: Outbox, aggregate: str) -> Iterator[tuple[str, str]]:
+    order = outbox.order
+    yield "order", f"{order.shown} within each ({aggregate})" if order.kept else order.shown
+    if order.kept and not order.numbered:
+        yield "rests on", order.rests.value
 
 
 def shown(to: str) -> str:

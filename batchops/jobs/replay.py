@@ -70,6 +70,11 @@ def _prepare(connection: sa.Connection, spec: ReplaySpec, database: Database, si
     outbox = find_outbox(connection, database, spec.table, Chosen.of(spec))
     if outbox.sent is None:
         raise RefusedError(f'Table "{outbox.table.label}" has no column that tells which events were sent.')
+    if empty := [name for name in outbox.order.columns if outbox.table.column(name).nullable]:
+        raise RefusedError(
+            f'{", ".join(empty)} of "{outbox.table.label}" may be NULL: a replay by it could pass events by.',
+            f"--order {outbox.names.id}, or another column without NULLs.",
+        )
     form = form_of(spec, outbox, sink.properties if isinstance(sink, Describing) else ())
     where = list(_where(connection, spec, outbox))
     sent = Sent(database, outbox, Composer(outbox, form), where, spec.max_bytes)
@@ -85,6 +90,10 @@ def _where(connection: sa.Connection, spec: ReplaySpec, outbox: Outbox) -> Itera
         if text is not None:
             yield _moment(connection, outbox, flag, text, compare)
     if spec.of:
+        if names.aggregate is None:
+            raise UsageError(
+                "--of: the table has no column that tells an event's aggregate.", "give --aggregate COLUMN."
+            )
         yield outbox.family.events.text(outbox.table, names.aggregate).in_(spec.of)
     if spec.type:
         if names.event_type is None:

@@ -29,28 +29,28 @@ class Sent:
         """How many there are, and no later ones from now on."""
         outbox = self._outbox
         query: sa.Select[Any] = sa.select(sa.func.count()).select_from(outbox.table.called).where(*self._where)
-        last = sa.select(outbox.id_out).select_from(outbox.table.called).where(*self._where)
+        last = sa.select(*outbox.place_out).select_from(outbox.table.called).where(*self._where)
+        backwards = [column.desc() for column in outbox.ordering]
         with self._database.reading() as connection:
-            row = connection.execute(last.order_by(outbox.id.desc()).limit(1)).first()
+            row = connection.execute(last.order_by(*backwards).limit(1)).first()
             number: int = connection.execute(query).scalar_one()
-        self._last = None if row is None else (outbox.family.key_value(row[0]),)
+        self._last = None if row is None else outbox.place(row)
         return number
 
     def reading(self, rows: int) -> sa.Select[Any]:
         """What reads the first so many."""
         outbox = self._outbox
         query: sa.Select[Any] = sa.select(*self._compose.columns).select_from(outbox.table.called)
-        return query.where(*self._where).order_by(outbox.id).limit(rows)
+        return query.where(*self._where).order_by(*outbox.ordering).limit(rows)
 
     def read(self, rows: int, after: KeyValue | None) -> Batch:
         """The first so many behind `after`."""
-        outbox, names = self._outbox, (self._outbox.names.id,)
+        outbox = self._outbox
         if self._last is None:
             return NOTHING
-        query: sa.Select[Any] = sa.select(*self._compose.columns).select_from(outbox.table.called).order_by(outbox.id)
-        query = query.where(*self._where, outbox.family.upto(outbox.table, names, self._last))
+        query = self.reading(rows).where(outbox.upto(self._last))
         if after is not None:
-            query = query.where(outbox.family.after(outbox.table, names, after))
+            query = query.where(outbox.after(after))
         sized = query.with_only_columns(self._limit.of_row.label("bytes"))
         with self._database.reading() as connection:
             fits = self._limit.rows(rows, lambda most: connection.execute(sized.limit(most)).scalars().all())

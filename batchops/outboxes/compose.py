@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.byte_limit import ByteLimit
+from batchops.db.family import KeyValue
 from batchops.db.wire import Document, as_bytes, as_json
 from batchops.outboxes.outbox import Outbox
 from batchops.outboxes.templates import Made, NullError, Template, as_text
@@ -29,6 +30,16 @@ class Batch:
     aggregates: Sequence[str]
     messages: Sequence[Message | Refused]
     """Refused: no message can be made of it."""
+    places: Sequence[KeyValue] | None = None
+    """Where each stands in the order; None: its id says it."""
+
+    front: KeyValue | None = None
+    """Everything before this place has been read, and what lies behind it has not."""
+
+    @property
+    def last(self) -> KeyValue:
+        """Where the last one stands."""
+        return (self.ids[-1],) if self.places is None else self.places[-1]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -49,7 +60,10 @@ class Batch:
     def at(self, places: Sequence[int]) -> "Batch":
         """Those that stand there."""
         ids, aggregates, messages = self.ids, self.aggregates, self.messages
-        return Batch([ids[n] for n in places], [aggregates[n] for n in places], [messages[n] for n in places])
+        own = None if self.places is None else [self.places[n] for n in places]
+        return Batch(
+            [ids[n] for n in places], [aggregates[n] for n in places], [messages[n] for n in places], own, self.front
+        )
 
 
 NOTHING = Batch((), (), ())
@@ -87,6 +101,10 @@ class Composer:
         self._row_bytes = outbox.family.claims.row_bytes(outbox.table, read)
         contents = (outbox.family.events.content(outbox.table, name) for name in read)
         self.columns: list[sa.ColumnElement[Any]] = [outbox.id_out, outbox.aggregate, *contents]
+        self._place = slice(len(self.columns), None) if len(outbox.order.columns) > 1 else None
+        if self._place is not None:
+            self.columns += outbox.place_out
+        self._outbox = outbox
         self._key_value = outbox.family.key_value
         self._id = places[outbox.message_id]
         self._id_name = outbox.message_id
@@ -109,9 +127,12 @@ class Composer:
 
     def __call__(self, rows: Sequence[Sequence[Any]]) -> Batch:
         """An event per row."""
-        key_value = self._key_value
+        key_value, place = self._key_value, self._place
         return Batch(
-            [key_value(row[0]) for row in rows], [row[1] for row in rows], [self._message(row) for row in rows]
+            [key_value(row[0]) for row in rows],
+            [row[1] for row in rows],
+            [self._message(row) for row in rows],
+            None if place is None else [self._outbox.place(row[place]) for row in rows],
         )
 
     def _message(self, row: Sequence[Any]) -> Message | Refused:

@@ -2,7 +2,8 @@
 
 A mark that merely followed the first unsent event would put an aggregate's events out of order: an event that is
 committed late, behind the mark, would be passed by while a later one of its aggregate is sent. So the mark moves
-only to where every transaction that could still bring an earlier event has been seen to end.
+only to where every transaction that could still bring an earlier event has been seen to end. That can be known of
+numbers alone: in any other order (a time, a UUID) an event may come in anywhere at any moment, and there is no mark.
 """
 
 import time
@@ -34,16 +35,21 @@ class LowWater:
         self._failures = failures
         self._clock = clock
         self._mark: KeyValue | None = None
+        self._began = False
         self._candidate: tuple[KeyValue, frozenset[str]] | None = None
         """A place, and the transactions that may still write before it."""
         self._looked_at = self._full_at = clock()
+        self.full = True
+        """Whether the look that `mark` was asked for last is at everything, for the first time or once a minute."""
 
     def mark(self) -> KeyValue | None:
         """Where a look may begin; None: at the very beginning."""
-        if self._mark is None or self._clock() - self._full_at < FULL_LOOK:
-            return self._mark
-        self.forget()
-        return None
+        due = self._clock() - self._full_at >= FULL_LOOK
+        self.full = due or (self._mark is None and (self._outbox.order.numbered or not self._began))
+        self._began = True
+        if due:
+            self.forget()
+        return self._mark
 
     def forget(self) -> None:
         """Look at everything from now on, until the front is known again."""
@@ -51,7 +57,7 @@ class LowWater:
 
     def look(self) -> None:
         """Find the front again, if it is time."""
-        if self._clock() - self._looked_at < LOOK:
+        if not self._outbox.order.numbered or self._clock() - self._looked_at < LOOK:
             return
         self._looked_at = self._clock()
         with suppress(TransientError):
@@ -80,8 +86,8 @@ class LowWater:
         outbox = self._outbox
         query = sa.select(outbox.id_out).select_from(outbox.table.called).where(outbox.unsent, *self._failures.alive())
         if self._mark is not None:
-            query = query.where(outbox.family.claims.since(outbox.table, (outbox.names.id,), self._mark))
-        row = connection.execute(query.order_by(outbox.id).limit(1)).first()
+            query = query.where(outbox.since(self._mark))
+        row = connection.execute(query.order_by(*outbox.ordering).limit(1)).first()
         return None if row is None else (outbox.family.key_value(row[0]),)
 
 

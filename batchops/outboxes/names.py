@@ -5,12 +5,12 @@ from dataclasses import dataclass, fields
 
 USUAL: Mapping[str, Sequence[str]] = {
     "id": ("id", "event_id", "seq", "position"),
-    "aggregate": ("aggregate_id", "aggregateid", "aggregate", "stream_id"),
+    "aggregate": ("aggregate_id", "aggregateid", "aggregate", "stream_id", "record_key"),
     "aggregate_type": ("aggregate_type", "aggregatetype", "stream_type"),
-    "event_type": ("event_type", "eventtype", "type"),
-    "payload": ("payload", "data", "body"),
+    "event_type": ("event_type", "eventtype", "type", "message_type", "record_type"),
+    "payload": ("payload", "data", "body", "serialized_event"),
     "headers": ("headers", "metadata"),
-    "created_at": ("created_at", "createdat", "occurred_at", "created", "timestamp"),
+    "created_at": ("created_at", "createdat", "occurred_at", "created", "timestamp", "publication_date"),
     "sent": (
         "sent_at",
         "sent",
@@ -20,6 +20,8 @@ USUAL: Mapping[str, Sequence[str]] = {
         "processed",
         "dispatched_at",
         "dispatched",
+        "completed_at",
+        "completion_date",
     ),
 }
 """By what a column is for: the names it usually has, the likeliest first."""
@@ -30,7 +32,7 @@ class Names:
     """A column's name for each purpose; the defaults are those of a table that `batchops outbox init` makes."""
 
     id: str = "id"
-    aggregate: str = "aggregate_id"
+    aggregate: str | None = "aggregate_id"
     aggregate_type: str | None = "aggregate_type"
     event_type: str | None = "event_type"
     payload: str | None = "payload"

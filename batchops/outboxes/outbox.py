@@ -7,9 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.family import Family
+from batchops.db.family import Family, KeyValue
 from batchops.db.table import Table, quoted
 from batchops.outboxes.names import Names
+from batchops.outboxes.order import EventOrder
 from batchops.outboxes.sent import SentColumn
 
 
@@ -24,15 +25,37 @@ class Outbox:
     """The column that tells a consumer which event it has before it."""
     sent: SentColumn | None
     """None: no column tells which events were sent."""
+    order: EventOrder
 
     def column(self, name: str) -> sa.ColumnElement[Any]:
         """A column of the table."""
         return self.table.called.c[quoted(name)]
 
     @cached_property
-    def id(self) -> sa.ColumnElement[Any]:
-        """The id as it is compared and put in order."""
-        return self.family.key_order(self.table, self.names.id)
+    def ordering(self) -> list[sa.ColumnElement[Any]]:
+        """What events are put in order by."""
+        return [self.family.key_order(self.table, name) for name in self.order.columns]
+
+    @cached_property
+    def place_out(self) -> list[sa.ColumnElement[Any]]:
+        """An event's place in the order as it is read."""
+        return [self.family.key_out(self.table, name) for name in self.order.columns]
+
+    def place(self, read: Sequence[Any]) -> KeyValue:
+        """What `place_out` gave, for comparisons."""
+        return tuple(map(self.family.key_value, read))
+
+    def after(self, place: KeyValue) -> sa.ColumnElement[bool]:
+        """Events behind that place."""
+        return self.family.after(self.table, self.order.columns, place)
+
+    def upto(self, place: KeyValue) -> sa.ColumnElement[bool]:
+        """Events up to that place."""
+        return self.family.upto(self.table, self.order.columns, place)
+
+    def since(self, place: KeyValue) -> sa.ColumnElement[bool]:
+        """Events from that place on."""
+        return self.family.claims.since(self.table, self.order.columns, place)
 
     @cached_property
     def id_out(self) -> sa.ColumnElement[Any]:
@@ -44,6 +67,8 @@ class Outbox:
         """What is kept in order, as one text: type and id of the aggregate. An event without one stands for itself."""
         events, names = self.family.events, self.names
         itself = sa.literal_column("'event '").concat(events.text(self.table, names.id))
+        if names.aggregate is None or not self.order.kept:
+            return itself
         of_id = events.text(self.table, names.aggregate)
         if names.aggregate_type is None:
             return sa.func.coalesce(of_id, itself)
@@ -57,4 +82,9 @@ class Outbox:
 
     def among(self, ids: Sequence[Any]) -> Iterator[sa.ColumnElement[bool]]:
         """Conditions for events with one of `ids`, each as long as a statement may be."""
-        return self.family.events.among(self.table, self.names.id, ids)
+        if self.family.events.is_number(self.table.column(self.names.id)):
+            yield from self.family.events.among(self.table, self.names.id, ids)
+            return
+        keys = [(self.family.key_value(id_),) for id_ in ids]
+        for start in range(0, len(keys), self.family.longest_list):
+            yield self.family.among(self.table, (self.names.id,), keys[start : start + self.family.longest_list])

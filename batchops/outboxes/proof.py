@@ -6,8 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.wire import as_text
 from batchops.errors import Exit
 from batchops.outboxes.failures import Failures
+from batchops.outboxes.order import Rests
 from batchops.outboxes.outbox import Outbox
 
 NAMED = 10
@@ -19,7 +21,7 @@ class Finding:
     """One thing that was looked at."""
 
     about: str
-    """skipped, inverted, or what no table can tell."""
+    """skipped, inverted, order, or what no table can tell."""
     exit: int
     """0: proved; 13: it does not hold; 3: it cannot be proved."""
     text: str
@@ -42,7 +44,10 @@ _BEYOND = Finding(
 
 def findings(connection: sa.Connection, outbox: Outbox, failures: Failures) -> list[Finding]:
     """All of them, the same whoever asks; nothing is written."""
-    return [_skipped(connection, outbox, failures), _inverted(connection, outbox), _BEYOND]
+    found = [_skipped(connection, outbox, failures), _inverted(connection, outbox)]
+    if not outbox.order.numbered:
+        found.append(_ordered(connection, outbox))
+    return [*found, _BEYOND]
 
 
 def gravest(found: Sequence[Finding]) -> int:
@@ -55,13 +60,14 @@ def _skipped(connection: sa.Connection, outbox: Outbox, failures: Failures) -> F
     """An unsent event that lies before a sent one of its aggregate, and was not given up on."""
     if outbox.sent is None:
         return Finding("skipped", Exit.INCOMPLETE, "the table has no column that tells which events were sent")
-    columns = (outbox.aggregate.label("aggregate"), sa.func.max(outbox.id).label("last"))
-    done = sa.select(*columns).select_from(outbox.table.called).where(outbox.sent.sent)
-    sent = done.group_by(outbox.aggregate).subquery("done")
-    passed = (
-        sa.select(outbox.id_out)
-        .select_from(outbox.table.called.join(sent, sent.c.aggregate == outbox.aggregate))
-        .where(outbox.unsent, sent.c.last > outbox.id, *failures.alive())
+    backwards = [column.desc() for column in outbox.ordering]
+    sent = sa.case((outbox.sent.sent, 1), else_=0)
+    later = sa.func.max(sent).over(partition_by=outbox.aggregate, order_by=backwards, rows=(None, -1))
+    waits = sa.case((sa.and_(outbox.unsent, *failures.alive()), 1), else_=0)
+    columns = (outbox.id_out.label("event"), later.label("later"), waits.label("waits"))
+    seen = sa.select(*columns).select_from(outbox.table.called).subquery("seen")
+    passed = sa.select(seen.c.event).where(
+        seen.c.later == sa.literal_column("1"), seen.c.waits == sa.literal_column("1")
     )
     return _violated(connection, "skipped", passed, good=_NONE_SKIPPED, bad=_SKIPPED)
 
@@ -71,7 +77,7 @@ def _inverted(connection: sa.Connection, outbox: Outbox) -> Finding:
     moment = None if outbox.sent is None else outbox.sent.when
     if outbox.sent is None or moment is None:
         return Finding("inverted", Exit.INCOMPLETE, "cannot be proved: the table does not tell when an event was sent")
-    before = sa.func.max(moment).over(partition_by=outbox.aggregate, order_by=outbox.id, rows=(None, -1))
+    before = sa.func.max(moment).over(partition_by=outbox.aggregate, order_by=outbox.ordering, rows=(None, -1))
     ordered = (
         sa.select(outbox.id_out.label("event"), moment.label("moment"), before.label("before"))
         .select_from(outbox.table.called)
@@ -82,10 +88,31 @@ def _inverted(connection: sa.Connection, outbox: Outbox) -> Finding:
     return _violated(connection, "inverted", late, good=_NONE_INVERTED, bad=_INVERTED)
 
 
+def _ordered(connection: sa.Connection, outbox: Outbox) -> Finding:
+    """Whether the order is the one that events were written in, where no number tells it."""
+    order = outbox.order
+    if not order.kept and order.asked:
+        return Finding("order", Exit.DONE, "none was asked for: each event stands by itself")
+    if not order.kept:
+        return Finding("order", Exit.INCOMPLETE, "cannot be proved: nothing tells in what order events were written")
+    told = ", ".join(order.columns[:-1])
+    if told:
+        columns = [outbox.aggregate, *outbox.ordering[:-1]]
+        ties = sa.select(sa.func.count().label("events")).select_from(outbox.table.called).group_by(*columns)
+        tied = ties.having(sa.func.count() > 1).subquery("tied")
+        count = int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(tied.c.events), 0))).scalar_one())
+        if count:
+            text = f"have the same {told} as another of their aggregate: which of them came first cannot be proved"
+            return Finding("order", Exit.INCOMPLETE, text, count=count)
+    if order.rests is Rests.CLOCK:
+        return Finding("order", Exit.DONE, f"rests on {order.rests}, and no two events of an aggregate have the same")
+    return Finding("order", Exit.INCOMPLETE, f"cannot be proved: it rests on {order.rests}")
+
+
 def _violated(connection: sa.Connection, about: str, query: sa.Select[Any], *, good: str, bad: str) -> Finding:
     listed = query.subquery("listed")
     count: int = connection.execute(sa.select(sa.func.count()).select_from(listed)).scalar_one()
     if not count:
         return Finding(about, Exit.DONE, good)
-    events = tuple(str(value) for value in connection.execute(query.limit(NAMED)).scalars())
+    events = tuple(as_text(value) for value in connection.execute(query.limit(NAMED)).scalars())
     return Finding(about, Exit.INTEGRITY, bad, events, count)

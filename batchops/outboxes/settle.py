@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.db.rights import Needs
 from batchops.db.table import Table, quoted
+from batchops.db.wire import as_text
 from batchops.errors import RefusedError, RowRefusedError
 from batchops.outboxes.failures import Failure, Failures
 from batchops.outboxes.outbox import Outbox
@@ -108,7 +109,7 @@ class Settling:
 
     def __call__(self, settled: Settled) -> None:
         """One transaction; LockedError where another relay has taken over."""
-        sent = [str(id_) for id_ in settled.sent] if self._failures.some else ()
+        sent = [as_text(id_) for id_ in settled.sent] if self._failures.some else ()
         with self._database.transaction() as connection:
             self._shards.prove(connection)
             self._then(connection, settled.sent)

@@ -1,6 +1,7 @@
 """Reads unsent events in the order they were written, none of them too early."""
 
 from collections.abc import Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,7 +36,7 @@ class Source:
         """The first so many; empty: there are none."""
         mark = self._low.mark()
         with self._database.reading() as connection:
-            if mark is None:
+            if self._low.full:
                 self._failures.load(connection)
             found = self._some(connection, rows, self._since(mark))
             if not found and mark is not None and self._thorough:
@@ -43,7 +44,7 @@ class Source:
                 self._failures.load(connection)
                 found = self._some(connection, rows, [])
         self._low.look()
-        return self._compose(found)
+        return self._batch(found, None)
 
     def read_on(self, rows: int, away: Set[Any], last: KeyValue) -> Batch:
         """The first so many but for those whose ids are `away`, up to `last`, with a destination just now.
@@ -51,9 +52,8 @@ class Source:
         What lies further on is read first, then it is asked whether anything has come in before it meanwhile:
         whatever was committed before an event that was read is seen by that.
         """
-        outbox, names = self._outbox, (self._outbox.names.id,)
-        beyond = outbox.family.after(outbox.table, names, last)
-        upto = outbox.family.upto(outbox.table, names, last)
+        outbox = self._outbox
+        beyond, upto = outbox.after(last), outbox.upto(last)
         with self._database.reading() as connection:
             found = self._some(connection, rows, [beyond])
             most = len(away) + rows
@@ -67,7 +67,14 @@ class Source:
                 before += self._some(connection, len(late), [mine])
             if len(before) < len(late):
                 found = []  # not before these
-        return self._compose([*before, *found])
+        return self._batch(found, last, before)
+
+    def _batch(
+        self, found: Sequence[Sequence[Any]], last: KeyValue | None, before: Sequence[Sequence[Any]] = ()
+    ) -> Batch:  # fmt: skip
+        """Those before and behind `last`."""
+        batch = self._compose([*before, *found])
+        return replace(batch, front=batch.last if found else last)
 
     def look_at_everything(self) -> None:
         """Read from the very beginning next: events of other shards have become this relay's, refused ones too."""
@@ -99,8 +106,7 @@ class Source:
         return unsent_events(self._outbox, self._compose, self._failures, rows, [*where, *self._of_my_shards()])
 
     def _since(self, mark: KeyValue | None) -> list[sa.ColumnElement[bool]]:
-        outbox = self._outbox
-        return [] if mark is None else [outbox.family.claims.since(outbox.table, (outbox.names.id,), mark)]
+        return [] if mark is None else [self._outbox.since(mark)]
 
     def _of_my_shards(self) -> list[sa.ColumnElement[bool]]:
         if self._shards.whole:
@@ -113,7 +119,7 @@ def unsent_events(
 ) -> sa.Select[Any]:  # fmt: skip
     """What reads the first so many unsent events that neither wait nor are given up on."""
     query: sa.Select[Any] = sa.select(*compose.columns).select_from(outbox.table.called)
-    return query.where(outbox.unsent, *where, *failures.sendable()).order_by(outbox.id).limit(rows)
+    return query.where(outbox.unsent, *where, *failures.sendable()).order_by(*outbox.ordering).limit(rows)
 
 
 def shard_of(outbox: Outbox, shards: int) -> sa.ColumnElement[int]:

@@ -4,8 +4,9 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from batchops import reading
 from batchops.specs import PROGRESS, ROWS, Duration, Flag, PayloadSpec, Several
 
 COLUMNS = "Which column is which"
@@ -37,6 +38,9 @@ class EventsSpec(PayloadSpec):
     )
     id: Annotated[str | None, Flag("COLUMN", COLUMNS)] = Field(
         None, description="Numbers events in the order they are written. Default: id."
+    )
+    order: Annotated[tuple[str, ...] | None, BeforeValidator(reading.names), Flag("A,B", COLUMNS)] = Field(
+        None, description="The order of an aggregate's events where no number tells it: created_at,id; or none."
     )
     message_id: Annotated[str | None, Flag("COLUMN", COLUMNS)] = Field(
         None, description="What consumers know an event by. Default: the id."

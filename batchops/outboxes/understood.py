@@ -1,6 +1,6 @@
 """From names and templates to an outbox: columns found or recognised, texts checked, what cannot be kept refused."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -11,14 +11,14 @@ from batchops.db.table import Table
 from batchops.errors import RefusedError, UsageError
 from batchops.outboxes.compose import Form
 from batchops.outboxes.names import PURPOSES, USUAL, Names, recognised
+from batchops.outboxes.order import EventOrder
 from batchops.outboxes.outbox import Outbox
+from batchops.outboxes.resolve_order import NONE, event_order, warnings_of_order
 from batchops.outboxes.resolve_sent import SentChoice, choice_of, sent_column, warnings_of_sent
 from batchops.outboxes.sent import SentColumn
 from batchops.outboxes.spec import EventsSpec
 from batchops.outboxes.templates import Template, parse_template
 from batchops.plan.target import find_table, nearest
-
-_NEEDED = ("id", "aggregate")
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,14 @@ class Chosen:
 
     columns: Mapping[str, str | None]
     message_id: str | None = None
+    order: Sequence[str] | None = None
     sent: SentChoice = field(default_factory=SentChoice)
 
     @classmethod
     def of(cls, spec: EventsSpec) -> "Chosen":
         """Those of a spec."""
         values = spec.model_dump()
-        return cls({purpose: values[purpose] for purpose in PURPOSES}, spec.message_id, choice_of(values))
+        return cls({purpose: values[purpose] for purpose in PURPOSES}, spec.message_id, spec.order, choice_of(values))
 
 
 def find_outbox(connection: sa.Connection, database: Database, named: str, chosen: Chosen) -> Outbox:
@@ -42,16 +43,16 @@ def find_outbox(connection: sa.Connection, database: Database, named: str, chose
     if table.kind not in ("table", "partitioned"):
         raise RefusedError(f'"{table.label}" is a {table.kind}, not a table.', "name the table behind it.")
     found = {purpose: _column(table, purpose, chosen.columns.get(purpose)) for purpose in PURPOSES}
-    for purpose in _NEEDED:
-        if found[purpose] is None:
-            raise UsageError(
-                f'Table "{table.label}" has no column that is called {" or ".join(USUAL[purpose][:2])}.',
-                f"say which one it is: {_flag(purpose)} COLUMN.",
-            )
-    names = Names(**found)  # type: ignore[arg-type]  # those that must be there are
-    _check_id(database.family, table, names.id)
+    order = _order(connection, database.family, table, found["id"] if chosen.columns.get("id") else None, chosen.order)
+    if found["aggregate"] is None and (order.kept or not order.asked):
+        raise UsageError(
+            f'Table "{table.label}" has no column that is called {" or ".join(USUAL["aggregate"][:2])}.',
+            "say which one it is: --aggregate COLUMN; where each event stands by itself: --order none.",
+        )
+    names = Names(**found | {"id": order.columns[-1]})  # type: ignore[arg-type]  # the id is there
     message_id = _named(table, chosen.message_id, "--message-id") if chosen.message_id else names.id
-    return Outbox(database.family, table, names, message_id, _sent(connection, database.family, table, names, chosen))
+    sent = _sent(connection, database.family, table, names, chosen)
+    return Outbox(database.family, table, names, message_id, sent, order)
 
 
 def form_of(spec: EventsSpec, outbox: Outbox, properties: Collection[str]) -> Form:
@@ -60,13 +61,14 @@ def form_of(spec: EventsSpec, outbox: Outbox, properties: Collection[str]) -> Fo
     `properties`: the names of those that the destination has.
     """
     names = outbox.names
+    key = f"{{{names.aggregate or outbox.message_id}}}"
     topic = f"{{{names.aggregate_type}}}" if names.aggregate_type else outbox.table.name
     usual = {"event_type": names.event_type, "aggregate_type": names.aggregate_type}
     headers = {name: f"{{{column}}}" for name, column in usual.items() if column is not None}
     headers |= dict(_named_text(text, "--header", "tenant={tenant_id}") for text in spec.header)
     form = Form(
         topic=_template(outbox, spec.topic if spec.topic is not None else topic, "--topic"),
-        key=_template(outbox, spec.key if spec.key is not None else f"{{{names.aggregate}}}", "--key"),
+        key=_template(outbox, spec.key if spec.key is not None else key, "--key"),
         headers={name: _template(outbox, text, "--header") for name, text in headers.items()},
         body=None if spec.body is None else _template(outbox, spec.body, "--body"),
         properties={name: _template(outbox, text, "--property") for name, text in _properties(spec, properties)},
@@ -83,11 +85,13 @@ def warnings_of(connection: sa.Connection, outbox: Outbox, form: Form) -> list[s
     """What may put events out of order though nothing forbids it."""
     names = outbox.names
     warnings = []
-    if more := [name for name in form.key.columns if name not in (names.aggregate, names.aggregate_type)]:
+    own = (names.aggregate, names.aggregate_type)
+    if outbox.order.kept and (more := [name for name in form.key.columns if name not in own]):
         warnings.append(
             f"--key depends on {', '.join(more)}: the destination keeps the order of an aggregate only if all its "
             "events have the same key."
         )
+    warnings += warnings_of_order(connection, outbox.family, outbox.table, outbox.order)
     if disorder := outbox.family.events.disorder(connection, outbox.table, names.id):
         warnings.append(
             f"{disorder[0].upper()}{disorder[1:]}: events of one aggregate that several sessions write may be "
@@ -110,18 +114,12 @@ def _sent(
     )
 
 
-def _check_id(family: Family, table: Table, name: str) -> None:
-    if not family.events.is_number(table.column(name)):
-        raise RefusedError(
-            f'"{name}" of table "{table.label}" is {table.column(name).type}: in what order events were written '
-            "cannot be told by it.",
-            "name a column that the database numbers as rows are written: --id COLUMN; the other may go as "
-            f"--message-id {name}.",
-        )
-    if not any(key.columns[:1] == (name,) for key in table.keys):
-        raise RefusedError(
-            f'Table "{table.label}" has no primary key or unique index on "{name}".', f"add a unique index on {name}."
-        )
+def _order(
+    connection: sa.Connection, family: Family, table: Table, id_: str | None, order: Sequence[str] | None
+) -> EventOrder:  # fmt: skip
+    if order is not None and [name.lower() for name in order] != [NONE]:
+        order = [_named(table, name, "--order") for name in order]
+    return event_order(connection, family, table, id_, order)
 
 
 def _column(table: Table, purpose: str, named: str | None) -> str | None:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
+from batchops.db.wire import as_text
 from batchops.errors import TransientError
 from batchops.events import Rejected
 from batchops.outboxes.circuit import Circuit
@@ -140,7 +141,8 @@ class RelayStep:
         self._courier.go(self._flight.messages)
         if self._may_go_ahead():
             away = {*settling.ids, *events.ids}
-            last = (max([*settling.ids[-1:], events.ids[-1]], key=int),)
+            last = events.front
+            assert last is not None
             self._reading = self._begin(lambda: self._source.read_on(size.rows, away, last))
         return True
 
@@ -184,8 +186,8 @@ class RelayStep:
                 case None:
                     sent.append(id_)
                 case Refused():
-                    before = self._failures.attempts(str(id_))
-                    failures.append(self._policy(str(id_), aggregate, result, before))
+                    event = as_text(id_)
+                    failures.append(self._policy(event, aggregate, result, self._failures.attempts(event)))
                 case Unsent():
                     unsent.append(result)
         self._score.add(failed=len(failures), unsent=len(unsent))

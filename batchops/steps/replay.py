@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
 from batchops.db.family import KeyValue
+from batchops.db.wire import as_text
 from batchops.events import Rejected
 from batchops.outboxes.again import Sent
 from batchops.outboxes.circuit import Circuit
@@ -30,7 +31,7 @@ class ReplayStep:
             self._left = self._sent.read(size.rows, self._after)
             if not self._left:
                 return None
-            self._after = (self._left.ids[-1],)
+            self._after = self._left.last
         batch = self._left
         whole = batch.at([n for n, message in enumerate(batch.messages) if isinstance(message, Message)])
         self._courier.go(cast("Sequence[Message]", whole.messages))
@@ -53,4 +54,4 @@ def _rejected(batch: Batch, said: Iterable[object]) -> Iterator[Rejected]:
     """The events of which it is said that they are refused."""
     for id_, aggregate, one in zip(batch.ids, batch.aggregates, said, strict=True):
         if isinstance(one, Refused):
-            yield Rejected(f"{aggregate} event {id_}", one.reason)
+            yield Rejected(f"{aggregate} event {as_text(id_)}", one.reason)

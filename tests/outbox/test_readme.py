@@ -1,9 +1,7 @@
 """What the README says of the outbox is true: its code and its commands are run, one after the other."""
 
 import shlex
-from pathlib import Path
 
-import pytest
 import sqlalchemy as sa
 from sqlalchemy import create_engine, text
 
@@ -16,8 +14,7 @@ from tests.services.database import Database
 SECTION = sections()[OUTBOX]
 
 
-def test_the_code_and_the_commands(sqlite: Database, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_code_and_the_commands(sqlite: Database, cli: Cli) -> None:
     sqlite.execute("CREATE TABLE orders (id integer PRIMARY KEY, paid boolean)")
     sqlite.execute("INSERT INTO orders VALUES (7, false)")
     first, *commands = [shlex.split(line)[1:] for line in blocks("console", SECTION)[0].splitlines()]
@@ -29,6 +26,6 @@ def test_the_code_and_the_commands(sqlite: Database, cli: Cli, tmp_path: Path, m
     engine.dispose()
     for words in commands:
         assert (cli(*words, env=env).code, words) == (0, words)
-    (one,) = delivered(tmp_path / "events.jsonl")
+    (one,) = delivered(cli.home / "events.jsonl")
     assert (one["topic"], one["key"], one["id"]) == ("shop.order", "7", "1")
-    assert delivered(tmp_path / "again.jsonl") == [one]
+    assert delivered(cli.home / "again.jsonl") == [one]

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.db.contents import Kind, refused_by
+from batchops.db.contents import Clock, Kind, refused_by
 from batchops.db.table import Column, Table
 
 _CHECKS = sa.text("""
@@ -74,6 +74,10 @@ class MySQLContents:
             return sa.func.now(sa.literal_column("6"))
         moment: sa.ColumnElement[Any] = sa.func.utc_timestamp(sa.literal_column("6"))
         return moment if self.zoneless(column) else sa.func.date_format(moment, "%Y-%m-%dT%H:%i:%s.%fZ")
+
+    def clock(self, column: Column) -> Clock:
+        default = (column.default or "").lower()
+        return Clock.STATEMENT if "current_timestamp" in default or "now(" in default else Clock.OTHER
 
     def zoneless(self, column: Column) -> bool:
         return column.type.lower().startswith("date")

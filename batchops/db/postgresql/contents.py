@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.db.contents import Kind, refused_by
+from batchops.db.contents import Clock, Kind, refused_by
 from batchops.db.postgresql.keys import Named
 from batchops.db.table import Column, Table
 
@@ -18,6 +18,12 @@ SELECT c.conname, pg_catalog.pg_get_expr(c.conbin, c.conrelid) FROM pg_catalog.p
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND c.conkey = ARRAY[a.attnum]
 WHERE c.contype = 'c' AND c.conrelid = CAST(:oid AS oid) AND a.attname = :name ORDER BY c.conname
 """)
+_CLOCKS = {
+    "clock_timestamp": Clock.EVENT, "timeofday": Clock.EVENT, "uuidv7": Clock.EVENT,
+    "statement_timestamp": Clock.STATEMENT, "now()": Clock.TRANSACTION, "transaction_timestamp": Clock.TRANSACTION,
+    "current_timestamp": Clock.TRANSACTION, "localtimestamp": Clock.TRANSACTION,
+}  # fmt: skip
+"""By what stands in a default, the most telling first."""
 _KINDS = {
     "boolean": Kind.FLAG, "smallint": Kind.SMALL, "integer": Kind.NUMBER, "bigint": Kind.LARGE, "date": Kind.TIME,
     "real": Kind.LARGE, "double precision": Kind.LARGE, "text": Kind.WORDS, "citext": Kind.WORDS, "name": Kind.WORDS,
@@ -61,6 +67,10 @@ class PostgreSQLContents:
         if self.zoneless(column):
             return sa.cast(moment, Named(column.stored))
         return sa.func.to_char(moment, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+
+    def clock(self, column: Column) -> Clock:
+        default = (column.default or "").lower()
+        return next((clock for word, clock in _CLOCKS.items() if word in default), Clock.OTHER)
 
     def zoneless(self, column: Column) -> bool:
         return column.stored == "date" or column.stored.endswith("without time zone")

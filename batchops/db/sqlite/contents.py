@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from batchops.db.contents import Kind, refused_by, sample
+from batchops.db.contents import Clock, Kind, refused_by, sample
 from batchops.db.table import Column, Table
 
 _DDL = sa.text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name COLLATE NOCASE")
@@ -54,6 +54,10 @@ class SQLiteContents:
 
     def now(self, column: Column) -> sa.ColumnElement[Any]:  # noqa: ARG002  one spelling for all
         return sa.func.strftime("%Y-%m-%d %H:%M:%f", "now")
+
+    def clock(self, column: Column) -> Clock:
+        default = (column.default or "").lower()
+        return Clock.STATEMENT if "current_timestamp" in default or "'now'" in default else Clock.OTHER
 
     def zoneless(self, column: Column) -> bool:  # noqa: ARG002  its functions are in UTC by themselves
         return False

@@ -1,0 +1,42 @@
+"""In what order an outbox's events are sent, and what that order rests on."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Rests(StrEnum):
+    """What tells which of two events was written first."""
+
+    NUMBER = "numbers that the database gives as events are written"
+    CLOCK = "the clock as each event is written"
+    STATEMENT = "the start of each statement"
+    TRANSACTION = "the start of each transaction"
+    APPLICATION = "what the application writes"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class EventOrder:
+    """Columns that put every event in its one place: the last of them names it."""
+
+    columns: tuple[str, ...]
+    rests: Rests
+    asked: bool = True
+    """Whether a person has named it."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether events of one aggregate are kept in it; else each event stands by itself."""
+        return self.rests is not Rests.NOTHING
+
+    @property
+    def numbered(self) -> bool:
+        """Whether an event written later never comes before one that is there."""
+        return self.rests is Rests.NUMBER
+
+    @property
+    def shown(self) -> str:
+        """For a plan."""
+        if not self.kept:
+            return "none: each event by itself"
+        return f"by {', '.join(self.columns)}"
