@@ -128,6 +128,10 @@ class ConnectionLostError(TransientError):
     """The connection went away before COMMIT was sent: the batch was not applied."""
 
 
+class CutShortError(TransientError):
+    """The run was asked to stop, and its batch was not finished within the grace period."""
+
+
 class OutcomeUnknownError(TransientError):
     """The connection went away between COMMIT and its answer: only the ledger knows whether the batch was applied."""
 

@@ -22,7 +22,7 @@ from batchops.recipes.recipe import RecipeJob
 from batchops.recipes.run import run_job
 from batchops.recipes.sequence import one_after_another
 from batchops.specs import BackfillSpec, JobSpec, PurgeSpec, checked
-from batchops.stop import Cancels, Stop
+from batchops.stop import Stop
 
 
 def purge(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[PurgeOptions]) -> Finished:
@@ -82,7 +82,7 @@ def run(
     chosen, stop = load(Path(recipe), params).chosen(jobs), stop or Stop()
 
     def one(job: RecipeJob) -> Finished:
-        return run_job(job, environ, partial(on_event, job.name) if on_event else lambda _: None, stop, Cancels())
+        return run_job(job, environ, partial(on_event, job.name) if on_event else lambda _: None, stop)
 
     return {end.job.name: end.finished for end in one_after_another(chosen, one, stop)}
 

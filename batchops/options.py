@@ -30,6 +30,7 @@ class PacedOptions(TypedDict, total=False):
     lock_timeout: Duration
     statement_timeout: Duration
     retry_time: Duration
+    grace: Duration
 
 
 class JobOptions(PacedOptions, total=False):

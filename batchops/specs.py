@@ -15,6 +15,7 @@ from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.values import Value
 from batchops.errors import UsageError
 from batchops.loop.limits import Window
+from batchops.stop import GRACE
 
 DATABASE = "Database"
 ROWS = "Which rows"
@@ -108,6 +109,12 @@ class PacedSpec(BaseModel):
         timedelta(minutes=2),
         ge=timedelta(0),
         description="How long one batch is tried again after passing errors.",
+    )
+    grace: Annotated[Duration, Flag("20s")] = Field(
+        timedelta(seconds=GRACE),
+        ge=timedelta(0),
+        description="Asked to stop, the batch in hand may take that long; then it is cut.",
+        validate_default=True,
     )
 
 

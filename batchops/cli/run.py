@@ -30,7 +30,7 @@ from batchops.reporters.document import as_json, document
 from batchops.reporters.figures import visible
 from batchops.reporters.job_lines import JobLine, totals
 from batchops.reporters.summary import SummaryParagraph, unless_well
-from batchops.stop import Cancels, Stop, signals
+from batchops.stop import Stop, signals
 from batchops.verbs import VERBS, Ready
 
 
@@ -132,18 +132,18 @@ class Running:
         return not able or click.confirm(f"Run {what}?", default=False, err=True)
 
     def _run(self, machines: Machines) -> list[Ended]:
-        stop, cancels = self._stop, Cancels()
+        stop = self._stop
         self._begun = time.monotonic()  # a person's answer takes no time of the jobs'
         told().planning = False
-        with signals(stop, cancels):
+        with signals(stop):
             ends = []
-            for end in one_after_another(self._jobs, lambda job: self._one(job, stop, cancels, machines), stop):
+            for end in one_after_another(self._jobs, lambda job: self._one(job, stop, machines), stop):
                 if end.finished is None and not self._shown.quiet:
                     note(f"{end.job.name}: skipped: {end.skipped}")
                 ends.append(end)
         return ends
 
-    def _one(self, job: RecipeJob, stop: Stop, cancels: Cancels, machines: Machines) -> Finished:
+    def _one(self, job: RecipeJob, stop: Stop, machines: Machines) -> Finished:
         shown = self._shown
         if shown.watched and not shown.quiet and len(self._jobs) > 1:
             note(f"\n[{self._jobs.index(job) + 1}/{len(self._jobs)}] {job.name}")
@@ -153,7 +153,7 @@ class Running:
                 self._show(job, ready)
 
         with listeners(shown, [self._end(job)], job.name, machines.of(job.name)) as emit:
-            return run_job(job, os.environ, emit, stop, cancels, planned)
+            return run_job(job, os.environ, emit, stop, planned)
 
     def _show(self, job: RecipeJob, ready: Ready) -> None:
         """A dry run's result, else for whoever watches."""

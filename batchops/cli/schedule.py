@@ -32,7 +32,7 @@ from batchops.reporters.figures import counted
 from batchops.reporters.log import Log
 from batchops.reporters.standing import Standing
 from batchops.schedules.scheduler import Scheduler
-from batchops.stop import Cancels, Stop, signals
+from batchops.stop import Stop, signals
 from batchops.threads import described
 
 
@@ -57,7 +57,8 @@ class Shown:
     help="Run the jobs of the recipes FILE… that say when (every, or cron and time-zone), each at its times, until it "
     "comes back short. Any number of schedulers on any number of hosts may have the same jobs: each fire is run "
     "once, and one whose scheduler died is finished by the next.\n\n"
-    "SIGTERM finishes the batches in hand and exits 0, a second one rolls them back; SIGHUP reads the files again. "
+    "SIGTERM finishes the batches in hand and exits 0; one that takes longer than its job's grace (20 s) is cut, and "
+    "the exit code is 143. A second SIGTERM cuts at once; SIGHUP reads the files again. "
     "It asks no question.\n\n"
     "batchops schedule nightly.toml --preview",
 )
@@ -102,7 +103,7 @@ class Serving:
         self._read, self._workers, self._shown = read, workers, shown
         self._log = Log(sys.stderr, shown.log_format or "text", least="warning" if shown.quiet else "info")
         self._standing = Standing()
-        self._stop, self._cancels = Stop(), Cancels()
+        self._stop = Stop()
         self._again = Flag()
         self._listening: dict[str, Emit] = {}
 
@@ -115,7 +116,7 @@ class Serving:
             if self._shown.health_port:
                 place = _port(self._shown.health_port)
                 stack.enter_context(web.serving(place, self._answers(scheduler), self._log.say))
-            stack.enter_context(signals(self._stop, self._cancels, instead={signal.SIGHUP: self._again.set}))
+            stack.enter_context(signals(self._stop, instead={signal.SIGHUP: self._again.set}))
             self._plan(scheduler, jobs, told)
             scheduler.serve(partial(self._round, scheduler, told))
         return self._ended()
@@ -139,7 +140,7 @@ class Serving:
             if each.alone:
                 self._log.say(f"warning: {each.job.name}: {each.alone}")
         self._standing.plan([each.job.name for each in jobs])
-        scheduler.plan(placed(jobs, os.environ, self._cancels, partial(self._listener, told)))
+        scheduler.plan(placed(jobs, os.environ, partial(self._listener, told)))
 
     def _listener(self, told: Machines, job: RecipeJob) -> Emit:
         """The same for a job as long as its name stays."""
@@ -163,11 +164,13 @@ class Serving:
         return {"/health": partial(health, scheduler, self._standing), "/live": partial(live, scheduler)}
 
     def _ended(self) -> int:
-        """Stopped by SIGTERM is a good end of what stays up."""
+        """Stopped by SIGTERM is a good end of what stays up, unless a grace period was too short for a batch."""
         number = self._stop.signal or signal.SIGTERM
-        code = int(Exit.DONE if number == signal.SIGTERM else 128 + number)
+        in_time = not self._stop.cut or self._stop.hurried  # the second SIGTERM asked for the cut
+        graceful = number == signal.SIGTERM and in_time
+        code = int(Exit.DONE if graceful else 128 + number)
         fires = ", ".join(f"{counted(many, 'fire')} {state}" for state, many in sorted(self._standing.fires().items()))
-        by = signal.Signals(number).name
+        by = signal.Signals(number).name + (", which cut a batch" if self._stop.cut else "")
         if (error := self._stop.error) is not None:  # a thread that keeps the time has ended
             code, by = int(getattr(error, "exit", Exit.FAILED)), "an error"
             self._log.say(f"error: {described(error)}")

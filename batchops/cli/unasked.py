@@ -40,7 +40,7 @@ def _execute(
     if shown.dry_run:
         return _not_run(job, shown)
     stop = Stop()
-    with listeners(shown, ends, machines=tell) as emit, signals(stop, job.database.cancel):
+    with listeners(shown, ends, machines=tell) as emit, signals(stop):
         finished = perform(job, emit, stop)
     return shown.code(finished)
 

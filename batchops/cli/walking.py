@@ -60,7 +60,7 @@ def _execute(verb: str, spec: JobSpec, shown: Face, tell: Sequence[Emit]) -> int
         if shown.dry_run or not (job.done is not None or shown.yes or _agreed(job)):
             return _not_run(job, shown)
         stop = Stop()
-        with listeners(shown, machines=tell) as emit, signals(stop, job.database.cancel):
+        with listeners(shown, machines=tell) as emit, signals(stop):
             finished = perform(job, emit, stop)
     return shown.code(finished)
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from batchops.errors import BatchopsError, TransientError
+from batchops.stop import Stop
 
 Values = Mapping[str, Any]
 """A row as a handler sees it: its columns by name."""
@@ -30,7 +31,6 @@ class Unstarted:
 
 Result = Failed | Unstarted | None
 """None: done."""
-Stopping = Callable[[], bool]
 
 
 class HandlerError(BatchopsError):
@@ -48,11 +48,14 @@ class Handler(Protocol):
     """Whether it works on the finalising transaction's own connection."""
     deadly: bool
     """Whether a row can take the process along: then what was lost once is tried alone."""
+    isolates: bool
+    """Whether a batch may fail as a whole, whoever's fault it is: then what failed once is tried alone."""
 
-    def __call__(
-        self, rows: Sequence[Values], connection: sa.Connection | None, stopping: Stopping
-    ) -> Sequence[Result]:
-        """A result per row, in their order."""
+    def __call__(self, rows: Sequence[Values], connection: sa.Connection | None, stop: Stop) -> Sequence[Result]:
+        """A result per row, in their order. What is not `deadly` heeds `stop` by itself."""
+
+    def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
+        """Called before the first batch: the columns that tell rows apart, and who is told what is odd."""
 
     def close(self) -> None:
         """Let go of processes and connections; called again, it does nothing."""

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from batchops.db.wire import as_python
 from batchops.errors import UsageError
-from batchops.handlers import Failed, HandlerError, Result, Stopping, Values
+from batchops.handlers import Failed, HandlerError, Result, Values
+from batchops.stop import Stop
 
 Function = Callable[..., Any]
 
@@ -21,6 +22,7 @@ class InPython:
     """Calls `handler(rows)` or `handler(rows, connection)`."""
 
     deadly = True
+    isolates = False
 
     def __init__(self, function: Function, name: str) -> None:
         self._function = function
@@ -31,7 +33,7 @@ class InPython:
         self,
         rows: Sequence[Values],
         connection: sa.Connection | None,
-        stopping: Stopping,  # noqa: ARG002  a call cannot be left off in the middle
+        stop: Stop,  # noqa: ARG002  a call cannot be left off in the middle
     ) -> Sequence[Result]:
         values = [as_python(row) for row in rows]
         answer = self._function(values, connection) if self.inside else self._function(values)
@@ -44,6 +46,9 @@ class InPython:
                 "return nothing, or a list with one result a row: None for done, a text for the reason it failed.",
             )
         return [self._result(one) for one in answer]
+
+    def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
+        """It needs neither."""
 
     def close(self) -> None:
         """There is nothing to close."""

@@ -1,14 +1,15 @@
 """`--post URL`: each row as JSON by HTTP; 2xx alone is done."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from batchops.errors import UsageError
-from batchops.handlers import Failed, HandlerDownError, Result, Stopping, Unstarted, Values
+from batchops.handlers import Failed, HandlerDownError, Result, Unstarted, Values
 from batchops.handlers.lines import line
+from batchops.stop import Stop
 
 AGAIN = frozenset({408, 425, 429})
 LONGEST = 30.0
@@ -20,6 +21,7 @@ class Posts:
 
     inside = False
     deadly = False
+    isolates = False
 
     def __init__(self, url: str, deadline: float) -> None:
         try:
@@ -39,18 +41,21 @@ class Posts:
         self,
         rows: Sequence[Values],
         connection: sa.Connection | None,  # noqa: ARG002  the protocol's shape
-        stopping: Stopping,
+        stop: Stop,
     ) -> Sequence[Result]:
         # What there is no time for is handed back: the deadline is the whole batch's.
         end = time.monotonic() + self._deadline / 2
         results: list[Result] = []
         try:
             for row in rows:
-                results.append(Unstarted() if stopping() or time.monotonic() > end else self._one(row))
+                results.append(Unstarted() if stop.asked or time.monotonic() > end else self._one(row))
         except HandlerDownError:
             if not any(result is None or isinstance(result, Failed) for result in results):
                 raise
         return [*results, *(Unstarted() for _ in rows[len(results) :])]
+
+    def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
+        """It needs neither."""
 
     def close(self) -> None:
         """Close what is open."""

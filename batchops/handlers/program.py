@@ -2,15 +2,19 @@
 
 import shlex
 import shutil
-import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
 from batchops.errors import UsageError
-from batchops.handlers import Failed, Result, Stopping, Unstarted, Values
+from batchops.handlers import Failed, Result, Unstarted, Values
+from batchops.handlers.children import LAST_SECONDS, Child, Spawner, TimeLimit
 from batchops.handlers.lines import line
+from batchops.stop import Stop
+
+LAST_WORDS = 8_192
+"""Bytes of stderr in which the reason of a failure is looked for."""
 
 
 def argv_of(command: str, flag: str) -> list[str]:
@@ -33,39 +37,73 @@ class EachRow:
 
     inside = False
     deadly = False
+    isolates = False
 
     def __init__(self, command: str, deadline: float) -> None:
         self._argv = argv_of(command, "--exec")
         self._deadline = deadline
+        self._spawner = Spawner()
 
     def __call__(
         self,
         rows: Sequence[Values],
         connection: sa.Connection | None,  # noqa: ARG002  the protocol's shape
-        stopping: Stopping,
+        stop: Stop,
     ) -> Sequence[Result]:
         # What there is no time for is handed back: the deadline is the whole batch's.
         end = time.monotonic() + self._deadline / 2
-        return [Unstarted() if stopping() or time.monotonic() > end else self._one(row) for row in rows]
+        return [Unstarted() if stop.asked or time.monotonic() > end else self._one(row, stop) for row in rows]
+
+    def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
+        """It needs neither."""
 
     def close(self) -> None:
         """Every process has ended with its row."""
+        self._spawner.close()
 
-    def _one(self, row: Values) -> Result:
+    def _one(self, row: Values, stop: Stop) -> Result:
         try:
-            # A session of its own: a Ctrl-C at the terminal is ours to answer, not the program's.
-            done = subprocess.run(
-                self._argv, input=(line(row) + "\n").encode(), capture_output=True, timeout=self._deadline / 2,
-                check=False, start_new_session=True,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return Failed(
-                f"{self._argv[0]} did not end within {self._deadline / 2:g} s, half of --deadline, and was killed"
-            )
+            child = self._spawner.start(self._argv, reads="stderr")
         except OSError as error:
             return Failed(f"{self._argv[0]} did not start: {error.strerror}")
-        if done.returncode == 0:
+        limit = TimeLimit(self._deadline / 2, stop)
+        child.feed((line(row) + "\n").encode(), last=True)
+        said = _heard(child, limit)
+        if limit.passed:
+            child.end(limit.left)
+            return self._cut(child.code, limit, stop)
+        if child.code == 0:
+            child.leave()
             return None
-        last = (done.stderr.decode(errors="replace").strip() or "it said nothing").splitlines()[-1]
-        ended = f"exit {done.returncode}" if done.returncode > 0 else f"killed by signal {-done.returncode}"
-        return Failed(f"{ended}: {last}"[:400])
+        last = time.monotonic() + LAST_SECONDS
+        child.end(lambda: last - time.monotonic())  # nothing of this attempt goes on beside the next
+        return Failed(f"{_ended(child.code)}: {_last_line(said)}"[:400])
+
+    def _cut(self, code: int, limit: TimeLimit, stop: Stop) -> Result:
+        """It was told to end: what became of the row."""
+        if limit.passed == "deadline":
+            half = self._deadline / 2
+            return Failed(f"{self._argv[0]} did not end within {half:g} s, half of --deadline, and was killed")
+        if code == 0:  # it came to its end in the last seconds of the grace period
+            return None
+        stop.cut = True
+        return Unstarted()
+
+
+def _heard(child: Child, limit: TimeLimit) -> bytes:
+    """The end of what it said until it ended or its time was over."""
+    said = b""
+    while not child.ended:
+        pause = limit.look()
+        if limit.passed:
+            return said
+        said = (said + child.turn(pause))[-LAST_WORDS:]
+    return (said + child.rest())[-LAST_WORDS:]
+
+
+def _ended(code: int) -> str:
+    return f"exit {code}" if code > 0 else f"killed by signal {-code}"
+
+
+def _last_line(said: bytes) -> str:
+    return (said.decode(errors="replace").strip() or "it said nothing").splitlines()[-1]

@@ -1,10 +1,11 @@
 """`--set`: the work is done by the statement that marks the rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
-from batchops.handlers import Result, Stopping, Values
+from batchops.handlers import Result, Values
+from batchops.stop import Stop
 
 
 class InSql:
@@ -12,14 +13,18 @@ class InSql:
 
     inside = True
     deadly = False
+    isolates = False
 
     def __call__(
         self,
         rows: Sequence[Values],
         connection: sa.Connection | None,  # noqa: ARG002  the protocol's shape
-        stopping: Stopping,  # noqa: ARG002
+        stop: Stop,  # noqa: ARG002
     ) -> Sequence[Result]:
         return [None] * len(rows)
+
+    def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
+        """It needs neither."""
 
     def close(self) -> None:
         """There is nothing to close."""

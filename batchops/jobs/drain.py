@@ -12,12 +12,13 @@ from batchops.db.database import Database
 from batchops.db.family import KeyValue, Server
 from batchops.db.rehearsal import FIRST_ROWS, Rehearsed
 from batchops.errors import BatchopsError, Exit
-from batchops.events import Drained, Emit, Failure, Finished, Started
+from batchops.events import Drained, Emit, Failure, Finished, Started, Warned
 from batchops.handlers import Handler
+from batchops.handlers.children import LAST_SECONDS
 from batchops.handlers.function import Function
 from batchops.handlers.make import handler_of
 from batchops.jobs.ending import as_incomplete, finished, of_one_that_stays, shown_causes
-from batchops.jobs.terms import limits_of, pace_of, reached
+from batchops.jobs.terms import grace_of, limits_of, pace_of, reached
 from batchops.jobs.whole import Telling, whole_run
 from batchops.loop.lanes import side_by_side
 from batchops.loop.limits import Limits
@@ -47,6 +48,8 @@ from batchops.stop import Stop
 from batchops.threads import Threads
 
 Wait = Callable[[float], None]
+MARGIN = 2.0
+"""Seconds after the grace period in which what became of the batch in hand is still written down."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +115,10 @@ def drain_prepared(job: PreparedDrain, emit: Emit, stop: Stop) -> Finished:
         telling(Started(None, "drain", table.label, "claims", False, table.rows, job.estimate))
         ending = _worked(job, telling, stop, tally, score, watch)
         counts = watch.counts()
-        return _finished(job, _ended(job, ending, tally, score, counts), tally, score, counts)
+        return _finished(job, _ended(job, ending, tally, score, counts, stop), tally, score, counts)
 
-    return whole_run(emit, stop, work, lambda ending: _finished(job, ending, tally, score, None))
+    grace = grace_of(job.spec, job.database, MARGIN)
+    return whole_run(emit, stop, work, lambda ending: _finished(job, ending, tally, score, None), grace)
 
 
 def _worked(
@@ -122,6 +126,7 @@ def _worked(
 ) -> Ending:  # fmt: skip
     with ExitStack() as stack:
         stack.enter_context(watch.telling(telling, telling.threads))
+        job.handler.open(job.queue.key, lambda text: telling(Warned(text)))
         step = Steps(job, stop, score, telling.threads, stack)
         wait = stack.enter_context(woken(job.database, job.spec.listen, stop, telling.threads, telling))
         pace = replace(pace_of(job.spec, job.queue.table), most_bytes=job.spec.max_bytes)
@@ -145,7 +150,11 @@ class Steps:
         self._job = job
         self._stop = stop
         self._score = score
-        self._deadline = Deadline(spec.deadline.total_seconds(), lambda: stop.at_once)
+        # A program or an address keeps to these times by itself, and needs a moment to say what became of its rows.
+        late, longer = (0.0, 0.0) if job.handler.deadly else (MARGIN, LAST_SECONDS + MARGIN)
+        self._deadline = Deadline(
+            spec.deadline.total_seconds() + longer, lambda: (left := stop.left) is not None and left + late <= 0
+        )
         self._attempts = Attempts(spec.max_attempts, spec.backoff.total_seconds())
         self._claims: Claims | None = None
         self._failed: list[KeyValue] = []
@@ -163,9 +172,9 @@ class Steps:
         job = self._job
         if self._claims is not None:
             return ClaimStep(
-                job.queue, self._claims, job.handler, self._attempts, self._deadline, self._score, self._stopping
+                job.queue, self._claims, job.handler, self._attempts, self._deadline, self._score, self._stop
             )
-        inside = Inside(job.database, job.handler, self._deadline, self._stopping)
+        inside = Inside(job.database, job.handler, self._deadline, self._stop)
         return HeldStep(
             job.database, job.queue, self._locks, self._low, inside, self._deadline, self._score, self._failed
         )
@@ -177,9 +186,6 @@ class Steps:
     def held(self) -> int:
         """Rows that this process has leased."""
         return self._claims.held() if self._claims is not None else 0
-
-    def _stopping(self) -> bool:
-        return self._stop.asked
 
 
 def _job(
@@ -199,14 +205,14 @@ def _job(
     )
 
 
-def _ended(job: PreparedDrain, ending: Ending, tally: Tally, score: Score, counts: Counts | None) -> Ending:
+def _ended(job: PreparedDrain, ending: Ending, tally: Tally, score: Score, counts: Counts | None, stop: Stop) -> Ending:
     """Incomplete where rows were given up on, or some were worked on and none is done; a limit hides neither."""
     in_vain = not tally.rows and (score["failed"] or score["lost"])
     if tally.locked or tally.rejected or in_vain:
         ending = as_incomplete(ending, _shortfall(job, tally, score, counts))
     if counts and counts.leased and ending.reason in ("done", "incomplete"):
         return Ending("locked", Exit.LOCKED, _owned(job, counts.leased, ending.error))
-    return ending if job.spec.poll is None else of_one_that_stays(ending)
+    return ending if job.spec.poll is None else of_one_that_stays(ending, stop)
 
 
 def _owned(job: PreparedDrain, leased: int, failed: Failure | None) -> Failure:

@@ -6,6 +6,7 @@ from batchops import __version__
 from batchops.errors import Exit
 from batchops.events import Cause, Failure, Finished
 from batchops.loop.loop import Ending, Tally
+from batchops.stop import Stop
 
 CAUSES = 3
 """Reasons that the error at the end of a run gives."""
@@ -54,7 +55,7 @@ def _more(cause: Cause) -> str:
     return " …" if cause.attempts > len(cause.names) else ""
 
 
-def of_one_that_stays(ending: Ending) -> Ending:
-    """What stays up has no other end than a signal: SIGTERM is a good one."""
-    graceful = ending.reason == "signal" and ending.exit == Exit.TERMINATED
+def of_one_that_stays(ending: Ending, stop: Stop) -> Ending:
+    """What stays up has no other end than a signal: SIGTERM is a good one, unless it cut a batch."""
+    graceful = ending.reason == "signal" and ending.exit == Exit.TERMINATED and not stop.cut
     return Ending("signal", Exit.DONE) if graceful else ending

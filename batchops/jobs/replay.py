@@ -14,7 +14,7 @@ from batchops.errors import RefusedError, UsageError
 from batchops.events import Emit, Finished, Started
 from batchops.jobs.ending import as_incomplete, finished
 from batchops.jobs.plan_relay import shown
-from batchops.jobs.terms import limits_of, reached
+from batchops.jobs.terms import grace_of, limits_of, reached
 from batchops.jobs.whole import Telling, whole_run
 from batchops.loop.loop import Ending, Job, Tally, run
 from batchops.loop.pace import Pace
@@ -130,7 +130,8 @@ def replay_prepared(job: PreparedReplay, emit: Emit, stop: Stop) -> Finished:
     def ended(ending: Ending) -> Finished:
         return finished("replay", job.outbox.table.label, "outbox", ending, tally)
 
-    return whole_run(emit, stop, lambda telling, stop: ended(_sent_again(job, telling, stop, tally)), ended)
+    grace = grace_of(job.spec, job.database)
+    return whole_run(emit, stop, lambda telling, stop: ended(_sent_again(job, telling, stop, tally)), ended, grace)
 
 
 def _sent_again(job: PreparedReplay, telling: Telling, stop: Stop, tally: Tally) -> Ending:

@@ -10,7 +10,7 @@ from batchops.errors import BatchopsError, Exit, LockedError
 from batchops.events import Committed, Emit, Failure, Finished, Relayed, Started
 from batchops.jobs.ending import as_incomplete, finished, of_one_that_stays, shown_causes
 from batchops.jobs.plan_relay import PreparedRelay, shown
-from batchops.jobs.terms import limits_of
+from batchops.jobs.terms import grace_of, limits_of
 from batchops.jobs.whole import Telling, whole_run
 from batchops.loop.loop import Ending, Job, Tally, run
 from batchops.loop.pace import Pace
@@ -52,12 +52,13 @@ def relay_prepared(job: PreparedRelay, emit: Emit, stop: Stop) -> Finished:
             ending = run(relay.job(stack), telling, stop, tally)
             relay.finish()
         counts = relay.watch.counts()
-        ending = _ended(job, ending, relay.shortfall(tally, score))
+        ending = _ended(job, ending, relay.shortfall(tally, score), stop)
         if stop.reason == "locked":
             ending = relay.lost(ending)
         return _finished(job, ending, tally, score, counts)
 
-    return whole_run(emit, stop, work, lambda ending: _finished(job, ending, tally, score, None))
+    grace = grace_of(job.spec, job.database)
+    return whole_run(emit, stop, work, lambda ending: _finished(job, ending, tally, score, None), grace)
 
 
 class Relay:
@@ -186,10 +187,10 @@ class Relay:
         )
 
 
-def _ended(job: PreparedRelay, ending: Ending, shortfall: Failure | None) -> Ending:
+def _ended(job: PreparedRelay, ending: Ending, shortfall: Failure | None, stop: Stop) -> Ending:
     """Incomplete where events were refused, or some were sent off and none went through; a limit hides neither."""
     ending = ending if shortfall is None else as_incomplete(ending, shortfall)
-    return ending if job.spec.poll is None else of_one_that_stays(ending)
+    return ending if job.spec.poll is None else of_one_that_stays(ending, stop)
 
 
 def _finished(job: PreparedRelay, ending: Ending, tally: Tally, score: Score, counts: Counts | None) -> Finished:

@@ -13,7 +13,7 @@ from batchops.jobs.droppable import Dropping
 from batchops.jobs.ending import as_incomplete, finished
 from batchops.jobs.plan_walk import Prepared
 from batchops.jobs.rewalk import another_walk
-from batchops.jobs.terms import limits_of, pace_of
+from batchops.jobs.terms import grace_of, limits_of, pace_of
 from batchops.jobs.whole import Telling, whole_run
 from batchops.ledger import lease
 from batchops.ledger.ledger import Ledger
@@ -62,7 +62,8 @@ def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
         end = _finished(job, now, walk, ending, tally)
         return replace(end, rejected=end.rejected + sum(one.rows or 0 for one in left_out))
 
-    return whole_run(emit, stop, work, lambda ending: _finished(job, now, now.walk, ending, tally))
+    grace = grace_of(job.spec, job.database)
+    return whole_run(emit, stop, work, lambda ending: _finished(job, now, now.walk, ending, tally), grace)
 
 
 def _worked(

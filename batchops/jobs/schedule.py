@@ -26,7 +26,7 @@ from batchops.schedules.keeper import Place
 from batchops.schedules.policy import Policy, Schedule
 from batchops.schedules.work import Task
 from batchops.specs import ROWS, SET, JobSpec, PacedSpec, flag_of
-from batchops.stop import Cancels, Stop
+from batchops.stop import Stop
 
 TIMEOUTS = Timeouts(lock=5.0, statement=30.0)
 """Of the connections that keep fires; the jobs have their own."""
@@ -122,27 +122,25 @@ def _what(spec: PacedSpec) -> dict[str, str]:
     }
 
 
-def placed(
-    jobs: Sequence[Scheduled], environ: Mapping[str, str], cancels: Cancels, listen: Listen
-) -> dict[Place, list[Task]]:
+def placed(jobs: Sequence[Scheduled], environ: Mapping[str, str], listen: Listen) -> dict[Place, list[Task]]:
     """What is to be run, by the ledger that keeps its fires."""
     found: dict[Place, list[Task]] = {}
     for each in jobs:
         url = each.url if each.kept.ledger is None else None
         shown = each.kept.ledger or "the database itself"
         place = Place((url, each.kept), shown, partial(_open, url, each.kept, environ))
-        run = partial(_run, each, environ, cancels)
+        run = partial(_run, each, environ)
         found.setdefault(place, []).append(Task(each.job.name, each.schedule, run, listen(each.job)))
     return found
 
 
-def _run(each: Scheduled, environ: Mapping[str, str], cancels: Cancels, emit: Emit, stop: Stop) -> Finished:
+def _run(each: Scheduled, environ: Mapping[str, str], emit: Emit, stop: Stop) -> Finished:
     """The job, after those that it needs; the first that is not done is the end."""
     for before in each.before:
-        finished = run_job(before, environ, emit, stop, cancels)
+        finished = run_job(before, environ, emit, stop)
         if finished.reason not in THROUGH:
             return finished
-    return run_job(each.job, environ, emit, stop, cancels)
+    return run_job(each.job, environ, emit, stop)
 
 
 @contextmanager

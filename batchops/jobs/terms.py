@@ -13,6 +13,7 @@ from batchops.loop.allowance import Allowance
 from batchops.loop.limits import Limits
 from batchops.loop.pace import Pace
 from batchops.specs import JobSpec, PacedSpec
+from batchops.stop import Grace, grace_period
 
 
 @contextmanager
@@ -24,6 +25,11 @@ def reached(spec: PacedSpec, environ: Mapping[str, str]) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def grace_of(spec: PacedSpec, database: Database, margin: float = 0.0) -> Grace:
+    """Its grace period; `margin` is that of `grace_period`."""
+    return lambda stop: grace_period(stop, spec.grace.total_seconds(), database.cancel, margin)
 
 
 def limits_of(spec: PacedSpec, used: int = 0) -> Limits:

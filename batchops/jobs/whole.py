@@ -3,11 +3,12 @@
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from batchops.errors import BatchopsError
 from batchops.events import Emit, Event, Finished, Started, Warned
 from batchops.loop.loop import Ending, ending_of
-from batchops.stop import Stop
+from batchops.stop import Grace, Stop
 from batchops.threads import Threads, described
 
 
@@ -68,7 +69,11 @@ class Telling:
 
 
 def whole_run(
-    emit: Emit, stop: Stop, work: Callable[[Telling, Stop], Finished], ended: Callable[[Ending], Finished]
+    emit: Emit,
+    stop: Stop,
+    work: Callable[[Telling, Stop], Finished],
+    ended: Callable[[Ending], Finished],
+    grace: Grace = lambda _: nullcontext(),
 ) -> Finished:
     """Run `work`, which tells Started and gives the end; `ended` makes an end of an error that escapes from it.
 
@@ -77,7 +82,8 @@ def whole_run(
     with stop.of_one_run() as mine:
         telling = Telling(emit, mine)
         try:
-            finished = work(telling, mine)
+            with grace(mine):
+                finished = work(telling, mine)
         except BaseException as error:
             if not telling.begun:
                 raise

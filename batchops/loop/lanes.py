@@ -212,7 +212,8 @@ def _at_once(work: Callable[[], None], workers: int, stop: Stop, threads: Thread
             for thread in others:
                 thread.join()
         except KeyboardInterrupt as error:  # of a caller that takes no signals
-            stop.at_once = stop.error is not None
+            if stop.error is not None:
+                stop.hurry()
             stop.fail(error)
 
 

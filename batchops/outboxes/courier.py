@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from batchops.errors import BatchopsError
+from batchops.errors import BatchopsError, CutShortError
 from batchops.events import Emit, Warned
 from batchops.sinks import Cautious, Delivery, Message, Sink
 from batchops.threads import Threads
@@ -47,7 +47,8 @@ class Courier:
                 answer = self._answers.get(timeout=0.2)
             except queue.Empty:
                 if self._given_up():
-                    raise BatchopsError("The destination did not answer in time; nothing more was marked.") from None
+                    late = "The destination did not answer within the grace period; nothing more was marked."
+                    raise CutShortError(late) from None
                 if self._thread is not None and not self._thread.is_alive() and self._answers.empty():
                     raise BatchopsError("The thread that delivers has ended; nothing more was marked.") from None
                 continue

@@ -25,6 +25,15 @@ def by_halves(rows: Sequence[T], work: Callable[[Sequence[T]], Sequence[Result]]
     return by_halves(rows[:middle], work) + by_halves(rows[middle:], work)
 
 
+def apart(
+    rows: Sequence[T], suspected: Callable[[T], bool], work: Callable[[Sequence[T]], Sequence[Result]]
+) -> list[Result]:
+    """A result per row, in their order; `work` gets each of the suspected rows by itself, after all the others."""
+    others = [row for row in rows if not suspected(row)]
+    results = iter(work(others) if others else ())
+    return [work([row])[0] if suspected(row) else next(results) for row in rows]
+
+
 def _a_rows_fault(error: Exception) -> bool:
     if isinstance(error, BatchopsError):
         return isinstance(error, RowRefusedError)

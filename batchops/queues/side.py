@@ -237,8 +237,8 @@ class SideLeases:
             connection.execute(sa.update(LEASES).where(*self._of(some)).values(**values))
 
     def _hindered(self) -> Condition:
-        """Leased by anyone, or not due."""
-        return sa.or_(LEASES.c.lease.is_not(None), LEASES.c.next_at > self._claims.now())
+        """Leased by anyone, or not due. A row that was handed back has no time: that must not make it unknown."""
+        return sa.or_(LEASES.c.lease.is_not(None), sa.func.coalesce(LEASES.c.next_at, 0.0) > self._claims.now())
 
     def _expired(self) -> Condition:
         return sa.and_(LEASES.c.lease.is_not(None), LEASES.c.lease_until < self._claims.now())

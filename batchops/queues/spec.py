@@ -32,7 +32,7 @@ class DrainSpec(PayloadSpec):
         None, description="A program run once a row, JSON on its stdin; no shell."
     )
     exec_batch: Annotated[str | None, Flag("'PROGRAM ARGS'", WORK, kind="program")] = Field(
-        None, description="A program that stays up: a JSON line in, a line out for each row."
+        None, description="A program that stays up: a JSON line in, a line out for each row, with its key."
     )
     post: Annotated[str | None, Flag("URL", WORK)] = Field(
         None,

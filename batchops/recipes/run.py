@@ -7,7 +7,7 @@ from batchops.db.urls import ON_COMMAND_LINE
 from batchops.errors import BatchopsError
 from batchops.events import Emit, Event, Failure, Finished, Warned
 from batchops.recipes.recipe import RecipeJob
-from batchops.stop import Cancels, Stop
+from batchops.stop import Stop
 from batchops.threads import described
 from batchops.verbs import VERBS, Ready
 
@@ -22,12 +22,11 @@ def run_job(
     environ: Mapping[str, str],
     emit: Emit,
     stop: Stop,
-    cancels: Cancels,
     planned: Callable[[Ready], None] = lambda _: None,
 ) -> Finished:
     """Plan and run it. Whatever stands in its way is told in what is returned, and as an event.
 
-    `cancels` holds what breaks off the batch in hand, for as long as the job is at work. `planned` sees the plan.
+    `planned` sees the plan.
     """
     verb = VERBS[job.verb]
     ends: list[Finished] = []
@@ -42,7 +41,7 @@ def run_job(
             raise
 
     try:
-        with verb.prepared(job.spec, environ, again=job.again) as ready, cancels.of(ready.database.cancel):
+        with verb.prepared(job.spec, environ, again=job.again) as ready:
             for warning in warnings_of(ready):
                 hear(Warned(warning))
             planned(ready)

@@ -213,6 +213,7 @@ class Keeper:
         """Write down how fires ended; one that cannot be written now stays for the next round."""
         for work in [work for work in self._works if work.finished is not None]:
             state, note = work.outcome()
+            self._stop.cut = self._stop.cut or work.stop.cut
             ours = fires.release(work.fire, work.rows) if state is None else self._finish(fires, work, state, note)
             self._works.remove(work)
             self._nudged.add(work.fire.schedule)

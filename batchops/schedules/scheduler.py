@@ -54,7 +54,8 @@ class Scheduler:
     def _pass_on(self, keeper: Keeper) -> None:
         """A fire has a Stop of its own, as it may also be stopped alone."""
         for work in keeper.running():
-            work.stop.at_once = self._stop.at_once
             if not work.stop.asked:
                 work.stop.ask(self._stop.reason or "stopped", self._stop.signal)
+            if self._stop.hurried:
+                work.stop.hurry()
         keeper.wake()

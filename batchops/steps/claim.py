@@ -1,18 +1,19 @@
 """One step of a drain: claim, deliver, finalise; two short transactions around the work."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
 from batchops.db.family import KeyValue
 from batchops.db.wire import as_text
-from batchops.errors import BatchopsError, OutcomeUnknownError, RefusedError, RowRefusedError, UsageError
+from batchops.errors import BatchopsError, CutShortError, OutcomeUnknownError, RefusedError, RowRefusedError, UsageError
 from batchops.events import Rejected
-from batchops.handlers import Failed, Handler, HandlerDownError, HandlerError, Result
+from batchops.handlers import Failed, Handler, HandlerDownError, HandlerError, Result, Unstarted
 from batchops.handlers.sql import InSql
 from batchops.queues.attempts import Attempts
-from batchops.queues.bisect import by_halves
+from batchops.queues.bisect import apart, by_halves
 from batchops.queues.claims import Claims
 from batchops.queues.deadline import MOST_HANGING, Deadline, DeadlinePassedError
 from batchops.queues.queue import Claim, Queue, Row
@@ -20,6 +21,7 @@ from batchops.queues.score import Score
 from batchops.steps.inside import LOST, Inside
 from batchops.steps.outcome import Outcome
 from batchops.steps.verdicts import Verdicts, verdicts
+from batchops.stop import Stop
 from batchops.walks.part import Size
 
 
@@ -40,7 +42,7 @@ class ClaimStep:
 
     def __init__(
         self, queue: Queue, claims: Claims, handler: Handler, attempts: Attempts, deadline: Deadline, score: Score,
-        stopping: Callable[[], bool],
+        stop: Stop,
     ) -> None:  # fmt: skip
         self._queue = queue
         self._claims = claims
@@ -50,9 +52,9 @@ class ClaimStep:
         self._attempts = attempts
         self._deadline = deadline
         self._score = score
-        self._stopping = stopping
-        self._inside = Inside(claims.database, handler, deadline, stopping)
-        self._marking = Inside(claims.database, InSql(), deadline, stopping)
+        self._stop = stop
+        self._inside = Inside(claims.database, handler, deadline, stop)
+        self._marking = Inside(claims.database, InSql(), deadline, stop)
         self._late = f"the handler did not come back within {deadline.seconds:g} s"
         self._in_hand: InHand | None = None
         self._proved = False
@@ -97,11 +99,17 @@ class ClaimStep:
             return self._overdue(now)
 
     def _delivered(self, rows: Sequence[Row]) -> Sequence[Result]:
-        def work(some: Sequence[Row]) -> Sequence[Result]:
-            values = [row.values for row in some]
-            return self._deadline.call(lambda: self._handler(values, None, self._stopping))
+        end = time.monotonic() + self._deadline.seconds
 
-        return by_halves(rows, work)
+        def work(some: Sequence[Row]) -> Sequence[Result]:
+            if self._stop.at_once or time.monotonic() > end:
+                return [Unstarted()] * len(some)
+            values = [row.values for row in some]
+            return self._deadline.call(lambda: self._handler(values, None, self._stop))
+
+        # The failure of a whole batch may be another row's: what comes again is not handed over with others.
+        suspected = self._handler.isolates
+        return apart(rows, lambda row: suspected and row.attempts > 1, lambda some: by_halves(some, work))
 
     def _marked(self, now: InHand, results: Sequence[Result]) -> Outcome:
         sorted_ = verdicts(now.claim.rows, results, self._attempts)
@@ -172,10 +180,14 @@ class ClaimStep:
 
     def _overdue(self, now: InHand) -> Outcome:
         """The handler hangs: the one row failed; of several nobody knows which, so each is tried alone."""
+        if self._deadline.given_up():
+            # It may still be at work: the leases hold until they expire, and nobody begins the same beside it.
+            self._stop.cut = True
+            raise CutShortError("The handler did not come back within the grace period; its rows stay leased.")
         if self._deadline.hanging > MOST_HANGING:
             raise HandlerError(f"{self._deadline.hanging} calls of the handler hang.", "look what it waits for.")
         claim = now.claim
-        if len(claim.rows) == 1 and not self._deadline.given_up():
+        if len(claim.rows) == 1:
             return self._marked(now, [Failed(self._late)])
         with self._database.transaction() as connection:
             self._leases.abandon(connection, claim.token, [row.key for row in claim.rows])

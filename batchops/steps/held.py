@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.db.family import KeyValue
 from batchops.db.wire import as_text
-from batchops.errors import RefusedError, TimedOutError
+from batchops.errors import CutShortError, RefusedError, TimedOutError
 from batchops.events import Rejected
 from batchops.handlers import Failed, HandlerError, Result
 from batchops.queues.deadline import MOST_HANGING, Deadline, DeadlinePassedError
@@ -73,6 +73,8 @@ class HeldStep:
     def _overdue(self, rows: Sequence[Row]) -> list[Result]:
         if self._deadline.hanging > MOST_HANGING:
             raise HandlerError(f"{self._deadline.hanging} calls of the handler hang.", "look what it waits for.")
+        if self._deadline.given_up():
+            raise CutShortError("The handler did not come back within the grace period; nothing of it was applied.")
         late = f"the handler did not come back within {self._deadline.seconds:g} s"
         if len(rows) > 1:  # asked for again with fewer rows
             raise TimedOutError(f"{late[0].upper()}{late[1:]}; nothing of this batch was applied.")

@@ -8,10 +8,11 @@ from sqlalchemy.exc import DBAPIError
 from batchops.db.database import Database
 from batchops.db.family import KeyValue
 from batchops.errors import TransientError
-from batchops.handlers import Handler, Result, Stopping, Unstarted
+from batchops.handlers import Handler, Result, Unstarted
 from batchops.queues.bisect import by_halves
 from batchops.queues.deadline import Deadline, DeadlinePassedError
 from batchops.queues.queue import Row
+from batchops.stop import Stop
 
 Mark = Callable[[sa.Connection, Sequence[KeyValue]], Collection[KeyValue]]
 """Marks rows done that are still held, and says which those were."""
@@ -22,11 +23,11 @@ LOST = Unstarted()
 class Inside:
     """Marks rows and has the handler work on them, with a savepoint before each try."""
 
-    def __init__(self, database: Database, handler: Handler, deadline: Deadline, stopping: Stopping) -> None:
+    def __init__(self, database: Database, handler: Handler, deadline: Deadline, stop: Stop) -> None:
         self._database = database
         self._handler = handler
         self._deadline = deadline
-        self._stopping = stopping
+        self._stop = stop
 
     def __call__(self, connection: sa.Connection, rows: Sequence[Row], mark: Mark) -> list[Result]:
         """A result per row; those done are marked in this transaction, of the others no trace is left."""
@@ -72,8 +73,8 @@ class Inside:
         try:
             values = [row.values for row in rows]
             if not self._handler.deadly:
-                return self._handler(values, connection, self._stopping)
-            return self._deadline.call(lambda: self._handler(values, connection, self._stopping))
+                return self._handler(values, connection, self._stop)
+            return self._deadline.call(lambda: self._handler(values, connection, self._stop))
         except DBAPIError as error:
             told = self._database.error(error)
             if isinstance(told, TransientError):

@@ -85,7 +85,7 @@ def test_what_one_run_asks_of_itself_reaches_no_other() -> None:
         assert not (second.asked)
         assert not (stop.asked)
         stop.ask("signal", 15)
-        stop.at_once = True
+        stop.hurry()
         assert (first.reason, second.reason, second.signal) == ("integrity", "signal", 15)
         assert first.at_once
         assert second.at_once
