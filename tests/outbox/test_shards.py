@@ -8,8 +8,8 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,10 +17,25 @@ import pytest
 from batchops.db.connect import connect
 from batchops.db.urls import address
 from batchops.errors import LockedError
+from batchops.jobs.plan_relay import prepared_relay
 from batchops.outboxes.beside import Beside
+from batchops.outboxes.circuit import Circuit
+from batchops.outboxes.compose import Composer
+from batchops.outboxes.courier import Courier
+from batchops.outboxes.failures import Failures
+from batchops.outboxes.lowwater import LowWater
+from batchops.outboxes.policy import Policy
 from batchops.outboxes.registry import Registry
+from batchops.outboxes.settle import Settling
 from batchops.outboxes.slots import Shards
+from batchops.outboxes.source import Source
+from batchops.outboxes.spec import RelaySpec
+from batchops.queues.attempts import Attempts
+from batchops.queues.score import Score
+from batchops.specs import checked
+from batchops.steps import RelayStep
 from batchops.threads import Threads
+from batchops.walks.part import Size
 from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.outbox.boxes import delivered, event, left, made, relay, saved
@@ -41,6 +56,7 @@ class Relays:
         self.beside = Beside(self.database, None)
         self.beside.make()
         self._tables = database
+        self.url = database.url
 
     def registry(self) -> Registry:
         return Registry(self.database, self.beside.relays, self.beside.shards, "outbox")
@@ -80,6 +96,51 @@ def test_shards_go_over_one_a_heartbeat_and_not_before_they_are_at_rest(relays: 
     assert (len(first.mine), turned(second)) == (3, 1)
     assert (turned(first), turned(second), turned(first), turned(second)) == (2, 2, 2, 2)
     assert set(first.mine) | set(second.mine) == {0, 1, 2, 3}
+
+
+@pytest.mark.in_turn
+def test_a_shard_goes_over_once_all_that_was_sent_of_it_is_marked(
+    relays: Relays, database: Database, tmp_path: Path
+) -> None:
+    """A batch is in flight while the one before it is marked."""
+    saved(database, [event(n % 20, n) for n in range(40)])
+    out = tmp_path / "out"
+    with working(relays, f"file:{out}") as (step, mine, tick):
+        newcomer = relays.one()
+        for _ in range(2):
+            assert step(Size(rows=5, read=5))
+        until(lambda: len(delivered(out)) == 15)
+        assert left(database) == 30, "of three batches that were sent the third is not marked yet"
+        assert turned(newcomer) == 0
+        tick(30.0)
+        assert step(Size(rows=5, read=5))
+        assert (turned(newcomer), left(database), len(delivered(out))) == (0, 25, 15)
+        assert step(Size(rows=5, read=5))
+        assert (len(mine.mine), turned(newcomer)) == (3, 1)
+
+
+@contextmanager
+def working(relays: Relays, to: str) -> Iterator[tuple[RelayStep, Shards, Callable[[float], None]]]:
+    """A relay step by step, its shards, and what puts its clock forward."""
+    spec = checked(RelaySpec, {"table": "outbox", "to": to, "url": relays.url})
+    threads, now = Threads(lambda _: None, lambda _: None), [0.0]
+    with prepared_relay(spec, {}) as job, ExitStack() as stack:
+        database, outbox = job.database, job.outbox
+        shards = Shards(database, relays.registry(), "outbox", 4, 60.0, stays=True, clock=lambda: now[0])
+        failures = Failures(database, job.beside.failed, outbox)
+        low, compose = LowWater(database, outbox, failures), Composer(outbox, job.form)
+        source = Source(database, outbox, compose, shards, failures, low, thorough=False, max_bytes=1 << 20)
+        courier = Courier(job.sink, lambda: False, lambda _: None, threads)
+        stack.callback(courier.close)
+        yield (
+            RelayStep(
+                source, courier, Settling(database, outbox, shards, failures, job.then), failures,
+                Policy("block", Attempts(5, 1.0)), Circuit(None), shards, Score("failed", "unsent", "parked", "dead"),
+                ahead=lambda: True, begin=lambda work: work,
+            ),
+            shards,
+            lambda seconds: now.__setitem__(0, now[0] + seconds),
+        )  # fmt: skip
 
 
 @pytest.mark.in_turn
@@ -196,7 +257,8 @@ def until(state: Callable[[], bool], *processes: subprocess.Popen[str]) -> None:
 class Crowd:
     """Relays that come, end, are killed, and are stopped for longer than their lease."""
 
-    def __init__(self, batchops: Batchops, database: Database, *args: str) -> None:
+    def __init__(self, batchops: Batchops, database: Database, deeds: Sequence[str], *args: str) -> None:
+        self._deeds = deeds
         self._batchops = batchops
         self._database = database
         self._args = ("relay", "outbox", "--url", database.url, "--slots", "5", "--poll", "100ms", "-q", *args)
@@ -226,7 +288,7 @@ class Crowd:
             assert process.wait(60) in (0, 11, -signal.SIGTERM), process.communicate()[1]
 
     def _work(self, every: float) -> None:
-        deeds = itertools.cycle((self._stop, self._come, self._kill, self._come, self._leave))
+        deeds = itertools.cycle(getattr(self, f"_{deed}") for deed in self._deeds)
         while not self._over.wait(every * (0.5 + random.random())):
             deed, before = next(deeds), sent(self._database)
             deed()
@@ -273,9 +335,11 @@ def test_the_order_holds_while_relays_come_end_die_and_freeze(
     database, plan = new_database(name), LARGE if full else Writing(200, 40, delay=0.06)
     made(database)
     aggregates(database, plan.aggregates)
-    crowd = Crowd(batchops, database, "--to", f"file:{tmp_path}/out", "--lease-time", "1s", "--batch-size", "10")
+    deeds = ("stop", "come", "kill", "come", "leave")
+    args = ("--to", f"file:{tmp_path}/out", "--lease-time", "1s", "--batch-size", "10")
+    crowd = Crowd(batchops, database, deeds, *args)
     with crowd.while_working(2.0 if full else 0.3):
-        while not {"stop", "come", "kill", "leave"} <= set(crowd.happened):
+        while not set(deeds) <= set(crowd.happened):
             write(database, plan)
         until_sent(database)
     found = verdict(database, in_file(tmp_path / "out"))
