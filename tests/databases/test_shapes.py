@@ -34,7 +34,8 @@ def test_shape(new_database: NewDatabase, shape: Shape, on: str) -> None:
         assert first.rows <= 10
         events: list[Event] = []
         rest = call(on_event=events.append, **asked)
-        assert rest.reason == "done", rest
+        whole = verb == "backfill" and first.reason == "done"  # a table so small that the first run saw all of it
+        assert rest.reason == ("already-done" if whole else "done"), rest
         assert all(batch.rows <= 2 * SIZE for batch in events if isinstance(batch, Committed))
         plain.plainly(verb)
         assert mine.content() == plain.content(), verb
