@@ -1,5 +1,6 @@
 """What a handler gets is valid JSON and exactly what the column holds, or the server's own text of it."""
 
+import base64
 import json
 import sys
 from collections.abc import Sequence
@@ -155,3 +156,21 @@ def test_a_rejected_key_is_told_as_text(mariadb: Database) -> None:
 
 def no_number(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
+
+
+def test_bytes_that_sqlite_has_as_text_are_passed_on_as_bytes(sqlite: Database, tmp_path: Path) -> None:
+    """Python cannot decode them: the first claim fails at that, the next reads them as they are."""
+    sqlite.script(
+        "CREATE TABLE jobs (id integer PRIMARY KEY, state integer DEFAULT 0, name text);"
+        "INSERT INTO jobs (name) VALUES (CAST(x'61ff' AS text)), ('ä')"
+    )
+    assert here("queue", "init", "jobs", "--make", "--url", sqlite.url).code == 0
+    script, kept = tmp_path / "keep.py", tmp_path / "kept"
+    script.write_text(KEEP)
+    done = here(
+        "drain", "jobs", "--url", sqlite.url, "--where", "state = 0", "--done", "state = 1", "--exec",
+        f"{sys.executable} {script} {kept}",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    names = [json.loads(line)["name"] for line in kept.read_text().splitlines() if line]
+    assert names == [base64.b64encode(b"a\xff").decode(), "ä"]

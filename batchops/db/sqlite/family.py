@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +21,8 @@ from batchops.db.sqlite.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address
 
+_ANY_BYTES = partial(str, encoding="utf-8", errors="surrogateescape")
+"""SQLite takes any bytes for a text. Twice as slow as Python's own way, so only once there was such a one."""
 PATIENCE = 250
 """Milliseconds that SQLite itself waits for its file to be written to."""
 
@@ -64,6 +67,8 @@ class SQLite:
     def __init__(self) -> None:
         self._lock_timeout = Timeouts().lock
         self._cancelled: set[int] = set()
+        self._text: Callable[[bytes], str] = str
+        """What makes a text of what the file has as one."""
 
     def engine(self, address: Address, timeouts: Timeouts, connections: int) -> sa.Engine:
         self._lock_timeout = timeouts.lock
@@ -88,6 +93,7 @@ class SQLite:
 
     def begin(self, connection: sa.Connection, *, lazy: bool = False) -> None:  # noqa: ARG002  set for a whole file
         # A read that later turns into a write is refused as busy whatever the timeout; IMMEDIATE waits.
+        self._read_text(connection)
         connection.exec_driver_sql("PRAGMA query_only = OFF")
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {PATIENCE}")
         try:
@@ -110,6 +116,7 @@ class SQLite:
                     raise
 
     def begin_reading(self, connection: sa.Connection) -> None:
+        self._read_text(connection)
         connection.exec_driver_sql("PRAGMA query_only = ON")
         connection.exec_driver_sql("BEGIN DEFERRED")
 
@@ -139,7 +146,15 @@ class SQLite:
         return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
     def classify(self, error: BaseException) -> Fault:
+        if faults.is_no_text(error) and self._text is str:
+            self._text = _ANY_BYTES
+            return Fault.TRANSIENT
         return faults.classify(error)
+
+    def _read_text(self, connection: sa.Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.text_factory = self._text
 
     def message(self, error: BaseException) -> str:
         return faults.message(error)

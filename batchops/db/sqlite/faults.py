@@ -60,3 +60,8 @@ def classify(error: BaseException) -> Fault:
 def message(error: BaseException) -> str:
     """SQLite's text, which names tables and columns but repeats no values."""
     return str(driver_error(error))
+
+
+def is_no_text(error: BaseException) -> bool:
+    """Whether the file has bytes as a text that are none."""
+    return str(driver_error(error)).startswith("Could not decode to UTF-8")
