@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import ceil
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchops.outboxes.sharing import Holders, Member, handed_over, shared_out
@@ -106,6 +106,7 @@ def test_more_relays_than_shards() -> None:
     assert scene.counts() == [0, 1, 1]
 
 
+@settings(max_examples=80, deadline=None)
 @given(
     st.integers(1, 12),
     st.lists(st.tuples(st.sampled_from(["come", "come once", "go", "beat"]), st.integers(0, 5)), max_size=30),
