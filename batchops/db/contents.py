@@ -50,6 +50,9 @@ class Contents(Protocol):
     def clock(self, column: Column) -> Clock:
         """Which clock the column's default reads."""
 
+    def sorts_by_time(self, column: Column) -> bool:
+        """Whether the column's type puts UUIDs of version 1 in the order of the time in them."""
+
     def zoneless(self, column: Column) -> bool:
         """Whether a column of times has no zone of its own that the server knows."""
 

@@ -15,7 +15,8 @@ from batchops.outboxes.order import EventOrder, Rests
 
 NONE = "none"
 """How a person says that events stand by themselves."""
-_RANDOM = re.compile(r"[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}")
+_RANDOM = re.compile(r"[0-9a-f]{12}[1345][0-9a-f]{3}[89ab][0-9a-f]{15}")
+"""UUIDs of versions that do not sort by time; those of version 1 do so in a type that is made for it."""
 _MADE_RANDOM = ("gen_random_uuid", "uuid_generate_v4", "uuidv4", "randomblob")
 _RESTS = {
     Clock.EVENT: Rests.CLOCK, Clock.STATEMENT: Rests.STATEMENT, Clock.TRANSACTION: Rests.TRANSACTION,
@@ -47,14 +48,11 @@ def event_order(
             raise RefusedError(f'Events cannot be put in order by "{name}" of table "{table.label}": {said}.')
     if random(connection, family, table, first, key):
         raise RefusedError(
-            f'"{first.name}" of table "{table.label}" holds random UUIDs: they tell no order.',
+            f'"{first.name}" of table "{table.label}" holds UUIDs of a version that tells no order.',
             f"name what does, as in --order {_guess(connection, family, table) or 'created_at'},{key}; with --order "
             "none each event is sent by itself.",
         )
-    rests = (
-        Rests.NUMBER if family.events.is_number(first) and first.name == key else _RESTS[family.contents.clock(first)]
-    )
-    return EventOrder(tuple(columns), rests)
+    return EventOrder(tuple(columns), _RESTS[family.contents.clock(first)])
 
 
 def warnings_of_order(connection: sa.Connection, family: Family, table: Table, order: EventOrder) -> Iterator[str]:
@@ -80,14 +78,16 @@ def warnings_of_order(connection: sa.Connection, family: Family, table: Table, o
         )
     elif order.rests is Rests.APPLICATION:
         yield f'The order is that of "{first}", which the application writes: it is as good as its clocks.'
-    if len(order.columns) > 1 and not family.events.is_number(table.column(order.columns[-2 if first == key else -1])):
+    if first != key and not family.events.is_number(table.column(key)):
         yield f'Events of an aggregate with the same {", ".join(order.columns[:-1])} go by "{key}".'
     if empty := [name for name in order.columns if table.column(name).nullable]:
         yield f"{', '.join(empty)} may be NULL: where it is, an event's place among the others cannot be told."
 
 
 def random(connection: sa.Connection, family: Family, table: Table, column: Column, key: str) -> bool:
-    """Whether the column holds random UUIDs, by its default or its last values."""
+    """Whether the column holds UUIDs that do not sort by time, by its default or its last values."""
+    if family.contents.sorts_by_time(column):
+        return False
     if any(word in (column.default or "").lower() for word in _MADE_RANDOM):
         return True
     if family.contents.kind(connection, table, column) is Kind.TIME or family.events.is_number(column):

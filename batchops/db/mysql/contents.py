@@ -79,5 +79,8 @@ class MySQLContents:
         default = (column.default or "").lower()
         return Clock.STATEMENT if "current_timestamp" in default or "now(" in default else Clock.OTHER
 
+    def sorts_by_time(self, column: Column) -> bool:
+        return column.type.lower() == "uuid"
+
     def zoneless(self, column: Column) -> bool:
         return column.type.lower().startswith("date")

@@ -72,6 +72,9 @@ class PostgreSQLContents:
         default = (column.default or "").lower()
         return next((clock for word, clock in _CLOCKS.items() if word in default), Clock.OTHER)
 
+    def sorts_by_time(self, column: Column) -> bool:  # noqa: ARG002  it compares their bytes
+        return False
+
     def zoneless(self, column: Column) -> bool:
         return column.stored == "date" or column.stored.endswith("without time zone")
 

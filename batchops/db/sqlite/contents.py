@@ -59,6 +59,9 @@ class SQLiteContents:
         default = (column.default or "").lower()
         return Clock.STATEMENT if "current_timestamp" in default or "'now'" in default else Clock.OTHER
 
+    def sorts_by_time(self, column: Column) -> bool:  # noqa: ARG002  it compares their bytes
+        return False
+
     def zoneless(self, column: Column) -> bool:  # noqa: ARG002  its functions are in UTC by themselves
         return False
 
