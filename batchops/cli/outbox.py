@@ -87,7 +87,8 @@ def check(context: click.RichContext, /, as_json_document: bool, **named: Any) -
         click.echo(as_json({"table": label, "exit": int(code), "findings": [asdict(one) for one in results]}))
     else:
         for one in results:
-            named_events = f": {', '.join(one.events)}{' …' if one.count > len(one.events) else ''}"
+            more = " …" if one.count > len(one.events) else ""
+            named_events = f": {', '.join(one.events)}{more}" if one.events else ""
             counted = f"{count(one.count)} events {one.text}{named_events}" if one.count else one.text
             click.echo(f"{one.about:<10}{visible(counted)}")
     context.exit(int(code))
