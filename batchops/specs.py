@@ -6,7 +6,16 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from batchops import durations, reading, shell
@@ -49,6 +58,7 @@ def _known_checks(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Duration = Annotated[timedelta, BeforeValidator(reading.duration)]
+Bytes = Annotated[int, BeforeValidator(reading.size), WithJsonSchema(reading.SIZE)]
 Key = Annotated[tuple[str, ...] | None, BeforeValidator(reading.names), Flag("A,B", WAY)]
 Several = Annotated[tuple[str, ...], BeforeValidator(reading.several)]
 S = TypeVar("S", bound="PacedSpec")
@@ -121,7 +131,7 @@ class PacedSpec(BaseModel):
 class PayloadSpec(PacedSpec):
     """What the verbs share that read whole rows, to hand them on."""
 
-    max_bytes: Annotated[int, BeforeValidator(reading.size), Flag("16MiB")] = Field(
+    max_bytes: Annotated[Bytes, Flag("16MiB")] = Field(
         MOST_BYTES,
         ge=1,
         description="Most of the rows' bytes in memory at once; a larger row goes alone. Default: 16MiB.",
