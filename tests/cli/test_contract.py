@@ -152,7 +152,9 @@ def test_a_second_copy_is_told_who_is_at_work(batchops: Batchops, cli: Cli, at: 
     assert (again["run"], again["rows"], again["reason"]) == (1, ROWS, "done")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.full) for n in (signal.SIGTERM, signal.SIGHUP))]
+)
 def test_a_signal_ends_it_after_the_batch(
     lite: Database, batchops: Batchops, at: dict[str, str], tmp_path: Path, number: signal.Signals
 ) -> None:

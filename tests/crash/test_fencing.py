@@ -10,6 +10,7 @@ from tests.services.database import Database
 from tests.waiting import ended, until
 
 
+@pytest.mark.in_turn
 def test_a_second_copy_is_turned_away(batchops: Batchops, database: Database) -> None:
     make(database)
     first = batchops.start(*job(database, *LINGERING))
@@ -21,6 +22,7 @@ def test_a_second_copy_is_turned_away(batchops: Batchops, database: Database) ->
     assert first.poll() is None
 
 
+@pytest.mark.in_turn
 def test_a_killed_run_is_taken_over_at_once(batchops: Batchops, database: Database) -> None:
     """On the same host it can be seen that the process is gone; nobody waits for an hour's lease."""
     make(database)
@@ -46,7 +48,7 @@ def test_a_stopped_run_that_was_begun_anew_writes_nothing_more(batchops: Batchop
     assert postgresql.column("SELECT state FROM batchops_run ORDER BY run") == ["failed", "done"]
 
 
-@pytest.mark.parametrize("copies", [5, pytest.param(20, marks=pytest.mark.full)])
+@pytest.mark.parametrize("copies", [3, pytest.param(20, marks=pytest.mark.full)])
 def test_many_copies_at_once(batchops: Batchops, somewhere: Database, copies: int) -> None:
     """As when cron starts one job on many hosts: one works, the others say who does."""
     # One batch an hour: whoever works does so until all others have ended.

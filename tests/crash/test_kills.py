@@ -66,6 +66,7 @@ def unfinished(database: Database) -> bool:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+@pytest.mark.in_turn
 def test_ten_kills(batchops: Batchops, database: Database, scenario: Scenario) -> None:
     make(database)
     size = ("--batch-size", "20")

@@ -45,6 +45,7 @@ def three_jobs(batchops: Batchops, database: Database, before: str) -> dict[str,
     return documents
 
 
+@pytest.mark.in_turn
 def test_january(batchops: Batchops, january: Database) -> None:
     documents = three_jobs(batchops, january, "2013-01-15")
     assert all(document["rows"] > 500 for document in documents.values())
@@ -58,6 +59,7 @@ def test_the_whole_year(batchops: Batchops, flights: Database, figures: Figures)
         figures(**{name: f"{document['rows']:,} rows by {document['walk']} in {document['seconds']} s"})
 
 
+@pytest.mark.in_turn
 def test_a_composite_key(batchops: Batchops, january: Database) -> None:
     """The weather's key is (origin, time_hour)."""
     january.script("CREATE TABLE plain AS SELECT * FROM weather")

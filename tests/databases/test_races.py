@@ -30,6 +30,7 @@ def flips(writers: Writers) -> int:
     return sum(writers.writes[kind] for kind in FLIPS)
 
 
+@pytest.mark.in_turn
 def test_purge(database: Database) -> None:
     make(database)
     with in_a_hurry(database) as writers:
@@ -41,6 +42,7 @@ def test_purge(database: Database) -> None:
     assert flips(writers) > 30, "the race did not take place"
 
 
+@pytest.mark.in_turn
 def test_backfill(database: Database) -> None:
     """Each row at most once, though what it sets makes it match no less."""
     make(database)
@@ -53,7 +55,7 @@ def test_backfill(database: Database) -> None:
     assert flips(writers) > 30, "the race did not take place"
 
 
-@pytest.mark.parametrize("name", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("name", ["postgresql", pytest.param("mariadb", marks=pytest.mark.full)])
 def test_without_the_predicate_repeated_it_would_fail(  # type: ignore[no-untyped-def]  # a fixture of ours
     name: str, new_database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

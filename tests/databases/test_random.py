@@ -124,6 +124,7 @@ def explore(database: Database, examples: int) -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.in_turn
 def test_random(new_database: NewDatabase, name: str) -> None:
     explore(new_database(name), EXAMPLES[name])
 

@@ -99,7 +99,7 @@ def tiers(*quick: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("name", "full"), cases)
 
 
-@tiers("postgresql", "mariadb")
+@tiers("postgresql")
 def test_killed_relays_lose_nothing_and_keep_the_order(
     batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
 ) -> None:

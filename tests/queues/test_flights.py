@@ -64,6 +64,8 @@ def test_great_circles_equal_one_statement(
         database.execute(f"ALTER TABLE flights ADD COLUMN {column}")
     made = batchops("queue", "init", "flights", "--make", "--url", database.url)
     assert made.code == 0, made.err
+    if flights is nycflights.JANUARY:
+        database.execute("DELETE FROM flights WHERE day > 4")
     rows = database.scalar("SELECT count(*) FROM flights")
     args = ("--where", "todo = 1", "--done", "todo = 0", "--call", "tests.queues.test_flights:great_circle")
     result = batchops("drain", "flights", "--url", database.url, *args, "--workers", "2", "--json")

@@ -57,6 +57,7 @@ def test_sigterm_hands_back_what_was_not_begun(batchops: Batchops, postgresql: D
     assert postgresql.rows("SELECT DISTINCT lease, attempts FROM jobs WHERE status = 'pending'") == [(None, 0)]
 
 
+@pytest.mark.in_turn
 def test_a_zombie_finalises_nothing(batchops: Batchops, database: Database, tmp_path: Path) -> None:
     jobs(database, 10)
     leased(database)
@@ -77,6 +78,7 @@ def test_a_zombie_finalises_nothing(batchops: Batchops, database: Database, tmp_
     assert database.rows("SELECT * FROM jobs ORDER BY id") == before
 
 
+@pytest.mark.in_turn
 def test_poison_is_parked_and_the_others_go_on(
     batchops: Batchops, database: Database, tmp_path: Path, figures: Figures
 ) -> None:
@@ -101,6 +103,7 @@ def test_poison_is_parked_and_the_others_go_on(
     figures(deaths=deaths)
 
 
+@pytest.mark.in_turn
 def test_a_handler_that_hangs(batchops: Batchops, database: Database) -> None:
     jobs(database, 20)
     leased(database)
@@ -122,6 +125,7 @@ def test_a_handler_that_hangs_in_the_transaction(batchops: Batchops, postgresql:
     assert sorted(postgresql.column("SELECT job FROM effects")) == [n for n in range(1, 21) if n != 13]
 
 
+@pytest.mark.in_turn
 def test_a_long_handler_keeps_its_rows(batchops: Batchops, database: Database, tmp_path: Path) -> None:
     jobs(database, 5)
     leased(database)

@@ -155,6 +155,7 @@ def test_what_needs_another_runs_it_first(batchops: Batchops, sqlite: Database, 
     assert sqlite.scalar("SELECT count(*) FROM ev") == 0
 
 
+@pytest.mark.full
 def test_one_worker_starves_nobody(batchops: Batchops, sqlite: Database, tmp_path: Path) -> None:
     ev(sqlite, 0)
     jobs = {f"job{n}": f'{PURGE.replace("1", str(n))}\nevery = "1s"' for n in range(4)}

@@ -48,6 +48,7 @@ def test_january(january: Database) -> None:
     assert str(january.scalar("SELECT time_hour FROM flights WHERE id = 1")).startswith("2013-01-01 ")
 
 
+@pytest.mark.full  # loading the year takes seconds on each
 @pytest.mark.parametrize("turn", ["loaded", "copied"])
 def test_flights(flights: Database, turn: str) -> None:
     counts = {"airlines": 16, "airports": 1_458, "planes": 3_322, "weather": 26_115, "flights": 336_776}

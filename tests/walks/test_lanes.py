@@ -181,6 +181,7 @@ def expected(verb: str) -> dict[tuple[bool, int], int]:
     return others if verb == "purge" else others | {(True, 1): MATCHING}
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("verb", [pytest.param("purge", marks=pytest.mark.full), "backfill"])
 def test_kills(batchops: Batchops, server: Database, verb: str) -> None:
     make(server)
