@@ -69,9 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         usage = UsageError(error.format_message(), _help_hint(error))
         code = _told(words, usage, usage.reason, usage.exit)
     except BatchopsError as error:
-        code = _told(words, error, error.reason, error.exit)
+        code = _told(words, error, error.reason, error.exit) if told.code is None else told.code
     except BrokenPipeError:
-        code = Exit.DONE
+        code = told.code or Exit.DONE
     except Exception as error:
         if os.environ.get("BATCHOPS_DEBUG"):
             raise

@@ -8,6 +8,7 @@ import rich_click as click
 from batchops.cli.face import Face
 from batchops.cli.help import Command
 from batchops.cli.options import face, from_spec, help_of
+from batchops.cli.result import others_on_stderr
 from batchops.cli.unasked import execute
 from batchops.jobs.drain import drain_prepared, prepared_drain
 from batchops.queues.spec import DrainSpec
@@ -31,4 +32,6 @@ def command(context: click.RichContext, /, **values: Any) -> None:
     given = {name: value for name, value in values.items() if value not in (None, ())}
     shown.interval()
     spec = checked(DrainSpec, given)
-    context.exit(execute(spec, prepared_drain(spec, os.environ), shown, "drain", drain_prepared))
+    with others_on_stderr():
+        code = execute(spec, prepared_drain(spec, os.environ), shown, "drain", drain_prepared)
+    context.exit(code)

@@ -4,16 +4,17 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TextIO
 
 from batchops import durations
 from batchops.cli.machines import opened
+from batchops.cli.result import result
 from batchops.cli.told import told
 from batchops.errors import Exit, UsageError
-from batchops.events import Emit, Finished
+from batchops.events import Emit, Event, Finished
 from batchops.reporters import Warn, everyone, step_summary
 from batchops.reporters.document import Document
 from batchops.reporters.event_file import EventFile
@@ -69,6 +70,14 @@ class Face:
                 return Exit.NOTHING
         return finished.exit
 
+    def of_process(self, listener: Emit) -> Emit:
+        """The listener, told the exit code of this process: what --exit-code makes of the run's."""
+
+        def hear(event: Event) -> None:
+            listener(replace(event, exit=int(self.code(event))) if isinstance(event, Finished) else event)
+
+        return hear
+
 
 def note(text: str) -> None:
     """A line for people, on stderr."""
@@ -86,7 +95,7 @@ def listeners(
     with ExitStack() as stack:
         if machines is None:
             machines = stack.enter_context(opened(face)).whole(job)
-        with _people(face, ends_of(face, sys.stdout) if ends is None else ends, job, machines) as emit:
+        with _people(face, ends_of(face, result()) if ends is None else ends, job, machines) as emit:
             yield emit
 
 
@@ -97,8 +106,8 @@ def _people(face: Face, ends: Iterable[Emit], job: str, machines: Sequence[Emit]
     line = ProgressLine(sys.stderr) if face.watched and not face.quiet and face.log_format is None else None
     say = line.say if line else note
     events = EventFile(Path(face.events), say, job=job) if face.events else None
-    alone = [] if job else [told()]  # of several jobs the command itself tells the end
-    maybe = (line, *_meanwhile(face, job, say), events, *machines, *ends, *alone)
+    alone = [] if job else [face.of_process(told())]  # of several jobs the command itself tells the end
+    maybe = (line, *_meanwhile(face, job, say), events and face.of_process(events), *machines, *ends, *alone)
     hear: list[Emit] = [each for each in maybe if each is not None]
     try:
         yield everyone(hear, say)
@@ -125,19 +134,19 @@ def _meanwhile(face: Face, job: str, say: Warn) -> Iterator[Emit]:
         yield ProgressLines(sys.stderr, every)
 
 
-def ends_of(face: Face, result: TextIO) -> Iterator[Emit]:
-    """Who is told how a run ended; `result` gets the one line for people, unless the document stands there."""
-    yield _summary(face, result)
+def ends_of(face: Face, people: TextIO) -> Iterator[Emit]:
+    """Who is told how a run ended; `people` gets the one line for them, unless the document stands there."""
+    yield _summary(face, people)
     if face.as_json:
-        yield Document(sys.stdout)
+        yield face.of_process(Document(result()))
     if step_summary.is_there():
         yield step_summary.StepSummary(os.environ)
 
 
-def _summary(face: Face, result: TextIO) -> Emit:
+def _summary(face: Face, people: TextIO) -> Emit:
     """On a terminal a paragraph; elsewhere one line."""
     if face.watched and face.log_format is None:
         summary: Emit = SummaryParagraph(sys.stderr)
     else:
-        summary = SummaryLine(sys.stderr if face.as_json else result)
+        summary = SummaryLine(sys.stderr if face.as_json else people)
     return unless_well(summary) if face.quiet else summary

@@ -4,6 +4,8 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,6 +19,7 @@ from batchops.cli.machines import Machines, opened
 from batchops.cli.options import face
 from batchops.cli.planned import ready_document, ready_lines
 from batchops.cli.recipe_options import PARAMS, RECIPE
+from batchops.cli.result import others_on_stderr, result
 from batchops.cli.told import told
 from batchops.errors import BatchopsError, Exit, UsageError
 from batchops.events import Emit, Finished, Started
@@ -25,7 +28,7 @@ from batchops.recipes.params import assignments
 from batchops.recipes.recipe import RecipeJob
 from batchops.recipes.run import not_begun, run_job, warnings_of
 from batchops.recipes.sequence import Ended, gravest, one_after_another
-from batchops.reporters import everyone, step_summary
+from batchops.reporters import Warn, everyone, step_summary
 from batchops.reporters.document import as_json, document
 from batchops.reporters.figures import visible
 from batchops.reporters.job_lines import JobLine, totals
@@ -106,12 +109,12 @@ class Running:
     @property
     def _result(self) -> TextIO:
         """Where the lines for people go."""
-        return sys.stderr if self._shown.watched or self._shown.as_json or self._taken else sys.stdout
+        return sys.stderr if self._shown.watched or self._shown.as_json or self._taken else result()
 
     def _planned(self, job: RecipeJob) -> Finished:
         """Plan it and show the plan; change nothing."""
         try:
-            with VERBS[job.verb].prepared(job.spec, os.environ, again=job.again) as ready:
+            with _apart(job), VERBS[job.verb].prepared(job.spec, os.environ, again=job.again) as ready:
                 self._warn(ready)
                 self._show(job, ready)
                 self._plans[job.name] = ready_document(ready, whole=self._shown.dry_run)
@@ -152,7 +155,7 @@ class Running:
             if shown.yes and shown.plan_wanted:
                 self._show(job, ready)
 
-        with listeners(shown, [self._end(job)], job.name, machines.of(job.name)) as emit:
+        with _apart(job), listeners(shown, [self._end(job)], job.name, machines.of(job.name)) as emit:
             return run_job(job, os.environ, emit, stop, planned)
 
     def _show(self, job: RecipeJob, ready: Ready) -> None:
@@ -160,7 +163,7 @@ class Running:
         dry = self._shown.dry_run
         if self._shown.quiet and not dry:
             return
-        say = click.echo if dry and not self._shown.as_json else note
+        say: Warn = _print_result if dry and not self._shown.as_json else note
         first, *rest = ready_lines(ready, whole=dry)
         what = f"  ({visible(job.description)})" if job.description else ""
         for line in (f"{job.name}: {first}{what}", *rest):
@@ -200,10 +203,20 @@ class Running:
     def _document(self, end: Ended) -> dict[str, Any]:
         job, finished = end.job, end.finished
         if finished is not None:
-            return {"job": job.name, **document(finished), **self._plans.get(job.name, {})}
+            here = replace(finished, exit=int(self._shown.code(finished)))
+            return {"job": job.name, **document(here), **self._plans.get(job.name, {})}
         nothing = Finished(job.verb, job.spec.table, "skipped", 0, __version__)
         error = {"code": "skipped", "message": end.skipped, "hint": ""}
         return {"job": job.name, **document(nothing), "exit": None, "error": error}
+
+
+def _apart(job: RecipeJob) -> AbstractContextManager[None]:
+    """While code of the user's own is at work."""
+    return others_on_stderr() if getattr(job.spec, "call", None) else nullcontext()
+
+
+def _print_result(line: str) -> None:
+    click.echo(line, file=result())
 
 
 def _declined(job: RecipeJob) -> Finished:

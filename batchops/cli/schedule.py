@@ -19,6 +19,7 @@ from batchops.cli.help import Command
 from batchops.cli.machines import Machines, opened
 from batchops.cli.options import machines
 from batchops.cli.recipe_options import PARAMS, RECIPE
+from batchops.cli.result import others_on_stderr
 from batchops.cli.schedule_preview import preview_document, preview_lines
 from batchops.errors import BatchopsError, Exit, UsageError
 from batchops.events import Emit
@@ -111,6 +112,8 @@ class Serving:
         """Serve until told to stop; the exit code."""
         jobs = self._read()
         with ExitStack() as stack:
+            if not any(getattr(each.job.spec, "to", None) == "-" for each in jobs):
+                stack.enter_context(others_on_stderr())
             told = stack.enter_context(opened(self._shown, [each.job.name for each in jobs]))
             scheduler = Scheduler(self._workers, self._stop, self._tell(told, stack), self._log.say)
             if self._shown.health_port:

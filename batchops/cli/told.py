@@ -1,5 +1,7 @@
 """What a command has told its user so far, for whoever has to tell of an end that comes from outside."""
 
+from typing import TextIO
+
 import rich_click as click
 
 from batchops.events import Event, Finished, Started
@@ -13,6 +15,8 @@ class Told:
         """Whether the command has read only, and knows it."""
         self.code: int | None = None
         """The exit code, once the end of all has been told."""
+        self.result: TextIO | None = None
+        """Where the result goes, while stdout is another's; see `result`."""
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Started):

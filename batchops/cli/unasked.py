@@ -9,6 +9,7 @@ import rich_click as click
 from batchops.cli.face import Face, listeners, note
 from batchops.cli.machines import opened, told_of_failure
 from batchops.cli.planned import ready_document, ready_lines
+from batchops.cli.result import result
 from batchops.events import Emit, Finished
 from batchops.reporters.document import as_json, document
 from batchops.specs import PacedSpec
@@ -36,7 +37,10 @@ def _execute(
         note(f"warning: {warning}")
     if shown.plan_wanted or shown.dry_run:
         for line in ready_lines(job, whole=shown.dry_run):
-            (click.echo if shown.dry_run and not shown.as_json else note)(line)
+            if shown.dry_run and not shown.as_json:
+                click.echo(line, file=result())
+            else:
+                note(line)
     if shown.dry_run:
         return _not_run(job, shown)
     stop = Stop()
@@ -48,5 +52,5 @@ def _execute(
 def _not_run(job: Ready, shown: Face) -> int:
     finished = job.ended("dry-run")
     if shown.as_json:
-        click.echo(as_json(document(finished) | ready_document(job, whole=True)))
+        click.echo(as_json(document(finished) | ready_document(job, whole=True)), file=result())
     return shown.code(finished)

@@ -15,7 +15,8 @@ from batchops.events import Backlog, Committed, Emit, Event, Finished, Fired, He
 from batchops.reporters import Warn
 from batchops.reporters.web import Answer
 
-LABELS = ("job", "verb", "table")
+LABELS = ("batchops_job", "verb", "table")
+"""Prometheus itself gives every figure a label `job`, and would rename ours."""
 EVERY = 5.0
 """Seconds between two writings of the file while a run is at work."""
 LAST_SUCCESS = "last_success_timestamp_seconds"
@@ -54,7 +55,7 @@ class Metrics:
             made[name] = self._library.Gauge(f"batchops_{name}", text, LABELS, registry=self._registry)
         self._made = made
         self._fires = self._library.Counter(
-            "batchops_fires", "Fires of schedules that were due, by what became of them.", ("job", "state"),
+            "batchops_fires", "Fires of schedules that were due, by what became of them.", (LABELS[0], "state"),
             registry=self._registry,
         )  # fmt: skip
         self._warn, self._file, self._clock = warn, file, clock

@@ -59,7 +59,7 @@ def test_ended_as_asked(
     words = [str(word).format(closed=closed) for word in more]
     first = cli("purge", "ev", "--all-rows", "-y", "--json", *words, "--exit-code", env=at)
     document = first.json()
-    assert (first.code, document["reason"], document["exit"]) == (code, reason, 0), first
+    assert (first.code, document["reason"], document["exit"]) == (code, reason, code), first
     if rows is not None:
         assert document["rows"] == rows
     assert lite.scalar("SELECT count(*) FROM ev") == ROWS - document["rows"]

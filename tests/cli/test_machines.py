@@ -46,7 +46,7 @@ def test_figures_in_a_file(lite: Database, cli: Cli, tmp_path: Path) -> None:
     assert found["batches_total"] >= 10
     assert time.time() - 60 < found["last_success_timestamp_seconds"] <= time.time()
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
-    assert 'job="",table="ev",verb="purge"' in file.read_text()
+    assert 'batchops_job="",table="ev",verb="purge"' in file.read_text()
     # A run that fails is seen, and does not make one forget when it last went well.
     well = found["last_success_timestamp_seconds"]
     assert cli("purge", "ev", "--where", "kid = 1", *args).code == 2
@@ -146,5 +146,5 @@ def test_each_job_of_a_recipe(lite: Database, cli: Cli, hook: Pinged, tmp_path: 
     pings = ("--ping", f"{hook.url}/all", "--ping", f"ones={hook.url}/ones")
     assert cli("run", recipe, "-yq", "--metrics-file", file, *pings, env={"BATCHOPS_URL": lite.url}).code == 10
     assert hook.paths == ["/all/start", "/ones/start", "/ones", "/all/10"]
-    assert 'batchops_rows_total{job="ones",table="ev",verb="purge"} 100.0' in file.read_text()
-    assert 'batchops_last_exit_code{job="wrong",table="nothere",verb="purge"} 10.0' in file.read_text()
+    assert 'batchops_rows_total{batchops_job="ones",table="ev",verb="purge"} 100.0' in file.read_text()
+    assert 'batchops_last_exit_code{batchops_job="wrong",table="nothere",verb="purge"} 10.0' in file.read_text()

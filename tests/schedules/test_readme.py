@@ -30,6 +30,6 @@ def test_the_commands(batchops: Batchops, sqlite: Database) -> None:
     assert sqlite.column("SELECT id FROM sessions") == [2]
     assert all(json.loads(line) for line in err.splitlines())
     assert (
-        'batchops_rows_total{job="sessions",table="sessions",verb="purge"} 1.0'
+        'batchops_rows_total{batchops_job="sessions",table="sessions",verb="purge"} 1.0'
         in (batchops.home / "batchops.prom").read_text()
     )

@@ -129,7 +129,7 @@ def test_a_failing_job_is_seen_and_stops_no_other(batchops: Batchops, sqlite: Da
     assert {(line["job"], line["exit"]) for line in lines if line.get("event") == "finished"} == {
         ("good", 0), ("bad", 10),
     }  # fmt: skip
-    assert 'batchops_fires_total{job="bad",state="failed"}' in figures.read_text()
+    assert 'batchops_fires_total{batchops_job="bad",state="failed"}' in figures.read_text()
     assert {json.loads(line).get("job") for line in events.read_text().splitlines()} == {"good", "bad"}
 
 
