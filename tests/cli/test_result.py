@@ -31,9 +31,7 @@ call = "loud:handle"
 
 @pytest.mark.parametrize("command", ["drain", "run"])
 @pytest.mark.parametrize("how", ["--json", "-q", "--log-format=text"])
-def test_what_a_handler_prints_is_no_result(
-    batchops: Batchops, sqlite: Database, tmp_path: Path, command: str, how: str
-) -> None:
+def test_what_a_handler_prints_is_no_result(batchops: Batchops, sqlite: Database, command: str, how: str) -> None:
     jobs(sqlite, 3)
     leased(sqlite)
     (batchops.home / "loud.py").write_text(LOUD)
