@@ -102,6 +102,17 @@ class MissingCodeError(RefusedError):
     """The table needs a function or collation that this connection does not have."""
 
 
+class DeniedError(RefusedError):
+    """The server says that this role lacks a right."""
+
+
+class MarkRefusedError(BatchopsError):
+    """The table takes the mark of no row: whatever is worked on would be worked on again."""
+
+    exit = Exit.INCOMPLETE
+    reason = "incomplete"
+
+
 class IntegrityError(BatchopsError):
     """What the database says does not add up; never retried, a person must look."""
 

@@ -90,6 +90,7 @@ class DrainOptions(PayloadOptions, total=False):
     failed: Sequence[str] | str
     workers: int
     lease: Literal["auto", "columns", "table", "none"]
+    lease_prefix: str
     lease_time: Duration
     deadline: Duration
     max_attempts: int

@@ -16,7 +16,8 @@ from batchops.db.database import Database
 from batchops.db.urls import address
 from batchops.errors import RefusedError, UsageError
 from batchops.plan.target import find_table
-from batchops.queues.ddl import column_ddl, table_ddl
+from batchops.queues.ddl import column_ddl, table_ddl, take_over
+from batchops.queues.lease_columns import LeaseColumns
 from batchops.queues.overview import Overview, keys_of
 from batchops.queues.spec import DrainSpec
 from batchops.queues.understood import place_of, queue_of, time_column
@@ -34,6 +35,7 @@ _FLAGS = (
             "help": "Where leases are: columns of the table, or the table batchops_lease. Default: what is there.",
         },
     ),
+    ("--lease-prefix", {"metavar": "PREFIX", "default": "", "help": "How the lease's columns begin, as for drain."}),
 )
 
 
@@ -51,12 +53,19 @@ def command() -> None:
 @command.command("init")
 @_flags
 @click.option("--make", is_flag=True, help="Run the SQL instead of printing it.")
-def init(table: str, url: str | None, lease: str, make: bool) -> None:
-    """Print the SQL that gives TABLE a place to keep leases in; with --make run it."""
+def init(table: str, url: str | None, lease: str, lease_prefix: str, make: bool) -> None:
+    """Print the SQL that gives TABLE a place to keep leases in; with --make run it.
+
+    Columns of the same names that are there already are named, and taken over where they can serve.
+    """
     with _database(url) as database:
+        names = LeaseColumns(lease_prefix)
         with database.reading() as connection:
             found = find_table(connection, database.family, table)
-        statements = list(table_ddl(database) if lease == "table" else column_ddl(database, found))
+            taken = [] if lease == "table" else list(take_over(connection, database, found, names))
+        statements = list(table_ddl(database) if lease == "table" else column_ddl(database, found, names))
+        for text in taken:
+            click.echo(visible(text) if make else f"-- {visible(text)}")
         if make:
             for statement in statements:
                 with database.transaction() as connection:
@@ -74,11 +83,12 @@ def init(table: str, url: str | None, lease: str, make: bool) -> None:
 @click.option("--key", metavar="A,B", help="As for drain.")
 @click.option("--json", "as_json_document", is_flag=True, help="One JSON document on stdout.")
 def show(
-    table: str, url: str | None, lease: str, where: str, by: str | None, key: str | None, as_json_document: bool
-) -> None:
+    table: str, url: str | None, lease: str, lease_prefix: str, where: str, by: str | None, key: str | None,
+    as_json_document: bool,
+) -> None:  # fmt: skip
     """Show how the queue TABLE stands: backlog, age of the oldest, in flight by worker, failed with reason."""
     with _database(url) as database:
-        told = _told(database, _asked(table, url, where, key, by), lease)
+        told = _told(database, _asked(table, url, where, key, by), lease, LeaseColumns(lease_prefix))
     if as_json_document:
         click.echo(as_json(told))
         return
@@ -94,7 +104,8 @@ def show(
 @click.option("--set", "assignments", metavar="'COL = EXPR'", multiple=True, help="What makes a row pending again.")
 @click.option("--key", metavar="A,B", help="As for drain.")
 def redrive(
-    table: str, url: str | None, lease: str, rows: tuple[str, ...], everything: bool, limit: int | None,
+    table: str, url: str | None, lease: str, lease_prefix: str, rows: tuple[str, ...], everything: bool,
+    limit: int | None,
     assignments: tuple[str, ...], key: str | None,
 ) -> None:  # fmt: skip
     """Put rows of TABLE back that were given up on, as if they had never been tried."""
@@ -102,7 +113,7 @@ def redrive(
         raise UsageError("Which rows? Give --row, --limit or --all, one of them.")
     with _database(url) as database:
         asked = _asked(table, url, "1 = 1", key, None, assignments)
-        overview, queue = _overview(database, asked, lease)
+        overview, queue = _overview(database, asked, lease, LeaseColumns(lease_prefix))
         keys = list(keys_of(database.family, rows, queue)) if rows else None
         back = overview.redrive(queue.done or (), keys, limit)
     click.echo(f"{table}: {count(back)} rows put back.")
@@ -126,11 +137,11 @@ def _asked(
     return checked(DrainSpec, {name: value for name, value in given.items() if value is not None} | end)
 
 
-def _overview(database: Database, spec: DrainSpec, lease: str) -> tuple[Overview, Any]:
+def _overview(database: Database, spec: DrainSpec, lease: str, names: LeaseColumns) -> tuple[Overview, Any]:
     with database.reading() as connection:
         table = find_table(connection, database.family, spec.table)
         queue = queue_of(database, table, spec)
-        place = place_of(connection, database, queue, lease, whole=False, moment=time_column(table, spec))
+        place = place_of(connection, database, queue, lease, names, whole=False, moment=time_column(table, spec))
     if place is None:
         raise RefusedError(
             f'Table "{table.label}" has no place to keep leases in.', f"batchops queue init {table.label} --make"
@@ -138,8 +149,8 @@ def _overview(database: Database, spec: DrainSpec, lease: str) -> tuple[Overview
     return Overview(database, queue, place), queue
 
 
-def _told(database: Database, spec: DrainSpec, lease: str) -> dict[str, Any]:
-    overview, queue = _overview(database, spec, lease)
+def _told(database: Database, spec: DrainSpec, lease: str, names: LeaseColumns) -> dict[str, Any]:
+    overview, queue = _overview(database, spec, lease, names)
     with database.reading() as connection:
         counts = overview.leases.counts(connection)
         holders, reasons = overview.holders(connection), overview.reasons(connection)

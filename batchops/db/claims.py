@@ -81,6 +81,18 @@ class Claims(Protocol):
     def row_bytes(self, table: Table, names: Sequence[str]) -> RowBytes:
         """How much these columns of a row bring."""
 
+    def serves(self, column: Column, kind: str, width: int) -> bool:
+        """Whether the column can hold a lease's text of so many characters, its number, or its count."""
+
+    def most(self, column: Column) -> int:
+        """The greatest count that the column can hold."""
+
+    def is_own(self, column: Column, kind: str) -> bool:
+        """Whether it has the type that is made for that kind."""
+
+    def check_at_once(self, connection: sa.Connection) -> None:
+        """From now on check with each statement what else COMMIT would, where that can be had."""
+
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
         """Seconds that a moment of that column lies back; None for a column without moments."""
 

@@ -58,6 +58,25 @@ class Database:
             yield connection
 
     @contextmanager
+    def trying(self) -> Iterator[sa.Connection]:
+        """A transaction that may write, and is always rolled back."""
+        with self._connection() as connection:
+            self.family.begin(connection)
+            yield connection
+
+    @contextmanager
+    def savepoint(self, connection: sa.Connection) -> Iterator[None]:
+        """What the block does may be undone by itself: where it raises, the transaction stands as before it."""
+        connection.exec_driver_sql("SAVEPOINT batchops_part")
+        try:
+            yield
+        except DBAPIError as error:
+            told = self.error(error)
+            if not isinstance(told, TransientError):
+                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT batchops_part")
+            raise told from error
+
+    @contextmanager
     def explaining(self) -> Iterator[sa.Connection]:
         """A transaction in which a write can be explained, and that writes nothing; always rolled back."""
         with self._connection() as connection:

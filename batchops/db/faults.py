@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from batchops.errors import (
     BatchopsError,
     ConnectionLostError,
+    DeniedError,
     IntegrityError,
     LockTimeoutError,
     MissingCodeError,
@@ -84,7 +85,7 @@ _MEANINGS = {
         "another may have taken over; try again later.",
     ),
     Fault.ROW_REFUSED: _Meaning(RowRefusedError, "The database refuses a row", ""),
-    Fault.DENIED: _Meaning(RefusedError, "The role lacks a right", "grant it, or connect as another role."),
+    Fault.DENIED: _Meaning(DeniedError, "The role lacks a right", "grant it, or connect as another role."),
     Fault.READ_ONLY: _Meaning(
         RefusedError, "The database is read-only", "connect to the primary, or to a file that may be written."
     ),

@@ -25,6 +25,11 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Unmarked(Failed):
+    """The database refuses the row's mark, whatever became of its work."""
+
+
+@dataclass(frozen=True)
 class Unstarted:
     """Nobody began to work on the row."""
 

@@ -22,7 +22,7 @@ from batchops.jobs.terms import grace_of, limits_of, pace_of, reached
 from batchops.jobs.whole import Telling, whole_run
 from batchops.loop.lanes import side_by_side
 from batchops.loop.limits import Limits
-from batchops.loop.loop import Ending, Job, Step, Tally
+from batchops.loop.loop import Ending, Job, Step, Tally, ending_of
 from batchops.loop.pace import Pace
 from batchops.queues.attempts import Attempts
 from batchops.queues.claims import Claims
@@ -32,6 +32,7 @@ from batchops.queues.idle import Due, Idle, LastLook
 from batchops.queues.leases import Counts, Leases
 from batchops.queues.locks import RowLocks
 from batchops.queues.lowwater import LowWater
+from batchops.queues.marks import Marks
 from batchops.queues.overview import Holder, Overview
 from batchops.queues.queue import Queue
 from batchops.queues.rehearse import rehearse
@@ -139,7 +140,16 @@ def _worked(
             lambda: _job(job, pace, limits, step(), last, due, wait), workers, telling, stop, tally, telling.threads
         )
     tally.locked = last.locked if ending.reason in ("done", "incomplete") else 0
+    if step.marks.refusal is not None and ending.exit in (Exit.DONE, Exit.INCOMPLETE):
+        return ending_of(step.marks.refusal)  # it may have ended by a limit before it was told
     return ending
+
+
+def _mark(queue: Queue) -> str:
+    """The flags that make a row done."""
+    if queue.done is None:
+        return "--delete"
+    return "--set and --done" if queue.work else "--done"
 
 
 class Steps:
@@ -158,10 +168,11 @@ class Steps:
         self._attempts = Attempts(spec.max_attempts, spec.backoff.total_seconds())
         self._claims: Claims | None = None
         self._failed: list[KeyValue] = []
+        self.marks = Marks(_mark(job.queue))
         if not isinstance(job.leases, RowLocks):
             self._claims = Claims(
                 job.database, job.leases, lease=spec.lease_time.total_seconds(), attempts=spec.max_attempts,
-                one_by_one=job.handler.deadly, in_order=not job.queue.order,
+                one_by_one=job.handler.deadly, failed=job.queue.failed, in_order=not job.queue.order,
             )  # fmt: skip
             stack.enter_context(self._claims.beating(threads))
         else:
@@ -172,12 +183,14 @@ class Steps:
         job = self._job
         if self._claims is not None:
             return ClaimStep(
-                job.queue, self._claims, job.handler, self._attempts, self._deadline, self._score, self._stop
-            )
+                job.queue, self._claims, job.handler, self._attempts, self._deadline, self._score, self.marks,
+                self._stop,
+            )  # fmt: skip
         inside = Inside(job.database, job.handler, self._deadline, self._stop)
         return HeldStep(
-            job.database, job.queue, self._locks, self._low, inside, self._deadline, self._score, self._failed
-        )
+            job.database, job.queue, self._locks, self._low, inside, self._deadline, self._score, self.marks,
+            self._failed,
+        )  # fmt: skip
 
     def passed_by(self) -> int:
         """Free rows that this process leaves alone."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from batchops.errors import BatchopsError, RowRefusedError
-from batchops.handlers import Failed, Result
+from batchops.handlers import Failed, Result, Unmarked
 from batchops.queues.deadline import DeadlinePassedError
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ def by_halves(rows: Sequence[T], work: Callable[[Sequence[T]], Sequence[Result]]
         if not _a_rows_fault(error):
             raise
         if len(rows) == 1:
-            return [Failed(reason(error))]
+            return [Unmarked(reason(error)) if isinstance(error, RowRefusedError) else Failed(reason(error))]
     middle = len(rows) // 2
     return by_halves(rows[:middle], work) + by_halves(rows[middle:], work)
 

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.family import KeyValue
-from batchops.errors import BatchopsError
+from batchops.errors import BatchopsError, DeniedError, RowRefusedError
 from batchops.queues.leases import Leases
 from batchops.queues.lowwater import LowWater
-from batchops.queues.queue import ALONE, Claim, Row
+from batchops.queues.queue import ALONE, Assignments, Claim, Row
 from batchops.threads import Threads
 
 AT_ONCE = 100
@@ -40,14 +40,19 @@ class Claims:
 
     def __init__(
         self, database: Database, leases: Leases, *, lease: float, attempts: int, one_by_one: bool, in_order: bool,
+        failed: Assignments = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """`one_by_one`: whether rows whose lease was lost may have caused that, and are tried alone."""
+        """`one_by_one`: whether rows whose lease was lost may have caused that, and are tried alone.
+
+        `failed`: what marks a row that is given up on.
+        """
         self.database = database
         self.leases = leases
         self.seconds = lease
         self._attempts = attempts
         self._one_by_one = one_by_one
+        self._failed = failed
         self._clock = clock
         self._low = LowWater(database, leases, clock, followed=in_order)
         self._held: dict[str, Holding] = {}
@@ -165,9 +170,12 @@ class Claims:
                     del self._held[token]
 
     def _park(self, connection: sa.Connection, low: KeyValue | None) -> Sequence[tuple[Row, str]]:
-        if not self._one_by_one:
-            return ()
-        return self.leases.park(connection, self._attempts, low, DIED.format(self._attempts))
+        guilty = (connection, self._attempts if self._one_by_one else None, low, DIED.format(self._attempts))
+        try:
+            with self.database.savepoint(connection):
+                return self.leases.park(*guilty, self._failed)
+        except (RowRefusedError, DeniedError):
+            return self.leases.park(*guilty, ())  # better set aside unmarked than claimed for ever
 
     def _hold(self, claim: Claim) -> Claim:
         with self._guard:

@@ -7,42 +7,45 @@ import sqlalchemy as sa
 
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.family import Family, KeyValue
+from batchops.queues.lease_columns import HIDDEN, LeaseColumns
 from batchops.queues.leases import PARKED, Counts, Parked
-from batchops.queues.queue import ALONE, Queue, Row
-from batchops.queues.rows import Condition, Rows, age, how_many, number
+from batchops.queues.queue import ALONE, Assignments, Queue, Row
+from batchops.queues.rows import Condition, Rows, Savepoint, age, how_many, number
 
-COLUMNS = {"lease": "text", "lease_until": "number", "attempts": "count", "next_at": "number", "failure": "text"}
-"""The columns and the kind of type each has; times are seconds since 1970 by the database's clock."""
-OWN = frozenset({"lease", "lease_until", "next_at", "failure"})
-"""Those that no handler needs to see."""
+FULL = "its attempts stand at {}, which is as far as the column {} counts"
 
 
 class ColumnLeases:
-    """Leases in the columns lease, lease_until, attempts, next_at and failure."""
+    """Leases in the columns lease, lease_until, attempts, next_at and failure, or those of a prefix."""
 
     place = "columns of the table"
 
     def __init__(
-        self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None,
+        self, family: Family, queue: Queue, names: LeaseColumns, *, whole: bool = True, moment: str | None = None,
         max_bytes: int = MOST_BYTES,
     ) -> None:  # fmt: skip
         """`whole`: rows are read with all their columns. `moment`: the column that tells how old a row is."""
+        self._names = names
         self._family = family
         self._claims = family.claims
         self._queue = queue
         self._moment = moment
-        columns = [c.name for c in queue.table.columns if c.name not in OWN] if whole else []
+        hidden = set(map(names.name, HIDDEN))
+        columns = [name for name in queue.table.column_names if name not in hidden] if whole else []
         self._rows = Rows(family, queue, columns, max_bytes)
-        self.read = (*self._rows.read_columns, *COLUMNS)
-        self.written = tuple(COLUMNS)
+        self.read = (*self._rows.read_columns, *names.names)
+        self.written = names.names
+        self._most = family.claims.most(queue.table.column(names.name("attempts")))
+        # An application's own column may be NULL where it has not counted yet.
+        self._counted = sa.func.coalesce(self.own("attempts"), sa.literal_column("0"))
 
     def claim(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
     ) -> Sequence[Row]:
-        next_at = self._own("next_at")
+        next_at = self.own("next_at")
         due = sa.or_(next_at.is_(None), next_at <= self._claims.now())
-        where = [self._own("lease").is_(None), due]
-        return self._take(connection, rows, low, token, seconds, where, attempts=self._own("attempts") + 1)
+        where = [self.own("lease").is_(None), due, self._counted < self._most]
+        return self._take(connection, rows, low, token, seconds, where, attempts=self._counted + 1)
 
     def rescue(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
@@ -50,15 +53,28 @@ class ColumnLeases:
         return self._take(connection, rows, low, token, seconds, [self._expired()])
 
     def single_out(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
-        mine = self._values(lease=alone, attempts=self._own("attempts") + 1)
+        mine = self._values(lease=alone, attempts=self._counted + 1)
         return bool(self._change(connection, self._rows.update(*mine), token, [key]))
 
-    def park(self, connection: sa.Connection, attempts: int, low: KeyValue | None, reason: str) -> Sequence[Parked]:
-        alone = self._own("lease").like(f"{ALONE}%")
-        where = (self._expired(), alone, self._own("attempts") >= attempts)
-        found = connection.execute(self._claims.free(self._rows.candidates(100, low, where))).all()
-        gone = self._rows.change(connection, self._parked(reason), [self._rows.key(row) for row in found])
-        return [(Row(key, {}), reason) for key in gone]
+    def park(
+        self, connection: sa.Connection, attempts: int | None, low: KeyValue | None, reason: str, marks: Assignments
+    ) -> Sequence[Parked]:
+        lease, next_at = self.own("lease"), self.own("next_at")
+        alive = sa.or_(next_at.is_(None), next_at < PARKED)
+        full = sa.and_(sa.or_(lease.is_(None), self._expired()), alive, self._counted >= self._most)
+        guilty = sa.and_(self._expired(), lease.like(f"{ALONE}%"), self._counted >= (attempts or 0))
+        where = full if attempts is None else sa.or_(full, guilty)
+        query = self._rows.candidates(100, low, [where], [self._counted.label("counted")])
+        found = [(self._rows.key(row), row[-1]) for row in connection.execute(self._claims.free(query)).all()]
+        parked: list[Parked] = []
+        said = FULL.format(self._most, self._names.name("attempts"))
+        for why, keys in (
+            (said, [key for key, counted in found if counted >= self._most]),
+            (reason, [key for key, counted in found if counted < self._most]),
+        ):
+            gone = self._rows.change(connection, self._parked(why, marks), keys)
+            parked += [(Row(key, {}), why) for key in gone]
+        return parked
 
     def done(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
         if self._queue.done is None:
@@ -74,12 +90,15 @@ class ColumnLeases:
         return self._change(connection, self._rows.update(*later), token, keys)
 
     def dead(
-        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str
+        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, marks: Assignments
     ) -> Collection[KeyValue]:
-        return self._change(connection, self._parked(reason), token, keys)
+        return self._change(connection, self._parked(reason, marks), token, keys)
+
+    def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
+        return self._rows.takes_marks(connection, but, savepoint)
 
     def hand_back(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
-        back = self._values(lease=None, lease_until=None, attempts=self._own("attempts") - 1)
+        back = self._values(lease=None, lease_until=None, attempts=self._counted - 1)
         self._change(connection, self._rows.update(*back), token, keys)
 
     def abandon(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
@@ -93,7 +112,7 @@ class ColumnLeases:
         return self._rows.still_pending(connection, keys)
 
     def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
-        alive = sa.or_(self._own("next_at").is_(None), self._own("next_at") < PARKED)
+        alive = sa.or_(self.own("next_at").is_(None), self.own("next_at") < PARKED)
         return self._rows.first(connection, low, alive)
 
     def put_back(
@@ -101,7 +120,7 @@ class ColumnLeases:
         keys: Sequence[KeyValue] | None, most: int,
     ) -> int:  # fmt: skip
         """Make rows that were given up on claimable again, `marks` set in them; how many."""
-        dead = self._own("next_at") >= PARKED
+        dead = self.own("next_at") >= PARKED
         if keys is None:
             query: sa.Select[Any] = sa.select(*self._rows.out()).select_from(self._queue.table.called)
             keys = [self._rows.key(row) for row in connection.execute(query.where(dead).limit(most))]
@@ -109,7 +128,7 @@ class ColumnLeases:
         return len(self._rows.change(connection, self._rows.update(*marks, *fresh), keys, dead))
 
     def next_due(self, connection: sa.Connection) -> float | None:
-        lease, until, next_at = map(self._own, ("lease", "lease_until", "next_at"))
+        lease, until, next_at = map(self.own, ("lease", "lease_until", "next_at"))
         soonest = sa.func.min(sa.case((lease.is_not(None), until), else_=next_at))
         waits = sa.or_(lease.is_not(None), next_at < PARKED)
         query: sa.Select[Any] = sa.select((soonest - self._claims.now()).label("n")).select_from(
@@ -118,7 +137,7 @@ class ColumnLeases:
         return number(connection.execute(query.where(self._queue.selection.clause, waits)).scalar())
 
     def counts(self, connection: sa.Connection) -> Counts:
-        now, lease, until, next_at = self._claims.now(), *map(self._own, ("lease", "lease_until", "next_at"))
+        now, lease, until, next_at = self._claims.now(), *map(self.own, ("lease", "lease_until", "next_at"))
         waits = sa.and_(lease.is_(None), next_at > now, next_at < PARKED)
         flies, lost = sa.and_(lease.is_not(None), until >= now), sa.and_(lease.is_not(None), until < now)
         free = sa.or_(sa.and_(lease.is_(None), sa.or_(next_at.is_(None), next_at <= now)), lost)
@@ -136,27 +155,29 @@ class ColumnLeases:
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float,
         where: Sequence[Condition], **counted: sa.ColumnElement[Any],
     ) -> Sequence[Row]:  # fmt: skip
-        values = {"lease": token, "lease_until": self._claims.now() + seconds} | counted
+        told = {"lease": token, "lease_until": self._claims.now() + seconds} | counted
+        values = {self._names.name(purpose): value for purpose, value in told.items()}
         fitting = self._rows.fitting(connection, rows, low, where)
         candidates = self._rows.candidates(fitting, low, where)
-        columns = self._rows.read(self._own("attempts"))
+        columns = self._rows.read(self.own("attempts"))
         taken = self._claims.claim(connection, self._queue.table, self._queue.key, candidates, values, columns)
         return [self._rows.row(row) for row in taken]
 
-    def _own(self, name: str) -> sa.ColumnElement[Any]:
-        return self._queue.column(name)
+    def own(self, purpose: str) -> sa.ColumnElement[Any]:
+        """A lease's column, by what it is for."""
+        return self._queue.column(self._names.name(purpose))
 
     def _values(self, **values: Any) -> list[tuple[sa.ColumnElement[Any], Any]]:
-        return [(self._own(name), value) for name, value in values.items()]
+        return [(self.own(name), value) for name, value in values.items()]
 
     def _expired(self) -> Condition:
-        return sa.and_(self._own("lease").is_not(None), self._own("lease_until") < self._claims.now())
+        return sa.and_(self.own("lease").is_not(None), self.own("lease_until") < self._claims.now())
 
-    def _parked(self, reason: str) -> sa.Update:
+    def _parked(self, reason: str, marks: Assignments) -> sa.Update:
         own = self._values(lease=None, lease_until=None, next_at=PARKED, failure=reason)
-        return self._rows.update(*self._queue.values(self._queue.failed), *own)
+        return self._rows.update(*self._queue.values(marks), *own)
 
     def _change(
         self, connection: sa.Connection, statement: sa.Update | sa.Delete, token: str, keys: Sequence[KeyValue]
     ) -> Collection[KeyValue]:
-        return self._rows.change(connection, statement, keys, self._own("lease") == token)
+        return self._rows.change(connection, statement, keys, self.own("lease") == token)

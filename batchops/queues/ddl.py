@@ -1,20 +1,57 @@
 """The SQL that gives a table a place to keep leases in."""
 
 from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
 
 from batchops.db.database import Database
-from batchops.db.table import Table
-from batchops.queues.columns import COLUMNS
+from batchops.db.table import Table, quoted
+from batchops.queues.lease_columns import KINDS, LeaseColumns
 from batchops.queues.side import creation
 
 
-def column_ddl(database: Database, table: Table) -> Iterator[str]:
+def column_ddl(database: Database, table: Table, names: LeaseColumns) -> Iterator[str]:
     """A statement for each lease column that is missing. A column with a constant default is added at once."""
     prepare = database.engine.dialect.identifier_preparer
     types = database.family.claims.types
-    for name, kind in COLUMNS.items():
+    for purpose in names.missing(table):
+        column = prepare.quote(names.name(purpose))
+        yield f"ALTER TABLE {prepare.format_table(table.clause)} ADD COLUMN {column} {types[KINDS[purpose]]}"
+
+
+def take_over(
+    connection: sa.Connection, database: Database, table: Table, names: LeaseColumns
+) -> Iterator[str]:  # fmt: skip
+    """What is to be said of columns of such names that are there already; RefusedError where one cannot serve."""
+    names.check(database.family.claims, table)
+    if not names.missing(table):
+        return
+    for purpose in KINDS:
+        name = names.name(purpose)
         if name not in table.column_names:
-            yield f"ALTER TABLE {prepare.format_table(table.clause)} ADD COLUMN {prepare.quote(name)} {types[kind]}"
+            continue
+        column = table.column(name)
+        if purpose in ("lease", "lease_until", "next_at") and _some(
+            connection, table, table.clause.c[quoted(name)].is_not(None)
+        ):
+            raise names.refusal(table, column, "another program keeps values in it")
+        yield f"{name} ({column.type}) is there already: it is taken over{_counted(connection, table, purpose, name)}."
+
+
+def _counted(connection: sa.Connection, table: Table, purpose: str, name: str) -> str:
+    if purpose != "attempts" or not _some(connection, table, table.clause.c[quoted(name)] > sa.literal_column("0")):
+        return ""
+    return (
+        ", and what it has counted counts. A row at --max-attempts or more is given up on at its first failure; "
+        "--lease-prefix batchops_ adds columns of its own instead"
+    )
+
+
+def _some(connection: sa.Connection, table: Table, holds: sa.ColumnElement[bool]) -> bool:
+    """Whether it holds for any row."""
+    found: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.clause).where(holds)
+    return connection.execute(found.limit(1)).first() is not None
 
 
 def table_ddl(database: Database) -> Iterator[str]:

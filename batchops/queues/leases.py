@@ -7,7 +7,8 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from batchops.db.family import KeyValue
-from batchops.queues.queue import Row
+from batchops.queues.queue import Assignments, Row
+from batchops.queues.rows import Savepoint
 
 PARKED = 1e15
 """The `next_at` of a row that is not tried again until a person says so."""
@@ -65,8 +66,12 @@ class Leases(Protocol):
     def single_out(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
         """Hold one row of `token`'s by a token of its own, an attempt counted; False where it is held no more."""
 
-    def park(self, connection: sa.Connection, attempts: int, low: KeyValue | None, reason: str) -> Sequence[Parked]:
-        """Give up on rows that took their holder along, alone, at so many attempts."""
+    def park(
+        self, connection: sa.Connection, attempts: int | None, low: KeyValue | None, reason: str, marks: Assignments
+    ) -> Sequence[Parked]:
+        """Give up on rows that took their holder along, alone, at so many attempts, and on those that cannot be
+        counted any further; `marks` are set in them. No attempts: on the latter alone.
+        """
 
     def done(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
         """Mark or delete the rows that are still held; which those were."""
@@ -77,9 +82,12 @@ class Leases(Protocol):
         """Let the rows that are still held be claimed again after a while."""
 
     def dead(
-        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str
+        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, marks: Assignments
     ) -> Collection[KeyValue]:
-        """Give up on the rows that are still held."""
+        """Give up on the rows that are still held, `marks` set in them."""
+
+    def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
+        """Whether another pending row than `but` can be marked done; None: there is none. To be rolled back."""
 
     def hand_back(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
         """Let go of rows that nobody has begun to work on: no attempt counts."""

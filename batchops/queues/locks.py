@@ -9,7 +9,7 @@ from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.family import Family, KeyValue
 from batchops.queues.leases import Counts
 from batchops.queues.queue import Queue, Row
-from batchops.queues.rows import Rows, age, how_many, number
+from batchops.queues.rows import Rows, Savepoint, age, how_many, number
 
 
 class RowLocks:
@@ -41,6 +41,10 @@ class RowLocks:
     def done(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
         """Mark or delete the rows."""
         return self._rows.change(connection, self._queue.marked_done(), keys)
+
+    def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
+        """Whether another pending row than `but` can be marked done; None: there is none. To be rolled back."""
+        return self._rows.takes_marks(connection, but, savepoint)
 
     def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> bool:
         """Whether any of these rows is pending."""

@@ -86,7 +86,7 @@ class Overview:
         return done
 
     def _of(self, name: str) -> sa.ColumnElement[Any]:
-        return LEASES.c[name] if self._side else self._queue.column(name)
+        return self.leases.own(name) if isinstance(self.leases, ColumnLeases) else LEASES.c[name]
 
     def _from(self, query: sa.Select[Any]) -> sa.Select[Any]:
         if not self._side:

@@ -1,6 +1,7 @@
 """The rows of a queue in statements: chosen, read, named by their key, changed."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,9 +9,13 @@ import sqlalchemy as sa
 from batchops.db.byte_limit import MOST_BYTES, ByteLimit
 from batchops.db.family import Family, KeyValue
 from batchops.db.wire import Document
+from batchops.errors import DeniedError, RowRefusedError
 from batchops.queues.queue import Queue, Row
 
 Condition = sa.ColumnElement[bool]
+Savepoint = Callable[[sa.Connection], AbstractContextManager[None]]
+FEW = 10
+"""Rows whose marks are tried, to tell a refusal of one row from one of all."""
 
 
 class Rows:
@@ -64,7 +69,7 @@ class Rows:
         values = dict(zip(self._columns, found[first + 1 : last], strict=True))
         for name in self._documents:
             values[name] = None if values[name] is None else Document(values[name])
-        return Row(self.key(found), values, found[first])
+        return Row(self.key(found), values, found[first] or 0)
 
     def key(self, found: Sequence[Any]) -> KeyValue:
         """The key that stands first in a row."""
@@ -100,6 +105,18 @@ class Rows:
         query: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(self._queue.table.called)
         query = query.where(self._queue.selection.clause).limit(1)
         return any(connection.execute(query.where(mine)).first() for mine in self.among(keys))
+
+    def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
+        """Whether one of the first pending rows beside `but` can be marked done; None: there is none."""
+        query = self.candidates(FEW, None, [sa.not_(mine) for mine in self.among([but])])
+        labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
+        self._family.claims.check_at_once(connection)
+        others = connection.execute(self._family.claims.free(labelled)).all()
+        for found in others:
+            with suppress(RowRefusedError, DeniedError), savepoint(connection):
+                self.change(connection, self._queue.marked_done(), [self.key(found)])
+                return True
+        return False if others else None
 
     def first(self, connection: sa.Connection, low: KeyValue | None, *where: Condition) -> KeyValue | None:
         """The key of the first pending row from `low` on."""

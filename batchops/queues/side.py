@@ -11,8 +11,8 @@ from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.family import Family, KeyValue
 from batchops.db.types import KEY_TEXT, LONG_TEXT
 from batchops.queues.leases import PARKED, Counts, Parked
-from batchops.queues.queue import ALONE, Queue, Row
-from batchops.queues.rows import Condition, Rows, age, how_many, number
+from batchops.queues.queue import ALONE, Assignments, Queue, Row
+from batchops.queues.rows import Condition, Rows, Savepoint, age, how_many, number
 
 TABLE = "batchops_lease"
 _KEY = sa.Text().with_variant(sa.String(500, collation="utf8mb4_bin"), "mysql", "mariadb")
@@ -75,13 +75,17 @@ class SideLeases:
         self._update(connection, held, lease=alone, attempts=LEASES.c.attempts + 1)
         return bool(held)
 
-    def park(self, connection: sa.Connection, attempts: int, low: KeyValue | None, reason: str) -> Sequence[Parked]:
+    def park(
+        self, connection: sa.Connection, attempts: int | None, low: KeyValue | None, reason: str, marks: Assignments
+    ) -> Sequence[Parked]:
+        if attempts is None:
+            return ()
         guilty = (self._expired(), LEASES.c.lease.like(f"{ALONE}%"), LEASES.c.attempts >= attempts)
         its = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), *guilty))
         found = self._locked(connection, 100, low, its)
         names = self._still(connection, list(found), sa.and_(*guilty))
         keys = [found[name].key for name in names]
-        self._park(connection, keys, names, reason)
+        self._park(connection, keys, names, reason, marks)
         return [(Row(key, {}), reason) for key in keys]
 
     def done(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
@@ -102,11 +106,14 @@ class SideLeases:
         return set(held.values())
 
     def dead(
-        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str
+        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, marks: Assignments
     ) -> Collection[KeyValue]:
         held = self._held(connection, token, keys)
-        self._park(connection, list(held.values()), list(held), reason)
+        self._park(connection, list(held.values()), list(held), reason, marks)
         return set(held.values())
+
+    def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
+        return self._rows.takes_marks(connection, but, savepoint)
 
     def hand_back(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
         held = list(self._held(connection, token, keys))
@@ -226,10 +233,12 @@ class SideLeases:
             named |= {row[-1]: self._rows.key(row) for row in connection.execute(query)}
         return {name: named[name] for name in self._still(connection, list(named), LEASES.c.lease == token)}
 
-    def _park(self, connection: sa.Connection, keys: Sequence[KeyValue], names: Sequence[str], reason: str) -> None:
-        if self._queue.failed:
-            marks = self._rows.update(*self._queue.values(self._queue.failed))
-            self._rows.change(connection, marks, keys)
+    def _park(
+        self, connection: sa.Connection, keys: Sequence[KeyValue], names: Sequence[str], reason: str,
+        marks: Assignments,
+    ) -> None:  # fmt: skip
+        if marks:
+            self._rows.change(connection, self._rows.update(*self._queue.values(marks)), keys)
         self._update(connection, names, lease=None, lease_until=None, next_at=PARKED, failure=reason)
 
     def _update(self, connection: sa.Connection, names: Sequence[str], **values: Any) -> None:

@@ -56,6 +56,12 @@ class DrainSpec(PayloadSpec):
         description="Where it stands who holds a row: columns of the table, the table batchops_lease, or the row "
         "lock alone. Default: what `batchops queue init` has made.",
     )
+    lease_prefix: Annotated[str, Flag("PREFIX", CLAIMS)] = Field(
+        "",
+        pattern=r"^(?:[A-Za-z_][A-Za-z0-9_]{0,30})?$",
+        description="How the names of the lease's columns begin, as batchops_; needed where the table has columns of "
+        "such names of its own. Default: lease, attempts … without one.",
+    )
     lease_time: Annotated[Duration, Flag("30s", CLAIMS)] = Field(
         timedelta(seconds=30),
         ge=timedelta(seconds=1),

@@ -12,11 +12,12 @@ from batchops.db.claims import Nulls, Order
 from batchops.db.database import Database
 from batchops.db.family import Server
 from batchops.db.table import Table
-from batchops.errors import RefusedError, UsageError
+from batchops.errors import RefusedError, RowRefusedError, UsageError
 from batchops.expressions.expression import parse_assignment, parse_predicate
 from batchops.handlers import Handler
 from batchops.plan.target import find_key, find_table, nearest
-from batchops.queues.columns import COLUMNS, ColumnLeases
+from batchops.queues.columns import ColumnLeases
+from batchops.queues.lease_columns import LeaseColumns
 from batchops.queues.leases import Leases
 from batchops.queues.locks import RowLocks
 from batchops.queues.queue import Assignments, Queue
@@ -47,6 +48,7 @@ def understand(connection: sa.Connection, database: Database, spec: DrainSpec, h
     queue = queue_of(database, table, spec)
     leases = _leases(connection, database, queue, spec, handler, time_column(table, spec))
     _may_write(connection, database, server, queue, leases)
+    _marks_fit(database, queue)
     pending: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.called)
     pending = pending.where(queue.selection.clause)
     family.explain(connection, pending)  # the server has understood --where, or says what it did not
@@ -116,12 +118,32 @@ def _may_write(
         raise missing.refusal(database.engine.dialect)
 
 
+def _marks_fit(database: Database, queue: Queue) -> None:
+    """UsageError where the server itself does not take a mark: its names, types and labels; nothing is written."""
+    marks: list[tuple[str, sa.Update | sa.Delete]] = [
+        ("--delete" if queue.done is None else "--done", queue.marked_done())
+    ]
+    if queue.failed:
+        failed = sa.update(queue.table.called).ordered_values(*queue.values(queue.failed))
+        marks.append(("--failed", failed))
+    for flag, statement in marks:
+        try:
+            with database.explaining() as connection:
+                database.family.explain(connection, statement.where(queue.selection.clause))
+        except (UsageError, RowRefusedError) as error:
+            said = error.message.partition(": ")[2] or error.message
+            also = " or --set" if flag == "--done" and queue.work else ""
+            raise UsageError(f"{flag}{also}: the database refuses it: {said}", error.hint) from error
+
+
 def _leases(
     connection: sa.Connection, database: Database, queue: Queue, spec: DrainSpec, handler: Handler, moment: str | None
 ) -> Leases | RowLocks:
     family, table, whole = database.family, queue.table, spec.handlers != ["--set"]
-    most = spec.max_bytes
-    place = place_of(connection, database, queue, spec.lease, whole=whole, moment=moment, max_bytes=most)
+    most, names = spec.max_bytes, LeaseColumns(spec.lease_prefix)
+    place = place_of(connection, database, queue, spec.lease, names, whole=whole, moment=moment, max_bytes=most)
+    if isinstance(place, ColumnLeases):
+        _countable(database, table, names, spec.max_attempts)
     if place is not None:
         return place
     if handler.inside:
@@ -137,21 +159,31 @@ def _leases(
     )
 
 
+def _countable(database: Database, table: Table, names: LeaseColumns, attempts: int) -> None:
+    """RefusedError where the column's type ends before the attempts do."""
+    column = table.column(names.name("attempts"))
+    if (most := database.family.claims.most(column)) < attempts:
+        raise names.refusal(table, column, f"{column.type} counts to {most}, and --max-attempts is {attempts}")
+
+
 def place_of(
-    connection: sa.Connection, database: Database, queue: Queue, wanted: str, *, whole: bool, moment: str | None,
-    max_bytes: int = MOST_BYTES,
+    connection: sa.Connection, database: Database, queue: Queue, wanted: str, names: LeaseColumns, *, whole: bool,
+    moment: str | None, max_bytes: int = MOST_BYTES,
 ) -> ColumnLeases | SideLeases | None:  # fmt: skip
     """Where leases are kept by now; None for nowhere, RefusedError where that place was asked for."""
     family, table = database.family, queue.table
-    missing = [name for name in COLUMNS if name not in table.column_names]
+    missing = list(map(names.name, names.missing(table)))
+    beside = wanted in ("auto", "table") and family.find(connection, None, TABLE) is not None
+    if wanted in ("auto", "columns") and not (missing or (beside and not names.fit(family.claims, table))):
+        names.check(family.claims, table)
     if wanted == "columns" and missing:
         raise RefusedError(
             f'Table "{table.label}" has no column {", ".join(missing)} to keep leases in.',
             f"batchops queue init {table.label} --make adds them, or use --lease table or --lease none.",
         )
-    if wanted in ("auto", "columns") and not missing:
-        return ColumnLeases(family, queue, whole=whole, moment=moment, max_bytes=max_bytes)
-    if wanted in ("auto", "table") and family.find(connection, None, TABLE) is not None:
+    if wanted in ("auto", "columns") and not missing and names.fit(family.claims, table):
+        return ColumnLeases(family, queue, names, whole=whole, moment=moment, max_bytes=max_bytes)
+    if beside:
         return SideLeases(family, queue, whole=whole, moment=moment, max_bytes=max_bytes)
     if wanted == "table":
         raise RefusedError(
@@ -188,6 +220,18 @@ def _column(table: Table, named: str, flag: str) -> str:
     return found
 
 
+def _taken_over(database: Database, queue: Queue, spec: DrainSpec, leases: Leases | RowLocks) -> str:
+    """Which of the lease's columns were the table's own before."""
+    if not isinstance(leases, ColumnLeases):
+        return ""
+    names = LeaseColumns(spec.lease_prefix)
+    taken = names.taken_over(database.family.claims, queue.table)
+    said = [f"; {column.name} ({column.type}) is the table's own, taken over" for column in taken]
+    if names.name("attempts") in [column.name for column in taken]:
+        said.append(f": what it has counted counts, so a row at {spec.max_attempts} is given up on once it fails")
+    return "".join(said)
+
+
 def _plan(
     database: Database, server: Server, queue: Queue, spec: DrainSpec, leases: Leases | RowLocks
 ) -> tuple[tuple[str, str], ...]:
@@ -204,5 +248,5 @@ def _plan(
         ("handler", f"{handler} {', '.join(shown) if isinstance(shown, tuple) else shown}"),
         ("done", done),
         ("failed", ", ".join(f"{c} = {e}" for c, e in queue.failed) or "stays pending, not tried again"),
-        ("leases", leases.place),
+        ("leases", leases.place + _taken_over(database, queue, spec, leases)),
     )

@@ -1,21 +1,30 @@
 """One step of a drain: claim, deliver, finalise; two short transactions around the work."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
 from batchops.db.family import KeyValue
 from batchops.db.wire import as_text
-from batchops.errors import BatchopsError, CutShortError, OutcomeUnknownError, RefusedError, RowRefusedError, UsageError
+from batchops.errors import (
+    BatchopsError,
+    CutShortError,
+    DeniedError,
+    OutcomeUnknownError,
+    RefusedError,
+    RowRefusedError,
+    UsageError,
+)
 from batchops.events import Rejected
-from batchops.handlers import Failed, Handler, HandlerDownError, HandlerError, Result, Unstarted
+from batchops.handlers import Failed, Handler, HandlerDownError, HandlerError, Result, Unmarked, Unstarted
 from batchops.handlers.sql import InSql
 from batchops.queues.attempts import Attempts
-from batchops.queues.bisect import apart, by_halves
+from batchops.queues.bisect import apart, by_halves, reason
 from batchops.queues.claims import Claims
 from batchops.queues.deadline import MOST_HANGING, Deadline, DeadlinePassedError
+from batchops.queues.marks import Marks
 from batchops.queues.queue import Claim, Queue, Row
 from batchops.queues.score import Score
 from batchops.steps.inside import LOST, Inside
@@ -35,6 +44,8 @@ class InHand:
     in_doubt: bool = False
     """Whether the finalising COMMIT was sent and not answered."""
     rejected: list[Rejected] = field(default_factory=list)
+    final: Sequence[Result] = ()
+    """What became of the rows, their marks included; once that is committed."""
 
 
 class ClaimStep:
@@ -42,7 +53,7 @@ class ClaimStep:
 
     def __init__(
         self, queue: Queue, claims: Claims, handler: Handler, attempts: Attempts, deadline: Deadline, score: Score,
-        stop: Stop,
+        marks: Marks, stop: Stop,
     ) -> None:  # fmt: skip
         self._queue = queue
         self._claims = claims
@@ -52,23 +63,41 @@ class ClaimStep:
         self._attempts = attempts
         self._deadline = deadline
         self._score = score
+        self._marks = marks
         self._stop = stop
         self._inside = Inside(claims.database, handler, deadline, stop)
         self._marking = Inside(claims.database, InSql(), deadline, stop)
         self._late = f"the handler did not come back within {deadline.seconds:g} s"
+        self._at_once = False
+        """Whether what COMMIT would refuse is looked for before it: once something was refused."""
         self._in_hand: InHand | None = None
         self._proved = False
 
     def __call__(self, size: Size) -> Outcome | None:
-        """One claim's rows; None where nothing is free and due."""
+        """One claim's rows, of one row until the table has taken a mark; None where nothing is free and due."""
+        if self._marks.taken or self._in_hand is not None:
+            return self._one_claim(size.rows)
+        with self._marks.turn(self._stop) as mine:
+            if self._marks.refusal is not None:
+                raise self._marks.refusal
+            if not mine:
+                return Outcome(rows=0, read=0)
+            outcome = self._one_claim(1)
+        if outcome is None:
+            return None
+        return replace(outcome, trial=self._marks.taken, size=Size(rows=1, read=1))
+
+    def _one_claim(self, rows: int) -> Outcome | None:
+        if self._marks.refusal is not None:
+            raise self._marks.refusal
         if self._in_hand is None:
-            claim = self._claims.take(size.rows)
+            claim = self._claims.take(rows)
             if claim is None:
                 return None
             self._in_hand = InHand(claim)
             self._score.add(claimed=len(claim.rows), dead=len(claim.parked))
-            for row, reason in claim.parked:
-                self._score.because(reason, [self._name(row.key)])
+            for row, why in claim.parked:
+                self._score.because(why, [self._name(row.key)])
         now = self._in_hand
         try:
             outcome = self._finalised(now)
@@ -80,6 +109,8 @@ class ClaimStep:
             raise
         self._claims.let_go(now.claim)
         self._in_hand = None
+        if now.final:
+            self._marks.judge(self._database, self._leases, now.claim.rows, now.final, self._name)
         return outcome
 
     def _finalised(self, now: InHand) -> Outcome:
@@ -88,15 +119,29 @@ class ClaimStep:
             return self._outcome(now, 0)
         try:
             if self._handler.inside:
-                return self._worked(now, self._inside, [None] * len(claim.rows))
+                return self._worked_inside(now)
             if now.results is None:
                 now.results = self._delivered(claim.rows)
             try:
                 return self._marked(now, now.results)
             except RowRefusedError:  # one of the marks: found by halves, it fails alone
+                self._at_once = True
                 return self._worked(now, self._marking, now.results)
         except DeadlinePassedError:
             return self._overdue(now)
+        except (DeniedError, RowRefusedError) as error:  # by a trigger's statement, or by COMMIT
+            refused, before = Unmarked(reason(error)), now.results or [None] * len(claim.rows)
+            return self._marked(now, [refused if one is None else one for one in before])
+
+    def _worked_inside(self, now: InHand) -> Outcome:
+        untried: Sequence[Result] = [None] * len(now.claim.rows)
+        try:
+            return self._worked(now, self._inside, untried)
+        except RowRefusedError:
+            if self._at_once:
+                raise
+            self._at_once = True
+            return self._worked(now, self._inside, untried)
 
     def _delivered(self, rows: Sequence[Row]) -> Sequence[Result]:
         end = time.monotonic() + self._deadline.seconds
@@ -117,6 +162,8 @@ class ClaimStep:
             done = len(self._leases.done(connection, now.claim.token, sorted_.done)) if sorted_.done else 0
             self._prove(connection, sorted_.done)
             settled = done + self._set_aside(connection, now, sorted_)
+        # Where every lease was lost nothing was marked, and nothing is known of the marks.
+        now.final = results if done or not sorted_.done else ()
         return self._counted(now, done, settled, sorted_)
 
     def _worked(self, now: InHand, inside: Inside, before: Sequence[Result]) -> Outcome:
@@ -124,6 +171,8 @@ class ClaimStep:
         claim = now.claim
         left = [row for row, one in zip(claim.rows, before, strict=True) if one is None]
         with self._database.transaction() as connection:
+            if self._at_once:
+                self._database.family.claims.check_at_once(connection)
 
             def mark(connection: sa.Connection, keys: Sequence[KeyValue]) -> Sequence[KeyValue]:
                 return list(self._leases.done(connection, claim.token, keys))
@@ -134,22 +183,48 @@ class ClaimStep:
             sorted_ = verdicts([row for row, _ in here], [one for _, one in here], self._attempts)
             self._prove(connection, sorted_.done)
             settled = len(sorted_.done) + self._set_aside(connection, now, sorted_)
+        now.final = results
         return self._counted(now, len(sorted_.done), settled, sorted_)
 
     def _set_aside(self, connection: sa.Connection, now: InHand, sorted_: Verdicts) -> int:
         """The rows that are not done; how many of them were still held."""
         token, settled = now.claim.token, 0
-        for (reason, seconds), keys in sorted_.again.items():
-            settled += len(self._leases.retry(connection, token, keys, reason, seconds))
+        for (why, seconds), keys in sorted_.again.items():
+            settled += len(self._leases.retry(connection, token, keys, why, seconds))
         now.rejected.clear()
-        for reason, keys in sorted_.dead.items():
-            gone = self._leases.dead(connection, token, keys, reason)
-            self._prove(connection, keys if self._queue.failed else [])
-            now.rejected += [Rejected(self._name(key), reason) for key in keys if key in gone]
+        for why, keys in sorted_.dead.items():
+            gone = self._given_up(connection, token, keys, why)
+            now.rejected += [Rejected(self._name(key), why) for key in keys if key in gone]
             settled += len(gone)
         if sorted_.unstarted:
             self._leases.hand_back(connection, token, sorted_.unstarted)
         return settled + len(sorted_.unstarted)
+
+    def _given_up(
+        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], why: str
+    ) -> Collection[KeyValue]:
+        """Rows set aside; unmarked where the database refuses --failed."""
+        gone: set[KeyValue] = set()
+
+        def mark(some: Sequence[KeyValue]) -> Sequence[Result]:
+            with self._database.savepoint(connection):
+                gone.update(self._leases.dead(connection, token, some, why, self._queue.failed))
+            return [None] * len(some)
+
+        if not self._queue.failed:
+            return self._leases.dead(connection, token, keys, why, ())
+        try:
+            results = by_halves(keys, mark)
+        except DeniedError as error:
+            results = [Unmarked(reason(error))] * len(keys)
+        self._prove(connection, list(gone))
+        refused = {key: one.reason for key, one in zip(keys, results, strict=True) if isinstance(one, Unmarked)}
+        for key, text in refused.items():
+            both = f"{why[:200]}; --failed was refused: {text}"[:400]
+            gone.update(self._leases.dead(connection, token, [key], both, ()))
+        if refused and len(refused) == len(keys):
+            self._marks.refuse("--failed", next(iter(refused.values())), self._name(keys[0]))
+        return gone
 
     def _prove(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> None:
         """RefusedError where a mark leaves rows pending: they would be worked on for ever."""
@@ -170,12 +245,12 @@ class ClaimStep:
         self._score.add(
             failed=sorted_.failures, dead=len(now.rejected), lost=missing, handed_back=len(sorted_.unstarted)
         )
-        for reason, keys in sorted_.reasons():
-            self._score.because(reason, [self._name(key) for key in keys])
+        for why, keys in sorted_.reasons():
+            self._score.because(why, [self._name(key) for key in keys])
         return self._outcome(now, done)
 
     def _outcome(self, now: InHand, done: int) -> Outcome:
-        parked = [Rejected(self._name(row.key), reason) for row, reason in now.claim.parked]
+        parked = [Rejected(self._name(row.key), why) for row, why in now.claim.parked]
         return Outcome(rows=done, read=len(now.claim.rows), rejected=(*parked, *now.rejected))
 
     def _overdue(self, now: InHand) -> Outcome:

@@ -7,12 +7,14 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.db.family import KeyValue
 from batchops.db.wire import as_text
-from batchops.errors import CutShortError, RefusedError, TimedOutError
+from batchops.errors import CutShortError, RefusedError, RowRefusedError, TimedOutError
 from batchops.events import Rejected
-from batchops.handlers import Failed, HandlerError, Result
+from batchops.handlers import Failed, HandlerError, Result, Unmarked
+from batchops.queues.bisect import reason
 from batchops.queues.deadline import MOST_HANGING, Deadline, DeadlinePassedError
 from batchops.queues.locks import RowLocks
 from batchops.queues.lowwater import LowWater
+from batchops.queues.marks import Marks
 from batchops.queues.queue import Queue, Row
 from batchops.queues.score import Score
 from batchops.steps.inside import Inside
@@ -28,7 +30,7 @@ class HeldStep:
 
     def __init__(
         self, database: Database, queue: Queue, locks: RowLocks, low: LowWater, inside: Inside, deadline: Deadline,
-        score: Score, failed: list[KeyValue],
+        score: Score, marks: Marks, failed: list[KeyValue],
     ) -> None:  # fmt: skip
         """`failed`: keys of the rows to leave alone, shared by the workers of the process."""
         self._database = database
@@ -38,7 +40,10 @@ class HeldStep:
         self._inside = inside
         self._deadline = deadline
         self._score = score
+        self._marks = marks
         self._failed = failed
+        self._at_once = False
+        """Whether what COMMIT would refuse is looked for before it: once it has refused something."""
         self._proved = False
 
     def __call__(self, size: Size) -> Outcome | None:
@@ -52,6 +57,8 @@ class HeldStep:
         return outcome
 
     def _batch(self, most: int, low: KeyValue | None) -> Outcome | None:
+        if self._marks.refusal is not None:
+            raise self._marks.refusal
         but = list(self._failed)
         if len(but) > MOST_FAILED:
             raise HandlerError(
@@ -64,10 +71,18 @@ class HeldStep:
                 rows = self._locks.claim(connection, most, low, but)
                 if not rows:
                     return None
+                if self._at_once:
+                    self._database.family.claims.check_at_once(connection)
                 results = self._inside(connection, rows, self._locks.done)
                 self._prove(connection, [row.key for row, one in zip(rows, results, strict=True) if one is None])
         except DeadlinePassedError:
             results = self._overdue(rows)
+        except RowRefusedError as error:  # by COMMIT: nothing of the batch is done
+            if not self._at_once:
+                self._at_once = True
+                return self._batch(most, low)
+            results = [Unmarked(reason(error)) for _ in rows]
+        self._marks.judge(self._database, self._locks, rows, results, self._name)
         return self._outcome(rows, results)
 
     def _overdue(self, rows: Sequence[Row]) -> list[Result]:
@@ -90,15 +105,15 @@ class HeldStep:
             )
         self._proved = True
 
+    def _name(self, key: KeyValue) -> str:
+        return ", ".join(f"{name}={as_text(value)}" for name, value in zip(self._queue.key, key, strict=True))
+
     def _outcome(self, rows: Sequence[Row], results: Sequence[Result]) -> Outcome:
         failed = [(row.key, one) for row, one in zip(rows, results, strict=True) if isinstance(one, Failed)]
         self._failed.extend(key for key, _ in failed)
         done = sum(one is None for one in results)
         self._score.add(claimed=len(rows), failed=len(failed))
-        rejected = tuple(
-            Rejected(", ".join(f"{n}={as_text(v)}" for n, v in zip(self._queue.key, key, strict=True)), one.reason)
-            for key, one in failed
-        )
+        rejected = tuple(Rejected(self._name(key), one.reason) for key, one in failed)
         for one in rejected:
             self._score.because(one.reason, [one.key])
         return Outcome(rows=done, read=len(rows), rejected=rejected)

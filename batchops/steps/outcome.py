@@ -19,6 +19,8 @@ class Outcome:
     """The size it really had, where that was not the one asked for."""
     undone: int = 0
     """Batches that a fall of the server has taken back; `rows` and `read` are then what is to be taken off."""
+    trial: bool = False
+    """Whether it only showed that the table takes the marks: it does not count as a batch."""
     alarm: str | None = None
     """Why the walk should not go on like this."""
 
@@ -30,4 +32,4 @@ class Outcome:
     @property
     def batches(self) -> int:
         """How many more are done now."""
-        return -self.undone if self.undone else int(not self.empty)
+        return -self.undone if self.undone else int(not self.empty and not self.trial)

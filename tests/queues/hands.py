@@ -73,6 +73,16 @@ def of_one_row(row: Any) -> str:
     return str(row["id"])
 
 
+def fails(rows: Rows) -> list[str]:
+    """None of them."""
+    return ["no answer"] * len(rows)
+
+
+def fails_inside(rows: Rows, connection: sa.Connection) -> list[str]:  # noqa: ARG001  what makes it one of those
+    """The same with a transaction."""
+    return fails(rows)
+
+
 def number(rows: Rows) -> int:
     """Nonsense: no list."""
     return len(rows)
@@ -96,7 +106,12 @@ def hangs_inside(rows: Rows, connection: sa.Connection) -> None:
 
 
 def slow(rows: Rows) -> None:
-    """At work until it is let go on, by a file beside HANDLED, which says that it has begun."""
+    """At work until it is let go on, by a file beside HANDLED, which says that it has begun; a row alone is quick.
+
+    The first claim is of one row.
+    """
+    if len(rows) == 1:
+        return
     handled = Path(os.environ["HANDLED"])
     handled.write_text(f"{len(rows)} begun")
     while not go_on(handled).exists():

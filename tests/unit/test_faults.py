@@ -154,7 +154,7 @@ def test_sqlalchemys_wrapping_is_seen_through() -> None:
         (Fault.OUTCOME_UNKNOWN, errors.OutcomeUnknownError),
         (Fault.WRONG_NODE, errors.ConnectionLostError),
         (Fault.ROW_REFUSED, errors.RowRefusedError),
-        (Fault.DENIED, errors.RefusedError),
+        (Fault.DENIED, errors.DeniedError),
         (Fault.READ_ONLY, errors.RefusedError),
         (Fault.UNREACHABLE, errors.UnreachableError),
         (Fault.LOGIN, errors.UnreachableError),

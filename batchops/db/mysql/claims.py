@@ -24,6 +24,9 @@ _SHORT = 64
 _LETTER = 4
 """Bytes of one, at the most."""
 _LONG_NAME = 400
+_WIDE = re.compile(r"varchar\((\d+)\)|(?:medium|long)?text")
+_COUNT = re.compile(r"(tiny|small|medium|big)?int(?:\(\d+\))?( unsigned)?( zerofill)?")
+_BITS = {"tiny": 8, "small": 16, "medium": 24, None: 32, "big": 64}
 
 
 class MySQLClaims:
@@ -113,6 +116,26 @@ class MySQLClaims:
                 of_row = of_row + _SHORT
             most = None if most is None or widest is None else most + widest
         return RowBytes(of_row, most)
+
+    def serves(self, column: Column, kind: str, width: int) -> bool:
+        type_ = column.type.lower()
+        if kind == "text":
+            found = _WIDE.fullmatch(type_)
+            return found is not None and (found[1] is None or int(found[1]) >= width)
+        return _COUNT.fullmatch(type_) is not None if kind == "count" else type_.startswith("double")
+
+    def most(self, column: Column) -> int:
+        found = _COUNT.fullmatch(column.type.lower())
+        assert found is not None  # asked of a column that serves
+        bits: int = _BITS[found[1]]
+        return (1 << (bits if found[2] else bits - 1)) - 1
+
+    def is_own(self, column: Column, kind: str) -> bool:
+        own = {"text": "varchar(500)", "number": "double", "count": "int"}[kind]
+        return re.sub(r"^int\(\d+\)$", "int", column.type.lower()) == own
+
+    def check_at_once(self, connection: sa.Connection) -> None:
+        pass  # every check is made with its statement
 
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
         if not column.type.startswith(("timestamp", "datetime")):

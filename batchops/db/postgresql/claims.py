@@ -22,6 +22,8 @@ _SHORT = 64
 _LETTER = 4
 """Bytes of one, at the most."""
 _LONG_NAME = 400
+_WIDE = re.compile(r"character varying(?:\((\d+)\))?|text")
+_MOST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 
 
 class PostgreSQLClaims:
@@ -95,6 +97,21 @@ class PostgreSQLClaims:
                 widest = _LETTER * int(bounded[1]) if bounded else None
             most = None if most is None or widest is None else most + widest
         return RowBytes(of_row, most)
+
+    def serves(self, column: Column, kind: str, width: int) -> bool:
+        if kind == "text":
+            found = _WIDE.fullmatch(column.type)
+            return found is not None and (found[1] is None or int(found[1]) >= width)
+        return column.type in (_MOST if kind == "count" else ("double precision", "numeric"))
+
+    def most(self, column: Column) -> int:
+        return _MOST[column.type]
+
+    def is_own(self, column: Column, kind: str) -> bool:
+        return self.types[kind].startswith(column.type)
+
+    def check_at_once(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
 
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
         if not column.type.startswith("timestamp"):

@@ -15,6 +15,7 @@ from batchops.db.table import Column, Table, quoted
 _NOW = "(julianday('now') - 2440587.5) * 86400.0"
 _MOMENTS = ("date", "time")
 _LIST = 1_000
+_AFFINITIES = {"text": ("CHAR", "CLOB", "TEXT"), "number": ("REAL", "FLOA", "DOUB"), "count": ("INT",)}
 
 
 class SQLiteClaims:
@@ -78,6 +79,19 @@ class SQLiteClaims:
             value = sa.cast(keys.out(table, name), sa.LargeBinary)
             of_row = of_row + sa.func.coalesce(sa.func.length(value), 0)
         return RowBytes(of_row, None if names else 0)
+
+    def serves(self, column: Column, kind: str, width: int) -> bool:  # noqa: ARG002  widths are not kept to here
+        type_ = column.type.upper()
+        return not (type_ or kind == "count") or any(word in type_ for word in _AFFINITIES[kind])
+
+    def most(self, column: Column) -> int:  # noqa: ARG002  every integer has 64 bits
+        return 2**63 - 1
+
+    def is_own(self, column: Column, kind: str) -> bool:
+        return self.types[kind].startswith(column.type.upper()) and bool(column.type)
+
+    def check_at_once(self, connection: sa.Connection) -> None:
+        pass  # deferred foreign keys are checked by COMMIT alone
 
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
         if column.type and not any(word in column.type.lower() for word in _MOMENTS):
