@@ -60,8 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = cli.main(words, prog_name="batchops", standalone_mode=False, obj=told)
     except ClickExit as ended:
         code = ended.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo(err=True)  # the terminal has echoed ^C
+    except (click.Abort, KeyboardInterrupt) as error:
+        if error.__cause__ is None:  # else click has done it
+            click.echo(err=True)  # the terminal has echoed ^C
         # Of a run that has ended only what would have been sent about it is interrupted.
         interrupted = BatchopsError(told.interrupted)
         code = _told(words, interrupted, "signal", Exit.INTERRUPT) if told.code is None else told.code
