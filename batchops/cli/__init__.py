@@ -1,7 +1,9 @@
 """The command line: names and one-liners of the commands, each imported when it is used; errors to exit codes."""
 
+import atexit
 import gc
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -98,6 +100,7 @@ def _told(words: Sequence[str], error: BatchopsError, reason: str, code: int) ->
 
 def _leave(code: int) -> NoReturn:
     """Exit; a reader that has gone away is no reason for another code, nor for Python's own complaint."""
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # all is told; Python would complain about itself
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
