@@ -40,7 +40,7 @@ def test_the_others_go_on(table: Database, batchops: Batchops, tmp_path: Path) -
     done = batchops("run", file, "-y", "--json")
     jobs = {job["job"]: (job["reason"], job["rows"]) for job in done.json()["jobs"]}
     assert jobs == {
-        "a": ("refused", 0), "b": ("done", 10), "c": ("unreachable", 0), "d": ("refused", 0), "e": ("done", 10),
+        "a": ("refused", 0), "b": ("done", 10), "c": ("not-found", 0), "d": ("refused", 0), "e": ("done", 10),
         "f": ("skipped", 0),
     }  # fmt: skip
     assert done.code == done.json()["exit"] == 12
