@@ -12,7 +12,7 @@ import yaml
 from tests.cli.conftest import Cli
 from tests.cli.conftest import cli as cli  # the fixture
 from tests.cli.test_readme import RECIPES, blocks, sections
-from tests.command import ROOT
+from tests.command import ROOT, Batchops
 from tests.recipes.test_deploy import program as program  # the fixture
 from tests.recipes.test_deploy import tried
 from tests.services.database import Database
@@ -35,11 +35,11 @@ INSERT INTO fixtures VALUES (1), (2);
 
 
 @pytest.fixture
-def shop(sqlite: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+def shop(sqlite: Database, batchops: Batchops, monkeypatch: pytest.MonkeyPatch) -> Database:
     """The tables, and a folder to work in with the README's recipe and the shipped ones."""
     for statement in SHOP.split(";\n")[:-1]:
         sqlite.execute(statement)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(batchops.home)
     (recipe,) = blocks("toml", ALL)
     Path("nightly.toml").write_text(recipe)
     Path("recipes").symlink_to(ROOT / "recipes")

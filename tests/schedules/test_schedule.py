@@ -181,7 +181,7 @@ def test_what_is_wrong_is_said_at_once(batchops: Batchops, sqlite: Database, tmp
         ((untimed,), ["No job in", "has times of its own"]),
         ((twice, other), ['Two jobs are called "one"']),
         ((tmp_path / "nothere.toml",), ["nothere.toml"]),
-        ((wrong,), ["61 * * * *", "1.5 s", "itter must be shorter than every", "leave poll out"]),
+        ((wrong,), ["61 * * * *", "1.5 s", "itter must be shorter than", "leave poll out"]),
         ((twice, "--health-port", "x"), ["--health-port", "is no port"]),
         ((twice, "--ping", "nobody=https://example.org"), ['no job "nobody"']),
         ((), ["FILE"]),
