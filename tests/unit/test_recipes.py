@@ -112,7 +112,7 @@ max_tme = "1h"
 verb = "purge"
 table = "t"
 wher = "x = 1"
-older-than = "90 days"
+older-than = "90 moons"
 by = "at"
 needs = ["bb"]
 [job.b]
@@ -136,7 +136,12 @@ def test_every_mistake_at_once(recipe: Path) -> None:
         (3, 'Parameter "age" has a default that "30" has no unit: write 30ms, 30s, 30min, 30h or 30d.', ""),
         (5, 'defaults has no key "max-tme".', 'did you mean "max-time"?'),
         (9, 'purge has no key "wher".', 'did you mean "where"?'),
-        (10, 'older-than: "90 days": "days" is no unit; the units are ms, s, min, h, d or w.', ""),
+        (
+            10,
+            'older-than: "90 moons": "moons" is no unit; the units are ms, s, min, h, d, w, mo (30 days) or y '
+            "(365 days).",
+            "",
+        ),
         (12, 'needs: there is no job "bb".', 'did you mean "b"?'),
         (14, 'verb: "prune" is none.', 'did you mean "purge"?'),
         (15, "all-rows excludes a condition.", ""),
