@@ -13,6 +13,7 @@ from pika.exceptions import AMQPError, ConnectionBlockedTimeout
 from batchops.sinks import Delivery, Message, Refused, Unsent, causes
 from batchops.sinks.amqp_properties import UNFIT, properties_of
 from batchops.sinks.order import Order
+from batchops.threads import described
 
 logging.getLogger("pika").addHandler(logging.NullHandler())  # else its errors would go to stderr, beside ours
 _OF_A_MESSAGE = frozenset({406, 501, 502})
@@ -90,6 +91,8 @@ class Line:
     def _run(self) -> None:
         try:
             self._connection.ioloop.start()
+        except Exception as error:  # noqa: BLE001  whoever waits for an answer is told why none comes
+            self.trouble = Trouble(described(error))
         finally:
             self.usable = False
             self._ready.set()

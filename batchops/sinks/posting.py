@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from batchops.sinks import Delivery, Message, Refused
 from batchops.sinks.answers import Answer, Fault, down, lenient
 from batchops.sinks.order import Order
+from batchops.threads import Threads
 
 LATE = Answer(Fault.EITHER, "no answer in time")
 LONGEST_QUIET = 3_600.0
@@ -55,11 +56,13 @@ class Posting:
     def _run(self) -> None:
         """Daemons, not a pool: one that hangs in a trickling answer must not keep the process."""
         count = min(self._connections, len(self._messages))
-        workers = [threading.Thread(target=self._work, name="http", daemon=True) for _ in range(count)]
-        for worker in workers:
-            worker.start()
+        errors: list[BaseException] = []
+        threads = Threads(errors.append, lambda _: None)
+        workers = [threads.start("http", self._work) for _ in range(count)]
         for worker in workers:
             worker.join(max(0.0, self._end - time.monotonic()) + 1)
+        if errors:
+            raise errors[0]
 
     def _work(self) -> None:
         """Whoever settles an event takes the next of its key, so that nobody has to wait for work."""
