@@ -35,14 +35,15 @@ INSERT INTO fixtures VALUES (1), (2);
 
 
 @pytest.fixture
-def shop(sqlite: Database, batchops: Batchops, monkeypatch: pytest.MonkeyPatch) -> Database:
+def shop(sqlite: Database, batchops: Batchops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     """The tables, and a folder to work in with the README's recipe and the shipped ones."""
     for statement in SHOP.split(";\n")[:-1]:
         sqlite.execute(statement)
-    monkeypatch.chdir(batchops.home)
+    monkeypatch.chdir(tmp_path)
     (recipe,) = blocks("toml", ALL)
-    Path("nightly.toml").write_text(recipe)
-    Path("recipes").symlink_to(ROOT / "recipes")
+    for folder in (tmp_path, batchops.home):  # for processes, and for commands in this one
+        (folder / "nightly.toml").write_text(recipe)
+        (folder / "recipes").symlink_to(ROOT / "recipes")
     return sqlite
 
 
