@@ -16,6 +16,7 @@ from batchops.outboxes.policy import Policy
 from batchops.outboxes.settle import Settled, Settling
 from batchops.outboxes.slots import Shards
 from batchops.outboxes.source import Source
+from batchops.queues.rows import FEW
 from batchops.queues.score import Score
 from batchops.sinks import Delivery, Message, Refused, SinkDownError, Unsent
 from batchops.steps.outcome import Outcome
@@ -112,7 +113,7 @@ class RelayStep:
         if self._unsettled is None:
             return Outcome(rows=0, read=0)
         settled, read = self._unsettled
-        self._settling(settled)
+        settled = self._settling(settled)
         self._unsettled = None
         return self._outcome(settled, read)
 
@@ -127,7 +128,7 @@ class RelayStep:
         self._behind = frozenset()
         events = self._source.read(1 if self._circuit.probing else size.rows)
         if events and not self._rehearsed:
-            self._settling.rehearse(events.ids[:1])
+            self._settling.rehearse(events.ids[:FEW])
             self._rehearsed = True
         return self._depart(events, size, NOTHING)
 
@@ -179,12 +180,13 @@ class RelayStep:
     def _sorted(self, flight: Flight, results: Sequence[Delivery]) -> Settled:
         if not any(results):
             self._circuit.close()
-            return Settled(flight.events.ids, ())
-        sent, failures, unsent = [], list[Failure](), list[Unsent]()
+            return Settled(flight.events.ids, (), flight.events.aggregates)
+        sent, aggregates, failures, unsent = [], list[str](), list[Failure](), list[Unsent]()
         for id_, aggregate, result in zip(flight.events.ids, flight.events.aggregates, results, strict=True):
             match result:
                 case None:
                     sent.append(id_)
+                    aggregates.append(aggregate)
                 case Refused():
                     event = as_text(id_)
                     failures.append(self._policy(event, aggregate, result, self._failures.attempts(event)))
@@ -197,7 +199,7 @@ class RelayStep:
             self._circuit.trip(unsent[0].reason)
         else:
             self._circuit.close()
-        return Settled(sent, failures)
+        return Settled(sent, failures, aggregates)
 
     def _outcome(self, settled: Settled, read: int) -> Outcome:
         given_up = [failure for failure in settled.failures if failure.state is not State.WAITING]
