@@ -14,13 +14,13 @@ from batchops.cli.help import Group
 from batchops.db.connect import connect
 from batchops.db.database import Database
 from batchops.db.urls import address
-from batchops.errors import RefusedError, UsageError
+from batchops.errors import UsageError
 from batchops.plan.target import find_table
 from batchops.queues.ddl import column_ddl, table_ddl, take_over
 from batchops.queues.lease_columns import LeaseColumns
 from batchops.queues.overview import Overview, keys_of
 from batchops.queues.spec import DrainSpec
-from batchops.queues.understood import place_of, queue_of, time_column
+from batchops.queues.understood import place_of, queue_of, time_column, without_place
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import count, visible
 from batchops.specs import checked
@@ -142,10 +142,8 @@ def _overview(database: Database, spec: DrainSpec, lease: str, names: LeaseColum
         table = find_table(connection, database.family, spec.table)
         queue = queue_of(database, table, spec)
         place = place_of(connection, database, queue, lease, names, whole=False, moment=time_column(table, spec))
-    if place is None:
-        raise RefusedError(
-            f'Table "{table.label}" has no place to keep leases in.', f"batchops queue init {table.label} --make"
-        )
+        if place is None:
+            raise without_place(connection, database, table)
     return Overview(database, queue, place), queue
 
 

@@ -256,3 +256,6 @@ class Family(Protocol):
         No columns: is there the right to the table, or to any one of its columns? The transaction is one of
         `Database.explaining`.
         """
+
+    def hides(self, connection: sa.Connection, table: Table) -> bool:
+        """Whether the table may be there although `find` does not see it, because this role has no right to it."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from batchops.db.family import Family
+from batchops.db.rights import MissingRight
 from batchops.db.table import Key, Table
 from batchops.errors import NotFoundError, RefusedError, UsageError
 
@@ -16,7 +17,22 @@ def find_table(connection: sa.Connection, family: Family, named: str) -> Table:
         table = family.find(connection, schema, name)
         if table is not None:
             return table
-    raise NotFoundError(f'There is no table "{named}".', nearest(named, family.tables(connection)))
+    near = nearest(named, family.tables(connection))
+    for schema, name in _readings(named):
+        if (denied := hidden(connection, family, schema, name, "SELECT")) is not None:
+            said = f'There is no table "{named}", or role "{denied.role}" has no right to it.'
+            raise NotFoundError(said, near or f"if it is there, {denied.hint(connection.dialect)}")
+    raise NotFoundError(f'There is no table "{named}".', near)
+
+
+def hidden(
+    connection: sa.Connection, family: Family, schema: str | None, name: str, rights: str
+) -> MissingRight | None:  # fmt: skip
+    """What is to be granted on a table that is not seen, where it may be there all the same; else None."""
+    table = Table(schema, name, "table", (), (), name)
+    if not family.hides(connection, table):
+        return None
+    return MissingRight(rights, (), table, family.server(connection).role)
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

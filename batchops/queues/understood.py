@@ -15,7 +15,7 @@ from batchops.db.table import Table
 from batchops.errors import RefusedError, RowRefusedError, UsageError
 from batchops.expressions.expression import parse_assignment, parse_predicate
 from batchops.handlers import Handler
-from batchops.plan.target import find_key, find_table, nearest
+from batchops.plan.target import find_key, find_table, hidden, nearest
 from batchops.queues.columns import ColumnLeases
 from batchops.queues.lease_columns import LeaseColumns
 from batchops.queues.leases import Leases
@@ -153,10 +153,21 @@ def _leases(
             "--lease none does only with --set or a function (rows, connection): no lock may wait for others.",
             f"make room for leases: batchops queue init {table.label} --make",
         )
-    raise RefusedError(
-        f'Table "{table.label}" has no place to keep leases in.',
-        f"batchops queue init {table.label} --make adds columns; with --lease table it makes a table beside.",
+    raise without_place(connection, database, table)
+
+
+def without_place(connection: sa.Connection, database: Database, table: Table) -> RefusedError:
+    """There is no place to keep leases in, or this role does not see it; and the ways out."""
+    made = f"batchops queue init {table.label} --make adds columns; with --lease table it makes a table beside."
+    return RefusedError(
+        f'Table "{table.label}" has no place to keep leases in.', made + _if_hidden(connection, database)
     )
+
+
+def _if_hidden(connection: sa.Connection, database: Database) -> str:
+    """What gives the right to the table beside, where a role without any does not see whether it is there."""
+    denied = hidden(connection, database.family, None, TABLE, "SELECT, INSERT, UPDATE, DELETE")
+    return "" if denied is None else f" If the table {TABLE} is there, {denied.hint(database.engine.dialect)}"
 
 
 def _countable(database: Database, table: Table, names: LeaseColumns, attempts: int) -> None:
@@ -188,7 +199,7 @@ def place_of(
     if wanted == "table":
         raise RefusedError(
             f'There is no table "{TABLE}" to keep leases in.',
-            f"batchops queue init {table.label} --lease table --make makes it.",
+            f"batchops queue init {table.label} --lease table --make makes it." + _if_hidden(connection, database),
         )
     return None
 

@@ -79,11 +79,34 @@ def test_a_drain_with_leases_beside_asks_for_the_marks_alone(person: Person) -> 
     jobs(person.server, 3)
     leased(person.server, "table")
     person.may("SELECT ON jobs", "UPDATE (status) ON jobs")
-    refused = drain(person)
-    assert refused.code == 12
-    assert "batchops_lease" in refused.out
+    for args in ((), ("--lease", "table")):
+        refused = drain(person, *args)
+        assert refused.code == 12, refused
+        assert "batchops_lease" in refused.out, refused
+        assert "GRANT SELECT" in refused.out, refused
     person.may("SELECT, INSERT, UPDATE, DELETE ON batchops_lease")
     assert drain(person).json()["rows"] == 3
+
+
+def test_a_table_that_the_server_hides_is_not_said_to_be_missing(mariadb: Database) -> None:
+    """MariaDB shows no table to a role without a right to it: the hint names the GRANT, and works as it is printed."""
+    jobs(mariadb, 3)
+    leased(mariadb, "table")
+    person = Person(mariadb, f"p_{mariadb.name}"[-32:])
+    mariadb.execute(f"CREATE USER {person.account} IDENTIFIED BY 'x'")
+    try:
+        mariadb.execute("CREATE TABLE seen (id int PRIMARY KEY)")
+        person.may("SELECT ON seen")
+        missing = drain(person)
+        assert (missing.code, missing.json()["reason"]) == (10, "not-found"), missing
+        mariadb.execute(missing.json()["error"]["hint"].partition("there, grant it: ")[2].rstrip(";"))
+        person.may("UPDATE (status) ON jobs")
+        beside = drain(person)
+        assert beside.code == 12, beside
+        mariadb.execute(beside.json()["error"]["hint"].partition("there, grant it: ")[2].rstrip(";"))
+        assert drain(person).json()["rows"] == 3
+    finally:
+        mariadb.execute(f"DROP USER {person.account}")
 
 
 def test_a_relay_needs_no_more_than_the_sent_column(person: Person, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from batchops.db.mysql.claims import MySQLClaims
 from batchops.db.mysql.contents import MySQLContents
 from batchops.db.mysql.events import MySQLEvents
 from batchops.db.mysql.facts import MySQLFacts
-from batchops.db.mysql.rights import missing_right
+from batchops.db.mysql.rights import hides, missing_right
 from batchops.db.mysql.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address
@@ -55,6 +55,7 @@ class MySQL:
     tables = staticmethod(catalog.tables)
     server = staticmethod(catalog.server)
     missing_right = staticmethod(missing_right)
+    hides = staticmethod(hides)
     cutoff_before = staticmethod(cutoffs.before)
     cutoff_ago = staticmethod(cutoffs.ago)
 

@@ -28,6 +28,11 @@ def missing_right(
     return () if len(missing) == len(table.columns) else missing
 
 
+def hides(connection: sa.Connection, table: Table) -> bool:
+    """Whether the table may be there: without a right to it the server denies what it would else not find."""
+    return _denied(connection, _statement(table, "SELECT", ()))
+
+
 def _statement(table: Table, right: str, columns: Sequence[str]) -> Statement:
     if right == "DELETE":
         return sa.delete(table.clause).where(_NEVER)

@@ -85,6 +85,9 @@ class PostgreSQL:
     def __init__(self) -> None:
         self._settings = _SETTINGS.format(lock="'5s'", statement="'60s'")
 
+    def hides(self, *_: object) -> bool:
+        return False  # the catalog shows every table to everybody
+
     def engine(self, address: Address, timeouts: Timeouts, connections: int) -> sa.Engine:
         self._settings = _SETTINGS.format(lock=round(timeouts.lock * 1000), statement=round(timeouts.statement * 1000))
         return sa.create_engine(

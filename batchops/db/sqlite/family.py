@@ -88,6 +88,9 @@ class SQLite:
     def missing_right(self, *_: object) -> tuple[str, ...] | None:
         return None  # there are no rights but the file's
 
+    def hides(self, *_: object) -> bool:
+        return False
+
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
         pass  # there are no policies here
 
