@@ -60,7 +60,7 @@ def _length(text: str, number: str, unit: str) -> float:
 def show(duration: timedelta | float) -> str:
     """A duration (or seconds) for people, to three digits or so: 850 ms, 12.3 s, 1 h 02 min, 3 d 04 h."""
     seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
-    if seconds <= 0:
+    if seconds < 0.0001:
         return "0 s"
     if seconds < 0.9995:
         return f"{seconds * 1000:.3g} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"

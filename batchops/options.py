@@ -27,6 +27,7 @@ class PacedOptions(TypedDict, total=False):
     max_batches: int | None
     window: Window | str | None
     time_zone: ZoneInfo | str | None
+    wait: bool
     lock_timeout: Duration
     statement_timeout: Duration
     retry_time: Duration

@@ -107,6 +107,7 @@ class PacedSpec(BaseModel):
     time_zone: Annotated[ZoneInfo | None, BeforeValidator(reading.zone), Flag("ZONE")] = Field(
         None, description="Zone of --window; default: this machine's."
     )
+    wait: Annotated[bool, Flag()] = Field(False, description="Wait for --window to open, where it is closed.")
     lock_timeout: Annotated[Duration, Flag("5s")] = Field(
         timedelta(seconds=5),
         gt=timedelta(0),

@@ -62,13 +62,13 @@ def _begin(job: Prepared) -> tuple[lease.Lease, Run]:
         held = lease.acquire(connection, ledger, key, job.spec.lease_time.total_seconds())
         last = _last(job, connection, key)
         if isinstance(how, GoOn):
-            now = ledger.take_over(connection, how.run, how.base_rows)
+            now = ledger.take_over(connection, how.run)
             ledger.recognise(connection, now.run, _known(job, key))
             now = take_up(connection, ledger, now) if how.again else now
         else:
             if last is not None and last.state == "running":
                 # --restart: it may only be stopped, and must not write once it wakes up.
-                ledger.take_over(connection, last, last.base_rows)
+                ledger.take_over(connection, last)
                 ledger.end(connection, last.run, "failed", "begun anew with --restart")
             now = ledger.begin(connection, _row(job) | _known(job, key), [job.route.cursor])
         lease.name_run(connection, ledger, held, now.run)

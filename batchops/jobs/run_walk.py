@@ -111,8 +111,7 @@ def _walk(
 ) -> tuple[Ending, str]:  # fmt: skip
     """The loop in all its lanes; by another walk, where the first one turns out to be bad. Also, which it was."""
     pace, walk = pace_of(job.spec, job.plan.table), job.route.walk
-    # After a crash the rest of it; what the run had changed before this allowance began does not count.
-    limits = limits_of(job.spec, used=now.rows - now.base_rows)
+    limits = limits_of(job.spec)
     tried, watched = {now.walk}, True
     while True:
         lanes = Lanes(job.database, walk, job.ledger, now, _steps(job, walk, monitor, watched=watched), stop, tally)

@@ -32,13 +32,14 @@ def grace_of(spec: PacedSpec, database: Database, margin: float = 0.0) -> Grace:
     return lambda stop: grace_period(stop, spec.grace.total_seconds(), database.cancel, margin)
 
 
-def limits_of(spec: PacedSpec, used: int = 0) -> Limits:
-    """Its limits, for all lanes together; so many rows of --max-rows are used already."""
+def limits_of(spec: PacedSpec) -> Limits:
+    """Its limits, for all lanes together; they count what this process does."""
     return Limits(
-        rows=None if spec.max_rows is None else Allowance(max(0, spec.max_rows - used)),
+        rows=None if spec.max_rows is None else Allowance(spec.max_rows),
         seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
         batches=None if spec.max_batches is None else Allowance(spec.max_batches),
         window=spec.window,
+        wait=spec.wait,
         rejected=spec.max_rejected if isinstance(spec, JobSpec) else None,
         wall=lambda: datetime.now(spec.time_zone),
     )

@@ -82,12 +82,12 @@ class Ledger:
             self.new_lane(connection, number, i, cursor)
         return self.one(connection, number)
 
-    def take_over(self, connection: sa.Connection, run: Run, base_rows: int) -> Run:
+    def take_over(self, connection: sa.Connection, run: Run) -> Run:
         """Go on with a run: new tokens, so that whoever held the old ones writes nothing more."""
         for lane in run.lanes:
             connection.execute(self.lanes.update().where(self._is(lane)).values(token=new_token()))
         again = self.runs.update().where(self.runs.c.run == run.run)
-        connection.execute(again.values(state="running", ended_at=None, error=None, base_rows=base_rows))
+        connection.execute(again.values(state="running", ended_at=None, error=None))
         return self.one(connection, run.run)
 
     def advance(self, connection: sa.Connection, old: Lane, new: Lane) -> None:

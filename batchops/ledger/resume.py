@@ -23,10 +23,9 @@ class Anew:
 
 @dataclass(frozen=True)
 class GoOn:
-    """The same run, with the values frozen at its start. Its allowance begins at `base_rows`."""
+    """The same run, with the values frozen at its start."""
 
     run: Run
-    base_rows: int
     again: tuple[KeyValue, ...] = ()
     """Rows that it could not change, and that are tried again."""
 
@@ -61,11 +60,9 @@ def resume(last: Recalled | None, *, repeatable: bool, purge: bool, restart: boo
             f"Run {run.run} was begun by another version of batchops (ledger format {run.format}, not {FORMAT}).",
             "finish it with that version, or begin anew with --restart.",
         )
-    if run.state == "incomplete":
-        return GoOn(run, run.rows, last.again)
     if run.state not in LIMITS:
-        return GoOn(run, run.base_rows, last.again)
-    return Anew(run) if purge else GoOn(run, run.rows)
+        return GoOn(run, last.again)
+    return Anew(run) if purge else GoOn(run)
 
 
 def _of_another_table(last: Recalled, *, repeatable: bool) -> Anew:

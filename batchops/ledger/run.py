@@ -55,8 +55,6 @@ class Run:
     format: int
     started_at: float
     ended_at: float | None
-    base_rows: int
-    """Rows the run had changed when its present allowance began."""
     error: str | None
     evidence: TableIdentity
     """What the server remembered the table by."""
@@ -102,6 +100,6 @@ def run_of(row: Any, lanes: tuple[Lane, ...]) -> Run:
         run=row["run"], job=row["job"], verb=row["verb"], table=row["table_name"], walk=row["walk"],
         state=row["state"], wanted=json.loads(row["wanted"]), frozen=json.loads(row["frozen"]),
         by=json.loads(row["started_by"]), format=row["format"], started_at=row["started_at"],
-        ended_at=row["ended_at"], base_rows=row["base_rows"], error=row["error"],
+        ended_at=row["ended_at"], error=row["error"],
         evidence=TableIdentity(row["table_identity"], row["storage_identity"]), lanes=lanes,
     )  # fmt: skip

@@ -40,7 +40,7 @@ def ledger_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
         sa.Column("frozen", LONG_TEXT, nullable=False),
         sa.Column("started_by", sa.Text, nullable=False),
         sa.Column("format", sa.Integer, nullable=False),
-        sa.Column("base_rows", sa.BigInteger, nullable=False),
+        sa.Column("base_rows", sa.BigInteger, nullable=False),  # of older versions, which counted limits by it
         sa.Column("started_at", sa.Double, nullable=False),
         sa.Column("ended_at", sa.Double),
         sa.Column("error", sa.Text),

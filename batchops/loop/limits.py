@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 
 from batchops.loop.allowance import Allowance
 from batchops.walks.part import Size
@@ -30,10 +30,20 @@ class Limits:
     seconds: float | None = None
     batches: Allowance | None = None
     window: Window | None = None
+    wait: bool = False
+    """Whether to wait for the window rather than to end where it is closed at first."""
     rejected: int | None = None
     """Rows that may be refused."""
     wall: Callable[[], datetime] = datetime.now
     """The time of day, in the window's zone."""
+
+    def closed(self) -> datetime | None:
+        """When the window opens, where it is closed now."""
+        now = self.wall()
+        if self.window is None or self.window.holds(now.time()):
+            return None
+        opens = datetime.combine(now.date(), self.window.start, now.tzinfo)
+        return opens if opens > now else opens + timedelta(days=1)
 
     def reached(self, seconds: float) -> str | None:
         """The reason to end, after so long; None to go on."""

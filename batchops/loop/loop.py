@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from tenacity import RetryCallState
 
@@ -91,6 +92,8 @@ def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.mono
     """Work until nothing is left or there is a reason to stop; every way out gives its reason."""
     begun = clock() - tally.seconds
     try:
+        if (opens := job.limits.closed()) is not None:
+            _wait_for_window(job, emit, stop, tally, clock, opens)
         while True:
             tally.seconds = clock() - begun
             if stop.asked:
@@ -126,6 +129,16 @@ def run(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock = time.mono
         return ending_of(error)
     finally:
         tally.seconds = clock() - begun
+
+
+def _wait_for_window(
+    job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock, opens: datetime
+) -> None:  # fmt: skip
+    """Say when it opens; and wait for that, where this is asked for."""
+    emit(Warned(f"--window is closed now; it opens at {opens:%Y-%m-%d %H:%M}{'' if job.limits.wait else ' (--wait)'}."))
+    while job.limits.wait and not stop.asked and job.limits.closed() is not None:
+        seconds = (opens - job.limits.wall()).total_seconds()
+        _hold(emit, tally, "window", max(0.1, min(60.0, seconds)), stop.sleep, clock)
 
 
 def _batch(job: Job, emit: Emit, stop: Stop, tally: Tally, clock: Clock) -> Outcome | Ending | None:

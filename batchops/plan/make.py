@@ -125,10 +125,10 @@ def _limits(spec: JobSpec) -> str:
 
 def _goes_on(resume: Resume) -> str | None:
     match resume:
-        case GoOn(run, _, again) if again:
+        case GoOn(run, again) if again:
             done = f"{run.rows:,} rows done so far"
             return f"goes on with run {run.run} ({run.state}), {done}; {len(again):,} that it could not change again"
-        case GoOn(run, _):
+        case GoOn(run):
             return f"goes on with run {run.run} ({run.state}), {run.rows:,} rows done so far"
         case AlreadyDone(run):
             return f"done by run {run.run} already: nothing to do unless --restart"

@@ -87,7 +87,9 @@ def unless_well(listener: Emit) -> Emit:
     """The listener for `--quiet`: it hears nothing of an end that is well, or as it was asked for."""
 
     def emit(event: Event) -> None:
-        if not isinstance(event, Finished) or event.exit not in {Exit.DONE, Exit.NOTHING, Exit.LIMIT}:
+        well = isinstance(event, Finished) and event.exit in {Exit.DONE, Exit.NOTHING, Exit.LIMIT}
+        # A window that was never open looks like work that was done.
+        if not well or (isinstance(event, Finished) and event.reason == "window" and not event.batches):
             listener(event)
 
     return emit

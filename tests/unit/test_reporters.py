@@ -247,7 +247,7 @@ def test_one_line_where_nobody_watches() -> None:
         ({"reason": "signal", "exit": 130}, "ended by SIGINT: "),
         ({"reason": "signal", "exit": 0}, "ended by a signal: "),
         ({"reason": "done", "rows": 0}, "done, nothing to do"),
-        ({"reason": "dry-run", "rows": 0}, "purge events: dry run, nothing was changed\n"),
+        ({"reason": "dry-run", "rows": 0, "batches": 0}, "purge events: dry run, nothing was changed\n"),
         ({"reason": "incomplete", "rejected": 1, "locked": 2}, "1 row rejected, 2 rows locked"),
         ({"reason": "a word of later"}, "purge events: a word of later: "),
     ],
@@ -258,7 +258,7 @@ def test_every_end_has_its_words(changes: dict[str, object], says: str) -> None:
 
 def test_an_error_brings_its_hint() -> None:
     failure = Failure("refused", 'Table "events" has triggers.', "--allow triggers")
-    text = line_of(replace(DONE, reason="refused", exit=12, rows=0, error=failure))
+    text = line_of(replace(DONE, reason="refused", exit=12, rows=0, batches=0, error=failure))
     assert text.splitlines() == [
         "purge events: refused before the first write",
         'error: Table "events" has triggers.',

@@ -1,13 +1,13 @@
 """The loop by a clock of its own: rests, limits, holds, passing errors and stops, without a database."""
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
 
 from batchops.errors import BatchopsError, LockTimeoutError, TimedOutError, TransientError
-from batchops.events import IDLE, REST, Committed, Event, Held, Retried
+from batchops.events import IDLE, REST, Committed, Event, Held, Retried, Warned
 from batchops.loop.allowance import Allowance
 from batchops.loop.limits import Limits, Window
 from batchops.loop.loop import SKIP_AFTER, Ending, Job, Tally, run
@@ -90,6 +90,29 @@ def test_the_window_s_end_ends_it_between_batches() -> None:
     scene._job["limits"] = Limits(window=night, wall=wall)
     assert scene() == Ending("window", 0)
     assert scene.tally.batches == 3
+
+
+def closed_until(scene: Scene, opens: time, wait: bool) -> Limits:
+    """Three in the afternoon, and the clock of the scene."""
+    begun = datetime(2026, 1, 1, 15)
+    window = Window(opens, time(6))
+    return Limits(window=window, wait=wait, wall=lambda: begun + timedelta(seconds=scene.took))
+
+
+def test_a_window_that_is_closed_says_when_it_opens() -> None:
+    scene = Scene([rows()] * 3)
+    scene._job["limits"] = closed_until(scene, time(22), wait=False)
+    assert scene() == Ending("window", 0)
+    assert scene.tally.batches == 0
+    assert "opens at 2026-01-01 22:00 (--wait)" in scene.heard(Warned)[0].message
+
+
+def test_a_window_that_is_closed_may_be_waited_for() -> None:
+    scene = Scene([rows()] * 3)
+    scene._job["limits"] = closed_until(scene, time(15, 30), wait=True)
+    assert scene().reason == "done"
+    assert scene.tally.batches == 3
+    assert sum(event.seconds for event in scene.heard(Held) if event.reason == "window") == pytest.approx(1800)
 
 
 def test_what_asks_to_wait_is_asked_again_before_each_batch() -> None:
