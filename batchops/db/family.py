@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from batchops.db.facts import Facts
 from batchops.db.faults import Fault
+from batchops.db.foreign_text import TextRoom
 from batchops.db.signals import Signals
 from batchops.db.table import Column, Table, TableIdentity
 from batchops.db.urls import Address
@@ -231,6 +232,9 @@ class Family(Protocol):
 
     def epoch(self) -> sa.ColumnElement[float]:
         """The server's clock in seconds since 1970."""
+
+    def text_room(self, connection: sa.Connection, schema: str | None, table: str, column: str) -> TextRoom:
+        """What a text column can hold; `schema` None: of a table that batchops has made where new tables go."""
 
     def insert_once(self, table: sa.Table) -> sa.Insert:
         """An INSERT that leaves rows alone whose key is there already; its row count tells."""

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from batchops.db.foreign_text import spelled
 from batchops.errors import BatchopsError, TransientError
 from batchops.stop import Stop
 
@@ -22,6 +23,9 @@ class Failed:
     """Whether another attempt would only fail again."""
     after: float | None = None
     """Seconds until the next attempt, where the other side asked for that."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", spelled(self.reason))
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,10 @@ Result = Failed | Unstarted | None
 
 class HandlerError(BatchopsError):
     """The handler itself is broken, whatever the rows are: nothing is marked, and the run ends."""
+
+
+class HandlerLeftError(Exception):
+    """A handler meant to end the process, as by sys.exit(): it failed for these rows, and the drain goes on."""
 
 
 class HandlerDownError(TransientError):

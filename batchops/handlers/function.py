@@ -10,9 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.foreign_text import reason_of, spelled
 from batchops.db.wire import as_python
 from batchops.errors import UsageError
-from batchops.handlers import Failed, HandlerError, Result, Values
+from batchops.handlers import Failed, HandlerError, HandlerLeftError, Result, Values
 from batchops.stop import Stop
 
 Function = Callable[..., Any]
@@ -36,7 +37,7 @@ class InPython:
         stop: Stop,  # noqa: ARG002  a call cannot be left off in the middle
     ) -> Sequence[Result]:
         values = [as_python(row) for row in rows]
-        answer = self._function(values, connection) if self.inside else self._function(values)
+        answer = self._called(values, connection)
         if answer is None:
             return [None] * len(rows)
         if not isinstance(answer, list | tuple) or len(answer) != len(rows):
@@ -53,14 +54,23 @@ class InPython:
     def close(self) -> None:
         """There is nothing to close."""
 
+    def _called(self, values: list[dict[str, Any]], connection: sa.Connection | None) -> Any:
+        try:
+            return self._function(values, connection) if self.inside else self._function(values)
+        except Exception:
+            raise
+        except BaseException as error:  # a thread of ours calls it: no Ctrl-C of the user's comes this way
+            said = reason_of(error)
+            raise HandlerLeftError(f"the handler raised {type(error).__name__}{said and f': {said}'}") from error
+
     def _result(self, one: object) -> Result:
         match one:
             case None | True | Failed():
                 return one if isinstance(one, Failed) else None
             case False:
                 return Failed("the handler returned False")
-            case str() | Exception():
-                return Failed(str(one) or type(one).__name__)
+            case str() | BaseException():
+                return Failed(spelled(one) or type(one).__name__)
         raise HandlerError(
             f"{self._name} returned {type(one).__name__} as the result of a row.",
             "a result is None or True for done; a text, False or an exception for failed.",
@@ -79,9 +89,9 @@ def imported(reference: str) -> InPython:
     except ModuleNotFoundError as error:
         hint = f"it is looked for in {os.getcwd()} and where Python finds modules."
         raise UsageError(f'--call: there is no module "{error.name}".', hint) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
-            f'--call: module "{module_name}" cannot be imported: {type(error).__name__}: {error}'
+            f'--call: module "{module_name}" cannot be imported: {type(error).__name__}: {reason_of(error)}'
         ) from error
     for part in path.split("."):
         if not hasattr(found, part):

@@ -112,7 +112,7 @@ class StaysUp:
             raise HandlerError(
                 f"{said}.", 'a result line is {"ok": true} or {"error": "why"}; messages belong on stderr.'
             )
-        return [Failed(f"{said}; none of the {rows} rows of its batch counts as done")] * rows
+        return [Failed(said if rows == 1 else f"{said}; nothing of its batch of {rows} counts as done")] * rows
 
     def _asked(self, rows: Sequence[Values], limit: TimeLimit) -> tuple[Answers, "End"]:
         program = self._program()

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.database import Database
+from batchops.db.foreign_text import ForeignText
 from batchops.errors import LockedError
 from batchops.ledger.making import Making, Standing
 from batchops.ledger.migrations import MIGRATIONS
@@ -34,6 +35,11 @@ class Ledger:
         meta = sa.MetaData(schema=schema)
         self.runs, self.lanes, self.beats = ledger_tables(meta)
         self.rejected = rejected_table(meta)
+        self.storable = {
+            column: ForeignText(database.family, schema, column.table.name, column.name)
+            for column in (self.runs.c.error, self.rejected.c.reason, self.rejected.c.row_name)
+        }
+        """Makes a text from outside storable in one of these columns."""
         self._making = Making(database, meta, "runs", MIGRATIONS)
         self._advance = _advance(self.lanes)
 
@@ -151,8 +157,9 @@ class Ledger:
 
     def end(self, connection: sa.Connection, run: int, state: str, error: str | None) -> None:
         """The run ended so."""
+        text = error and self.storable[self.runs.c.error](connection, error)
         ending = self.runs.update().where(self.runs.c.run == run, self.runs.c.state == "running")
-        connection.execute(ending.values(state=state, error=error, ended_at=self.database.family.epoch()))
+        connection.execute(ending.values(state=state, error=text, ended_at=self.database.family.epoch()))
 
     def recognise(self, connection: sa.Connection, run: int, known: Mapping[str, Any]) -> None:
         """From now on the run is known by these: its job's key, the table's name and identity."""

@@ -36,10 +36,11 @@ class RejectedRow:
 
 def keep(connection: sa.Connection, ledger: Ledger, run: int, rows: Sequence[RejectedRow]) -> None:
     """Write them down, in the transaction of the batch that passed them by."""
+    name, reason = (ledger.storable[column] for column in (ledger.rejected.c.row_name, ledger.rejected.c.reason))
     values = [
         {
-            "run": run, "row_key": json.dumps([tag(value) for value in row.key]), "row_name": row.name,
-            "reason": row.reason, "locked": int(row.locked),
+            "run": run, "row_key": json.dumps([tag(value) for value in row.key]),
+            "row_name": name(connection, row.name), "reason": reason(connection, row.reason), "locked": int(row.locked),
         }
         for row in rows
     ]  # fmt: skip

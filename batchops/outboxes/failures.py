@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.database import Database
+from batchops.db.foreign_text import ForeignText
 from batchops.outboxes.outbox import Outbox
 
 
@@ -44,6 +45,7 @@ class Failures:
         self._table = table
         self._outbox = outbox
         self._relation = outbox.table.label
+        self._storable = ForeignText(database.family, table.schema, table.name, "failure")
         self._attempts: dict[str, int] = {}
         self._dead = False
         """Whether any was given up on."""
@@ -99,7 +101,7 @@ class Failures:
         for one in failures:
             values = {
                 "relation": self._relation, "event": one.event, "aggregate": one.aggregate, "state": one.state.value,
-                "attempts": one.attempts, "failure": one.reason, "next_at": now + one.pause,
+                "attempts": one.attempts, "failure": self._storable(connection, one.reason), "next_at": now + one.pause,
             }  # fmt: skip
             connection.execute(sa.insert(self._table).values(**values))
 

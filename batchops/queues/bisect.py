@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from batchops.db.foreign_text import reason_of
 from batchops.errors import BatchopsError, RowRefusedError
-from batchops.handlers import Failed, Result, Unmarked
+from batchops.handlers import Failed, HandlerLeftError, Result, Unmarked
 from batchops.queues.deadline import DeadlinePassedError
 
 T = TypeVar("T")
@@ -44,5 +45,7 @@ def reason(error: BaseException) -> str:
     """An error as a row's reason: one short line."""
     if isinstance(error, RowRefusedError):
         return error.message[:400]
-    text = " ".join(str(error).split())
+    text = reason_of(error)
+    if isinstance(error, HandlerLeftError):
+        return text
     return f"{type(error).__name__}: {text}"[:400] if text else type(error).__name__

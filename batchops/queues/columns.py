@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.family import Family, KeyValue
+from batchops.db.foreign_text import ForeignText
 from batchops.queues.lease_columns import HIDDEN, LeaseColumns
 from batchops.queues.leases import PARKED, Counts, Parked
 from batchops.queues.queue import ALONE, Assignments, Queue, Row
@@ -30,6 +31,7 @@ class ColumnLeases:
         self._claims = family.claims
         self._queue = queue
         self._moment = moment
+        self._storable = ForeignText(family, queue.table.schema, queue.table.name, names.name("failure"))
         hidden = set(map(names.name, HIDDEN))
         columns = [name for name in queue.table.column_names if name not in hidden] if whole else []
         self._rows = Rows(family, queue, columns, max_bytes)
@@ -72,7 +74,7 @@ class ColumnLeases:
             (said, [key for key, counted in found if counted >= self._most]),
             (reason, [key for key, counted in found if counted < self._most]),
         ):
-            gone = self._rows.change(connection, self._parked(why, marks), keys)
+            gone = self._rows.change(connection, self._parked(connection, why, marks), keys)
             parked += [(Row(key, {}), why) for key in gone]
         return parked
 
@@ -86,13 +88,16 @@ class ColumnLeases:
     def retry(
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, seconds: float
     ) -> Collection[KeyValue]:
-        later = self._values(lease=None, lease_until=None, next_at=self._claims.now() + seconds, failure=reason)
+        later = self._values(
+            lease=None, lease_until=None, next_at=self._claims.now() + seconds,
+            failure=self._storable(connection, reason),
+        )  # fmt: skip
         return self._change(connection, self._rows.update(*later), token, keys)
 
     def dead(
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, marks: Assignments
     ) -> Collection[KeyValue]:
-        return self._change(connection, self._parked(reason, marks), token, keys)
+        return self._change(connection, self._parked(connection, reason, marks), token, keys)
 
     def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
         return self._rows.takes_marks(connection, but, savepoint)
@@ -173,8 +178,8 @@ class ColumnLeases:
     def _expired(self) -> Condition:
         return sa.and_(self.own("lease").is_not(None), self.own("lease_until") < self._claims.now())
 
-    def _parked(self, reason: str, marks: Assignments) -> sa.Update:
-        own = self._values(lease=None, lease_until=None, next_at=PARKED, failure=reason)
+    def _parked(self, connection: sa.Connection, reason: str, marks: Assignments) -> sa.Update:
+        own = self._values(lease=None, lease_until=None, next_at=PARKED, failure=self._storable(connection, reason))
         return self._rows.update(*self._queue.values(marks), *own)
 
     def _change(

@@ -9,6 +9,7 @@ from sqlalchemy.schema import CreateTable
 
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.family import Family, KeyValue
+from batchops.db.foreign_text import ForeignText
 from batchops.db.types import KEY_TEXT, LONG_TEXT
 from batchops.queues.leases import PARKED, Counts, Parked
 from batchops.queues.queue import ALONE, Assignments, Queue, Row
@@ -52,6 +53,7 @@ class SideLeases:
         self._claims = family.claims
         self._queue = queue
         self._moment = moment
+        self._storable = ForeignText(family, None, TABLE, "failure")
         self._relation = queue.table.label
         self._rows = Rows(family, queue, queue.table.column_names if whole else [], max_bytes)
         self.read = self._rows.read_columns
@@ -100,7 +102,7 @@ class SideLeases:
     ) -> Collection[KeyValue]:
         held = self._held(connection, token, keys)
         self._update(
-            connection, list(held), lease=None, lease_until=None, failure=reason,
+            connection, list(held), lease=None, lease_until=None, failure=self._storable(connection, reason),
             next_at=self._claims.now() + seconds,
         )  # fmt: skip
         return set(held.values())
@@ -239,7 +241,8 @@ class SideLeases:
     ) -> None:  # fmt: skip
         if marks:
             self._rows.change(connection, self._rows.update(*self._queue.values(marks)), keys)
-        self._update(connection, names, lease=None, lease_until=None, next_at=PARKED, failure=reason)
+        failure = self._storable(connection, reason)
+        self._update(connection, names, lease=None, lease_until=None, next_at=PARKED, failure=failure)
 
     def _update(self, connection: sa.Connection, names: Sequence[str], **values: Any) -> None:
         for some in self._chunks(names):

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.foreign_text import ForeignText
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.making import Making
 from batchops.ledger.owner import Owner, this_process
@@ -78,6 +79,7 @@ class Fires:
         meta = sa.MetaData(schema=ledger.schema)
         self.schedules, self.fires = schedule_tables(meta)
         self.tables = Making(ledger.database, meta)
+        self._storable = ForeignText(ledger.database.family, ledger.schema, self.fires.name, "note")
         self._process = secrets.token_hex(4)
         self._held: dict[str, Fire] = {}
 
@@ -132,10 +134,11 @@ class Fires:
     def finish(self, fire: Fire, state: State, rows: int, note: str) -> bool:
         """Write down how it ended; False where another has it by now. Asked again, it changes nothing."""
         now = self.database.family.epoch()
-        end = self._mine(fire.token).values(
-            state=state, finished_at=now, lease_until=None, row_count=fire.rows + rows, note=note or None
-        )
         with self.database.transaction() as connection:
+            end = self._mine(fire.token).values(
+                state=state, finished_at=now, lease_until=None, row_count=fire.rows + rows,
+                note=self._storable(connection, note) or None,
+            )  # fmt: skip
             ended = connection.execute(end).rowcount == 1
         self._held.pop(fire.token, None)
         return ended
@@ -251,7 +254,9 @@ class Fires:
                     mine = Fire(name, one.fire_at, token)
             else:
                 ended = one.state != "queued"
-                others.append(row | {"finished_at": now if ended else None, "note": one.note or None})
+                others.append(
+                    row | {"finished_at": now if ended else None, "note": self._storable(connection, one.note) or None}
+                )
         if others:
             connection.execute(insert, others)
         return mine

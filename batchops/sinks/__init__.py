@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from batchops.db.foreign_text import spelled
 from batchops.errors import BatchopsError
 
 
@@ -34,12 +35,18 @@ class Refused:
     after: float | None = None
     """Seconds until the next attempt, where the destination asked for that."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", spelled(self.reason))
+
 
 @dataclass(frozen=True)
 class Unsent:
     """Not acknowledged, by no fault of the event: no attempt counts."""
 
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", spelled(self.reason))
 
 
 Delivery = Refused | Unsent | None

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from batchops.db.explain import explained
 from batchops.db.family import SILENCE, Blocks, Timeouts
 from batchops.db.faults import Fault
-from batchops.db.mysql import catalog, cutoffs, faults, indexes, keys
+from batchops.db.foreign_text import TextRoom
+from batchops.db.mysql import catalog, cutoffs, faults, indexes, keys, texts
 from batchops.db.mysql.claims import MySQLClaims
 from batchops.db.mysql.contents import MySQLContents
 from batchops.db.mysql.events import MySQLEvents
@@ -116,6 +117,9 @@ class MySQL:
 
     def epoch(self) -> sa.ColumnElement[float]:
         return sa.cast(sa.func.unix_timestamp(sa.func.now(6)), sa.Double)
+
+    def text_room(self, connection: sa.Connection, schema: str | None, table: str, column: str) -> TextRoom:
+        return texts.text_room(connection, schema, table, column)
 
     def insert_once(self, table: sa.Table) -> sa.Insert:
         # ON DUPLICATE KEY UPDATE would count a row that was there already, as SQLAlchemy asks for rows found.

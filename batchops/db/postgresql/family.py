@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 from batchops.db.explain import explained
 from batchops.db.family import SILENCE, Blocks, Server, Timeouts
 from batchops.db.faults import Fault
-from batchops.db.postgresql import catalog, cutoffs, faults, keys, loaders
+from batchops.db.foreign_text import TextRoom
+from batchops.db.postgresql import catalog, cutoffs, faults, keys, loaders, texts
 from batchops.db.postgresql.blocks import HeapBlocks, has_tid_ranges
 from batchops.db.postgresql.claims import PostgreSQLClaims
 from batchops.db.postgresql.contents import PostgreSQLContents
@@ -129,6 +130,9 @@ class PostgreSQL:
     def epoch(self) -> sa.ColumnElement[float]:
         return sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Double)
 
+    def text_room(self, connection: sa.Connection, schema: str | None, table: str, column: str) -> TextRoom:
+        return texts.text_room(connection, schema, table, column)
+
     def insert_once(self, table: sa.Table) -> sa.Insert:
         return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
@@ -150,6 +154,7 @@ def _connect(conninfo: str, silence: float) -> psycopg.Connection[Any]:
         autocommit=True,
         prepare_threshold=None,
         application_name="batchops",
+        client_encoding="utf8",  # else a SQL_ASCII database's texts come as bytes, and its own encoding bounds ours
         connect_timeout=10,
         tcp_user_timeout=30000,
         keepalives_idle=30,

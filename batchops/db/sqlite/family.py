@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert
 from batchops.db.explain import explained
 from batchops.db.family import Blocks, Timeouts
 from batchops.db.faults import Fault
+from batchops.db.foreign_text import TextRoom
 from batchops.db.sqlite import catalog, cutoffs, faults, indexes, keys
 from batchops.db.sqlite.claims import SQLiteClaims
 from batchops.db.sqlite.contents import SQLiteContents
@@ -144,6 +145,15 @@ class SQLite:
 
     def epoch(self) -> sa.ColumnElement[float]:
         return (sa.func.julianday("now") - sa.literal_column("2440587.5")) * sa.literal_column("86400.0")
+
+    def text_room(
+        self,
+        connection: sa.Connection,  # noqa: ARG002  any column holds any text
+        schema: str | None,  # noqa: ARG002
+        table: str,  # noqa: ARG002
+        column: str,  # noqa: ARG002
+    ) -> TextRoom:
+        return TextRoom()
 
     def insert_once(self, table: sa.Table) -> sa.Insert:
         return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
