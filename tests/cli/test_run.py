@@ -274,7 +274,7 @@ def test_github_shows_a_table(cli: Cli, recipe: Path, lite: Database, tmp_path: 
     page.unlink()
     assert cli("purge", "no|such<b>", "--url", lite.url, "--all-rows", "-yq", env=env).code == 10
     (row,) = page.read_text().splitlines()[4:5]
-    assert row.startswith("| purge no\\|such&lt;b&gt; | the database or table cannot be reached: There is no table ")
+    assert row.startswith("| purge no\\|such&lt;b&gt; | there is no such table: There is no table ")
 
 
 def test_what_would_never_come_to_an_end(cli: Cli, recipe: Path) -> None:

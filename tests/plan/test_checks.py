@@ -13,7 +13,7 @@ from batchops.specs import CHECKS as NAMES
 from batchops.specs import BackfillSpec, JobSpec, PurgeSpec, checked
 from tests.command import Batchops
 from tests.conftest import NewDatabase
-from tests.plan.situations import CASES, SITUATIONS, Situation, parent, view
+from tests.plan.situations import CASES, SITUATIONS, Situation, numbers, parent, view
 from tests.services.database import Database
 
 VERBS = {"purge": library.purge, "backfill": library.backfill}
@@ -144,3 +144,28 @@ def test_an_unknown_name(batchops: Batchops, sqlite: Database) -> None:
     assert wrong.code == 2
     assert "everything" in wrong.err
     assert "cascades" in wrong.err
+
+
+@pytest.mark.parametrize("family", ["postgresql", "sqlite"])
+def test_an_index_that_the_server_uses_is_enough(new_database: NewDatabase, family: str) -> None:
+    """A partial one on the rows that refer at all, or one on the telling column of two."""
+    database = new_database(family)
+    database.script(
+        "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, tenant integer NOT NULL, kind integer NOT NULL,"
+        " UNIQUE (tenant, id));"
+        "CREATE TABLE few (id integer NOT NULL PRIMARY KEY, t_id integer REFERENCES t (id));"
+        "CREATE INDEX few_t ON few (t_id) WHERE t_id IS NOT NULL;"
+        "CREATE TABLE pairs (id integer NOT NULL PRIMARY KEY, tenant integer, t_id integer,"
+        " FOREIGN KEY (tenant, t_id) REFERENCES t (tenant, id));"
+        "CREATE INDEX pairs_t ON pairs (t_id);"
+    )
+    database.execute(f"INSERT INTO t SELECT i, i % 3, i % 2 FROM {numbers(database, 5_000)}")
+    database.execute(
+        f"INSERT INTO few SELECT i, CASE WHEN i % 10 = 0 THEN i - i % 2 END FROM {numbers(database, 5_000)}"
+    )
+    database.execute(
+        f"INSERT INTO pairs SELECT i, (i - i % 2) % 3, i - i % 2 FROM {numbers(database, 4_998)} WHERE i > 1"
+    )
+    database.execute("ANALYZE")
+    finished = library.purge(url=database.url, table="t", where="kind = 1")
+    assert (finished.reason, finished.rows) == ("done", 2_500)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from batchops.db.facts import Other
+from batchops.db.facts import Other, Reference
+from batchops.db.table import quoted
 from batchops.plan.checks.case import Case, Check, Finding
 from batchops.plan.checks.chains import links
 
@@ -15,7 +16,7 @@ SMALL = 1_000
 def _look(case: Case) -> Iterator[Finding]:
     for link in links(case):
         reference = link.reference
-        if reference.indexed or _small(case, reference.child):
+        if reference.indexed or _small(case, reference.child) or _found_by_index(case, reference):
             continue
         quote = case.database.engine.dialect.identifier_preparer.quote
         columns = ", ".join(quote(name) for name in reference.columns)
@@ -25,6 +26,19 @@ def _look(case: Case) -> Iterator[Finding]:
             f"an index: for each row that is {_done(link.event)} the database would read it whole.",
             f"CREATE INDEX {_concurrently(case)}ON {place} ({columns})",
         )
+
+
+def _found_by_index(case: Case, reference: Reference) -> bool:
+    """Whether the server itself looks a parent's rows up by an index: a partial one, or one of some columns."""
+    child = reference.child.clause(reference.columns)
+    parent = reference.parent.clause(reference.referred)
+    pairs = zip(reference.columns, reference.referred, strict=True)
+    same = [
+        child.c[quoted(own)] == sa.select(parent.c[quoted(other)]).limit(1).scalar_subquery() for own, other in pairs
+    ]
+    lookup: sa.Select[object] = sa.select(sa.literal_column("1")).select_from(child).where(*same)
+    reads = case.database.family.facts.full_reads(case.connection, lookup)
+    return all(read.table.rpartition(".")[2] != reference.child.name for read in reads)
 
 
 def _small(case: Case, child: Other) -> bool:
