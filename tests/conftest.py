@@ -10,7 +10,6 @@ import pytest
 
 from tests import flights as nycflights
 from tests.command import Batchops
-from tests.crash.variants import Variant
 from tests.services import mariadb as mariadb_service
 from tests.services import postgres as postgres_service
 from tests.services.database import FAMILIES, Database, Dataset
@@ -188,11 +187,4 @@ def batchops(tmp_path: Path) -> Iterator[Batchops]:
     home = tmp_path / "home"
     home.mkdir()
     with contextlib.closing(Batchops(home)) as command:
-        yield command
-
-
-@pytest.fixture
-def graceful(batchops: Batchops) -> Iterator[Batchops]:
-    """The same, whose batch in hand may take an hour after a first signal: what cancels it is the second."""
-    with contextlib.closing(Variant(batchops.home, "graceful")) as command:
         yield command

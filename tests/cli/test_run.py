@@ -221,14 +221,14 @@ def test_killed_it_goes_on_by_the_same_command(batchops: Batchops, cli: Cli, rec
 
 
 def test_a_second_signal_breaks_off_the_batch_in_hand(
-    graceful: Batchops, recipe: Path, new_database: Callable[..., Database]
+    batchops: Batchops, recipe: Path, new_database: Callable[..., Database]
 ) -> None:
     """It waits for a row that this test holds; the first signal alone would let it wait on."""
     ev = filled(new_database("postgresql"))
-    changed(recipe, "batch-size = 50", 'lock-timeout = "1h"\nbatch-size = 1000')
+    changed(recipe, "batch-size = 50", 'lock-timeout = "1h"\ngrace = "1h"\nbatch-size = 1000')
     with ev.engine.connect() as holder:
         holder.execute(text("SELECT * FROM ev WHERE id = 1 FOR UPDATE"))
-        process = graceful.start("run", recipe, "-y", env={"SHOP": ev.url})
+        process = batchops.start("run", recipe, "-y", env={"SHOP": ev.url})
         waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         until(lambda: ev.rows(waiting), process)
         signalled(process, signal.SIGTERM)

@@ -108,11 +108,11 @@ def row_locked(database: Database) -> Iterator[None]:
         yield
 
 
-def test_the_second_signal_gives_the_batch_up(batchops: Batchops, graceful: Batchops, database: Database) -> None:
+def test_the_second_signal_gives_the_batch_up(batchops: Batchops, database: Database) -> None:
     """A batch that waits for a lock for an hour is cancelled, and not because its grace is over."""
     make(database)
-    patient = ("--lock-timeout", "1h", "--statement-timeout", "1h")
-    process = graceful.start(*job(database, "--json", *patient, *LINGERING))
+    patient = ("--lock-timeout", "1h", "--statement-timeout", "1h", "--grace", "1h")
+    process = batchops.start(*job(database, "--json", *patient, *LINGERING))
     wait_for_work(process, database)
     with row_locked(database):
         settled(database)
@@ -123,6 +123,24 @@ def test_the_second_signal_gives_the_batch_up(batchops: Batchops, graceful: Batc
         code, out, err = ended(process)
     assert code == 143, (out, err)
     if database.family != "sqlite":  # there nothing could be written down: the file was locked
+        at_rest(database)
+    assert batchops(*job(database)).code == 0
+    assert COUNT_UP.wrong(database) is None
+
+
+@pytest.mark.in_turn
+def test_a_batch_that_outlasts_the_grace_period_is_rolled_back(batchops: Batchops, database: Database) -> None:
+    """One signal is enough, and the same command goes on from there."""
+    make(database)
+    patient = ("--lock-timeout", "1h", "--statement-timeout", "1h", "--grace", "500ms")
+    process = batchops.start(*job(database, "--json", *patient, *LINGERING))
+    wait_for_work(process, database)
+    with row_locked(database):
+        settled(database)
+        signalled(process, signal.SIGTERM)
+        code, out, err = ended(process)
+    assert code == 143, (out, err)
+    if database.family != "sqlite":
         at_rest(database)
     assert batchops(*job(database)).code == 0
     assert COUNT_UP.wrong(database) is None

@@ -14,7 +14,6 @@ from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Lane
 from batchops.steps.outcome import Outcome
 from batchops.steps.walk import WalkStep
-from batchops.stop import signals
 from tests.command import Batchops
 
 
@@ -44,12 +43,7 @@ def unfenced() -> None:
     Ledger.advance = advance  # type: ignore[method-assign]
 
 
-def graceful() -> None:
-    """Not wrong: after a first signal the batch in hand may take an hour, so what cancels it is the second."""
-    signals.__wrapped__.__defaults__ = (3600.0, None)  # type: ignore[attr-defined]  # contextmanager keeps it there
-
-
-VARIANTS: dict[str, Callable[[], None]] = {"apart": apart, "unfenced": unfenced, "graceful": graceful}
+VARIANTS: dict[str, Callable[[], None]] = {"apart": apart, "unfenced": unfenced}
 
 
 class Variant(Batchops):

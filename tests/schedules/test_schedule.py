@@ -70,18 +70,35 @@ def test_sigterm_finishes_the_batch_and_the_next_goes_on(
     assert states(postgresql)["taken over"] == 1
 
 
-def test_a_second_signal_rolls_back(graceful: Batchops, postgresql: Database, tmp_path: Path) -> None:
+def test_a_second_signal_rolls_back(batchops: Batchops, postgresql: Database, tmp_path: Path) -> None:
     ev(postgresql, 10)
     held = postgresql.engine.connect()
     held.exec_driver_sql("UPDATE ev SET kind = 1 WHERE id = 5")
-    file = recipe(tmp_path / "r.toml", postgresql, stuck=f'{PURGE}\nevery = "1s"\nlock-timeout = "1h"')
-    process = graceful.start("schedule", file)
+    file = recipe(tmp_path / "r.toml", postgresql, stuck=f'{PURGE}\nevery = "1s"\nlock-timeout = "1h"\ngrace = "1h"')
+    process = batchops.start("schedule", file)
     waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     until(lambda: postgresql.scalar(waits), process)
     signalled(process, signal.SIGTERM)
     assert process.poll() is None
     code, _, err = stop(process)
     assert code == 0, err
+    held.rollback()
+    held.close()
+    assert postgresql.scalar("SELECT count(*) FROM ev") == 10
+
+
+def test_a_batch_that_outlasts_its_job_s_grace_period_is_no_good_end(
+    batchops: Batchops, postgresql: Database, tmp_path: Path
+) -> None:
+    ev(postgresql, 10)
+    held = postgresql.engine.connect()
+    held.exec_driver_sql("UPDATE ev SET kind = 1 WHERE id = 5")
+    file = recipe(tmp_path / "r.toml", postgresql, stuck=f'{PURGE}\nevery = "1s"\nlock-timeout = "1h"\ngrace = "300ms"')
+    process = batchops.start("schedule", file)
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    until(lambda: postgresql.scalar(waits), process)
+    code, _, err = stop(process)
+    assert (code, "which cut a batch" in err) == (143, True), err
     held.rollback()
     held.close()
     assert postgresql.scalar("SELECT count(*) FROM ev") == 10
