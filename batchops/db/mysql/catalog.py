@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from batchops.db.family import Server
 from batchops.db.faults import Fault
 from batchops.db.mysql import faults
+from batchops.db.mysql.products import product_of
 from batchops.db.table import Column, Key, Table, TableIdentity
 
 _KINDS = {"BASE TABLE": "table", "VIEW": "view", "SYSTEM VERSIONED": "table", "SEQUENCE": "view"}
@@ -19,8 +20,10 @@ FROM information_schema.tables
 WHERE table_name = :name AND table_schema = coalesce(:schema, database())
 """)
 
+# DEFAULT_GENERATED, which MySQL says of a default that is an expression, is no generated column; and GENERATED,
+# as a name, is reserved there.
 _COLUMNS = sa.text("""
-SELECT column_name AS name, column_type AS type, is_nullable = 'YES' AS nullable, extra LIKE '%GENERATED%' AS generated,
+SELECT column_name AS name, column_type AS type, is_nullable = 'YES' AS nullable, extra LIKE '% GENERATED%' AS computed,
        nullif(column_default, 'NULL') AS preset
 FROM information_schema.columns WHERE table_schema = :schema AND table_name = :name ORDER BY ordinal_position
 """)
@@ -38,15 +41,9 @@ SELECT table_id FROM information_schema.{view}
 WHERE name = CONCAT(CONVERT(CONVERT(COALESCE(:schema, DATABASE()) USING filename) USING binary), '/',
                     CONVERT(CONVERT(:name USING filename) USING binary))
 """
-_TABLE_IDS = [sa.text(_TABLE_ID.format(view=view)) for view in ("INNODB_SYS_TABLES", "INNODB_TABLES")]
-"""MariaDB's and MySQL's."""
-
 _TABLES = sa.text(
     "SELECT table_name FROM information_schema.tables WHERE table_schema = database() ORDER BY 1 LIMIT 5000"
 )
-
-_UNKNOWN_VIEW = 1109
-"""ER_UNKNOWN_TABLE, of information_schema."""
 
 _SERVER = sa.text("""
 SELECT version() AS version, database() AS db, current_user() AS role, @@session.time_zone AS zone,
@@ -58,9 +55,8 @@ SELECT version() AS version, database() AS db, current_user() AS role, @@session
 def server(connection: sa.Connection) -> Server:
     """Facts of the server and the session."""
     row = connection.execute(_SERVER).one()
-    maria = "MariaDB" in row.version
     return Server(
-        product="MariaDB" if maria else "MySQL",
+        product=product_of(connection).name,
         version=row.version.split("-")[0],
         identity=f"mysql:{row.place}:{row.db}",
         role=row.role,
@@ -76,7 +72,7 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
         return None
     where = {"schema": row.s, "name": row.n}
     columns = [
-        Column(c.name, c.type, bool(c.nullable), bool(c.generated), default=c.preset)
+        Column(c.name, c.type, bool(c.nullable), bool(c.computed), default=c.preset)
         for c in connection.execute(_COLUMNS, where)
     ]
     keys = []
@@ -100,15 +96,14 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
 
 def table_identity(connection: sa.Connection, table: Table) -> TableIdentity:
     """InnoDB's table id, which asks for the right PROCESS; TRUNCATE, OPTIMIZE and a rebuilding ALTER change it too."""
-    for query in _TABLE_IDS:
-        try:
-            number = connection.execute(query, {"schema": table.schema, "name": table.name}).scalar()
-        except sa.exc.DBAPIError as error:
-            if faults.classify(error) is Fault.DENIED or faults.number(error) == _UNKNOWN_VIEW:
-                continue
+    query = sa.text(_TABLE_ID.format(view=product_of(connection).table_ids))
+    try:
+        number = connection.execute(query, {"schema": table.schema, "name": table.name}).scalar()
+    except sa.exc.DBAPIError as error:
+        if faults.classify(error) is not Fault.DENIED:
             raise
-        return TableIdentity(None if number is None else f"innodb {number}")
-    return TableIdentity()
+        return TableIdentity()
+    return TableIdentity(None if number is None else f"innodb {number}")
 
 
 def unlabelled(label: str) -> tuple[str | None, str]:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from batchops.db.claims import Order, RowBytes, as_then, joined
 from batchops.db.family import KeyValue
 from batchops.db.mysql import keys
+from batchops.db.mysql.products import product_of
 from batchops.db.table import Column, Table, quoted
 from batchops.errors import TransientError
 
@@ -40,10 +41,10 @@ class MySQLClaims:
 
     def refusal(self, connection: sa.Connection, table: Table) -> str | None:
         row = connection.execute(_ENGINE, {"schema": table.schema, "name": table.name}).one()
-        maria = "MariaDB" in row.version
+        product = product_of(connection)
         version = tuple(int(part) for part in re.findall(r"\d+", row.version)[:2])
-        if version < ((10, 6) if maria else (8, 0)):
-            known = "MariaDB knows it since 10.6" if maria else "MySQL knows it since 8.0"
+        if version < product.skip_locked_since:
+            known = f"{product.name} knows it since {'.'.join(map(str, product.skip_locked_since))}"
             return f"this server ({row.version}) does not know SKIP LOCKED; {known}"
         return None if row.engine == "InnoDB" else f"its engine, {row.engine}, locks no rows"
 

@@ -13,10 +13,11 @@ from batchops.db.facts import CASCADE, RESTRICT, FullRead, Other, Reference, Tab
 from batchops.db.faults import Fault, driver_error
 from batchops.db.mysql import surroundings, table_reads
 from batchops.db.mysql.faults import classify
+from batchops.db.mysql.products import product_of
 from batchops.db.table import Key, Table
 
 _TABLE = sa.text("""
-SELECT table_schema AS s, engine, table_type AS kind FROM information_schema.tables
+SELECT table_schema AS s, engine AS engine, table_type AS kind FROM information_schema.tables
 WHERE table_name = :name AND table_schema = coalesce(:schema, database())
 """)
 _VIEW = sa.text("""
@@ -88,7 +89,7 @@ class MySQLFacts:
     ) -> Sequence[FullRead]:
         """Rows of EXPLAIN of type ALL or index."""
         limited = isinstance(statement, sa.Select) and statement._limit_clause is not None
-        rows = explained(connection, statement, "EXPLAIN").mappings().all()
+        rows = explained(connection, statement, product_of(connection).explain).mappings().all()
         return [
             FullRead(str(row["table"]), int(row["rows"] or 0))
             for row in rows
@@ -98,21 +99,14 @@ class MySQLFacts:
         ]
 
     def count_within(self, connection: sa.Connection, rows: sa.Select[Any], seconds: float) -> int | None:
-        """By a statement's own timeout on MariaDB, the session's on MySQL."""
+        """By a timeout of this statement's own."""
         counted = sa.select(sa.func.count()).select_from(rows.subquery())
         try:
-            if getattr(connection.dialect, "is_mariadb", False):
-                prefix = f"SET STATEMENT max_statement_time = {seconds} FOR"
-                return int(explained(connection, counted, prefix).scalar_one())
-            connection.exec_driver_sql(f"SET SESSION max_execution_time = {max(1, round(seconds * 1000))}")
-            return int(connection.execute(counted).scalar_one())
+            return int(product_of(connection).scalar_within(connection, counted, seconds))
         except DBAPIError as error:
             if classify(driver_error(error)) not in (Fault.TIMED_OUT, Fault.DENIED):
                 raise
             return None
-        finally:
-            if not getattr(connection.dialect, "is_mariadb", False):
-                connection.exec_driver_sql("SET SESSION max_execution_time = 0")
 
 
 def _references(connection: sa.Connection, parent: Other, schema: str) -> Iterator[Reference]:

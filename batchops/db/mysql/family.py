@@ -1,9 +1,8 @@
-"""MySQL's and MariaDB's capabilities; MariaDB is a set of features in here, not a family."""
+"""MySQL's and MariaDB's capabilities; what differs between the two is in `products`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pymysql
 import sqlalchemy as sa
 
 from batchops.db.explain import explained
@@ -15,7 +14,9 @@ from batchops.db.mysql.claims import MySQLClaims
 from batchops.db.mysql.contents import MySQLContents
 from batchops.db.mysql.events import MySQLEvents
 from batchops.db.mysql.facts import MySQLFacts
+from batchops.db.mysql.products import product_of
 from batchops.db.mysql.rights import hides, missing_right
+from batchops.db.mysql.sessions import keep_in_order
 from batchops.db.mysql.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address
@@ -76,10 +77,7 @@ class MySQL:
             },
         )
 
-        @sa.event.listens_for(engine, "connect")
-        def settle(connection: "pymysql.Connection[Any]", _: object) -> None:
-            _settle(connection, timeouts)
-
+        keep_in_order(engine, timeouts, lambda connection: self.cancel(connection, engine))
         return engine
 
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
@@ -92,13 +90,13 @@ class MySQL:
         connection.exec_driver_sql("START TRANSACTION READ ONLY")
 
     def matches(self, connection: sa.Connection, select: sa.Select[Any]) -> int | None:
-        row = explained(connection, select, "EXPLAIN EXTENDED").mappings().first()
+        row = explained(connection, select, product_of(connection).explain).mappings().first()
         if row is None or row["rows"] is None:
             return None
         return round(float(row["rows"]) * float(row["filtered"] or 100) / 100)
 
     def explain(self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> list[str]:
-        rows = explained(connection, statement, "EXPLAIN").mappings()
+        rows = explained(connection, statement, product_of(connection).explain).mappings()
         return [", ".join(f"{k}={v}" for k, v in row.items() if v is not None) for row in rows]
 
     def blocks(self, connection: sa.Connection, table: Table) -> Blocks | None:  # noqa: ARG002  rows lie by key here
@@ -138,16 +136,3 @@ class MySQL:
 
 def _rows_read(connection: sa.Connection) -> int:
     return sum(int(row[1]) for row in connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler\\_read%%'"))
-
-
-def _settle(connection: "pymysql.Connection[Any]", timeouts: Timeouts) -> None:
-    with connection.cursor() as cursor:
-        # At REPEATABLE READ a range locks the gaps, and every INSERT into them waits.
-        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {max(1, round(timeouts.lock))}")
-        cursor.execute(f"SET SESSION lock_wait_timeout = {max(1, round(timeouts.lock))}")
-        cursor.execute("SELECT VERSION() LIKE '%MariaDB%'")
-        if (cursor.fetchone() or (0,))[0]:
-            cursor.execute(f"SET SESSION max_statement_time = {timeouts.statement}")
-            # A client that was stopped, or whose host is gone, must not keep its rows locked.
-            cursor.execute(f"SET SESSION idle_transaction_timeout = {max(1, round(timeouts.statement))}")

@@ -70,12 +70,6 @@ def classify(error: BaseException) -> Fault:
     return _FAULTS.get(number) or _STATES.get(state[:2], Fault.OTHER)
 
 
-def number(error: BaseException) -> int | None:
-    """The server's number of the error."""
-    args = driver_error(error).args
-    return args[0] if args and isinstance(args[0], int) else None
-
-
 def message(error: BaseException) -> str:
     """The server's text; of a syntax error without the SQL that it repeats."""
     error = driver_error(error)

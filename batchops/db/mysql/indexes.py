@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from batchops.db.explain import explained
 from batchops.db.family import IndexUse
+from batchops.db.mysql.products import product_of
 from batchops.db.table import Table
 
 _COLUMNS = sa.text("""
@@ -20,7 +21,7 @@ def index_for(connection: sa.Connection, table: Table, select: sa.Select[Any]) -
 
     Every InnoDB index ends with the primary key, so rows with one value have an order to be followed by.
     """
-    rows = explained(connection, select, "EXPLAIN EXTENDED").mappings().all()
+    rows = explained(connection, select, product_of(connection).explain).mappings().all()
     if len(rows) != 1 or rows[0]["type"] not in ("range", "ref") or rows[0]["key"] is None:
         return None
     name = rows[0]["key"]

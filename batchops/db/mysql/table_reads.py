@@ -11,6 +11,7 @@ from pymysql.constants import FIELD_TYPE
 from batchops.db.explain import explained
 from batchops.db.facts import TableName
 from batchops.db.mysql.literals import literal
+from batchops.db.mysql.products import product_of
 from batchops.db.table import Table
 
 # A column is written with its table before it and goes on behind the table's name.
@@ -32,7 +33,7 @@ def tables_read(
     """By the statement as the server has rewritten it, with each table's schema; functions by their source."""
     here = connection.execute(sa.select(sa.func.database())).scalar_one()
     rows = sa.select(*values) if values else sa.select(sa.literal_column("1"))
-    explained(connection, rows.select_from(table.called).where(condition), EXPLAIN[_is_mariadb(connection)]).all()
+    explained(connection, rows.select_from(table.called).where(condition), product_of(connection).explain).all()
     notes = [str(note[2]) for note in connection.exec_driver_sql("SHOW WARNINGS") if note[1] == 1003]
     found = [pair for note in notes for pair in _TABLE.findall(note)]
     own = (table.schema or here, table.name)
@@ -41,10 +42,6 @@ def tables_read(
     if functions:
         read |= _behind_functions(connection, functions)
     return frozenset((None if schema == here and table.schema is None else schema, name) for schema, name in read)
-
-
-EXPLAIN = {True: "EXPLAIN EXTENDED", False: "EXPLAIN"}
-"""By whether it is MariaDB: MySQL 8 has no EXTENDED, and always leaves the note."""
 
 
 def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None:
@@ -64,10 +61,6 @@ def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None
         case float():
             return repr(value) if "e" in repr(value) else f"{value!r}e0"
     return literal(value)
-
-
-def _is_mariadb(connection: sa.Connection) -> bool:
-    return bool(getattr(connection.dialect, "is_mariadb", False))
 
 
 def _time(value: timedelta) -> str:
