@@ -1,0 +1,55 @@
+"""What a client takes for MySQL 8: a MariaDB of that version number, behind a wire that translates.
+
+No MySQL server runs here. So every statement that batchops sends to one is recorded as it was sent, to be checked by
+MySQL's grammar; the few that MariaDB does not know are then translated, so that all goes on as on MySQL.
+"""
+
+import re
+from contextlib import suppress
+
+from tests.services import mariadb
+from tests.services.frames import COM_QUERY, Frame, mysql_frames
+from tests.services.private import Private
+from tests.services.proxy import Proxy, _Link
+
+_VERSION = "8.0.36"
+_TO_MARIADB = (
+    (r"@@transaction_isolation\b", "@@tx_isolation"),
+    (r"EXPLAIN FORMAT=TRADITIONAL\b", "EXPLAIN EXTENDED"),
+    (r"SESSION (max_execution_time|information_schema_stats_expiry)\b", r"@\1"),
+    (r"SELECT /\*\+ MAX_EXECUTION_TIME\((\d+)\) \*/", r"SET STATEMENT max_statement_time = \1e-3 FOR SELECT"),
+    (r"information_schema\.innodb_tables\b", "information_schema.innodb_sys_tables"),
+)
+
+
+def private() -> Private:
+    """The server, ready to `start()`; its clients go through a `MySQL8Wire`."""
+    server = mariadb.private()
+    server.argv = [*server.argv, f"--version={_VERSION}"]
+    return server
+
+
+class MySQL8Wire(Proxy):
+    """Records in `statements` what clients send to MySQL, and sends what MariaDB has for it."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.statements: list[str] = []
+
+    def _upstream(self, link: _Link) -> None:
+        with suppress(OSError):
+            for frame in mysql_frames(link.client):
+                if frame.sql:
+                    self.statements.append(frame.sql)
+                link.server.sendall(_translated(frame))
+        link.cut()
+
+
+def _translated(frame: Frame) -> bytes:
+    sql = frame.sql
+    for mysql, maria in _TO_MARIADB:
+        sql = re.sub(mysql, maria, sql, flags=re.IGNORECASE)
+    if sql == frame.sql:
+        return frame.data
+    body = COM_QUERY + sql.encode()
+    return len(body).to_bytes(3, "little") + b"\0" + body
