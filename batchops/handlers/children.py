@@ -3,6 +3,7 @@
 import ctypes
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cached_property
 from typing import IO, Literal
 
 from batchops.stop import Stop
@@ -32,7 +34,6 @@ class Spawner:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "batchops-spawner")
-        self._dies_with_us = _death_signal()
 
     def start(self, argv: Sequence[str], *, reads: Literal["stdout", "stderr"]) -> "Child":
         """Start a program. One of its streams is ours to read; OSError where it does not start."""
@@ -42,15 +43,22 @@ class Spawner:
         }
         return self._thread.submit(self._start, list(argv), pipes).result()
 
+    @cached_property
+    def _bound(self) -> tuple[list[str], Callable[[], None] | None]:
+        """How a program's life is bound to ours: words before its command, or a function in the new process."""
+        words = _wrapper()
+        return words, None if words else _death_signal()
+
     def close(self) -> None:
         """End the thread, and with it on Linux whatever it has started and still runs."""
         self._thread.shutdown()
 
     def _start(self, argv: list[str], pipes: dict[str, int | None]) -> "Child":
+        words, first = self._bound
         # A session of its own: a Ctrl-C at the terminal is ours to answer, and the whole group is ended together.
         return Child(
             subprocess.Popen(
-                argv, stdin=subprocess.PIPE, start_new_session=True, preexec_fn=self._dies_with_us, bufsize=0, **pipes
+                [*words, *argv], stdin=subprocess.PIPE, start_new_session=True, preexec_fn=first, bufsize=0, **pipes
             )  # type: ignore[call-overload]  # the streams are by name
         )
 
@@ -204,8 +212,23 @@ class TimeLimit:
         return 0.0 if self._stop.at_once else self._kill - self._clock()
 
 
+def _wrapper() -> list[str]:
+    """The words before a command that have the kernel kill it once its parent is gone; none where nothing does that.
+
+    The program of util-linux does; BusyBox has one of that name that does not.
+    """
+    setpriv = shutil.which("setpriv") if sys.platform.startswith("linux") else None
+    if setpriv is None:
+        return []
+    words = [setpriv, "--pdeathsig", "KILL", "--"]
+    with suppress(OSError, subprocess.SubprocessError):
+        if subprocess.run([*words, "true"], capture_output=True, timeout=LAST_SECONDS, check=False).returncode == 0:
+            return words
+    return []
+
+
 def _death_signal() -> Callable[[], None] | None:
-    """Called in the new process: have the kernel kill it once its parent is gone; None where there is no such thing."""
+    """The same, called in the new process: a fork of the whole of this one, which costs many times as much."""
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None).prctl  # looked up before the fork: after it no lock may be waited for

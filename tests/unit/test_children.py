@@ -123,8 +123,10 @@ def test_programs_live_on_when_the_thread_that_asked_for_them_has_ended(spawner:
 
 PARENT = """
 import sys, time
-from batchops.handlers.children import Spawner
-spawner = Spawner()
+from batchops.handlers import children
+if sys.argv[1] == "fork":
+    children._wrapper = lambda: []
+spawner = children.Spawner()
 child = spawner.start(["sh", "-c", "echo $$; exec sleep 600"], reads="stdout")
 print(child.turn(60).decode(), flush=True)
 time.sleep(600)
@@ -132,8 +134,9 @@ time.sleep(600)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
-def test_a_program_does_not_outlive_a_parent_that_was_killed() -> None:
-    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("how", ["wrapper", "fork"])
+def test_a_program_does_not_outlive_a_parent_that_was_killed(how: str) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, how], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     with parent.stdout as said:
         child = int(said.readline())
