@@ -75,15 +75,15 @@ def test_postgresql_refusing_a_connection(text: str, fault: Fault) -> None:
 @pytest.mark.parametrize(
     ("numbers", "fault"),
     [
-        ("1213 1020 1040 1114 1021 1206 1203", Fault.TRANSIENT),
+        ("1213 1020 1040 1114 1021 1206 1203 3019 3100 3231", Fault.TRANSIENT),
         ("1205 3572", Fault.LOCK_TIMEOUT),
         ("1969 3024 1317", Fault.TIMED_OUT),
-        ("2006 2013 2055 1053 1927 0", Fault.CONNECTION_LOST),
+        ("2006 2013 2055 1053 1927 0 3032 3168 3169", Fault.CONNECTION_LOST),
         ("1047", Fault.WRONG_NODE),
         ("1290 1792 1836", Fault.READ_ONLY),
         ("1451 1452 1062 1644 1264 1048 1406 3819 4025", Fault.ROW_REFUSED),
         ("1142 1143 1044 1227", Fault.DENIED),
-        ("1045 1049 1698 1130", Fault.LOGIN),
+        ("1045 1049 1698 1130 3159 4150", Fault.LOGIN),
         ("2002 2003 2005", Fault.UNREACHABLE),
         ("1146", Fault.NO_TABLE),
         ("1054", Fault.NO_COLUMN),

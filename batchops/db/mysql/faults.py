@@ -6,19 +6,24 @@ from batchops.db.faults import Fault, driver_error
 
 _NUMBERS: dict[Fault, tuple[int, ...]] = {
     # Full tables and disks, memory, connections; a record changed since it was read; a packet too large (a
-    # smaller batch fits); deadlock and Galera's lost certification; group replication's rollback.
-    Fault.TRANSIENT: (1020, 1021, 1037, 1038, 1040, 1041, 1114, 1153, 1203, 1206, 1213, 1226, 3101),
+    # smaller batch fits); deadlock and Galera's lost certification; MySQL's full undo log, and group replication's
+    # hook, rollback and transaction that is too large for it.
+    Fault.TRANSIENT: (1020, 1021, 1037, 1038, 1040, 1041, 1114, 1153, 1203, 1206, 1213, 1226, 3019, 3100, 3101, 3231),
     Fault.LOCK_TIMEOUT: (1205, 3572),
     Fault.TIMED_OUT: (1317, 1969, 3024),
-    # 0 is PyMySQL's own for a socket that is closed; 1927 MariaDB's and 4031 MySQL's for a session ended.
-    Fault.CONNECTION_LOST: (0, 1053, 1080, 1152, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2014, 2055, 4031),
+    # 0 is PyMySQL's own for a socket that is closed; 1927 is MariaDB's, 3168, 3169 and 4031 are MySQL's for a session
+    # that was ended; 3032: MySQL is offline for its administrator.
+    Fault.CONNECTION_LOST: (
+        *(0, 1053, 1080, 1152, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2014, 2055),
+        *(3032, 3168, 3169, 4031),
+    ),
     Fault.OUTCOME_UNKNOWN: (1180,),
     # 1047: a Galera node that has left the cluster.
     Fault.WRONG_NODE: (1047,),
     Fault.READ_ONLY: (1290, 1792, 1836),
     Fault.DENIED: (1044, 1142, 1143, 1227, 1370),
     Fault.UNREACHABLE: (2002, 2003, 2005),
-    Fault.LOGIN: (1045, 1049, 1129, 1130, 1251, 1698, 1820, 1862, 2026, 2059, 3118, 4151),
+    Fault.LOGIN: (1045, 1049, 1129, 1130, 1251, 1698, 1820, 1862, 2026, 2059, 3118, 3159, 4150, 4151),
     Fault.NO_TABLE: (1051, 1146, 1932),
     Fault.NO_COLUMN: (1054, 1247),
     Fault.STATEMENT: (1064, 1111, 1241, 1242, 1267, 1271, 1305, 1318, 1582, 1630),
