@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from batchops.db.foreign_text import spelled
-from batchops.errors import BatchopsError, TransientError
+from batchops.errors import BatchopsError, TransientError, UnreachableError
 from batchops.stop import Stop
 
 Values = Mapping[str, Any]
@@ -52,6 +52,10 @@ class HandlerLeftError(Exception):
 
 class HandlerDownError(TransientError):
     """What the handler hands rows to does not answer, and has had none of them: no row is to blame."""
+
+
+class HandlerLoginError(UnreachableError):
+    """What the handler hands rows to refuses its credentials: no row is to blame, and waiting does not help."""
 
 
 class Handler(Protocol):

@@ -7,11 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.errors import UsageError
-from batchops.handlers import Failed, HandlerDownError, Result, Unstarted, Values
+from batchops.handlers import Failed, HandlerDownError, HandlerLoginError, Result, Unstarted, Values
 from batchops.handlers.lines import line
 from batchops.stop import Stop
 
 AGAIN = frozenset({408, 425, 429})
+CREDENTIALS = frozenset({401, 407})
+"""Answers that no row is to blame for."""
 LONGEST = 30.0
 """Seconds that one request may take."""
 
@@ -49,7 +51,7 @@ class Posts:
         try:
             for row in rows:
                 results.append(Unstarted() if stop.asked or time.monotonic() > end else self._one(row))
-        except HandlerDownError:
+        except (HandlerDownError, HandlerLoginError):
             if not any(result is None or isinstance(result, Failed) for result in results):
                 raise
         return [*results, *(Unstarted() for _ in rows[len(results) :])]
@@ -74,6 +76,11 @@ class Posts:
             return Failed(f"no answer: {type(error).__name__}")
         if 200 <= answer.status < 300:
             return None
+        if answer.status in CREDENTIALS:
+            raise HandlerLoginError(
+                f"The address of --post refuses the credentials (HTTP {answer.status}); no attempt is counted.",
+                "check the user, password or token in it; env:NAME and file:PATH are read once, at the start.",
+            )
         retried = answer.status in AGAIN or answer.status >= 500
         return Failed(
             f"HTTP {answer.status}", final=not retried, after=retry_after(answer.headers) if retried else None

@@ -11,7 +11,7 @@ from batchops import __version__
 from batchops.db.database import Database
 from batchops.db.rehearsal import FIRST_ROWS, Rehearsed, rehearsed
 from batchops.errors import RefusedError, UsageError
-from batchops.events import Emit, Finished, Started
+from batchops.events import Emit, Finished, Started, Warned
 from batchops.jobs.ending import as_incomplete, finished
 from batchops.jobs.plan_relay import shown
 from batchops.jobs.terms import grace_of, limits_of, reached
@@ -137,7 +137,7 @@ def replay_prepared(job: PreparedReplay, emit: Emit, stop: Stop) -> Finished:
 def _sent_again(job: PreparedReplay, telling: Telling, stop: Stop, tally: Tally) -> Ending:
     spec = job.spec
     telling(Started(None, "replay", job.outbox.table.label, "outbox", False, None, job.sent.count()))
-    circuit = Circuit(spec.retry_time.total_seconds())
+    circuit = Circuit(spec.retry_time.total_seconds(), warn=lambda text: telling(Warned(text)))
     with closing(Courier(job.sink, lambda: stop.at_once, telling, telling.threads)) as courier:
         loop = Job(
             step=ReplayStep(job.sent, courier, circuit),

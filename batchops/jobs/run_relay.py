@@ -7,7 +7,7 @@ from functools import partial
 
 from batchops import durations
 from batchops.errors import BatchopsError, Exit, LockedError
-from batchops.events import Committed, Emit, Failure, Finished, Relayed, Started
+from batchops.events import Committed, Emit, Failure, Finished, Relayed, Started, Warned
 from batchops.jobs.ending import as_incomplete, finished, of_one_that_stays, shown_causes
 from batchops.jobs.plan_relay import PreparedRelay, shown
 from batchops.jobs.terms import grace_of, limits_of
@@ -81,7 +81,8 @@ class Relay:
         )  # fmt: skip
         self._standing = Standing(outbox, self._failures)
         self.watch = Watch(database, self._standing, score)
-        self._circuit = Circuit(None if spec.poll is not None else spec.retry_time.total_seconds())
+        patience = None if spec.poll is not None else spec.retry_time.total_seconds()
+        self._circuit = Circuit(patience, warn=lambda text: telling(Warned(text)))
         courier = Courier(job.sink, lambda: stop.at_once, telling, telling.threads)
         stack.callback(courier.close)
         stack.enter_context(self._shards.beating(telling.threads, lambda: stop.ask("locked")))

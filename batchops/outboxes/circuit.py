@@ -1,13 +1,17 @@
 """What keeps a relay from asking a destination again and again that is down."""
 
+import math
 import random
 import time
 from collections.abc import Callable
 
+from batchops import durations
 from batchops.errors import TransientError
 
 FIRST, LONGEST = 0.2, 15.0
 """Seconds between two probes, at first and at the most."""
+QUIET = 60.0
+"""Seconds in which nobody is warned twice, however often it goes down and comes back."""
 
 
 class Circuit:
@@ -15,12 +19,16 @@ class Circuit:
 
     def __init__(
         self, patience: float | None, clock: Callable[[], float] = time.monotonic,
-        draw: Callable[[], float] = random.random,
+        draw: Callable[[], float] = random.random, warn: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """`patience`: seconds after which it is given up on; None: never."""
+        """`patience`: seconds after which it is given up on; None: never. `warn` is told when the waiting begins."""
         self._patience = patience
         self._clock = clock
         self._draw = draw
+        self._warn = warn
+        self._told = False
+        """Whether this outage has been told of."""
+        self._quiet_until = -math.inf
         self._reason = ""
         self._in_doubt = False
         self._since = self._until = 0.0
@@ -45,13 +53,22 @@ class Circuit:
         self._failures += 1
         self._reason, self._until, self._in_doubt = reason, now + pause, False
 
+    def trip_by_destination(self, reason: str) -> None:
+        """It failed by itself, whatever it was sent: a person is told, as soon as the waiting begins."""
+        now = self._clock()
+        if not self._told and self._patience != 0 and now >= self._quiet_until:
+            self._told, self._quiet_until = True, now + QUIET
+            bound = "until it is back" if self._patience is None else f"for up to {durations.show(self._patience)}"
+            self._warn(f"The destination is down: {reason.rstrip('.')}. It is tried again {bound}.")
+        self.trip(reason)
+
     def doubt(self) -> None:
         """What was sent to find out was refused, be it by its own fault: more, sent at once, will tell."""
         self._in_doubt = True
 
     def close(self) -> None:
         """It works again."""
-        self._failures, self._in_doubt = 0, False
+        self._failures, self._in_doubt, self._told = 0, False, False
 
     def hold(self) -> tuple[str, float] | None:
         """Why and how long to wait; TransientError once patience is over."""

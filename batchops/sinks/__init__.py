@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from batchops.db.foreign_text import spelled
-from batchops.errors import BatchopsError
+from batchops.errors import BatchopsError, Exit
 
 
 class Message(NamedTuple):
@@ -57,11 +57,22 @@ class SinkDownError(BatchopsError):
     """The destination itself cannot be reached or takes nothing at present; no event is to blame."""
 
 
+class AccessRefusedError(SinkDownError):
+    """The destination answers and refuses the connection itself: its user, password, virtual host or database.
+
+    Waiting does not help, so whoever delivers ends.
+    """
+
+    exit = Exit.UNREACHABLE
+    reason = "unreachable"
+
+
 class Sink(Protocol):
     """Delivers messages and tells of each what became of it."""
 
     def open(self) -> None:
-        """Connect; SinkDownError where that fails now, UsageError where it cannot ever. Open already: nothing."""
+        """Connect; SinkDownError where that fails now, AccessRefusedError where it fails until somebody changes the
+        address or the rights, UsageError where it cannot ever. Open already: nothing."""
 
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
         """A delivery per message, in their order. Messages of one key go out in that order, and after one of them

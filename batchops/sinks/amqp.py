@@ -8,7 +8,7 @@ import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from batchops.errors import UsageError
-from batchops.sinks import Delivery, Message, Refused, SinkDownError, Unsent, tls
+from batchops.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent, tls
 from batchops.sinks.address import Address, address
 from batchops.sinks.amqp_line import Line
 from batchops.sinks.amqp_properties import LONGEST, READ, unfit
@@ -50,13 +50,17 @@ class Amqp:
         if self._line is not None and self._line.usable:
             return
         self.close()
+        troubles = []
         for parameters in self._parameters:
             self._line = Line(parameters, self._exchange, self._seconds)
             if self._line.connect():
                 return
-            trouble = self._line.trouble
+            troubles.append(self._line.trouble)
             self.close()
-        raise SinkDownError(f"{self._place}: {trouble.text}.", trouble.hint)
+        for trouble in troubles:
+            if trouble.of_access:
+                raise AccessRefusedError(f"{self._place}: {trouble.text}.", trouble.hint)
+        raise SinkDownError(f"{self._place}: {troubles[-1].text}.", troubles[-1].hint)
 
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
         """Each event, pipelined over the keys; where nothing at all is taken, the broker is at fault."""

@@ -1,6 +1,7 @@
 """One connection to RabbitMQ, in a thread of its own, over which messages go out and confirms come back."""
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pika
-from pika.exceptions import AMQPError, ConnectionBlockedTimeout
+from pika.exceptions import ConnectionBlockedTimeout, ConnectionClosed
 
 from batchops.sinks import Delivery, Message, Refused, Unsent, causes
 from batchops.sinks.amqp_properties import UNFIT, properties_of
@@ -18,6 +19,8 @@ from batchops.threads import described
 logging.getLogger("pika").addHandler(logging.NullHandler())  # else its errors would go to stderr, beside ours
 _OF_A_MESSAGE = frozenset({406, 501, 502})
 """Codes for a message that the broker cannot take: too large, in a frame that is, of a syntax that it does not read."""
+_PASSES = re.compile(r"\blimit\b|\bis down\b")
+"""In the words of a broker that has too many connections, or a virtual host that is about to start."""
 FULL = "a queue is full and takes nothing (it confirmed the opposite)"
 SPARE = 5.0
 """Seconds beyond the bound in which the thread must have said how it went."""
@@ -31,6 +34,8 @@ class Trouble:
     hint: str = ""
     of_a_message: bool = False
     """Whether the broker closed the channel because of a message, without saying which."""
+    of_access: bool = False
+    """Whether the broker refused the user, or the virtual host to it."""
 
 
 class Line:
@@ -218,15 +223,16 @@ class _Load:
 
 
 def _why(reason: BaseException) -> Trouble:
-    text = repr(reason)
+    text = repr(reason)  # pika wraps what the broker said, or a connection lost at that moment
     if isinstance(reason, ConnectionBlockedTimeout):
         return Trouble("an alarm blocks whoever publishes (memory or disk)", "see rabbitmqctl alarms.")
-    if "ACCESS_REFUSED" in text or "ProbableAuthenticationError" in text:
-        return Trouble("the user or password is refused", "check them in the URL.")
-    if "ProbableAccessDeniedError" in text or "NOT_ALLOWED" in text:
-        return Trouble("the user has no access to this virtual host", "amqp://host/VHOST; the first one is /.")
-    code = getattr(reason, "reply_code", None)
-    if code is not None and isinstance(reason, AMQPError):
-        text = f"it closed the connection: {getattr(reason, 'reply_text', '')} ({code})"[:300]
-        return Trouble(text, of_a_message=code in _OF_A_MESSAGE)
+    if "ACCESS_REFUSED" in text:
+        return Trouble("the user or password is refused", "check them in the URL.", of_access=True)
+    if "NOT_ALLOWED" in text and not _PASSES.search(text):
+        hint = "amqp://host/VHOST; the first one is /."
+        return Trouble("the user has no access to this virtual host", hint, of_access=True)
+    for said in (reason, *reason.args):
+        if isinstance(said, ConnectionClosed):
+            text = f"it closed the connection: {said.reply_text} ({said.reply_code})"[:300]
+            return Trouble(text, of_a_message=said.reply_code in _OF_A_MESSAGE)
     return Trouble(*causes.why(reason))

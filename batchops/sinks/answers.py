@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from batchops.handlers.http import retry_after
-from batchops.sinks import Delivery, Refused, SinkDownError, Unsent
+from batchops.sinks import AccessRefusedError, Delivery, Refused, SinkDownError, Unsent
 from batchops.sinks.causes import why
 
 
@@ -28,6 +28,7 @@ _KINDS = {
     429: Fault.LIMIT,
     **dict.fromkeys((502, 503, 504), Fault.BUSY),
 }
+_OF_ACCESS = frozenset({401, 403, 407})
 _HINTS = {
     401: "check the user and password in the URL, or #token=.",
     403: "check the address, and what its credentials allow.",
@@ -45,6 +46,8 @@ class Answer:
     reason: str = ""
     hint: str = ""
     after: float | None = None
+    of_access: bool = False
+    """Whether it refuses who asks, rather than what is asked."""
 
     @property
     def delivery(self) -> Delivery:
@@ -66,7 +69,7 @@ def answered(status: int, headers: Any) -> Answer:
         return Answer(Fault.ADDRESS, reason, hint)
     fault = _KINDS.get(status, Fault.EITHER if status >= 500 else Fault.EVENT)
     after = retry_after(headers) if fault in (Fault.EITHER, Fault.BUSY, Fault.LIMIT) else None
-    return Answer(fault, reason, hint, after)
+    return Answer(fault, reason, hint, after, of_access=status in _OF_ACCESS)
 
 
 def unanswered(error: Exception, fault: Fault) -> Answer:
@@ -84,6 +87,8 @@ def down(place: str, answers: Iterable[Answer]) -> SinkDownError | None:
     if not surely and len(told) < 2:
         return None
     first = (surely or told)[0]
+    if all(answer.of_access for answer in told):
+        return AccessRefusedError(f"{place}: it refuses the credentials ({first.reason}).", first.hint)
     return SinkDownError(f"{place}: {first.reason}.", first.hint)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -10,7 +11,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from batchops.errors import UsageError
-from batchops.sinks import Delivery, Message, Refused, SinkDownError, Unsent, tls
+from batchops.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent, tls
 from batchops.sinks.address import Address, address
 from batchops.sinks.kafka_round import Fate, Round
 from batchops.sinks.order import HELD
@@ -24,6 +25,8 @@ LARGEST = 16_000_000
 """Bytes of a record that the client lets pass: what is too large for a topic, its broker is to say."""
 REQUEST = 1_000_000
 """Bytes of a request, where its records are smaller; brokers take so many unless they are told otherwise."""
+LOOK = 1.0
+"""Seconds after which it is looked whether the cluster refuses the login."""
 SPARE = 2.0
 """Seconds beyond the timeout in which the client must have said that there is no such topic."""
 REMEMBERED = 200_000
@@ -69,12 +72,22 @@ class Kafka:
         self._last = None
         size = {"batch.num.messages": 1} if self._alone else {"batch.size": self._request}
         producer = Producer(self._settings | size, logger=_silent())
-        try:
-            producer.list_topics(timeout=min(self._timeout, 10.0))
-        except KafkaException as error:
-            producer.poll(0)  # hears why
-            raise self._down(error.args[0]) from error
+        self._see_broker(producer)
         self._producer = producer
+
+    def _see_broker(self, producer: Producer) -> None:
+        """In short looks: the client would ask for the whole time with a password that is refused."""
+        end = time.monotonic() + min(self._timeout, 10.0)
+        while True:
+            left = max(0.1, end - time.monotonic())
+            try:
+                producer.list_topics(timeout=min(left, LOOK))
+                return
+            except KafkaException as error:
+                producer.poll(0)  # hears why
+                down = self._down(error.args[0])
+                if left <= LOOK or isinstance(down, AccessRefusedError):
+                    raise down from error
 
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
         """Until each has its report; what is not reported in time is not acknowledged."""
@@ -149,11 +162,20 @@ class Kafka:
 
     def _down(self, error: KafkaError) -> SinkDownError:
         for one in (self._last, error):
-            if one is not None and one.code() in _LOGIN:
-                return SinkDownError(f"{self._place}: the user or password is refused.", "check them in the URL.")
+            if one is not None and refuses_login(one):
+                return AccessRefusedError(f"{self._place}: the user or password is refused.", "check them in the URL.")
             if one is not None and one.code() == KafkaError._SSL:
                 return SinkDownError(f"{self._place}: TLS was refused.", "tls=no, or ca=FILE for its authority.")
         return SinkDownError(f"{self._place}: no broker answers ({error.name()}).")
+
+
+def refuses_login(error: KafkaError) -> bool:
+    """Whether the cluster refuses the user or password.
+
+    The client gives the same code where the connection ended in the middle of a login.
+    """
+    said = error.str().lower()
+    return error.code() in _LOGIN and "transport" not in said and "disconnect" not in said
 
 
 class _Sending:

@@ -17,7 +17,7 @@ from nats.errors import Error as NatsError
 from nats.js.api import StorageType, StreamConfig
 
 from batchops.errors import UsageError
-from batchops.sinks import Delivery, Message, Refused, SinkDownError, Unsent, causes, tls
+from batchops.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent, causes, tls
 from batchops.sinks.address import Address, address
 from batchops.sinks.order import Order
 
@@ -31,6 +31,8 @@ _SUBJECT = re.compile(r"[^\s*>.\x00]+(\.[^\s*>.\x00]+)*")
 _HEADER = re.compile(r"[!-9;-~]+")
 _TOO_LARGE = frozenset({10054, 10097})
 """The server's numbers for a message larger than its stream takes, and for its headers."""
+_OF_ACCESS = ("authorization", "credentials", "authentication expired", "authentication revoked")
+"""In the server's words when it refuses who connects."""
 LONGEST = 3_900
 """Bytes of a subject: servers read no line that is longer than 4,096 with what else stands in it."""
 _FULL = frozenset({10047, 10077})
@@ -211,8 +213,8 @@ class Nats:
         return None
 
     def _down(self, error: BaseException) -> SinkDownError:
-        if "authorization" in str(error).lower() or "credentials" in str(error).lower():
-            return SinkDownError(f"{self._place}: the user or password is refused.", "check them in the URL.")
+        if any(word in str(error).lower() for word in _OF_ACCESS):
+            return AccessRefusedError(f"{self._place}: the user or password is refused.", "check them in the URL.")
         return causes.down(self._place, error)
 
 

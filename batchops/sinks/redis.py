@@ -5,11 +5,18 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, ConnectionError, RedisError, ResponseError, TimeoutError
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
 from redis.retry import Retry
 
 from batchops.errors import UsageError
-from batchops.sinks import Delivery, Message, Refused, SinkDownError, Unsent, causes, tls
+from batchops.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent, causes, tls
 from batchops.sinks.address import Address, address
 from batchops.sinks.order import Order, same_topic
 
@@ -152,7 +159,11 @@ class Redis:
     def _down(self, error: RedisError) -> SinkDownError:
         word = _first_word(error)
         if isinstance(error, AuthenticationError) or word in ("WRONGPASS", "NOAUTH"):
-            return SinkDownError(f"{self._place}: the user or password is refused.", "check them in the URL.")
+            return AccessRefusedError(f"{self._place}: the user or password is refused.", "check them in the URL.")
+        if isinstance(error, NoPermissionError):
+            return AccessRefusedError(f"{self._place}: {_said(error)}.", "allow the user PING, MULTI, EXEC and XADD.")
+        if "DB index" in str(error):
+            return AccessRefusedError(f"{self._place}: it has no database of that number.", "redis://host:6379/0.")
         if word in _FOR_ALL:
             return SinkDownError(f"{self._place}: {_FOR_ALL[word]}.", _HINTS.get(word, ""))
         if isinstance(error, ResponseError):

@@ -18,7 +18,16 @@ from batchops.errors import (
     UsageError,
 )
 from batchops.events import Rejected
-from batchops.handlers import Failed, Handler, HandlerDownError, HandlerError, Result, Unmarked, Unstarted
+from batchops.handlers import (
+    Failed,
+    Handler,
+    HandlerDownError,
+    HandlerError,
+    HandlerLoginError,
+    Result,
+    Unmarked,
+    Unstarted,
+)
 from batchops.handlers.sql import InSql
 from batchops.queues.attempts import Attempts
 from batchops.queues.bisect import apart, by_halves, reason
@@ -104,7 +113,7 @@ class ClaimStep:
         except OutcomeUnknownError:
             now.in_doubt = True
             raise
-        except (HandlerError, HandlerDownError, RefusedError, UsageError):
+        except (HandlerError, HandlerDownError, HandlerLoginError, RefusedError, UsageError):
             self._hand_back(now.claim)
             raise
         self._claims.let_go(now.claim)

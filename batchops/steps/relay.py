@@ -18,7 +18,7 @@ from batchops.outboxes.slots import Shards
 from batchops.outboxes.source import Source
 from batchops.queues.rows import FEW
 from batchops.queues.score import Score
-from batchops.sinks import Delivery, Message, Refused, SinkDownError, Unsent
+from batchops.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent
 from batchops.steps.outcome import Outcome
 from batchops.walks.part import Size
 
@@ -155,8 +155,10 @@ class RelayStep:
         self._flight = None
         try:
             results = flight.results(self._courier.wait())
+        except AccessRefusedError:
+            raise  # waiting does not help
         except SinkDownError as error:
-            self._circuit.trip(error.message)
+            self._circuit.trip_by_destination(error.message)
             return
         if self._circuit.probing and all(isinstance(one, Refused) and not one.final for one in results):
             self._circuit.doubt()  # one event alone cannot show whose fault it is: no attempt counts

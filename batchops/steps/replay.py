@@ -10,7 +10,7 @@ from batchops.outboxes.again import Sent
 from batchops.outboxes.circuit import Circuit
 from batchops.outboxes.compose import NOTHING, Batch
 from batchops.outboxes.courier import Courier
-from batchops.sinks import Message, Refused, SinkDownError, Unsent
+from batchops.sinks import AccessRefusedError, Message, Refused, SinkDownError, Unsent
 from batchops.steps.outcome import Outcome
 from batchops.walks.part import Size
 
@@ -37,8 +37,10 @@ class ReplayStep:
         self._courier.go(cast("Sequence[Message]", whole.messages))
         try:
             results = self._courier.wait()
+        except AccessRefusedError:
+            raise  # waiting does not help
         except SinkDownError as error:
-            self._circuit.trip(error.message)
+            self._circuit.trip_by_destination(error.message)
             return Outcome(rows=0, read=0)
         rejected = [*_rejected(batch, batch.messages), *_rejected(whole, results)]
         acknowledged = sum(one is None for one in results)

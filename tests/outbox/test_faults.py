@@ -18,6 +18,7 @@ from tests.sinks.queue import Queue
 from tests.sinks.received import Receiver
 from tests.sinks.stream import Stream
 from tests.sinks.subject import Subject
+from tests.sinks.webhook import Webhook
 from tests.sinks.wire import Wire
 
 pytestmark = pytest.mark.in_turn
@@ -132,15 +133,39 @@ def test_a_broker_that_forgets_is_told_of_and_replay_mends_it(database: Database
         server.remove()
 
 
-def test_nothing_that_is_secret_is_shown(database: Database, service: Service) -> None:
-    """Wrong credentials, for each broker that has some: one line, the right code, no password."""
+@pytest.mark.parametrize(
+    ("broker", "right", "wrong", "words"),
+    [
+        ("rabbitmq", "//guest:guest@", "//ann:S3CR3T@", "the user or password is refused"),
+        ("rabbitmq", "%2F", "nowhere", "the user has no access to this virtual host"),
+        ("redis", "//", "//ann:S3CR3T@", "the user or password is refused"),
+        ("redis", "/0", "/9999", "it has no database of that number"),
+    ],
+)
+def test_a_connection_that_is_refused_to_this_user_ends_even_a_relay_that_stays(
+    database: Database, service: Service, broker: str, right: str, wrong: str, words: str
+) -> None:
+    """Waiting does not help: 10 at once, in one line without the password, and no word of an outage."""
     made(database)
     saved(database, [Event("order", "a", "Paid", "x")])
-    url = service("rabbitmq").url.replace("//guest:guest@", "//ann:S3CR3T@")
-    done = relay(database, url, *FAST)
-    assert done.code == 75, done
-    assert "user or password is refused" in done.err
+    url = service(broker).url
+    url = url if right in url else f"{url.rstrip('/')}/0"
+    done = relay(database, url.replace(right, wrong), *FAST, "--poll", "1s")
+    assert (done.code, done.json()["reason"]) == (10, "unreachable"), done
+    assert words in done.json()["error"]["message"]
+    assert "is down" not in done.err
     assert "S3CR3T" not in done.err + done.out
+    assert marked(database) == set()
+
+
+def test_credentials_that_http_refuses_end_even_a_relay_that_stays(database: Database) -> None:
+    kept(database, "t", most=6)
+    with Webhook() as webhook:
+        for status in (401, 403):
+            webhook.script = lambda _, status=status: status  # type: ignore[misc]  # each its own
+            done = relay(database, webhook.url, *FAST, "--poll", "1s")
+            assert (done.code, done.json()["failed"]) == (10, 0), done
+            assert f"it refuses the credentials (HTTP {status})" in done.json()["error"]["message"]
     assert marked(database) == set()
 
 

@@ -184,6 +184,7 @@ def test_a_destination_that_is_down_is_no_events_fault(
     assert (done.code, told["reason"], told["rows"], told["failed"]) == (75, "busy", 0, 0), done
     assert "down" in told["error"]["message"]
     assert "run the same command again" in told["error"]["hint"]
+    assert how != "nobody" or done.err.count("Connection refused. It is tried again for up to ") == 1, done.err
     assert (states(box), len(unsent(box)), webhook.accepted) == ([], 9, [])
     webhook.script, relays.to = lambda _: 204, there
     assert (relays().code, taken(webhook), left(box)) == (0, WHOLE, 0)

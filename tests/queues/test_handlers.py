@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.queues.jobs import drain, jobs, leased, states
 from tests.services.database import Database
 
@@ -119,6 +121,20 @@ def listening(answers: dict[int, int]) -> Iterator[tuple[str, list[dict[str, Any
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.parametrize("status", [401, 407])
+def test_credentials_that_are_refused_are_no_rows_fault(sqlite: Database, status: int) -> None:
+    """The rows before it are done, the others free again; nothing is given up on, and the drain ends at once."""
+    prepared(sqlite, 8)
+    with listening(dict.fromkeys(range(5, 9), status)) as (url, came):
+        result = drain(sqlite, "--post", url, "--failed", "status = 'failed'", "--poll", "1s")
+    assert (result.code, result.json()["reason"], result.json()["rows"]) == (10, "unreachable", 4), result
+    assert f"refuses the credentials (HTTP {status})" in result.json()["error"]["message"]
+    assert [row["id"] for row in came] in ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 5])
+    assert sqlite.rows("SELECT DISTINCT status, lease, attempts, failure FROM jobs WHERE id > 4") == [
+        ("pending", None, 0, None)
+    ]
 
 
 def test_posts_by_status(sqlite: Database) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from batchops.errors import UsageError
-from batchops.sinks import SinkDownError
+from batchops.sinks import AccessRefusedError, SinkDownError
 from batchops.sinks.make import sink_of
 from tests.services import rabbitmq as service
 from tests.services.private import Private, free_port
@@ -126,7 +126,7 @@ def test_a_wrong_password_is_one_line_without_it(queue: Queue) -> None:
         (queue.url.replace("//guest:guest@", "//guest:S3CR3T@"), "user or password is refused"),
         (queue.url.replace("%2F", "S3CR3T"), "no access to this virtual host"),
     ):
-        with pytest.raises(SinkDownError, match=words) as raised:
+        with pytest.raises(AccessRefusedError, match=words) as raised:
             sink_of(url, {}).open()
         assert "S3CR3T" not in f"{raised.value!r} {raised.value.hint}"
 

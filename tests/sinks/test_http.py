@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from batchops.errors import UsageError
-from batchops.sinks import Message, Refused, SinkDownError
+from batchops.sinks import AccessRefusedError, Message, Refused, SinkDownError
 from batchops.sinks.make import sink_of
 from tests.services.private import free_port
 from tests.sinks.conftest import Open
@@ -44,12 +44,13 @@ def test_2xx_is_an_acknowledgement(webhook: Webhook, opened: Open, status: int) 
         (425, "Refused", "Refused", "down"),
         (500, "Refused", "Refused", "down"),
         (301, "final", "Refused", "down"),
-        (403, "final", "Refused", "down"),
+        (403, "final", "Refused", "no access"),
         (404, "final", "Refused", "down"),
         (502, "Refused", "down", "down"),
         (503, "Refused", "down", "down"),
         (429, "Unsent", "down", "down"),
-        (401, "Unsent", "down", "down"),
+        (401, "Unsent", "no access", "no access"),
+        (407, "Unsent", "no access", "no access"),
     ],
 )
 def test_whose_fault_an_answer_is(
@@ -62,6 +63,8 @@ def test_whose_fault_an_answer_is(
         sink = opened(f"{webhook.url}#connections=1")
         try:
             return kinds(sink.send(messages(webhook, count, keys=count)))[-1]
+        except AccessRefusedError:
+            return "no access"
         except SinkDownError:
             return "down"
 

@@ -5,9 +5,11 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
+from confluent_kafka import KafkaError
 
 from batchops.errors import UsageError
 from batchops.sinks import SinkDownError
+from batchops.sinks.kafka import refuses_login
 from batchops.sinks.make import sink_of
 from tests.services import kafka as service
 from tests.services.private import Private, free_port
@@ -157,6 +159,19 @@ def test_nobody_there_and_no_tls_there(topic: Topic) -> None:
         sink_of(f"kafka://127.0.0.1:{free_port()}?timeout=500ms", {}).open()
     with pytest.raises(SinkDownError, match=r"TLS was refused|no broker answers"):
         sink_of(topic.url + "?tls=yes&timeout=1s", {}).open()
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "refuses"),
+    [
+        (KafkaError.SASL_AUTHENTICATION_FAILED, "Authentication failed: invalid credentials", True),
+        (KafkaError._AUTHENTICATION, "SASL authentication error: Authentication failed", True),
+        (KafkaError._AUTHENTICATION, "SaslAuthenticateRequest failed: Local: Broker transport failure", False),
+        (KafkaError._TRANSPORT, "Connection refused", False),
+    ],
+)
+def test_a_login_that_is_refused_is_not_a_connection_that_ends_in_it(code: int, said: str, refuses: bool) -> None:
+    assert refuses_login(KafkaError(code, said)) is refuses
 
 
 def test_a_wrong_password_is_one_line_without_it(topic: Topic, capfd: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from nats.js.api import DiscardPolicy
 
 from batchops.errors import UsageError
-from batchops.sinks import Message, Sink, SinkDownError
+from batchops.sinks import AccessRefusedError, Message, Sink, SinkDownError
 from batchops.sinks.make import sink_of
 from tests.services import nats as service
 from tests.services.private import Private, free_port
@@ -112,7 +112,7 @@ def refused(sink: Sink, sent: Sequence[Message]) -> str:
 def test_a_wrong_password_is_one_line_without_it(private: Callable[[str], Private]) -> None:
     server = private('authorization { user: ann, password: "right" }')
     for userinfo in ("ann:S3CR3T@", "S3CR3T@", ""):
-        with pytest.raises(SinkDownError, match="user or password is refused") as raised:
+        with pytest.raises(AccessRefusedError, match="user or password is refused") as raised:
             sink_of(server.url.replace("//", f"//{userinfo}"), {}).open()
         assert "S3CR3T" not in f"{raised.value!r} {raised.value.hint}"
     sink = sink_of(server.url.replace("//", "//ann:right@"), {})

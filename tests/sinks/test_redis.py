@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from batchops.errors import UsageError
-from batchops.sinks import Message, SinkDownError
+from batchops.sinks import AccessRefusedError, Message, SinkDownError
 from batchops.sinks.make import sink_of
 from tests.services import redis as service
 from tests.services.private import Private, free_port
@@ -83,7 +83,7 @@ def test_a_wrong_password_is_one_line_without_it(private: Callable[..., Private]
     server = private()
     admin(server.url).config_set("requirepass", "right")
     for userinfo in (":S3CR3T@", "ann:S3CR3T@", ""):
-        with pytest.raises(SinkDownError, match="user or password is refused") as raised:
+        with pytest.raises(AccessRefusedError, match="user or password is refused") as raised:
             sink_of(server.url.replace("//", f"//{userinfo}"), {}).open()
         assert "S3CR3T" not in f"{raised.value!r} {raised.value.hint}"
     sink = sink_of(server.url.replace("//", "//:right@"), {})

@@ -3,7 +3,7 @@
 import pytest
 
 from batchops.errors import TransientError
-from batchops.outboxes.circuit import FIRST, LONGEST, Circuit
+from batchops.outboxes.circuit import FIRST, LONGEST, QUIET, Circuit
 from tests.unit.clock import Clock
 
 
@@ -62,3 +62,27 @@ def test_a_doubtful_probe_is_followed_by_more_at_once() -> None:
     assert (breaker.probing, breaker.down, breaker.hold()) == (False, "refused", None)
     breaker.trip("refused again")
     assert (breaker.probing, breaker.down) == (True, "refused again")
+
+
+def test_each_outage_is_told_of_once_when_the_waiting_begins() -> None:
+    clock, told = Clock(), list[str]()
+    breaker = Circuit(None, clock, draw=lambda: 1.0, warn=told.append)
+    breaker.trip("one event may be to blame")
+    assert told == []
+    for _ in range(3):
+        breaker.trip_by_destination("nobody answers.")
+    assert told == ["The destination is down: nobody answers. It is tried again until it is back."]
+    breaker.close()
+    breaker.trip_by_destination("it is gone again")
+    assert len(told) == 1, "one that comes and goes is not told of each time"
+    breaker.close()
+    clock.now += QUIET
+    breaker.trip_by_destination("it is gone again")
+    assert len(told) == 2
+
+
+def test_the_warning_says_how_long_it_waits_and_nobody_is_warned_who_does_not_wait() -> None:
+    told = list[str]()
+    Circuit(120.0, Clock(), warn=told.append).trip_by_destination("nobody answers")
+    Circuit(0.0, Clock(), warn=told.append).trip_by_destination("nobody answers")
+    assert told == ["The destination is down: nobody answers. It is tried again for up to 2 min."]
