@@ -167,6 +167,16 @@ class Relayed:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """What became of the ids of a list."""
+
+    ids: int
+    """Different ones."""
+    not_there: int
+    """Those of them that named no row as the run began."""
+
+
+@dataclass(frozen=True)
 class Failure:
     """The error part of the document."""
 
@@ -213,6 +223,8 @@ class Finished:
     """Of a drain only; its fields stand beside the others in the document."""
     relayed: Relayed | None = None
     """The same of a relay."""
+    listed: Listed | None = None
+    """Of a purge or backfill with a list of ids."""
 
 
 Event = Started | Held | Retried | Committed | Warned | Rejected | Backlog | Fired | Finished

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from os import PathLike
 from typing import Literal, Required, TypedDict
 from zoneinfo import ZoneInfo
 
@@ -42,6 +43,7 @@ class JobOptions(PacedOptions, total=False):
     older_than: Duration | None
     before: str | None
     by: str | None
+    ids: str | PathLike[str] | None
     all_rows: bool
     walk: Literal["auto", "keys", "index", "blocks", "limit"]
     allow: Sequence[str] | str

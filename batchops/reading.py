@@ -1,5 +1,6 @@
 """From the text in a flag or a recipe to a value; what is no text is for pydantic to judge."""
 
+import os
 import re
 from datetime import datetime, time
 from zoneinfo import ZoneInfo
@@ -23,6 +24,11 @@ def duration(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise ValueError(f'{value:g} has no unit: write it like "{value:g}s", in quotes')
     return durations.parse(value) if isinstance(value, str) else value
+
+
+def path(value: object) -> object:
+    """A path as its text."""
+    return os.fsdecode(value) if isinstance(value, os.PathLike) else value
 
 
 def size(value: object) -> object:

@@ -157,6 +157,11 @@ class JobSpec(PacedSpec):
         description="The column for --older-than or --before: a date, a time, or a number of seconds, milliseconds … "
         "since 1970.",
     )
+    ids: Annotated[str | None, BeforeValidator(reading.path), Flag("FILE", ROWS)] = Field(
+        None,
+        min_length=1,
+        description="Rows whose key is in FILE: an id a line, or a CSV whose header names the key; - is stdin.",
+    )
     all_rows: Annotated[bool, Flag(group=ROWS)] = Field(False, description="Every row, instead of a condition.")
     walk: Annotated[Literal["auto", "keys", "index", "blocks", "limit"], Flag("NAME", WAY)] = Field(
         "auto",
@@ -204,10 +209,12 @@ class JobSpec(PacedSpec):
             raise ValueError("--older-than and --before need the column to go by: --by COLUMN")
         if self.by is not None and not by_time:
             raise ValueError("--by needs --older-than or --before")
-        if self.all_rows and (by_time or self.where is not None):
-            raise ValueError("--all-rows excludes a condition")
-        if not (self.all_rows or by_time or self.where is not None):
-            raise ValueError("which rows? Give --where, --older-than, --before or, for every row, --all-rows")
+        if self.all_rows and (by_time or self.where is not None or self.ids is not None):
+            raise ValueError("--all-rows excludes a condition, and --ids")
+        if not (self.all_rows or by_time or self.where is not None or self.ids is not None):
+            raise ValueError("which rows? Give --where, --older-than, --before, --ids or, for every row, --all-rows")
+        if self.ids is not None and self.walk != "auto":
+            raise ValueError("--ids excludes --walk: the list itself is followed")
         if self.restart and self.same_table:
             raise ValueError("--restart and --same-table exclude each other")
         return self
@@ -234,6 +241,12 @@ class PurgeSpec(JobSpec):
     no_final_pass: Annotated[bool, Flag(group=WAY)] = Field(
         False, description="Walking by blocks, do not look again for rows that were moved meanwhile."
     )
+
+    @model_validator(mode="after")
+    def _whole_partitions(self) -> Self:
+        if self.drop_partitions and self.ids is not None:
+            raise ValueError("--drop-partitions excludes --ids: a partition goes whole")
+        return self
 
 
 class BackfillSpec(JobSpec):

@@ -17,7 +17,7 @@ from batchops.reporters.figures import visible
 from batchops.specs import BackfillSpec, JobSpec, PurgeSpec, checked
 
 FLAGS = (
-    "table", "url", "where", "older_than", "before", "by", "all_rows", "set", "walk", "key", "allow", "count",
+    "table", "url", "where", "older_than", "before", "by", "ids", "all_rows", "set", "walk", "key", "allow", "count",
     "ledger", "ledger_schema", "lock_timeout", "statement_timeout",
 )  # fmt: skip
 MODELS: dict[str, type[JobSpec]] = {"purge": PurgeSpec, "backfill": BackfillSpec}

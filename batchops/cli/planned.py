@@ -66,7 +66,8 @@ def _rows(plan: Plan, *, whole: bool) -> Iterator[tuple[str, str]]:
     facts = {
         "database": _database(plan),
         "table": _table(plan),
-        "rows": frozen.predicate or "every row",
+        "rows": frozen.predicate or ("every row" if frozen.listed is None else "those of the ids"),
+        "ids": _ids(plan),
         "set": ", ".join(f"{column} = {value}" for column, value in frozen.assignments),
         "cut-off": frozen.cutoff or "",
         "to change": "" if plan.estimate is None else _to_change(plan),
@@ -118,6 +119,14 @@ def _to_change(plan: Plan) -> str:
     return f"about {counted(plan.estimate, 'row')} ({plan.estimated_by})"
 
 
+def _ids(plan: Plan) -> str:
+    listed = plan.frozen.listed
+    if listed is None:
+        return ""
+    missing = f", {count(listed.not_there)} of them not in the table" if listed.not_there else ""
+    return f"{counted(listed.ids, 'id')} in {plan.id_file}{missing}"
+
+
 def _staying(one: Staying) -> str:
     return f"{'an unknown number of rows' if one.rows is None else counted(one.rows, 'row')} {one.what}"
 
@@ -147,6 +156,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "table_rows": plan.table.rows,
             "table_bytes": plan.table.bytes,
             "predicate": plan.frozen.predicate,
+            "ids": None if plan.frozen.listed is None else {"file": plan.id_file} | asdict(plan.frozen.listed),
             "set": [f"{column} = {value}" for column, value in plan.frozen.assignments],
             "cutoff": plan.frozen.cutoff,
             "estimate": plan.estimate,

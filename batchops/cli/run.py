@@ -21,6 +21,7 @@ from batchops.cli.planned import ready_document, ready_lines
 from batchops.cli.recipe_options import PARAMS, RECIPE
 from batchops.cli.result import others_on_stderr, result
 from batchops.cli.told import told
+from batchops.cli.walking import stdin_is_free
 from batchops.errors import BatchopsError, Exit, UsageError
 from batchops.events import Emit, Finished, Started
 from batchops.recipes.load import load
@@ -92,6 +93,7 @@ class Running:
 
     def _possible(self) -> None:
         """UsageError for what could not come to a good end."""
+        stdin_is_free(self._shown, *(job.spec for job in self._jobs))
         for job in self._jobs[:-1]:
             if getattr(job.spec, "poll", None) is not None:
                 raise UsageError(

@@ -18,8 +18,9 @@ from batchops.jobs.plan_walk import Prepared, prepared
 from batchops.jobs.run_walk import perform
 from batchops.plan.refusal import refuse
 from batchops.reporters.document import as_json, document
-from batchops.specs import JobSpec, checked
+from batchops.specs import JobSpec, PacedSpec, checked
 from batchops.stop import Stop, signals
+from batchops.walks.id_file import STDIN
 
 
 def command_for(verb: str, model: type[JobSpec], text: str) -> click.Command:
@@ -43,10 +44,17 @@ def execute(verb: str, spec: JobSpec, shown: Face) -> int:
     shown.interval()
     if not (shown.yes or shown.dry_run or sys.stdin.isatty()):
         raise UsageError("There is no terminal to ask at.", "say -y (--yes) to go on without a question.")
+    stdin_is_free(shown, spec)
     with opened(shown) as machines:
         tell = machines.whole()
         with told_of_failure(tell, verb, spec.table):
             return _execute(verb, spec, shown, tell)
+
+
+def stdin_is_free(shown: Face, *specs: PacedSpec) -> None:
+    """UsageError where a question is to be answered on stdin, and the ids are there."""
+    if not (shown.yes or shown.dry_run) and any(getattr(spec, "ids", None) == STDIN for spec in specs):
+        raise UsageError("--ids -: stdin is for the ids, so there is nobody to ask.", "say -y (--yes), or name a file.")
 
 
 def _execute(verb: str, spec: JobSpec, shown: Face, tell: Sequence[Emit]) -> int:

@@ -213,6 +213,19 @@ class Family(Protocol):
     def among(self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
         """Rows with one of `keys`, by the index."""
 
+    def look_up(
+        self,
+        connection: sa.Connection,
+        table: Table,
+        names: Sequence[str],
+        texts: Sequence[tuple[str, ...]],
+        key: Sequence[str],
+    ) -> list[tuple[int, KeyValue]]:
+        """The values in `key` of the rows that there are of those with `texts` in `names`, with the texts' places.
+
+        RowRefusedError, or the driver's own error, where one cannot be read in its column's type.
+        """
+
     def between(self, table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:
         """A key halfway by number; None where the first column is none or there is nothing between."""
 

@@ -112,7 +112,7 @@ def _row(job: Prepared) -> dict[str, object]:
     return {
         "verb": job.verb,
         "walk": job.plan.walk,
-        "wanted": job.spec.wanted(),
+        "wanted": dict(job.memory.job.wanted),
         "frozen": job.route.frozen.as_dict() | {"asked": asked(job.spec.walk, job.spec.key)},
         "work": job.memory.job.work,
         "prunable": int(job.repeatable),

@@ -45,7 +45,8 @@ def remember(
 ) -> Memory:
     """By reading alone; nothing where there is no ledger yet, or none that this role may read."""
     evidence = database.family.table_identity(connection, found.table)
-    job = JobIdentity(verb, found.table.schema, found.table.name, spec.wanted(), evidence)
+    wanted = spec.wanted() | ({"ids": found.ids.digest} if found.ids is not None else {})
+    job = JobIdentity(verb, found.table.schema, found.table.name, wanted, evidence)
     memory = Memory(job, found.server.identity)
     once = not found.wishes.repeatable
     if not ledger.inside:

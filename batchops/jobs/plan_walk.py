@@ -21,7 +21,7 @@ from batchops.errors import (
     RowRefusedError,
     UsageError,
 )
-from batchops.events import Failure, Finished
+from batchops.events import Failure, Finished, Listed
 from batchops.jobs.droppable import covered
 from batchops.jobs.memory import Memory, remember
 from batchops.jobs.route import start, walk_of
@@ -45,6 +45,7 @@ from batchops.plan.refusal import refusal
 from batchops.plan.sketch import Sketch, sketch
 from batchops.selection import Selection
 from batchops.specs import BackfillSpec, JobSpec, PurgeSpec, command
+from batchops.walks.id_file import IdFile, id_file, shown_name
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Prepared:
             code, error = refused.exit, Failure(refused.reason, refused.message, refused.hint)
         return Finished(
             verb=self.verb, table=self.plan.table.label, reason=reason, version=__version__, exit=code,
-            walk=self.plan.walk, cutoff=self.plan.frozen.cutoff, error=error,
+            walk=self.plan.walk, cutoff=self.plan.frozen.cutoff, error=error, listed=self.plan.frozen.listed,
         )  # fmt: skip
 
 
@@ -97,14 +98,17 @@ def prepared(verb: str, spec: JobSpec, environ: Mapping[str, str], *, again: str
     with (
         reached(spec, environ) as database,
         open_ledger(spec.ledger, spec.ledger_schema, database, environ, spec.workers) as ledger,
+        id_file(spec.ids) as ids,
     ):
-        yield patiently(spec.retry_time.total_seconds(), lambda: _prepare(verb, spec, database, ledger, again))
+        yield patiently(spec.retry_time.total_seconds(), lambda: _prepare(verb, spec, database, ledger, again, ids))
 
 
-def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger, again: str) -> Prepared:
+def _prepare(
+    verb: str, spec: JobSpec, database: Database, ledger: Ledger, again: str, ids: IdFile | None
+) -> Prepared:  # fmt: skip
     try:
         with database.reading() as connection:
-            found = sketch(connection, database, verb, spec)
+            found = sketch(connection, database, verb, spec, ids)
             _applied_once(ledger, found)
             memory = remember(connection, database, ledger, verb, spec, found)
             route = _route(connection, verb, spec, database, found, memory.last)
@@ -133,9 +137,10 @@ def _prepare(verb: str, spec: JobSpec, database: Database, ledger: Ledger, again
         next=again or command(verb, spec, database.address.bare),
         warnings=(
             *database.address.warnings, *_ledger_warnings(spec, ledger), *memory.warnings,
-            *_table_warnings(spec, memory, route.resume), *found.facts.warnings,
+            *_table_warnings(spec, memory, route.resume), *_ids_warnings(spec, route.frozen.listed),
+            *found.facts.warnings,
         ),
-        again=lambda: _prepare(verb, spec, database, ledger, again),
+        again=lambda: _prepare(verb, spec, database, ledger, again, ids),
     )  # fmt: skip
 
 
@@ -181,7 +186,7 @@ def _route(
         frozen, why = _freeze(connection, database, found, spec, purge=purge)
         how = _comparable(how, frozen)
     look_again = not (isinstance(spec, PurgeSpec) and spec.no_final_pass)
-    walk = walk_of(connection, database.family, found.table, frozen, look_again=look_again)
+    walk = walk_of(connection, database.family, found.table, frozen, found.ids, look_again=look_again)
     operation = Delete() if purge else Update(frozen.assignments)
     return Route(frozen, why, walk, operation, how, start(connection, walk, how))
 
@@ -192,6 +197,10 @@ def _freeze(
     now = freeze_now(connection, database, found.server, found.table, spec, found.wishes)
     now = without_nulls(database, now, found.table, found.key)
     selection = Selection(found.table, now.predicate)
+    if found.ids is not None:
+        assert found.key is not None  # else the ids could not be looked up
+        listed = Listed(found.ids.entries, found.ids.entries - found.ids.found)
+        return replace(now.by("ids", found.key.columns, found.table, ()), listed=listed), "as they are listed"
     chosen = choose(connection, database.family, selection, found.key, wanted=spec.walk, purge=purge)
     if purge:
         now = leaving_out(database, now, found.table, found.facts.references)
@@ -237,6 +246,14 @@ def _ledger_warnings(spec: JobSpec, ledger: Ledger) -> tuple[str, ...]:
     if not ledger.inside:
         return ("With the ledger elsewhere work and cursor are two commits: after a crash a batch is asked for twice.",)
     return ()
+
+
+def _ids_warnings(spec: JobSpec, listed: Listed | None) -> Iterator[str]:
+    """Ids that change nothing."""
+    if listed is not None and not listed.ids:
+        yield f"{shown_name(spec.ids)} holds no ids."
+    elif listed is not None and listed.not_there:
+        yield f'Not in "{spec.table}": {listed.not_there:,} of the {listed.ids:,} ids in {shown_name(spec.ids)}.'
 
 
 def _table_warnings(spec: JobSpec, memory: Memory, how: Resume) -> tuple[str, ...]:

@@ -14,11 +14,13 @@ _IN_ORDER = ("blocks", "keys", "index")
 
 
 def another_walk(job: Prepared, now: Run, tried: frozenset[str]) -> tuple[Run, Walk] | None:
-    """The run by a walk that was not tried yet, from its beginning; None for a backfill, or where there is none.
+    """The run by a walk that was not tried yet, from its beginning; None where there is none.
+
+    Nor is there one for a backfill, or for a list of ids.
 
     A purge may begin anew at any time: the rows that are gone are not met again.
     """
-    if job.verb != "purge":
+    if job.verb != "purge" or job.spec.ids is not None:
         return None
     family, table = job.database.family, job.plan.table
     selection = Selection(table, job.route.frozen.predicate)

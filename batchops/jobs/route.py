@@ -14,14 +14,29 @@ from batchops.selection import Selection
 from batchops.walks import Walk
 from batchops.walks.blocks import FURTHER_TURNS, BlocksWalk
 from batchops.walks.cursor import Cursor, Range
+from batchops.walks.id_list import IdList
+from batchops.walks.ids import IdsWalk
 from batchops.walks.index import IndexWalk
 from batchops.walks.keys import KeysWalk
 from batchops.walks.leaves import LeavesWalk
 from batchops.walks.limit import LimitWalk
 
 
-def walk_of(connection: sa.Connection, family: Family, table: Table, frozen: Frozen, *, look_again: bool) -> Walk:
+def walk_of(
+    connection: sa.Connection,
+    family: Family,
+    table: Table,
+    frozen: Frozen,
+    ids: IdList | None = None,
+    *,
+    look_again: bool,
+) -> Walk:
     """The frozen walk over the table, or over each of its frozen partitions that are still there."""
+    if ids is not None or frozen.walk == IdsWalk.name:
+        # The list is part of what the job is: with it any other walk would change rows that are not listed.
+        assert ids is not None
+        assert frozen.walk == IdsWalk.name
+        return IdsWalk(family, Selection(table, frozen.predicate, family.shield), frozen.key, ids)
     further = FURTHER_TURNS if look_again else 0
     if not frozen.leaves:
         return _over(connection, family, table, frozen, further)

@@ -96,7 +96,7 @@ def _already_done(job: Prepared, run: Run, emit: Emit) -> Finished:
     at = datetime.fromtimestamp(run.ended_at or run.started_at, UTC).isoformat(timespec="seconds")
     end = Finished(
         verb=job.verb, table=job.plan.table.label, reason="already-done", exit=int(Exit.DONE), version=__version__,
-        run=run.run, walk=run.walk, cutoff=run.frozen["cutoff"], done_at=at,
+        run=run.run, walk=run.walk, cutoff=run.frozen["cutoff"], done_at=at, listed=job.route.frozen.listed,
     )  # fmt: skip
     if run.state == "incomplete":
         message = f"Run {run.run} changed all but {run.rejected + run.locked:,} rows, and kept no list of those."
@@ -178,7 +178,7 @@ def _started(job: Prepared, now: Run) -> Started:
         table=job.plan.table.label,
         walk=now.walk,
         resumed=now.batches > 0,
-        table_rows=job.plan.table.rows,
+        table_rows=job.plan.table.rows if job.plan.frozen.listed is None else job.plan.estimate,
         estimate=job.plan.estimate,
         rows=now.rows,
         read=now.read,
@@ -219,6 +219,7 @@ def _finished(job: Prepared, now: Run, walk: str, ending: Ending, tally: Tally) 
         batches=now.batches + here.batches,
         rejected=now.rejected + here.rejected,
         cutoff=job.route.frozen.cutoff,
+        listed=job.route.frozen.listed,
         left=tally.locked or None,
         next=(job.next or None) if goes_on else None,
     )

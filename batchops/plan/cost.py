@@ -30,7 +30,7 @@ def cost(
     event: str, table: Table, facts: TableFacts, walk: str, estimate: int | None, last: Run | None, rest: float
 ) -> Cost:
     """What is to be expected of a run over that many matching rows."""
-    read = estimate if walk in ("index", "limit") else table.rows
+    read = estimate if walk in ("index", "limit", "ids") else table.rows
     seconds, basis = _seconds(event, read, estimate, last)
     if seconds is not None and rest:
         seconds += rest * seconds / 0.05

@@ -11,6 +11,7 @@ from batchops.db.database import Database
 from batchops.db.family import Server
 from batchops.db.table import Key, Table
 from batchops.errors import RefusedError, UsageError
+from batchops.events import Listed
 from batchops.expressions.expression import (
     Assignment,
     Expression,
@@ -47,6 +48,8 @@ class Frozen:
     """Schema and name of the partitions that are walked one by one."""
     left_out: tuple[LeftOut, ...] = ()
     key_types: tuple[str | None, ...] = ()
+    listed: Listed | None = None
+    """What the list of ids came to, where there is one."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -63,6 +66,7 @@ class Frozen:
             leaves=tuple((schema, name) for schema, name in kept["leaves"]),
             left_out=tuple(LeftOut(**one) for one in kept.get("left_out", ())),
             key_types=tuple(kept.get("key_types", ())),
+            listed=Listed(**kept["listed"]) if kept.get("listed") else None,
         )
 
     def by(self, walk: str, key: tuple[str, ...], table: Table, leaves: Sequence[Table]) -> "Frozen":

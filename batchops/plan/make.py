@@ -21,6 +21,7 @@ from batchops.selection import Selection
 from batchops.specs import JobSpec
 from batchops.walks import Walk
 from batchops.walks.cursor import Cursor
+from batchops.walks.id_file import shown_name
 from batchops.walks.part import Part
 
 QUICK = 0.3
@@ -73,6 +74,7 @@ def describe(
         goes_on=_goes_on(route.resume),
         pace=_pace(spec),
         limits=_limits(spec),
+        id_file=shown_name(spec.ids),
     )
 
 
@@ -87,6 +89,9 @@ def _estimate(
 ) -> tuple[int | None, str]:
     selection = Selection(found.table, route.frozen.predicate)
     rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(found.table.clause).where(selection.clause)
+    if found.ids is not None:
+        more = "" if route.frozen.predicate is None else ", before the condition"
+        return found.ids.rows, f"ids that name a row{more}"
     estimate = database.family.matches(connection, rows)
     if not spec.count and estimate is not None:
         return estimate, "the planner's estimate"

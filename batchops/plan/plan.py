@@ -47,6 +47,8 @@ class Plan:
     """Where an earlier run left it, in words; None for a run from the beginning."""
     pace: str
     limits: str
+    id_file: str = ""
+    """Where the listed ids are from."""
     droppable: tuple[str, ...] = ()
     """Partitions that the predicate covers whole."""
     staying: tuple[Staying, ...] = ()

@@ -11,9 +11,12 @@ from batchops.db.family import Family, Server
 from batchops.db.table import Key, Table
 from batchops.errors import RefusedError
 from batchops.plan.frozen import Wishes, check
+from batchops.plan.listed import listed_ids
 from batchops.plan.refusal import Refusal
 from batchops.plan.target import find_key, find_table
 from batchops.specs import JobSpec
+from batchops.walks.id_file import IdFile
+from batchops.walks.id_list import IdList
 
 RIGHTS = {"purge": "DELETE", "backfill": "UPDATE"}
 
@@ -32,6 +35,8 @@ class Sketch:
     facts: TableFacts
     barred: tuple[Refusal, ...]
     """What forbids a run whatever is allowed."""
+    ids: IdList | None = None
+    """The rows that --ids names."""
 
     @property
     def may_write(self) -> bool:
@@ -39,7 +44,9 @@ class Sketch:
         return not any(refusal.check == "right" for refusal in self.barred)
 
 
-def sketch(connection: sa.Connection, database: Database, verb: str, spec: JobSpec) -> Sketch:
+def sketch(
+    connection: sa.Connection, database: Database, verb: str, spec: JobSpec, file: IdFile | None = None
+) -> Sketch:  # fmt: skip
     """What can be found out first; RefusedError where there is nothing to plan."""
     family = database.family
     server = family.server(connection)
@@ -58,7 +65,8 @@ def sketch(connection: sa.Connection, database: Database, verb: str, spec: JobSp
     barred = tuple(_barred(database, server, table, facts, verb, wishes))
     own = _refers_to_itself(table, facts) if verb == "purge" else ()
     facts = replace(facts, warnings=(*facts.warnings, *_followed(facts, wishes), *own))
-    return Sketch(server, table, key, unusable, wishes, facts, barred)
+    ids = listed_ids(connection, database, table, key, file, facts.nullable_keys) if file is not None else None
+    return Sketch(server, table, key, unusable, wishes, facts, barred, ids)
 
 
 def _refers_to_itself(table: Table, facts: TableFacts) -> Iterator[str]:

@@ -20,6 +20,7 @@ from batchops.recipes.schedule import Schedule
 from batchops.recipes.text import Source, read, understood
 from batchops.specs import PacedSpec, flagged
 from batchops.verbs import VERBS
+from batchops.walks.id_file import STDIN
 
 TABLES = ("params", "defaults", "job")
 """What a recipe may hold."""
@@ -147,6 +148,8 @@ class _Reader:
         if due is not None and getattr(spec, "poll", None) is not None:
             message = "poll: a job with times of its own ends when there is nothing to do, and begins again at the next"
             self.tell(line, f"{message}.", "leave poll out.")
+        if due is not None and getattr(spec, "ids", None) == STDIN:
+            self.tell(line, "ids: stdin is there once, and a job with times of its own runs again.", "name a file.")
         if spec is None or len(self.mistakes) > before:
             return None
         return RecipeJob(name, verb, spec, needs, due, about.value, line, self._again(name))

@@ -11,7 +11,7 @@ from batchops.errors import UsageError
 from batchops.recipes.keys import key
 from batchops.specs import PacedSpec, flagged
 
-_FIRST = ("table", "url", "where", "older_than", "before", "by", "all_rows", "set")
+_FIRST = ("table", "url", "where", "older_than", "before", "by", "ids", "all_rows", "set")
 """What the job is, before how it is done."""
 URL = "env:BATCHOPS_URL"
 """Put in place of a URL with a password."""

@@ -14,6 +14,7 @@ from batchops.db.mysql.claims import MySQLClaims
 from batchops.db.mysql.contents import MySQLContents
 from batchops.db.mysql.events import MySQLEvents
 from batchops.db.mysql.facts import MySQLFacts
+from batchops.db.mysql.lookup import look_up
 from batchops.db.mysql.products import product_of
 from batchops.db.mysql.rights import hides, missing_right
 from batchops.db.mysql.sessions import keep_in_order
@@ -49,6 +50,7 @@ class MySQL:
     after = staticmethod(keys.after)
     upto = staticmethod(keys.upto)
     among = staticmethod(keys.among)
+    look_up = staticmethod(look_up)
     between = staticmethod(keys.between)
     index_for = staticmethod(indexes.index_for)
     find = staticmethod(catalog.find)

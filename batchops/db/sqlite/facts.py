@@ -137,10 +137,11 @@ def _indexed(connection: sa.Connection, table: str, columns: tuple[str, ...]) ->
 def _nullable_keys(connection: sa.Connection, table: Table) -> Iterator[Key]:
     """Unique indexes on columns that may be NULL, a primary key of the old kind among them."""
     usable = {key.columns for key in table.keys}
+    primary = tuple(connection.execute(_PRIMARY, {"name": table.name}).scalars())
     for index in connection.execute(_UNIQUE, {"name": table.name}).scalars().all():
         parts = tuple(connection.execute(_PARTS, {"index": index}).scalars())
         if None not in parts and parts not in usable:
-            yield Key(parts, primary=False)
+            yield Key(parts, primary=parts == primary)
 
 
 def _size(connection: sa.Connection, name: str) -> int | None:

@@ -18,6 +18,7 @@ from batchops.db.sqlite.claims import SQLiteClaims
 from batchops.db.sqlite.contents import SQLiteContents
 from batchops.db.sqlite.events import HASH, SQLiteEvents, hashed
 from batchops.db.sqlite.facts import SQLiteFacts
+from batchops.db.sqlite.lookup import look_up
 from batchops.db.sqlite.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address
@@ -55,6 +56,7 @@ class SQLite:
     after = staticmethod(keys.after)
     upto = staticmethod(keys.upto)
     among = staticmethod(keys.among)
+    look_up = staticmethod(look_up)
     between = staticmethod(keys.between)
     index_for = staticmethod(indexes.index_for)
     find = staticmethod(catalog.find)
