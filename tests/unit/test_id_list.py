@@ -14,8 +14,8 @@ from batchops.errors import UsageError
 from batchops.walks.id_file import id_file
 from batchops.walks.id_list import IdList
 
-MANY = 60_000
-MOST_BYTES = 5_000_000
+MANY = 30_000
+MOST_BYTES = 4_000_000
 
 
 def entries(path: Path, *columns: str) -> list[tuple[int, tuple[str, ...]]]:

@@ -21,9 +21,11 @@ from tests.services.database import Database
 from tests.waiting import until
 
 UP = ["n = n + 1"]
+AMBIGUOUS = ("any type in one column", "blob in a tree of its own", "decimal that holds anything")
+"""SQLite columns in which a number, a text and bytes read alike."""
 SHAPES = [
     pytest.param(shape, on, id=f"{shape.name}-{on}", marks=() if shape.quick and number % 5 == 0 else pytest.mark.full)
-    for number, shape in enumerate((*KEYS, *COMPOSITE)) if shape.key for on in shape.databases
+    for number, shape in enumerate((*KEYS, *COMPOSITE)) if shape.key and shape.name not in AMBIGUOUS for on in shape.databases
 ]  # fmt: skip
 _BYTES = ("BINARY", "VARBINARY", "BLOB", "TINYBLOB", "MEDIUMBLOB", "LONGBLOB")
 
@@ -237,7 +239,10 @@ def test_flags_that_exclude_a_list(batchops: Batchops, tmp_path: Path, sqlite: D
     file = lines(tmp_path, 1)
     for more in (("--all-rows",), ("--walk", "keys"), ("--drop-partitions",)):
         assert batchops("purge", "t", "--ids", file, *more, "-y", "--url", sqlite.url).code == 2
-    assert "cannot be read" in batchops("purge", "t", "--ids", tmp_path, "-y", "--url", sqlite.url).err or True
+    numbered(sqlite, 1)
+    for path, why in ((tmp_path, "directory"), (tmp_path / "gone", "No such file")):
+        result = batchops("purge", "t", "--ids", path, "-y", "--url", sqlite.url)
+        assert (result.code, why in result.err) == (2, True), result
 
 
 def test_in_a_recipe(table: Database, batchops: Batchops) -> None:

@@ -16,6 +16,8 @@ from batchops.db.mysql import keys
 from batchops.db.table import Table
 
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "integer": 32, "bigint": 64}
+_ZERO = re.compile(r"(?:0000-00-00|[0-9]{4}-[0-9]{2}-00|[0-9]{4}-00-00)([ T]00:00:00(\.0+)?)?")
+"""Dates of the server's own, which no calendar has."""
 _SPAN = re.compile(r"-?\d{1,3}:[0-5]?\d(:[0-5]?\d(\.\d{1,6})?)?")
 
 
@@ -58,7 +60,13 @@ def _decimal(text: str) -> Decimal:
     return number
 
 
-def _moment(text: str) -> datetime:
+def _day(text: str) -> date | str:
+    return text if _ZERO.fullmatch(text) else date.fromisoformat(text)
+
+
+def _moment(text: str) -> datetime | str:
+    if _ZERO.fullmatch(text):
+        return text
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is not None:
         raise ValueError(text)
@@ -76,7 +84,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "numeric": _decimal,
     "double": float,
     "year": int,
-    "date": date.fromisoformat,
+    "date": _day,
     "datetime": _moment,
     "timestamp": _moment,
     "time": _span,

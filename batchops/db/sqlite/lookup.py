@@ -1,7 +1,9 @@
 """Keys by text in SQLite, where a column's declared type is but a leaning, and a value of any type may stand in it."""
 
+import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,18 +30,18 @@ def look_up(
 
 
 def _read(table: Table, name: str, text: str) -> Sequence[Any]:
-    """By the column's affinity; a number or bytes too, where it has none that would make a number of a text."""
+    """By the column's affinity. Where that leaves values as they are, a text may stand for several."""
     kind = table.column(name).type.upper() if name in table.column_names else "INT"
     if "INT" in kind:
         return (_whole(text),)
     if any(word in kind for word in ("CHAR", "CLOB", "TEXT")):
         return (text,)
+    if "BLOB" in kind:
+        return (*_bytes(text), text)
     if any(word in kind for word in ("REAL", "FLOA", "DOUB")):
         return (float(text),)
-    number = [_whole(text)] if _WHOLE.fullmatch(text) else []
-    if kind and "BLOB" not in kind:
-        return number or (text,)
-    return (text, *number, *_bytes(text))
+    number = _number(text)
+    return (text, *(_bytes(text) if number is None else (number,)))
 
 
 def _whole(text: str) -> int:
@@ -49,8 +51,18 @@ def _whole(text: str) -> int:
     return number
 
 
+def _number(text: str) -> int | float | None:
+    """A whole one, or else a finite one."""
+    with suppress(ValueError):
+        return _whole(text)
+    with suppress(ValueError):
+        number = float(text)
+        return number if math.isfinite(number) else None
+    return None
+
+
 def _bytes(text: str) -> Sequence[bytes]:
-    try:
+    """By their hexadecimal digits."""
+    with suppress(ValueError):
         return (bytes.fromhex(text),)
-    except ValueError:
-        return ()
+    return ()
