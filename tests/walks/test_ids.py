@@ -25,7 +25,8 @@ AMBIGUOUS = ("any type in one column", "blob in a tree of its own", "decimal tha
 """SQLite columns in which a number, a text and bytes read alike."""
 SHAPES = [
     pytest.param(shape, on, id=f"{shape.name}-{on}", marks=() if shape.quick and number % 5 == 0 else pytest.mark.full)
-    for number, shape in enumerate((*KEYS, *COMPOSITE)) if shape.key and shape.name not in AMBIGUOUS for on in shape.databases
+    for number, shape in enumerate((*KEYS, *COMPOSITE)) if shape.key and shape.name not in AMBIGUOUS
+    for on in shape.databases
 ]  # fmt: skip
 _BYTES = ("BINARY", "VARBINARY", "BLOB", "TINYBLOB", "MEDIUMBLOB", "LONGBLOB")
 

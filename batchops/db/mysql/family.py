@@ -14,7 +14,7 @@ from batchops.db.mysql.claims import MySQLClaims
 from batchops.db.mysql.contents import MySQLContents
 from batchops.db.mysql.events import MySQLEvents
 from batchops.db.mysql.facts import MySQLFacts
-from batchops.db.mysql.lookup import look_up
+from batchops.db.mysql.listed_keys import look_up
 from batchops.db.mysql.products import product_of
 from batchops.db.mysql.rights import hides, missing_right
 from batchops.db.mysql.sessions import keep_in_order

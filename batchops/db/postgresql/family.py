@@ -19,7 +19,7 @@ from batchops.db.postgresql.dropping import Partitions
 from batchops.db.postgresql.events import PostgreSQLEvents
 from batchops.db.postgresql.facts import PostgreSQLFacts
 from batchops.db.postgresql.indexes import index_for
-from batchops.db.postgresql.lookup import look_up
+from batchops.db.postgresql.listed_keys import look_up
 from batchops.db.postgresql.partitions import leaves
 from batchops.db.postgresql.plans import plan_of
 from batchops.db.postgresql.rights import missing_right

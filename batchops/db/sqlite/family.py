@@ -18,7 +18,7 @@ from batchops.db.sqlite.claims import SQLiteClaims
 from batchops.db.sqlite.contents import SQLiteContents
 from batchops.db.sqlite.events import HASH, SQLiteEvents, hashed
 from batchops.db.sqlite.facts import SQLiteFacts
-from batchops.db.sqlite.lookup import look_up
+from batchops.db.sqlite.listed_keys import look_up
 from batchops.db.sqlite.words import WORDS
 from batchops.db.table import Table
 from batchops.db.urls import Address

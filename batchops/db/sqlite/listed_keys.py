@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.family import KeyValue
-from batchops.db.lookup import matched, readings, selecting
+from batchops.db.listed_keys import matched, readings, selecting
 from batchops.db.sqlite import keys
 from batchops.db.table import Table
 

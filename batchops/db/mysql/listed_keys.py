@@ -11,7 +11,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from batchops.db.family import KeyValue
-from batchops.db.lookup import matched, readings, selecting
+from batchops.db.listed_keys import matched, readings, selecting
 from batchops.db.mysql import keys
 from batchops.db.table import Table
 
