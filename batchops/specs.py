@@ -209,8 +209,10 @@ class JobSpec(PacedSpec):
             raise ValueError("--older-than and --before need the column to go by: --by COLUMN")
         if self.by is not None and not by_time:
             raise ValueError("--by needs --older-than or --before")
-        if self.all_rows and (by_time or self.where is not None or self.ids is not None):
-            raise ValueError("--all-rows excludes a condition, and --ids")
+        if self.all_rows and (by_time or self.where is not None):
+            raise ValueError("--all-rows excludes a condition")
+        if self.all_rows and self.ids is not None:
+            raise ValueError("--all-rows excludes --ids")
         if not (self.all_rows or by_time or self.where is not None or self.ids is not None):
             raise ValueError("which rows? Give --where, --older-than, --before, --ids or, for every row, --all-rows")
         if self.ids is not None and self.walk != "auto":

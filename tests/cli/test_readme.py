@@ -71,6 +71,7 @@ def test_the_commands(shop: Database, cli: Cli, batchops: Batchops) -> None:
     """Each as it stands there, `-y` for the yes of a person; a drain that stays up is ended once it has worked."""
     (batchops.home / "shop").mkdir()
     (batchops.home / "shop" / "mail.py").write_text("def send(rows):\n    print(len(rows))\n")
+    (batchops.home / "cancelled.csv").write_text("customer,id\nAnn,3\n")
     env = {"BATCHOPS_URL": shop.url}
     assert len(commands()) > 12
     for line in commands():
