@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from batchops import durations, reading, shell
+from batchops import reading
 from batchops.complaints import complaint
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.values import Value
@@ -34,7 +34,6 @@ SAFETY = "Safety"
 SET = "What to set"
 PROGRESS = "Progress"
 """The groups that flags stand in."""
-_FIRST = (DATABASE, ROWS, SET)
 
 
 @dataclass(frozen=True)
@@ -284,32 +283,3 @@ def checked(model: type[S], values: Mapping[str, Any]) -> S:
     except ValidationError as error:
         said = complaint(error.errors(include_url=False)[0], flag_name)
         raise UsageError(said.text, said.hint) from None
-
-
-def command(verb: str, spec: PacedSpec, url: str | None) -> str:
-    """A command line that asks for the same job again, `url` without its password; empty where none can."""
-    if spec.params:
-        return ""
-    words = ["batchops", verb, spec.table]
-    fields = flagged(type(spec))
-    # What the job is stands before how it is done.
-    for name in sorted(fields, key=lambda name: flag_of(fields[name]).group not in _FIRST):
-        value = getattr(spec, name)
-        if name in ("table", "restart", "same_table", "count") or value == fields[name].get_default() or value is None:
-            continue
-        if name == "url":
-            words += ["--url", url or ""]
-        elif value is True:
-            words.append(flag_name(name))
-        else:
-            for one in value if flag_of(fields[name]).several else (value,):
-                words += [flag_name(name), _shown(one)]
-    return shell.joined(words)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, timedelta):
-        return durations.show(value).replace(" ", "")
-    if isinstance(value, Window):
-        return f"{value.start:%H:%M}-{value.end:%H:%M}"
-    return ",".join(value) if isinstance(value, tuple) else str(value)

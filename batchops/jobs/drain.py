@@ -42,7 +42,7 @@ from batchops.queues.spec import DrainSpec
 from batchops.queues.understood import Understood, understand
 from batchops.queues.wake import woken
 from batchops.queues.watch import Watch
-from batchops.specs import command
+from batchops.same_command import command
 from batchops.steps import ClaimStep, HeldStep
 from batchops.steps.inside import Inside
 from batchops.stop import Stop

@@ -43,8 +43,9 @@ from batchops.plan.plan import Plan
 from batchops.plan.referenced import leaving_out, staying
 from batchops.plan.refusal import refusal
 from batchops.plan.sketch import Sketch, sketch
+from batchops.same_command import command
 from batchops.selection import Selection
-from batchops.specs import BackfillSpec, JobSpec, PurgeSpec, command
+from batchops.specs import BackfillSpec, JobSpec, PurgeSpec
 from batchops.walks.id_file import IdFile, id_file, shown_name
 
 

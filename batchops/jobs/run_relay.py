@@ -31,7 +31,7 @@ from batchops.queues.leases import Counts
 from batchops.queues.score import Score
 from batchops.queues.wake import woken
 from batchops.queues.watch import Watch
-from batchops.specs import command
+from batchops.same_command import command
 from batchops.steps import RelayStep
 from batchops.steps.relay import Begin
 from batchops.stop import Stop

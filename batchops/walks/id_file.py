@@ -57,7 +57,7 @@ class IdFile:
 
     def _opened(self, mode: str, **more: str) -> Any:
         try:
-            return open(self.path, mode, **more)  # type: ignore[call-overload]
+            return open(self.path, mode, **more)  # type: ignore[call-overload]  # which file depends on the mode
         except OSError as error:
             raise UsageError(f"--ids: {self.name} cannot be read: {error.strerror}.") from error
 
