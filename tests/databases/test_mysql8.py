@@ -85,13 +85,15 @@ def reached(database: Database, timeouts: Timeouts) -> Connected:
 
 @pytest.fixture
 def no_strangers(wire: MySQL8Wire, without: Callable[[Missing], NoReturn]) -> Callable[[], None]:
-    """Fails where the server has been sent a statement that MySQL's grammar does not know."""
+    """Fails where the server has been sent a statement that MySQL's grammar does not know, or MySQL refuses."""
 
     def no_strangers() -> None:
         folder = mysql_grammar.find()
         if isinstance(folder, Missing):
             without(folder)
-        assert mysql_grammar.refused(folder, mysql_grammar.shapes(wire.statements)) == {}
+        sent = mysql_grammar.shapes(wire.statements)
+        assert mysql_grammar.refused(folder, sent) == {}
+        assert [sql for sql in sent if mysql8.changes_what_it_reads(sql)] == []
 
     return no_strangers
 

@@ -56,6 +56,15 @@ class MySQL8Wire(Proxy):
         link.cut()
 
 
+def changes_what_it_reads(sql: str) -> bool:
+    """Whether a DELETE or UPDATE has a sub-select on its own table: MySQL's error 1093, where MariaDB goes on."""
+    if not re.match(r"\s*(DELETE|UPDATE)\b", sql, re.IGNORECASE):
+        return False
+    write = sqlglot.parse_one(sql, dialect="mysql")
+    own = write.this.name
+    return any(table.name == own for select in write.find_all(exp.Select) for table in select.find_all(exp.Table))
+
+
 def _translated(frame: Frame) -> bytes:
     sql = frame.sql
     for mysql, maria in _TO_MARIADB:

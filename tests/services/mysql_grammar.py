@@ -3,6 +3,7 @@
 BATCHOPS_TEST_MYSQL_GRAMMAR names a folder with its node_modules; else npm installs it once, into the user's cache.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -40,15 +41,24 @@ def find() -> Path | Missing:
         return Missing(NAME, "no node on PATH")
     if named := os.environ.get(_VARIABLE):
         return Path(named)
-    folder = user_cache_path("batchops-tests") / NAME
-    if (folder / "node_modules" / "ts-mysql-parser").is_dir():
-        return folder
     if (npm := shutil.which("npm")) is None:
         return Missing(NAME, f"no npm on PATH, and no {_VARIABLE}")
+    folder = user_cache_path("batchops-tests") / NAME
     folder.mkdir(parents=True, exist_ok=True)
-    argv = [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", *_PACKAGES]
-    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-    return folder if done.returncode == 0 else Missing(NAME, f"npm could not install {_PACKAGES[0]}")
+    with (folder / "lock").open("w") as lock:  # another worker may be at it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / "node_modules" / "ts-mysql-parser").is_dir() or _installed(npm, folder):
+            return folder
+    return Missing(NAME, f"npm could not install {_PACKAGES[0]}")
+
+
+def _installed(npm: str, folder: Path) -> bool:
+    quietly = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0", "--fetch-timeout=20000")
+    try:
+        done = subprocess.run([npm, "install", *quietly, *_PACKAGES], cwd=folder, capture_output=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 def shapes(statements: Iterable[str]) -> list[str]:

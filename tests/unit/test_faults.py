@@ -87,7 +87,7 @@ def test_postgresql_refusing_a_connection(text: str, fault: Fault) -> None:
         ("2002 2003 2005", Fault.UNREACHABLE),
         ("1146", Fault.NO_TABLE),
         ("1054", Fault.NO_COLUMN),
-        ("1064 1305", Fault.STATEMENT),
+        ("1064 1305 1055 1140 3065", Fault.STATEMENT),
         ("1030 1034 1194 145", Fault.CORRUPT),
         ("1999", Fault.OTHER),
     ],
