@@ -65,6 +65,11 @@ def control(private: Private, *words: str) -> str:
     return done.stdout
 
 
+def write_definitions(private: Private) -> None:
+    """Have it write its queues down: it does so a moment later, and a kill before takes a durable queue along."""
+    control(private, "eval", "mnesia:sync_log().")
+
+
 def _environment(folder: Path, port: int) -> list[str]:
     """As words for `env`. Erlang's port mapper stays out of it: one for the whole machine would outlive the tests."""
     distribution = free_port()

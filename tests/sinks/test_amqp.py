@@ -79,6 +79,7 @@ def test_an_event_that_is_too_large(private: Private, opened: Open) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pika, asked whether it is up again
 def test_killed_and_started_again(private: Private, opened: Open) -> None:
     queue = Queue(private.url)
+    service.write_definitions(private)
     sink, sent = opened(queue.url), messages(queue, 60, keys=6)
     assert kinds(sink.send(sent[:20])) == ["ok"] * 20
     private.stop()
