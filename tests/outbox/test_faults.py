@@ -158,6 +158,15 @@ def test_a_connection_that_is_refused_to_this_user_ends_even_a_relay_that_stays(
     assert marked(database) == set()
 
 
+def test_a_replay_ends_at_once_where_its_connection_is_refused(database: Database, service: Service) -> None:
+    kept(database, "t", most=6)
+    assert relay(database, "file:/dev/null").code == 0
+    to = service("redis").url.replace("//", "//ann:S3CR3T@")
+    done = here("outbox", "replay", "outbox", "--url", database.url, "--to", to, "--all-events", "--json")
+    assert (done.code, done.json()["reason"]) == (10, "unreachable"), done
+    assert "S3CR3T" not in done.err + done.out
+
+
 def test_credentials_that_http_refuses_end_even_a_relay_that_stays(database: Database) -> None:
     kept(database, "t", most=6)
     with Webhook() as webhook:

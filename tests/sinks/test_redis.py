@@ -91,6 +91,19 @@ def test_a_wrong_password_is_one_line_without_it(private: Callable[..., Private]
     sink.close()
 
 
+@pytest.mark.parametrize(
+    ("wanted", "words"), [("//ann:pw@", "ping"), ("/99", "no database of that number")], ids=["command", "database"]
+)
+def test_a_connection_of_no_use_is_refused_at_once(private: Callable[..., Private], wanted: str, words: str) -> None:
+    server = private()
+    admin(server.url).acl_setuser("ann", enabled=True, passwords=["+pw"], commands=["+xadd"], reset=True)
+    url = server.url.rstrip("/").removesuffix("/0")
+    url = url + wanted if wanted == "/99" else url.replace("//", wanted)
+    with pytest.raises(AccessRefusedError, match=words) as raised:
+        sink_of(url, {}).open()
+    assert "pw" not in f"{raised.value!r}"
+
+
 def test_what_the_user_may_not_write_is_that_events_trouble(stream: Stream, opened: Open) -> None:
     """A command that is refused takes its whole transaction along; tried alone, the others go through."""
     name = stream.topic.rpartition(":")[2]
