@@ -5,12 +5,12 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from tests.benchmarks import flat, gentle, memory, speed, walks
+from tests.benchmarks import flat, gentle, memory, refused, speed, walks
 from tests.benchmarks.databases import Open, mariadb, postgresql, sqlite
 from tests.services.server import UnavailableError
 
 DATABASES = ("postgresql", "mariadb", "sqlite")
-GROUPS = (*DATABASES, "walks", "flat", "memory", "gentle")
+GROUPS = (*DATABASES, "walks", "flat", "memory", "gentle", "refused")
 
 Measure = Callable[[Open, Namespace], bool]
 """Prints its table; False if something failed to do its work."""
@@ -37,8 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measures(group: str, on: Sequence[str]) -> Iterator[tuple[str, Measure]]:
     if group in DATABASES:
         yield group, speed.measure
-    elif group in ("gentle", "walks"):
-        yield "postgresql", {"gentle": gentle.measure, "walks": walks.measure}[group]
+    elif group in ("gentle", "walks", "refused"):
+        measures = {"gentle": gentle.measure, "walks": walks.measure, "refused": refused.measure}
+        yield "postgresql", measures[group]
     else:
         measure = {"flat": flat.measure, "memory": memory.measure}[group]
         yield from ((name, measure) for name in on)

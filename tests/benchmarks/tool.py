@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,12 @@ def backfill(database: Database, *options: str) -> Run:
     return _run([*command, *options])
 
 
-def _run(arguments: list[str]) -> Run:
+def ran(*arguments: str, exits: Sequence[int]) -> Run:
+    """Any job that may end with these codes."""
+    return _run([*arguments, "-y", "--json"], exits)
+
+
+def _run(arguments: list[str], exits: Sequence[int] = (0,)) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         peak, events = Path(folder) / "peak", Path(folder) / "events"
         command = [sys.executable, "-m", "batchops", *arguments, "--events", str(events)]
@@ -66,7 +72,7 @@ def _run(arguments: list[str]) -> Run:
             check=False,
         )
         ended = time.time()
-        if done.returncode:
+        if done.returncode not in exits:
             raise SideFailedError(f"exit {done.returncode}: {_why(done.stdout, done.stderr)}")
         lines = [json.loads(line) for line in events.read_text().splitlines()]
         committed = [line for line in lines if line["event"] == "committed"]
