@@ -1,12 +1,17 @@
 """The size from which a row costs many times more: there the server's plan of a batch turns."""
 
 import math
+from collections import deque
 
 JUMP = 4.0
 """How many times dearer a row must have become in a larger batch."""
+SEEN, RECENT = 3, 12
+"""How often that must have been so among the last batches: what is slow once met a checkpoint, or others at work."""
+LEAST = 200
+"""The smallest size that a batch is held at for it."""
 AVOIDED = 40
 """Batches for which such a size is avoided; twice as many each time it turns out to be as dear again."""
-MOST_OFTEN = 6
+MOST_OFTEN = 3
 """How often that is doubled at the most."""
 CLOSE = 1.25
 """How near the largest cheap size may come to the dear one before the search for the edge ends."""
@@ -28,6 +33,7 @@ class Cliff:
         self._avoided = 0
         """Batches until the edge is tried again."""
         self._times = 0
+        self._dear: deque[bool] = deque(maxlen=RECENT)
 
     def observe(self, aim: int, rows: int, seconds: float, target: float) -> bool:
         """Learn from a batch of that aim that changed, or read, `rows`; whether it stood behind the edge."""
@@ -35,7 +41,10 @@ class Cliff:
         if 2 * rows < aim:  # something else made the time
             return False
         each = seconds / max(1, rows)
-        if self._cheap and aim > 1.1 * self._cheap and each > JUMP * self._each and seconds > target:
+        larger = self._cheap >= LEAST and aim > 1.1 * self._cheap
+        self._dear.append(larger and each > JUMP * self._each and seconds > 1.5 * target)
+        if self._dear[-1] and (self._edge is not None or sum(self._dear) >= SEEN):
+            self._dear.clear()
             self._edge = aim if self._edge is None else min(self._edge, aim)
             self._avoided = AVOIDED * 2**self._times
             self._times = min(self._times + 1, MOST_OFTEN)

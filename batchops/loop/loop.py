@@ -229,7 +229,7 @@ def _account(job: Job, emit: Emit, tally: Tally, size: Size, outcome: Outcome, s
         tally.batches += outcome.batches
         tally.locked += outcome.locked
         tally.rejected.add(outcome.rejected)
-        if not outcome.undone and not outcome.trial:
+        if not outcome.undone and not outcome.trial and not outcome.sifted:
             job.pace.observe(outcome.size or size, outcome.rows, outcome.read, seconds)
     if outcome.undone:
         lost = f"{outcome.undone} batches with {-outcome.rows:,} rows"

@@ -11,6 +11,9 @@ from batchops.db.family import KeyValue
 from batchops.errors import RowRefusedError
 from batchops.walks.part import Part
 
+MOST_REFUSED, LEAST = 20, 50
+"""Refused rows that a batch is expected to hold at the most; rows below which it is not made smaller for that."""
+
 Work = Callable[[sa.Connection, Part], int]
 """The writing statement for a part's rows; how many it changed, RowRefusedError for one that may not be."""
 
@@ -36,6 +39,14 @@ class Sifter:
         self._work = work
         self._share = 0.0
 
+    def most(self, rows: int) -> int:
+        """As many of so many rows as a batch may hold, so that it does not search for too many of them."""
+        return min(rows, max(LEAST, round(MOST_REFUSED / self._share))) if self._share else rows
+
+    def expects(self, rows: int) -> bool:
+        """Whether so many rows will probably hold one that is refused."""
+        return self._share * rows >= 0.5
+
     def __call__(self, connection: sa.Connection, part: Part, *, roughly: bool = False) -> Sifted:
         """All rows of the part, from the last: rows that refer to others of their table mostly come after them.
 
@@ -56,7 +67,8 @@ class Sifter:
                 groups += [keys[:middle], keys[middle:]]
         self._share = (self._share + len(refused) / max(1, len(part.keys))) / 2
         place = {repr(key): i for i, key in enumerate(part.keys)}
-        return Sifted(changed, tuple(sorted(refused, key=lambda one: place[repr(one[0])])))
+        refused.sort(key=lambda one: place[repr(one[0])])
+        return Sifted(changed, tuple(refused))
 
     def _groups(self, keys: tuple[KeyValue, ...]) -> list[tuple[KeyValue, ...]]:
         size = max(1, min(len(keys), round(1 / self._share) if self._share else len(keys)))
