@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 
 def explained(
-    connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update, prefix: str
+    connection: sa.Connection, statement: sa.Select[Any] | sa.Insert | sa.Delete | sa.Update, prefix: str
 ) -> sa.CursorResult[Any]:
     """The rows with which the server explains the statement, which is not run.
 

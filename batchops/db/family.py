@@ -265,6 +265,15 @@ class Family(Protocol):
     def cancel(self, connection: Any, engine: sa.Engine) -> None:
         """Cancel what a driver connection is running; called from another thread."""
 
+    def making_right(self, connection: sa.Connection, table: Table, role: str) -> str | None:
+        """The statement that lets this role make a table and use it; None where it may, or the server does not tell.
+
+        The transaction is one of `Database.explaining`, as for the next two.
+        """
+
+    def numbering_rights(self, connection: sa.Connection, table: Table, role: str) -> Sequence[str]:
+        """The statements that let this role have new rows of the table numbered."""
+
     def missing_right(
         self, connection: sa.Connection, table: Table, right: str, columns: Sequence[str]
     ) -> tuple[str, ...] | None:

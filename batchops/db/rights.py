@@ -30,14 +30,24 @@ class MissingRight:
         """The statement that gives it."""
         prepare = dialect.identifier_preparer
         columns = f" ({', '.join(map(prepare.quote, self.columns))})" if self.columns else ""
-        # MySQL's account is written with its host, each part quoted.
-        name, at, host = self.role.rpartition("@") if dialect.name in ("mysql", "mariadb") else (self.role, "", "")
-        role = f"'{name}'@'{host}'" if at else prepare.quote(name)
-        return f"grant it: GRANT {self.right}{columns} ON {prepare.format_table(self.table.clause)} TO {role};"
+        return f"grant it: {grant(dialect, [self.right + columns], self.table, self.role)}"
 
     def refusal(self, dialect: Dialect) -> RefusedError:
         """As an error."""
         return RefusedError(self.message, self.hint(dialect))
+
+
+def grant(dialect: Dialect, rights: Sequence[str], table: Table, role: str) -> str:
+    """The statement that gives the role these rights on the table."""
+    on = dialect.identifier_preparer.format_table(table.clause)
+    return f"GRANT {', '.join(rights)} ON {on} TO {account(dialect, role)};"
+
+
+def account(dialect: Dialect, role: str) -> str:
+    """The role as SQL names it."""
+    # MySQL's account is written with its host, each part quoted.
+    name, at, host = role.rpartition("@") if dialect.name in ("mysql", "mariadb") else (role, "", "")
+    return f"'{name}'@'{host}'" if at else dialect.identifier_preparer.quote(name)
 
 
 Needs = Sequence[tuple[str, Sequence[str]]]

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from batchops import __version__
 from batchops.db.database import Database
-from batchops.db.family import Partitions
+from batchops.db.family import Partitions, Server
 from batchops.db.rehearsal import Rehearsed
 from batchops.db.table import Key, Table
 from batchops.errors import (
@@ -41,7 +41,7 @@ from batchops.plan.frozen import Frozen, freeze_now, without_nulls
 from batchops.plan.make import QUICK, Route, describe, probed
 from batchops.plan.plan import Plan
 from batchops.plan.referenced import leaving_out, staying
-from batchops.plan.refusal import refusal
+from batchops.plan.refusal import Refusal, refusal
 from batchops.plan.sketch import Sketch, sketch
 from batchops.same_command import command
 from batchops.selection import Selection
@@ -119,7 +119,8 @@ def _prepare(
             plan = describe(connection, database, verb, spec, found, route, statements, last)
             against = refusals(Case(connection, database, verb, spec, found, route, statements, plan.estimate))
             plan = replace(plan, staying=tuple(staying(connection, database, found.table, route.frozen, QUICK)))
-            plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable), refusals=tuple(against))
+            barred = (*against, *_ledger_refusals(ledger, found.server))
+            plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable), refusals=barred)
             _droppable_asked(spec, ledger, database.family.partitions, droppable)
     except MissingCodeError as error:
         raise _names_missing_code(spec, error) from error
@@ -143,6 +144,16 @@ def _prepare(
         ),
         again=lambda: _prepare(verb, spec, database, ledger, again, ids),
     )  # fmt: skip
+
+
+def _ledger_refusals(ledger: Ledger, server: Server) -> Iterator[Refusal]:
+    """What keeps the role from writing its progress down: else it would be the run that finds out."""
+    if not ledger.inside:
+        with ledger.database.reading() as connection:
+            server = ledger.database.family.server(connection)
+    found = None if server.read_only else ledger.obstacle(server.role)
+    if found is not None:
+        yield Refusal("ledger", found.message, found.hint)
 
 
 def _names_missing_code(spec: JobSpec, error: MissingCodeError) -> BatchopsError:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.foreign_text import ForeignText
-from batchops.errors import LockedError
+from batchops.errors import LockedError, RefusedError
 from batchops.ledger.making import Making, Standing
 from batchops.ledger.migrations import MIGRATIONS
 from batchops.ledger.run import Lane, Run, lane_of, new_token, run_of
@@ -46,6 +46,10 @@ class Ledger:
     def ddl(self) -> list[str]:
         """The statements that make the tables or bring them up to date; none where all is in place."""
         return self._making.ddl()
+
+    def obstacle(self, role: str) -> RefusedError | None:
+        """What keeps this role from using the ledger; None for nothing."""
+        return self._making.obstacle(role)
 
     def standing(self, connection: sa.Connection) -> Standing:
         """Whether the tables are there, and of this version."""

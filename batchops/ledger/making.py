@@ -1,7 +1,7 @@
 """Tables that are made where they are missing, and brought up to date where they are of an older version."""
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, RefusedError, TransientError
+from batchops.ledger.access import every_grant, missing_grants
 from batchops.ledger.migrations import Migration
 from batchops.ledger.tables import version_table
 
@@ -78,6 +79,26 @@ class Making:
             found = self._change(found)
         if found.version != self._newest:
             self._fill_in(found.version or FIRST)
+
+    def obstacle(self, role: str) -> RefusedError | None:
+        """What keeps this role from using these tables, with the GRANTs and the SQL that help; None for nothing."""
+        try:
+            found = self._look()
+        except NoRightToLedgerError as error:
+            grants = every_grant(self._database, self._tables, role)
+            return NoRightToLedgerError(error.message, f"grant it:\n{_lines(grants)}\nor name others: --ledger-schema.")
+        grants = missing_grants(self._database, self._tables, found.there, role)
+        if not grants:
+            return None
+        what, sql = "use", ""
+        if found.missing:
+            what = "make" if not found.there.intersection(self._own) else "bring up to date"
+            sql = "\nor have somebody else run these:\n" + _lines(f"{self._text(one)};" for one in found.missing)
+        return NoRightToLedgerError(
+            f'Role "{role}" may not {what} the ledger\'s tables.',
+            f"grant it:\n{_lines(grants)}\nor name a schema of yours with --ledger-schema, or keep progress elsewhere: "
+            f"--ledger FILE, --ledger none;{sql}",
+        )
 
     def _change(self, found: _Found) -> _Found:
         """Run what is missing; a look at what is still missing, where another first run was at it too."""
@@ -188,3 +209,7 @@ class Making:
         else:
             text = str(statement.compile(self._database.engine, compile_kwargs={"literal_binds": True}))
         return "\n".join(line.rstrip() for line in text.replace("\t", "  ").split("\n")).strip()
+
+
+def _lines(statements: Iterable[str]) -> str:
+    return "\n".join(statements)

@@ -11,7 +11,7 @@ class Refusal:
     """One objection; `allowed` where the user has overridden the check by its name."""
 
     check: str
-    """The name that --allow takes; or "right", "read-only", "engine", which nothing overrides."""
+    """The name that --allow takes; or "right", "ledger", "read-only", "engine", which nothing overrides."""
     message: str
     hint: str
     allowed: bool = False
@@ -19,7 +19,8 @@ class Refusal:
     @property
     def text(self) -> str:
         """In one line, for people."""
-        return f"{self.message} Hint: {self.hint}" if self.hint else self.message
+        said = f"{self.message} Hint: {self.hint}" if self.hint else self.message
+        return " ".join(said.split("\n"))
 
 
 def refusal(refusals: Sequence[Refusal]) -> RefusedError | None:

@@ -87,6 +87,36 @@ def test_no_right_to_make_the_ledger(server: Database, role: Role, cli: Cli, tmp
     assert (inside.code, inside.json()["rows"]) == (0, 100), inside
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["no ledger yet", "another's ledger"])
+def test_a_role_without_the_ledgers_rights(server: Database, role: Role, cli: Cli, there: bool) -> None:
+    """`check`, a dry run and a run refuse with the same GRANTs, before anything is written; these are enough."""
+    if there:
+        assert cli("purge", "ev", "--where", "kind = 7", "-yq", env={"BATCHOPS_URL": server.url}).code == 0
+    before, env = everything(server), role("SELECT, DELETE")
+    checked = cli("check", "ev", "--where", "kind = 1", "--json", env=env)
+    assert checked.code == 12, checked
+    (found,) = [one for one in checked.json()["checks"] if one["name"] == "ledger"]
+    for more in ("-n", "-y"):
+        refused = cli(*PURGE, more, env=env)
+        assert (refused.code, "GRANT" in refused.out + refused.err) == (12, True), refused
+    assert everything(server) == before
+    for line in found["hint"].splitlines():
+        if line.startswith("GRANT"):
+            server.execute(line)
+    assert cli("check", "ev", "--where", "kind = 1", env=env).code == 0
+    done = cli(*PURGE, "-y", "--json", env=env)
+    assert (done.code, done.json()["rows"]) == (0, 100), done
+
+
+def test_a_schema_that_is_not_there(postgresql: Database, batchops: Batchops) -> None:
+    filled(postgresql)
+    words = ("ev", "--where", "kind = 1", "--ledger-schema", "cleaner", "--url", postgresql.url)
+    refused = batchops("check", *words)
+    assert (refused.code, "CREATE SCHEMA cleaner AUTHORIZATION" in refused.out) == (12, True), refused
+    postgresql.execute("CREATE SCHEMA cleaner")
+    assert batchops("check", *words).code == 0
+
+
 def test_a_read_only_postgresql(postgresql: Database, cli: Cli) -> None:
     filled(postgresql)
     before = everything(postgresql)

@@ -16,7 +16,7 @@ from batchops.db.mysql.events import MySQLEvents
 from batchops.db.mysql.facts import MySQLFacts
 from batchops.db.mysql.listed_keys import look_up
 from batchops.db.mysql.products import product_of
-from batchops.db.mysql.rights import hides, missing_right
+from batchops.db.mysql.rights import hides, making_right, missing_right, numbering_rights
 from batchops.db.mysql.sessions import keep_in_order
 from batchops.db.mysql.words import WORDS
 from batchops.db.table import Table
@@ -58,6 +58,8 @@ class MySQL:
     unlabelled = staticmethod(catalog.unlabelled)
     tables = staticmethod(catalog.tables)
     server = staticmethod(catalog.server)
+    making_right = staticmethod(making_right)
+    numbering_rights = staticmethod(numbering_rights)
     missing_right = staticmethod(missing_right)
     hides = staticmethod(hides)
     cutoff_before = staticmethod(cutoffs.before)

@@ -9,9 +9,11 @@ from sqlalchemy.exc import DBAPIError
 from batchops.db.explain import explained
 from batchops.db.faults import Fault, driver_error
 from batchops.db.mysql.faults import classify
+from batchops.db.rights import grant
 from batchops.db.table import Table, quoted
 
-Statement = sa.Select[Any] | sa.Update | sa.Delete
+Statement = sa.Select[Any] | sa.Insert | sa.Update | sa.Delete
+_USED = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _NEVER = sa.literal_column("1") == sa.literal_column("0")
 
 
@@ -22,10 +24,29 @@ def missing_right(
 
     EXPLAIN asks for the same rights as the statement that it explains.
     """
-    if right == "INSERT" or not _denied(connection, _statement(table, right, columns)):
+    if not _denied(connection, _statement(table, right, columns)):
         return None
     missing = tuple(name for name in columns if _denied(connection, _statement(table, right, [name])))
     return () if len(missing) == len(table.columns) else missing
+
+
+def making_right(connection: sa.Connection, table: Table, role: str) -> str | None:
+    """PREPARE asks for the right to CREATE; and what is made is not the role's own: it needs the other rights too."""
+    dialect, name = connection.dialect, connection.dialect.identifier_preparer.format_table(table.clause)
+    text = f"CREATE TABLE {name} (number int)".replace("'", "''").replace("%", "%%")
+    try:
+        connection.exec_driver_sql(f"PREPARE batchops_may FROM '{text}'")
+        connection.exec_driver_sql("DEALLOCATE PREPARE batchops_may")
+        made = True
+    except DBAPIError as error:
+        made = classify(driver_error(error)) is not Fault.DENIED
+    used = all(not _denied(connection, _statement(table, right, table.column_names[:1])) for right in _USED)
+    return None if made and used else grant(dialect, ("CREATE", "ALTER", "INDEX", *_USED), table, role)
+
+
+def numbering_rights(connection: sa.Connection, table: Table, role: str) -> tuple[str, ...]:  # noqa: ARG001
+    """AUTO_INCREMENT asks for none."""
+    return ()
 
 
 def hides(connection: sa.Connection, table: Table) -> bool:
@@ -39,6 +60,8 @@ def _statement(table: Table, right: str, columns: Sequence[str]) -> Statement:
     named = [table.clause.c[quoted(name)] for name in columns]
     if right == "UPDATE" and named:
         return sa.update(table.clause).values({column: sa.null() for column in named}).where(_NEVER)
+    if right == "INSERT":
+        return sa.insert(table.clause).values({column: sa.null() for column in named or list(table.clause.c)[:1]})
     # To lock rows, any right to change them does.
     return sa.select(*(named or [sa.literal_column("1")])).select_from(table.clause).where(_NEVER)
 

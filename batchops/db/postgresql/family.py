@@ -22,7 +22,7 @@ from batchops.db.postgresql.indexes import index_for
 from batchops.db.postgresql.listed_keys import look_up
 from batchops.db.postgresql.partitions import leaves
 from batchops.db.postgresql.plans import plan_of
-from batchops.db.postgresql.rights import missing_right
+from batchops.db.postgresql.rights import making_right, missing_right, numbering_rights
 from batchops.db.postgresql.signals import PostgreSQLSignals
 from batchops.db.postgresql.watched import WatchedConnection
 from batchops.db.postgresql.words import WORDS
@@ -81,6 +81,8 @@ class PostgreSQL:
     table_identity = staticmethod(catalog.table_identity)
     unlabelled = staticmethod(catalog.unlabelled)
     tables = staticmethod(catalog.tables)
+    making_right = staticmethod(making_right)
+    numbering_rights = staticmethod(numbering_rights)
     missing_right = staticmethod(missing_right)
     cutoff_before = staticmethod(cutoffs.before)
     cutoff_ago = staticmethod(cutoffs.ago)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from batchops.db.rights import account
 from batchops.db.table import Table
 
 # A grant on the table counts for each of its columns.
@@ -15,6 +16,36 @@ _ANY = {
     "DELETE": sa.text("SELECT pg_catalog.has_table_privilege(CAST(:oid AS oid), :right)"),
     "": sa.text("SELECT pg_catalog.has_any_column_privilege(CAST(:oid AS oid), :right)"),
 }
+
+
+_SCHEMA = sa.text("""
+SELECT asked.name, pg_catalog.has_schema_privilege(n.oid, 'CREATE') AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+FROM (SELECT coalesce(CAST(:schema AS text), pg_catalog.current_schema())) AS asked (name)
+LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = asked.name
+""")
+# A sequence of an identity column asks for no right; one of a serial column does.
+_SEQUENCES = sa.text("""
+SELECT CAST(CAST(s.oid AS regclass) AS text) FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid
+WHERE d.refobjid = CAST(:oid AS oid) AND d.deptype = 'a' AND d.classid = CAST('pg_catalog.pg_class' AS regclass)
+  AND CASE s.relkind WHEN 'S' THEN NOT pg_catalog.has_sequence_privilege(s.oid, 'USAGE') END
+""")
+
+
+def making_right(connection: sa.Connection, table: Table, role: str) -> str | None:
+    """The schema must be there, and CREATE on it be granted: from version 15 on nobody has that on public unasked."""
+    name, may = connection.execute(_SCHEMA, {"schema": table.schema}).one()
+    who, quote = account(connection.dialect, role), connection.dialect.identifier_preparer.quote
+    if name is None:  # no schema of the search path is this role's to use
+        return f"GRANT USAGE, CREATE ON SCHEMA public TO {who};"
+    if may is None:
+        return f"CREATE SCHEMA {quote(name)} AUTHORIZATION {who};"
+    return None if may else f"GRANT USAGE, CREATE ON SCHEMA {quote(name)} TO {who};"
+
+
+def numbering_rights(connection: sa.Connection, table: Table, role: str) -> list[str]:
+    """USAGE on the sequences that its rows are numbered by."""
+    names = connection.execute(_SEQUENCES, {"oid": table.identity}).scalars()
+    return [f"GRANT USAGE ON SEQUENCE {name} TO {account(connection.dialect, role)};" for name in names]
 
 
 def missing_right(

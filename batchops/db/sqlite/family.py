@@ -88,6 +88,12 @@ class SQLite:
 
         return engine
 
+    def making_right(self, *_: object) -> str | None:
+        return None
+
+    def numbering_rights(self, *_: object) -> tuple[str, ...]:
+        return ()
+
     def missing_right(self, *_: object) -> tuple[str, ...] | None:
         return None  # there are no rights but the file's
 

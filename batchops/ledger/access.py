@@ -1,0 +1,52 @@
+"""Whether a role may use a ledger, asked before a run needs it; and the GRANTs that let it."""
+
+from collections.abc import Iterator, Sequence
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.db.rights import grant
+from batchops.db.table import Column, Table
+
+_CHANGED = ("SELECT", "INSERT", "UPDATE")
+NEEDED = {
+    "batchops_ledger": ("SELECT",),
+    "batchops_run": _CHANGED,
+    "batchops_lane": _CHANGED,
+    "batchops_beat": (*_CHANGED, "DELETE"),
+    "batchops_rejected": ("SELECT", "INSERT", "DELETE"),
+}
+"""What a run does with each of the tables."""
+
+
+def missing_grants(database: Database, tables: Sequence[sa.Table], there: frozenset[str], role: str) -> list[str]:
+    """The statements that give the role what it lacks to make these tables, or to use those that are `there`."""
+    with database.explaining() as connection:
+        found = [one for table in tables for one in _missing(connection, database, table, there, role)]
+    return list(dict.fromkeys(found))
+
+
+def every_grant(database: Database, tables: Sequence[sa.Table], role: str) -> list[str]:
+    """The statements for a role that may not even look what it lacks."""
+    return [grant(database.engine.dialect, NEEDED.get(one.name, _CHANGED), _as_table(one), role) for one in tables]
+
+
+def _missing(
+    connection: sa.Connection, database: Database, table: sa.Table, there: frozenset[str], role: str
+) -> Iterator[str]:  # fmt: skip
+    family = database.family
+    if table.name not in there:
+        statement = family.making_right(connection, _as_table(table), role)
+        yield from () if statement is None else (statement,)
+        return
+    own = family.find(connection, table.schema, table.name) or _as_table(table)
+    needed = [(right, () if right == "DELETE" else own.column_names) for right in NEEDED.get(table.name, _CHANGED)]
+    lacks = [right for right, columns in needed if family.missing_right(connection, own, right, columns) is not None]
+    if lacks:
+        yield grant(database.engine.dialect, lacks, own, role)
+    yield from family.numbering_rights(connection, own, role)
+
+
+def _as_table(table: sa.Table) -> Table:
+    columns = tuple(Column(column.name, "", nullable=True) for column in table.columns)
+    return Table(table.schema, table.name, "table", columns, (), "")
