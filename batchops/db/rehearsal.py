@@ -67,7 +67,7 @@ def shown_sql(database: Database, statement: Any) -> str:
     try:
         text = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
     except (sa.exc.CompileError, NotImplementedError):
-        text = str(statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True}))
+        text = str(statement.compile(dialect=dialect))
     if dialect.paramstyle in ("format", "pyformat"):
         text = text.replace("%%", "%")  # doubled for the driver only
     return " ".join(text.split())

@@ -119,7 +119,8 @@ def _prepare(
             plan = describe(connection, database, verb, spec, found, route, statements, last)
             against = refusals(Case(connection, database, verb, spec, found, route, statements, plan.estimate))
             plan = replace(plan, staying=tuple(staying(connection, database, found.table, route.frozen, QUICK)))
-            barred = (*against, *_ledger_refusals(ledger, found.server))
+            # Without the right to the table itself there is enough to be told.
+            barred = (*against, *(() if found.barred else _ledger_refusals(ledger, found.server)))
             plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable), refusals=barred)
             _droppable_asked(spec, ledger, database.family.partitions, droppable)
     except MissingCodeError as error:

@@ -9,6 +9,7 @@ from batchops.db.rights import grant
 from batchops.db.table import Column, Table
 
 _CHANGED = ("SELECT", "INSERT", "UPDATE")
+RUNS = "batchops_run"
 NEEDED = {
     "batchops_ledger": ("SELECT",),
     "batchops_run": _CHANGED,
@@ -19,16 +20,21 @@ NEEDED = {
 """What a run does with each of the tables."""
 
 
-def missing_grants(database: Database, tables: Sequence[sa.Table], there: frozenset[str], role: str) -> list[str]:
-    """The statements that give the role what it lacks to make these tables, or to use those that are `there`."""
+def missing_grants(
+    database: Database, tables: Sequence[sa.Table], there: frozenset[str], role: str, *, numbered: bool
+) -> list[str]:  # fmt: skip
+    """The statements that give the role what it lacks to make these tables, or to use those that are `there`.
+
+    `numbered`: runs, whose rows the database numbers, are ready to be added to.
+    """
     with database.explaining() as connection:
         found = [one for table in tables for one in _missing(connection, database, table, there, role)]
+        own = [database.family.find(connection, table.schema, table.name) for table in tables if table.name in there]
+        numbers = {one.name: database.family.numbering_rights(connection, one, role) for one in own if one is not None}
+    # That of rejected rows is needed by few runs: it is named with the others, and alone refuses none.
+    if found or (numbered and numbers.get(RUNS)):
+        found += [statement for statements in numbers.values() for statement in statements]
     return list(dict.fromkeys(found))
-
-
-def every_grant(database: Database, tables: Sequence[sa.Table], role: str) -> list[str]:
-    """The statements for a role that may not even look what it lacks."""
-    return [grant(database.engine.dialect, NEEDED.get(one.name, _CHANGED), _as_table(one), role) for one in tables]
 
 
 def _missing(
@@ -44,7 +50,6 @@ def _missing(
     lacks = [right for right, columns in needed if family.missing_right(connection, own, right, columns) is not None]
     if lacks:
         yield grant(database.engine.dialect, lacks, own, role)
-    yield from family.numbering_rights(connection, own, role)
 
 
 def _as_table(table: sa.Table) -> Table:

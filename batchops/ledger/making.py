@@ -11,11 +11,12 @@ from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, RefusedError, TransientError
-from batchops.ledger.access import every_grant, missing_grants
+from batchops.ledger.access import missing_grants
 from batchops.ledger.migrations import Migration
 from batchops.ledger.tables import version_table
 
 Standing = Literal["absent", "older", "current"]
+_ELSEWHERE = "name a schema of yours with --ledger-schema, or keep progress elsewhere: --ledger FILE, --ledger none"
 FIRST = 1
 """The version of tables that have no row that tells it."""
 
@@ -82,23 +83,19 @@ class Making:
 
     def obstacle(self, role: str) -> RefusedError | None:
         """What keeps this role from using these tables, with the GRANTs and the SQL that help; None for nothing."""
+        message = f'Role "{role}" may not use the ledger\'s tables.'
         try:
             found = self._look()
         except NoRightToLedgerError as error:
-            grants = every_grant(self._database, self._tables, role)
-            return NoRightToLedgerError(error.message, f"grant it:\n{_lines(grants)}\nor name others: --ledger-schema.")
-        grants = missing_grants(self._database, self._tables, found.there, role)
+            message, found = error.message, _Found(frozenset(table.name for table in self._tables), self._newest, ())
+        current = found.version == self._newest
+        grants = missing_grants(self._database, self._tables, found.there, role, numbered=current)
         if not grants:
             return None
-        what, sql = "use", ""
+        given = f"grant it:\n{_lines(grants)}\nor"
         if found.missing:
-            what = "make" if not found.there.intersection(self._own) else "bring up to date"
-            sql = "\nor have somebody else run these:\n" + _lines(f"{self._text(one)};" for one in found.missing)
-        return NoRightToLedgerError(
-            f'Role "{role}" may not {what} the ledger\'s tables.',
-            f"grant it:\n{_lines(grants)}\nor name a schema of yours with --ledger-schema, or keep progress elsewhere: "
-            f"--ledger FILE, --ledger none;{sql}",
-        )
+            return NoRightToLedgerError(message, f"{given} {self._ways_out(found)}")
+        return NoRightToLedgerError(message, f"{given} {_ELSEWHERE}.")
 
     def _change(self, found: _Found) -> _Found:
         """Run what is missing; a look at what is still missing, where another first run was at it too."""
@@ -116,13 +113,13 @@ class Making:
         return self._look()
 
     def _refused(self, found: _Found, error: BatchopsError) -> RefusedError:
-        statements = ";\n".join(self._text(statement) for statement in found.missing)
         made = "brought up to date" if found.there.intersection(self._own) else "made"
-        return RefusedError(
-            f"The ledger's tables cannot be {made} here: {error.message}",
-            f"have them {made} with the statements below, name a schema of yours with --ledger-schema, or keep "
-            f"progress elsewhere: --ledger FILE, --ledger none.\n{statements};",
-        )
+        return RefusedError(f"The ledger's tables cannot be {made} here: {error.message}", self._ways_out(found))
+
+    def _ways_out(self, found: _Found) -> str:
+        statements = _lines(f"{self._text(statement)};" for statement in found.missing)
+        made = "brought up to date" if found.there.intersection(self._own) else "made"
+        return f"have them {made} with the statements below, {_ELSEWHERE}.\n{statements}"
 
     def _fill_in(self, version: int) -> None:
         """What every role may do that uses the ledger: its id, what older rows lack, the version."""
