@@ -83,6 +83,16 @@ def _found(pieces: Pieces, begin: int, end: int, *, nested: bool) -> SubSelect:
     listed = before.value in _NO_VALUE or after.value in {"union", "except", "intersect"}
     if before.written == "(" and pieces.at(begin - 2).value in _OF_A_LIST:
         listed = True
-    if nested and before.value not in _BEFORE_A_VALUE:
+    if nested and not _after_an_operator(pieces, begin - 1):
         listed = True
     return SubSelect(pieces.at(begin).start, stop, value=not listed)
+
+
+def _after_an_operator(pieces: Pieces, index: int) -> bool:
+    """Whether what follows that piece is a value; behind FROM ((, it is a table."""
+    while pieces.at(index).written == "(" and pieces.at(index - 1).written == "(":
+        index -= 1
+    if pieces.at(index).written != "(":
+        return pieces.at(index).value in _BEFORE_A_VALUE
+    before = pieces.at(index - 1)
+    return before.value in _BEFORE_A_VALUE or (pieces.called(index - 1) and before.operand)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from batchops.db.explain import explained
 from batchops.db.facts import TableName
 from batchops.db.mysql.literals import literal
 from batchops.db.mysql.products import product_of
+from batchops.db.mysql.words import WORDS
 from batchops.db.table import Table
 
 # A column is written with its table before it and goes on behind the table's name.
@@ -22,6 +24,10 @@ SELECT routine_name, routine_definition FROM information_schema.routines
 WHERE routine_schema = database() AND routine_type = 'FUNCTION'
 """)
 _TABLES = sa.text("SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema = database()")
+_FRESH = sorted(name.split("(")[0] for name in WORDS.fresh if "(" in name)
+_DRAWN = re.compile(rf"(?<!\w)(?:(?:{'|'.join(_FRESH)})\s*\(|next\s+value\s+for\s)", re.IGNORECASE)
+_QUOTIENT_DIGITS = 4
+"""How many more of them a quotient has than what is divided, where div_precision_increment is as it is made."""
 _NO_LITERAL = frozenset({FIELD_TYPE.BIT, FIELD_TYPE.GEOMETRY, FIELD_TYPE.JSON})
 """A literal of theirs is compared in another way than the column's own value."""
 
@@ -46,6 +52,8 @@ def tables_read(
 
 def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None:
     """A literal that compares as the value does; None where there is none such."""
+    if _DRAWN.search(named.text):
+        return None  # evaluated for each row, where other servers evaluate it once
     result = connection.execute(sa.select(named))
     kind = result.cursor.description[0][1] if result.cursor is not None else None
     value: Any = result.scalar_one()
@@ -53,6 +61,34 @@ def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None
         return "NULL"
     if kind in _NO_LITERAL:
         return None
+    text, written = named.text.removesuffix(" AS v"), _written(value)
+    if isinstance(value, str) and (collation := _binary_collation(connection, text)):
+        written = f"{written} COLLATE {collation}"
+    if isinstance(value, Decimal):
+        return _decimal(connection, text, value)
+    if kind == FIELD_TYPE.FLOAT:  # of which fewer digits are shown than it has
+        written = _written(connection.execute(sa.text(f"SELECT CAST({text} AS double)")).scalar_one())
+    return written if _same(connection, text, written) else None
+
+
+def _decimal(connection: sa.Connection, text: str, value: Decimal) -> str | None:
+    """A quotient or an average compares by the digits that are shown, and is reckoned with by more of them."""
+
+    def whole(of: str) -> Any:
+        # Beside it, not around it: a derived table would keep only the digits that are shown.
+        return connection.execute(sa.text(f"SELECT CAST({of} AS decimal(65,30))")).scalar_one()
+
+    exact = whole(text)
+    if exact == value:
+        return literal(value)
+    before, _, behind = f"{exact:f}".rstrip("0").partition(".")
+    zeros = len(f"{value:f}".partition(".")[2]) - _QUOTIENT_DIGITS
+    written = f"(SELECT {before}{behind}{'.' + zeros * '0' if zeros > 0 else ''}/1{len(behind) * '0'})"
+    shown = connection.execute(sa.text(f"SELECT {written}")).scalar_one()
+    return written if shown == value and whole(written) == exact else None
+
+
+def _written(value: Any) -> str:
     match value:
         case bytes():
             return f"X'{value.hex()}'"
@@ -61,6 +97,17 @@ def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None
         case float():
             return repr(value) if "e" in repr(value) else f"{value!r}e0"
     return literal(value)
+
+
+def _binary_collation(connection: sa.Connection, text: str) -> str | None:
+    """Its collation where it wins over another column's, which wins over a literal's."""
+    name = str(connection.execute(sa.text(f"SELECT collation({text})")).scalar_one())
+    return name if name.startswith("utf8mb4_") and name.endswith("_bin") else None
+
+
+def _same(connection: sa.Connection, text: str, written: str) -> bool:
+    escaped = written.replace(":", "\\:")
+    return bool(connection.execute(sa.text(f"SELECT {text} <=> {escaped}")).scalar_one())
 
 
 def _time(value: timedelta) -> str:

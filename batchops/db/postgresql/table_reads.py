@@ -37,6 +37,13 @@ JOIN pg_catalog.pg_class c ON c.relkind IN ('r', 'p', 'v') AND c.oid >= 16384
  AND f.body ~* ('\\m' || pg_catalog.regexp_replace(c.relname, '\\W', '.', 'g') || '\\M')
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 """)
+_ANY_LENGTH = {
+    "character": "pg_catalog.bpchar",
+    "character[]": "pg_catalog.bpchar[]",
+    "bit": 'pg_catalog."bit"',
+    "bit[]": 'pg_catalog."bit"[]',
+}
+"""Types whose plain name means a length of one."""
 _TYPE = sa.text("SELECT typtype FROM pg_catalog.pg_type WHERE oid = CAST(:name AS regtype)")
 
 
@@ -62,8 +69,10 @@ def tables_read(
 def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None:
     """A literal of the same type; None for a record, which has none."""
     value = sa.select(named).subquery("s")
-    columns = (sa.text("CAST(v AS text)"), sa.text("CAST(pg_catalog.pg_typeof(v) AS text)"))
-    text, kind = connection.execute(sa.select(*columns).select_from(value)).one()
+    # A cast to text would cut the blanks that fill a char(n).
+    text = "CASE WHEN pg_catalog.format('%L', v) <> 'NULL' THEN pg_catalog.format('%s', v) END"
+    columns = (sa.text(text), sa.text("CAST(pg_catalog.pg_typeof(v) AS text)"))
+    written, kind = connection.execute(sa.select(*columns).select_from(value)).one()
     if connection.execute(_TYPE, {"name": kind}).scalar_one() == "p":
         return None
-    return f"CAST({'NULL' if text is None else literal(text)} AS {kind})"
+    return f"CAST({'NULL' if written is None else literal(written)} AS {_ANY_LENGTH.get(kind, kind)})"

@@ -39,6 +39,7 @@ _TEXTS = {
     "wrong number of arguments": Fault.STATEMENT,
     "misuse of": Fault.STATEMENT,
     "row value misused": Fault.STATEMENT,
+    "sub-select returns": Fault.STATEMENT,
     "integer overflow": Fault.ROW_REFUSED,
     "malformed JSON": Fault.ROW_REFUSED,
 }

@@ -1,6 +1,7 @@
 """Which tables a condition reads beside the rows that it is about, and the value of a sub-select as a literal."""
 
 import math
+import re
 import sqlite3
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -26,39 +27,84 @@ def tables_read(
     columns = [sa.null().label(quoted(name)) for name in (*table.column_names, *hidden)]
     row = sa.select(*columns).subquery(quoted(table.alias or table.name))
     chosen = sa.select(*values) if values else sa.select(sa.literal_column("1"))
-    read: set[TableName] = set()
+    try:
+        read = {name for name, _ in _reads(connection, chosen.select_from(row).where(condition))}
+    except DBAPIError:  # a row is no full-text table, and is not called "main.t"
+        read = _beside(connection, table, chosen.select_from(table.called).where(condition))
+    own = table.name.lower()
+    return frozenset((None, table.name if name.lower() == own else name) for name in read)
 
-    def watch(action: int, name: str | None, *_: Any) -> int:
+
+def _beside(connection: sa.Connection, table: Table, statement: sa.Select[Any]) -> set[str]:
+    """By the statement itself; the table is among them where a view reads it, or a FROM or JOIN more names it."""
+    name, own = re.escape(table.name), table.name.lower()
+    named = re.compile(rf"(?:\b(?:from|join)\b|,)[\s(]*(?:main\.)?[\"`\[]?{name}[\"`\]]?(?![\w.])", re.IGNORECASE)
+    twice = len(named.findall(str(statement.compile(connection)))) > 1
+    reads = _reads(connection, statement)
+    return {name for name, view in reads if name.lower() != own or view is not None or twice}
+
+
+def _reads(connection: sa.Connection, statement: sa.Select[Any]) -> set[tuple[str, str | None]]:
+    """The tables that it reads, each with the view by which it does."""
+    read: set[tuple[str, str | None]] = set()
+
+    def watch(action: int, name: str | None, _: Any, __: Any, view: str | None) -> int:
         if action == sqlite3.SQLITE_READ and name and not name.startswith("sqlite_"):
-            read.add((None, name))
+            read.add((name, view))
         return sqlite3.SQLITE_OK
 
     driver: Any = connection.connection.driver_connection
     driver.set_authorizer(watch)
     try:
-        explained(connection, chosen.select_from(row).where(condition), "EXPLAIN QUERY PLAN").all()
-    except DBAPIError:
-        return frozenset()  # a row is no full-text table, and no "main.t": such a condition has been planned already
+        explained(connection, statement, "EXPLAIN QUERY PLAN").all()
     finally:
         driver.set_authorizer(None)
-    same = {(None, table.name) if name.lower() == table.name.lower() else (None, name) for _, name in read}
-    return frozenset(same)
+    return read
 
 
 def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None:
-    """A literal that compares as the value does: a number of a numeric column has that column's affinity."""
+    """A literal that compares as the value does, which hangs on its affinity; None where there is none such."""
+    named = sa.text(_QUOTED.sub(_surely_a_name, named.text))
     value = connection.execute(sa.select(named)).scalar_one()
     if value is None:
         return "NULL"
     if isinstance(value, bytes):
         return f"X'{value.hex()}'"
     if isinstance(value, str):
-        return None if "\0" in value else literal(value)
-    if isinstance(value, float):
+        if "\0" in value:
+            return None
+        written, kinds = literal(value), ("TEXT",)
+    elif isinstance(value, float):
         written = repr(value) if math.isfinite(value) else ("9e999" if value > 0 else "-9e999")
+        kinds = ("REAL",)
     else:
-        written = str(value)
-    as_text = sa.select(sa.column("v") == str(value)).select_from(sa.select(named).subquery("s"))
-    numeric = connection.execute(as_text).scalar_one()
-    kind = "REAL" if isinstance(value, float) else "INTEGER"
-    return f"CAST({written} AS {kind})" if numeric else f"({written})"
+        written, kinds = str(value), ("INTEGER",)
+    wanted = _behaviour(connection, named, value)
+    for one in (*(f"CAST({written} AS {kind})" for kind in kinds), f"({written})"):
+        if _behaviour(connection, sa.text(f"{one.replace(':', chr(92) + ':')} AS v"), value) == wanted:
+            return one
+    return None
+
+
+_QUOTED = re.compile(r"""'(?:[^']|'')*'|`(?:[^`]|``)*`|\[[^\]]*\]|"(?:[^"]|"")*\"""")
+
+
+def _surely_a_name(found: re.Match[str]) -> str:
+    """In double quotes the name of a column of the row around it would be a text, where there is no such row."""
+    text = found[0]
+    return "`" + text[1:-1].replace('""', '"').replace("`", "``") + "`" if text.startswith('"') else text
+
+
+def _behaviour(connection: sa.Connection, named: sa.TextClause, value: Any) -> tuple[Any, ...]:
+    """What it equals: the same as text and as a number, of a column's affinity and without."""
+    number = _number(value)
+    probes = [sa.text("v = CAST(:s AS TEXT)").bindparams(s=str(value)), sa.text("v = :s").bindparams(s=str(value))]
+    probes += [sa.text("v = CAST(:n AS NUMERIC)").bindparams(n=number), sa.text("v = :n").bindparams(n=number)]
+    return tuple(connection.execute(sa.select(*probes).select_from(sa.select(named).subquery("s"))).one())
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return 0

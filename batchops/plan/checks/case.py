@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from batchops.db.database import Database
 from batchops.db.facts import TableFacts, TableName
@@ -64,6 +65,18 @@ class Case:
         return self.database.family.facts.tables_read(
             self.connection, self.table, self.selection.clause, values, functions
         )
+
+    def read_by(self, condition: str, functions: frozenset[str]) -> frozenset[TableName]:
+        """The tables that another condition reads in sub-selects, or these functions; none where it cannot be asked."""
+        self.connection.exec_driver_sql("SAVEPOINT asking")
+        try:
+            return self.database.family.facts.tables_read(
+                self.connection, self.table, user_sql(condition), (), functions
+            )
+        except DBAPIError:  # FROM what the condition itself calls so, in a WITH for one
+            return frozenset()
+        finally:
+            self.connection.exec_driver_sql("ROLLBACK TO SAVEPOINT asking")
 
     @property
     def pieces(self) -> list[Pieces]:
