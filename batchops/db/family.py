@@ -262,6 +262,9 @@ class Family(Protocol):
 
     def message(self, error: BaseException) -> str: ...
 
+    def refused_row(self, error: BaseException, table: Table) -> str | None:
+        """The first column's text of the one row of `table` that a statement was refused for; None where unsaid."""
+
     def cancel(self, connection: Any, engine: sa.Engine) -> None:
         """Cancel what a driver connection is running; called from another thread."""
 

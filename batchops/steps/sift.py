@@ -38,6 +38,8 @@ class Sifter:
         self._database = database
         self._work = work
         self._share = 0.0
+        self._named: KeyValue | None = None
+        """The row of the last group that the server itself named."""
 
     def most(self, rows: int) -> int:
         """As many of so many rows as a batch may hold, so that it does not search for too many of them."""
@@ -62,6 +64,11 @@ class Sifter:
                 changed += done
             elif len(keys) <= least:
                 refused += [(key, done.message) for key in keys]
+            elif self._named in keys:
+                # Most servers go through the rows in order: what comes before the one that it names was all right.
+                at = keys.index(self._named)
+                refused.append((keys[at], done.message))
+                groups += [some for some in (keys[:at], keys[at + 1 :]) if some]
             else:
                 middle = len(keys) // 2
                 groups += [keys[:middle], keys[middle:]]
@@ -75,6 +82,7 @@ class Sifter:
         return [keys[i : i + size] for i in range(0, len(keys), size)]
 
     def _try(self, connection: sa.Connection, part: Part, keys: tuple[KeyValue, ...]) -> int | RowRefusedError:
+        self._named = None
         where = self._database.family.among(part.selection.table, part.key, keys)
         connection.exec_driver_sql("SAVEPOINT sifting")
         try:
@@ -86,7 +94,16 @@ class Sifter:
             if not isinstance(refused, RowRefusedError):
                 raise
             done = refused
+            self._named = self._row(error, part, keys)
         if isinstance(done, RowRefusedError):
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT sifting")
         connection.exec_driver_sql("RELEASE SAVEPOINT sifting")
         return done
+
+    def _row(self, error: DBAPIError, part: Part, keys: tuple[KeyValue, ...]) -> KeyValue | None:
+        """The row that the server names by its first column, where that is the key."""
+        table = part.selection.table
+        if part.key != table.column_names[:1]:
+            return None
+        text = self._database.family.refused_row(error, table)
+        return next((key for key in keys if str(key[0]) == text), None) if text is not None else None

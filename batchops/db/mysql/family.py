@@ -133,6 +133,9 @@ class MySQL:
     def message(self, error: BaseException) -> str:
         return faults.message(error)
 
+    def refused_row(self, error: BaseException, table: Table) -> str | None:  # noqa: ARG002  it names no row
+        return None
+
     def cancel(self, connection: Any, engine: sa.Engine) -> None:
         with engine.connect() as other:
             other.exec_driver_sql(f"KILL QUERY {int(connection.thread_id())}")

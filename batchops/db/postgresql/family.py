@@ -146,6 +146,9 @@ class PostgreSQL:
     def message(self, error: BaseException) -> str:
         return faults.message(error)
 
+    def refused_row(self, error: BaseException, table: Table) -> str | None:
+        return faults.refused_row(error, table)
+
     def cancel(self, connection: Any, engine: sa.Engine) -> None:  # noqa: ARG002  the protocol's shape
         connection.cancel_safe(timeout=5)
 

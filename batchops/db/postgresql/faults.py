@@ -1,8 +1,11 @@
 """psycopg's errors as faults, in one table of SQLSTATEs."""
 
+import re
+
 import psycopg
 
 from batchops.db.faults import Fault, driver_error
+from batchops.db.table import Table
 
 # A whole code before its class of two characters.
 _STATES = {
@@ -46,6 +49,8 @@ _STATES = {
     "P0": Fault.ROW_REFUSED,
     "XX": Fault.CORRUPT,
 }
+# In the server's own words, which lc_messages may translate; a text with a comma is never taken for a whole column.
+_FAILING = re.compile(r"\((\d+|[0-9a-f-]{36})(?:, |\))")
 # libpq tells no SQLSTATE of a connection that was refused, only text, which follows the server's language.
 # What is not recognised counts as unreachable, which is the same exit code.
 _CONNECTING = ("connection failed", "connection is bad", "failed to resolve host", "connection timeout")
@@ -89,6 +94,16 @@ def message(error: BaseException) -> str:
     # Several attempts, one for each address: the first line is the last attempt's and says enough.
     first, *_ = str(error).splitlines() or [""]
     return first.removeprefix("connection failed: ").removeprefix("connection is bad: ")
+
+
+def refused_row(error: BaseException, table: Table) -> str | None:
+    """By the detail of a violated CHECK or NOT NULL, which lists the row's columns in the table's order."""
+    error = driver_error(error)
+    if not isinstance(error, psycopg.Error) or error.sqlstate not in ("23514", "23502"):
+        return None
+    found = _FAILING.search(error.diag.message_detail or "")
+    own = (error.diag.schema_name, error.diag.table_name) == (table.schema, table.name)
+    return found[1] if found and own else None
 
 
 def _refusal(text: str) -> Fault:

@@ -180,6 +180,9 @@ class SQLite:
     def message(self, error: BaseException) -> str:
         return faults.message(error)
 
+    def refused_row(self, error: BaseException, table: Table) -> str | None:  # noqa: ARG002  it names no row
+        return None
+
     def cancel(self, connection: Any, engine: sa.Engine) -> None:  # noqa: ARG002  the protocol's shape
         self._cancelled.add(id(connection))
         connection.interrupt()
