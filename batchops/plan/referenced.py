@@ -44,7 +44,9 @@ def staying(
 ) -> Iterator[Staying]:
     """What was left out, counted now, as far as `seconds` go for each."""
     for one in frozen.left_out:
-        names = table.keys[0].columns if table.keys else ()
+        # SQLite's first key may be its rowid, which is none of the table's columns.
+        written = (key.columns for key in table.keys if set(key.columns) <= set(table.column_names))
+        names = next(written, ())
         columns = [table.called.c[quoted(name)] for name in names] or [sa.literal_column("1")]
         rows: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called)).where(user_sql(one.condition))
         counted = database.family.facts.count_within(connection, rows, seconds)

@@ -146,8 +146,9 @@ class WalkStep:
         """Where the walk goes on after a batch with refused rows: to come back to them, or with their names."""
         way, before = self.lane.cursor.ranges[0], self.lane.rows
         hopeless = not self._comes_back or (way.refused_at == before and not done.rows)
-        if way.refused_at is not None and not hopeless and not cursor.over and cursor.ranges[0].keys:
-            rest = cursor.ranges[0]  # of a round in which rows go again
+        rest = None if cursor.over else cursor.ranges[0]
+        # Of a round in which rows go again; what is refused in it makes the next one, which has to show that anew.
+        if way.refused_at is not None and not hopeless and rest and rest.keys and rest.visits == way.visits:
             cursor = replace(cursor, ranges=(replace(rest, refused_at=-1), *cursor.ranges[1:]))
         if not done.refused or cursor.turn > 0:  # a further turn meets the same rows again
             return cursor, ()

@@ -125,6 +125,37 @@ def test_rows_that_others_refer_to_are_left_out(made: Callable[[Callable[[Databa
     assert all(event.size == 200 for event in events if isinstance(event, Committed)), "no batch was taken apart"
 
 
+def test_rows_of_a_table_followed_by_its_rowid_are_left_out(new_database: NewDatabase) -> None:
+    """SQLite's INT PRIMARY KEY and text keys are none of its columns' own numbers."""
+    database = new_database("sqlite")
+    database.script(
+        "CREATE TABLE places (code text PRIMARY KEY);"
+        "CREATE TABLE visits (id integer PRIMARY KEY, place text REFERENCES places (code));"
+        "CREATE INDEX visits_place ON visits (place);"
+        "INSERT INTO places VALUES ('a'), ('b'), ('c');"
+        "INSERT INTO visits VALUES (1, 'b');"
+    )
+    finished = library.purge(url=database.url, table="places", all_rows=True)
+    assert (finished.reason, finished.rows) == ("incomplete", 2)
+    assert finished.error is not None
+    assert "referenced by visits (place)" in finished.error.message
+
+
+def test_rows_that_nothing_frees_are_given_up_though_they_fill_several_batches(new_database: NewDatabase) -> None:
+    """Each round of them has to show anew that rows go, or there is no end of it."""
+    database = new_database("sqlite")
+    database.script(
+        "CREATE TABLE t (id integer PRIMARY KEY, up integer REFERENCES t (id), other integer REFERENCES t (id));"
+        "CREATE INDEX t_up ON t (up); CREATE INDEX t_other ON t (other);"
+    )
+    database.execute(f"INSERT INTO t (id) SELECT i FROM {numbers(database, 60)}")
+    database.execute("UPDATE t SET up = id - 1 WHERE id > 1")
+    database.execute("UPDATE t SET other = id + 7 WHERE id % 2 = 0 AND id < 50")
+    finished = library.purge(url=database.url, table="t", all_rows=True, batch_size=10)
+    assert finished.reason == "incomplete"
+    assert finished.rows + finished.rejected == 60
+
+
 def test_refused_rows_wait_in_the_cursor() -> None:
     """Met upwards they are tried again downwards; those of another round, or of another partition, wait apart."""
     first = Cursor((Range((9,), (20,)),))
