@@ -1,6 +1,6 @@
 """Keys in SQLite: any value may stand in any column, so values are kept with their own type."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,6 +8,23 @@ import sqlalchemy as sa
 from batchops.db.family import KeyValue
 from batchops.db.halfway import halfway
 from batchops.db.table import Column, Table, quoted
+
+
+class Untyped(sa.types.UserDefinedType[Any]):
+    """A value of whatever type it has, passed on as it is; written out where a statement is shown."""
+
+    cache_ok = True
+
+    def literal_processor(self, dialect: sa.Dialect) -> Callable[[Any], str]:  # noqa: ARG002  the type's shape
+        return _written
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f"X'{value.hex()}'"
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
 
 
 def refusal(column: Column) -> str | None:  # noqa: ARG001  every type has an order here
@@ -45,7 +62,7 @@ def value(value: Any) -> Any:
 
 def _compared(table: Table, names: Sequence[str], key: KeyValue, operator: str) -> sa.ColumnElement[bool]:
     columns = [_column(table, name) for name in names]
-    values: list[sa.ColumnElement[Any]] = [sa.bindparam(None, v, sa.types.NullType()) for v in key]
+    values: list[sa.ColumnElement[Any]] = [sa.bindparam(None, v, Untyped()) for v in key]
     if len(columns) == 1:
         return columns[0].op(operator, is_comparison=True, return_type=sa.Boolean())(values[0])
     return sa.tuple_(*columns).op(operator, is_comparison=True, return_type=sa.Boolean())(sa.tuple_(*values))
@@ -71,5 +88,5 @@ def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.Co
     columns = [_column(table, name) for name in names]
     if len(columns) == 1:
         # Without a type: SQLAlchemy would take that of the first value for all of them.
-        return columns[0].in_(sa.bindparam(None, [key[0] for key in keys], sa.types.NullType(), expanding=True))
-    return sa.tuple_(*columns, types=[sa.types.NullType()] * len(columns)).in_([tuple(key) for key in keys])
+        return columns[0].in_(sa.bindparam(None, [key[0] for key in keys], Untyped(), expanding=True))
+    return sa.tuple_(*columns, types=[Untyped()] * len(columns)).in_([tuple(key) for key in keys])
