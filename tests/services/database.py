@@ -51,7 +51,10 @@ class Database:
     @cached_property
     def engine(self) -> Engine:
         """Keeps no connection open between uses: a template must be free, a cut link must not come back."""
-        return create_engine(make_url(self.url).set(drivername=self._kind.DRIVER), poolclass=NullPool)
+        # A reader of a SQLite file may have to wait for a busy disk; that it waits at all is no fault.
+        patient = {"timeout": 60} if self.family == "sqlite" else {}
+        url = make_url(self.url).set(drivername=self._kind.DRIVER)
+        return create_engine(url, poolclass=NullPool, connect_args=patient)
 
     def execute(self, sql: str, /, **params: Any) -> int:
         """One statement, committed; the rows it touched. VACUUM and the like work too."""
