@@ -143,9 +143,9 @@ def test_a_failing_job_is_seen_and_stops_no_other(batchops: Batchops, sqlite: Da
     code, _, err = stop(process)
     assert code == 0
     lines = [json.loads(line) for line in err.splitlines()]
-    assert {(line["job"], line["exit"]) for line in lines if line.get("event") == "finished"} == {
-        ("good", 0), ("bad", 10),
-    }  # fmt: skip
+    ended = {(line["job"], line["exit"]) for line in lines if line.get("event") == "finished"}
+    assert {("good", 0), ("bad", 10)} <= ended
+    assert {code for _, code in ended} <= {0, 10, 143}, "a fire that was in hand at the signal ends by it"
     assert 'batchops_fires_total{batchops_job="bad",state="failed"}' in figures.read_text()
     assert {json.loads(line).get("job") for line in events.read_text().splitlines()} == {"good", "bad"}
 
