@@ -18,7 +18,7 @@ class Threads:
         """`warn` hears, once for each text, of an error after which a thread goes on."""
         self._failed = failed
         self._warn = warn
-        self._wait = wait
+        self.wait = wait
         self._warned: set[str] = set()
 
     def start(self, name: str, work: Callable[[], object]) -> threading.Thread:
@@ -50,7 +50,7 @@ class Threads:
         """Call `work` every so many seconds until the block ends. A call that fails is made again the next time."""
 
         def repeat(over: threading.Event) -> None:
-            while not self._wait(over, seconds):
+            while not self.wait(over, seconds):
                 self.survive(name, work)
 
         with self.beside(name, repeat):

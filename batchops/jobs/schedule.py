@@ -22,6 +22,7 @@ from batchops.recipes.load import load
 from batchops.recipes.recipe import RecipeJob
 from batchops.recipes.run import run_job
 from batchops.recipes.sequence import THROUGH
+from batchops.schedules.fires import Fires
 from batchops.schedules.keeper import Place
 from batchops.schedules.policy import Policy, Schedule
 from batchops.schedules.work import Task
@@ -144,13 +145,13 @@ def _run(each: Scheduled, environ: Mapping[str, str], emit: Emit, stop: Stop) ->
 
 
 @contextmanager
-def _open(url: str | None, kept: Kept, environ: Mapping[str, str]) -> Iterator[Ledger]:
+def _open(url: str | None, kept: Kept, environ: Mapping[str, str]) -> Iterator[Fires]:
     if kept.ledger is not None:
         with ledger_elsewhere(kept.ledger, kept.schema, environ) as ledger:
-            yield ledger
+            yield Fires(ledger)
         return
     database = connect(address(url, environ), TIMEOUTS)
     try:
-        yield Ledger(database, kept.schema, inside=True)
+        yield Fires(Ledger(database, kept.schema, inside=True))
     finally:
         database.close()

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from batchops.errors import BatchopsError
 from batchops.events import Emit, Fired
-from batchops.ledger.ledger import Ledger
 from batchops.schedules.fires import LEASE, Claimed, Fires
 from batchops.schedules.slots import Slots
 from batchops.schedules.work import Task, Work
@@ -35,19 +34,23 @@ class Place:
     key: Hashable
     """The same for the same ledger."""
     shown: str = field(compare=False)
-    open: Callable[[], AbstractContextManager[Ledger]] = field(compare=False)
+    open: Callable[[], AbstractContextManager[Fires]] = field(compare=False)
 
 
 class Keeper:
     """A thread for one ledger; a ledger that cannot be reached is tried again, and the others do not notice."""
 
-    def __init__(self, place: Place, slots: Slots, stop: Stop, tell: Emit, say: Say) -> None:
+    def __init__(
+        self, place: Place, slots: Slots, stop: Stop, tell: Emit, say: Say, threads: Threads,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self.place = place
         self.trouble: BatchopsError | None = None
         """Why the ledger cannot be worked with just now."""
-        self.seen = time.monotonic()
+        self.seen = clock()
         """When the loop last came round."""
         self._slots, self._stop, self._tell, self._say = slots, stop, tell, say
+        self._threads, self._clock = threads, clock
         self._tasks: tuple[Task, ...] = ()
         self._known: frozenset[str] = frozenset()
         self._works: list[Work] = []
@@ -59,7 +62,6 @@ class Keeper:
         self._looked = self._beaten = self._pruned = float("-inf")
         self._failures = 0
         self._wake, self._called, self._worker_freed = threading.Event(), threading.Event(), threading.Event()
-        self._threads = Threads(stop.fail, say)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -101,9 +103,9 @@ class Keeper:
                 self._wake.clear()
                 self._called.clear()
                 self._round(opened)
-                self.seen = time.monotonic()
+                self.seen = self._clock()
                 # A round that fails gives back what it has taken, and may not wake itself by that.
-                (self._called if self._failures else self._wake).wait(self._pause())
+                self._threads.wait(self._called if self._failures else self._wake, self._pause())
         self._slots.freed.remove(self._freed)
 
     def _round(self, opened: "_Once") -> None:
@@ -120,7 +122,7 @@ class Keeper:
             return self.idle
         if self.running() or not self._works:
             return not self._works
-        now = time.monotonic()
+        now = self._clock()
         self._farewell = self._farewell or now + FAREWELL
         return now > self._farewell
 
@@ -136,8 +138,8 @@ class Keeper:
         for task in self._tasks:
             self._offer(fires, task)
         self._look(fires)
-        if time.monotonic() - self._pruned > PRUNED:
-            self._pruned = time.monotonic()
+        if self._clock() - self._pruned > PRUNED:
+            self._pruned = self._clock()
             fires.prune()
 
     def _learn(self, fires: Fires) -> None:
@@ -176,7 +178,7 @@ class Keeper:
 
     def _remember(self, task: Task, claimed: Claimed) -> None:
         name = task.schedule.name
-        self._ahead = claimed.now - time.monotonic()
+        self._ahead = claimed.now - self._clock()
         self._next[name] = task.schedule.due_at(task.schedule.times.after(claimed.last))
         self._waits.discard(name)
         if claimed.waits:
@@ -231,21 +233,21 @@ class Keeper:
 
     def _beat(self, fires: Fires) -> None:
         works = {work.fire.token: work for work in self._works}
-        if not works or time.monotonic() - self._beaten < LEASE / 3:
+        if not works or self._clock() - self._beaten < LEASE / 3:
             return
         for token in fires.beat({token: work.rows for token, work in works.items()}):
             works[token].stop.ask("locked")
-        self._beaten = time.monotonic()
+        self._beaten = self._clock()
 
     def _look(self, fires: Fires) -> None:
         """For open fires that are not at work here: their owner may have died."""
-        if time.monotonic() - self._looked < LOOK or not self._tasks:
+        if self._clock() - self._looked < LOOK or not self._tasks:
             return
         now, open_fires = fires.look(self._names())
-        self._looked = time.monotonic()
+        self._looked = self._clock()
         if abs(now - self._now()) > JUMP:
             self._nudged |= self._names()
-        self._ahead = now - time.monotonic()
+        self._ahead = now - self._clock()
         self._nudged |= open_fires - {work.fire.schedule for work in self._works}
 
     def _names(self) -> frozenset[str]:
@@ -253,7 +255,7 @@ class Keeper:
 
     def _now(self) -> float:
         """The database's clock, as far as can be told without asking."""
-        return self._ahead + time.monotonic()
+        return self._ahead + self._clock()
 
     def _pause(self) -> float:
         if self._stop.asked:
@@ -261,7 +263,7 @@ class Keeper:
         if self._failures:
             return min(2.0 ** min(self._failures - 2, 10), SLOWEST)
         coming = [self._next.get(task.schedule.name, 0.0) - self._now() for task in self._tasks]
-        looks = self._looked + LOOK - time.monotonic()
+        looks = self._looked + LOOK - self._clock()
         return 0.01 if self._nudged else max(0.01, min([*coming, looks]))
 
     def _well(self) -> None:
@@ -285,5 +287,5 @@ class _Once:
 
     def __call__(self) -> Fires:
         if self._fires is None:
-            self._fires = Fires(self._stack.enter_context(self._place.open()))
+            self._fires = self._stack.enter_context(self._place.open())
         return self._fires

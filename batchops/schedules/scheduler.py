@@ -8,6 +8,7 @@ from batchops.schedules.keeper import Keeper, Place, Say
 from batchops.schedules.slots import Slots
 from batchops.schedules.work import Task
 from batchops.stop import Stop
+from batchops.threads import Threads
 
 ROUND = 0.2
 """Seconds between two looks at whether there is something to do."""
@@ -19,6 +20,7 @@ class Scheduler:
     def __init__(self, workers: int, stop: Stop, tell: Emit, say: Say) -> None:
         self._slots = Slots(workers)
         self._stop, self._tell, self._say = stop, tell, say
+        self._threads = Threads(stop.fail, say)
         self._keepers: dict[Place, Keeper] = {}
         self._leaving: list[Keeper] = []
 
@@ -34,7 +36,8 @@ class Scheduler:
             self._leaving[-1].plan(())
         for place, tasks in tasks_by_place.items():
             if place not in self._keepers:
-                self._keepers[place] = Keeper(place, self._slots, self._stop, self._tell, self._say)
+                keeper = Keeper(place, self._slots, self._stop, self._tell, self._say, self._threads)
+                self._keepers[place] = keeper
                 self._keepers[place].plan(tasks)
                 self._keepers[place].start()
             self._keepers[place].plan(tasks)
