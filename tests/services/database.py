@@ -52,9 +52,9 @@ class Database:
     def engine(self) -> Engine:
         """Keeps no connection open between uses: a template must be free, a cut link must not come back."""
         # A reader of a SQLite file may have to wait for a busy disk; that it waits at all is no fault.
-        patient = {"timeout": 60} if self.family == "sqlite" else {}
+        options = {"sqlite": {"timeout": 60}, "mysql": mariadb.PLAIN}.get(self.family, {})
         url = make_url(self.url).set(drivername=self._kind.DRIVER)
-        return create_engine(url, poolclass=NullPool, connect_args=patient)
+        return create_engine(url, poolclass=NullPool, connect_args=options)
 
     def execute(self, sql: str, /, **params: Any) -> int:
         """One statement, committed; the rows it touched. VACUUM and the like work too."""
