@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from batchops.db.database import Database
 from batchops.db.family import KeyValue
 from batchops.errors import TransientError
-from batchops.handlers import Handler, Result, Unstarted
+from batchops.handlers import Handler, HandlerError, Result, Unstarted
 from batchops.queues.bisect import by_halves
 from batchops.queues.deadline import Deadline, DeadlinePassedError
 from batchops.queues.queue import Row
@@ -31,20 +31,25 @@ class Inside:
 
     def __call__(self, connection: sa.Connection, rows: Sequence[Row], mark: Mark) -> list[Result]:
         """A result per row; those done are marked in this transaction, of the others no trace is left."""
+        transaction = connection.get_transaction()
 
         def work(some: Sequence[Row]) -> Sequence[Result]:
             connection.exec_driver_sql("SAVEPOINT batchops_try")
             try:
-                return self._tried(connection, some, mark)
-            except TransientError:
+                results = self._tried(connection, some, mark)
+                _still_ours(connection, transaction)
+                self._end_try(connection)
+            except (TransientError, HandlerError):
                 raise
             except DeadlinePassedError:
                 # What hangs still has the connection; it must not go on in a transaction of ours.
                 connection.invalidate()
                 raise
-            except Exception:
-                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT batchops_try")
+            except Exception as error:
+                _still_ours(connection, transaction, error)
+                _undo_try(connection, error)
                 raise
+            return results
 
         return by_halves(rows, work)
 
@@ -61,7 +66,18 @@ class Inside:
             if not bad:
                 return [results.get(row.key) for row in rows]
             # The effects of good and bad ones cannot be told apart: once more, without the bad ones.
-            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT batchops_try")
+            _undo_try(connection)
+
+    def _end_try(self, connection: sa.Connection) -> None:
+        """Give up the savepoint, which also proves that marks and effects still stand in an open transaction."""
+        try:
+            connection.exec_driver_sql("RELEASE SAVEPOINT batchops_try")
+        except DBAPIError as error:
+            told = self._database.error(error)
+            if isinstance(told, TransientError):
+                raise told from error
+            # PostgreSQL: a statement failed, the handler went on, and COMMIT would undo everything without a word.
+            raise _HandlerSQLError(f"a statement of the handler failed before: {told.message}") from error
 
     def _marked(self, connection: sa.Connection, keys: Sequence[KeyValue], mark: Mark) -> Collection[KeyValue]:
         try:
@@ -80,6 +96,31 @@ class Inside:
             if isinstance(told, TransientError):
                 raise told from error
             raise _HandlerSQLError(told.message) from error
+
+
+def _still_ours(
+    connection: sa.Connection, transaction: sa.RootTransaction | None, cause: Exception | None = None
+) -> None:
+    """HandlerError where the handler has committed, rolled back or closed what it was given to work in."""
+    if connection.closed or connection.invalidated or connection.get_transaction() is not transaction:
+        raise _ended() from cause
+
+
+def _undo_try(connection: sa.Connection, cause: Exception | None = None) -> None:
+    try:
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT batchops_try")
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        raise _ended() from cause or error
+
+
+def _ended() -> HandlerError:
+    return HandlerError(
+        "The handler ended the transaction that it was given: what it did and which rows are done is no one commit.",
+        "leave COMMIT and ROLLBACK to batchops, as well as statements that commit by themselves; "
+        "raise an error, or return one for a row, to have its work undone.",
+    )
 
 
 class _HandlerSQLError(Exception):
