@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.db.table import Table, quoted
 from batchops.queues.lease_columns import KINDS, LeaseColumns
-from batchops.queues.side import creation
+from batchops.queues.lease_table import creation
 
 
 def column_ddl(database: Database, table: Table, names: LeaseColumns) -> Iterator[str]:

@@ -10,10 +10,11 @@ from batchops.db.database import Database
 from batchops.db.family import Family, KeyValue
 from batchops.errors import UsageError
 from batchops.queues.columns import ColumnLeases
+from batchops.queues.lease_table import LEASES
 from batchops.queues.leases import PARKED
 from batchops.queues.queue import ALONE, Assignments, Queue
 from batchops.queues.rows import how_many
-from batchops.queues.side import LEASES, SideLeases
+from batchops.queues.side import SideLeases
 
 AT_ONCE = 1_000
 """Rows that one transaction puts back."""

@@ -5,33 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.schema import CreateTable
 
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.family import Family, KeyValue
 from batchops.db.foreign_text import ForeignText
-from batchops.db.types import KEY_TEXT, LONG_TEXT
+from batchops.queues.lease_table import LEASES, TABLE
 from batchops.queues.leases import PARKED, Counts, Parked
 from batchops.queues.queue import ALONE, Assignments, Queue, Row
 from batchops.queues.rows import Condition, Rows, Savepoint, age, how_many, number
-
-TABLE = "batchops_lease"
-_KEY = sa.Text().with_variant(sa.String(500, collation="utf8mb4_bin"), "mysql", "mariadb")
-LEASES = sa.Table(
-    TABLE, sa.MetaData(),
-    sa.Column("relation", KEY_TEXT, primary_key=True),
-    sa.Column("row_key", _KEY, primary_key=True),
-    sa.Column("lease", sa.String(40)),
-    sa.Column("lease_until", sa.Double),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("next_at", sa.Double),
-    sa.Column("failure", LONG_TEXT),
-)  # fmt: skip
-
-
-def creation() -> CreateTable:
-    """The statement that makes the table."""
-    return CreateTable(LEASES, if_not_exists=True)
 
 
 class SideLeases:

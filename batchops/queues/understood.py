@@ -18,10 +18,11 @@ from batchops.handlers import Handler
 from batchops.plan.target import find_key, find_table, hidden, nearest
 from batchops.queues.columns import ColumnLeases
 from batchops.queues.lease_columns import LeaseColumns
+from batchops.queues.lease_table import TABLE
 from batchops.queues.leases import Leases
 from batchops.queues.locks import RowLocks
 from batchops.queues.queue import Assignments, Queue
-from batchops.queues.side import TABLE, SideLeases
+from batchops.queues.side import SideLeases
 from batchops.queues.spec import DrainSpec
 from batchops.selection import Selection
 
