@@ -91,6 +91,7 @@ class DrainOptions(PayloadOptions, total=False):
     done: Sequence[str] | str
     delete: bool
     failed: Sequence[str] | str
+    claimed: Sequence[str] | str
     workers: int
     lease: Literal["auto", "columns", "table", "none"]
     lease_prefix: str

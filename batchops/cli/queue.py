@@ -52,18 +52,21 @@ def command() -> None:
 
 @command.command("init")
 @_flags
+@click.option("--claimed", is_flag=True, help="Also the column before_claim, which drain --claimed needs.")
 @click.option("--make", is_flag=True, help="Run the SQL instead of printing it.")
-def init(table: str, url: str | None, lease: str, lease_prefix: str, make: bool) -> None:
+def init(table: str, url: str | None, lease: str, lease_prefix: str, claimed: bool, make: bool) -> None:
     """Print the SQL that gives TABLE a place to keep leases in; with --make run it.
 
     Columns of the same names that are there already are named, and taken over where they can serve.
     """
     with _database(url) as database:
-        names = LeaseColumns(lease_prefix)
+        names = LeaseColumns(lease_prefix, claimed)
         with database.reading() as connection:
             found = find_table(connection, database.family, table)
             taken = [] if lease == "table" else list(take_over(connection, database, found, names))
-        statements = list(table_ddl(database) if lease == "table" else column_ddl(database, found, names))
+            statements = list(
+                table_ddl(connection, database) if lease == "table" else column_ddl(database, found, names)
+            )
         for text in taken:
             click.echo(visible(text) if make else f"-- {visible(text)}")
         if make:

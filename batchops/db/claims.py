@@ -36,7 +36,7 @@ class Claims(Protocol):
     """What one family can do for workers that share a table."""
 
     types: Mapping[str, str]
-    """The spelling of the types that lease columns have: text, number, count."""
+    """The spelling of the types that lease columns have: text, long text, number, count."""
 
     def refusal(self, connection: sa.Connection, table: Table) -> str | None:
         """Why this server cannot keep workers apart on this table; None where it can."""
@@ -92,6 +92,12 @@ class Claims(Protocol):
 
     def check_at_once(self, connection: sa.Connection) -> None:
         """From now on check with each statement what else COMMIT would, where that can be had."""
+
+    def kept(self, table: Table, name: str) -> sa.ColumnElement[Any]:
+        """The column's value in a form that `restored` turns back into it, equal only for equal values."""
+
+    def restored(self, column: Column, kept: Any) -> sa.ColumnElement[Any]:
+        """What to set the column to, so that it has that value again."""
 
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
         """Seconds that a moment of that column lies back; None for a column without moments."""

@@ -32,6 +32,9 @@ class Failed:
 class Unmarked(Failed):
     """The database refuses the row's mark, whatever became of its work."""
 
+    flag: str = ""
+    """Which flag's it is; empty: the one that makes rows done."""
+
 
 @dataclass(frozen=True)
 class Unstarted:

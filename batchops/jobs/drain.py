@@ -172,7 +172,8 @@ class Steps:
         if not isinstance(job.leases, RowLocks):
             self._claims = Claims(
                 job.database, job.leases, lease=spec.lease_time.total_seconds(), attempts=spec.max_attempts,
-                one_by_one=job.handler.deadly, failed=job.queue.failed, in_order=not job.queue.order,
+                one_by_one=job.handler.deadly, failed=job.queue.failed, marked=bool(job.queue.claimed),
+                in_order=not job.queue.order,
             )  # fmt: skip
             stack.enter_context(self._claims.beating(threads))
         else:

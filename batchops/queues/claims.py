@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.db.family import KeyValue
 from batchops.errors import BatchopsError, DeniedError, RowRefusedError
+from batchops.handlers import Result, Unmarked
+from batchops.queues.bisect import by_halves, reason
 from batchops.queues.leases import Leases
 from batchops.queues.lowwater import LowWater
 from batchops.queues.queue import ALONE, Assignments, Claim, Row
@@ -40,12 +42,12 @@ class Claims:
 
     def __init__(
         self, database: Database, leases: Leases, *, lease: float, attempts: int, one_by_one: bool, in_order: bool,
-        failed: Assignments = (),
+        failed: Assignments = (), marked: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         """`one_by_one`: whether rows whose lease was lost may have caused that, and are tried alone.
 
-        `failed`: what marks a row that is given up on.
+        `failed`: what marks a row that is given up on. `marked`: whether rows have a mark while they are claimed.
         """
         self.database = database
         self.leases = leases
@@ -53,11 +55,12 @@ class Claims:
         self._attempts = attempts
         self._one_by_one = one_by_one
         self._failed = failed
+        self._marked = marked
         self._clock = clock
         self._low = LowWater(database, leases, clock, followed=in_order)
         self._held: dict[str, Holding] = {}
-        self._suspects: deque[tuple[str, Row]] = deque()
-        """Rescued rows that are still to be tried, each alone, with the token that holds them."""
+        self._suspects: deque[tuple[Claim, Row]] = deque()
+        """Rescued rows that are still to be tried, each alone, with the claim that holds them."""
         self._guard = threading.Lock()
         self._rescuing = threading.Lock()
         self._rescue_at = 0.0
@@ -103,8 +106,28 @@ class Claims:
         token = _token(alone=rows == 1)
         taken = self._clock()
         with self.database.transaction() as connection:
-            found = self.leases.claim(connection, rows, low, token, self.seconds)
-        return self._hold(Claim(token, found, taken=taken)) if found else None
+            leased = self.leases.claim(connection, rows, low, token, self.seconds)
+            found, refused = self._mark(connection, leased)
+        return self._hold(Claim(token, found, taken=taken, refused=refused)) if found else None
+
+    def _mark(self, connection: sa.Connection, rows: Sequence[Row]) -> tuple[Sequence[Row], Mapping[KeyValue, str]]:
+        """The rows with the mark of a claim; why those have none for which the database refuses it."""
+        if not self._marked or not rows:
+            return rows, {}
+        now: dict[KeyValue, Row] = {}
+
+        def mark(some: Sequence[Row]) -> Sequence[Result]:
+            with self.database.savepoint(connection):
+                now.update((row.key, row) for row in self.leases.mark(connection, some))
+            return [None] * len(some)
+
+        self.database.family.claims.check_at_once(connection)
+        try:
+            results = by_halves(rows, mark)
+        except DeniedError as error:
+            results = [Unmarked(reason(error))] * len(rows)
+        refused = {row.key: one.reason for row, one in zip(rows, results, strict=True) if isinstance(one, Unmarked)}
+        return [now.get(row.key, row) for row in rows], refused
 
     def _rescued(self, rows: int, low: KeyValue | None) -> Claim | None:
         """Rows that another has lost; one worker looks at a time."""
@@ -122,15 +145,17 @@ class Claims:
     def _rescue(self, rows: int, low: KeyValue | None, now: float) -> Claim | None:
         token = _token(alone=False)
         with self.database.transaction() as connection:
+            self.leases.unmark_lost(connection, rows, low)
             parked = self._park(connection, low)
-            found = self.leases.rescue(connection, rows, low, token, self.seconds)
+            leased = self.leases.rescue(connection, rows, low, token, self.seconds)
+            found, refused = self._mark(connection, leased)
         if not found and not parked:
             return None
-        claim = self._hold(Claim(token, found, rescued=True, taken=now, parked=parked))
+        claim = self._hold(Claim(token, found, rescued=True, taken=now, parked=parked, refused=refused))
         if not self._one_by_one:
             return claim
         with self._guard:
-            self._suspects += [(token, row) for row in claim.rows]
+            self._suspects += [(claim, row) for row in claim.rows]
         return self._next_alone() if not parked else Claim(_token(alone=True), (), parked=parked)
 
     def _next_alone(self) -> Claim | None:
@@ -139,26 +164,26 @@ class Claims:
             with self._guard:
                 if not self._suspects:
                     return None
-                token, row = self._suspects.popleft()
+                claim, row = self._suspects.popleft()
             alone, now = _token(alone=True), self._clock()
             try:
                 with self.database.transaction() as connection:
-                    mine = self.leases.single_out(connection, token, row.key, alone)
+                    mine = self.leases.single_out(connection, claim.token, row.key, alone)
             except BatchopsError:
                 with self._guard:
-                    self._suspects.appendleft((token, row))
+                    self._suspects.appendleft((claim, row))
                 raise
-            self._forget(token, row)
+            self._forget(claim.token, row)
             if mine:
-                found = replace(row, attempts=row.attempts + 1)
-                return self._hold(Claim(alone, [found], rescued=True, taken=now))
+                found = [replace(row, attempts=row.attempts + 1)]
+                return self._hold(Claim(alone, found, rescued=True, taken=now, refused=claim.refused))
 
     def hand_back(self) -> None:
         """Let go of what was rescued and nobody came to; where that fails the leases run out by themselves."""
         with self._guard:
             left, self._suspects = list(self._suspects), deque()
-        for token in {token for token, _ in left}:
-            keys = [row.key for one, row in left if one == token]
+        for token in {claim.token for claim, _ in left}:
+            keys = [row.key for claim, row in left if claim.token == token]
             with suppress(BatchopsError), self.database.transaction() as connection:
                 self.leases.abandon(connection, token, keys)
 

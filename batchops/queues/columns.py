@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.family import Family, KeyValue
 from batchops.db.foreign_text import ForeignText
-from batchops.queues.lease_columns import HIDDEN, LeaseColumns
+from batchops.queues.claimed_mark import ClaimedMark
+from batchops.queues.lease_columns import BEFORE_CLAIM, HIDDEN, LeaseColumns
 from batchops.queues.leases import PARKED, Counts, Parked
 from batchops.queues.queue import ALONE, Assignments, Queue, Row
 from batchops.queues.rows import Condition, Rows, Savepoint, age, how_many, number
@@ -35,8 +36,12 @@ class ColumnLeases:
         hidden = set(map(names.name, HIDDEN))
         columns = [name for name in queue.table.column_names if name not in hidden] if whole else []
         self._rows = Rows(family, queue, columns, max_bytes)
+        self._mark = ClaimedMark(family, queue, self._rows)
+        self._before = {BEFORE_CLAIM: None} if names.claimed else {}
+        """What is set in a row that has no mark any more."""
         self.read = (*self._rows.read_columns, *names.names)
         self.written = names.names
+        self.keeps_marks = names.claimed
         self._most = family.claims.most(queue.table.column(names.name("attempts")))
         # An application's own column may be NULL where it has not counted yet.
         self._counted = sa.func.coalesce(self.own("attempts"), sa.literal_column("0"))
@@ -53,6 +58,18 @@ class ColumnLeases:
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
     ) -> Sequence[Row]:
         return self._take(connection, rows, low, token, seconds, [self._expired()])
+
+    def mark(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Row]:
+        marked, kept = self._mark.set(connection, rows)
+        for text, keys in kept.items():
+            self._rows.change(connection, self._rows.update(*self._values(before_claim=text)), keys)
+        return marked
+
+    def unmark_lost(self, connection: sa.Connection, rows: int, low: KeyValue | None) -> None:
+        if self.keeps_marks:
+            before = [self.own(BEFORE_CLAIM).label("before")]
+            query = self._rows.first_of(rows, low, [self._expired(), self._marked()], before)
+            self._undo(connection, self._claims.free(query))
 
     def single_out(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
         mine = self._values(lease=alone, attempts=self._counted + 1)
@@ -82,12 +99,13 @@ class ColumnLeases:
         if self._queue.done is None:
             return self._change(connection, self._queue.marked_done(), token, keys)
         marks = self._queue.values((*self._queue.work, *self._queue.done))
-        free = self._values(lease=None, lease_until=None, next_at=None, failure=None)
+        free = self._values(lease=None, lease_until=None, next_at=None, failure=None, **self._before)
         return self._change(connection, self._rows.update(*marks, *free), token, keys)
 
     def retry(
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, seconds: float
     ) -> Collection[KeyValue]:
+        self._unmark(connection, token, keys)
         later = self._values(
             lease=None, lease_until=None, next_at=self._claims.now() + seconds,
             failure=self._storable(connection, reason),
@@ -97,16 +115,19 @@ class ColumnLeases:
     def dead(
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, marks: Assignments
     ) -> Collection[KeyValue]:
+        self._unmark(connection, token, keys)
         return self._change(connection, self._parked(connection, reason, marks), token, keys)
 
     def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
         return self._rows.takes_marks(connection, but, savepoint)
 
     def hand_back(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        self._unmark(connection, token, keys)
         back = self._values(lease=None, lease_until=None, attempts=self._counted - 1)
         self._change(connection, self._rows.update(*back), token, keys)
 
     def abandon(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        self._unmark(connection, token, keys)
         self._change(connection, self._rows.update(*self._values(lease_until=0.0)), token, keys)
 
     def beat(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], seconds: float) -> None:
@@ -118,7 +139,8 @@ class ColumnLeases:
 
     def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
         alive = sa.or_(self.own("next_at").is_(None), self.own("next_at") < PARKED)
-        return self._rows.first(connection, low, alive)
+        pending = self._rows.first(connection, low, alive)
+        return self._rows.first_before(connection, low, pending, self._marked()) if self.keeps_marks else pending
 
     def put_back(
         self, connection: sa.Connection, marks: Sequence[tuple[sa.ColumnElement[Any], Any]],
@@ -139,7 +161,7 @@ class ColumnLeases:
         query: sa.Select[Any] = sa.select((soonest - self._claims.now()).label("n")).select_from(
             self._queue.table.called
         )
-        return number(connection.execute(query.where(self._queue.selection.clause, waits)).scalar())
+        return number(connection.execute(query.where(self._pending(), waits)).scalar())
 
     def counts(self, connection: sa.Connection) -> Counts:
         now, lease, until, next_at = self._claims.now(), *map(self.own, ("lease", "lease_until", "next_at"))
@@ -152,7 +174,7 @@ class ColumnLeases:
             sa.func.min(due) - now,
         ]  # fmt: skip
         query = sa.select(*(column.label(f"n{i}") for i, column in enumerate(columns)))
-        row = connection.execute(query.select_from(self._queue.table.called).where(self._queue.selection.clause)).one()
+        row = connection.execute(query.select_from(self._queue.table.called).where(self._pending())).one()
         backlog, waiting, leased, expired = (int(value) for value in row[:4])
         return Counts(backlog, waiting, leased, expired, oldest=number(row[4]), next_due=number(row[5]))
 
@@ -177,6 +199,24 @@ class ColumnLeases:
 
     def _expired(self) -> Condition:
         return sa.and_(self.own("lease").is_not(None), self.own("lease_until") < self._claims.now())
+
+    def _marked(self) -> Condition:
+        return self.own(BEFORE_CLAIM).is_not(None)
+
+    def _pending(self) -> Condition | sa.TextClause:
+        """Pending, or leased with a mark that may hide that."""
+        clause = self._queue.selection.clause
+        return sa.or_(clause, self._marked()) if self.keeps_marks else clause
+
+    def _unmark(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        for mine in self._rows.among(keys) if self.keeps_marks else ():
+            query: sa.Select[Any] = sa.select(*self._rows.out(), self.own(BEFORE_CLAIM).label("before"))
+            query = query.select_from(self._queue.table.called).where(mine, self.own("lease") == token, self._marked())
+            self._undo(connection, query.with_for_update() if self._family.locks_rows else query)
+
+    def _undo(self, connection: sa.Connection, marked: sa.Select[Any]) -> None:
+        kept = {self._rows.key(row): row[-1] for row in connection.execute(marked).all()}
+        self._mark.undo(connection, kept, *self._values(**self._before))
 
     def _parked(self, connection: sa.Connection, reason: str, marks: Assignments) -> sa.Update:
         own = self._values(lease=None, lease_until=None, next_at=PARKED, failure=self._storable(connection, reason))

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.table import Table, quoted
-from batchops.queues.lease_columns import KINDS, LeaseColumns
-from batchops.queues.lease_table import creation
+from batchops.queues.lease_columns import BEFORE_CLAIM, LeaseColumns
+from batchops.queues.lease_table import TABLE, creation
 
 
 def column_ddl(database: Database, table: Table, names: LeaseColumns) -> Iterator[str]:
@@ -17,7 +17,7 @@ def column_ddl(database: Database, table: Table, names: LeaseColumns) -> Iterato
     types = database.family.claims.types
     for purpose in names.missing(table):
         column = prepare.quote(names.name(purpose))
-        yield f"ALTER TABLE {prepare.format_table(table.clause)} ADD COLUMN {column} {types[KINDS[purpose]]}"
+        yield f"ALTER TABLE {prepare.format_table(table.clause)} ADD COLUMN {column} {types[names.kinds[purpose]]}"
 
 
 def take_over(
@@ -25,14 +25,14 @@ def take_over(
 ) -> Iterator[str]:  # fmt: skip
     """What is to be said of columns of such names that are there already; RefusedError where one cannot serve."""
     names.check(database.family.claims, table)
-    if not names.missing(table):
-        return
-    for purpose in KINDS:
+    if not LeaseColumns(names.prefix).missing(table):
+        return  # it is a queue, whose leases may be in use
+    for purpose in names.kinds:
         name = names.name(purpose)
         if name not in table.column_names:
             continue
         column = table.column(name)
-        if purpose in ("lease", "lease_until", "next_at") and _some(
+        if purpose in ("lease", "lease_until", "next_at", BEFORE_CLAIM) and _some(
             connection, table, table.clause.c[quoted(name)].is_not(None)
         ):
             raise names.refusal(table, column, "another program keeps values in it")
@@ -54,6 +54,12 @@ def _some(connection: sa.Connection, table: Table, holds: sa.ColumnElement[bool]
     return connection.execute(found.limit(1)).first() is not None
 
 
-def table_ddl(database: Database) -> Iterator[str]:
-    """The statement that makes the table beside."""
+def table_ddl(connection: sa.Connection, database: Database) -> Iterator[str]:
+    """The statement that makes the table beside, or brings it up to date; none where it is as it should be."""
+    beside = database.family.find(connection, None, TABLE)
+    if beside is not None:
+        if BEFORE_CLAIM not in beside.column_names:
+            name = database.engine.dialect.identifier_preparer.format_table(beside.clause)
+            yield f"ALTER TABLE {name} ADD COLUMN {BEFORE_CLAIM} {database.family.claims.types['long text']}"
+        return
     yield " ".join(str(creation().compile(dialect=database.engine.dialect)).split())

@@ -1,7 +1,7 @@
 """The columns of a table that leases are kept in: their names, and whether those that were there can serve."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from batchops.db.claims import Claims
@@ -10,10 +10,15 @@ from batchops.errors import RefusedError
 
 KINDS = {"lease": "text", "lease_until": "number", "attempts": "count", "next_at": "number", "failure": "text"}
 """What they are for, and the kind of type each has; times are seconds since 1970 by the database's clock."""
-WIDTHS = {"lease": 40, "failure": 400}
+BEFORE_CLAIM = "before_claim"
+"""A further column, for what --claimed has overwritten in a row that is leased."""
+WIDTHS = {"lease": 40, "failure": 400, BEFORE_CLAIM: 1_000}
 """Characters that a text must hold at the least."""
-WANTED = {"text": "a text of {} characters or more", "number": "seconds as a double", "count": "an integer"}
-HIDDEN = ("lease", "lease_until", "next_at", "failure")
+WANTED = {
+    "text": "a text of {} characters or more", "long text": "a text of {} characters or more",
+    "number": "seconds as a double", "count": "an integer",
+}  # fmt: skip
+HIDDEN = ("lease", "lease_until", "next_at", "failure", BEFORE_CLAIM)
 """Those that no handler needs to see."""
 
 
@@ -22,6 +27,13 @@ class LeaseColumns:
     """Their names in one table."""
 
     prefix: str = ""
+    claimed: bool = False
+    """Whether there is to be one for what --claimed overwrites."""
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What they are for, and the kind of type each has."""
+        return KINDS | {BEFORE_CLAIM: "long text"} if self.claimed else KINDS
 
     def name(self, purpose: str) -> str:
         """The column's name, by what it is for."""
@@ -30,11 +42,11 @@ class LeaseColumns:
     @property
     def names(self) -> tuple[str, ...]:
         """All of them, in the order in which they are made."""
-        return tuple(map(self.name, KINDS))
+        return tuple(map(self.name, self.kinds))
 
     def missing(self, table: Table) -> list[str]:
         """What there is no column for yet."""
-        return [purpose for purpose in KINDS if self.name(purpose) not in table.column_names]
+        return [purpose for purpose in self.kinds if self.name(purpose) not in table.column_names]
 
     def check(self, claims: Claims, table: Table) -> None:
         """RefusedError where a column of such a name cannot serve."""
@@ -45,6 +57,12 @@ class LeaseColumns:
     def fit(self, claims: Claims, table: Table) -> bool:
         """Whether every column of such a name can serve."""
         return not any(self._unfit(claims, column, purpose) for column, purpose in self._there(table))
+
+    def as_there(self, claims: Claims, table: Table) -> "LeaseColumns":
+        """These, with the one for what --claimed overwrites where there is one that can serve."""
+        every = replace(self, claimed=True)
+        fits = self.name(BEFORE_CLAIM) in table.column_names and every.fit(claims, table)
+        return every if fits else self
 
     def refusal(self, table: Table, column: Column, why: str) -> RefusedError:
         """Why a column cannot serve, and the ways out."""
@@ -60,7 +78,7 @@ class LeaseColumns:
         places = {column.name: n for n, column in enumerate(table.columns)}
         others = [
             column for column, purpose in self._there(table)
-            if not claims.is_own(column, KINDS[purpose]) or (purpose == "attempts" and column.nullable)
+            if not claims.is_own(column, self.kinds[purpose]) or (purpose == "attempts" and column.nullable)
         ]  # fmt: skip
         if not self.missing(table):
             # What `queue init` adds stands in one row, in its own order.
@@ -70,10 +88,10 @@ class LeaseColumns:
         return list(dict.fromkeys(column for column in there if column in others))
 
     def _there(self, table: Table) -> list[tuple[Column, str]]:
-        return [(table.column(self.name(one)), one) for one in KINDS if self.name(one) in table.column_names]
+        return [(table.column(self.name(one)), one) for one in self.kinds if self.name(one) in table.column_names]
 
     def _unfit(self, claims: Claims, column: Column, purpose: str) -> str | None:
-        kind = KINDS[purpose]
+        kind = self.kinds[purpose]
         if column.generated:
             return "it is generated, and cannot be written"
         if not claims.serves(column, kind, WIDTHS.get(purpose, 0)):

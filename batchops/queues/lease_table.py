@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
 from batchops.db.types import KEY_TEXT, LONG_TEXT
+from batchops.queues.lease_columns import BEFORE_CLAIM
 
 TABLE = "batchops_lease"
 _KEY = sa.Text().with_variant(sa.String(500, collation="utf8mb4_bin"), "mysql", "mariadb")
@@ -16,6 +17,7 @@ LEASES = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("next_at", sa.Double),
     sa.Column("failure", LONG_TEXT),
+    sa.Column(BEFORE_CLAIM, LONG_TEXT),
 )  # fmt: skip
 
 

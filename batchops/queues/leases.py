@@ -63,6 +63,12 @@ class Leases(Protocol):
 
         In the queue's order."""
 
+    def mark(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Row]:
+        """Set the mark of a claim in rows that this transaction has leased; the rows as they are then."""
+
+    def unmark_lost(self, connection: sa.Connection, rows: int, low: KeyValue | None) -> None:
+        """Undo the marks of up to so many rows whose lease has run out, so that it shows which of them are pending."""
+
     def single_out(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
         """Hold one row of `token`'s by a token of its own, an attempt counted; False where it is held no more."""
 

@@ -52,8 +52,8 @@ class Marks:
             # Its work failed, so it was not marked: what the table would say is asked without any work.
             self.taken = self.taken or self._another_taken(database, leases, rows[0])
         elif len(refused) > 1 or not self._another_taken(database, leases, refused[0]):
-            why = next(one.reason for one in results if isinstance(one, Unmarked))
-            self.refuse(self._flag, why, ", ".join(name(row.key) for row in refused[:3]))
+            first = next(one for one in results if isinstance(one, Unmarked))
+            self.refuse(first.flag or self._flag, first.reason, ", ".join(name(row.key) for row in refused[:3]))
 
     def _another_taken(self, database: Database, leases: Leases | RowLocks, row: Row) -> bool:
         """Whether another row can be marked; where there is none, whether any could so far."""

@@ -27,6 +27,8 @@ class Queue:
     done: Assignments | None = None
     """None: a row that is done is deleted."""
     failed: Assignments = ()
+    claimed: Assignments = ()
+    """What is set in a row for as long as it is leased."""
     work: Assignments = ()
     """What is set in a row as its work, beside `done`."""
 
@@ -77,6 +79,8 @@ class Claim:
     """When, by this process's own clock."""
     parked: Sequence[tuple[Row, str]] = field(default=())
     """Rows that were given up on instead of being claimed once more, and why."""
+    refused: Mapping[KeyValue, str] = field(default_factory=dict)
+    """Rows that are held without the mark of a claim, as the database refuses it, and why: none is worked on."""
 
     @property
     def alone(self) -> bool:

@@ -8,7 +8,7 @@ from batchops.db.database import Database
 from batchops.db.rehearsal import Rehearsed, recording, rehearsed
 from batchops.queues.leases import Leases
 from batchops.queues.locks import RowLocks
-from batchops.queues.queue import Queue
+from batchops.queues.queue import Queue, Row
 
 TOKEN = "dry-run"
 
@@ -26,6 +26,10 @@ def rehearse(
     first = leases.first(connection, None)
     if first is None:
         return
+    if queue.claimed and not isinstance(leases, RowLocks):
+        with recording(connection) as claimed:
+            leases.mark(connection, [Row(first, {})])
+        yield from rehearsed(connection, database, "claim", claimed)
     with recording(connection) as marks:
         if isinstance(leases, RowLocks):
             leases.done(connection, [first])

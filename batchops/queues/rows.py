@@ -28,7 +28,8 @@ class Rows:
         self._family = family
         self._queue = queue
         self._columns = columns
-        self.read_columns = tuple(dict.fromkeys((*queue.key, *columns, *(one.column for one in queue.order))))
+        ordered, claimed = (one.column for one in queue.order), (column for column, _ in queue.claimed)
+        self.read_columns = tuple(dict.fromkeys((*queue.key, *columns, *ordered, *claimed)))
         """Columns of the table that a role must be able to read, beside those of the condition."""
         self._documents = {name for name in columns if family.events.is_document(queue.table.column(name))}
         self._limit = ByteLimit(max_bytes, family.claims.row_bytes(queue.table, columns))
@@ -37,8 +38,15 @@ class Rows:
         self, rows: int, low: KeyValue | None, where: Sequence[Condition], columns: Sequence[sa.ColumnElement[Any]] = ()
     ) -> sa.Select[Any]:
         """The first so many pending rows from `low` on: their keys, and `columns`."""
+        return self.first_of(rows, low, [self._queue.selection.clause, *where], columns)
+
+    def first_of(
+        self, rows: int, low: KeyValue | None, where: Sequence[Condition | sa.TextClause],
+        columns: Sequence[sa.ColumnElement[Any]] = (),
+    ) -> sa.Select[Any]:  # fmt: skip
+        """The first so many rows from `low` on, pending or not: their keys, and `columns`."""
         query: sa.Select[Any] = sa.select(*self.out(), *columns).select_from(self._queue.table.called)
-        query = query.where(self._queue.selection.clause, *where)
+        query = query.where(*where)
         if low is not None:
             query = query.where(self._family.claims.since(self._queue.table, self._queue.key, low))
         return query.order_by(*self._queue.ordering(self._family)).limit(rows)
@@ -66,14 +74,37 @@ class Rows:
         """A row of key and `read` columns."""
         first = len(self._queue.key)
         last = first + 1 + len(self._columns)
-        values = dict(zip(self._columns, found[first + 1 : last], strict=True))
-        for name in self._documents:
-            values[name] = None if values[name] is None else Document(values[name])
+        values = self._values(self._columns, found[first + 1 : last])
         return Row(self.key(found), values, found[first] or 0)
 
     def key(self, found: Sequence[Any]) -> KeyValue:
         """The key that stands first in a row."""
         return tuple(self._family.key_value(value) for value in found[: len(self._queue.key)])
+
+    def of(
+        self, connection: sa.Connection, keys: Sequence[KeyValue], columns: Sequence[sa.ColumnElement[Any]]
+    ) -> dict[KeyValue, Sequence[Any]]:
+        """The `columns` of rows by their key."""
+        labelled = [column.label(f"c{i}") for i, column in enumerate((*self.out(), *columns))]
+        query: sa.Select[Any] = sa.select(*labelled).select_from(self._queue.table.called)
+        rows = (row for mine in self.among(keys) for row in connection.execute(query.where(mine)))
+        return {self.key(row): row[len(self._queue.key) :] for row in rows}
+
+    def contents(
+        self, connection: sa.Connection, keys: Sequence[KeyValue], names: Sequence[str]
+    ) -> dict[KeyValue, dict[str, Any]]:
+        """Those of the columns that a handler gets, as it gets them."""
+        names = [name for name in names if name in self._columns]
+        if not names:
+            return {}
+        found = self.of(connection, keys, [self._family.events.content(self._queue.table, name) for name in names])
+        return {key: self._values(names, values) for key, values in found.items()}
+
+    def _values(self, names: Sequence[str], found: Sequence[Any]) -> dict[str, Any]:
+        values = dict(zip(names, found, strict=True))
+        for name in self._documents.intersection(names):
+            values[name] = None if values[name] is None else Document(values[name])
+        return values
 
     def out(self) -> list[sa.ColumnElement[Any]]:
         """The key's columns, exact."""
@@ -107,13 +138,16 @@ class Rows:
         return any(connection.execute(query.where(mine)).first() for mine in self.among(keys))
 
     def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
-        """Whether one of the first pending rows beside `but` can be marked done; None: there is none."""
+        """Whether one of the first pending rows beside `but` takes its marks; None: there is none."""
         query = self.candidates(FEW, None, [sa.not_(mine) for mine in self.among([but])])
         labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
         self._family.claims.check_at_once(connection)
         others = connection.execute(self._family.claims.free(labelled)).all()
         for found in others:
             with suppress(RowRefusedError, DeniedError), savepoint(connection):
+                if self._queue.claimed:
+                    marked = self.update(*self._queue.values(self._queue.claimed))
+                    self.change(connection, marked, [self.key(found)])
                 self.change(connection, self._queue.marked_done(), [self.key(found)])
                 return True
         return False if others else None
@@ -122,6 +156,16 @@ class Rows:
         """The key of the first pending row from `low` on."""
         row = connection.execute(self.candidates(1, low, where)).first()
         return None if row is None else self.key(row)
+
+    def first_before(
+        self, connection: sa.Connection, low: KeyValue | None, key: KeyValue | None, where: Condition
+    ) -> KeyValue | None:
+        """The key of the first row for which it holds, pending or not, where that comes before `key`; else `key`."""
+        if key is None:
+            return None
+        upto = self._family.upto(self._queue.table, self._queue.key, key)
+        row = connection.execute(self.first_of(1, low, [where, upto])).first()
+        return key if row is None else self.key(row)
 
 
 def how_many(condition: Condition) -> sa.ColumnElement[Any]:

@@ -1,6 +1,6 @@
 """Leases in a table beside the queue's own, for tables whose columns are not ours to add to."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.family import Family, KeyValue
 from batchops.db.foreign_text import ForeignText
+from batchops.queues.claimed_mark import ClaimedMark
 from batchops.queues.lease_table import LEASES, TABLE
 from batchops.queues.leases import PARKED, Counts, Parked
 from batchops.queues.queue import ALONE, Assignments, Queue, Row
@@ -27,9 +28,12 @@ class SideLeases:
 
     def __init__(
         self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None,
-        max_bytes: int = MOST_BYTES,
+        max_bytes: int = MOST_BYTES, claimed: bool = True,
     ) -> None:  # fmt: skip
-        """`whole`: rows are read with all their columns. `moment`: the column that tells how old a row is."""
+        """`whole`: rows are read with all their columns. `moment`: the column that tells how old a row is.
+
+        `claimed`: whether there is a column for what --claimed overwrites.
+        """
         self._family = family
         self._claims = family.claims
         self._queue = queue
@@ -37,6 +41,8 @@ class SideLeases:
         self._storable = ForeignText(family, None, TABLE, "failure")
         self._relation = queue.table.label
         self._rows = Rows(family, queue, queue.table.column_names if whole else [], max_bytes)
+        self._mark = ClaimedMark(family, queue, self._rows)
+        self.keeps_marks = claimed
         self.read = self._rows.read_columns
         self._name = family.claims.row_name(queue.table, queue.key)
 
@@ -52,6 +58,26 @@ class SideLeases:
     ) -> Sequence[Row]:
         lost = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), self._expired()))
         return self._lease(connection, self._locked(connection, rows, low, lost), token, seconds, self._expired(), 0)
+
+    def mark(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Row]:
+        marked, kept = self._mark.set(connection, rows)
+        for text, keys in kept.items():
+            self._update(connection, self._names(connection, keys), before_claim=text)
+        return marked
+
+    def unmark_lost(self, connection: sa.Connection, rows: int, low: KeyValue | None) -> None:
+        if not self.keeps_marks:
+            return
+        marked = (self._expired(), LEASES.c.before_claim.is_not(None))
+        one: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(LEASES)
+        # This table is small: it spares a look at the whole queue.
+        if connection.execute(one.where(LEASES.c.relation == self._relation, *marked).limit(1)).first() is None:
+            return
+        query = self._rows.first_of(rows, low, [sa.exists(one.where(self._its(), *marked))], [self._name])
+        labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
+        found = {row[-1]: self._rows.key(row) for row in connection.execute(self._claims.free(labelled)).all()}
+        lost = self._still(connection, list(found), sa.and_(*marked))
+        self._unmark(connection, {name: found[name] for name in lost})
 
     def single_out(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
         held = list(self._held(connection, token, [key]))
@@ -82,6 +108,7 @@ class SideLeases:
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, seconds: float
     ) -> Collection[KeyValue]:
         held = self._held(connection, token, keys)
+        self._unmark(connection, held)
         self._update(
             connection, list(held), lease=None, lease_until=None, failure=self._storable(connection, reason),
             next_at=self._claims.now() + seconds,
@@ -92,6 +119,7 @@ class SideLeases:
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, marks: Assignments
     ) -> Collection[KeyValue]:
         held = self._held(connection, token, keys)
+        self._unmark(connection, held)
         self._park(connection, list(held.values()), list(held), reason, marks)
         return set(held.values())
 
@@ -99,11 +127,14 @@ class SideLeases:
         return self._rows.takes_marks(connection, but, savepoint)
 
     def hand_back(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
-        held = list(self._held(connection, token, keys))
-        self._update(connection, held, lease=None, lease_until=None, attempts=LEASES.c.attempts - 1)
+        held = self._held(connection, token, keys)
+        self._unmark(connection, held)
+        self._update(connection, list(held), lease=None, lease_until=None, attempts=LEASES.c.attempts - 1)
 
     def abandon(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
-        self._update(connection, list(self._held(connection, token, keys)), lease_until=0.0)
+        held = self._held(connection, token, keys)
+        self._unmark(connection, held)
+        self._update(connection, list(held), lease_until=0.0)
 
     def beat(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], seconds: float) -> None:
         held = list(self._held(connection, token, keys))
@@ -115,7 +146,8 @@ class SideLeases:
     def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
         parked: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(LEASES)
         parked = parked.where(self._its(), LEASES.c.next_at >= PARKED)
-        return self._rows.first(connection, low, sa.not_(sa.exists(parked)))
+        pending = self._rows.first(connection, low, sa.not_(sa.exists(parked)))
+        return self._rows.first_before(connection, low, pending, self._marked()) if self.keeps_marks else pending
 
     def put_back(
         self, connection: sa.Connection, marks: Sequence[tuple[sa.ColumnElement[Any], Any]],
@@ -165,8 +197,9 @@ class SideLeases:
         """Apart from the leases: an unqualified name in --where must not mean one of their columns."""
         oldest = age(self._family, self._queue, self._moment, sa.true())
         query: sa.Select[Any] = sa.select(sa.func.count().label("n0"), oldest.label("n1"))
-        query = query.select_from(self._queue.table.called).where(self._queue.selection.clause)
-        row = connection.execute(query).one()
+        clause = self._queue.selection.clause
+        pending = sa.or_(clause, self._marked()) if self.keeps_marks else clause
+        row = connection.execute(query.select_from(self._queue.table.called).where(pending)).one()
         return int(row[0]), number(row[1])
 
     def _locked(self, connection: sa.Connection, rows: int, low: KeyValue | None, where: Condition) -> dict[str, Row]:
@@ -215,6 +248,20 @@ class SideLeases:
             query = query.with_for_update() if self._family.locks_rows else query
             named |= {row[-1]: self._rows.key(row) for row in connection.execute(query)}
         return {name: named[name] for name in self._still(connection, list(named), LEASES.c.lease == token)}
+
+    def _marked(self) -> Condition:
+        """Leased with a mark, which may hide that the row is pending. Not by EXISTS: beside an OR that is slow."""
+        names = sa.select(LEASES.c.row_key).where(LEASES.c.relation == self._relation)
+        return self._name.in_(names.where(LEASES.c.before_claim.is_not(None)))
+
+    def _unmark(self, connection: sa.Connection, held: Mapping[str, KeyValue]) -> None:
+        """Undo the marks of rows by the name that their lease goes by."""
+        query = sa.select(LEASES.c.row_key, LEASES.c.before_claim).where(LEASES.c.before_claim.is_not(None))
+        kept: dict[str, str] = {}
+        for some in self._chunks(list(held)) if self.keeps_marks else ():
+            kept |= {row[0]: row[1] for row in connection.execute(query.where(*self._of(some)))}
+        self._mark.undo(connection, {held[name]: text for name, text in kept.items()})
+        self._update(connection, list(kept), before_claim=None)
 
     def _park(
         self, connection: sa.Connection, keys: Sequence[KeyValue], names: Sequence[str], reason: str,

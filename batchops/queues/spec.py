@@ -48,6 +48,10 @@ class DrainSpec(PayloadSpec):
     failed: Annotated[Several, Flag("'COL = EXPR'", WORK, several=True, kind="sql")] = Field(
         (), description="What marks a row that is given up on; default: it stays as it is, and is not tried again."
     )
+    claimed: Annotated[Several, Flag("'COL = EXPR'", WORK, several=True, kind="sql")] = Field(
+        (),
+        description="What marks a row while it is leased; a row that is not done gets its old values back.",
+    )
     workers: Annotated[int, Flag("N")] = Field(
         1, ge=1, le=64, description="Workers in this process; any number of processes may share a table."
     )
@@ -95,6 +99,8 @@ class DrainSpec(PayloadSpec):
             raise ValueError(f"{self.handlers[0]} and {self.handlers[1]} exclude each other")
         if self.delete and self.set:
             raise ValueError("--set has no effect on a row that --delete then removes")
+        if self.claimed and self.lease == "none":
+            raise ValueError("--claimed needs leases: nobody sees a mark before the transaction of a row lock ends")
         if self.listen is not None and self.poll is None:
             raise ValueError("--listen needs --poll: notifications may be lost, so polling is the truth")
         return self

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +17,8 @@ from batchops.expressions.expression import parse_assignment, parse_predicate
 from batchops.handlers import Handler
 from batchops.plan.target import find_key, find_table, hidden, nearest
 from batchops.queues.columns import ColumnLeases
-from batchops.queues.lease_columns import LeaseColumns
+from batchops.queues.ddl import column_ddl, table_ddl
+from batchops.queues.lease_columns import BEFORE_CLAIM, LeaseColumns
 from batchops.queues.lease_table import TABLE
 from batchops.queues.leases import Leases
 from batchops.queues.locks import RowLocks
@@ -84,6 +85,7 @@ def queue_of(database: Database, table: Table, spec: DrainSpec) -> Queue:
         order=_order(table, spec.order),
         done=None if spec.delete else assignments(spec.done, "--done"),
         failed=assignments(spec.failed, "--failed"),
+        claimed=assignments(spec.claimed, "--claimed"),
         work=assignments(spec.set, "--set"),
     )
 
@@ -106,7 +108,7 @@ def _may_write(
     connection: sa.Connection, database: Database, server: Server, queue: Queue, leases: Leases | RowLocks
 ) -> None:  # fmt: skip
     """RefusedError where this role lacks a right to what is read and written, column by column."""
-    marks = (*queue.work, *(queue.done or ()), *queue.failed)
+    marks = (*queue.claimed, *queue.work, *(queue.done or ()), *queue.failed)
     written = tuple(dict.fromkeys((*leases.written, *(column for column, _ in marks))))
     # Without a column to write, UPDATE on any of them: rows are locked.
     needs = [("SELECT", leases.read), ("UPDATE", written), *([("DELETE", ())] if queue.done is None else [])]
@@ -124,9 +126,9 @@ def _marks_fit(database: Database, queue: Queue) -> None:
     marks: list[tuple[str, sa.Update | sa.Delete]] = [
         ("--delete" if queue.done is None else "--done", queue.marked_done())
     ]
-    if queue.failed:
-        failed = sa.update(queue.table.called).ordered_values(*queue.values(queue.failed))
-        marks.append(("--failed", failed))
+    for flag, assignments in (("--failed", queue.failed), ("--claimed", queue.claimed)):
+        if assignments:
+            marks.append((flag, sa.update(queue.table.called).ordered_values(*queue.values(assignments))))
     for flag, statement in marks:
         try:
             with database.explaining() as connection:
@@ -146,8 +148,10 @@ def _leases(
     if isinstance(place, ColumnLeases):
         _countable(database, table, names, spec.max_attempts)
     if place is not None:
+        if spec.claimed:
+            _keeps_marks(connection, database, queue, names, place)
         return place
-    if handler.inside:
+    if handler.inside and not spec.claimed:
         return RowLocks(family, queue, whole=whole, moment=moment, max_bytes=most)
     if spec.lease == "none":
         raise UsageError(
@@ -155,6 +159,27 @@ def _leases(
             f"make room for leases: batchops queue init {table.label} --make",
         )
     raise without_place(connection, database, table)
+
+
+def _keeps_marks(
+    connection: sa.Connection, database: Database, queue: Queue, names: LeaseColumns,
+    place: ColumnLeases | SideLeases,
+) -> None:  # fmt: skip
+    """RefusedError where --claimed sets a column of the lease, or there is no room for what it overwrites."""
+    if own := [column for column, _ in queue.claimed if column in place.written]:
+        raise RefusedError(f'--claimed: "{own[0]}" is a column of the lease.')
+    if place.keeps_marks:
+        return
+    table, every = queue.table, replace(names, claimed=True)
+    if isinstance(place, ColumnLeases):
+        every.check(database.family.claims, table)
+        where, flags, statements = f'Table "{table.label}"', " --claimed", column_ddl(database, table, every)
+    else:
+        where, flags, statements = f'The table "{TABLE}"', " --lease table", table_ddl(connection, database)
+    raise RefusedError(
+        f"{where} has no column {every.name(BEFORE_CLAIM)} to keep what --claimed overwrites.",
+        f"batchops queue init {table.label}{flags} --make adds it: {'; '.join(statements)};",
+    )
 
 
 def without_place(connection: sa.Connection, database: Database, table: Table) -> RefusedError:
@@ -185,8 +210,8 @@ def place_of(
     """Where leases are kept by now; None for nowhere, RefusedError where that place was asked for."""
     family, table = database.family, queue.table
     missing = list(map(names.name, names.missing(table)))
-    beside = wanted in ("auto", "table") and family.find(connection, None, TABLE) is not None
-    if wanted in ("auto", "columns") and not (missing or (beside and not names.fit(family.claims, table))):
+    beside = family.find(connection, None, TABLE) if wanted in ("auto", "table") else None
+    if wanted in ("auto", "columns") and not (missing or (beside is not None and not names.fit(family.claims, table))):
         names.check(family.claims, table)
     if wanted == "columns" and missing:
         raise RefusedError(
@@ -194,9 +219,11 @@ def place_of(
             f"batchops queue init {table.label} --make adds them, or use --lease table or --lease none.",
         )
     if wanted in ("auto", "columns") and not missing and names.fit(family.claims, table):
+        names = names.as_there(family.claims, table)
         return ColumnLeases(family, queue, names, whole=whole, moment=moment, max_bytes=max_bytes)
-    if beside:
-        return SideLeases(family, queue, whole=whole, moment=moment, max_bytes=max_bytes)
+    if beside is not None:
+        claimed = BEFORE_CLAIM in beside.column_names
+        return SideLeases(family, queue, whole=whole, moment=moment, max_bytes=max_bytes, claimed=claimed)
     if wanted == "table":
         raise RefusedError(
             f'There is no table "{TABLE}" to keep leases in.',
@@ -257,6 +284,7 @@ def _plan(
         ("database", f"{database.address.shown} ({server.product} {server.version})"),
         ("pending", queue.selection.predicate or ""),
         ("order", order + ("" if not queue.order else " (no low-water mark: only claims by key have one)")),
+        *([("claimed", ", ".join(f"{c} = {e}" for c, e in queue.claimed))] if queue.claimed else []),
         ("handler", f"{handler} {', '.join(shown) if isinstance(shown, tuple) else shown}"),
         ("done", done),
         ("failed", ", ".join(f"{c} = {e}" for c, e in queue.failed) or "stays pending, not tried again"),

@@ -38,7 +38,7 @@ from batchops.queues.queue import Claim, Queue, Row
 from batchops.queues.score import Score
 from batchops.steps.inside import LOST, Inside
 from batchops.steps.outcome import Outcome
-from batchops.steps.verdicts import Verdicts, verdicts
+from batchops.steps.verdicts import Verdicts, untried, verdicts
 from batchops.stop import Stop
 from batchops.walks.part import Size
 
@@ -130,7 +130,7 @@ class ClaimStep:
             if self._handler.inside:
                 return self._worked_inside(now)
             if now.results is None:
-                now.results = self._delivered(claim.rows)
+                now.results = self._delivered(claim)
             try:
                 return self._marked(now, now.results)
             except RowRefusedError:  # one of the marks: found by halves, it fails alone
@@ -139,20 +139,25 @@ class ClaimStep:
         except DeadlinePassedError:
             return self._overdue(now)
         except (DeniedError, RowRefusedError) as error:  # by a trigger's statement, or by COMMIT
-            refused, before = Unmarked(reason(error)), now.results or [None] * len(claim.rows)
+            refused, before = Unmarked(reason(error)), now.results or untried(claim)
             return self._marked(now, [refused if one is None else one for one in before])
 
     def _worked_inside(self, now: InHand) -> Outcome:
-        untried: Sequence[Result] = [None] * len(now.claim.rows)
+        before = untried(now.claim)
         try:
-            return self._worked(now, self._inside, untried)
+            return self._worked(now, self._inside, before)
         except RowRefusedError:
             if self._at_once:
                 raise
             self._at_once = True
-            return self._worked(now, self._inside, untried)
+            return self._worked(now, self._inside, before)
 
-    def _delivered(self, rows: Sequence[Row]) -> Sequence[Result]:
+    def _delivered(self, claim: Claim) -> Sequence[Result]:
+        rows = [row for row in claim.rows if row.key not in claim.refused]
+        results = iter(self._handled(rows) if rows else ())
+        return [next(results) if one is None else one for one in untried(claim)]
+
+    def _handled(self, rows: Sequence[Row]) -> Sequence[Result]:
         end = time.monotonic() + self._deadline.seconds
 
         def work(some: Sequence[Row]) -> Sequence[Result]:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from batchops.db.family import KeyValue
-from batchops.handlers import Failed, Result, Unstarted
+from batchops.handlers import Failed, Result, Unmarked, Unstarted
 from batchops.queues.attempts import Attempts
-from batchops.queues.queue import Row
+from batchops.queues.queue import Claim, Row
 
 Groups = dict[str, list[KeyValue]]
 
@@ -51,3 +51,9 @@ def verdicts(rows: Sequence[Row], results: Sequence[Result], attempts: Attempts)
                 pause = pause if result.after is None else max(result.after, 0.0)
                 sorted_.again.setdefault((result.reason, pause), []).append(row.key)
     return sorted_
+
+
+def untried(claim: Claim) -> Sequence[Result]:
+    """Results before any work: None but for rows that are held without the mark of a claim."""
+    refused = claim.refused
+    return [Unmarked(refused[row.key], flag="--claimed") if row.key in refused else None for row in claim.rows]

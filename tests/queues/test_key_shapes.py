@@ -56,14 +56,15 @@ def test_key_shape(new_database: NewDatabase, shape: Shape, on: str, place: str)
     if place == "none":
         by_row_locks(database, made, len(shape.rows))
         return
-    done = here("queue", "init", made.path, "--lease", place, "--make", "--url", database.url)
+    done = here("queue", "init", made.path, "--lease", place, "--claimed", "--make", "--url", database.url)
     assert done.code == 0, done.err
     by_leases(database, made, place, len(shape.rows))
 
 
 def by_leases(database: Database, made: Made, place: str, rows: int) -> None:
     handler, rejected = Handler(), list[Rejected]()
-    first = drained(database, made, handler, rejected, max_attempts=2)
+    marked = {"claimed": ["times = 7"]}
+    first = drained(database, made, handler, rejected, max_attempts=2, **marked)
     good = {n: 1 + (n == BAD) for n in range(rows) if n != DEAD}
     given_up = {DEAD: 2} if rows > DEAD else {}
     assert handler.seen == good | given_up
@@ -75,7 +76,7 @@ def by_leases(database: Database, made: Made, place: str, rows: int) -> None:
         put_back(database, made, rejected[0].key.partition("=")[2] if len(made.key) == 1 else None)
     else:
         database.execute("UPDATE batchops_lease SET lease = 'gone.1', lease_until = 1, next_at = NULL, attempts = 1")
-    assert drained(database, made, noop).rows == 1
+    assert drained(database, made, noop, **marked).rows == 1
     assert states(database, made) == {1: rows}
 
 

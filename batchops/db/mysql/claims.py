@@ -34,7 +34,8 @@ class MySQLClaims:
     """FOR UPDATE SKIP LOCKED."""
 
     types: Mapping[str, str] = {
-        "text": "varchar(500) CHARACTER SET utf8mb4", "number": "double", "count": "integer NOT NULL DEFAULT 0",
+        "text": "varchar(500) CHARACTER SET utf8mb4", "long text": "mediumtext CHARACTER SET utf8mb4",
+        "number": "double", "count": "integer NOT NULL DEFAULT 0",
     }  # fmt: skip
 
     since = staticmethod(keys.since)
@@ -120,7 +121,7 @@ class MySQLClaims:
 
     def serves(self, column: Column, kind: str, width: int) -> bool:
         type_ = column.type.lower()
-        if kind == "text":
+        if kind.endswith("text"):
             found = _WIDE.fullmatch(type_)
             return found is not None and (found[1] is None or int(found[1]) >= width)
         return _COUNT.fullmatch(type_) is not None if kind == "count" else type_.startswith("double")
@@ -132,11 +133,20 @@ class MySQLClaims:
         return (1 << (bits if found[2] else bits - 1)) - 1
 
     def is_own(self, column: Column, kind: str) -> bool:
-        own = {"text": "varchar(500)", "number": "double", "count": "int"}[kind]
+        own = {"text": "varchar(500)", "long text": "mediumtext", "number": "double", "count": "int"}[kind]
         return re.sub(r"^int\(\d+\)$", "int", column.type.lower()) == own
 
     def check_at_once(self, connection: sa.Connection) -> None:
         pass  # every check is made with its statement
+
+    def kept(self, table: Table, name: str) -> sa.ColumnElement[Any]:
+        if keys.base(table.column(name)) == "float":  # shown rounded otherwise
+            return sa.cast(sa.cast(table.called.c[quoted(name)], sa.Double), sa.CHAR)
+        return keys.text_of(table, name)
+
+    def restored(self, column: Column, kept: Any) -> sa.ColumnElement[Any]:
+        text = sa.bindparam(None, kept, sa.String())
+        return sa.func.unhex(text) if keys.base(column) in keys.BINARY else text
 
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
         if not column.type.startswith(("timestamp", "datetime")):

@@ -30,7 +30,7 @@ class PostgreSQLClaims:
     """FOR UPDATE SKIP LOCKED, RETURNING."""
 
     types: Mapping[str, str] = {
-        "text": "text", "number": "double precision", "count": "integer NOT NULL DEFAULT 0",
+        "text": "text", "long text": "text", "number": "double precision", "count": "integer NOT NULL DEFAULT 0",
     }  # fmt: skip
 
     since = staticmethod(keys.since)
@@ -99,7 +99,7 @@ class PostgreSQLClaims:
         return RowBytes(of_row, most)
 
     def serves(self, column: Column, kind: str, width: int) -> bool:
-        if kind == "text":
+        if kind.endswith("text"):
             found = _WIDE.fullmatch(column.type)
             return found is not None and (found[1] is None or int(found[1]) >= width)
         return column.type in (_MOST if kind == "count" else ("double precision", "numeric"))
@@ -112,6 +112,12 @@ class PostgreSQLClaims:
 
     def check_at_once(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+
+    def kept(self, table: Table, name: str) -> sa.ColumnElement[Any]:
+        return keys.out(table, name)
+
+    def restored(self, column: Column, kept: Any) -> sa.ColumnElement[Any]:
+        return sa.cast(sa.bindparam(None, kept, sa.Text), Named(column.type))
 
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
         if not column.type.startswith("timestamp"):

@@ -15,13 +15,20 @@ from batchops.db.table import Column, Table, quoted
 _NOW = "(julianday('now') - 2440587.5) * 86400.0"
 _MOMENTS = ("date", "time")
 _LIST = 1_000
-_AFFINITIES = {"text": ("CHAR", "CLOB", "TEXT"), "number": ("REAL", "FLOA", "DOUB"), "count": ("INT",)}
+_AFFINITIES = {
+    "text": ("CHAR", "CLOB", "TEXT"),
+    "long text": ("CHAR", "CLOB", "TEXT"),
+    "number": ("REAL", "FLOA", "DOUB"),
+    "count": ("INT",),
+}
 
 
 class SQLiteClaims:
     """UPDATE … RETURNING."""
 
-    types: Mapping[str, str] = {"text": "TEXT", "number": "REAL", "count": "INTEGER NOT NULL DEFAULT 0"}
+    types: Mapping[str, str] = {
+        "text": "TEXT", "long text": "TEXT", "number": "REAL", "count": "INTEGER NOT NULL DEFAULT 0",
+    }  # fmt: skip
 
     since = staticmethod(keys.since)
 
@@ -92,6 +99,12 @@ class SQLiteClaims:
 
     def check_at_once(self, connection: sa.Connection) -> None:
         pass  # deferred foreign keys are checked by COMMIT alone
+
+    def kept(self, table: Table, name: str) -> sa.ColumnElement[Any]:
+        return keys.out(table, name)
+
+    def restored(self, column: Column, kept: Any) -> sa.ColumnElement[Any]:  # noqa: ARG002  values have their own type
+        return sa.bindparam(None, kept, keys.Untyped())
 
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
         if column.type and not any(word in column.type.lower() for word in _MOMENTS):
