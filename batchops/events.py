@@ -30,6 +30,12 @@ class Started:
     """Rows that earlier processes of this run have changed."""
     read: int = 0
     """Rows that earlier processes of this run have read."""
+    counted: bool = False
+    """Whether the estimate was counted."""
+    max_rows: int | None = None
+    """Rows after which this process ends; None: no such limit."""
+    max_batches: int | None = None
+    max_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ class Committed:
     size: int
     """Rows that the batch aimed to change."""
     lane: int = 0
+    pass_number: int = 0
+    """0 in the first pass over the table; a further one looks for rows that moved."""
 
 
 @dataclass(frozen=True)

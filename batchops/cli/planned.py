@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from batchops import durations
-from batchops.plan.plan import Plan
+from batchops.plan.plan import COUNTED, Plan
 from batchops.plan.referenced import Staying
 from batchops.reporters.figures import count, counted, rough, visible
 from batchops.verbs import Ready
@@ -114,7 +114,7 @@ def _table(plan: Plan) -> str:
 
 def _to_change(plan: Plan) -> str:
     assert plan.estimate is not None  # shown only where it is known
-    if plan.estimated_by == "counted":
+    if plan.estimated_by == COUNTED:
         return f"{counted(plan.estimate, 'row')} (counted)"
     return f"about {counted(plan.estimate, 'row')} ({plan.estimated_by})"
 

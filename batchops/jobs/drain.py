@@ -18,7 +18,7 @@ from batchops.handlers.children import LAST_SECONDS
 from batchops.handlers.function import Function
 from batchops.handlers.make import handler_of
 from batchops.jobs.ending import as_incomplete, finished, of_one_that_stays, shown_causes
-from batchops.jobs.terms import grace_of, limits_of, pace_of, reached
+from batchops.jobs.terms import bounds_of, grace_of, limits_of, pace_of, reached
 from batchops.jobs.whole import Telling, whole_run
 from batchops.loop.lanes import side_by_side
 from batchops.loop.limits import Limits
@@ -113,7 +113,8 @@ def drain_prepared(job: PreparedDrain, emit: Emit, stop: Stop) -> Finished:
 
     def work(telling: Telling, stop: Stop) -> Finished:
         table = job.queue.table
-        telling(Started(None, "drain", table.label, "claims", False, table.rows, job.estimate))
+        bounds = bounds_of(job.spec)
+        telling(Started(None, "drain", table.label, "claims", False, table.rows, job.estimate, **bounds))
         ending = _worked(job, telling, stop, tally, score, watch)
         counts = watch.counts()
         return _finished(job, _ended(job, ending, tally, score, counts, stop), tally, score, counts)
@@ -277,7 +278,7 @@ def _finished(
     left = counts.pending if counts else None
     return replace(
         finished("drain", job.queue.table.label, "claims", ending, tally),
-        left=left or None,
+        left=left,
         next=_next(job) if left and ending.exit != Exit.INTEGRITY else None,
         drained=_drained(score, counts),
     )

@@ -14,7 +14,7 @@ from batchops.errors import RefusedError, UsageError
 from batchops.events import Emit, Finished, Started, Warned
 from batchops.jobs.ending import as_incomplete, finished
 from batchops.jobs.plan_relay import shown
-from batchops.jobs.terms import grace_of, limits_of, reached
+from batchops.jobs.terms import bounds_of, grace_of, limits_of, reached
 from batchops.jobs.whole import Telling, whole_run
 from batchops.loop.loop import Ending, Job, Tally, run
 from batchops.loop.pace import Pace
@@ -136,7 +136,8 @@ def replay_prepared(job: PreparedReplay, emit: Emit, stop: Stop) -> Finished:
 
 def _sent_again(job: PreparedReplay, telling: Telling, stop: Stop, tally: Tally) -> Ending:
     spec = job.spec
-    telling(Started(None, "replay", job.outbox.table.label, "outbox", False, None, job.sent.count()))
+    label, events, bounds = job.outbox.table.label, job.sent.count(), bounds_of(spec)
+    telling(Started(None, "replay", label, "outbox", False, None, events, counted=True, **bounds))
     circuit = Circuit(spec.retry_time.total_seconds(), warn=lambda text: telling(Warned(text)))
     with closing(Courier(job.sink, lambda: stop.at_once, telling, telling.threads)) as courier:
         loop = Job(

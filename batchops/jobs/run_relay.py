@@ -10,7 +10,7 @@ from batchops.errors import BatchopsError, Exit, LockedError
 from batchops.events import Committed, Emit, Failure, Finished, Relayed, Started, Warned
 from batchops.jobs.ending import as_incomplete, finished, of_one_that_stays, shown_causes
 from batchops.jobs.plan_relay import PreparedRelay, shown
-from batchops.jobs.terms import grace_of, limits_of
+from batchops.jobs.terms import bounds_of, grace_of, limits_of
 from batchops.jobs.whole import Telling, whole_run
 from batchops.loop.loop import Ending, Job, Tally, run
 from batchops.loop.pace import Pace
@@ -47,7 +47,8 @@ def relay_prepared(job: PreparedRelay, emit: Emit, stop: Stop) -> Finished:
         with ExitStack() as stack:
             relay = Relay(job, telling, stop, tally, score, stack)
             table = job.outbox.table
-            telling(Started(None, "relay", table.label, "outbox", False, table.rows, relay.backlog()))
+            backlog, bounds = relay.backlog(), bounds_of(job.spec)
+            telling(Started(None, "relay", table.label, "outbox", False, table.rows, backlog, counted=True, **bounds))
             stack.enter_context(relay.watch.telling(telling, telling.threads))
             ending = run(relay.job(stack), telling, stop, tally)
             relay.finish()
@@ -199,7 +200,7 @@ def _finished(job: PreparedRelay, ending: Ending, tally: Tally, score: Score, co
     goes_on = left and ending.exit not in (Exit.INTEGRITY, Exit.REFUSED, Exit.USAGE)
     return replace(
         finished("relay", job.outbox.table.label, "outbox", ending, tally),
-        left=left or None,
+        left=left,
         next=_next(job) if goes_on else None,
         relayed=Relayed(
             failed=score["failed"],

@@ -11,9 +11,10 @@ from batchops.events import Emit, Failure, Finished, Started, Warned
 from batchops.jobs.begin import accept_table, begin, with_memory
 from batchops.jobs.droppable import Dropping
 from batchops.jobs.ending import as_incomplete, finished
+from batchops.jobs.left import left_of
 from batchops.jobs.plan_walk import Prepared
 from batchops.jobs.rewalk import another_walk
-from batchops.jobs.terms import grace_of, limits_of, pace_of
+from batchops.jobs.terms import bounds_of, grace_of, limits_of, pace_of
 from batchops.jobs.whole import Telling, whole_run
 from batchops.ledger import lease
 from batchops.ledger.ledger import Ledger
@@ -25,6 +26,7 @@ from batchops.loop.loop import TURNED, Ending, Job, Step, Tally, ending_of
 from batchops.loop.monitor import Monitor
 from batchops.loop.pace import Pace
 from batchops.loop.patience import patiently
+from batchops.plan.plan import COUNTED
 from batchops.plan.referenced import Staying, staying, stays
 from batchops.plan.refusal import refuse
 from batchops.steps import WalkStep
@@ -60,7 +62,8 @@ def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
         if now.rejected or tally.rejected:
             ending = as_incomplete(ending)
         end = _finished(job, now, walk, ending, tally)
-        return replace(end, rejected=end.rejected + sum(one.rows or 0 for one in left_out))
+        rejected = end.rejected + sum(one.rows or 0 for one in left_out)
+        return replace(end, rejected=rejected, left=left_of(job, now, ending, tally, left_out))
 
     grace = grace_of(job.spec, job.database)
     return whole_run(emit, stop, work, lambda ending: _finished(job, now, now.walk, ending, tally), grace)
@@ -182,6 +185,8 @@ def _started(job: Prepared, now: Run) -> Started:
         estimate=job.plan.estimate,
         rows=now.rows,
         read=now.read,
+        counted=job.plan.estimated_by == COUNTED,
+        **bounds_of(job.spec),
     )
 
 
@@ -220,6 +225,5 @@ def _finished(job: Prepared, now: Run, walk: str, ending: Ending, tally: Tally) 
         rejected=now.rejected + here.rejected,
         cutoff=job.route.frozen.cutoff,
         listed=job.route.frozen.listed,
-        left=tally.locked or None,
         next=(job.next or None) if goes_on else None,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 from batchops.db.connect import connect
 from batchops.db.database import Database
@@ -43,6 +44,12 @@ def limits_of(spec: PacedSpec) -> Limits:
         rejected=spec.max_rejected if isinstance(spec, JobSpec) else None,
         wall=lambda: datetime.now(spec.time_zone),
     )
+
+
+def bounds_of(spec: PacedSpec) -> dict[str, Any]:
+    """The same as Started tells them."""
+    seconds = None if spec.max_time is None else spec.max_time.total_seconds()
+    return {"max_rows": spec.max_rows, "max_batches": spec.max_batches, "max_seconds": seconds}
 
 
 def pace_of(spec: PacedSpec, table: Table) -> Pace:

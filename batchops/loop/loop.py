@@ -237,7 +237,7 @@ def _account(job: Job, emit: Emit, tally: Tally, size: Size, outcome: Outcome, s
         return
     for rejected in outcome.rejected:
         emit(rejected)
-    emit(Committed(outcome.rows, outcome.read, seconds, (outcome.size or size).rows, outcome.lane))
+    emit(Committed(outcome.rows, outcome.read, seconds, (outcome.size or size).rows, outcome.lane, outcome.pass_number))
 
 
 def _hold(

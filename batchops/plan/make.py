@@ -1,6 +1,6 @@
 """Finds out, by reading alone, what a job would do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,13 @@ from batchops.ledger.run import Run
 from batchops.operations import Operation
 from batchops.plan.cost import cost
 from batchops.plan.frozen import Frozen
-from batchops.plan.plan import Explained, Plan
+from batchops.plan.plan import COUNTED, Explained, Plan
 from batchops.plan.probes import Probe, probes, whole
 from batchops.plan.sketch import RIGHTS, Sketch
 from batchops.selection import Selection
 from batchops.specs import JobSpec
 from batchops.walks import Walk
-from batchops.walks.cursor import Cursor
+from batchops.walks.cursor import Cursor, Range
 from batchops.walks.id_file import shown_name
 from batchops.walks.part import Part
 
@@ -70,7 +70,7 @@ def describe(
         estimated_by=by,
         index=_index(route),
         explained=explained,
-        cost=cost(RIGHTS[verb], found.table, found.facts, route.frozen.walk, estimate, last, spec.rest.total_seconds()),
+        cost=cost(RIGHTS[verb], found.table, found.facts, route.frozen.walk, estimate, last, spec),
         goes_on=_goes_on(route.resume),
         pace=_pace(spec),
         limits=_limits(spec),
@@ -87,19 +87,39 @@ def _explained(connection: sa.Connection, database: Database, probe: Probe) -> E
 def _estimate(
     connection: sa.Connection, database: Database, spec: JobSpec, found: Sketch, route: Route
 ) -> tuple[int | None, str]:
-    selection = Selection(found.table, route.frozen.predicate)
-    rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(found.table.clause).where(selection.clause)
-    if found.ids is not None:
+    facts, resumed = database.family.facts, isinstance(route.resume, GoOn)
+    if found.ids is not None and not resumed:
         more = "" if route.frozen.predicate is None else ", before the condition"
         return found.ids.rows, f"ids that name a row{more}"
-    estimate = database.family.matches(connection, rows)
-    if not spec.count and estimate is not None:
+    queries = _to_come(found, route)
+    estimate = added(database.family.matches(connection, rows) for rows in queries)
+    if not spec.count and estimate is not None and queries:
         return estimate, "the planner's estimate"
     seconds = spec.statement_timeout.total_seconds() if spec.count else QUICK
-    counted = database.family.facts.count_within(connection, rows, seconds)
-    if counted is not None:
-        return counted, "counted"
+    if (counted := added(facts.count_within(connection, rows, seconds) for rows in queries)) is not None:
+        return counted, COUNTED
     return estimate, "the planner's estimate: counting took too long" if spec.count else "the planner's estimate"
+
+
+def _to_come(found: Sketch, route: Route) -> list[sa.Select[Any]]:
+    """The rows that match; of a run that is gone on with, those that it has not come by."""
+    if isinstance(route.resume, GoOn):
+        again = (Range(None, None, route.resume.again),) if route.resume.again else ()
+        cursors = (*(lane.cursor for lane in route.resume.run.lanes), Cursor(again))
+        return [rows for cursor in cursors for rows in route.walk.ahead(cursor)]
+    selection = Selection(found.table, route.frozen.predicate)
+    rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(found.table.clause)
+    return [rows.where(selection.clause)]
+
+
+def added(numbers: Iterable[int | None]) -> int | None:
+    """Their sum; None where one of them is not known."""
+    total = 0
+    for number in numbers:
+        if number is None:
+            return None
+        total += number
+    return total
 
 
 def _index(route: Route) -> str:

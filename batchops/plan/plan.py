@@ -10,6 +10,9 @@ from batchops.plan.frozen import Frozen
 from batchops.plan.referenced import Staying
 from batchops.plan.refusal import Refusal
 
+COUNTED = "counted"
+"""How an estimate was made that is none."""
+
 
 @dataclass(frozen=True)
 class Explained:

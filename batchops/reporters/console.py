@@ -87,8 +87,8 @@ def render(tally: Tally, width: int) -> "Text":
     return line
 
 
-_STYLES = {"table": "bold", "share": "cyan", "left": "cyan", "batch": "dim"}
-_BY_WEIGHT = ("rows", "share", "left", "speed", "backlog", "table", "estimate", "batch")
+_STYLES = {"table": "bold", "rejected": "red", "share": "cyan", "left": "cyan", "batch": "dim"}
+_BY_WEIGHT = ("rows", "share", "rejected", "left", "speed", "backlog", "table", "estimate", "batch")
 
 
 def _chosen(tally: Tally, room: int) -> list[tuple[str, str]]:
@@ -110,18 +110,23 @@ def _parts(tally: Tally) -> dict[str, str]:
     started, batch = tally.started, tally.batch
     if started is None:
         return {}
-    share, left, speed, estimate = tally.share(), tally.seconds_left(), tally.speed(), tally.estimate()
+    share, left, speed, expected = tally.share(), tally.seconds_left(), tally.speed(), tally.expected()
     parts = {
         "table": f"{started.verb} {figures.visible(started.table)}",
         "share": "? %" if share is None else figures.percent(share),
         "rows": figures.counted(tally.rows, "row"),
-        "estimate": "" if estimate is None else f" of ~{figures.rough(estimate)}",
+        "estimate": "" if expected is None else f" of {_expected(*expected)}",
+        "rejected": f"{figures.count(tally.rejected)} rejected" if tally.rejected else "",
         "speed": "?/s" if speed is None else figures.rate(speed),
         "backlog": tally.backlog(),
         "left": "? left" if left is None else f"{durations.show(max(left, 1.0) // 1)} left",
         "batch": f"batch {figures.count(batch.size)} in {durations.show(batch.seconds)}" if batch else "",
     }
     return {name: text for name, text in parts.items() if text}
+
+
+def _expected(rows: int, counted: bool) -> str:
+    return figures.count(rows) if counted else f"~{figures.rough(rows)}"
 
 
 def _bar(line: "Text", share: float, width: int) -> None:

@@ -40,6 +40,7 @@ def progress(tally: Tally) -> str:
     share, left, speed = tally.share(), tally.seconds_left(), tally.speed()
     said = [
         figures.counted(tally.rows, "row") + ("" if share is None else f" ({figures.percent(share)} of the way)"),
+        f"{figures.count(tally.rejected)} rejected" if tally.rejected else "",
         "" if speed is None else figures.rate(speed),
         "time left unknown" if left is None else f"{durations.show(max(left, 1.0) // 1)} left",
         tally.backlog(),

@@ -117,7 +117,7 @@ def ended_line(finished: Finished, tally: Tally) -> str:
     said = [f"{_name(finished)}: {why(finished)}"]
     if not _untouched(finished):
         said += [f": {_rows(finished)} in {durations.show(finished.seconds)}", *_figures(finished, tally)]
-        said += [f", {figures.count(finished.left)} left"] if finished.left is not None else []
+        said += [f", {figures.count(finished.left)} left"] if finished.left else []
     said += [f"; to go on: {figures.visible(finished.next)}"] if finished.next else []
     return "".join(said)
 
@@ -192,7 +192,7 @@ def _details(finished: Finished, tally: Tally) -> Iterator[tuple[str, str]]:
     yield from (("rejected", text) for text in _rejections(finished))
     if finished.locked:
         yield "locked", f"{figures.counted(finished.locked, 'row')} stayed locked by other sessions"
-    if finished.left is not None:
+    if finished.left:
         still = "matches" if finished.left == 1 else "match"
         yield "left", f"{figures.counted(finished.left, 'row')} still {still}"
     if finished.next:

@@ -13,6 +13,8 @@ Clock = Callable[[], float]
 """Seconds that only ever grow."""
 
 _RECENT, _LONG, _APART = 10.0, 60.0, 0.25
+_ALMOST, _SLACK = 0.99, 1.1
+"""Statistics may be so much too low, as locked rows are read once more, before nothing of them is believed."""
 _LINGER = 1.0
 """A pause shorter than this stays on show for as long, or nobody could read it."""
 
@@ -22,10 +24,13 @@ class Tally:
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.started: Started | None = None
-        self.rows = self.read = 0
+        self.rows = self.read = self.batches = self.rejected = 0
+        self.pass_number = 0
+        """Of the pass that `read` is of."""
         self.working = self.resting = self.held = self.retrying = 0.0
         self.batch: Committed | None = None
         self.queue: Backlog | None = None
+        self._before_queue = 0
         self._clock = clock
         self._lock = Lock()
         self._begun = clock()
@@ -42,9 +47,7 @@ class Tally:
                 self.started, self.rows, self.read, self._begun = event, event.rows, event.read, self._clock()
                 self._marks = deque([(self._begun, event.rows, event.read)])
             case Committed():
-                self.rows, self.read, self.batch = self.rows + event.rows, self.read + event.read, event
-                self.working += event.seconds
-                self._mark()
+                self._count(event)
             case Held():
                 self.resting += event.seconds if event.reason in (REST, IDLE) else 0
                 self.held += event.seconds if event.reason not in (REST, IDLE) else 0
@@ -53,9 +56,20 @@ class Tally:
                 self.retrying += event.seconds
                 self._pause = (event, self._clock())
             case Backlog():
-                self.queue = event
-            case Rejected() | Finished():
+                self.queue, self._before_queue = event, self.rows
+            case Rejected():
+                self.rejected += 1
+            case Finished():
                 pass
+
+    def _count(self, batch: Committed) -> None:
+        if batch.pass_number > self.pass_number:
+            self.pass_number, self.read = batch.pass_number, 0
+            self._marks = deque([(self._clock() - batch.seconds, self.rows, 0)])
+        self.rows, self.batches, self.batch = self.rows + batch.rows, self.batches + 1, batch
+        self.read += batch.read if batch.pass_number == self.pass_number else 0
+        self.working += batch.seconds
+        self._mark()
 
     def _mark(self) -> None:
         now = self._clock()
@@ -77,31 +91,45 @@ class Tally:
         return self._speeds(_RECENT)[0] if self.batch else None
 
     def share(self) -> float | None:
-        """How much of the way is behind, between 0 and 1; None where unknown or statistics are too low."""
-        if (way := self._way()) is None or way[1] <= way[0]:
+        """How much of the way is behind, or of what a limit allows; None where unknown or statistics are too low.
+
+        In a further pass it is never the whole: nobody knows yet whether there will be one more.
+        """
+        ways = (self._way(), *self._limits())
+        shares = [behind / whole for behind, whole in ways if whole and behind <= whole * _SLACK]
+        if not shares:
             return None
-        return way[0] / way[1]
+        return max(shares) if max(shares) <= 1 and not self.pass_number else _ALMOST
 
     def seconds_left(self) -> float | None:
-        """At the speed of the last minute, pauses included; None when unknown."""
-        way = self._way()
-        if way is None or way[1] <= way[0] or not self.batch:
+        """Until the end of the way or a limit, at the speed of the last minute, pauses included; None if unknown."""
+        if self.batch is None or self.started is None:
             return None
         changed, read = self._speeds(_LONG)
-        speed = changed if self._by_rows() else read
-        return (way[1] - way[0]) / speed if speed > 0 else None
+        speeds = (changed if self._by_rows() else read, changed, self.batches / max(self.elapsed(), _APART), 1.0)
+        ways = (self._way(), *self._limits())
+        left = [
+            max(whole - behind, 0) / speed
+            for (behind, whole), speed in zip(ways, speeds, strict=True)
+            if speed > 0 and whole and behind <= whole * _SLACK
+        ]
+        return min(left, default=None)
 
-    def estimate(self) -> int | None:
-        """Rows the run will have changed: at first by statistics, then more and more by what was found."""
-        started, share = self.started, self.share()
+    def expected(self) -> tuple[int, bool] | None:
+        """Rows the run will have changed, as its plan has it or a limit allows, and whether that was counted.
+
+        None where nobody knows, or more turned out to be there.
+        """
+        started = self.started
         if started is None:
             return None
-        prior = None if started.estimate is None else started.estimate + started.rows
-        if self._by_rows() or share is None or not self.read:
-            return prior if prior is not None and prior > self.rows else None
-        found = self.rows / self.read * (self.read / share)
-        blend = found if prior is None else prior * (1 - share) + found * share
-        return self.rows + round(blend * (1 - share))
+        # Of a queue that was counted meanwhile, the backlog says more.
+        known = started.estimate is not None and self.queue is None
+        found = [((started.estimate or 0) + started.rows, started.counted)] if known else []
+        if started.max_rows is not None:
+            found.append((started.rows + started.max_rows, True))
+        expected = min(found, default=None)
+        return expected if expected and expected[0] >= self.rows else None
 
     def pause(self) -> str:
         """Why the loop is not working just now, in words; empty while it works."""
@@ -131,14 +159,27 @@ class Tally:
         """An index or limit walk reads only what matches, so the table's size says nothing about its way."""
         return self.started is not None and self.started.walk in {"index", "limit", "claims", "outbox"}
 
-    def _way(self) -> tuple[int, int] | None:
-        """Rows behind and in all, of what the walk reads; statistics miss what this run deleted before."""
+    def _way(self) -> tuple[float, float]:
+        """Rows behind and in all, of what this pass reads; 0 in all where unknown."""
         if (started := self.started) is None:
-            return None
+            return 0, 0
+        if self.queue is not None:
+            return self.rows, self._before_queue + self.queue.backlog + self.queue.leased
         if self._by_rows():
-            return (self.rows, started.estimate + started.rows) if started.estimate else None
+            return self.rows, started.estimate + started.rows if started.estimate else 0
+        # Statistics miss what this run deleted before.
         gone = started.rows if started.verb in {"purge", "archive"} else 0
-        return (self.read, started.table_rows + gone) if started.table_rows else None
+        return self.read, started.table_rows + gone if started.table_rows else 0
+
+    def _limits(self) -> tuple[tuple[float, float], ...]:
+        """What is used up and what there is, of rows, batches and seconds; 0 in all where there is no such limit."""
+        if (started := self.started) is None:
+            return (0, 0), (0, 0), (0, 0)
+        return (
+            (self.rows - started.rows, started.max_rows or 0),
+            (self.batches, started.max_batches or 0),
+            (self.elapsed(), started.max_seconds or 0),
+        )
 
     def _speeds(self, window: float) -> tuple[float, float]:
         now = self._clock()

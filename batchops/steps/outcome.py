@@ -14,6 +14,8 @@ class Outcome:
     read: int
     locked: int = 0
     lane: int = 0
+    pass_number: int = 0
+    """0 in the first pass over the table."""
     rejected: tuple[Rejected, ...] = ()
     size: Size | None = None
     """The size it really had, where that was not the one asked for."""

@@ -252,11 +252,12 @@ class WalkStep:
         """To where the ledger is: with its rows the work itself is undone."""
         before, self.lane, self._in_doubt = self.lane, durable, None
         rows, read, locked = (durable.rows - before.rows, durable.read - before.read, durable.locked - before.locked)
-        return Outcome(rows, read, locked, durable.lane, undone=before.batches - durable.batches)
+        return Outcome(rows, read, locked, durable.lane, durable.cursor.turn, undone=before.batches - durable.batches)
 
     def _accept(self, after: Lane) -> Outcome:
         before, self.lane, self._in_doubt = self.lane, after, None
-        return Outcome(after.rows - before.rows, after.read - before.read, after.locked - before.locked, after.lane)
+        rows, read, locked = after.rows - before.rows, after.read - before.read, after.locked - before.locked
+        return Outcome(rows, read, locked, after.lane, before.cursor.turn)
 
 
 def _told(rows: Sequence[RejectedRow]) -> tuple[Rejected, ...]:

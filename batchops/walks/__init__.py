@@ -1,6 +1,7 @@
 """How rows are followed: one file per walk."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -30,6 +31,9 @@ class Walk(Protocol):
 
     def astray(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:
         """Asked where a part held no row: how to go on, if the places that the cursor names mean nothing any more."""
+
+    def ahead(self, cursor: Cursor) -> Sequence[sa.Select[Any]]:
+        """The keys of the matching rows behind `cursor`; for the plan and the end, nothing is locked."""
 
     def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:
         """The first part as a plain range, for the plan; nothing is locked."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -57,6 +58,16 @@ class IdsWalk(KeysWalk):
     def last(self, connection: sa.Connection, way: Range) -> Range | None:  # noqa: ARG002
         """One statement of this walk is like any other."""
         return None
+
+    def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
+        """Chunk by chunk of the list."""
+        rows = [one for way in cursor.ranges if way.keys for one in super().ahead(replace(cursor, ranges=(way,)))]
+        for way in cursor.ranges:
+            after = way.after
+            while not way.keys and (chunk := self._ids.next(after, way.upto, self._family.longest_list)):
+                rows.append(self._matching(self._family.among(self._table, self._key, chunk)).order_by(None))
+                after = chunk[-1]
+        return rows
 
     def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:  # noqa: ARG002
         """As `next` would begin; a list without any row has a statement too, which changes none."""

@@ -84,6 +84,14 @@ class KeysWalk:
         """Never: a key means the same wherever its row lies."""
         return None
 
+    def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
+        """A query for each range, and one for each list of keys to be come back to."""
+        most = self._family.longest_list
+        lists = [way.keys[i : i + most] for way in cursor.ranges for i in range(0, len(way.keys), most)]
+        wheres = [self._within(way.after, way.upto) for way in cursor.ranges if not way.keys]
+        wheres += [self._family.among(self._table, self._key, keys) for keys in lists]
+        return [self._matching(where).order_by(None) for where in wheres]
+
     def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:
         """As `next` would begin."""
         if cursor.over:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -60,6 +61,11 @@ class LeavesWalk:
         """As the walk of the leaf in hand says."""
         walk = None if cursor.over else self._leaves.get(cursor.ranges[0].leaf or "")
         return walk.astray(connection, cursor) if walk else None
+
+    def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
+        """Those of each range in its leaf."""
+        ways = [(self._leaves.get(way.leaf or ""), way) for way in cursor.ranges]
+        return [rows for walk, way in ways if walk for rows in walk.ahead(replace(cursor, ranges=(way,)))]
 
     def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:
         """The first part of the first leaf."""

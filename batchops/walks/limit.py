@@ -56,6 +56,12 @@ class LimitWalk:
         """Never: it has no place to lose."""
         return None
 
+    def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
+        """Whatever matches."""
+        table = self._selection.table
+        rows: sa.Select[Any] = table.alone(sa.select(sa.literal_column("1")).select_from(table.called))
+        return [] if cursor.over else [rows.where(self._selection.clause)]
+
     def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:  # noqa: ARG002
         """All of it, for the plan."""
         return None if cursor.over else Part(self._selection, sa.true(), cursor, 0)

@@ -30,7 +30,7 @@ def test_all_rows_done_by_several_workers(database: Database, place: str) -> Non
     assert result.code == 0, result.err
     document = result.json()
     assert (document["reason"], document["rows"], document["claimed"]) == ("done", 2_000, 2_000)
-    assert (document["backlog"], document["waiting"], document["leased"], document["left"]) == (0, 0, 0, None)
+    assert (document["backlog"], document["waiting"], document["leased"], document["left"]) == (0, 0, 0, 0)
     assert database.rows("SELECT status, min(n), max(n), count(*) FROM jobs GROUP BY status") == [("done", 1, 1, 2_000)]
 
 

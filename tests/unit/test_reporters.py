@@ -15,12 +15,12 @@ import pytest
 from rich.console import Console
 
 from batchops.errors import UsageError
-from batchops.events import REST, Committed, Event, Failure, Finished, Held, Rejected, Retried, Started
+from batchops.events import REST, Backlog, Committed, Event, Failure, Finished, Held, Rejected, Retried, Started
 from batchops.reporters import everyone, figures
 from batchops.reporters.console import ProgressLine, render
 from batchops.reporters.document import FIELDS, Document, document
 from batchops.reporters.event_file import EventFile
-from batchops.reporters.lines import ProgressLines
+from batchops.reporters.lines import ProgressLines, progress
 from batchops.reporters.streams import Lasting
 from batchops.reporters.summary import SummaryLine, SummaryParagraph, unless_well
 from batchops.reporters.tally import Tally
@@ -149,11 +149,65 @@ def test_statistics_that_proved_too_low_are_not_believed() -> None:
     assert tally.seconds_left() is None
 
 
-def test_the_estimate_moves_from_statistics_to_what_is_found() -> None:
+def test_the_total_is_the_plans_and_never_climbs() -> None:
+    """Rows that stand close together at the beginning say nothing of those to come."""
     clock = Clock()
-    assert at_work(clock, batches=1).estimate() == pytest.approx(400_000, rel=0.01)
-    assert at_work(clock, batches=490).estimate() == pytest.approx(500_000, rel=0.01)
-    assert at_work(clock, replace(STARTED, estimate=None), batches=1).estimate() == pytest.approx(500_000, rel=0.01)
+    for batches in (1, 100, 400):
+        assert at_work(clock, batches=batches).expected() == (400_000, False)
+    assert " of ~400 k" in drawn(at_work(clock, batches=100), 120)
+    assert at_work(clock, batches=401).expected() is None
+    assert at_work(clock, replace(STARTED, estimate=None), batches=1).expected() is None
+    counted = at_work(clock, replace(STARTED, counted=True, rows=1_000), batches=1)
+    assert "2,000 rows of 401,000" in drawn(counted, 120)
+
+
+def test_the_last_batch_is_the_whole_and_rows_read_twice_are_not_more() -> None:
+    assert at_work(Clock(), batches=500).share() == 1
+    assert "99 %" in drawn(at_work(Clock(), batches=501), 120)
+
+
+def test_a_further_pass_begins_its_way_anew() -> None:
+    clock = Clock()
+    tally = at_work(clock, batches=500)
+    clock.now += 1
+    tally(Committed(rows=0, read=100_000, seconds=1.0, size=1000, pass_number=1))
+    assert tally.share() == 0.99
+    assert tally.seconds_left() == pytest.approx(9, rel=0.01)
+    assert tally.rows == 500_000
+
+
+@pytest.mark.parametrize(
+    ("limit", "share", "left"),
+    [({"max_rows": 40_000}, 0.5, 20), ({"max_batches": 25}, 0.8, 5), ({"max_seconds": 40.0}, 0.5, 20)],
+    ids=["rows", "batches", "seconds"],
+)
+def test_a_limit_ends_the_way_where_it_comes_first(limit: dict[str, float], share: float, left: float) -> None:
+    tally = at_work(Clock(), replace(STARTED, rows=7_000, **limit))  # type: ignore[arg-type]
+    assert tally.share() == pytest.approx(share)
+    assert tally.seconds_left() == pytest.approx(left, rel=0.05)
+    assert tally.expected() == ((47_000, True) if "max_rows" in limit else (407_000, False))
+
+
+def test_pauses_are_in_the_time_that_is_left() -> None:
+    """A batch takes 50 ms and its pause 950 ms: 490,000 rows to read at 2,000 a second."""
+    tally = at_work(Clock(), replace(STARTED, table_rows=1_020_000), batches=20)
+    assert tally.seconds_left() == pytest.approx(490, rel=0.01)
+
+
+def test_a_queue_that_was_counted_says_how_much_is_to_come() -> None:
+    clock = Clock()
+    tally = at_work(clock, replace(STARTED, verb="drain", walk="claims", estimate=1_000))
+    assert tally.share() is None
+    tally(Backlog(30_000, 500, 0, None, 0, 0))
+    assert (tally.share(), tally.seconds_left()) == (0.4, pytest.approx(30, rel=0.01))
+    assert tally.expected() is None
+
+
+def test_rejected_rows_are_shown_as_they_come() -> None:
+    tally = at_work(Clock())
+    tally(Rejected("id=7", "veto"))
+    assert "1 rejected" in drawn(tally, 100)
+    assert "20,000 rows (4 % of the way), 1 rejected, 1.0 k/s" in progress(tally)
 
 
 def test_an_index_walk_goes_by_rows_not_by_the_table() -> None:
@@ -351,7 +405,7 @@ def test_events_are_lines_of_json_for_the_owner_only(tmp_path: Path) -> None:
     assert [each["event"] for each in told] == ["started", "committed", "rejected", "finished"] * 2
     assert told[1] == {
         "event": "committed", "at": "2026-01-02T03:04:05.678Z",
-        "rows": 1, "read": 2, "seconds": 0.012, "size": 500, "lane": 0,
+        "rows": 1, "read": 2, "seconds": 0.012, "size": 500, "lane": 0, "pass_number": 0,
     }  # fmt: skip
     assert list(told[3]) == ["event", "at", *FIELDS]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
