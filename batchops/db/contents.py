@@ -44,6 +44,9 @@ class Contents(Protocol):
     def refusal(self, connection: sa.Connection, table: Table, column: Column, value: str | None) -> str | None:
         """Why the column cannot have that value: its type, labels or checks; None where it can. None is NULL."""
 
+    def named(self, column: Column, value: str) -> str | int:
+        """A value that a person has named, as this column takes it; `refusal` has been asked before."""
+
     def now(self, column: Column) -> sa.ColumnElement[Any]:
         """The server's clock for a column of times or texts; in UTC where it has no zone."""
 

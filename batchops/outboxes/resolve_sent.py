@@ -123,7 +123,9 @@ def _told(
         way = f"for a time since 1970 give --sent-as seconds, milliseconds or microseconds; else {way}"
     elif kind is Kind.WORDS:
         way = f"{way}; for a time as text, --sent-as time"
-    raise RefusedError(f'Column "{column.name}" of table "{table.label}" is {column.type}: {_SENSELESS}.', f"{way}.")
+    raise RefusedError(
+        f'Column "{column.name}" of table "{table.label}" is {column.type or "of no type"}: {_SENSELESS}.', f"{way}."
+    )
 
 
 def _is_flag(

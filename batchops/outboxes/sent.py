@@ -152,7 +152,7 @@ class SentColumn:
 
     def _literal(self, value: str) -> sa.ColumnElement[Any]:
         """Not a parameter: a partial index on the unsent events would not be used for one."""
-        return sa.literal_column(self.family.words.literal(value))
+        return sa.literal_column(self.family.words.literal(self.family.contents.named(self.column, value)))
 
 
 def _read(text: str) -> datetime:

@@ -74,6 +74,27 @@ def test_named_values_are_delivered_and_marked(database: Database, tmp_path: Pat
     assert (again.code, again.json()["rows"]) == (0, 0)
 
 
+@pytest.mark.parametrize("bits", [8, pytest.param(1, marks=pytest.mark.full)])
+def test_a_named_value_of_bits_is_that_number_and_not_its_letter(mariadb: Database, tmp_path: Path, bits: int) -> None:
+    box(mariadb, f"bit({bits}) NOT NULL DEFAULT 0", "0", "1")
+    done = relay(mariadb, f"file:{tmp_path}/out", "--sent", "status", *named("0", "1"))
+    assert (done.code, bodies(tmp_path / "out")) == (0, "a"), done
+    assert mariadb.column("SELECT status + 0 FROM outbox") == [1, 1]
+    refused = relay(mariadb, f"file:{tmp_path}/out", "--sent", "status", *named("N", "Y"))
+    assert (refused.code, "cannot hold it" in refused.err + refused.out) == (12, True), refused
+
+
+@pytest.mark.parametrize("default", ["", " DEFAULT 'false'"])
+def test_a_boolean_of_sqlite_that_holds_words_is_no_flag(sqlite: Database, tmp_path: Path, default: str) -> None:
+    """Both count as false to NOT: what was sent would be sent again."""
+    box(sqlite, f"boolean NOT NULL{default}", "'false'", "'true'")
+    args = (f"file:{tmp_path}/out", "--sent", "status")
+    assert relay(sqlite, *args).code == 12
+    done = relay(sqlite, *args, *named("false", "true"))
+    assert (done.code, bodies(tmp_path / "out")) == (0, "a"), done
+    assert sqlite.column("SELECT status FROM outbox") == ["true", "true"]
+
+
 EPOCHS = {"seconds": 1, "milliseconds": 1_000, "microseconds": 1_000_000}
 
 

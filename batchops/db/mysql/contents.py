@@ -52,6 +52,8 @@ class MySQLContents:
 
     def _unlike(self, connection: sa.Connection, table: Table, column: Column, value: str) -> str | None:
         type = column.type
+        if type.lower().startswith("bit"):
+            return None if value.isdecimal() else f"its type is {type}"
         if type.lower().startswith("enum"):
             labels = [label.replace("''", "'") for label in _LABEL.findall(type)]
             known = value.casefold() in (label.casefold() for label in labels)
@@ -68,6 +70,10 @@ class MySQLContents:
                 return None
             case _:
                 return None if _NUMBER.fullmatch(value) else f"its type is {type}"
+
+    def named(self, column: Column, value: str) -> str | int:
+        # A text's own bits would be stored: '1' as 49.
+        return int(value) if column.type.lower().startswith("bit") else value
 
     def now(self, column: Column) -> sa.ColumnElement[Any]:
         if column.type.lower().startswith("timestamp"):

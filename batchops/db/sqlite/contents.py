@@ -27,7 +27,7 @@ class SQLiteContents:
     def kind(self, connection: sa.Connection, table: Table, column: Column) -> Kind:
         type = column.type.lower()
         if "bool" in type:
-            return Kind.FLAG
+            return Kind.FLAG if self._flags(connection, table, column) else Kind.WORDS
         if "date" in type or "time" in type:
             return Kind.TIME if self._times(connection, table, column) else Kind.LARGE
         if any(word in type for word in _NUMBERS):
@@ -41,7 +41,8 @@ class SQLiteContents:
     def refusal(self, connection: sa.Connection, table: Table, column: Column, value: str | None) -> str | None:
         if value is None:
             return None if column.nullable else "it may not be NULL"
-        number = any(word in column.type.lower() for word in (*_NUMBERS, "bool"))
+        number = any(word in column.type.lower() for word in _NUMBERS)
+        number = number or self.kind(connection, table, column) is Kind.FLAG
         if number and not _NUMBER.fullmatch(value):
             return f"its type is {column.type}"
         own: sa.ColumnElement[Any] = sa.cast(sa.literal(value), sa.Numeric()) if number else sa.literal(value)
@@ -51,6 +52,9 @@ class SQLiteContents:
                 if said := refused_by(connection, column, own, [check]):
                     return said
         return None
+
+    def named(self, column: Column, value: str) -> str:  # noqa: ARG002  any value can be written as a text
+        return value
 
     def now(self, column: Column) -> sa.ColumnElement[Any]:  # noqa: ARG002  one spelling for all
         return sa.func.strftime("%Y-%m-%d %H:%M:%f", "now")
@@ -67,9 +71,17 @@ class SQLiteContents:
 
     def _times(self, connection: sa.Connection, table: Table, column: Column) -> bool:
         """Whether its values are spelled as dates, so far as there are any."""
+        return all(isinstance(value, str) and _DATE.match(value) for value in self._values(connection, table, column))
+
+    def _flags(self, connection: sa.Connection, table: Table, column: Column) -> bool:
+        """Whether its values are 0 and 1: 'true' and 'false' in quotes stay texts, and both count as false."""
+        spelled = (column.default or "").strip("()").startswith(("'", '"'))
+        word = spelled and not _NUMBER.fullmatch((column.default or "").strip("()'\""))
+        return not word and set(self._values(connection, table, column)) <= {0, 1}
+
+    def _values(self, connection: sa.Connection, table: Table, column: Column) -> Iterator[Any]:
         key = next((key.columns[0] for key in table.keys if key.columns[0] in table.column_names), column.name)
-        values = (value for value in sample(connection, table, column.name, key) if value is not None)
-        return all(isinstance(value, str) and _DATE.match(value) for value in values)
+        return (value for value in sample(connection, table, column.name, key) if value is not None)
 
 
 def _checks(ddl: str, column: str) -> Iterator[tuple[str, str]]:
