@@ -14,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from batchops.cli import main
+from tests.forking import Forked, Forks
 from tests.waiting import HANG
 
 ROOT = Path(__file__).parent.parent
@@ -22,6 +23,17 @@ ROOT = Path(__file__).parent.parent
 def hear_interrupts() -> None:
     """For a child with a terminal: whoever runs the tests in the background had SIGINT ignored for all of them."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Neither URLs nor passwords, and no warnings filter, from whoever runs the tests."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "COLUMNS": "120",
+        "PYTHONPATH": str(ROOT),
+    }
 
 
 @dataclass(frozen=True)
@@ -61,11 +73,16 @@ def _text(stream: io.TextIOWrapper) -> str:
     return stream.read()
 
 
+PIPES = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+
+
 class Batchops:
     """Runs `batchops ARGS…` in an empty home."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, forks: Forks | None = None) -> None:
+        """With `forks` a start takes a child of theirs, where it makes no difference."""
         self.home = home
+        self._forks = forks
         self._started: list[subprocess.Popen[str]] = []
 
     def __call__(self, *args: object, stdin: str = "", env: Mapping[str, str] | None = None) -> Result:
@@ -83,26 +100,22 @@ class Batchops:
 
     def start(self, *args: str | Path, env: Mapping[str, str] | None = None, **popen: Any) -> subprocess.Popen[str]:
         """Start and return at once, to be signalled or killed; the end of the test kills what still runs."""
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(
-            self.argv(*args), text=True, cwd=self.home, env=self.environment(env), **(pipes | popen)
-        )
+        process = self._process([*map(str, args)], self.environment(env), PIPES | popen)
         self._started.append(process)
         return process
+
+    def _process(self, words: list[str], env: Mapping[str, str], popen: Any) -> subprocess.Popen[str]:
+        same = self.environment()
+        at_start = {name for name in env if name.startswith(("PYTHON", "LD_")) and env[name] != same.get(name)}
+        if self._forks is None or at_start or popen.keys() > PIPES.keys():
+            return subprocess.Popen(self.argv(*words), text=True, cwd=self.home, env=env, **popen)
+        return Forked(self._forks, words, text=True, cwd=self.home, env=env, **popen)
 
     def argv(self, *args: str | Path) -> list[str]:
         return [sys.executable, "-m", "batchops", *map(str, args)]
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Neither URLs nor passwords, and no warnings filter, from whoever runs the tests."""
-        return {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": str(self.home),
-            "LANG": "C.UTF-8",
-            "COLUMNS": "120",
-            "PYTHONPATH": str(ROOT),
-            **(more or {}),
-        }
+        return environment(self.home) | (more or {})
 
     def close(self) -> None:
         for process in self._started:

@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 import pytest
 
 from tests import flights as nycflights
-from tests.command import Batchops
+from tests.command import Batchops, environment
+from tests.forking import Forks
 from tests.services import mariadb as mariadb_service
 from tests.services import postgres as postgres_service
 from tests.services.database import FAMILIES, Database, Dataset
@@ -181,10 +182,17 @@ def _private(name: str, make: Callable[[], Private], without: Callable[[Missing]
         private.remove()
 
 
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Where processes of the command line are forked from."""
+    with Forks(environment(tmp_path_factory.mktemp("forks"))) as forks:
+        yield forks
+
+
 @pytest.fixture
-def batchops(tmp_path: Path) -> Iterator[Batchops]:
+def batchops(tmp_path: Path, forks: Forks) -> Iterator[Batchops]:
     """The command line: `batchops("purge", "events", …)` gives .code .out .err .json(); also `.start(…)`."""
     home = tmp_path / "home"
     home.mkdir()
-    with contextlib.closing(Batchops(home)) as command:
+    with contextlib.closing(Batchops(home, forks)) as command:
         yield command

@@ -99,8 +99,7 @@ def test_a_killed_session_leaves_no_server() -> None:
 def test_the_command_runs_in_an_empty_environment(batchops: Batchops, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCHOPS_URL", "sqlite:///nowhere")
     assert "BATCHOPS_URL" not in batchops.environment()
-    process = batchops.start("--help")
-    assert process.args == [sys.executable, "-m", "batchops", "--help"]
+    assert batchops.argv("--help") == [sys.executable, "-m", "batchops", "--help"]
 
 
 def test_a_database_is_as_new_however_the_last_test_left_it(
