@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from batchops.cli import main
 from tests.forking import Forked, Forks
-from tests.waiting import HANG
+from tests.waiting import ended
 
 ROOT = Path(__file__).parent.parent
 
@@ -90,13 +90,9 @@ class Batchops:
         with patch.dict(os.environ, self.environment(env), clear=True), contextlib.chdir(self.home):
             return here(*args, stdin=stdin)
 
-    def apart(self, *args: str | Path, stdin: str = "", env: Mapping[str, str] | None = None) -> Result:
+    def apart(self, *args: str | Path, env: Mapping[str, str] | None = None) -> Result:
         """Run to the end in a process of its own, where that makes a difference."""
-        done = subprocess.run(
-            self.argv(*args), input=stdin, capture_output=True, text=True, timeout=HANG, cwd=self.home,
-            env=self.environment(env),
-        )  # fmt: skip
-        return Result(done.returncode, done.stdout, done.stderr)
+        return Result(*ended(self.start(*args, env=env)))
 
     def start(self, *args: str | Path, env: Mapping[str, str] | None = None, **popen: Any) -> subprocess.Popen[str]:
         """Start and return at once, to be signalled or killed; the end of the test kills what still runs."""

@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     parts: frozenset[str] | None = config.getoption("--full")
-    kept = [item for item in items if (_quick(item) if parts is None else part_of(item.path) in parts)]
+    kept = _quick(items) if parts is None else [item for item in items if part_of(item.path) in parts]
     if len(kept) < len(items):
         of = set(kept)
         config.hook.pytest_deselected(items=[item for item in items if item not in of])
@@ -60,19 +60,28 @@ def _parts(value: str) -> frozenset[str]:
     return names
 
 
-def _quick(item: pytest.Item) -> bool:
-    return item.get_closest_marker("full") is None and _in_turn(item)
+def _quick(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Of a test marked `in_turn` each case on one of its databases only."""
+    of_tier = [item for item in items if item.get_closest_marker("full") is None]
+    databases_by_case: dict[str, set[str]] = {}
+    for item in of_tier:
+        case, database = _case(item)
+        databases_by_case.setdefault(case, set()).add(database)
+    return [item for item in of_tier if _chosen(item, databases_by_case)]
 
 
-def _in_turn(item: pytest.Item) -> bool:
-    """Whether the quick tier has this one: of a test marked `in_turn`, each case runs on one database only."""
+def _chosen(item: pytest.Item, databases_by_case: dict[str, set[str]]) -> bool:
     if item.get_closest_marker("in_turn") is None:
         return True
+    case, database = _case(item)
+    names = sorted(databases_by_case[case])
+    return names[zlib.crc32(case.encode()) % len(names)] == database
+
+
+def _case(item: pytest.Item) -> tuple[str, str]:
+    """The test and its case, and on which database it is; empty for none."""
     name, _, case = item.name.partition("[")
     parts = case.rstrip("]").split("-")
-    database = next((part for part in parts if part in FAMILIES), None)
-    if database is None:
-        return True
+    database = next((part for part in parts if part in FAMILIES), "")
     others = "-".join(part for part in parts if part not in FAMILIES)
-    names = sorted(FAMILIES)
-    return names[zlib.crc32(f"{item.path.name} {name} {others}".encode()) % len(names)] == database
+    return f"{item.path.name} {name} {others}", database

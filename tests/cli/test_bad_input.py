@@ -9,6 +9,8 @@ from tests.cli.conftest import Cli, everything
 from tests.command import Batchops
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 CANARY = "canary-5a1f"
 
 

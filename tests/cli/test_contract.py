@@ -14,6 +14,8 @@ from tests.command import Batchops
 from tests.services.database import Database
 from tests.waiting import ended, until
 
+pytestmark = pytest.mark.in_turn
+
 SLOW = ("--batch-size", 20, "--rest", "400ms")
 
 

@@ -9,6 +9,8 @@ from tests.outbox.boxes import event, left, made, relay, saved
 from tests.queues.jobs import DRAIN, here, jobs, leased
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 
 def test_it_changes_nothing_at_all(ev: Database, cli: Cli) -> None:
     before = everything(ev)
@@ -66,7 +68,6 @@ def tables(database: Database) -> set[str]:
     return set(database.column(query[database.family]))
 
 
-@pytest.mark.in_turn
 @pytest.mark.parametrize("place", ["columns", "table", "none"])
 def test_a_drains_statements_are_shown_and_none_is_run(database: Database, place: str) -> None:
     jobs(database, 3)
@@ -85,7 +86,6 @@ def test_a_drains_statements_are_shown_and_none_is_run(database: Database, place
     assert database.rows("SELECT * FROM jobs ORDER BY id") == before
 
 
-@pytest.mark.in_turn
 @pytest.mark.parametrize(("then", "verb"), [("mark", "UPDATE"), ("delete", "DELETE"), ("move:gone", "INSERT")])
 def test_a_relays_statements_are_shown_and_none_is_run(
     database: Database, then: str, verb: str, tmp_path: Path

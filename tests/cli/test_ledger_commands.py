@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Cli
 from tests.command import Batchops
 from tests.services.database import Database
+
+pytestmark = pytest.mark.in_turn
 
 
 def test_runs_and_show(ev: Database, cli: Cli) -> None:

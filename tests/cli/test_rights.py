@@ -11,6 +11,8 @@ from tests.cli.conftest import Cli, everything, filled
 from tests.command import Batchops
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 Role = Callable[[str], dict[str, str]]
 PURGE = ("purge", "ev", "--where", "kind = 1")
 

@@ -7,6 +7,8 @@ from tests.crash.scenario import COUNT_UP, MATCHING, PURGE, Scenario
 from tests.services.database import Database
 from tests.services.proxy import Mode, Proxy
 
+pytestmark = pytest.mark.in_turn
+
 WRITES = {"backfill": "update t", "purge": "delete from"}
 
 

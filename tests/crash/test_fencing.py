@@ -9,8 +9,9 @@ from tests.crash.scenario import COUNT_UP, LINGERING, job, make, stopped_and_tak
 from tests.services.database import Database
 from tests.waiting import ended, until
 
+pytestmark = pytest.mark.in_turn
 
-@pytest.mark.in_turn
+
 def test_a_second_copy_is_turned_away(batchops: Batchops, database: Database) -> None:
     make(database)
     first = batchops.start(*job(database, *LINGERING))
@@ -22,7 +23,6 @@ def test_a_second_copy_is_turned_away(batchops: Batchops, database: Database) ->
     assert first.poll() is None
 
 
-@pytest.mark.in_turn
 def test_a_killed_run_is_taken_over_at_once(batchops: Batchops, database: Database) -> None:
     """On the same host it can be seen that the process is gone; nobody waits for an hour's lease."""
     make(database)

@@ -22,6 +22,8 @@ from tests.services import sqlite as sqlite_service
 from tests.services.database import Database
 from tests.waiting import HANG, ended, signalled, until
 
+pytestmark = pytest.mark.in_turn
+
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
@@ -128,7 +130,6 @@ def test_the_second_signal_gives_the_batch_up(batchops: Batchops, database: Data
     assert COUNT_UP.wrong(database) is None
 
 
-@pytest.mark.in_turn
 def test_a_batch_that_outlasts_the_grace_period_is_rolled_back(batchops: Batchops, database: Database) -> None:
     """One signal is enough, and the same command goes on from there."""
     make(database)

@@ -20,6 +20,8 @@ from batchops.threads import Threads
 from tests.databases.numbered import Job, numbered
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 BREAKS = (ValueError, MemoryError, RecursionError, GeneratorExit, SystemExit, KeyboardInterrupt)
 KINDS: tuple[type[Event], ...] = (Started, Committed, Finished)
 
@@ -129,7 +131,6 @@ def test_a_listener_that_raises_leaves_nothing_behind(
     leaves_nothing_behind(sqlite, error, kind)
 
 
-@pytest.mark.in_turn
 @pytest.mark.parametrize("verb", ["purge", "backfill", "drain"])
 def test_a_listener_that_raises_in_any_verb(database: Database, verb: str) -> None:
     leaves_nothing_behind(database, ValueError, Committed, verb)

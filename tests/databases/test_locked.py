@@ -10,6 +10,8 @@ from tests.conftest import NewDatabase
 from tests.databases.numbered import Job, numbered
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 HELD = (7, 8, 10)
 ROWS = 200
 QUICK = {"lock_timeout": "200ms", "batch_size": 20}

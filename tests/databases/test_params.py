@@ -18,6 +18,8 @@ from tests.figures import Figures
 from tests.services.database import Database
 from tests.services.private import Private
 
+pytestmark = pytest.mark.in_turn
+
 HOSTILE = (
     "x' OR '1'='1", "'; DROP TABLE canary; --", "\\' OR 1=1 -- ", "a\\", "\\", "'", "''", '"', "`x`", "%s %(n)s %%",
     ":n ::int", "?", "$1 $$x$$", "E'\\x27'", "-- x", "/* x */", "#", "", "\n\t", "ünï \U0001f600", "NULL", "x" * 300,
@@ -61,7 +63,6 @@ def test_hostile_texts_stay_values(notes: Database) -> None:
     assert notes.rows("SELECT * FROM canary") == []
 
 
-@pytest.mark.in_turn
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(
@@ -114,7 +115,6 @@ def test_a_value_of_another_name_is_refused_as_ever(notes: Database) -> None:
     assert ended.rows == 1
 
 
-@pytest.mark.in_turn
 def test_another_value_is_another_job(notes: Database) -> None:
     """A counter is not raised twice for one value, and once for each."""
     filled(notes, ("a", "b"))

@@ -11,6 +11,8 @@ from batchops.stop import Stop
 from tests.databases.numbered import Job, numbered
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 OF_EVERY_KIND: dict[str, dict[str, Any]] = {
     "postgresql": {"auto": {}, "keys": {}, "blocks": {}, "limit": {"allow": ["no-key"]}, "index": {}},
     "mysql": {"auto": {}, "keys": {}, "limit": {"allow": ["no-key"]}, "index": {}},

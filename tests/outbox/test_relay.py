@@ -8,6 +8,8 @@ from tests.conftest import NewDatabase
 from tests.outbox.boxes import delivered, event, left, made, plain, relay, saved
 from tests.services.database import FAMILIES, Database
 
+pytestmark = pytest.mark.in_turn
+
 EVERYWHERE = pytest.mark.parametrize("database", FAMILIES, indirect=True)
 
 

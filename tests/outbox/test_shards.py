@@ -44,6 +44,8 @@ from tests.outbox.writers import aggregates, verdict, write
 from tests.queues.jobs import here
 from tests.services.database import FAMILIES, Database
 
+pytestmark = pytest.mark.in_turn
+
 NOWHERE = "http://127.0.0.1:9/"
 """A destination that is down."""
 
@@ -84,7 +86,6 @@ def relays(database: Database) -> Iterator[Relays]:
     relays.database.close()
 
 
-@pytest.mark.in_turn
 def test_shards_go_over_one_a_heartbeat_and_not_before_they_are_at_rest(relays: Relays) -> None:
     first, second = relays.one(), relays.one()
     assert (turned(first), turned(second)) == (4, 0)
@@ -98,7 +99,6 @@ def test_shards_go_over_one_a_heartbeat_and_not_before_they_are_at_rest(relays: 
     assert set(first.mine) | set(second.mine) == {0, 1, 2, 3}
 
 
-@pytest.mark.in_turn
 def test_a_shard_goes_over_once_all_that_was_sent_of_it_is_marked(
     relays: Relays, database: Database, tmp_path: Path
 ) -> None:
@@ -143,7 +143,6 @@ def working(relays: Relays, to: str) -> Iterator[tuple[RelayStep, Shards, Callab
         )  # fmt: skip
 
 
-@pytest.mark.in_turn
 def test_a_relay_whose_lease_has_ended_is_fenced(relays: Relays) -> None:
     stopped, other = relays.one(), relays.one()
     assert turned(stopped) == 4
@@ -157,7 +156,6 @@ def test_a_relay_whose_lease_has_ended_is_fenced(relays: Relays) -> None:
             late()
 
 
-@pytest.mark.in_turn
 def test_a_lease_renewed_since_it_was_read_is_not_taken_over(relays: Relays) -> None:
     slow, registry = relays.one(), relays.registry()
     slow.look()
@@ -170,7 +168,6 @@ def test_a_lease_renewed_since_it_was_read_is_not_taken_over(relays: Relays) -> 
         assert registry.remove_gone(connection, seen) == seen
 
 
-@pytest.mark.in_turn
 def test_another_number_of_shards_is_refused_until_the_others_have_ended(relays: Relays) -> None:
     with relays.one(4).beating(Threads(print, print), lambda: None):
         wide = relays.one(4)
@@ -196,7 +193,6 @@ def test_one_relay_delivers_every_shard(new_database: NewDatabase, name: str, tm
     assert len(delivered(tmp_path / "out")) == 200
 
 
-@pytest.mark.in_turn
 def test_what_a_live_relay_holds_is_not_said_to_be_done(batchops: Batchops, database: Database, tmp_path: Path) -> None:
     made(database)
     saved(database, [event(n % 20, n) for n in range(40)])
@@ -219,7 +215,6 @@ def test_what_a_live_relay_holds_is_not_said_to_be_done(batchops: Batchops, data
     assert (after.code, after.json()["rows"], left(database)) == (0, 40, 0), after
 
 
-@pytest.mark.in_turn
 def test_shards_that_others_hold_are_not_done_though_its_own_are(
     batchops: Batchops, database: Database, tmp_path: Path
 ) -> None:

@@ -11,6 +11,8 @@ from tests.conftest import NewDatabase
 from tests.plan.situations import ALL
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6}
 DAYS = 100
 
@@ -24,7 +26,6 @@ def jobs(database: Database, kind: str, per_second: int) -> None:
     database.execute(f"INSERT INTO jobs VALUES {rows}, ({DAYS}, 0), ({DAYS + 1}, NULL)")
 
 
-@pytest.mark.in_turn
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("kind", ["bigint", "numeric(20, 0)", "double precision"])
 @pytest.mark.parametrize("family", ALL)

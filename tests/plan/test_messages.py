@@ -10,6 +10,8 @@ from batchops.errors import BatchopsError, MissingCodeError, NotFoundError, Refu
 from tests.conftest import NewDatabase
 from tests.plan.situations import ALL, parent
 
+pytestmark = pytest.mark.in_turn
+
 
 @pytest.mark.parametrize("family", ALL)
 def test_a_table_that_is_not_there(new_database: NewDatabase, family: str) -> None:

@@ -10,6 +10,8 @@ from tests.conftest import NewDatabase
 from tests.plan.situations import ALL, numbers
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 ROWS = 900
 FIXED = {
     "older than the newest": "created_at < (SELECT max(created_at) FROM posts) - 600",
@@ -63,7 +65,6 @@ def job(database: Database, where: str) -> dict[str, Any]:
     return {"url": database.url, "table": "posts", "where": where, "batch_size": 20, "allow": ["cascades", "scan"]}
 
 
-@pytest.mark.in_turn
 @pytest.mark.parametrize("name", FIXED)
 def test_one_value_is_evaluated_once(forum: Database, name: str) -> None:
     """More batches than one delete exactly what one statement deletes."""
@@ -73,7 +74,6 @@ def test_one_value_is_evaluated_once(forum: Database, name: str) -> None:
     assert forum.scalar("SELECT count(*) FROM posts") == wanted
 
 
-@pytest.mark.in_turn
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_changes_with_each_batch_is_refused(forum: Database, name: str) -> None:
     with pytest.raises(RefusedError) as caught:

@@ -12,6 +12,8 @@ from tests.figures import Figures
 from tests.plan.situations import ROWS, numbers, parent
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 LONGEST = 15
 """Lines of the plan that a person reads before each run."""
 

@@ -13,6 +13,8 @@ from tests.conftest import NewDatabase
 from tests.plan.situations import ROWS, parent
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 
 @contextmanager
 def role(database: Database, rights: str) -> Iterator[str]:

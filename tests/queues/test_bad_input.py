@@ -10,6 +10,8 @@ from tests.command import Batchops
 from tests.queues.jobs import DRAIN, drain, here, jobs, leased, states
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 CALL = "tests.queues.hands:{}"
 PYTHON = sys.executable
 

@@ -12,6 +12,8 @@ from tests.outbox.boxes import event, left, made, saved
 from tests.queues.jobs import DRAIN, here, jobs, leased
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 LEASE = "lease, lease_until, attempts, next_at, failure"
 READ = "id, status, n, payload"
 

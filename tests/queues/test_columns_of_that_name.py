@@ -6,6 +6,8 @@ from tests.command import Result
 from tests.queues.jobs import here
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 PENDING = ("--where", "status = 0", "--done", "status = 1", "--json")
 NOOP = ("--call", "tests.queues.hands:noop")
 ODD = ("--call", "tests.queues.hands:some_fail")

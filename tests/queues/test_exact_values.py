@@ -17,6 +17,8 @@ from tests.databases.shapes.shape import LITE, MARIA, PG
 from tests.queues.jobs import here
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 KEEP = "import shutil, sys; shutil.copyfileobj(sys.stdin, open(sys.argv[1], 'a'))"
 # A type, a value as SQL, and what JSON says of it; True: the server's own text.
 VALUES: dict[str, list[tuple[str, str, Any]]] = {

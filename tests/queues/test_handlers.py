@@ -14,6 +14,8 @@ import pytest
 from tests.queues.jobs import drain, jobs, leased, states
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 EACH = """
 import json, sys
 row = json.load(sys.stdin)

@@ -16,6 +16,8 @@ from tests.services.database import Database
 from tests.unit.test_children import gone
 from tests.waiting import until
 
+pytestmark = pytest.mark.in_turn
+
 STAYING = ("--poll", "100ms", "-q")
 
 

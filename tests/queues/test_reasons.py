@@ -9,6 +9,8 @@ from tests.queues import reasons
 from tests.queues.jobs import DONE, PENDING, drain, jobs, leased, states
 from tests.services.database import FAMILIES, Database
 
+pytestmark = pytest.mark.in_turn
+
 CALL = "tests.queues.reasons:{}"
 
 
@@ -22,7 +24,6 @@ def failed_alone(database: Database, place: str = "columns") -> str:
     return str(failure)
 
 
-@pytest.mark.in_turn
 @pytest.mark.parametrize("place", ["columns", "table"])
 @pytest.mark.parametrize("name", ["nul", "surrogate", "wide", "long", "mute"])
 def test_a_reason_is_stored_as_the_column_can_hold_it(

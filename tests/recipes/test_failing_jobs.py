@@ -12,6 +12,8 @@ from tests.command import Batchops
 from tests.databases.numbered import numbered
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 # The rows stay pending when they are marked: that is seen in the first batch.
 MIDWAY = 'verb = "drain"\ntable = "t"\nwhere = "n = 0"\nset = ["m = 1"]\ndone = ["n = n"]\nlease = "none"'
 MISSING = 'verb = "purge"\ntable = "nowhere"\nwhere = "id > 0"'

@@ -56,6 +56,7 @@ def dead(database: Database) -> None:
     database.execute("UPDATE batchops_fire SET lease_until = 1 WHERE finished_at IS NULL")
 
 
+@pytest.mark.in_turn
 def test_a_new_schedule_owes_nothing(scheduler: Scheduler) -> None:
     fires = scheduler(Schedule("hour", Every(HOUR)))
     assert fires.claim(Schedule("hour", Every(HOUR)), free=True).decided == ()
@@ -85,6 +86,7 @@ def test_of_many_schedulers_one_starts_each_fire(place: Database, scheduler: Sch
     assert place.scalar("SELECT count(*) FROM batchops_fire") == sum(len(each.decided) for each in claimed)
 
 
+@pytest.mark.in_turn
 def test_its_end_is_written_down_once(place: Database, scheduler: Scheduler) -> None:
     fires = scheduler(SECOND)
     owed(place, 5)
@@ -117,6 +119,7 @@ def test_a_dead_owners_fire_is_finished_by_another(place: Database, scheduler: S
     assert place.rows(ended, at=fire.fire_at) == [("taken over", 15, 2)]
 
 
+@pytest.mark.in_turn
 def test_what_is_let_go_of_is_gone_on_with(place: Database, scheduler: Scheduler) -> None:
     first, second = scheduler(SECOND), scheduler(SECOND)
     owed(place, 3)
@@ -128,6 +131,7 @@ def test_what_is_let_go_of_is_gone_on_with(place: Database, scheduler: Scheduler
     assert (taken.fire_at, taken.rows) == (fire.fire_at, 4)
 
 
+@pytest.mark.in_turn
 def test_a_fire_that_kills_is_given_up(place: Database, scheduler: Scheduler) -> None:
     hour = Schedule("hour", Every(HOUR))
     fires = [scheduler(hour) for _ in range(DEATHS + 1)]
@@ -141,6 +145,7 @@ def test_a_fire_that_kills_is_given_up(place: Database, scheduler: Scheduler) ->
     assert states(place) == {"failed": 1}
 
 
+@pytest.mark.in_turn
 def test_a_clock_that_is_put_right_again(place: Database, scheduler: Scheduler) -> None:
     """As if it had been a day ahead: what was decided then would keep the schedule from firing for a day."""
     hour = Schedule("hour", Every(HOUR))
@@ -158,6 +163,7 @@ def test_a_clock_that_is_put_right_again(place: Database, scheduler: Scheduler) 
     assert fires.claim(hour, free=True).fire
 
 
+@pytest.mark.in_turn
 def test_old_fires_are_forgotten_but_the_newest_is_known(place: Database, scheduler: Scheduler) -> None:
     hour = Schedule("hour", Every(HOUR), Policy(missed="skip", greatest_lateness=0.1))
     fires = scheduler(hour)
@@ -168,6 +174,7 @@ def test_old_fires_are_forgotten_but_the_newest_is_known(place: Database, schedu
     assert fires.claim(hour, free=True).decided == ()
 
 
+@pytest.mark.in_turn
 def test_a_cleared_table_is_no_end(place: Database, scheduler: Scheduler) -> None:
     fires = scheduler(SECOND)
     place.execute("DELETE FROM batchops_schedule")

@@ -26,9 +26,9 @@ def test_it_finds_what_a_new_process_finds(batchops: Batchops, sqlite: Database)
     sqlite.script("CREATE TABLE jobs (id integer PRIMARY KEY, s text); INSERT INTO jobs VALUES (1, 'new'), (2, 'new')")
     (batchops.home / "found.py").write_text(STATE)
     words = (*DRAIN, "--url", sqlite.url, "--max-rows", "1", "-q")
-    forked, apart = ended(batchops.start(*words)), batchops.apart(*words)
+    forked, started = (ended(batchops.start(*words, **options)) for options in ({}, {"close_fds": True}))
     assert forked.err
-    assert (forked.code, forked.out, forked.err) == (apart.code, apart.out, apart.err)
+    assert (forked.code, forked.out, forked.err) == (started.code, started.out, started.err)
 
 
 def test_its_end_is_told_as_the_system_tells_it(batchops: Batchops, sqlite: Database) -> None:

@@ -7,6 +7,8 @@ from batchops.events import Committed, Warned
 from batchops.loop.pace import READ_ANYHOW, READ_PER_ROW
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 ROWS = {"quick": 50_000, "full": 1_000_000}
 _MAKE = {
     "postgresql": "INSERT INTO t SELECT i, i % 10, i % {gap}, '' FROM generate_series(1, {rows}) i",

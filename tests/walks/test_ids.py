@@ -20,6 +20,8 @@ from tests.databases.shapes.shape import MARIA, PG, Made, Shape, make, quoted, s
 from tests.services.database import Database
 from tests.waiting import until
 
+pytestmark = pytest.mark.in_turn
+
 UP = ["n = n + 1"]
 AMBIGUOUS = ("any type in one column", "blob in a tree of its own", "decimal that holds anything")
 """SQLite columns in which a number, a text and bytes read alike."""
@@ -77,7 +79,6 @@ def exported(made: Made, shape: Shape, database: Database) -> str:
     return text.getvalue()
 
 
-@pytest.mark.in_turn
 @pytest.mark.parametrize(("shape", "on"), SHAPES)
 def test_every_shape_of_key(new_database: NewDatabase, tmp_path: Path, shape: Shape, on: str) -> None:
     """Ids as the database itself writes them change the rows that one plain statement does."""
@@ -125,7 +126,6 @@ def test_a_condition_holds_too(table: Database, tmp_path: Path) -> None:
     assert table.scalar("SELECT count(*) FROM t") == 950
 
 
-@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -196,7 +196,6 @@ def test_a_limit_and_the_rest(table: Database, tmp_path: Path) -> None:
         assert counts(table) == ({0: 900, 1: 100} if verb == "backfill" else {0: 900})
 
 
-@pytest.mark.in_turn
 def test_many_ids_by_several_workers(database: Database, tmp_path: Path) -> None:
     """200,000 lines, half of which are there; a row once, whoever changes it."""
     numbered(database, 100_000, n=("integer", "0"))

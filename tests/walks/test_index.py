@@ -9,6 +9,8 @@ import batchops as library
 from tests.command import Batchops
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 ROWS = 20_000
 SERVERS = ("postgresql", "mariadb")
 EVERYWHERE = (*SERVERS, "sqlite")
@@ -82,7 +84,6 @@ def analyze(database: Database) -> None:
 
 
 @pytest.mark.parametrize("cases", ["some", pytest.param("others", marks=pytest.mark.full)])
-@pytest.mark.in_turn
 def test_the_end_is_that_of_one_statement(database: Database, cases: str) -> None:
     """Every index and predicate in turn, on one table that is put back."""
     name = "mariadb" if database.family == "mysql" else database.family
@@ -124,7 +125,6 @@ def test_statistics_that_are_wrong(postgresql: Database) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.in_turn
 def test_ties_in_lanes(database: Database, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batchops.walks.keys.WORTH_SPLITTING", 30)
     make(database)

@@ -14,6 +14,8 @@ from tests.command import Batchops
 from tests.figures import Figures
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 ROWS = 60_000
 """Enough for three lanes: below 20,000 a range is not split."""
 MATCHING = sum(1 for i in range(1, ROWS + 1) if i % 7 < 4)
@@ -181,7 +183,6 @@ def expected(verb: str) -> dict[tuple[bool, int], int]:
     return others if verb == "purge" else others | {(True, 1): MATCHING}
 
 
-@pytest.mark.in_turn
 @pytest.mark.parametrize("verb", [pytest.param("purge", marks=pytest.mark.full), "backfill"])
 def test_kills(batchops: Batchops, server: Database, verb: str) -> None:
     make(server)

@@ -6,6 +6,8 @@ import batchops as library
 from tests.command import Batchops
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 ROWS = 3_000
 _MAKE = {
     "postgresql": "INSERT INTO t SELECT i / 3, i % 4 FROM generate_series(0, {most}) i",

@@ -12,7 +12,11 @@ from tests.conftest import NewDatabase
 from tests.plan.situations import ALL, numbers
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 ROWS = 2_000
+CHAIN = 600
+"""Rows of a chain."""
 
 
 def prices(database: Database) -> None:
@@ -23,9 +27,9 @@ def prices(database: Database) -> None:
     )
 
 
-def chain(database: Database, behind: int = 50) -> None:
+def chain(database: Database, behind: int = 15) -> None:
     """Home Assistant's states: each refers to the one `behind` it; the last tenth stays and refers to nothing."""
-    kept = ROWS - ROWS // 10
+    kept = CHAIN - CHAIN // 10
     database.script(
         "CREATE TABLE states (id integer NOT NULL PRIMARY KEY, old_state_id integer, gone integer NOT NULL,"
         " FOREIGN KEY (old_state_id) REFERENCES states (id));"
@@ -34,7 +38,7 @@ def chain(database: Database, behind: int = 50) -> None:
     old = f"CASE WHEN i > {behind} AND i <= {kept} THEN i - {behind} END"
     # From the lowest, or MariaDB sees a row before the one that it refers to.
     database.execute(
-        f"INSERT INTO states SELECT i, {old}, CASE WHEN i <= {kept} THEN 1 ELSE 0 END FROM {numbers(database, ROWS)}"
+        f"INSERT INTO states SELECT i, {old}, CASE WHEN i <= {kept} THEN 1 ELSE 0 END FROM {numbers(database, CHAIN)}"
         " ORDER BY i"
     )
 
@@ -94,22 +98,22 @@ def test_a_run_that_nothing_allows_stops_soon(made: Callable[[Callable[[Database
     assert 30 < few.rejected <= 50
 
 
-@pytest.mark.parametrize("behind", [1, 50])
+@pytest.mark.parametrize("behind", [1, 15])
 def test_a_chain_of_rows_goes_whole(made: Callable[[Callable[[Database], None]], Database], behind: int) -> None:
     """What a later batch frees is tried again before the end, in whatever order the rows refer to each other."""
     database = made(lambda database: chain(database, behind))
-    finished = library.purge(**job(database, "states", where="gone = 1", batch_size=300))
+    finished = library.purge(**job(database, "states", where="gone = 1", batch_size=90))
     assert (finished.reason, finished.rejected) == ("done", 0)
-    assert database.scalar("SELECT count(*) FROM states") == ROWS // 10
+    assert database.scalar("SELECT count(*) FROM states") == CHAIN // 10
 
 
 def test_what_nothing_frees_is_named_once(made: Callable[[Callable[[Database], None]], Database]) -> None:
     database = made(chain)
-    kept = ROWS - ROWS // 10
+    kept = CHAIN - CHAIN // 10
     database.execute(f"UPDATE states SET old_state_id = {kept} WHERE id = {kept + 1}")
-    finished = library.purge(**job(database, "states", where="gone = 1", batch_size=300))
+    finished = library.purge(**job(database, "states", where="gone = 1", batch_size=90))
     # The row that one of those that stay refers to stays, and so do the rows behind it.
-    stay = kept // 50
+    stay = kept // 15
     assert (finished.reason, finished.exit, finished.rejected) == ("incomplete", 3, stay)
     assert database.scalar("SELECT count(*) FROM states WHERE gone = 1") == stay
 
