@@ -118,6 +118,12 @@ def slow(rows: Rows) -> None:
         time.sleep(0.02)
 
 
+def slow_fails(rows: Rows) -> list[str | None]:
+    """The same, and then none of them is done, but the row alone."""
+    slow(rows)
+    return ["no answer" if len(rows) > 1 else None for _ in rows]
+
+
 def go_on(handled: Path) -> Path:
     """The file that lets `slow` go on."""
     return handled.with_suffix(".go")
