@@ -23,7 +23,7 @@ from batchops.cli.result import others_on_stderr
 from batchops.cli.schedule_preview import preview_document, preview_lines
 from batchops.errors import BatchopsError, Exit, UsageError
 from batchops.events import Emit
-from batchops.jobs.schedule import Kept, Scheduled, placed, scheduled
+from batchops.jobs.schedule import Kept, Scheduled, may_keep_fires, placed, scheduled
 from batchops.recipes.params import assignments
 from batchops.recipes.recipe import RecipeJob
 from batchops.reporters import everyone, web
@@ -120,6 +120,7 @@ class Serving:
                 place = _port(self._shown.health_port)
                 stack.enter_context(web.serving(place, self._answers(scheduler), self._log.say))
             stack.enter_context(signals(self._stop, instead={signal.SIGHUP: self._again.set}))
+            may_keep_fires(jobs, os.environ)
             self._plan(scheduler, jobs, told)
             scheduler.serve(partial(self._round, scheduler, told))
         return self._ended()

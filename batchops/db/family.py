@@ -14,6 +14,7 @@ from batchops.db.signals import Signals
 from batchops.db.table import Column, Table, TableIdentity
 from batchops.db.urls import Address
 from batchops.db.words import Words
+from batchops.errors import RefusedError
 
 if TYPE_CHECKING:
     from batchops.db.claims import Claims
@@ -35,6 +36,13 @@ class Server:
     role: str
     zone: str
     read_only: bool
+    unwritable: tuple[str, str] = ("", "connect to the primary.")
+    """Why it is read-only, where it says that, and the way out."""
+
+    def refusal(self, shown: str) -> RefusedError | None:
+        """Where nothing can be written; `shown`: its address."""
+        why, hint = self.unwritable
+        return RefusedError(why or f"The server is read-only ({shown}).", hint) if self.read_only else None
 
 
 SILENCE = 10.0

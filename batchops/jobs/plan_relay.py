@@ -79,16 +79,17 @@ def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sin
     outbox = find_outbox(connection, database, spec.table, Chosen.of(spec))
     form = form_of(spec, outbox, sink.properties if isinstance(sink, Describing) else ())
     then = _then(connection, database, outbox, spec)
-    if server.read_only:
-        raise RefusedError(f"The server is read-only ({database.address.shown}).", "connect to the primary.")
+    if (unwritable := server.refusal(database.address.shown)) is not None:
+        raise unwritable
     _may_settle(database, server, then)
+    beside = Beside(database, spec.ledger_schema)
+    if (barred := beside.obstacle(server.role)) is not None:
+        raise barred
     if spec.listen is not None and database.family.signals is None:
         raise UsageError(f"--listen: {server.product} has no notifications.", "--poll alone does it.")
     warnings = (*database.address.warnings, *warnings_of(connection, outbox, form))
     plan = _plan(database, server, outbox, form, spec)
-    return PreparedRelay(
-        spec, database, server, sink, outbox, form, then, Beside(database, spec.ledger_schema), plan, warnings
-    )
+    return PreparedRelay(spec, database, server, sink, outbox, form, then, beside, plan, warnings)
 
 
 def _may_settle(database: Database, server: Server, then: Then) -> None:

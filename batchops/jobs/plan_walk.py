@@ -149,10 +149,12 @@ def _prepare(
 
 def _ledger_refusals(ledger: Ledger, server: Server) -> Iterator[Refusal]:
     """What keeps the role from writing its progress down: else it would be the run that finds out."""
+    found = None
     if not ledger.inside:
         with ledger.database.reading() as connection:
             server = ledger.database.family.server(connection)
-    found = None if server.read_only else ledger.obstacle(server.role)
+        found = server.refusal(ledger.database.address.shown)
+    found = found if server.read_only else ledger.obstacle(server.role)
     if found is not None:
         yield Refusal("ledger", found.message, found.hint)
 

@@ -12,7 +12,7 @@ from batchops.db.connect import connect
 from batchops.db.family import Timeouts
 from batchops.db.references import is_reference
 from batchops.db.urls import address
-from batchops.errors import UsageError
+from batchops.errors import BatchopsError, RefusedError, UsageError
 from batchops.events import Emit, Finished
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.open import NONE, ledger_elsewhere
@@ -133,6 +133,23 @@ def placed(jobs: Sequence[Scheduled], environ: Mapping[str, str], listen: Listen
         run = partial(_run, each, environ)
         found.setdefault(place, []).append(Task(each.job.name, each.schedule, run, listen(each.job)))
     return found
+
+
+def may_keep_fires(jobs: Sequence[Scheduled], environ: Mapping[str, str]) -> None:
+    """RefusedError for a ledger that this role may not keep fires in; one that is not reached is tried again later."""
+    for place in placed(jobs, environ, lambda _: lambda _: None):
+        try:
+            with place.open() as fires:
+                database = fires.database
+                with database.reading() as connection:
+                    server = database.family.server(connection)
+                barred = server.refusal(database.address.shown) or fires.tables.obstacle(server.role)
+        except RefusedError:
+            raise
+        except BatchopsError:
+            continue
+        if barred is not None:
+            raise barred
 
 
 def _run(each: Scheduled, environ: Mapping[str, str], emit: Emit, stop: Stop) -> Finished:

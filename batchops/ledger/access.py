@@ -16,8 +16,9 @@ NEEDED = {
     "batchops_lane": _CHANGED,
     "batchops_beat": (*_CHANGED, "DELETE"),
     "batchops_rejected": ("SELECT", "INSERT", "DELETE"),
+    **dict.fromkeys(("batchops_fire", "batchops_relay", "batchops_shard", "batchops_failed"), (*_CHANGED, "DELETE")),
 }
-"""What a run does with each of the tables."""
+"""What a run, a scheduler or a relay does with each of its tables."""
 
 
 def missing_grants(

@@ -42,11 +42,14 @@ class Making:
     """The tables of `meta`, which are one part of a ledger. A part without migrations keeps no version."""
 
     def __init__(
-        self, database: Database, meta: sa.MetaData, part: str = "", migrations: Sequence[Migration] = ()
-    ) -> None:
+        self, database: Database, meta: sa.MetaData, part: str = "", migrations: Sequence[Migration] = (),
+        what: str = "the ledger's tables", elsewhere: str = _ELSEWHERE,
+    ) -> None:  # fmt: skip
+        """`what` they are and where else they may be kept, for people."""
         self._database = database
         self._schema = meta.schema
         self._part = part
+        self._what, self._elsewhere = what, elsewhere
         self._migrations = migrations
         self._own = {table.name: table for table in meta.sorted_tables}
         self._versions = version_table(sa.MetaData(schema=meta.schema))
@@ -83,7 +86,7 @@ class Making:
 
     def obstacle(self, role: str) -> RefusedError | None:
         """What keeps this role from using these tables, with the GRANTs and the SQL that help; None for nothing."""
-        message = f'Role "{role}" may not use the ledger\'s tables.'
+        message = f'Role "{role}" may not use {self._what}.'
         try:
             found = self._look()
         except NoRightToLedgerError as error:
@@ -95,7 +98,7 @@ class Making:
         given = f"grant it:\n{_lines(grants)}\nor"
         if found.missing:
             return NoRightToLedgerError(message, f"{given} {self._ways_out(found)}")
-        return NoRightToLedgerError(message, f"{given} {_ELSEWHERE}.")
+        return NoRightToLedgerError(message, f"{given} {self._elsewhere}.")
 
     def _change(self, found: _Found) -> _Found:
         """Run what is missing; a look at what is still missing, where another first run was at it too."""
@@ -114,12 +117,13 @@ class Making:
 
     def _refused(self, found: _Found, error: BatchopsError) -> RefusedError:
         made = "brought up to date" if found.there.intersection(self._own) else "made"
-        return RefusedError(f"The ledger's tables cannot be {made} here: {error.message}", self._ways_out(found))
+        what = self._what[0].upper() + self._what[1:]
+        return RefusedError(f"{what} cannot be {made} here: {error.message}", self._ways_out(found))
 
     def _ways_out(self, found: _Found) -> str:
         statements = _lines(f"{self._text(statement)};" for statement in found.missing)
         made = "brought up to date" if found.there.intersection(self._own) else "made"
-        return f"have them {made} with the statements below, {_ELSEWHERE}.\n{statements}"
+        return f"have them {made} with the statements below, {self._elsewhere}.\n{statements}"
 
     def _fill_in(self, version: int) -> None:
         """What every role may do that uses the ledger: its id, what older rows lack, the version."""

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import sqlalchemy as sa
-from sqlalchemy.schema import CreateTable
 
 from batchops.db.database import Database
 from batchops.db.types import KEY_TEXT, LONG_TEXT
-from batchops.errors import BatchopsError, RefusedError
+from batchops.errors import RefusedError
+from batchops.ledger.making import Making
 
 TURN = "batchops_turn"
 
@@ -45,40 +45,27 @@ class Beside:
             sa.Column("failure", LONG_TEXT, nullable=False),
         )  # fmt: skip
 
+        self._making = Making(
+            database, self._meta, what="the tables beside the outbox",
+            elsewhere="name a schema of yours with --ledger-schema",
+        )  # fmt: skip
+
     def ddl(self) -> list[str]:
-        """The statements that make them."""
-        made = (CreateTable(table, if_not_exists=True) for table in self._meta.sorted_tables)
-        return [" ".join(str(one.compile(self._database.engine)).split()) for one in made]
+        """The statements that make those that are not there."""
+        return self._making.ddl()
+
+    def obstacle(self, role: str) -> RefusedError | None:
+        """What keeps this role from using them; None for nothing."""
+        return self._making.obstacle(role)
 
     def make(self) -> None:
         """Make the tables where they are missing; RefusedError with their SQL where this role may not."""
-        if self._seen():
-            return
-        try:
-            with self._database.transaction() as connection:
-                for table in self._meta.sorted_tables:
-                    connection.execute(CreateTable(table, if_not_exists=True))
-        except BatchopsError as error:
-            if self._seen():  # two first relays at one moment: the other one made them
-                return
-            raise RefusedError(
-                f"The tables beside the outbox cannot be made here: {error.message}",
-                "have them made with the statements below, or name a schema of yours with --ledger-schema.\n"
-                + ";\n".join(self.ddl())
-                + ";",
-            ) from error
+        self._making.make()
 
     def there(self, connection: sa.Connection) -> bool:
         """Whether they are there."""
         inspector = sa.inspect(connection)
         return all(inspector.has_table(table.name, schema=table.schema) for table in self._meta.sorted_tables)
-
-    def _seen(self) -> bool:
-        try:
-            with self._database.reading() as connection:
-                return self.there(connection)
-        except RefusedError:  # MariaDB tells a role without any right to a table that it may not look
-            return False
 
 
 def turn_ddl(database: Database) -> Iterator[str]:

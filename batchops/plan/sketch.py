@@ -116,8 +116,8 @@ def _key(database: Database, table: Table, facts: TableFacts, verb: str, spec: J
 def _barred(
     database: Database, server: Server, table: Table, facts: TableFacts, verb: str, wishes: Wishes
 ) -> Iterator[Refusal]:  # fmt: skip
-    if server.read_only:
-        yield Refusal("read-only", f"The server is read-only ({database.address.shown}).", "connect to the primary.")
+    if (unwritable := server.refusal(database.address.shown)) is not None:
+        yield Refusal("read-only", unwritable.message, unwritable.hint)
     written = [one.column for one in wishes.assignments]
     needs = [("SELECT", table.column_names), (RIGHTS[verb], written)]
     # A server that is read-only may not even begin a transaction in which a write could be explained.

@@ -98,8 +98,8 @@ def time_column(table: Table, spec: DrainSpec) -> str | None:
 def _usable(connection: sa.Connection, database: Database, table: Table, server: Server) -> None:
     if table.kind not in ("table", "partitioned"):
         raise RefusedError(f'"{table.label}" is a {table.kind}, not a table.', "name the table behind it.")
-    if server.read_only:
-        raise RefusedError(f"The server is read-only ({database.address.shown}).", "connect to the primary.")
+    if (unwritable := server.refusal(database.address.shown)) is not None:
+        raise unwritable
     if refusal := database.family.claims.refusal(connection, table):
         raise RefusedError(f'Workers cannot share table "{table.label}": {refusal}.')
 

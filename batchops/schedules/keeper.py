@@ -273,7 +273,8 @@ class Keeper:
 
     def _troubled(self, error: BatchopsError) -> None:
         if self.trouble is None or self.trouble.message != error.message:
-            self._say(f"error: the ledger in {self.place.shown}: {error.message}")
+            hint = f" Hint: {error.hint}" if error.hint else ""
+            self._say(f"error: the ledger in {self.place.shown}: {error.message}{hint}")
         self.trouble = error
         self._failures += 1
 

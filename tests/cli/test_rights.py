@@ -1,14 +1,18 @@
 """What the server does not allow is refused before the first write, and said with the way out."""
 
+import contextlib
 import os
+import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
 
 from tests.cli.conftest import Cli, everything, filled
-from tests.command import Batchops
+from tests.command import Batchops, here
 from tests.services.database import Database
 
 pytestmark = pytest.mark.in_turn
@@ -143,6 +147,107 @@ def test_a_read_only_file(sqlite: Database, batchops: Batchops, tmp_path: Path) 
     assert real.code == 12, real
     assert "Traceback" not in real.err
     assert link.read_bytes() == file.read_bytes()
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """A user who has no rights but everyone's; root's bind nowhere."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+UNWRITABLE = {
+    "file": (0o755, 0o444, "may not write the file"),
+    "folder": (0o555, 0o666, "where SQLite keeps the journal"),
+}
+VERBS = {
+    "purge": PURGE,
+    "backfill": ("backfill", "ev", "--where", "kind = 1", "--set", "note = 'x'"),
+    "drain": ("drain", "ev", "--where", "kind = 1", "--set", "note = 'x'", "--done", "kind = 100"),
+    "relay": ("relay", "box", "--to", "-"),
+}
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that everybody may enter; pytest's own are for the owner alone."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+        Path(name).chmod(0o755)
+
+
+@pytest.mark.parametrize("what", UNWRITABLE)
+@pytest.mark.parametrize("wal", [False, pytest.param(True, marks=pytest.mark.full)], ids=["journal", "wal"])
+def test_a_sqlite_file_or_folder_that_this_user_may_not_write(
+    sqlite: Database, folder: Path, what: str, wal: bool
+) -> None:  # fmt: skip
+    """Found by `check`, by a plan and by a run, before anything is written; the file stays as it was."""
+    filled(sqlite)
+    sqlite.execute("CREATE TABLE box (id integer PRIMARY KEY, aggregate_id int, payload text, sent_at text)")
+    file = folder / "copy.db"
+    file.write_bytes(Path(make_url(sqlite.url).database or "").read_bytes())
+    if wal:
+        with contextlib.closing(sqlite3.connect(file)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+    before, (of_folder, of_file, says) = file.read_bytes(), UNWRITABLE[what]
+    url = ("--url", f"sqlite:///{file}")
+    plans = [("check", *PURGE[1:]), *((*words, "-n") for words in VERBS.values())]
+    for words in plans:  # which also imports what nobody may not read
+        allowed = here(*words, *url)
+        assert allowed.code == 0, (words, allowed)
+    file.chmod(of_file)
+    folder.chmod(of_folder)
+    commands = [*plans, (*PURGE, "-y"), VERBS["relay"]]
+    for words in commands:
+        with nobody():
+            refused = here(*words, *url)
+        assert (refused.code, says in refused.out + refused.err) == (12, True), (words, refused)
+    assert [one.name for one in folder.iterdir()] == ["copy.db"]
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("asked", ["mode=ro", "immutable=1"])
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_sqlite_url_for_reading_only(lite: Database, batchops: Batchops, asked: str, verb: str) -> None:
+    lite.execute("CREATE TABLE box (id integer PRIMARY KEY, aggregate_id int, payload text, sent_at text)")
+    refused = batchops(*VERBS[verb], "-n", "--url", f"{lite.url}?{asked}")
+    assert (refused.code, f"leave {asked} out of the URL" in refused.out + refused.err) == (12, True), refused
+
+
+def test_a_role_without_the_rights_to_a_relays_own_tables(server: Database, role: Role, cli: Cli) -> None:
+    """A dry run and a run refuse with the same GRANTs, before anything is written; these are enough."""
+    server.execute(
+        "CREATE TABLE box (id int PRIMARY KEY, aggregate_id int, payload varchar(9), sent_at timestamp NULL)"
+    )
+    env = role("SELECT")
+    name = make_url(env["BATCHOPS_URL"]).username
+    who = f"'{name}'@'%'" if server.family == "mysql" else f'"{name}"'
+    server.execute(f"GRANT SELECT, UPDATE, DELETE ON box TO {who}")
+    server.execute("INSERT INTO box VALUES (1, 1, 'x', NULL)")
+    for more in (("-n",), ()):
+        refused = cli("relay", "box", "--to", "-", *more, env=env)
+        assert (refused.code, "GRANT" in refused.err) == (12, True), refused
+    assert server.scalar("SELECT count(*) FROM box WHERE sent_at IS NULL") == 1
+    for line in refused.err.splitlines():
+        if (statement := line.strip().removeprefix("hint: grant it: ")).startswith("GRANT"):
+            server.execute(statement)
+    sent = cli("relay", "box", "--to", "-", env=env)
+    assert (sent.code, server.scalar("SELECT count(*) FROM box WHERE sent_at IS NULL")) == (0, 0), sent
+
+
+@pytest.mark.usefixtures("server")
+def test_a_role_that_may_keep_no_fires(role: Role, cli: Cli, tmp_path: Path) -> None:
+    """A scheduler that could never run anything ends at once, with the GRANTs."""
+    recipe = tmp_path / "nightly.toml"
+    recipe.write_text('[job.old]\nverb = "purge"\ntable = "ev"\nwhere = "kind = 1"\nevery = "1h"\n')
+    refused = cli("schedule", recipe, env=role("SELECT, DELETE"))
+    assert (refused.code, "GRANT" in refused.err) == (12, True), refused
 
 
 @pytest.mark.parametrize("walk", ["keys", "blocks", "limit"])

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 import sqlalchemy as sa
 
 from batchops.db.family import Server
+from batchops.db.sqlite.writable import obstacle, unreadable
 from batchops.db.table import Column, Key, Table, TableIdentity
+from batchops.errors import RefusedError
 
 _FIND = sa.text("""
 SELECT schema, name, type, wr FROM pragma_table_list
@@ -30,6 +33,11 @@ _TABLES = sa.text("SELECT name FROM pragma_table_list WHERE schema = 'main' AND 
 
 def server(connection: sa.Connection) -> Server:
     """The library's version and the file; its clock words are in UTC."""
+    url = connection.engine.url
+    file = Path(unquote((url.database or "").removeprefix("file:")))
+    unwritable = obstacle(file, url.query)
+    if unwritable is not None and unreadable(file):
+        raise RefusedError(*unwritable)
     version = connection.execute(sa.text("SELECT sqlite_version()")).scalar_one()
     path = connection.execute(sa.text("SELECT file FROM pragma_database_list WHERE name = 'main'")).scalar_one()
     return Server(
@@ -38,7 +46,8 @@ def server(connection: sa.Connection) -> Server:
         identity=f"sqlite:{Path(path).resolve() if path else 'memory'}",
         role="",
         zone="UTC",
-        read_only=False,
+        read_only=unwritable is not None,
+        unwritable=unwritable or ("", ""),
     )
 
 

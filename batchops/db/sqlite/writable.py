@@ -1,0 +1,54 @@
+"""Whether this process may write a SQLite file: by its URL, its own rights and those of the folder of its journal."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_YES = ("1", "true", "yes", "on")
+_WAL = 2
+"""What the header's bytes for reading and writing say of a file in WAL mode."""
+
+
+def obstacle(path: Path, query: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What keeps it from being written, and the way out; None for nothing. Nothing is opened for writing."""
+    for name, asked in (("mode", query.get("mode") == "ro"), ("immutable", query.get("immutable") in _YES)):
+        if asked:
+            said = f"{name}={query[name]}"
+            return f"The URL opens {path.name} for reading only ({said}).", f"leave {said} out of the URL."
+    if not _may(path, os.W_OK):
+        return f"This user may not write the file {path}{_mounted(path)}.", "let it, or run as a user that may."
+    if not unreadable(path) and (not _needs_folder(path) or _may(path.parent, os.W_OK | os.X_OK)):
+        return None
+    said = f"This user may not write the folder {path.parent}{_mounted(path.parent)}, where SQLite keeps the journal"
+    return f"{said} of {path.name}.", "let it, or run as a user that may."
+
+
+def unreadable(path: Path) -> bool:
+    """Whether SQLite cannot even read it: in WAL mode it first makes a file beside it."""
+    return _in_wal_mode(path) and _needs_folder(path) and not _may(path.parent, os.W_OK | os.X_OK)
+
+
+def _needs_folder(path: Path) -> bool:
+    """In WAL mode others may have made the files that are needed."""
+    beside = [Path(f"{path}-{end}") for end in ("wal", "shm")]
+    return not (_in_wal_mode(path) and all(_may(one, os.W_OK) for one in beside))
+
+
+def _in_wal_mode(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:19] == bytes([_WAL])
+    except OSError:
+        return False
+
+
+def _may(path: Path, how: int) -> bool:
+    return os.access(path, how, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _mounted(path: Path) -> str:
+    try:
+        return " (its file system is mounted read-only)" if os.statvfs(path).f_flag & os.ST_RDONLY else ""
+    except OSError:
+        return ""
