@@ -22,13 +22,16 @@ from batchops.walks import Walk
 from batchops.walks.cursor import Cursor
 from batchops.walks.part import Size
 
+Wait = Callable[[threading.Condition, float], object]
+"""Waits so many seconds, or until it is notified; the condition is held before and after."""
+
 
 class Lanes:
     """The lanes of one run, each with its step, and who is on which."""
 
     def __init__(
         self, database: Database, walk: Walk, ledger: Ledger, run: Run, step: Callable[[Lane], WalkStep], stop: Stop,
-        tally: Tally,
+        tally: Tally, wait: Wait = threading.Condition.wait,
     ) -> None:  # fmt: skip
         self._database = database
         self._walk = walk
@@ -36,6 +39,7 @@ class Lanes:
         self._step = step
         self._stop = stop
         self._tally = tally
+        self._wait = wait
         self._idle = [step(lane) for lane in run.lanes]
         self._active: list[WalkStep] = []
         self._next_lane = len(run.lanes)
@@ -58,7 +62,7 @@ class Lanes:
                         return None
                     continue
                 # Another lane's batches change what can be split, and its end may call for another turn.
-                self._turn.wait(0.2)
+                self._wait(self._turn, 0.2)
         return None
 
     def lay_down(self, mine: WalkStep) -> None:

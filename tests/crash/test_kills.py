@@ -67,10 +67,10 @@ def unfinished(database: Database) -> bool:
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 @pytest.mark.in_turn
-def test_ten_kills(batchops: Batchops, database: Database, scenario: Scenario) -> None:
+def test_some_kills(batchops: Batchops, database: Database, scenario: Scenario) -> None:
     make(database)
     size = ("--batch-size", "20")
-    _, at_work = kill_until_done(batchops, database, scenario, 5, lambda _: size)
+    _, at_work = kill_until_done(batchops, database, scenario, 3, lambda _: size)
     assert at_work >= 1
     assert scenario.wrong(database) is None
 

@@ -28,7 +28,8 @@ Without = Callable[[Missing], NoReturn]
 HOUR, DAY = 3600, 86_400
 
 
-@pytest.mark.parametrize("family", ["postgresql", pytest.param("mariadb", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("family", ["postgresql", "mariadb"])
 def test_the_database_falls_and_comes_back(
     batchops: Batchops, family: str, new_database: NewDatabase, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
