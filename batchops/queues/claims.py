@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.family import KeyValue
-from batchops.errors import BatchopsError, DeniedError, RowRefusedError
+from batchops.errors import BatchopsError, DeniedError, MarkRefusedError, RowRefusedError
 from batchops.handlers import Result, Unmarked
 from batchops.queues.bisect import by_halves, reason
 from batchops.queues.leases import Leases
@@ -56,6 +56,8 @@ class Claims:
         self._one_by_one = one_by_one
         self._failed = failed
         self._marked = marked
+        self._undoable = False
+        """Whether a mark has been undone, for a trial."""
         self._clock = clock
         self._low = LowWater(database, leases, clock, followed=in_order)
         self._held: dict[str, Holding] = {}
@@ -107,10 +109,12 @@ class Claims:
         taken = self._clock()
         with self.database.transaction() as connection:
             leased = self.leases.claim(connection, rows, low, token, self.seconds)
-            found, refused = self._mark(connection, leased)
+            found, refused = self._mark(connection, token, leased)
         return self._hold(Claim(token, found, taken=taken, refused=refused)) if found else None
 
-    def _mark(self, connection: sa.Connection, rows: Sequence[Row]) -> tuple[Sequence[Row], Mapping[KeyValue, str]]:
+    def _mark(
+        self, connection: sa.Connection, token: str, rows: Sequence[Row]
+    ) -> tuple[Sequence[Row], Mapping[KeyValue, str]]:
         """The rows with the mark of a claim; why those have none for which the database refuses it."""
         if not self._marked or not rows:
             return rows, {}
@@ -122,12 +126,36 @@ class Claims:
             return [None] * len(some)
 
         self.database.family.claims.check_at_once(connection)
+        if not self._undoable:
+            self._prove_undoable(connection, token, rows[0])
         try:
             results = by_halves(rows, mark)
         except DeniedError as error:
             results = [Unmarked(reason(error))] * len(rows)
         refused = {row.key: one.reason for row, one in zip(rows, results, strict=True) if isinstance(one, Unmarked)}
         return [now.get(row.key, row) for row in rows], refused
+
+    def _prove_undoable(self, connection: sa.Connection, token: str, row: Row) -> None:
+        """MarkRefusedError where a mark cannot be undone: a row that fails would stay marked, and be found no more.
+
+        No trace of the trial is left, so that no trigger notes it.
+        """
+        connection.exec_driver_sql("SAVEPOINT batchops_trial")
+        try:
+            with self.database.savepoint(connection):
+                self.leases.mark(connection, [row])
+        except (RowRefusedError, DeniedError):
+            return  # told where it is marked
+        try:
+            with self.database.savepoint(connection):
+                self.leases.unmark(connection, token, [row.key])
+        except (RowRefusedError, DeniedError) as error:
+            raise MarkRefusedError(
+                f"The table takes --claimed, and refuses the old values that would undo it: {reason(error)}",
+                "let --claimed set what the table's constraints and triggers also let go back.",
+            ) from error
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT batchops_trial")
+        self._undoable = True
 
     def _rescued(self, rows: int, low: KeyValue | None) -> Claim | None:
         """Rows that another has lost; one worker looks at a time."""
@@ -148,7 +176,7 @@ class Claims:
             self.leases.unmark_lost(connection, rows, low)
             parked = self._park(connection, low)
             leased = self.leases.rescue(connection, rows, low, token, self.seconds)
-            found, refused = self._mark(connection, leased)
+            found, refused = self._mark(connection, token, leased)
         if not found and not parked:
             return None
         claim = self._hold(Claim(token, found, rescued=True, taken=now, parked=parked, refused=refused))

@@ -65,6 +65,12 @@ class ColumnLeases:
             self._rows.change(connection, self._rows.update(*self._values(before_claim=text)), keys)
         return marked
 
+    def unmark(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        for mine in self._rows.among(keys) if self.keeps_marks else ():
+            query: sa.Select[Any] = sa.select(*self._rows.out(), self.own(BEFORE_CLAIM).label("before"))
+            query = query.select_from(self._queue.table.called).where(mine, self.own("lease") == token, self._marked())
+            self._undo(connection, query.with_for_update() if self._family.locks_rows else query)
+
     def unmark_lost(self, connection: sa.Connection, rows: int, low: KeyValue | None) -> None:
         if self.keeps_marks:
             before = [self.own(BEFORE_CLAIM).label("before")]
@@ -105,7 +111,7 @@ class ColumnLeases:
     def retry(
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, seconds: float
     ) -> Collection[KeyValue]:
-        self._unmark(connection, token, keys)
+        self.unmark(connection, token, keys)
         later = self._values(
             lease=None, lease_until=None, next_at=self._claims.now() + seconds,
             failure=self._storable(connection, reason),
@@ -115,19 +121,19 @@ class ColumnLeases:
     def dead(
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, marks: Assignments
     ) -> Collection[KeyValue]:
-        self._unmark(connection, token, keys)
+        self.unmark(connection, token, keys)
         return self._change(connection, self._parked(connection, reason, marks), token, keys)
 
     def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
         return self._rows.takes_marks(connection, but, savepoint)
 
     def hand_back(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
-        self._unmark(connection, token, keys)
+        self.unmark(connection, token, keys)
         back = self._values(lease=None, lease_until=None, attempts=self._counted - 1)
         self._change(connection, self._rows.update(*back), token, keys)
 
     def abandon(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
-        self._unmark(connection, token, keys)
+        self.unmark(connection, token, keys)
         self._change(connection, self._rows.update(*self._values(lease_until=0.0)), token, keys)
 
     def beat(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], seconds: float) -> None:
@@ -207,12 +213,6 @@ class ColumnLeases:
         """Pending, or leased with a mark that may hide that."""
         clause = self._queue.selection.clause
         return sa.or_(clause, self._marked()) if self.keeps_marks else clause
-
-    def _unmark(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
-        for mine in self._rows.among(keys) if self.keeps_marks else ():
-            query: sa.Select[Any] = sa.select(*self._rows.out(), self.own(BEFORE_CLAIM).label("before"))
-            query = query.select_from(self._queue.table.called).where(mine, self.own("lease") == token, self._marked())
-            self._undo(connection, query.with_for_update() if self._family.locks_rows else query)
 
     def _undo(self, connection: sa.Connection, marked: sa.Select[Any]) -> None:
         kept = {self._rows.key(row): row[-1] for row in connection.execute(marked).all()}

@@ -66,6 +66,9 @@ class Leases(Protocol):
     def mark(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Row]:
         """Set the mark of a claim in rows that this transaction has leased; the rows as they are then."""
 
+    def unmark(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        """Undo the marks of rows that are still held; what lets go of rows does that by itself."""
+
     def unmark_lost(self, connection: sa.Connection, rows: int, low: KeyValue | None) -> None:
         """Undo the marks of up to so many rows whose lease has run out, so that it shows which of them are pending."""
 

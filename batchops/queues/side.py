@@ -65,6 +65,9 @@ class SideLeases:
             self._update(connection, self._names(connection, keys), before_claim=text)
         return marked
 
+    def unmark(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        self._unmark(connection, self._held(connection, token, keys))
+
     def unmark_lost(self, connection: sa.Connection, rows: int, low: KeyValue | None) -> None:
         if not self.keeps_marks:
             return

@@ -38,9 +38,9 @@ def jobs(database: Database, rows: int) -> None:
         )
 
 
-def leased(database: Database, place: str = "columns") -> None:
+def leased(database: Database, place: str = "columns", *args: str) -> None:
     """Give `jobs` a place for leases, as a user would."""
-    done = here("queue", "init", "jobs", "--lease", place, "--make", "--url", database.url)
+    done = here("queue", "init", "jobs", "--lease", place, *args, "--make", "--url", database.url)
     assert done.code == 0, done.err
 
 

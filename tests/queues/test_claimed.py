@@ -9,10 +9,13 @@ import pytest
 
 import batchops as library
 from batchops.events import Finished
+from batchops.jobs.drain import prepared_drain
+from batchops.queues.spec import DrainSpec
+from batchops.specs import checked
 from tests.command import Batchops, Result, here
 from tests.conftest import NewDatabase
 from tests.leases import expired
-from tests.queues.hands import go_on
+from tests.queues.hands import go_on, noop
 from tests.queues.jobs import DONE, DRAIN, PENDING, jobs, leased, states
 from tests.queues.test_marks import refuses_by_trigger
 from tests.services.database import FAMILIES, Database
@@ -33,8 +36,7 @@ def each(*quick: str) -> pytest.MarkDecorator:
 
 def queue(database: Database, place: str, rows: int = ROWS) -> None:
     jobs(database, rows)
-    made = here("queue", "init", "jobs", "--lease", place, "--claimed", "--make", "--url", database.url)
-    assert made.code == 0, made.err
+    leased(database, place, "--claimed")
 
 
 def kept(database: Database, place: str) -> list[str]:
@@ -320,3 +322,58 @@ def test_a_mark_that_is_refused_for_one_row_is_its_failure(
     assert "5" not in handled.read_text().split()
     assert states(database) == {"done": ROWS - 1, "failed": 1}
     assert kept(database, place) == []
+
+
+@pytest.mark.in_turn
+@pytest.mark.parametrize("place", ["columns", "table"])
+def test_a_mark_that_cannot_be_undone_ends_it_before_any_work(
+    database: Database, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue(database, place)
+    handled = tmp_path / "handled"
+    handled.touch()
+    monkeypatch.setenv("HANDLED", str(handled))
+    refuses_by_trigger(database, "NEW.status = 'pending' AND OLD.status = 'running'")
+    refused = tried(database, "--claimed", RUNNING)
+    assert (refused.code, handled.read_text()) == (3, ""), refused
+    assert "undo" in refused.json()["error"]["message"], refused
+    assert states(database) == {"pending": ROWS}
+    assert kept(database, place) == []
+
+
+def test_columns_that_a_check_ties_together_are_set_and_undone_together(postgresql: Database) -> None:
+    queue(postgresql, "columns")
+    postgresql.execute("ALTER TABLE jobs ADD CHECK ((status = 'running') = (n > 0))")
+    finished = drained(
+        postgresql, lambda rows: ["never"] * len(rows), claimed=[RUNNING, "n = 1"], max_attempts=1, done=[DONE, "n = 0"]
+    )
+    assert finished.exit == 3, finished
+    assert postgresql.rows("SELECT DISTINCT status, n FROM jobs") == [("pending", 0)]
+    assert here("queue", "redrive", "jobs", "--all", "--url", postgresql.url).code == 0
+    assert drained(postgresql, noop, claimed=[RUNNING, "n = 1"], done=[DONE, "n = 0"]).rows == ROWS
+
+
+@pytest.mark.in_turn
+@pytest.mark.parametrize("place", ["columns", "table"])
+def test_a_leased_row_that_its_mark_hides_is_no_row_less(database: Database, place: str) -> None:
+    queue(database, place)
+    database.execute("UPDATE jobs SET status = 'done' WHERE id < 3")
+    database.execute("UPDATE jobs SET status = 'running' WHERE id = 3")
+    far, before = 9e9, '{"status":["pending","running"]}'
+    if place == "columns":
+        database.execute(f"UPDATE jobs SET lease = 'w.1', lease_until = {far}, before_claim = '{before}' WHERE id = 3")
+    else:
+        database.execute(
+            "INSERT INTO batchops_lease (relation, row_key, lease, lease_until, attempts, before_claim)"
+            f" VALUES ('jobs', '3', 'w.1', {far}, 1, '{before}')"
+        )
+    spec = checked(
+        DrainSpec, {"url": database.url, "table": "jobs", "where": PENDING, "done": [DONE], "set": ["n = 1"]}
+    )
+    with prepared_drain(spec, {}) as job, job.database.reading() as connection:
+        first = job.leases.first(connection, None)
+        counts, due = job.leases.counts(connection), job.leases.next_due(connection)
+    assert [int(value) for value in first or ()] == [3], "the low-water mark is not past it"
+    assert (counts.backlog, counts.leased, counts.pending) == (ROWS - 3, 1, ROWS - 2)
+    assert due is not None
+    assert due > 1e6

@@ -63,6 +63,17 @@ def test_a_drain_needs_no_more_than_the_columns_it_writes(person: Person) -> Non
     assert (result.code, result.json()["rows"]) == (0, 20), result
 
 
+def test_a_mark_at_claim_time_needs_its_columns_too(person: Person) -> None:
+    jobs(person.server, 20)
+    made = here("queue", "init", "jobs", "--claimed", "--make", "--url", person.server.url)
+    assert made.code == 0, made.err
+    person.may(f"SELECT ({READ}, {LEASE}, before_claim) ON jobs", f"UPDATE (status, {LEASE}, before_claim) ON jobs")
+    refused = drain(person, "--claimed", "n = 7")
+    assert (refused.code, "UPDATE (n)" in refused.out) == (12, True), refused
+    result = drain(person, "--claimed", "status = 'running'")
+    assert (result.code, result.json()["rows"]) == (0, 20), result
+
+
 def test_a_drain_without_one_column_names_it_and_the_grant(person: Person) -> None:
     jobs(person.server, 3)
     leased(person.server)

@@ -67,7 +67,7 @@ def killed(
     """Drain with kills, each once something was done since the last one; how many, and in what time."""
     before, known = time.monotonic(), 0
     herd = Herd(batchops, database, args if full else (*args, "--rest", "100ms"), handled, 4 if full else 2)
-    while "pending" in (found := states(database)):
+    while {"pending", "running"} & (found := states(database)).keys():
         more = time.monotonic() - before < 300 if full else herd.kills < 3
         if more and found.get("done", 0) > known:
             known = found["done"]
@@ -129,6 +129,24 @@ def test_each_row_is_handled_and_none_by_two_at_a_time(
     seen = handled_by(handled)
     assert set(seen) == set(range(1, rows + 1))
     figures(handled_more_than_once=sum(n > 1 for n in seen.values()))
+
+
+@tiers()
+@pytest.mark.parametrize("place", ["columns", "table"])
+def test_rows_that_are_marked_while_they_are_leased(
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures, place: str
+) -> None:
+    database = new_database(name)
+    rows = rows_for(database, full)
+    jobs(database, rows)
+    leased(database, place, "--claimed")
+    marks = ("--claimed", "status = 'running'", "--claimed", "payload = 'at work'", "--batch-size", "50")
+    kills, took = killed(batchops, database, (*marks, "--set", "n = n + 1"), tmp_path / "none", full=full)
+    assert states(database) == {"done": rows}
+    exactly_once(database, "--set")
+    where = "jobs" if place == "columns" else "batchops_lease"
+    assert database.scalar(f"SELECT count(*) FROM {where} WHERE before_claim IS NOT NULL") == 0
+    figures(rows=rows, seconds=took, kills=kills)
 
 
 SET = ("--set", "n = n + 1", "--rest", "20ms", "--batch-size", "50")
