@@ -58,6 +58,16 @@ class Timeouts:
 
 
 @dataclass(frozen=True)
+class Suspect:
+    """The row that a statement was refused for, as far as the server tells."""
+
+    place: int
+    """Its place in the list of rows that the statement was for."""
+    certain: bool
+    """Whether it was named; else only how many rows came before it is known, in the order the server chose."""
+
+
+@dataclass(frozen=True)
 class IndexUse:
     """An index through which the server would find all rows of a selection."""
 
@@ -150,6 +160,8 @@ class Family(Protocol):
     """Whether every index ends in the primary key, which is then found without a look at the row."""
     longest_list: int
     """How many keys `among` takes at the most."""
+    undoes_statements: bool
+    """Whether a statement that fails undoes what it did, and the transaction goes on without it."""
     claims: "Claims"
     """How workers that share a table take its rows."""
     signals: Signals | None
@@ -270,8 +282,15 @@ class Family(Protocol):
 
     def message(self, error: BaseException) -> str: ...
 
-    def refused_row(self, error: BaseException, table: Table) -> str | None:
-        """The first column's text of the one row of `table` that a statement was refused for; None where unsaid."""
+    def refused_row(
+        self,
+        connection: sa.Connection,
+        error: BaseException,
+        table: Table,
+        names: Sequence[str],
+        keys: Sequence[KeyValue],
+    ) -> Suspect | None:
+        """Which row with one of `keys` in `names` the last statement was refused for; None where unsaid."""
 
     def cancel(self, connection: Any, engine: sa.Engine) -> None:
         """Cancel what a driver connection is running; called from another thread."""

@@ -229,8 +229,9 @@ def _account(job: Job, emit: Emit, tally: Tally, size: Size, outcome: Outcome, s
         tally.batches += outcome.batches
         tally.locked += outcome.locked
         tally.rejected.add(outcome.rejected)
-        if not outcome.undone and not outcome.trial and not outcome.sifted:
-            job.pace.observe(outcome.size or size, outcome.rows, outcome.read, seconds)
+        if not outcome.undone and not outcome.trial:
+            tried = outcome.rows + outcome.refused
+            job.pace.observe(outcome.size or size, tried, outcome.read, seconds - outcome.sifting)
     if outcome.undone:
         lost = f"{outcome.undone} batches with {-outcome.rows:,} rows"
         emit(Warned(f"The server fell before {lost} were on its disk; they are as they were, and done again."))

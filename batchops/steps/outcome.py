@@ -23,8 +23,10 @@ class Outcome:
     """Batches that a fall of the server has taken back; `rows` and `read` are then what is to be taken off."""
     trial: bool = False
     """Whether it only showed that the table takes the marks: it does not count as a batch."""
-    sifted: bool = False
-    """Whether its time went into telling refused rows from the others, which a smaller batch would not spare."""
+    refused: int = 0
+    """Rows that the database refused, whether they are given up on or tried again later."""
+    sifting: float = 0.0
+    """Seconds that went into telling them from the others, which a smaller batch would not spare."""
     alarm: str | None = None
     """Why the walk should not go on like this."""
 

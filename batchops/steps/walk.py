@@ -90,7 +90,7 @@ class WalkStep:
     def _next(self, size: Size) -> Outcome | None:
         while not self.lane.cursor.over:
             now = size if self._aim is None else replace(size, rows=min(self._aim, size.rows))
-            now = replace(now, rows=self._sifter.most(now.rows), exact=True) if self._sifting else now
+            now = self._sifter.bounded(now) if self._sifting else now
             try:
                 outcome = self._batch(now)
             except _OverfullError:
@@ -132,7 +132,9 @@ class WalkStep:
             self._note(connection, after, (*named, *self._locked(connection, part)))
         self._sifting = bool(done.refused) or self._aim is not None or self._sifter.expects(size.rows)
         recorded = self._recorded(after)
-        return replace(recorded, rejected=_told(named), size=size, alarm=alarm, sifted=bool(done.refused))
+        return replace(
+            recorded, rejected=_told(named), size=size, alarm=alarm, refused=len(done.refused), sifting=done.seconds
+        )
 
     def _worked(self, connection: sa.Connection, part: Part) -> Sifted:
         if self._sifting and part.keys:

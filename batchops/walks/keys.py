@@ -148,7 +148,8 @@ class KeysWalk:
         aim = min(size.rows, self._family.longest_list)
         keys = self._lock(connection, self._matching(self._within(way.after, end or way.upto)).limit(aim), size)
         read = size.read
-        full = len(keys) == aim
+        # A window that the list fills to its very end was not cut.
+        full = len(keys) == aim and keys[-1] != end
         if full:
             keys, end = self._reached(connection, keys, way, size, end)
             if not keys:

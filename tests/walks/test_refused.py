@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
 
 import batchops as library
 from batchops.events import Committed, Rejected
@@ -81,6 +83,64 @@ def test_bad_rows_cost_few_batches(made: Callable[[Callable[[Database], None]], 
     keys = {event.key for event in events if isinstance(event, Rejected)}
     assert keys == {f"id={20 * i}" for i in range(1, ROWS // 20 + 1)}
     assert len([event for event in events if isinstance(event, Committed)]) <= 2 * ROWS // 200
+
+
+REFUSING = {
+    "not-null": ("cents = worth", "cents IS NULL"),
+    "reference": ("owner = CASE WHEN worth IS NULL THEN 7 ELSE 2 END", "owner = 7"),
+    "trigger": ("owner = CASE WHEN worth IS NULL THEN 9 ELSE 2 END", "owner = 9"),
+}
+"""What is set, so that each fortieth row is refused, and what no row may become."""
+_SIGNAL = {
+    "postgresql": "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF NEW.owner = 9 THEN"
+    " RAISE EXCEPTION 'not nine'; END IF; RETURN NEW; END$$;"
+    "CREATE TRIGGER no BEFORE UPDATE ON goods FOR EACH ROW EXECUTE FUNCTION no()",
+    "mysql": "CREATE TRIGGER no BEFORE UPDATE ON goods FOR EACH ROW"
+    " IF NEW.owner = 9 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not nine'; END IF",
+    "sqlite": "CREATE TRIGGER no BEFORE UPDATE ON goods WHEN NEW.owner = 9 BEGIN SELECT RAISE(ABORT, 'not nine'); END",
+}
+
+
+@pytest.mark.parametrize(
+    "kind", ["not-null", *(pytest.param(k, marks=pytest.mark.full) for k in ("reference", "trigger"))]
+)
+def test_refused_rows_cost_few_statements(made: Callable[[Callable[[Database], None]], Database], kind: str) -> None:
+    """Whether or not the server names the row that it refuses; and no row is changed twice."""
+
+    def goods(database: Database) -> None:
+        database.script(
+            "CREATE TABLE owners (id integer NOT NULL PRIMARY KEY);"
+            "INSERT INTO owners VALUES (1), (2), (9);"
+            "CREATE TABLE goods (id integer NOT NULL PRIMARY KEY, cents integer NOT NULL, worth integer,"
+            " owner integer NOT NULL, times integer NOT NULL, FOREIGN KEY (owner) REFERENCES owners (id))"
+        )
+        database.execute(
+            f"INSERT INTO goods SELECT i, 1, CASE WHEN i % 40 <> 0 THEN 5 END, 1, 0 FROM {numbers(database, ROWS)}"
+        )
+        if kind == "trigger":
+            database.execute(_SIGNAL[database.family])
+
+    database, sent = made(goods), list[str]()
+    value, never = REFUSING[kind]
+
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        sent.append(statement.lstrip('"`').split(maxsplit=1)[0])
+
+    sa.event.listen(Engine, "before_cursor_execute", count)
+    try:
+        finished = library.backfill(
+            **job(
+                database, "goods", all_rows=True, set=[value, "times = times + 1"], batch_size=1_000, allow=["triggers"]
+            )
+        )
+    finally:
+        sa.event.remove(Engine, "before_cursor_execute", count)
+    assert (finished.reason, finished.rows, finished.rejected) == ("incomplete", ROWS - ROWS // 40, ROWS // 40)
+    assert database.scalar("SELECT count(*) FROM goods WHERE times = 1") == ROWS - ROWS // 40
+    assert database.scalar(f"SELECT count(*) FROM goods WHERE {never} OR times > 1") == 0
+    named = (kind, database.family) == ("not-null", "postgresql")
+    each = 4 if named else 11
+    assert sent.count("UPDATE") <= each * ROWS // 40, "by halves of 40 rows: six, and the rows between"
 
 
 def test_a_run_that_nothing_allows_stops_soon(made: Callable[[Callable[[Database], None]], Database]) -> None:

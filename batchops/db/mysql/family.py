@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.explain import explained
-from batchops.db.family import SILENCE, Blocks, Timeouts
+from batchops.db.family import SILENCE, Blocks, KeyValue, Suspect, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.foreign_text import TextRoom
 from batchops.db.mysql import catalog, cutoffs, faults, indexes, keys, texts
@@ -36,6 +36,7 @@ class MySQL:
     row_id = None
     indexes_hold_key = True
     longest_list = 1_000
+    undoes_statements = True
 
     claims = MySQLClaims()
     signals = None
@@ -133,8 +134,12 @@ class MySQL:
     def message(self, error: BaseException) -> str:
         return faults.message(error)
 
-    def refused_row(self, error: BaseException, table: Table) -> str | None:  # noqa: ARG002  it names no row
-        return None
+    def refused_row(
+        self, connection: sa.Connection, error: BaseException, table: Table, names: Sequence[str],  # noqa: ARG002
+        keys: Sequence[KeyValue],
+    ) -> Suspect | None:  # fmt: skip
+        number = product_of(connection).refused_row(connection, error)
+        return Suspect(number - 1, certain=False) if number and number <= len(keys) else None
 
     def cancel(self, connection: Any, engine: sa.Engine) -> None:
         with engine.connect() as other:

@@ -1,6 +1,6 @@
 """PostgreSQL's capabilities, put together from this folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from batchops.db.explain import explained
-from batchops.db.family import SILENCE, Blocks, Server, Timeouts
+from batchops.db.family import SILENCE, Blocks, KeyValue, Server, Suspect, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.foreign_text import TextRoom
 from batchops.db.postgresql import catalog, cutoffs, faults, keys, loaders, texts
@@ -58,6 +58,7 @@ class PostgreSQL:
     row_id = "ctid"
     indexes_hold_key = False
     longest_list = 50_000
+    undoes_statements = False
 
     claims = PostgreSQLClaims()
     signals = PostgreSQLSignals()
@@ -146,8 +147,13 @@ class PostgreSQL:
     def message(self, error: BaseException) -> str:
         return faults.message(error)
 
-    def refused_row(self, error: BaseException, table: Table) -> str | None:
-        return faults.refused_row(error, table)
+    def refused_row(
+        self, connection: sa.Connection, error: BaseException, table: Table, names: Sequence[str],  # noqa: ARG002
+        keys: Sequence[KeyValue],
+    ) -> Suspect | None:  # fmt: skip
+        text = faults.refused_row(error, table) if tuple(names) == table.column_names[:1] else None
+        place = next((i for i, key in enumerate(keys) if str(key[0]) == text), None)
+        return None if place is None else Suspect(place, certain=True)
 
     def cancel(self, connection: Any, engine: sa.Engine) -> None:  # noqa: ARG002  the protocol's shape
         connection.cancel_safe(timeout=5)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from batchops.db.explain import explained
-from batchops.db.family import Blocks, Timeouts
+from batchops.db.family import Blocks, Suspect, Timeouts
 from batchops.db.faults import Fault
 from batchops.db.foreign_text import TextRoom
 from batchops.db.sqlite import catalog, cutoffs, faults, indexes, keys
@@ -42,6 +42,7 @@ class SQLite:
     row_id = "rowid"
     indexes_hold_key = True
     longest_list = 5_000
+    undoes_statements = False  # a constraint or trigger may say FAIL, which keeps what was done
 
     claims = SQLiteClaims()
     signals = None
@@ -180,8 +181,8 @@ class SQLite:
     def message(self, error: BaseException) -> str:
         return faults.message(error)
 
-    def refused_row(self, error: BaseException, table: Table) -> str | None:  # noqa: ARG002  it names no row
-        return None
+    def refused_row(self, *_: object) -> Suspect | None:
+        return None  # it names no row
 
     def cancel(self, connection: Any, engine: sa.Engine) -> None:  # noqa: ARG002  the protocol's shape
         self._cancelled.add(id(connection))
