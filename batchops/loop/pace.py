@@ -44,11 +44,11 @@ class Pace:
 
     def __post_init__(self) -> None:
         self._rows = float(self.fixed or START_ROWS)
-        self._read = self._rows
+        self._read = float(self._rows)
         self._share: float | None = None
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT)
         self._overhead = 0.0
-        self._cliff, self._read_cliff = Cliff(), Cliff()
+        self._cliff = Cliff()
 
     def size(self, skip_locked: bool = False) -> Size:
         """The next batch."""
@@ -65,20 +65,19 @@ class Pace:
             self._share = share if self._share is None else 0.5 * self._share + 0.5 * share
         self._learn_overhead(read + rows, seconds)
         change = self._change(seconds)
+        behind = self._cliff.observe(read, rows, seconds, self.target)
         window_was_the_limit = rows < size.rows / 2
         if not window_was_the_limit:
             self._read = max(self._read, size.read * 2.0)
-        elif self._read_cliff.observe(size.read, read, seconds, self.target):
-            self._read = float(self._read_cliff.cheap)
         else:
-            self._read = self._read_cliff.within(size.read * change)
+            self._read = self._cliff.cheap if behind else self._cliff.within(size.read * change)
         if self.fixed is not None:
             # Shrunk by an error it doubles back to what was asked for.
             self._rows = min(float(self.fixed), max(self._rows, size.rows * 2.0))
-        elif self._cliff.observe(size.rows, rows, seconds, self.target):
-            self._rows = float(self._cliff.cheap)
         elif not (window_was_the_limit and change > 1):
-            self._rows = self._cliff.within(min(max(1.0, size.rows * change), self._ceiling()))
+            wanted = min(max(1.0, size.rows * change), self._ceiling())
+            each = read / rows if rows else 1.0
+            self._rows = (self._cliff.cheap if behind else self._cliff.within(wanted * each)) / each
         elif size.rows < START_ROWS:
             # Of a batch that has shrunk far down nothing matches: it must be able to read more again.
             self._rows = min(float(START_ROWS), size.rows * change)

@@ -82,6 +82,22 @@ def test_a_window_without_matches_keeps_clear_of_the_edge_too() -> None:
     assert behind <= 20
 
 
+@pytest.mark.parametrize("per_row", [4e-6, 1.6e-5])
+def test_the_edge_is_known_already_where_matches_end(per_row: float) -> None:
+    """Half of the rows match, then none: the window's rows make the plan. Near the target time sizes grow slowly."""
+    pace, chance = Pace(target=TARGET), random.Random(1)
+    behind: list[int] = []
+    for number in range(200):
+        size = pace.size()
+        rows = min(size.rows, round(size.read * 0.5)) if number < 60 else 0
+        read = min(size.read, 2 * rows) if rows else size.read
+        slow = 0.14 if read > 4_100 else 0
+        pace.observe(size, rows, read, (read * per_row / 4 + rows * per_row + slow) * chance.uniform(0.7, 1.3))
+        behind += [number] if slow else []
+    assert len([number for number in behind if number < 60]) <= 6
+    assert len([number for number in behind if number >= 60]) <= 4
+
+
 def test_an_edge_that_is_gone_is_forgotten() -> None:
     """The other plan was for one part of the table alone, or a checkpoint made one batch slow."""
     pace = Pace(target=TARGET)
