@@ -49,6 +49,8 @@ class Fault(Enum):
     NO_COLUMN = auto()
     STATEMENT = auto()
     """The statement makes no sense to the server: syntax, function, types."""
+    SEVERAL_ROWS = auto()
+    """A sub-select that is to be one value gives several rows; some servers take the first."""
     MISSING_CODE = auto()
     """A function or collation that the application alone defines (SQLite)."""
     SCHEMA = auto()
@@ -108,6 +110,11 @@ _MEANINGS = {
     Fault.NO_COLUMN: _Meaning(UsageError, "No such column", "check the names in the predicate and in --set."),
     Fault.STATEMENT: _Meaning(
         UsageError, "The database does not understand the statement", "check the predicate and --set."
+    ),
+    Fault.SEVERAL_ROWS: _Meaning(
+        UsageError,
+        "A sub-select gives several rows where one value is wanted",
+        "compare with IN (SELECT …), or let it give one row: max(…), LIMIT 1.",
     ),
     Fault.SCHEMA: _Meaning(
         IntegrityError, "The table changed underneath", "look what changed it before you run this again."

@@ -3,7 +3,7 @@
 import pytest
 
 import batchops as library
-from batchops.errors import RefusedError
+from batchops.errors import RefusedError, UsageError
 from tests.conftest import NewDatabase
 from tests.plan.situations import numbers
 from tests.services.database import Database
@@ -65,6 +65,18 @@ def test_a_value_that_one_statement_draws_for_each_row_is_not_drawn_once(new_dat
     database.execute("ALTER TABLE t MODIFY n varchar(40)")
     library.backfill(url=database.url, table="t", all_rows=True, set=["n = (SELECT uuid())"])
     assert database.scalar("SELECT count(DISTINCT n) FROM t") == ROWS
+
+
+@pytest.mark.parametrize("family", ["postgresql", pytest.param("mariadb", marks=pytest.mark.full)])
+def test_several_rows_for_one_value_are_a_slip_of_the_user(new_database: NewDatabase, family: str) -> None:
+    """Found before the run, or by the first batch where it reads the row around it. SQLite takes the first row."""
+    database = tables(new_database, family)
+    with pytest.raises(UsageError, match="several rows") as refused:
+        library.purge(url=database.url, table="t", where="id = (SELECT id FROM p)")
+    assert "IN (SELECT" in refused.value.hint
+    finished = library.purge(url=database.url, table="t", where="id = (SELECT p.id FROM p WHERE p.id >= t.id)")
+    assert (finished.reason, finished.exit) == ("usage", 2)
+    assert database.scalar("SELECT count(*) FROM t") == ROWS
 
 
 HIDDEN = {

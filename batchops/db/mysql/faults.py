@@ -26,7 +26,8 @@ _NUMBERS: dict[Fault, tuple[int, ...]] = {
     Fault.LOGIN: (1045, 1049, 1129, 1130, 1251, 1698, 1820, 1862, 2026, 2059, 3118, 3159, 4150, 4151),
     Fault.NO_TABLE: (1051, 1146, 1932),
     Fault.NO_COLUMN: (1054, 1247),
-    Fault.STATEMENT: (1055, 1064, 1111, 1140, 1241, 1242, 1267, 1271, 1305, 1318, 1582, 1630, 3065),
+    Fault.SEVERAL_ROWS: (1242,),
+    Fault.STATEMENT: (1055, 1064, 1111, 1140, 1241, 1267, 1271, 1305, 1318, 1582, 1630, 3065),
     Fault.CORRUPT: (126, 127, 144, 145, 1030, 1034, 1035, 1194, 1195, 1712, 1877),
     # Keys and references, checks (3819 MySQL, 4025 MariaDB), SIGNAL, values that do not fit.
     Fault.ROW_REFUSED: (

@@ -13,7 +13,7 @@ _STATES = {
     "08007": Fault.OUTCOME_UNKNOWN,
     "09": Fault.ROW_REFUSED,
     "0A": Fault.STATEMENT,
-    "21": Fault.STATEMENT,
+    "21": Fault.SEVERAL_ROWS,
     "22": Fault.ROW_REFUSED,
     "23": Fault.ROW_REFUSED,
     "25006": Fault.READ_ONLY,
