@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from batchops.db.facts import Facts
 from batchops.db.faults import Fault
 from batchops.db.foreign_text import TextRoom
+from batchops.db.partitions import Partitions
 from batchops.db.signals import Signals
 from batchops.db.table import Column, Table, TableIdentity
 from batchops.db.urls import Address
@@ -77,36 +78,6 @@ class IndexUse:
     """Rows the selection has, by the server's estimate."""
     ties: float
     """Rows with one value of the first column, where the index gives those no order that can be followed."""
-
-
-@dataclass(frozen=True)
-class Detached:
-    """A partition that was taken out of its parent, and how it is put back."""
-
-    schema: str | None
-    name: str
-    parent_schema: str
-    parent: str
-    bound: str
-
-
-class Partitions(Protocol):
-    """What can be done with a partition as a whole."""
-
-    def covered(self, connection: sa.Connection, leaves: Sequence[Table], failing: sa.TextClause) -> list[Table]:
-        """Those of which the planner can prove, by their bounds, that no row is `failing`."""
-
-    def detach(self, connection: sa.Connection, leaf: Table) -> Detached | None:
-        """Take it out of its parent; None: it is no partition by now."""
-
-    def hold(self, connection: sa.Connection, detached: Detached) -> None:
-        """Keep everybody else from it until the transaction ends."""
-
-    def attach(self, connection: sa.Connection, detached: Detached) -> None:
-        """Put it back as it was."""
-
-    def drop(self, connection: sa.Connection, detached: Detached) -> None:
-        """For good."""
 
 
 class Blocks(Protocol):

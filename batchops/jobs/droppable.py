@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.database import Database
-from batchops.db.family import Detached
+from batchops.db.partitions import Detached
 from batchops.db.table import Table
 from batchops.errors import IntegrityError
 from batchops.ledger.ledger import Ledger

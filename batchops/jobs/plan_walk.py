@@ -9,7 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from batchops import __version__
 from batchops.db.database import Database
-from batchops.db.family import Partitions, Server
+from batchops.db.family import Server
+from batchops.db.partitions import Partitions
 from batchops.db.rehearsal import Rehearsed
 from batchops.db.table import Key, Table
 from batchops.errors import (

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.family import Detached
+from batchops.db.partitions import Detached
 from batchops.db.postgresql.plans import plan_of
 from batchops.db.table import Table, quoted
 
