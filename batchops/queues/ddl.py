@@ -25,6 +25,8 @@ def take_over(
 ) -> Iterator[str]:  # fmt: skip
     """What is to be said of columns of such names that are there already; RefusedError where one cannot serve."""
     names.check(database.family.claims, table)
+    names.other_case(database.family, table)
+    names.try_values(connection, database.family, table, attempts=1)
     if not LeaseColumns(names.prefix).missing(table):
         return  # it is a queue, whose leases may be in use
     for purpose in names.kinds:

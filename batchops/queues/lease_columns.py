@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import sqlalchemy as sa
+
 from batchops.db.claims import Claims
+from batchops.db.family import Family
 from batchops.db.table import Column, Table
 from batchops.errors import RefusedError
 
@@ -14,6 +17,9 @@ BEFORE_CLAIM = "before_claim"
 """A further column, for what --claimed has overwritten in a row that is leased."""
 WIDTHS = {"lease": 40, "failure": 400, BEFORE_CLAIM: 1_000}
 """Characters that a text must hold at the least."""
+VALUES = {"lease": "x" * 40, "lease_until": "1800000000.5", "next_at": "1800000000.5", "failure": "ValueError: no",
+          BEFORE_CLAIM: '{"status":"new"}'}  # fmt: skip
+"""What may be written into them: a check of the table's own may refuse it."""
 WANTED = {
     "text": "a text of {} characters or more", "long text": "a text of {} characters or more",
     "number": "seconds as a double", "count": "an integer",
@@ -53,6 +59,22 @@ class LeaseColumns:
         for column, purpose in self._there(table):
             if (why := self._unfit(claims, column, purpose)) is not None:
                 raise self.refusal(table, column, why)
+
+    def try_values(self, connection: sa.Connection, family: Family, table: Table, attempts: int) -> None:
+        """RefusedError where a column's type or a check of the table's own refuses what leases write."""
+        for column, purpose in self._there(table):
+            if purpose == "attempts" and (most := family.claims.most(column)) < attempts:
+                raise self.refusal(table, column, f"{column.type} counts to {most}, and --max-attempts is {attempts}")
+            value = VALUES.get(purpose, str(attempts))
+            if (said := family.contents.refusal(connection, table, column, value)) is not None:
+                raise self.refusal(table, column, f"{said}, as in {value}")
+
+    def other_case(self, family: Family, table: Table) -> None:
+        """RefusedError where a column has such a name but for its case, which never counts in a name here."""
+        wanted = {self.name(purpose).lower(): self.name(purpose) for purpose in self.missing(table)}
+        for column in table.columns:
+            if (name := wanted.get(column.name.lower())) is not None and not family.words.folds:
+                raise self.refusal(table, column, f"its name differs from {name} by its case alone")
 
     def fit(self, claims: Claims, table: Table) -> bool:
         """Whether every column of such a name can serve."""

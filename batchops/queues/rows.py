@@ -75,7 +75,8 @@ class Rows:
         first = len(self._queue.key)
         last = first + 1 + len(self._columns)
         values = self._values(self._columns, found[first + 1 : last])
-        return Row(self.key(found), values, found[first] or 0)
+        # From MySQL's unsigned integers a Decimal.
+        return Row(self.key(found), values, int(found[first] or 0))
 
     def key(self, found: Sequence[Any]) -> KeyValue:
         """The key that stands first in a row."""

@@ -146,7 +146,7 @@ def _leases(
     most, names = spec.max_bytes, LeaseColumns(spec.lease_prefix)
     place = place_of(connection, database, queue, spec.lease, names, whole=whole, moment=moment, max_bytes=most)
     if isinstance(place, ColumnLeases):
-        _countable(database, table, names, spec.max_attempts)
+        names.try_values(connection, family, table, spec.max_attempts)
     if place is not None:
         if spec.claimed:
             _keeps_marks(connection, database, queue, names, place)
@@ -194,13 +194,6 @@ def _if_hidden(connection: sa.Connection, database: Database) -> str:
     """What gives the right to the table beside, where a role without any does not see whether it is there."""
     denied = hidden(connection, database.family, None, TABLE, "SELECT, INSERT, UPDATE, DELETE")
     return "" if denied is None else f" If the table {TABLE} is there, {denied.hint(database.engine.dialect)}"
-
-
-def _countable(database: Database, table: Table, names: LeaseColumns, attempts: int) -> None:
-    """RefusedError where the column's type ends before the attempts do."""
-    column = table.column(names.name("attempts"))
-    if (most := database.family.claims.most(column)) < attempts:
-        raise names.refusal(table, column, f"{column.type} counts to {most}, and --max-attempts is {attempts}")
 
 
 def place_of(

@@ -95,6 +95,16 @@ def test_a_boolean_of_sqlite_that_holds_words_is_no_flag(sqlite: Database, tmp_p
     assert sqlite.column("SELECT status FROM outbox") == ["true", "true"]
 
 
+def test_the_check_of_another_tables_column_counts_for_that_alone(mariadb: Database, tmp_path: Path) -> None:
+    """MariaDB calls a column's check by the column's name."""
+    mariadb.execute(
+        "CREATE TABLE orders (id integer PRIMARY KEY, status varchar(9) CHECK (status IN ('OPEN', 'PAID')))"
+    )
+    box(mariadb, "varchar(9) CHECK (status IN ('NEW', 'SENT'))", "'NEW'")
+    done = relay(mariadb, f"file:{tmp_path}/out", "--sent", "status", *named("NEW", "SENT"))
+    assert (done.code, bodies(tmp_path / "out")) == (0, "a"), done
+
+
 EPOCHS = {"seconds": 1, "milliseconds": 1_000, "microseconds": 1_000_000}
 
 

@@ -117,6 +117,27 @@ def test_null_is_read_as_no_attempt(postgresql: Database, handler: str) -> None:
     assert postgresql.column("SELECT DISTINCT attempts FROM jobs") == [1]
 
 
+def test_attempts_that_a_check_ends_before_max_attempts_are_refused(postgresql: Database) -> None:
+    postgresql.execute(
+        "CREATE TABLE jobs (id integer PRIMARY KEY, status integer DEFAULT 0, attempts integer CHECK (attempts < 4))"
+    )
+    postgresql.execute("INSERT INTO jobs (id) VALUES (1)")
+    assert init(postgresql).code == 0
+    refused = drain(postgresql, *NOOP)
+    assert (refused.code, "check" in refused.json()["error"]["message"]) == (12, True), refused
+    assert drain(postgresql, *NOOP, "--max-attempts", "3").json()["rows"] == 1
+
+
+@pytest.mark.parametrize("type", ["int unsigned", pytest.param("tinyint unsigned NOT NULL", marks=pytest.mark.full)])
+def test_an_unsigned_count_of_mariadb_makes_a_failed_row_wait(mariadb: Database, type: str) -> None:
+    """The server's sum of it and 1 is a DECIMAL."""
+    mariadb.execute(f"CREATE TABLE jobs (id integer PRIMARY KEY, status integer DEFAULT 0, attempts {type} DEFAULT 0)")
+    mariadb.execute("INSERT INTO jobs (id) VALUES (1)")
+    assert init(mariadb).code == 0
+    result = drain(mariadb, "--call", "tests.queues.hands:fails", "--backoff", "1h")
+    assert (result.code, result.json()["waiting"]) == (3, 1), result
+
+
 def test_a_prefix_leaves_the_applications_columns_alone(postgresql: Database) -> None:
     postgresql.execute(DELAYED_JOB)
     postgresql.execute("INSERT INTO jobs (handler, attempts) SELECT 'h', 5 FROM generate_series(1, 10)")
@@ -144,6 +165,11 @@ UNFIT = {
     "never-null": ("mariadb", "lease varchar(60) NOT NULL DEFAULT ''", "NOT NULL"),
     "text": ("sqlite", "attempts text", "TEXT"),
     "rounded": ("postgresql", "lease_until real", "real"),
+    "check": ("postgresql", "attempts integer CHECK (attempts = 0)", "check"),
+    "check-of-sqlite": ("sqlite", "failure text CHECK (failure IN ('mail', 'network'))", "check"),
+    "json-of-mariadb": ("mariadb", "failure json", "check failure"),
+    "case-of-mariadb": ("mariadb", "`Attempts` integer", "case alone"),
+    "case-of-sqlite": ("sqlite", "LEASE varchar(60)", "case alone"),
     "generated": ("postgresql", "attempts integer GENERATED ALWAYS AS (1) STORED", "generated"),
 }
 

@@ -7,14 +7,15 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.db.contents import Clock, Kind, refused_by
+from batchops.db.mysql.products import product_of
 from batchops.db.table import Column, Table
 
-_CHECKS = sa.text("""
+_CHECKS = """
 SELECT DISTINCT c.constraint_name AS name, c.check_clause AS clause FROM information_schema.check_constraints c
 JOIN information_schema.table_constraints t ON t.constraint_schema = c.constraint_schema
-    AND t.constraint_name = c.constraint_name AND t.constraint_type = 'CHECK'
+    AND t.constraint_name = c.constraint_name {same_table} AND t.constraint_type = 'CHECK'
 WHERE t.table_schema = coalesce(:schema, database()) AND t.table_name = :table ORDER BY 1
-""")
+"""
 _LABEL = re.compile(r"'((?:[^']|'')*)'")
 _LENGTH = re.compile(r"(?:var)?char\((\d+)\)")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
@@ -40,7 +41,8 @@ class MySQLContents:
             return None if column.nullable else "it may not be NULL"
         if said := self._unlike(connection, table, column, value):
             return said
-        for check in connection.execute(_CHECKS, {"schema": table.schema, "table": table.name}).all():
+        checks = sa.text(_CHECKS.format(same_table=product_of(connection).same_check_table))
+        for check in connection.execute(checks, {"schema": table.schema, "table": table.name}).all():
             clause = check.clause.replace("\\'", "'")  # as MySQL 8 writes it
             try:
                 said = refused_by(connection, column, sa.literal(value), [(check.name, clause)])

@@ -23,6 +23,8 @@ class MySQL8:
     """The view of information_schema with InnoDB's own table ids."""
     disks: str | None = None
     """The view of information_schema with the server's disks, in a plugin that few have loaded."""
+    same_check_table = ""
+    """What else tells the checks of two tables apart; here a name is one schema's own."""
     limits_writes = False
     """Whether the server itself ends a DELETE or UPDATE that runs too long."""
     ends_idle_transactions = False
@@ -57,6 +59,7 @@ class MariaDB(MySQL8):
     explain = "EXPLAIN EXTENDED"
     table_ids = "innodb_sys_tables"
     disks = "disks"
+    same_check_table = "AND c.table_name = t.table_name"  # a check of a column has the column's name in every table
     limits_writes = True
     ends_idle_transactions = True
 
