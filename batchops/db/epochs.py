@@ -35,11 +35,21 @@ def unit_of(number: float | Decimal) -> Unit | None:
     return next((unit for unit in _UNITS if _LEAST <= number / unit.per_second < _MOST), None)
 
 
+def of_another_unit(value: sa.ColumnElement[Any], unit: Unit) -> sa.ColumnElement[bool]:
+    """Whether it is a time in one of the other units; written out, as a driver may know no numbers so large."""
+
+    def number(seconds: int, one: Unit) -> sa.ColumnElement[int]:
+        return sa.literal_column(str(seconds * one.per_second))
+
+    others = (one for one in _UNITS if one != unit)
+    return sa.or_(*(sa.and_(value >= number(_LEAST, one), value < number(_MOST, one)) for one in others))
+
+
 def unit_in(connection: sa.Connection, table: Table, column: Column) -> Unit:
     """The unit of what stands in the column; UsageError where it is none, or more than one."""
     own = table.called.c[quoted(column.name)]
-    # 0 stands for "never" in many a table.
-    some = table.alone(sa.select(own).where(own.is_not(None), own != 0)).limit(SAMPLES)
+    # 0 and -1 stand for "never" in many a table.
+    some = table.alone(sa.select(own).where(own > 0)).limit(SAMPLES)
     values: Sequence[Any] = connection.execute(some).scalars().all()
     units = {unit_of(value) for value in values}
     if len(units) == 1 and (unit := units.pop()) is not None:

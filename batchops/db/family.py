@@ -121,6 +121,8 @@ class Family(Protocol):
     """Whether SELECT … FOR UPDATE (SKIP LOCKED) exists."""
     explains_writes: bool
     """Whether a DELETE or UPDATE can be explained where nothing may be written."""
+    unset_time: str | None
+    """What stands in a column of dates where no time was set, beside NULL."""
     shield: str
     """What keeps a condition from being looked up in an index of its own; empty where that needs no help."""
     partitions: Partitions | None

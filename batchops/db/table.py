@@ -87,6 +87,14 @@ class Table:
     alias: str | None = None
     """What a statement calls it: a partition goes by its parent's name, which the user's predicate may use."""
 
+    primary: tuple[str, ...] = ()
+    """The primary key where it is not among `keys`: SQLite lets it hold NULLs."""
+
+    @property
+    def known_by(self) -> tuple[str, ...]:
+        """The columns by which people know its rows; empty where nothing names one."""
+        return self.primary or (self.keys[0].columns if self.keys else ())
+
     @property
     def label(self) -> str:
         """The name for people, with its schema where that says something."""

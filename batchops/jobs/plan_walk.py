@@ -38,12 +38,13 @@ from batchops.operations.update import Update
 from batchops.plan.checks import refusals
 from batchops.plan.checks.case import Case
 from batchops.plan.choice import choose
-from batchops.plan.frozen import Frozen, freeze_now, without_nulls
+from batchops.plan.frozen import Frozen, freeze_now, time_column, without_nulls
 from batchops.plan.make import QUICK, Route, describe, probed
 from batchops.plan.plan import Plan
 from batchops.plan.referenced import leaving_out, staying
 from batchops.plan.refusal import Refusal, refusal
 from batchops.plan.sketch import Sketch, sketch
+from batchops.plan.unset_times import Times
 from batchops.same_command import command
 from batchops.selection import Selection
 from batchops.specs import BackfillSpec, JobSpec, PurgeSpec
@@ -114,6 +115,7 @@ def _prepare(
             _applied_once(ledger, found)
             memory = remember(connection, database, ledger, verb, spec, found)
             route = _route(connection, verb, spec, database, found, memory.last)
+            found = _without_a_time(connection, database, spec, found, route)
             droppable = covered(connection, database, found.table, route.frozen) if verb == "purge" else []
             statements = probed(connection, database, found, route)
             last = memory.last.run if memory.last is not None else None
@@ -221,6 +223,17 @@ def _freeze(
     if purge:
         now = leaving_out(database, now, found.table, found.facts.references)
     return now.by(chosen.walk, chosen.key, found.table, chosen.leaves), chosen.why
+
+
+def _without_a_time(
+    connection: sa.Connection, database: Database, spec: JobSpec, found: Sketch, route: Route
+) -> Sketch:  # fmt: skip
+    """With a warning of rows that a cut-off takes though they have no time."""
+    column, predicate = time_column(found.table, spec), route.frozen.predicate
+    if column is None or predicate is None or isinstance(route.resume, GoOn):
+        return found
+    unset = Times(database, found.table, column, predicate).warnings(connection, QUICK)
+    return replace(found, facts=replace(found.facts, warnings=(*found.facts.warnings, *unset)))
 
 
 def _comparable(how: Resume, frozen: Frozen) -> Resume:

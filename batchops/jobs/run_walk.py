@@ -62,6 +62,9 @@ def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
         if now.rejected or tally.rejected:
             ending = as_incomplete(ending)
         end = _finished(job, now, walk, ending, tally)
+        if job.spec.ledger == NONE and end.reason == "max-rejected" and end.error is not None:
+            again = "mend the cause and run it again, from the beginning; --max-rejected N allows more."
+            end = replace(end, error=replace(end.error, hint=again))
         rejected = end.rejected + sum(one.rows or 0 for one in left_out)
         return replace(end, rejected=rejected, left=left_of(job, now, ending, tally, left_out))
 

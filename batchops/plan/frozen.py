@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from batchops.db import epochs
 from batchops.db.database import Database
 from batchops.db.family import Server
-from batchops.db.table import Key, Table
+from batchops.db.table import Column, Key, Table
 from batchops.errors import RefusedError, UsageError
 from batchops.events import Listed
 from batchops.expressions.expression import (
@@ -163,6 +163,11 @@ def without_nulls(database: Database, frozen: Frozen, table: Table, key: Key | N
     named = [f"{name} IS NOT NULL" for name in quoted]
     conditions = [f"({frozen.predicate})", *named] if frozen.predicate else named
     return replace(frozen, predicate=" AND ".join(conditions))
+
+
+def time_column(table: Table, spec: JobSpec) -> Column | None:
+    """The column that --older-than or --before compares; None without either."""
+    return None if spec.by is None else table.column(_column(table, spec.by))
 
 
 def _column(table: Table, named: str) -> str:

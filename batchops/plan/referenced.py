@@ -44,9 +44,8 @@ def staying(
 ) -> Iterator[Staying]:
     """What was left out, counted now, as far as `seconds` go for each."""
     for one in frozen.left_out:
-        # SQLite's first key may be its rowid, which is none of the table's columns.
-        written = (key.columns for key in table.keys if set(key.columns) <= set(table.column_names))
-        names = next(written, ())
+        # A table without any other key goes by its rowid, which is none of its columns.
+        names = table.known_by if set(table.known_by) <= set(table.column_names) else ()
         columns = [table.called.c[quoted(name)] for name in names] or [sa.literal_column("1")]
         rows: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called)).where(user_sql(one.condition))
         counted = database.family.facts.count_within(connection, rows, seconds)

@@ -60,6 +60,8 @@ class WalkStep:
         self.between_batches = threading.Lock()
         """Held while a batch is in hand; who holds it otherwise may exchange `lane`."""
         self._in_doubt: Lane | None = None
+        self._unkept: tuple[RejectedRow, ...] = ()
+        """What the last batch passed by: where the ledger is elsewhere, it may have to be written down again."""
         self._watch = watch
         self._sifter = Sifter(database, self._work)
         self._sifting = False
@@ -166,7 +168,7 @@ class WalkStep:
         """The rows for people, by the text of their keys."""
         table, family = part.selection.table, self._database.family
         own = [family.key_out(table, name).label(f"k{i}") for i, name in enumerate(part.key)]
-        names = table.keys[0].columns if table.keys else part.key
+        names = table.known_by or part.key
         shown = [family.key_out(table, name).label(f"n{i}") for i, name in enumerate(names)]
         rows: sa.Select[Any] = table.alone(sa.select(*own, *shown).select_from(table.called))
         found = {
@@ -174,10 +176,13 @@ class WalkStep:
             for row in connection.execute(rows.where(family.among(table, part.key, keys)))
         }
         nothing = ("?",) * len(names)
-        return {
-            repr(key): ", ".join(f"{n}={as_text(v)}" for n, v in zip(names, found.get(repr(key), nothing), strict=True))
-            for key in keys
-        }
+
+        def named(key: KeyValue) -> str:
+            known = found.get(repr(key), nothing)
+            pairs = zip(part.key, key, strict=True) if None in known else zip(names, known, strict=True)
+            return ", ".join(f"{name}={as_text(value)}" for name, value in pairs)
+
+        return {repr(key): named(key) for key in keys}
 
     def _pass_by(self, size: Size, refused: RowRefusedError) -> Outcome:
         """Move the cursor over the one row that is refused."""
@@ -202,9 +207,9 @@ class WalkStep:
 
     def _note(self, connection: sa.Connection, after: Lane, passed_by: Sequence[RejectedRow]) -> None:
         """Progress and what was passed by, where the ledger is in the database; elsewhere it is a commit of its own."""
+        self._unkept = tuple(passed_by)
         if self._ledger.inside:
-            self._ledger.advance(connection, self.lane, after)
-            keep(connection, self._ledger, self.lane.run, passed_by)
+            self._advance(connection, after)
             self._renew(connection)
             self._in_doubt = after
 
@@ -213,8 +218,12 @@ class WalkStep:
         self._in_doubt = after
         if not self._ledger.inside:
             with self._ledger.database.transaction() as connection:
-                self._ledger.advance(connection, self.lane, after)
+                self._advance(connection, after)
         return self._accept(after)
+
+    def _advance(self, connection: sa.Connection, after: Lane) -> None:
+        self._ledger.advance(connection, self.lane, after)
+        keep(connection, self._ledger, self.lane.run, self._unkept)
 
     def _work(self, connection: sa.Connection, part: Part) -> int:
         if part.where is None:

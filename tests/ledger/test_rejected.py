@@ -1,5 +1,9 @@
 """Rows that a backfill could not change, and that must not be changed twice: the next run takes up those alone."""
 
+import contextlib
+import sqlite3
+from pathlib import Path
+
 import pytest
 
 from batchops.events import Rejected
@@ -140,3 +144,35 @@ def test_with_workers_side_by_side(postgresql: Database) -> None:
     second = job()
     assert (second.reason, second.rows, second.rejected) == ("done", 50_000, 0)
     assert values(postgresql) == [(-5, 71), (90, 50_000 - 71)]
+
+
+def test_with_the_ledger_elsewhere_they_are_kept_there(database: Database, tmp_path: Path) -> None:
+    """As its hint says: the next run tries them too."""
+    numbered(database, ROWS, cents=("integer", f"CASE WHEN i <= {BAD} THEN -5 ELSE 100 END"), m=("integer", "0"))
+    database.script(REFUSE[database.family].replace(" CHECK (cents > 0)", " CHECK (m = 0 OR cents > 0)"))
+    ledger = tmp_path / "ledger.db"
+    words = {"all_rows": True, "set": ["m = 1"], "allow": ["triggers"], "max_rejected": 1_000}
+    job = Job(database, "backfill", **words, ledger=str(ledger))
+    first = job()
+    assert (first.reason, first.rejected, first.rows) == ("incomplete", BAD, ROWS - BAD)
+    with contextlib.closing(sqlite3.connect(ledger)) as connection:
+        assert connection.execute("SELECT count(*) FROM batchops_rejected").fetchone() == (BAD,)
+    database.script(MEND[database.family])
+    assert (job().reason, database.scalar("SELECT count(*) FROM t WHERE m = 1")) == ("done", ROWS)
+
+
+@pytest.mark.parametrize("key", ["id INT PRIMARY KEY", "id TEXT PRIMARY KEY", "id INT, b INT"])
+def test_a_row_is_named_by_the_key_that_people_know(sqlite: Database, key: str) -> None:
+    """SQLite lets such a key hold NULLs, so that rows are followed by their rowid."""
+    end = ", PRIMARY KEY (id, b)" if "b INT" in key else ""
+    sqlite.script(f"CREATE TABLE t ({key}, note text NOT NULL CHECK (note <> 'no'){end})")
+    columns = ("id", "b", "note") if "b INT" in key else ("id", "note")
+    sqlite.insert("t", columns, [(n, *(["7"] if len(columns) > 2 else []), "x") for n in ("41", "42", "43")])
+    if len(columns) == 2:
+        sqlite.execute("INSERT INTO t (note) VALUES ('x')")
+    job = Job(
+        sqlite, "backfill", where="note = 'x'", set=["note = CASE WHEN id = 42 OR id IS NULL THEN 'no' ELSE 'y' END"]
+    )
+    job()
+    names = [event.key for event in job.events if isinstance(event, Rejected)]
+    assert names == (["id=42, b=7"] if len(columns) > 2 else ["id=42", "rowid=4"])

@@ -31,6 +31,7 @@ class MySQL:
     one_writer = False
     locks_rows = True
     explains_writes = False
+    unset_time = "0"
     shield = ""
     partitions = None
     row_id = None

@@ -53,6 +53,7 @@ class PostgreSQL:
     one_writer = False
     locks_rows = True
     explains_writes = True
+    unset_time = None
     shield = ""
     partitions = Partitions()
     row_id = "ctid"

@@ -74,6 +74,7 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
         identity=f"{row.schema}.{row.name}",
         rows=_rows(connection, row.name),
         may_veto=bool(connection.execute(_TRIGGERS, where).scalar_one()),
+        primary=tuple(c.name for c in sorted(primary, key=lambda c: c.pk)),
     )
 
 

@@ -29,8 +29,8 @@ def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta)
 def _spelled(connection: sa.Connection, table: Table, column: Column, point: datetime) -> str:
     """SQLite compares times as text or number: the literal must look like what stands in the column."""
     own = table.clause.c[quoted(column.name)]
-    # 0 and '' stand for "never" in many a table.
-    samples = sa.select(own).where(own.is_not(None), own.not_in([0, ""])).limit(1)
+    # 0, -1 and an empty text stand for "never" in many a table.
+    samples = sa.select(own).where(own.not_in([0, ""]), own > 0).limit(1)
     sample = connection.execute(samples).scalar()
     spelled = _number(sample, point) if isinstance(sample, int | float) else _text(str(sample or ""), point)
     if spelled is None:

@@ -37,6 +37,7 @@ class SQLite:
     one_writer = True
     locks_rows = False
     explains_writes = True
+    unset_time = "''"
     shield = "+"
     partitions = None
     row_id = "rowid"
