@@ -27,6 +27,8 @@ from batchops.queues.side import SideLeases
 from batchops.queues.spec import DrainSpec
 from batchops.selection import Selection
 
+_QUICK = 0.3
+"""Seconds for a count that nobody asked for."""
 _ORDER = re.compile(r"(?P<column>.+?)(?:\s+(?P<way>ASC|DESC))?(?:\s+NULLS\s+(?P<nulls>FIRST|LAST))?", re.IGNORECASE)
 
 
@@ -56,9 +58,17 @@ def understand(connection: sa.Connection, database: Database, spec: DrainSpec, h
     family.explain(connection, pending)  # the server has understood --where, or says what it did not
     if spec.listen is not None and family.signals is None:
         raise UsageError(f"--listen: {server.product} has no notifications.", "--poll alone does it.")
-    return Understood(
-        server, queue, leases, _plan(database, server, queue, spec, leases), family.matches(connection, pending)
-    )
+    estimate = family.matches(connection, pending)
+    if counted := estimate is None:
+        estimate = family.facts.count_within(connection, pending, _QUICK)
+    plan = _plan(database, server, queue, spec, leases, _about(estimate, counted=counted))
+    return Understood(server, queue, leases, plan, estimate)
+
+
+def _about(estimate: int | None, *, counted: bool) -> str:
+    if estimate is None:
+        return "unknown"
+    return f"{estimate:,} (counted)" if counted else f"about {estimate:,} (the planner's estimate)"
 
 
 def queue_of(database: Database, table: Table, spec: DrainSpec) -> Queue:
@@ -265,7 +275,7 @@ def _taken_over(database: Database, queue: Queue, spec: DrainSpec, leases: Lease
 
 
 def _plan(
-    database: Database, server: Server, queue: Queue, spec: DrainSpec, leases: Leases | RowLocks
+    database: Database, server: Server, queue: Queue, spec: DrainSpec, leases: Leases | RowLocks, rows: str
 ) -> tuple[tuple[str, str], ...]:
     handler = (spec.handlers or ["a function"])[0]
     value = getattr(spec, handler.removeprefix("--").replace("-", "_"), "")
@@ -276,6 +286,7 @@ def _plan(
     return (
         ("database", f"{database.address.shown} ({server.product} {server.version})"),
         ("pending", queue.selection.predicate or ""),
+        ("rows", rows),
         ("order", order + ("" if not queue.order else " (no low-water mark: only claims by key have one)")),
         *([("claimed", ", ".join(f"{c} = {e}" for c, e in queue.claimed))] if queue.claimed else []),
         ("handler", f"{handler} {', '.join(shown) if isinstance(shown, tuple) else shown}"),

@@ -147,13 +147,14 @@ class Tally:
         return f"resting {left}" if event.reason == REST else f"held: {visible(event.reason)}"
 
     def backlog(self) -> str:
-        """How the queue stood when it was last counted, in words; empty for what is no queue."""
+        """How the queue stands, by when it was last counted and what was done since; empty for what is no queue."""
         if (queue := self.queue) is None:
             return ""
         oldest = "" if queue.oldest_seconds is None else f", oldest {durations.show(queue.oldest_seconds)}"
         failed = f", {count(queue.failed)} failed" if queue.failed else ""
         dead = f", {count(queue.dead)} dead" if queue.dead else ""
-        return f"backlog {count(queue.backlog)}{oldest}{failed}{dead}"
+        left = max(queue.backlog - (self.rows - self._before_queue), 0)
+        return f"backlog {count(left)}{oldest}{failed}{dead}"
 
     def _by_rows(self) -> bool:
         """An index or limit walk reads only what matches, so the table's size says nothing about its way."""

@@ -30,7 +30,8 @@ class Job:
         env, events = {"BATCHOPS_URL": self.database.url}, self.folder / "events"
         plan = self.cli(*words, "-n", "--json", env=env).json()["plan"]
         events.unlink(missing_ok=True)
-        done = self.cli(*words, "-y", "--json", "--progress-every", "1ms", "--events", events, env=env)
+        yes = () if words[0] == "drain" else ("-y",)
+        done = self.cli(*words, *yes, "--json", "--progress-every", "1ms", "--events", events, env=env)
         told = [json.loads(line) for line in events.read_text().splitlines()]
         started = next(one for one in told if one["event"] == "started")
         lines = [line for line in done.err.splitlines() if ": after " in line]
@@ -94,3 +95,13 @@ def test_a_pipe_says_how_many_are_left(job: Job) -> None:
     assert f", {job.matching('kind < 5')} left" in done.out, done
     job.database.execute("DELETE FROM ev WHERE kind < 5")
     assert "left" not in job.cli(*PURGE, "-y", "--count", env=env).out
+
+
+def test_a_drain_says_how_many_rows_are_pending_and_left(job: Job) -> None:
+    words = ("drain", "ev", "--where", "kind = 1", "--set", "note = 'x'", "--done", "kind = 100", "--batch-size", 20)
+    limited = job(*words, "--max-rows", 40)
+    assert "rows" in limited["plan"]
+    assert limited["started"]["estimate"] is not None
+    assert "40 rows (100 % of the way)" in limited["progress"]
+    assert (limited["left"], job.matching("kind = 1")) == (60, 60)
+    assert job(*words)["left"] == 0

@@ -201,6 +201,8 @@ def test_a_queue_that_was_counted_says_how_much_is_to_come() -> None:
     tally(Backlog(30_000, 500, 0, None, 0, 0))
     assert (tally.share(), tally.seconds_left()) == (0.4, pytest.approx(30, rel=0.01))
     assert tally.expected() is None
+    tally(Committed(rows=1000, read=1000, seconds=0.05, size=1000))
+    assert tally.backlog() == "backlog 29,000"
 
 
 def test_rejected_rows_are_shown_as_they_come() -> None:
