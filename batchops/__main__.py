@@ -1,6 +1,6 @@
 """`python -m batchops`."""
 
-from batchops.cli import main
+from batchops.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from batchops.cli import main
+from batchops.cli.app import main
 from tests.forking import Forked, Forks
 from tests.waiting import ended
 

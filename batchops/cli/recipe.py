@@ -106,7 +106,7 @@ def new(name: str | None, output: Path | None, words: tuple[str, ...]) -> None:
 
 def _understood(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """The verb, and the values that its command would be given."""
-    from batchops.cli import cli
+    from batchops.cli.app import cli
 
     if not words or words[0] not in VERBS:
         raise UsageError("That is no command line of a verb.", f"the verbs are {', '.join(VERBS)}.")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from batchops.cli import cli as group
+from batchops.cli.app import cli as group
 from batchops.errors import EXIT_MEANINGS
 from tests.cli.conftest import Cli
 from tests.command import Batchops

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url, text
 
-from batchops.cli import main
+from batchops.cli.app import main
 from tests.cli.conftest import Cli, everything, filled
 from tests.command import Batchops
 from tests.services.database import Database

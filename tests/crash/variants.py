@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from batchops.cli import main
+from batchops.cli.app import main
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Lane
 from batchops.steps.outcome import Outcome
