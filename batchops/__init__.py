@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from batchops import outbox
+    from batchops.api import backfill, drain, purge, relay, run
     from batchops.errors import (
         BatchopsError,
         Exit,
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
         Started,
         Warned,
     )
-    from batchops.library import backfill, drain, purge, relay, run
-    from batchops.stop import Stop
+    from batchops.runtime.stop import Stop
 
 __version__ = "0.1.0"
 
@@ -49,7 +49,7 @@ def __getattr__(name: str) -> object:
     if name == "outbox":
         return import_module("batchops.outbox")
     if name in __all__:
-        for module in ("errors", "events", "stop", "library"):
+        for module in ("errors", "events", "runtime.stop", "api"):
             found = import_module(f"batchops.{module}")
             if hasattr(found, name):
                 return getattr(found, name)

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from batchops.bulk.job import perform
+from batchops.bulk.plan.plan import Plan
+from batchops.bulk.prepare import prepared
 from batchops.db.database import Database
-from batchops.db.rehearsal import Rehearsed
+from batchops.db.recorded_statements import Rehearsed
 from batchops.events import Emit, Finished
-from batchops.jobs.drain import drain_prepared, prepared_drain
-from batchops.jobs.plan_relay import prepared_relay
-from batchops.jobs.plan_walk import prepared
-from batchops.jobs.run_relay import relay_prepared
-from batchops.jobs.run_walk import perform
-from batchops.outboxes.spec import RelaySpec
-from batchops.plan.plan import Plan
-from batchops.queues.spec import DrainSpec
-from batchops.specs import BackfillSpec, PacedSpec, PurgeSpec
-from batchops.stop import Stop
+from batchops.outbox.job import relay_prepared
+from batchops.outbox.prepare import prepared_relay
+from batchops.outbox.spec import RelaySpec
+from batchops.queue.job import drain_prepared, prepared_drain
+from batchops.queue.spec import DrainSpec
+from batchops.runtime.stop import Stop
+from batchops.spec.models import BackfillSpec, PacedSpec, PurgeSpec
 
 
 class Ready(Protocol):

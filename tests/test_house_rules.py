@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "batchops").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 LONGEST_MODULE, LONGEST_FUNCTION = 300, 40
-THE_LOOP = {"batchops/loop/loop.py:run"}
+THE_LOOP = {"batchops/runtime/loop.py:run"}
 SKIPS = {"skip", "skipif", "xfail", "importorskip"}
 NAMELESS = re.compile(r"(^|_)(utils?|helpers?|common|managers?|base|impl)(_|$)")
 TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "batchops", "tests", "recipes"}
@@ -115,7 +115,7 @@ def test_the_top_level_holds_what_it_may() -> None:
 def test_every_module_has_its_layer() -> None:
     """import-linter passes over what its layers do not name."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    layers = {name for layer in contracts[0]["layers"] for name in re.split(r"\s*:\s*", layer.strip())}
+    layers = {name for layer in contracts[0]["layers"] for name in re.split(r"\s*[:|]\s*", layer.strip())}
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in MODULES if path.name != "__init__.py"]
     assert [name for name in names if not any(name == layer or name.startswith(f"{layer}.") for layer in layers)] == []
 

@@ -12,7 +12,7 @@ import rich_click as click
 from click.exceptions import Exit as ClickExit
 
 from batchops import __version__
-from batchops.cli.group import LazyGroup
+from batchops.cli.lazy_group import LazyGroup
 from batchops.errors import BatchopsError, Exit, UsageError
 
 COMMANDS = {
@@ -54,7 +54,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; whatever happens ends in an exit code and never in a traceback."""
-    from batchops.cli.told import Told
+    from batchops.cli.reported import Told
 
     words, told = list(sys.argv[1:] if arguments is None else arguments), Told()
     gc.set_threshold(COLLECTED)
@@ -92,7 +92,7 @@ def _help_hint(error: click.ClickException) -> str:
 
 
 def _told(words: Sequence[str], error: BatchopsError, reason: str, code: int) -> int:
-    from batchops.cli.failure import tell
+    from batchops.cli.error_output import tell
 
     tell(cli, words, error, reason, code)
     return code

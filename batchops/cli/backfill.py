@@ -1,7 +1,7 @@
 """batchops backfill."""
 
-from batchops.cli.walking import command_for
-from batchops.specs import BackfillSpec
+from batchops.cli.execute import command_for
+from batchops.spec.models import BackfillSpec
 
 command = command_for(
     "backfill",

@@ -6,15 +6,15 @@ from typing import Any
 import rich_click as click
 
 from batchops import __version__
+from batchops.bulk.plan.plan import Plan
+from batchops.bulk.prepare import prepared
 from batchops.cli.help import Command
 from batchops.cli.options import from_spec
-from batchops.cli.planned import checks_document
+from batchops.cli.plan_view import checks_document
 from batchops.errors import UsageError
-from batchops.jobs.plan_walk import prepared
-from batchops.plan.plan import Plan
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import visible
-from batchops.specs import BackfillSpec, JobSpec, PurgeSpec, checked
+from batchops.spec.models import BackfillSpec, JobSpec, PurgeSpec, checked
 
 FLAGS = (
     "table", "url", "where", "older_than", "before", "by", "ids", "all_rows", "set", "walk", "key", "allow", "count",

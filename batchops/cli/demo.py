@@ -5,11 +5,11 @@ from pathlib import Path
 
 import rich_click as click
 
-from batchops.cli.face import Face, note
+from batchops.cli.demo_database import make_demo_database, what_to_try
+from batchops.cli.execute import execute
 from batchops.cli.help import Command
-from batchops.cli.walking import execute
-from batchops.demo import make_demo_database, what_to_try
-from batchops.specs import PurgeSpec, checked
+from batchops.cli.output import Face, note
+from batchops.spec.models import PurgeSpec, checked
 
 
 @click.command("demo", cls=Command)

@@ -5,14 +5,14 @@ from typing import Any
 
 import rich_click as click
 
-from batchops.cli.face import Face
+from batchops.cli.execute_unasked import execute
 from batchops.cli.help import Command
 from batchops.cli.options import face, from_spec, help_of
-from batchops.cli.result import others_on_stderr
-from batchops.cli.unasked import execute
-from batchops.jobs.drain import drain_prepared, prepared_drain
-from batchops.queues.spec import DrainSpec
-from batchops.specs import checked
+from batchops.cli.output import Face
+from batchops.cli.result_stream import others_on_stderr
+from batchops.queue.job import drain_prepared, prepared_drain
+from batchops.queue.spec import DrainSpec
+from batchops.spec.models import checked
 
 
 @click.command(

@@ -4,9 +4,9 @@ import time
 from typing import Any
 
 from batchops.reporters.document import as_json
-from batchops.reporters.standing import Standing
-from batchops.reporters.web import Answer
-from batchops.schedules.scheduler import Scheduler
+from batchops.reporters.http_server import Answer
+from batchops.reporters.schedule_status import Standing
+from batchops.scheduler.scheduler import Scheduler
 
 STUCK = 120.0
 """Seconds without a round after which a keeper counts as stuck: more than any statement of its may take."""

@@ -10,7 +10,7 @@ from batchops.cli.ledger_options import ledger_flags, named_ledger
 from batchops.errors import UsageError
 from batchops.ledger.pruning import prune as forget
 from batchops.reporters.figures import counted
-from batchops.schedules.fires import Fires
+from batchops.scheduler.fires import Fires
 
 
 @click.group("ledger", cls=Group)

@@ -7,11 +7,11 @@ from typing import Any
 
 import rich_click as click
 
-from batchops.db.connect import connect
+from batchops.db.registry import connect
 from batchops.db.urls import address
 from batchops.errors import UsageError
 from batchops.ledger.ledger import Ledger
-from batchops.ledger.open import NONE, ledger_address
+from batchops.ledger.location import NONE, ledger_address
 
 _FLAGS = (
     ("--url", "URL", "Database; else BATCHOPS_URL, DATABASE_URL."),

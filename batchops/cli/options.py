@@ -7,8 +7,8 @@ import rich_click as click
 from rich_click.rich_help_configuration import RichHelpConfiguration
 
 from batchops import durations
-from batchops.cli import completing
-from batchops.specs import CHECKS, DATABASE, PACE, ROWS, SET, WAY, Flag, PacedSpec, flag_name, flag_of, flagged
+from batchops.cli import completion_sources
+from batchops.spec.models import CHECKS, DATABASE, PACE, ROWS, SET, WAY, Flag, PacedSpec, flag_name, flag_of, flagged
 
 OUTPUT = "What is shown"
 _COLUMNS = ("COLUMN", "A,B", "A,B DESC")
@@ -48,7 +48,7 @@ def from_spec(model: type[PacedSpec], only: Collection[str] = ()) -> Decorator:
     def decorate(function: Any) -> Any:
         for name, field in reversed(flagged(model).items()):
             if name == "table" and (not only or name in only):
-                function = click.argument("table", shell_complete=completing.tables)(function)
+                function = click.argument("table", shell_complete=completion_sources.tables)(function)
             elif not only or name in only:
                 function = click.option(flag_name(name), name, **_settings(field))(function)
         return function
@@ -69,13 +69,13 @@ def _settings(field: Any) -> dict[str, Any]:
     return settings | ({"shell_complete": offer} if offer else {})
 
 
-def _offered(field: Any, flag: Flag) -> completing.Offer | None:
+def _offered(field: Any, flag: Flag) -> completion_sources.Offer | None:
     """What the Tab key offers for its value."""
     if flag.metavar in _COLUMNS:
-        return completing.columns
+        return completion_sources.columns
     if flag.metavar == "NAME" and flag.several:
-        return completing.one_of(CHECKS)
-    return completing.one_of(get_args(field.annotation)) if get_origin(field.annotation) is Literal else None
+        return completion_sources.one_of(CHECKS)
+    return completion_sources.one_of(get_args(field.annotation)) if get_origin(field.annotation) is Literal else None
 
 
 def face(function: Any) -> Any:

@@ -9,14 +9,14 @@ import rich_click as click
 
 from batchops import durations
 from batchops.cli.help import Group
+from batchops.cli.outbox_options import SCHEMA, TABLE, URL, Opened, named_outbox, opened, outbox_flags
 from batchops.cli.outbox_replay import replay
-from batchops.cli.outbox_tables import SCHEMA, TABLE, URL, Opened, named_outbox, opened, outbox_flags
 from batchops.errors import UsageError
-from batchops.outboxes.beside import Beside, turn_ddl
-from batchops.outboxes.ddl import PAYLOADS, outbox_ddl
-from batchops.outboxes.proof import findings, gravest
-from batchops.outboxes.registry import Registered, Registry
-from batchops.outboxes.standing import Standing
+from batchops.outbox.ddl import PAYLOADS, outbox_ddl
+from batchops.outbox.relay_registry import Registered, Registry
+from batchops.outbox.status import Standing
+from batchops.outbox.tables import Beside, turn_ddl
+from batchops.outbox.verify import findings, gravest
 from batchops.reporters.document import as_json, rounded
 from batchops.reporters.figures import count, visible
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import rich_click as click
 
-from batchops.cli.face import Face, ends_of
+from batchops.cli.execute_unasked import execute
 from batchops.cli.help import Command
 from batchops.cli.options import face, from_spec, help_of
-from batchops.cli.unasked import execute
+from batchops.cli.output import Face, ends_of
 from batchops.errors import UsageError
-from batchops.jobs.replay import prepared_replay, replay_prepared
-from batchops.outboxes.spec import ReplaySpec
-from batchops.specs import checked
+from batchops.outbox.replay import prepared_replay, replay_prepared
+from batchops.outbox.spec import ReplaySpec
+from batchops.spec.models import checked
 
 
 @click.command(

@@ -1,7 +1,7 @@
 """batchops purge."""
 
-from batchops.cli.walking import command_for
-from batchops.specs import PurgeSpec
+from batchops.cli.execute import command_for
+from batchops.spec.models import PurgeSpec
 
 command = command_for(
     "purge",

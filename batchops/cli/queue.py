@@ -9,21 +9,21 @@ from typing import Any
 import rich_click as click
 
 from batchops import durations
-from batchops.cli import completing
+from batchops.cli import completion_sources
 from batchops.cli.help import Group
-from batchops.db.connect import connect
 from batchops.db.database import Database
+from batchops.db.lookup import find_table
+from batchops.db.registry import connect
 from batchops.db.urls import address
 from batchops.errors import UsageError
-from batchops.plan.target import find_table
-from batchops.queues.ddl import column_ddl, table_ddl, take_over
-from batchops.queues.lease_columns import LeaseColumns
-from batchops.queues.overview import Overview, keys_of
-from batchops.queues.spec import DrainSpec
-from batchops.queues.understood import place_of, queue_of, time_column, without_place
+from batchops.queue.leases.column_names import LeaseColumns
+from batchops.queue.leases.ddl import column_ddl, table_ddl, take_over
+from batchops.queue.resolve import place_of, queue_of, time_column, without_place
+from batchops.queue.spec import DrainSpec
+from batchops.queue.status import Overview, keys_of
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import count, visible
-from batchops.specs import checked
+from batchops.spec.models import checked
 
 _FLAGS = (
     ("--url", {"metavar": "URL", "help": "Database; else BATCHOPS_URL, DATABASE_URL."}),
@@ -42,7 +42,7 @@ _FLAGS = (
 def _flags(function: Callable[..., Any]) -> Callable[..., Any]:
     for name, settings in reversed(_FLAGS):
         function = click.option(name, **settings)(function)
-    return click.argument("table", shell_complete=completing.tables)(function)
+    return click.argument("table", shell_complete=completion_sources.tables)(function)
 
 
 @click.group("queue", cls=Group)

@@ -15,12 +15,12 @@ from batchops.recipes.load import check as look_through
 from batchops.recipes.load import load
 from batchops.recipes.mistakes import Mistake
 from batchops.recipes.params import assignments
+from batchops.recipes.run_all import gravest
 from batchops.recipes.schema import schema as schema_of_recipes
-from batchops.recipes.sequence import gravest
 from batchops.recipes.write import written
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import counted, visible
-from batchops.specs import checked
+from batchops.spec.models import checked
 from batchops.verbs import VERBS
 
 

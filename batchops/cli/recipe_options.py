@@ -5,14 +5,18 @@ from typing import Any
 
 import rich_click as click
 
-from batchops.cli import completing
+from batchops.cli import completion_sources
 
-RECIPE: dict[str, Any] = {"metavar": "FILE", "type": click.Path(path_type=Path), "shell_complete": completing.recipes}
+RECIPE: dict[str, Any] = {
+    "metavar": "FILE",
+    "type": click.Path(path_type=Path),
+    "shell_complete": completion_sources.recipes,
+}
 """The settings of the argument."""
 PARAMS = click.option(
     "--param",
     metavar="NAME=VALUE",
     multiple=True,
     help="A value for a parameter of the recipe; may be repeated.",
-    shell_complete=completing.params,
+    shell_complete=completion_sources.params,
 )

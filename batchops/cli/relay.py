@@ -6,15 +6,15 @@ from typing import Any
 
 import rich_click as click
 
-from batchops.cli.face import Face, ends_of
+from batchops.cli.execute_unasked import execute
 from batchops.cli.help import Command
 from batchops.cli.options import face, from_spec, help_of
-from batchops.cli.unasked import execute
+from batchops.cli.output import Face, ends_of
 from batchops.errors import UsageError
-from batchops.jobs.plan_relay import prepared_relay
-from batchops.jobs.run_relay import relay_prepared
-from batchops.outboxes.spec import RelaySpec
-from batchops.specs import checked
+from batchops.outbox.job import relay_prepared
+from batchops.outbox.prepare import prepared_relay
+from batchops.outbox.spec import RelaySpec
+from batchops.spec.models import checked
 
 
 @click.command(

@@ -12,29 +12,29 @@ from typing import Any, TextIO
 import rich_click as click
 
 from batchops import __version__
-from batchops.cli import completing
-from batchops.cli.face import Face, listeners, note
+from batchops.cli import completion_sources
+from batchops.cli.execute import stdin_is_free
 from batchops.cli.help import Command
-from batchops.cli.machines import Machines, opened
+from batchops.cli.monitoring import Machines, opened
 from batchops.cli.options import face
-from batchops.cli.planned import ready_document, ready_lines
+from batchops.cli.output import Face, listeners, note
+from batchops.cli.plan_view import ready_document, ready_lines
 from batchops.cli.recipe_options import PARAMS, RECIPE
-from batchops.cli.result import others_on_stderr, result
-from batchops.cli.told import told
-from batchops.cli.walking import stdin_is_free
+from batchops.cli.reported import told
+from batchops.cli.result_stream import others_on_stderr, result
 from batchops.errors import BatchopsError, Exit, UsageError
 from batchops.events import Emit, Finished, Started
 from batchops.recipes.load import load
 from batchops.recipes.params import assignments
 from batchops.recipes.recipe import RecipeJob
 from batchops.recipes.run import not_begun, run_job, warnings_of
-from batchops.recipes.sequence import Ended, gravest, one_after_another
+from batchops.recipes.run_all import Ended, gravest, one_after_another
 from batchops.reporters import Warn, everyone, step_summary
 from batchops.reporters.document import as_json, document
 from batchops.reporters.figures import visible
 from batchops.reporters.job_lines import JobLine, totals
 from batchops.reporters.summary import SummaryParagraph, unless_well
-from batchops.stop import Stop, signals
+from batchops.runtime.stop import Stop, signals
 from batchops.verbs import VERBS, Ready
 
 
@@ -47,7 +47,7 @@ from batchops.verbs import VERBS, Ready
     "Example: batchops run nightly.toml --param keep=30d --dry-run",
 )
 @click.argument("recipe", **RECIPE)
-@click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=completing.jobs)
+@click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=completion_sources.jobs)
 @PARAMS
 @face
 @click.pass_context

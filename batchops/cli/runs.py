@@ -4,7 +4,7 @@ import rich_click as click
 
 from batchops.cli.help import Command
 from batchops.cli.ledger_options import ledger_flags, named_ledger
-from batchops.cli.recorded import run_document, run_row
+from batchops.cli.run_view import run_document, run_row
 from batchops.ledger.history import load_runs
 from batchops.reporters.document import as_json
 

@@ -16,25 +16,25 @@ import rich_click as click
 from batchops import __version__
 from batchops.cli.health import health, live
 from batchops.cli.help import Command
-from batchops.cli.machines import Machines, opened
+from batchops.cli.monitoring import Machines, opened
 from batchops.cli.options import machines
 from batchops.cli.recipe_options import PARAMS, RECIPE
-from batchops.cli.result import others_on_stderr
+from batchops.cli.result_stream import others_on_stderr
 from batchops.cli.schedule_preview import preview_document, preview_lines
 from batchops.errors import BatchopsError, Exit, UsageError
 from batchops.events import Emit
-from batchops.jobs.schedule import Kept, Scheduled, may_keep_fires, placed, scheduled
 from batchops.recipes.params import assignments
 from batchops.recipes.recipe import RecipeJob
-from batchops.reporters import everyone, web
+from batchops.reporters import everyone, http_server
 from batchops.reporters.document import as_json
 from batchops.reporters.event_file import EventFile
 from batchops.reporters.figures import counted
 from batchops.reporters.log import Log
-from batchops.reporters.standing import Standing
-from batchops.schedules.scheduler import Scheduler
-from batchops.stop import Stop, signals
-from batchops.threads import described
+from batchops.reporters.schedule_status import Standing
+from batchops.runtime.stop import Stop, signals
+from batchops.runtime.threads import described
+from batchops.scheduler.prepare import Kept, Scheduled, may_keep_fires, placed, scheduled
+from batchops.scheduler.scheduler import Scheduler
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Serving:
             scheduler = Scheduler(self._workers, self._stop, self._tell(told, stack), self._log.say)
             if self._shown.health_port:
                 place = _port(self._shown.health_port)
-                stack.enter_context(web.serving(place, self._answers(scheduler), self._log.say))
+                stack.enter_context(http_server.serving(place, self._answers(scheduler), self._log.say))
             stack.enter_context(signals(self._stop, instead={signal.SIGHUP: self._again.set}))
             may_keep_fires(jobs, os.environ)
             self._plan(scheduler, jobs, told)
@@ -187,6 +187,6 @@ class Serving:
 
 def _port(text: str) -> tuple[str, int]:
     try:
-        return web.place(text)
+        return http_server.place(text)
     except ValueError as error:
         raise UsageError(f"--health-port: {error}") from None

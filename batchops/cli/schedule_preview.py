@@ -6,9 +6,9 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from batchops import __version__, durations
-from batchops.jobs.schedule import Scheduled
 from batchops.reporters.figures import visible
-from batchops.schedules.times import Cron
+from batchops.scheduler.prepare import Scheduled
+from batchops.spec.times import Cron
 
 FIRES = 10
 

@@ -2,10 +2,10 @@
 
 import rich_click as click
 
-from batchops.cli import completing
+from batchops.cli import completion_sources
 from batchops.cli.help import Command
 from batchops.cli.ledger_options import ledger_flags, named_ledger
-from batchops.cli.recorded import moment, rejections_document, rejections_line, run_document
+from batchops.cli.run_view import moment, rejections_document, rejections_line, run_document
 from batchops.errors import UsageError
 from batchops.ledger.history import Recorded, load_rejections, load_runs
 from batchops.reporters.document import as_json
@@ -13,7 +13,7 @@ from batchops.reporters.figures import count, visible
 
 
 @click.command("show", cls=Command)
-@click.argument("run", type=click.IntRange(min=1), shell_complete=completing.runs)
+@click.argument("run", type=click.IntRange(min=1), shell_complete=completion_sources.runs)
 @ledger_flags
 @click.option("--json", "as_json_document", is_flag=True, help="One JSON document on stdout.")
 def command(run: int, url: str | None, ledger: str | None, ledger_schema: str | None, as_json_document: bool) -> None:

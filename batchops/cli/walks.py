@@ -4,8 +4,8 @@ from dataclasses import asdict
 
 import rich_click as click
 
+from batchops.bulk.plan.strategy_texts import WAYS
 from batchops.cli.help import Command
-from batchops.plan.ways import WAYS
 
 
 @click.command("walks", cls=Command)

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 import sqlalchemy as sa
 
-from batchops.db.family import KeyValue
+from batchops.db.backend import KeyValue
 from batchops.db.table import Column, Table
 
 Nulls = Literal["first", "last"] | None

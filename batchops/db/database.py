@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from batchops.db.family import Family, Timeouts
+from batchops.db.backend import Family, Timeouts
 from batchops.db.faults import Fault, driver_error, translate, underway
 from batchops.db.rights import MissingRight, Needs
 from batchops.db.table import Table

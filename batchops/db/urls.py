@@ -10,8 +10,8 @@ from urllib.parse import quote, quote_plus
 
 import sqlalchemy as sa
 
-from batchops.db.references import Fetched, fetch, is_reference
-from batchops.db.spelling import Target, masked, split
+from batchops.db.url_parse import Target, masked, split
+from batchops.db.url_references import Fetched, fetch, is_reference
 from batchops.errors import UsageError
 
 ON_COMMAND_LINE = (

@@ -12,14 +12,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.bulk.strategies.cursor import Cursor
 from batchops.db.database import Database
-from batchops.db.foreign_text import ForeignText
+from batchops.db.storable_text import ForeignText
 from batchops.errors import LockedError, RefusedError
-from batchops.ledger.making import Making, Standing
 from batchops.ledger.migrations import MIGRATIONS
 from batchops.ledger.run import Lane, Run, lane_of, new_token, run_of
+from batchops.ledger.table_setup import Making, Standing
 from batchops.ledger.tables import ledger_tables, rejected_table
-from batchops.walks.cursor import Cursor
 
 FORMAT = 1
 """Of what stands in the tables; a run of another format is not resumed."""

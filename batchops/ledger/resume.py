@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from batchops.db.family import KeyValue
+from batchops.db.backend import KeyValue
 from batchops.errors import IntegrityError, RefusedError
+from batchops.ledger.last_run import Recalled
 from batchops.ledger.ledger import FORMAT
-from batchops.ledger.recall import Recalled
 from batchops.ledger.run import Run
 
 LIMITS = frozenset({"max-rows", "max-time", "max-batches", "window"})

@@ -5,9 +5,9 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import Any
 
+from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies.cursor import Cursor
 from batchops.db.table import TableIdentity
-from batchops.walks.cursor import Cursor
-from batchops.walks.part import Part
 
 
 @dataclass(frozen=True)

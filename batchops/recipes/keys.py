@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError, create_model
 
-from batchops.complaints import complaint
 from batchops.recipes.mistakes import Mistake, nearest
 from batchops.recipes.params import IDENTIFIER, Param
-from batchops.specs import flag_of, flagged
+from batchops.spec.messages import complaint
+from batchops.spec.models import flag_of, flagged
 
 M = TypeVar("M", bound=BaseModel)
 NAMES = frozenset({"table", "by", "key", "ledger_schema"})

@@ -5,22 +5,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from batchops import shell
-from batchops.db.references import is_reference
+from batchops.bulk.strategies.id_file import STDIN
+from batchops.db.url_references import is_reference
 from batchops.db.urls import address
 from batchops.errors import UsageError
-from batchops.recipes import schedule
 from batchops.recipes.keys import Given, checked_all, filled, key, stray
 from batchops.recipes.mistakes import Mistake, RecipeError, nearest
 from batchops.recipes.order import circle
 from batchops.recipes.params import Param, declared, with_values
 from batchops.recipes.placeholders import against, bound
 from batchops.recipes.recipe import Recipe, RecipeJob, ordered
-from batchops.recipes.schedule import Schedule
-from batchops.recipes.text import Source, read, understood
-from batchops.specs import PacedSpec, flagged
+from batchops.recipes.toml_lines import Source, read, understood
+from batchops.spec import schedule, shell
+from batchops.spec.models import PacedSpec, flagged
+from batchops.spec.schedule import Schedule
 from batchops.verbs import VERBS
-from batchops.walks.id_file import STDIN
 
 TABLES = ("params", "defaults", "job")
 """What a recipe may hold."""

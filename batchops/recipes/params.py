@@ -11,7 +11,7 @@ from batchops import durations
 from batchops.db.values import Value
 from batchops.errors import UsageError
 from batchops.recipes.mistakes import Mistake, nearest
-from batchops.recipes.text import Source
+from batchops.recipes.toml_lines import Source
 
 KEYS = ("type", "default", "description")
 """What may be said about a parameter."""

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from batchops.errors import UsageError
-from batchops.expressions.pieces import Pieces, cut
-from batchops.expressions.slips import refuse_aggregates, refuse_statements, value_names
 from batchops.recipes.keys import Given, key
 from batchops.recipes.mistakes import Mistake, nearest
 from batchops.recipes.params import IDENTIFIER, Param
-from batchops.specs import PacedSpec, flag_of, flagged
+from batchops.spec.models import PacedSpec, flag_of, flagged
+from batchops.sql.tokens import Pieces, cut
+from batchops.sql.validators import refuse_aggregates, refuse_statements, value_names
 
 S = TypeVar("S", bound=PacedSpec)
 _NAMED = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")

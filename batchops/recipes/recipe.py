@@ -8,8 +8,8 @@ from batchops.errors import UsageError
 from batchops.recipes.mistakes import nearest
 from batchops.recipes.order import in_order, with_needs
 from batchops.recipes.params import Param
-from batchops.recipes.schedule import Schedule
-from batchops.specs import PacedSpec
+from batchops.spec.models import PacedSpec
+from batchops.spec.schedule import Schedule
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from batchops.db.urls import ON_COMMAND_LINE
 from batchops.errors import BatchopsError
 from batchops.events import Emit, Event, Failure, Finished, Warned
 from batchops.recipes.recipe import RecipeJob
-from batchops.stop import Stop
-from batchops.threads import described
+from batchops.runtime.stop import Stop
+from batchops.runtime.threads import described
 from batchops.verbs import VERBS, Ready
 
 IN_RECIPE = (

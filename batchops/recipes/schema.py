@@ -4,10 +4,11 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from batchops.recipes import params, schedule
+from batchops.recipes import params
 from batchops.recipes.keys import key
-from batchops.recipes.schedule import Schedule
-from batchops.specs import flag_of, flagged
+from batchops.spec import schedule
+from batchops.spec.models import flag_of, flagged
+from batchops.spec.schedule import Schedule
 from batchops.verbs import VERBS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from batchops.db.references import is_reference
-from batchops.db.spelling import split
+from batchops.db.url_parse import split
+from batchops.db.url_references import is_reference
 from batchops.errors import UsageError
 from batchops.recipes.keys import key
-from batchops.specs import PacedSpec, flagged
+from batchops.spec.models import PacedSpec, flagged
 
 _FIRST = ("table", "url", "where", "older_than", "before", "by", "ids", "all_rows", "set")
 """What the job is, before how it is done."""

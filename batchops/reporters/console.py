@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, TextIO
 from batchops import durations
 from batchops.events import Event, Finished, Started
 from batchops.reporters import figures
-from batchops.reporters.streams import Lasting
-from batchops.reporters.tally import Clock, Tally
+from batchops.reporters.progress import Clock, Tally
+from batchops.reporters.safe_streams import Lasting
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -6,7 +6,7 @@ from typing import TextIO
 
 from batchops.events import Event, Finished
 from batchops.reporters import Warn
-from batchops.reporters.streams import Lasting
+from batchops.reporters.safe_streams import Lasting
 
 FIELDS = (
     "version", "run", "verb", "table", "walk", "reason", "exit", "rows", "read", "batches", "retries",

@@ -7,9 +7,9 @@ from typing import TextIO
 from batchops import durations
 from batchops.events import Event, Finished
 from batchops.reporters import figures
-from batchops.reporters.streams import Lasting
+from batchops.reporters.progress import Tally
+from batchops.reporters.safe_streams import Lasting
 from batchops.reporters.summary import ended_line, in_one_line
-from batchops.reporters.tally import Tally
 
 
 class JobLine:

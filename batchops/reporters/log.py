@@ -9,9 +9,9 @@ from batchops import durations
 from batchops.events import Backlog, Committed, Emit, Event, Finished, Fired, Held, Rejected, Retried, Started, Warned
 from batchops.reporters.document import as_json, document, rounded
 from batchops.reporters.figures import counted, visible
-from batchops.reporters.streams import Lasting
+from batchops.reporters.progress import Tally
+from batchops.reporters.safe_streams import Lasting
 from batchops.reporters.summary import ended_line, error_lines
-from batchops.reporters.tally import Tally
 
 Format = Literal["text", "json"]
 Level = Literal["info", "warning", "error"]

@@ -13,7 +13,7 @@ from typing import Any
 from batchops.errors import UsageError
 from batchops.events import Backlog, Committed, Emit, Event, Finished, Fired, Held, Rejected, Retried, Started
 from batchops.reporters import Warn
-from batchops.reporters.web import Answer
+from batchops.reporters.http_server import Answer
 
 LABELS = ("batchops_job", "verb", "table")
 """Prometheus itself gives every figure a label `job`, and would rename ours."""

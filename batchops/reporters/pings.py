@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from batchops.errors import UsageError
 from batchops.events import Event, Finished, Started
 from batchops.reporters import Warn
+from batchops.reporters.progress import Tally
 from batchops.reporters.summary import ended_line, error_lines
-from batchops.reporters.tally import Tally
-from batchops.threads import Threads
+from batchops.runtime.threads import Threads
 
 TIMEOUT = 5.0
 """Seconds for one ping."""

@@ -7,8 +7,8 @@ from batchops import durations
 from batchops.errors import Exit
 from batchops.events import Emit, Event, Failure, Finished
 from batchops.reporters import figures
-from batchops.reporters.streams import Lasting
-from batchops.reporters.tally import Tally
+from batchops.reporters.progress import Tally
+from batchops.reporters.safe_streams import Lasting
 
 _PARTICIPLES = {
     "purge": "deleted", "backfill": "updated", "archive": "archived", "drain": "handled", "relay": "relayed",

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
+from batchops.bulk.plan.checks import CHECKS
 from batchops.errors import EXIT_MEANINGS
-from batchops.plan.checks import CHECKS
 from batchops.reporters.document import FIELDS
 from tests.cli.conftest import Cli
 from tests.command import ROOT, Batchops

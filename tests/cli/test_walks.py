@@ -5,7 +5,7 @@ import json
 import pytest
 
 import batchops as library
-from batchops.plan.ways import WAYS
+from batchops.bulk.plan.strategy_texts import WAYS
 from tests.command import Batchops
 from tests.services.database import Database
 

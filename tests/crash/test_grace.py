@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import batchops as library
-from batchops.stop import Stop
+from batchops.runtime.stop import Stop
 from tests.command import Batchops
 from tests.outbox.boxes import event, made, saved
 from tests.queues.jobs import DONE, PENDING, jobs, leased

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from batchops.bulk.step import WalkStep
 from batchops.cli.app import main
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Lane
-from batchops.steps.outcome import Outcome
-from batchops.steps.walk import WalkStep
+from batchops.runtime.outcome import Outcome
 from tests.command import Batchops
 
 

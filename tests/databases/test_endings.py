@@ -7,16 +7,15 @@ from typing import Any
 import pytest
 
 import batchops as library
-from batchops.db.connect import connect
+from batchops.db.registry import connect
 from batchops.db.urls import address
 from batchops.events import REST, Committed, Event, Finished, Held, Started, Warned
-from batchops.ledger import lease
-from batchops.ledger.lease import Lease, acquire
 from batchops.ledger.ledger import Ledger
-from batchops.loop import monitor as heartbeat
-from batchops.loop.monitor import Monitor
-from batchops.stop import Stop
-from batchops.threads import Threads
+from batchops.runtime import heartbeat, lease
+from batchops.runtime.heartbeat import Monitor
+from batchops.runtime.lease import Lease, acquire
+from batchops.runtime.stop import Stop
+from batchops.runtime.threads import Threads
 from tests.databases.numbered import Job, numbered
 from tests.services.database import Database
 

@@ -1,10 +1,10 @@
 """Texts from outside in tables of batchops' own, where the database's character set cannot hold them."""
 
-from batchops.db.connect import connect
+from batchops.db.registry import connect
 from batchops.db.urls import address
-from batchops.outboxes.beside import Beside
-from batchops.outboxes.failures import Failure, Failures, State
-from batchops.outboxes.understood import Chosen, find_outbox
+from batchops.outbox.failures import Failure, Failures, State
+from batchops.outbox.resolve import Chosen, find_outbox
+from batchops.outbox.tables import Beside
 from tests.queues.jobs import here
 from tests.services.database import Database
 

@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import make_url
 
-from batchops.db.connect import connect
+from batchops.db.backend import Timeouts
 from batchops.db.database import Database as Connected
-from batchops.db.family import Timeouts
+from batchops.db.registry import connect
 from batchops.db.urls import address
 from tests.command import Result, here
 from tests.conftest import NewDatabase

@@ -6,10 +6,10 @@ import pytest
 import sqlalchemy as sa
 
 import batchops as library
-from batchops.db.mysql.family import MySQL
-from batchops.db.postgresql.family import PostgreSQL
-from batchops.operations.delete import Delete
-from batchops.walks.part import Part, Size
+from batchops.bulk.operations.delete import Delete
+from batchops.bulk.strategies.batch import Part, Size
+from batchops.db.mysql.backend import MySQL
+from batchops.db.postgresql.backend import PostgreSQL
 from tests.race import FLIPS, OLD, ROWS, Writers, forgotten, make, touched_wrongly
 from tests.services.database import Database
 
@@ -71,7 +71,7 @@ def test_without_the_predicate_repeated_it_would_fail(  # type: ignore[no-untype
 
     database = new_database(name)
     make(database)
-    monkeypatch.setattr("batchops.jobs.plan_walk.Delete", Trusting)
+    monkeypatch.setattr("batchops.bulk.prepare.Delete", Trusting)
     monkeypatch.setattr(Size, "listed", True)
     monkeypatch.setattr(PostgreSQL, "locks_rows", False)
     monkeypatch.setattr(MySQL, "locks_rows", False)

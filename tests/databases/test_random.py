@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from batchops.events import Committed, Event
-from batchops.stop import Stop
+from batchops.runtime.stop import Stop
 from tests.conftest import NewDatabase
 from tests.databases.numbered import Job
 from tests.services.database import Database

@@ -6,7 +6,7 @@ import pytest
 
 from batchops.errors import IntegrityError, RefusedError
 from batchops.events import Committed, Event, Finished
-from batchops.stop import Stop
+from batchops.runtime.stop import Stop
 from tests.conftest import NewDatabase
 from tests.databases.numbered import Job, numbered
 from tests.services.database import Database

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from batchops.db.connect import connect
+from batchops.db.registry import connect
 from batchops.db.urls import address
 from batchops.events import Committed, Event
-from batchops.stop import Stop
+from batchops.runtime.stop import Stop
 from tests.databases.numbered import Job, numbered
 from tests.services.database import Database
 

@@ -7,8 +7,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from batchops.events import Event, Held, Warned
-from batchops.ledger import lease
-from batchops.loop import monitor as heartbeat
+from batchops.runtime import heartbeat, lease
 from tests.databases.numbered import Job, numbered
 from tests.services.database import Database
 

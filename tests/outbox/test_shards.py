@@ -14,28 +14,28 @@ from pathlib import Path
 
 import pytest
 
-from batchops.db.connect import connect
+from batchops.bulk.strategies.batch import Size
+from batchops.db.registry import connect
 from batchops.db.urls import address
 from batchops.errors import LockedError
-from batchops.jobs.plan_relay import prepared_relay
-from batchops.outboxes.beside import Beside
-from batchops.outboxes.circuit import Circuit
-from batchops.outboxes.compose import Composer
-from batchops.outboxes.courier import Courier
-from batchops.outboxes.failures import Failures
-from batchops.outboxes.lowwater import LowWater
-from batchops.outboxes.policy import Policy
-from batchops.outboxes.registry import Registry
-from batchops.outboxes.settle import Settling
-from batchops.outboxes.slots import Shards
-from batchops.outboxes.source import Source
-from batchops.outboxes.spec import RelaySpec
-from batchops.queues.attempts import Attempts
-from batchops.queues.score import Score
-from batchops.specs import checked
-from batchops.steps import RelayStep
-from batchops.threads import Threads
-from batchops.walks.part import Size
+from batchops.outbox.after_delivery import Settling
+from batchops.outbox.circuit_breaker import Circuit
+from batchops.outbox.delivery import Courier
+from batchops.outbox.failure_policy import Policy
+from batchops.outbox.failures import Failures
+from batchops.outbox.low_water import LowWater
+from batchops.outbox.mapping import Composer
+from batchops.outbox.prepare import prepared_relay
+from batchops.outbox.relay_registry import Registry
+from batchops.outbox.shards import Shards
+from batchops.outbox.source import Source
+from batchops.outbox.spec import RelaySpec
+from batchops.outbox.step import RelayStep
+from batchops.outbox.tables import Beside
+from batchops.runtime.backoff import Attempts
+from batchops.runtime.counters import Score
+from batchops.runtime.threads import Threads
+from batchops.spec.models import checked
 from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.outbox.boxes import delivered, event, left, made, relay, saved

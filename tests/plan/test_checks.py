@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 import batchops as library
+from batchops.bulk.plan.checks import CHECKS
+from batchops.bulk.prepare import prepared
 from batchops.errors import Exit, RefusedError
-from batchops.jobs.plan_walk import prepared
-from batchops.plan.checks import CHECKS
-from batchops.specs import CHECKS as NAMES
-from batchops.specs import BackfillSpec, JobSpec, PurgeSpec, checked
+from batchops.spec.models import CHECKS as NAMES
+from batchops.spec.models import BackfillSpec, JobSpec, PurgeSpec, checked
 from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.plan.situations import CASES, SITUATIONS, Situation, numbers, parent, view

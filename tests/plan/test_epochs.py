@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import batchops as library
+from batchops.bulk.prepare import prepared
 from batchops.errors import UsageError
-from batchops.jobs.plan_walk import prepared
-from batchops.specs import PurgeSpec, checked
+from batchops.spec.models import PurgeSpec, checked
 from tests.conftest import NewDatabase
 from tests.plan.situations import ALL
 from tests.services.database import Database

@@ -9,9 +9,9 @@ import pytest
 
 import batchops as library
 from batchops.events import Finished
-from batchops.jobs.drain import prepared_drain
-from batchops.queues.spec import DrainSpec
-from batchops.specs import checked
+from batchops.queue.job import prepared_drain
+from batchops.queue.spec import DrainSpec
+from batchops.spec.models import checked
 from tests.command import Batchops, Result, here
 from tests.conftest import NewDatabase
 from tests.leases import expired

@@ -8,11 +8,11 @@ import pytest
 
 import batchops as library
 from batchops.events import Failure, Finished
-from batchops.schedules.fires import Fire
-from batchops.schedules.policy import Policy, Schedule
-from batchops.schedules.times import every
-from batchops.schedules.work import Task, Work
-from batchops.threads import Threads
+from batchops.runtime.threads import Threads
+from batchops.scheduler.fires import Fire
+from batchops.scheduler.misfires import Policy, Schedule
+from batchops.scheduler.work import Task, Work
+from batchops.spec.times import every
 from tests.outbox.boxes import event, made, relay, saved
 from tests.queues.jobs import DRAIN, drain, here, jobs, leased
 from tests.services.database import Database

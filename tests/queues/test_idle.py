@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from batchops.db.connect import connect
 from batchops.db.database import Database as Reached
+from batchops.db.registry import connect
 from batchops.db.urls import address
-from batchops.outboxes.beside import Beside
-from batchops.outboxes.failures import Failures
-from batchops.outboxes.understood import Chosen, find_outbox
-from batchops.queues.idle import SHARE, Due
+from batchops.outbox.failures import Failures
+from batchops.outbox.resolve import Chosen, find_outbox
+from batchops.outbox.tables import Beside
+from batchops.runtime.idle import SHARE, Due
 from tests.outbox.boxes import event, made, relay, saved
 from tests.services.database import Database
 

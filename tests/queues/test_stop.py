@@ -146,7 +146,7 @@ def test_a_long_handler_keeps_its_rows(batchops: Batchops, database: Database, t
 
 def test_a_notification_wakes_a_resting_drain(postgresql: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which rests for an hour from the first time on."""
-    monkeypatch.setattr("batchops.queues.idle.FIRST", 3600.0)
+    monkeypatch.setattr("batchops.runtime.idle.FIRST", 3600.0)
     jobs(postgresql, 1)
     leased(postgresql)
     stop, resting = library.Stop(), threading.Event()

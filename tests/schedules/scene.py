@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from batchops.schedules.policy import ENDS
-from batchops.schedules.times import Times
+from batchops.scheduler.misfires import ENDS
+from batchops.spec.times import Times
 from tests.services.database import Database
 
 GOOD = {"ran", "skipped", "coalesced", "taken over"}

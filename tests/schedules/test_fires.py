@@ -7,12 +7,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from batchops.db.connect import connect
+from batchops.db.registry import connect
 from batchops.db.urls import address
 from batchops.ledger.ledger import Ledger
-from batchops.schedules.fires import DEATHS, Claimed, Fires
-from batchops.schedules.policy import Policy, Schedule
-from batchops.schedules.times import Every
+from batchops.scheduler.fires import DEATHS, Claimed, Fires
+from batchops.scheduler.misfires import Policy, Schedule
+from batchops.spec.times import Every
 from tests.services.database import Database
 
 SECOND = Schedule("second", Every(1))

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pytest
 
-from batchops.schedules.times import Every
+from batchops.spec.times import Every
 from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.schedules.scene import PURGE, ev, more, recipe, states, told

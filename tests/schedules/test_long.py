@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from batchops.schedules.times import Every, Times, cron
+from batchops.spec.times import Every, Times, cron
 from tests.command import Batchops
 from tests.figures import Figures
 from tests.schedules.scene import GOOD, PURGE, ev, more, recipe, there, told

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batchops.schedules.times import Every
+from batchops.spec.times import Every
 from tests.command import Batchops
 from tests.schedules.scene import GOOD, PURGE, SLOW, ev, more, recipe, states, there, told
 from tests.services.database import Database

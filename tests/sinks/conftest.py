@@ -5,8 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from batchops.sinks import Sink
-from batchops.sinks.make import sink_of
+from batchops.outbox.sinks import Sink
+from batchops.outbox.sinks.registry import sink_of
 from tests.services import kafka as kafka_service
 from tests.services.server import Server
 from tests.sinks.log import Topic

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from batchops.sinks import Delivery, Message
+from batchops.outbox.sinks import Delivery, Message
 
 
 @dataclass(frozen=True)

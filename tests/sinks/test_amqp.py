@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from batchops.errors import UsageError
-from batchops.sinks import AccessRefusedError, SinkDownError
-from batchops.sinks.make import sink_of
+from batchops.outbox.sinks import AccessRefusedError, SinkDownError
+from batchops.outbox.sinks.registry import sink_of
 from tests.services import rabbitmq as service
 from tests.services.private import Private, free_port
 from tests.services.server import Missing, UnavailableError
@@ -175,7 +175,7 @@ def test_a_frame_that_only_the_broker_finds_too_large(
     queue: Queue, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It ends the connection without naming the event, which is found once each goes alone."""
-    monkeypatch.setattr("batchops.sinks.amqp_properties._SURELY", 10**9)
+    monkeypatch.setattr("batchops.outbox.sinks.rabbitmq_properties._SURELY", 10**9)
     sink, sent = opened(queue.url), messages(queue, 5, keys=5)
     sent[1] = sent[1]._replace(headers={"stacktrace": "x" * 200_000})
     first = kinds(sink.send(sent))

@@ -6,8 +6,8 @@ import pytest
 from nats.js.api import StorageType
 from pika.exceptions import ChannelClosedByBroker
 
-from batchops.sinks import Cautious
-from batchops.sinks.make import sink_of
+from batchops.outbox.sinks import Cautious
+from batchops.outbox.sinks.registry import sink_of
 from tests.services import rabbitmq
 from tests.services import redis as redis_service
 from tests.services.private import free_port

@@ -7,8 +7,8 @@ from itertools import zip_longest
 import pytest
 
 from batchops.errors import UsageError
-from batchops.sinks import Message, Refused, Unsent
-from batchops.sinks.make import sink_of
+from batchops.outbox.sinks import Message, Refused, Unsent
+from batchops.outbox.sinks.registry import sink_of
 from tests.sinks.conftest import Open
 from tests.sinks.received import Receiver, kinds, message, messages, same
 

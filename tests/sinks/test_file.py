@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from batchops.errors import UsageError
-from batchops.sinks import Message, SinkDownError
-from batchops.sinks.make import sink_of
+from batchops.outbox.sinks import Message, SinkDownError
+from batchops.outbox.sinks.registry import sink_of
 from tests.command import Batchops
 
 
@@ -88,7 +88,7 @@ def test_what_is_no_destination(tmp_path: Path, url: str) -> None:
 
 def test_standard_output(batchops: Batchops) -> None:
     program = (
-        "from batchops.sinks import Message\nfrom batchops.sinks.make import sink_of\n"
+        "from batchops.outbox.sinks import Message\nfrom batchops.outbox.sinks.registry import sink_of\n"
         "print(sink_of('-', {}).send([Message('1', 't', 'k', {}, b'x')] * 2))"
     )
     done = subprocess.run(

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from batchops.errors import UsageError
-from batchops.sinks import AccessRefusedError, Message, Refused, SinkDownError
-from batchops.sinks.make import sink_of
+from batchops.outbox.sinks import AccessRefusedError, Message, Refused, SinkDownError
+from batchops.outbox.sinks.registry import sink_of
 from tests.services.private import free_port
 from tests.sinks.conftest import Open
 from tests.sinks.received import kinds, message, messages, same

@@ -8,9 +8,9 @@ import pytest
 from confluent_kafka import KafkaError
 
 from batchops.errors import UsageError
-from batchops.sinks import SinkDownError
-from batchops.sinks.kafka import refuses_login
-from batchops.sinks.make import sink_of
+from batchops.outbox.sinks import SinkDownError
+from batchops.outbox.sinks.kafka import refuses_login
+from batchops.outbox.sinks.registry import sink_of
 from tests.services import kafka as service
 from tests.services.private import Private, free_port
 from tests.services.server import Missing, UnavailableError

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from batchops.errors import UsageError
-from batchops.sinks.make import sink_of
+from batchops.outbox.sinks.registry import sink_of
 
 
 @pytest.mark.parametrize("url", ["", "kafka", "x://y", "http:x", "http", "C:\\file", "env:", "env:NOTHING", "env:FILE"])
@@ -26,7 +26,7 @@ def test_the_address_can_be_kept_elsewhere() -> None:
 def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch, scheme: str, library: str, extra: str) -> None:
     """The library is hidden; our module has to be imported anew to miss it."""
     for name in [*sys.modules]:
-        if name.partition(".")[0] == library or name == f"batchops.sinks.{extra}":
+        if name.partition(".")[0] == library or name == f"batchops.outbox.sinks.{extra}":
             monkeypatch.delitem(sys.modules, name)
     real = builtins.__import__
 

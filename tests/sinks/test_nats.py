@@ -8,8 +8,8 @@ import pytest
 from nats.js.api import DiscardPolicy
 
 from batchops.errors import UsageError
-from batchops.sinks import AccessRefusedError, Message, Sink, SinkDownError
-from batchops.sinks.make import sink_of
+from batchops.outbox.sinks import AccessRefusedError, Message, Sink, SinkDownError
+from batchops.outbox.sinks.registry import sink_of
 from tests.services import nats as service
 from tests.services.private import Private, free_port
 from tests.services.server import Missing, UnavailableError
@@ -142,7 +142,7 @@ def test_a_line_that_only_the_server_finds_too_long(
     subject: Subject, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It ends the connection without naming the event, which is found once each goes alone."""
-    monkeypatch.setattr("batchops.sinks.nats.LONGEST", 10**9)
+    monkeypatch.setattr("batchops.outbox.sinks.nats.LONGEST", 10**9)
     sink, sent = opened(subject.url), messages(subject, 5, keys=5)
     sent[1] = sent[1]._replace(topic=f"{subject.stream}.{'x' * 5_000}")
     refused, left = list[str](), sent

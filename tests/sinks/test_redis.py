@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from batchops.errors import UsageError
-from batchops.sinks import AccessRefusedError, Message, SinkDownError
-from batchops.sinks.make import sink_of
+from batchops.outbox.sinks import AccessRefusedError, Message, SinkDownError
+from batchops.outbox.sinks.registry import sink_of
 from tests.services import redis as service
 from tests.services.private import Private, free_port
 from tests.services.server import Missing, UnavailableError

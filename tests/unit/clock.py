@@ -1,6 +1,6 @@
 """Time that passes only when somebody waits: the parts of the runtime are tried without waiting."""
 
-from batchops.stop import Stop
+from batchops.runtime.stop import Stop
 
 
 class Clock:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchops.events import Committed, Emit, Event, Finished, Fired
-from batchops.schedules.fires import LEASE, Claimed, Fire
-from batchops.schedules.keeper import Keeper, Place
-from batchops.schedules.policy import Policy, Schedule, Standing, State, decide
-from batchops.schedules.slots import Slots
-from batchops.schedules.times import Every, due
-from batchops.schedules.work import Task
-from batchops.stop import Stop
-from batchops.threads import Threads
+from batchops.runtime.stop import Stop
+from batchops.runtime.threads import Threads
+from batchops.scheduler.dispatcher import Keeper, Place
+from batchops.scheduler.fires import LEASE, Claimed, Fire
+from batchops.scheduler.misfires import Policy, Schedule, Standing, State, decide
+from batchops.scheduler.work import Task
+from batchops.scheduler.worker_pool import Slots
+from batchops.spec.times import Every, due
 from tests.unit.clock import Clock
 
 NOON = 1_700_000_000

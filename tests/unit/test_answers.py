@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from batchops.handlers import Failed, Result
-from batchops.handlers.answers import Answers
+from batchops.queue.handlers import Failed, Result
+from batchops.queue.handlers.exec_answers import Answers
 
 ROWS = [{"id": n, "shop": "ä", "payload": "x"} for n in (1, 2, 3)]
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from batchops.db.byte_limit import ByteLimit
 from batchops.db.claims import RowBytes
-from batchops.reading import size
+from batchops.spec.parsers import size
 
 MB = 10**6
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from batchops.handlers.children import LAST_SECONDS, Child, Spawner, TimeLimit
-from batchops.stop import Stop
+from batchops.queue.handlers.child_process import LAST_SECONDS, Child, Spawner, TimeLimit
+from batchops.runtime.stop import Stop
 from tests.unit.test_stop import Clock
 
 
@@ -123,7 +123,7 @@ def test_programs_live_on_when_the_thread_that_asked_for_them_has_ended(spawner:
 
 PARENT = """
 import sys, time
-from batchops.handlers import children
+from batchops.queue.handlers import children
 if sys.argv[1] == "fork":
     children._wrapper = lambda: []
 spawner = children.Spawner()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchops.demo import make_demo_database, what_to_try
+from batchops.cli.demo_database import make_demo_database, what_to_try
 from batchops.errors import UsageError
 
 

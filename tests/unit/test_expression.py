@@ -5,12 +5,12 @@ from functools import partial
 
 import pytest
 
-from batchops.db.mysql.words import WORDS as MYSQL
-from batchops.db.postgresql.words import WORDS as POSTGRESQL
-from batchops.db.sqlite.words import WORDS as SQLITE
-from batchops.db.words import Words
+from batchops.db.mysql.sql_functions import WORDS as MYSQL
+from batchops.db.postgresql.sql_functions import WORDS as POSTGRESQL
+from batchops.db.sql_functions import Words
+from batchops.db.sqlite.sql_functions import WORDS as SQLITE
 from batchops.errors import Exit, UsageError
-from batchops.expressions.expression import (
+from batchops.sql.expression import (
     Assignment,
     Expression,
     freeze,
@@ -18,8 +18,8 @@ from batchops.expressions.expression import (
     parse_predicate,
     plainly_idempotent,
 )
-from batchops.expressions.pieces import cut
-from batchops.expressions.subselects import inner_subselects, subselects
+from batchops.sql.subselects import inner_subselects, subselects
+from batchops.sql.tokens import cut
 
 FAMILIES = {"postgresql": POSTGRESQL, "mysql": MYSQL, "sqlite": SQLITE}
 SHADOWED = ("id", "user", "current_date", "oid")

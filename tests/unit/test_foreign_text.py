@@ -2,9 +2,9 @@
 
 import pytest
 
-from batchops.db.foreign_text import BASIC, LONGEST, TextRoom, codec_of, reason_of, spelled, storable
-from batchops.handlers import Failed
-from batchops.sinks import Refused, Unsent
+from batchops.db.storable_text import BASIC, LONGEST, TextRoom, codec_of, reason_of, spelled, storable
+from batchops.outbox.sinks import Refused, Unsent
+from batchops.queue.handlers import Failed
 
 ANY = TextRoom()
 HARD = "HTTP 500: <html>\0</html> caf\xe9 \u2192 \U0001f600 \udcff\ud83d"

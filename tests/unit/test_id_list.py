@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchops.db.family import KeyValue
+from batchops.bulk.strategies.id_file import id_file
+from batchops.bulk.strategies.id_spool import IdList
+from batchops.db.backend import KeyValue
 from batchops.errors import UsageError
-from batchops.walks.id_file import id_file
-from batchops.walks.id_list import IdList
 
 MANY = 30_000
 MOST_BYTES = 4_000_000

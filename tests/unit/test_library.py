@@ -8,9 +8,9 @@ from typing import get_type_hints
 import pytest
 
 import batchops
-from batchops.options import BackfillOptions, DrainOptions, PurgeOptions
-from batchops.queues.spec import DrainSpec
-from batchops.specs import BackfillSpec, PurgeSpec, checked
+from batchops.queue.spec import DrainSpec
+from batchops.spec.models import BackfillSpec, PurgeSpec, checked
+from batchops.spec.typed import BackfillOptions, DrainOptions, PurgeOptions
 from tests.command import ROOT
 
 

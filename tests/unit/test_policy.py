@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchops.schedules.policy import Decision, Policy, Schedule, Standing, decide
-from batchops.schedules.times import Every
+from batchops.scheduler.misfires import Decision, Policy, Schedule, Standing, decide
+from batchops.spec.times import Every
 
 NOW = 1000.0
 fires = st.lists(st.integers(0, 300), unique=True, max_size=4).map(lambda found: tuple(sorted(found)))

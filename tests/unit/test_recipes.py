@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchops.errors import UsageError
-from batchops.queues.spec import DrainSpec
+from batchops.queue.spec import DrainSpec
 from batchops.recipes.keys import key
 from batchops.recipes.load import check, load
 from batchops.recipes.mistakes import RecipeError
-from batchops.recipes.schedule import Schedule
-from batchops.recipes.text import LARGEST, understood
-from batchops.specs import PurgeSpec, flagged
+from batchops.recipes.toml_lines import LARGEST, understood
+from batchops.spec.models import PurgeSpec, flagged
+from batchops.spec.schedule import Schedule
 from batchops.verbs import VERBS
 
 WHOLE = """

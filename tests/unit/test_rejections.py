@@ -1,8 +1,8 @@
 """A run that never ends does not remember every row that it has rejected."""
 
 from batchops.events import Rejected
-from batchops.loop.loop import Tally
-from batchops.queues.score import CAUSES, KEPT, NAMES
+from batchops.runtime.counters import CAUSES, KEPT, NAMES
+from batchops.runtime.loop import Tally
 
 
 def test_all_are_counted_and_some_are_kept() -> None:

@@ -20,10 +20,10 @@ from batchops.reporters import everyone, figures
 from batchops.reporters.console import ProgressLine, render
 from batchops.reporters.document import FIELDS, Document, document
 from batchops.reporters.event_file import EventFile
-from batchops.reporters.lines import ProgressLines, progress
-from batchops.reporters.streams import Lasting
+from batchops.reporters.plain_lines import ProgressLines, progress
+from batchops.reporters.progress import Tally
+from batchops.reporters.safe_streams import Lasting
 from batchops.reporters.summary import SummaryLine, SummaryParagraph, unless_well
-from batchops.reporters.tally import Tally
 
 EVIL = "\x1b]0;owned\x07\r\nerror: forged\x9b2J\u202e"
 

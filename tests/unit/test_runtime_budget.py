@@ -5,7 +5,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchops.loop.allowance import Allowance
+from batchops.runtime.budget import Allowance
 
 
 @given(most=st.integers(0, 60), batches=st.lists(st.tuples(st.integers(1, 20), st.floats(0, 1)), max_size=30))

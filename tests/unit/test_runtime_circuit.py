@@ -3,7 +3,7 @@
 import pytest
 
 from batchops.errors import TransientError
-from batchops.outboxes.circuit import FIRST, LONGEST, QUIET, Circuit
+from batchops.outbox.circuit_breaker import FIRST, LONGEST, QUIET, Circuit
 from tests.unit.clock import Clock
 
 

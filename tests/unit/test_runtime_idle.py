@@ -1,7 +1,7 @@
 """Rests of a worker that finds nothing, and workers that schedules wait for."""
 
-from batchops.queues.idle import FIRST, Idle
-from batchops.schedules.slots import Slots
+from batchops.runtime.idle import FIRST, Idle
+from batchops.scheduler.worker_pool import Slots
 from tests.unit.clock import Clock
 
 

@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from batchops.errors import UnreachableError
-from batchops.schedules.fires import LEASE
-from batchops.schedules.keeper import FAREWELL, LOOK, PRUNED, SLOWEST
+from batchops.scheduler.dispatcher import FAREWELL, LOOK, PRUNED, SLOWEST
+from batchops.scheduler.fires import LEASE
 from tests.unit.fires import NOON, Scene
 
 GONE = UnreachableError("the server is gone")

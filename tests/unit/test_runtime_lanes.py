@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from batchops.bulk.strategies.cursor import Cursor, Range
+from batchops.bulk.workers import Lanes, LaneStep, gravest
 from batchops.errors import BatchopsError, ConnectionLostError, OutcomeUnknownError
 from batchops.ledger.run import Lane
-from batchops.loop.lanes import Lanes, LaneStep, gravest
-from batchops.loop.loop import TURNED, Ending, Tally
-from batchops.stop import Stop
-from batchops.walks.cursor import Cursor, Range
+from batchops.runtime.loop import TURNED, Ending, Tally
+from batchops.runtime.stop import Stop
 
 WHOLE = Range((0,), (1000,))
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
+from batchops.bulk.strategies.batch import Size
 from batchops.errors import BatchopsError, LockTimeoutError, TimedOutError, TransientError
 from batchops.events import IDLE, REST, Committed, Event, Held, Retried, Warned
-from batchops.loop.allowance import Allowance
-from batchops.loop.limits import Limits, Window
-from batchops.loop.loop import SKIP_AFTER, Ending, Job, Tally, run
-from batchops.loop.pace import Pace
-from batchops.steps.outcome import Outcome
-from batchops.walks.part import Size
+from batchops.runtime.budget import Allowance
+from batchops.runtime.limits import Limits, Window
+from batchops.runtime.loop import SKIP_AFTER, Ending, Job, Tally, run
+from batchops.runtime.outcome import Outcome
+from batchops.runtime.pacing import Pace
 from tests.unit.clock import Clock, ClockedStop
 
 BATCH = 0.05

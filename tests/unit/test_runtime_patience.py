@@ -3,7 +3,7 @@
 import pytest
 
 from batchops.errors import BatchopsError, TransientError
-from batchops.loop.patience import patiently
+from batchops.runtime.retry import patiently
 from tests.unit.clock import Clock
 
 

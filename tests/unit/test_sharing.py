@@ -8,7 +8,7 @@ from math import ceil
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchops.outboxes.sharing import Holders, Member, handed_over, shared_out
+from batchops.outbox.shard_assignment import Holders, Member, handed_over, shared_out
 
 
 @dataclass

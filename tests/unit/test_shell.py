@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from batchops.shell import joined, quoted
+from batchops.spec.shell import joined, quoted
 
 WORDS = [
     "id > 5", "status = 'done'",

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from batchops.stop import Stop, grace_period
+from batchops.runtime.stop import Stop, grace_period
 
 
 class Clock:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from batchops.errors import UnreachableError
-from batchops.stop import Stop
-from batchops.threads import Threads
+from batchops.runtime.stop import Stop
+from batchops.runtime.threads import Threads
 
 ERRORS = [ValueError("x"), UnreachableError("gone"), MemoryError(), RecursionError(), SystemExit(3), GeneratorExit()]
 

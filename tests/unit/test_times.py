@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchops.schedules.times import Cron, Every, cron, crontab, due, every
+from batchops.spec.times import Cron, Every, cron, crontab, due, every
 
 ZONES = [ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe")]
 NIGHTS = [

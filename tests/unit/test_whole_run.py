@@ -2,15 +2,15 @@
 
 import pytest
 
+from batchops.bulk.strategies.batch import Size
+from batchops.bulk.workers import side_by_side
 from batchops.errors import BatchopsError, Exit, RefusedError
 from batchops.events import Committed, Event, Finished, Started
-from batchops.jobs.ending import finished
-from batchops.jobs.whole import Telling, whole_run
-from batchops.loop.lanes import side_by_side
-from batchops.loop.loop import Ending, Job, Tally, run
-from batchops.steps import Outcome
-from batchops.stop import Stop
-from batchops.walks.part import Size
+from batchops.runtime.ending import finished
+from batchops.runtime.lifecycle import Telling, whole_run
+from batchops.runtime.loop import Ending, Job, Tally, run
+from batchops.runtime.outcome import Outcome
+from batchops.runtime.stop import Stop
 
 STARTED = Started(None, "purge", "t", "keys", False, None, None)
 BREAKS = [ValueError("x"), MemoryError(), RecursionError(), GeneratorExit(), SystemExit(3), KeyboardInterrupt()]

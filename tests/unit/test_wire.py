@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchops.db.tagged import plain, tag
-from batchops.db.wire import Document, as_bytes, as_json, as_python, as_text, span
-from batchops.walks.cursor import Cursor, Range
+from batchops.bulk.strategies.cursor import Cursor, Range
+from batchops.db.json_values import plain, tag
+from batchops.db.value_formats import Document, as_bytes, as_json, as_python, as_text, span
 
 NAN, INFINITY = float("nan"), float("inf")
 SHOWN: list[tuple[Any, Any, str]] = [

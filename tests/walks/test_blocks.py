@@ -60,7 +60,7 @@ def test_a_table_written_anew(
     postgresql: Database, rewrite: str, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its rows lie elsewhere, also behind the cursor: the pass begins again."""
-    monkeypatch.setattr("batchops.walks.blocks.WORTH_SPLITTING", 500)
+    monkeypatch.setattr("batchops.bulk.strategies.block.WORTH_SPLITTING", 500)
     make(postgresql)
     done = purge(postgresql, workers=workers, on_event=at_batch(9, lambda: postgresql.execute(rewrite)))
     assert (done.reason, done.walk) == ("done", "blocks")
@@ -146,7 +146,7 @@ def test_storage_options(postgresql: Database, options: str) -> None:
 def test_max_rows_under_concurrent_updates(
     postgresql: Database, most: int, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchops.walks.blocks.WORTH_SPLITTING", 200)
+    monkeypatch.setattr("batchops.bulk.strategies.block.WORTH_SPLITTING", 200)
     make_race(postgresql)
     with Writers(postgresql):
         done = purge(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import batchops as library
-from batchops.db.wire import as_text
+from batchops.db.value_formats import as_text
 from batchops.errors import UsageError
 from tests.command import Batchops
 from tests.conftest import NewDatabase

@@ -126,7 +126,7 @@ def test_statistics_that_are_wrong(postgresql: Database) -> None:
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_ties_in_lanes(database: Database, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batchops.walks.keys.WORTH_SPLITTING", 30)
+    monkeypatch.setattr("batchops.bulk.strategies.key.WORTH_SPLITTING", 30)
     make(database)
     database.script("CREATE INDEX i ON t (status)")
     analyze(database)

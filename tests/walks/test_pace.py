@@ -5,7 +5,7 @@ from statistics import median
 
 import pytest
 
-from batchops.loop.pace import Pace
+from batchops.runtime.pacing import Pace
 
 TARGET = 0.05
 

@@ -79,7 +79,7 @@ def differences(database: Database) -> int:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_same_rows_as_one_statement(postgresql: Database, shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batchops.walks.blocks.WORTH_SPLITTING", 300)
+    monkeypatch.setattr("batchops.bulk.strategies.block.WORTH_SPLITTING", 300)
     make(postgresql, shape)
     done = purge(postgresql, workers=3 if shape == "sub-partitions" else 1)
     assert (done.reason, done.walk) == ("done", "blocks")

@@ -29,8 +29,8 @@ LONG = [one for one in EVERY if one not in QUICK]
 @pytest.fixture(autouse=True)
 def small_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranges are split however small they are, so that several lanes come into play on a small table."""
-    monkeypatch.setattr("batchops.walks.keys.WORTH_SPLITTING", 200)
-    monkeypatch.setattr("batchops.walks.blocks.WORTH_SPLITTING", 200)
+    monkeypatch.setattr("batchops.bulk.strategies.key.WORTH_SPLITTING", 200)
+    monkeypatch.setattr("batchops.bulk.strategies.block.WORTH_SPLITTING", 200)
 
 
 def job(database: Database, walk: str, workers: int) -> dict[str, object]:

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 import batchops as library
+from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.events import Committed, Rejected
-from batchops.walks.cursor import Cursor, Range
 from tests.conftest import NewDatabase
 from tests.plan.situations import ALL, numbers
 from tests.services.database import Database

@@ -5,7 +5,7 @@ from itertools import groupby
 
 import sqlalchemy as sa
 
-from batchops.db.family import Server
+from batchops.db.backend import Server
 from batchops.db.faults import Fault
 from batchops.db.mysql import faults
 from batchops.db.mysql.products import product_of

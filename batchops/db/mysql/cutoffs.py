@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from batchops.db import epochs
+from batchops.db import epoch_columns
 from batchops.db.table import Column, Table
 from batchops.errors import UsageError
 
@@ -34,10 +34,10 @@ def before(connection: sa.Connection, table: Table, column: Column, moment: str)
     """The moment as written, read by the server in the session's zone."""
     point = datetime.fromisoformat(moment)
     if _counts(column):
-        unit = epochs.unit_in(connection, table, column)
+        unit = epoch_columns.unit_in(connection, table, column)
         read_here = sa.text("SELECT unix_timestamp(CAST(:moment AS datetime(6)))")
         local = point.timestamp() if point.tzinfo else connection.execute(read_here, {"moment": moment}).scalar_one()
-        return epochs.literal(unit, local)
+        return epoch_columns.literal(unit, local)
     word = _word(table, column)
     # MariaDB's own reading drops a zone, with a warning that nobody sees.
     here = "convert_tz(:moment, '+00:00', @@session.time_zone)" if point.tzinfo else ":moment"
@@ -53,7 +53,7 @@ def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta)
     if _counts(column):
         now = connection.execute(sa.text("SELECT unix_timestamp(now(6))")).scalar_one()
         seconds = now - Decimal(ago // timedelta(microseconds=1)) / 1_000_000
-        return epochs.literal(epochs.unit_in(connection, table, column), seconds)
+        return epoch_columns.literal(epoch_columns.unit_in(connection, table, column), seconds)
     word = _word(table, column)
     kind = "date" if word == "DATE" else "datetime(6)"
     read = sa.text(f"SELECT CAST(CAST(now(6) - INTERVAL :us MICROSECOND AS {kind}) AS char)")

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from batchops.db.explain import explained
 from batchops.db.facts import CASCADE, RESTRICT, FullRead, Other, Reference, TableFacts, Trigger
 from batchops.db.faults import Fault, driver_error
-from batchops.db.mysql import surroundings, table_reads
+from batchops.db.mysql import server_health, table_reads
 from batchops.db.mysql.faults import classify
 from batchops.db.mysql.products import product_of
 from batchops.db.table import Key, Table
@@ -75,11 +75,11 @@ class MySQLFacts:
             follow_updates=tuple(connection.execute(_FOLLOW, where).scalars()),
             transactional=rolls_back,
             frees_space=f"OPTIMIZE TABLE {table.label} (writes it anew)",
-            log=surroundings.log(connection),
-            replicas=surroundings.replicas(connection),
-            free_bytes=surroundings.free_bytes(connection),
+            log=server_health.log(connection),
+            replicas=server_health.replicas(connection),
+            free_bytes=server_health.free_bytes(connection),
             warnings=(
-                *surroundings.warnings(connection, keyless=not table.keys and table.kind == "table"),
+                *server_health.warnings(connection, keyless=not table.keys and table.kind == "table"),
                 *_table_warnings(about.engine, about.kind, rolls_back=rolls_back),
             ),
         )

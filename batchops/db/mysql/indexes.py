@@ -4,8 +4,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.backend import IndexUse
 from batchops.db.explain import explained
-from batchops.db.family import IndexUse
 from batchops.db.mysql.products import product_of
 from batchops.db.table import Table
 

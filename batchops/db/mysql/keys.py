@@ -6,10 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.family import KeyValue
-from batchops.db.halfway import halfway
+from batchops.db.backend import KeyValue
+from batchops.db.midpoint import halfway
 from batchops.db.table import Column, Table, quoted
-from batchops.db.wire import span
+from batchops.db.value_formats import span
 
 _REFUSED = {
     "enum": "orders by position, compares as text",

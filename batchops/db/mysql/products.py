@@ -4,8 +4,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.backend import Timeouts
 from batchops.db.explain import explained
-from batchops.db.family import Timeouts
 from batchops.db.faults import driver_error
 
 _REFERRED_TO = (1217, 1451)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pymysql.connections import Connection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from batchops.db.family import Timeouts
+from batchops.db.backend import Timeouts
 from batchops.db.mysql.products import product_of
 from batchops.db.mysql.watchdog import Kill, Watchdog
 

@@ -13,7 +13,7 @@ from batchops.db.explain import explained
 from batchops.db.facts import TableName
 from batchops.db.mysql.literals import literal
 from batchops.db.mysql.products import product_of
-from batchops.db.mysql.words import WORDS
+from batchops.db.mysql.sql_functions import WORDS
 from batchops.db.table import Table
 
 # A column is written with its table before it and goes on behind the table's name.

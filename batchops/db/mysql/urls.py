@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import sqlalchemy as sa
 
-from batchops.db.spelling import Parts, Target, host_and_port, port_number, refuse_unknown
+from batchops.db.url_parse import Parts, Target, host_and_port, port_number, refuse_unknown
 from batchops.errors import UsageError
 
 _OPTION_FILE = frozenset({"read_default_file", "read_default_group"})

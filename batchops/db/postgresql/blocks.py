@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.family import KeyValue
+from batchops.db.backend import KeyValue
 from batchops.db.postgresql.keys import Named
 from batchops.db.table import Table
 

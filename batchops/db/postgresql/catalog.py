@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.family import Server
+from batchops.db.backend import Server
 from batchops.db.table import Column, Key, Table, TableIdentity
 
 _KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "materialized view", "f": "foreign table"}

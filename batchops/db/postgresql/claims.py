@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.backend import KeyValue
 from batchops.db.claims import Order, RowBytes, joined, nulls_placed
-from batchops.db.family import KeyValue
 from batchops.db.postgresql import keys
 from batchops.db.postgresql.keys import Named
 from batchops.db.table import Column, Table, quoted

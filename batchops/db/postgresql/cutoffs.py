@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db import epochs
+from batchops.db import epoch_columns
 from batchops.db.postgresql.keys import Named
 from batchops.db.table import Column, Table
 from batchops.errors import UsageError
@@ -47,6 +47,6 @@ def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta)
 
 
 def _number(connection: sa.Connection, table: Table, column: Column, point: sa.ColumnElement[Any]) -> str:
-    unit = epochs.unit_in(connection, table, column)
+    unit = epoch_columns.unit_in(connection, table, column)
     seconds = connection.execute(sa.select(sa.cast(sa.func.extract("epoch", point), sa.Numeric))).scalar_one()
-    return epochs.literal(unit, seconds)
+    return epoch_columns.literal(unit, seconds)

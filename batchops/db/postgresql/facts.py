@@ -19,7 +19,7 @@ from batchops.db.facts import (
     Trigger,
 )
 from batchops.db.faults import Fault, driver_error
-from batchops.db.postgresql import surroundings, table_reads
+from batchops.db.postgresql import server_health, table_reads
 from batchops.db.postgresql.faults import classify
 from batchops.db.postgresql.plans import plan_of
 from batchops.db.table import Key, Table
@@ -152,8 +152,8 @@ class PostgreSQLFacts:
             base=bases[0].removeprefix("public.") if table.kind == "view" and len(bases) == 1 else None,
             frees_space=f"VACUUM (FULL) {table.label} (locks it meanwhile), or pg_repack",
             log=_LOG,
-            replicas=surroundings.replicas(connection),
-            warnings=(*surroundings.warnings(connection), *_table_warnings(about)),
+            replicas=server_health.replicas(connection),
+            warnings=(*server_health.warnings(connection), *_table_warnings(about)),
         )
 
     def full_reads(

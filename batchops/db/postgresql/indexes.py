@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.family import IndexUse
+from batchops.db.backend import IndexUse
 from batchops.db.postgresql.plans import nodes, plan_of
 from batchops.db.table import Table
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import UserDefinedType
 
-from batchops.db.family import KeyValue
-from batchops.db.halfway import halfway
+from batchops.db.backend import KeyValue
+from batchops.db.midpoint import halfway
 from batchops.db.table import Column, Table, quoted
 
 _NO_ORDER = ("json", "xml", "point", "box", "polygon", "path", "line", "lseg", "circle", "money")

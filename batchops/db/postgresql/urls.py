@@ -7,7 +7,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo
 
-from batchops.db.spelling import Parts, Target, host_and_port, port_number, refuse_unknown
+from batchops.db.url_parse import Parts, Target, host_and_port, port_number, refuse_unknown
 from batchops.errors import UsageError
 
 _KNOWN = frozenset(option.keyword.decode() for option in Conninfo.get_defaults()) | {"ssl"}

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import sqlalchemy as sa
 
-from batchops.db.family import Server
+from batchops.db.backend import Server
 from batchops.db.sqlite.writable import obstacle, unreadable
 from batchops.db.table import Column, Key, Table, TableIdentity
 from batchops.errors import RefusedError

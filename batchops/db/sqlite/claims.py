@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.backend import KeyValue
 from batchops.db.claims import Order, RowBytes, as_then, joined, nulls_placed
-from batchops.db.family import KeyValue
 from batchops.db.sqlite import keys
 from batchops.db.table import Column, Table, quoted
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from batchops.db import epochs
+from batchops.db import epoch_columns
 from batchops.db.table import Column, Table, quoted
 from batchops.errors import UsageError
 
@@ -47,12 +47,12 @@ def _number(sample: float, point: datetime) -> str | None:
     seconds = point.replace(tzinfo=UTC).timestamp()
     if isinstance(sample, float) and 2.3e6 < sample < 2.5e6:
         return repr(seconds / 86_400 + 2_440_587.5)
-    unit = epochs.unit_of(sample)
+    unit = epoch_columns.unit_of(sample)
     if unit is None:
         return None
     if isinstance(sample, float) and unit.per_second == 1:
         return repr(seconds)
-    return epochs.literal(unit, seconds)
+    return epoch_columns.literal(unit, seconds)
 
 
 def _text(sample: str, point: datetime) -> str | None:

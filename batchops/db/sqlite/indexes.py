@@ -5,8 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.backend import IndexUse
 from batchops.db.explain import explained
-from batchops.db.family import IndexUse
 from batchops.db.table import Table
 
 _SEARCH = re.compile(r"^SEARCH .* USING (?:COVERING )?INDEX (?P<index>.+) \((?P<conditions>.+)\)$")

@@ -5,8 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.family import KeyValue
-from batchops.db.halfway import halfway
+from batchops.db.backend import KeyValue
+from batchops.db.midpoint import halfway
 from batchops.db.table import Column, Table, quoted
 
 

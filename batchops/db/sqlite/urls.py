@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote
 
 import sqlalchemy as sa
 
-from batchops.db.spelling import Parts, Target, refuse_unknown
+from batchops.db.url_parse import Parts, Target, refuse_unknown
 from batchops.errors import UsageError
 
 _URI = frozenset({"mode", "cache", "immutable", "nolock", "psow", "vfs"})

@@ -1,0 +1,1 @@
+"""purge and backfill: rows of a table changed in small transactions."""

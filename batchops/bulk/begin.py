@@ -1,0 +1,121 @@
+"""The beginning of a run: the lease is taken and the run is written down, in one transaction."""
+
+from contextlib import suppress
+
+import sqlalchemy as sa
+
+from batchops import __version__
+from batchops.bulk.prepare import Prepared
+from batchops.errors import BatchopsError, LockedError, OutcomeUnknownError
+from batchops.events import Emit, Warned
+from batchops.ledger.owner import this_process
+from batchops.ledger.pruning import prune
+from batchops.ledger.rejected_rows import take_up
+from batchops.ledger.resume import GoOn, asked
+from batchops.ledger.run import Run
+from batchops.runtime import lease
+from batchops.runtime.retry import patiently
+from batchops.runtime.stop import Stop
+
+KEEP_RUNS = 90 * 86400.0
+"""Seconds after which an ended run is forgotten."""
+MOST_PRUNED = 1_000
+"""Runs that are forgotten as one begins: it must not wait for the clearing of years."""
+
+
+def with_memory(job: Prepared, emit: Emit) -> Prepared:
+    """The job, planned once more where its plan could not read the ledger as it was."""
+    if job.memory.ledger != "older":
+        return job
+    job.ledger.make()
+    planned = job.again()
+    for warning in planned.warnings:
+        if warning not in job.warnings:
+            emit(Warned(warning))
+    return planned
+
+
+def begin(job: Prepared, stop: Stop) -> tuple[lease.Lease, Run]:
+    """Not again after a lost answer to COMMIT: the lease may be ours by now, and whoever asks next finds out."""
+    unknown: list[OutcomeUnknownError] = []
+
+    def once() -> tuple[lease.Lease, Run]:
+        try:
+            return _begin(job)
+        except OutcomeUnknownError as error:
+            unknown.append(error)
+            raise
+
+    patience = job.spec.retry_time.total_seconds()
+    held, now = patiently(patience, once, given_up=lambda: stop.asked or bool(unknown), sleep=stop.sleep)
+    with suppress(BatchopsError):  # the next run clears up as well
+        prune(job.ledger, KEEP_RUNS, most=MOST_PRUNED)
+    return held, now
+
+
+def _begin(job: Prepared) -> tuple[lease.Lease, Run]:
+    """Take the lease, make sure that nobody has gone on meanwhile, and write down the run: one transaction."""
+    ledger, how = job.ledger, job.route.resume
+    ledger.make()
+    with ledger.database.transaction() as connection:
+        key = job.memory.key(connection, ledger)
+        held = lease.acquire(connection, ledger, key, job.spec.lease_time.total_seconds())
+        last = _last(job, connection, key)
+        if isinstance(how, GoOn):
+            now = ledger.take_over(connection, how.run)
+            ledger.recognise(connection, now.run, _known(job, key))
+            now = take_up(connection, ledger, now) if how.again else now
+        else:
+            if last is not None and last.state == "running":
+                # --restart: it may only be stopped, and must not write once it wakes up.
+                ledger.take_over(connection, last)
+                ledger.end(connection, last.run, "failed", "begun anew with --restart")
+            now = ledger.begin(connection, _row(job) | _known(job, key), [job.route.cursor])
+        lease.name_run(connection, ledger, held, now.run)
+    return held, now
+
+
+def _last(job: Prepared, connection: sa.Connection, key: str) -> Run | None:
+    """The job's last run, which must be the one that was planned with."""
+    ledger, recalled = job.ledger, job.memory.last
+    last = ledger.latest(connection, key)
+    if recalled is not None and recalled.table == "renamed" and last is None:
+        last = ledger.one(connection, recalled.run.run)
+        # Whoever is at work on it knows the table by its other name.
+        lease.release(connection, ledger, lease.acquire(connection, ledger, last.job, 0))
+    if last != (recalled.run if recalled is not None else None):
+        raise LockedError("Another run of the same job ended just now.", "run the same command again.")
+    return last
+
+
+def accept_table(job: Prepared, run: Run) -> None:
+    """Write down that --same-table was said of a run that is done: it need not be said again."""
+    recalled = job.memory.last
+    if not job.spec.same_table or recalled is None or recalled.table == "same":
+        return
+    with job.ledger.database.transaction() as connection:
+        job.ledger.recognise(connection, run.run, _known(job, job.memory.key(connection, job.ledger)))
+
+
+def _known(job: Prepared, key: str) -> dict[str, object]:
+    """What the run is found by, and told from others by."""
+    evidence = job.memory.job.evidence
+    return {
+        "job": key,
+        "table_name": job.plan.table.label,
+        "table_identity": evidence.table,
+        "storage_identity": evidence.storage,
+    }
+
+
+def _row(job: Prepared) -> dict[str, object]:
+    return {
+        "verb": job.verb,
+        "walk": job.plan.walk,
+        "wanted": dict(job.memory.job.wanted),
+        "frozen": job.route.frozen.as_dict() | {"asked": asked(job.spec.walk, job.spec.key)},
+        "work": job.memory.job.work,
+        "prunable": int(job.repeatable),
+        "started_by": this_process().as_dict()
+        | {"role": job.plan.server.role, "version": __version__, "database": job.plan.database},
+    }

@@ -1,0 +1,84 @@
+"""Partitions that a purge covers whole: dropped instead of emptied, if the user asks for it."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.bulk.plan.constant_expressions import worked_out
+from batchops.bulk.plan.pinned import Frozen
+from batchops.db.database import Database
+from batchops.db.partitions import Detached
+from batchops.db.table import Table
+from batchops.errors import IntegrityError
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.run import Run
+from batchops.sql.selection import Selection, user_sql
+
+
+def covered(connection: sa.Connection, database: Database, table: Table, frozen: Frozen) -> list[Table]:
+    """The frozen leaves that the predicate covers whole, by the server's own word."""
+    if database.family.partitions is None or frozen.predicate is None:
+        return []
+    found = database.family.find_all(connection, frozen.leaves)
+    leaves = [replace(leaf, alias=table.name) for leaf in found]
+    condition = worked_out(connection, database, table, frozen.predicate)
+    return database.family.partitions.covered(connection, leaves, user_sql(f"NOT ({condition})"))
+
+
+class Dropping:
+    """Detach, count again, drop: two transactions, so that the parent is locked for a moment only.
+
+    What is detached stands in the run's row until it is dropped or back in its place: whoever goes on after a
+    crash ends that first.
+    """
+
+    def __init__(self, database: Database, ledger: Ledger, run: Run, table: Table, predicate: str | None) -> None:
+        assert database.family.partitions is not None  # only where partitions were found covered
+        self._partitions = database.family.partitions
+        self._database = database
+        self._ledger = ledger
+        self._run = run
+        self._table = table
+        self._predicate = predicate
+        self._dropped_rows = int(run.frozen.get("dropped_rows", 0))
+
+    def finish_earlier(self) -> int:
+        """End what an earlier process of this run began; the rows that went."""
+        under_way = self._run.frozen.get("detached")
+        return self._end(Detached(**under_way)) if under_way else 0
+
+    def drop(self, leaf: Table) -> int:
+        """The rows that went with it; 0 where some of them do not match after all, and it is back in its place."""
+        with self._database.transaction() as connection:
+            detached = self._partitions.detach(connection, leaf)
+            if detached is not None:
+                self._remember(connection, asdict(detached))
+        return self._end(detached) if detached else 0
+
+    def _end(self, detached: Detached) -> int:
+        with self._database.transaction() as connection:
+            leaf = self._database.family.find(connection, detached.schema, detached.name)
+            if leaf is None:
+                raise IntegrityError(f'The detached partition "{detached.name}" is gone.', "see who dropped it.")
+            self._partitions.hold(connection, detached)
+            rows, failing = self._count(connection, replace(leaf, alias=self._table.name))
+            if failing:
+                self._partitions.attach(connection, detached)
+            else:
+                self._partitions.drop(connection, detached)
+            gone = 0 if failing else rows
+            self._remember(connection, None, gone)
+        return gone
+
+    def _count(self, connection: sa.Connection, leaf: Table) -> tuple[int, int]:
+        """All rows, and those that the predicate does not cover: false or without an answer."""
+        every: sa.Select[Any] = sa.select(sa.func.count()).select_from(leaf.called)
+        rows = int(connection.execute(every).scalar_one())
+        matching = every.where(Selection(leaf, self._predicate).clause)
+        return rows, rows - int(connection.execute(matching).scalar_one())
+
+    def _remember(self, connection: sa.Connection, detached: dict[str, Any] | None, gone: int = 0) -> None:
+        self._dropped_rows += gone
+        kept = self._run.frozen | {"detached": detached, "dropped_rows": self._dropped_rows}
+        self._ledger.refreeze(connection, self._run.run, kept)

@@ -1,0 +1,174 @@
+"""Tells rows that the database refuses from the others of a batch, inside the batch's own transaction."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from batchops.bulk.strategies.batch import Part, Size
+from batchops.db.backend import KeyValue, Suspect
+from batchops.db.database import Database
+from batchops.errors import RowRefusedError
+
+MOST_REFUSED, LEAST = 20, 50
+"""Refused rows that a batch is expected to hold at the most; rows below which it is not made smaller for that."""
+NAMED_EACH = 4
+"""Refused rows that a group is expected to hold where the server names them."""
+
+Work = Callable[[sa.Connection, Part], int]
+"""The writing statement for a part's rows; how many it changed, RowRefusedError for one that may not be."""
+
+
+@dataclass(frozen=True)
+class Sifted:
+    """What became of the listed rows."""
+
+    rows: int
+    refused: tuple[tuple[KeyValue, str], ...]
+    """Keys and reasons, in the part's order."""
+    seconds: float = 0.0
+    """The time that statements took which were refused."""
+
+
+class Sifter:
+    """Works on groups of rows, from the last: rows that refer to others of their table mostly come after them.
+
+    How large a group begins follows the share of rows that was refused before: a few bad rows in a thousand cost
+    some statements more, and where every row is bad each one is tried once.
+    """
+
+    def __init__(self, database: Database, work: Work) -> None:
+        self._database = database
+        self._work = work
+        self._share = 0.0
+        self._named = False
+        """Whether the server named the row that it refused last."""
+        self._guesses = True
+        """Whether a row that the server may have meant turned out to be refused so far."""
+
+    def bounded(self, size: Size) -> Size:
+        """That size, listed, and no larger than that a batch does not search for too many refused rows."""
+        most = max(LEAST, round(MOST_REFUSED / self._share)) if self._share else size.rows
+        if size.rows <= most:
+            return replace(size, exact=True)
+        return replace(size, rows=most, read=max(most, size.read * most // size.rows), exact=True)
+
+    def expects(self, rows: int) -> bool:
+        """Whether so many rows will probably hold one that is refused."""
+        return self._share * rows >= 0.5
+
+    def __call__(self, connection: sa.Connection, part: Part, *, roughly: bool = False) -> Sifted:
+        """All rows of the part. `roughly`: a small group is refused as a whole, as it is tried again later."""
+        trial = _Trial(self._database, self._work, connection, part)
+        places = list(range(len(part.keys)))
+        while places:
+            places = self._through(trial, places, max(1, len(places) // 16) if roughly else 1)
+        self._share = (self._share + len(trial.refused) / max(1, len(part.keys))) / 2
+        refused = tuple((part.keys[place], reason) for place, reason in sorted(trial.refused.items()))
+        return Sifted(trial.changed, refused, trial.seconds)
+
+    def _through(self, trial: "_Trial", places: list[int], least: int) -> list[int]:
+        """Try all of them; those that the server passed by before it named another are left, probably all right."""
+        passed: list[int] = []
+        while places:
+            begin = max(0, len(places) - self._group(len(places)))
+            refusal = trial(places[begin:])
+            if refusal is None:
+                del places[begin:]
+                continue
+            suspect = refusal.suspect
+            self._named = suspect is not None and (suspect.certain or self._guesses)
+            if suspect is None or not self._named:
+                places = _last_refused(trial, places, begin, refusal, least)
+                continue
+            at = places.index(suspect.place)
+            found = refusal if suspect.certain else trial([suspect.place])
+            if found is None:  # it was another one, and this one is changed now
+                self._guesses = False
+                del places[at]
+                continue
+            trial.refused[suspect.place] = found.reason
+            passed += places[begin:at]
+            places[begin:] = places[at + 1 :]
+        return sorted(passed)
+
+    def _group(self, rows: int) -> int:
+        if not self._share:
+            return rows
+        return max(1, round((NAMED_EACH if self._named else 1) / self._share))
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    reason: str
+    suspect: Suspect | None = None
+
+
+class _Trial:
+    """Tries some of a part's rows at a time, by their places; what is refused leaves the transaction as it was."""
+
+    def __init__(self, database: Database, work: Work, connection: sa.Connection, part: Part) -> None:
+        self._database = database
+        self._work = work
+        self._connection = connection
+        self._part = part
+        # A row that a trigger passes by in silence is no error to the server, which undoes nothing then.
+        self._undone_alone = database.family.undoes_statements and not part.selection.table.may_veto
+        self._guarded = False
+        """Whether nothing was changed since the last savepoint."""
+        self.changed = 0
+        self.refused: dict[int, str] = {}
+        self.seconds = 0.0
+
+    def __call__(self, places: Sequence[int]) -> _Refusal | None:
+        """None: they are changed."""
+        begun = time.perf_counter()
+        if not (self._guarded or self._undone_alone):
+            # The one before needs no RELEASE: there are few in a batch, and COMMIT ends them all.
+            self._connection.exec_driver_sql("SAVEPOINT sifting")
+            self._guarded = True
+        refusal = self._try(places)
+        if refusal is None:
+            self._guarded = False
+            return None
+        if self._guarded:
+            self._connection.exec_driver_sql("ROLLBACK TO SAVEPOINT sifting")
+        self.seconds += time.perf_counter() - begun
+        return refusal
+
+    def _try(self, places: Sequence[int]) -> _Refusal | None:
+        part, family = self._part, self._database.family
+        keys = tuple(part.keys[place] for place in places)
+        where = family.among(part.selection.table, part.key, keys)
+        try:
+            self.changed += self._work(self._connection, replace(part, where=where, keys=keys, found=len(keys)))
+        except RowRefusedError as error:
+            return _Refusal(error.message)
+        except DBAPIError as error:
+            refused = self._database.error(error)
+            if not isinstance(refused, RowRefusedError):
+                raise
+            if len(places) == 1:
+                return _Refusal(refused.message)
+            suspect = family.refused_row(self._connection, error, part.selection.table, part.key, keys)
+            return _Refusal(refused.message, suspect and replace(suspect, place=places[suspect.place]))
+        return None
+
+
+def _last_refused(trial: _Trial, places: list[int], begin: int, refusal: _Refusal, least: int) -> list[int]:
+    """Find the last refused row, or `least` rows, of the group from `begin`, by halves; what is left before it."""
+    low, high = begin, len(places)
+    reason: _Refusal | None = refusal
+    while high - low > least:
+        middle = (low + high) // 2
+        later = trial(places[middle:high])
+        if later is None:
+            high, reason = middle, None  # so it is before; it need not be tried until it is found
+        else:
+            low, reason = middle, later
+    reason = reason or trial(places[low:high])
+    if reason is not None:
+        trial.refused.update(dict.fromkeys(places[low:high], reason.reason))
+    return places[:low]

@@ -1,0 +1,37 @@
+"""UPDATE as an operation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.bulk.strategies.batch import Part
+from batchops.db.table import quoted
+from batchops.sql.expression import is_default
+from batchops.sql.selection import user_sql
+
+
+class Update:
+    """Sets columns of the part's rows that still match, in the order given: MySQL evaluates left to right."""
+
+    removes = False
+
+    def __init__(self, assignments: Sequence[tuple[str, str]]) -> None:
+        self._assignments = assignments
+
+    def statement(self, part: Part) -> sa.Update:
+        """The expressions as they were frozen."""
+        own = part.selection.table
+        table = own.called
+        values = [(table.c[quoted(name)], _value(expression)) for name, expression in self._assignments]
+        return own.alone(sa.update(table).where(*part.conditions).ordered_values(*values))
+
+    def rehearsal(self, part: Part) -> sa.Select[Any]:
+        """The values to set."""
+        values = [_value(expression) for _, expression in self._assignments if not is_default(expression)]
+        rows: sa.Select[Any] = sa.select(*(values or [sa.text("1")])).select_from(part.selection.table.called)
+        return rows.where(*part.conditions)
+
+
+def _value(expression: str) -> sa.TextClause:
+    return user_sql(expression if is_default(expression) else f"({expression})")

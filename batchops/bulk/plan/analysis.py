@@ -1,0 +1,165 @@
+"""Finds out, by reading alone, what a job would do."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops import durations
+from batchops.bulk.operations import Operation
+from batchops.bulk.plan.cost import cost
+from batchops.bulk.plan.inspection import RIGHTS, Sketch
+from batchops.bulk.plan.pinned import Frozen
+from batchops.bulk.plan.plan import COUNTED, Explained, Plan
+from batchops.bulk.plan.probes import Probe, probes, whole
+from batchops.bulk.strategies import Walk
+from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies.cursor import Cursor, Range
+from batchops.bulk.strategies.id_file import shown_name
+from batchops.db.database import Database
+from batchops.db.recorded_statements import SELECTED, shown_sql
+from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume
+from batchops.ledger.run import Run
+from batchops.spec.models import JobSpec
+from batchops.sql.selection import Selection
+
+QUICK = 0.3
+"""Seconds for counting something that nobody asked to have counted."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """What was frozen, the walk that follows it and where it begins, and what is done on the way."""
+
+    frozen: Frozen
+    why: str
+    walk: Walk
+    operation: Operation
+    resume: Resume
+    cursor: Cursor
+
+
+def probed(connection: sa.Connection, database: Database, found: Sketch, route: Route) -> tuple[Probe, ...]:
+    """The walk's statements at its start, middle and end; at least one."""
+    writes = database.family.explains_writes and found.may_write
+    listed = tuple(probes(connection, route.walk, route.operation, route.cursor, writes=writes))
+    if listed:
+        return listed
+    selection = Selection(found.table, route.frozen.predicate)
+    return (whole(route.operation, Part(selection, sa.true(), route.cursor, 0), writes=writes),)
+
+
+def describe(
+    connection: sa.Connection, database: Database, verb: str, spec: JobSpec, found: Sketch, route: Route,
+    statements: Sequence[Probe], last: Run | None,
+) -> Plan:  # fmt: skip
+    """The plan; the server has understood every statement in it, or a UsageError says what it did not."""
+    explained = tuple(_explained(connection, database, probe) for probe in statements)
+    estimate, by = _estimate(connection, database, spec, found, route)
+    return Plan(
+        verb=verb,
+        database=database.address.shown,
+        server=found.server,
+        table=found.table,
+        facts=found.facts,
+        frozen=route.frozen,
+        walk=route.frozen.walk,
+        why=route.why,
+        estimate=estimate,
+        estimated_by=by,
+        index=_index(route),
+        explained=explained,
+        cost=cost(RIGHTS[verb], found.table, found.facts, route.frozen.walk, estimate, last, spec),
+        goes_on=_goes_on(route.resume),
+        pace=_pace(spec),
+        limits=_limits(spec),
+        id_file=shown_name(spec.ids),
+    )
+
+
+def _explained(connection: sa.Connection, database: Database, probe: Probe) -> Explained:
+    explain = database.family.explain(connection, probe.explainable)
+    note = () if probe.explainable is probe.statement else (SELECTED,)
+    return Explained(probe.place, shown_sql(database, probe.statement), (*note, *explain))
+
+
+def _estimate(
+    connection: sa.Connection, database: Database, spec: JobSpec, found: Sketch, route: Route
+) -> tuple[int | None, str]:
+    facts, resumed = database.family.facts, isinstance(route.resume, GoOn)
+    if found.ids is not None and not resumed:
+        more = "" if route.frozen.predicate is None else ", before the condition"
+        return found.ids.rows, f"ids that name a row{more}"
+    queries = _to_come(found, route)
+    estimate = added(database.family.matches(connection, rows) for rows in queries)
+    if not spec.count and estimate is not None and queries:
+        return estimate, "the planner's estimate"
+    seconds = spec.statement_timeout.total_seconds() if spec.count else QUICK
+    if (counted := added(facts.count_within(connection, rows, seconds) for rows in queries)) is not None:
+        return counted, COUNTED
+    return estimate, "the planner's estimate: counting took too long" if spec.count else "the planner's estimate"
+
+
+def _to_come(found: Sketch, route: Route) -> list[sa.Select[Any]]:
+    """The rows that match; of a run that is gone on with, those that it has not come by."""
+    if isinstance(route.resume, GoOn):
+        again = (Range(None, None, route.resume.again),) if route.resume.again else ()
+        cursors = (*(lane.cursor for lane in route.resume.run.lanes), Cursor(again))
+        return [rows for cursor in cursors for rows in route.walk.ahead(cursor)]
+    selection = Selection(found.table, route.frozen.predicate)
+    rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(found.table.clause)
+    return [rows.where(selection.clause)]
+
+
+def added(numbers: Iterable[int | None]) -> int | None:
+    """Their sum; None where one of them is not known."""
+    total = 0
+    for number in numbers:
+        if number is None:
+            return None
+        total += number
+    return total
+
+
+def _index(route: Route) -> str:
+    frozen = route.frozen
+    if frozen.walk == "blocks":
+        return "none: by place in the table (ctid)"
+    if frozen.walk == "limit":
+        return "whatever finds the condition's rows"
+    return f"({', '.join(frozen.key)})"
+
+
+def _pace(spec: JobSpec) -> str:
+    aim = f"{spec.batch_size:,} rows a batch" if spec.batch_size else f"batches of {durations.show(spec.target_time)}"
+    rest = f", {durations.show(spec.rest)} of rest after each" if spec.rest else ""
+    lanes = f", {spec.workers} lanes" if spec.workers > 1 else ""
+    return aim + rest + lanes
+
+
+def _limits(spec: JobSpec) -> str:
+    limits = {
+        "rows": spec.max_rows and f"{spec.max_rows:,} rows",
+        "time": spec.max_time and durations.show(spec.max_time),
+        "batches": spec.max_batches and f"{spec.max_batches:,} batches",
+        "window": spec.window and f"the hours {spec.window.start:%H:%M}-{spec.window.end:%H:%M}",
+    }
+    return " or ".join(str(limit) for limit in limits.values() if limit)
+
+
+def _goes_on(resume: Resume) -> str | None:
+    match resume:
+        case GoOn(run, again) if again:
+            done = f"{run.rows:,} rows done so far"
+            return f"goes on with run {run.run} ({run.state}), {done}; {len(again):,} that it could not change again"
+        case GoOn(run):
+            return f"goes on with run {run.run} ({run.state}), {run.rows:,} rows done so far"
+        case AlreadyDone(run):
+            return f"done by run {run.run} already: nothing to do unless --restart"
+        case Anew(behind=Run() as run):
+            return f"begins where run {run.run} ended ({run.state}), round to there again"
+        case Anew(because=why) if why:
+            return f"begins anew: {why[0].lower()}{why[1:]}"
+        case _:
+            return None

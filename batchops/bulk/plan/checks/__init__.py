@@ -1,0 +1,45 @@
+"""The safety checks, one file each; all of them look before anything is written."""
+
+from collections.abc import Iterator
+
+from batchops.bulk.plan.checks import (
+    cascades,
+    fk_index,
+    foreign_table,
+    no_key,
+    nullable_key,
+    own_table,
+    rls,
+    scan,
+    superuser,
+    triggers,
+    view,
+)
+from batchops.bulk.plan.checks.context import Case, Check
+from batchops.bulk.plan.refusal import Refusal
+
+CHECKS: tuple[Check, ...] = (
+    no_key.CHECK,
+    own_table.CHECK,
+    scan.CHECK,
+    fk_index.CHECK,
+    cascades.CHECK,
+    triggers.CHECK,
+    rls.CHECK,
+    nullable_key.CHECK,
+    view.CHECK,
+    foreign_table.CHECK,
+    superuser.CHECK,
+)
+
+
+def refusals(case: Case) -> Iterator[Refusal]:
+    """What the server, the role and the checks have against this job; the allowed ones are marked."""
+    yield from case.found.barred
+    for check in CHECKS:
+        if case.verb not in check.verbs:
+            continue
+        allowed = check.name in case.spec.allow
+        for finding in check.look(case):
+            hint = finding.hint if allowed else f"{finding.hint}, or --allow {check.name}."
+            yield Refusal(check.name, finding.message, hint, allowed)

@@ -1,0 +1,81 @@
+"""Foreign keys as a change sets them off, one behind the other."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from batchops.bulk.plan.checks.context import Case
+from batchops.db.facts import CASCADE, RESTRICT, Reference
+from batchops.db.table import quoted
+
+
+@dataclass(frozen=True)
+class Link:
+    """A foreign key that a job reaches: what happens to the parent there, and by what way it got there."""
+
+    reference: Reference
+    event: str
+    """DELETE or UPDATE of the parent's rows."""
+    before: "Link | None"
+
+    @property
+    def action(self) -> str:
+        """What happens to the child's rows."""
+        return self.reference.action(self.event)
+
+    @property
+    def changes(self) -> bool:
+        """Whether the child's rows go or are given other values."""
+        return self.action != RESTRICT
+
+    @property
+    def deletes(self) -> bool:
+        """Whether the child's rows go."""
+        return self.event == "DELETE" and self.action == CASCADE
+
+
+def links(case: Case) -> Iterator[Link]:
+    """Every foreign key that the job sets off, nearest first, each once."""
+    direct = [r for r in case.facts.references if r.direct]
+    waiting = [
+        Link(r, case.event, None) for r in direct if case.event == "DELETE" or case.sets.intersection(r.referred)
+    ]
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        link = waiting.pop(0)
+        if (link.reference.label, link.event) in seen:
+            continue
+        seen.add((link.reference.label, link.event))
+        yield link
+        waiting += _behind(case, link)
+
+
+def _behind(case: Case, link: Link) -> Iterator[Link]:
+    """What the change of the child's rows sets off in turn."""
+    if link.action == RESTRICT:
+        return
+    child = link.reference.child
+    for further in case.facts.references:
+        if (further.parent.schema, further.parent.name) != (child.schema, child.name):
+            continue
+        if link.deletes:
+            yield Link(further, "DELETE", link)
+        elif set(further.referred).intersection(link.reference.columns):
+            yield Link(further, "UPDATE", link)
+
+
+def rows(case: Case, link: Link, columns: tuple[str, ...] = ()) -> sa.Select[object]:
+    """The child's rows that the job reaches by that link."""
+    reference = link.reference
+    child = reference.child.clause([*reference.columns, *columns])
+    wanted = [child.c[quoted(name)] for name in columns] or [sa.literal_column("1")]
+    if link.before is None:
+        table = case.table.called
+        referred = [table.c[quoted(name)] for name in reference.referred]
+        inner = sa.select(*referred).select_from(table).where(case.selection.clause)
+    else:
+        inner = rows(case, link.before, reference.referred)
+    own = [child.c[quoted(name)] for name in reference.columns]
+    found: sa.Select[object] = sa.select(*wanted).select_from(child)
+    return found.where(own[0].in_(inner) if len(own) == 1 else sa.tuple_(*own).in_(inner))

@@ -1,0 +1,61 @@
+"""fk-index: another table refers here without an index, so that each row deleted reads it whole."""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from batchops.bulk.plan.checks.chains import links
+from batchops.bulk.plan.checks.context import Case, Check, Finding
+from batchops.db.facts import Other, Reference
+from batchops.db.table import quoted
+
+SMALL = 1_000
+"""Rows up to which a child table is read as quickly as an index would be."""
+
+
+def _look(case: Case) -> Iterator[Finding]:
+    for link in links(case):
+        reference = link.reference
+        if reference.indexed or _small(case, reference.child) or _found_by_index(case, reference):
+            continue
+        quote = case.database.engine.dialect.identifier_preparer.quote
+        columns = ", ".join(quote(name) for name in reference.columns)
+        place = ".".join(quote(part) for part in (reference.child.schema, reference.child.name) if part)
+        yield Finding(
+            f'"{reference.child.label}" refers to "{reference.parent.label}" by {", ".join(reference.columns)} without '
+            f"an index: for each row that is {_done(link.event)} the database would read it whole.",
+            f"CREATE INDEX {_concurrently(case)}ON {place} ({columns})",
+        )
+
+
+def _found_by_index(case: Case, reference: Reference) -> bool:
+    """Whether the server itself looks a parent's rows up by an index: a partial one, or one of some columns."""
+    child = reference.child.clause(reference.columns)
+    parent = reference.parent.clause(reference.referred)
+    pairs = zip(reference.columns, reference.referred, strict=True)
+    same = [
+        child.c[quoted(own)] == sa.select(parent.c[quoted(other)]).limit(1).scalar_subquery() for own, other in pairs
+    ]
+    lookup: sa.Select[object] = sa.select(sa.literal_column("1")).select_from(child).where(*same)
+    reads = case.database.family.facts.full_reads(case.connection, lookup)
+    return all(read.table.rpartition(".")[2] != reference.child.name for read in reads)
+
+
+def _small(case: Case, child: Other) -> bool:
+    """By a look at the first rows; where this role may not look, by the statistics."""
+    some: sa.Select[object] = sa.select(sa.literal_column("1")).select_from(child.clause(())).limit(SMALL + 1)
+    counted = case.count(some)
+    known = child.rows if counted is None else counted
+    return known is not None and known <= SMALL
+
+
+def _done(event: str) -> str:
+    return "deleted" if event == "DELETE" else "changed"
+
+
+def _concurrently(case: Case) -> str:
+    """PostgreSQL makes an index beside writers only if asked; SQLite wants a name for it."""
+    return "CONCURRENTLY " if case.database.family.row_id == "ctid" else "… "
+
+
+CHECK = Check("fk-index", "a child table refers here without an index", ("purge", "backfill"), _look)

@@ -1,0 +1,17 @@
+"""rls: a row-level security policy hides rows from this role, so that a run would end with work left."""
+
+from collections.abc import Iterator
+
+from batchops.bulk.plan.checks.context import Case, Check, Finding
+
+
+def _look(case: Case) -> Iterator[Finding]:
+    if case.facts.hides_rows:
+        yield Finding(
+            f'Row-level security on "{case.table.label}" hides rows from role "{case.found.server.role}": '
+            "those would stay, and nobody would know.",
+            "connect as a role with BYPASSRLS, or as the owner where it is not forced",
+        )
+
+
+CHECK = Check("rls", "row-level security hides rows", ("purge", "backfill"), _look)

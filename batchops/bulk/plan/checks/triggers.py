@@ -1,0 +1,33 @@
+"""triggers: code on the table may keep rows from being changed, or change more than them."""
+
+from collections.abc import Iterator
+
+from batchops.bulk.plan.checks.context import Case, Check, Finding
+from batchops.db.facts import Trigger
+
+
+def set_off(case: Case) -> list[Trigger]:
+    """The triggers and rules that the job's statements set off."""
+    return [
+        trigger
+        for trigger in case.facts.triggers
+        if trigger.event == case.event and (not trigger.columns or _named(trigger, case.sets))
+    ]
+
+
+def _named(trigger: Trigger, columns: frozenset[str]) -> bool:
+    lower = {name.lower() for name in columns}
+    return any(name.lower() in lower for name in trigger.columns)
+
+
+def _look(case: Case) -> Iterator[Finding]:
+    for trigger in set_off(case):
+        kind = "rule" if trigger.timing == "rule" else f"{trigger.timing} trigger"
+        may = "do more than was asked for" if trigger.timing == "after" else "leave rows as they are, or do more"
+        yield Finding(
+            f'The {kind} "{trigger.name}" on "{trigger.table}" is set off by each {case.event} and may {may}.',
+            "read what it does",
+        )
+
+
+CHECK = Check("triggers", "triggers and rules may veto or do more", ("purge", "backfill"), _look)

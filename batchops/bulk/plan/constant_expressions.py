@@ -1,0 +1,56 @@
+"""Comparisons of a column with an expression of constants, worked out to one literal, for a proof by the planner."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import sqlalchemy as sa
+
+from batchops.bulk.plan.subselect_values import literal_of
+from batchops.db.database import Database
+from batchops.db.table import Table
+from batchops.sql.tokens import Pieces, cut
+
+_COMPARES = frozenset({"<", "<=", ">", ">=", "="})
+
+
+def worked_out(connection: sa.Connection, database: Database, table: Table, condition: str) -> str:
+    """The condition with `column < '2026-01-31' - interval '60 days'` as `column < '2025-12-02'`, in the column's type.
+
+    PostgreSQL proves nothing by an expression whose value could change with the session's settings.
+    """
+    pieces = cut(condition, database.family.words.dialect)
+    for column, start, end in reversed(list(_comparisons(pieces, table))):
+        own = table.column(column).type
+        if not own.startswith("timestamp"):  # a date becomes one without a change of what the comparison means
+            continue
+        if literal := literal_of(connection, database, f"CAST(({condition[start:end]}) AS {own})"):
+            condition = f"{condition[:start]} {literal}{condition[end:]}"
+    return condition
+
+
+def _comparisons(pieces: Pieces, table: Table) -> Iterator[tuple[str, int, int]]:
+    """Column and span of what it is compared with, of the conditions that AND joins."""
+    for first, last in _joined(pieces):
+        column = _column(pieces, first, table)
+        if column is not None and pieces.at(first + 1).written in _COMPARES and first + 2 < last:
+            yield column, pieces.at(first + 2).start, pieces.at(last - 1).end
+
+
+def _joined(pieces: Pieces) -> Iterator[tuple[int, int]]:
+    """First piece and end of each condition on the top level; none where an OR stands there."""
+    words = [i for i, p in enumerate(pieces.pieces) if pieces.around[i] is None and p.kind == "word"]
+    if any(pieces.at(i).value in {"or", "between"} for i in words):
+        return
+    edges = [-1, *(i for i in words if pieces.at(i).value == "and"), len(pieces.pieces)]
+    for before, after in pairwise(edges):
+        first, last = before + 1, after
+        while pieces.at(first).written == "(" and pieces.closing.get(first) == last - 1:
+            first, last = first + 1, last - 1
+        yield first, last
+
+
+def _column(pieces: Pieces, index: int, table: Table) -> str | None:
+    piece = pieces.at(index)
+    if piece.kind not in {"word", "name"}:
+        return None
+    return next((name for name in table.column_names if name == piece.value), None)

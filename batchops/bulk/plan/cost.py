@@ -1,0 +1,81 @@
+"""How long a run may take and what it writes into the log; rough, and it says on what basis."""
+
+from dataclasses import dataclass
+
+from batchops.db.facts import TableFacts
+from batchops.db.table import Table
+from batchops.ledger.run import Run
+from batchops.spec.models import JobSpec
+
+READ, CHANGED = {"DELETE": 3_000_000.0, "UPDATE": 1_500_000.0}, {"DELETE": 600_000.0, "UPDATE": 200_000.0}
+"""Rows a second that a small idle machine reads on the way, and deletes or updates; the slowest of three databases."""
+_TELLING = 10_000
+"""Rows that an earlier run must have read for its speed to say something."""
+_ROW_BYTES = 100
+"""Of a row of which nothing is known."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """None: unknown."""
+
+    seconds: float | None
+    seconds_basis: str
+    log: str | None
+    """WAL, binlog or journal."""
+    log_bytes: int | None
+    log_basis: str
+
+
+def cost(
+    event: str, table: Table, facts: TableFacts, walk: str, estimate: int | None, last: Run | None, spec: JobSpec
+) -> Cost:
+    """What is to be expected of a run over that many matching rows, up to its limits."""
+    read = estimate if walk in ("index", "limit", "ids") else table.rows
+    most = _most(spec)
+    if most is not None and estimate is not None and estimate > most:
+        read = None if read is None else round(read * most / estimate)
+        estimate = most
+    seconds, basis = _seconds(event, read, estimate, last, spec)
+    if seconds is not None and spec.max_time is not None and seconds > spec.max_time.total_seconds():
+        seconds, basis = spec.max_time.total_seconds(), "--max-time"
+    if facts.log is None or estimate is None:
+        return Cost(seconds, basis, facts.log.name if facts.log else None, None, "")
+    return Cost(seconds, basis, facts.log.name, *_log(event, table, facts, estimate))
+
+
+def _most(spec: JobSpec) -> int | None:
+    """Rows that its limits allow, where they tell that."""
+    batches = spec.max_batches * spec.batch_size if spec.max_batches and spec.batch_size else None
+    return min((most for most in (spec.max_rows, batches) if most is not None), default=None)
+
+
+def _seconds(
+    event: str, read: int | None, changed: int | None, last: Run | None, spec: JobSpec
+) -> tuple[float | None, str]:  # fmt: skip
+    if read is None and changed is None:
+        return None, "neither the table's rows nor those that match are known"
+    read, changed = read or changed or 0, changed or 0
+    if last is not None and last.ended_at is not None and last.read >= _TELLING:
+        took = max(last.ended_at - last.started_at, 0.001)  # with its pauses
+        return read * took / last.read, f"as run {last.run} went: {last.read / took:,.0f} rows read a second"
+    seconds, basis = read / READ[event] + changed / CHANGED[event], "a guess by a small idle machine's speed"
+    if not spec.rest:
+        return seconds, basis
+    batches = changed / spec.batch_size if spec.batch_size else seconds / spec.target_time.total_seconds()
+    return seconds + batches * spec.rest.total_seconds(), f"{basis}, and the rest after each batch"
+
+
+def _log(event: str, table: Table, facts: TableFacts, changed: int) -> tuple[int, str]:
+    assert facts.log is not None  # the caller's condition
+    kind = facts.log
+    row_bytes = table.bytes / table.rows if table.bytes and table.rows else _ROW_BYTES
+    times = 2 if event == "UPDATE" else 1
+    by_rows = changed * times * (kind.row + kind.share * row_bytes)
+    if event == "UPDATE" and kind.page:
+        by_rows += changed * row_bytes
+    pages = min(changed, (table.bytes or changed * row_bytes) / kind.page) if kind.page else 0
+    basis = f"{kind.row + kind.share * row_bytes:,.0f} bytes a row"
+    if pages:
+        basis += f", and each of {pages:,.0f} pages whole at the most once between two checkpoints"
+    return round(by_rows + pages * kind.page), basis

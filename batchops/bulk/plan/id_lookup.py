@@ -1,0 +1,85 @@
+"""The rows that a file of ids names, looked up before anything is written."""
+
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from batchops.bulk.strategies.id_file import Entry, IdFile
+from batchops.bulk.strategies.id_spool import IdList
+from batchops.db.backend import KeyValue
+from batchops.db.database import Database
+from batchops.db.table import Key, Table
+from batchops.errors import BatchopsError, RefusedError, RowRefusedError, TransientError
+
+LookUp = Callable[[Sequence[Entry]], list[tuple[int, KeyValue]]]
+AT_ONCE = 1_000
+"""Ids that one statement looks up."""
+
+
+def listed_ids(
+    connection: sa.Connection,
+    database: Database,
+    table: Table,
+    key: Key | None,
+    file: IdFile,
+    nullable_keys: Sequence[Key] = (),
+) -> IdList:
+    """The file's ids with the rows that there are; UsageError with the line of one that cannot be read."""
+    if key is None:
+        raise RefusedError(
+            f'--ids: table "{table.label}" has no primary key or unique index without NULLs that ids could be of.',
+            "add one, or load the ids into a table and name it in --where.",
+        )
+    ids = IdList(file.spool(), len(key.columns), file.digest())
+    file.open.callback(ids.close)
+    names = _named(table, key, nullable_keys)
+    ids.spool(file.entries(names))
+
+    def look_up(entries: Sequence[Entry]) -> list[tuple[int, KeyValue]]:
+        return database.family.look_up(connection, table, names, [texts for _, texts in entries], key.columns)
+
+    for some in ids.spooled(AT_ONCE):
+        found = _looked_up(connection, database, look_up, file, some)
+        ids.add([row for _, row in found], len({place for place, _ in found}))
+    ids.ready()
+    return ids
+
+
+def _named(table: Table, key: Key, nullable_keys: Sequence[Key]) -> tuple[str, ...]:
+    """What ids are of: the key, or the primary key where that may hold NULLs and rows are followed by their number."""
+    if all(name in table.column_names for name in key.columns):
+        return key.columns
+    return next((one.columns for one in nullable_keys if one.primary), key.columns)
+
+
+def _looked_up(
+    connection: sa.Connection, database: Database, look_up: LookUp, file: IdFile, entries: Sequence[Entry]
+) -> list[tuple[int, KeyValue]]:  # fmt: skip
+    """Rows by their places; where the server does not take an entry, the first such one is found by halving."""
+    found = _asked(connection, database, look_up, entries)
+    if not isinstance(found, BatchopsError):
+        return found
+    if len(entries) == 1:
+        raise file.wrong(entries[0][0], found.message) from found
+    for half in (entries[: len(entries) // 2], entries[len(entries) // 2 :]):
+        _looked_up(connection, database, look_up, file, half)
+    raise found  # each half is taken, but not both together
+
+
+def _asked(
+    connection: sa.Connection, database: Database, look_up: LookUp, entries: Sequence[Entry]
+) -> list[tuple[int, KeyValue]] | BatchopsError:  # fmt: skip
+    connection.exec_driver_sql("SAVEPOINT reading_ids")
+    found: list[tuple[int, KeyValue]] | BatchopsError
+    try:
+        found = look_up(entries)
+    except RowRefusedError as error:
+        found = error
+    except DBAPIError as error:
+        found = database.error(error)
+        if isinstance(found, TransientError):
+            raise
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT reading_ids")
+    connection.exec_driver_sql("RELEASE SAVEPOINT reading_ids")
+    return found

@@ -1,0 +1,87 @@
+"""Rows of a purge that rows of other tables refer to without a rule: the database would refuse them one by one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.bulk.plan.pinned import Frozen, LeftOut
+from batchops.db.database import Database
+from batchops.db.facts import RESTRICT, Reference
+from batchops.db.table import Table, quoted
+from batchops.db.value_formats import as_text
+from batchops.events import Failure
+from batchops.sql.selection import user_sql
+
+_ALIAS = "batchops_referring"
+
+
+@dataclass(frozen=True)
+class Staying:
+    """How many rows stay for one reference, with some of their keys; None: nobody knows how many."""
+
+    what: str
+    rows: int | None
+    names: tuple[str, ...] = ()
+
+
+def leaving_out(database: Database, frozen: Frozen, table: Table, references: Sequence[Reference]) -> Frozen:
+    """The rows without those that are referred to, by an anti-join that finds them by the child's index."""
+    left_out, conditions = [], [] if frozen.predicate is None else [f"({frozen.predicate})"]
+    for reference in _restricting(references):
+        refers = _refers(database, table, reference)
+        asked = f"({frozen.predicate}) AND {refers}" if frozen.predicate else refers
+        left_out.append(LeftOut(reference.label, asked))
+        conditions.append(f"NOT {refers}")
+    if not left_out:
+        return frozen
+    return replace(frozen, predicate=" AND ".join(conditions), left_out=tuple(left_out))
+
+
+def staying(
+    connection: sa.Connection, database: Database, table: Table, frozen: Frozen, seconds: float
+) -> Iterator[Staying]:
+    """What was left out, counted now, as far as `seconds` go for each."""
+    for one in frozen.left_out:
+        # A table without any other key goes by its rowid, which is none of its columns.
+        names = table.known_by if set(table.known_by) <= set(table.column_names) else ()
+        columns = [table.called.c[quoted(name)] for name in names] or [sa.literal_column("1")]
+        rows: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called)).where(user_sql(one.condition))
+        counted = database.family.facts.count_within(connection, rows, seconds)
+        if counted == 0:
+            continue
+        first = connection.execute(rows.limit(3)).all() if counted else []
+        shown = (
+            ", ".join(f"{name}={as_text(value)}" for name, value in zip(names, row, strict=False)) for row in first
+        )
+        yield Staying(f"referenced by {one.what}", counted, tuple(name for name in shown if name))
+
+
+def stays(left_out: Sequence[Staying]) -> Failure:
+    """What the end of a run says of them."""
+    said = []
+    for one in left_out:
+        many = "An unknown number of rows" if one.rows is None else f"{one.rows:,} row{'s' if one.rows != 1 else ''}"
+        more = " …" if (one.rows or 0) > len(one.names) else ""
+        said.append(f"{many} {one.what} stay{' (' + ', '.join(one.names) + more + ')' if one.names else ''}")
+    return Failure("incomplete", "; ".join(said) + ".", "purge the rows that refer to them first.")
+
+
+def _restricting(references: Sequence[Reference]) -> Iterator[Reference]:
+    for reference in references:
+        own = (reference.child.schema, reference.child.name) == (reference.parent.schema, reference.parent.name)
+        if reference.direct and not own and reference.on_delete == RESTRICT and reference.indexed:
+            yield reference
+
+
+def _refers(database: Database, table: Table, reference: Reference) -> str:
+    def name(*parts: str | None) -> str:
+        mark = database.family.words.quote
+        return ".".join(mark + part.replace(mark, 2 * mark) + mark for part in parts if part is not None)
+
+    own = table.alias or table.name
+    pairs = zip(reference.columns, reference.referred, strict=True)
+    joined = " AND ".join(f"{name(_ALIAS, column)} = {name(own, referred)}" for column, referred in pairs)
+    child = name(reference.child.schema, reference.child.name)
+    return f"EXISTS (SELECT 1 FROM {child} AS {name(_ALIAS)} WHERE {joined})"

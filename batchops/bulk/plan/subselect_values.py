@@ -1,0 +1,55 @@
+"""Sub-selects that stand for one value are evaluated once, at the start, as one statement over all rows would do."""
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from batchops.db.database import Database
+from batchops.db.faults import Fault, driver_error
+from batchops.sql.selection import user_sql
+from batchops.sql.subselects import SubSelect, inner_subselects, subselects
+from batchops.sql.tokens import Pieces, cut
+
+LONGEST = 10_000
+"""Characters up to which a value is written into every statement."""
+_NOT_ALONE = (Fault.STATEMENT, Fault.NO_COLUMN, Fault.NO_TABLE, Fault.ROW_REFUSED, Fault.DENIED, Fault.READ_ONLY)
+"""How a server answers to one that reads the row around it, gives several rows, or writes."""
+
+
+def pin_values(connection: sa.Connection, database: Database, text: str) -> str:
+    """The text with each sub-select that needs nothing around it replaced by its value.
+
+    A name means the nearest table that has it, so one that the server can evaluate by itself is not correlated.
+    """
+    pieces = cut(text, database.family.words.dialect)
+    if not pieces.inner:
+        return text
+    for start, end, literal in reversed(_pinned(connection, database, pieces, subselects(pieces))):
+        text = f"{text[:start]}{literal}{text[end:]}"
+    return text
+
+
+def _pinned(
+    connection: sa.Connection, database: Database, pieces: Pieces, found: tuple[SubSelect, ...]
+) -> list[tuple[int, int, str]]:
+    """Start, end and literal of each, in order; where an outer one has none, those within it."""
+    pinned: list[tuple[int, int, str]] = []
+    for one in found:
+        literal = literal_of(connection, database, pieces.text[one.start : one.end]) if one.value else None
+        if literal is not None and len(literal) <= LONGEST:
+            pinned.append((one.start, one.end, literal))
+        else:
+            pinned += _pinned(connection, database, pieces, inner_subselects(pieces, one))
+    return pinned
+
+
+def literal_of(connection: sa.Connection, database: Database, text: str) -> str | None:
+    """The value of an expression that needs no row around it; None for any other."""
+    connection.exec_driver_sql("SAVEPOINT evaluating")
+    try:
+        return database.family.facts.value_literal(connection, user_sql(f"({text}) AS v"))
+    except DBAPIError as error:
+        if database.family.classify(driver_error(error)) not in _NOT_ALONE:
+            raise
+        return None
+    finally:
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT evaluating")

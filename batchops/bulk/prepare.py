@@ -1,0 +1,300 @@
+"""The composition root of the verbs that walk, its first half: from a spec to a plan."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from batchops import __version__
+from batchops.bulk.droppable_partitions import covered
+from batchops.bulk.operations.delete import Delete
+from batchops.bulk.operations.update import Update
+from batchops.bulk.plan.analysis import QUICK, Route, describe, probed
+from batchops.bulk.plan.checks import refusals
+from batchops.bulk.plan.checks.context import Case
+from batchops.bulk.plan.choice import choose
+from batchops.bulk.plan.inspection import Sketch, sketch
+from batchops.bulk.plan.pinned import Frozen, freeze_now, time_column, without_nulls
+from batchops.bulk.plan.plan import Plan
+from batchops.bulk.plan.referenced_rows import leaving_out, staying
+from batchops.bulk.plan.refusal import Refusal, refusal
+from batchops.bulk.plan.unset_times import Times
+from batchops.bulk.previous_run import Memory, remember
+from batchops.bulk.run_strategy import start, walk_of
+from batchops.bulk.strategies.id_file import IdFile, id_file, shown_name
+from batchops.db.backend import Server
+from batchops.db.database import Database
+from batchops.db.partitions import Partitions
+from batchops.db.recorded_statements import Rehearsed
+from batchops.db.table import Key, Table
+from batchops.errors import (
+    BatchopsError,
+    Exit,
+    MissingCodeError,
+    NotFoundError,
+    RefusedError,
+    RowRefusedError,
+    UsageError,
+)
+from batchops.events import Failure, Finished, Listed
+from batchops.ledger.last_run import Recalled
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.location import NONE, open_ledger
+from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume, resume, same_order, unchanged
+from batchops.ledger.run import Run
+from batchops.runtime.retry import patiently
+from batchops.spec.command_line import command
+from batchops.spec.models import BackfillSpec, JobSpec, PurgeSpec
+from batchops.spec.settings import reached
+from batchops.sql.selection import Selection
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job that is planned and may be run."""
+
+    verb: str
+    spec: JobSpec
+    database: Database
+    ledger: Ledger
+    key: Key | None
+    """The table's unique key that can be followed."""
+    route: Route
+    memory: Memory
+    """What the ledger knew of the job when it was planned."""
+    plan: Plan
+    to_drop: tuple[Table, ...]
+    """Partitions to drop instead of emptying them."""
+    done: Run | None
+    """The run that has done it already, where doing it again needs --restart."""
+    repeatable: bool
+    """Whether doing it twice gives what once gives."""
+    workers: int
+    next: str
+    warnings: tuple[str, ...]
+    again: Callable[[], "Prepared"]
+    """Plans it once more."""
+
+    def rehearse(self) -> Sequence[Rehearsed]:
+        """Nothing more: the plan has its statements."""
+        return ()
+
+    def ended(self, reason: str) -> Finished:
+        """The end of a job that did not run."""
+        code, error = (Exit.FAILED if reason == "declined" else Exit.DONE), None
+        if (refused := refusal(self.plan.refusals)) is not None:
+            code, error = refused.exit, Failure(refused.reason, refused.message, refused.hint)
+        return Finished(
+            verb=self.verb, table=self.plan.table.label, reason=reason, version=__version__, exit=code,
+            walk=self.plan.walk, cutoff=self.plan.frozen.cutoff, error=error, listed=self.plan.frozen.listed,
+        )  # fmt: skip
+
+
+@contextmanager
+def prepared(verb: str, spec: JobSpec, environ: Mapping[str, str], *, again: str = "") -> Iterator[Prepared]:
+    """Reach the database and plan the job, without writing anything; BatchopsError where it cannot be.
+
+    `again`: the command that goes on with it, where the verb's own does not.
+    """
+    with (
+        reached(spec, environ) as database,
+        open_ledger(spec.ledger, spec.ledger_schema, database, environ, spec.workers) as ledger,
+        id_file(spec.ids) as ids,
+    ):
+        yield patiently(spec.retry_time.total_seconds(), lambda: _prepare(verb, spec, database, ledger, again, ids))
+
+
+def _prepare(
+    verb: str, spec: JobSpec, database: Database, ledger: Ledger, again: str, ids: IdFile | None
+) -> Prepared:  # fmt: skip
+    try:
+        with database.reading() as connection:
+            found = sketch(connection, database, verb, spec, ids)
+            _applied_once(ledger, found)
+            memory = remember(connection, database, ledger, verb, spec, found)
+            route = _route(connection, verb, spec, database, found, memory.last)
+            found = _without_a_time(connection, database, spec, found, route)
+            droppable = covered(connection, database, found.table, route.frozen) if verb == "purge" else []
+            statements = probed(connection, database, found, route)
+            last = memory.last.run if memory.last is not None else None
+            plan = describe(connection, database, verb, spec, found, route, statements, last)
+            against = refusals(Case(connection, database, verb, spec, found, route, statements, plan.estimate))
+            plan = replace(plan, staying=tuple(staying(connection, database, found.table, route.frozen, QUICK)))
+            # Without the right to the table itself there is enough to be told.
+            barred = (*against, *(() if found.barred else _ledger_refusals(ledger, found.server)))
+            plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable), refusals=barred)
+            _droppable_asked(spec, ledger, database.family.partitions, droppable)
+    except MissingCodeError as error:
+        raise _names_missing_code(spec, error) from error
+    except NotFoundError as error:
+        if not isinstance(error.__cause__, DBAPIError):
+            raise  # the job's own table
+        raise _names_missing_table(spec, error) from error
+    except RowRefusedError as error:  # a literal in the predicate that is none of the column's type
+        raise UsageError(error.message, "check the predicate and --set.") from error
+    return Prepared(
+        verb, spec, database, ledger, found.key, route, memory, plan,
+        to_drop=tuple(droppable) if isinstance(spec, PurgeSpec) and spec.drop_partitions else (),
+        done=route.resume.run if isinstance(route.resume, AlreadyDone) else None,
+        repeatable=found.wishes.repeatable,
+        workers=1 if database.family.one_writer else spec.workers,
+        next=again or command(verb, spec, database.address.bare),
+        warnings=(
+            *database.address.warnings, *_ledger_warnings(spec, ledger), *memory.warnings,
+            *_table_warnings(spec, memory, route.resume), *_ids_warnings(spec, route.frozen.listed),
+            *found.facts.warnings,
+        ),
+        again=lambda: _prepare(verb, spec, database, ledger, again, ids),
+    )  # fmt: skip
+
+
+def _ledger_refusals(ledger: Ledger, server: Server) -> Iterator[Refusal]:
+    """What keeps the role from writing its progress down: else it would be the run that finds out."""
+    found = None
+    if not ledger.inside:
+        with ledger.database.reading() as connection:
+            server = ledger.database.family.server(connection)
+        found = server.refusal(ledger.database.address.shown)
+    found = found if server.read_only else ledger.obstacle(server.role)
+    if found is not None:
+        yield Refusal("ledger", found.message, found.hint)
+
+
+def _names_missing_code(spec: JobSpec, error: MissingCodeError) -> BatchopsError:
+    """A function that the user's own SQL names is the user's slip."""
+    name = error.message.rpartition(":")[2].strip(" .")
+    texts = (spec.where or "", *(spec.set if isinstance(spec, BackfillSpec) else ()))
+    if any(name.lower() in text.lower() for text in texts):
+        return UsageError(f"There is no function or collation {name}.", "check the condition and --set.")
+    return error
+
+
+def _names_missing_table(spec: JobSpec, error: NotFoundError) -> UsageError:
+    return UsageError(
+        f"The condition or a value names a table that is not there: {error.message}",
+        f"{spec.table} has no alias here: its columns stand alone, or as {spec.table}.column; other tables stand in a "
+        "sub-select.",
+    )
+
+
+def _applied_once(ledger: Ledger, found: Sketch) -> None:
+    """Work and cursor are two commits where the ledger is elsewhere: a batch between them is worked on again."""
+    if not ledger.inside and not found.wishes.repeatable:
+        raise RefusedError(
+            "With the ledger elsewhere this backfill could be applied twice to the same rows.",
+            "keep the ledger in the database itself, or set columns from others than those that are set.",
+        )
+
+
+def _route(
+    connection: sa.Connection, verb: str, spec: JobSpec, database: Database, found: Sketch, last: Recalled | None
+) -> Route:
+    purge = verb == "purge"
+    how = resume(
+        last, repeatable=found.wishes.repeatable, purge=purge, restart=spec.restart, same_table=spec.same_table
+    )
+    if isinstance(how, GoOn):
+        unchanged(how.run, walk=spec.walk, key=spec.key)
+        if not spec.same_table:
+            same_order(how.run, found.table.types_of(how.run.frozen["key"]))
+        frozen, why = Frozen.of(how.run.frozen), f"as run {how.run.run} began"
+    else:
+        frozen, why = _freeze(connection, database, found, spec, purge=purge)
+        how = _comparable(how, frozen)
+    look_again = not (isinstance(spec, PurgeSpec) and spec.no_final_pass)
+    walk = walk_of(connection, database.family, found.table, frozen, found.ids, look_again=look_again)
+    operation = Delete() if purge else Update(frozen.assignments)
+    return Route(frozen, why, walk, operation, how, start(connection, walk, how))
+
+
+def _freeze(
+    connection: sa.Connection, database: Database, found: Sketch, spec: JobSpec, *, purge: bool
+) -> tuple[Frozen, str]:
+    now = freeze_now(connection, database, found.server, found.table, spec, found.wishes)
+    now = without_nulls(database, now, found.table, found.key)
+    selection = Selection(found.table, now.predicate)
+    if found.ids is not None:
+        assert found.key is not None  # else the ids could not be looked up
+        listed = Listed(found.ids.entries, found.ids.entries - found.ids.found)
+        return replace(now.by("ids", found.key.columns, found.table, ()), listed=listed), "as they are listed"
+    chosen = choose(connection, database.family, selection, found.key, wanted=spec.walk, purge=purge)
+    if purge:
+        now = leaving_out(database, now, found.table, found.facts.references)
+    return now.by(chosen.walk, chosen.key, found.table, chosen.leaves), chosen.why
+
+
+def _without_a_time(
+    connection: sa.Connection, database: Database, spec: JobSpec, found: Sketch, route: Route
+) -> Sketch:  # fmt: skip
+    """With a warning of rows that a cut-off takes though they have no time."""
+    column, predicate = time_column(found.table, spec), route.frozen.predicate
+    if column is None or predicate is None or isinstance(route.resume, GoOn):
+        return found
+    unset = Times(database, found.table, column, predicate).warnings(connection, QUICK)
+    return replace(found, facts=replace(found.facts, warnings=(*found.facts.warnings, *unset)))
+
+
+def _comparable(how: Resume, frozen: Frozen) -> Resume:
+    """A cursor of another walk, key or table means nothing here; nothing is lost by beginning anew."""
+    if not isinstance(how, Anew) or how.behind is None:
+        return how
+    before = Frozen.of(how.behind.frozen)
+    same = (before.walk, before.key, before.key_types) == (frozen.walk, frozen.key, frozen.key_types)
+    return how if same else Anew()
+
+
+def _droppable_asked(
+    spec: JobSpec, ledger: Ledger, partitions: Partitions | None, droppable: list[Table]
+) -> None:  # fmt: skip
+    if not isinstance(spec, PurgeSpec) or not spec.drop_partitions:
+        return
+    if partitions is None:
+        raise RefusedError(
+            "--drop-partitions: only PostgreSQL's partitions can be dropped.",
+            "leave it out, or drop them with ALTER TABLE … DROP PARTITION.",
+        )
+    if not ledger.inside:
+        raise RefusedError(
+            "--drop-partitions needs the ledger in the database itself: after a crash it alone knows what is detached.",
+            "leave --ledger out.",
+        )
+    if spec.max_rows is not None:
+        raise UsageError("--drop-partitions and --max-rows exclude each other: a partition goes whole.")
+    if not droppable:
+        raise RefusedError(
+            f'No partition of "{spec.table}" is covered whole by the condition, so far as the server can prove.',
+            "leave --drop-partitions out.",
+        )
+
+
+def _ledger_warnings(spec: JobSpec, ledger: Ledger) -> tuple[str, ...]:
+    if spec.ledger == NONE:
+        return ("Without a ledger a run cannot be gone on with, and a second one beside it is not noticed.",)
+    if not ledger.inside:
+        return ("With the ledger elsewhere work and cursor are two commits: after a crash a batch is asked for twice.",)
+    return ()
+
+
+def _ids_warnings(spec: JobSpec, listed: Listed | None) -> Iterator[str]:
+    """Ids that change nothing."""
+    if listed is not None and not listed.ids:
+        yield f"{shown_name(spec.ids)} holds no ids."
+    elif listed is not None and listed.not_there:
+        yield f'Not in "{spec.table}": {listed.not_there:,} of the {listed.ids:,} ids in {shown_name(spec.ids)}.'
+
+
+def _table_warnings(spec: JobSpec, memory: Memory, how: Resume) -> tuple[str, ...]:
+    """What became of the table that the last run worked on, where that matters to this one."""
+    last = memory.last
+    if last is None or spec.restart:
+        return ()
+    if isinstance(how, Anew) and how.because:
+        return (f"{how.because} This run begins anew.",)
+    if last.table != "rewritten" or isinstance(how, Anew) or spec.same_table:
+        return ()
+    return (
+        f'Table "{last.run.table}" was written anew since run {last.run.run} (TRUNCATE, VACUUM FULL, CLUSTER, ALTER). '
+        "If its rows are new ones, say --restart.",
+    )

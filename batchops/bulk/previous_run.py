@@ -1,0 +1,75 @@
+"""What the ledger knows of a job before it runs: its key, its last run, what became of that run's table."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from batchops.bulk.plan.inspection import Sketch
+from batchops.db.database import Database
+from batchops.errors import RefusedError
+from batchops.ledger.job_identity import JobIdentity
+from batchops.ledger.last_run import Recalled, recall
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.table_setup import NewerLedgerError, Standing
+from batchops.spec.models import JobSpec
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A job as the ledger knows it."""
+
+    job: JobIdentity
+    place: str
+    """Where the data is, for a ledger that is elsewhere."""
+    last: Recalled | None = None
+    ledger: Standing = "current"
+
+    def key(self, connection: sa.Connection, ledger: Ledger) -> str:
+        """The job's key. A ledger in the database itself has an id for it, which goes wherever the data goes."""
+        return self.job.key(ledger.database_id(connection) if ledger.inside else self.place)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know of it."""
+        if self.ledger == "older":
+            return (
+                "The ledger is of an older version of batchops. The run brings it up to date first; until then this "
+                "plan does not know what earlier runs have done.",
+            )
+        return ()
+
+
+def remember(
+    connection: sa.Connection, database: Database, ledger: Ledger, verb: str, spec: JobSpec, found: Sketch
+) -> Memory:
+    """By reading alone; nothing where there is no ledger yet, or none that this role may read."""
+    evidence = database.family.table_identity(connection, found.table)
+    wanted = spec.wanted() | ({"ids": found.ids.digest} if found.ids is not None else {})
+    job = JobIdentity(verb, found.table.schema, found.table.name, wanted, evidence)
+    memory = Memory(job, found.server.identity)
+    once = not found.wishes.repeatable
+    if not ledger.inside:
+        with ledger.database.reading() as elsewhere:
+            return _recalled(elsewhere, ledger, memory, once=once)
+    # On the planning connection: with SQLite a writer waits for that one.
+    connection.exec_driver_sql("SAVEPOINT looking")
+    try:
+        return _recalled(connection, ledger, memory, once=once)
+    except NewerLedgerError:
+        raise
+    except (DBAPIError, RefusedError) as error:
+        told = ledger.database.error(error) if isinstance(error, DBAPIError) else error
+        if not isinstance(told, RefusedError):
+            raise
+        # A role that may only read the table: its dry run is worth having, and a run is refused all the same.
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT looking")
+        return memory
+
+
+def _recalled(connection: sa.Connection, ledger: Ledger, memory: Memory, *, once: bool) -> Memory:
+    standing = ledger.standing(connection)
+    if standing != "current":
+        return Memory(memory.job, memory.place, None, standing)
+    last = recall(connection, ledger, memory.job, memory.key(connection, ledger), once=once)
+    return Memory(memory.job, memory.place, last)

@@ -1,0 +1,57 @@
+"""What a walk hands to an operation: the next rows, and where the walk stands behind them."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from batchops.bulk.strategies.cursor import Cursor
+from batchops.db.backend import KeyValue
+from batchops.sql.selection import Selection
+
+START_ROWS = 500
+"""Rows that a batch aims to change before anything is known of their cost."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the next batch may be: rows it aims to change, rows it may read for that."""
+
+    rows: int
+    read: int
+    exact: bool = False
+    """Whether `rows` must not be exceeded, as under a limit."""
+    skip_locked: bool = False
+    """Whether to leave out rows that others hold locked, and to come back to them."""
+
+    @property
+    def listed(self) -> bool:
+        """Whether a plain range could hold more than twice the aim, or too many at all."""
+        return self.exact or self.skip_locked or self.read > 2 * self.rows
+
+
+@dataclass(frozen=True)
+class Part:
+    """The next rows of a walk: those of `selection` for which `where` holds too; None: none of those read matches."""
+
+    selection: Selection
+    where: sa.ColumnElement[bool] | None
+    cursor: Cursor
+    """Where the walk stands once this part is durable."""
+    read: int
+    found: int | None = None
+    """Rows the selector locked for the operation; None where it did not look."""
+    locked: int = 0
+    """Matching rows given up on, because others held them at every visit."""
+    given_up: tuple[KeyValue, ...] = ()
+    """Those of them that were listed."""
+    limit: int | None = None
+    """The most rows to take of `where`; below that, nothing is left of it."""
+    key: tuple[str, ...] = ()
+    """The columns that name the listed rows."""
+    keys: tuple[KeyValue, ...] = ()
+    """The listed rows, where they were listed."""
+
+    @property
+    def conditions(self) -> tuple[sa.ColumnElement[bool] | sa.TextClause, ...]:
+        """The walk's and the user's."""
+        return (sa.true() if self.where is None else self.where, self.selection.clause)

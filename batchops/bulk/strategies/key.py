@@ -1,0 +1,241 @@
+"""The walk along a key: windows of so many rows, in the key's order, each visited once."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import takewhile
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.bulk.strategies.batch import START_ROWS, Part, Size
+from batchops.bulk.strategies.cursor import Cursor, Range
+from batchops.db.backend import Family, KeyValue
+from batchops.db.table import quoted
+from batchops.sql.selection import Selection
+
+_VISITS = 2
+"""How often a locked row is come back to; each visit waits for the lock as long as a statement may."""
+WORTH_SPLITTING = 20_000
+"""Rows in a range below which a second lane would only be in the way."""
+
+
+class KeysWalk:
+    """Follows `key`'s columns upwards, to the greatest that stands there at the start."""
+
+    name = "keys"
+
+    def __init__(self, family: Family, selection: Selection, key: Sequence[str]) -> None:
+        self._family = family
+        self._selection = selection
+        self._table = selection.table
+        self._key = tuple(key)
+        self._locks = family.locks_rows and selection.table.lockable
+        """Else rows are listed only: one that changes meanwhile is told by the predicate, which the writing repeats."""
+        self._out = [family.key_out(self._table, name).label(f"k{i}") for i, name in enumerate(self._key)]
+        self._order = [family.key_order(self._table, name) for name in self._key]
+        # Of a key with NULLs only the rows without one are named; the frozen predicate leaves the others out too.
+        usable = self.name != "keys" or any(own.columns == self._key for own in self._table.keys)
+        self._filled = [] if usable else [self._table.called.c[quoted(name)].is_not(None) for name in self._key]
+
+    def begin(self, connection: sa.Connection) -> Cursor:
+        """From the least key to the greatest that stands there now."""
+        last = self._edge(connection, Range(None, None), upwards=False)
+        return Cursor(()) if last is None else Cursor((Range(None, last),))
+
+    def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part | None:
+        """A plain range where it cannot hold more than twice the aim, else the listed keys of a wider one."""
+        if cursor.over:
+            return None
+        way = cursor.ranges[0]
+        if way.keys:
+            return self._revisit(connection, cursor, size)
+        end = self._end(connection, way, size.read)
+        if size.listed or self._table.may_veto:
+            return self._listed(connection, cursor, size, end)
+        return self._plain(connection, cursor, size, end)
+
+    def _plain(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Part:
+        way = cursor.ranges[0]
+        read = size.read if end else self._read(connection, way.after, way.upto)
+        return self._part(self._within(way.after, end or way.upto), self._behind(cursor, end), read)
+
+    def split(self, connection: sa.Connection, way: Range) -> tuple[Range, Range] | None:
+        """In the middle by number, where the first column is one; else behind so many rows."""
+        if way.keys:
+            return None
+        middle = self._middle(connection, way)
+        if middle is None or middle == way.upto:
+            return None
+        return replace(way, upto=middle), replace(way, after=middle)
+
+    def last(self, connection: sa.Connection, way: Range) -> Range | None:
+        """So many rows before its end."""
+        if way.keys:
+            return None
+        backwards = self._followed(way).order_by(*(column.desc() for column in self._order))
+        row = connection.execute(backwards.offset(START_ROWS).limit(1)).first()
+        return None if row is None else replace(way, after=self._value(row))
+
+    def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:  # noqa: ARG002
+        """Never: a range of keys also holds the rows that an update moved."""
+        return None
+
+    def astray(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:  # noqa: ARG002
+        """Never: a key means the same wherever its row lies."""
+        return None
+
+    def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
+        """A query for each range, and one for each list of keys to be come back to."""
+        most = self._family.longest_list
+        lists = [way.keys[i : i + most] for way in cursor.ranges for i in range(0, len(way.keys), most)]
+        wheres = [self._within(way.after, way.upto) for way in cursor.ranges if not way.keys]
+        wheres += [self._family.among(self._table, self._key, keys) for keys in lists]
+        return [self._matching(where).order_by(None) for where in wheres]
+
+    def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:
+        """As `next` would begin."""
+        if cursor.over:
+            return None
+        if keys := cursor.ranges[0].keys:
+            return self._part(self._among(keys[: self._family.longest_list]), cursor, 0)
+        end = self._end(connection, cursor.ranges[0], START_ROWS)
+        return self._plain(connection, cursor, Size(START_ROWS, START_ROWS), end)
+
+    def _within(self, after: KeyValue | None, upto: KeyValue | None) -> sa.ColumnElement[bool]:
+        """Rows behind one key, up to and with another; either may be of the first columns only."""
+        bounds = [self._family.after(self._table, self._key[: len(after)], after)] if after is not None else []
+        if upto is not None:
+            bounds.append(self._family.upto(self._table, self._key[: len(upto)], upto))
+        return sa.and_(sa.true(), *bounds)
+
+    def _followed(self, way: Range, columns: Sequence[sa.ColumnElement[Any]] = ()) -> sa.Select[Any]:
+        """The keys of the range, or these columns, of all rows that this walk reads."""
+        rows: sa.Select[Any] = self._table.alone(sa.select(*(columns or self._out)).select_from(self._table.called))
+        return rows.where(self._within(way.after, way.upto), *self._filled)
+
+    def _end(self, connection: sa.Connection, way: Range, read: int) -> KeyValue | None:
+        """The key that ends a window of `read` rows; None where fewer are left."""
+        columns = [column.label(f"k{i}") for i, column in enumerate(self._order)]
+        ordered = self._followed(way, columns).order_by(*self._order)
+        # Made exact outside, for this one key: inside it would be for every one that is passed by.
+        end = ordered.offset(read - 1).limit(1).subquery()
+        row = connection.execute(sa.select(*(self._family.exact(column) for column in end.c))).first()
+        return None if row is None else self._value(row)
+
+    def _edge(self, connection: sa.Connection, way: Range, *, upwards: bool) -> KeyValue | None:
+        """The least or the greatest key of the range."""
+        order = self._order if upwards else [column.desc() for column in self._order]
+        row = connection.execute(self._followed(way).order_by(*order).limit(1)).first()
+        return None if row is None else self._value(row)
+
+    def _middle(self, connection: sa.Connection, way: Range) -> KeyValue | None:
+        far = self._end(connection, way, WORTH_SPLITTING)
+        if far is None:
+            return None
+        low = way.after or self._edge(connection, way, upwards=True)
+        high = way.upto or self._edge(connection, way, upwards=False)
+        middle = self._family.between(self._table, self._key, low, high) if low and high else None
+        return middle or far
+
+    def _matching(self, where: sa.ColumnElement[bool]) -> sa.Select[Any]:
+        """The keys of the matching rows among `where`, in order."""
+        rows: sa.Select[Any] = self._table.alone(sa.select(*self._out).select_from(self._table.called))
+        return rows.where(where, self._selection.clause).order_by(*self._order)
+
+    def _listed(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Part:
+        """Lock the window's first `size.rows` matches; a window without any still moves the cursor."""
+        way = cursor.ranges[0]
+        aim = min(size.rows, self._family.longest_list)
+        keys = self._lock(connection, self._matching(self._within(way.after, end or way.upto)).limit(aim), size)
+        read = size.read
+        # A window that the list fills to its very end was not cut.
+        full = len(keys) == aim and keys[-1] != end
+        if full:
+            keys, end = self._reached(connection, keys, way, size, end)
+            if not keys:
+                return self._part(None, cursor, 0, 0)  # all of them moved while they were waited for: look again
+        if full or end is None:
+            read = self._read(connection, way.after, end or way.upto)
+        behind = self._behind(cursor, end)
+        if size.skip_locked:
+            every = self._values(connection, self._matching(self._within(way.after, end or way.upto)))
+            behind = self._come_back(behind, way, self._left(every, keys), 1)
+        return self._those(keys, behind, read)
+
+    def _revisit(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part:
+        """Rows that were locked when the walk came by; or refused, and then from the last."""
+        way = cursor.ranges[0]
+        aim = min(size.rows, self._family.longest_list, len(way.keys))
+        cut = aim if way.refused_at is None else len(way.keys) - aim
+        now, rest = (way.keys[:cut], way.keys[cut:]) if way.refused_at is None else (way.keys[cut:], way.keys[:cut])
+        behind = cursor.finished_range()
+        if rest:
+            behind = replace(behind, ranges=(replace(way, keys=rest), *behind.ranges))
+        select = self._matching(self._family.among(self._table, self._key, now))
+        keys = self._lock(connection, select, size)
+        left = self._left(self._values(connection, select), keys) if size.skip_locked else ()
+        if way.visits < _VISITS:
+            return self._those(keys, self._come_back(behind, way, left, way.visits + 1), len(now))
+        return replace(self._those(keys, behind, len(now), len(left)), given_up=left)
+
+    def _lock(self, connection: sa.Connection, select: sa.Select[Any], size: Size) -> list[KeyValue]:
+        if self._locks:
+            select = select.with_for_update(skip_locked=size.skip_locked)
+        return self._values(connection, select)
+
+    def _reached(
+        self,
+        connection: sa.Connection,
+        keys: list[KeyValue],
+        way: Range,
+        size: Size,
+        end: KeyValue | None,  # noqa: ARG002
+    ) -> tuple[list[KeyValue], KeyValue | None]:
+        """How far a full list of keys reaches without a gap, and those up to there.
+
+        PostgreSQL shows a row whose key was changed while its lock was waited for with its new key: those that
+        it passed by are not in the list.
+        """
+        if size.skip_locked or not self._locks:
+            return keys, keys[-1]
+        held = set(keys)
+        every = self._values(connection, self._matching(self._within(way.after, keys[-1])))
+        gapless = list(takewhile(held.__contains__, every))
+        return gapless, gapless[-1] if gapless else way.after
+
+    def _values(self, connection: sa.Connection, select: sa.Select[Any]) -> list[KeyValue]:
+        return [self._value(row) for row in connection.execute(select)]
+
+    def _value(self, row: sa.Row[Any]) -> KeyValue:
+        return tuple(self._family.key_value(v) for v in row)
+
+    @staticmethod
+    def _left(every: Sequence[KeyValue], taken: Sequence[KeyValue]) -> tuple[KeyValue, ...]:
+        held = set(taken)
+        return tuple(key for key in every if key not in held)
+
+    @staticmethod
+    def _come_back(cursor: Cursor, way: Range, keys: tuple[KeyValue, ...], visits: int) -> Cursor:
+        return cursor.come_back(replace(way, after=None, upto=None, keys=keys, visits=visits)) if keys else cursor
+
+    def _among(self, keys: Sequence[KeyValue]) -> sa.ColumnElement[bool] | None:
+        return self._family.among(self._table, self._key, keys) if keys else None
+
+    @staticmethod
+    def _behind(cursor: Cursor, end: KeyValue | None) -> Cursor:
+        return cursor.finished_range() if end is None else cursor.moved(end)
+
+    def _read(self, connection: sa.Connection, after: KeyValue | None, upto: KeyValue | None) -> int:
+        """How many rows a window held that was cut short."""
+        window = self._followed(Range(after, upto)).subquery()
+        return int(connection.execute(sa.select(sa.func.count()).select_from(window)).scalar_one())
+
+    def _those(self, keys: Sequence[KeyValue], cursor: Cursor, read: int, locked: int = 0) -> Part:
+        """The listed rows."""
+        part = self._part(self._among(keys), cursor, read, len(keys), locked)
+        return replace(part, key=self._key, keys=tuple(keys))
+
+    def _part(
+        self, where: sa.ColumnElement[bool] | None, cursor: Cursor, read: int, found: int | None = None, locked: int = 0
+    ) -> Part:
+        return Part(self._selection, where, cursor, read, found, locked)

@@ -1,0 +1,72 @@
+"""The walk without a key: the first so many rows that match, again and again, until a batch comes back short."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.bulk.strategies.batch import Part, Size
+from batchops.bulk.strategies.cursor import Cursor, Range
+from batchops.db.backend import Family
+from batchops.sql.selection import Selection
+
+
+class LimitWalk:
+    """Has no memory of where it was: it reads over the remains of its earlier batches, and is for purges only."""
+
+    name = "limit"
+
+    def __init__(self, family: Family, selection: Selection) -> None:
+        self._family = family
+        self._selection = selection
+
+    def begin(self, connection: sa.Connection) -> Cursor:  # noqa: ARG002  the walks' common shape
+        """One range, open at both ends."""
+        return Cursor((Range(None, None),))
+
+    def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part | None:
+        """Listed by the hidden row number where there is one; else the statement itself is limited."""
+        if cursor.over:
+            return None
+        if self._family.row_id is None:
+            return Part(self._selection, sa.true(), cursor, size.rows, limit=size.rows)
+        aim = min(size.rows, self._family.longest_list)
+        select = self._ids(self._family.row_id, aim)
+        locks = self._family.locks_rows and self._selection.table.lockable
+        locking = select.with_for_update(skip_locked=size.skip_locked) if locks else select
+        ids = [(self._family.key_value(row[0]),) for row in connection.execute(locking)]
+        short = len(ids) < aim
+        locked = len(connection.execute(select).all()) - len(ids) if short and size.skip_locked else 0
+        where = self._family.among(self._selection.table, (self._family.row_id,), ids) if ids else None
+        behind = cursor.finished_range() if short else cursor
+        return Part(self._selection, where, behind, len(ids), len(ids), max(0, locked))
+
+    def split(self, connection: sa.Connection, way: Range) -> tuple[Range, Range] | None:  # noqa: ARG002
+        """Never: two lanes would take the same rows."""
+        return None
+
+    def last(self, connection: sa.Connection, way: Range) -> Range | None:  # noqa: ARG002
+        """None: every batch begins at the start."""
+        return None
+
+    def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:  # noqa: ARG002
+        """Never: it ends when nothing is found."""
+        return None
+
+    def astray(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:  # noqa: ARG002
+        """Never: it has no place to lose."""
+        return None
+
+    def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
+        """Whatever matches."""
+        table = self._selection.table
+        rows: sa.Select[Any] = table.alone(sa.select(sa.literal_column("1")).select_from(table.called))
+        return [] if cursor.over else [rows.where(self._selection.clause)]
+
+    def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:  # noqa: ARG002
+        """All of it, for the plan."""
+        return None if cursor.over else Part(self._selection, sa.true(), cursor, 0)
+
+    def _ids(self, row_id: str, aim: int) -> sa.Select[Any]:
+        table = self._selection.table
+        ids: sa.Select[Any] = table.alone(sa.select(self._family.key_out(table, row_id)).select_from(table.called))
+        return ids.where(self._selection.clause).limit(aim)

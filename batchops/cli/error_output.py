@@ -1,0 +1,57 @@
+"""An error as its reader wants it: the document with --json, a line and a hint otherwise."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+import rich_click as click
+
+from batchops import __version__
+from batchops.errors import BatchopsError
+from batchops.events import Failure, Finished
+from batchops.reporters.document import as_json, document
+from batchops.reporters.safe_streams import Lasting
+from batchops.reporters.step_summary import StepSummary
+from batchops.reporters.summary import error_lines
+
+
+def tell(group: click.Group, words: Sequence[str], error: BatchopsError, reason: str, code: int) -> None:
+    """Say it; `words` are the command line's, as what stood there may not have been understood."""
+    failure = Failure(reason, error.message, error.hint)
+    verb, table = _meant(group, words)
+    finished = Finished(verb=verb, table=table, reason=reason, exit=code, version=__version__, error=failure)
+    if verb:
+        StepSummary(os.environ)(finished)
+    if "--json" in words:
+        # A recipe that cannot be run has run none of its jobs.
+        jobs: dict[str, object] = {"jobs": []} if verb == "run" else {}
+        Lasting(sys.stdout).line(as_json(document(finished) | jobs))
+        return
+    out = Lasting(sys.stderr)
+    for line in error_lines(failure):
+        out.line(line)
+
+
+def _meant(group: click.Group, words: Sequence[str]) -> tuple[str, str]:
+    """The verb and the table, as far as they can be told; never the value of an option, which may be a secret."""
+    verb = words[0] if words and words[0] in group.list_commands(click.Context(group)) else ""
+    command = group.get_command(click.Context(group), verb) if verb else None
+    if command is None or not any(isinstance(p, click.Argument) and p.name == "table" for p in command.params):
+        return verb, ""
+    return verb, next(_plain(command, words[1:]), "")
+
+
+def _plain(command: click.Command, words: Sequence[str]) -> Iterator[str]:
+    """Words that are neither options nor their values; after an option that there is not, nothing is sure."""
+    flags = {name: p.is_flag for p in command.params if isinstance(p, click.Option) for name in p.opts}
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            yield from rest
+        elif not word.startswith("-"):
+            yield word
+        elif word.startswith("--") and "=" not in word:
+            if word not in flags:
+                return
+            if not flags[word]:
+                next(rest, None)

@@ -1,0 +1,75 @@
+"""The flags of the commands that look at an outbox, and the outbox they name."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import rich_click as click
+
+from batchops.cli import completion_sources
+from batchops.cli.options import from_spec
+from batchops.db.database import Database
+from batchops.db.registry import connect
+from batchops.db.urls import address
+from batchops.outbox.columns import PURPOSES
+from batchops.outbox.failures import Failures
+from batchops.outbox.outbox import Outbox
+from batchops.outbox.resolve import Chosen, find_outbox
+from batchops.outbox.resolve_sent import choice_of
+from batchops.outbox.spec import RelaySpec
+from batchops.outbox.tables import Beside
+
+URL = click.option("--url", metavar="URL", help="Database; else BATCHOPS_URL, DATABASE_URL.")
+SCHEMA = click.option("--ledger-schema", metavar="NAME", help="Schema of the tables beside the outbox.")
+TABLE = click.argument("table", default="outbox", shell_complete=completion_sources.tables)
+_MAPPED = (
+    "id", "order", "aggregate", "aggregate_type", "created_at",
+    "sent", "unsent_value", "sent_value", "sent_as", "sent_time",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An outbox that was found, and the tables beside it."""
+
+    database: Database
+    outbox: Outbox
+    beside: Beside
+    failures: Failures
+
+
+def outbox_flags(function: Callable[..., Any]) -> Callable[..., Any]:
+    """TABLE, --url, --ledger-schema and the columns' names."""
+    flags: Callable[..., Any] = TABLE(URL(SCHEMA(from_spec(RelaySpec, _MAPPED)(function))))
+    return flags
+
+
+@contextmanager
+def opened(url: str | None) -> Iterator[Database]:
+    """The database that --url names."""
+    database = connect(address(url, os.environ))
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _several(order: str | None) -> tuple[str, ...] | None:
+    return None if order is None else tuple(name.strip() for name in order.split(","))
+
+
+@contextmanager
+def named_outbox(table: str, url: str | None, ledger_schema: str | None, **named: Any) -> Iterator[Opened]:
+    """The outbox; what has failed is known where the tables beside it are there."""
+    with opened(url) as database:
+        beside = Beside(database, ledger_schema)
+        with database.reading() as connection:
+            columns = {purpose: named.get(purpose) for purpose in PURPOSES}
+            chosen = Chosen(columns, order=_several(named.get("order")), sent=choice_of(named))
+            outbox = find_outbox(connection, database, table, chosen)
+            failures = Failures(database, beside.failed, outbox)
+            if beside.there(connection):
+                failures.load(connection)
+        yield Opened(database, outbox, beside, failures)

@@ -1,0 +1,152 @@
+"""Who listens to a run, by what was asked for and by whether a person watches."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, TextIO
+
+from batchops import durations
+from batchops.cli.monitoring import opened
+from batchops.cli.reported import told
+from batchops.cli.result_stream import result
+from batchops.errors import Exit, UsageError
+from batchops.events import Emit, Event, Finished
+from batchops.reporters import Warn, everyone, step_summary
+from batchops.reporters.document import Document
+from batchops.reporters.event_file import EventFile
+from batchops.reporters.safe_streams import Lasting
+from batchops.reporters.summary import SummaryLine, SummaryParagraph, unless_well
+
+LIMITS = frozenset({"max-rows", "max-time", "max-batches", "window", "stopped"})
+
+
+@dataclass(frozen=True)
+class Face:
+    """The flags that say how a run is shown."""
+
+    dry_run: bool
+    yes: bool
+    as_json: bool
+    events: str | None
+    quiet: bool
+    progress_every: str | None
+    exit_code: bool
+    metrics_file: str | None = None
+    metrics_port: str | None = None
+    ping: tuple[str, ...] = ()
+    log_format: Literal["text", "json"] | None = None
+
+    def interval(self) -> timedelta | None:
+        """--progress-every, or UsageError."""
+        if self.progress_every is None:
+            return None
+        try:
+            return durations.parse(self.progress_every)
+        except ValueError as error:
+            raise UsageError(f"--progress-every: {error}") from None
+
+    @property
+    def watched(self) -> bool:
+        """Whether a person sees stderr as it is written."""
+        return sys.stderr.isatty()
+
+    @property
+    def plan_wanted(self) -> bool:
+        """Whether to show the plan before the run: not to a log that gets one line, unless it asks for more."""
+        return (
+            not self.quiet and not self.log_format and (not self.yes or self.watched or self.progress_every is not None)
+        )
+
+    def code(self, finished: Finished) -> int:
+        """The exit code, with --exit-code in mind."""
+        if self.exit_code and finished.exit == Exit.DONE:
+            if finished.reason in LIMITS:
+                return Exit.LIMIT
+            if finished.reason in ("done", "already-done") and finished.rows == 0:
+                return Exit.NOTHING
+        return finished.exit
+
+    def of_process(self, listener: Emit) -> Emit:
+        """The listener, told the exit code of this process: what --exit-code makes of the run's."""
+
+        def hear(event: Event) -> None:
+            listener(replace(event, exit=int(self.code(event))) if isinstance(event, Finished) else event)
+
+        return hear
+
+
+def note(text: str) -> None:
+    """A line for people, on stderr."""
+    Lasting(sys.stderr).line(text)
+
+
+@contextmanager
+def listeners(
+    face: Face, ends: Sequence[Emit] | None = None, job: str = "", machines: Sequence[Emit] | None = None
+) -> Iterator[Emit]:
+    """Everyone who listens to a run, until it is over; `ends` are told of its end instead of the face's own.
+
+    `job` is what a recipe calls it; `machines` are told instead of those that the face names.
+    """
+    with ExitStack() as stack:
+        if machines is None:
+            machines = stack.enter_context(opened(face)).whole(job)
+        with _people(face, ends_of(face, result()) if ends is None else ends, job, machines) as emit:
+            yield emit
+
+
+@contextmanager
+def _people(face: Face, ends: Iterable[Emit], job: str, machines: Sequence[Emit]) -> Iterator[Emit]:
+    from batchops.reporters.console import ProgressLine
+
+    line = ProgressLine(sys.stderr) if face.watched and not face.quiet and face.log_format is None else None
+    say = line.say if line else note
+    events = EventFile(Path(face.events), say, job=job) if face.events else None
+    alone = [] if job else [face.of_process(told())]  # of several jobs the command itself tells the end
+    maybe = (line, *_meanwhile(face, job, say), events and face.of_process(events), *machines, *ends, *alone)
+    hear: list[Emit] = [each for each in maybe if each is not None]
+    try:
+        yield everyone(hear, say)
+    finally:
+        if line is not None:
+            line.close()
+        if events is not None:
+            with suppress(OSError):
+                events.close()
+
+
+def _meanwhile(face: Face, job: str, say: Warn) -> Iterator[Emit]:
+    """Who writes lines to stderr while it runs."""
+    from batchops.reporters.log import Log
+    from batchops.reporters.plain_lines import ProgressLines
+    from batchops.reporters.warnings import Warnings
+
+    every = face.interval()
+    if face.log_format:
+        yield Log(sys.stderr, face.log_format).of(job)
+    elif not face.quiet:
+        yield Warnings(say)
+    if every and not face.quiet and not face.watched:
+        yield ProgressLines(sys.stderr, every)
+
+
+def ends_of(face: Face, people: TextIO) -> Iterator[Emit]:
+    """Who is told how a run ended; `people` gets the one line for them, unless the document stands there."""
+    yield _summary(face, people)
+    if face.as_json:
+        yield face.of_process(Document(result()))
+    if step_summary.is_there():
+        yield step_summary.StepSummary(os.environ)
+
+
+def _summary(face: Face, people: TextIO) -> Emit:
+    """On a terminal a paragraph; elsewhere one line."""
+    if face.watched and face.log_format is None:
+        summary: Emit = SummaryParagraph(sys.stderr)
+    else:
+        summary = SummaryLine(sys.stderr if face.as_json else people)
+    return unless_well(summary) if face.quiet else summary

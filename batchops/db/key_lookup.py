@@ -1,0 +1,63 @@
+"""Rows by the texts that people write for their keys, where the values are made here and compared by the server."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.backend import KeyValue
+from batchops.db.table import Table
+from batchops.errors import RowRefusedError
+
+_AT_ONCE = 1_000
+Read = Callable[[Table, str, str], Sequence[Any]]
+"""(table, column, text): the values that it may mean; ValueError where it is none of the column's type."""
+
+
+def readings(table: Table, names: Sequence[str], texts: tuple[str, ...], read: Read) -> list[KeyValue]:
+    """The keys that the texts of one row may mean."""
+    found: list[KeyValue] = [()]
+    for name, text in zip(names, texts, strict=True):
+        try:
+            values = read(table, name, text)
+        except (ValueError, ArithmeticError) as error:
+            kind = table.column(name).type if name in table.column_names else "integer"
+            raise RowRefusedError(f'"{text[:100]}" is no value for "{name}" ({kind}).') from error
+        found = [(*key, value) for key in found for value in values]
+    return found
+
+
+Select = Callable[[Sequence[KeyValue]], list[tuple[KeyValue, KeyValue]]]
+"""Rows among those values: what each has there, and its key."""
+
+
+def matched(wanted: Sequence[Sequence[KeyValue]], select: Select) -> list[tuple[int, KeyValue]]:
+    """Keys of the rows that `select` finds, each with its place in `wanted`."""
+    places: dict[KeyValue, list[int]] = {}
+    for i, keys in enumerate(wanted):
+        for key in keys:
+            places.setdefault(key, []).append(i)
+    rows = select(list(places))
+    found = [(i, key) for named, key in rows for i in places.get(named, ())]
+    if all(named in places for named, _ in rows):
+        return found
+    # The server takes some for equal that are not the same: letters of either case, blanks at the end.
+    for i in set(range(len(wanted))) - {i for i, _ in found}:
+        found += [(i, key) for _, key in select(wanted[i])]
+    return found
+
+
+def selecting(
+    connection: sa.Connection, table: Table, named: Sequence[sa.ColumnElement[Any]],
+    key: Sequence[sa.ColumnElement[Any]], among: Callable[[Sequence[KeyValue]], sa.ColumnElement[bool]],
+) -> Select:  # fmt: skip
+    """Reads the rows among a list of what they have in `named`."""
+    columns = [column.label(f"c{i}") for i, column in enumerate((*named, *key))]
+    rows: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called))
+
+    def select(keys: Sequence[KeyValue]) -> list[tuple[KeyValue, KeyValue]]:
+        pieces = (keys[i : i + _AT_ONCE] for i in range(0, len(keys), _AT_ONCE))
+        found = [row for piece in pieces for row in connection.execute(rows.where(among(piece)))]
+        return [(tuple(row[: len(named)]), tuple(row[len(named) :])) for row in found]
+
+    return select

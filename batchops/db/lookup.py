@@ -1,0 +1,129 @@
+"""The table and key that a person named, found in the catalog, or the nearest name."""
+
+import difflib
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from batchops.db.backend import Family
+from batchops.db.rights import MissingRight
+from batchops.db.table import Key, Table
+from batchops.errors import NotFoundError, RefusedError, UsageError
+
+
+def find_table(connection: sa.Connection, family: Family, named: str) -> Table:
+    """The table; a dot parts schema and name unless a table is called just so. Quotes may stand around each."""
+    for schema, name in _readings(named):
+        table = family.find(connection, schema, name)
+        if table is not None:
+            return table
+    near = nearest(named, family.tables(connection))
+    for schema, name in _readings(named):
+        if (denied := hidden(connection, family, schema, name, "SELECT")) is not None:
+            said = f'There is no table "{named}", or role "{denied.role}" has no right to it.'
+            raise NotFoundError(said, near or f"if it is there, {denied.hint(connection.dialect)}")
+    raise NotFoundError(f'There is no table "{named}".', near)
+
+
+def hidden(
+    connection: sa.Connection, family: Family, schema: str | None, name: str, rights: str
+) -> MissingRight | None:  # fmt: skip
+    """What is to be granted on a table that is not seen, where it may be there all the same; else None."""
+    table = Table(schema, name, "table", (), (), name)
+    if not family.hides(connection, table):
+        return None
+    return MissingRight(rights, (), table, family.server(connection).role)
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """A hint with the name that was probably meant; empty where none is near."""
+    lower = {n.lower(): n for n in reversed(names)}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
+    return f'did you mean "{lower[close[0]]}"?' if close else ""
+
+
+def unquoted(name: str) -> str:
+    """A name without the quotes around it."""
+    parts = _split(name)
+    return parts[0] if len(parts) == 1 and name[:1] in {'"', "`"} else name
+
+
+def find_key(family: Family, table: Table, wanted: Sequence[str] | None) -> Key | None:
+    """The key to follow: the one asked for, else the first whose columns can be followed; None for no key at all."""
+    if wanted is not None:
+        return _asked_key(family, table, wanted)
+    reasons = []
+    for key in table.keys:
+        refused = _refused(family, table, key)
+        if refused is None:
+            return key
+        reasons.append(refused)
+    if reasons:
+        raise RefusedError(
+            f'Table "{table.label}" has no key that can be followed: {"; ".join(reasons)}.',
+            "add a unique index on other columns without NULLs.",
+        )
+    return None
+
+
+def _asked_key(family: Family, table: Table, wanted: Sequence[str]) -> Key:
+    names = []
+    for name in wanted:
+        exact = unquoted(name)
+        same = (c for c in table.column_names if c == exact or (name == exact and c.lower() == name.lower()))
+        found = next(same, None)
+        if found is None:
+            raise UsageError(f'--key: table "{table.label}" has no column "{name}".', nearest(name, table.column_names))
+        names.append(found)
+    # The order is the index's own; another one could not be walked by it.
+    key = next((k for k in table.keys if k.columns == tuple(names)), None)
+    if key is None:
+        usable = " or ".join(",".join(k.columns) for k in table.keys) or "none"
+        raise RefusedError(
+            f'--key: no unique index without NULLs on ({", ".join(names)}) of table "{table.label}".',
+            f"usable keys: {usable}.",
+        )
+    if refused := _refused(family, table, key):
+        raise RefusedError(f"--key: {refused}.")
+    return key
+
+
+def _refused(family: Family, table: Table, key: Key) -> str | None:
+    for name in key.columns:
+        if name not in table.column_names:
+            continue  # SQLite's hidden row number
+        if reason := family.key_refusal(table.column(name)):
+            return f'"{name}": {reason}'
+    return None
+
+
+def _readings(named: str) -> list[tuple[str | None, str]]:
+    readings: list[tuple[str | None, str]] = [(None, named)]
+    parts = _split(named)
+    if len(parts) == 1 and parts[0] != named:
+        readings.append((None, parts[0]))
+    if len(parts) == 2:
+        readings.append((parts[0], parts[1]))
+    return readings
+
+
+def _split(named: str) -> list[str]:
+    """At dots outside quotes, the quotes taken off and a doubled one made single."""
+    parts, current, quote = [], "", ""
+    i = 0
+    while i < len(named):
+        char = named[i]
+        if quote and char == quote and named[i + 1 : i + 2] == quote:
+            current += char
+            i += 1
+        elif quote and char == quote:
+            quote = ""
+        elif not quote and not current and char in '"`':
+            quote = char
+        elif not quote and char == ".":
+            parts.append(current)
+            current = ""
+        else:
+            current += char
+        i += 1
+    return [*parts, current]

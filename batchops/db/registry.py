@@ -1,0 +1,25 @@
+"""From an address to a database: the only place that knows which families there are."""
+
+from importlib import import_module
+
+from batchops.db.backend import Family, Timeouts
+from batchops.db.database import Database
+from batchops.db.urls import Address
+
+_FAMILIES = {
+    "postgresql": "batchops.db.postgresql.backend:PostgreSQL",
+    "mysql": "batchops.db.mysql.backend:MySQL",
+    "sqlite": "batchops.db.sqlite.backend:SQLite",
+}
+
+
+def family_of(address: Address) -> Family:
+    """The family that speaks for this address; its module, and so its driver, is imported only now."""
+    module, _, name = _FAMILIES[address.url.get_backend_name()].partition(":")
+    family: Family = getattr(import_module(module), name)()
+    return family
+
+
+def connect(address: Address, timeouts: Timeouts | None = None, workers: int = 1) -> Database:
+    """The database at that address, for so many workers. Connections open when they are first needed."""
+    return Database(address, family_of(address), timeouts, workers)

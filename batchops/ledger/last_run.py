@@ -1,0 +1,71 @@
+"""The last run of a job, and whether it was over the table that has the name now."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+
+from batchops.db.backend import KeyValue
+from batchops.ledger.job_identity import JobIdentity
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.rejected_rows import kept
+from batchops.ledger.run import Run
+
+Table = Literal["same", "rewritten", "exchanged", "renamed"]
+"""What became of the run's table, so far as the server can tell: nothing, its rows were written anew, another has
+taken its name, it has another name."""
+
+
+REJECTING = frozenset({"incomplete", "max-rejected"})
+"""Ends after which the rows that could not be changed are tried again."""
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """A job's last run."""
+
+    run: Run
+    table: Table = "same"
+    again: tuple[KeyValue, ...] = ()
+    """Rows that it could not change, and that are tried again where it is gone on with."""
+
+    @property
+    def another(self) -> str:
+        """What speaks against taking the table for the run's, in words."""
+        run = self.run
+        if self.table == "renamed":
+            return f'The table is the one that run {run.run} knew as "{run.table}".'
+        return (
+            f'Table "{run.table}" is not the one that run {run.run} worked on: it was made anew, swapped, restored '
+            "or rebuilt since."
+        )
+
+
+def recall(connection: sa.Connection, ledger: Ledger, job: JobIdentity, key: str, *, once: bool) -> Recalled | None:
+    """What the ledger knows of the job. Work to be done `once` is looked for under the table's other names too."""
+    last = ledger.latest(connection, key)
+    found = last or (_under_another_name(connection, ledger, job) if once else None)
+    if found is None:
+        return None
+    # A place in the heap or in a partition may hold another row by now; a purge meets its rows again in any case.
+    by_key = found.walk in ("keys", "ids") and not found.frozen["leaves"]
+    again = kept(connection, ledger, found.run) if by_key and found.state in REJECTING else ()
+    return Recalled(found, _table(found, job, renamed=last is None), tuple(row.key for row in again))
+
+
+def _table(run: Run, job: JobIdentity, *, renamed: bool) -> Table:
+    if renamed:
+        return "renamed"
+    if job.evidence.is_another_than(run.evidence):
+        return "exchanged"
+    return "rewritten" if job.evidence.was_rewritten_since(run.evidence) else "same"
+
+
+def _under_another_name(connection: sa.Connection, ledger: Ledger, job: JobIdentity) -> Run | None:
+    if job.evidence.table is None:
+        return None
+    runs = ledger.runs.c
+    found = ledger.select_runs(
+        connection, sa.and_(runs.table_identity == job.evidence.table, runs.work == job.work), limit=1
+    )
+    return found[0] if found else None

@@ -1,0 +1,48 @@
+"""Which database keeps the ledger: the target's own, another one, a file, or nothing that lasts."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from batchops.db.database import Database
+from batchops.db.registry import connect
+from batchops.db.sqlite.urls import file_url
+from batchops.db.url_references import is_reference
+from batchops.db.urls import Address, address
+from batchops.ledger.ledger import Ledger
+
+NONE = "none"
+
+
+@contextmanager
+def open_ledger(
+    where: str | None, schema: str | None, target: Database, environ: Mapping[str, str], workers: int = 1
+) -> Iterator[Ledger]:
+    """The ledger that `--ledger` names; "none" is a file that goes with the process."""
+    if where is None:
+        yield Ledger(target, schema, inside=True)
+        return
+    with ledger_elsewhere(where, schema, environ, workers) as ledger:
+        yield ledger
+
+
+@contextmanager
+def ledger_elsewhere(
+    where: str, schema: str | None, environ: Mapping[str, str], workers: int = 1
+) -> Iterator[Ledger]:  # fmt: skip
+    """A ledger that is not in the target itself; each worker writes to it."""
+    with tempfile.TemporaryDirectory(prefix="batchops-") as folder:
+        lasting = str(Path(folder) / "ledger.db") if where == NONE else where
+        database = connect(ledger_address(lasting, environ), workers=workers)
+        try:
+            yield Ledger(database, schema, inside=False)
+        finally:
+            database.close()
+
+
+def ledger_address(where: str, environ: Mapping[str, str]) -> Address:
+    """Where a ledger is: a URL, or a file that is made where it does not exist."""
+    if "://" in where or is_reference(where):
+        return address(where, environ)
+    return Address(url=file_url(where, mode="rwc"), shown=f"sqlite:///{where}")

@@ -1,0 +1,81 @@
+"""Rows that a run could not change: kept by key with their reasons, and taken up by the run that goes on with it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.bulk.strategies.cursor import Range
+from batchops.db.backend import KeyValue
+from batchops.db.json_values import plain, tag
+from batchops.events import Rejected
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.run import Run
+
+MOST = 10_000
+"""Rows that one run takes up: until each was tried it stands in the cursor, which every batch writes."""
+LOCKED = "locked by another session at every visit"
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """A matching row that was not changed."""
+
+    key: KeyValue
+    name: str
+    reason: str
+    locked: bool = False
+
+    @property
+    def told(self) -> Rejected:
+        """As an event."""
+        return Rejected(self.name, self.reason)
+
+
+def keep(connection: sa.Connection, ledger: Ledger, run: int, rows: Sequence[RejectedRow]) -> None:
+    """Write them down, in the transaction of the batch that passed them by."""
+    name, reason = (ledger.storable[column] for column in (ledger.rejected.c.row_name, ledger.rejected.c.reason))
+    values = [
+        {
+            "run": run, "row_key": json.dumps([tag(value) for value in row.key]),
+            "row_name": name(connection, row.name), "reason": reason(connection, row.reason), "locked": int(row.locked),
+        }
+        for row in rows
+    ]  # fmt: skip
+    if values:
+        connection.execute(ledger.rejected.insert(), values)
+
+
+def kept(connection: sa.Connection, ledger: Ledger, run: int, most: int = MOST) -> list[RejectedRow]:
+    """Those of a run that stand there still, in the order they were met."""
+    return [_row(row) for row in connection.execute(_first(ledger, run, most))]
+
+
+def take_up(connection: sa.Connection, ledger: Ledger, run: Run) -> Run:
+    """Move them from the list into the way that the run still has to go: each is tried once more."""
+    rejected, lanes = ledger.rejected, ledger.lanes
+    rows = kept(connection, ledger, run.run)
+    if not rows or not run.lanes:
+        return run
+    last = connection.execute(sa.select(sa.func.max(_first(ledger, run.run, MOST).subquery().c.number))).scalar_one()
+    connection.execute(rejected.delete().where(rejected.c.run == run.run, rejected.c.number <= last))
+    first = run.lanes[0]
+    cursor = first.cursor.come_back(Range(None, None, tuple(row.key for row in rows)))
+    locked = sum(row.locked for row in rows)
+    mine = lanes.c.run == run.run
+    left = {"rows_rejected": run.rejected - len(rows) + locked, "rows_locked": run.locked - locked}
+    connection.execute(lanes.update().where(mine).values(rows_rejected=0, rows_locked=0))
+    connection.execute(lanes.update().where(mine, lanes.c.lane == first.lane).values(cursor=cursor.dumped(), **left))
+    return ledger.one(connection, run.run)
+
+
+def _first(ledger: Ledger, run: int, most: int) -> sa.Select[Any]:
+    rejected = ledger.rejected
+    return sa.select(rejected).where(rejected.c.run == run).order_by(rejected.c.number).limit(most)
+
+
+def _row(row: Any) -> RejectedRow:
+    key = tuple(plain(value) for value in json.loads(row.row_key))
+    return RejectedRow(key, row.row_name, row.reason, bool(row.locked))

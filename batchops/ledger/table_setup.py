@@ -1,0 +1,216 @@
+"""Tables that are made where they are missing, and brought up to date where they are of an older version."""
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
+
+from batchops.db.database import Database
+from batchops.errors import BatchopsError, RefusedError, TransientError
+from batchops.ledger.grants import missing_grants
+from batchops.ledger.migrations import Migration
+from batchops.ledger.tables import version_table
+
+Standing = Literal["absent", "older", "current"]
+_ELSEWHERE = "name a schema of yours with --ledger-schema, or keep progress elsewhere: --ledger FILE, --ledger none"
+FIRST = 1
+"""The version of tables that have no row that tells it."""
+
+
+class NewerLedgerError(RefusedError):
+    """The tables are of a version that this batchops does not know."""
+
+
+class NoRightToLedgerError(RefusedError):
+    """The tables are there, but not for this role."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a look at the catalog has shown."""
+
+    there: frozenset[str]
+    version: int | None
+    missing: tuple[sa.Executable, ...]
+
+
+class Making:
+    """The tables of `meta`, which are one part of a ledger. A part without migrations keeps no version."""
+
+    def __init__(
+        self, database: Database, meta: sa.MetaData, part: str = "", migrations: Sequence[Migration] = (),
+        what: str = "the ledger's tables", elsewhere: str = _ELSEWHERE,
+    ) -> None:  # fmt: skip
+        """`what` they are and where else they may be kept, for people."""
+        self._database = database
+        self._schema = meta.schema
+        self._part = part
+        self._what, self._elsewhere = what, elsewhere
+        self._migrations = migrations
+        self._own = {table.name: table for table in meta.sorted_tables}
+        self._versions = version_table(sa.MetaData(schema=meta.schema))
+        self._newest = migrations[-1].version if migrations else FIRST
+        self._tables = [*([self._versions] if migrations else ()), *self._own.values()]
+
+    def ddl(self) -> list[str]:
+        """The statements that are still to be run here, by a role that may; none where all is in place."""
+        return [self._text(statement) for statement in self._look().missing]
+
+    def exists(self, connection: sa.Connection) -> bool:
+        """Whether the tables can be used as they are."""
+        return self.standing(connection) == "current"
+
+    def standing(self, connection: sa.Connection) -> Standing:
+        """How the tables are; asked of the catalog, as asking tables that are not there would fail a transaction."""
+        found = self._found(connection)
+        if found.version == self._newest:
+            return "absent" if found.missing else "current"  # absent: another first run may be halfway
+        return "older" if found.there.intersection(self._own) else "absent"
+
+    def database_id(self, connection: sa.Connection) -> str:
+        """The random id that was made with the tables, and travels with the data."""
+        query = sa.select(self._versions.c.database_id).where(self._versions.c.part == self._part)
+        return str(connection.execute(query).scalar_one())
+
+    def make(self) -> None:
+        """Make the tables, or bring them up to date; RefusedError with the SQL where this role may not."""
+        found = self._look()
+        while found.missing:
+            found = self._change(found)
+        if found.version != self._newest:
+            self._fill_in(found.version or FIRST)
+
+    def obstacle(self, role: str) -> RefusedError | None:
+        """What keeps this role from using these tables, with the GRANTs and the SQL that help; None for nothing."""
+        message = f'Role "{role}" may not use {self._what}.'
+        try:
+            found = self._look()
+        except NoRightToLedgerError as error:
+            message, found = error.message, _Found(frozenset(table.name for table in self._tables), self._newest, ())
+        current = found.version == self._newest
+        grants = missing_grants(self._database, self._tables, found.there, role, numbered=current)
+        if not grants:
+            return None
+        given = f"grant it:\n{_lines(grants)}\nor"
+        if found.missing:
+            return NoRightToLedgerError(message, f"{given} {self._ways_out(found)}")
+        return NoRightToLedgerError(message, f"{given} {self._elsewhere}.")
+
+    def _change(self, found: _Found) -> _Found:
+        """Run what is missing; a look at what is still missing, where another first run was at it too."""
+        try:
+            with self._database.transaction() as connection:
+                for statement in found.missing:
+                    connection.execute(statement)
+        except TransientError:
+            raise
+        except BatchopsError as error:
+            now = self._look()
+            if len(now.missing) >= len(found.missing):
+                raise self._refused(now, error) from error
+            return now
+        return self._look()
+
+    def _refused(self, found: _Found, error: BatchopsError) -> RefusedError:
+        made = "brought up to date" if found.there.intersection(self._own) else "made"
+        what = self._what[0].upper() + self._what[1:]
+        return RefusedError(f"{what} cannot be {made} here: {error.message}", self._ways_out(found))
+
+    def _ways_out(self, found: _Found) -> str:
+        statements = _lines(f"{self._text(statement)};" for statement in found.missing)
+        made = "brought up to date" if found.there.intersection(self._own) else "made"
+        return f"have them {made} with the statements below, {self._elsewhere}.\n{statements}"
+
+    def _fill_in(self, version: int) -> None:
+        """What every role may do that uses the ledger: its id, what older rows lack, the version."""
+        mine = self._versions.c.part == self._part
+        with self._database.transaction() as connection:
+            connection.execute(self._database.family.insert_once(self._versions).values(self._row(FIRST)))
+        with self._database.reading() as connection:
+            database_id = self.database_id(connection)
+        for migration in self._after(version):
+            migration.fill(self._database, self._own, database_id)
+            reached = self._versions.update().where(mine, self._versions.c.version < migration.version)
+            with self._database.transaction() as connection:
+                connection.execute(reached.values(version=migration.version))
+
+    def _after(self, version: int) -> list[Migration]:
+        return [migration for migration in self._migrations if migration.version > version]
+
+    def _look(self) -> _Found:
+        with self._database.reading() as connection:
+            return self._found(connection)
+
+    def _found(self, connection: sa.Connection) -> _Found:
+        inspector = sa.inspect(connection)
+        there = frozenset(table.name for table in self._tables if self._sees(inspector, table.name))
+        version = self._version(connection, there)
+        missing = (*self._creations(there), *self._changes(inspector, there, version or FIRST))
+        return _Found(there, version, missing)
+
+    def _sees(self, inspector: sa.Inspector, table: str) -> bool:
+        try:
+            return inspector.has_table(table, schema=self._schema)
+        except DBAPIError as error:
+            # MariaDB tells a role without any right to a table that it may not look, also where there is none.
+            if isinstance(self._database.error(error), RefusedError):
+                return False
+            raise
+
+    def _version(self, connection: sa.Connection, there: frozenset[str]) -> int | None:
+        if not self._migrations:
+            return FIRST
+        if self._versions.name not in there:
+            return None
+        query = sa.select(self._versions.c.version).where(self._versions.c.part == self._part)
+        try:
+            version: int | None = connection.execute(query).scalar()
+        except DBAPIError as error:
+            told = self._database.error(error)
+            if not isinstance(told, RefusedError):
+                raise
+            hint = "grant SELECT, INSERT, UPDATE and DELETE on the ledger's tables, or name others: --ledger-schema."
+            raise NoRightToLedgerError(f"The ledger cannot be read: {told.message}", hint) from error
+        if version is not None and version > self._newest:
+            raise NewerLedgerError(
+                f"The ledger here was made by a newer batchops (version {version}; this one knows {self._newest}).",
+                "use that batchops, or another ledger: --ledger-schema, --ledger FILE.",
+            )
+        return version
+
+    def _row(self, version: int) -> dict[str, object]:
+        return {"part": self._part, "version": version, "database_id": str(uuid.uuid4())}
+
+    def _creations(self, there: frozenset[str]) -> Iterator[sa.Executable]:
+        """What is not there; where nothing is, its version first: until all is done, nobody takes it for an old one."""
+        for table in self._tables:
+            if table.name not in there:
+                # IF NOT EXISTS: another first run may be halfway.
+                yield CreateTable(table, if_not_exists=True)
+                if table is self._versions and not there:
+                    yield self._versions.insert().values(self._row(self._newest))
+                yield from (CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name)))
+
+    def _changes(
+        self, inspector: sa.Inspector, there: frozenset[str], version: int
+    ) -> Iterator[sa.Executable]:  # fmt: skip
+        for migration in self._after(version):
+            for change in migration.changes:
+                if change.table in there and not change.made(inspector, self._schema):
+                    yield change.statement(self._schema)
+
+    def _text(self, statement: sa.Executable) -> str:
+        assert isinstance(statement, DDLElement | sa.Insert)
+        if isinstance(statement, DDLElement):
+            text = str(statement.compile(self._database.engine))
+        else:
+            text = str(statement.compile(self._database.engine, compile_kwargs={"literal_binds": True}))
+        return "\n".join(line.rstrip() for line in text.replace("\t", "  ").split("\n")).strip()
+
+
+def _lines(statements: Iterable[str]) -> str:
+    return "\n".join(statements)

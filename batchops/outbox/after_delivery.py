@@ -1,0 +1,201 @@
+"""What became of events, written down: the sent ones are marked, deleted or moved, the refused ones recorded."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.db.rights import Needs
+from batchops.db.table import Table, quoted
+from batchops.db.value_formats import as_text
+from batchops.errors import BatchopsError, DeniedError, MarkRefusedError, RefusedError, RowRefusedError
+from batchops.outbox.failures import Failure, Failures, State
+from batchops.outbox.outbox import Outbox
+from batchops.outbox.sent_column import SentColumn
+from batchops.outbox.shards import Shards
+from batchops.queue.failed_rows import by_halves
+from batchops.queue.handlers import Failed, Result
+from batchops.queue.rows import FEW
+
+_AGAIN = "{} events were delivered and are not marked, so they go again; let the table take the mark first."
+_NOT_YET = "nothing was delivered. See --sent, --unsent-value, --sent-value and --then."
+
+
+class Then(Protocol):
+    """What is done with events that were sent."""
+
+    def __call__(self, connection: sa.Connection, ids: Sequence[Any]) -> None:
+        """Do it to those with one of `ids` that are still unsent."""
+
+    def needs(self) -> Iterator[tuple[Table, Needs]]:
+        """The rights that it takes, by table."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """They stay, marked."""
+
+    outbox: Outbox
+    sent: SentColumn
+
+    def __call__(self, connection: sa.Connection, ids: Sequence[Any]) -> None:
+        outbox, sent = self.outbox, self.sent
+        marking = sa.update(outbox.table.called).ordered_values(*sent.marked()).where(sent.unsent)
+        for mine in outbox.among(ids):
+            connection.execute(marking.where(mine))
+
+    def needs(self) -> Iterator[tuple[Table, Needs]]:
+        marks = [str(column.name) for column, _ in self.sent.marked()]
+        yield self.outbox.table, [("SELECT", ()), ("UPDATE", marks)]
+
+
+@dataclass(frozen=True)
+class Delete:
+    """They are deleted."""
+
+    outbox: Outbox
+
+    def __call__(self, connection: sa.Connection, ids: Sequence[Any]) -> None:
+        for mine in self.outbox.among(ids):
+            connection.execute(sa.delete(self.outbox.table.called).where(mine))
+
+    def needs(self) -> Iterator[tuple[Table, Needs]]:
+        yield self.outbox.table, [("SELECT", ()), ("DELETE", ())]
+
+
+@dataclass(frozen=True)
+class Move:
+    """They go to another table of the same columns, marked there too."""
+
+    outbox: Outbox
+    to: Table
+
+    def __call__(self, connection: sa.Connection, ids: Sequence[Any]) -> None:
+        outbox = self.outbox
+        columns = [outbox.column(column.name) for column in outbox.table.columns if not column.generated]
+        values: list[Any] = list(columns)
+        if outbox.sent is not None:
+            marks = {str(column.name): value for column, value in outbox.sent.marked()}
+            values = [marks.get(str(column.name), column) for column in columns]
+        names = [quoted(column.name) for column in columns]
+        for mine in outbox.among(ids):
+            moved = sa.select(*values).select_from(outbox.table.called).where(mine)
+            connection.execute(sa.insert(self.to.clause).from_select(names, moved))
+            connection.execute(sa.delete(outbox.table.called).where(mine))
+
+    def needs(self) -> Iterator[tuple[Table, Needs]]:
+        columns = [column.name for column in self.outbox.table.columns if not column.generated]
+        yield self.outbox.table, [("SELECT", columns), ("DELETE", ())]
+        yield self.to, [("INSERT", columns)]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What is to be written down of one batch."""
+
+    sent: Sequence[Any]
+    """Ids."""
+    failures: Sequence[Failure]
+    aggregates: Sequence[str] = ()
+    """Of those that were sent."""
+
+
+class Settling:
+    """Writes it down where this relay's shards are still its own."""
+
+    def __init__(self, database: Database, outbox: Outbox, shards: Shards, failures: Failures, then: Then) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._shards = shards
+        self._failures = failures
+        self._then = then
+
+    def __call__(self, settled: Settled) -> Settled:
+        """What was written down, in one transaction; LockedError where another relay has taken over.
+
+        An event whose mark the table refuses counts as failed; MarkRefusedError where it refuses every one.
+        """
+        try:
+            self._write(settled)
+        except (RowRefusedError, DeniedError) as error:
+            settled = self._without_refused(settled, error)
+            self._write(settled)
+        return settled
+
+    def rehearse(self, ids: Sequence[Any]) -> None:
+        """Mark these and roll that back; RefusedError where the table would refuse all once they are delivered."""
+        outbox, left = self._outbox, False
+        with self._database.trying() as connection:
+            if self._database.family.claims.refusal(connection, outbox.table) is not None:
+                return  # nothing is rolled back there
+            refused = self._refused(connection, ids)
+            taken = [id_ for id_ in ids if id_ not in refused]
+            if not taken:
+                raise RefusedError(_refusal(outbox, next(iter(refused.values()))), _NOT_YET)
+            still = sa.select(sa.func.count()).select_from(outbox.table.called).where(outbox.unsent)
+            left = any(connection.execute(still.where(mine)).scalar_one() for mine in outbox.among(taken))
+        if left:
+            raise RefusedError(
+                f'Once it is marked as sent, an event of "{outbox.table.label}" still counts as unsent: a trigger, a '
+                "rule or the column's type changes the mark.",
+                _NOT_YET,
+            )
+
+    def _write(self, settled: Settled) -> None:
+        sent = [as_text(id_) for id_ in settled.sent] if self._failures.some else ()
+        with self._database.transaction() as connection:
+            self._shards.prove(connection)
+            self._then(connection, settled.sent)
+            self._failures.forget(connection, sent)
+            self._failures.record(connection, settled.failures)
+        self._failures.remember(settled.failures, sent)
+
+    def _without_refused(self, settled: Settled, error: BatchopsError) -> Settled:
+        """The same, events given up on whose mark the table refuses: they were delivered, and must not go again."""
+        with self._database.trying() as connection:
+            refused = self._refused(connection, settled.sent)
+            alone = len(refused) == len(settled.sent)
+            if alone and (len(refused) != 1 or not self._another_taken(connection, settled.sent)):
+                why = next(iter(refused.values()), error.message)
+                raise MarkRefusedError(_refusal(self._outbox, why), _AGAIN.format(len(settled.sent))) from error
+        pairs = list(zip(settled.sent, settled.aggregates, strict=True))
+        given_up = [
+            Failure(as_text(id_), aggregate, State.DEAD, 1, 0.0, _unmarked(refused[id_]))
+            for id_, aggregate in pairs if id_ in refused
+        ]  # fmt: skip
+        kept = [(id_, aggregate) for id_, aggregate in pairs if id_ not in refused]
+        return Settled([id_ for id_, _ in kept], [*settled.failures, *given_up], [one for _, one in kept])
+
+    def _refused(self, connection: sa.Connection, ids: Sequence[Any]) -> dict[Any, str]:
+        """Those whose mark the table refuses, and why; what was tried is to be rolled back."""
+
+        def mark(some: Sequence[Any]) -> Sequence[Result]:
+            with self._database.savepoint(connection):
+                self._then(connection, some)
+            return [None] * len(some)
+
+        self._database.family.claims.check_at_once(connection)
+        try:
+            results = by_halves(ids, mark)
+        except DeniedError as error:
+            return dict.fromkeys(ids, error.message)
+        return {id_: one.reason for id_, one in zip(ids, results, strict=True) if isinstance(one, Failed)}
+
+    def _another_taken(self, connection: sa.Connection, but: Sequence[Any]) -> bool:
+        """Whether one of the first other unsent events can be marked."""
+        outbox = self._outbox
+        query = sa.select(outbox.id_out).select_from(outbox.table.called).where(outbox.unsent).limit(FEW)
+        for mine in outbox.among(but):
+            query = query.where(sa.not_(mine))
+        others = [outbox.family.key_value(row[0]) for row in connection.execute(query)]
+        return len(self._refused(connection, others)) < len(others)
+
+
+def _unmarked(why: str) -> str:
+    return f"It was delivered, and not marked: {why}"[:400]
+
+
+def _refusal(outbox: Outbox, why: str) -> str:
+    return f'Table "{outbox.table.label}" refuses what is done with a sent event: {why}'

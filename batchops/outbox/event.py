@@ -1,0 +1,101 @@
+"""Write events into an outbox, inside the transaction that makes the change they tell of.
+
+    with engine.begin() as connection:
+        connection.execute(...)
+        outbox.save(connection, outbox.Event("order", order_id, "Paid", {"total": 3}))
+
+The event is kept if and only if the change is. `batchops relay` delivers it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from batchops.db.user_connection import Guest
+from batchops.errors import UsageError
+from batchops.outbox.columns import Names
+
+__all__ = ["Event", "Names", "save"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to an aggregate, which is what events are kept in order for."""
+
+    aggregate_type: str
+    aggregate_id: Any
+    event_type: str
+    payload: Any
+    """Text or bytes are kept as they are, anything else as JSON."""
+    headers: Mapping[str, str] | None = None
+
+
+def save(
+    connection: Any, events: Event | Sequence[Event], *, table: str = "outbox", names: Names | None = None,
+    lock: bool = False,
+) -> None:  # fmt: skip
+    """Write the events in the caller's own transaction, which is neither begun nor ended.
+
+    `connection` is SQLAlchemy's Connection or Session, or a connection of psycopg, PyMySQL or sqlite3. `names`:
+    what the columns of a table that was not made by `batchops outbox init` are called.
+
+    The order of an aggregate's events is the order of their numbers, so whoever writes one must have locked the
+    aggregate before: usually its row. With `lock=True` that is done here: nobody else who does the same writes an
+    event of these aggregates until this transaction has ended. UsageError outside a transaction.
+    """
+    several = [events] if isinstance(events, Event) else list(events)
+    if not several:
+        return
+    guest, columns = Guest(connection), names or Names()
+    guest.check()
+    _check_bytes(guest, several, table, columns.payload)
+    if lock:
+        _wait_for_turn(guest, several)
+    for shape, rows in groupby((_values(event, columns) for event in several), key=tuple):
+        guest.insert(table, shape, [list(row.values()) for row in rows])
+
+
+def _check_bytes(guest: Guest, events: Sequence[Event], table: str, column: str | None) -> None:
+    binary = any(isinstance(event.payload, bytes) for event in events)
+    if binary and column is not None and not guest.takes_bytes(table, column):
+        raise UsageError(
+            f'Column "{column}" of table "{table}" holds text, and the payload is bytes.',
+            "give text, or make the outbox with --payload binary.",
+        )
+
+
+def _wait_for_turn(guest: Guest, events: Sequence[Event]) -> None:
+    turn = guest.events.turn([f"{event.aggregate_type}:{event.aggregate_id}" for event in events])
+    if turn is None:
+        return  # a database with one writer
+    sql, values = turn
+    if guest.events.lock_rows and len(guest.fetch(sql, values)) != len(values):
+        raise UsageError(
+            "lock=True needs the rows of the table batchops_turn, which are not all there.",
+            "have them made: batchops outbox init --make.",
+        )
+    if not guest.events.lock_rows:
+        guest.fetch(sql, values)
+
+
+def _values(event: Event, names: Names) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if names.aggregate is not None:
+        values[names.aggregate] = str(event.aggregate_id)
+    if names.aggregate_type is not None:
+        values[names.aggregate_type] = event.aggregate_type
+    if names.event_type is not None:
+        values[names.event_type] = event.event_type
+    if names.payload is not None:
+        values[names.payload] = _content(event.payload)
+    if event.headers is not None:
+        if names.headers is None:
+            raise UsageError("The event has headers, and the outbox has no column for them.")
+        values[names.headers] = json.dumps(dict(event.headers))
+    return values
+
+
+def _content(payload: Any) -> str | bytes:
+    return payload if isinstance(payload, str | bytes) else json.dumps(payload)

@@ -1,0 +1,162 @@
+"""Events that a destination refused, in a table beside the outbox: those that wait, are parked, or were given up on."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.db.storable_text import ForeignText
+from batchops.outbox.outbox import Outbox
+
+
+class State(StrEnum):
+    """What becomes of a refused event and of what comes after it."""
+
+    WAITING = "waiting"
+    """It is tried again; later events of its aggregate wait."""
+    PARKED = "parked"
+    """It is not tried again until a person says so; later events of its aggregate wait."""
+    DEAD = "dead"
+    """It is not tried again until a person says so; later events go on."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A refused event."""
+
+    event: str
+    """Its id."""
+    aggregate: str
+    state: State
+    attempts: int
+    pause: float
+    """Seconds until the next attempt; 0 where there is none."""
+    reason: str
+
+
+class Failures:
+    """The refused events of one outbox."""
+
+    def __init__(self, database: Database, table: sa.Table, outbox: Outbox) -> None:
+        self._family = database.family
+        self._table = table
+        self._outbox = outbox
+        self._relation = outbox.table.label
+        self._storable = ForeignText(database.family, table.schema, table.name, "failure")
+        self._attempts: dict[str, int] = {}
+        self._dead = False
+        """Whether any was given up on."""
+
+    def load(self, connection: sa.Connection) -> None:
+        """Look again which there are: a person may have put some back.
+
+        Events that were given up on are not tried again: whether there are any is all that has to be known.
+        """
+        columns = self._table.c
+        dead = columns.state == State.DEAD
+        rows = connection.execute(sa.select(columns.event, columns.attempts).where(self._its(), sa.not_(dead)))
+        self._attempts = {row.event: row.attempts for row in rows}
+        one: sa.Select[Any] = (
+            sa.select(sa.literal_column("1")).select_from(self._table).where(self._its(), dead).limit(1)
+        )
+        self._dead = connection.execute(one).first() is not None
+
+    @property
+    def some(self) -> bool:
+        """Whether anything has failed, as far as is known."""
+        return bool(self._attempts) or self._dead
+
+    @property
+    def holding(self) -> bool:
+        """Whether one of them holds back its aggregate, as far as is known."""
+        return bool(self._attempts)
+
+    def attempts(self, event: str) -> int:
+        """How often it was refused before."""
+        return self._attempts.get(event, 0)
+
+    def sendable(self) -> list[sa.ColumnElement[bool]]:
+        """Conditions for events that neither wait nor are given up on; none where nothing has failed."""
+        if not self._attempts:
+            return self.alive()
+        columns = self._table.c
+        held = sa.or_(columns.state == State.PARKED, columns.next_at > self._family.epoch())
+        its_aggregate = columns.aggregate == self._outbox.aggregate
+        return [*self.alive(), self._none(its_aggregate, columns.state != State.DEAD, held)]
+
+    def alive(self) -> list[sa.ColumnElement[bool]]:
+        """Conditions for events that were not given up on."""
+        if not self._dead:
+            return []
+        name = self._outbox.family.events.text(self._outbox.table, self._outbox.names.id)
+        return [self._none(self._table.c.event == name, self._table.c.state == State.DEAD)]
+
+    def record(self, connection: sa.Connection, failures: Sequence[Failure]) -> None:
+        """Write down what was refused."""
+        self.forget(connection, [failure.event for failure in failures])
+        now = self._family.epoch()
+        for one in failures:
+            values = {
+                "relation": self._relation, "event": one.event, "aggregate": one.aggregate, "state": one.state.value,
+                "attempts": one.attempts, "failure": self._storable(connection, one.reason), "next_at": now + one.pause,
+            }  # fmt: skip
+            connection.execute(sa.insert(self._table).values(**values))
+
+    def forget(self, connection: sa.Connection, events: Collection[str]) -> None:
+        """Those of the events that had failed were sent after all, or fail anew."""
+        known = [event for event in events if event in self._attempts]
+        if known:
+            connection.execute(sa.delete(self._table).where(self._its(), self._table.c.event.in_(known)))
+
+    def remember(self, failures: Sequence[Failure], sent: Collection[str]) -> None:
+        """What was written down is durable by now."""
+        if not failures and not self._attempts:
+            return
+        for event in sent:
+            self._attempts.pop(event, None)
+        for failure in failures:
+            if failure.state is State.DEAD:
+                self._attempts.pop(failure.event, None)
+                self._dead = True
+            else:
+                self._attempts[failure.event] = failure.attempts
+
+    def next_due(self, connection: sa.Connection) -> float | None:
+        """Seconds until the nearest next attempt."""
+        left = sa.func.min(self._table.c.next_at) - self._family.epoch()
+        found = connection.execute(sa.select(left).where(self._its(), self._table.c.state == State.WAITING)).scalar()
+        return None if found is None else float(found)
+
+    def by_state(self, connection: sa.Connection) -> Mapping[State, int]:
+        """How many there are."""
+        state = self._table.c.state
+        rows = connection.execute(sa.select(state, sa.func.count()).where(self._its()).group_by(state))
+        return {State(row[0]): row[1] for row in rows}
+
+    def listed(self, connection: sa.Connection, most: int) -> list[Failure]:
+        """The first of them, those that hold nothing up last; `pause` is what is left of it."""
+        columns = self._table.c
+        left = (columns.next_at - self._family.epoch()).label("left")
+        last = sa.case((columns.state == State.DEAD, 1), else_=0)
+        query = sa.select(self._table, left).where(self._its()).order_by(last, columns.next_at).limit(most)
+        return [
+            Failure(r.event, r.aggregate, State(r.state), r.attempts, float(r.left), r.failure)
+            for r in connection.execute(query)
+        ]
+
+    def put_back(self, connection: sa.Connection, events: Sequence[str] | None) -> int:
+        """Forget that these (None: all) were refused, so that they are tried again now; how many."""
+        statement = sa.delete(self._table).where(self._its())
+        if events is not None:
+            statement = statement.where(self._table.c.event.in_(events))
+        return connection.execute(statement).rowcount
+
+    def _none(self, *where: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+        there: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(self._table).where(self._its(), *where)
+        return sa.not_(sa.exists(there.correlate(self._outbox.table.called)))
+
+    def _its(self) -> sa.ColumnElement[bool]:
+        return self._table.c.relation == self._relation

@@ -1,0 +1,208 @@
+"""From an event's row to the message that a destination gets."""
+
+import json
+from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.backend import KeyValue
+from batchops.db.byte_limit import ByteLimit
+from batchops.db.value_formats import Document, as_bytes, as_json
+from batchops.outbox.outbox import Outbox
+from batchops.outbox.sinks import Message, Refused
+from batchops.outbox.templates import Made, NullError, Template, as_text
+
+KEPT = 1_000
+"""Topics and headers made last: many events have the same, as most are made of an event's type."""
+_BEFORE = 2
+"""Columns of a row that stand before those of the templates: id, aggregate."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Events in their order, by columns: an object for each would take as long as what is done with them."""
+
+    ids: Sequence[Any]
+    aggregates: Sequence[str]
+    messages: Sequence[Message | Refused]
+    """Refused: no message can be made of it."""
+    places: Sequence[KeyValue] | None = None
+    """Where each stands in the order; None: its id says it."""
+
+    front: KeyValue | None = None
+    """Everything before this place has been read, and what lies behind it has not."""
+
+    @property
+    def last(self) -> KeyValue:
+        """Where the last one stands."""
+        return (self.ids[-1],) if self.places is None else self.places[-1]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def unfit(self) -> frozenset[str]:
+        """Aggregates with an event that no message can be made of."""
+        if Refused not in set(map(type, self.messages)):
+            return frozenset()
+        return frozenset(a for a, one in zip(self.aggregates, self.messages, strict=True) if isinstance(one, Refused))
+
+    def but(self, aggregates: Set[str]) -> "Batch":
+        """Those of other aggregates."""
+        if not aggregates:
+            return self
+        return self.at([n for n, aggregate in enumerate(self.aggregates) if aggregate not in aggregates])
+
+    def at(self, places: Sequence[int]) -> "Batch":
+        """Those that stand there."""
+        ids, aggregates, messages = self.ids, self.aggregates, self.messages
+        own = None if self.places is None else [self.places[n] for n in places]
+        return Batch(
+            [ids[n] for n in places], [aggregates[n] for n in places], [messages[n] for n in places], own, self.front
+        )
+
+
+NOTHING = Batch((), (), ())
+
+
+@dataclass(frozen=True)
+class Form:
+    """How messages are made."""
+
+    topic: Template
+    key: Template
+    headers: Mapping[str, Template]
+    body: Template | None
+    """None: the payload as it is."""
+    properties: Mapping[str, Template]
+    lonely: Template | None
+    """The key of an event of which the key is NULL, as it belongs to no other; None: such an event is refused."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the texts are made from."""
+        more = [text for text in (self.body, self.lonely) if text is not None]
+        return _columns(self.topic, self.key, *self.headers.values(), *self.properties.values(), *more)
+
+
+class Composer:
+    """Makes messages of rows that were read with `columns`."""
+
+    def __init__(self, outbox: Outbox, form: Form) -> None:
+        names = outbox.names
+        shared = _columns(form.topic, *form.headers.values())
+        extra = [names.headers, names.payload if form.body is None else None, outbox.message_id]
+        read = list(dict.fromkeys([*shared, *form.columns, *(n for n in extra if n not in (None, names.id))]))
+        places = {names.id: 0} | {name: i + _BEFORE for i, name in enumerate(read)}
+        self._row_bytes = outbox.family.claims.row_bytes(outbox.table, read)
+        contents = (outbox.family.events.content(outbox.table, name) for name in read)
+        self.columns: list[sa.ColumnElement[Any]] = [outbox.id_out, outbox.aggregate, *contents]
+        self._place = slice(len(self.columns), None) if len(outbox.order.columns) > 1 else None
+        if self._place is not None:
+            self.columns += outbox.place_out
+        self._outbox = outbox
+        self._key_value = outbox.family.key_value
+        self._id = places[outbox.message_id]
+        self._id_name = outbox.message_id
+        self._own_key = form.key.bound(places)
+        self._lonely = form.lonely.bound(places) if form.lonely else None
+        self._properties = [(name, text.bound(places)) for name, text in form.properties.items()]
+        self._shared = slice(_BEFORE, _BEFORE + len(shared))
+        inside = {name: i for i, name in enumerate(shared)}
+        self._topic = form.topic.bound(inside)
+        self._headers = [(name, text.bound(inside)) for name, text in form.headers.items()]
+        self._kept = lru_cache(KEPT, typed=True)(self._described)
+        self._own_headers = None if names.headers is None else places[names.headers]
+        self._body: Made | int | None = form.body.bound(places) if form.body else None
+        if self._body is None and names.payload is not None:
+            self._body = places[names.payload]
+
+    def limit(self, most: int) -> ByteLimit:
+        """What keeps the rows in memory below so many bytes."""
+        return ByteLimit(most, self._row_bytes)
+
+    def __call__(self, rows: Sequence[Sequence[Any]]) -> Batch:
+        """An event per row."""
+        key_value, place = self._key_value, self._place
+        return Batch(
+            [key_value(row[0]) for row in rows],
+            [row[1] for row in rows],
+            [self._message(row) for row in rows],
+            None if place is None else [self._outbox.place(row[place]) for row in rows],
+        )
+
+    def _message(self, row: Sequence[Any]) -> Message | Refused:
+        try:
+            try:
+                topic, headers = self._kept(*row[self._shared])
+            except TypeError:  # a column of lists, by which nothing can be looked up
+                topic, headers = self._described(*row[self._shared])
+            if self._own_headers is not None and (own := row[self._own_headers]):
+                headers = {**headers, **_parsed(own)}
+            id_, content = as_text(row[self._id], self._id_name), self._content(row)
+            if content is None or self._properties:
+                properties = _filled(self._properties, row)
+                return Message(id_, topic, self._key(row), headers, content or b"", content is None, properties)
+            return Message(id_, topic, self._key(row), headers, content)
+        except NullError as error:
+            return Refused(f"no message can be made of it: {error}", final=True)
+        except (ValueError, RecursionError) as error:  # text that is no JSON, or cannot be written in UTF-8
+            return Refused(f"no message can be made of it: {error}"[:400], final=True)
+
+    def _described(self, *values: Any) -> tuple[str, Mapping[str, str]]:
+        """The topic, and the headers but for those of which a column is NULL."""
+        return self._topic(values), _filled(self._headers, values)
+
+    def _key(self, row: Sequence[Any]) -> str:
+        try:
+            return self._own_key(row)
+        except NullError:
+            if self._lonely is None:
+                raise
+            return self._lonely(row)
+
+    def _content(self, row: Sequence[Any]) -> bytes | None:
+        """None: NULL."""
+        body = self._body
+        if body is None:
+            return b""
+        value = row[body] if isinstance(body, int) else body(row)
+        return None if value is None else as_bytes(value)
+
+
+def _filled(texts: Sequence[tuple[str, Made]], values: Sequence[Any]) -> Mapping[str, str]:
+    """The texts by name, but for those of which a column is NULL."""
+    filled = {}
+    for name, made in texts:
+        with suppress(NullError):
+            filled[name] = made(values)
+    return filled
+
+
+def _columns(*texts: Template) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for text in texts for name in text.columns))
+
+
+def _parsed(written: Any) -> dict[str, str]:
+    # Numbers stay the text that they are.
+    found = json.loads(
+        written if isinstance(written, str | bytes) else bytes(written), parse_float=Document, parse_int=Document,
+        parse_constant=_no_number,
+    )  # fmt: skip
+    if not isinstance(found, dict):
+        raise ValueError("its headers are no JSON object")
+    headers = {
+        str(name): str(value) if isinstance(value, str) else as_json(value)
+        for name, value in found.items()
+        if value is not None
+    }
+    "".join([*headers, *headers.values()]).encode()  # JSON can spell half a surrogate pair, which no client can write
+    return headers
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,90 @@
+"""A table as an outbox: which events are unsent, what keeps them in order, what marks them as sent."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.backend import Family, KeyValue
+from batchops.db.table import Table, quoted
+from batchops.outbox.columns import Names
+from batchops.outbox.event_order import EventOrder
+from batchops.outbox.sent_column import SentColumn
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """A table with the names of its columns, all of which are there."""
+
+    family: Family
+    table: Table
+    names: Names
+    message_id: str
+    """The column that tells a consumer which event it has before it."""
+    sent: SentColumn | None
+    """None: no column tells which events were sent."""
+    order: EventOrder
+
+    def column(self, name: str) -> sa.ColumnElement[Any]:
+        """A column of the table."""
+        return self.table.called.c[quoted(name)]
+
+    @cached_property
+    def ordering(self) -> list[sa.ColumnElement[Any]]:
+        """What events are put in order by."""
+        return [self.family.key_order(self.table, name) for name in self.order.columns]
+
+    @cached_property
+    def place_out(self) -> list[sa.ColumnElement[Any]]:
+        """An event's place in the order as it is read."""
+        return [self.family.key_out(self.table, name) for name in self.order.columns]
+
+    def place(self, read: Sequence[Any]) -> KeyValue:
+        """What `place_out` gave, for comparisons."""
+        return tuple(map(self.family.key_value, read))
+
+    def after(self, place: KeyValue) -> sa.ColumnElement[bool]:
+        """Events behind that place."""
+        return self.family.after(self.table, self.order.columns, place)
+
+    def upto(self, place: KeyValue) -> sa.ColumnElement[bool]:
+        """Events up to that place."""
+        return self.family.upto(self.table, self.order.columns, place)
+
+    def since(self, place: KeyValue) -> sa.ColumnElement[bool]:
+        """Events from that place on."""
+        return self.family.claims.since(self.table, self.order.columns, place)
+
+    @cached_property
+    def id_out(self) -> sa.ColumnElement[Any]:
+        """The id as it is read."""
+        return self.family.key_out(self.table, self.names.id)
+
+    @cached_property
+    def aggregate(self) -> sa.ColumnElement[str]:
+        """What is kept in order, as one text: type and id of the aggregate. An event without one stands for itself."""
+        events, names = self.family.events, self.names
+        itself = sa.literal_column("'event '").concat(events.text(self.table, names.id))
+        if names.aggregate is None or not self.order.kept:
+            return itself
+        of_id = events.text(self.table, names.aggregate)
+        if names.aggregate_type is None:
+            return sa.func.coalesce(of_id, itself)
+        of_type: sa.ColumnElement[str] = sa.func.coalesce(events.text(self.table, names.aggregate_type), "")
+        return sa.func.coalesce(of_type.concat(":").concat(of_id), itself)
+
+    @property
+    def unsent(self) -> sa.ColumnElement[bool]:
+        """The events that are to be sent; all that are there, where sent ones are taken away."""
+        return sa.true() if self.sent is None else self.sent.unsent
+
+    def among(self, ids: Sequence[Any]) -> Iterator[sa.ColumnElement[bool]]:
+        """Conditions for events with one of `ids`, each as long as a statement may be."""
+        if self.family.events.is_number(self.table.column(self.names.id)):
+            yield from self.family.events.among(self.table, self.names.id, ids)
+            return
+        keys = [(self.family.key_value(id_),) for id_ in ids]
+        for start in range(0, len(keys), self.family.longest_list):
+            yield self.family.among(self.table, (self.names.id,), keys[start : start + self.family.longest_list])

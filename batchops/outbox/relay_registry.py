@@ -1,0 +1,141 @@
+"""The relays of an outbox and the shards each of them holds, in two tables; leases are by the database's clock."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.ledger.owner import Owner, this_process
+from batchops.outbox.shard_assignment import Holders, Member
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A relay as it is registered."""
+
+    relay: str
+    stays: bool
+    shards: int
+    """Into how many shards it divides the outbox."""
+    owner: Owner
+    since: float
+    """Seconds since 1970."""
+    left: float
+    """Seconds until its lease ends; negative: it has."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether others may take over its shards."""
+        return self.left <= 0 or self.owner.gone()
+
+    @property
+    def member(self) -> Member:
+        """What its share depends on."""
+        return Member(self.relay, self.stays)
+
+    @property
+    def named(self) -> str:
+        """Which process it is, for people."""
+        since = datetime.fromtimestamp(self.since, UTC)
+        return f"process {self.owner.pid} of {self.owner.user} on {self.owner.host}, at work since {since:%F %T} UTC"
+
+
+class Registry:
+    """The rows of one outbox. Whoever changes shards has locked them first; a renewal needs its relay's row only."""
+
+    def __init__(self, database: Database, relays: sa.Table, shards: sa.Table, relation: str) -> None:
+        self._epoch = database.family.epoch
+        self._insert_once = database.family.insert_once
+        self._relays = relays
+        self._shards = shards
+        self._relation = relation
+
+    def holders(self, connection: sa.Connection) -> Holders:
+        """The relay of each shard; empty where no relay has been at work yet."""
+        return _holders(connection, self._query())
+
+    def locked(self, connection: sa.Connection) -> Holders:
+        """The same, kept from changes by others until the transaction ends."""
+        query = self._query().with_for_update()
+        if not (found := _holders(connection, query)):
+            first = {"relation": self._relation, "shard": 0, "relay": None}
+            connection.execute(self._insert_once(self._shards).values(first))  # so that there is a row to lock
+            found = _holders(connection, query)
+        return found
+
+    def relays(self, connection: sa.Connection) -> list[Registered]:
+        """Every relay that has not left, the first one first."""
+        columns = self._relays.c
+        left = (columns.lease_until - self._epoch()).label("left")
+        query = sa.select(self._relays, left).where(columns.relation == self._relation)
+        return [
+            Registered(r.relay, bool(r.stays), r.shards, Owner(**json.loads(r.owner)), float(r.since), float(r.left))
+            for r in connection.execute(query.order_by(columns.since, columns.relay))
+        ]
+
+    def remove_gone(self, connection: sa.Connection, relays: Sequence[Registered]) -> list[Registered]:
+        """Remove those that are gone, which fences them; the others."""
+        live = []
+        for one in relays:
+            removal = sa.delete(self._relays).where(*self._is(one.relay))
+            if not one.owner.gone():  # it may have renewed its lease since it was read
+                removal = removal.where(self._relays.c.lease_until <= self._epoch())
+            if not one.gone or connection.execute(removal).rowcount == 0:
+                live.append(one)
+        return live
+
+    def register(self, connection: sa.Connection, member: Member, shards: int, seconds: float) -> None:
+        """Add this process's relay."""
+        values = {
+            "relation": self._relation, "relay": member.relay, "stays": int(member.stays), "shards": shards,
+            "owner": json.dumps(this_process().as_dict()), "since": self._epoch(),
+            "lease_until": self._epoch() + seconds,
+        }  # fmt: skip
+        connection.execute(sa.insert(self._relays).values(values))
+
+    def renew(self, connection: sa.Connection, relay: str, seconds: float) -> bool:
+        """Renew its lease; False where it was removed. Nobody else removes it while the transaction is open."""
+        renewal = sa.update(self._relays).where(*self._is(relay)).values(lease_until=self._epoch() + seconds)
+        return connection.execute(renewal).rowcount == 1
+
+    def remove(self, connection: sa.Connection, relay: str) -> None:
+        """Remove it; its shards are free."""
+        connection.execute(sa.update(self._shards).where(*self._holds(relay)).values(relay=None))
+        connection.execute(sa.delete(self._relays).where(*self._is(relay)))
+
+    def lay_out(self, connection: sa.Connection, shards: int) -> Holders:
+        """So many shards, all free, in place of those that are there."""
+        connection.execute(sa.delete(self._shards).where(self._shards.c.relation == self._relation))
+        rows = [{"relation": self._relation, "shard": shard, "relay": None} for shard in range(shards)]
+        connection.execute(sa.insert(self._shards), rows)
+        return (None,) * shards
+
+    def assign(self, connection: sa.Connection, before: Holders, after: Holders) -> None:
+        """Write down what has changed."""
+        changed: dict[str | None, list[int]] = defaultdict(list)
+        for shard, (old, new) in enumerate(zip(before, after, strict=True)):
+            if old != new:
+                changed[new].append(shard)
+        columns = self._shards.c
+        for relay, shards in changed.items():
+            which = (columns.relation == self._relation, columns.shard.in_(shards))
+            connection.execute(sa.update(self._shards).where(*which).values(relay=relay))
+
+    def _query(self) -> sa.Select[Any]:
+        columns = self._shards.c
+        return sa.select(columns.relay).where(columns.relation == self._relation).order_by(columns.shard)
+
+    def _is(self, relay: str) -> tuple[sa.ColumnElement[bool], ...]:
+        return self._relays.c.relation == self._relation, self._relays.c.relay == relay
+
+    def _holds(self, relay: str) -> tuple[sa.ColumnElement[bool], ...]:
+        return self._shards.c.relation == self._relation, self._shards.c.relay == relay
+
+
+def _holders(connection: sa.Connection, query: sa.Select[Any]) -> Holders:
+    return tuple(row.relay for row in connection.execute(query))

@@ -1,0 +1,59 @@
+"""One step of a replay: sent events delivered once more, and nothing written down."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
+
+from batchops.bulk.strategies.batch import Size
+from batchops.db.backend import KeyValue
+from batchops.db.value_formats import as_text
+from batchops.events import Rejected
+from batchops.outbox.circuit_breaker import Circuit
+from batchops.outbox.delivery import Courier
+from batchops.outbox.mapping import NOTHING, Batch
+from batchops.outbox.sent_events import Sent
+from batchops.outbox.sinks import AccessRefusedError, Message, Refused, SinkDownError, Unsent
+from batchops.runtime.outcome import Outcome
+
+
+class ReplayStep:
+    """Follows the events by their ids; what was not acknowledged goes again before anything later."""
+
+    def __init__(self, sent: Sent, courier: Courier, circuit: Circuit) -> None:
+        self._sent = sent
+        self._courier = courier
+        self._circuit = circuit
+        self._after: KeyValue | None = None
+        self._left = NOTHING
+
+    def __call__(self, size: Size) -> Outcome | None:
+        """One batch; None where the last event has gone."""
+        if not self._left:
+            self._left = self._sent.read(size.rows, self._after)
+            if not self._left:
+                return None
+            self._after = self._left.last
+        batch = self._left
+        whole = batch.at([n for n, message in enumerate(batch.messages) if isinstance(message, Message)])
+        self._courier.go(cast("Sequence[Message]", whole.messages))
+        try:
+            results = self._courier.wait()
+        except AccessRefusedError:
+            raise  # waiting does not help
+        except SinkDownError as error:
+            self._circuit.trip_by_destination(error.message)
+            return Outcome(rows=0, read=0)
+        rejected = [*_rejected(batch, batch.messages), *_rejected(whole, results)]
+        acknowledged = sum(one is None for one in results)
+        self._left = whole.at([n for n, one in enumerate(results) if isinstance(one, Unsent)])
+        if self._left and not acknowledged and not rejected:
+            self._circuit.trip("it acknowledged nothing")
+        else:
+            self._circuit.close()
+        return Outcome(rows=acknowledged, read=acknowledged + len(rejected), rejected=tuple(rejected))
+
+
+def _rejected(batch: Batch, said: Iterable[object]) -> Iterator[Rejected]:
+    """The events of which it is said that they are refused."""
+    for id_, aggregate, one in zip(batch.ids, batch.aggregates, said, strict=True):
+        if isinstance(one, Refused):
+            yield Rejected(f"{aggregate} event {as_text(id_)}", one.reason)

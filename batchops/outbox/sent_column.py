@@ -1,0 +1,171 @@
+"""The column that tells which events were sent: what in it means unsent, and what marks an event as sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops import durations
+from batchops.db.backend import Family
+from batchops.db.table import Column, Table, quoted
+from batchops.errors import UsageError
+from batchops.sql.selection import user_sql
+
+NULL = "NULL"
+"""How a person names NULL among values."""
+
+
+class Says(StrEnum):
+    """What the column says of a sent event."""
+
+    TIME = "time"
+    SECONDS = "seconds"
+    MILLISECONDS = "milliseconds"
+    MICROSECONDS = "microseconds"
+    """When it was sent, as a time or counted from 1970."""
+    FLAG = "flag"
+    """That it was sent."""
+    VALUE = "value"
+    """The same, by a value that a person has named."""
+
+
+EPOCHS = {Says.SECONDS: 1, Says.MILLISECONDS: 1_000, Says.MICROSECONDS: 1_000_000}
+"""Units in a second."""
+
+
+@dataclass(frozen=True)
+class SentColumn:
+    """The column in statements."""
+
+    family: Family
+    table: Table
+    column: Column
+    says: Says
+    unsent_values: tuple[str | None, ...]
+    """Those that mean unsent; None is NULL."""
+    sent_value: str | None = None
+    time: Column | None = None
+    """Another column that gets the time."""
+
+    @cached_property
+    def unsent(self) -> sa.ColumnElement[bool]:
+        """Its events are to be sent."""
+        values = [value for value in self.unsent_values if value is not None]
+        alternatives = [self._is(value) for value in values[:1]] if len(values) < 2 else [self._among(values)]
+        if None in self.unsent_values:
+            alternatives.append(self._own.is_(None))
+        return alternatives[0] if len(alternatives) == 1 else sa.or_(*alternatives)
+
+    @cached_property
+    def sent(self) -> sa.ColumnElement[bool]:
+        """Its events were sent. With named values an event may be neither: it failed, or was skipped by others."""
+        if self.says is Says.VALUE:
+            return self._own.is_(None) if self.sent_value is None else self._is(self.sent_value)
+        return sa.not_(self.unsent)
+
+    def marked(self) -> list[tuple[sa.ColumnElement[Any], Any]]:
+        """What marks an event as sent: columns and their values."""
+        marks = [(self._own, self._mark())]
+        if self.time is not None:
+            marks.append((self._column(self.time), self.family.contents.now(self.time)))
+        return marks
+
+    @property
+    def when(self) -> sa.ColumnElement[Any] | None:
+        """When an event was sent; None where no column tells."""
+        if self.time is not None:
+            return self._column(self.time)
+        return None if self.says in (Says.FLAG, Says.VALUE) else self._own
+
+    def compared(self, connection: sa.Connection, operator: str, text: str) -> sa.ColumnElement[bool]:
+        """`when` beside the moment a person wrote, or that long ago; UsageError where it is none."""
+        when = self.when
+        assert when is not None
+        return when.op(operator, is_comparison=True)(user_sql(self._boundary(connection, text)))
+
+    @property
+    def shown(self) -> str:
+        """What marking does, for a plan."""
+        name = self.column.name
+        match self.says:
+            case Says.VALUE:
+                was = " or ".join(NULL if value is None else value for value in self.unsent_values)
+                text = f"{name} from {was} to {NULL if self.sent_value is None else self.sent_value}"
+            case Says.FLAG:
+                text = f"marked in {name}"
+            case Says.TIME:
+                zone = " in UTC" if self.family.contents.zoneless(self.column) else ""
+                text = f"marked in {name}, with the time{zone}"
+            case _:
+                text = f"marked in {name}, in {self.says} since 1970"
+        return text if self.time is None else f"{text}; the time in {self.time.name}"
+
+    def _boundary(self, connection: sa.Connection, text: str) -> str:
+        column = self.time or self.column
+        unit = EPOCHS.get(self.says) if self.time is None else None
+        if unit is None and not self.family.contents.zoneless(column):
+            return self._in_its_zone(connection, column, text)
+        moment = _moment(connection.execute(sa.select(self.family.epoch())).scalar_one(), text)
+        if unit is not None:
+            return str(int(moment.timestamp() * unit))
+        plain = moment.replace(tzinfo=None)
+        return self.family.words.literal(plain.date() if column.stored.lower() == "date" else plain)
+
+    def _in_its_zone(self, connection: sa.Connection, column: Column, text: str) -> str:
+        try:
+            return self.family.cutoff_ago(connection, self.table, column, durations.parse(text))
+        except ValueError:
+            _read(text)
+            return self.family.cutoff_before(connection, self.table, column, text)
+
+    @property
+    def _own(self) -> sa.ColumnElement[Any]:
+        return self._column(self.column)
+
+    def _column(self, column: Column) -> sa.ColumnElement[Any]:
+        return self.table.called.c[quoted(column.name)]
+
+    @property
+    def _boolean(self) -> bool:
+        return self.column.stored.lower().startswith("bool")
+
+    def _mark(self) -> sa.ColumnElement[Any]:
+        if self.says is Says.VALUE:
+            return sa.null() if self.sent_value is None else self._literal(self.sent_value)
+        if self.says is Says.FLAG:
+            return sa.true() if self._boolean else sa.literal_column("1")
+        if self.says is Says.TIME:
+            return self.family.contents.now(self.column)
+        return sa.cast(sa.func.floor(self.family.epoch() * EPOCHS[self.says]), sa.BigInteger())
+
+    def _is(self, value: str) -> sa.ColumnElement[bool]:
+        if self.says is Says.FLAG:
+            return sa.not_(self._own) if self._boolean else self._own == sa.literal_column("0")
+        return self._own == self._literal(value)
+
+    def _among(self, values: Sequence[str]) -> sa.ColumnElement[bool]:
+        return self._own.in_([self._literal(value) for value in values])
+
+    def _literal(self, value: str) -> sa.ColumnElement[Any]:
+        """Not a parameter: a partial index on the unsent events would not be used for one."""
+        return sa.literal_column(self.family.words.literal(self.family.contents.named(self.column, value)))
+
+
+def _read(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f'"{text}" is not a date or time.', "write it like 2026-01-31 or 2h.") from None
+
+
+def _moment(now: float, text: str) -> datetime:
+    try:
+        return datetime.fromtimestamp(float(now) - durations.parse(text).total_seconds(), UTC)
+    except ValueError:
+        pass
+    read = _read(text)
+    return read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)

@@ -1,0 +1,57 @@
+"""Events that were sent before, read in the order they were written."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.backend import KeyValue
+from batchops.db.database import Database
+from batchops.outbox.mapping import NOTHING, Batch, Composer
+from batchops.outbox.outbox import Outbox
+
+
+class Sent:
+    """The sent events for which `where` holds, up to the last one that there was at the beginning."""
+
+    def __init__(
+        self, database: Database, outbox: Outbox, composer: Composer, where: Sequence[sa.ColumnElement[bool]],
+        max_bytes: int,
+    ) -> None:  # fmt: skip
+        self._limit = composer.limit(max_bytes)
+        self._database = database
+        self._outbox = outbox
+        self._compose = composer
+        self._where = [outbox.sent.sent if outbox.sent else sa.false(), *where]
+        self._last: KeyValue | None = None
+
+    def count(self) -> int:
+        """How many there are, and no later ones from now on."""
+        outbox = self._outbox
+        query: sa.Select[Any] = sa.select(sa.func.count()).select_from(outbox.table.called).where(*self._where)
+        last = sa.select(*outbox.place_out).select_from(outbox.table.called).where(*self._where)
+        backwards = [column.desc() for column in outbox.ordering]
+        with self._database.reading() as connection:
+            row = connection.execute(last.order_by(*backwards).limit(1)).first()
+            number: int = connection.execute(query).scalar_one()
+        self._last = None if row is None else outbox.place(row)
+        return number
+
+    def reading(self, rows: int) -> sa.Select[Any]:
+        """What reads the first so many."""
+        outbox = self._outbox
+        query: sa.Select[Any] = sa.select(*self._compose.columns).select_from(outbox.table.called)
+        return query.where(*self._where).order_by(*outbox.ordering).limit(rows)
+
+    def read(self, rows: int, after: KeyValue | None) -> Batch:
+        """The first so many behind `after`."""
+        outbox = self._outbox
+        if self._last is None:
+            return NOTHING
+        query = self.reading(rows).where(outbox.upto(self._last))
+        if after is not None:
+            query = query.where(outbox.after(after))
+        sized = query.with_only_columns(self._limit.of_row.label("bytes"))
+        with self._database.reading() as connection:
+            fits = self._limit.rows(rows, lambda most: connection.execute(sized.limit(most)).scalars().all())
+            return self._compose(connection.execute(query.limit(fits)).all())

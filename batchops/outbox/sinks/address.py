@@ -1,0 +1,124 @@
+"""Where a sink is, taken from its URL; nothing that is said about it repeats a secret."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from batchops.db.url_references import fetch, is_reference
+from batchops.durations import parse
+from batchops.errors import UsageError
+
+_ENCODE = 'write the special characters of user, password and names as %XX: "@" is %40, "/" is %2F, "#" is %23.'
+
+
+@dataclass(frozen=True)
+class Address:
+    """A sink's URL in parts, decoded. `place` may be printed; nothing else of it."""
+
+    scheme: str
+    hosts: tuple[tuple[str, int], ...]
+    path: str
+    user: str | None
+    password: str | None = field(repr=False)
+    options: Mapping[str, str] = field(repr=False)
+    environ: Mapping[str, str] = field(repr=False)
+
+    @property
+    def place(self) -> str:
+        """Scheme, hosts and ports."""
+        return f"{self.scheme}://{','.join(f'[{h}]:{p}' if ':' in h else f'{h}:{p}' for h, p in self.hosts)}"
+
+    def only(self, *known: str) -> None:
+        """UsageError for an option that the sink does not know."""
+        for name in self.options:
+            if name in known:
+                continue
+            what = f' "{name}"' if re.fullmatch(r"[A-Za-z][A-Za-z._-]{0,40}", name) else ""
+            close = difflib.get_close_matches(name, known, n=1)
+            guess = f"did you mean {close[0]}? " if close else ""
+            raise UsageError(f"{self.scheme}:// has no option{what}.", f"{guess}There are {', '.join(sorted(known))}.")
+
+    def seconds(self, name: str, default: float) -> float:
+        """A duration, above 0."""
+        if name not in self.options:
+            return default
+        try:
+            seconds = parse(self.options[name]).total_seconds()
+        except ValueError as error:
+            raise UsageError(f"{self.scheme}://…{name}=: {error}") from None
+        if not seconds:
+            raise UsageError(f"{self.scheme}://…{name}= must be more than nothing.")
+        return seconds
+
+    def number(self, name: str, default: int, most: int) -> int:
+        """A whole number from 1 to `most`."""
+        text = self.options.get(name, str(default))
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not 1 <= int(text) <= most:
+            raise UsageError(f"{self.scheme}://…{name}= is not a number from 1 to {most:,}.")
+        return int(text)
+
+    def choice(self, name: str, *choices: str) -> str:
+        """One of these; the first where nothing is said."""
+        text = self.options.get(name, choices[0])
+        if text not in choices:
+            raise UsageError(f"{self.scheme}://…{name}= is none of {', '.join(choices)}.")
+        return text
+
+    def secret(self, name: str) -> str | None:
+        """What the option's env:NAME, file:PATH or cmd:PROGRAM gives; never the option's own text."""
+        text = self.options.get(name)
+        if text is None:
+            return None
+        if not is_reference(text):
+            raise UsageError(
+                f"{self.scheme}://…{name}= does not take the {name} itself, which others could read.",
+                f"say where it is: {name}=env:NAME, {name}=file:PATH or {name}=cmd:PROGRAM.",
+            )
+        return fetch(text, self.environ, name).text
+
+
+def address(text: str, port: int, environ: Mapping[str, str]) -> Address:
+    """The URL in parts; `port` is for hosts without one. UsageError where it cannot be read."""
+    scheme = text.partition(":")[0].lower()
+    if not text.isprintable() or " " in text:
+        raise UsageError(f"The {scheme}:// URL holds a blank or a control character.", _ENCODE)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise UsageError(f"The {scheme}:// URL cannot be read.", f"an IPv6 address stands in [ ]; {_ENCODE}") from None
+    userinfo, at, hosts = parts.netloc.rpartition("@")
+    user, colon, password = userinfo.partition(":")
+    # A "@" or "/" that belongs to a password would put the rest of it where it is printed.
+    if "@" in userinfo or "@" in parts.path or not hosts:
+        raise UsageError(f'The {scheme}:// URL names no host, or holds more than one "@".', _ENCODE)
+    return Address(
+        scheme=scheme,
+        hosts=tuple(_host(scheme, host, port) for host in hosts.split(",")),
+        path=unquote(parts.path.removeprefix("/")),
+        user=unquote(user) if at else None,
+        password=unquote(password) if colon else None,
+        options=_options(scheme, parts),
+        environ=environ,
+    )
+
+
+def _options(scheme: str, parts: SplitResult) -> dict[str, str]:
+    """Those of a broker are the query; over HTTP the query is the receiver's own, and they stand after "#"."""
+    web = scheme in ("http", "https")
+    if parts.fragment and not web:
+        raise UsageError(f'The {scheme}:// URL holds a "#".', _ENCODE)
+    pairs = parse_qsl(parts.fragment if web else parts.query, keep_blank_values=True)
+    options = dict(pairs)
+    if len(options) < len(pairs):
+        raise UsageError(f"The {scheme}:// URL gives an option twice.")
+    return options
+
+
+def _host(scheme: str, text: str, port: int) -> tuple[str, int]:
+    found = re.fullmatch(r"(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<name>[\w.-]+))(?::(?P<port>[0-9]{1,5}))?", text)
+    number = int(found["port"] or port) if found else 0
+    if found is None or not 0 < number < 65536:
+        raise UsageError(f"A host or port in the {scheme}:// URL cannot be read.", f"host:port; {_ENCODE}")
+    return found["six"] or found["name"], number

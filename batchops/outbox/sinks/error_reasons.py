@@ -1,0 +1,43 @@
+"""Why a connection failed, in words that repeat no address and no secret."""
+
+import re
+import ssl
+from collections.abc import Iterator
+
+from batchops.outbox.sinks import SinkDownError
+
+
+def why(error: BaseException) -> tuple[str, str]:
+    """The reason, and a hint where there is one; from the errors below it, as clients wrap the one that says it."""
+    for cause in _chain(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted ({cause.verify_message})",
+                "name the authority that signed it: ca=FILE.",
+            )
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS was refused ({cause.args[-1] if cause.args else 'no reason given'})", ""
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"no answer: {cause.strerror}", ""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__.removesuffix("Error")).lower()
+    return f"no answer: {words}", ""
+
+
+def down(place: str, error: BaseException) -> SinkDownError:
+    """The destination cannot be reached, and why."""
+    reason, hint = why(error)
+    return SinkDownError(f"{place}: {reason}.", hint)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised from or made of, each once."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        cause = waiting.pop(0)
+        if id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        within = (*getattr(cause, "exceptions", ()), getattr(cause, "exception", None))  # as pika wraps them
+        parts = (cause.__cause__, cause.__context__, *cause.args, *within)
+        waiting += [part for part in parts if isinstance(part, BaseException)]

@@ -1,0 +1,99 @@
+"""Whose fault an HTTP answer is: the event's, the destination's, or, seen alone, either's."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from batchops.outbox.sinks import AccessRefusedError, Delivery, Refused, SinkDownError, Unsent
+from batchops.outbox.sinks.error_reasons import why
+from batchops.queue.handlers.http import retry_after
+
+
+class Fault(Enum):
+    """Read with the other answers of the same call: did anything get through?"""
+
+    EVENT = "the event's, whatever the others got"
+    EITHER = "the event's if others got through, or if it was the only one; else the destination's"
+    ADDRESS = "the same, and final if others got through"
+    BUSY = "the destination's, unless others got through"
+    LIMIT = "the destination's: it asked for patience"
+    DESTINATION = "the destination's"
+
+
+_KINDS = {
+    **dict.fromkeys((401, 407), Fault.DESTINATION),
+    **dict.fromkeys((403, 404, 405, 410), Fault.ADDRESS),
+    **dict.fromkeys((408, 409, 425), Fault.EITHER),
+    429: Fault.LIMIT,
+    **dict.fromkeys((502, 503, 504), Fault.BUSY),
+}
+_OF_ACCESS = frozenset({401, 403, 407})
+_HINTS = {
+    401: "check the user and password in the URL, or #token=.",
+    403: "check the address, and what its credentials allow.",
+    404: "check the address.",
+    405: "check the address: it takes no POST.",
+    407: "a proxy asks for credentials.",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one event; `fault` None is an acknowledgement."""
+
+    fault: Fault | None
+    reason: str = ""
+    hint: str = ""
+    after: float | None = None
+    of_access: bool = False
+    """Whether it refuses who asks, rather than what is asked."""
+
+    @property
+    def delivery(self) -> Delivery:
+        """What it means where others got through."""
+        if self.fault is None:
+            return None
+        if self.fault in (Fault.LIMIT, Fault.DESTINATION):
+            return Unsent(self.reason)
+        return Refused(self.reason, self.fault in (Fault.EVENT, Fault.ADDRESS), self.after)
+
+
+def answered(status: int, headers: Any) -> Answer:
+    """By the status alone."""
+    if 200 <= status < 300:
+        return Answer(None)
+    reason, hint = f"HTTP {status}", _HINTS.get(status, "")
+    if status < 400:
+        hint = "redirects are not followed: give the address that it leads to."
+        return Answer(Fault.ADDRESS, reason, hint)
+    fault = _KINDS.get(status, Fault.EITHER if status >= 500 else Fault.EVENT)
+    after = retry_after(headers) if fault in (Fault.EITHER, Fault.BUSY, Fault.LIMIT) else None
+    return Answer(fault, reason, hint, after, of_access=status in _OF_ACCESS)
+
+
+def unanswered(error: Exception, fault: Fault) -> Answer:
+    """By the kind of error: its text may repeat the URL, and a token in it."""
+    reason, hint = why(error)
+    return Answer(fault, reason, hint.replace("ca=", "#ca="))
+
+
+def down(place: str, answers: Iterable[Answer]) -> SinkDownError | None:
+    """The error where these, all of a call, say that the destination is at fault."""
+    told = list(answers)
+    if any(answer.fault in (None, Fault.EVENT) for answer in told):
+        return None
+    surely = [a for a in told if a.fault in (Fault.DESTINATION, Fault.LIMIT, Fault.BUSY)]
+    if not surely and len(told) < 2:
+        return None
+    first = (surely or told)[0]
+    if all(answer.of_access for answer in told):
+        return AccessRefusedError(f"{place}: it refuses the credentials ({first.reason}).", first.hint)
+    return SinkDownError(f"{place}: {first.reason}.", first.hint)
+
+
+def lenient(answer: Answer) -> Delivery:
+    """For the only event of a call: another attempt may show that it was not to blame."""
+    if answer.fault is Fault.ADDRESS:
+        return Refused(answer.reason, after=answer.after)
+    return answer.delivery

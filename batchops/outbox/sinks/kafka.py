@@ -1,0 +1,293 @@
+"""`kafka://…`: each event a record; the broker's own acknowledgement, by all replicas in sync."""
+
+import logging
+import re
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from batchops.errors import UsageError
+from batchops.outbox.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent, tls
+from batchops.outbox.sinks.address import Address, address
+from batchops.outbox.sinks.kafka_batch import Fate, Round
+from batchops.outbox.sinks.ordering import HELD
+
+OPTIONS = ("timeout", "compression", "topic", "mechanism", "tls")
+WINDOW = 40_000
+"""Records that the client holds at the most; it packs them into requests."""
+WINDOW_KILOBYTES = 32_768
+"""The same by their size."""
+LARGEST = 16_000_000
+"""Bytes of a record that the client lets pass: what is too large for a topic, its broker is to say."""
+REQUEST = 1_000_000
+"""Bytes of a request, where its records are smaller; brokers take so many unless they are told otherwise."""
+LOOK = 1.0
+"""Seconds after which it is looked whether the cluster refuses the login."""
+SPARE = 2.0
+"""Seconds beyond the timeout in which the client must have said that there is no such topic."""
+REMEMBERED = 200_000
+"""Keys that are known to have begun."""
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_LOGIN = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
+
+
+def sink(url: str, environ: Mapping[str, str]) -> "Kafka":
+    """The topics of that cluster; UsageError for an option that it cannot have."""
+    return Kafka(address(url, 9092, environ))
+
+
+class Kafka:
+    """Sends records by an idempotent producer: within a partition, and so within a key, they arrive in order and once.
+
+    A broker takes or refuses a request with all of its records, and the producer ends with the first one that is
+    refused, as what comes after it must not be delivered. Another one brings the records of that request again, each
+    in a request of its own: then it shows which of them it was.
+    """
+
+    def __init__(self, at: Address) -> None:
+        at.only(*OPTIONS, *tls.OPTIONS)
+        if at.path:
+            raise UsageError("kafka:// takes hosts only: kafka://host:9092,host:9092.", "name the topic by --topic.")
+        self._place = at.place
+        self._topic = at.options.get("topic")
+        self._timeout = at.seconds("timeout", 10.0)
+        self._settings = _settings(at, self._timeout) | {"error_cb": self._heard}
+        self._producer: Producer | None = None
+        self._alone = False
+        """Whether the producer makes a request of each record."""
+        self._request = REQUEST
+        self._begun: set[tuple[str, str]] = set()
+        """Topics and keys of which this producer has had a record acknowledged."""
+        self._last: KafkaError | None = None
+        """What the client has last said of the cluster as a whole."""
+
+    def open(self) -> None:
+        """Connect, and see that a broker answers."""
+        if self._producer is not None:
+            return
+        self._last = None
+        size = {"batch.num.messages": 1} if self._alone else {"batch.size": self._request}
+        producer = Producer(self._settings | size, logger=_silent())
+        self._see_broker(producer)
+        self._producer = producer
+
+    def _see_broker(self, producer: Producer) -> None:
+        """In short looks: the client would ask for the whole time with a password that is refused."""
+        end = time.monotonic() + min(self._timeout, 10.0)
+        while True:
+            left = max(0.1, end - time.monotonic())
+            try:
+                producer.list_topics(timeout=min(left, LOOK))
+                return
+            except KafkaException as error:
+                producer.poll(0)  # hears why
+                down = self._down(error.args[0])
+                if left <= LOOK or isinstance(down, AccessRefusedError):
+                    raise down from error
+
+    def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
+        """Until each has its report; what is not reported in time is not acknowledged."""
+        self.open()
+        sending = _Sending(messages)
+        while sending.left:
+            alone = bool(sending.suspects)
+            try:
+                self._sent_by_one(sending, alone=alone)
+            except SinkDownError as error:
+                sending.give_up(error.message)
+            if alone and not sending.suspects and not sending.guilty:
+                self._request = max(min(self._request, sending.together) // 4, 1000)  # each by itself was taken
+        return sending.end()
+
+    def _sent_by_one(self, sending: "_Sending", *, alone: bool) -> None:
+        """As much as one producer does of it."""
+        if alone is not self._alone:
+            self.close()
+            self._alone = alone
+        self.open()
+        producer = self._producer
+        assert producer is not None
+        given = Round(producer, sending.messages, self._timeout + SPARE, alone=alone)
+        under_way = self._produced(given, sending)
+        given.wait()
+        sending.settle(under_way, given)
+        self._remember(under_way, given, sending.messages)
+        if given.ended:
+            self.close()
+
+    def _produced(self, given: Round, sending: "_Sending") -> Sequence[int]:
+        """Those that may go out now. Of a key, its events for another topic wait until the ones before have arrived;
+        so do all after its first: a broker that has nothing of a producer yet takes any request as its beginning, also
+        the one after a request that it refused."""
+        topics: dict[str, str | None] = {}
+        produced = []
+        for index in sending.next:
+            message = sending.messages[index]
+            topic, key = self._topic or message.topic, message.key
+            first = key not in topics
+            if key in given.failed or given.ended or not (first or topics[key] == topic):
+                topics[key] = None  # and so what comes after it
+            elif _is_name(topic):
+                given.produce(index, topic)
+                produced.append(index)
+                if first:
+                    topics[key] = topic if (topic, key) in self._begun else None
+            else:
+                sending.refuse(index, Refused(f'"{topic[:60]!a}" is no name of a topic', final=True))
+                topics[key] = None
+        return produced
+
+    def _remember(self, produced: Sequence[int], given: Round, messages: Sequence[Message]) -> None:
+        """What was acknowledged has begun its key."""
+        if len(self._begun) > REMEMBERED:
+            self._begun.clear()
+        acknowledged = (messages[index] for index in produced if index not in given.reports)
+        self._begun.update((self._topic or message.topic, message.key) for message in acknowledged)
+
+    def close(self) -> None:
+        """Let go of the producer; what it still has is not sent."""
+        producer, self._producer = self._producer, None
+        self._begun.clear()
+        if producer is not None:
+            producer.purge()
+            with suppress(KafkaException):
+                producer.poll(0)
+
+    def _heard(self, error: KafkaError) -> None:
+        self._last = error
+
+    def _down(self, error: KafkaError) -> SinkDownError:
+        for one in (self._last, error):
+            if one is not None and refuses_login(one):
+                return AccessRefusedError(f"{self._place}: the user or password is refused.", "check them in the URL.")
+            if one is not None and one.code() == KafkaError._SSL:
+                return SinkDownError(f"{self._place}: TLS was refused.", "tls=no, or ca=FILE for its authority.")
+        return SinkDownError(f"{self._place}: no broker answers ({error.name()}).")
+
+
+def refuses_login(error: KafkaError) -> bool:
+    """Whether the cluster refuses the user or password.
+
+    The client gives the same code where the connection ended in the middle of a login.
+    """
+    said = error.str().lower()
+    return error.code() in _LOGIN and "transport" not in said and "disconnect" not in said
+
+
+class _Sending:
+    """The messages of one `send`, over the producers that it takes."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self.messages = messages
+        self.left: Sequence[int] = range(len(messages))
+        """Those of which it is not known yet what becomes of them."""
+        self.suspects: set[int] = set()
+        """Those that came in a request that was refused: until each was alone, nothing else is sent."""
+        self.guilty = False
+        """Whether one of them was refused alone."""
+        self.together = 0
+        """Bytes of the suspects' bodies, when they came together."""
+        self._deliveries: list[Delivery] = [None] * len(messages)
+        self._failed: set[str] = set()
+
+    @property
+    def next(self) -> Sequence[int]:
+        """What to send now: everything, or the suspects with what comes before them in their keys."""
+        if not self.suspects:
+            return self.left
+        last, keys = max(self.suspects), {self.messages[index].key for index in self.suspects}
+        return [index for index in self.left if index <= last and self.messages[index].key in keys]
+
+    def settle(self, produced: Sequence[int], given: Round) -> None:
+        """After a round: what was produced and has no report is acknowledged."""
+        alone, again, down, before = bool(self.suspects), set[int](), "", len(self.left)
+        self.suspects.difference_update(produced)
+        for index, (fate, reason, final) in given.reports.items():
+            if fate is Fate.REFUSED:
+                self.guilty |= alone
+                self.refuse(index, Refused(reason, final=final))
+            elif fate is Fate.LOST:
+                down = down or reason
+            again.add(index)
+            if fate is Fate.SUSPECT or (fate is Fate.TAKEN_BACK and alone):
+                self.suspects.add(index)
+        done = set(produced) - again
+        self._keep([index for index in self.left if index not in done])
+        if not alone:
+            self.guilty, self.together = False, sum(len(self.messages[index].body) for index in self.suspects)
+        if down or (given.ended and len(self.left) == before and (alone or not self.suspects)):
+            self.give_up(down or "the producer ended for no reason that it told")
+
+    def refuse(self, index: int, why: Refused) -> None:
+        """One that was refused: nothing of its key is sent any more."""
+        self._deliveries[index] = why
+        self._failed.add(self.messages[index].key)
+
+    def give_up(self, reason: str) -> None:
+        """Nothing can be sent any more."""
+        for index in self.left:
+            self._deliveries[index] = Unsent(reason)
+        self.left = ()
+
+    def _keep(self, left: Sequence[int]) -> None:
+        for index in left:
+            if self.messages[index].key in self._failed and self._deliveries[index] is None:
+                self._deliveries[index] = HELD
+        self.left = [index for index in left if self._deliveries[index] is None]
+        self.suspects.intersection_update(self.left)
+
+    def end(self) -> Sequence[Delivery]:
+        """A delivery per message."""
+        return self._deliveries
+
+
+@lru_cache
+def _is_name(topic: str) -> bool:
+    return _TOPIC.fullmatch(topic) is not None and topic not in (".", "..")
+
+
+def _settings(at: Address, timeout: float) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": ",".join(f"{host}:{port}" for host, port in at.hosts),
+        "acks": "all",
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",  # as Java's producers do, so that a key has one partition whoever writes it
+        "enable.gapless.guarantee": True,
+        "message.timeout.ms": 0,  # a record that the client gives up would be passed by later ones
+        "message.max.bytes": LARGEST,
+        "topic.metadata.propagation.max.ms": round(min(timeout / 2, 5.0) * 1000),
+        "compression.type": at.choice("compression", "none", "gzip", "snappy", "lz4", "zstd"),
+        "linger.ms": 1,
+        "delivery.report.only.error": True,
+        "queue.buffering.max.messages": WINDOW,
+        "queue.buffering.max.kbytes": WINDOW_KILOBYTES,
+        "allow.auto.create.topics": False,
+        **_security(at),
+    }
+
+
+def _security(at: Address) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    secure = at.choice("tls", "no", "yes") == "yes" or any(name in at.options for name in tls.OPTIONS)
+    if secure:
+        tls.context(at)  # that its files can be used is seen here
+        names = zip(tls.OPTIONS, ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location"), strict=True)
+        settings |= {name: at.options[option] for option, name in names if option in at.options}
+    if at.user is not None:
+        mechanism = at.choice("mechanism", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+        settings |= {"sasl.mechanisms": mechanism, "sasl.username": at.user, "sasl.password": at.password or ""}
+    settings["security.protocol"] = {
+        (False, False): "PLAINTEXT", (True, False): "SSL", (False, True): "SASL_PLAINTEXT", (True, True): "SASL_SSL",
+    }[secure, at.user is not None]  # fmt: skip
+    return settings
+
+
+def _silent() -> logging.Logger:
+    """The client would write to stderr by itself; what matters comes back as errors."""
+    silent = logging.Logger("kafka")
+    silent.addHandler(logging.NullHandler())
+    return silent

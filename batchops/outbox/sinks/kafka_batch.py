@@ -1,0 +1,145 @@
+"""Records that one producer is given at a time, and what its reports mean for each of them."""
+
+import time
+from collections.abc import Sequence
+from enum import Enum
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from batchops.outbox.sinks import Message
+
+_FINAL = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
+_OF_THE_TOPIC = frozenset({
+    KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.TOPIC_EXCEPTION,
+})  # fmt: skip
+_TAKEN_BACK = frozenset({
+    KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE,
+    KafkaError._INVALID_DIFFERENT_RECORD,
+})  # fmt: skip
+
+
+class Fate(Enum):
+    """Of a record that was not acknowledged."""
+
+    REFUSED = "refused"
+    """It, or its topic, by itself."""
+    SUSPECT = "suspect"
+    """Its request was refused, which had other records too."""
+    TAKEN_BACK = "taken back"
+    """Something before it was refused."""
+    LOST = "lost"
+    """The cluster is in trouble, or silent."""
+
+
+class Report(NamedTuple):
+    """Why a record was not acknowledged."""
+
+    fate: Fate
+    reason: str
+    final: bool = False
+    """Whether another attempt would only be refused again."""
+
+
+class Round:
+    """Records given to a producer, until it is known of each whether it was acknowledged.
+
+    The client reports successes too, if asked to, but that would be half of its cost: what was produced, and is not in
+    its queue any more, and has no report, is acknowledged.
+    """
+
+    def __init__(self, producer: Producer, messages: Sequence[Message], seconds: float, *, alone: bool) -> None:
+        """`seconds` without a step forward end it; `alone`: whether each record is a request of its own."""
+        self.reports: dict[int, Report] = {}
+        self.failed: set[str] = set()
+        """Keys of which a record was not acknowledged."""
+        self.ended = False
+        """Whether this producer is of no more use: its order is broken off."""
+        self._producer = producer
+        self._messages = messages
+        self._seconds = seconds
+        self._alone = alone
+        self._produced: list[int] = []
+
+    def produce(self, index: int, topic: str) -> None:
+        """Add a record; waits where the client's queue is full."""
+        message = self._messages[index]
+        if any("\0" in name for name in message.headers):
+            self._produced.append(index)
+            self._settle(index, Report(Fate.REFUSED, "the name of a header holds a NUL", final=True))
+            return
+        # As bytes: the client ends a text at a NUL.
+        headers: list[tuple[str, str | bytes | None]]
+        headers = [(name, value.encode()) for name, value in (("id", message.id), *message.headers.items())]
+        body = None if message.null else message.body  # a tombstone, which compaction deletes the key by
+        report = partial(self._told, index)
+        self._produced.append(index)
+        while True:
+            try:
+                self._producer.produce(topic, body, message.key, headers=headers, on_delivery=report)
+            except BufferError:
+                if not self._forward():
+                    self._settle(index, self._silence)
+                    return
+                continue
+            except KafkaException as error:
+                self._settle(index, _report(error.args[0], alone=True))
+            return
+
+    def wait(self) -> None:
+        """Until all is known; where nothing more is heard, what is unknown then is lost."""
+        while len(self._producer):
+            if self._forward():
+                continue
+            self.ended = True
+            for index in self._produced:
+                self.reports.setdefault(index, self._silence)
+            return
+
+    @property
+    def _silence(self) -> Report:
+        return Report(Fate.LOST, f"no acknowledgement in {self._seconds:g} s")
+
+    def _forward(self) -> bool:
+        """Whether more becomes known in time."""
+        before, end = len(self._producer), time.monotonic() + self._seconds
+        while len(self._producer) >= before:
+            if time.monotonic() >= end:
+                return False
+            self._poll(0.5)
+        return True
+
+    def _poll(self, seconds: float) -> None:
+        """Hear reports. Not by `flush`: that goes on calling back after it has met an error that it will raise."""
+        try:
+            self._producer.poll(seconds)
+        except KafkaException:
+            self.ended = True  # a record was refused, and nothing that comes after it is delivered
+        if self.ended:
+            self._producer.purge(in_flight=False, blocking=False)  # what was under way may be back in its queue
+
+    def _told(self, index: int, error: KafkaError | None, _: object) -> None:
+        if error is not None:
+            self._settle(index, _report(error, alone=self._alone))
+
+    def _settle(self, index: int, report: Report) -> None:
+        self.reports[index] = report
+        self.failed.add(self._messages[index].key)
+        self.ended = self.ended or report.fate is Fate.LOST
+
+
+def _report(error: KafkaError, *, alone: bool) -> Report:
+    return _known(error.code(), f"{error.name()}: {error.str()}"[:300], alone)
+
+
+@lru_cache(100)
+def _known(code: int, said: str, alone: bool) -> Report:
+    if code in _TAKEN_BACK:
+        return Report(Fate.TAKEN_BACK, "taken back, as an earlier record was not acknowledged")
+    if code in _OF_THE_TOPIC:
+        return Report(Fate.REFUSED, said)
+    if code in _FINAL:
+        return Report(Fate.REFUSED if alone else Fate.SUSPECT, said, final=True)
+    return Report(Fate.LOST, said)

@@ -1,0 +1,132 @@
+"""`amqp://…`: each event a persistent message, confirmed by RabbitMQ once it is safe in every queue it goes to."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing, suppress
+
+import pika
+from pika.exceptions import AMQPError, ChannelClosedByBroker
+
+from batchops.errors import UsageError
+from batchops.outbox.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent, tls
+from batchops.outbox.sinks.address import Address, address
+from batchops.outbox.sinks.ordering import Order
+from batchops.outbox.sinks.rabbitmq_connection import Line
+from batchops.outbox.sinks.rabbitmq_properties import LONGEST, READ, unfit
+
+OPTIONS = ("timeout", "exchange", "topic")
+WINDOW = 1_000
+"""Messages under way, each of another key: the broker may refuse one and take the next."""
+
+
+def sink(url: str, environ: Mapping[str, str]) -> "Amqp":
+    """The exchange on that broker; UsageError for an option that it cannot have."""
+    scheme = url.partition(":")[0].lower()
+    return Amqp(address(url, 5671 if scheme == "amqps" else 5672, environ))
+
+
+class Amqp:
+    """Publishes with confirms, `mandatory` and persistent; the topic is the routing key.
+
+    A message that no queue takes comes back, and is refused: without `mandatory` it would vanish in silence.
+    """
+
+    properties: Collection[str] = tuple(READ)
+
+    def __init__(self, at: Address) -> None:
+        secure = at.scheme == "amqps"
+        at.only(*OPTIONS, *(tls.OPTIONS if secure else ()))
+        self._place = at.place
+        self._topic = at.options.get("topic")
+        self._seconds = at.seconds("timeout", 30.0)
+        self._exchange = at.options.get("exchange", "")
+        self._parameters = [_parameters(at, host, port, self._seconds) for host, port in at.hosts]
+        self._line: Line | None = None
+        self._suspects: set[str] = set()
+        """Were under way when the broker closed the channel: one of them was the reason."""
+
+    def open(self) -> None:
+        """Connect, to the first of the hosts that answers."""
+        if self._line is not None and self._line.usable:
+            return
+        self.close()
+        troubles = []
+        for parameters in self._parameters:
+            self._line = Line(parameters, self._exchange, self._seconds)
+            if self._line.connect():
+                return
+            troubles.append(self._line.trouble)
+            self.close()
+        for trouble in troubles:
+            if trouble.of_access:
+                raise AccessRefusedError(f"{self._place}: {trouble.text}.", trouble.hint)
+        raise SinkDownError(f"{self._place}: {troubles[-1].text}.", troubles[-1].hint)
+
+    def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
+        """Each event, pipelined over the keys; where nothing at all is taken, the broker is at fault."""
+        self.open()
+        line = self._line
+        assert line is not None
+        order = Order(messages, WINDOW, suspects=self._suspects)
+        why = line.carry(order, messages, self._unfit, self._topic)
+        if why is None:
+            self._suspects = set()
+            return order.end()
+        self._suspects = set()
+        under_way = order.under_way
+        if line.trouble.of_a_message and (order.one_by_one or len(under_way) == 1):
+            return order.end(Refused(why, final=True))
+        if line.trouble.of_a_message:
+            self._suspects = {messages[index].id for index in under_way}
+        elif not order.acknowledged:
+            raise SinkDownError(f"{self._place}: {why}.", line.trouble.hint)
+        return order.end(Unsent(why))
+
+    def caution(self, topic: str) -> str | None:
+        """Where the queue of that name is not durable; what an exchange has bound to it does not tell."""
+        queue = self._topic or topic
+        if self._exchange:
+            return None
+        with suppress(AMQPError, OSError, ValueError), closing(pika.BlockingConnection(self._parameters)) as connection:
+            connection.channel().queue_declare(queue, passive=True)  # else the next would make it
+            try:
+                connection.channel().queue_declare(queue, durable=True)
+            except ChannelClosedByBroker as error:
+                if "arg 'durable'" in error.reply_text:
+                    return (
+                        f'{self._place}: queue "{queue}" is not durable: when the broker starts again, the queue and '
+                        "what it has confirmed are gone (declare it with durable=true)."
+                    )
+        return None
+
+    def close(self) -> None:
+        """Close the connection and end its thread."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+
+    def _unfit(self, message: Message) -> Refused | None:
+        topic = self._topic or message.topic
+        if "\0" in topic or not (topic or self._exchange) or len(topic.encode()) > LONGEST:
+            return Refused("its topic is no routing key: 1 to 255 bytes without NUL", final=True)
+        why = unfit(message)
+        return Refused(why, final=True) if why else None
+
+
+def _parameters(at: Address, host: str, port: int, seconds: float) -> pika.ConnectionParameters:
+    if re.search(r"[\x00-\x1f]", at.path):
+        raise UsageError("The virtual host in the amqp:// URL holds a control character.")
+    options = {"ssl_options": pika.SSLOptions(tls.context(at), host)} if at.scheme == "amqps" else {}
+    return pika.ConnectionParameters(
+        host=host,
+        port=port,
+        virtual_host=at.path or "/",
+        credentials=pika.PlainCredentials(at.user or "guest", at.password if at.password is not None else "guest"),
+        heartbeat=max(10, round(2 * seconds)),
+        socket_timeout=min(seconds, 10.0),
+        stack_timeout=min(seconds, 15.0),
+        blocked_connection_timeout=seconds,
+        connection_attempts=1,
+        client_properties={"connection_name": "batchops"},
+        **options,
+    )

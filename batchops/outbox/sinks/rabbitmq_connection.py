@@ -1,0 +1,238 @@
+"""One connection to RabbitMQ, in a thread of its own, over which messages go out and confirms come back."""
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pika
+from pika.exceptions import ConnectionBlockedTimeout, ConnectionClosed
+
+from batchops.outbox.sinks import Delivery, Message, Refused, Unsent, error_reasons
+from batchops.outbox.sinks.ordering import Order
+from batchops.outbox.sinks.rabbitmq_properties import UNFIT, properties_of
+from batchops.runtime.threads import described
+
+logging.getLogger("pika").addHandler(logging.NullHandler())  # else its errors would go to stderr, beside ours
+_OF_A_MESSAGE = frozenset({406, 501, 502})
+"""Codes for a message that the broker cannot take: too large, in a frame that is, of a syntax that it does not read."""
+_PASSES = re.compile(r"\blimit\b|\bis down\b")
+"""In the words of a broker that has too many connections, or a virtual host that is about to start."""
+FULL = "a queue is full and takes nothing (it confirmed the opposite)"
+SPARE = 5.0
+"""Seconds beyond the bound in which the thread must have said how it went."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why the connection, or the channel on it, is of no use any more."""
+
+    text: str
+    hint: str = ""
+    of_a_message: bool = False
+    """Whether the broker closed the channel because of a message, without saying which."""
+    of_access: bool = False
+    """Whether the broker refused the user, or the virtual host to it."""
+
+
+class Line:
+    """A connection, its channel, and what is under way on it. Whatever touches them runs in the line's own thread."""
+
+    def __init__(self, parameters: pika.ConnectionParameters, exchange: str, seconds: float) -> None:
+        self.trouble = Trouble("no answer in time")
+        self.usable = False
+        self._exchange = exchange
+        self._seconds = seconds
+        self._ready = threading.Event()
+        self._connection = pika.SelectConnection(
+            parameters, on_open_callback=self._opened, on_open_error_callback=self._lost, on_close_callback=self._lost
+        )
+        self._thread = threading.Thread(target=self._run, name="batchops-amqp", daemon=True)
+        self._channel: Any = None
+        self._load: _Load | None = None
+        self._tag = 0
+        self._guard = threading.Lock()
+        self._over = False
+
+    def connect(self) -> bool:
+        """Whether it can be used now; else `trouble` says why not."""
+        self._thread.start()
+        self._ready.wait(self._seconds + SPARE)
+        return self.usable
+
+    def carry(
+        self, order: Order, messages: Sequence[Message], unfit: Callable[[Message], Refused | None], topic: str | None
+    ) -> str | None:
+        """Until all are settled: None; or why it went no further."""
+        load = _Load(order, messages, unfit, topic)
+        if not self._asked(lambda: self._begin(load)):
+            return self.trouble.text
+        while not load.over.wait(0.2):
+            if time.monotonic() - load.moved > self._seconds:
+                self.usable, self.trouble = False, Trouble("it confirms nothing; an alarm may block whoever publishes")
+                self._end_load()
+                break
+        if not self.usable:
+            return self.trouble.text
+        return FULL if load.nacked and not order.acknowledged else None
+
+    def close(self) -> None:
+        """Close the connection and end the thread."""
+        if self._thread.ident is None:
+            return
+        self._asked(self._closing)
+        self._thread.join(SPARE)
+
+    def _asked(self, work: Callable[[], None]) -> bool:
+        """Whether the thread will do it; it does nothing once its loop is closed."""
+        with self._guard:
+            if not self._over:
+                self._connection.ioloop.add_callback_threadsafe(work)
+            return not self._over
+
+    def _run(self) -> None:
+        try:
+            self._connection.ioloop.start()
+        except Exception as error:  # noqa: BLE001  whoever waits for an answer is told why none comes
+            self.trouble = Trouble(described(error))
+        finally:
+            self.usable = False
+            self._ready.set()
+            self._end_load()
+            with self._guard:
+                self._over = True
+                self._connection.ioloop.close()
+
+    def _closing(self) -> None:
+        if self._connection.is_open:
+            self._connection.close()
+        else:
+            self._connection.ioloop.stop()
+
+    def _opened(self, connection: Any) -> None:
+        connection.channel(on_open_callback=self._channel_opened)
+
+    def _channel_opened(self, channel: Any) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(self._channel_closed)
+        channel.add_on_return_callback(self._returned)
+        channel.confirm_delivery(self._confirmed, callback=self._confirming)
+
+    def _confirming(self, _: Any) -> None:
+        self.usable = True
+        self._ready.set()
+
+    def _channel_closed(self, _: Any, reason: Exception) -> None:
+        code = getattr(reason, "reply_code", None)
+        if code is None:  # the connection went, and took the channel along
+            self._fail(_why(reason))
+            return
+        text = getattr(reason, "reply_text", "")
+        hint = "make the exchange, or name another: exchange=NAME." if code == 404 else ""
+        self._fail(Trouble(f"{text} ({code})"[:300], hint, of_a_message=code in _OF_A_MESSAGE))
+
+    def _lost(self, _: Any, reason: BaseException) -> None:
+        self._fail(_why(reason))
+        self._connection.ioloop.stop()
+
+    def _fail(self, trouble: Trouble) -> None:
+        if self.usable or not self._ready.is_set():  # the first reason is the true one
+            self.trouble = trouble
+        self.usable = False
+        self._ready.set()
+        self._end_load()
+
+    def _end_load(self) -> None:
+        if self._load is not None:
+            self._load.over.set()
+
+    def _begin(self, load: "_Load") -> None:
+        self._load = load
+        if self.usable:
+            self._publish()
+        else:
+            load.over.set()
+
+    def _publish(self) -> None:
+        """All that may go out now."""
+        load = self._load
+        assert load is not None
+        while indexes := load.order.take():
+            for index in indexes:
+                if refused := load.unfit(load.messages[index]):
+                    load.order.settle(index, refused)
+                    continue
+                try:
+                    self._out(load.messages[index], load.topic)
+                except UNFIT as error:
+                    load.order.settle(index, Refused(str(error)[:300] or type(error).__name__, final=True))
+                    continue
+                self._tag += 1
+                load.tags[self._tag] = index
+        if load.order.done:
+            load.over.set()
+
+    def _out(self, message: Message, topic: str | None) -> None:
+        properties = properties_of(message, self._connection.params.frame_max)
+        self._channel.basic_publish(self._exchange, topic or message.topic, message.body, properties, mandatory=True)
+
+    def _returned(self, _: Any, method: Any, properties: Any, __: bytes) -> None:
+        """Said before the confirm of the same message."""
+        if self._load is not None:
+            self._load.returned[properties.message_id] = f"no queue takes it ({method.reply_text})"
+
+    def _confirmed(self, frame: Any) -> None:
+        load = self._load
+        if load is None or load.over.is_set():
+            return
+        load.moved = time.monotonic()
+        last, nacked = frame.method.delivery_tag, frame.method.NAME == "Basic.Nack"
+        tags = [tag for tag in load.tags if tag <= last] if frame.method.multiple else [last]
+        for tag in tags:
+            if (index := load.tags.pop(tag, None)) is not None:
+                load.nacked |= nacked
+                load.order.settle(index, load.verdict(index, nacked))
+        self._publish()
+
+
+class _Load:
+    """The messages of one `send` while they are under way."""
+
+    def __init__(
+        self, order: Order, messages: Sequence[Message], unfit: Callable[[Message], Refused | None], topic: str | None
+    ) -> None:
+        self.order = order
+        self.messages = messages
+        self.unfit = unfit
+        self.topic = topic
+        self.over = threading.Event()
+        self.moved = time.monotonic()
+        """When the broker was last heard."""
+        self.tags: dict[int, int] = {}
+        self.returned: dict[str, str] = {}
+        self.nacked = False
+
+    def verdict(self, index: int, nacked: bool) -> Delivery:
+        """A returned message is confirmed all the same: nothing can be done for it."""
+        if (reason := self.returned.pop(self.messages[index].id, None)) is not None:
+            return Refused(reason)
+        return Unsent(FULL) if nacked else None
+
+
+def _why(reason: BaseException) -> Trouble:
+    text = repr(reason)  # pika wraps what the broker said, or a connection lost at that moment
+    if isinstance(reason, ConnectionBlockedTimeout):
+        return Trouble("an alarm blocks whoever publishes (memory or disk)", "see rabbitmqctl alarms.")
+    if "ACCESS_REFUSED" in text:
+        return Trouble("the user or password is refused", "check them in the URL.", of_access=True)
+    if "NOT_ALLOWED" in text and not _PASSES.search(text):
+        hint = "amqp://host/VHOST; the first one is /."
+        return Trouble("the user has no access to this virtual host", hint, of_access=True)
+    for said in (reason, *reason.args):
+        if isinstance(said, ConnectionClosed):
+            text = f"it closed the connection: {said.reply_text} ({said.reply_code})"[:300]
+            return Trouble(text, of_a_message=said.reply_code in _OF_A_MESSAGE)
+    return Trouble(*error_reasons.why(reason))

@@ -1,0 +1,91 @@
+"""The properties of an AMQP message, made of an event's texts; what they cannot be is the event's fault."""
+
+import re
+import struct
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pika
+
+from batchops.outbox.sinks import Message
+
+LONGEST = 255
+"""Bytes of a short string: a routing key, an id, a content type."""
+_LONGEST_NAME = 128
+"""The same for the name of a header."""
+_SURELY = 60_000
+"""Letters that are in a frame of any size that brokers use, whatever they are."""
+_FRAME = 8 + 14
+"""Bytes of a header frame beside its properties: the frame's own, class, weight, length of the body."""
+
+
+def _short(text: str) -> str:
+    if "\0" in text or len(text.encode()) > LONGEST:
+        raise ValueError(f"is more than {LONGEST} bytes, or holds a NUL")
+    return text
+
+
+def _priority(text: str) -> int:
+    if not re.fullmatch(r"\d{1,3}", text) or int(text) > 255:
+        raise ValueError("is no number from 0 to 255")
+    return int(text)
+
+
+def _timestamp(text: str) -> int:
+    """Seconds since 1970; a time without a zone is in UTC."""
+    if re.fullmatch(r"\d{1,12}(\.\d+)?", text):
+        return int(float(text))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("is neither a time nor seconds since 1970") from None
+    seconds = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    if seconds < 0:
+        raise ValueError("lies before 1970")
+    return seconds
+
+
+def _milliseconds(text: str) -> str:
+    if not re.fullmatch(r"\d{1,10}", text):
+        raise ValueError("is no number of milliseconds")
+    return text
+
+
+READ: Mapping[str, Callable[[str], Any]] = {
+    "content_type": _short, "content_encoding": _short, "type": _short, "timestamp": _timestamp,
+    "priority": _priority, "correlation_id": _short, "reply_to": _short, "app_id": _short, "expiration": _milliseconds,
+}  # fmt: skip
+"""By name, as the standard spells them."""
+
+
+def properties_of(message: Message, frame: int) -> pika.BasicProperties:
+    """Those of a persistent message; ValueError where they cannot be made, or are more than a frame of that size."""
+    told = {name: _read(name, text) for name, text in message.properties.items()}
+    headers: dict[str, Any] = {**message.headers, "key": message.key}
+    properties = pika.BasicProperties(message_id=message.id, delivery_mode=2, headers=headers, **told)
+    if sum(map(len, headers)) + sum(map(len, headers.values())) > _SURELY:
+        size = _FRAME + sum(map(len, properties.encode()))
+        if frame and size > frame:
+            raise ValueError(f"its headers make {size:,} bytes, and the broker takes a frame of {frame:,}")
+    return properties
+
+
+def unfit(message: Message) -> str:
+    """Why it cannot be sent, by its names alone; empty where it can."""
+    if "\0" in message.id or len(message.id.encode()) > LONGEST:
+        return f"its id is more than {LONGEST} bytes, or holds a NUL"
+    if any("\0" in name or len(name.encode()) > _LONGEST_NAME for name in message.headers):
+        return f"the name of a header is more than {_LONGEST_NAME} bytes, or holds a NUL"
+    return ""
+
+
+UNFIT = (ValueError, struct.error, pika.exceptions.ShortStringTooLong, pika.exceptions.UnsupportedAMQPFieldException)
+"""What the client raises for a message that it cannot write; nothing of it has gone out by then."""
+
+
+def _read(name: str, text: str) -> Any:
+    try:
+        return READ[name](text)
+    except ValueError as error:
+        raise ValueError(f'its property {name}, "{text[:60]}", {error}') from None

@@ -1,0 +1,25 @@
+"""TLS to a sink: verified always, by the system's authorities or by a file that the URL names."""
+
+import ssl
+
+from batchops.errors import UsageError
+from batchops.outbox.sinks.address import Address
+
+OPTIONS = ("ca", "cert", "key")
+
+
+def context(at: Address) -> ssl.SSLContext:
+    """What the URL's `ca`, `cert` and `key` ask for; UsageError for a file that cannot be used."""
+    made = ssl.create_default_context()
+    if ca := at.options.get("ca"):
+        try:
+            made = ssl.create_default_context(cafile=ca)
+        except OSError as error:
+            raise UsageError(f'The ca file "{ca}" cannot be used: {error.strerror or "no certificates"}.') from error
+    if cert := at.options.get("cert"):
+        try:
+            made.load_cert_chain(cert, at.options.get("key"), password="")
+        except OSError as error:
+            why = error.strerror or "no certificate and key"
+            raise UsageError(f'The cert file "{cert}" cannot be used: {why}.') from error
+    return made

@@ -1,0 +1,133 @@
+"""Reads unsent events in the order they were written, none of them too early."""
+
+from collections.abc import Sequence, Set
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.backend import KeyValue
+from batchops.db.database import Database
+from batchops.outbox.failures import Failures
+from batchops.outbox.low_water import LowWater
+from batchops.outbox.mapping import Batch, Composer
+from batchops.outbox.outbox import Outbox
+from batchops.outbox.shards import Shards
+
+
+class Source:
+    """The unsent events of this relay's shards that neither wait nor are parked."""
+
+    def __init__(
+        self, database: Database, outbox: Outbox, composer: Composer, shards: Shards, failures: Failures, low: LowWater,
+        *, thorough: bool, max_bytes: int,
+    ) -> None:  # fmt: skip
+        """`thorough`: before it says that there is nothing, it looks behind the mark too."""
+        self._limit = composer.limit(max_bytes)
+        self._database = database
+        self._outbox = outbox
+        self._compose = composer
+        self._shards = shards
+        self._failures = failures
+        self._low = low
+        self._thorough = thorough
+
+    def read(self, rows: int) -> Batch:
+        """The first so many; empty: there are none."""
+        mark = self._low.mark()
+        with self._database.reading() as connection:
+            if self._low.full:
+                self._failures.load(connection)
+            found = self._some(connection, rows, self._since(mark))
+            if not found and mark is not None and self._thorough:
+                self._low.forget()
+                self._failures.load(connection)
+                found = self._some(connection, rows, [])
+        self._low.look()
+        return self._batch(found, None)
+
+    def read_on(self, rows: int, away: Set[Any], last: KeyValue) -> Batch:
+        """The first so many but for those whose ids are `away`, up to `last`, with a destination just now.
+
+        What lies further on is read first, then it is asked whether anything has come in before it meanwhile:
+        whatever was committed before an event that was read is seen by that.
+        """
+        outbox = self._outbox
+        beyond, upto = outbox.after(last), outbox.upto(last)
+        with self._database.reading() as connection:
+            found = self._some(connection, rows, [beyond])
+            most = len(away) + rows
+            ids = self._query(most, [upto, *self._since(self._low.mark())]).with_only_columns(outbox.id_out)
+            there = [outbox.family.key_value(row[0]) for row in _rows(connection, ids)]
+            if len(there) == most:
+                found = []  # so much has come in that more of it may lie before what was read
+            late = [id_ for id_ in there if id_ not in away]
+            before: list[Sequence[Any]] = []
+            for mine in outbox.among(late):
+                before += self._some(connection, len(late), [mine])
+            if len(before) < len(late):
+                found = []  # not before these
+        return self._batch(found, last, before)
+
+    def _batch(
+        self, found: Sequence[Sequence[Any]], last: KeyValue | None, before: Sequence[Sequence[Any]] = ()
+    ) -> Batch:  # fmt: skip
+        """Those before and behind `last`."""
+        batch = self._compose([*before, *found])
+        return replace(batch, front=batch.last if found else last)
+
+    def look_at_everything(self) -> None:
+        """Read from the very beginning next: events of other shards have become this relay's, refused ones too."""
+        self._low.forget()
+
+    def elsewhere(self) -> bool:
+        """Whether shards of other relays have events that are unsent and not given up on."""
+        outbox, shards = self._outbox, self._shards
+        if shards.whole:
+            return False
+        theirs = shard_of(outbox, shards.count).not_in(shards.mine)
+        query: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(outbox.table.called)
+        query = query.where(outbox.unsent, *self._failures.alive(), theirs).limit(1)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
+
+    def _some(
+        self, connection: sa.Connection, rows: int, where: Sequence[sa.ColumnElement[bool]]
+    ) -> Sequence[Sequence[Any]]:  # fmt: skip
+        """The first so many, or as many of them as may be in memory at once."""
+
+        def sizes(most: int) -> Sequence[int]:
+            asked = self._query(most, where).with_only_columns(self._limit.of_row.label("bytes"))
+            return [row[0] for row in _rows(connection, asked)]
+
+        return _rows(connection, self._query(self._limit.rows(rows, sizes), where))
+
+    def _query(self, rows: int, where: Sequence[sa.ColumnElement[bool]]) -> sa.Select[Any]:
+        return unsent_events(self._outbox, self._compose, self._failures, rows, [*where, *self._of_my_shards()])
+
+    def _since(self, mark: KeyValue | None) -> list[sa.ColumnElement[bool]]:
+        return [] if mark is None else [self._outbox.since(mark)]
+
+    def _of_my_shards(self) -> list[sa.ColumnElement[bool]]:
+        if self._shards.whole:
+            return []
+        return [shard_of(self._outbox, self._shards.count).in_(self._shards.mine)]
+
+
+def unsent_events(
+    outbox: Outbox, compose: Composer, failures: Failures, rows: int, where: Sequence[sa.ColumnElement[bool]]
+) -> sa.Select[Any]:  # fmt: skip
+    """What reads the first so many unsent events that neither wait nor are given up on."""
+    query: sa.Select[Any] = sa.select(*compose.columns).select_from(outbox.table.called)
+    return query.where(outbox.unsent, *where, *failures.sendable()).order_by(*outbox.ordering).limit(rows)
+
+
+def shard_of(outbox: Outbox, shards: int) -> sa.ColumnElement[int]:
+    """The shard that an event is in."""
+    return outbox.family.events.hashed(outbox.aggregate) % shards
+
+
+def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Sequence[Sequence[Any]]:
+    """As the driver gives them: a Row of SQLAlchemy's for each event would take as long as all the rest."""
+    found: Sequence[Sequence[Any]] = connection.execute(query).cursor.fetchall()
+    return found

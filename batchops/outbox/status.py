@@ -1,0 +1,63 @@
+"""How an outbox stands: what is unsent, for how long, and what holds it up."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops import durations, events
+from batchops.outbox.failures import Failure, Failures, State
+from batchops.outbox.outbox import Outbox
+from batchops.queue.leases import Counts
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Counts an outbox."""
+
+    outbox: Outbox
+    failures: Failures
+
+    def counts(self, connection: sa.Connection) -> Counts:
+        """Events that may be sent, and `waiting`: those that a refused event of their aggregate holds up."""
+        free, oldest = self._count(connection, self.failures.sendable())
+        held = 0
+        if self.failures.some:
+            held = self._count(connection, self.failures.alive())[0] - free
+        return Counts(
+            backlog=free, waiting=held, oldest=oldest, next_due=self.failures.next_due(connection) if held else None
+        )
+
+    def refusal(self, connection: sa.Connection) -> events.Failure | None:
+        """What holds events up, or was given up on, and how to go on; None where nothing is refused."""
+        first = next(iter(self.failures.listed(connection, 1)), None)
+        if first is None:
+            return None
+        states = self.failures.by_state(connection)
+        many = sum(states.values()) - states.get(State.DEAD, 0) or states[State.DEAD]
+        which = f"event {first.event} of {first.aggregate}"
+        said = f"{which} was refused" if many == 1 else f"{many:,} events were refused, the first of them {which}"
+        redrive = f"batchops outbox redrive {self.outbox.table.label} --event {first.event}"
+        hint = f"{_afterwards(first)} Once its cause is mended: {redrive}; then relay again."
+        return events.Failure("incomplete", f"{said[0].upper()}{said[1:]}: {first.reason.rstrip('.')}.", hint)
+
+    def _count(self, connection: sa.Connection, where: list[sa.ColumnElement[bool]]) -> tuple[int, float | None]:
+        outbox, created = self.outbox, self.outbox.names.created_at
+        age: sa.ColumnElement[Any] | None = None
+        if created is not None:
+            oldest = sa.func.min(outbox.column(created))
+            age = outbox.family.claims.age(outbox.table.column(created), oldest)
+        query: sa.Select[Any] = sa.select(sa.func.count(), sa.null() if age is None else age)
+        row = connection.execute(query.select_from(outbox.table.called).where(outbox.unsent, *where)).one()
+        return int(row[0]), None if row[1] is None else max(0.0, float(row[1]))
+
+
+def _afterwards(failure: Failure) -> str:
+    match failure.state:
+        case State.WAITING:
+            again = durations.show(max(0.0, failure.pause))
+            return f"later events of its aggregate wait; it is tried again by a relay in {again}."
+        case State.PARKED:
+            return "later events of its aggregate wait until somebody puts it back."
+        case State.DEAD:
+            return "later events of its aggregate have gone on without it."

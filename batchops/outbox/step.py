@@ -1,0 +1,211 @@
+"""One step of a relay: read, deliver, mark; the next events are read while a batch is with the destination."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import cast
+
+from batchops.bulk.strategies.batch import Size
+from batchops.db.value_formats import as_text
+from batchops.errors import TransientError
+from batchops.events import Rejected
+from batchops.outbox.after_delivery import Settled, Settling
+from batchops.outbox.circuit_breaker import Circuit
+from batchops.outbox.delivery import Courier
+from batchops.outbox.failure_policy import Policy
+from batchops.outbox.failures import Failure, Failures, State
+from batchops.outbox.mapping import NOTHING, Batch
+from batchops.outbox.shards import Shards
+from batchops.outbox.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent
+from batchops.outbox.source import Source
+from batchops.queue.rows import FEW
+from batchops.runtime.counters import Score
+from batchops.runtime.outcome import Outcome
+
+Begin = Callable[[Callable[[], Batch]], Callable[[], Batch]]
+"""Begins to read, and gives what waits for it; where a database does one thing at a time, it only begins then."""
+
+
+@dataclass(frozen=True)
+class Flight:
+    """Events on their way: those of which there is a message are with the courier."""
+
+    events: Batch
+    held: frozenset[str]
+    """Aggregates of which nothing goes out, as no message can be made of their next event."""
+
+    def results(self, delivered: Sequence[Delivery]) -> Sequence[Delivery]:
+        """A delivery per event."""
+        if not self.held:
+            return delivered
+        answers = iter(delivered)
+        bad: set[str] = set()
+        results: list[Delivery] = []
+        for aggregate, message in zip(self.events.aggregates, self.events.messages, strict=True):
+            if aggregate not in self.held:
+                results.append(next(answers))
+            elif aggregate in bad or not isinstance(message, Refused):
+                results.append(Unsent("an earlier event of its aggregate was not sent"))
+            else:
+                bad.add(aggregate)
+                results.append(message)
+        return results
+
+    def behind(self, results: Sequence[Delivery]) -> frozenset[str]:
+        """Aggregates of which an event was not delivered."""
+        if not any(results):
+            return frozenset()
+        return frozenset(a for a, one in zip(self.events.aggregates, results, strict=True) if one)
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """What goes out."""
+        # Of the other aggregates every event has a message.
+        return cast("Sequence[Message]", self.events.but(self.held).messages)
+
+
+class RelayStep:
+    """Events delivered and marked. Called again after an error, it goes on where that happened.
+
+    While a batch is with the destination the one before it is marked and the one after it is read.
+    """
+
+    def __init__(
+        self, source: Source, courier: Courier, settling: Settling, failures: Failures, policy: Policy,
+        circuit: Circuit, shards: Shards, score: Score, *, ahead: Callable[[], bool], begin: Begin,
+    ) -> None:  # fmt: skip
+        """`ahead`: whether a next batch may be sent before this one is accounted for."""
+        self._source = source
+        self._courier = courier
+        self._settling = settling
+        self._failures = failures
+        self._policy = policy
+        self._circuit = circuit
+        self._shards = shards
+        self._score = score
+        self._ahead = ahead
+        self._begin = begin
+        self._flight: Flight | None = None
+        self._reading: Callable[[], Batch] | None = None
+        self._behind: frozenset[str] = frozenset()
+        """Aggregates whose last event was not sent, as far as what is being read does not know it yet."""
+        self._unsettled: tuple[Settled, int] | None = None
+        self._rehearsed = False
+
+    def __call__(self, size: Size) -> Outcome | None:
+        """One batch; None where nothing is to be sent now."""
+        if self._shards.due() <= 0:
+            self._shards.look()
+        if self._shards.changing and self._at_rest and self._shards.change():
+            self._source.look_at_everything()
+        return self._batch(size) if self._shards.mine else None
+
+    @property
+    def _at_rest(self) -> bool:
+        """Whether all that was sent is marked, and nothing is being read."""
+        return self._flight is None and self._unsettled is None and self._reading is None
+
+    def _batch(self, size: Size) -> Outcome | None:
+        if self._unsettled is None:
+            if self._flight is None and not self._first(size):
+                return None
+            self._land(size)
+        if self._unsettled is None:
+            return Outcome(rows=0, read=0)
+        settled, read = self._unsettled
+        settled = self._settling(settled)
+        self._unsettled = None
+        return self._outcome(settled, read)
+
+    def finish(self) -> Outcome | None:
+        """Wait for what is still on its way, and mark it; None where nothing was."""
+        if self._flight is None and self._unsettled is None:
+            return None
+        self._ahead = lambda: False
+        return self._batch(Size(rows=1, read=1))
+
+    def _first(self, size: Size) -> bool:
+        self._behind = frozenset()
+        events = self._source.read(1 if self._circuit.probing else size.rows)
+        if events and not self._rehearsed:
+            self._settling.rehearse(events.ids[:FEW])
+            self._rehearsed = True
+        return self._depart(events, size, NOTHING)
+
+    def _depart(self, events: Batch, size: Size, settling: Batch) -> bool:
+        """Send them off and begin to read what comes after; `settling` is not marked yet, and not read again."""
+        if not events:
+            return False
+        if not self._shards.certain():
+            self._shards.renew()  # a process that was stopped for long must not send what another has sent by now
+        self._flight = Flight(events, events.unfit)
+        self._courier.go(self._flight.messages)
+        if self._may_go_ahead():
+            away = {*settling.ids, *events.ids}
+            last = events.front
+            assert last is not None
+            self._reading = self._begin(lambda: self._source.read_on(size.rows, away, last))
+        return True
+
+    def _land(self, size: Size) -> None:
+        """Wait for the flight; the next one leaves at once, so that the destination need not wait for the database."""
+        flight = self._flight
+        assert flight is not None
+        waiting = self._read()
+        self._flight = None
+        try:
+            results = flight.results(self._courier.wait())
+        except AccessRefusedError:
+            raise  # waiting does not help
+        except SinkDownError as error:
+            self._circuit.trip_by_destination(error.message)
+            return
+        if self._circuit.probing and all(isinstance(one, Refused) and not one.final for one in results):
+            self._circuit.doubt()  # one event alone cannot show whose fault it is: no attempt counts
+            return
+        self._unsettled = self._sorted(flight, results), len(flight.events)
+        behind = flight.behind(results)
+        kept, self._behind = behind | self._behind, behind
+        if self._may_go_ahead():
+            self._depart(waiting.but(kept), size, flight.events)
+
+    def _may_go_ahead(self) -> bool:
+        return self._ahead() and not self._circuit.probing and not self._shards.changing
+
+    def _read(self) -> Batch:
+        """What has been read meanwhile; where that failed it is read again once this flight is settled."""
+        reading, self._reading = self._reading, None
+        with suppress(TransientError):
+            return reading() if reading is not None else NOTHING
+        return NOTHING
+
+    def _sorted(self, flight: Flight, results: Sequence[Delivery]) -> Settled:
+        if not any(results):
+            self._circuit.close()
+            return Settled(flight.events.ids, (), flight.events.aggregates)
+        sent, aggregates, failures, unsent = [], list[str](), list[Failure](), list[Unsent]()
+        for id_, aggregate, result in zip(flight.events.ids, flight.events.aggregates, results, strict=True):
+            match result:
+                case None:
+                    sent.append(id_)
+                    aggregates.append(aggregate)
+                case Refused():
+                    event = as_text(id_)
+                    failures.append(self._policy(event, aggregate, result, self._failures.attempts(event)))
+                case Unsent():
+                    unsent.append(result)
+        self._score.add(failed=len(failures), unsent=len(unsent))
+        for one in failures:
+            self._score.because(one.reason, [f"event {one.event} of {one.aggregate}"])
+        if unsent and not sent and not failures:
+            self._circuit.trip(unsent[0].reason)
+        else:
+            self._circuit.close()
+        return Settled(sent, failures, aggregates)
+
+    def _outcome(self, settled: Settled, read: int) -> Outcome:
+        given_up = [failure for failure in settled.failures if failure.state is not State.WAITING]
+        dead = sum(failure.state is State.DEAD for failure in given_up)
+        self._score.add(dead=dead, parked=len(given_up) - dead)
+        rejected = tuple(Rejected(f"{one.aggregate} event {one.event}", one.reason) for one in given_up)
+        return Outcome(rows=len(settled.sent), read=read, rejected=rejected)

@@ -1,0 +1,76 @@
+"""The tables beside an outbox: its relays, their shards, its refused events. A database's outboxes share them."""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.db.types import KEY_TEXT, LONG_TEXT
+from batchops.errors import RefusedError
+from batchops.ledger.table_setup import Making
+
+TURN = "batchops_turn"
+
+
+class Beside:
+    """The tables in one schema; no name: where the database itself looks first."""
+
+    def __init__(self, database: Database, schema: str | None) -> None:
+        self._database = database
+        self._meta = sa.MetaData(schema=schema)
+        self.relays = sa.Table(
+            "batchops_relay", self._meta,
+            sa.Column("relation", KEY_TEXT, primary_key=True),
+            sa.Column("relay", sa.String(32), primary_key=True),
+            sa.Column("stays", sa.Integer, nullable=False),
+            sa.Column("shards", sa.Integer, nullable=False),
+            sa.Column("owner", sa.Text, nullable=False),
+            sa.Column("since", sa.Double, nullable=False),
+            sa.Column("lease_until", sa.Double, nullable=False),
+        )  # fmt: skip
+        self.shards = sa.Table(
+            "batchops_shard", self._meta,
+            sa.Column("relation", KEY_TEXT, primary_key=True),
+            sa.Column("shard", sa.Integer, primary_key=True, autoincrement=False),
+            sa.Column("relay", sa.String(32)),
+        )  # fmt: skip
+        self.failed = sa.Table(
+            "batchops_failed", self._meta,
+            sa.Column("relation", KEY_TEXT, primary_key=True),
+            sa.Column("event", KEY_TEXT, primary_key=True),
+            sa.Column("aggregate", LONG_TEXT, nullable=False),
+            sa.Column("state", sa.String(10), nullable=False),
+            sa.Column("attempts", sa.Integer, nullable=False),
+            sa.Column("next_at", sa.Double, nullable=False),
+            sa.Column("failure", LONG_TEXT, nullable=False),
+        )  # fmt: skip
+
+        self._making = Making(
+            database, self._meta, what="the tables beside the outbox",
+            elsewhere="name a schema of yours with --ledger-schema",
+        )  # fmt: skip
+
+    def ddl(self) -> list[str]:
+        """The statements that make those that are not there."""
+        return self._making.ddl()
+
+    def obstacle(self, role: str) -> RefusedError | None:
+        """What keeps this role from using them; None for nothing."""
+        return self._making.obstacle(role)
+
+    def make(self) -> None:
+        """Make the tables where they are missing; RefusedError with their SQL where this role may not."""
+        self._making.make()
+
+    def there(self, connection: sa.Connection) -> bool:
+        """Whether they are there."""
+        inspector = sa.inspect(connection)
+        return all(inspector.has_table(table.name, schema=table.schema) for table in self._meta.sorted_tables)
+
+
+def turn_ddl(database: Database) -> Iterator[str]:
+    """Where writers need rows to wait for each other at: the statements that make and fill their table."""
+    if rows := database.family.events.lock_rows:
+        values = ", ".join(f"({number})" for number in range(rows))
+        yield f"CREATE TABLE IF NOT EXISTS {TURN} (turn integer NOT NULL PRIMARY KEY)"
+        yield f"INSERT IGNORE INTO {TURN} (turn) VALUES {values}"

@@ -1,0 +1,118 @@
+"""What a table of events proves about what was sent: that nothing was passed by, that no aggregate was inverted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.value_formats import as_text
+from batchops.errors import Exit
+from batchops.outbox.event_order import Rests
+from batchops.outbox.failures import Failures
+from batchops.outbox.outbox import Outbox
+
+NAMED = 10
+"""Events that a violation names."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    about: str
+    """skipped, inverted, order, or what no table can tell."""
+    exit: int
+    """0: proved; 13: it does not hold; 3: it cannot be proved."""
+    text: str
+    events: tuple[str, ...] = ()
+    """The first events for which it does not hold."""
+    count: int = 0
+
+
+_NONE_SKIPPED = "no unsent event lies before a sent one of its aggregate"
+_SKIPPED = "are unsent, though a later one of their aggregate was sent"
+_NONE_INVERTED = "by the times in the table each aggregate's events were sent in order"
+_INVERTED = "were sent after a later one of their aggregate, by the times in the table"
+_BEYOND = Finding(
+    "beyond",
+    Exit.DONE,
+    "beyond the table: that the destination kept what it acknowledged; that whoever wrote an event had locked its "
+    "aggregate; events that were deleted or moved once they were sent",
+)
+
+
+def findings(connection: sa.Connection, outbox: Outbox, failures: Failures) -> list[Finding]:
+    """All of them, the same whoever asks; nothing is written."""
+    found = [_skipped(connection, outbox, failures), _inverted(connection, outbox)]
+    if not outbox.order.numbered:
+        found.append(_ordered(connection, outbox))
+    return [*found, _BEYOND]
+
+
+def gravest(found: Sequence[Finding]) -> int:
+    """The exit code: what is violated before what cannot be proved."""
+    exits = {finding.exit for finding in found}
+    return next((code for code in (Exit.INTEGRITY, Exit.INCOMPLETE) if code in exits), Exit.DONE)
+
+
+def _skipped(connection: sa.Connection, outbox: Outbox, failures: Failures) -> Finding:
+    """An unsent event that lies before a sent one of its aggregate, and was not given up on."""
+    if outbox.sent is None:
+        return Finding("skipped", Exit.INCOMPLETE, "the table has no column that tells which events were sent")
+    backwards = [column.desc() for column in outbox.ordering]
+    sent = sa.case((outbox.sent.sent, 1), else_=0)
+    later = sa.func.max(sent).over(partition_by=outbox.aggregate, order_by=backwards, rows=(None, -1))
+    waits = sa.case((sa.and_(outbox.unsent, *failures.alive()), 1), else_=0)
+    columns = (outbox.id_out.label("event"), later.label("later"), waits.label("waits"))
+    seen = sa.select(*columns).select_from(outbox.table.called).subquery("seen")
+    passed = sa.select(seen.c.event).where(
+        seen.c.later == sa.literal_column("1"), seen.c.waits == sa.literal_column("1")
+    )
+    return _violated(connection, "skipped", passed, good=_NONE_SKIPPED, bad=_SKIPPED)
+
+
+def _inverted(connection: sa.Connection, outbox: Outbox) -> Finding:
+    """An event that was sent before an earlier one of its aggregate, by the times in the table."""
+    moment = None if outbox.sent is None else outbox.sent.when
+    if outbox.sent is None or moment is None:
+        return Finding("inverted", Exit.INCOMPLETE, "cannot be proved: the table does not tell when an event was sent")
+    before = sa.func.max(moment).over(partition_by=outbox.aggregate, order_by=outbox.ordering, rows=(None, -1))
+    ordered = (
+        sa.select(outbox.id_out.label("event"), moment.label("moment"), before.label("before"))
+        .select_from(outbox.table.called)
+        .where(outbox.sent.sent)
+        .subquery("ordered")
+    )
+    late = sa.select(ordered.c.event).where(ordered.c.before > ordered.c.moment)
+    return _violated(connection, "inverted", late, good=_NONE_INVERTED, bad=_INVERTED)
+
+
+def _ordered(connection: sa.Connection, outbox: Outbox) -> Finding:
+    """Whether the order is the one that events were written in, where no number tells it."""
+    order = outbox.order
+    if not order.kept and order.asked:
+        return Finding("order", Exit.DONE, "none was asked for: each event stands by itself")
+    if not order.kept:
+        return Finding("order", Exit.INCOMPLETE, "cannot be proved: nothing tells in what order events were written")
+    told = ", ".join(order.columns[:-1])
+    if told:
+        columns = [outbox.aggregate, *outbox.ordering[:-1]]
+        ties = sa.select(sa.func.count().label("events")).select_from(outbox.table.called).group_by(*columns)
+        tied = ties.having(sa.func.count() > 1).subquery("tied")
+        count = int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(tied.c.events), 0))).scalar_one())
+        if count:
+            text = f"have the same {told} as another of their aggregate: which of them came first cannot be proved"
+            return Finding("order", Exit.INCOMPLETE, text, count=count)
+    if order.rests is Rests.CLOCK:
+        return Finding("order", Exit.DONE, f"rests on {order.rests}, and no two events of an aggregate have the same")
+    return Finding("order", Exit.INCOMPLETE, f"cannot be proved: it rests on {order.rests}")
+
+
+def _violated(connection: sa.Connection, about: str, query: sa.Select[Any], *, good: str, bad: str) -> Finding:
+    listed = query.subquery("listed")
+    count: int = connection.execute(sa.select(sa.func.count()).select_from(listed)).scalar_one()
+    if not count:
+        return Finding(about, Exit.DONE, good)
+    events = tuple(as_text(value) for value in connection.execute(query.limit(NAMED)).scalars())
+    return Finding(about, Exit.INTEGRITY, bad, events, count)

@@ -1,0 +1,91 @@
+"""The mark that rows have while they are leased, and the values from before, by which it is undone."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.backend import Family, KeyValue
+from batchops.db.json_values import plain, tag
+from batchops.queue.queue import Queue, Row
+from batchops.queue.rows import Rows
+
+Groups = Mapping[str, Sequence[KeyValue]]
+"""Keys by what is kept of their rows; nearly all rows of a claim are alike in that."""
+
+
+class ClaimedMark:
+    """Sets what --claimed says in rows that the transaction has locked, and undoes it.
+
+    What is kept of a row is a JSON object: each marked column with its value before the claim and with the mark.
+    """
+
+    def __init__(self, family: Family, queue: Queue, rows: Rows) -> None:
+        self._claims = family.claims
+        self._queue = queue
+        self._rows = rows
+        self._columns = tuple(dict.fromkeys(column for column, _ in queue.claimed))
+
+    def set(self, connection: sa.Connection, rows: Sequence[Row]) -> tuple[Sequence[Row], Groups]:
+        """The rows as they are with the mark, and what is to be kept of them."""
+        keys = [row.key for row in rows]
+        before = self._kept(connection, keys, self._columns)
+        self._rows.change(connection, self._rows.update(*self._queue.values(self._queue.claimed)), keys)
+        groups: dict[str, list[KeyValue]] = defaultdict(list)
+        for key, values in self._kept(connection, keys, self._columns).items():
+            both = {name: (before[key][name], values[name]) for name in self._columns}
+            groups[json.dumps(both, separators=(",", ":"))].append(key)
+        now = self._rows.contents(connection, keys, self._columns)
+        return [replace(row, values={**row.values, **now.get(row.key, {})}) for row in rows], groups
+
+    def undo(
+        self, connection: sa.Connection, kept: Mapping[KeyValue, str], *also: tuple[sa.ColumnElement[Any], Any]
+    ) -> None:  # fmt: skip
+        """Give rows their values from before, column by column; not where others have changed the mark since.
+
+        `also` is set in the same statement.
+        """
+        groups: dict[str, list[KeyValue]] = defaultdict(list)
+        for key, text in kept.items():
+            groups[text].append(key)
+        for text, keys in groups.items():
+            if (both := _parsed(text)) is not None:
+                self._undo(connection, both, keys, also)
+
+    def _undo(
+        self, connection: sa.Connection, both: Mapping[str, Sequence[Any]], keys: Sequence[KeyValue],
+        also: Sequence[tuple[sa.ColumnElement[Any], Any]],
+    ) -> None:  # fmt: skip
+        table = self._queue.table
+        names = [name for name in both if name in table.column_names]
+        alike: dict[tuple[str, ...], list[KeyValue]] = defaultdict(list)
+        for key, now in self._kept(connection, keys, names).items():
+            alike[tuple(name for name in names if now[name] == both[name][1])].append(key)
+        for marked, some in alike.items():
+            values = [
+                (self._queue.column(name), self._claims.restored(table.column(name), plain(both[name][0])))
+                for name in marked
+            ]
+            if values or also:
+                self._rows.change(connection, self._rows.update(*values, *also), some)
+
+    def _kept(
+        self, connection: sa.Connection, keys: Sequence[KeyValue], names: Sequence[str]
+    ) -> dict[KeyValue, dict[str, Any]]:
+        """The values as JSON, equal only where the values are."""
+        columns = [self._claims.kept(self._queue.table, name) for name in names]
+        found = self._rows.of(connection, keys, columns)
+        return {key: dict(zip(names, map(tag, values), strict=True)) for key, values in found.items()}
+
+
+def _parsed(text: str) -> dict[str, list[Any]] | None:
+    """None for what is not ours: a column of that name may be the application's."""
+    try:
+        both = json.loads(text)
+    except ValueError:
+        return None
+    pairs = isinstance(both, dict) and all(isinstance(pair, list) and len(pair) == 2 for pair in both.values())
+    return both if pairs else None

@@ -1,0 +1,255 @@
+"""What the workers of one process hold: claimed, kept alive, and let go."""
+
+import os
+import secrets
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from batchops.db.backend import KeyValue
+from batchops.db.database import Database
+from batchops.errors import BatchopsError, DeniedError, MarkRefusedError, RowRefusedError
+from batchops.queue.failed_rows import by_halves, reason
+from batchops.queue.handlers import Result, Unmarked
+from batchops.queue.leases import Leases
+from batchops.queue.low_water import LowWater
+from batchops.queue.queue import ALONE, Assignments, Claim, Row
+from batchops.runtime.threads import Threads
+
+AT_ONCE = 100
+"""Rows that are rescued together, to be tried alone one after the other."""
+RESCUE_EVERY = 1.0
+"""Seconds between two looks for lost leases; longer where the look itself is dear."""
+DIED = "its worker gave no more sign of life at {} attempts in a row, the last one with this row alone"
+
+
+@dataclass
+class Holding:
+    """Rows in hand, and when their lease was last renewed."""
+
+    keys: Sequence[KeyValue]
+    beaten: float
+
+
+class Claims:
+    """Claims rows and keeps their leases alive; the workers of a process share one."""
+
+    def __init__(
+        self, database: Database, leases: Leases, *, lease: float, attempts: int, one_by_one: bool, in_order: bool,
+        failed: Assignments = (), marked: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """`one_by_one`: whether rows whose lease was lost may have caused that, and are tried alone.
+
+        `failed`: what marks a row that is given up on. `marked`: whether rows have a mark while they are claimed.
+        """
+        self.database = database
+        self.leases = leases
+        self.seconds = lease
+        self._attempts = attempts
+        self._one_by_one = one_by_one
+        self._failed = failed
+        self._marked = marked
+        self._undoable = False
+        """Whether a mark has been undone, for a trial."""
+        self._clock = clock
+        self._low = LowWater(database, leases, clock, followed=in_order)
+        self._held: dict[str, Holding] = {}
+        self._suspects: deque[tuple[Claim, Row]] = deque()
+        """Rescued rows that are still to be tried, each alone, with the claim that holds them."""
+        self._guard = threading.Lock()
+        self._rescuing = threading.Lock()
+        self._rescue_at = 0.0
+
+    def take(self, rows: int) -> Claim | None:
+        """Up to so many rows; None where nothing is free and due, as far as the whole table goes."""
+        claim = self._next_alone()
+        if claim is None and self._clock() >= self._rescue_at:
+            claim = self._rescued(rows, self._low.mark())
+        claim = claim or self._claimed(rows, self._low.mark())
+        if claim is None:
+            self._low.forget()
+            claim = self._claimed(rows, None) or self._rescued(rows, None)
+        if claim is not None:
+            self._low.look()
+        return claim
+
+    def certain(self, claim: Claim) -> bool:
+        """Whether the lease cannot have run out since it was last renewed."""
+        holding = self._held.get(claim.token)
+        return holding is not None and self._clock() - holding.beaten < self.seconds
+
+    def held(self) -> int:
+        """Rows that this process has leased."""
+        with self._guard:
+            return sum(len(holding.keys) for holding in self._held.values())
+
+    def let_go(self, claim: Claim) -> None:
+        """The rows are settled: no more signs of life."""
+        with self._guard:
+            self._held.pop(claim.token, None)
+
+    @contextmanager
+    def beating(self, threads: Threads) -> Iterator[None]:
+        """Renew what is held three times in a lease's length, from a thread, until the block ends."""
+        try:
+            with threads.repeating("heartbeat", self.seconds / 3, self._beat):
+                yield
+        finally:
+            self.hand_back()
+
+    def _claimed(self, rows: int, low: KeyValue | None) -> Claim | None:
+        token = _token(alone=rows == 1)
+        taken = self._clock()
+        with self.database.transaction() as connection:
+            leased = self.leases.claim(connection, rows, low, token, self.seconds)
+            found, refused = self._mark(connection, token, leased)
+        return self._hold(Claim(token, found, taken=taken, refused=refused)) if found else None
+
+    def _mark(
+        self, connection: sa.Connection, token: str, rows: Sequence[Row]
+    ) -> tuple[Sequence[Row], Mapping[KeyValue, str]]:
+        """The rows with the mark of a claim; why those have none for which the database refuses it."""
+        if not self._marked or not rows:
+            return rows, {}
+        now: dict[KeyValue, Row] = {}
+
+        def mark(some: Sequence[Row]) -> Sequence[Result]:
+            with self.database.savepoint(connection):
+                now.update((row.key, row) for row in self.leases.mark(connection, some))
+            return [None] * len(some)
+
+        self.database.family.claims.check_at_once(connection)
+        if not self._undoable:
+            self._prove_undoable(connection, token, rows[0])
+        try:
+            results = by_halves(rows, mark)
+        except DeniedError as error:
+            results = [Unmarked(reason(error))] * len(rows)
+        refused = {row.key: one.reason for row, one in zip(rows, results, strict=True) if isinstance(one, Unmarked)}
+        return [now.get(row.key, row) for row in rows], refused
+
+    def _prove_undoable(self, connection: sa.Connection, token: str, row: Row) -> None:
+        """MarkRefusedError where a mark cannot be undone: a row that fails would stay marked, and be found no more.
+
+        No trace of the trial is left, so that no trigger notes it.
+        """
+        connection.exec_driver_sql("SAVEPOINT batchops_trial")
+        try:
+            with self.database.savepoint(connection):
+                self.leases.mark(connection, [row])
+        except (RowRefusedError, DeniedError):
+            return  # told where it is marked
+        try:
+            with self.database.savepoint(connection):
+                self.leases.unmark(connection, token, [row.key])
+        except (RowRefusedError, DeniedError) as error:
+            raise MarkRefusedError(
+                f"The table takes --claimed, and refuses the old values that would undo it: {reason(error)}",
+                "let --claimed set what the table's constraints and triggers also let go back.",
+            ) from error
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT batchops_trial")
+        self._undoable = True
+
+    def _rescued(self, rows: int, low: KeyValue | None) -> Claim | None:
+        """Rows that another has lost; one worker looks at a time."""
+        if not self._rescuing.acquire(blocking=False):
+            return None
+        try:
+            before = self._clock()
+            claim = self._rescue(AT_ONCE if self._one_by_one else rows, low, before)
+            took = self._clock() - before
+            self._rescue_at = 0.0 if claim else self._clock() + max(RESCUE_EVERY, 10 * took)
+            return claim
+        finally:
+            self._rescuing.release()
+
+    def _rescue(self, rows: int, low: KeyValue | None, now: float) -> Claim | None:
+        token = _token(alone=False)
+        with self.database.transaction() as connection:
+            self.leases.unmark_lost(connection, rows, low)
+            parked = self._park(connection, low)
+            leased = self.leases.rescue(connection, rows, low, token, self.seconds)
+            found, refused = self._mark(connection, token, leased)
+        if not found and not parked:
+            return None
+        claim = self._hold(Claim(token, found, rescued=True, taken=now, parked=parked, refused=refused))
+        if not self._one_by_one:
+            return claim
+        with self._guard:
+            self._suspects += [(claim, row) for row in claim.rows]
+        return self._next_alone() if not parked else Claim(_token(alone=True), (), parked=parked)
+
+    def _next_alone(self) -> Claim | None:
+        """The next of the rows that were rescued, held by itself from now on."""
+        while True:
+            with self._guard:
+                if not self._suspects:
+                    return None
+                claim, row = self._suspects.popleft()
+            alone, now = _token(alone=True), self._clock()
+            try:
+                with self.database.transaction() as connection:
+                    mine = self.leases.single_out(connection, claim.token, row.key, alone)
+            except BatchopsError:
+                with self._guard:
+                    self._suspects.appendleft((claim, row))
+                raise
+            self._forget(claim.token, row)
+            if mine:
+                found = [replace(row, attempts=row.attempts + 1)]
+                return self._hold(Claim(alone, found, rescued=True, taken=now, refused=claim.refused))
+
+    def hand_back(self) -> None:
+        """Let go of what was rescued and nobody came to; where that fails the leases run out by themselves."""
+        with self._guard:
+            left, self._suspects = list(self._suspects), deque()
+        for token in {claim.token for claim, _ in left}:
+            keys = [row.key for claim, row in left if claim.token == token]
+            with suppress(BatchopsError), self.database.transaction() as connection:
+                self.leases.abandon(connection, token, keys)
+
+    def _forget(self, token: str, row: Row) -> None:
+        with self._guard:
+            if (held := self._held.get(token)) is not None:
+                held.keys = [key for key in held.keys if key != row.key]
+                if not held.keys:
+                    del self._held[token]
+
+    def _park(self, connection: sa.Connection, low: KeyValue | None) -> Sequence[tuple[Row, str]]:
+        guilty = (connection, self._attempts if self._one_by_one else None, low, DIED.format(self._attempts))
+        try:
+            with self.database.savepoint(connection):
+                return self.leases.park(*guilty, self._failed)
+        except (RowRefusedError, DeniedError):
+            return self.leases.park(*guilty, ())  # better set aside unmarked than claimed for ever
+
+    def _hold(self, claim: Claim) -> Claim:
+        with self._guard:
+            self._held[claim.token] = Holding([row.key for row in claim.rows], claim.taken)
+        return claim
+
+    def _beat(self) -> None:
+        """Renew what has been held for long enough; a beat that fails is tried again at the next."""
+        now = self._clock()
+        with self._guard:
+            due = [(token, held) for token, held in self._held.items() if now - held.beaten >= self.seconds / 4]
+        for token, held in due:
+            try:
+                with self.database.transaction() as connection:
+                    self.leases.beat(connection, token, held.keys, self.seconds)
+            except BatchopsError:
+                continue  # the token in the finalising transaction is what really protects
+            held.beaten = now
+
+
+def _token(*, alone: bool) -> str:
+    """Which process, and a number of its own; no longer than 40 characters."""
+    worker = f"{socket.gethostname()[:16]}.{os.getpid() % 10_000_000}"
+    return f"{ALONE if alone else ''}{worker}.{secrets.token_hex(5)}"

@@ -1,0 +1,109 @@
+"""`--exec`: a program run once a row, without a shell."""
+
+import shlex
+import shutil
+import time
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+
+from batchops.errors import UsageError
+from batchops.queue.handlers import Failed, Result, Unstarted, Values
+from batchops.queue.handlers.child_process import LAST_SECONDS, Child, Spawner, TimeLimit
+from batchops.queue.handlers.json_rows import line
+from batchops.runtime.stop import Stop
+
+LAST_WORDS = 8_192
+"""Bytes of stderr in which the reason of a failure is looked for."""
+
+
+def argv_of(command: str, flag: str) -> list[str]:
+    """The words of a command whose program is there; UsageError for any other."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}.", "quotes must be closed; no shell is used.") from error
+    if not words:
+        raise UsageError(f"{flag}: the command is empty.")
+    if shutil.which(words[0]) is None:
+        raise UsageError(
+            f'{flag}: there is no program "{words[0]}".', "no shell is used: pipes and variables do not work."
+        )
+    return words
+
+
+class EachRow:
+    """One process a row: the row as JSON on its stdin; exit 0 is done."""
+
+    inside = False
+    deadly = False
+    isolates = False
+
+    def __init__(self, command: str, deadline: float) -> None:
+        self._argv = argv_of(command, "--exec")
+        self._deadline = deadline
+        self._spawner = Spawner()
+
+    def __call__(
+        self,
+        rows: Sequence[Values],
+        connection: sa.Connection | None,  # noqa: ARG002  the protocol's shape
+        stop: Stop,
+    ) -> Sequence[Result]:
+        # What there is no time for is handed back: the deadline is the whole batch's.
+        end = time.monotonic() + self._deadline / 2
+        return [Unstarted() if stop.asked or time.monotonic() > end else self._one(row, stop) for row in rows]
+
+    def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
+        """It needs neither."""
+
+    def close(self) -> None:
+        """Every process has ended with its row."""
+        self._spawner.close()
+
+    def _one(self, row: Values, stop: Stop) -> Result:
+        try:
+            child = self._spawner.start(self._argv, reads="stderr")
+        except OSError as error:
+            return Failed(f"{self._argv[0]} did not start: {error.strerror}")
+        limit = TimeLimit(self._deadline / 2, stop)
+        child.feed((line(row) + "\n").encode(), last=True)
+        said = _heard(child, limit)
+        if limit.passed:
+            child.end(limit.left)
+            return self._cut(child.code, limit, stop)
+        if child.code == 0:
+            child.leave()
+            return None
+        last = time.monotonic() + LAST_SECONDS
+        child.end(lambda: last - time.monotonic())  # nothing of this attempt goes on beside the next
+        return Failed(f"{_ended(child.code)}: {_last_line(said)}"[:400])
+
+    def _cut(self, code: int, limit: TimeLimit, stop: Stop) -> Result:
+        """It was told to end: what became of the row."""
+        if limit.passed == "deadline":
+            half = self._deadline / 2
+            return Failed(f"{self._argv[0]} did not end within {half:g} s, half of --deadline, and was killed")
+        if code == 0:  # it came to its end in the last seconds of the grace period
+            return None
+        stop.cut = True
+        return Unstarted()
+
+
+def _heard(child: Child, limit: TimeLimit) -> bytes:
+    """The end of what it said until it ended or its time was over."""
+    said = b""
+    while not child.ended:
+        pause = limit.look()
+        if limit.passed:
+            return said
+        said = (said + child.turn(pause))[-LAST_WORDS:]
+    return (said + child.rest())[-LAST_WORDS:]
+
+
+def _ended(code: int) -> str:
+    return f"exit {code}" if code > 0 else f"killed by signal {-code}"
+
+
+def _last_line(said: bytes) -> str:
+    return (said.decode(errors="replace").strip() or "it said nothing").splitlines()[-1]

@@ -1,0 +1,251 @@
+"""`--exec-batch`: a program that stays up, rows in and results out, a JSON line each."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+
+import sqlalchemy as sa
+
+from batchops.queue.handlers import Failed, HandlerError, Result, Unstarted, Values
+from batchops.queue.handlers.child_process import LAST_SECONDS, Child, Spawner, TimeLimit
+from batchops.queue.handlers.exec import argv_of
+from batchops.queue.handlers.exec_answers import Answers
+from batchops.runtime.stop import Stop
+
+LONGEST = 1_000_000
+"""Bytes of a result line."""
+SINGLY = 3
+"""Rows tried one by one after a program died without an answer: if it dies at each, it is broken."""
+QUIET = 0.02
+"""Seconds without a further line after which answers without keys are taken for all that there are."""
+FAREWELL = 1.0
+"""Seconds for a program to end by itself once its stdin is closed."""
+DIED = Failed("the program ended without an answer to this row")
+
+
+class StaysUp:
+    """One process for each worker, started when it is first needed and again after it died."""
+
+    inside = False
+    deadly = False
+    isolates = True
+
+    def __init__(self, command: str, deadline: float) -> None:
+        self._argv = argv_of(command, "--exec-batch")
+        self._deadline = deadline
+        self._spawner = Spawner()
+        self._key: Sequence[str] = ()
+        self._warn: Callable[[str], None] = lambda _: None
+        self._guard = threading.Lock()
+        self._running: set[Program] = set()
+        self._free: list[Program] = []
+        self._wrong = 0
+        """Batches whose answers could not be trusted, before the first whose could."""
+        self._right = False
+
+    def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
+        """What answers name their rows by, and who is told of lines that came too late to be of any batch."""
+        self._key, self._warn = key, warn
+
+    def __call__(
+        self,
+        rows: Sequence[Values],
+        connection: sa.Connection | None,  # noqa: ARG002  the protocol's shape
+        stop: Stop,
+    ) -> Sequence[Result]:
+        return self._worked(rows, TimeLimit(self._deadline, stop), stop)
+
+    def close(self) -> None:
+        """End every process: its stdin is closed, and after a moment it is killed."""
+        with self._guard:
+            running, self._running, self._free = list(self._running), set(), []
+        for program in running:
+            program.close()
+        self._spawner.close()
+
+    def _worked(self, rows: Sequence[Values], limit: TimeLimit, stop: Stop) -> Sequence[Result]:
+        limit.look()
+        if limit.passed:
+            return [Unstarted()] * len(rows)
+        answers, end = self._asked(rows, limit)
+        if answers.wrong:
+            return self._distrusted(answers, len(rows))
+        results = answers.results
+        match end:
+            case End.WHOLE:
+                self._right = True
+                return [results[place] for place in range(len(rows))]
+            case End.OVER:
+                rest: Result = Unstarted()
+                if limit.passed == "deadline":
+                    said = f"it had answered {answers.count} of {len(rows)} rows"
+                    rest = Failed(f"{self._argv[0]} did not answer within {self._deadline:g} s: {said}")
+                else:
+                    stop.cut = True
+                return [results.get(place, rest) for place in range(len(rows))]
+        left = [place for place in range(len(rows)) if place not in results]
+        again = self._without_answer([rows[place] for place in left], limit, stop)
+        return [results[place] if place in results else again[left.index(place)] for place in range(len(rows))]
+
+    def _without_answer(self, rows: Sequence[Values], limit: TimeLimit, stop: Stop) -> Sequence[Result]:
+        """The program died over one of these: the halves, each with another process, until that one is alone."""
+        if len(rows) == 1:
+            return [DIED]
+        if len(rows) >= SINGLY and not self._right:
+            first = [one for row in rows[:SINGLY] for one in self._worked([row], limit, stop)]
+            if all(one is DIED for one in first):
+                raise HandlerError(
+                    f"{self._argv[0]} ends without answering a row, whichever row it gets.",
+                    "run it by hand: it must read JSON lines and answer each with a line, and stay up.",
+                )
+            return [*first, *(self._worked(rows[SINGLY:], limit, stop) if rows[SINGLY:] else ())]
+        middle = (len(rows) + 1) // 2
+        return [*self._worked(rows[:middle], limit, stop), *self._worked(rows[middle:], limit, stop)]
+
+    def _distrusted(self, answers: Answers, rows: int) -> Sequence[Result]:
+        """Nobody knows which row an answer is about: all of them failed, none is done."""
+        self._wrong += 1
+        said = f"{self._argv[0]} answered {answers.wrong}"
+        if not self._right and (self._wrong >= SINGLY or (rows >= SINGLY and not answers.count)):
+            raise HandlerError(
+                f"{said}.", 'a result line is {"ok": true} or {"error": "why"}; messages belong on stderr.'
+            )
+        return [Failed(said if rows == 1 else f"{said}; nothing of its batch of {rows} counts as done")] * rows
+
+    def _asked(self, rows: Sequence[Values], limit: TimeLimit) -> tuple[Answers, "End"]:
+        program = self._program()
+        answers = Answers(rows, self._key, program.answered)
+        try:
+            end = program.ask(answers, limit)
+        except BaseException:
+            self._ended(program, limit)
+            raise
+        if end is End.WHOLE and not answers.wrong and not answers.stray:
+            with self._guard:
+                self._free.append(program)
+        else:
+            self._ended(program, limit)
+        return answers, end
+
+    def _ended(self, program: "Program", limit: TimeLimit) -> None:
+        last = time.monotonic() + LAST_SECONDS
+        program.end(limit.left if limit.passed else lambda: last - time.monotonic())
+        with self._guard:
+            self._running.discard(program)
+
+    def _program(self) -> "Program":
+        """One that waits for rows; one that has said something that nobody asked for is not asked again."""
+        while (program := self._waiting()) is not None:
+            if program.ready():
+                return program
+            if program.unasked:
+                self._warn(
+                    f"{self._argv[0]} said something after its last answer: {program.unasked}. If it answers without "
+                    'keys, the rows before may have got each other\'s answers. Let it answer with {"key": …} too.'
+                )
+            program.close()
+            with self._guard:
+                self._running.discard(program)
+        try:
+            program = Program(self._spawner.start(self._argv, reads="stdout"))
+        except OSError as error:
+            raise HandlerError(f"{self._argv[0]} did not start: {error.strerror}.") from error
+        with self._guard:
+            self._running.add(program)
+        return program
+
+    def _waiting(self) -> "Program | None":
+        with self._guard:
+            return self._free.pop() if self._free else None
+
+
+class End(Enum):
+    """How asking a program ended."""
+
+    WHOLE = auto()
+    """It has answered, and says no more."""
+    DIED = auto()
+    OVER = auto()
+    """Its time was over."""
+    WRONG = auto()
+
+
+class Program:
+    """A running program that is asked batch after batch."""
+
+    def __init__(self, child: Child, clock: Callable[[], float] = time.monotonic) -> None:
+        self._child = child
+        self._clock = clock
+        self._begun = b""
+        """A line whose end has not come yet."""
+        self.answered: frozenset[str] = frozenset()
+        """Names of the rows of the last batch."""
+        self.unasked = ""
+        """What it has said when nobody had asked."""
+
+    def ready(self) -> bool:
+        """Whether it is up, and has said nothing since the last batch."""
+        said = self._begun + self._child.turn(0)
+        self.unasked = said.decode(errors="replace").strip()[:80]
+        return not said and not self._child.ended
+
+    def ask(self, answers: Answers, limit: TimeLimit) -> End:
+        """Send the rows of a batch, and take what it answers until there is an answer for each."""
+        self.answered = answers.names
+        self._child.feed("".join(f"{text}\n" for text in answers.lines).encode())
+        last, slowest, told = self._clock(), 0.0, False
+        while not (answers.wrong and answers.heard >= len(answers.lines)):
+            pause = limit.look()
+            if limit.passed and not told:
+                told = True
+                self._child.signal(signal.SIGTERM)
+            if limit.passed and limit.left() <= 0:
+                return self._over(answers, End.OVER)
+            if answers.full and not self._child.unsent:
+                # A program without keys may still have an answer too many to say: about as long as its rows take.
+                quiet = 0.0 if answers.keyed else max(QUIET, slowest)
+                if self._clock() - last >= quiet:
+                    self._take(answers, self._child.turn(0))
+                    return self._over(answers, End.WHOLE)
+                pause = min(pause, last + quiet - self._clock())
+            before = answers.heard
+            self._take(answers, self._child.turn(pause))
+            if answers.heard > before:
+                now = self._clock()
+                last, slowest = now, max(slowest, now - last) if before else 0.0
+            if self._child.ended:
+                self._take(answers, self._child.rest())
+                return self._over(answers, End.OVER if limit.passed else End.DIED)
+        return End.WRONG
+
+    def end(self, left: Callable[[], float]) -> None:
+        """End it, and all that it has started."""
+        self._child.end(left)
+
+    def close(self) -> None:
+        """Close its stdin, and end it where it does not end by itself."""
+        self._child.feed(b"", last=True)
+        end = self._clock() + FAREWELL
+        while not self._child.ended and self._clock() < end:
+            self._child.turn(end - self._clock())
+        if self._child.ended:
+            self._child.leave()
+        else:
+            self._child.end(lambda: end + FAREWELL - self._clock())
+
+    def _take(self, answers: Answers, said: bytes) -> None:
+        *lines, self._begun = (self._begun + said).split(b"\n")
+        for text in lines:
+            answers.add(text.decode(errors="replace"))
+        if len(self._begun) > LONGEST:
+            answers.heard = len(answers.lines)  # whatever comes next is of this line
+            answers.unfinished(self._begun[:100].decode(errors="replace"))
+
+    def _over(self, answers: Answers, end: End) -> End:
+        if answers.full and self._begun:
+            answers.unfinished(self._begun.decode(errors="replace"))
+        if answers.wrong:
+            return End.WRONG
+        return End.WHOLE if answers.full else end

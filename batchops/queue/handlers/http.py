@@ -1,0 +1,95 @@
+"""`--post URL`: each row as JSON by HTTP; 2xx alone is done."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.errors import UsageError
+from batchops.queue.handlers import Failed, HandlerDownError, HandlerLoginError, Result, Unstarted, Values
+from batchops.queue.handlers.json_rows import line
+from batchops.runtime.stop import Stop
+
+AGAIN = frozenset({408, 425, 429})
+CREDENTIALS = frozenset({401, 407})
+"""Answers that no row is to blame for."""
+LONGEST = 30.0
+"""Seconds that one request may take."""
+
+
+class Posts:
+    """Sends row after row over one connection; redirects are not followed."""
+
+    inside = False
+    deadly = False
+    isolates = False
+
+    def __init__(self, url: str, deadline: float) -> None:
+        try:
+            import urllib3
+        except ImportError as error:
+            raise UsageError("--post needs the extra http.", "pip install 'batchops[http]'") from error
+        if urllib3.util.parse_url(url).scheme not in ("http", "https"):
+            raise UsageError("--post: the address must begin with http:// or https://.")
+        self._url = url
+        self._deadline = deadline
+        self._errors: Any = urllib3.exceptions
+        # Raised before anything of a request was sent.
+        self._unreached = (self._errors.NewConnectionError, self._errors.ConnectTimeoutError, self._errors.SSLError)
+        self._pool = urllib3.PoolManager(retries=False, timeout=min(deadline / 2, LONGEST), maxsize=16)
+
+    def __call__(
+        self,
+        rows: Sequence[Values],
+        connection: sa.Connection | None,  # noqa: ARG002  the protocol's shape
+        stop: Stop,
+    ) -> Sequence[Result]:
+        # What there is no time for is handed back: the deadline is the whole batch's.
+        end = time.monotonic() + self._deadline / 2
+        results: list[Result] = []
+        try:
+            for row in rows:
+                results.append(Unstarted() if stop.asked or time.monotonic() > end else self._one(row))
+        except (HandlerDownError, HandlerLoginError):
+            if not any(result is None or isinstance(result, Failed) for result in results):
+                raise
+        return [*results, *(Unstarted() for _ in rows[len(results) :])]
+
+    def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
+        """It needs neither."""
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._pool.clear()
+
+    def _one(self, row: Values) -> Result:
+        body = line(row).encode()
+        headers = {"Content-Type": "application/json"}
+        try:
+            answer = self._pool.request("POST", self._url, body=body, headers=headers, redirect=False)
+        except self._unreached as error:
+            message = f"Nothing answers at the address of --post ({type(error).__name__}); no attempt is counted."
+            raise HandlerDownError(message, "see that the service is up; the rows wait.") from None
+        except self._errors.HTTPError as error:
+            # The URL may hold a token, and urllib3 repeats it: the kind of error must do.
+            return Failed(f"no answer: {type(error).__name__}")
+        if 200 <= answer.status < 300:
+            return None
+        if answer.status in CREDENTIALS:
+            raise HandlerLoginError(
+                f"The address of --post refuses the credentials (HTTP {answer.status}); no attempt is counted.",
+                "check the user, password or token in it; env:NAME and file:PATH are read once, at the start.",
+            )
+        retried = answer.status in AGAIN or answer.status >= 500
+        return Failed(
+            f"HTTP {answer.status}", final=not retried, after=retry_after(answer.headers) if retried else None
+        )
+
+
+def retry_after(headers: Any) -> float | None:
+    """Retry-After in seconds; a date in it is not worth the trust in two clocks."""
+    try:
+        return min(float(headers.get("Retry-After", "")), 86_400.0)
+    except ValueError:
+        return None

@@ -1,0 +1,41 @@
+"""From the flags that name a handler to the handler; what it needs is imported only here."""
+
+from collections.abc import Mapping
+
+from batchops.db.url_references import fetch, is_reference
+from batchops.errors import UsageError
+from batchops.queue.handlers import Handler
+from batchops.queue.handlers.function import Function, InPython, imported
+from batchops.queue.handlers.sql import InSql
+from batchops.queue.spec import DrainSpec
+
+
+def handler_of(spec: DrainSpec, function: Function | None, environ: Mapping[str, str]) -> Handler:
+    """The one handler that was asked for; UsageError where there is none, or it cannot be had.
+
+    env:NAME, file:PATH and cmd:PROGRAM fetch the address to post to from where others cannot read it.
+    """
+    if function is not None:
+        if spec.handlers:
+            raise UsageError(f"{spec.handlers[0]} and a handler of your own exclude each other.")
+        return InPython(function, getattr(function, "__name__", "the handler"))
+    if spec.call is not None:
+        return imported(spec.call)
+    if spec.exec is not None:
+        from batchops.queue.handlers.exec import EachRow
+
+        return EachRow(spec.exec, spec.deadline.total_seconds())
+    if spec.exec_batch is not None:
+        from batchops.queue.handlers.exec_batch import StaysUp
+
+        return StaysUp(spec.exec_batch, spec.deadline.total_seconds())
+    if spec.post is not None:
+        from batchops.queue.handlers.http import Posts
+
+        place = fetch(spec.post, environ, "address to post to").text if is_reference(spec.post) else spec.post
+        return Posts(place, spec.deadline.total_seconds())
+    if spec.set:
+        return InSql()
+    raise UsageError(
+        "Who does the work? Give --call, --exec, --exec-batch, --post or --set.", "see `batchops drain --help`."
+    )

@@ -1,0 +1,120 @@
+"""What a place to keep leases in must offer."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from batchops.db.backend import KeyValue
+from batchops.queue.queue import Assignments, Row
+from batchops.queue.rows import Savepoint
+
+PARKED = 1e15
+"""The `next_at` of a row that is not tried again until a person says so."""
+Parked = tuple[Row, str]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A queue's rows at one moment."""
+
+    backlog: int
+    """Pending rows that anyone may claim."""
+    waiting: int = 0
+    """Pending rows whose next attempt is not due yet."""
+    leased: int = 0
+    """Pending rows in flight."""
+    expired: int = 0
+    """Of the backlog: rows whose holder gave no sign of life any more."""
+    oldest: float | None = None
+    """Seconds that the oldest of the backlog has been waiting; None where no column tells."""
+    next_due: float | None = None
+    """Seconds until the nearest lease ends or the nearest attempt is due."""
+
+    @property
+    def pending(self) -> int:
+        return self.backlog + self.waiting + self.leased
+
+
+class Leases(Protocol):
+    """Who holds which row until when, and how often it was tried; every method is part of a short transaction."""
+
+    place: str
+    """For the plan: where they are kept."""
+
+    @property
+    def read(self) -> Sequence[str]:
+        """Columns of the queue's table that are read, beside those of the condition."""
+
+    @property
+    def written(self) -> Sequence[str]:
+        """Columns of the queue's table that are written, beside the marks."""
+
+    def claim(
+        self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
+    ) -> Sequence[Row]:
+        """Lease up to so many free rows that are due, an attempt counted for each; in the queue's order."""
+
+    def rescue(
+        self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
+    ) -> Sequence[Row]:
+        """Lease up to so many rows whose lease has run out; no attempt counts until one is singled out.
+
+        In the queue's order."""
+
+    def mark(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Row]:
+        """Set the mark of a claim in rows that this transaction has leased; the rows as they are then."""
+
+    def unmark(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        """Undo the marks of rows that are still held; what lets go of rows does that by itself."""
+
+    def unmark_lost(self, connection: sa.Connection, rows: int, low: KeyValue | None) -> None:
+        """Undo the marks of up to so many rows whose lease has run out, so that it shows which of them are pending."""
+
+    def single_out(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
+        """Hold one row of `token`'s by a token of its own, an attempt counted; False where it is held no more."""
+
+    def park(
+        self, connection: sa.Connection, attempts: int | None, low: KeyValue | None, reason: str, marks: Assignments
+    ) -> Sequence[Parked]:
+        """Give up on rows that took their holder along, alone, at so many attempts, and on those that cannot be
+        counted any further; `marks` are set in them. No attempts: on the latter alone.
+        """
+
+    def done(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
+        """Mark or delete the rows that are still held; which those were."""
+
+    def retry(
+        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, seconds: float
+    ) -> Collection[KeyValue]:
+        """Let the rows that are still held be claimed again after a while."""
+
+    def dead(
+        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, marks: Assignments
+    ) -> Collection[KeyValue]:
+        """Give up on the rows that are still held, `marks` set in them."""
+
+    def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
+        """Whether another pending row than `but` can be marked done; None: there is none. To be rolled back."""
+
+    def hand_back(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        """Let go of rows that nobody has begun to work on: no attempt counts."""
+
+    def abandon(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        """Let go of rows at which something went wrong that cannot be told from the others: each is tried alone."""
+
+    def beat(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], seconds: float) -> None:
+        """Hold on to the rows for another while."""
+
+    def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> bool:
+        """Whether any of these rows is pending."""
+
+    def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
+        """The key of the first row that is pending, leased or waiting."""
+
+    def next_due(self, connection: sa.Connection) -> float | None:
+        """Seconds until the nearest lease ends or the nearest attempt is due; None where nothing waits."""
+
+    def counts(self, connection: sa.Connection) -> Counts:
+        """How many rows are in which state."""

@@ -1,0 +1,123 @@
+"""The columns of a table that leases are kept in: their names, and whether those that were there can serve."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import sqlalchemy as sa
+
+from batchops.db.backend import Family
+from batchops.db.claims import Claims
+from batchops.db.table import Column, Table
+from batchops.errors import RefusedError
+
+KINDS = {"lease": "text", "lease_until": "number", "attempts": "count", "next_at": "number", "failure": "text"}
+"""What they are for, and the kind of type each has; times are seconds since 1970 by the database's clock."""
+BEFORE_CLAIM = "before_claim"
+"""A further column, for what --claimed has overwritten in a row that is leased."""
+WIDTHS = {"lease": 40, "failure": 400, BEFORE_CLAIM: 1_000}
+"""Characters that a text must hold at the least."""
+VALUES = {"lease": "x" * 40, "lease_until": "1800000000.5", "next_at": "1800000000.5", "failure": "ValueError: no",
+          BEFORE_CLAIM: '{"status":"new"}'}  # fmt: skip
+"""What may be written into them: a check of the table's own may refuse it."""
+WANTED = {
+    "text": "a text of {} characters or more", "long text": "a text of {} characters or more",
+    "number": "seconds as a double", "count": "an integer",
+}  # fmt: skip
+HIDDEN = ("lease", "lease_until", "next_at", "failure", BEFORE_CLAIM)
+"""Those that no handler needs to see."""
+
+
+@dataclass(frozen=True)
+class LeaseColumns:
+    """Their names in one table."""
+
+    prefix: str = ""
+    claimed: bool = False
+    """Whether there is to be one for what --claimed overwrites."""
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What they are for, and the kind of type each has."""
+        return KINDS | {BEFORE_CLAIM: "long text"} if self.claimed else KINDS
+
+    def name(self, purpose: str) -> str:
+        """The column's name, by what it is for."""
+        return self.prefix + purpose
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, in the order in which they are made."""
+        return tuple(map(self.name, self.kinds))
+
+    def missing(self, table: Table) -> list[str]:
+        """What there is no column for yet."""
+        return [purpose for purpose in self.kinds if self.name(purpose) not in table.column_names]
+
+    def check(self, claims: Claims, table: Table) -> None:
+        """RefusedError where a column of such a name cannot serve."""
+        for column, purpose in self._there(table):
+            if (why := self._unfit(claims, column, purpose)) is not None:
+                raise self.refusal(table, column, why)
+
+    def try_values(self, connection: sa.Connection, family: Family, table: Table, attempts: int) -> None:
+        """RefusedError where a column's type or a check of the table's own refuses what leases write."""
+        for column, purpose in self._there(table):
+            if purpose == "attempts" and (most := family.claims.most(column)) < attempts:
+                raise self.refusal(table, column, f"{column.type} counts to {most}, and --max-attempts is {attempts}")
+            value = VALUES.get(purpose, str(attempts))
+            if (said := family.contents.refusal(connection, table, column, value)) is not None:
+                raise self.refusal(table, column, f"{said}, as in {value}")
+
+    def other_case(self, family: Family, table: Table) -> None:
+        """RefusedError where a column has such a name but for its case, which never counts in a name here."""
+        wanted = {self.name(purpose).lower(): self.name(purpose) for purpose in self.missing(table)}
+        for column in table.columns:
+            if (name := wanted.get(column.name.lower())) is not None and not family.words.folds:
+                raise self.refusal(table, column, f"its name differs from {name} by its case alone")
+
+    def fit(self, claims: Claims, table: Table) -> bool:
+        """Whether every column of such a name can serve."""
+        return not any(self._unfit(claims, column, purpose) for column, purpose in self._there(table))
+
+    def as_there(self, claims: Claims, table: Table) -> "LeaseColumns":
+        """These, with the one for what --claimed overwrites where there is one that can serve."""
+        every = replace(self, claimed=True)
+        fits = self.name(BEFORE_CLAIM) in table.column_names and every.fit(claims, table)
+        return every if fits else self
+
+    def refusal(self, table: Table, column: Column, why: str) -> RefusedError:
+        """Why a column cannot serve, and the ways out."""
+        return RefusedError(
+            f'Table "{table.label}" has a column {column.name} of its own: {why}.',
+            "--lease-prefix batchops_ gives leases columns of their own, for queue init and drain alike; "
+            "--lease table keeps them in a table beside.",
+        )
+
+    def taken_over(self, claims: Claims, table: Table) -> Sequence[Column]:
+        """Columns that were there before: of another type than ours, or in another place than they are made in."""
+        there = [column for column, _ in self._there(table)]
+        places = {column.name: n for n, column in enumerate(table.columns)}
+        others = [
+            column for column, purpose in self._there(table)
+            if not claims.is_own(column, self.kinds[purpose]) or (purpose == "attempts" and column.nullable)
+        ]  # fmt: skip
+        if not self.missing(table):
+            # What `queue init` adds stands in one row, in its own order.
+            for before, after in pairwise(map(self.name, KINDS)):
+                if places[after] < places[before]:
+                    others.append(table.column(after))
+        return list(dict.fromkeys(column for column in there if column in others))
+
+    def _there(self, table: Table) -> list[tuple[Column, str]]:
+        return [(table.column(self.name(one)), one) for one in self.kinds if self.name(one) in table.column_names]
+
+    def _unfit(self, claims: Claims, column: Column, purpose: str) -> str | None:
+        kind = self.kinds[purpose]
+        if column.generated:
+            return "it is generated, and cannot be written"
+        if not claims.serves(column, kind, WIDTHS.get(purpose, 0)):
+            return f"{column.type}, where {WANTED[kind].format(WIDTHS.get(purpose))} is needed"
+        if kind != "count" and not column.nullable:
+            return "it is NOT NULL, where NULL means that nobody holds the row"
+        return None

@@ -1,0 +1,67 @@
+"""The SQL that gives a table a place to keep leases in."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.db.table import Table, quoted
+from batchops.queue.leases.column_names import BEFORE_CLAIM, LeaseColumns
+from batchops.queue.leases.table_definition import TABLE, creation
+
+
+def column_ddl(database: Database, table: Table, names: LeaseColumns) -> Iterator[str]:
+    """A statement for each lease column that is missing. A column with a constant default is added at once."""
+    prepare = database.engine.dialect.identifier_preparer
+    types = database.family.claims.types
+    for purpose in names.missing(table):
+        column = prepare.quote(names.name(purpose))
+        yield f"ALTER TABLE {prepare.format_table(table.clause)} ADD COLUMN {column} {types[names.kinds[purpose]]}"
+
+
+def take_over(
+    connection: sa.Connection, database: Database, table: Table, names: LeaseColumns
+) -> Iterator[str]:  # fmt: skip
+    """What is to be said of columns of such names that are there already; RefusedError where one cannot serve."""
+    names.check(database.family.claims, table)
+    names.other_case(database.family, table)
+    names.try_values(connection, database.family, table, attempts=1)
+    if not LeaseColumns(names.prefix).missing(table):
+        return  # it is a queue, whose leases may be in use
+    for purpose in names.kinds:
+        name = names.name(purpose)
+        if name not in table.column_names:
+            continue
+        column = table.column(name)
+        if purpose in ("lease", "lease_until", "next_at", BEFORE_CLAIM) and _some(
+            connection, table, table.clause.c[quoted(name)].is_not(None)
+        ):
+            raise names.refusal(table, column, "another program keeps values in it")
+        yield f"{name} ({column.type}) is there already: it is taken over{_counted(connection, table, purpose, name)}."
+
+
+def _counted(connection: sa.Connection, table: Table, purpose: str, name: str) -> str:
+    if purpose != "attempts" or not _some(connection, table, table.clause.c[quoted(name)] > sa.literal_column("0")):
+        return ""
+    return (
+        ", and what it has counted counts. A row at --max-attempts or more is given up on at its first failure; "
+        "--lease-prefix batchops_ adds columns of its own instead"
+    )
+
+
+def _some(connection: sa.Connection, table: Table, holds: sa.ColumnElement[bool]) -> bool:
+    """Whether it holds for any row."""
+    found: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.clause).where(holds)
+    return connection.execute(found.limit(1)).first() is not None
+
+
+def table_ddl(connection: sa.Connection, database: Database) -> Iterator[str]:
+    """The statement that makes the table beside, or brings it up to date; none where it is as it should be."""
+    beside = database.family.find(connection, None, TABLE)
+    if beside is not None:
+        if BEFORE_CLAIM not in beside.column_names:
+            name = database.engine.dialect.identifier_preparer.format_table(beside.clause)
+            yield f"ALTER TABLE {name} ADD COLUMN {BEFORE_CLAIM} {database.family.claims.types['long text']}"
+        return
+    yield " ".join(str(creation().compile(dialect=database.engine.dialect)).split())

@@ -1,0 +1,68 @@
+"""The plain form: no lease at all, only the row lock of one short batch."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.backend import Family, KeyValue
+from batchops.db.byte_limit import MOST_BYTES
+from batchops.queue.leases import Counts
+from batchops.queue.queue import Queue, Row
+from batchops.queue.rows import Rows, Savepoint, age, how_many, number
+
+
+class RowLocks:
+    """Rows are held for as long as the transaction that claimed them lasts."""
+
+    place = "none: the row locks of one short batch"
+    written = ()
+
+    def __init__(
+        self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None,
+        max_bytes: int = MOST_BYTES,
+    ) -> None:  # fmt: skip
+        self._family = family
+        self._queue = queue
+        self._moment = moment
+        self._rows = Rows(family, queue, queue.table.column_names if whole else [], max_bytes)
+        self.read = self._rows.read_columns
+
+    def claim(
+        self, connection: sa.Connection, rows: int, low: KeyValue | None, but: Sequence[KeyValue]
+    ) -> Sequence[Row]:
+        """Lock up to so many free rows, without those of the keys `but`."""
+        without = [sa.not_(mine) for mine in self._rows.among(but)]
+        fitting = self._rows.fitting(connection, rows, low, without)
+        query = self._rows.candidates(fitting, low, without, self._rows.read(sa.literal_column("1")))
+        labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
+        return [self._rows.row(row) for row in connection.execute(self._family.claims.free(labelled))]
+
+    def done(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
+        """Mark or delete the rows."""
+        return self._rows.change(connection, self._queue.marked_done(), keys)
+
+    def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
+        """Whether another pending row than `but` can be marked done; None: there is none. To be rolled back."""
+        return self._rows.takes_marks(connection, but, savepoint)
+
+    def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> bool:
+        """Whether any of these rows is pending."""
+        return self._rows.still_pending(connection, keys)
+
+    def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
+        """The key of the first pending row."""
+        return self._rows.first(connection, low)
+
+    def next_due(self, connection: sa.Connection) -> float | None:  # noqa: ARG002  as where there are leases
+        """Nothing waits here."""
+        return None
+
+    def counts(self, connection: sa.Connection) -> Counts:
+        """Pending rows; nothing waits here, and who holds a row cannot be seen."""
+        columns: list[sa.ColumnElement[Any]] = [
+            how_many(sa.true()), age(self._family, self._queue, self._moment, sa.true()),
+        ]  # fmt: skip
+        query = sa.select(*(column.label(f"n{i}") for i, column in enumerate(columns)))
+        row = connection.execute(query.select_from(self._queue.table.called).where(self._queue.selection.clause)).one()
+        return Counts(int(row[0]), oldest=number(row[1]))

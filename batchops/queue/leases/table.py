@@ -1,0 +1,297 @@
+"""Leases in a table beside the queue's own, for tables whose columns are not ours to add to."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.backend import Family, KeyValue
+from batchops.db.byte_limit import MOST_BYTES
+from batchops.db.storable_text import ForeignText
+from batchops.queue.claimed_mark import ClaimedMark
+from batchops.queue.leases import PARKED, Counts, Parked
+from batchops.queue.leases.table_definition import LEASES, TABLE
+from batchops.queue.queue import ALONE, Assignments, Queue, Row
+from batchops.queue.rows import Condition, Rows, Savepoint, age, how_many, number
+
+
+class SideLeases:
+    """Leases in the table batchops_lease, a row for each claimed, failed or parked row of any queue.
+
+    The queue's row is locked whenever its lease is looked at in order to change it, so two claims of one row
+    come one after the other.
+    """
+
+    place = f"the table {TABLE}"
+    written = ()
+
+    def __init__(
+        self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None,
+        max_bytes: int = MOST_BYTES, claimed: bool = True,
+    ) -> None:  # fmt: skip
+        """`whole`: rows are read with all their columns. `moment`: the column that tells how old a row is.
+
+        `claimed`: whether there is a column for what --claimed overwrites.
+        """
+        self._family = family
+        self._claims = family.claims
+        self._queue = queue
+        self._moment = moment
+        self._storable = ForeignText(family, None, TABLE, "failure")
+        self._relation = queue.table.label
+        self._rows = Rows(family, queue, queue.table.column_names if whole else [], max_bytes)
+        self._mark = ClaimedMark(family, queue, self._rows)
+        self.keeps_marks = claimed
+        self.read = self._rows.read_columns
+        self._name = family.claims.row_name(queue.table, queue.key)
+
+    def claim(
+        self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
+    ) -> Sequence[Row]:
+        taken = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), self._hindered()))
+        found = self._locked(connection, rows, low, sa.not_(taken))
+        return self._lease(connection, found, token, seconds, sa.not_(self._hindered()), 1)
+
+    def rescue(
+        self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
+    ) -> Sequence[Row]:
+        lost = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), self._expired()))
+        return self._lease(connection, self._locked(connection, rows, low, lost), token, seconds, self._expired(), 0)
+
+    def mark(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Row]:
+        marked, kept = self._mark.set(connection, rows)
+        for text, keys in kept.items():
+            self._update(connection, self._names(connection, keys), before_claim=text)
+        return marked
+
+    def unmark(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        self._unmark(connection, self._held(connection, token, keys))
+
+    def unmark_lost(self, connection: sa.Connection, rows: int, low: KeyValue | None) -> None:
+        if not self.keeps_marks:
+            return
+        marked = (self._expired(), LEASES.c.before_claim.is_not(None))
+        one: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(LEASES)
+        # This table is small: it spares a look at the whole queue.
+        if connection.execute(one.where(LEASES.c.relation == self._relation, *marked).limit(1)).first() is None:
+            return
+        query = self._rows.first_of(rows, low, [sa.exists(one.where(self._its(), *marked))], [self._name])
+        labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
+        found = {row[-1]: self._rows.key(row) for row in connection.execute(self._claims.free(labelled)).all()}
+        lost = self._still(connection, list(found), sa.and_(*marked))
+        self._unmark(connection, {name: found[name] for name in lost})
+
+    def single_out(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
+        held = list(self._held(connection, token, [key]))
+        self._update(connection, held, lease=alone, attempts=LEASES.c.attempts + 1)
+        return bool(held)
+
+    def park(
+        self, connection: sa.Connection, attempts: int | None, low: KeyValue | None, reason: str, marks: Assignments
+    ) -> Sequence[Parked]:
+        if attempts is None:
+            return ()
+        guilty = (self._expired(), LEASES.c.lease.like(f"{ALONE}%"), LEASES.c.attempts >= attempts)
+        its = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), *guilty))
+        found = self._locked(connection, 100, low, its)
+        names = self._still(connection, list(found), sa.and_(*guilty))
+        keys = [found[name].key for name in names]
+        self._park(connection, keys, names, reason, marks)
+        return [(Row(key, {}), reason) for key in keys]
+
+    def done(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
+        held = self._held(connection, token, keys)
+        done = self._rows.change(connection, self._queue.marked_done(), list(held.values()))
+        for names in self._chunks(list(held)):
+            connection.execute(sa.delete(LEASES).where(*self._of(names)))
+        return done
+
+    def retry(
+        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, seconds: float
+    ) -> Collection[KeyValue]:
+        held = self._held(connection, token, keys)
+        self._unmark(connection, held)
+        self._update(
+            connection, list(held), lease=None, lease_until=None, failure=self._storable(connection, reason),
+            next_at=self._claims.now() + seconds,
+        )  # fmt: skip
+        return set(held.values())
+
+    def dead(
+        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, marks: Assignments
+    ) -> Collection[KeyValue]:
+        held = self._held(connection, token, keys)
+        self._unmark(connection, held)
+        self._park(connection, list(held.values()), list(held), reason, marks)
+        return set(held.values())
+
+    def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
+        return self._rows.takes_marks(connection, but, savepoint)
+
+    def hand_back(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        held = self._held(connection, token, keys)
+        self._unmark(connection, held)
+        self._update(connection, list(held), lease=None, lease_until=None, attempts=LEASES.c.attempts - 1)
+
+    def abandon(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+        held = self._held(connection, token, keys)
+        self._unmark(connection, held)
+        self._update(connection, list(held), lease_until=0.0)
+
+    def beat(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], seconds: float) -> None:
+        held = list(self._held(connection, token, keys))
+        self._update(connection, held, lease_until=self._claims.now() + seconds)
+
+    def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> bool:
+        return self._rows.still_pending(connection, keys)
+
+    def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
+        parked: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(LEASES)
+        parked = parked.where(self._its(), LEASES.c.next_at >= PARKED)
+        pending = self._rows.first(connection, low, sa.not_(sa.exists(parked)))
+        return self._rows.first_before(connection, low, pending, self._marked()) if self.keeps_marks else pending
+
+    def put_back(
+        self, connection: sa.Connection, marks: Sequence[tuple[sa.ColumnElement[Any], Any]],
+        keys: Sequence[KeyValue] | None, most: int,
+    ) -> int:  # fmt: skip
+        """Make rows that were given up on claimable again, `marks` set in them; how many."""
+        parked = sa.select(LEASES.c.row_key).where(LEASES.c.relation == self._relation, LEASES.c.next_at >= PARKED)
+        if keys is None:
+            names = list(connection.execute(parked.limit(most)).scalars())
+        else:
+            names = [name for some in self._chunks(self._names(connection, keys)) for name in
+                     connection.execute(parked.where(LEASES.c.row_key.in_(some))).scalars()]  # fmt: skip
+        for some in self._chunks(names if marks else []):
+            mine = sa.update(self._queue.table.called).where(self._name.in_(some))
+            connection.execute(mine.ordered_values(*marks))
+        for some in self._chunks(names):
+            connection.execute(sa.delete(LEASES).where(*self._of(some)))
+        return len(names)
+
+    def _names(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> list[str]:
+        query = sa.select(self._name).select_from(self._queue.table.called)
+        return [name for mine in self._rows.among(keys) for name in connection.execute(query.where(mine)).scalars()]
+
+    def next_due(self, connection: sa.Connection) -> float | None:
+        lease, until, next_at = LEASES.c.lease, LEASES.c.lease_until, LEASES.c.next_at
+        soonest = sa.func.min(sa.case((lease.is_not(None), until), else_=next_at))
+        waits = sa.or_(lease.is_not(None), next_at < PARKED)
+        query: sa.Select[Any] = sa.select((soonest - self._claims.now()).label("n"))
+        return number(connection.execute(query.where(LEASES.c.relation == self._relation, waits)).scalar())
+
+    def counts(self, connection: sa.Connection) -> Counts:
+        now, lease, until, next_at = self._claims.now(), LEASES.c.lease, LEASES.c.lease_until, LEASES.c.next_at
+        waits = sa.and_(lease.is_(None), next_at > now, next_at < PARKED)
+        flies, lost = sa.and_(lease.is_not(None), until >= now), sa.and_(lease.is_not(None), until < now)
+        columns: list[sa.ColumnElement[Any]] = [
+            *map(how_many, (waits, flies, lost, next_at >= PARKED)),
+            sa.func.min(sa.case((flies, until), (waits, next_at))) - now,
+        ]  # fmt: skip
+        query: sa.Select[Any] = sa.select(*(column.label(f"n{i}") for i, column in enumerate(columns)))
+        row = connection.execute(query.select_from(LEASES).where(LEASES.c.relation == self._relation)).one()
+        waiting, leased, expired, parked = (int(value) for value in row[:4])
+        whole, oldest = self._pending(connection)
+        free = max(0, whole - waiting - leased - parked)
+        return Counts(free, waiting, leased, expired, oldest=oldest, next_due=number(row[4]))
+
+    def _pending(self, connection: sa.Connection) -> tuple[int, float | None]:
+        """Apart from the leases: an unqualified name in --where must not mean one of their columns."""
+        oldest = age(self._family, self._queue, self._moment, sa.true())
+        query: sa.Select[Any] = sa.select(sa.func.count().label("n0"), oldest.label("n1"))
+        clause = self._queue.selection.clause
+        pending = sa.or_(clause, self._marked()) if self.keeps_marks else clause
+        row = connection.execute(query.select_from(self._queue.table.called).where(pending)).one()
+        return int(row[0]), number(row[1])
+
+    def _locked(self, connection: sa.Connection, rows: int, low: KeyValue | None, where: Condition) -> dict[str, Row]:
+        """Rows of the queue by the name that their lease goes by, locked."""
+        fitting = self._rows.fitting(connection, rows, low, [where])
+        query = self._rows.candidates(fitting, low, [where], [*self._rows.read(sa.literal_column("0")), self._name])
+        labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
+        found = connection.execute(self._claims.free(labelled)).all()
+        return {row[-1]: self._rows.row(row) for row in found}
+
+    def _lease(
+        self, connection: sa.Connection, found: dict[str, Row], token: str, seconds: float, still: Condition,
+        counted: int,
+    ) -> Sequence[Row]:  # fmt: skip
+        """Lease those that are still free: the first look may have been at an older state."""
+        known = self._known(connection, list(found))
+        allowed = self._still(connection, list(known), still)
+        taken = [name for name in found if name not in known or name in allowed]
+        until = self._claims.now() + seconds
+        self._update(connection, allowed, lease=token, lease_until=until, attempts=LEASES.c.attempts + counted)
+        for names in self._chunks([name for name in taken if name not in known]):
+            fresh = [{"name": name} for name in names]
+            insert = sa.insert(LEASES).values(
+                relation=self._relation, row_key=sa.bindparam("name"), lease=token, lease_until=until, attempts=1
+            )
+            connection.execute(insert, fresh)
+        return [replace(found[name], attempts=known.get(name, 0) + counted) for name in taken]
+
+    def _known(self, connection: sa.Connection, names: Sequence[str]) -> dict[str, int]:
+        """Attempts of those that have a row here."""
+        query = sa.select(LEASES.c.row_key, LEASES.c.attempts)
+        return {r[0]: r[1] for some in self._chunks(names) for r in connection.execute(query.where(*self._of(some)))}
+
+    def _still(self, connection: sa.Connection, names: Sequence[str], where: Condition) -> list[str]:
+        """Those for which it holds, by their latest state."""
+        query = sa.select(LEASES.c.row_key)
+        query = query.with_for_update() if self._family.locks_rows else query
+        return [r[0] for some in self._chunks(names) for r in connection.execute(query.where(*self._of(some), where))]
+
+    def _held(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> dict[str, KeyValue]:
+        """The keys whose lease is still `token`'s, by the name it goes by."""
+        named: dict[str, KeyValue] = {}
+        for mine in self._rows.among(keys):
+            query: sa.Select[Any] = sa.select(*self._rows.out(), self._name.label("n"))
+            query = query.select_from(self._queue.table.called).where(mine)
+            query = query.with_for_update() if self._family.locks_rows else query
+            named |= {row[-1]: self._rows.key(row) for row in connection.execute(query)}
+        return {name: named[name] for name in self._still(connection, list(named), LEASES.c.lease == token)}
+
+    def _marked(self) -> Condition:
+        """Leased with a mark, which may hide that the row is pending. Not by EXISTS: beside an OR that is slow."""
+        names = sa.select(LEASES.c.row_key).where(LEASES.c.relation == self._relation)
+        return self._name.in_(names.where(LEASES.c.before_claim.is_not(None)))
+
+    def _unmark(self, connection: sa.Connection, held: Mapping[str, KeyValue]) -> None:
+        """Undo the marks of rows by the name that their lease goes by."""
+        query = sa.select(LEASES.c.row_key, LEASES.c.before_claim).where(LEASES.c.before_claim.is_not(None))
+        kept: dict[str, str] = {}
+        for some in self._chunks(list(held)) if self.keeps_marks else ():
+            kept |= {row[0]: row[1] for row in connection.execute(query.where(*self._of(some)))}
+        self._mark.undo(connection, {held[name]: text for name, text in kept.items()})
+        self._update(connection, list(kept), before_claim=None)
+
+    def _park(
+        self, connection: sa.Connection, keys: Sequence[KeyValue], names: Sequence[str], reason: str,
+        marks: Assignments,
+    ) -> None:  # fmt: skip
+        if marks:
+            self._rows.change(connection, self._rows.update(*self._queue.values(marks)), keys)
+        failure = self._storable(connection, reason)
+        self._update(connection, names, lease=None, lease_until=None, next_at=PARKED, failure=failure)
+
+    def _update(self, connection: sa.Connection, names: Sequence[str], **values: Any) -> None:
+        for some in self._chunks(names):
+            connection.execute(sa.update(LEASES).where(*self._of(some)).values(**values))
+
+    def _hindered(self) -> Condition:
+        """Leased by anyone, or not due. A row that was handed back has no time: that must not make it unknown."""
+        return sa.or_(LEASES.c.lease.is_not(None), sa.func.coalesce(LEASES.c.next_at, 0.0) > self._claims.now())
+
+    def _expired(self) -> Condition:
+        return sa.and_(LEASES.c.lease.is_not(None), LEASES.c.lease_until < self._claims.now())
+
+    def _its(self) -> Condition:
+        return sa.and_(LEASES.c.relation == self._relation, LEASES.c.row_key == self._name)
+
+    def _of(self, names: Sequence[str]) -> tuple[Condition, Condition]:
+        return LEASES.c.relation == self._relation, LEASES.c.row_key.in_(names)
+
+    @staticmethod
+    def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
+        return (names[start : start + 1_000] for start in range(0, len(names), 1_000))

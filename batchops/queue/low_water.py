@@ -1,0 +1,56 @@
+"""How far the front of a queue has been emptied, so that no claim reads what is done again and again."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from batchops.db.backend import KeyValue
+from batchops.db.database import Database
+from batchops.errors import TransientError
+from batchops.queue.leases import Leases
+from batchops.queue.leases.row_lock import RowLocks
+
+FULL_LOOK = 60.0
+"""Seconds after which a claim looks behind the mark too: for rows that were committed late."""
+LOOK = 1.0
+"""Seconds between two looks for where the front is."""
+
+
+class LowWater:
+    """Nothing before `mark` is pending, leased or waiting, by the last look; workers share one."""
+
+    def __init__(
+        self, database: Database, leases: Leases | RowLocks, clock: Callable[[], float], *, followed: bool
+    ) -> None:
+        """`followed`: whether rows are claimed in the order of their key; else there is no mark."""
+        self._database = database
+        self._leases = leases
+        self._clock = clock
+        self._followed = followed
+        self._mark: KeyValue | None = None
+        self._full_at = self._looked_at = clock()
+        self._guard = threading.Lock()
+
+    def mark(self) -> KeyValue | None:
+        """Where a claim may begin; None: at the very beginning."""
+        if self._mark is None or self._clock() - self._full_at < FULL_LOOK:
+            return self._mark
+        self.forget()
+        return None
+
+    def forget(self) -> None:
+        """Look at everything from now on, until the next look."""
+        with self._guard:
+            self._mark, self._full_at = None, self._clock()
+
+    def look(self) -> None:
+        """Find the front again, if it is time; one worker at a time."""
+        if not self._followed or self._clock() - self._looked_at < LOOK or not self._guard.acquire(blocking=False):
+            return
+        try:
+            self._looked_at = self._clock()
+            with suppress(TransientError), self._database.reading() as connection:
+                first = self._leases.first(connection, self._mark)
+                self._mark = self._mark if first is None else first
+        finally:
+            self._guard.release()

@@ -1,0 +1,92 @@
+"""A user's table as a queue, and the rows that are taken from it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.backend import Family, KeyValue
+from batchops.db.claims import Order
+from batchops.db.table import Table, quoted
+from batchops.sql.selection import Selection, user_sql
+
+Assignments = tuple[tuple[str, str], ...]
+"""Columns with the user's expressions for them."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Which rows are pending, in what order they are taken, and what makes them done or failed."""
+
+    selection: Selection
+    """The pending rows. Its clock words are the database's to read, claim by claim."""
+    key: tuple[str, ...]
+    order: tuple[Order, ...] = ()
+    """Empty: by the key."""
+    done: Assignments | None = None
+    """None: a row that is done is deleted."""
+    failed: Assignments = ()
+    claimed: Assignments = ()
+    """What is set in a row for as long as it is leased."""
+    work: Assignments = ()
+    """What is set in a row as its work, beside `done`."""
+
+    @property
+    def table(self) -> Table:
+        return self.selection.table
+
+    def marked_done(self) -> sa.Update | sa.Delete:
+        """The statement that makes rows done; which ones, the caller says."""
+        if self.done is None:
+            return sa.delete(self.table.called)
+        return sa.update(self.table.called).ordered_values(*self.values((*self.work, *self.done)))
+
+    def values(self, assignments: Assignments) -> list[tuple[sa.ColumnElement[Any], Any]]:
+        """The user's assignments in SQLAlchemy's terms."""
+        return [(self.column(name), user_sql(f"({expression})")) for name, expression in assignments]
+
+    def column(self, name: str) -> sa.ColumnElement[Any]:
+        """A column of the table."""
+        return self.table.called.c[quoted(name)]
+
+    def ordering(self, family: Family) -> Sequence[sa.ColumnElement[Any]]:
+        """How rows are put in order to be claimed."""
+        if not self.order:
+            return [family.key_order(self.table, name) for name in self.key]
+        return [column for one in self.order for column in family.claims.ordered(self.table, one)]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claimed row: what a handler gets of it, and what finds it again."""
+
+    key: KeyValue
+    values: Mapping[str, Any]
+    attempts: int = 1
+    """Claims of this row so far, this one included."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Rows that are held together, and the token that proves it."""
+
+    token: str
+    rows: Sequence[Row]
+    rescued: bool = False
+    """Whether another had held them, who gave no sign of life any more."""
+    taken: float = 0.0
+    """When, by this process's own clock."""
+    parked: Sequence[tuple[Row, str]] = field(default=())
+    """Rows that were given up on instead of being claimed once more, and why."""
+    refused: Mapping[KeyValue, str] = field(default_factory=dict)
+    """Rows that are held without the mark of a claim, as the database refuses it, and why: none is worked on."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether one row is held by itself, so that it is to blame for what happens to its holder."""
+        return self.token.startswith(ALONE)
+
+
+ALONE = "one-"
+"""How the token of a row begins that was claimed by itself."""

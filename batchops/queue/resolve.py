@@ -1,0 +1,296 @@
+"""From what a drain was asked to do to a queue: names found, expressions checked, a place for leases chosen."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.backend import Server
+from batchops.db.byte_limit import MOST_BYTES
+from batchops.db.claims import Nulls, Order
+from batchops.db.database import Database
+from batchops.db.lookup import find_key, find_table, hidden, nearest
+from batchops.db.table import Table
+from batchops.errors import RefusedError, RowRefusedError, UsageError
+from batchops.queue.handlers import Handler
+from batchops.queue.leases import Leases
+from batchops.queue.leases.column_names import BEFORE_CLAIM, LeaseColumns
+from batchops.queue.leases.columns import ColumnLeases
+from batchops.queue.leases.ddl import column_ddl, table_ddl
+from batchops.queue.leases.row_lock import RowLocks
+from batchops.queue.leases.table import SideLeases
+from batchops.queue.leases.table_definition import TABLE
+from batchops.queue.queue import Assignments, Queue
+from batchops.queue.spec import DrainSpec
+from batchops.sql.expression import parse_assignment, parse_predicate
+from batchops.sql.selection import Selection
+
+_QUICK = 0.3
+"""Seconds for a count that nobody asked for."""
+_ORDER = re.compile(r"(?P<column>.+?)(?:\s+(?P<way>ASC|DESC))?(?:\s+NULLS\s+(?P<nulls>FIRST|LAST))?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Understood:
+    """A drain whose every name is known to the database."""
+
+    server: Server
+    queue: Queue
+    leases: Leases | RowLocks
+    plan: tuple[tuple[str, str], ...]
+    estimate: int | None
+
+
+def understand(connection: sa.Connection, database: Database, spec: DrainSpec, handler: Handler) -> Understood:
+    """The queue and its leases; BatchopsError for what is not there, cannot be, or makes no sense."""
+    family = database.family
+    server = family.server(connection)
+    table = find_table(connection, family, spec.table)
+    _usable(connection, database, table, server)
+    queue = queue_of(database, table, spec)
+    leases = _leases(connection, database, queue, spec, handler, time_column(table, spec))
+    _may_write(connection, database, server, queue, leases)
+    _marks_fit(database, queue)
+    pending: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.called)
+    pending = pending.where(queue.selection.clause)
+    family.explain(connection, pending)  # the server has understood --where, or says what it did not
+    if spec.listen is not None and family.signals is None:
+        raise UsageError(f"--listen: {server.product} has no notifications.", "--poll alone does it.")
+    estimate = family.matches(connection, pending)
+    if counted := estimate is None:
+        estimate = family.facts.count_within(connection, pending, _QUICK)
+    plan = _plan(database, server, queue, spec, leases, _about(estimate, counted=counted))
+    return Understood(server, queue, leases, plan, estimate)
+
+
+def _about(estimate: int | None, *, counted: bool) -> str:
+    if estimate is None:
+        return "unknown"
+    return f"{estimate:,} (counted)" if counted else f"about {estimate:,} (the planner's estimate)"
+
+
+def queue_of(database: Database, table: Table, spec: DrainSpec) -> Queue:
+    """The table with the user's expressions, checked."""
+    words, names = database.family.words, table.column_names
+    key = find_key(database.family, table, spec.key)
+    if key is None:
+        raise RefusedError(
+            f'Table "{table.label}" has no primary key or unique index, so a claimed row cannot be found again.',
+            "add a primary key.",
+        )
+    known: dict[str, Any] = {"words": words, "table": table.name, "columns": names, "params": spec.params}
+
+    def assignments(texts: Sequence[str], flag: str) -> Assignments:
+        parsed = [parse_assignment(text, what=flag, **known) for text in texts]
+        for one in parsed:
+            if one.column in key.columns:
+                raise RefusedError(f'{flag}: "{one.column}" is the key that a claimed row is found by.')
+        return tuple((one.column, one.expression.text) for one in parsed)
+
+    return Queue(
+        selection=Selection(table, parse_predicate(spec.where, **known).text),
+        key=key.columns,
+        order=_order(table, spec.order),
+        done=None if spec.delete else assignments(spec.done, "--done"),
+        failed=assignments(spec.failed, "--failed"),
+        claimed=assignments(spec.claimed, "--claimed"),
+        work=assignments(spec.set, "--set"),
+    )
+
+
+def time_column(table: Table, spec: DrainSpec) -> str | None:
+    """The column that tells how old a row is."""
+    return None if spec.by is None else _column(table, spec.by, "--by")
+
+
+def _usable(connection: sa.Connection, database: Database, table: Table, server: Server) -> None:
+    if table.kind not in ("table", "partitioned"):
+        raise RefusedError(f'"{table.label}" is a {table.kind}, not a table.', "name the table behind it.")
+    if (unwritable := server.refusal(database.address.shown)) is not None:
+        raise unwritable
+    if refusal := database.family.claims.refusal(connection, table):
+        raise RefusedError(f'Workers cannot share table "{table.label}": {refusal}.')
+
+
+def _may_write(
+    connection: sa.Connection, database: Database, server: Server, queue: Queue, leases: Leases | RowLocks
+) -> None:  # fmt: skip
+    """RefusedError where this role lacks a right to what is read and written, column by column."""
+    marks = (*queue.claimed, *queue.work, *(queue.done or ()), *queue.failed)
+    written = tuple(dict.fromkeys((*leases.written, *(column for column, _ in marks))))
+    # Without a column to write, UPDATE on any of them: rows are locked.
+    needs = [("SELECT", leases.read), ("UPDATE", written), *([("DELETE", ())] if queue.done is None else [])]
+    missing = database.missing_right(queue.table, server.role, needs)
+    if missing is None and isinstance(leases, SideLeases):
+        beside = find_table(connection, database.family, TABLE)
+        every = [(right, beside.column_names) for right in ("SELECT", "INSERT", "UPDATE")]
+        missing = database.missing_right(beside, server.role, [*every, ("DELETE", ())])
+    if missing is not None:
+        raise missing.refusal(database.engine.dialect)
+
+
+def _marks_fit(database: Database, queue: Queue) -> None:
+    """UsageError where the server itself does not take a mark: its names, types and labels; nothing is written."""
+    marks: list[tuple[str, sa.Update | sa.Delete]] = [
+        ("--delete" if queue.done is None else "--done", queue.marked_done())
+    ]
+    for flag, assignments in (("--failed", queue.failed), ("--claimed", queue.claimed)):
+        if assignments:
+            marks.append((flag, sa.update(queue.table.called).ordered_values(*queue.values(assignments))))
+    for flag, statement in marks:
+        try:
+            with database.explaining() as connection:
+                database.family.explain(connection, statement.where(queue.selection.clause))
+        except (UsageError, RowRefusedError) as error:
+            said = error.message.partition(": ")[2] or error.message
+            also = " or --set" if flag == "--done" and queue.work else ""
+            raise UsageError(f"{flag}{also}: the database refuses it: {said}", error.hint) from error
+
+
+def _leases(
+    connection: sa.Connection, database: Database, queue: Queue, spec: DrainSpec, handler: Handler, moment: str | None
+) -> Leases | RowLocks:
+    family, table, whole = database.family, queue.table, spec.handlers != ["--set"]
+    most, names = spec.max_bytes, LeaseColumns(spec.lease_prefix)
+    place = place_of(connection, database, queue, spec.lease, names, whole=whole, moment=moment, max_bytes=most)
+    if isinstance(place, ColumnLeases):
+        names.try_values(connection, family, table, spec.max_attempts)
+    if place is not None:
+        if spec.claimed:
+            _keeps_marks(connection, database, queue, names, place)
+        return place
+    if handler.inside and not spec.claimed:
+        return RowLocks(family, queue, whole=whole, moment=moment, max_bytes=most)
+    if spec.lease == "none":
+        raise UsageError(
+            "--lease none does only with --set or a function (rows, connection): no lock may wait for others.",
+            f"make room for leases: batchops queue init {table.label} --make",
+        )
+    raise without_place(connection, database, table)
+
+
+def _keeps_marks(
+    connection: sa.Connection, database: Database, queue: Queue, names: LeaseColumns,
+    place: ColumnLeases | SideLeases,
+) -> None:  # fmt: skip
+    """RefusedError where --claimed sets a column of the lease, or there is no room for what it overwrites."""
+    if own := [column for column, _ in queue.claimed if column in place.written]:
+        raise RefusedError(f'--claimed: "{own[0]}" is a column of the lease.')
+    if place.keeps_marks:
+        return
+    table, every = queue.table, replace(names, claimed=True)
+    if isinstance(place, ColumnLeases):
+        every.check(database.family.claims, table)
+        where, flags, statements = f'Table "{table.label}"', " --claimed", column_ddl(database, table, every)
+    else:
+        where, flags, statements = f'The table "{TABLE}"', " --lease table", table_ddl(connection, database)
+    raise RefusedError(
+        f"{where} has no column {every.name(BEFORE_CLAIM)} to keep what --claimed overwrites.",
+        f"batchops queue init {table.label}{flags} --make adds it: {'; '.join(statements)};",
+    )
+
+
+def without_place(connection: sa.Connection, database: Database, table: Table) -> RefusedError:
+    """There is no place to keep leases in, or this role does not see it; and the ways out."""
+    made = f"batchops queue init {table.label} --make adds columns; with --lease table it makes a table beside."
+    return RefusedError(
+        f'Table "{table.label}" has no place to keep leases in.', made + _if_hidden(connection, database)
+    )
+
+
+def _if_hidden(connection: sa.Connection, database: Database) -> str:
+    """What gives the right to the table beside, where a role without any does not see whether it is there."""
+    denied = hidden(connection, database.family, None, TABLE, "SELECT, INSERT, UPDATE, DELETE")
+    return "" if denied is None else f" If the table {TABLE} is there, {denied.hint(database.engine.dialect)}"
+
+
+def place_of(
+    connection: sa.Connection, database: Database, queue: Queue, wanted: str, names: LeaseColumns, *, whole: bool,
+    moment: str | None, max_bytes: int = MOST_BYTES,
+) -> ColumnLeases | SideLeases | None:  # fmt: skip
+    """Where leases are kept by now; None for nowhere, RefusedError where that place was asked for."""
+    family, table = database.family, queue.table
+    missing = list(map(names.name, names.missing(table)))
+    beside = family.find(connection, None, TABLE) if wanted in ("auto", "table") else None
+    if wanted in ("auto", "columns") and not (missing or (beside is not None and not names.fit(family.claims, table))):
+        names.check(family.claims, table)
+    if wanted == "columns" and missing:
+        raise RefusedError(
+            f'Table "{table.label}" has no column {", ".join(missing)} to keep leases in.',
+            f"batchops queue init {table.label} --make adds them, or use --lease table or --lease none.",
+        )
+    if wanted in ("auto", "columns") and not missing and names.fit(family.claims, table):
+        names = names.as_there(family.claims, table)
+        return ColumnLeases(family, queue, names, whole=whole, moment=moment, max_bytes=max_bytes)
+    if beside is not None:
+        claimed = BEFORE_CLAIM in beside.column_names
+        return SideLeases(family, queue, whole=whole, moment=moment, max_bytes=max_bytes, claimed=claimed)
+    if wanted == "table":
+        raise RefusedError(
+            f'There is no table "{TABLE}" to keep leases in.',
+            f"batchops queue init {table.label} --lease table --make makes it." + _if_hidden(connection, database),
+        )
+    return None
+
+
+def _order(table: Table, text: str | None) -> tuple[Order, ...]:
+    return tuple(_ordered(table, part.strip()) for part in text.split(",")) if text else ()
+
+
+def _ordered(table: Table, part: str) -> Order:
+    found = _ORDER.fullmatch(part)
+    if found is None:
+        raise UsageError(
+            f'--order: "{part}" is not a column, or a column and DESC.', "as in priority DESC NULLS LAST, created_at."
+        )
+    nulls: Nulls = None if not found["nulls"] else "first" if found["nulls"].lower() == "first" else "last"
+    return Order(_column(table, found["column"], "--order"), (found["way"] or "").lower() == "desc", nulls)
+
+
+def order_text(order: Order) -> str:
+    """As a person writes it."""
+    nulls = f" NULLS {order.nulls.upper()}" if order.nulls else ""
+    return f"{order.column}{' DESC' if order.down else ''}{nulls}"
+
+
+def _column(table: Table, named: str, flag: str) -> str:
+    found = next((c for c in table.column_names if c.lower() == named.lower()), None)
+    if found is None:
+        raise UsageError(f'{flag}: table "{table.label}" has no column "{named}".', nearest(named, table.column_names))
+    return found
+
+
+def _taken_over(database: Database, queue: Queue, spec: DrainSpec, leases: Leases | RowLocks) -> str:
+    """Which of the lease's columns were the table's own before."""
+    if not isinstance(leases, ColumnLeases):
+        return ""
+    names = LeaseColumns(spec.lease_prefix)
+    taken = names.taken_over(database.family.claims, queue.table)
+    said = [f"; {column.name} ({column.type}) is the table's own, taken over" for column in taken]
+    if names.name("attempts") in [column.name for column in taken]:
+        said.append(f": what it has counted counts, so a row at {spec.max_attempts} is given up on once it fails")
+    return "".join(said)
+
+
+def _plan(
+    database: Database, server: Server, queue: Queue, spec: DrainSpec, leases: Leases | RowLocks, rows: str
+) -> tuple[tuple[str, str], ...]:
+    handler = (spec.handlers or ["a function"])[0]
+    value = getattr(spec, handler.removeprefix("--").replace("-", "_"), "")
+    done = "deleted" if queue.done is None else ", ".join(f"{c} = {e}" for c, e in queue.done)
+    order = ", ".join(map(order_text, queue.order)) or ", ".join(queue.key)
+    # An address may hold a password or, in its query string, a token.
+    shown = re.sub(r"//[^/@]*@", "//", value.partition("?")[0]) if handler == "--post" else value
+    return (
+        ("database", f"{database.address.shown} ({server.product} {server.version})"),
+        ("pending", queue.selection.predicate or ""),
+        ("rows", rows),
+        ("order", order + ("" if not queue.order else " (no low-water mark: only claims by key have one)")),
+        *([("claimed", ", ".join(f"{c} = {e}" for c, e in queue.claimed))] if queue.claimed else []),
+        ("handler", f"{handler} {', '.join(shown) if isinstance(shown, tuple) else shown}"),
+        ("done", done),
+        ("failed", ", ".join(f"{c} = {e}" for c, e in queue.failed) or "stays pending, not tried again"),
+        ("leases", leases.place + _taken_over(database, queue, spec, leases)),
+    )

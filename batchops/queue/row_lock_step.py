@@ -1,0 +1,119 @@
+"""One step of a drain without leases: claim, work and mark in one short transaction."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from batchops.bulk.strategies.batch import Size
+from batchops.db.backend import KeyValue
+from batchops.db.database import Database
+from batchops.db.value_formats import as_text
+from batchops.errors import CutShortError, RefusedError, RowRefusedError, TimedOutError
+from batchops.events import Rejected
+from batchops.queue.deadline import MOST_HANGING, Deadline, DeadlinePassedError
+from batchops.queue.failed_rows import reason
+from batchops.queue.handlers import Failed, HandlerError, Result, Unmarked
+from batchops.queue.in_transaction import Inside
+from batchops.queue.leases.row_lock import RowLocks
+from batchops.queue.low_water import LowWater
+from batchops.queue.mark_check import Marks
+from batchops.queue.queue import Queue, Row
+from batchops.runtime.counters import Score
+from batchops.runtime.outcome import Outcome
+
+MOST_FAILED = 1_000
+"""Rows that fail are left out of later claims, by a list in every statement; beyond that the run ends."""
+
+
+class HeldStep:
+    """Rows locked, worked on and marked; one that fails stays pending, and this process leaves it alone."""
+
+    def __init__(
+        self, database: Database, queue: Queue, locks: RowLocks, low: LowWater, inside: Inside, deadline: Deadline,
+        score: Score, marks: Marks, failed: list[KeyValue],
+    ) -> None:  # fmt: skip
+        """`failed`: keys of the rows to leave alone, shared by the workers of the process."""
+        self._database = database
+        self._queue = queue
+        self._locks = locks
+        self._low = low
+        self._inside = inside
+        self._deadline = deadline
+        self._score = score
+        self._marks = marks
+        self._failed = failed
+        self._at_once = False
+        """Whether what COMMIT would refuse is looked for before it: once it has refused something."""
+        self._proved = False
+
+    def __call__(self, size: Size) -> Outcome | None:
+        """One batch; None where nothing is free, as far as the whole table goes."""
+        outcome = self._batch(size.rows, self._low.mark())
+        if outcome is None:
+            self._low.forget()
+            outcome = self._batch(size.rows, None)
+        if outcome is not None:
+            self._low.look()
+        return outcome
+
+    def _batch(self, most: int, low: KeyValue | None) -> Outcome | None:
+        if self._marks.refusal is not None:
+            raise self._marks.refusal
+        but = list(self._failed)
+        if len(but) > MOST_FAILED:
+            raise HandlerError(
+                f"More than {MOST_FAILED} rows failed, and without leases there is no place to set them aside.",
+                "keep leases: see `batchops queue init`.",
+            )
+        rows: Sequence[Row] = ()
+        try:
+            with self._database.transaction() as connection:
+                rows = self._locks.claim(connection, most, low, but)
+                if not rows:
+                    return None
+                if self._at_once:
+                    self._database.family.claims.check_at_once(connection)
+                results = self._inside(connection, rows, self._locks.done)
+                self._prove(connection, [row.key for row, one in zip(rows, results, strict=True) if one is None])
+        except DeadlinePassedError:
+            results = self._overdue(rows)
+        except RowRefusedError as error:  # by COMMIT: nothing of the batch is done
+            if not self._at_once:
+                self._at_once = True
+                return self._batch(most, low)
+            results = [Unmarked(reason(error)) for _ in rows]
+        self._marks.judge(self._database, self._locks, rows, results, self._name)
+        return self._outcome(rows, results)
+
+    def _overdue(self, rows: Sequence[Row]) -> list[Result]:
+        if self._deadline.hanging > MOST_HANGING:
+            raise HandlerError(f"{self._deadline.hanging} calls of the handler hang.", "look what it waits for.")
+        if self._deadline.given_up():
+            raise CutShortError("The handler did not come back within the grace period; nothing of it was applied.")
+        late = f"the handler did not come back within {self._deadline.seconds:g} s"
+        if len(rows) > 1:  # asked for again with fewer rows
+            raise TimedOutError(f"{late[0].upper()}{late[1:]}; nothing of this batch was applied.")
+        return [Failed(late)]
+
+    def _prove(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> None:
+        if self._proved or not keys:
+            return
+        if self._locks.still_pending(connection, keys[:10]):
+            raise RefusedError(
+                "Rows stay pending when they are marked: --where still holds for them. Nothing was marked.",
+                "let --done set what --where asks for.",
+            )
+        self._proved = True
+
+    def _name(self, key: KeyValue) -> str:
+        return ", ".join(f"{name}={as_text(value)}" for name, value in zip(self._queue.key, key, strict=True))
+
+    def _outcome(self, rows: Sequence[Row], results: Sequence[Result]) -> Outcome:
+        failed = [(row.key, one) for row, one in zip(rows, results, strict=True) if isinstance(one, Failed)]
+        self._failed.extend(key for key, _ in failed)
+        done = sum(one is None for one in results)
+        self._score.add(claimed=len(rows), failed=len(failed))
+        rejected = tuple(Rejected(self._name(key), one.reason) for key, one in failed)
+        for one in rejected:
+            self._score.because(one.reason, [one.key])
+        return Outcome(rows=done, read=len(rows), rejected=rejected)

@@ -1,0 +1,188 @@
+"""The rows of a queue in statements: chosen, read, named by their key, changed."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.backend import Family, KeyValue
+from batchops.db.byte_limit import MOST_BYTES, ByteLimit
+from batchops.db.value_formats import Document
+from batchops.errors import DeniedError, RowRefusedError
+from batchops.queue.queue import Queue, Row
+
+Condition = sa.ColumnElement[bool]
+Savepoint = Callable[[sa.Connection], AbstractContextManager[None]]
+FEW = 10
+"""Rows whose marks are tried, to tell a refusal of one row from one of all."""
+
+
+class Rows:
+    """What every place to keep leases in needs of the queue's own table."""
+
+    def __init__(
+        self, family: Family, queue: Queue, columns: Sequence[str], max_bytes: int = MOST_BYTES
+    ) -> None:  # fmt: skip
+        """`columns`: those that a handler gets. `max_bytes`: how much of them is in memory at once."""
+        self._family = family
+        self._queue = queue
+        self._columns = columns
+        ordered, claimed = (one.column for one in queue.order), (column for column, _ in queue.claimed)
+        self.read_columns = tuple(dict.fromkeys((*queue.key, *columns, *ordered, *claimed)))
+        """Columns of the table that a role must be able to read, beside those of the condition."""
+        self._documents = {name for name in columns if family.events.is_document(queue.table.column(name))}
+        self._limit = ByteLimit(max_bytes, family.claims.row_bytes(queue.table, columns))
+
+    def candidates(
+        self, rows: int, low: KeyValue | None, where: Sequence[Condition], columns: Sequence[sa.ColumnElement[Any]] = ()
+    ) -> sa.Select[Any]:
+        """The first so many pending rows from `low` on: their keys, and `columns`."""
+        return self.first_of(rows, low, [self._queue.selection.clause, *where], columns)
+
+    def first_of(
+        self, rows: int, low: KeyValue | None, where: Sequence[Condition | sa.TextClause],
+        columns: Sequence[sa.ColumnElement[Any]] = (),
+    ) -> sa.Select[Any]:  # fmt: skip
+        """The first so many rows from `low` on, pending or not: their keys, and `columns`."""
+        query: sa.Select[Any] = sa.select(*self.out(), *columns).select_from(self._queue.table.called)
+        query = query.where(*where)
+        if low is not None:
+            query = query.where(self._family.claims.since(self._queue.table, self._queue.key, low))
+        return query.order_by(*self._queue.ordering(self._family)).limit(rows)
+
+    def fitting(
+        self, connection: sa.Connection, rows: int, low: KeyValue | None, where: Sequence[Condition]
+    ) -> int:  # fmt: skip
+        """How many of the first so many free candidates may be in memory at once; those that were looked at are locked.
+
+        Were they not, others could take them meanwhile, and larger ones would come in their place.
+        """
+
+        def sizes(most: int) -> Sequence[int]:
+            query = self.candidates(most, low, where).with_only_columns(self._limit.of_row.label("bytes"))
+            return connection.execute(self._family.claims.free(query)).scalars().all()
+
+        return self._limit.rows(rows, sizes)
+
+    def read(self, attempts: sa.ColumnElement[Any]) -> list[sa.ColumnElement[Any]]:
+        """The columns behind the key from which `row` makes a Row."""
+        table, content = self._queue.table, self._family.events.content
+        return [attempts, *(content(table, name) for name in self._columns)]
+
+    def row(self, found: Sequence[Any]) -> Row:
+        """A row of key and `read` columns."""
+        first = len(self._queue.key)
+        last = first + 1 + len(self._columns)
+        values = self._values(self._columns, found[first + 1 : last])
+        # From MySQL's unsigned integers a Decimal.
+        return Row(self.key(found), values, int(found[first] or 0))
+
+    def key(self, found: Sequence[Any]) -> KeyValue:
+        """The key that stands first in a row."""
+        return tuple(self._family.key_value(value) for value in found[: len(self._queue.key)])
+
+    def of(
+        self, connection: sa.Connection, keys: Sequence[KeyValue], columns: Sequence[sa.ColumnElement[Any]]
+    ) -> dict[KeyValue, Sequence[Any]]:
+        """The `columns` of rows by their key."""
+        labelled = [column.label(f"c{i}") for i, column in enumerate((*self.out(), *columns))]
+        query: sa.Select[Any] = sa.select(*labelled).select_from(self._queue.table.called)
+        rows = (row for mine in self.among(keys) for row in connection.execute(query.where(mine)))
+        return {self.key(row): row[len(self._queue.key) :] for row in rows}
+
+    def contents(
+        self, connection: sa.Connection, keys: Sequence[KeyValue], names: Sequence[str]
+    ) -> dict[KeyValue, dict[str, Any]]:
+        """Those of the columns that a handler gets, as it gets them."""
+        names = [name for name in names if name in self._columns]
+        if not names:
+            return {}
+        found = self.of(connection, keys, [self._family.events.content(self._queue.table, name) for name in names])
+        return {key: self._values(names, values) for key, values in found.items()}
+
+    def _values(self, names: Sequence[str], found: Sequence[Any]) -> dict[str, Any]:
+        values = dict(zip(names, found, strict=True))
+        for name in self._documents.intersection(names):
+            values[name] = None if values[name] is None else Document(values[name])
+        return values
+
+    def out(self) -> list[sa.ColumnElement[Any]]:
+        """The key's columns, exact."""
+        return [self._family.key_out(self._queue.table, name) for name in self._queue.key]
+
+    def among(self, keys: Sequence[KeyValue]) -> Iterator[Condition]:
+        """Conditions for rows with one of `keys`, each as long as a statement may be."""
+        longest = self._family.longest_list
+        for start in range(0, len(keys), longest):
+            yield self._family.among(self._queue.table, self._queue.key, keys[start : start + longest])
+
+    def change(
+        self, connection: sa.Connection, statement: sa.Update | sa.Delete, keys: Sequence[KeyValue],
+        *where: Condition,
+    ) -> Collection[KeyValue]:  # fmt: skip
+        """Execute it for those of `keys` for which `where` holds; which those were."""
+        changed: set[KeyValue] = set()
+        for mine in self.among(keys):
+            one = statement.where(mine, *where)
+            changed.update(self._family.claims.change(connection, self._queue.table, self._queue.key, one))
+        return changed
+
+    def update(self, *values: tuple[sa.ColumnElement[Any], Any]) -> sa.Update:
+        """An UPDATE of the queue's table, in the order given: MySQL evaluates left to right."""
+        return sa.update(self._queue.table.called).ordered_values(*values)
+
+    def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> bool:
+        """Whether any of these rows is pending."""
+        query: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(self._queue.table.called)
+        query = query.where(self._queue.selection.clause).limit(1)
+        return any(connection.execute(query.where(mine)).first() for mine in self.among(keys))
+
+    def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
+        """Whether one of the first pending rows beside `but` takes its marks; None: there is none."""
+        query = self.candidates(FEW, None, [sa.not_(mine) for mine in self.among([but])])
+        labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
+        self._family.claims.check_at_once(connection)
+        others = connection.execute(self._family.claims.free(labelled)).all()
+        for found in others:
+            with suppress(RowRefusedError, DeniedError), savepoint(connection):
+                if self._queue.claimed:
+                    marked = self.update(*self._queue.values(self._queue.claimed))
+                    self.change(connection, marked, [self.key(found)])
+                self.change(connection, self._queue.marked_done(), [self.key(found)])
+                return True
+        return False if others else None
+
+    def first(self, connection: sa.Connection, low: KeyValue | None, *where: Condition) -> KeyValue | None:
+        """The key of the first pending row from `low` on."""
+        row = connection.execute(self.candidates(1, low, where)).first()
+        return None if row is None else self.key(row)
+
+    def first_before(
+        self, connection: sa.Connection, low: KeyValue | None, key: KeyValue | None, where: Condition
+    ) -> KeyValue | None:
+        """The key of the first row for which it holds, pending or not, where that comes before `key`; else `key`."""
+        if key is None:
+            return None
+        upto = self._family.upto(self._queue.table, self._queue.key, key)
+        row = connection.execute(self.first_of(1, low, [where, upto])).first()
+        return key if row is None else self.key(row)
+
+
+def how_many(condition: Condition) -> sa.ColumnElement[Any]:
+    """A count of the rows for which it holds."""
+    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+
+
+def number(value: Any) -> float | None:
+    """What a driver gives as one kind of number or another."""
+    return None if value is None else float(value)
+
+
+def age(family: Family, queue: Queue, moment: str | None, free: Condition) -> sa.ColumnElement[Any]:
+    """Seconds since the oldest free row's moment, in a query over the queue; NULL where no column tells."""
+    if moment is None:
+        return sa.null()
+    oldest = sa.func.min(sa.case((free, queue.column(moment))))
+    since = family.claims.age(queue.table.column(moment), oldest)
+    return sa.null() if since is None else since

@@ -1,0 +1,106 @@
+"""A queue from outside: who holds what, what failed and why, and how failed rows come back."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.backend import Family, KeyValue
+from batchops.db.database import Database
+from batchops.errors import UsageError
+from batchops.queue.leases import PARKED
+from batchops.queue.leases.columns import ColumnLeases
+from batchops.queue.leases.table import SideLeases
+from batchops.queue.leases.table_definition import LEASES
+from batchops.queue.queue import ALONE, Assignments, Queue
+from batchops.queue.rows import how_many
+
+AT_ONCE = 1_000
+"""Rows that one transaction puts back."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A worker's process and what it holds."""
+
+    worker: str
+    rows: int
+    seconds: float
+    """Until the last of its leases runs out; negative: no sign of life since."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why rows failed, and how many."""
+
+    reason: str
+    waiting: int
+    """Rows that will be tried again."""
+    dead: int
+
+
+class Overview:
+    """Reads and puts back; `leases` says where everything stands."""
+
+    def __init__(self, database: Database, queue: Queue, leases: ColumnLeases | SideLeases) -> None:
+        self._database = database
+        self._claims = database.family.claims
+        self._queue = queue
+        self._side = isinstance(leases, SideLeases)
+        self.leases = leases
+
+    def holders(self, connection: sa.Connection) -> list[Holder]:
+        """Processes with rows in flight, the one with the most first."""
+        lease, until = self._of("lease"), self._of("lease_until")
+        query: sa.Select[Any] = sa.select(
+            lease.label("lease"), sa.func.count().label("n"), (sa.func.max(until) - self._claims.now()).label("left")
+        )
+        found: dict[str, Holder] = {}
+        for row in connection.execute(self._from(query).where(lease.is_not(None)).group_by(lease)):
+            worker = row.lease.removeprefix(ALONE).rpartition(".")[0] or row.lease
+            seen = found.get(worker, Holder(worker, 0, float(row.left)))
+            found[worker] = Holder(worker, seen.rows + row.n, max(seen.seconds, float(row.left)))
+        return sorted(found.values(), key=lambda holder: -holder.rows)
+
+    def reasons(self, connection: sa.Connection, most: int = 20) -> list[Reason]:
+        """The commonest reasons first."""
+        failure, parked = self._of("failure"), self._of("next_at") >= PARKED
+        waits = sa.and_(self._of("next_at").is_not(None), self._of("next_at") < PARKED)
+        query: sa.Select[Any] = sa.select(
+            failure.label("reason"), how_many(waits).label("waiting"), how_many(parked).label("dead")
+        )
+        query = self._from(query).where(failure.is_not(None)).group_by(failure)
+        rows = connection.execute(query.order_by(sa.func.count().desc()).limit(most))
+        return [Reason(row.reason, int(row.waiting), int(row.dead)) for row in rows]
+
+    def redrive(self, assignments: Assignments, keys: Sequence[KeyValue] | None, most: int | None) -> int:
+        """Put rows that were given up on back, as if they had never been tried: those of `keys`, or all; how many."""
+        done = 0
+        while most is None or done < most:
+            size = AT_ONCE if most is None else min(AT_ONCE, most - done)
+            with self._database.transaction() as connection:
+                back = self.leases.put_back(connection, self._queue.values(assignments), keys, size)
+            done += back
+            if back < size or keys is not None:
+                break
+        return done
+
+    def _of(self, name: str) -> sa.ColumnElement[Any]:
+        return self.leases.own(name) if isinstance(self.leases, ColumnLeases) else LEASES.c[name]
+
+    def _from(self, query: sa.Select[Any]) -> sa.Select[Any]:
+        if not self._side:
+            return query.select_from(self._queue.table.called)
+        return query.select_from(LEASES).where(LEASES.c.relation == self._queue.table.label)
+
+
+def keys_of(family: Family, texts: Sequence[str], queue: Queue) -> Iterator[KeyValue]:
+    """Keys as a person writes them: values with commas between; UsageError where the key has not so many columns."""
+    columns = [queue.table.column(name) for name in queue.key if name in queue.table.column_names]
+    for text in texts:
+        parts = [part.strip() for part in text.split(",")] if len(queue.key) > 1 else [text]
+        if len(parts) != len(queue.key):
+            raise UsageError(f"--row: the key is {', '.join(queue.key)}; give a value for each, commas between.")
+        read = family.claims.key_from_text
+        yield tuple(read(column, part) for column, part in zip(columns, parts, strict=True)) if columns else (text,)

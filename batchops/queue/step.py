@@ -1,0 +1,298 @@
+"""One step of a drain: claim, deliver, finalise; two short transactions around the work."""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+import sqlalchemy as sa
+
+from batchops.bulk.strategies.batch import Size
+from batchops.db.backend import KeyValue
+from batchops.db.value_formats import as_text
+from batchops.errors import (
+    BatchopsError,
+    CutShortError,
+    DeniedError,
+    OutcomeUnknownError,
+    RefusedError,
+    RowRefusedError,
+    UsageError,
+)
+from batchops.events import Rejected
+from batchops.queue.claims import Claims
+from batchops.queue.deadline import MOST_HANGING, Deadline, DeadlinePassedError
+from batchops.queue.failed_rows import apart, by_halves, reason
+from batchops.queue.handlers import (
+    Failed,
+    Handler,
+    HandlerDownError,
+    HandlerError,
+    HandlerLoginError,
+    Result,
+    Unmarked,
+    Unstarted,
+)
+from batchops.queue.handlers.sql import InSql
+from batchops.queue.in_transaction import LOST, Inside
+from batchops.queue.mark_check import Marks
+from batchops.queue.queue import Claim, Queue, Row
+from batchops.queue.results import Verdicts, untried, verdicts
+from batchops.runtime.backoff import Attempts
+from batchops.runtime.counters import Score
+from batchops.runtime.outcome import Outcome
+from batchops.runtime.stop import Stop
+
+
+@dataclass
+class InHand:
+    """A claim on its way: claimed, delivered, finalised."""
+
+    claim: Claim
+    results: Sequence[Result] | None = None
+    """What the handler said, once it has; it is not asked twice because a COMMIT failed."""
+    in_doubt: bool = False
+    """Whether the finalising COMMIT was sent and not answered."""
+    rejected: list[Rejected] = field(default_factory=list)
+    final: Sequence[Result] = ()
+    """What became of the rows, their marks included; once that is committed."""
+
+
+class ClaimStep:
+    """Rows claimed, worked on and finalised. Called again after an error, it goes on where that happened."""
+
+    def __init__(
+        self, queue: Queue, claims: Claims, handler: Handler, attempts: Attempts, deadline: Deadline, score: Score,
+        marks: Marks, stop: Stop,
+    ) -> None:  # fmt: skip
+        self._queue = queue
+        self._claims = claims
+        self._leases = claims.leases
+        self._database = claims.database
+        self._handler = handler
+        self._attempts = attempts
+        self._deadline = deadline
+        self._score = score
+        self._marks = marks
+        self._stop = stop
+        self._inside = Inside(claims.database, handler, deadline, stop)
+        self._marking = Inside(claims.database, InSql(), deadline, stop)
+        self._late = f"the handler did not come back within {deadline.seconds:g} s"
+        self._at_once = False
+        """Whether what COMMIT would refuse is looked for before it: once something was refused."""
+        self._in_hand: InHand | None = None
+        self._proved = False
+
+    def __call__(self, size: Size) -> Outcome | None:
+        """One claim's rows, of one row until the table has taken a mark; None where nothing is free and due."""
+        if self._marks.taken or self._in_hand is not None:
+            return self._one_claim(size.rows)
+        with self._marks.turn(self._stop) as mine:
+            if self._marks.refusal is not None:
+                raise self._marks.refusal
+            if not mine:
+                return Outcome(rows=0, read=0)
+            outcome = self._one_claim(1)
+        if outcome is None:
+            return None
+        return replace(outcome, trial=self._marks.taken, size=Size(rows=1, read=1))
+
+    def _one_claim(self, rows: int) -> Outcome | None:
+        if self._marks.refusal is not None:
+            raise self._marks.refusal
+        if self._in_hand is None:
+            claim = self._claims.take(rows)
+            if claim is None:
+                return None
+            self._in_hand = InHand(claim)
+            self._score.add(claimed=len(claim.rows), dead=len(claim.parked))
+            for row, why in claim.parked:
+                self._score.because(why, [self._name(row.key)])
+        now = self._in_hand
+        try:
+            outcome = self._finalised(now)
+        except OutcomeUnknownError:
+            now.in_doubt = True
+            raise
+        except (HandlerError, HandlerDownError, HandlerLoginError, RefusedError, UsageError):
+            self._hand_back(now.claim)
+            raise
+        self._claims.let_go(now.claim)
+        self._in_hand = None
+        if now.final:
+            self._marks.judge(self._database, self._leases, now.claim.rows, now.final, self._name)
+        return outcome
+
+    def _finalised(self, now: InHand) -> Outcome:
+        claim = now.claim
+        if not claim.rows:
+            return self._outcome(now, 0)
+        try:
+            if self._handler.inside:
+                return self._worked_inside(now)
+            if now.results is None:
+                now.results = self._delivered(claim)
+            try:
+                return self._marked(now, now.results)
+            except RowRefusedError:  # one of the marks: found by halves, it fails alone
+                self._at_once = True
+                return self._worked(now, self._marking, now.results)
+        except DeadlinePassedError:
+            return self._overdue(now)
+        except (DeniedError, RowRefusedError) as error:  # by a trigger's statement, or by COMMIT
+            refused, before = Unmarked(reason(error)), now.results or untried(claim)
+            return self._marked(now, [refused if one is None else one for one in before])
+
+    def _worked_inside(self, now: InHand) -> Outcome:
+        before = untried(now.claim)
+        try:
+            return self._worked(now, self._inside, before)
+        except RowRefusedError:
+            if self._at_once:
+                raise
+            self._at_once = True
+            return self._worked(now, self._inside, before)
+
+    def _delivered(self, claim: Claim) -> Sequence[Result]:
+        rows = [row for row in claim.rows if row.key not in claim.refused]
+        results = iter(self._handled(rows) if rows else ())
+        return [next(results) if one is None else one for one in untried(claim)]
+
+    def _handled(self, rows: Sequence[Row]) -> Sequence[Result]:
+        end = time.monotonic() + self._deadline.seconds
+
+        def work(some: Sequence[Row]) -> Sequence[Result]:
+            if self._stop.at_once or time.monotonic() > end:
+                return [Unstarted()] * len(some)
+            values = [row.values for row in some]
+            return self._deadline.call(lambda: self._handler(values, None, self._stop))
+
+        # The failure of a whole batch may be another row's: what comes again is not handed over with others.
+        suspected = self._handler.isolates
+        return apart(rows, lambda row: suspected and row.attempts > 1, lambda some: by_halves(some, work))
+
+    def _marked(self, now: InHand, results: Sequence[Result]) -> Outcome:
+        sorted_ = verdicts(now.claim.rows, results, self._attempts)
+        with self._database.transaction() as connection:
+            done = len(self._leases.done(connection, now.claim.token, sorted_.done)) if sorted_.done else 0
+            self._prove(connection, sorted_.done)
+            settled = done + self._set_aside(connection, now, sorted_)
+        # Where every lease was lost nothing was marked, and nothing is known of the marks.
+        now.final = results if done or not sorted_.done else ()
+        return self._counted(now, done, settled, sorted_)
+
+    def _worked(self, now: InHand, inside: Inside, before: Sequence[Result]) -> Outcome:
+        """Rows that have not failed before: marked and worked on with savepoints between them."""
+        claim = now.claim
+        left = [row for row, one in zip(claim.rows, before, strict=True) if one is None]
+        with self._database.transaction() as connection:
+            if self._at_once:
+                self._database.family.claims.check_at_once(connection)
+
+            def mark(connection: sa.Connection, keys: Sequence[KeyValue]) -> Sequence[KeyValue]:
+                return list(self._leases.done(connection, claim.token, keys))
+
+            answers = dict(zip((row.key for row in left), inside(connection, left, mark), strict=True))
+            results = [answers.get(row.key, one) for row, one in zip(claim.rows, before, strict=True)]
+            here = [(row, one) for row, one in zip(claim.rows, results, strict=True) if one is not LOST]
+            sorted_ = verdicts([row for row, _ in here], [one for _, one in here], self._attempts)
+            self._prove(connection, sorted_.done)
+            settled = len(sorted_.done) + self._set_aside(connection, now, sorted_)
+        now.final = results
+        return self._counted(now, len(sorted_.done), settled, sorted_)
+
+    def _set_aside(self, connection: sa.Connection, now: InHand, sorted_: Verdicts) -> int:
+        """The rows that are not done; how many of them were still held."""
+        token, settled = now.claim.token, 0
+        for (why, seconds), keys in sorted_.again.items():
+            settled += len(self._leases.retry(connection, token, keys, why, seconds))
+        now.rejected.clear()
+        for why, keys in sorted_.dead.items():
+            gone = self._given_up(connection, token, keys, why)
+            now.rejected += [Rejected(self._name(key), why) for key in keys if key in gone]
+            settled += len(gone)
+        if sorted_.unstarted:
+            self._leases.hand_back(connection, token, sorted_.unstarted)
+        return settled + len(sorted_.unstarted)
+
+    def _given_up(
+        self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], why: str
+    ) -> Collection[KeyValue]:
+        """Rows set aside; unmarked where the database refuses --failed."""
+        gone: set[KeyValue] = set()
+
+        def mark(some: Sequence[KeyValue]) -> Sequence[Result]:
+            with self._database.savepoint(connection):
+                gone.update(self._leases.dead(connection, token, some, why, self._queue.failed))
+            return [None] * len(some)
+
+        if not self._queue.failed:
+            return self._leases.dead(connection, token, keys, why, ())
+        try:
+            results = by_halves(keys, mark)
+        except DeniedError as error:
+            results = [Unmarked(reason(error))] * len(keys)
+        self._prove(connection, list(gone))
+        refused = {key: one.reason for key, one in zip(keys, results, strict=True) if isinstance(one, Unmarked)}
+        for key, text in refused.items():
+            both = f"{why[:200]}; --failed was refused: {text}"[:400]
+            gone.update(self._leases.dead(connection, token, [key], both, ()))
+        if refused and len(refused) == len(keys):
+            self._marks.refuse("--failed", next(iter(refused.values())), self._name(keys[0]))
+        return gone
+
+    def _prove(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> None:
+        """RefusedError where a mark leaves rows pending: they would be worked on for ever."""
+        if self._proved or not keys:
+            return
+        if self._leases.still_pending(connection, keys[:10]):
+            raise RefusedError(
+                "Rows stay pending when they are marked: --where still holds for them. Nothing was marked.",
+                "let --done and --failed set what --where asks for.",
+            )
+        self._proved = True
+
+    def _counted(self, now: InHand, done: int, settled: int, sorted_: Verdicts) -> Outcome:
+        missing = len(now.claim.rows) - settled
+        if now.in_doubt and self._claims.certain(now.claim):
+            # Nobody can have taken them: the COMMIT whose answer was lost had been applied.
+            done, missing = done + min(missing, len(sorted_.done) or missing), 0
+        self._score.add(
+            failed=sorted_.failures, dead=len(now.rejected), lost=missing, handed_back=len(sorted_.unstarted)
+        )
+        for why, keys in sorted_.reasons():
+            self._score.because(why, [self._name(key) for key in keys])
+        return self._outcome(now, done)
+
+    def _outcome(self, now: InHand, done: int) -> Outcome:
+        parked = [Rejected(self._name(row.key), why) for row, why in now.claim.parked]
+        return Outcome(rows=done, read=len(now.claim.rows), rejected=(*parked, *now.rejected))
+
+    def _overdue(self, now: InHand) -> Outcome:
+        """The handler hangs: the one row failed; of several nobody knows which, so each is tried alone."""
+        if self._deadline.given_up():
+            # It may still be at work: the leases hold until they expire, and nobody begins the same beside it.
+            self._stop.cut = True
+            raise CutShortError("The handler did not come back within the grace period; its rows stay leased.")
+        if self._deadline.hanging > MOST_HANGING:
+            raise HandlerError(f"{self._deadline.hanging} calls of the handler hang.", "look what it waits for.")
+        claim = now.claim
+        if len(claim.rows) == 1:
+            return self._marked(now, [Failed(self._late)])
+        with self._database.transaction() as connection:
+            self._leases.abandon(connection, claim.token, [row.key for row in claim.rows])
+        self._score.add(failed=len(claim.rows))
+        self._score.because(self._late, [self._name(row.key) for row in claim.rows])
+        return self._outcome(now, 0)
+
+    def _hand_back(self, claim: Claim) -> None:
+        """Nothing was done: no attempt counts."""
+        self._in_hand = None
+        self._claims.let_go(claim)
+        try:
+            with self._database.transaction() as connection:
+                self._leases.hand_back(connection, claim.token, [row.key for row in claim.rows])
+        except BatchopsError:
+            return  # the leases run out by themselves
+
+    def _name(self, key: KeyValue) -> str:
+        return ", ".join(f"{name}={as_text(value)}" for name, value in zip(self._queue.key, key, strict=True))

@@ -1,0 +1,66 @@
+"""Tells from time to time how a queue stands while it is drained."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.errors import BatchopsError
+from batchops.events import Backlog, Emit
+from batchops.queue.leases import Counts
+from batchops.runtime.counters import Score
+from batchops.runtime.threads import Threads
+
+EVERY = 5.0
+SHARE = 50
+"""A count is made again no sooner than after this many times as long as it took."""
+
+
+class Counted(Protocol):
+    """What can be counted."""
+
+    def counts(self, connection: sa.Connection) -> Counts:
+        """How many rows are in which state."""
+
+
+class Watch:
+    """Counts the queue from a thread of its own, seldom enough to cost little."""
+
+    def __init__(
+        self, database: Database, queue: Counted, score: Score, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._score = score
+        self._clock = clock
+
+    def counts(self) -> Counts | None:
+        """The queue now; None where it cannot be counted."""
+        with suppress(BatchopsError), self._database.reading() as connection:
+            return self._queue.counts(connection)
+        return None
+
+    def telling(self, emit: Emit, threads: Threads) -> AbstractContextManager[None]:
+        """Emit Backlog now and then, until the block ends."""
+
+        def tell(over: threading.Event) -> None:
+            pause = EVERY
+            while not over.wait(pause):
+                before = self._clock()
+                threads.survive("count of the queue", lambda: self._tell(emit))
+                pause = max(EVERY, SHARE * (self._clock() - before))
+
+        return threads.beside("watch", tell)
+
+    def _tell(self, emit: Emit) -> None:
+        if (counts := self.counts()) is not None:
+            emit(self._backlog(counts))
+
+    def _backlog(self, counts: Counts) -> Backlog:
+        return Backlog(
+            counts.backlog, counts.waiting, counts.leased, counts.oldest, self._score["failed"], self._score["dead"]
+        )

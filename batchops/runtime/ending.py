@@ -1,0 +1,61 @@
+"""How a run ended, in the figures that every verb has."""
+
+from collections.abc import Sequence
+
+from batchops import __version__
+from batchops.errors import Exit
+from batchops.events import Cause, Failure, Finished
+from batchops.runtime.loop import Ending, Tally
+from batchops.runtime.stop import Stop
+
+CAUSES = 3
+"""Reasons that the error at the end of a run gives."""
+
+
+def finished(verb: str, table: str, walk: str, ending: Ending, tally: Tally) -> Finished:
+    """What this process has done; a verb adds what it alone knows."""
+    return Finished(
+        verb=verb,
+        table=table,
+        reason=ending.reason,
+        exit=int(ending.exit),
+        version=__version__,
+        walk=walk,
+        rows=tally.rows,
+        read=tally.read,
+        batches=tally.batches,
+        retries=tally.retries,
+        rejected=len(tally.rejected),
+        locked=tally.locked,
+        rejections=tuple(tally.rejected.first),
+        rejected_causes=tally.rejected.causes,
+        seconds=tally.seconds,
+        held_seconds=tally.held_seconds,
+        error=ending.error,
+    )
+
+
+def as_incomplete(ending: Ending, error: Failure | None = None) -> Ending:
+    """The ending of a run in which something failed: "incomplete" in place of done, a limit or a stop.
+
+    What is graver stays what it is.
+    """
+    if ending.exit not in (Exit.DONE, Exit.INCOMPLETE) or ending.reason == "max-rejected":
+        return ending
+    return Ending("incomplete", Exit.INCOMPLETE, ending.error or error)
+
+
+def shown_causes(causes: Sequence[Cause]) -> str:
+    """The first reasons in one line."""
+    said = [f"{one.reason.rstrip('.')} ({', '.join(one.names)}{_more(one)})" for one in causes[:CAUSES]]
+    return "; ".join(said) + (f"; and {len(causes) - CAUSES} more reasons" if len(causes) > CAUSES else "")
+
+
+def _more(cause: Cause) -> str:
+    return " …" if cause.attempts > len(cause.names) else ""
+
+
+def of_one_that_stays(ending: Ending, stop: Stop) -> Ending:
+    """What stays up has no other end than a signal: SIGTERM is a good one, unless it cut a batch."""
+    graceful = ending.reason == "signal" and ending.exit == Exit.TERMINATED and not stop.cut
+    return Ending("signal", Exit.DONE) if graceful else ending

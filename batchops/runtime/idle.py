@@ -1,0 +1,116 @@
+"""How a drain that stays up rests while there is no work."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import sqlalchemy as sa
+
+from batchops.db.database import Database
+from batchops.errors import BatchopsError
+from batchops.queue.leases import Leases
+from batchops.queue.leases.row_lock import RowLocks
+
+FIRST = 0.05
+SHARE = 50
+"""A look at the whole queue is made again no sooner than after this many times as long as it took."""
+
+
+class Due:
+    """When the next thing that waits falls due; the workers of a process share the answer.
+
+    Asked again no sooner than after `SHARE` times as long as the answer took: in a large queue it takes a scan.
+    """
+
+    def __init__(
+        self, database: Database, next_due: Callable[[sa.Connection], float | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """`next_due`: seconds until something is due that waits."""
+        self._database = database
+        self._next_due = next_due
+        self._clock = clock
+        self._due_at: float | None = None
+        self._ask_at = clock()
+        self._guard = threading.Lock()
+
+    def __call__(self) -> float | None:
+        """Seconds from now on; None where nothing is known to wait."""
+        with self._guard:
+            if self._clock() >= self._ask_at:
+                self._ask()
+            due_at, now = self._due_at, self._clock()
+        # What is overdue was not there to be claimed: it does not keep anyone from resting.
+        return None if due_at is None or due_at < now else due_at - now
+
+    def _ask(self) -> None:
+        before, due = self._clock(), None
+        with suppress(BatchopsError), self._database.reading() as connection:
+            due = self._next_due(connection)
+        now = self._clock()
+        self._due_at = None if due is None else now + due
+        self._ask_at = now + SHARE * (now - before)
+
+
+class Idle:
+    """One worker's rests: doubling with jitter up to `longest`, cut to the nearest row that falls due."""
+
+    def __init__(
+        self, due: Callable[[], float | None], longest: float, draw: Callable[[], float] = random.random
+    ) -> None:  # fmt: skip
+        self._due = due
+        self._longest = longest
+        self._draw = draw
+        self._next = FIRST
+
+    def worked(self) -> None:
+        """There was work: the next rest is a short one again."""
+        self._next = FIRST
+
+    def rest(self) -> float:
+        """Seconds to rest now."""
+        pause = min(self._next, self._longest) * (0.75 + 0.25 * self._draw())
+        self._next = min(2 * self._next, self._longest)
+        due = self._due()
+        return pause if due is None else min(pause, max(due, 0.02))
+
+
+class LastLook:
+    """What a drain that ends waits for: rows that are locked, though free and due, and rows that others have leased."""
+
+    def __init__(
+        self, database: Database, leases: Leases | RowLocks, patience: float, passed_by: Callable[[], int],
+        held: Callable[[], int],
+    ) -> None:  # fmt: skip
+        """`passed_by`: how many free rows this process leaves alone on purpose; `held`: how many it has leased."""
+        self._database = database
+        self._leases = leases
+        self._patience = patience
+        self._passed_by = passed_by
+        self._held = held
+        self._waited = 0.0
+        self.locked = 0
+        """Rows that stayed locked."""
+
+    def worked(self) -> None:
+        """There was work: the patience begins anew."""
+        self._waited = 0.0
+
+    def rest(self) -> float | None:
+        """Seconds until it is worth another try; None: nothing is left, or what is left stays locked."""
+        self.locked, leased = self._others()
+        if not (self.locked or leased) or self._waited >= self._patience:
+            return None
+        pause = min(0.05 + self._waited, 1.0)
+        self._waited += pause
+        return pause
+
+    def _others(self) -> tuple[int, int]:
+        """Rows that are locked, and rows that others have leased."""
+        held = self._held()  # before the count: a row leased meanwhile is waited for once more
+        with suppress(BatchopsError), self._database.reading() as connection:
+            counts = self._leases.counts(connection)
+            return max(0, counts.backlog - self._passed_by()), max(0, counts.leased - held)
+        return 0, 0

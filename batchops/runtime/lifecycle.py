@@ -1,0 +1,97 @@
+"""A run from its first event to its last: whatever happens in between, it is told how it ended, once."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import nullcontext
+
+from batchops.errors import BatchopsError
+from batchops.events import Emit, Event, Finished, Started, Warned
+from batchops.runtime.loop import Ending, ending_of
+from batchops.runtime.stop import Grace, Stop
+from batchops.runtime.threads import Threads, described
+
+
+class Telling:
+    """Tells one listener what the run's threads have to say, one at a time.
+
+    A listener that raises ends the run after the batch in hand, and is told nothing more but the end.
+    """
+
+    def __init__(self, emit: Emit, stop: Stop) -> None:
+        self._emit = emit
+        self._stop = stop
+        self._guard = threading.RLock()
+        self._raised: BaseException | None = None
+        self._warnings: deque[str] = deque()
+        self.begun = False
+        self.threads = Threads(stop.fail, self._warn)
+        """The run's threads: one that an error ends, ends the run."""
+
+    def __call__(self, event: Event) -> None:
+        with self._guard:
+            self.begun = self.begun or isinstance(event, Started)
+            self._tell(event)
+            self._tell_warnings()
+
+    def end(self, finished: Finished) -> None:
+        """The last event; then raise what a listener has raised, or an error that is a bug or Ctrl-C."""
+        with self._guard:
+            self._tell_warnings()
+            raised, self._raised = self._raised, None
+            self._tell(finished)
+        if (raised := raised or self._raised) is not None:
+            raise raised
+        if self._stop.error is not None and not isinstance(self._stop.error, BatchopsError):
+            raise self._stop.error
+
+    def _tell(self, event: Event) -> None:
+        if self._raised is not None:
+            return
+        try:
+            self._emit(event)
+        except BaseException as error:  # noqa: BLE001  raised again at the end, once nothing is in hand any more
+            self._raised = error
+            self._stop.fail(error if isinstance(error, KeyboardInterrupt) else _of_listener(error))
+
+    def _warn(self, text: str) -> None:
+        """A heartbeat does not wait for a listener that takes its time: the next event brings the warning along."""
+        self._warnings.append(text)
+        if self._guard.acquire(blocking=False):
+            try:
+                self._tell_warnings()
+            finally:
+                self._guard.release()
+
+    def _tell_warnings(self) -> None:
+        while self._warnings:
+            self._tell(Warned(self._warnings.popleft()))
+
+
+def whole_run(
+    emit: Emit,
+    stop: Stop,
+    work: Callable[[Telling, Stop], Finished],
+    ended: Callable[[Ending], Finished],
+    grace: Grace = lambda _: nullcontext(),
+) -> Finished:
+    """Run `work`, which tells Started and gives the end; `ended` makes an end of an error that escapes from it.
+
+    Before Started an error is raised. What the run asks of its own Stop does not reach the caller's.
+    """
+    with stop.of_one_run() as mine:
+        telling = Telling(emit, mine)
+        try:
+            with grace(mine):
+                finished = work(telling, mine)
+        except BaseException as error:
+            if not telling.begun:
+                raise
+            mine.fail(error)
+            finished = ended(ending_of(error))
+        telling.end(finished)
+    return finished
+
+
+def _of_listener(error: BaseException) -> BatchopsError:
+    return BatchopsError(f"A listener raised {described(error)}", "look at what on_event calls.")

@@ -1,0 +1,75 @@
+"""What ends a run as asked: so many rows, so long, so many batches, the end of a window."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta
+
+from batchops.bulk.strategies.batch import Size
+from batchops.runtime.budget import Allowance
+
+
+@dataclass(frozen=True)
+class Window:
+    """Hours of the day in which a run may work; `end` before `start` reaches over midnight."""
+
+    start: time
+    end: time
+
+    def holds(self, now: time) -> bool:
+        """Whether `now` is inside."""
+        if self.start <= self.end:
+            return self.start <= now < self.end
+        return now >= self.start or now < self.end
+
+
+@dataclass(frozen=True)
+class Limits:
+    """None: no such limit."""
+
+    rows: Allowance | None = None
+    seconds: float | None = None
+    batches: Allowance | None = None
+    window: Window | None = None
+    wait: bool = False
+    """Whether to wait for the window rather than to end where it is closed at first."""
+    rejected: int | None = None
+    """Rows that may be refused."""
+    wall: Callable[[], datetime] = datetime.now
+    """The time of day, in the window's zone."""
+
+    def closed(self) -> datetime | None:
+        """When the window opens, where it is closed now."""
+        now = self.wall()
+        if self.window is None or self.window.holds(now.time()):
+            return None
+        opens = datetime.combine(now.date(), self.window.start, now.tzinfo)
+        return opens if opens > now else opens + timedelta(days=1)
+
+    def reached(self, seconds: float) -> str | None:
+        """The reason to end, after so long; None to go on."""
+        if self.batches is not None and self.batches.spent:
+            return "max-batches"
+        if self.seconds is not None and seconds >= self.seconds:
+            return "max-time"
+        if self.window is not None and not self.window.holds(self.wall().time()):
+            return "window"
+        return None
+
+
+REFUSED_SHARE, TRIED = 0.1, 1_000
+"""The share of refused rows, of at least so many tried, from which a run is not worth going on with."""
+
+
+def refused_too_often(limits: Limits, refused: int, changed: int) -> bool:
+    """Whether the job's own condition or values seem to be wrong, rather than some of the rows."""
+    if limits.rejected is None or not refused:
+        return False
+    tried = refused + changed
+    return refused > limits.rejected or (tried >= TRIED and refused >= REFUSED_SHARE * tried)
+
+
+def within(size: Size, drawn: int) -> Size:
+    """The size under what was drawn from the allowance: a plain range may change twice its aim."""
+    if 2 * size.rows <= drawn:
+        return size
+    return replace(size, rows=min(size.rows, drawn), exact=True)

@@ -1,0 +1,41 @@
+"""What a step of the loop says it did."""
+
+from dataclasses import dataclass
+
+from batchops.bulk.strategies.batch import Size
+from batchops.events import Rejected
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one committed batch did, or what a fall of the server took back."""
+
+    rows: int
+    read: int
+    locked: int = 0
+    lane: int = 0
+    pass_number: int = 0
+    """0 in the first pass over the table."""
+    rejected: tuple[Rejected, ...] = ()
+    size: Size | None = None
+    """The size it really had, where that was not the one asked for."""
+    undone: int = 0
+    """Batches that a fall of the server has taken back; `rows` and `read` are then what is to be taken off."""
+    trial: bool = False
+    """Whether it only showed that the table takes the marks: it does not count as a batch."""
+    refused: int = 0
+    """Rows that the database refused, whether they are given up on or tried again later."""
+    sifting: float = 0.0
+    """Seconds that went into telling them from the others, which a smaller batch would not spare."""
+    alarm: str | None = None
+    """Why the walk should not go on like this."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was done after all: what it was to be done with is not there just now."""
+        return not (self.rows or self.read or self.rejected or self.undone)
+
+    @property
+    def batches(self) -> int:
+        """How many more are done now."""
+        return -self.undone if self.undone else int(not self.empty and not self.trial)

@@ -1,0 +1,292 @@
+"""Keeps the time for the schedules whose fires are in one ledger: claims, begins, beats, writes down the ends."""
+
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+
+from batchops.errors import BatchopsError
+from batchops.events import Emit, Fired
+from batchops.runtime.stop import Stop
+from batchops.runtime.threads import Threads
+from batchops.scheduler.fires import LEASE, Claimed, Fires
+from batchops.scheduler.work import Task, Work
+from batchops.scheduler.worker_pool import Slots
+
+LOOK = 5.0
+"""Seconds between looks for fires whose owner is gone; also the longest that a jump of the clock goes unnoticed."""
+SLOWEST = 5.0
+"""Seconds between attempts to reach a ledger that cannot be reached: a third of what a fire's lease lasts."""
+JUMP = 1.0
+"""Seconds by which the database's clock must be elsewhere than reckoned to be taken as set anew."""
+PRUNED = 3600.0
+"""Seconds between clearings of old fires."""
+FAREWELL = 10.0
+"""Seconds to get ends written down once everything has stopped."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A ledger that keeps fires."""
+
+    key: Hashable
+    """The same for the same ledger."""
+    shown: str = field(compare=False)
+    open: Callable[[], AbstractContextManager[Fires]] = field(compare=False)
+
+
+class Keeper:
+    """A thread for one ledger; a ledger that cannot be reached is tried again, and the others do not notice."""
+
+    def __init__(
+        self, place: Place, slots: Slots, stop: Stop, tell: Emit, say: Say, threads: Threads,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.place = place
+        self.trouble: BatchopsError | None = None
+        """Why the ledger cannot be worked with just now."""
+        self.seen = clock()
+        """When the loop last came round."""
+        self._slots, self._stop, self._tell, self._say = slots, stop, tell, say
+        self._threads, self._clock = threads, clock
+        self._tasks: tuple[Task, ...] = ()
+        self._known: frozenset[str] = frozenset()
+        self._works: list[Work] = []
+        self._next: dict[str, float] = {}
+        self._nudged: set[str] = set()
+        self._waits: set[str] = set()
+        self._ahead = 0.0
+        self._farewell: float | None = None
+        self._looked = self._beaten = self._pruned = float("-inf")
+        self._failures = 0
+        self._wake, self._called, self._worker_freed = threading.Event(), threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin; woken whenever a worker is free again."""
+        self._slots.freed.append(self._freed)
+        self._thread = self._threads.start("keeper", self._run)
+
+    def plan(self, tasks: Sequence[Task]) -> None:
+        """From now on these; what is at work ends as it was begun."""
+        self._tasks = tuple(tasks)
+        self.call()
+
+    def wake(self) -> None:
+        """Look at once, unless the ledger cannot be reached."""
+        self._wake.set()
+
+    def call(self) -> None:
+        """Look at once in any case."""
+        self._called.set()
+        self._wake.set()
+
+    def running(self) -> list[Work]:
+        """The fires that are at work here."""
+        return [work for work in tuple(self._works) if work.finished is None]
+
+    @property
+    def alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to keep any more."""
+        return not self._tasks and not self._works
+
+    def _run(self) -> None:
+        with ExitStack() as stack:
+            opened = _Once(stack, self.place)
+            while not self._over():
+                self._wake.clear()
+                self._called.clear()
+                self._round(opened)
+                self.seen = self._clock()
+                # A round that fails gives back what it has taken, and may not wake itself by that.
+                self._threads.wait(self._called if self._failures else self._wake, self._pause())
+        self._slots.freed.remove(self._freed)
+
+    def _round(self, opened: "_Once") -> None:
+        try:
+            self._tick(opened())
+            self._well()
+        except BatchopsError as error:
+            self._troubled(error)
+        except Exception as error:  # noqa: BLE001  a bug must not end the schedules of this ledger in silence
+            self._troubled(BatchopsError(f"{type(error).__name__}: {error}", "this is a bug."))
+
+    def _over(self) -> bool:
+        if not self._stop.asked:
+            return self.idle
+        if self.running() or not self._works:
+            return not self._works
+        now = self._clock()
+        self._farewell = self._farewell or now + FAREWELL
+        return now > self._farewell
+
+    def _tick(self, fires: Fires) -> None:
+        self._settle(fires)
+        self._beat(fires)
+        if self._stop.asked:
+            return
+        self._learn(fires)
+        if self._worker_freed.is_set():
+            self._worker_freed.clear()
+            self._nudged |= self._waits
+        for task in self._tasks:
+            self._offer(fires, task)
+        self._look(fires)
+        if self._clock() - self._pruned > PRUNED:
+            self._pruned = self._clock()
+            fires.prune()
+
+    def _learn(self, fires: Fires) -> None:
+        """The schedules' own rows, once for each plan."""
+        if self._names() - self._known:
+            fires.make([task.schedule for task in self._tasks])
+        self._known |= self._names()
+
+    def _offer(self, fires: Fires, task: Task) -> None:
+        """Begin what is due, as far as workers are free."""
+        name = task.schedule.name
+        if name not in self._nudged and self._now() < self._next.get(name, 0.0):
+            return
+        self._nudged.discard(name)
+        while (claimed := self._claim(fires, task)) and claimed.fire:
+            if task.schedule.policy.overlap != "parallel":
+                break
+
+    def _claim(self, fires: Fires, task: Task) -> Claimed | None:
+        """None: there is still no worker for what waits for one."""
+        name = task.schedule.name
+        if not (free := self._slots.take(name)) and name in self._waits:
+            return None
+        begun = False
+        try:
+            claimed = fires.claim(task.schedule, free=free)
+            self._remember(task, claimed)
+            if begun := claimed.fire is not None:
+                self._works.append(Work(task, claimed.fire, self._ended, self._threads))
+        finally:
+            if free and not begun:
+                self._slots.give()
+            if name not in self._waits:
+                self._slots.forget(name)
+        return claimed
+
+    def _remember(self, task: Task, claimed: Claimed) -> None:
+        name = task.schedule.name
+        self._ahead = claimed.now - self._clock()
+        self._next[name] = task.schedule.due_at(task.schedule.times.after(claimed.last))
+        self._waits.discard(name)
+        if claimed.waits:
+            self._waits.add(name)
+            self._next[name] = claimed.now + LOOK
+        self._told(task, claimed)
+
+    def _freed(self) -> None:
+        """A worker is free, from any thread."""
+        self._worker_freed.set()
+        self._wake.set()
+
+    def _ended(self) -> None:
+        """From the thread of a fire."""
+        self._slots.give()
+        self._wake.set()
+
+    def _told(self, task: Task, claimed: Claimed) -> None:
+        newest = {one.state: one for one in claimed.decided}
+        for state, one in newest.items():
+            alike = sum(each.state == state for each in claimed.decided)
+            self._tell(Fired(task.job, one.fire_at, state, 0, claimed.now - one.fire_at, one.note, alike))
+        if claimed.fire and claimed.fire.fire_at not in {one.fire_at for one in claimed.decided}:
+            note = "its owner is gone" if claimed.fire.taken_over else "it had waited"
+            at = claimed.fire.fire_at
+            self._tell(Fired(task.job, at, "running", late=claimed.now - at, note=note))
+        for at in claimed.given_up:
+            self._tell(Fired(task.job, at, "failed", note="given up: process after process died over it"))
+            self._say(f"error: {task.job}: a fire is given up: process after process died over it")
+        if claimed.forgotten:
+            self._say(f"{task.job}: the database's clock was put back; {claimed.forgotten} fires ahead of it forgotten")
+
+    def _settle(self, fires: Fires) -> None:
+        """Write down how fires ended; one that cannot be written now stays for the next round."""
+        for work in [work for work in self._works if work.finished is not None]:
+            state, note = work.outcome()
+            self._stop.cut = self._stop.cut or work.stop.cut
+            ours = fires.release(work.fire, work.rows) if state is None else self._finish(fires, work, state, note)
+            self._works.remove(work)
+            self._nudged.add(work.fire.schedule)
+            if state is None:
+                self._say(f"{work.task.job}: broken off; whichever scheduler is next goes on with it")
+            elif not ours:
+                self._say(f"{work.task.job}: another scheduler had taken this fire over")
+
+    def _finish(self, fires: Fires, work: Work, state: str, note: str) -> bool:
+        ours = fires.finish(work.fire, state, work.rows, note)  # type: ignore[arg-type]  # a State, from outcome()
+        if ours:
+            rows = work.fire.rows + work.rows
+            self._tell(Fired(work.task.job, work.fire.fire_at, state, rows, note=note))
+        return ours
+
+    def _beat(self, fires: Fires) -> None:
+        works = {work.fire.token: work for work in self._works}
+        if not works or self._clock() - self._beaten < LEASE / 3:
+            return
+        for token in fires.beat({token: work.rows for token, work in works.items()}):
+            works[token].stop.ask("locked")
+        self._beaten = self._clock()
+
+    def _look(self, fires: Fires) -> None:
+        """For open fires that are not at work here: their owner may have died."""
+        if self._clock() - self._looked < LOOK or not self._tasks:
+            return
+        now, open_fires = fires.look(self._names())
+        self._looked = self._clock()
+        if abs(now - self._now()) > JUMP:
+            self._nudged |= self._names()
+        self._ahead = now - self._clock()
+        self._nudged |= open_fires - {work.fire.schedule for work in self._works}
+
+    def _names(self) -> frozenset[str]:
+        return frozenset(task.schedule.name for task in self._tasks)
+
+    def _now(self) -> float:
+        """The database's clock, as far as can be told without asking."""
+        return self._ahead + self._clock()
+
+    def _pause(self) -> float:
+        if self._stop.asked:
+            return 0.5 if self._failures else 0.1
+        if self._failures:
+            return min(2.0 ** min(self._failures - 2, 10), SLOWEST)
+        coming = [self._next.get(task.schedule.name, 0.0) - self._now() for task in self._tasks]
+        looks = self._looked + LOOK - self._clock()
+        return 0.01 if self._nudged else max(0.01, min([*coming, looks]))
+
+    def _well(self) -> None:
+        if self.trouble is not None:
+            self._say(f"the ledger in {self.place.shown} is reached again")
+        self.trouble, self._failures = None, 0
+
+    def _troubled(self, error: BatchopsError) -> None:
+        if self.trouble is None or self.trouble.message != error.message:
+            hint = f" Hint: {error.hint}" if error.hint else ""
+            self._say(f"error: the ledger in {self.place.shown}: {error.message}{hint}")
+        self.trouble = error
+        self._failures += 1
+
+
+class _Once:
+    """The fires of a place, opened by the first call that succeeds."""
+
+    def __init__(self, stack: ExitStack, place: Place) -> None:
+        self._stack, self._place = stack, place
+        self._fires: Fires | None = None
+
+    def __call__(self) -> Fires:
+        if self._fires is None:
+            self._fires = self._stack.enter_context(self._place.open())
+        return self._fires

@@ -1,0 +1,294 @@
+"""The table of fires: who runs which, in the job's own ledger, so that of many schedulers one starts each.
+
+Everything about one schedule is decided under the lock of its row, on the database's clock.
+"""
+
+import json
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.storable_text import ForeignText
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.owner import Owner, this_process
+from batchops.ledger.table_setup import Making
+from batchops.ledger.tables import schedule_tables
+from batchops.scheduler.misfires import Decided, Schedule, Standing, State, decide
+from batchops.spec.times import due
+
+LEASE = 15.0
+"""Seconds without a sign of life after which a fire is taken over."""
+AT_ONCE = 500
+"""Fires that one transaction forgets."""
+KEEP = 7 * 86400.0
+"""Seconds after which an ended fire is forgotten; a schedule's newest is kept."""
+MOST = 10_000
+"""Rows written for fires that were missed in one go; older ones tell nobody anything."""
+DEATHS = 3
+"""Owners that may die over one fire before it is given up."""
+AHEAD = 60.0
+"""Seconds that the database's clock may be put back by before fires ahead of it are forgotten."""
+
+
+@dataclass(frozen=True)
+class Fire:
+    """A fire that this process runs; the token proves it."""
+
+    schedule: str
+    fire_at: int
+    token: str
+    taken_over: bool = False
+    rows: int = 0
+    """What earlier owners have done of it."""
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What came of a look at one schedule."""
+
+    now: float
+    decided: tuple[Decided, ...]
+    """Every fire that was given its row by this look."""
+    fire: Fire | None = None
+    """To be run by whoever asked."""
+    waits: bool = False
+    given_up: tuple[int, ...] = ()
+    """Fires that have failed because their owners died, one after the other."""
+    forgotten: int = 0
+    """Fires ahead of a clock that was put back."""
+    last: int = 0
+    """The newest fire that has its row."""
+
+
+@dataclass(frozen=True)
+class _Locked:
+    now: float
+    open_at: int | None
+    last: int
+    forgotten: int = 0
+
+
+class Fires:
+    """Fires in one ledger, for the schedulers of one process."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.database = ledger.database
+        meta = sa.MetaData(schema=ledger.schema)
+        self.schedules, self.fires = schedule_tables(meta)
+        self.tables = Making(ledger.database, meta)
+        self._storable = ForeignText(ledger.database.family, ledger.schema, self.fires.name, "note")
+        self._process = secrets.token_hex(4)
+        self._held: dict[str, Fire] = {}
+
+    def make(self, schedules: Sequence[Schedule]) -> None:
+        """The tables, and a row for each schedule: one that is new owes nothing from before this moment."""
+        self.tables.make()
+        now = self.database.family.epoch()
+        with self.database.transaction() as connection:
+            for schedule in schedules:
+                self._register(connection, schedule)
+                seen = self.schedules.update().where(self.schedules.c.schedule == schedule.name)
+                connection.execute(seen.values(seen_at=now))
+
+    def claim(self, schedule: Schedule, *, free: bool) -> Claimed:
+        """Give every due fire its row, and this process the one that is to be run now, if it is `free` to."""
+        token, name = f"{self._process}{secrets.token_hex(8)}", schedule.name
+        with self.database.transaction() as connection:
+            locked = self._locked(connection, schedule)
+            now, open_at, last = locked.now, locked.open_at, locked.last
+            standing, given_up = self._standing(connection, name, open_at, now)
+            decision = decide(schedule.policy, standing, _coming(schedule, last, now), now, free=free)
+            fire = self._write(connection, name, decision.new, token, now)
+            if decision.start is not None:
+                fire = self._take(connection, name, decision.start, token, now)
+            if (oldest := _oldest_open(standing, decision.new)) != open_at:
+                noted = self.schedules.update().where(self.schedules.c.schedule == name)
+                connection.execute(noted.values(open_at=oldest))
+        if fire is not None:
+            self._held[token] = fire
+        newest = max([last, *(one.fire_at for one in decision.new)])
+        return Claimed(now, tuple(decision.new), fire, decision.waits, given_up, locked.forgotten, newest)
+
+    def look(self, names: Collection[str]) -> tuple[float, frozenset[str]]:
+        """The database's clock, and which schedules have open fires; it writes nothing and locks nothing."""
+        query = sa.select(self.schedules.c.schedule, self.schedules.c.open_at)
+        with self.database.reading() as connection:
+            now = float(connection.execute(sa.select(self.database.family.epoch())).scalar_one())
+            rows = connection.execute(query.where(self.schedules.c.schedule.in_(names))).all()
+        return now, frozenset(row.schedule for row in rows if row.open_at is not None)
+
+    def beat(self, rows_by_token: Mapping[str, int]) -> frozenset[str]:
+        """A sign of life for fires that are at work, with their rows so far; the tokens that are no longer ours."""
+        lost = set()
+        with self.database.transaction() as connection:
+            for token, rows in rows_by_token.items():
+                until = self.database.family.epoch() + LEASE
+                beat = self._mine(token).values(lease_until=until, row_count=self._held[token].rows + rows)
+                if connection.execute(beat).rowcount != 1:
+                    lost.add(token)
+        return frozenset(lost)
+
+    def finish(self, fire: Fire, state: State, rows: int, note: str) -> bool:
+        """Write down how it ended; False where another has it by now. Asked again, it changes nothing."""
+        now = self.database.family.epoch()
+        with self.database.transaction() as connection:
+            end = self._mine(fire.token).values(
+                state=state, finished_at=now, lease_until=None, row_count=fire.rows + rows,
+                note=self._storable(connection, note) or None,
+            )  # fmt: skip
+            ended = connection.execute(end).rowcount == 1
+        self._held.pop(fire.token, None)
+        return ended
+
+    def release(self, fire: Fire, rows: int) -> bool:
+        """Let go of it half done: whichever scheduler looks next goes on with it."""
+        done = self._mine(fire.token).values(lease_until=0.0, attempts=self.fires.c.attempts - 1)
+        with self.database.transaction() as connection:
+            released = connection.execute(done.values(row_count=fire.rows + rows)).rowcount == 1
+        self._held.pop(fire.token, None)
+        return released
+
+    def prune(self, older_than: float = KEEP) -> int:
+        """Forget fires that ended more than so many seconds ago, but no schedule's newest; their number."""
+        with self.database.reading() as connection:
+            names = list(connection.execute(sa.select(self.schedules.c.schedule)).scalars())
+        return sum(self._prune(name, older_than) for name in names)
+
+    def _prune(self, name: str, older_than: float) -> int:
+        """By the primary key, a few in each transaction."""
+        fires, gone = self.fires, 0
+        before = self.database.family.epoch() - older_than
+        while True:
+            with self.database.transaction() as connection:
+                newest = self._newest(connection, name)
+                old = (fires.c.schedule == name, fires.c.fire_at < newest, fires.c.finished_at < before)
+                query = sa.select(fires.c.fire_at).where(*old).order_by(fires.c.fire_at).limit(AT_ONCE)
+                times = list(connection.execute(query).scalars())
+                if times:
+                    gone += connection.execute(fires.delete().where(*old, fires.c.fire_at <= times[-1])).rowcount
+            if len(times) < AT_ONCE:
+                return gone
+
+    def _register(self, connection: sa.Connection, schedule: Schedule) -> None:
+        now = self._now(connection)
+        insert = self.database.family.insert_once(self.schedules)
+        row = {"schedule": schedule.name, "times": str(schedule.times), "since": int(now), "seen_at": now}
+        connection.execute(insert.values(row))
+
+    def _now(self, connection: sa.Connection) -> float:
+        return float(connection.execute(sa.select(self.database.family.epoch())).scalar_one())
+
+    def _locked(self, connection: sa.Connection, schedule: Schedule) -> "_Locked":
+        """The schedule's row, ours until the transaction ends; the clock is read only once it is."""
+        query = sa.select(self.schedules.c.since, self.schedules.c.open_at)
+        mine = query.where(self.schedules.c.schedule == schedule.name).with_for_update()
+        row = connection.execute(mine).first()
+        if row is None:  # somebody has cleared the table under us
+            self._register(connection, schedule)
+            row = connection.execute(mine).one()
+        now = self._now(connection)
+        last = max(row.since, self._newest(connection, schedule.name))
+        if last <= now + AHEAD:
+            return _Locked(now, row.open_at, last)
+        forgotten = self._forget_ahead(connection, schedule.name, now)
+        return _Locked(
+            now, row.open_at, max(min(row.since, int(now)), self._newest(connection, schedule.name)), forgotten
+        )
+
+    def _newest(self, connection: sa.Connection, name: str) -> int:
+        newest = sa.select(sa.func.max(self.fires.c.fire_at)).where(self.fires.c.schedule == name)
+        return connection.execute(newest).scalar() or 0
+
+    def _forget_ahead(self, connection: sa.Connection, name: str, now: float) -> int:
+        """A clock that was wrong and is put right must not keep a schedule from firing until it gets there again."""
+        ahead = self.fires.c.fire_at > now
+        ended = self.fires.delete().where(self.fires.c.schedule == name, ahead, self.fires.c.finished_at.is_not(None))
+        since = self.schedules.update().where(self.schedules.c.schedule == name, self.schedules.c.since > now)
+        connection.execute(since.values(since=int(now)))
+        return connection.execute(ended).rowcount
+
+    def _standing(
+        self, connection: sa.Connection, name: str, open_at: int | None, now: float
+    ) -> tuple[Standing, tuple[int, ...]]:
+        """The open fires; those whose owners have died too often are given up."""
+        if open_at is None:
+            return Standing(), ()
+        fires = self.fires.c
+        query = sa.select(fires.fire_at, fires.state, fires.owner, fires.token, fires.lease_until, fires.attempts)
+        still = (fires.schedule == name, fires.fire_at >= open_at, fires.finished_at.is_(None))
+        rows = connection.execute(query.where(*still).order_by(fires.fire_at)).all()
+        queued = tuple(row.fire_at for row in rows if row.state == "queued")
+        dead = [row for row in rows if row.state == "running" and self._abandoned(row, now)]
+        running = tuple(row.fire_at for row in rows if row.state == "running" and row not in dead)
+        given_up = tuple(row.fire_at for row in dead if row.attempts >= DEATHS)
+        for fire_at in given_up:
+            note = f"given up: {DEATHS} processes died over it"
+            end = self._one(name, fire_at).values(state="failed", finished_at=now, lease_until=None, note=note)
+            connection.execute(end)
+        abandoned = tuple(row.fire_at for row in dead if row.fire_at not in given_up)
+        return Standing(running, abandoned, queued), given_up
+
+    def _abandoned(self, row: Any, now: float) -> bool:
+        if row.token in self._held:
+            return False
+        # Ours, but not known here: the answer to the COMMIT that took it was lost.
+        mine = row.token.startswith(self._process)
+        # A lease far ahead was given while the database's clock was.
+        expired = not now <= row.lease_until <= now + 2 * LEASE + AHEAD
+        return mine or expired or Owner(**json.loads(row.owner)).gone()
+
+    def _write(
+        self, connection: sa.Connection, name: str, decided: Sequence[Decided], token: str, now: float
+    ) -> Fire | None:
+        """The rows; the fire that is ours by them, unless another scheduler had its row already."""
+        insert, mine = self.database.family.insert_once(self.fires), None
+        others = []
+        for one in decided:
+            row = {"schedule": name, "fire_at": one.fire_at, "state": one.state, "row_count": 0, "attempts": 0}
+            if one.state == "running":
+                row |= self._owned(token, now) | {"started_at": now, "attempts": 1}
+                if connection.execute(insert.values(row)).rowcount == 1:
+                    mine = Fire(name, one.fire_at, token)
+            else:
+                ended = one.state != "queued"
+                others.append(
+                    row | {"finished_at": now if ended else None, "note": self._storable(connection, one.note) or None}
+                )
+        if others:
+            connection.execute(insert, others)
+        return mine
+
+    def _take(self, connection: sa.Connection, name: str, fire_at: int, token: str, now: float) -> Fire:
+        """A fire that has its row already."""
+        one = sa.select(self.fires).where(self.fires.c.schedule == name, self.fires.c.fire_at == fire_at)
+        row = connection.execute(one).one()
+        started = now if row.started_at is None else row.started_at
+        taken = self._one(name, fire_at).values(**self._owned(token, now), state="running", started_at=started)
+        connection.execute(taken.values(attempts=self.fires.c.attempts + 1))
+        return Fire(name, fire_at, token, taken_over=row.state == "running", rows=row.row_count)
+
+    def _owned(self, token: str, now: float) -> dict[str, object]:
+        return {"owner": json.dumps(this_process().as_dict()), "token": token, "lease_until": now + LEASE}
+
+    def _mine(self, token: str) -> sa.Update:
+        fire = self._held[token]
+        return self._one(fire.schedule, fire.fire_at).where(self.fires.c.token == token)
+
+    def _one(self, name: str, fire_at: int) -> sa.Update:
+        return self.fires.update().where(self.fires.c.schedule == name, self.fires.c.fire_at == fire_at)
+
+
+def _oldest_open(standing: Standing, new: Sequence[Decided]) -> int | None:
+    """From which fire on there are open ones: the next look need not read all of them."""
+    queued = [one.fire_at for one in new if one.state in ("running", "queued")]
+    return min([*standing.running, *standing.abandoned, *standing.queued, *queued], default=None)
+
+
+def _coming(schedule: Schedule, last: int, now: float) -> list[int]:
+    """Fires that are due, up to the first that its jitter still holds back."""
+    found = due(schedule.times, last, int(now), MOST)
+    held = next((n for n, at in enumerate(found) if schedule.due_at(at) > now), len(found))
+    return found[:held]

@@ -1,0 +1,133 @@
+"""What becomes of fires that are due, also of those that were missed or come while an earlier one is at work.
+
+Pure: it is given what the ledger says and decides; every due fire gets one decision.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal
+
+from batchops import durations
+from batchops.spec.times import Times
+
+Overlap = Literal["skip", "queue", "parallel"]
+Missed = Literal["once", "skip", "all"]
+State = Literal["running", "queued", "ran", "skipped", "coalesced", "taken over", "failed"]
+"""Of a fire. The first two are open; the others are ends."""
+ENDS: tuple[State, ...] = ("ran", "skipped", "coalesced", "taken over", "failed")
+PUNCTUAL = 60.0
+"""Seconds after which a fire counts as missed where missed ones are skipped and nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How one schedule treats fires that cannot simply be run; seconds."""
+
+    overlap: Overlap = "skip"
+    missed: Missed = "once"
+    jitter: float = 0.0
+    greatest_lateness: float | None = None
+
+    @property
+    def latest(self) -> float | None:
+        """Seconds after which a fire is not run any more."""
+        if self.greatest_lateness is None and self.missed == "skip":
+            return PUNCTUAL + self.jitter
+        return self.greatest_lateness
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What fires, when, and what then holds."""
+
+    name: str
+    """As in the table of fires."""
+    times: Times
+    policy: Policy = Policy()
+
+    def due_at(self, fire_at: int) -> float:
+        """When the fire is to begin: its time and a delay below the jitter, the same on every host."""
+        share = int.from_bytes(sha256(f"{self.name} {fire_at}".encode()).digest()[:6]) / 2**48
+        return fire_at + share * self.policy.jitter
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The open fires of a schedule, each kind oldest first."""
+
+    running: tuple[int, ...] = ()
+    """By owners that are alive."""
+    abandoned: tuple[int, ...] = ()
+    """Their owners have died, or let go of them half done."""
+    queued: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The row of one fire that was due."""
+
+    fire_at: int
+    state: State
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Rows for due fires, one of which may be running; or an open fire to start."""
+
+    new: Sequence[Decided] = ()
+    start: int | None = None
+    waits: bool = False
+    """Something is to be started as soon as a worker is free."""
+
+
+def decide(policy: Policy, standing: Standing, due: Sequence[int], now: float, *, free: bool) -> Decision:
+    """Each of `due` decided, or none of them yet, where the one to start finds no worker `free`."""
+    late = [at for at in due if policy.latest is not None and now - at > policy.latest]
+    new = [Decided(at, "skipped", f"found {durations.show(now - at)} late") for at in late]
+    due = [at for at in due if at not in set(late)]
+    if standing.running and policy.overlap != "parallel":
+        return Decision([*new, *_overlapping(policy, due, len(standing.queued))])
+    starts = standing.abandoned or standing.queued or due
+    if starts and not free:
+        return Decision(waits=True)
+    if standing.abandoned:
+        return Decision([*new, *_behind_a_take_over(policy, due)], standing.abandoned[0])
+    if standing.queued:
+        return Decision([*new, *_overlapping(policy, due, len(standing.queued) - 1)], standing.queued[0])
+    return Decision([*new, *_made_up_for(policy, due)])
+
+
+def _overlapping(policy: Policy, due: Sequence[int], queued: int) -> list[Decided]:
+    if policy.overlap == "parallel":
+        return _behind_a_take_over(policy, due)
+    if policy.overlap == "skip":
+        return [Decided(at, "skipped", "an earlier fire is still at work") for at in due]
+    if queued or not due:
+        return [Decided(at, "coalesced", "into the fire that waits already") for at in due]
+    return [*_coalesced(due[:-1], due[-1]), Decided(due[-1], "queued")]
+
+
+def _behind_a_take_over(policy: Policy, due: Sequence[int]) -> list[Decided]:
+    """The fire that is finished now has begun before these were due, so the newest is still wanted."""
+    if policy.missed == "all":
+        return [Decided(at, "queued") for at in due]
+    return [*_passed_over(policy, due), *(Decided(at, "queued") for at in due[-1:])]
+
+
+def _made_up_for(policy: Policy, due: Sequence[int]) -> list[Decided]:
+    if policy.missed == "all":
+        return [Decided(at, "queued" if n else "running") for n, at in enumerate(due)]
+    return [*_passed_over(policy, due), *(Decided(at, "running") for at in due[-1:])]
+
+
+def _passed_over(policy: Policy, due: Sequence[int]) -> list[Decided]:
+    """All but the newest."""
+    if policy.missed == "skip":
+        return [Decided(at, "skipped", "missed") for at in due[:-1]]
+    return _coalesced(due[:-1], due[-1]) if due else []
+
+
+def _coalesced(fires: Sequence[int], into: int) -> list[Decided]:
+    return [Decided(at, "coalesced", f"into the fire of {into}") for at in fires]

@@ -1,0 +1,93 @@
+"""One fire at work: its thread, its rows so far, and how it ended."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batchops.errors import Exit
+from batchops.events import Committed, Emit, Event, Failure, Finished, Started
+from batchops.runtime.stop import Stop
+from batchops.runtime.threads import Threads, described
+from batchops.scheduler.fires import LEASE, Fire
+from batchops.scheduler.misfires import Schedule, State
+
+Run = Callable[[Emit, Stop], Finished]
+"""Runs a job to its end, which it also tells, and raises nothing that was to be expected."""
+AGAIN = 1.0
+"""Seconds between attempts to go on with a run whose lease a dead process still holds."""
+PATIENCE = 2 * LEASE
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job with a schedule."""
+
+    job: str
+    """As people know it."""
+    schedule: Schedule
+    run: Run
+    emit: Emit
+    """Who listens to this job."""
+
+
+class Work:
+    """Runs a fire's job in a thread of its own; `ended` is called from there at the end."""
+
+    def __init__(self, task: Task, fire: Fire, ended: Callable[[], None], threads: Threads) -> None:
+        self.task = task
+        self.fire = fire
+        self.stop = Stop()
+        self.rows = 0
+        self.finished: Finished | None = None
+        self._guard = threading.Lock()
+        self._earlier = 0
+        self._ended = ended
+        threads.start(task.job, self._work)
+
+    def outcome(self) -> tuple[State | None, str]:
+        """The state it ends in and what is to be said; None: it was broken off, and is to be gone on with."""
+        finished = self.finished
+        assert finished is not None  # asked only then
+        said = finished.error.message if finished.error else ""
+        if finished.reason == "signal":
+            return None, said
+        if finished.reason == "locked" and not self.rows:
+            return "skipped", said
+        if finished.exit not in (Exit.DONE, Exit.LOCKED):
+            return "failed", said or finished.reason
+        return ("taken over" if self.fire.taken_over else "ran"), said if finished.reason in (
+            "done",
+            "locked",
+        ) else finished.reason
+
+    def _work(self) -> None:
+        try:
+            finished = self._run()
+            self.rows = max(self.rows, finished.rows - self._earlier)
+            self.finished = finished  # last: from then on the keeper may write it down
+        except BaseException as error:  # noqa: BLE001  a bug in one job must not end the others, nor keep its worker
+            failure = Failure("failed", described(error), "this is a bug.")
+            self.finished = Finished("", "", "failed", int(Exit.FAILED), "", error=failure)
+            self.task.emit(self.finished)
+        finally:
+            self._ended()
+
+    def _run(self) -> Finished:
+        """Once more where the run is still leased to the process whose fire this was."""
+        waited = 0.0
+        while True:
+            finished = self.task.run(self._hear, self.stop)
+            stale = finished.reason == "locked" and self.fire.taken_over and not self.rows
+            if not stale or self.stop.asked or waited >= PATIENCE:
+                return finished
+            self.stop.sleep(AGAIN)
+            waited += AGAIN
+
+    def _hear(self, event: Event) -> None:
+        """From any lane."""
+        with self._guard:
+            if isinstance(event, Started):
+                self._earlier = event.rows
+            elif isinstance(event, Committed):
+                self.rows += event.rows
+        self.task.emit(event)

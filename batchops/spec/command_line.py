@@ -1,0 +1,39 @@
+"""The command line that asks for the same job again."""
+
+from datetime import timedelta
+
+from batchops import durations
+from batchops.runtime.limits import Window
+from batchops.spec import shell
+from batchops.spec.models import DATABASE, ROWS, SET, PacedSpec, flag_name, flag_of, flagged
+
+_FIRST = (DATABASE, ROWS, SET)
+
+
+def command(verb: str, spec: PacedSpec, url: str | None) -> str:
+    """A command line that asks for the same job again, `url` without its password; empty where none can."""
+    if spec.params:
+        return ""
+    words = ["batchops", verb, spec.table]
+    fields = flagged(type(spec))
+    # What the job is stands before how it is done.
+    for name in sorted(fields, key=lambda name: flag_of(fields[name]).group not in _FIRST):
+        value = getattr(spec, name)
+        if name in ("table", "restart", "same_table", "count") or value == fields[name].get_default() or value is None:
+            continue
+        if name == "url":
+            words += ["--url", url or ""]
+        elif value is True:
+            words.append(flag_name(name))
+        else:
+            for one in value if flag_of(fields[name]).several else (value,):
+                words += [flag_name(name), _shown(one)]
+    return shell.joined(words)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, timedelta):
+        return durations.show(value).replace(" ", "")
+    if isinstance(value, Window):
+        return f"{value.start:%H:%M}-{value.end:%H:%M}"
+    return ",".join(value) if isinstance(value, tuple) else str(value)

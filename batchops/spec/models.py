@@ -1,0 +1,285 @@
+"""What a job is asked to do: pydantic models from which both flags and recipe keys are made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+
+from batchops.db.byte_limit import MOST_BYTES
+from batchops.db.values import Value
+from batchops.errors import UsageError
+from batchops.runtime.limits import Window
+from batchops.runtime.stop import GRACE
+from batchops.spec import parsers
+from batchops.spec.messages import complaint
+
+DATABASE = "Database"
+ROWS = "Which rows"
+WAY = "How rows are followed"
+PACE = "How gently, how long"
+SAFETY = "Safety"
+SET = "What to set"
+PROGRESS = "Progress"
+"""The groups that flags stand in."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """How a field looks on the command line, where its name does not say it all."""
+
+    metavar: str = ""
+    group: str = PACE
+    several: bool = False
+    """Whether it may be repeated."""
+    kind: Literal["value", "sql", "program", "unflagged"] = "value"
+    """SQL may hold `:name` for a value. SQL and programs stand in a recipe as they are: no parameter fills one.
+    What is unflagged only a recipe or the library gives."""
+
+
+def _known_checks(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in CHECKS:
+            raise ValueError(f'there is no check "{name}"; there are {", ".join(CHECKS)}')
+    return names
+
+
+Duration = Annotated[timedelta, BeforeValidator(parsers.duration)]
+Bytes = Annotated[int, BeforeValidator(parsers.size), WithJsonSchema(parsers.SIZE)]
+Key = Annotated[tuple[str, ...] | None, BeforeValidator(parsers.names), Flag("A,B", WAY)]
+Several = Annotated[tuple[str, ...], BeforeValidator(parsers.several)]
+S = TypeVar("S", bound="PacedSpec")
+CHECKS = (
+    "no-key", "own-table", "scan", "fk-index", "cascades", "triggers", "rls", "nullable-key", "view", "foreign-table",
+    "superuser",
+)  # fmt: skip
+"""The safety checks that --allow overrides, each by its name."""
+
+
+class PacedSpec(BaseModel):
+    """What every verb shares that works on one table in batches: where, how gently, how long."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    table: str = Field(min_length=1)
+    params: Annotated[Mapping[str, Value], Flag(kind="unflagged")] = Field(
+        {}, description="Values for `:name` in conditions and expressions."
+    )
+    url: Annotated[str | None, Flag("URL", DATABASE)] = Field(
+        None,
+        description="Database; else BATCHOPS_URL, DATABASE_URL. env:NAME, file:PATH, cmd:PROGRAM fetch it.",
+    )
+    batch_size: Annotated[int | None, Flag("N")] = Field(
+        None, ge=1, le=1_000_000, description="Rows a batch aims to change; default: what fits --target-time."
+    )
+    target_time: Annotated[Duration, Flag("50ms")] = Field(
+        timedelta(milliseconds=50),
+        gt=timedelta(0),
+        description="Time a batch aims to take.",
+        validate_default=True,
+    )
+    rest: Annotated[Duration, Flag("100ms")] = Field(
+        timedelta(0), ge=timedelta(0), description="Pause after each batch."
+    )
+    max_rows: Annotated[int | None, Flag("N")] = Field(
+        None, ge=1, description="End after that many changed rows; never exceeded."
+    )
+    max_time: Annotated[Duration | None, Flag("30min")] = Field(
+        None, gt=timedelta(0), description="End after that long."
+    )
+    max_batches: Annotated[int | None, Flag("N")] = Field(None, ge=1, description="End after that many batches.")
+    window: Annotated[Window | None, BeforeValidator(parsers.window), Flag("22:00-06:00")] = Field(
+        None, description="Work only at these hours; their end ends the run."
+    )
+    time_zone: Annotated[ZoneInfo | None, BeforeValidator(parsers.zone), Flag("ZONE")] = Field(
+        None, description="Zone of --window; default: this machine's."
+    )
+    wait: Annotated[bool, Flag()] = Field(False, description="Wait for --window to open, where it is closed.")
+    lock_timeout: Annotated[Duration, Flag("5s")] = Field(
+        timedelta(seconds=5),
+        gt=timedelta(0),
+        description="Longest wait for a row that another session has locked.",
+    )
+    statement_timeout: Annotated[Duration, Flag("60s")] = Field(
+        timedelta(seconds=60), gt=timedelta(0), description="Longest a statement may run."
+    )
+    retry_time: Annotated[Duration, Flag("2min")] = Field(
+        timedelta(minutes=2),
+        ge=timedelta(0),
+        description="How long one batch is tried again after passing errors.",
+    )
+    grace: Annotated[Duration, Flag("20s")] = Field(
+        timedelta(seconds=GRACE),
+        ge=timedelta(0),
+        description="Asked to stop, the batch in hand may take that long; then it is cut.",
+        validate_default=True,
+    )
+
+
+class PayloadSpec(PacedSpec):
+    """What the verbs share that read whole rows, to hand them on."""
+
+    max_bytes: Annotated[Bytes, Flag("16MiB")] = Field(
+        MOST_BYTES,
+        ge=1,
+        description="Most of the rows' bytes in memory at once; a larger row goes alone. Default: 16MiB.",
+    )
+
+
+class JobSpec(PacedSpec):
+    """What purge and backfill share."""
+
+    key: Key = Field(None, description="Columns to follow the rows by; default: the primary key.")
+    where: Annotated[str | None, Flag("SQL", ROWS, kind="sql")] = Field(
+        None, description="A condition; its clock words are frozen at the start."
+    )
+    older_than: Annotated[Duration | None, Flag("90d", ROWS)] = Field(
+        None, gt=timedelta(0), description="Rows whose --by column lies further back than that."
+    )
+    before: Annotated[str | None, BeforeValidator(parsers.moment), Flag("2026-01-31", ROWS)] = Field(
+        None, description="Rows whose --by column lies before that moment, in the session's time zone."
+    )
+    by: Annotated[str | None, Flag("COLUMN", ROWS)] = Field(
+        None,
+        description="The column for --older-than or --before: a date, a time, or a number of seconds, milliseconds … "
+        "since 1970.",
+    )
+    ids: Annotated[str | None, BeforeValidator(parsers.path), Flag("FILE", ROWS)] = Field(
+        None,
+        min_length=1,
+        description="Rows whose key is in FILE: an id a line, or a CSV whose header names the key; - is stdin.",
+    )
+    all_rows: Annotated[bool, Flag(group=ROWS)] = Field(False, description="Every row, instead of a condition.")
+    walk: Annotated[Literal["auto", "keys", "index", "blocks", "limit"], Flag("NAME", WAY)] = Field(
+        "auto",
+        description="By key, by an index of the condition, by place in the table, or by LIMIT: keys, index, blocks, "
+        "limit. Default: auto, and the plan says why.",
+    )
+    allow: Annotated[Several, AfterValidator(_known_checks), Flag("NAME", SAFETY, several=True)] = Field(
+        (), description=f"Override one safety check; may be repeated: {', '.join(CHECKS)}."
+    )
+    count: Annotated[bool, Flag(group=SAFETY)] = Field(
+        False, description="Count the rows to change before asking, however long that takes."
+    )
+    max_rejected: Annotated[int, Flag("N", SAFETY)] = Field(
+        1000,
+        ge=0,
+        description="Stop once the database has refused more rows than that, or a tenth of at least 1,000 tried.",
+    )
+    workers: Annotated[int, Flag("N", WAY)] = Field(
+        1, ge=1, le=64, description="Lanes side by side; default: one. SQLite has one in any case."
+    )
+    ledger: Annotated[str | None, Flag("URL|FILE|none", PROGRESS)] = Field(
+        None, description="Where progress is kept; default: in the database itself."
+    )
+    ledger_schema: Annotated[str | None, Flag("NAME", PROGRESS)] = Field(
+        None, description="Schema of the ledger's tables."
+    )
+    lease_time: Annotated[Duration, Flag("15s", PROGRESS)] = Field(
+        timedelta(seconds=15),
+        ge=timedelta(seconds=1),
+        description="After that long without a sign of life a run may be taken over.",
+    )
+    restart: Annotated[bool, Flag(group=PROGRESS)] = Field(
+        False, description="Begin anew, whatever an earlier run has done."
+    )
+    same_table: Annotated[bool, Flag(group=PROGRESS)] = Field(
+        False, description="Go on with an earlier run though its table was swapped, renamed, restored or rebuilt."
+    )
+
+    @model_validator(mode="after")
+    def _which_rows(self) -> Self:
+        by_time = self.older_than is not None or self.before is not None
+        if self.older_than is not None and self.before is not None:
+            raise ValueError("--older-than and --before exclude each other")
+        if by_time and self.by is None:
+            raise ValueError("--older-than and --before need the column to go by: --by COLUMN")
+        if self.by is not None and not by_time:
+            raise ValueError("--by needs --older-than or --before")
+        if self.all_rows and (by_time or self.where is not None):
+            raise ValueError("--all-rows excludes a condition")
+        if self.all_rows and self.ids is not None:
+            raise ValueError("--all-rows excludes --ids")
+        if not (self.all_rows or by_time or self.where is not None or self.ids is not None):
+            raise ValueError("which rows? Give --where, --older-than, --before, --ids or, for every row, --all-rows")
+        if self.ids is not None and self.walk != "auto":
+            raise ValueError("--ids excludes --walk: the list itself is followed")
+        if self.restart and self.same_table:
+            raise ValueError("--restart and --same-table exclude each other")
+        return self
+
+    def wanted(self) -> dict[str, Any]:
+        """What makes the job this job and no other, as written."""
+        wanted = {
+            "where": self.where,
+            "older_than": None if self.older_than is None else self.older_than.total_seconds(),
+            "before": self.before,
+            "by": self.by,
+        }
+        # Left out where there are none: what runs have kept before there were any goes on being found.
+        values = {name: f"{type(value).__name__} {value}" for name, value in sorted(self.params.items())}
+        return wanted | ({"params": values} if values else {})
+
+
+class PurgeSpec(JobSpec):
+    """Delete rows in small transactions."""
+
+    drop_partitions: Annotated[bool, Flag(group=WAY)] = Field(
+        False, description="Drop partitions that the condition covers whole, instead of emptying them."
+    )
+    no_final_pass: Annotated[bool, Flag(group=WAY)] = Field(
+        False, description="Walking by blocks, do not look again for rows that were moved meanwhile."
+    )
+
+    @model_validator(mode="after")
+    def _whole_partitions(self) -> Self:
+        if self.drop_partitions and self.ids is not None:
+            raise ValueError("--drop-partitions excludes --ids: a partition goes whole")
+        return self
+
+
+class BackfillSpec(JobSpec):
+    """Update rows in small transactions, each at most once."""
+
+    set: Annotated[Several, Flag("'COL = EXPR'", SET, several=True, kind="sql")] = Field(
+        min_length=1, description="A column and its new value; may be repeated."
+    )
+
+    def wanted(self) -> dict[str, Any]:
+        return super().wanted() | {"set": list(self.set)}
+
+
+def flag_name(field: str) -> str:
+    """`older_than` → `--older-than`."""
+    return "--" + field.replace("_", "-")
+
+
+def flagged(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields that a person gives, by name."""
+    return {name: field for name, field in model.model_fields.items() if flag_of(field).kind != "unflagged"}
+
+
+def flag_of(field: FieldInfo) -> Flag:
+    """The field's Flag."""
+    return next((m for m in field.metadata if isinstance(m, Flag)), Flag())
+
+
+def checked(model: type[S], values: Mapping[str, Any]) -> S:
+    """The spec, or a UsageError that names the first wrong flag."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        said = complaint(error.errors(include_url=False)[0], flag_name)
+        raise UsageError(said.text, said.hint) from None

@@ -1,0 +1,85 @@
+"""From the text in a flag or a recipe to a value; what is no text is for pydantic to judge."""
+
+import os
+import re
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
+
+from batchops import durations
+from batchops.runtime.limits import Window
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "gb": 10**9, "gib": 2**30}
+_SIZE = re.compile(rf"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>{'|'.join(_UNITS)})", re.IGNORECASE)
+SIZE = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1},
+        {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([kKmMgG][iI]?)?[bB]?\s*$"},
+    ]
+}
+"""The same as JSON Schema says it."""
+
+
+def duration(value: object) -> object:
+    """`1h30m` as a timedelta; a bare number is refused, as it does not say what it counts."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f'{value:g} has no unit: write it like "{value:g}s", in quotes')
+    return durations.parse(value) if isinstance(value, str) else value
+
+
+def path(value: object) -> object:
+    """A path as its text."""
+    return os.fsdecode(value) if isinstance(value, os.PathLike) else value
+
+
+def size(value: object) -> object:
+    """`16MiB` as a number of bytes; a bare number counts bytes."""
+    if not isinstance(value, str):
+        return value
+    found = _SIZE.fullmatch(value.strip())
+    if found is None:
+        raise ValueError(f'"{value}" is no size, like 16MiB, 500kB or 1000000')
+    return round(float(found["number"]) * _UNITS[found["unit"].lower()])
+
+
+def moment(value: object) -> object:
+    """An ISO date or time, as it was written: others are read in other ways by each server."""
+    if not isinstance(value, str):
+        return value
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f'"{value}" is no ISO date or time, like 2026-01-31 or 2026-01-31 12:00:00') from None
+    return value
+
+
+def window(value: object) -> object:
+    """`22:00-06:00` as a Window."""
+    if not isinstance(value, str):
+        return value
+    try:
+        start, end = (time.fromisoformat(part.strip()) for part in value.split("-"))
+    except ValueError:
+        raise ValueError(f'"{value}" is not like 22:00-06:00') from None
+    if start == end:
+        raise ValueError(f'"{value}" is empty: it ends when it begins')
+    return Window(start, end)
+
+
+def zone(value: object) -> object:
+    """`Europe/Berlin` as a ZoneInfo."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f'"{value}" is no time zone, like Europe/Berlin or UTC') from None
+
+
+def names(value: object) -> object:
+    """`a, b` as a tuple."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def several(value: object) -> object:
+    """One text as a tuple of one."""
+    return (value,) if isinstance(value, str) else value

@@ -1,0 +1,83 @@
+"""When a job of a recipe is due, as the recipe says it."""
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from batchops.spec import parsers, times
+from batchops.spec.models import Duration
+
+UTC = ZoneInfo("UTC")
+
+
+def _interval(value: timedelta) -> timedelta:
+    times.every(value)
+    return value
+
+
+def _expression(value: str) -> str:
+    """The same for the same times, however they are written."""
+    due = times.crontab(value, UTC)
+    return due.expression if isinstance(due, times.Cron) else " ".join(value.lower().split())
+
+
+class Schedule(BaseModel):
+    """Keys of a job beside the flags of its verb; a job with neither `every` nor `cron` has no schedule."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    every: Annotated[Duration, AfterValidator(_interval)] | None = Field(
+        None, description="Due at each multiple of that, since 1970."
+    )
+    cron: Annotated[str, AfterValidator(_expression)] | None = Field(
+        None,
+        description="Due when this cron expression says so: minute hour day month weekday; or @daily and the like.",
+    )
+    time_zone: Annotated[ZoneInfo | None, BeforeValidator(parsers.zone)] = Field(
+        None, description="Zone of cron, else UTC; and of window, else this machine's."
+    )
+    overlap: Literal["skip", "queue", "parallel"] = Field(
+        "skip", description="What becomes of a time at which the job is still at work."
+    )
+    missed: Literal["once", "skip", "all"] = Field(
+        "once", description="What becomes of times at which nobody was there to run it."
+    )
+    jitter: Duration = Field(timedelta(0), ge=timedelta(0), description="Begin up to that much later, by chance.")
+    greatest_lateness: Duration | None = Field(
+        None, gt=timedelta(0), description="A time that is past for longer is not run any more."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if self.every is not None and self.cron is not None:
+            raise ValueError("every and cron exclude each other")
+        interval = self._period()
+        if interval is not None and isinstance(self.jitter, timedelta) and self.jitter >= interval:
+            raise ValueError("jitter must be shorter than the interval")
+        return self
+
+    def _period(self) -> timedelta | None:
+        """While mistakes are gathered, a field with one holds what was written."""
+        if self.cron is None:
+            return self.every if isinstance(self.every, timedelta) else None
+        with suppress(ValueError):
+            due = times.crontab(self.cron, UTC)
+            return timedelta(seconds=due.seconds) if isinstance(due, times.Every) else None
+        return None
+
+    @property
+    def times(self) -> times.Times:
+        """When that is."""
+        if self.every is not None:
+            return times.every(self.every)
+        assert self.cron is not None  # a job with neither has no schedule
+        return times.crontab(self.cron, self.time_zone or UTC)
+
+
+SHARED = frozenset({"time_zone"})
+"""Keys of a schedule that are a flag as well."""
+KEYS = frozenset(Schedule.model_fields) - SHARED
+"""Keys of a schedule alone."""

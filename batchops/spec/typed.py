@@ -1,0 +1,137 @@
+"""The library's options, for type checkers: the fields of the specs, as they may be given."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from os import PathLike
+from typing import Literal, Required, TypedDict
+from zoneinfo import ZoneInfo
+
+from batchops.db.values import Value
+from batchops.runtime.limits import Window
+
+Duration = timedelta | str
+"""Text is read as on the command line: 50ms, 90d."""
+
+
+class PacedOptions(TypedDict, total=False):
+    """What every verb takes."""
+
+    table: Required[str]
+    params: Mapping[str, Value]
+    """Values for `:name` in conditions and expressions."""
+    url: str | None
+    batch_size: int | None
+    target_time: Duration
+    rest: Duration
+    max_rows: int | None
+    max_time: Duration | None
+    max_batches: int | None
+    window: Window | str | None
+    time_zone: ZoneInfo | str | None
+    wait: bool
+    lock_timeout: Duration
+    statement_timeout: Duration
+    retry_time: Duration
+    grace: Duration
+
+
+class JobOptions(PacedOptions, total=False):
+    """What purge and backfill share."""
+
+    key: Sequence[str] | str | None
+    where: str | None
+    older_than: Duration | None
+    before: str | None
+    by: str | None
+    ids: str | PathLike[str] | None
+    all_rows: bool
+    walk: Literal["auto", "keys", "index", "blocks", "limit"]
+    allow: Sequence[str] | str
+    count: bool
+    max_rejected: int
+    workers: int
+    ledger: str | None
+    ledger_schema: str | None
+    lease_time: Duration
+    restart: bool
+    same_table: bool
+
+
+class PurgeOptions(JobOptions, total=False):
+    """Options of `purge`."""
+
+    drop_partitions: bool
+    no_final_pass: bool
+
+
+class BackfillOptions(JobOptions, total=False):
+    """Options of `backfill`."""
+
+    set: Required[Sequence[str] | str]
+
+
+class PayloadOptions(PacedOptions, total=False):
+    """What drain and relay share."""
+
+    max_bytes: int | str
+
+
+class DrainOptions(PayloadOptions, total=False):
+    """Options of `drain`; without a handler they name one: call, exec, exec_batch, post or set."""
+
+    key: Sequence[str] | str | None
+    where: Required[str]
+    order: str | None
+    by: str | None
+    call: str | None
+    exec: str | None
+    exec_batch: str | None
+    post: str | None
+    set: Sequence[str] | str
+    done: Sequence[str] | str
+    delete: bool
+    failed: Sequence[str] | str
+    claimed: Sequence[str] | str
+    workers: int
+    lease: Literal["auto", "columns", "table", "none"]
+    lease_prefix: str
+    lease_time: Duration
+    deadline: Duration
+    max_attempts: int
+    backoff: Duration
+    poll: Duration | None
+    listen: str | None
+
+
+class RelayOptions(PayloadOptions, total=False):
+    """Options of `relay`."""
+
+    to: Required[str]
+    topic: str | None
+    key: str | None
+    header: Sequence[str] | str
+    property: Sequence[str] | str
+    body: str | None
+    id: str | None
+    order: Sequence[str] | str | None
+    message_id: str | None
+    aggregate: str | None
+    aggregate_type: str | None
+    event_type: str | None
+    payload: str | None
+    headers: str | None
+    created_at: str | None
+    sent: str | None
+    unsent_value: Sequence[str] | str
+    sent_value: str | None
+    sent_as: Literal["time", "seconds", "milliseconds", "microseconds"] | None
+    sent_time: str | None
+    ledger_schema: str | None
+    then: str
+    on_failed: Literal["block", "park-key", "dead-letter"]
+    max_attempts: int
+    backoff: Duration
+    slots: int
+    lease_time: Duration
+    poll: Duration | None
+    listen: str | None

@@ -1,0 +1,129 @@
+"""The names of a table's columns as an expression may write them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from sqlglot import exp
+
+from batchops.db.sql_functions import Words
+from batchops.errors import UsageError
+from batchops.sql.tokens import Pieces
+
+# Their first argument is a keyword that the parser takes for a column.
+_KEYWORD_CALLS = frozenset({"get_format", "raise"})
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of one table, and how its database reads names."""
+
+    table: str
+    names: tuple[str, ...]
+    words: Words
+
+    def same(self, written: str, name: str, *, quoted: bool) -> bool:
+        """Whether a name as it is written means `name`."""
+        if not self.words.folds:
+            return written.casefold() == name.casefold()
+        return (written if quoted else written.lower()) == name
+
+    def match(self, written: str, *, quoted: bool) -> str | None:
+        """The column that is meant, as the table spells it, if there is one."""
+        return next((name for name in self.names if self.same(written, name, quoted=quoted)), None)
+
+    def find(self, written: str, *, quoted: bool) -> str:
+        """The column that is meant; UsageError with the nearest name if there is none."""
+        name = self.match(written, quoted=quoted)
+        if name is None:
+            raise UsageError(f'table "{self.table}" has no column "{written}"', self._hint(written, quoted))
+        return name
+
+    def _hint(self, written: str, quoted: bool) -> str:
+        quote = self.words.quote
+        alike = [name for name in self.names if name.casefold() == written.casefold()]
+        if alike:
+            return f"write {quote}{alike[0]}{quote}: without quotes, or with other capitals, it is another name"
+        by_fold = {name.casefold(): name for name in self.names}
+        near = get_close_matches(written.casefold(), by_fold, n=1)
+        if near:
+            return f"did you mean {by_fold[near[0]]}?"
+        if quoted and quote == '"':
+            return f"a text value goes in single quotes: '{written}'"
+        return f"it has {', '.join(self.names[:12])}{' …' if len(self.names) > 12 else ''}"
+
+
+def refuse_shadowed(pieces: Pieces, known: Columns) -> None:
+    """UsageError for a bare word that means the session's user or time though a column has that name."""
+    for index, piece in enumerate(pieces.pieces):
+        alone = piece.kind == "word" and "." not in (pieces.at(index - 1).written, pieces.at(index + 1).written)
+        if not alone or piece.value not in known.words.shadows or pieces.called(index):
+            continue
+        column = known.match(piece.value, quoted=False)
+        if column is not None:
+            quote = known.words.quote
+            raise UsageError(
+                f"{piece.written} means the session's own here, not the column of that name",
+                f"write {quote}{column}{quote} for the column",
+            )
+
+
+def columns_read(tree: exp.Expr, known: Columns) -> frozenset[str]:
+    """The columns that the expression reads outside its sub-selects; UsageError for one that is not there."""
+    read: set[str] = set()
+    for column in _own(tree):
+        read.update(_meant(column, known))
+    return frozenset(read)
+
+
+def columns_written_like(pieces: Pieces, known: Columns) -> frozenset[str]:
+    """The columns whose names stand anywhere in the text: no fewer than it reads."""
+    names = (piece for piece in pieces.pieces if piece.kind in {"word", "name"})
+    found = {known.match(p.value if p.kind == "name" else p.written, quoted=p.kind == "name") for p in names}
+    if any(known.same(p.value, known.table, quoted=p.kind == "name") for p in pieces.pieces):
+        return frozenset(known.names)
+    return frozenset(name for name in found if name is not None)
+
+
+def _own(tree: exp.Expr) -> Iterator[exp.Column]:
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, exp.Query):
+            continue
+        if isinstance(node, exp.Column):
+            yield node
+        elif isinstance(node, exp.Collate):
+            waiting.append(node.this)
+        else:
+            waiting.extend(node.iter_expressions())
+
+
+def _meant(column: exp.Column, known: Columns) -> tuple[str, ...]:
+    name, quoted = column.name, bool(column.this.args.get("quoted"))
+    if column.table:
+        _check_table(column, known)
+        if isinstance(column.this, exp.Star):
+            return known.names
+    match = known.match(name, quoted=quoted)
+    if match is not None:
+        return (match,)
+    if not column.table and known.same(name, known.table, quoted=quoted):
+        return known.names
+    return () if _stands_alone(column, known.words) else (known.find(name, quoted=quoted),)
+
+
+def _check_table(column: exp.Column, known: Columns) -> None:
+    if known.same(column.table, known.table, quoted=bool(column.args["table"].args.get("quoted"))):
+        return
+    raise UsageError(
+        f'"{column.table}" is not the table "{known.table}"',
+        "only its own columns can be used; others in a sub-select",
+    )
+
+
+def _stands_alone(column: exp.Column, words: Words) -> bool:
+    if not column.this.args.get("quoted") and column.name.lower() in words.names | words.clock.keys():
+        return True
+    parent = column.parent
+    return isinstance(parent, exp.Anonymous) and parent.name.lower() in _KEYWORD_CALLS

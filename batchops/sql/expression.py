@@ -1,0 +1,186 @@
+"""The guard on the user's SQL expressions: a single one, that means the same in every batch, gets through.
+
+It guards against slips and is no security wall. Nothing is rewritten: the text goes to the server as it was
+written, but for the clock words. What can be seen in the pieces (parentheses, comments, semicolons,
+placeholders, clock words, volatile names) is decided there and always holds. sqlglot only tells columns and
+checks the syntax. Where it cannot follow a text that has no plain slip in it, the text may well be legal: it
+is let through with `followed` False, and the server has to judge it, by EXPLAIN, before the first write.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from batchops.db.sql_functions import Words
+from batchops.db.values import Value
+from batchops.errors import UsageError
+from batchops.sql.columns import Columns, columns_read, columns_written_like, refuse_shadowed
+from batchops.sql.time_functions import Occurrence, find_clock_words, refuse_volatile
+from batchops.sql.tokens import Pieces, cut
+from batchops.sql.validators import (
+    refuse_aggregates,
+    refuse_commas,
+    refuse_dangling,
+    refuse_neighbours,
+    refuse_placeholders,
+    refuse_statements,
+    value_names,
+)
+
+NOTHING: Mapping[str, Value] = {}
+_APART = frozenset({"", " ", "\n", "\t", "(", ")", ","})
+"""What a literal may touch without becoming a part of it."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A condition or a value that may go into a statement, in parentheses."""
+
+    text: str
+    """As the user wrote it, without blanks around it."""
+    columns: frozenset[str]
+    """The table's columns that it reads outside sub-selects; those it may read if not `followed`."""
+    clock: tuple[Occurrence, ...]
+    subquery: bool
+    followed: bool
+    """Whether the parser could follow it; if not, its syntax and its columns are for the server to check."""
+    fresh: bool = False
+    """Whether it gives each row a value of its own: random, from a sequence, or the column's default."""
+
+    def frozen(self, literals: Mapping[str, str]) -> str:
+        """The text with each clock word replaced by its literal where it stands."""
+        text = self.text
+        for word in reversed(self.clock):
+            text = text[: word.start] + literals[word.spelling] + text[word.end :]
+        return text
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """`column = expression`."""
+
+    column: str
+    """As the table spells it."""
+    expression: Expression
+
+
+def parse_predicate(
+    text: str, *, words: Words, table: str, columns: Collection[str], what: str = "--where",
+    params: Mapping[str, Value] = NOTHING,
+) -> Expression:  # fmt: skip
+    """The checked condition; UsageError, which begins with `what`, for anything else.
+
+    `params` are the values for each `:name` in it; any other one is refused.
+    """
+    if not text.strip():
+        raise UsageError(f"{what}: the condition is empty", "for every row of the table, say --all-rows")
+    try:
+        known = Columns(table, tuple(columns), words)
+        return _expression(_bound(text, words, params), words, known, "join conditions by AND or OR")
+    except UsageError as error:
+        raise UsageError(f"{what}: {error.message}", error.hint) from error
+
+
+def parse_assignment(
+    text: str, *, words: Words, table: str, columns: Collection[str], what: str = "--set",
+    params: Mapping[str, Value] = NOTHING,
+) -> Assignment:  # fmt: skip
+    """The checked assignment; UsageError, which begins with `what`, for anything else."""
+    known = Columns(table, tuple(columns), words)
+    try:
+        target, value = _split(cut(text, words.dialect), known)
+        if is_default(value) and "default" in words.fresh:
+            default = Expression("DEFAULT", frozenset(), (), subquery=False, followed=True, fresh=True)
+            return Assignment(target, default)
+        bound = _bound(value, words, params)
+        return Assignment(target, _expression(bound, words, known, "one column each: repeat --set", words.fresh))
+    except UsageError as error:
+        raise UsageError(f"{what}: {error.message}", error.hint) from error
+
+
+def plainly_idempotent(assignments: Iterable[Assignment]) -> bool:
+    """Whether setting twice gives what setting once gave: no value reads a column that is set, none is another
+    each time, and none has a sub-select, which may read the table. Functions of the user's own are taken at
+    their word."""
+    assignments = tuple(assignments)
+    targets = {assignment.column for assignment in assignments}
+    values = [assignment.expression for assignment in assignments]
+    return not any(value.subquery or value.fresh or value.columns & targets for value in values)
+
+
+def is_default(value: str) -> bool:
+    """Whether a column is set to its default: a keyword, which no parentheses may enclose."""
+    return value.strip().casefold() == "default"
+
+
+def freeze(words: Words, spellings: Iterable[str], evaluate: Callable[[str], str]) -> dict[str, str]:
+    """The literal for each spelling; `evaluate` has the server compute a SQL expression to text."""
+    values: dict[str, str] = {}
+    literals: dict[str, str] = {}
+    for spelling in dict.fromkeys(spellings):
+        word = words.clock[spelling]
+        if word.select not in values:
+            values[word.select] = evaluate(word.select)
+        literals[spelling] = word.literal.format(values[word.select].replace("'", "''"))
+    return literals
+
+
+def _expression(text: str, words: Words, known: Columns, one: str, fresh: frozenset[str] = frozenset()) -> Expression:
+    text = text.strip()
+    pieces = cut(text, words.dialect)
+    refuse_statements(pieces)
+    refuse_commas(pieces, one)
+    refuse_placeholders(pieces, words)
+    refuse_aggregates(pieces)
+    refuse_shadowed(pieces, known)
+    drawn = refuse_volatile(pieces, words, fresh)
+    clock = find_clock_words(pieces, words)
+    tree = _tree(pieces, words)
+    columns = columns_written_like(pieces, known) if tree is None else columns_read(tree, known)
+    return Expression(text, columns, clock, subquery=bool(pieces.inner), followed=tree is not None, fresh=drawn)
+
+
+def _bound(text: str, words: Words, params: Mapping[str, Value]) -> str:
+    """The text with the value of each `:name` that there is one for, as a literal of the database's."""
+    if not params:
+        return text
+    pieces = cut(text, words.dialect)
+    for index in sorted(value_names(pieces), reverse=True):
+        colon, name = pieces.at(index), pieces.at(index + 1)
+        if name.written in params:
+            before, after = text[: colon.start], text[name.end :]
+            # A blank where something else touches it: E:name must not become E'…', nor two strings one.
+            left = "" if before[-1:] in _APART else " "
+            right = "" if after[:1] in _APART else " "
+            text = before + left + words.literal(params[name.written]) + right + after
+    return text
+
+
+def _tree(pieces: Pieces, words: Words) -> exp.Expr | None:
+    try:
+        statement = sqlglot.parse_one(f"SELECT 1 WHERE (\n{pieces.text}\n)", dialect=words.dialect)
+    except (SqlglotError, RecursionError):
+        refuse_dangling(pieces)
+        return None
+    tree = statement.args["where"].this
+    if isinstance(tree.this, exp.Alias):
+        refuse_neighbours(pieces)
+    # An operator that it does not know may pass for something else (an alias, a parameter) and hide a column.
+    lost = tree.find(exp.Parameter, exp.SessionParameter) or isinstance(tree.this, exp.Alias | exp.Aliases)
+    return None if lost else tree
+
+
+def _split(pieces: Pieces, known: Columns) -> tuple[str, str]:
+    equals = 3 if pieces.at(1).written == "." else 1
+    target = pieces.at(equals - 1)
+    if pieces.at(equals).written != "=" or target.kind not in {"word", "name"}:
+        raise UsageError("it is not of the form column = expression", "for example --set \"status = 'done'\"")
+    quoted = target.kind == "name"
+    column = known.find(target.value if quoted else target.written, quoted=quoted)
+    value = pieces.text[pieces.at(equals).end :]
+    if not value.strip():
+        raise UsageError(f"{column} is set to nothing", "for an empty text write '', for no value NULL")
+    return column, value
