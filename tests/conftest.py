@@ -21,8 +21,11 @@ from tests.services.session import BROKERS, DATABASES, Services, required
 pytest_plugins = ("tests.tiers", "tests.figures")
 SERVICES_KEY = pytest.StashKey[Services]()
 REQUIRED_KEY = pytest.StashKey[frozenset[str]]()
-WITHOUT_DATABASES = ("unit", "sinks", "test_house_rules.py")
-WITH_BROKERS = ("sinks", "outbox")
+WITHOUT_DATABASES = (
+    "db", "outbox/sinks", "queue/handlers", "reporters", "runtime", "spec", "sql", "test_api.py", "test_durations.py",
+    "test_house_rules.py", "test_tiers.py",
+)  # fmt: skip
+WITH_BROKERS = ("outbox",)
 NewDatabase = Callable[..., Database]
 
 

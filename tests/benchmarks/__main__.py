@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from tests.benchmarks import flat, gentle, memory, refused, speed, walks
+from tests.benchmarks import flat, gentle, memory, refused, speed, strategies
 from tests.benchmarks.databases import Open, mariadb, postgresql, sqlite
 from tests.services.server import UnavailableError
 
@@ -38,7 +38,7 @@ def _measures(group: str, on: Sequence[str]) -> Iterator[tuple[str, Measure]]:
     if group in DATABASES:
         yield group, speed.measure
     elif group in ("gentle", "walks", "refused"):
-        measures = {"gentle": gentle.measure, "walks": walks.measure, "refused": refused.measure}
+        measures = {"gentle": gentle.measure, "walks": strategies.measure, "refused": refused.measure}
         yield "postgresql", measures[group]
     else:
         measure = {"flat": flat.measure, "memory": memory.measure}[group]

@@ -79,7 +79,7 @@ def bare(url: str, jobs: int, size: int) -> float:
 
 def ours(url: str, *args: str) -> float:
     """`batchops drain` with a handler that does nothing, by its own document; jobs/s."""
-    work = ("--where", "status = 'pending'", "--done", "status = 'done'", "--call", "tests.queues.hands:noop")
+    work = ("--where", "status = 'pending'", "--done", "status = 'done'", "--call", "tests.queue.functions:noop")
     done = subprocess.run(
         [sys.executable, "-m", "batchops", "drain", "jobs", "--url", url, *work, "--json", *args],
         capture_output=True, text=True, cwd=ROOT, check=False,
@@ -170,7 +170,7 @@ def producer(url: str, seconds: float) -> None:
             " lease varchar(60), lease_until double, attempts int NOT NULL DEFAULT 0, next_at double, failure text)"
         )
         alone = _inserts(cursor, seconds)
-        work = ("--where", "status = 'pending'", "--done", "status = 'done'", "--call", "tests.queues.hands:noop")
+        work = ("--where", "status = 'pending'", "--done", "status = 'done'", "--call", "tests.queue.functions:noop")
         stay = ("--poll", "100ms", "--url", url.rstrip("/") + "/bench", "-q")
         drain = subprocess.Popen([sys.executable, "-m", "batchops", "drain", "jobs", *work, *stay], cwd=ROOT)
         while cursor.execute("SELECT 1 FROM bench.jobs WHERE status = 'pending' LIMIT 1"):

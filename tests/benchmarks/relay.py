@@ -20,15 +20,15 @@ import psycopg
 
 from tests.benchmarks import servers
 from tests.benchmarks.printing import heading, table
+from tests.outbox.sinks.log import Topic
+from tests.outbox.sinks.queue import Queue
+from tests.outbox.sinks.received import Receiver
+from tests.outbox.sinks.stream import Stream
 from tests.services import kafka as kafka_service
 from tests.services import mariadb as mariadb_service
 from tests.services import rabbitmq as rabbitmq_service
 from tests.services import redis as redis_service
 from tests.services.private import Private
-from tests.sinks.log import Topic
-from tests.sinks.queue import Queue
-from tests.sinks.received import Receiver
-from tests.sinks.stream import Stream
 
 ROOT = Path(__file__).parent.parent.parent
 FILL = """

@@ -6,7 +6,7 @@ import pytest
 
 from tests.cli.conftest import Cli, everything
 from tests.outbox.boxes import event, left, made, relay, saved
-from tests.queues.jobs import DRAIN, here, jobs, leased
+from tests.queue.jobs import DRAIN, here, jobs, leased
 from tests.services.database import Database
 
 pytestmark = pytest.mark.in_turn

@@ -41,7 +41,7 @@ LEFT = {
 
 RECIPES = ("Recipes", "In cron, systemd and CI")
 SCHEDULE, OUTBOX = "At their times", "Outbox"
-"""The sections whose commands need files; tests/recipes, tests/schedules and tests/outbox try them."""
+"""The sections whose commands need files; tests/recipes, tests/scheduler and tests/outbox try them."""
 
 
 def sections() -> dict[str, str]:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.command import Batchops
-from tests.queues.jobs import DRAIN, jobs, leased
+from tests.queue.jobs import DRAIN, jobs, leased
 from tests.services.database import Database
 
 LOUD = """

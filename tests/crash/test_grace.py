@@ -11,7 +11,7 @@ import batchops as library
 from batchops.runtime.stop import Stop
 from tests.command import Batchops
 from tests.outbox.boxes import event, made, saved
-from tests.queues.jobs import DONE, PENDING, jobs, leased
+from tests.queue.jobs import DONE, PENDING, jobs, leased
 from tests.services.database import Database
 from tests.waiting import HANG, ended, signalled, until
 

@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tests.plan.situations import NUMBERS
+from tests.bulk.plan.situations import NUMBERS
 from tests.services.database import Database
 
 ROWS = 3_000

@@ -5,7 +5,7 @@ from batchops.db.urls import address
 from batchops.outbox.failures import Failure, Failures, State
 from batchops.outbox.resolve import Chosen, find_outbox
 from batchops.outbox.tables import Beside
-from tests.queues.jobs import here
+from tests.queue.jobs import here
 from tests.services.database import Database
 
 STORED = "→ \\U0001f600"

@@ -16,7 +16,7 @@ from batchops.db.urls import address
 from tests.command import Result, here
 from tests.conftest import NewDatabase
 from tests.outbox.boxes import event, made, relay, saved
-from tests.queues.jobs import DRAIN, jobs, leased
+from tests.queue.jobs import DRAIN, jobs, leased
 from tests.services import mysql8, mysql_grammar
 from tests.services.database import Database
 from tests.services.mysql8 import MySQL8Wire

@@ -12,18 +12,18 @@ from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.figures import Figures
 from tests.outbox.boxes import event, made, relay, saved
+from tests.outbox.sinks.log import Topic
+from tests.outbox.sinks.queue import Queue
+from tests.outbox.sinks.received import Received, Receiver
+from tests.outbox.sinks.stream import Stream
+from tests.outbox.sinks.subject import Subject
+from tests.outbox.sinks.webhook import Webhook
 from tests.outbox.test_order import LARGE, LONG, Killed, until_sent
 from tests.outbox.writers import aggregates, verdict, write
 from tests.services import kafka, nats, rabbitmq, redis
 from tests.services.database import Database
 from tests.services.private import Private
 from tests.services.server import Missing, Server, UnavailableError
-from tests.sinks.log import Topic
-from tests.sinks.queue import Queue
-from tests.sinks.received import Received, Receiver
-from tests.sinks.stream import Stream
-from tests.sinks.subject import Subject
-from tests.sinks.webhook import Webhook
 
 RECEIVERS: dict[str, Callable[[str], Receiver]] = {
     "redis": Stream, "nats": Subject, "rabbitmq": Queue, "kafka": lambda url: Topic.new(kafka.bootstrap(url)),

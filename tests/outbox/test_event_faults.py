@@ -6,7 +6,7 @@ import pytest
 
 from batchops.outbox import Event
 from tests.outbox.boxes import delivered, event, made, relay, saved
-from tests.queues.jobs import here
+from tests.queue.jobs import here
 from tests.services.database import Database
 
 pytestmark = pytest.mark.in_turn

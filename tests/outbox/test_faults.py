@@ -10,16 +10,16 @@ from nats.js.api import DiscardPolicy
 from batchops.outbox import Event
 from tests.command import here
 from tests.outbox.boxes import made, relay, saved
+from tests.outbox.sinks.queue import Queue
+from tests.outbox.sinks.received import Receiver
+from tests.outbox.sinks.stream import Stream
+from tests.outbox.sinks.subject import Subject
+from tests.outbox.sinks.webhook import Webhook
+from tests.outbox.sinks.wire import Wire
 from tests.outbox.test_brokers import RECEIVERS
 from tests.services import redis as redis_service
 from tests.services.database import Database
 from tests.services.server import Server
-from tests.sinks.queue import Queue
-from tests.sinks.received import Receiver
-from tests.sinks.stream import Stream
-from tests.sinks.subject import Subject
-from tests.sinks.webhook import Webhook
-from tests.sinks.wire import Wire
 
 pytestmark = pytest.mark.in_turn
 Service = Callable[[str], Server]

@@ -8,9 +8,9 @@ import pytest
 
 from tests.command import Batchops, Result, here
 from tests.outbox.boxes import event, left, made, saved
+from tests.outbox.sinks.webhook import Webhook
 from tests.services.database import Database
 from tests.services.private import free_port
-from tests.sinks.webhook import Webhook
 
 pytestmark = pytest.mark.in_turn
 FAST = ("--backoff", "10ms", "--retry-time", "1s")

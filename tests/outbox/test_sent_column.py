@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import NewDatabase
 from tests.outbox.boxes import ID, delivered, relay
-from tests.queues.jobs import here
+from tests.queue.jobs import here
 from tests.services.database import FAMILIES, Database
 
 pytestmark = pytest.mark.in_turn

@@ -41,7 +41,7 @@ from tests.conftest import NewDatabase
 from tests.outbox.boxes import delivered, event, left, made, relay, saved
 from tests.outbox.test_order import LARGE, LONG, Writing, in_file, sent, until_sent
 from tests.outbox.writers import aggregates, verdict, write
-from tests.queues.jobs import here
+from tests.queue.jobs import here
 from tests.services.database import FAMILIES, Database
 
 pytestmark = pytest.mark.in_turn

@@ -11,7 +11,7 @@ from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.outbox.boxes import delivered, relay
 from tests.outbox.frameworks import FRAMEWORKS, Framework
-from tests.queues.jobs import here
+from tests.queue.jobs import here
 from tests.services.database import FAMILIES, Database
 
 pytestmark = pytest.mark.in_turn

@@ -1,0 +1,121 @@
+"""A condition or value that reads the table which the job changes: as in one statement, or refused."""
+
+from typing import Any
+
+import pytest
+
+import batchops as library
+from batchops.errors import RefusedError
+from tests.bulk.plan.situations import ALL, numbers
+from tests.conftest import NewDatabase
+from tests.services.database import Database
+
+pytestmark = pytest.mark.in_turn
+
+ROWS = 900
+FIXED = {
+    "older than the newest": "created_at < (SELECT max(created_at) FROM posts) - 600",
+    "the lowest hundred": "id <= (SELECT min(id) FROM posts) + 99",
+    "below the average": "score < (SELECT avg(score) FROM posts)",
+    "keep the newest": "id < (SELECT min(id) FROM (SELECT id FROM posts ORDER BY id DESC LIMIT 250) AS newest)",
+    "while there are drafts": "score > 30 AND EXISTS (SELECT 1 FROM posts AS p WHERE p.status = 'draft')",
+    "through a view": "id < (SELECT min(id) + 100 FROM published)",
+    "inside a list": "author IN (SELECT a.id FROM authors AS a WHERE a.posts < (SELECT max(score) FROM posts))",
+    "text": "title <= (SELECT min(title) FROM posts WHERE title > 'title 3')",
+}
+"""Sub-selects that stand for one value: evaluated once, at the start."""
+REFUSED = {
+    "nobody replies to it": "NOT EXISTS (SELECT 1 FROM posts AS r WHERE r.reply_to = posts.id)",
+    "every one that has a double": "EXISTS (SELECT 1 FROM posts AS b WHERE b.title = posts.title AND b.id <> posts.id)",
+    "all but the newest of each": "id NOT IN (SELECT max(id) FROM posts GROUP BY author)",
+    "a list by rank": "id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY author ORDER BY id) AS n"
+    " FROM posts) AS ranked WHERE n > 5)",
+    "by a view": "reply_to IN (SELECT id FROM published)",
+    "by a common table expression": "id IN (WITH old AS (SELECT id FROM posts WHERE score < 9) SELECT id FROM old)",
+    "by rows that go with it": "EXISTS (SELECT 1 FROM likes WHERE likes.author = posts.author)",
+}
+
+
+@pytest.fixture(params=ALL)
+def forum(request: pytest.FixtureRequest, new_database: NewDatabase) -> Database:
+    """Posts that reply to each other, each title twice, and likes that go with their post."""
+    database = new_database(request.param)
+    when = "score integer NOT NULL, created_at integer NOT NULL, status varchar(20) NOT NULL"
+    database.script(
+        "CREATE TABLE authors (id integer NOT NULL PRIMARY KEY, posts integer NOT NULL);"
+        f"CREATE TABLE posts (id integer NOT NULL PRIMARY KEY, author integer NOT NULL, reply_to integer,"
+        f" title varchar(40) NOT NULL, {when});"
+        "CREATE TABLE likes (id integer NOT NULL PRIMARY KEY, author integer NOT NULL, post integer NOT NULL,"
+        " FOREIGN KEY (post) REFERENCES posts (id) ON DELETE CASCADE);"
+        "CREATE INDEX likes_post ON likes (post);"
+        "CREATE VIEW published AS SELECT id FROM posts WHERE status <> 'draft';"
+    )
+    database.execute(f"INSERT INTO authors SELECT i, i FROM {numbers(database, 7)}")
+    title = {"mysql": "concat('title ', i % 450)"}.get(database.family, "'title ' || (i % 450)")
+    status = "CASE WHEN i % 3 = 0 THEN 'draft' ELSE 'published' END"
+    reply = "CASE WHEN i <= 450 THEN i + 450 END"
+    database.execute(
+        f"INSERT INTO posts SELECT i, i % 7, {reply}, {title}, i % 50, i * 2, {status} FROM {numbers(database, ROWS)}"
+    )
+    database.execute(f"INSERT INTO likes SELECT i, i % 3, i FROM {numbers(database, ROWS)}")
+    return database
+
+
+def job(database: Database, where: str) -> dict[str, Any]:
+    return {"url": database.url, "table": "posts", "where": where, "batch_size": 20, "allow": ["cascades", "scan"]}
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_one_value_is_evaluated_once(forum: Database, name: str) -> None:
+    """More batches than one delete exactly what one statement deletes."""
+    wanted = forum.scalar(f"SELECT count(*) FROM posts WHERE NOT ({FIXED[name]})")
+    assert 0 < wanted < ROWS
+    assert library.purge(**job(forum, FIXED[name])).reason == "done"
+    assert forum.scalar("SELECT count(*) FROM posts") == wanted
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_changes_with_each_batch_is_refused(forum: Database, name: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        library.purge(**job(forum, REFUSED[name]))
+    assert "each batch would find other rows" in caught.value.message
+    assert "--allow own-table" in caught.value.hint
+    assert forum.scalar("SELECT count(*) FROM posts") == ROWS
+
+
+def test_a_value_of_the_whole_table_is_the_same_for_every_row(forum: Database) -> None:
+    forum.execute("UPDATE posts SET score = score + 5")
+    total = forum.scalar("SELECT sum(score) FROM posts")
+    value = "score = score - (SELECT min(score) FROM posts)"
+    library.backfill(url=forum.url, table="posts", all_rows=True, set=[value], batch_size=50)
+    assert forum.scalar("SELECT sum(score) FROM posts") == total - 5 * ROWS
+
+
+def test_a_backfill_may_read_other_columns_of_its_table(forum: Database) -> None:
+    """A count of replies reads nothing that is set; the score of the post above is set while it is read."""
+    replies = "score = (SELECT count(*) FROM posts AS r WHERE r.reply_to = posts.id)"
+    options = {"url": forum.url, "table": "posts", "all_rows": True, "batch_size": 100, "allow": ["scan"]}
+    library.backfill(**options, set=[replies])
+    assert forum.scalar("SELECT sum(score) FROM posts WHERE id > 450") == 450
+    above = "score = coalesce((SELECT a.score FROM posts AS a WHERE a.id = posts.reply_to), 0) + 1"
+    with pytest.raises(RefusedError, match="each batch would find other rows"):
+        library.backfill(**options, set=[above])
+
+
+@pytest.mark.parametrize("family", ["postgresql", "mariadb"])
+def test_a_function_that_reads_the_table_is_refused(new_database: NewDatabase, family: str) -> None:
+    """By its source, also where another function calls it."""
+    database = new_database(family)
+    database.script("CREATE TABLE posts (id integer NOT NULL PRIMARY KEY, score integer NOT NULL)")
+    database.execute(f"INSERT INTO posts SELECT i, i % 50 FROM {numbers(database, ROWS)}")
+    how = {
+        "postgresql": "CREATE FUNCTION {0}(i integer) RETURNS bigint LANGUAGE plpgsql STABLE AS"
+        " 'BEGIN RETURN {1}; END'",
+        "mysql": "CREATE FUNCTION {0}(i integer) RETURNS bigint READS SQL DATA RETURN {1}",
+    }[database.family]
+    database.execute(how.format("like_it", "(SELECT count(*) FROM posts WHERE score = i)"))
+    database.execute(how.format("many", "like_it(i) + 1"))
+    database.execute(how.format("other", "i + 1"))
+    with pytest.raises(RefusedError, match="each batch would find other rows"):
+        library.purge(url=database.url, table="posts", where="many(score) > 3", allow=["scan"])
+    assert library.purge(url=database.url, table="posts", where="other(score) > 40", allow=["scan"]).reason == "done"

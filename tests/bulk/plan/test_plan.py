@@ -1,0 +1,125 @@
+"""What the plan says, and how soon."""
+
+import time
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.bulk.plan.situations import ROWS, numbers, parent
+from tests.command import Batchops
+from tests.conftest import NewDatabase
+from tests.figures import Figures
+from tests.services.database import Database
+
+pytestmark = pytest.mark.in_turn
+
+LONGEST = 15
+"""Lines of the plan that a person reads before each run."""
+
+
+def plan(batchops: Batchops, database: Database, *arguments: str) -> Any:
+    done = batchops(*arguments, "--url", database.url, "--dry-run", "--json")
+    assert done.code == 0, done
+    return done.json()["plan"]
+
+
+def test_everything_is_said(batchops: Batchops, january: Database) -> None:
+    asked = ("purge", "flights", "--before", "2013-01-15", "--by", "time_hour", "--walk", "keys", "--max-rows", "9999")
+    said = plan(batchops, january, *asked, "--count")
+    matching = january.scalar("SELECT count(*) FROM flights WHERE time_hour < '2013-01-15'")
+    assert (said["estimate"], said["estimated_by"]) == (matching, "counted")
+    assert said["key"] == ["id"]
+    assert said["limits"] == "9,999 rows"
+    assert [probe["place"] for probe in said["explained"]] == ["start", "middle", "end"]
+    assert len({probe["statement"] for probe in said["explained"]}) == 3
+    assert all(probe["explain"] for probe in said["explained"])
+    empty = [name for name in ("server_version", "cutoff", "pace", "undo", "space", "seconds_basis") if not said[name]]
+    assert empty == []
+    assert said["checks"] == []
+    assert january.family != "sqlite" or said["free_bytes"] > 0
+
+
+def test_the_everyday_plan_is_short(batchops: Batchops, january: Database) -> None:
+    """As a person sees it at a terminal before saying no."""
+    command, *arguments = batchops.argv("purge", "flights", "--where", "dep_time IS NULL", "--url", january.url)
+    env = batchops.environment({"TERM": "xterm"})
+    terminal = pexpect.spawn(command, arguments, env=env, encoding="utf-8", timeout=60, dimensions=(40, 160))
+    terminal.expect_exact("Delete these rows?")
+    shown = [line for line in str(terminal.before).splitlines() if line.strip() and "warning:" not in line]
+    terminal.sendline("n")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 1
+    assert "purge flights" in shown[0]
+    assert 8 < len(shown) <= LONGEST, shown
+    assert any("first SQL" in line and "DELETE" in line for line in shown)
+
+
+def test_it_says_where_it_goes_on_and_how_fast_it_went(batchops: Batchops, january: Database) -> None:
+    asked = ("purge", "flights", "--where", "dep_delay < 0", "--walk", "keys")
+    assert batchops(*asked, "--url", january.url, "-y", "--max-rows", "5000").code == 0
+    said = plan(batchops, january, *asked)
+    assert "begins where run 1 ended (max-rows)" in said["resume"]
+    assert "small idle machine" in said["seconds_basis"] or "as run 1 went" in said["seconds_basis"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "make", "words"),
+    [
+        ("postgresql", "ALTER TABLE t SET UNLOGGED", "unlogged"),
+        ("mariadb", "ALTER TABLE t ENGINE = MyISAM", "no transactions"),
+        ("mariadb", "ALTER TABLE t ADD SYSTEM VERSIONING", "keeps its history"),
+    ],
+)
+def test_storage_is_warned_of(batchops: Batchops, new_database: NewDatabase, kind: str, make: str, words: str) -> None:
+    database = new_database(kind)
+    parent(database)
+    database.execute(make)
+    assert any(words in warning for warning in plan(batchops, database, "purge", "t", "--all-rows")["warnings"])
+    done = batchops("purge", "t", "--where", "kind = 1", "--url", database.url, "-y")
+    assert done.code == 0, done
+    assert words in done.err
+    assert database.scalar("SELECT count(*) FROM t") == ROWS // 2
+
+
+def test_no_transactions_no_counting_up(batchops: Batchops, mariadb: Database) -> None:
+    """What must not be done twice is refused where a failed batch stays half done, whatever is allowed."""
+    parent(mariadb)
+    mariadb.execute("ALTER TABLE t ENGINE = MyISAM")
+    job = ("backfill", "t", "--all-rows", "--url", mariadb.url, "-y", "--set")
+    refused = batchops(*job, "n = n + 1")
+    assert refused.code == 12
+    assert "could be applied twice" in refused.err
+    assert batchops(*job, "n = 7").code == 0
+    assert mariadb.scalar("SELECT count(*) FROM t WHERE n = 7") == ROWS
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_an_old_snapshot_is_warned_of(batchops: Batchops, new_database: NewDatabase, kind: str) -> None:
+    database = new_database(kind)
+    parent(database)
+    with database.engine.connect().execution_options(isolation_level="REPEATABLE READ") as old:
+        old.exec_driver_sql("SELECT count(*) FROM t")
+        time.sleep(7)
+        warnings = plan(batchops, database, "purge", "t", "--all-rows")["warnings"]
+    assert any("transaction open for" in warning for warning in warnings), warnings
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+def test_twenty_million_rows(batchops: Batchops, database: Database, figures: Figures) -> None:
+    """Measured, not asserted: the machine may be busy."""
+    rows = 20_000_000
+    database.script("CREATE TABLE t (id integer NOT NULL PRIMARY KEY, kind integer NOT NULL)")
+    database.execute(f"INSERT INTO t SELECT i, i % 2 FROM {numbers(database, rows)}")
+    database.execute("ANALYZE" if database.family != "mysql" else "ANALYZE TABLE t")
+    for more in ((), ("--walk", "keys")):
+        took = []
+        for _ in range(3):
+            began = time.monotonic()
+            said = plan(batchops, database, "purge", "t", "--where", "kind = 1", *more)
+            took.append(time.monotonic() - began)
+        figures(**{f"plan by {said['walk']}": f"{min(took):.2f} to {max(took):.2f} s"})
+        assert said["walk"] in ("blocks", "keys")

@@ -1,0 +1,220 @@
+"""Workers killed in the middle of it: every row is handled, effects in the database exactly once, none held by two."""
+
+import itertools
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.command import Batchops
+from tests.conftest import NewDatabase
+from tests.figures import Figures
+from tests.queue.jobs import DRAIN, held_by_two, jobs, leased, logged, slowest_rescue, states
+from tests.services.database import FAMILIES, Database
+from tests.waiting import ended, until
+
+WORKERS, LEASE = 2, 2.0
+CALL = "tests.queue.functions:{}"
+
+
+def _started(events: Path) -> bool:
+    return events.exists() and "started" in events.read_text()
+
+
+class Herd:
+    """Draining processes with two workers each; one that is killed is started again."""
+
+    def __init__(
+        self, batchops: Batchops, database: Database, args: tuple[str, ...], handled: Path, processes: int
+    ) -> None:
+        self._batchops = batchops
+        self._args = ("drain", "jobs", "--url", database.url, *DRAIN, *args, "--workers", str(WORKERS))
+        self._handled = handled
+        self._numbers = itertools.count()
+        self._running = [self._start() for _ in range(processes)]
+        self.kills = 0
+
+    def kill_one(self) -> None:
+        """kill -9, and another takes its place."""
+        victim = random.randrange(len(self._running))
+        process, _ = self._running[victim]
+        process.kill()
+        process.communicate()
+        self.kills += 1
+        self._running[victim] = self._start()
+
+    def end(self) -> list[int]:
+        """SIGTERM once all are up; the exit codes."""
+        for process, events in self._running:
+            until(partial(_started, events), process)
+            process.send_signal(signal.SIGTERM)
+        return [ended(process).code for process, _ in self._running]
+
+    def _start(self) -> tuple[subprocess.Popen[str], Path]:
+        events = self._batchops.home / f"events-{next(self._numbers)}"
+        stay = ("--poll", "200ms", "--lease-time", f"{LEASE:g}s", "-q", "--events", str(events))
+        return self._batchops.start(*self._args, *stay, env={"HANDLED": str(self._handled)}), events
+
+
+def killed(
+    batchops: Batchops, database: Database, args: tuple[str, ...], handled: Path, *, full: bool
+) -> tuple[int, float]:
+    """Drain with kills, each once something was done since the last one; how many, and in what time."""
+    before, known = time.monotonic(), 0
+    herd = Herd(batchops, database, args if full else (*args, "--rest", "100ms"), handled, 4 if full else 2)
+    while {"pending", "running"} & (found := states(database)).keys():
+        more = time.monotonic() - before < 300 if full else herd.kills < 3
+        if more and found.get("done", 0) > known:
+            known = found["done"]
+            herd.kill_one()
+        time.sleep(0.5 if full else 0.1)
+    took = time.monotonic() - before
+    assert set(herd.end()) == {0}
+    assert herd.kills > 0
+    return herd.kills, took
+
+
+def handled_by(path: Path) -> Counter[int]:
+    """How often each job was handled; a line torn by a kill counts for none."""
+    return Counter(int(line) for line in path.read_text().splitlines() if line.isdigit())
+
+
+def check(database: Database, rows: int, kills: int, took: float, figures: Figures) -> None:
+    """All done, and what the log of claims says."""
+    assert states(database) == {"done": rows}
+    assert held_by_two(database) == 0
+    rescue = slowest_rescue(database)
+    claims = database.scalar("SELECT count(*) FROM claims")
+    lost = database.scalar("SELECT count(*) FROM claims WHERE lost_until < claimed_at")
+    figures(
+        rows=rows, seconds=took, kills=kills, claims=claims, of_a_lost_lease=lost, slowest_rescue_after_its_lease=rescue
+    )
+
+
+def rows_for(database: Database, full: bool) -> int:
+    if not full:
+        return 2_000
+    return 20_000 if database.family == "sqlite" else 100_000
+
+
+LONG = [pytest.mark.full, pytest.mark.timeout(900)]
+
+
+def tiers(*quick: str) -> pytest.MarkDecorator:
+    """Databases with many rows in the long tier; those named also with few in the quick one."""
+    cases = [pytest.param(name, False, id=f"{name}-quick") for name in quick]
+    cases += [pytest.param(name, True, id=f"{name}-full", marks=LONG) for name in FAMILIES]
+    return pytest.mark.parametrize(("name", "full"), cases)
+
+
+@tiers("mariadb")
+def test_each_row_is_handled_and_none_by_two_at_a_time(
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
+) -> None:
+    database = new_database(name)
+    rows = rows_for(database, full)
+    jobs(database, rows)
+    leased(database)
+    logged(database)
+    handled = tmp_path / "handled"
+    handled.touch()
+    call = ("--call", CALL.format("record"), "--batch-size", "50")
+    kills, took = killed(batchops, database, call, handled, full=full)
+    check(database, rows, kills, took, figures)
+    seen = handled_by(handled)
+    assert set(seen) == set(range(1, rows + 1))
+    figures(handled_more_than_once=sum(n > 1 for n in seen.values()))
+
+
+@tiers()
+@pytest.mark.parametrize("place", ["columns", "table"])
+def test_rows_that_are_marked_while_they_are_leased(
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures, place: str
+) -> None:
+    database = new_database(name)
+    rows = rows_for(database, full)
+    jobs(database, rows)
+    leased(database, place, "--claimed")
+    marks = ("--claimed", "status = 'running'", "--claimed", "payload = 'at work'", "--batch-size", "50")
+    kills, took = killed(batchops, database, (*marks, "--set", "n = n + 1"), tmp_path / "none", full=full)
+    assert states(database) == {"done": rows}
+    exactly_once(database, "--set")
+    where = "jobs" if place == "columns" else "batchops_lease"
+    assert database.scalar(f"SELECT count(*) FROM {where} WHERE before_claim IS NOT NULL") == 0
+    figures(rows=rows, seconds=took, kills=kills)
+
+
+SET = ("--set", "n = n + 1", "--rest", "20ms", "--batch-size", "50")
+CONNECTION = ("--call", CALL.format("effect"), "--batch-size", "50")
+
+
+@tiers("postgresql")
+def test_effects_through_the_connection_are_made_exactly_once(
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
+) -> None:
+    database = new_database(name)
+    leases(batchops, database, tmp_path, CONNECTION, figures, full=full)
+
+
+@tiers()
+def test_effects_by_set_are_made_exactly_once(
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
+) -> None:
+    database = new_database(name)
+    leases(batchops, database, tmp_path, SET, figures, full=full)
+
+
+def leases(
+    batchops: Batchops, database: Database, tmp_path: Path, args: tuple[str, ...], figures: Figures, *, full: bool
+) -> None:
+    """Drain with leases and kills."""
+    rows = rows_for(database, full)
+    jobs(database, rows)
+    leased(database)
+    logged(database)
+    kills, took = killed(batchops, database, args, tmp_path / "none", full=full)
+    check(database, rows, kills, took, figures)
+    exactly_once(database, args[0])
+
+
+@tiers("sqlite")
+def test_effects_by_set_are_made_exactly_once_by_row_locks_alone(
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
+) -> None:
+    database = new_database(name)
+    locks(batchops, database, tmp_path, SET, figures, full=full)
+
+
+@tiers()
+def test_effects_through_the_connection_are_made_exactly_once_by_row_locks_alone(
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
+) -> None:
+    database = new_database(name)
+    locks(batchops, database, tmp_path, CONNECTION, figures, full=full)
+
+
+def locks(
+    batchops: Batchops, database: Database, tmp_path: Path, args: tuple[str, ...], figures: Figures, *, full: bool
+) -> None:
+    """Drain with row locks and kills."""
+    rows = rows_for(database, full)
+    jobs(database, rows)
+    args = (*args, "--lease", "none")
+    kills, took = killed(batchops, database, args, tmp_path / "none", full=full)
+    assert states(database) == {"done": rows}
+    exactly_once(database, args[0])
+    figures(rows=rows, seconds=took, kills=kills)
+
+
+def exactly_once(database: Database, flag: str) -> None:
+    """Every job has its effect, and none has it twice."""
+    if flag == "--set":
+        assert database.rows("SELECT min(n), max(n) FROM jobs") == [(1, 1)]
+        return
+    ((effects, different),) = database.rows("SELECT count(*), count(DISTINCT job) FROM effects")
+    assert effects == different == database.scalar("SELECT count(*) FROM jobs")

@@ -1,0 +1,174 @@
+"""The loop by a clock of its own: rests, limits, holds, passing errors and stops, without a database."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, time, timedelta
+from typing import Any
+
+import pytest
+
+from batchops.bulk.strategies.batch import Size
+from batchops.errors import BatchopsError, LockTimeoutError, TimedOutError, TransientError
+from batchops.events import IDLE, REST, Committed, Event, Held, Retried, Warned
+from batchops.runtime.budget import Allowance
+from batchops.runtime.limits import Limits, Window
+from batchops.runtime.loop import SKIP_AFTER, Ending, Job, Tally, run
+from batchops.runtime.outcome import Outcome
+from batchops.runtime.pacing import Pace
+from tests.clock import Clock, ClockedStop
+
+BATCH = 0.05
+"""Seconds that a batch takes."""
+Answer = Outcome | BaseException | None
+
+
+class Scene:
+    """A job whose step gives, or raises, one answer after the other; at last there is nothing left."""
+
+    def __init__(self, answers: Iterable[Answer], stop_at: float | None = None, **job: Any) -> None:
+        self.clock, self.events, self.tally = Clock(), list[Event](), Tally()
+        self.begun = self.clock.now
+        self.stop = ClockedStop(self.clock, None if stop_at is None else self.begun + stop_at)
+        self.sizes: list[Size] = []
+        self._answers: Iterator[Answer] = iter(answers)
+        self._job = {"pace": Pace(fixed=100)} | job
+
+    def __call__(self) -> Ending:
+        return run(Job(step=self._step, **self._job), self.events.append, self.stop, self.tally, self.clock)
+
+    def heard(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def took(self) -> float:
+        return self.clock.now - self.begun
+
+    def _step(self, size: Size) -> Outcome | None:
+        self.sizes.append(size)
+        self.clock.now += BATCH
+        answer = next(self._answers, None)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+def rows(number: int = 100) -> Outcome:
+    return Outcome(rows=number, read=number)
+
+
+def test_a_rest_after_each_batch_and_its_account() -> None:
+    scene = Scene([rows()] * 3, rest=2.0)
+    assert scene() == Ending("done", 0)
+    assert scene.clock.slept == [2.0] * 3
+    assert (scene.tally.rows, scene.tally.batches, scene.tally.held_seconds) == (300, 3, 6.0)
+    assert scene.tally.seconds == pytest.approx(6.0 + 4 * BATCH)
+    assert [event.reason for event in scene.heard(Held)] == [REST] * 3
+    assert [event.rows for event in scene.heard(Committed)] == [100] * 3
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason", "batches"),
+    [
+        (lambda: Limits(batches=Allowance(2)), "max-batches", 2),
+        (lambda: Limits(seconds=5.0), "max-time", 3),
+        (lambda: Limits(rows=Allowance(100)), "max-rows", 1),
+    ],
+)
+def test_a_limit_ends_it(limits: Callable[[], Limits], reason: str, batches: int) -> None:
+    scene = Scene([rows()] * 50, rest=2.0, limits=limits())
+    assert scene() == Ending(reason, 0)
+    assert scene.tally.batches == batches
+
+
+def test_the_window_s_end_ends_it_between_batches() -> None:
+    scene = Scene([rows()] * 50, rest=600.0)
+    night = Window(time(22), time(6))
+
+    def wall() -> datetime:
+        hours, rest = divmod(5.5 * 3600 + scene.took, 3600)
+        return datetime(2026, 1, 1, int(hours), int(rest // 60))
+
+    scene._job["limits"] = Limits(window=night, wall=wall)
+    assert scene() == Ending("window", 0)
+    assert scene.tally.batches == 3
+
+
+def closed_until(scene: Scene, opens: time, wait: bool) -> Limits:
+    """Three in the afternoon, and the clock of the scene."""
+    begun = datetime(2026, 1, 1, 15)
+    window = Window(opens, time(6))
+    return Limits(window=window, wait=wait, wall=lambda: begun + timedelta(seconds=scene.took))
+
+
+def test_a_window_that_is_closed_says_when_it_opens() -> None:
+    scene = Scene([rows()] * 3)
+    scene._job["limits"] = closed_until(scene, time(22), wait=False)
+    assert scene() == Ending("window", 0)
+    assert scene.tally.batches == 0
+    assert "opens at 2026-01-01 22:00 (--wait)" in scene.heard(Warned)[0].message
+
+
+def test_a_window_that_is_closed_may_be_waited_for() -> None:
+    scene = Scene([rows()] * 3)
+    scene._job["limits"] = closed_until(scene, time(15, 30), wait=True)
+    assert scene().reason == "done"
+    assert scene.tally.batches == 3
+    assert sum(event.seconds for event in scene.heard(Held) if event.reason == "window") == pytest.approx(1800)
+
+
+def test_what_asks_to_wait_is_asked_again_before_each_batch() -> None:
+    answers = iter([("behind", 3.0), ("behind", 3.0), None, ("behind", 1.0), None, None])
+    scene = Scene([rows()] * 2, hold=lambda: next(answers))
+    assert scene().reason == "done"
+    assert [(event.reason, event.seconds) for event in scene.heard(Held)] == [("behind", 3.0)] * 2 + [("behind", 1.0)]
+    assert scene.tally.held_seconds == 7.0
+
+
+def test_a_passing_error_is_tried_again_later_and_smaller() -> None:
+    scene = Scene([TransientError("gone"), TransientError("gone"), rows()])
+    assert scene().reason == "done"
+    assert [event.attempt for event in scene.heard(Retried)] == [1, 2]
+    assert [size.rows for size in scene.sizes[:3]] == [100, 50, 25]
+    assert (scene.tally.retries, scene.tally.rows) == (2, 100)
+
+
+def test_patience_ends_and_it_says_try_later() -> None:
+    scene = Scene([TransientError("gone")] * 10_000, patience=60.0)
+    ending = scene()
+    assert (ending.reason, ending.exit) == ("busy", 75)
+    assert 60.0 <= scene.took < 75.0
+
+
+def test_another_error_ends_it_at_once() -> None:
+    scene = Scene([rows(), BatchopsError("odd")])
+    ending = scene()
+    assert (ending.reason, ending.exit, scene.tally.rows, scene.clock.slept) == ("failed", 1, 100, [])
+
+
+def test_locked_rows_are_left_for_later_after_a_few_timeouts() -> None:
+    scene = Scene([LockTimeoutError("held")] * SKIP_AFTER + [rows(90)])
+    assert scene().reason == "done"
+    assert [size.skip_locked for size in scene.sizes[: SKIP_AFTER + 1]] == [False] * SKIP_AFTER + [True]
+
+
+def test_a_batch_that_takes_too_long_is_halved_without_a_pause_down_to_one_row() -> None:
+    scene = Scene([TimedOutError("long")] * 7 + [rows(1)])
+    assert scene().reason == "done"
+    assert [size.rows for size in scene.sizes[:8]] == [100, 50, 25, 12, 6, 3, 2, 1]
+    assert scene.clock.slept == []
+
+
+def test_a_stop_ends_a_rest_and_a_retry() -> None:
+    resting = Scene([rows()] * 3, stop_at=10.0, rest=60.0)
+    assert resting() == Ending("signal", 143)
+    assert (resting.tally.batches, resting.took) == (1, pytest.approx(10.0))
+    retrying = Scene([TransientError("gone")] * 1_000, stop_at=10.0)
+    assert retrying() == Ending("signal", 143)
+    assert retrying.took == pytest.approx(10.0, abs=2 * BATCH)
+
+
+def test_idle_it_looks_again_and_takes_up_what_came() -> None:
+    looks = iter([5.0, 7.0, None])
+    scene = Scene([rows(), None, rows(), None, None], idle=lambda: next(looks))
+    assert scene().reason == "done"
+    assert [(event.reason, event.seconds) for event in scene.heard(Held)] == [(IDLE, 5.0), (IDLE, 7.0)]
+    assert scene.tally.rows == 200
