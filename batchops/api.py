@@ -14,7 +14,8 @@ from batchops.outbox.job import relay_prepared
 from batchops.outbox.prepare import prepared_relay
 from batchops.outbox.spec import RelaySpec
 from batchops.queue.handlers.function import Function
-from batchops.queue.job import drain_prepared, prepared_drain
+from batchops.queue.job import drain_prepared
+from batchops.queue.prepare import prepared_drain
 from batchops.queue.spec import DrainSpec
 from batchops.recipes.load import load
 from batchops.recipes.recipe import RecipeJob

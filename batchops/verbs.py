@@ -15,7 +15,8 @@ from batchops.events import Emit, Finished
 from batchops.outbox.job import relay_prepared
 from batchops.outbox.prepare import prepared_relay
 from batchops.outbox.spec import RelaySpec
-from batchops.queue.job import drain_prepared, prepared_drain
+from batchops.queue.job import drain_prepared
+from batchops.queue.prepare import prepared_drain
 from batchops.queue.spec import DrainSpec
 from batchops.runtime.stop import Stop
 from batchops.spec.models import BackfillSpec, PacedSpec, PurgeSpec

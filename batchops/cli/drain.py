@@ -10,7 +10,8 @@ from batchops.cli.help import Command
 from batchops.cli.options import face, from_spec, help_of
 from batchops.cli.output import Face
 from batchops.cli.result_stream import others_on_stderr
-from batchops.queue.job import drain_prepared, prepared_drain
+from batchops.queue.job import drain_prepared
+from batchops.queue.prepare import prepared_drain
 from batchops.queue.spec import DrainSpec
 from batchops.spec.models import checked
 

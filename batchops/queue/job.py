@@ -1,37 +1,28 @@
-"""The composition root of drain: from a spec to a plan, and from a plan to workers."""
+"""A drain that is planned, run: claims, leases, handler and workers around the loop."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 
-import sqlalchemy as sa
-
-from batchops import __version__, durations
+from batchops import durations
 from batchops.bulk.workers import side_by_side
-from batchops.db.backend import KeyValue, Server
-from batchops.db.database import Database
-from batchops.db.recorded_statements import FIRST_ROWS, Rehearsed
+from batchops.db.backend import KeyValue
 from batchops.errors import BatchopsError, Exit
 from batchops.events import Drained, Emit, Failure, Finished, Started, Warned
 from batchops.queue.claims import Claims
 from batchops.queue.deadline import Deadline
-from batchops.queue.dry_run import rehearse
-from batchops.queue.handlers import Handler
 from batchops.queue.handlers.child_process import LAST_SECONDS
-from batchops.queue.handlers.function import Function
-from batchops.queue.handlers.registry import handler_of
 from batchops.queue.in_transaction import Inside
-from batchops.queue.leases import Counts, Leases
+from batchops.queue.leases import Counts
 from batchops.queue.leases.columns import ColumnLeases
 from batchops.queue.leases.row_lock import RowLocks
 from batchops.queue.leases.table import SideLeases
 from batchops.queue.low_water import LowWater
 from batchops.queue.mark_check import Marks
+from batchops.queue.prepare import PreparedDrain
 from batchops.queue.queue import Queue
-from batchops.queue.resolve import Understood, understand
 from batchops.queue.row_lock_step import HeldStep
-from batchops.queue.spec import DrainSpec
 from batchops.queue.status import Holder, Overview
 from batchops.queue.step import ClaimStep
 from batchops.runtime.backlog import Watch
@@ -47,63 +38,11 @@ from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 from batchops.runtime.wake import woken
 from batchops.spec.command_line import command
-from batchops.spec.settings import bounds_of, grace_of, limits_of, pace_of, reached
+from batchops.spec.settings import bounds_of, grace_of, limits_of, pace_of
 
 Wait = Callable[[float], None]
 MARGIN = 2.0
 """Seconds after the grace period in which what became of the batch in hand is still written down."""
-
-
-@dataclass(frozen=True)
-class PreparedDrain:
-    """A drain that is planned and may be run."""
-
-    spec: DrainSpec
-    database: Database
-    server: Server
-    queue: Queue
-    leases: Leases | RowLocks
-    handler: Handler
-    plan: tuple[tuple[str, str], ...]
-    """What will happen, as names and texts."""
-    estimate: int | None
-    warnings: tuple[str, ...]
-    again: str = ""
-
-    def rehearse(self) -> Sequence[Rehearsed]:
-        """The statements of its first claim."""
-        spec = self.spec
-        with self.database.reading() as connection:
-            rows, seconds = spec.batch_size or FIRST_ROWS, spec.lease_time.total_seconds()
-            return [*rehearse(connection, self.database, self.queue, self.leases, rows, seconds)]
-
-    def ended(self, reason: str) -> Finished:
-        """The end of a drain that did not run."""
-        return Finished("drain", self.queue.table.label, reason, 0, __version__, walk="claims")
-
-
-@contextmanager
-def prepared_drain(
-    spec: DrainSpec, environ: Mapping[str, str], function: Function | None = None, *, again: str = ""
-) -> Iterator[PreparedDrain]:
-    """Reach the database and plan the drain, without writing anything; BatchopsError where it cannot be.
-
-    `again`: the command that goes on with it, where the verb's own does not.
-    """
-    with closing(handler_of(spec, function, environ)) as handler, reached(spec, environ) as database:
-        with database.reading() as connection:
-            job = _prepare(connection, spec, database, handler, again)
-        yield job
-
-
-def _prepare(
-    connection: sa.Connection, spec: DrainSpec, database: Database, handler: Handler, again: str
-) -> PreparedDrain:
-    found: Understood = understand(connection, database, spec, handler)
-    return PreparedDrain(
-        spec, database, found.server, found.queue, found.leases, handler, found.plan, found.estimate,
-        database.address.warnings, again,
-    )  # fmt: skip
 
 
 def drain_prepared(job: PreparedDrain, emit: Emit, stop: Stop) -> Finished:

@@ -9,7 +9,7 @@ import pytest
 
 import batchops as library
 from batchops.events import Finished
-from batchops.queue.job import prepared_drain
+from batchops.queue.prepare import prepared_drain
 from batchops.queue.spec import DrainSpec
 from batchops.spec.models import checked
 from tests.command import Batchops, Result, here
