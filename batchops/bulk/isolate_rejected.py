@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.bulk.strategies.batch import Part, Size
+from batchops.bulk.strategies.batch import Part
 from batchops.db.backend import KeyValue, Suspect
 from batchops.db.database import Database
 from batchops.errors import RowRefusedError
+from batchops.runtime.batch_size import Size
 
 MOST_REFUSED, LEAST = 20, 50
 """Refused rows that a batch is expected to hold at the most; rows below which it is not made smaller for that."""

@@ -11,7 +11,7 @@ from batchops.bulk.isolate_rejected import Sifted, Sifter
 from batchops.bulk.operations import Operation
 from batchops.bulk.read_meter import Watch
 from batchops.bulk.strategies import Walk
-from batchops.bulk.strategies.batch import Part, Size
+from batchops.bulk.strategies.batch import Part
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.db.backend import KeyValue
 from batchops.db.database import Database
@@ -21,6 +21,7 @@ from batchops.events import Rejected
 from batchops.ledger.ledger import Ledger, taken_over
 from batchops.ledger.rejected_rows import LOCKED, RejectedRow, keep
 from batchops.ledger.run import Lane
+from batchops.runtime.batch_size import Size
 from batchops.runtime.outcome import Outcome
 
 MOST_WAITING = 20_000

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from batchops.bulk.step import WalkStep
 from batchops.bulk.strategies import Walk
-from batchops.bulk.strategies.batch import Size
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit, OutcomeUnknownError, TransientError, gravity
 from batchops.events import Emit
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Lane, Run
+from batchops.runtime.batch_size import Size
 from batchops.runtime.loop import TURNED, Ending, Job, Tally, ending_of, run
 from batchops.runtime.outcome import Outcome
 from batchops.runtime.stop import Stop

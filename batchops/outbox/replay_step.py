@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
-from batchops.bulk.strategies.batch import Size
 from batchops.db.backend import KeyValue
 from batchops.db.value_formats import as_text
 from batchops.events import Rejected
@@ -12,6 +11,7 @@ from batchops.outbox.delivery import Courier
 from batchops.outbox.mapping import NOTHING, Batch
 from batchops.outbox.sent_events import Sent
 from batchops.outbox.sinks import AccessRefusedError, Message, Refused, SinkDownError, Unsent
+from batchops.runtime.batch_size import Size
 from batchops.runtime.outcome import Outcome
 
 

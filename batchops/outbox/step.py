@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
-from batchops.bulk.strategies.batch import Size
 from batchops.db.value_formats import as_text
 from batchops.errors import TransientError
 from batchops.events import Rejected
@@ -19,6 +18,7 @@ from batchops.outbox.shards import Shards
 from batchops.outbox.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent
 from batchops.outbox.source import Source
 from batchops.queue.rows import FEW
+from batchops.runtime.batch_size import Size
 from batchops.runtime.counters import Score
 from batchops.runtime.outcome import Outcome
 

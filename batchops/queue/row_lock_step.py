@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Size
 from batchops.db.backend import KeyValue
 from batchops.db.database import Database
 from batchops.db.value_formats import as_text
@@ -18,6 +17,7 @@ from batchops.queue.leases.row_lock import RowLocks
 from batchops.queue.low_water import LowWater
 from batchops.queue.mark_check import Marks
 from batchops.queue.queue import Queue, Row
+from batchops.runtime.batch_size import Size
 from batchops.runtime.counters import Score
 from batchops.runtime.outcome import Outcome
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Size
 from batchops.db.backend import KeyValue
 from batchops.db.value_formats import as_text
 from batchops.errors import (
@@ -38,6 +37,7 @@ from batchops.queue.mark_check import Marks
 from batchops.queue.queue import Claim, Queue, Row
 from batchops.queue.results import Verdicts, untried, verdicts
 from batchops.runtime.backoff import Attempts
+from batchops.runtime.batch_size import Size
 from batchops.runtime.counters import Score
 from batchops.runtime.outcome import Outcome
 from batchops.runtime.stop import Stop

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 
-from batchops.bulk.strategies.batch import Size
+from batchops.runtime.batch_size import Size
 from batchops.runtime.budget import Allowance
 
 

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from tenacity import RetryCallState
 
-from batchops.bulk.strategies.batch import Size
 from batchops.errors import BatchopsError, Exit, LockTimeoutError, TimedOutError, TransientError
 from batchops.events import IDLE, REST, Committed, Emit, Failure, Held, Retried, Warned
+from batchops.runtime.batch_size import Size
 from batchops.runtime.counters import Rejections
 from batchops.runtime.limits import Limits, refused_too_often, within
 from batchops.runtime.outcome import Outcome

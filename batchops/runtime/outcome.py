@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from batchops.bulk.strategies.batch import Size
 from batchops.events import Rejected
+from batchops.runtime.batch_size import Size
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections import deque
 from dataclasses import dataclass
 from statistics import linear_regression, median
 
-from batchops.bulk.strategies.batch import START_ROWS, Size
 from batchops.db.byte_limit import MOST_BYTES
+from batchops.runtime.batch_size import START_ROWS, Size
 from batchops.runtime.plan_flip import Cliff
 
 MOST_ROWS = 100_000

@@ -7,9 +7,10 @@ import sqlalchemy as sa
 
 import batchops as library
 from batchops.bulk.operations.delete import Delete
-from batchops.bulk.strategies.batch import Part, Size
+from batchops.bulk.strategies.batch import Part
 from batchops.db.mysql.backend import MySQL
 from batchops.db.postgresql.backend import PostgreSQL
+from batchops.runtime.batch_size import Size
 from tests.race import FLIPS, OLD, ROWS, Writers, forgotten, make, touched_wrongly
 from tests.services.database import Database
 

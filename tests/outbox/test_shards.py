@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from batchops.bulk.strategies.batch import Size
 from batchops.db.registry import connect
 from batchops.db.urls import address
 from batchops.errors import LockedError
@@ -33,6 +32,7 @@ from batchops.outbox.spec import RelaySpec
 from batchops.outbox.step import RelayStep
 from batchops.outbox.tables import Beside
 from batchops.runtime.backoff import Attempts
+from batchops.runtime.batch_size import Size
 from batchops.runtime.counters import Score
 from batchops.runtime.threads import Threads
 from batchops.spec.models import checked

@@ -2,10 +2,10 @@
 
 import pytest
 
-from batchops.bulk.strategies.batch import Size
 from batchops.bulk.workers import side_by_side
 from batchops.errors import BatchopsError, Exit, RefusedError
 from batchops.events import Committed, Event, Finished, Started
+from batchops.runtime.batch_size import Size
 from batchops.runtime.ending import finished
 from batchops.runtime.lifecycle import Telling, whole_run
 from batchops.runtime.loop import Ending, Job, Tally, run

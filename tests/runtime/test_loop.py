@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from batchops.bulk.strategies.batch import Size
 from batchops.errors import BatchopsError, LockTimeoutError, TimedOutError, TransientError
 from batchops.events import IDLE, REST, Committed, Event, Held, Retried, Warned
+from batchops.runtime.batch_size import Size
 from batchops.runtime.budget import Allowance
 from batchops.runtime.limits import Limits, Window
 from batchops.runtime.loop import SKIP_AFTER, Ending, Job, Tally, run

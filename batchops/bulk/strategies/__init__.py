@@ -5,8 +5,9 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Part, Size
+from batchops.bulk.strategies.batch import Part
 from batchops.bulk.strategies.cursor import Cursor, Range
+from batchops.runtime.batch_size import Size
 
 
 class Walk(Protocol):

@@ -8,26 +8,6 @@ from batchops.bulk.strategies.cursor import Cursor
 from batchops.db.backend import KeyValue
 from batchops.sql.selection import Selection
 
-START_ROWS = 500
-"""Rows that a batch aims to change before anything is known of their cost."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """How large the next batch may be: rows it aims to change, rows it may read for that."""
-
-    rows: int
-    read: int
-    exact: bool = False
-    """Whether `rows` must not be exceeded, as under a limit."""
-    skip_locked: bool = False
-    """Whether to leave out rows that others hold locked, and to come back to them."""
-
-    @property
-    def listed(self) -> bool:
-        """Whether a plain range could hold more than twice the aim, or too many at all."""
-        return self.exact or self.skip_locked or self.read > 2 * self.rows
-
 
 @dataclass(frozen=True)
 class Part:

@@ -6,11 +6,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Part, Size
+from batchops.bulk.strategies.batch import Part
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_spool import IdList
 from batchops.bulk.strategies.key import WORTH_SPLITTING, KeysWalk
 from batchops.db.backend import Family
+from batchops.runtime.batch_size import Size
 from batchops.sql.selection import Selection
 
 _SHOWN = 20

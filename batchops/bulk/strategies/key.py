@@ -7,10 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import START_ROWS, Part, Size
+from batchops.bulk.strategies.batch import Part
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.db.backend import Family, KeyValue
 from batchops.db.table import quoted
+from batchops.runtime.batch_size import START_ROWS, Size
 from batchops.sql.selection import Selection
 
 _VISITS = 2

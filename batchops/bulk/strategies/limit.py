@@ -4,9 +4,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Part, Size
+from batchops.bulk.strategies.batch import Part
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.db.backend import Family
+from batchops.runtime.batch_size import Size
 from batchops.sql.selection import Selection
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.bulk.strategies import Walk
-from batchops.bulk.strategies.batch import Part, Size
+from batchops.bulk.strategies.batch import Part
 from batchops.bulk.strategies.cursor import Cursor, Range
+from batchops.runtime.batch_size import Size
 
 
 class LeavesWalk:

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 
 from batchops.bulk.plan.checks.context import Case, Check, Finding
 from batchops.bulk.plan.cost import CHANGED, READ
-from batchops.bulk.strategies.batch import START_ROWS
 from batchops.db.facts import FullRead
+from batchops.runtime.batch_size import START_ROWS
 
 LARGE = 5_000_000
 """Rows up to which the batches together may read of one table: seconds on a small machine."""
