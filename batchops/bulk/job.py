@@ -18,7 +18,7 @@ from batchops.bulk.rows_left import left_of
 from batchops.bulk.step import WalkStep
 from batchops.bulk.strategies import Walk
 from batchops.bulk.strategies.partitioned import LeavesWalk
-from batchops.bulk.workers import Lanes, LaneStep, side_by_side
+from batchops.bulk.workers import Lanes, LaneStep
 from batchops.errors import BatchopsError, Exit
 from batchops.events import Emit, Failure, Finished, Started, Warned
 from batchops.ledger.ledger import Ledger
@@ -31,6 +31,7 @@ from batchops.runtime.lifecycle import Telling, whole_run
 from batchops.runtime.limits import Limits
 from batchops.runtime.loop import TURNED, Ending, Job, Step, Tally, ending_of
 from batchops.runtime.pacing import Pace
+from batchops.runtime.parallel import side_by_side
 from batchops.runtime.retry import patiently
 from batchops.runtime.stop import Stop
 from batchops.spec.settings import bounds_of, grace_of, limits_of, pace_of

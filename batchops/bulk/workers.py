@@ -13,15 +13,13 @@ from batchops.bulk.step import WalkStep
 from batchops.bulk.strategies import Walk
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.db.database import Database
-from batchops.errors import BatchopsError, Exit, OutcomeUnknownError, TransientError, gravity
-from batchops.events import Emit
+from batchops.errors import BatchopsError, OutcomeUnknownError, TransientError
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Lane, Run
 from batchops.runtime.batch_size import Size
-from batchops.runtime.loop import TURNED, Ending, Job, Tally, ending_of, run
+from batchops.runtime.loop import Tally
 from batchops.runtime.outcome import Outcome
 from batchops.runtime.stop import Stop
-from batchops.runtime.threads import Threads
 
 Wait = Callable[[threading.Condition, float], object]
 """Waits so many seconds, or until it is notified; the condition is held before and after."""
@@ -177,56 +175,3 @@ class LaneStep:
         if self._mine is not None:
             self._lanes.lay_down(self._mine)
             self._mine = None
-
-
-def side_by_side(
-    job: Callable[[], Job], workers: int, emit: Emit, stop: Stop, tally: Tally, threads: Threads
-) -> Ending:  # fmt: skip
-    """Run that many loops; when one ends for a reason, the others end after their batch. The gravest ending counts."""
-    endings: list[Ending] = []
-
-    def work() -> None:
-        mine: Job | None = None
-        try:
-            mine = job()
-            ending = run(mine, emit, stop, tally)
-            if ending.error is not None:
-                stop.ask(ending.reason)
-        except BaseException as error:  # noqa: BLE001  the run ends by it, once no worker is at work
-            stop.fail(error)
-            ending = ending_of(error)
-        finally:
-            if mine is not None:
-                mine.leave()
-        endings.append(ending)
-
-    _at_once(work, workers, stop, threads)
-    return gravest([*endings, ending_of(stop.error)] if stop.error else endings)
-
-
-def _at_once(work: Callable[[], None], workers: int, stop: Stop, threads: Threads) -> None:
-    """In this thread and in others, until all have ended."""
-    others: list[threading.Thread] = []
-    try:
-        others.extend(threads.start(f"lane-{i}", work) for i in range(1, workers))
-        work()
-    except BaseException as error:  # noqa: BLE001  no thread more can be started, or Ctrl-C: the others are at work
-        stop.fail(error)
-    while any(thread.is_alive() for thread in others):
-        try:
-            for thread in others:
-                thread.join()
-        except KeyboardInterrupt as error:  # of a caller that takes no signals
-            if stop.error is not None:
-                stop.hurry()
-            stop.fail(error)
-
-
-def gravest(endings: list[Ending]) -> Ending:
-    """The one with the gravest exit code, a limit or a change of the walk before "done"."""
-
-    def rank(ending: Ending) -> tuple[int, int]:
-        turned = ending.reason == TURNED  # the run is to go on, even if some of its rows were rejected
-        return gravity(Exit.BUSY) if turned else gravity(ending.exit), 2 * (ending.reason == "done") + turned
-
-    return min(endings, key=rank)

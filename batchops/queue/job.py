@@ -6,7 +6,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from batchops import durations
-from batchops.bulk.workers import side_by_side
 from batchops.db.backend import KeyValue
 from batchops.errors import BatchopsError, Exit
 from batchops.events import Drained, Emit, Failure, Finished, Started, Warned
@@ -34,6 +33,7 @@ from batchops.runtime.lifecycle import Telling, whole_run
 from batchops.runtime.limits import Limits
 from batchops.runtime.loop import Ending, Job, Step, Tally, ending_of
 from batchops.runtime.pacing import Pace
+from batchops.runtime.parallel import side_by_side
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 from batchops.runtime.wake import woken

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from batchops.bulk.strategies.cursor import Cursor, Range
-from batchops.bulk.workers import Lanes, LaneStep, gravest
+from batchops.bulk.workers import Lanes, LaneStep
 from batchops.errors import BatchopsError, ConnectionLostError, OutcomeUnknownError
 from batchops.ledger.run import Lane
 from batchops.runtime.loop import TURNED, Ending, Tally
+from batchops.runtime.parallel import gravest
 from batchops.runtime.stop import Stop
 
 WHOLE = Range((0,), (1000,))

@@ -2,7 +2,6 @@
 
 import pytest
 
-from batchops.bulk.workers import side_by_side
 from batchops.errors import BatchopsError, Exit, RefusedError
 from batchops.events import Committed, Event, Finished, Started
 from batchops.runtime.batch_size import Size
@@ -10,6 +9,7 @@ from batchops.runtime.ending import finished
 from batchops.runtime.lifecycle import Telling, whole_run
 from batchops.runtime.loop import Ending, Job, Tally, run
 from batchops.runtime.outcome import Outcome
+from batchops.runtime.parallel import side_by_side
 from batchops.runtime.stop import Stop
 
 STARTED = Started(None, "purge", "t", "keys", False, None, None)
