@@ -21,10 +21,9 @@ from batchops.outbox.shards import Shards
 from batchops.outbox.source import Source
 from batchops.outbox.status import Standing
 from batchops.outbox.step import Begin, RelayStep
-from batchops.queue.leases import Counts
 from batchops.runtime.backlog import Watch
 from batchops.runtime.backoff import Attempts
-from batchops.runtime.counters import Score
+from batchops.runtime.counters import Counts, Score
 from batchops.runtime.ending import as_incomplete, finished, of_one_that_stays, shown_causes
 from batchops.runtime.idle import Due, Idle
 from batchops.runtime.lifecycle import Telling, whole_run

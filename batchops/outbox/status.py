@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from batchops import durations, events
 from batchops.outbox.failures import Failure, Failures, State
 from batchops.outbox.outbox import Outbox
-from batchops.queue.leases import Counts
+from batchops.runtime.counters import Counts
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from batchops.queue.claims import Claims
 from batchops.queue.deadline import Deadline
 from batchops.queue.handlers.child_process import LAST_SECONDS
 from batchops.queue.in_transaction import Inside
-from batchops.queue.leases import Counts
 from batchops.queue.leases.columns import ColumnLeases
 from batchops.queue.leases.row_lock import RowLocks
 from batchops.queue.leases.table import SideLeases
@@ -26,7 +25,7 @@ from batchops.queue.status import Holder, Overview
 from batchops.queue.step import ClaimStep
 from batchops.runtime.backlog import Watch
 from batchops.runtime.backoff import Attempts
-from batchops.runtime.counters import Score
+from batchops.runtime.counters import Counts, Score
 from batchops.runtime.ending import as_incomplete, finished, of_one_that_stays, shown_causes
 from batchops.runtime.idle import Due, Idle, LastLook
 from batchops.runtime.lifecycle import Telling, whole_run

@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.errors import BatchopsError
 from batchops.events import Backlog, Emit
-from batchops.queue.leases import Counts
-from batchops.runtime.counters import Score
+from batchops.runtime.counters import Counts, Score
 from batchops.runtime.threads import Threads
 
 EVERY = 5.0

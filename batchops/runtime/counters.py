@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from batchops.events import Cause, Rejected
 
@@ -85,3 +86,25 @@ class Score:
 
     def __getitem__(self, name: str) -> int:
         return self._counts[name]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A queue's rows at one moment."""
+
+    backlog: int
+    """Pending rows that anyone may claim."""
+    waiting: int = 0
+    """Pending rows whose next attempt is not due yet."""
+    leased: int = 0
+    """Pending rows in flight."""
+    expired: int = 0
+    """Of the backlog: rows whose holder gave no sign of life any more."""
+    oldest: float | None = None
+    """Seconds that the oldest of the backlog has been waiting; None where no column tells."""
+    next_due: float | None = None
+    """Seconds until the nearest lease ends or the nearest attempt is due."""
+
+    @property
+    def pending(self) -> int:
+        return self.backlog + self.waiting + self.leased

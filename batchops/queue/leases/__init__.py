@@ -1,7 +1,6 @@
 """What a place to keep leases in must offer."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -9,32 +8,11 @@ import sqlalchemy as sa
 from batchops.db.backend import KeyValue
 from batchops.queue.queue import Assignments, Row
 from batchops.queue.rows import Savepoint
+from batchops.runtime.counters import Counts
 
 PARKED = 1e15
 """The `next_at` of a row that is not tried again until a person says so."""
 Parked = tuple[Row, str]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """A queue's rows at one moment."""
-
-    backlog: int
-    """Pending rows that anyone may claim."""
-    waiting: int = 0
-    """Pending rows whose next attempt is not due yet."""
-    leased: int = 0
-    """Pending rows in flight."""
-    expired: int = 0
-    """Of the backlog: rows whose holder gave no sign of life any more."""
-    oldest: float | None = None
-    """Seconds that the oldest of the backlog has been waiting; None where no column tells."""
-    next_due: float | None = None
-    """Seconds until the nearest lease ends or the nearest attempt is due."""
-
-    @property
-    def pending(self) -> int:
-        return self.backlog + self.waiting + self.leased
 
 
 class Leases(Protocol):

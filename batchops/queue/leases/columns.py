@@ -9,10 +9,11 @@ from batchops.db.backend import Family, KeyValue
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.storable_text import ForeignText
 from batchops.queue.claimed_mark import ClaimedMark
-from batchops.queue.leases import PARKED, Counts, Parked
+from batchops.queue.leases import PARKED, Parked
 from batchops.queue.leases.column_names import BEFORE_CLAIM, HIDDEN, LeaseColumns
 from batchops.queue.queue import ALONE, Assignments, Queue, Row
 from batchops.queue.rows import Condition, Rows, Savepoint, age, how_many, number
+from batchops.runtime.counters import Counts
 
 FULL = "its attempts stand at {}, which is as far as the column {} counts"
 

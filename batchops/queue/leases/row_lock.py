@@ -7,9 +7,9 @@ import sqlalchemy as sa
 
 from batchops.db.backend import Family, KeyValue
 from batchops.db.byte_limit import MOST_BYTES
-from batchops.queue.leases import Counts
 from batchops.queue.queue import Queue, Row
 from batchops.queue.rows import Rows, Savepoint, age, how_many, number
+from batchops.runtime.counters import Counts
 
 
 class RowLocks:
