@@ -13,6 +13,7 @@ from batchops.queue.claims import Claims
 from batchops.queue.deadline import Deadline
 from batchops.queue.handlers.child_process import LAST_SECONDS
 from batchops.queue.in_transaction import Inside
+from batchops.queue.last_look import LastLook
 from batchops.queue.leases.columns import ColumnLeases
 from batchops.queue.leases.row_lock import RowLocks
 from batchops.queue.leases.table import SideLeases
@@ -27,7 +28,7 @@ from batchops.runtime.backlog import Watch
 from batchops.runtime.backoff import Attempts
 from batchops.runtime.counters import Counts, Score
 from batchops.runtime.ending import as_incomplete, finished, of_one_that_stays, shown_causes
-from batchops.runtime.idle import Due, Idle, LastLook
+from batchops.runtime.idle import Due, Idle
 from batchops.runtime.lifecycle import Telling, whole_run
 from batchops.runtime.limits import Limits
 from batchops.runtime.loop import Ending, Job, Step, Tally, ending_of

@@ -10,8 +10,6 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.errors import BatchopsError
-from batchops.queue.leases import Leases
-from batchops.queue.leases.row_lock import RowLocks
 
 FIRST = 0.05
 SHARE = 50
@@ -75,42 +73,3 @@ class Idle:
         self._next = min(2 * self._next, self._longest)
         due = self._due()
         return pause if due is None else min(pause, max(due, 0.02))
-
-
-class LastLook:
-    """What a drain that ends waits for: rows that are locked, though free and due, and rows that others have leased."""
-
-    def __init__(
-        self, database: Database, leases: Leases | RowLocks, patience: float, passed_by: Callable[[], int],
-        held: Callable[[], int],
-    ) -> None:  # fmt: skip
-        """`passed_by`: how many free rows this process leaves alone on purpose; `held`: how many it has leased."""
-        self._database = database
-        self._leases = leases
-        self._patience = patience
-        self._passed_by = passed_by
-        self._held = held
-        self._waited = 0.0
-        self.locked = 0
-        """Rows that stayed locked."""
-
-    def worked(self) -> None:
-        """There was work: the patience begins anew."""
-        self._waited = 0.0
-
-    def rest(self) -> float | None:
-        """Seconds until it is worth another try; None: nothing is left, or what is left stays locked."""
-        self.locked, leased = self._others()
-        if not (self.locked or leased) or self._waited >= self._patience:
-            return None
-        pause = min(0.05 + self._waited, 1.0)
-        self._waited += pause
-        return pause
-
-    def _others(self) -> tuple[int, int]:
-        """Rows that are locked, and rows that others have leased."""
-        held = self._held()  # before the count: a row leased meanwhile is waited for once more
-        with suppress(BatchopsError), self._database.reading() as connection:
-            counts = self._leases.counts(connection)
-            return max(0, counts.backlog - self._passed_by()), max(0, counts.leased - held)
-        return 0, 0
