@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from batchops.errors import UsageError
 from batchops.queue.handlers import Failed, HandlerDownError, HandlerLoginError, Result, Unstarted, Values
 from batchops.queue.handlers.json_rows import line
+from batchops.runtime.http import retry_after
 from batchops.runtime.stop import Stop
 
 AGAIN = frozenset({408, 425, 429})
@@ -85,11 +86,3 @@ class Posts:
         return Failed(
             f"HTTP {answer.status}", final=not retried, after=retry_after(answer.headers) if retried else None
         )
-
-
-def retry_after(headers: Any) -> float | None:
-    """Retry-After in seconds; a date in it is not worth the trust in two clocks."""
-    try:
-        return min(float(headers.get("Retry-After", "")), 86_400.0)
-    except ValueError:
-        return None
