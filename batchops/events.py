@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 Reason = str
 """Why a run ended; the words of the command line's contract: done, max-rows, window, signal, incomplete …"""
@@ -238,3 +239,6 @@ class Finished:
 Event = Started | Held | Retried | Committed | Warned | Rejected | Backlog | Fired | Finished
 Emit = Callable[[Event], None]
 """Whoever listens; must not raise and must not touch the run's connections."""
+State = Literal["running", "queued", "ran", "skipped", "coalesced", "taken over", "failed"]
+"""Of a fire. The first two are open; the others are ends."""
+ENDS: tuple[State, ...] = ("ran", "skipped", "coalesced", "taken over", "failed")

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from batchops.events import Emit, Event, Finished, Fired
-from batchops.scheduler.misfires import ENDS
+from batchops.events import ENDS, Emit, Event, Finished, Fired
 
 
 @dataclass

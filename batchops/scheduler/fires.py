@@ -12,11 +12,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.storable_text import ForeignText
+from batchops.events import State
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.owner import Owner, this_process
 from batchops.ledger.table_setup import Making
 from batchops.ledger.tables import schedule_tables
-from batchops.scheduler.misfires import Decided, Schedule, Standing, State, decide
+from batchops.scheduler.misfires import Decided, Schedule, Standing, decide
 from batchops.spec.times import due
 
 LEASE = 15.0

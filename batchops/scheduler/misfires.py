@@ -9,13 +9,11 @@ from hashlib import sha256
 from typing import Literal
 
 from batchops import durations
+from batchops.events import State
 from batchops.spec.times import Times
 
 Overlap = Literal["skip", "queue", "parallel"]
 Missed = Literal["once", "skip", "all"]
-State = Literal["running", "queued", "ran", "skipped", "coalesced", "taken over", "failed"]
-"""Of a fire. The first two are open; the others are ends."""
-ENDS: tuple[State, ...] = ("ran", "skipped", "coalesced", "taken over", "failed")
 PUNCTUAL = 60.0
 """Seconds after which a fire counts as missed where missed ones are skipped and nothing else is said."""
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from batchops.errors import Exit
-from batchops.events import Committed, Emit, Event, Failure, Finished, Started
+from batchops.events import Committed, Emit, Event, Failure, Finished, Started, State
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads, described
 from batchops.scheduler.fires import LEASE, Fire
-from batchops.scheduler.misfires import Schedule, State
+from batchops.scheduler.misfires import Schedule
 
 Run = Callable[[Emit, Stop], Finished]
 """Runs a job to its end, which it also tells, and raises nothing that was to be expected."""

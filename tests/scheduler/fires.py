@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from batchops.events import Committed, Emit, Event, Finished, Fired
+from batchops.events import Committed, Emit, Event, Finished, Fired, State
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 from batchops.scheduler.dispatcher import Keeper, Place
 from batchops.scheduler.fires import LEASE, Claimed, Fire
-from batchops.scheduler.misfires import Policy, Schedule, Standing, State, decide
+from batchops.scheduler.misfires import Policy, Schedule, Standing, decide
 from batchops.scheduler.work import Task
 from batchops.scheduler.worker_pool import Slots
 from batchops.spec.times import Every, due

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from batchops.scheduler.misfires import ENDS
+from batchops.events import ENDS
 from batchops.spec.times import Times
 from tests.services.database import Database
 
