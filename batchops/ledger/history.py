@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from batchops.errors import RefusedError
+from batchops.ledger.held_leases import Beat, beats_of
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.rejected_rows import kept
 from batchops.ledger.run import Run
-from batchops.runtime.lease import Beat, beats_of
 
 
 @dataclass(frozen=True)
