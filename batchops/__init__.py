@@ -7,6 +7,8 @@ Finished; `run` runs a recipe; `outbox.save` writes events.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from batchops.version import __version__
+
 if TYPE_CHECKING:
     from batchops import outbox
     from batchops.api import backfill, drain, purge, relay, run
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
         Warned,
     )
     from batchops.runtime.stop import Stop
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Backlog", "BatchopsError", "Committed", "Event", "Exit", "Failure", "Finished", "Held", "IntegrityError",

@@ -4,7 +4,6 @@ from contextlib import suppress
 
 import sqlalchemy as sa
 
-from batchops import __version__
 from batchops.bulk.prepare import Prepared
 from batchops.errors import BatchopsError, LockedError, OutcomeUnknownError
 from batchops.events import Emit, Warned
@@ -16,6 +15,7 @@ from batchops.ledger.run import Run
 from batchops.runtime import lease
 from batchops.runtime.retry import patiently
 from batchops.runtime.stop import Stop
+from batchops.version import __version__
 
 KEEP_RUNS = 90 * 86400.0
 """Seconds after which an ended run is forgotten."""

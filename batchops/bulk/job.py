@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from batchops import __version__
 from batchops.bulk.begin import accept_table, begin, with_memory
 from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.plan.plan import COUNTED
@@ -35,6 +34,7 @@ from batchops.runtime.parallel import side_by_side
 from batchops.runtime.retry import patiently
 from batchops.runtime.stop import Stop
 from batchops.spec.settings import bounds_of, grace_of, limits_of, pace_of
+from batchops.version import __version__
 
 END_PATIENCE = 3.0
 """Seconds to get the end of a run written down: a connection may be a broken one from before."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops import __version__
 from batchops.bulk.droppable_partitions import covered
 from batchops.bulk.operations.delete import Delete
 from batchops.bulk.operations.update import Update
@@ -49,6 +48,7 @@ from batchops.spec.command_line import command
 from batchops.spec.models import BackfillSpec, JobSpec, PurgeSpec
 from batchops.spec.settings import reached
 from batchops.sql.selection import Selection
+from batchops.version import __version__
 
 
 @dataclass(frozen=True)

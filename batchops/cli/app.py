@@ -11,9 +11,9 @@ from typing import NoReturn
 import rich_click as click
 from click.exceptions import Exit as ClickExit
 
-from batchops import __version__
 from batchops.cli.lazy_group import LazyGroup
 from batchops.errors import BatchopsError, Exit, UsageError
+from batchops.version import __version__
 
 COMMANDS = {
     "purge": "Delete rows in small transactions.",

@@ -5,7 +5,6 @@ from typing import Any
 
 import rich_click as click
 
-from batchops import __version__
 from batchops.bulk.plan.plan import Plan
 from batchops.bulk.prepare import prepared
 from batchops.cli.help import Command
@@ -15,6 +14,7 @@ from batchops.errors import UsageError
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import visible
 from batchops.spec.models import BackfillSpec, JobSpec, PurgeSpec, checked
+from batchops.version import __version__
 
 FLAGS = (
     "table", "url", "where", "older_than", "before", "by", "ids", "all_rows", "set", "walk", "key", "allow", "count",

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import rich_click as click
 
-from batchops import __version__
 from batchops.errors import BatchopsError
 from batchops.events import Failure, Finished
 from batchops.reporters.document import as_json, document
 from batchops.reporters.safe_streams import Lasting
 from batchops.reporters.step_summary import StepSummary
 from batchops.reporters.summary import error_lines
+from batchops.version import __version__
 
 
 def tell(group: click.Group, words: Sequence[str], error: BatchopsError, reason: str, code: int) -> None:

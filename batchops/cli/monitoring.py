@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from batchops import __version__
 from batchops.cli.reported import told
 from batchops.db.url_references import fetch, is_reference
 from batchops.errors import BatchopsError, UsageError
@@ -16,6 +15,7 @@ from batchops.events import Emit, Failure, Finished
 from batchops.reporters import everyone
 from batchops.reporters.safe_streams import Lasting
 from batchops.runtime.threads import described
+from batchops.version import __version__
 
 if TYPE_CHECKING:
     from batchops.reporters.metrics import Metrics

@@ -11,7 +11,6 @@ from typing import Any, TextIO
 
 import rich_click as click
 
-from batchops import __version__
 from batchops.cli import completion_sources
 from batchops.cli.execute import stdin_is_free
 from batchops.cli.help import Command
@@ -36,6 +35,7 @@ from batchops.reporters.job_lines import JobLine, totals
 from batchops.reporters.summary import SummaryParagraph, unless_well
 from batchops.runtime.stop import Stop, signals
 from batchops.verbs import VERBS, Ready
+from batchops.version import __version__
 
 
 @click.command(

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import rich_click as click
 
-from batchops import __version__
 from batchops.cli.health import health, live
 from batchops.cli.help import Command
 from batchops.cli.monitoring import Machines, opened
@@ -35,6 +34,7 @@ from batchops.runtime.stop import Stop, signals
 from batchops.runtime.threads import described
 from batchops.scheduler.prepare import Kept, Scheduled, may_keep_fires, placed, scheduled
 from batchops.scheduler.scheduler import Scheduler
+from batchops.version import __version__
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from batchops import __version__, durations
+from batchops import durations
 from batchops.reporters.figures import visible
 from batchops.scheduler.prepare import Scheduled
 from batchops.spec.times import Cron
+from batchops.version import __version__
 
 FIRES = 10
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from batchops import __version__
 from batchops.db.backend import Server
 from batchops.db.database import Database
 from batchops.db.lookup import find_table
@@ -27,6 +26,7 @@ from batchops.outbox.source import unsent_events
 from batchops.outbox.spec import MOVE, RelaySpec
 from batchops.outbox.tables import Beside
 from batchops.spec.settings import reached
+from batchops.version import __version__
 
 
 @dataclass(frozen=True)

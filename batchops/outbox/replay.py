@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from batchops import __version__
 from batchops.db.database import Database
 from batchops.db.recorded_statements import FIRST_ROWS, Rehearsed, rehearsed
 from batchops.errors import RefusedError, UsageError
@@ -29,6 +28,7 @@ from batchops.runtime.loop import Ending, Job, Tally, run
 from batchops.runtime.pacing import Pace
 from batchops.runtime.stop import Stop
 from batchops.spec.settings import bounds_of, grace_of, limits_of, reached
+from batchops.version import __version__
 
 OFTEN = 10
 """Batches a second that a rate is kept by."""

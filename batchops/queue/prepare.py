@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from batchops import __version__
 from batchops.db.backend import Server
 from batchops.db.database import Database
 from batchops.db.recorded_statements import FIRST_ROWS, Rehearsed
@@ -21,6 +20,7 @@ from batchops.queue.queue import Queue
 from batchops.queue.resolve import Understood, understand
 from batchops.queue.spec import DrainSpec
 from batchops.spec.settings import reached
+from batchops.version import __version__
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-from batchops import __version__
 from batchops.db.urls import ON_COMMAND_LINE
 from batchops.errors import BatchopsError
 from batchops.events import Emit, Event, Failure, Finished, Warned
@@ -10,6 +9,7 @@ from batchops.recipes.recipe import RecipeJob
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import described
 from batchops.verbs import VERBS, Ready
+from batchops.version import __version__
 
 IN_RECIPE = (
     'A password stands in the recipe, where whoever reads the file reads it. Hint: url = "env:NAME", file:PATH or '

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from batchops import __version__
 from batchops.errors import Exit
 from batchops.events import Cause, Failure, Finished
 from batchops.runtime.loop import Ending, Tally
 from batchops.runtime.stop import Stop
+from batchops.version import __version__
 
 CAUSES = 3
 """Reasons that the error at the end of a run gives."""
