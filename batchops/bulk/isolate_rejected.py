@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.bulk.strategies.batch import Part
-from batchops.db.backend import KeyValue, Suspect
+from batchops.db.backend import Suspect
 from batchops.db.database import Database
+from batchops.db.types import KeyValue
 from batchops.errors import RowRefusedError
 from batchops.runtime.batch_size import Size
 

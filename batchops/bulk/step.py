@@ -13,8 +13,8 @@ from batchops.bulk.read_meter import Watch
 from batchops.bulk.strategies import Walk
 from batchops.bulk.strategies.batch import Part
 from batchops.bulk.strategies.cursor import Cursor
-from batchops.db.backend import KeyValue
 from batchops.db.database import Database
+from batchops.db.types import KeyValue
 from batchops.db.value_formats import as_text
 from batchops.errors import ConnectionLostError, IntegrityError, LockedError, RowRefusedError
 from batchops.events import Rejected

@@ -14,6 +14,7 @@ from batchops.db.partitions import Partitions
 from batchops.db.sql_functions import Words
 from batchops.db.storable_text import TextRoom
 from batchops.db.table import Column, Table, TableIdentity
+from batchops.db.types import KeyValue
 from batchops.db.urls import Address
 from batchops.errors import RefusedError
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from batchops.db.claims import Claims
     from batchops.db.column_contents import Contents
     from batchops.db.event_tables import EventTables
-
-KeyValue = tuple[Any, ...]
-"""One row's key: a value per column as the driver takes and gives it, so that it can be compared and looked up."""
 
 
 @dataclass(frozen=True)

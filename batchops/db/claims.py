@@ -6,8 +6,8 @@ from typing import Any, Literal, Protocol
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
 from batchops.db.table import Column, Table
+from batchops.db.types import KeyValue
 
 Nulls = Literal["first", "last"] | None
 """Where rows without a value stand; None: where the database puts them."""

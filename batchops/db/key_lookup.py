@@ -5,8 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
 from batchops.db.table import Table
+from batchops.db.types import KeyValue
 from batchops.errors import RowRefusedError
 
 _AT_ONCE = 1_000

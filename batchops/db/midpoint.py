@@ -1,6 +1,6 @@
 """A key halfway between two others, by the number in its first column."""
 
-from batchops.db.backend import KeyValue
+from batchops.db.types import KeyValue
 
 
 def halfway(low: KeyValue, high: KeyValue) -> int | None:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
+from batchops.db.types import KeyValue
 from batchops.ledger.job_identity import JobIdentity
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.rejected_rows import kept

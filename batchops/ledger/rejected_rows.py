@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.bulk.strategies.cursor import Range
-from batchops.db.backend import KeyValue
 from batchops.db.json_values import plain, tag
+from batchops.db.types import KeyValue
 from batchops.events import Rejected
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Run

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from batchops.db.backend import KeyValue
+from batchops.db.types import KeyValue
 from batchops.errors import IntegrityError, RefusedError
 from batchops.ledger.last_run import Recalled
 from batchops.ledger.ledger import FORMAT

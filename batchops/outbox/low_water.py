@@ -12,8 +12,8 @@ from contextlib import suppress
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
 from batchops.db.database import Database
+from batchops.db.types import KeyValue
 from batchops.errors import TransientError
 from batchops.outbox.failures import Failures
 from batchops.outbox.outbox import Outbox

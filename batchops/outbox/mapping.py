@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
 from batchops.db.byte_limit import ByteLimit
+from batchops.db.types import KeyValue
 from batchops.db.value_formats import Document, as_bytes, as_json
 from batchops.outbox.outbox import Outbox
 from batchops.outbox.sinks import Message, Refused

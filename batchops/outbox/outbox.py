@@ -7,8 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family, KeyValue
+from batchops.db.backend import Family
 from batchops.db.table import Table, quoted
+from batchops.db.types import KeyValue
 from batchops.outbox.columns import Names
 from batchops.outbox.event_order import EventOrder
 from batchops.outbox.sent_column import SentColumn

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
-from batchops.db.backend import KeyValue
+from batchops.db.types import KeyValue
 from batchops.db.value_formats import as_text
 from batchops.events import Rejected
 from batchops.outbox.circuit_breaker import Circuit

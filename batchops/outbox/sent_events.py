@@ -5,8 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
 from batchops.db.database import Database
+from batchops.db.types import KeyValue
 from batchops.outbox.mapping import NOTHING, Batch, Composer
 from batchops.outbox.outbox import Outbox
 

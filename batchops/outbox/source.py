@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
 from batchops.db.database import Database
+from batchops.db.types import KeyValue
 from batchops.outbox.failures import Failures
 from batchops.outbox.low_water import LowWater
 from batchops.outbox.mapping import Batch, Composer

@@ -8,8 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family, KeyValue
+from batchops.db.backend import Family
 from batchops.db.json_values import plain, tag
+from batchops.db.types import KeyValue
 from batchops.queue.queue import Queue, Row
 from batchops.queue.rows import Rows
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
 from batchops.db.database import Database
+from batchops.db.types import KeyValue
 from batchops.errors import BatchopsError, DeniedError, MarkRefusedError, RowRefusedError
 from batchops.queue.failed_rows import by_halves, reason
 from batchops.queue.handlers import Result, Unmarked

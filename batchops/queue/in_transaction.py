@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Sequence
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.db.backend import KeyValue
 from batchops.db.database import Database
+from batchops.db.types import KeyValue
 from batchops.errors import TransientError
 from batchops.queue.deadline import Deadline, DeadlinePassedError
 from batchops.queue.failed_rows import by_halves

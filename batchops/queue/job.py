@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from batchops import durations
-from batchops.db.backend import KeyValue
+from batchops.db.types import KeyValue
 from batchops.errors import BatchopsError, Exit
 from batchops.events import Drained, Emit, Failure, Finished, Started, Warned
 from batchops.queue.claims import Claims

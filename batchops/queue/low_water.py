@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from batchops.db.backend import KeyValue
 from batchops.db.database import Database
+from batchops.db.types import KeyValue
 from batchops.errors import TransientError
 from batchops.queue.leases import Leases
 from batchops.queue.leases.row_lock import RowLocks

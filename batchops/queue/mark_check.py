@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from batchops.db.backend import KeyValue
 from batchops.db.database import Database
+from batchops.db.types import KeyValue
 from batchops.errors import MarkRefusedError, TransientError
 from batchops.queue.handlers import Failed, Result, Unmarked
 from batchops.queue.leases import Leases

@@ -6,9 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family, KeyValue
+from batchops.db.backend import Family
 from batchops.db.claims import Order
 from batchops.db.table import Table, quoted
+from batchops.db.types import KeyValue
 from batchops.sql.selection import Selection, user_sql
 
 Assignments = tuple[tuple[str, str], ...]

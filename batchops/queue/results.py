@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from batchops.db.backend import KeyValue
+from batchops.db.types import KeyValue
 from batchops.queue.handlers import Failed, Result, Unmarked, Unstarted
 from batchops.queue.queue import Claim, Row
 from batchops.runtime.backoff import Attempts

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
 from batchops.db.database import Database
+from batchops.db.types import KeyValue
 from batchops.db.value_formats import as_text
 from batchops.errors import CutShortError, RefusedError, RowRefusedError, TimedOutError
 from batchops.events import Rejected

@@ -6,8 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family, KeyValue
+from batchops.db.backend import Family
 from batchops.db.byte_limit import MOST_BYTES, ByteLimit
+from batchops.db.types import KeyValue
 from batchops.db.value_formats import Document
 from batchops.errors import DeniedError, RowRefusedError
 from batchops.queue.queue import Queue, Row

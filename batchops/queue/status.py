@@ -6,8 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family, KeyValue
+from batchops.db.backend import Family
 from batchops.db.database import Database
+from batchops.db.types import KeyValue
 from batchops.errors import UsageError
 from batchops.queue.leases import PARKED
 from batchops.queue.leases.columns import ColumnLeases

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
+from batchops.db.types import KeyValue
 from batchops.db.value_formats import as_text
 from batchops.errors import (
     BatchopsError,

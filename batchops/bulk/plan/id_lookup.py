@@ -7,9 +7,9 @@ from sqlalchemy.exc import DBAPIError
 
 from batchops.bulk.strategies.id_file import Entry, IdFile
 from batchops.bulk.strategies.id_spool import IdList
-from batchops.db.backend import KeyValue
 from batchops.db.database import Database
 from batchops.db.table import Key, Table
+from batchops.db.types import KeyValue
 from batchops.errors import BatchopsError, RefusedError, RowRefusedError, TransientError
 
 LookUp = Callable[[Sequence[Entry]], list[tuple[int, KeyValue]]]

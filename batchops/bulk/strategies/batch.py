@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from batchops.bulk.strategies.cursor import Cursor
-from batchops.db.backend import KeyValue
+from batchops.db.types import KeyValue
 from batchops.sql.selection import Selection
 
 

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from batchops.bulk.strategies.batch import Part
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.key import WORTH_SPLITTING, KeysWalk
-from batchops.db.backend import Blocks, Family, KeyValue
+from batchops.db.backend import Blocks, Family
+from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import START_ROWS, Size
 from batchops.sql.selection import Selection
 

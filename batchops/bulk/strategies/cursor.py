@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from batchops.db.backend import KeyValue
 from batchops.db.json_values import plain, tag
+from batchops.db.types import KeyValue
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from batchops.bulk.strategies.id_file import Entry
-from batchops.db.backend import KeyValue
 from batchops.db.json_values import plain, tag
+from batchops.db.types import KeyValue
 
 _AT_ONCE = 10_000
 _CACHE = 16_384

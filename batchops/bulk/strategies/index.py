@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.strategies.cursor import Range
 from batchops.bulk.strategies.key import KeysWalk
-from batchops.db.backend import KeyValue
+from batchops.db.types import KeyValue
 
 
 class IndexWalk(KeysWalk):

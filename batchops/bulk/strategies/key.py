@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from batchops.bulk.strategies.batch import Part
 from batchops.bulk.strategies.cursor import Cursor, Range
-from batchops.db.backend import Family, KeyValue
+from batchops.db.backend import Family
 from batchops.db.table import quoted
+from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import START_ROWS, Size
 from batchops.sql.selection import Selection
 

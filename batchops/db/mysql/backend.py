@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import SILENCE, Blocks, KeyValue, Suspect, Timeouts
+from batchops.db.backend import SILENCE, Blocks, Suspect, Timeouts
 from batchops.db.explain import explained
 from batchops.db.faults import Fault
 from batchops.db.mysql import catalog, cutoffs, faults, indexes, keys, storable_text
@@ -20,6 +20,7 @@ from batchops.db.mysql.sessions import keep_in_order
 from batchops.db.mysql.sql_functions import WORDS
 from batchops.db.storable_text import TextRoom
 from batchops.db.table import Table
+from batchops.db.types import KeyValue
 from batchops.db.urls import Address
 
 

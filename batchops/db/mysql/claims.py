@@ -6,11 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
 from batchops.db.claims import Order, RowBytes, as_then, joined
 from batchops.db.mysql import keys
 from batchops.db.mysql.products import product_of
 from batchops.db.table import Column, Table, quoted
+from batchops.db.types import KeyValue
 from batchops.errors import TransientError
 
 _ENGINE = sa.text(

@@ -10,10 +10,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
 from batchops.db.key_lookup import matched, readings, selecting
 from batchops.db.mysql import keys
 from batchops.db.table import Table
+from batchops.db.types import KeyValue
 
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "integer": 32, "bigint": 64}
 _ZERO = re.compile(r"(?:0000-00-00|[0-9]{4}-[0-9]{2}-00|[0-9]{4}-00-00)([ T]00:00:00(\.0+)?)?")

@@ -6,9 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
 from batchops.db.midpoint import halfway
 from batchops.db.table import Column, Table, quoted
+from batchops.db.types import KeyValue
 from batchops.db.value_formats import span
 
 _REFUSED = {

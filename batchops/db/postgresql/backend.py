@@ -7,7 +7,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from batchops.db.backend import SILENCE, Blocks, KeyValue, Server, Suspect, Timeouts
+from batchops.db.backend import SILENCE, Blocks, Server, Suspect, Timeouts
 from batchops.db.explain import explained
 from batchops.db.faults import Fault
 from batchops.db.postgresql import catalog, cutoffs, faults, keys, loaders, storable_text
@@ -27,6 +27,7 @@ from batchops.db.postgresql.sql_functions import WORDS
 from batchops.db.postgresql.watchdog import WatchedConnection
 from batchops.db.storable_text import TextRoom
 from batchops.db.table import Table
+from batchops.db.types import KeyValue
 from batchops.db.urls import Address
 
 # Everything is SET LOCAL inside the transaction: behind a transaction pooler a session setting reaches

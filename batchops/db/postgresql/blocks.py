@@ -4,9 +4,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
 from batchops.db.postgresql.keys import Named
 from batchops.db.table import Table
+from batchops.db.types import KeyValue
 
 _LAST = 65535
 """Behind any row number in a block."""

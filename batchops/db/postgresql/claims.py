@@ -6,11 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
 from batchops.db.claims import Order, RowBytes, joined, nulls_placed
 from batchops.db.postgresql import keys
 from batchops.db.postgresql.keys import Named
 from batchops.db.table import Column, Table, quoted
+from batchops.db.types import KeyValue
 
 _FIXED = re.compile(
     r"(smallint|integer|bigint|oid|boolean|real|double precision|date|uuid|inet|cidr|macaddr8?"

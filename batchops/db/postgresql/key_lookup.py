@@ -7,9 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from batchops.db.backend import KeyValue
 from batchops.db.postgresql.keys import Named, out
 from batchops.db.table import Table, quoted
+from batchops.db.types import KeyValue
 
 _LENGTH = re.compile(r"\(\d+(,-?\d+)?\)")
 _UNBOUNDED = {"character": "bpchar", "bit": "bit varying"}

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import UserDefinedType
 
-from batchops.db.backend import KeyValue
 from batchops.db.midpoint import halfway
 from batchops.db.table import Column, Table, quoted
+from batchops.db.types import KeyValue
 
 _NO_ORDER = ("json", "xml", "point", "box", "polygon", "path", "line", "lseg", "circle", "money")
 

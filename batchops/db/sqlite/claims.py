@@ -7,10 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
 from batchops.db.claims import Order, RowBytes, as_then, joined, nulls_placed
 from batchops.db.sqlite import keys
 from batchops.db.table import Column, Table, quoted
+from batchops.db.types import KeyValue
 
 _NOW = "(julianday('now') - 2440587.5) * 86400.0"
 _MOMENTS = ("date", "time")

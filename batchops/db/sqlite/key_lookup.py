@@ -8,10 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
 from batchops.db.key_lookup import matched, readings, selecting
 from batchops.db.sqlite import keys
 from batchops.db.table import Table
+from batchops.db.types import KeyValue
 
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 

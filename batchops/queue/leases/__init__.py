@@ -5,7 +5,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from batchops.db.backend import KeyValue
+from batchops.db.types import KeyValue
 from batchops.queue.queue import Assignments, Row
 from batchops.queue.rows import Savepoint
 from batchops.runtime.counters import Counts

@@ -5,9 +5,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family, KeyValue
+from batchops.db.backend import Family
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.storable_text import ForeignText
+from batchops.db.types import KeyValue
 from batchops.queue.claimed_mark import ClaimedMark
 from batchops.queue.leases import PARKED, Parked
 from batchops.queue.leases.column_names import BEFORE_CLAIM, HIDDEN, LeaseColumns

@@ -5,8 +5,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family, KeyValue
+from batchops.db.backend import Family
 from batchops.db.byte_limit import MOST_BYTES
+from batchops.db.types import KeyValue
 from batchops.queue.queue import Queue, Row
 from batchops.queue.rows import Rows, Savepoint, age, how_many, number
 from batchops.runtime.counters import Counts

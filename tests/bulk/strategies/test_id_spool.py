@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchops.bulk.strategies.id_file import id_file
 from batchops.bulk.strategies.id_spool import IdList
-from batchops.db.backend import KeyValue
+from batchops.db.types import KeyValue
 from batchops.errors import UsageError
 
 MANY = 30_000
