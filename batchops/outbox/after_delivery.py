@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.rights import Needs
+from batchops.db.storable_text import reason_of, spelled
 from batchops.db.table import Table, quoted
 from batchops.db.value_formats import as_text
 from batchops.errors import BatchopsError, DeniedError, MarkRefusedError, RefusedError, RowRefusedError
@@ -15,9 +16,7 @@ from batchops.outbox.failures import Failure, Failures, State
 from batchops.outbox.outbox import Outbox
 from batchops.outbox.sent_column import SentColumn
 from batchops.outbox.shards import Shards
-from batchops.queue.failed_rows import by_halves
-from batchops.queue.handlers import Failed, Result
-from batchops.queue.rows import FEW
+from batchops.runtime.bisect import FEW, by_halves
 
 _AGAIN = "{} events were delivered and are not marked, so they go again; let the table take the mark first."
 _NOT_YET = "nothing was delivered. See --sent, --unsent-value, --sent-value and --then."
@@ -171,17 +170,17 @@ class Settling:
     def _refused(self, connection: sa.Connection, ids: Sequence[Any]) -> dict[Any, str]:
         """Those whose mark the table refuses, and why; what was tried is to be rolled back."""
 
-        def mark(some: Sequence[Any]) -> Sequence[Result]:
+        def mark(some: Sequence[Any]) -> Sequence[str | None]:
             with self._database.savepoint(connection):
                 self._then(connection, some)
             return [None] * len(some)
 
         self._database.family.claims.check_at_once(connection)
         try:
-            results = by_halves(ids, mark)
+            results = by_halves(ids, mark, _why)
         except DeniedError as error:
             return dict.fromkeys(ids, error.message)
-        return {id_: one.reason for id_, one in zip(ids, results, strict=True) if isinstance(one, Failed)}
+        return {id_: why for id_, why in zip(ids, results, strict=True) if why is not None}
 
     def _another_taken(self, connection: sa.Connection, but: Sequence[Any]) -> bool:
         """Whether one of the first other unsent events can be marked."""
@@ -191,6 +190,13 @@ class Settling:
             query = query.where(sa.not_(mine))
         others = [outbox.family.key_value(row[0]) for row in connection.execute(query)]
         return len(self._refused(connection, others)) < len(others)
+
+
+def _why(error: Exception) -> str | None:
+    """Why the mark of one event is refused; None where no event is at fault."""
+    if isinstance(error, RowRefusedError):
+        return spelled(error.message[:400])
+    return None if isinstance(error, BatchopsError) else f"{type(error).__name__}: {reason_of(error)}"[:400]
 
 
 def _unmarked(why: str) -> str:

@@ -17,8 +17,8 @@ from batchops.outbox.mapping import NOTHING, Batch
 from batchops.outbox.shards import Shards
 from batchops.outbox.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent
 from batchops.outbox.source import Source
-from batchops.queue.rows import FEW
 from batchops.runtime.batch_size import Size
+from batchops.runtime.bisect import FEW
 from batchops.runtime.counters import Score
 from batchops.runtime.outcome import Outcome
 

@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
 from batchops.errors import BatchopsError, DeniedError, MarkRefusedError, RowRefusedError
-from batchops.queue.failed_rows import by_halves, reason
+from batchops.queue.failed_rows import blamed, reason
 from batchops.queue.handlers import Result, Unmarked
 from batchops.queue.leases import Leases
 from batchops.queue.low_water import LowWater
 from batchops.queue.queue import ALONE, Assignments, Claim, Row
+from batchops.runtime.bisect import by_halves
 from batchops.runtime.threads import Threads
 
 AT_ONCE = 100
@@ -129,7 +130,7 @@ class Claims:
         if not self._undoable:
             self._prove_undoable(connection, token, rows[0])
         try:
-            results = by_halves(rows, mark)
+            results = by_halves(rows, mark, blamed)
         except DeniedError as error:
             results = [Unmarked(reason(error))] * len(rows)
         refused = {row.key: one.reason for row, one in zip(rows, results, strict=True) if isinstance(one, Unmarked)}

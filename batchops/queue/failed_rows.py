@@ -1,4 +1,4 @@
-"""From a batch that failed to the rows that made it fail."""
+"""What the failure of a batch says of its rows."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -11,19 +11,13 @@ from batchops.queue.handlers import Failed, HandlerLeftError, Result, Unmarked
 T = TypeVar("T")
 
 
-def by_halves(rows: Sequence[T], work: Callable[[Sequence[T]], Sequence[Result]]) -> list[Result]:
-    """A result per row; `work` is asked again for halves of what it raised at, unless no row is at fault."""
-    if not rows:
-        return []
-    try:
-        return list(work(rows))
-    except Exception as error:
-        if not _a_rows_fault(error):
-            raise
-        if len(rows) == 1:
-            return [Unmarked(reason(error)) if isinstance(error, RowRefusedError) else Failed(reason(error))]
-    middle = len(rows) // 2
-    return by_halves(rows[:middle], work) + by_halves(rows[middle:], work)
+def blamed(error: Exception) -> Result:
+    """The failure of the one row that `error` is about; None where no row is at fault."""
+    if isinstance(error, RowRefusedError):
+        return Unmarked(reason(error))
+    if isinstance(error, BatchopsError | DeadlinePassedError):
+        return None
+    return Failed(reason(error))
 
 
 def apart(
@@ -33,12 +27,6 @@ def apart(
     others = [row for row in rows if not suspected(row)]
     results = iter(work(others) if others else ())
     return [work([row])[0] if suspected(row) else next(results) for row in rows]
-
-
-def _a_rows_fault(error: Exception) -> bool:
-    if isinstance(error, BatchopsError):
-        return isinstance(error, RowRefusedError)
-    return not isinstance(error, DeadlinePassedError)
 
 
 def reason(error: BaseException) -> str:

@@ -9,9 +9,10 @@ from batchops.db.database import Database
 from batchops.db.types import KeyValue
 from batchops.errors import TransientError
 from batchops.queue.deadline import Deadline, DeadlinePassedError
-from batchops.queue.failed_rows import by_halves
+from batchops.queue.failed_rows import blamed
 from batchops.queue.handlers import Handler, HandlerError, Result, Unstarted
 from batchops.queue.queue import Row
+from batchops.runtime.bisect import by_halves
 from batchops.runtime.stop import Stop
 
 Mark = Callable[[sa.Connection, Sequence[KeyValue]], Collection[KeyValue]]
@@ -51,7 +52,7 @@ class Inside:
                 raise
             return results
 
-        return by_halves(rows, work)
+        return by_halves(rows, work, blamed)
 
     def _tried(self, connection: sa.Connection, rows: Sequence[Row], mark: Mark) -> Sequence[Result]:
         results: dict[KeyValue, Result] = {}

@@ -12,11 +12,10 @@ from batchops.db.types import KeyValue
 from batchops.db.value_formats import Document
 from batchops.errors import DeniedError, RowRefusedError
 from batchops.queue.queue import Queue, Row
+from batchops.runtime.bisect import FEW
 
 Condition = sa.ColumnElement[bool]
 Savepoint = Callable[[sa.Connection], AbstractContextManager[None]]
-FEW = 10
-"""Rows whose marks are tried, to tell a refusal of one row from one of all."""
 
 
 class Rows:

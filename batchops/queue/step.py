@@ -20,7 +20,7 @@ from batchops.errors import (
 from batchops.events import Rejected
 from batchops.queue.claims import Claims
 from batchops.queue.deadline import MOST_HANGING, Deadline, DeadlinePassedError
-from batchops.queue.failed_rows import apart, by_halves, reason
+from batchops.queue.failed_rows import apart, blamed, reason
 from batchops.queue.handlers import (
     Failed,
     Handler,
@@ -38,6 +38,7 @@ from batchops.queue.queue import Claim, Queue, Row
 from batchops.queue.results import Verdicts, untried, verdicts
 from batchops.runtime.backoff import Attempts
 from batchops.runtime.batch_size import Size
+from batchops.runtime.bisect import by_halves
 from batchops.runtime.counters import Score
 from batchops.runtime.outcome import Outcome
 from batchops.runtime.stop import Stop
@@ -168,7 +169,7 @@ class ClaimStep:
 
         # The failure of a whole batch may be another row's: what comes again is not handed over with others.
         suspected = self._handler.isolates
-        return apart(rows, lambda row: suspected and row.attempts > 1, lambda some: by_halves(some, work))
+        return apart(rows, lambda row: suspected and row.attempts > 1, lambda some: by_halves(some, work, blamed))
 
     def _marked(self, now: InHand, results: Sequence[Result]) -> Outcome:
         sorted_ = verdicts(now.claim.rows, results, self._attempts)
@@ -228,7 +229,7 @@ class ClaimStep:
         if not self._queue.failed:
             return self._leases.dead(connection, token, keys, why, ())
         try:
-            results = by_halves(keys, mark)
+            results = by_halves(keys, mark, blamed)
         except DeniedError as error:
             results = [Unmarked(reason(error))] * len(keys)
         self._prove(connection, list(gone))
