@@ -5,6 +5,7 @@ from contextlib import suppress
 import sqlalchemy as sa
 
 from batchops.bulk.prepare import Prepared
+from batchops.bulk.strategies.cursor import coming_back
 from batchops.errors import BatchopsError, LockedError, OutcomeUnknownError
 from batchops.events import Emit, Warned
 from batchops.ledger.owner import this_process
@@ -64,13 +65,13 @@ def _begin(job: Prepared) -> tuple[lease.Lease, Run]:
         if isinstance(how, GoOn):
             now = ledger.take_over(connection, how.run)
             ledger.recognise(connection, now.run, _known(job, key))
-            now = take_up(connection, ledger, now) if how.again else now
+            now = take_up(connection, ledger, now, coming_back) if how.again else now
         else:
             if last is not None and last.state == "running":
                 # --restart: it may only be stopped, and must not write once it wakes up.
                 ledger.take_over(connection, last)
                 ledger.end(connection, last.run, "failed", "begun anew with --restart")
-            now = ledger.begin(connection, _row(job) | _known(job, key), [job.route.cursor])
+            now = ledger.begin(connection, _row(job) | _known(job, key), [job.route.cursor.dumped()])
         lease.name_run(connection, ledger, held, now.run)
     return held, now
 

@@ -6,6 +6,7 @@ from batchops.bulk.plan.choice import choose
 from batchops.bulk.prepare import Prepared
 from batchops.bulk.run_strategy import walk_of
 from batchops.bulk.strategies import Walk
+from batchops.bulk.strategies.cursor import Cursor
 from batchops.errors import RefusedError
 from batchops.ledger.run import Run
 from batchops.sql.selection import Selection
@@ -37,5 +38,5 @@ def another_walk(job: Prepared, now: Run, tried: frozenset[str]) -> tuple[Run, W
             cursor = replace(walk.begin(connection), base=now.rows)
         with job.ledger.database.transaction() as connection:
             kept = now.frozen | frozen.as_dict()
-            return job.ledger.rewalk(connection, now, chosen.walk, kept, cursor), walk
+            return job.ledger.rewalk(connection, now, chosen.walk, kept, cursor.dumped(), Cursor(()).dumped()), walk
     return None

@@ -10,6 +10,7 @@ from batchops.bulk.plan.analysis import QUICK, added
 from batchops.bulk.plan.plan import COUNTED
 from batchops.bulk.plan.referenced_rows import Staying
 from batchops.bulk.prepare import Prepared
+from batchops.bulk.strategies.cursor import Cursor
 from batchops.errors import BatchopsError
 from batchops.ledger.run import Run
 from batchops.runtime.loop import Ending, Tally
@@ -48,6 +49,6 @@ def _counted(job: Prepared, now: Run, *, anywhere: bool) -> int | None:
                 rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.clause)
                 selection = Selection(table, job.route.frozen.predicate)
                 return facts.count_within(connection, rows.where(selection.clause), seconds)
-            queries = [rows for lane in lanes for rows in job.route.walk.ahead(lane.cursor)]
+            queries = [rows for lane in lanes for rows in job.route.walk.ahead(Cursor.loaded(lane.cursor))]
             return added(facts.count_within(connection, rows, seconds) for rows in queries)
     return None

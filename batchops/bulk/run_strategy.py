@@ -62,14 +62,14 @@ def _over(connection: sa.Connection, family: Family, table: Table, frozen: Froze
 def start(connection: sa.Connection, walk: Walk, how: Resume) -> Cursor:
     """Where the run begins: at the start, or behind another one and round to there again."""
     if isinstance(how, GoOn):
-        cursor = min((lane.cursor for lane in how.run.lanes), key=lambda cursor: cursor.over)
+        cursor = min((Cursor.loaded(lane.cursor) for lane in how.run.lanes), key=lambda cursor: cursor.over)
         return cursor.come_back(Range(None, None, how.again)) if how.again else cursor
     whole = walk.begin(connection)
     return _round(whole, how.behind) if isinstance(how, Anew) and how.behind else whole
 
 
 def _round(whole: Cursor, behind: Run) -> Cursor:
-    left = [way for lane in behind.lanes for way in lane.cursor.ranges if not way.keys]
+    left = [way for lane in behind.lanes for way in Cursor.loaded(lane.cursor).ranges if not way.keys]
     if not left or whole.over:
         return whole
     first, full = left[0], whole.ranges[0]

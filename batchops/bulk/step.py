@@ -58,6 +58,8 @@ class WalkStep:
         self._operation = operation
         self._ledger = ledger
         self.lane = lane
+        self._cursors: dict[str, Cursor] = {}
+        """What the ledger's texts of the last cursors say."""
         self.between_batches = threading.Lock()
         """Held while a batch is in hand; who holds it otherwise may exchange `lane`."""
         self._in_doubt: Lane | None = None
@@ -71,6 +73,11 @@ class WalkStep:
         self._renew = renew
         self._aim: int | None = None
         """Rows a batch may have where only COMMIT refuses one; None: as many as asked for."""
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the lane stands."""
+        return self._cursor_of(self.lane)
 
     @property
     def in_doubt(self) -> bool:
@@ -91,7 +98,7 @@ class WalkStep:
             return self._settle(self.lane) or Outcome(0, 0)
 
     def _next(self, size: Size) -> Outcome | None:
-        while not self.lane.cursor.over:
+        while not self.cursor.over:
             now = size if self._aim is None else replace(size, rows=min(self._aim, size.rows))
             now = self._sifter.bounded(now) if self._sifting else now
             try:
@@ -116,22 +123,22 @@ class WalkStep:
         # Together with the ledger's row for it, so that a batch that is undone is simply done again.
         with self._database.transaction(lazy=self._ledger.inside) as connection:
             meter = self._watch.meter(connection) if self._watch else None
-            part = self._walk.next(connection, self.lane.cursor, size)
+            part = self._walk.next(connection, self.cursor, size)
             if part is None:
-                self.lane = replace(self.lane, cursor=replace(self.lane.cursor, ranges=()))
+                self.lane = replace(self.lane, cursor=replace(self.cursor, ranges=()).dumped())
                 return None
             done = self._worked(connection, part)
             rows = done.rows
             if part.found is None and part.limit is None and rows > 2 * size.rows:
                 # Others inserted into the range since its end was looked up, or a block is denser than the average.
                 raise _OverfullError
-            if not (rows or done.refused) and (anew := self._walk.astray(connection, self.lane.cursor)):
+            if not (rows or done.refused) and (anew := self._walk.astray(connection, self.cursor)):
                 part = replace(part, cursor=anew, read=0)
             alarm = self._watch.verdict(part.read + rows, meter()) if self._watch and meter else None
             short = part.limit is not None and rows < part.limit
             cursor = part.cursor.finished_range() if short else part.cursor
             cursor, named = self._passed_by(connection, part, cursor, done)
-            after = self.lane.advanced(cursor, part, rows, len(named))
+            after = self._advanced(cursor, part, rows, len(named))
             self._note(connection, after, (*named, *self._locked(connection, part)))
         self._sifting = bool(done.refused) or self._aim is not None or self._sifter.expects(size.rows)
         recorded = self._recorded(after)
@@ -141,7 +148,7 @@ class WalkStep:
 
     def _worked(self, connection: sa.Connection, part: Part) -> Sifted:
         if self._sifting and part.keys:
-            first = self.lane.cursor.ranges[0].refused_at is None
+            first = self.cursor.ranges[0].refused_at is None
             return self._sifter(connection, part, roughly=self._comes_back and first)
         return Sifted(self._work(connection, part), ())
 
@@ -149,7 +156,7 @@ class WalkStep:
         self, connection: sa.Connection, part: Part, cursor: Cursor, done: Sifted
     ) -> tuple[Cursor, tuple[RejectedRow, ...]]:
         """Where the walk goes on after a batch with refused rows: to come back to them, or with their names."""
-        way, before = self.lane.cursor.ranges[0], self.lane.rows
+        way, before = self.cursor.ranges[0], self.lane.rows
         hopeless = not self._comes_back or (way.refused_at == before and not done.rows)
         rest = None if cursor.over else cursor.ranges[0]
         # Of a round in which rows go again; what is refused in it makes the next one, which has to show that anew.
@@ -188,14 +195,14 @@ class WalkStep:
     def _pass_by(self, size: Size, refused: RowRefusedError) -> Outcome:
         """Move the cursor over the one row that is refused."""
         with self._database.transaction(lazy=self._ledger.inside) as connection:
-            part = self._walk.next(connection, self.lane.cursor, size)
-            if part is None or part.cursor == self.lane.cursor:
+            part = self._walk.next(connection, self.cursor, size)
+            if part is None or part.cursor == self.cursor:
                 raise refused  # this walk has no cursor to pass it by with
             named: tuple[RejectedRow, ...] = ()
             if part.keys and part.cursor.turn == 0:  # a further turn meets the same rows again
                 ((key, name),) = zip(part.keys, self._names(connection, part, part.keys).values(), strict=True)
                 named = (RejectedRow(key, name, refused.message),)
-            after = self.lane.advanced(part.cursor, part, 0, len(named))
+            after = self._advanced(part.cursor, part, 0, len(named))
             self._note(connection, after, named)
         return replace(self._recorded(after), rejected=_told(named), size=size)
 
@@ -205,6 +212,17 @@ class WalkStep:
             return ()
         names = self._names(connection, part, part.given_up)
         return tuple(RejectedRow(key, names[repr(key)], LOCKED, locked=True) for key in part.given_up)
+
+    def _advanced(self, cursor: Cursor, part: Part, rows: int, rejected: int) -> Lane:
+        """The lane once the batch is durable."""
+        text = cursor.dumped()
+        self._cursors = {self.lane.cursor: self.cursor, text: cursor}  # they need not be read again
+        return self.lane.advanced(text, rows=rows, read=part.read, locked=part.locked, rejected=rejected)
+
+    def _cursor_of(self, lane: Lane) -> Cursor:
+        if lane.cursor not in self._cursors:
+            self._cursors = {lane.cursor: Cursor.loaded(lane.cursor)}
+        return self._cursors[lane.cursor]
 
     def _note(self, connection: sa.Connection, after: Lane, passed_by: Sequence[RejectedRow]) -> None:
         """Progress and what was passed by, where the ledger is in the database; elsewhere it is a commit of its own."""
@@ -264,12 +282,14 @@ class WalkStep:
         """To where the ledger is: with its rows the work itself is undone."""
         before, self.lane, self._in_doubt = self.lane, durable, None
         rows, read, locked = (durable.rows - before.rows, durable.read - before.read, durable.locked - before.locked)
-        return Outcome(rows, read, locked, durable.lane, durable.cursor.turn, undone=before.batches - durable.batches)
+        return Outcome(
+            rows, read, locked, durable.lane, self._cursor_of(durable).turn, undone=before.batches - durable.batches
+        )
 
     def _accept(self, after: Lane) -> Outcome:
         before, self.lane, self._in_doubt = self.lane, after, None
         rows, read, locked = after.rows - before.rows, after.read - before.read, after.locked - before.locked
-        return Outcome(rows, read, locked, after.lane, before.cursor.turn)
+        return Outcome(rows, read, locked, after.lane, self._cursor_of(before).turn)
 
 
 def _told(rows: Sequence[RejectedRow]) -> tuple[Rejected, ...]:

@@ -72,7 +72,7 @@ class Lanes:
             self._turn.notify_all()
 
     def _unfinished(self) -> WalkStep | None:
-        found = next((step for step in self._idle if not step.lane.cursor.over), None)
+        found = next((step for step in self._idle if not step.cursor.over), None)
         if found is not None:
             self._idle.remove(found)
         return found
@@ -86,7 +86,7 @@ class Lanes:
         return None
 
     def _halves(self, other: WalkStep) -> tuple[Cursor, Cursor] | None:
-        cursor = other.lane.cursor
+        cursor = other.cursor
         if other.in_doubt or cursor.over:
             return None
         if len(cursor.ranges) > 1:
@@ -103,11 +103,11 @@ class Lanes:
         spare = self._idle.pop() if self._idle else None
         try:
             with self._ledger.database.transaction() as connection:
-                left = self._ledger.turn(connection, other.lane, kept)
+                left = self._ledger.turn(connection, other.lane, kept.dumped())
                 if spare is None:
-                    lane = self._ledger.new_lane(connection, other.lane.run, self._next_lane, given)
+                    lane = self._ledger.new_lane(connection, other.lane.run, self._next_lane, given.dumped())
                 else:
-                    lane = self._ledger.turn(connection, spare.lane, given)
+                    lane = self._ledger.turn(connection, spare.lane, given.dumped())
         except BatchopsError as error:
             if spare is not None:
                 self._idle.append(spare)
@@ -126,7 +126,7 @@ class Lanes:
             return None
         first = self._idle[0]
         changed = sum(step.lane.rows for step in self._idle)
-        cursor = min((step.lane.cursor for step in self._idle), key=lambda c: (-c.turn, c.base))
+        cursor = min((step.cursor for step in self._idle), key=lambda c: (-c.turn, c.base))
         with self._database.reading() as connection:
             again = self._walk.again(connection, cursor, changed)
         if again is None:
@@ -135,8 +135,8 @@ class Lanes:
             with self._ledger.database.transaction() as connection:
                 for step in self._idle:
                     # What was locked the last time round is met again; it must not be counted twice.
-                    way = again if step is first else step.lane.cursor
-                    step.lane = self._ledger.turn(connection, replace(step.lane, locked=0), way)
+                    way = again if step is first else step.cursor
+                    step.lane = self._ledger.turn(connection, replace(step.lane, locked=0), way.dumped())
         except BatchopsError as error:
             self._give_up(error)
             raise

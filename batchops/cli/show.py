@@ -2,6 +2,7 @@
 
 import rich_click as click
 
+from batchops.bulk.strategies.cursor import Cursor
 from batchops.cli import completion_sources
 from batchops.cli.help import Command
 from batchops.cli.ledger_options import ledger_flags, named_ledger
@@ -35,7 +36,7 @@ def command(run: int, url: str | None, ledger: str | None, ledger_schema: str | 
 
 def _facts(recorded: Recorded) -> dict[str, str]:
     run, beat = recorded.run, recorded.beat
-    position = run.lanes[0].cursor.position if run.lanes else None
+    position = Cursor.loaded(run.lanes[0].cursor).position if run.lanes else None
     role = f" as {run.by['role']}" if run.by["role"] else ""
     return {
         "run": f"{run.run}: {run.verb} {run.table}",

@@ -12,7 +12,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.cursor import Cursor
 from batchops.db.database import Database
 from batchops.db.storable_text import ForeignText
 from batchops.errors import LockedError, RefusedError
@@ -79,7 +78,7 @@ class Ledger:
         by_run = {run: tuple(some) for run, some in groupby(lanes, key=lambda lane: lane.run)}
         return [run_of(row, by_run.get(row["run"], ())) for row in rows]
 
-    def begin(self, connection: sa.Connection, run: Mapping[str, Any], cursors: Sequence[Cursor]) -> Run:
+    def begin(self, connection: sa.Connection, run: Mapping[str, Any], cursors: Sequence[str]) -> Run:
         """A new run with a lane for each cursor. From now on no earlier run proves what the job has done."""
         earlier = self.runs.update().where(self.runs.c.job == run["job"], self.runs.c.prunable == 0)
         connection.execute(earlier.values(prunable=1))
@@ -103,14 +102,14 @@ class Ledger:
     def advance(self, connection: sa.Connection, old: Lane, new: Lane) -> None:
         """Record a batch in the work's own transaction; LockedError where the token is no longer ours."""
         values = {
-            "cursor": new.cursor.dumped(), "batches": new.batches, "rows_changed": new.rows, "rows_read": new.read,
+            "cursor": new.cursor, "batches": new.batches, "rows_changed": new.rows, "rows_read": new.read,
             "rows_locked": new.locked, "rows_rejected": new.rejected,
             "of_run": old.run, "of_lane": old.lane, "held": old.token, "before": old.batches,
         }  # fmt: skip
         if connection.execute(self._advance, values).rowcount != 1:
             raise taken_over(old.run)
 
-    def turn(self, connection: sa.Connection, lane: Lane, cursor: Cursor) -> Lane:
+    def turn(self, connection: sa.Connection, lane: Lane, cursor: str) -> Lane:
         """Give a lane another way; LockedError where the token is no longer ours.
 
         Another token too: whoever still holds the old lane in memory must not write by it.
@@ -119,18 +118,18 @@ class Ledger:
         done = connection.execute(
             self.lanes.update()
             .where(self._is(lane), self.lanes.c.token == lane.token, self.lanes.c.batches == lane.batches)
-            .values(cursor=cursor.dumped(), token=turned.token, rows_locked=turned.locked)
+            .values(cursor=cursor, token=turned.token, rows_locked=turned.locked)
         )
         if done.rowcount != 1:
             raise taken_over(lane.run)
         return turned
 
-    def new_lane(self, connection: sa.Connection, run: int, number: int, cursor: Cursor) -> Lane:
+    def new_lane(self, connection: sa.Connection, run: int, number: int, cursor: str) -> Lane:
         """One more lane of a run."""
         lane = Lane(run, number, new_token(), cursor)
         connection.execute(
             self.lanes.insert().values(
-                run=run, lane=number, token=lane.token, cursor=cursor.dumped(),
+                run=run, lane=number, token=lane.token, cursor=cursor,
                 batches=0, rows_changed=0, rows_read=0, rows_locked=0, rows_rejected=0,
             )
         )  # fmt: skip
@@ -147,10 +146,12 @@ class Ledger:
         with self.database.reading() as connection:
             return self.one(connection, run)
 
-    def rewalk(self, connection: sa.Connection, run: Run, walk: str, frozen: dict[str, Any], cursor: Cursor) -> Run:
-        """Go on by another walk: the first lane has its whole way, the others nothing."""
+    def rewalk(
+        self, connection: sa.Connection, run: Run, walk: str, frozen: dict[str, Any], cursor: str, over: str
+    ) -> Run:
+        """Go on by another walk: the first lane has its whole way, the others nothing, as `over` says it."""
         for lane in self.one(connection, run.run).lanes:
-            self.turn(connection, lane, cursor if lane.lane == 0 else Cursor(()))
+            self.turn(connection, lane, cursor if lane.lane == 0 else over)
         changed = self.runs.update().where(self.runs.c.run == run.run)
         connection.execute(changed.values(walk=walk, frozen=json.dumps(frozen)))
         return self.one(connection, run.run)

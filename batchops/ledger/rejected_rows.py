@@ -1,13 +1,12 @@
 """Rows that a run could not change: kept by key with their reasons, and taken up by the run that goes on with it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.cursor import Range
 from batchops.db.json_values import plain, tag
 from batchops.db.types import KeyValue
 from batchops.events import Rejected
@@ -53,8 +52,13 @@ def kept(connection: sa.Connection, ledger: Ledger, run: int, most: int = MOST) 
     return [_row(row) for row in connection.execute(_first(ledger, run, most))]
 
 
-def take_up(connection: sa.Connection, ledger: Ledger, run: Run) -> Run:
-    """Move them from the list into the way that the run still has to go: each is tried once more."""
+def take_up(
+    connection: sa.Connection, ledger: Ledger, run: Run, coming_back: Callable[[str, Sequence[KeyValue]], str]
+) -> Run:
+    """Move them from the list into the way that the run still has to go: each is tried once more.
+
+    `coming_back` gives the cursor that visits these keys as well.
+    """
     rejected, lanes = ledger.rejected, ledger.lanes
     rows = kept(connection, ledger, run.run)
     if not rows or not run.lanes:
@@ -62,12 +66,12 @@ def take_up(connection: sa.Connection, ledger: Ledger, run: Run) -> Run:
     last = connection.execute(sa.select(sa.func.max(_first(ledger, run.run, MOST).subquery().c.number))).scalar_one()
     connection.execute(rejected.delete().where(rejected.c.run == run.run, rejected.c.number <= last))
     first = run.lanes[0]
-    cursor = first.cursor.come_back(Range(None, None, tuple(row.key for row in rows)))
+    cursor = coming_back(first.cursor, [row.key for row in rows])
     locked = sum(row.locked for row in rows)
     mine = lanes.c.run == run.run
     left = {"rows_rejected": run.rejected - len(rows) + locked, "rows_locked": run.locked - locked}
     connection.execute(lanes.update().where(mine).values(rows_rejected=0, rows_locked=0))
-    connection.execute(lanes.update().where(mine, lanes.c.lane == first.lane).values(cursor=cursor.dumped(), **left))
+    connection.execute(lanes.update().where(mine, lanes.c.lane == first.lane).values(cursor=cursor, **left))
     return ledger.one(connection, run.run)
 
 

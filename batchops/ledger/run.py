@@ -5,8 +5,6 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import Any
 
-from batchops.bulk.strategies.batch import Part
-from batchops.bulk.strategies.cursor import Cursor
 from batchops.db.table import TableIdentity
 
 
@@ -17,22 +15,23 @@ class Lane:
     run: int
     lane: int
     token: str
-    cursor: Cursor
+    cursor: str
+    """JSON that only the strategy reads."""
     batches: int = 0
     rows: int = 0
     read: int = 0
     locked: int = 0
     rejected: int = 0
 
-    def advanced(self, cursor: Cursor, part: Part, rows: int, rejected: int = 0) -> "Lane":
-        """This lane one batch later."""
+    def advanced(self, cursor: str, *, rows: int, read: int, locked: int, rejected: int) -> "Lane":
+        """This lane one batch later, with what the batch adds to its counts."""
         return replace(
             self,
             cursor=cursor,
             batches=self.batches + 1,
             rows=self.rows + rows,
-            read=self.read + part.read,
-            locked=self.locked + part.locked,
+            read=self.read + read,
+            locked=self.locked + locked,
             rejected=self.rejected + rejected,
         )
 
@@ -89,7 +88,7 @@ def new_token() -> str:
 def lane_of(row: Any) -> Lane:
     """The lane that a row holds."""
     return Lane(
-        row["run"], row["lane"], row["token"], Cursor.loaded(row["cursor"]),
+        row["run"], row["lane"], row["token"], row["cursor"],
         row["batches"], row["rows_changed"], row["rows_read"], row["rows_locked"], row["rows_rejected"],
     )  # fmt: skip
 

@@ -44,7 +44,7 @@ class Walk:
 class Kept:
     """The ledger's rows of lanes; `fault` is raised by the next transaction's end."""
 
-    cursors: dict[int, Cursor] = field(default_factory=dict)
+    cursors: dict[int, str] = field(default_factory=dict)
     fault: BatchopsError | None = None
 
     @property
@@ -63,11 +63,11 @@ class Kept:
     def reading(self) -> Iterator[None]:
         yield
 
-    def turn(self, connection: object, lane: Lane, cursor: Cursor) -> Lane:  # noqa: ARG002
+    def turn(self, connection: object, lane: Lane, cursor: str) -> Lane:  # noqa: ARG002
         self.cursors[lane.lane] = cursor
         return replace(lane, cursor=cursor)
 
-    def new_lane(self, connection: object, run: int, number: int, cursor: Cursor) -> Lane:  # noqa: ARG002
+    def new_lane(self, connection: object, run: int, number: int, cursor: str) -> Lane:  # noqa: ARG002
         self.cursors[number] = cursor
         return Lane(run, number, "token", cursor)
 
@@ -80,15 +80,19 @@ class Step:
         self.in_doubt = False
         self.between_batches = threading.Lock()
 
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor.loaded(self.lane.cursor)
+
     def over(self, rows: int = 0) -> None:
-        self.lane = replace(self.lane, cursor=replace(self.lane.cursor, ranges=()), rows=rows)
+        self.lane = replace(self.lane, cursor=replace(self.cursor, ranges=()).dumped(), rows=rows)
 
 
 class Scene:
     """Lanes, and what happens whenever a worker waits."""
 
     def __init__(self, *ranges: Range, turns: int = 0, meanwhile: Callable[["Scene"], None] | None = None) -> None:
-        lane = Lane(1, 0, "token", Cursor(ranges or (WHOLE,)))
+        lane = Lane(1, 0, "token", Cursor(ranges or (WHOLE,)).dumped())
         self.kept, self.stop, self.tally = Kept({0: lane.cursor}), Stop(), Tally()
         self.walk = Walk([Cursor((WHOLE,), turn=n + 1) for n in range(turns)])
         self.waits = 0
@@ -112,7 +116,7 @@ class Run:
 
 
 def bounds(step: Step) -> list[tuple[int, int]]:
-    return [(way.after[0], way.upto[0]) for way in step.lane.cursor.ranges]  # type: ignore[index,misc]
+    return [(way.after[0], way.upto[0]) for way in step.cursor.ranges]  # type: ignore[index,misc]
 
 
 def test_the_first_has_the_whole_way_and_each_other_the_far_half_of_one() -> None:
@@ -200,7 +204,7 @@ def test_another_turn_begins_once_every_lane_is_over() -> None:
     second.over(rows=12)
     again = scene.take(second)
     assert scene.walk.asked == [42]
-    assert (bounds(again), again.lane.cursor.turn, scene.tally.locked) == ([(0, 1000)], 1, 0)
+    assert (bounds(again), again.cursor.turn, scene.tally.locked) == ([(0, 1000)], 1, 0)
     again.over()
     assert scene.take(again) is None
 

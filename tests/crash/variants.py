@@ -38,7 +38,7 @@ def unfenced() -> None:
 
     def advance(ledger: Ledger, connection: sa.Connection, old: Lane, new: Lane) -> None:
         update = ledger.lanes.update().where(ledger.lanes.c.run == old.run, ledger.lanes.c.lane == old.lane)
-        connection.execute(update.values(cursor=new.cursor.dumped(), batches=new.batches, rows_changed=new.rows))
+        connection.execute(update.values(cursor=new.cursor, batches=new.batches, rows_changed=new.rows))
 
     Ledger.advance = advance  # type: ignore[method-assign]
 

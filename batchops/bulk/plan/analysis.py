@@ -105,7 +105,7 @@ def _to_come(found: Sketch, route: Route) -> list[sa.Select[Any]]:
     """The rows that match; of a run that is gone on with, those that it has not come by."""
     if isinstance(route.resume, GoOn):
         again = (Range(None, None, route.resume.again),) if route.resume.again else ()
-        cursors = (*(lane.cursor for lane in route.resume.run.lanes), Cursor(again))
+        cursors = (*(Cursor.loaded(lane.cursor) for lane in route.resume.run.lanes), Cursor(again))
         return [rows for cursor in cursors for rows in route.walk.ahead(cursor)]
     selection = Selection(found.table, route.frozen.predicate)
     rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(found.table.clause)

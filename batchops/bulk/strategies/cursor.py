@@ -1,6 +1,7 @@
 """Where a walk stands: the ranges still to be walked, the first of them in hand."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,6 +86,11 @@ class Cursor:
         """What `dumped` gave."""
         kept = json.loads(text)
         return Cursor(tuple(_range(*way) for way in kept["ranges"]), kept["turn"], kept["base"])
+
+
+def coming_back(text: str, keys: Sequence[KeyValue]) -> str:
+    """The cursor that the ledger has, visiting these keys as well once the rest is done."""
+    return Cursor.loaded(text).come_back(Range(None, None, tuple(keys))).dumped()
 
 
 def _dumped(way: Range) -> list[Any]:
