@@ -62,13 +62,24 @@ def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None
     if kind in _NO_LITERAL:
         return None
     text, written = named.text.removesuffix(" AS v"), _written(value)
+    in_json = _in_json(value, written)
     if isinstance(value, str) and (collation := _binary_collation(connection, text)):
-        written = f"{written} COLLATE {collation}"
+        written, in_json = f"{written} COLLATE {collation}", ()
     if isinstance(value, Decimal):
         return _decimal(connection, text, value)
     if kind == FIELD_TYPE.FLOAT:  # of which fewer digits are shown than it has
         written = _written(connection.execute(sa.text(f"SELECT CAST({text} AS double)")).scalar_one())
-    return written if _same(connection, text, written) else None
+    return next((one for one in (written, *in_json) if _same(connection, text, one)), None)
+
+
+def _in_json(value: Any, written: str) -> tuple[str, ...]:
+    """Other literals of a value that a JSON function does not take for a text or a number."""
+    match value:
+        case 0 | 1:
+            return ("TRUE" if value else "FALSE",)
+        case str():
+            return (f"json_extract({written}, '$')",)
+    return ()
 
 
 def _decimal(connection: sa.Connection, text: str, value: Decimal) -> str | None:
@@ -106,8 +117,10 @@ def _binary_collation(connection: sa.Connection, text: str) -> str | None:
 
 
 def _same(connection: sa.Connection, text: str, written: str) -> bool:
+    """Whether both are equal, and stay so where they are put into JSON."""
     escaped = written.replace(":", "\\:")
-    return bool(connection.execute(sa.text(f"SELECT {text} <=> {escaped}")).scalar_one())
+    both = f"SELECT {text} <=> {escaped} AND json_array({text}) <=> json_array({escaped})"
+    return bool(connection.execute(sa.text(both)).scalar_one())
 
 
 def _time(value: timedelta) -> str:

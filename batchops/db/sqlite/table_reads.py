@@ -1,5 +1,6 @@
 """Which tables a condition reads beside the rows that it is about, and the value of a sub-select as a literal."""
 
+import json
 import math
 import re
 import sqlite3
@@ -12,8 +13,10 @@ from sqlalchemy.exc import DBAPIError
 from batchops.db.explain import explained
 from batchops.db.facts import TableName
 from batchops.db.sqlite.literals import literal
+from batchops.db.sqlite.sql_functions import WORDS
 from batchops.db.table import Table, quoted
 
+_DRAWN = re.compile(rf"\b(?:{'|'.join(name.split('(')[0] for name in sorted(WORDS.fresh))})\s*\(", re.IGNORECASE)
 _ROW_NAMES = ("rowid", "_rowid_", "oid")
 
 
@@ -70,15 +73,20 @@ def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None
         return "NULL"
     if isinstance(value, bytes):
         return f"X'{value.hex()}'"
+    kinds: tuple[str, ...]
     if isinstance(value, str):
         if "\0" in value:
             return None
         written, kinds = literal(value), ("TEXT",)
+        if _in_json(connection, named, value):
+            written, kinds = f"json({written})", ()
     elif isinstance(value, float):
         written = repr(value) if math.isfinite(value) else ("9e999" if value > 0 else "-9e999")
         kinds = ("REAL",)
     else:
         written, kinds = str(value), ("INTEGER",)
+    if _DRAWN.search(named.text):
+        return f"({written})"  # of what is drawn, a second evaluation is another value
     wanted = _behaviour(connection, named, value)
     for one in (*(f"CAST({written} AS {kind})" for kind in kinds), f"({written})"):
         if _behaviour(connection, sa.text(f"{one.replace(':', chr(92) + ':')} AS v"), value) == wanted:
@@ -93,6 +101,16 @@ def _surely_a_name(found: re.Match[str]) -> str:
     """In double quotes the name of a column of the row around it would be a text, where there is no such row."""
     text = found[0]
     return "`" + text[1:-1].replace('""', '"').replace("`", "``") + "`" if text.startswith('"') else text
+
+
+def _in_json(connection: sa.Connection, named: sa.TextClause, value: str) -> bool:
+    """Whether a JSON function takes the text for JSON, as the text of another JSON function is."""
+    text = named.text.removesuffix(" AS v")
+    try:
+        (inside,) = json.loads(connection.execute(sa.text(f"SELECT json_array({text})")).scalar_one())
+    except DBAPIError:  # a library without JSON
+        return False
+    return not isinstance(inside, str) or (value.startswith('"') and inside != value)
 
 
 def _behaviour(connection: sa.Connection, named: sa.TextClause, value: Any) -> tuple[Any, ...]:

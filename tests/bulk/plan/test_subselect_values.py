@@ -79,6 +79,51 @@ def test_several_rows_for_one_value_are_a_slip_of_the_user(new_database: NewData
     assert database.scalar("SELECT count(*) FROM t") == ROWS
 
 
+@pytest.mark.in_turn
+@pytest.mark.parametrize(("family", "drawn"), [("postgresql", "gen_random_uuid()"), ("sqlite", "hex(randomblob(8))")])
+def test_a_value_that_one_statement_draws_once_is_the_same_in_every_batch(
+    new_database: NewDatabase, family: str, drawn: str
+) -> None:
+    database = tables(new_database, family)
+    database.execute("ALTER TABLE t ADD COLUMN token varchar(40)")
+    value = f"token = CAST((SELECT {drawn}) AS varchar(40))"
+    library.backfill(url=database.url, table="t", all_rows=True, set=[value], batch_size=20)
+    assert database.scalar("SELECT count(DISTINCT token) FROM t") == 1
+
+
+IN_JSON = {
+    "mariadb": (
+        "(SELECT json_arrayagg(n) FROM p WHERE id < 3)",
+        "(SELECT json_object('a:b', n) FROM p WHERE id = 3)",
+        "(SELECT json_extract('[\"x\"]', '$[0]'))",
+        "(SELECT max(id) = 5 FROM p)",
+        "(SELECT min(id) FROM p)",
+        "(SELECT concat('[', n, ']') FROM p WHERE id = 3)",
+    ),
+    "sqlite": (
+        "(SELECT json_group_array(t) FROM p WHERE id < 3)",
+        "(SELECT json_object('a:b', t) FROM p WHERE id = 3)",
+        "(SELECT json('\"x\"'))",
+        "(SELECT '\"x\"')",
+        "EXISTS (SELECT 1 FROM p WHERE id = 3)",
+        "(SELECT '[' || t || ']' FROM p WHERE id = 3)",
+    ),
+}
+"""Values that a JSON function takes for JSON, or for true and false, and some that only look like it."""
+
+
+@pytest.mark.in_turn
+@pytest.mark.parametrize("family", IN_JSON)
+def test_a_value_stays_json_inside_json(new_database: NewDatabase, family: str) -> None:
+    database = tables(new_database, family)
+    for column in ("plain", "batched"):
+        database.execute(f"ALTER TABLE t ADD COLUMN {column} varchar(500)")
+    made = f"json_set('{{}}', '$.first', {IN_JSON[family][0]}, '$.all', json_array({', '.join(IN_JSON[family])}))"
+    database.execute(f"UPDATE t SET plain = {made}")
+    library.backfill(url=database.url, table="t", all_rows=True, set=[f"batched = {made}"])
+    assert database.rows("SELECT DISTINCT batched FROM t") == database.rows("SELECT DISTINCT plain FROM t")
+
+
 HIDDEN = {
     "a view that calls the column otherwise": "(SELECT v.s FROM v WHERE v.id = 301 - t.id)",
     "the same beside the table": "(SELECT v.s + count(q.id) FROM v JOIN t AS q ON q.id = v.id WHERE v.id = 301 - t.id)",
