@@ -18,6 +18,12 @@ from batchops.db.table import Table
 
 # A column is written with its table before it and goes on behind the table's name.
 _TABLE = re.compile(r"`((?:[^`]|``)+)`\.`((?:[^`]|``)+)`(?!\.)")
+_STRING = re.compile(r"""'(?:[^'\\]|''|\\.)*'|"(?:[^"\\]|""|\\.)*\"""", re.DOTALL)
+_NAME = r"(?:`(?:[^`]|``)+`|[\w$]+)"
+_SOURCE = rf"[\s(]*(?:({_NAME})\s*\.\s*)?({_NAME})(?!\s*[.(])"
+_FROM = re.compile(rf"\b(?:from|(?:straight_)?join)\b{_SOURCE}", re.IGNORECASE)
+_LISTED = re.compile(rf",{_SOURCE}")
+_WITH, _SELECT = re.compile(r"\bwith\b", re.IGNORECASE), re.compile(r"\bselect\b", re.IGNORECASE)
 _VIEWS = sa.text("SELECT table_schema, table_name, view_definition FROM information_schema.views")
 _ROUTINES = sa.text("""
 SELECT routine_name, routine_definition FROM information_schema.routines
@@ -44,10 +50,25 @@ def tables_read(
     found = [pair for note in notes for pair in _TABLE.findall(note)]
     own = (table.schema or here, table.name)
     read = {name for name in found if name != own or found.count(own) > 1}
+    for text in (condition, *values):
+        read |= _written_in(text.text, here) if isinstance(text, sa.TextClause) else set()
     read |= _behind_views(connection, read)
     if functions:
         read |= _behind_functions(connection, functions)
     return frozenset((None if schema == here and table.schema is None else schema, name) for schema, name in read)
+
+
+def _written_in(text: str, here: str) -> set[tuple[str, str]]:
+    """What stands behind FROM and JOIN: MariaDB 10.11 does not show what stands in a WITH that it materialises."""
+    text = _STRING.sub("''", text)
+    if not _SELECT.search(text):
+        return set()  # extract(year FROM created_at)
+    found = _FROM.findall(text) + (_LISTED.findall(text) if _WITH.search(text) else [])
+    return {(_bare(schema) or here, _bare(name)) for schema, name in found}
+
+
+def _bare(name: str) -> str:
+    return name[1:-1].replace("``", "`") if name.startswith("`") else name
 
 
 def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None:

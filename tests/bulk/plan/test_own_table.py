@@ -32,6 +32,9 @@ REFUSED = {
     " FROM posts) AS ranked WHERE n > 5)",
     "by a view": "reply_to IN (SELECT id FROM published)",
     "by a common table expression": "id IN (WITH old AS (SELECT id FROM posts WHERE score < 9) SELECT id FROM old)",
+    "by one that is grouped": "author IN (WITH busy AS (SELECT author FROM posts GROUP BY author HAVING count(*) > 99)"
+    " SELECT author FROM busy)",
+    "by a view of one": "author IN (SELECT author FROM busy)",
     "by rows that go with it": "EXISTS (SELECT 1 FROM likes WHERE likes.author = posts.author)",
 }
 
@@ -49,6 +52,8 @@ def forum(request: pytest.FixtureRequest, new_database: NewDatabase) -> Database
         " FOREIGN KEY (post) REFERENCES posts (id) ON DELETE CASCADE);"
         "CREATE INDEX likes_post ON likes (post);"
         "CREATE VIEW published AS SELECT id FROM posts WHERE status <> 'draft';"
+        "CREATE VIEW busy AS WITH many AS (SELECT author FROM posts GROUP BY author HAVING count(*) > 99)"
+        " SELECT author FROM many;"
     )
     database.execute(f"INSERT INTO authors SELECT i, i FROM {numbers(database, 7)}")
     title = {"mysql": "concat('title ', i % 450)"}.get(database.family, "'title ' || (i % 450)")
