@@ -64,5 +64,5 @@ def _number(text: str) -> int | float | None:
 def _bytes(text: str) -> Sequence[bytes]:
     """By their hexadecimal digits."""
     with suppress(ValueError):
-        return (bytes.fromhex(text),)
+        return (bytes.fromhex(text.strip().removeprefix("0x")),)
     return ()

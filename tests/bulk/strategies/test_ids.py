@@ -119,6 +119,17 @@ def test_spellings_that_the_server_takes_for_one(new_database: NewDatabase, tmp_
         assert counts(database) == {0: 5, 1: 15}
 
 
+def test_binary_keys_by_their_hexadecimal_digits(new_database: NewDatabase, tmp_path: Path) -> None:
+    """As clients show them: 0x00FF, 00ff; PostgreSQL by itself \\x00ff."""
+    for on, type in ((MARIA, "binary(2)"), (PG, "bytea"), ("sqlite", "blob NOT NULL")):
+        database = new_database(on)
+        database.script(f"CREATE TABLE t (id {type} PRIMARY KEY, n integer NOT NULL)")
+        database.insert("t", ("id", "n"), [(i.to_bytes(2, "big"), 0) for i in range(256)])
+        texts = ("\\x0001", "\\x00FF") if on == PG else ("0x0001", "0x00FF", "00aa ")
+        done = Job(database, "backfill", ids=lines(tmp_path, *texts), set=UP)()
+        assert (done.rows, done.listed and done.listed.not_there) == (len(texts), 0), on
+
+
 def test_a_condition_holds_too(table: Database, tmp_path: Path) -> None:
     done = Job(table, "purge", ids=lines(tmp_path, *range(1, 101)), where="half = 1")()
     assert done.rows == 50
