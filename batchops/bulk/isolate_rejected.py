@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from batchops.bulk.foresight import Foresight
 from batchops.bulk.strategies.batch import Part
 from batchops.db.backend import Suspect
 from batchops.db.database import Database
@@ -41,10 +42,13 @@ class Sifter:
     some statements more, and where every row is bad each one is tried once.
     """
 
-    def __init__(self, database: Database, work: Work) -> None:
+    def __init__(self, database: Database, work: Work, foresee: Foresight) -> None:
         self._database = database
         self._work = work
+        self._foresee = foresee
         self._share = 0.0
+        self._unforeseen = 0.0
+        """The share of those that nothing foretold."""
         self._named = False
         """Whether the server named the row that it refused last."""
         self._guesses = True
@@ -63,11 +67,18 @@ class Sifter:
 
     def __call__(self, connection: sa.Connection, part: Part, *, roughly: bool = False) -> Sifted:
         """All rows of the part. `roughly`: a small group is refused as a whole, as it is tried again later."""
-        trial = _Trial(self._database, self._work, connection, part)
-        places = list(range(len(part.keys)))
+        trial, rows = _Trial(self._database, self._work, connection, part), max(1, len(part.keys))
+        foreseen = sorted(self._foresee(connection, part))
+        for place in foreseen:
+            if refusal := trial([place]):
+                trial.refused[place] = refusal.reason
+        alone = len(trial.refused)
+        places = sorted(set(range(len(part.keys))).difference(foreseen))
         while places:
             places = self._through(trial, places, max(1, len(places) // 16) if roughly else 1)
-        self._share = (self._share + len(trial.refused) / max(1, len(part.keys))) / 2
+        self._foresee.judge(len(foreseen), alone, len(trial.refused) - alone)
+        self._share = (self._share + len(trial.refused) / rows) / 2
+        self._unforeseen = (self._unforeseen + (len(trial.refused) - alone) / rows) / 2
         refused = tuple((part.keys[place], reason) for place, reason in sorted(trial.refused.items()))
         return Sifted(trial.changed, refused, trial.seconds)
 
@@ -97,9 +108,9 @@ class Sifter:
         return sorted(passed)
 
     def _group(self, rows: int) -> int:
-        if not self._share:
+        if not self._unforeseen:
             return rows
-        return max(1, round((NAMED_EACH if self._named else 1) / self._share))
+        return max(1, round((NAMED_EACH if self._named else 1) / self._unforeseen))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.bulk.foresight import Foresight
 from batchops.bulk.isolate_rejected import Sifted, Sifter
 from batchops.bulk.operations import Operation
 from batchops.bulk.read_meter import Watch
@@ -66,7 +67,7 @@ class WalkStep:
         self._unkept: tuple[RejectedRow, ...] = ()
         """What the last batch passed by: where the ledger is elsewhere, it may have to be written down again."""
         self._watch = watch
-        self._sifter = Sifter(database, self._work)
+        self._sifter = Sifter(database, self._work, Foresight(database, operation))
         self._sifting = False
         """Whether the last batch held rows that the database refuses, so that the next one may as well."""
         self._comes_back = comes_back

@@ -44,6 +44,9 @@ class Contents(Protocol):
     def refusal(self, connection: sa.Connection, table: Table, column: Column, value: str | None) -> str | None:
         """Why the column cannot have that value: its type, labels or checks; None where it can. None is NULL."""
 
+    def checks(self, connection: sa.Connection, table: Table) -> Sequence[tuple[str, str]]:
+        """The CHECK constraints of the table that can be read, each by its name and its expression."""
+
     def named(self, column: Column, value: str) -> str | int:
         """A value that a person has named, as this column takes it; `refusal` has been asked before."""
 

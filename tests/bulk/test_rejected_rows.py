@@ -87,6 +87,7 @@ def test_bad_rows_cost_few_batches(made: Callable[[Callable[[Database], None]], 
 
 REFUSING = {
     "not-null": ("cents = worth", "cents IS NULL"),
+    "division": ("cents = 100 / coalesce(worth, 0)", "cents IS NULL"),
     "reference": ("owner = CASE WHEN worth IS NULL THEN 7 ELSE 2 END", "owner = 7"),
     "trigger": ("owner = CASE WHEN worth IS NULL THEN 9 ELSE 2 END", "owner = 9"),
 }
@@ -102,7 +103,7 @@ _SIGNAL = {
 
 
 @pytest.mark.parametrize(
-    "kind", ["not-null", *(pytest.param(k, marks=pytest.mark.full) for k in ("reference", "trigger"))]
+    "kind", ["not-null", *(pytest.param(k, marks=pytest.mark.full) for k in ("division", "reference", "trigger"))]
 )
 def test_refused_rows_cost_few_statements(made: Callable[[Callable[[Database], None]], Database], kind: str) -> None:
     """Whether or not the server names the row that it refuses; and no row is changed twice."""
@@ -141,6 +142,24 @@ def test_refused_rows_cost_few_statements(made: Callable[[Callable[[Database], N
     named = (kind, database.family) == ("not-null", "postgresql")
     each = 4 if named else 11
     assert sent.count("UPDATE") <= each * ROWS // 40, "by halves of 40 rows: six, and the rows between"
+
+
+@pytest.mark.full
+def test_what_a_check_seems_to_refuse_is_tried_all_the_same(new_database: NewDatabase) -> None:
+    """A trigger may mend the row before the check sees it; only the server's refusal counts."""
+    database = new_database("postgresql")
+    prices(database)
+    database.script(
+        "CREATE FUNCTION mend() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF NEW.id % 100 <> 0 THEN"
+        " NEW.cents := greatest(NEW.cents, 1); END IF; RETURN NEW; END$$;"
+        "CREATE TRIGGER mend BEFORE UPDATE ON prices FOR EACH ROW EXECUTE FUNCTION mend()"
+    )
+    finished = library.backfill(
+        **job(database, "prices", all_rows=True, set=["cents = cents - 10"], batch_size=200, allow=["triggers"])
+    )
+    assert (finished.reason, finished.rejected) == ("incomplete", ROWS // 100)
+    assert database.scalar("SELECT count(*) FROM prices WHERE cents = 1") == ROWS // 20 - ROWS // 100
+    assert database.scalar("SELECT count(*) FROM prices WHERE cents = 90") == ROWS - ROWS // 20
 
 
 def test_a_run_that_nothing_allows_stops_soon(made: Callable[[Callable[[Database], None]], Database]) -> None:

@@ -1,5 +1,6 @@
 """What is done to the rows of a part."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -18,6 +19,9 @@ class Operation(Protocol):
 
     def statement(self, part: Part) -> sa.Delete | sa.Update:
         """The writing statement."""
+
+    def afterwards(self, part: Part) -> Sequence[sa.ColumnElement[Any]]:
+        """A row of the part as it would be, column by column; empty where it is gone."""
 
     def rehearsal(self, part: Part) -> sa.Select[Any]:
         """A SELECT of the same rows and expressions, for a server that explains no writing."""

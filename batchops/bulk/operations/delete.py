@@ -18,6 +18,9 @@ class Delete:
         delete = table.alone(sa.delete(table.called).where(*part.conditions))
         return delete if part.limit is None else delete.with_dialect_options(mysql_limit=part.limit)
 
+    def afterwards(self, part: Part) -> tuple[()]:  # noqa: ARG002
+        return ()
+
     def rehearsal(self, part: Part) -> sa.Select[Any]:
         """The rows to delete."""
         rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(part.selection.table.called)

@@ -26,6 +26,14 @@ class Update:
         values = [(table.c[quoted(name)], _value(expression)) for name, expression in self._assignments]
         return own.alone(sa.update(table).where(*part.conditions).ordered_values(*values))
 
+    def afterwards(self, part: Part) -> list[sa.ColumnElement[Any]]:
+        """What becomes a default stands as it is."""
+        own, new = part.selection.table, {name: sql for name, sql in self._assignments if not is_default(sql)}
+        return [
+            sa.literal_column(f"({new[name]})").label(quoted(name)) if name in new else own.called.c[quoted(name)]
+            for name in own.column_names
+        ]
+
     def rehearsal(self, part: Part) -> sa.Select[Any]:
         """The values to set."""
         values = [_value(expression) for _, expression in self._assignments if not is_default(expression)]

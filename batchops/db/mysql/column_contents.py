@@ -41,16 +41,19 @@ class MySQLContents:
             return None if column.nullable else "it may not be NULL"
         if said := self._unlike(connection, table, column, value):
             return said
-        checks = sa.text(_CHECKS.format(same_table=product_of(connection).same_check_table))
-        for check in connection.execute(checks, {"schema": table.schema, "table": table.name}).all():
-            clause = check.clause.replace("\\'", "'")  # as MySQL 8 writes it
+        for check in self.checks(connection, table):
             try:
-                said = refused_by(connection, column, sa.literal(value), [(check.name, clause)])
+                said = refused_by(connection, column, sa.literal(value), [check])
             except DBAPIError:
                 continue  # it names another column too
             if said:
                 return said
         return None
+
+    def checks(self, connection: sa.Connection, table: Table) -> list[tuple[str, str]]:
+        query = sa.text(_CHECKS.format(same_table=product_of(connection).same_check_table))
+        found = connection.execute(query, {"schema": table.schema, "table": table.name})
+        return [(check.name, check.clause.replace("\\'", "'")) for check in found]  # as MySQL 8 writes it
 
     def _unlike(self, connection: sa.Connection, table: Table, column: Column, value: str) -> str | None:
         type = column.type

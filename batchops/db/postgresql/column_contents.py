@@ -18,6 +18,10 @@ SELECT c.conname, pg_catalog.pg_get_expr(c.conbin, c.conrelid) FROM pg_catalog.p
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND c.conkey = ARRAY[a.attnum]
 WHERE c.contype = 'c' AND c.conrelid = CAST(:oid AS oid) AND a.attname = :name ORDER BY c.conname
 """)
+_ALL_CHECKS = sa.text("""
+SELECT conname, pg_catalog.pg_get_expr(conbin, conrelid) FROM pg_catalog.pg_constraint
+WHERE contype = 'c' AND conrelid = CAST(:oid AS oid) ORDER BY conname
+""")
 _CLOCKS = {
     "clock_timestamp": Clock.EVENT, "timeofday": Clock.EVENT, "uuidv7": Clock.EVENT,
     "statement_timestamp": Clock.STATEMENT, "now()": Clock.TRANSACTION, "transaction_timestamp": Clock.TRANSACTION,
@@ -58,6 +62,9 @@ class PostgreSQLContents:
             labels = self._labels(connection, table, column)
             said = str(error.orig).splitlines()[0]
             return f"it is one of {', '.join(labels)}" if labels else said
+
+    def checks(self, connection: sa.Connection, table: Table) -> list[tuple[str, str]]:
+        return [(name, text) for name, text in connection.execute(_ALL_CHECKS, {"oid": table.identity})]
 
     def named(self, column: Column, value: str) -> str:  # noqa: ARG002  any value can be written as a text
         return value

@@ -46,12 +46,15 @@ class SQLiteContents:
         if number and not _NUMBER.fullmatch(value):
             return f"its type is {column.type}"
         own: sa.ColumnElement[Any] = sa.cast(sa.literal(value), sa.Numeric()) if number else sa.literal(value)
-        ddl = connection.execute(_DDL, {"name": table.name}).scalar()
-        for check in _checks(ddl or "", column.name):
-            with suppress(DBAPIError):  # one that only its application can evaluate
-                if said := refused_by(connection, column, own, [check]):
-                    return said
+        for check, names in _checks(connection, table):
+            if names == {column.name.lower()}:
+                with suppress(DBAPIError):  # one that only its application can evaluate
+                    if said := refused_by(connection, column, own, [(check, check)]):
+                        return said
         return None
+
+    def checks(self, connection: sa.Connection, table: Table) -> list[tuple[str, str]]:
+        return [(check, check) for check, _ in _checks(connection, table)]
 
     def named(self, column: Column, value: str) -> str:  # noqa: ARG002  any value can be written as a text
         return value
@@ -84,13 +87,11 @@ class SQLiteContents:
         return (value for value in sample(connection, table, column.name, key) if value is not None)
 
 
-def _checks(ddl: str, column: str) -> Iterator[tuple[str, str]]:
-    """Those of a table that name this column alone."""
+def _checks(connection: sa.Connection, table: Table) -> Iterator[tuple[str, set[str]]]:
+    """The expressions, and the columns that each names."""
     try:
-        tree = sqlglot.parse_one(ddl, dialect="sqlite")
+        tree = sqlglot.parse_one(connection.execute(_DDL, {"name": table.name}).scalar() or "", dialect="sqlite")
     except SqlglotError:
         return
     for found in tree.find_all(exp.CheckColumnConstraint):
-        if {name.name.lower() for name in found.find_all(exp.Column)} == {column.lower()}:
-            expression = found.this.sql(dialect="sqlite")
-            yield expression, expression
+        yield found.this.sql(dialect="sqlite"), {name.name.lower() for name in found.find_all(exp.Column)}
