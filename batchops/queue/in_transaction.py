@@ -118,7 +118,7 @@ def _undo_try(connection: sa.Connection, cause: Exception | None = None) -> None
 
 def _ended() -> HandlerError:
     return HandlerError(
-        "The handler ended the transaction that it was given: what it did and which rows are done is no one commit.",
+        "The handler, or a trigger, ended the transaction of its rows: what it did and their marks are not one commit.",
         "leave COMMIT and ROLLBACK to batchops, as well as statements that commit by themselves; "
         "raise an error, or return one for a row, to have its work undone.",
     )

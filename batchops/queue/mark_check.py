@@ -1,12 +1,14 @@
 """Whether a table takes the marks that its rows get: found out with one row before more are worked on."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+
+import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
-from batchops.errors import MarkRefusedError, TransientError
+from batchops.errors import MarkRefusedError, RefusedError, RowRefusedError, TransientError
 from batchops.queue.handlers import Failed, Result, Unmarked
 from batchops.queue.leases import Leases
 from batchops.queue.leases.row_lock import RowLocks
@@ -24,6 +26,8 @@ class Marks:
         """Whether a mark has been committed."""
         self.refusal: MarkRefusedError | None = None
         """Why the table takes none of them."""
+        self.proved = False
+        """Whether a row that was marked was seen to be pending no more."""
         self._turn = threading.Lock()
 
     @contextmanager
@@ -37,6 +41,27 @@ class Marks:
         finally:
             if mine:
                 self._turn.release()
+
+    def prove(
+        self, connection: sa.Connection, leases: Leases | RowLocks, asked: Sequence[KeyValue],
+        marked: Collection[KeyValue],
+    ) -> None:  # fmt: skip
+        """RefusedError where the first row stays pending all the same, RowRefusedError where it may be one of several.
+
+        They would be worked on for ever. `asked`: the rows that were to be marked, `marked`: those that were.
+        """
+        keys = list(marked) if self.proved else asked
+        if not keys:
+            return
+        if not leases.still_pending(connection, keys):
+            self.proved = True
+        elif self.proved or len(keys) > 1:  # by halves it is found which
+            raise RowRefusedError("The row stays pending when it is marked: --where still holds for it.")
+        else:
+            raise RefusedError(
+                "Rows stay pending when they are marked: --where still holds for them. Nothing was marked.",
+                "let --done and --failed set what --where asks for.",
+            )
 
     def judge(
         self, database: Database, leases: Leases | RowLocks, rows: Sequence[Row], results: Sequence[Result],

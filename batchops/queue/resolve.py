@@ -87,6 +87,8 @@ def queue_of(database: Database, table: Table, spec: DrainSpec) -> Queue:
         for one in parsed:
             if one.column in key.columns:
                 raise RefusedError(f'{flag}: "{one.column}" is the key that a claimed row is found by.')
+            if table.column(one.column).generated:
+                raise UsageError(f'{flag}: column "{one.column}" is generated; the database itself computes it.')
         return tuple((one.column, one.expression.text) for one in parsed)
 
     return Queue(

@@ -1,13 +1,13 @@
 """One step of a drain without leases: claim, work and mark in one short transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
 from batchops.db.value_formats import as_text
-from batchops.errors import CutShortError, RefusedError, RowRefusedError, TimedOutError
+from batchops.errors import CutShortError, RowRefusedError, TimedOutError
 from batchops.events import Rejected
 from batchops.queue.deadline import MOST_HANGING, Deadline, DeadlinePassedError
 from batchops.queue.failed_rows import reason
@@ -44,7 +44,6 @@ class HeldStep:
         self._failed = failed
         self._at_once = False
         """Whether what COMMIT would refuse is looked for before it: once it has refused something."""
-        self._proved = False
 
     def __call__(self, size: Size) -> Outcome | None:
         """One batch; None where nothing is free, as far as the whole table goes."""
@@ -73,8 +72,7 @@ class HeldStep:
                     return None
                 if self._at_once:
                     self._database.family.claims.check_at_once(connection)
-                results = self._inside(connection, rows, self._locks.done)
-                self._prove(connection, [row.key for row, one in zip(rows, results, strict=True) if one is None])
+                results = self._inside(connection, rows, self._done)
         except DeadlinePassedError:
             results = self._overdue(rows)
         except RowRefusedError as error:  # by COMMIT: nothing of the batch is done
@@ -95,15 +93,10 @@ class HeldStep:
             raise TimedOutError(f"{late[0].upper()}{late[1:]}; nothing of this batch was applied.")
         return [Failed(late)]
 
-    def _prove(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> None:
-        if self._proved or not keys:
-            return
-        if self._locks.still_pending(connection, keys[:10]):
-            raise RefusedError(
-                "Rows stay pending when they are marked: --where still holds for them. Nothing was marked.",
-                "let --done set what --where asks for.",
-            )
-        self._proved = True
+    def _done(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
+        done = self._locks.done(connection, keys)
+        self._marks.prove(connection, self._locks, keys, done)
+        return done
 
     def _name(self, key: KeyValue) -> str:
         return ", ".join(f"{name}={as_text(value)}" for name, value in zip(self._queue.key, key, strict=True))

@@ -81,7 +81,6 @@ class ClaimStep:
         self._at_once = False
         """Whether what COMMIT would refuse is looked for before it: once something was refused."""
         self._in_hand: InHand | None = None
-        self._proved = False
 
     def __call__(self, size: Size) -> Outcome | None:
         """One claim's rows, of one row until the table has taken a mark; None where nothing is free and due."""
@@ -174,8 +173,7 @@ class ClaimStep:
     def _marked(self, now: InHand, results: Sequence[Result]) -> Outcome:
         sorted_ = verdicts(now.claim.rows, results, self._attempts)
         with self._database.transaction() as connection:
-            done = len(self._leases.done(connection, now.claim.token, sorted_.done)) if sorted_.done else 0
-            self._prove(connection, sorted_.done)
+            done = len(self._done(connection, now.claim.token, sorted_.done)) if sorted_.done else 0
             settled = done + self._set_aside(connection, now, sorted_)
         # Where every lease was lost nothing was marked, and nothing is known of the marks.
         now.final = results if done or not sorted_.done else ()
@@ -190,13 +188,12 @@ class ClaimStep:
                 self._database.family.claims.check_at_once(connection)
 
             def mark(connection: sa.Connection, keys: Sequence[KeyValue]) -> Sequence[KeyValue]:
-                return list(self._leases.done(connection, claim.token, keys))
+                return list(self._done(connection, claim.token, keys))
 
             answers = dict(zip((row.key for row in left), inside(connection, left, mark), strict=True))
             results = [answers.get(row.key, one) for row, one in zip(claim.rows, before, strict=True)]
             here = [(row, one) for row, one in zip(claim.rows, results, strict=True) if one is not LOST]
             sorted_ = verdicts([row for row, _ in here], [one for _, one in here], self._attempts)
-            self._prove(connection, sorted_.done)
             settled = len(sorted_.done) + self._set_aside(connection, now, sorted_)
         now.final = results
         return self._counted(now, len(sorted_.done), settled, sorted_)
@@ -232,7 +229,8 @@ class ClaimStep:
             results = by_halves(keys, mark, blamed)
         except DeniedError as error:
             results = [Unmarked(reason(error))] * len(keys)
-        self._prove(connection, list(gone))
+        if not self._marks.proved:
+            self._marks.prove(connection, self._leases, list(gone), gone)
         refused = {key: one.reason for key, one in zip(keys, results, strict=True) if isinstance(one, Unmarked)}
         for key, text in refused.items():
             both = f"{why[:200]}; --failed was refused: {text}"[:400]
@@ -241,16 +239,10 @@ class ClaimStep:
             self._marks.refuse("--failed", next(iter(refused.values())), self._name(keys[0]))
         return gone
 
-    def _prove(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> None:
-        """RefusedError where a mark leaves rows pending: they would be worked on for ever."""
-        if self._proved or not keys:
-            return
-        if self._leases.still_pending(connection, keys[:10]):
-            raise RefusedError(
-                "Rows stay pending when they are marked: --where still holds for them. Nothing was marked.",
-                "let --done and --failed set what --where asks for.",
-            )
-        self._proved = True
+    def _done(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
+        done = self._leases.done(connection, token, keys)
+        self._marks.prove(connection, self._leases, keys, done)
+        return done
 
     def _counted(self, now: InHand, done: int, settled: int, sorted_: Verdicts) -> Outcome:
         missing = len(now.claim.rows) - settled

@@ -125,6 +125,49 @@ def test_a_mark_refused_for_one_row_is_that_rows_failure(database: Database, pla
     assert states(database) == {"done": ROWS - 1, "pending": 1}
 
 
+@pytest.mark.parametrize("place", ["columns", "table", "none"])
+def test_a_row_that_stays_pending_though_it_is_marked_fails_alone(database: Database, place: str) -> None:
+    """It was worked on without end, and counted as done each time."""
+    jobs(database, ROWS)
+    if place != "none":
+        leased(database, place)
+    undone_by_trigger(database, 7)
+    work = ("--call", "tests.queues.hands:effect", "--done", "status = 'done'", "--max-attempts", "2")
+    result = drain(database, *work, "--lease", place, "--max-time", "20s")
+    document = result.json()
+    assert (result.code, document["rows"]) == (3, ROWS - 1), document
+    assert "stays pending" in document["error"]["message"]
+    assert states(database) == {"done": ROWS - 1, "pending": 1}
+    assert database.scalar("SELECT count(*) FROM effects WHERE job = 7") == 0
+
+
+def undone_by_trigger(database: Database, row: int) -> None:
+    """A trigger that sets a row back as soon as it is done."""
+    when, head = f"NEW.status = 'done' AND NEW.id = {row}", "CREATE TRIGGER back BEFORE UPDATE ON jobs FOR EACH ROW"
+    match database.family:
+        case "postgresql":
+            back = "BEGIN NEW.status := 'pending'; RETURN NEW; END"
+            database.script(f"CREATE FUNCTION back() RETURNS trigger LANGUAGE plpgsql AS $$ {back} $$;")
+            database.execute(f"{head} WHEN ({when}) EXECUTE FUNCTION back()")
+        case "mysql":
+            database.execute(f"{head} IF {when} THEN SET NEW.status = 'pending'; END IF")
+        case _:
+            back = f"UPDATE jobs SET status = 'pending' WHERE id = {row}"
+            database.execute(f"{head.replace('BEFORE', 'AFTER')} WHEN {when} BEGIN {back}; END")
+
+
+@pytest.mark.parametrize("flag", ["--done", "--failed"])
+def test_a_generated_column_is_no_mark(database: Database, flag: str) -> None:
+    database.execute(
+        "CREATE TABLE jobs (id integer PRIMARY KEY, status varchar(9),"
+        " up varchar(9) GENERATED ALWAYS AS (status) STORED)"
+    )
+    leased(database)
+    marks = {"--done": "status = 'done'", "--failed": "status = 'bad'"} | {flag: "up = 'x'"}
+    refused = drain(database, "--call", "tests.queues.hands:noop", *(word for one in marks.items() for word in one))
+    assert (refused.code, "is generated" in refused.json()["error"]["message"]) == (2, True), refused
+
+
 @PLACES
 def test_a_failed_mark_that_the_table_refuses_sets_rows_aside_and_ends_the_drain(
     database: Database, place: str
