@@ -45,7 +45,7 @@ def test_every_command_has_a_snapshot() -> None:
 @pytest.mark.parametrize("words", [["--help"], ["--version"]])
 def test_first_help_imports_little(batchops: Batchops, words: list[str]) -> None:
     program = (
-        "import sys\nfrom batchops.cli import main\n"
+        "import sys\nfrom batchops.cli.app import main\n"
         f"try:\n    main({words})\nexcept SystemExit: pass\n"
         f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
     )

@@ -123,10 +123,10 @@ def test_programs_live_on_when_the_thread_that_asked_for_them_has_ended(spawner:
 
 PARENT = """
 import sys, time
-from batchops.queue.handlers import children
+from batchops.queue.handlers import child_process
 if sys.argv[1] == "fork":
-    children._wrapper = lambda: []
-spawner = children.Spawner()
+    child_process._wrapper = lambda: []
+spawner = child_process.Spawner()
 child = spawner.start(["sh", "-c", "echo $$; exec sleep 600"], reads="stdout")
 print(child.turn(60).decode(), flush=True)
 time.sleep(600)
