@@ -132,7 +132,7 @@ def test_a_row_that_stays_pending_though_it_is_marked_fails_alone(database: Data
     if place != "none":
         leased(database, place)
     undone_by_trigger(database, 7)
-    work = ("--call", "tests.queues.hands:effect", "--done", "status = 'done'", "--max-attempts", "2")
+    work = ("--call", "tests.queue.functions:effect", "--done", "status = 'done'", "--max-attempts", "2")
     result = drain(database, *work, "--lease", place, "--max-time", "20s")
     document = result.json()
     assert (result.code, document["rows"]) == (3, ROWS - 1), document
@@ -164,7 +164,7 @@ def test_a_generated_column_is_no_mark(database: Database, flag: str) -> None:
     )
     leased(database)
     marks = {"--done": "status = 'done'", "--failed": "status = 'bad'"} | {flag: "up = 'x'"}
-    refused = drain(database, "--call", "tests.queues.hands:noop", *(word for one in marks.items() for word in one))
+    refused = drain(database, "--call", "tests.queue.functions:noop", *(word for one in marks.items() for word in one))
     assert (refused.code, "is generated" in refused.json()["error"]["message"]) == (2, True), refused
 
 
