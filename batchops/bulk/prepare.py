@@ -212,7 +212,7 @@ def _route(
 def _freeze(
     connection: sa.Connection, database: Database, found: Sketch, spec: JobSpec, *, purge: bool
 ) -> tuple[Frozen, str]:
-    now = freeze_now(connection, database, found.server, found.table, spec, found.wishes)
+    now = freeze_now(connection, database, found.server, found.table, spec, found.wishes, found.facts.references)
     now = without_nulls(database, now, found.table, found.key)
     selection = Selection(found.table, now.predicate)
     if found.ids is not None:

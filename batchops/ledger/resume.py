@@ -44,7 +44,8 @@ def resume(last: Recalled | None, *, repeatable: bool, purge: bool, restart: boo
     """What the next run of a job is, given how the last one ended, and what has become of its table.
 
     `repeatable`: doing it twice gives what once gives. A purge that a limit ended gets a fresh cut-off, but
-    does not read again first what it has just emptied.
+    does not read again first what it has just emptied; where it reads a value from what it changes itself, the
+    rows that are gone would make it another one, so it keeps what it has.
     """
     if last is None or restart:
         return Anew()
@@ -62,7 +63,7 @@ def resume(last: Recalled | None, *, repeatable: bool, purge: bool, restart: boo
         )
     if run.state not in LIMITS:
         return GoOn(run, last.again)
-    return Anew(run) if purge else GoOn(run)
+    return Anew(run) if purge and not run.frozen.get("reads_own") else GoOn(run)
 
 
 def _of_another_table(last: Recalled, *, repeatable: bool) -> Anew:

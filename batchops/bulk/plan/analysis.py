@@ -148,13 +148,16 @@ def _limits(spec: JobSpec) -> str:
     return " or ".join(str(limit) for limit in limits.values() if limit)
 
 
+def _kept(run: Run) -> str:
+    """That its sub-selects are not evaluated once more, where that would give other values."""
+    return f'; keeps the values that it read from "{run.table}" at its start' if run.frozen.get("reads_own") else ""
+
+
 def _goes_on(resume: Resume) -> str | None:
     match resume:
-        case GoOn(run, again) if again:
-            done = f"{run.rows:,} rows done so far"
-            return f"goes on with run {run.run} ({run.state}), {done}; {len(again):,} that it could not change again"
-        case GoOn(run):
-            return f"goes on with run {run.run} ({run.state}), {run.rows:,} rows done so far"
+        case GoOn(run, again):
+            more = f"; {len(again):,} that it could not change again" if again else ""
+            return f"goes on with run {run.run} ({run.state}), {run.rows:,} rows done so far{more}{_kept(run)}"
         case AlreadyDone(run):
             return f"done by run {run.run} already: nothing to do unless --restart"
         case Anew(behind=Run() as run):

@@ -6,10 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.plan.subselect_values import pin_values
+from batchops.bulk.plan.subselect_values import Pinned, pin_values
 from batchops.db import epoch_columns
 from batchops.db.backend import Server
 from batchops.db.database import Database
+from batchops.db.facts import RESTRICT, Reference
 from batchops.db.lookup import nearest, unquoted
 from batchops.db.table import Column, Key, Table
 from batchops.errors import RefusedError, UsageError
@@ -23,6 +24,9 @@ from batchops.sql.expression import (
     parse_predicate,
     plainly_idempotent,
 )
+from batchops.sql.selection import user_sql
+from batchops.sql.subselects import called_functions
+from batchops.sql.tokens import cut
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Frozen:
     key_types: tuple[str | None, ...] = ()
     listed: Listed | None = None
     """What the list of ids came to, where there is one."""
+    reads_own: bool = False
+    """Whether a value in it was read from what the job itself changes: evaluated anew, it would be another."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -67,6 +73,7 @@ class Frozen:
             left_out=tuple(LeftOut(**one) for one in kept.get("left_out", ())),
             key_types=tuple(kept.get("key_types", ())),
             listed=Listed(**kept["listed"]) if kept.get("listed") else None,
+            reads_own=kept.get("reads_own", False),
         )
 
     def by(self, walk: str, key: tuple[str, ...], table: Table, leaves: Sequence[Table]) -> "Frozen":
@@ -123,9 +130,9 @@ def _settable(table: Table, columns: Sequence[str], key: Sequence[str]) -> None:
 
 def freeze_now(
     connection: sa.Connection, database: Database, server: Server, table: Table, spec: JobSpec,
-    wishes: Wishes,
+    wishes: Wishes, references: Sequence[Reference],
 ) -> Frozen:  # fmt: skip
-    """The wishes at this moment of the database's clock."""
+    """The wishes at this moment of the database's clock. `references`: foreign keys that change rows of others."""
     expressions = [e for e in (wishes.where, *(a.expression for a in wishes.assignments)) if e is not None]
     spellings = [word.spelling for expression in expressions for word in expression.clock]
 
@@ -134,10 +141,13 @@ def freeze_now(
 
     literals = freeze(database.family.words, spellings, evaluate)
 
-    def pinned(expression: Expression) -> str:
+    def pinned(expression: Expression) -> Pinned:
         return pin_values(connection, database, expression.frozen(literals))
 
-    conditions = [pinned(wishes.where)] if wishes.where else []
+    where = pinned(wishes.where) if wishes.where else None
+    values = [(a.column, pinned(a.expression)) for a in wishes.assignments]
+    replaced = [text for one in (where, *(value for _, value in values)) if one for text in one.replaced]
+    conditions = [where.text] if where else []
     cutoff = None
     if spec.by is not None:
         literal = _cutoff(connection, database, table, spec)
@@ -149,9 +159,23 @@ def freeze_now(
         cutoff = f"{_between_quotes(next(iter(literals.values())))} ({server.zone})"
     return Frozen(
         predicate=" AND ".join(f"({c})" for c in conditions) if len(conditions) > 1 else "".join(conditions) or None,
-        assignments=tuple((a.column, pinned(a.expression)) for a in wishes.assignments),
+        assignments=tuple((column, value.text) for column, value in values),
         cutoff=cutoff,
+        reads_own=_reads_own(connection, database, table, references, replaced),
     )
+
+
+def _reads_own(
+    connection: sa.Connection, database: Database, table: Table, references: Sequence[Reference], texts: Sequence[str]
+) -> bool:
+    """Whether a sub-select among them reads the table, or one whose rows a foreign key changes with it."""
+    if not texts:
+        return False
+    changed = {(r.child.schema, r.child.name) for r in references if {r.on_delete, r.on_update} != {RESTRICT}}
+    functions = frozenset[str]().union(*(called_functions(cut(text, database.family.words.dialect)) for text in texts))
+    values = [user_sql(f"({text})") for text in texts]
+    read = database.family.facts.tables_read(connection, table, sa.true(), values, functions)
+    return not read.isdisjoint({*changed, (table.schema, table.name)})
 
 
 def without_nulls(database: Database, frozen: Frozen, table: Table, key: Key | None) -> Frozen:

@@ -1,5 +1,7 @@
 """Sub-selects that stand for one value are evaluated once, at the start, as one statement over all rows would do."""
 
+from dataclasses import dataclass
+
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
@@ -15,17 +17,27 @@ _NOT_ALONE = (Fault.STATEMENT, Fault.NO_COLUMN, Fault.NO_TABLE, Fault.ROW_REFUSE
 """How a server answers to one that reads the row around it, gives several rows, or writes."""
 
 
-def pin_values(connection: sa.Connection, database: Database, text: str) -> str:
+@dataclass(frozen=True)
+class Pinned:
+    """A condition or value with literals in place of sub-selects."""
+
+    text: str
+    replaced: tuple[str, ...]
+    """The sub-selects that were evaluated, as they were written."""
+
+
+def pin_values(connection: sa.Connection, database: Database, text: str) -> Pinned:
     """The text with each sub-select that needs nothing around it replaced by its value.
 
     A name means the nearest table that has it, so one that the server can evaluate by itself is not correlated.
     """
     pieces = cut(text, database.family.words.dialect)
     if not pieces.inner:
-        return text
-    for start, end, literal in reversed(_pinned(connection, database, pieces, subselects(pieces))):
+        return Pinned(text, ())
+    found = _pinned(connection, database, pieces, subselects(pieces))
+    for start, end, literal in reversed(found):
         text = f"{text[:start]}{literal}{text[end:]}"
-    return text
+    return Pinned(text, tuple(pieces.text[start:end] for start, end, _ in found))
 
 
 def _pinned(

@@ -7,6 +7,7 @@ import pytest
 import batchops as library
 from batchops.errors import RefusedError
 from tests.bulk.plan.situations import ALL, numbers
+from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.services.database import Database
 
@@ -66,6 +67,17 @@ def forum(request: pytest.FixtureRequest, new_database: NewDatabase) -> Database
     return database
 
 
+def ends(database: Database, where: str, *, most: int, limits: int) -> None:
+    """One command with --max-rows, again and again, deletes in the end what one statement deletes."""
+    wanted = database.column(f"SELECT id FROM posts WHERE NOT ({where}) ORDER BY id")
+    assert 0 < len(wanted) < ROWS
+    runs = [library.purge(**job(database, where), max_rows=most) for _ in range(limits)]
+    assert {(run.reason, run.run) for run in runs} == {("max-rows", runs[0].run)}
+    last = library.purge(**job(database, where))
+    assert (last.reason, last.run, last.cutoff) == ("done", runs[0].run, runs[0].cutoff)
+    assert database.column("SELECT id FROM posts ORDER BY id") == wanted
+
+
 def job(database: Database, where: str) -> dict[str, Any]:
     return {"url": database.url, "table": "posts", "where": where, "batch_size": 20, "allow": ["cascades", "scan"]}
 
@@ -77,6 +89,43 @@ def test_one_value_is_evaluated_once(forum: Database, name: str) -> None:
     assert 0 < wanted < ROWS
     assert library.purge(**job(forum, FIXED[name])).reason == "done"
     assert forum.scalar("SELECT count(*) FROM posts") == wanted
+
+
+KEPT = [
+    "the lowest hundred",
+    *(pytest.param(name, marks=pytest.mark.full) for name in ("below the average", "through a view", "inside a list")),
+]
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_limit_lets_no_value_of_the_table_be_read_anew(forum: Database, name: str) -> None:
+    ends(forum, FIXED[name], most=37, limits=2)
+
+
+@pytest.mark.full
+def test_a_limit_keeps_what_was_read_from_rows_that_go_with_it(forum: Database) -> None:
+    ends(forum, "id <= (SELECT min(post) FROM likes) + 199", most=60, limits=2)
+
+
+def test_the_plan_tells_of_values_that_are_kept(forum: Database, batchops: Batchops) -> None:
+    """Until the run is done, or --restart is said; what reads other tables alone is read anew."""
+    where = FIXED["the lowest hundred"]
+    first = library.purge(**job(forum, where), max_rows=37)
+    assert 'keeps the values that it read from "posts" at its start' in resume_of(batchops, forum, where)
+    anew = library.purge(**job(forum, where), max_rows=37, restart=True)
+    assert anew.run != first.run
+    library.purge(**job(forum, where))
+    assert library.purge(**job(forum, where), max_rows=37).run not in (first.run, anew.run)
+    other = "author < (SELECT max(id) FROM authors)"
+    library.purge(**job(forum, other), max_rows=37)
+    assert "round to there again" in resume_of(batchops, forum, other)
+
+
+def resume_of(batchops: Batchops, database: Database, where: str) -> str:
+    """The plan's line of how it goes on."""
+    allowed = ("--allow", "cascades", "--allow", "scan", "--batch-size", "20")
+    plan = batchops("purge", "posts", "--where", where, *allowed, "--url", database.url, "--dry-run", "--json")
+    return str(plan.json()["plan"]["resume"])
 
 
 @pytest.mark.parametrize("name", REFUSED)
