@@ -43,6 +43,7 @@ table = "jobs"
 where = "status = 'pending'"
 set = "n = n + :tenant"
 done = ["status = 'done'"]
+claimed = "status = 'running'"
 every = "20s"
 time-zone = "Europe/Berlin"
 """
@@ -64,6 +65,7 @@ def test_a_whole_one(recipe: Path) -> None:
     assert rows.spec.params == {"tenant": 7, "day": date(2026, 1, 31)}
     assert (rows.needs, rows.schedule, rows.spec.max_time) == (("work",), None, timedelta(hours=1))
     assert (work.spec.set, work.spec.params) == (("n = n + :tenant",), {"tenant": 7})
+    assert work.spec.claimed == ("status = 'running'",)
     assert work.schedule is not None
     assert (work.schedule.every, str(work.schedule.time_zone)) == (timedelta(seconds=20), "Europe/Berlin")
     assert rows.again == f"batchops run {recipe} rows --param tenant=7"

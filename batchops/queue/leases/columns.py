@@ -64,7 +64,8 @@ class ColumnLeases:
     def mark(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Row]:
         marked, kept = self._mark.set(connection, rows)
         for text, keys in kept.items():
-            self._rows.change(connection, self._rows.update(*self._values(before_claim=text)), keys)
+            before = self._values(before_claim=sa.literal(text, sa.Text))
+            self._rows.change(connection, self._rows.update(*before), keys)
         return marked
 
     def unmark(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
