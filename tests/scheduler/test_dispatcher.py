@@ -120,7 +120,7 @@ def test_a_bug_is_said_and_the_schedules_go_on() -> None:
     scene.at(5.0, lambda: setattr(scene.table, "fault", KeyError("odd")))
     scene.at(15.0, lambda: setattr(scene.table, "fault", None))
     scene(scene.task("quick", every=10), seconds=45.0)
-    assert "error: the ledger in one place: KeyError: 'odd'" in scene.said
+    assert "error: the ledger in one place: KeyError: 'odd' Hint: this is a bug." in scene.said
     assert scene.states("quick") == {"ran": 4}
 
 
