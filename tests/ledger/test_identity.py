@@ -21,6 +21,8 @@ from tests.services import sqlite as sqlite_service
 from tests.services.database import FAMILIES, Database
 from tests.services.private import Private, free_port
 
+pytestmark = pytest.mark.in_turn
+
 ROWS = 100
 COUNT_UP = {"all_rows": True, "set": ["m = m + 1"]}
 """Must not be applied twice."""

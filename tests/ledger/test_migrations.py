@@ -40,6 +40,7 @@ def layout(database: Database) -> object:
     }
 
 
+@pytest.mark.in_turn
 def test_what_was_done_stays_done(old: Database) -> None:
     """Though the key of then was a hash of where the database was."""
     version_1.add(old, OldRun())
@@ -48,6 +49,7 @@ def test_what_was_done_stays_done(old: Database) -> None:
     assert old.column("SELECT DISTINCT m FROM t") == [0]
 
 
+@pytest.mark.in_turn
 def test_what_was_begun_is_gone_on_with(old: Database) -> None:
     version_1.add(old, OldRun(state="failed", behind=60, rows=60))
     old.execute("UPDATE t SET m = 1 WHERE id <= 60")
@@ -70,6 +72,7 @@ def test_the_tables_become_those_of_a_new_ledger(old: Database, new_database: Ne
     )
 
 
+@pytest.mark.in_turn
 def test_printed_sql_is_enough_for_a_role_that_may_not_alter(old: Database, batchops: Batchops) -> None:
     """Whoever may runs what is printed; the run of the other role fills in the rest."""
     version_1.add(old, OldRun())
@@ -83,6 +86,7 @@ def test_printed_sql_is_enough_for_a_role_that_may_not_alter(old: Database, batc
     assert (up_to_date.code, up_to_date.out.count("\n")) == (0, 1), up_to_date
 
 
+@pytest.mark.in_turn
 def test_a_step_that_was_cut_short_is_gone_on_with(old: Database) -> None:
     """Where each statement is a transaction of its own, any of them may be the last."""
     version_1.add(old, OldRun(), OldRun(where="id > 5"))
@@ -95,6 +99,7 @@ def test_a_step_that_was_cut_short_is_gone_on_with(old: Database) -> None:
     assert old.scalar("SELECT version FROM batchops_ledger") == NEWEST
 
 
+@pytest.mark.in_turn
 def test_a_dry_run_writes_nothing_to_an_old_ledger(old: Database, batchops: Batchops) -> None:
     version_1.add(old, OldRun())
     before = layout(old)
@@ -109,6 +114,7 @@ def test_a_dry_run_writes_nothing_to_an_old_ledger(old: Database, batchops: Batc
 
 
 @pytest.mark.parametrize("name", ["postgresql", "mariadb"])
+@pytest.mark.in_turn
 def test_a_role_that_may_not_alter_is_told_the_sql(new_database: NewDatabase, batchops: Batchops, name: str) -> None:
     database = new_database(name)
     numbered(database, ROWS, m=("integer", "0"))
@@ -137,6 +143,7 @@ def test_a_role_that_may_not_alter_is_told_the_sql(new_database: NewDatabase, ba
             database.execute(f"DROP ROLE {who}")
 
 
+@pytest.mark.in_turn
 def test_a_ledger_of_a_newer_version_is_left_alone(sqlite: Database, batchops: Batchops) -> None:
     numbered(sqlite, ROWS, m=("integer", "0"))
     job = Job(sqlite, "backfill", **ONCE)
@@ -147,6 +154,7 @@ def test_a_ledger_of_a_newer_version_is_left_alone(sqlite: Database, batchops: B
     assert batchops("runs", "--url", sqlite.url).code == 12
 
 
+@pytest.mark.in_turn
 def test_two_first_runs_bring_it_up_to_date_together(old: Database, batchops: Batchops) -> None:
     version_1.add(old, *(OldRun(job=f"{n:064}", where=f"id > {n}") for n in range(1_200)))
     words = ("backfill", "t", "--all-rows", "--set", "m = 1", "-yq", "--url", old.url)

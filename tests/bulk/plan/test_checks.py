@@ -16,6 +16,8 @@ from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.services.database import Database
 
+pytestmark = pytest.mark.in_turn
+
 VERBS = {"purge": library.purge, "backfill": library.backfill}
 SEEN = {
     "postgresql": "pg_class",
