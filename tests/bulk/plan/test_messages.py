@@ -36,6 +36,37 @@ def test_a_condition_with_another_table_is_a_slip(new_database: NewDatabase, fam
     assert caught.value.exit == 2
 
 
+MISUSED = {
+    "mariadb": ["(VALUES(n)) > 1", "MATCH (n) AGAINST ('x')", "id > VALUES(n)"],
+    "sqlite": [
+        "n MATCH 'x'",
+        "id IN (SELECT id FROM t a, t b)",
+        "n LIKE 'x' ESCAPE 'xx'",
+        "json_extract('[]', 'x') > 1",
+    ],
+    "postgresql": ["n @@ 'x'", "id IN (SELECT id FROM t a, t b)", "n LIKE 'x'"],
+}
+"""What means something else where it stands in another statement, or on another kind of table."""
+
+
+@pytest.mark.parametrize(("family", "where"), [(family, one) for family, some in MISUSED.items() for one in some])
+def test_what_the_server_cannot_do_there_is_a_slip(new_database: NewDatabase, family: str, where: str) -> None:
+    database = new_database(family)
+    parent(database)
+    with pytest.raises(UsageError) as caught:
+        library.purge(url=database.url, table="t", where=where)
+    assert caught.value.hint
+
+
+def test_values_in_an_update(new_database: NewDatabase) -> None:
+    """Of INSERT … ON DUPLICATE KEY UPDATE."""
+    database = new_database("mariadb")
+    parent(database)
+    with pytest.raises(UsageError) as caught:
+        library.backfill(url=database.url, table="t", all_rows=True, set=["n = VALUES(n)"])
+    assert caught.value.hint
+
+
 def test_a_materialized_view(new_database: NewDatabase) -> None:
     database = new_database("postgresql")
     database.script("CREATE MATERIALIZED VIEW mv AS SELECT 1 AS id")
