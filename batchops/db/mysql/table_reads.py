@@ -17,9 +17,10 @@ from batchops.db.mysql.sql_functions import WORDS
 from batchops.db.table import Table
 
 # A column is written with its table before it and goes on behind the table's name.
-_TABLE = re.compile(r"`((?:[^`]|``)+)`\.`((?:[^`]|``)+)`(?!\.)")
-_STRING = re.compile(r"""'(?:[^'\\]|''|\\.)*'|"(?:[^"\\]|""|\\.)*\"""", re.DOTALL)
-_NAME = r"(?:`(?:[^`]|``)+`|[\w$]+)"
+_TABLE = {mark: re.compile(r"`((?:[^`]|``)+)`\.`((?:[^`]|``)+)`(?!\.)".replace("`", mark)) for mark in ("`", '"')}
+"""By what encloses a name: with ANSI_QUOTES the server itself writes double quotes."""
+_QUOTED = re.compile(r"""'(?:[^'\\]|''|\\.)*'|"(?:[^"\\]|""|\\.)*"|`(?:[^`]|``)+`""", re.DOTALL)
+_NAME = r"(?:`\d+`|[\w$]+)"
 _SOURCE = rf"[\s(]*(?:({_NAME})\s*\.\s*)?({_NAME})(?!\s*[.(])"
 _FROM = re.compile(rf"\b(?:from|(?:straight_)?join)\b{_SOURCE}", re.IGNORECASE)
 _LISTED = re.compile(rf",{_SOURCE}")
@@ -30,6 +31,7 @@ SELECT routine_name, routine_definition FROM information_schema.routines
 WHERE routine_schema = database() AND routine_type = 'FUNCTION'
 """)
 _TABLES = sa.text("SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema = database()")
+_FOLDS = sa.text("SELECT @@lower_case_table_names")
 _FRESH = sorted(name.split("(")[0] for name in WORDS.fresh if "(" in name)
 _DRAWN = re.compile(rf"(?<!\w)(?:(?:{'|'.join(_FRESH)})\s*\(|next\s+value\s+for\s)", re.IGNORECASE)
 _QUOTIENT_DIGITS = 4
@@ -47,7 +49,7 @@ def tables_read(
     rows = sa.select(*values) if values else sa.select(sa.literal_column("1"))
     explained(connection, rows.select_from(table.called).where(condition), product_of(connection).explain).all()
     notes = [str(note[2]) for note in connection.exec_driver_sql("SHOW WARNINGS") if note[1] == 1003]
-    found = [pair for note in notes for pair in _TABLE.findall(note)]
+    found = [pair for note in notes for pair in _tables_in(note)]
     own = (table.schema or here, table.name)
     read = {name for name in found if name != own or found.count(own) > 1}
     for text in (condition, *values):
@@ -55,20 +57,41 @@ def tables_read(
     read |= _behind_views(connection, read)
     if functions:
         read |= _behind_functions(connection, functions)
+    if connection.execute(_FOLDS).scalar_one():
+        read = _as_kept(connection, read, own)
     return frozenset((None if schema == here and table.schema is None else schema, name) for schema, name in read)
+
+
+def _tables_in(text: str) -> list[tuple[str, str]]:
+    """The tables in a text of the server's, as often as they stand there."""
+    found = [(mark, pair) for mark, table in _TABLE.items() for pair in table.findall(text)]
+    return [(schema.replace(2 * mark, mark), name.replace(2 * mark, mark)) for mark, (schema, name) in found]
 
 
 def _written_in(text: str, here: str) -> set[tuple[str, str]]:
     """What stands behind FROM and JOIN: MariaDB 10.11 does not show what stands in a WITH that it materialises."""
-    text = _STRING.sub("''", text)
+    names: list[str] = []
+
+    def numbered(quoted: re.Match[str]) -> str:
+        mark, name = quoted[0][0], quoted[0][1:-1]
+        names.append(name.replace(2 * mark, mark))
+        return "''" if mark == "'" else f"`{len(names) - 1}`"
+
+    def bare(name: str) -> str:
+        return names[int(name[1:-1])] if name.startswith("`") else name
+
+    text = _QUOTED.sub(numbered, text)  # double quotes enclose a name with ANSI_QUOTES; no string stands behind FROM
     if not _SELECT.search(text):
         return set()  # extract(year FROM created_at)
     found = _FROM.findall(text) + (_LISTED.findall(text) if _WITH.search(text) else [])
-    return {(_bare(schema) or here, _bare(name)) for schema, name in found}
+    return {(bare(schema) or here, bare(name)) for schema, name in found}
 
 
-def _bare(name: str) -> str:
-    return name[1:-1].replace("``", "`") if name.startswith("`") else name
+def _as_kept(connection: sa.Connection, read: set[tuple[str, str]], own: tuple[str, str]) -> set[tuple[str, str]]:
+    """As the catalogue spells them, where the server takes a name in either case for the same table."""
+    known = [own, *((schema, name) for schema, name in connection.execute(_TABLES))]
+    kept = {(schema.lower(), name.lower()): (schema, name) for schema, name in reversed(known)}
+    return {kept.get((schema.lower(), name.lower()), (schema, name)) for schema, name in read}
 
 
 def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None:
@@ -158,7 +181,7 @@ def _behind_views(connection: sa.Connection, read: set[tuple[str, str]]) -> set[
         name = waiting.pop()
         if name not in seen:
             seen.add(name)
-            waiting += _TABLE.findall(bodies.get(name, ""))
+            waiting += _tables_in(bodies.get(name, ""))
     return seen
 
 

@@ -1,5 +1,6 @@
 """A condition or value that reads the table which the job changes: as in one statement, or refused."""
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from batchops.errors import RefusedError
 from tests.bulk.plan.situations import ALL, numbers
 from tests.command import Batchops
 from tests.conftest import NewDatabase
+from tests.services import mariadb
 from tests.services.database import Database
 
 pytestmark = pytest.mark.in_turn
@@ -152,8 +154,45 @@ def test_a_backfill_may_read_other_columns_of_its_table(forum: Database) -> None
     library.backfill(**options, set=[replies])
     assert forum.scalar("SELECT sum(score) FROM posts WHERE id > 450") == 450
     above = "score = coalesce((SELECT a.score FROM posts AS a WHERE a.id = posts.reply_to), 0) + 1"
-    with pytest.raises(RefusedError, match="each batch would find other rows"):
+    with pytest.raises(RefusedError, match="each batch would find other rows") as caught:
         library.backfill(**options, set=[above])
+    wanted = forum.rows(f"SELECT id, {above.removeprefix('score = ')} FROM posts ORDER BY id")
+    # What the hint says, word by word.
+    said = re.search(r"\((CREATE TABLE .*); (CREATE UNIQUE INDEX .*)\) and use --set '(.*)', or", caught.value.hint)
+    assert said, caught.value.hint
+    forum.execute(said[1].replace("…", above.removeprefix("score = ")))
+    forum.execute(said[2])
+    library.backfill(**options, set=[said[3]])
+    assert forum.rows("SELECT id, score FROM posts ORDER BY id") == wanted
+
+
+@pytest.mark.full
+def test_names_that_fold_and_stand_in_double_quotes() -> None:
+    """MariaDB on macOS and Windows, and with ANSI_QUOTES: both are the server's own settings."""
+    server = mariadb.private()
+    server.argv = [*server.argv, "--lower-case-table-names=1", "--sql-mode=ANSI_QUOTES,STRICT_TRANS_TABLES"]
+    at = server.start()
+    try:
+        mariadb.create(at, "Folded")
+        database = Database(mariadb, at, "folded")
+        database.script("CREATE TABLE posts (id integer NOT NULL PRIMARY KEY, author integer NOT NULL)")
+        database.execute(f"INSERT INTO posts SELECT i, i % 7 FROM {numbers(database, ROWS)}")
+        grouped = (
+            "author IN (WITH busy AS (SELECT author FROM {} GROUP BY author HAVING count(*) > 99) SELECT * FROM busy)"
+        )
+        names = ("POSTS", '"posts"', '"Posts"', "Folded.POSTS", '"folded" . "POSTS"', "`Posts`")
+        wheres = [grouped.format(name) for name in names]
+        wheres += [f"NOT EXISTS (SELECT 1 FROM {name} AS r WHERE r.author = posts.id)" for name in names]
+        for where in wheres:
+            with pytest.raises(RefusedError, match="each batch would find other rows"):
+                library.purge(url=database.url, table="Posts", where=where, allow=["scan"])
+        value = 'author = (SELECT max(o."author") FROM "POSTS" AS o WHERE o."id" < posts."id")'
+        with pytest.raises(RefusedError, match="each batch would find other rows"):
+            library.backfill(url=database.url, table="posts", all_rows=True, set=[value], allow=["scan"])
+        kept = "author < 3 AND '\" FROM posts' <> 'x'"
+        assert library.purge(url=database.url, table="posts", where=kept).reason == "done"
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("family", ["postgresql", "mariadb"])

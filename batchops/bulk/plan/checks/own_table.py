@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from batchops.bulk.plan.checks.chains import links
 from batchops.bulk.plan.checks.context import Case, Check, Finding
 from batchops.db.facts import TableName
+from batchops.sql.expression import is_default
 from batchops.sql.subselects import called_functions, subselects
-from batchops.sql.tokens import Piece, Pieces
+from batchops.sql.tokens import Piece, Pieces, cut
 
 _BEFORE_A_TABLE = frozenset({"from", "join", ",", "only", "straight_join"})
 _NAMED_BY_PLACE = frozenset({"natural", "using", "*"})
@@ -54,7 +55,8 @@ def _reads(pieces: Pieces, columns: set[str], table: str) -> bool:
 
 
 def _named(pieces: Pieces, index: int) -> bool:
-    return pieces.at(index).kind in {"word", "name"}
+    piece = pieces.at(index)
+    return piece.kind in {"word", "name"} or piece.written.startswith('"')  # a name, with ANSI_QUOTES
 
 
 def _sources(pieces: Pieces) -> Iterator[str]:
@@ -108,13 +110,42 @@ def _by_place(pieces: Pieces, index: int) -> bool:
 
 
 def _finding(case: Case, name: TableName) -> Finding:
-    own = name == (case.table.schema, case.table.name)
+    own, column = name == (case.table.schema, case.table.name), _set_by(case, name)
     what = f'"{case.table.label}" itself' if own else f'"{name[1]}", whose rows change with them by a foreign key'
+    reads = "The condition or a value" if column is None else f'The value of "{column}"'
     return Finding(
-        f"The condition or a value reads {what}: each batch would find other rows than one statement over the whole "
-        "table does.",
+        f"{reads} reads {what}: each batch would find other rows than one statement over the whole table does.",
+        _values_aside(case, column) if column else _keys_aside(case),
+    )
+
+
+def _set_by(case: Case, name: TableName) -> str | None:
+    """The first column that is set by what reads that table; None where the condition reads it too."""
+    frozen = case.route.frozen
+    values = {column: f"({value}) IS NOT NULL" for column, value in frozen.assignments if not is_default(value)}
+    reading = [column for column, text in values.items() if _reads_table(case, name, text)]
+    condition = frozen.predicate is not None and _reads_table(case, name, frozen.predicate)
+    return reading[0] if reading and not condition else None
+
+
+def _reads_table(case: Case, name: TableName, text: str) -> bool:
+    return name in case.read_by(text, called_functions(cut(text, case.database.family.words.dialect)))
+
+
+def _keys_aside(case: Case) -> str:
+    return (
         f"put the keys aside first (CREATE TABLE ids AS SELECT … FROM {case.table.label} WHERE …) and use --where "
-        "'id IN (SELECT id FROM ids)', or, where one batch cannot change what the next one finds",
+        "'id IN (SELECT id FROM ids)', or, where one batch cannot change what the next one finds"
+    )
+
+
+def _values_aside(case: Case, column: str) -> str:
+    table, key = case.table.label, case.route.frozen.key
+    same = " AND ".join(f"v.{name} = {table}.{name}" for name in key)
+    return (
+        f"put the values aside first (CREATE TABLE new_values AS SELECT {', '.join(key)}, … AS {column} FROM {table}; "
+        f"CREATE UNIQUE INDEX new_values_key ON new_values ({', '.join(key)})) and use --set '{column} = (SELECT "
+        f"v.{column} FROM new_values AS v WHERE {same})', or, where one batch cannot change what the next one finds"
     )
 
 
