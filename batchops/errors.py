@@ -147,5 +147,9 @@ class OutcomeUnknownError(TransientError):
     """The connection went away between COMMIT and its answer: only the ledger knows whether the batch was applied."""
 
 
+class ConditionFailedError(BatchopsError):
+    """The condition cannot be evaluated for a row, so that nobody knows whether it holds: a division by zero."""
+
+
 class RowRefusedError(BatchopsError):
     """The database refuses a row of the batch: a constraint, a trigger, a value out of range."""

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.bulk.droppable_partitions import covered
+from batchops.bulk.failing_condition import HINT
 from batchops.bulk.operations.delete import Delete
 from batchops.bulk.operations.update import Update
 from batchops.bulk.plan.analysis import QUICK, Route, describe, probed
@@ -118,8 +119,7 @@ def _prepare(
             found = _without_a_time(connection, database, spec, found, route)
             droppable = covered(connection, database, found.table, route.frozen) if verb == "purge" else []
             statements = probed(connection, database, found, route)
-            last = memory.last.run if memory.last is not None else None
-            plan = describe(connection, database, verb, spec, found, route, statements, last)
+            plan = describe(connection, database, verb, spec, found, route, statements, memory.last)
             against = refusals(Case(connection, database, verb, spec, found, route, statements, plan.estimate))
             plan = replace(plan, staying=tuple(staying(connection, database, found.table, route.frozen, QUICK)))
             # Without the right to the table itself there is enough to be told.
@@ -132,8 +132,8 @@ def _prepare(
         if not isinstance(error.__cause__, DBAPIError):
             raise  # the job's own table
         raise _names_missing_table(spec, error) from error
-    except RowRefusedError as error:  # a literal in the predicate that is none of the column's type
-        raise UsageError(error.message, "check the predicate and --set.") from error
+    except RowRefusedError as error:  # a literal that is none of the column's type, or what fails on a row
+        raise UsageError(f"The condition or a value fails: {error.message.partition(': ')[2]}", HINT) from error
     return Prepared(
         verb, spec, database, ledger, found.key, route, memory, plan,
         to_drop=tuple(droppable) if isinstance(spec, PurgeSpec) and spec.drop_partitions else (),

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.bulk.failing_condition import located, next_part
 from batchops.bulk.foresight import Foresight
 from batchops.bulk.isolate_rejected import Sifted, Sifter
 from batchops.bulk.operations import Operation
@@ -17,7 +18,7 @@ from batchops.bulk.strategies.cursor import Cursor
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
 from batchops.db.value_formats import as_text
-from batchops.errors import ConnectionLostError, IntegrityError, LockedError, RowRefusedError
+from batchops.errors import ConditionFailedError, ConnectionLostError, IntegrityError, LockedError, RowRefusedError
 from batchops.events import Rejected
 from batchops.ledger.ledger import Ledger, taken_over
 from batchops.ledger.rejected_rows import LOCKED, RejectedRow, keep
@@ -107,6 +108,8 @@ class WalkStep:
             except _OverfullError:
                 size = replace(size, exact=True)
                 continue
+            except ConditionFailedError as failed:
+                raise located(self._database, self._walk, self.cursor, now, failed) from failed
             except RowRefusedError as error:
                 if not self._sifting:
                     self._sifting = True
@@ -124,7 +127,7 @@ class WalkStep:
         # Together with the ledger's row for it, so that a batch that is undone is simply done again.
         with self._database.transaction(lazy=self._ledger.inside) as connection:
             meter = self._watch.meter(connection) if self._watch else None
-            part = self._walk.next(connection, self.cursor, size)
+            part = next_part(self._database, self._walk, connection, self.cursor, size)
             if part is None:
                 self.lane = replace(self.lane, cursor=replace(self.cursor, ranges=()).dumped())
                 return None

@@ -19,10 +19,12 @@ from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_file import shown_name
 from batchops.db.database import Database
 from batchops.db.recorded_statements import SELECTED, shown_sql
+from batchops.ledger.last_run import Recalled
 from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume
 from batchops.ledger.run import Run
 from batchops.spec.models import JobSpec
 from batchops.sql.selection import Selection
+from batchops.sql.tokens import cut
 
 QUICK = 0.3
 """Seconds for counting something that nobody asked to have counted."""
@@ -52,7 +54,7 @@ def probed(connection: sa.Connection, database: Database, found: Sketch, route: 
 
 def describe(
     connection: sa.Connection, database: Database, verb: str, spec: JobSpec, found: Sketch, route: Route,
-    statements: Sequence[Probe], last: Run | None,
+    statements: Sequence[Probe], last: Recalled | None,
 ) -> Plan:  # fmt: skip
     """The plan; the server has understood every statement in it, or a UsageError says what it did not."""
     explained = tuple(_explained(connection, database, probe) for probe in statements)
@@ -70,7 +72,9 @@ def describe(
         estimated_by=by,
         index=_index(route),
         explained=explained,
-        cost=cost(RIGHTS[verb], found.table, found.facts, route.frozen.walk, estimate, last, spec),
+        cost=cost(
+            RIGHTS[verb], found.table, found.facts, route.frozen.walk, estimate, last.run if last else None, spec
+        ),
         goes_on=_goes_on(route.resume),
         pace=_pace(spec),
         limits=_limits(spec),
@@ -93,12 +97,25 @@ def _estimate(
         return found.ids.rows, f"ids that name a row{more}"
     queries = _to_come(found, route)
     estimate = added(database.family.matches(connection, rows) for rows in queries)
-    if not spec.count and estimate is not None and queries:
+    if not spec.count and estimate is not None and queries and not _computes(database, route):
         return estimate, "the planner's estimate"
     seconds = spec.statement_timeout.total_seconds() if spec.count else QUICK
     if (counted := added(facts.count_within(connection, rows, seconds) for rows in queries)) is not None:
         return counted, COUNTED
     return estimate, "the planner's estimate: counting took too long" if spec.count else "the planner's estimate"
+
+
+def _computes(database: Database, route: Route) -> bool:
+    """Whether the condition computes something, which may fail on a row: a short count finds that out first."""
+    if route.frozen.predicate is None:
+        return False
+    pieces = cut(route.frozen.predicate, database.family.words.dialect)
+    return any(
+        pieces.at(i).written in {"/", "%"}
+        or (pieces.at(i).written == "::" and pieces.at(i - 1).kind != "string")
+        or (pieces.called(i) and pieces.at(i).operand and pieces.at(i + 2).kind != "string")
+        for i in range(len(pieces.pieces))
+    )
 
 
 def _to_come(found: Sketch, route: Route) -> list[sa.Select[Any]]:
