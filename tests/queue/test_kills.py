@@ -137,7 +137,7 @@ def test_rows_that_are_marked_while_they_are_leased(
     batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures, place: str
 ) -> None:
     database = new_database(name)
-    rows = rows_for(database, full)
+    rows = 20_000 if full else 2_000
     jobs(database, rows)
     leased(database, place, "--claimed")
     marks = ("--claimed", "status = 'running'", "--claimed", "payload = 'at work'", "--batch-size", "50")
