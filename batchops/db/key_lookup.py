@@ -1,5 +1,6 @@
 """Rows by the texts that people write for their keys, where the values are made here and compared by the server."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from batchops.db.types import KeyValue
 from batchops.errors import RowRefusedError
 
 _AT_ONCE = 1_000
+_UUID = re.compile(r"\s*[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\s*", re.IGNORECASE)
+_BYTES = ("binary", "blob")
 Read = Callable[[Table, str, str], Sequence[Any]]
 """(table, column, text): the values that it may mean; ValueError where it is none of the column's type."""
 
@@ -22,9 +25,16 @@ def readings(table: Table, names: Sequence[str], texts: tuple[str, ...], read: R
             values = read(table, name, text)
         except (ValueError, ArithmeticError) as error:
             kind = table.column(name).type if name in table.column_names else "integer"
-            raise RowRefusedError(f'"{text[:100]}" is no value for "{name}" ({kind}).') from error
+            hint = "write bytes in hexadecimal digits (0x00ff), 16 of them also as a UUID with dashes."
+            told = hint if any(word in kind.lower() for word in _BYTES) else ""
+            raise RowRefusedError(f'"{text[:100]}" is no value for "{name}" ({kind}).', told) from error
         found = [(*key, value) for key in found for value in values]
     return found
+
+
+def uuid_bytes(text: str) -> bytes | None:
+    """The 16 bytes of a UUID that is written with its dashes; None for any other text."""
+    return bytes.fromhex(text.replace("-", "")) if _UUID.fullmatch(text) else None
 
 
 Select = Callable[[Sequence[KeyValue]], list[tuple[KeyValue, KeyValue]]]

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from batchops.db import epoch_columns
 from batchops.db.table import Column, Table
-from batchops.errors import UsageError
+from batchops.db.text_times import no_time, whole
 
 _WORDS = {"datetime": "TIMESTAMP", "timestamp": "TIMESTAMP", "date": "DATE"}
 
@@ -20,13 +20,12 @@ def _counts(column: Column) -> bool:
     return column.type.split("(")[0].split(" ")[0].lower() in _NUMBERS
 
 
-def _word(table: Table, column: Column) -> str:
+def _word(table: Table, column: Column, point: str) -> str:
+    """The word before a literal of its type; UsageError for what is no time. `point`: the cut-off, for people."""
     base = column.type.split("(")[0].split(" ")[0].lower()
     if base not in _WORDS:
-        raise UsageError(
-            f'Column "{column.name}" of "{table.label}" is {column.type}, not a date, datetime or timestamp.',
-            "write the comparison yourself with --where.",
-        )
+        # A zone or digits behind the seconds are an error to an UPDATE that casts them.
+        raise no_time(table, column, "date, datetime or timestamp", f"CAST(LEFT({{}}, 19) AS datetime) < {point}", "`")
     return _WORDS[base]
 
 
@@ -38,7 +37,7 @@ def before(connection: sa.Connection, table: Table, column: Column, moment: str)
         read_here = sa.text("SELECT unix_timestamp(CAST(:moment AS datetime(6)))")
         local = point.timestamp() if point.tzinfo else connection.execute(read_here, {"moment": moment}).scalar_one()
         return epoch_columns.literal(unit, local)
-    word = _word(table, column)
+    word = _word(table, column, f"'{moment}'")
     # MariaDB's own reading drops a zone, with a warning that nobody sees.
     here = "convert_tz(:moment, '+00:00', @@session.time_zone)" if point.tzinfo else ":moment"
     plain = point.astimezone(UTC).replace(tzinfo=None) if point.tzinfo else point
@@ -54,7 +53,8 @@ def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta)
         now = connection.execute(sa.text("SELECT unix_timestamp(now(6))")).scalar_one()
         seconds = now - Decimal(ago // timedelta(microseconds=1)) / 1_000_000
         return epoch_columns.literal(epoch_columns.unit_in(connection, table, column), seconds)
-    word = _word(table, column)
+    number, unit = whole(ago)
+    word = _word(table, column, f"NOW() - INTERVAL {number} {unit.upper()}")
     kind = "date" if word == "DATE" else "datetime(6)"
     read = sa.text(f"SELECT CAST(CAST(now(6) - INTERVAL :us MICROSECOND AS {kind}) AS char)")
     text = connection.execute(read, {"us": ago // timedelta(microseconds=1)}).scalar_one()

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from batchops.db.key_lookup import matched, readings, selecting
+from batchops.db.key_lookup import matched, readings, selecting, uuid_bytes
 from batchops.db.mysql import keys
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
@@ -40,7 +40,8 @@ def _read(table: Table, name: str, text: str) -> Sequence[Any]:
     if kind in _BITS:
         return (_whole(text, _BITS[kind], unsigned="unsigned" in column.type),)
     if kind in keys.BINARY:
-        return (bytes.fromhex(text.strip().removeprefix("0x")),)
+        uuid = uuid_bytes(text) if kind != "binary" or column.type.lower() == "binary(16)" else None
+        return (bytes.fromhex(text.strip().removeprefix("0x")) if uuid is None else uuid,)
     read = _READERS.get(kind)
     return (text if read is None else read(text.strip()),)
 

@@ -8,19 +8,16 @@ import sqlalchemy as sa
 from batchops.db import epoch_columns
 from batchops.db.postgresql.keys import Named
 from batchops.db.table import Column, Table
-from batchops.errors import UsageError
+from batchops.db.text_times import no_time, whole
 
 _TIMES = ("timestamp", "date")
 _NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double")
 
 
-def _counts(table: Table, column: Column) -> bool:
-    """Whether it counts time in a number; UsageError for what is no time at all."""
+def _counts(table: Table, column: Column, point: str) -> bool:
+    """Whether it counts time in a number; UsageError for what is no time at all. `point`: the cut-off, for people."""
     if not column.type.startswith((*_TIMES, *_NUMBERS)):
-        raise UsageError(
-            f'Column "{column.name}" of "{table.label}" is {column.type}, not a date or timestamp.',
-            "write the comparison yourself with --where.",
-        )
+        raise no_time(table, column, "date or timestamp", f"CAST({{}} AS timestamptz) < {point}", '"')
     return column.type.startswith(_NUMBERS)
 
 
@@ -32,7 +29,7 @@ def _literal(connection: sa.Connection, value: sa.ColumnElement[Any], column: Co
 def before(connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
     """The moment as written, read by the server in the session's zone."""
     text = sa.bindparam(None, datetime.fromisoformat(moment).isoformat(" "), sa.Text)
-    if _counts(table, column):
+    if _counts(table, column, f"'{moment}'"):
         return _number(connection, table, column, sa.cast(text, Named("timestamptz")))
     with connection.begin_nested():
         return _literal(connection, text, column)
@@ -41,7 +38,8 @@ def before(connection: sa.Connection, table: Table, column: Column, moment: str)
 def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta) -> str:
     """The server's now less `ago`."""
     point = sa.func.now() - sa.cast(sa.bindparam(None, ago), sa.Interval)
-    if _counts(table, column):
+    number, unit = whole(ago)
+    if _counts(table, column, f"now() - interval '{number} {unit}s'"):
         return _number(connection, table, column, point)
     return _literal(connection, point, column)
 

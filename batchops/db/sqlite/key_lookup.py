@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.key_lookup import matched, readings, selecting
+from batchops.db.key_lookup import matched, readings, selecting, uuid_bytes
 from batchops.db.sqlite import keys
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
@@ -62,7 +62,9 @@ def _number(text: str) -> int | float | None:
 
 
 def _bytes(text: str) -> Sequence[bytes]:
-    """By their hexadecimal digits."""
+    """By their hexadecimal digits, or as a UUID."""
+    if (uuid := uuid_bytes(text)) is not None:
+        return (uuid,)
     with suppress(ValueError):
         return (bytes.fromhex(text.strip().removeprefix("0x")),)
     return ()

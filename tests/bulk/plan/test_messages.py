@@ -1,7 +1,9 @@
 """Refusals and errors before the first write: what happened, to what, and what to do; each with its own exit code."""
 
+import re
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +67,29 @@ def test_values_in_an_update(new_database: NewDatabase) -> None:
     with pytest.raises(UsageError) as caught:
         library.backfill(url=database.url, table="t", all_rows=True, set=["n = VALUES(n)"])
     assert caught.value.hint
+
+
+AGES = {"older_than": "90d", "before": "2026-01-01"}
+
+
+@pytest.mark.parametrize("family", ALL)
+@pytest.mark.parametrize("age", AGES)
+def test_times_that_are_kept_as_text(new_database: NewDatabase, family: str, age: str) -> None:
+    """SQLite has no other; elsewhere the hint says how, and it works as it is printed."""
+    database = new_database(family)
+    database.script("CREATE TABLE t (id integer NOT NULL PRIMARY KEY, at varchar(30) NOT NULL)")
+    database.execute("INSERT INTO t VALUES (1, '2020-01-31T10:00:00Z'), (2, '2099-01-31T10:00:00Z')")
+    cut: dict[str, Any] = {"by": "at", age: AGES[age]}
+    if family != "sqlite":
+        with pytest.raises(UsageError) as caught:
+            library.purge(url=database.url, table="t", **cut)
+        said = re.search(r'--where "(.*)" compares', caught.value.hint)
+        assert said, caught.value.hint
+        cut = {"where": said[1]}
+    if family != "sqlite":
+        assert library.backfill(url=database.url, table="t", set=["at = at"], **cut).rows == 1
+    assert library.purge(url=database.url, table="t", **cut).rows == 1
+    assert database.column("SELECT id FROM t") == [2]
 
 
 def test_a_materialized_view(new_database: NewDatabase) -> None:

@@ -119,6 +119,29 @@ def test_spellings_that_the_server_takes_for_one(new_database: NewDatabase, tmp_
         assert counts(database) == {0: 5, 1: 15}
 
 
+def test_binary_keys_by_their_uuid(new_database: NewDatabase, tmp_path: Path) -> None:
+    """With its dashes, as it is shown everywhere but in the column; what is no bytes at all is refused by name."""
+    uuids = ["550e8400-e29b-41d4-a716-446655440000", "550E8400-E29B-41D4-A716-446655440001"]
+    for on, type in (
+        (MARIA, "binary(16)"),
+        (PG, "bytea"),
+        ("sqlite", "blob NOT NULL"),
+        ("sqlite", "binary(16) NOT NULL"),
+    ):
+        database = new_database(on)
+        hexadecimal = "decode('{}', 'hex')" if on == PG else "X'{}'"
+        database.script(f"CREATE TABLE t (id {type} PRIMARY KEY, n integer NOT NULL)")
+        for uuid in (*uuids, "550e8400-e29b-41d4-a716-446655440002"):
+            database.execute(f"INSERT INTO t VALUES ({hexadecimal.format(uuid.replace('-', ''))}, 0)")
+        finished = library.backfill(url=database.url, table="t", ids=str(lines(tmp_path, *uuids)), set=UP)
+        assert (finished.reason, finished.rows) == ("done", 2), (on, type)
+        assert counts(database) == {0: 1, 1: 2}
+        if on == MARIA:
+            with pytest.raises(UsageError, match="line 1") as caught:
+                library.backfill(url=database.url, table="t", ids=str(lines(tmp_path, "x-y")), set=UP)
+            assert "hexadecimal" in caught.value.hint
+
+
 def test_binary_keys_by_their_hexadecimal_digits(new_database: NewDatabase, tmp_path: Path) -> None:
     """As clients show them: 0x00FF, 00ff; PostgreSQL by itself \\x00ff."""
     for on, type in ((MARIA, "binary(2)"), (PG, "bytea"), ("sqlite", "blob NOT NULL")):
