@@ -9,6 +9,7 @@ from batchops.bulk.operations import Operation
 from batchops.bulk.strategies.batch import Part
 from batchops.db.database import Database
 from batchops.db.table import Table, quoted
+from batchops.db.types import KeyValue
 from batchops.errors import TransientError
 
 
@@ -21,45 +22,39 @@ class Foresight:
         self._operation = operation
         self._checks: dict[str, Sequence[str]] = {}
         """What holds for a row of a table, by the table's identity."""
-        self._ended = False
+        self.ended = operation.removes
 
-    def __call__(self, connection: sa.Connection, part: Part) -> frozenset[int]:
-        """Their places in the part's list. What the values did besides, as they were evaluated, is undone."""
-        row = self._operation.afterwards(part)
-        if self._ended or not row:
-            return frozenset()
+    def __call__(self, connection: sa.Connection, part: Part) -> tuple[KeyValue, ...]:
+        """Their keys. What the values did besides, as they were evaluated, is undone."""
+        if self.ended:
+            return ()
         connection.exec_driver_sql("SAVEPOINT foresight")
-        found: frozenset[int] = frozenset()
+        found: tuple[KeyValue, ...] = ()
         try:
-            found = self._asked(connection, part, row)
+            found = self._asked(connection, part)
         except DBAPIError as error:  # a value that cannot be evaluated for one of the rows, for the most part
             if isinstance(self._database.error(error), TransientError):
                 raise  # the server may have undone the whole transaction
-            self._ended = True
+            self.ended = True
         connection.exec_driver_sql("ROLLBACK TO SAVEPOINT foresight")
         return found
 
     def judge(self, foreseen: int, of_these: int, others: int) -> None:
         """Of so many foreseen rows so many were refused, and so many others."""
-        self._ended = self._ended or 2 * of_these < foreseen or (not foreseen and others > 0)
+        self.ended = self.ended or 2 * of_these < foreseen or others > of_these
 
-    def _asked(
-        self, connection: sa.Connection, part: Part, row: Sequence[sa.ColumnElement[bool]]
-    ) -> frozenset[int]:  # fmt: skip
+    def _asked(self, connection: sa.Connection, part: Part) -> tuple[KeyValue, ...]:
         table = part.selection.table
         if table.identity not in self._checks:
             self._checks[table.identity] = self._of(connection, table)
         if not self._checks[table.identity]:
-            return frozenset()
+            return ()
         key = [self._family.key_out(table, name).label(f"batchops_k{i}") for i, name in enumerate(part.key)]
-        rows = table.alone(sa.select(*key, *row).select_from(table.called))
-        where = self._family.among(table, part.key, part.keys)
-        after = rows.where(where, part.selection.clause).subquery(quoted(table.alias or table.name))
+        rows = sa.select(*key, *self._operation.afterwards(part)).select_from(table.called)
+        after = table.alone(rows.where(*part.conditions)).subquery(quoted(table.alias or table.name))
         refused = [sa.not_(sa.literal_column(f"({text})", sa.Boolean())) for text in self._checks[table.identity]]
         found = connection.execute(sa.select(*(after.c[column.name] for column in key)).where(sa.or_(*refused)))
-        place = {repr(value): i for i, value in enumerate(part.keys)}
-        keys = (repr(tuple(self._family.key_value(value) for value in values)) for values in found)
-        return frozenset(place[text] for text in keys if text in place)
+        return tuple(tuple(self._family.key_value(value) for value in values) for values in found)
 
     def _of(self, connection: sa.Connection, table: Table) -> list[str]:
         quote = self._family.words.quote

@@ -1,7 +1,7 @@
 """Tells rows that the database refuses from the others of a batch, inside the batch's own transaction."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -20,8 +20,15 @@ MOST_REFUSED, LEAST = 20, 50
 NAMED_EACH = 4
 """Refused rows that a group is expected to hold where the server names them."""
 
+MOST_FORESEEN = 10 * MOST_REFUSED
+"""Rows of a batch that are tried one by one at the most."""
+
 Work = Callable[[sa.Connection, Part], int]
 """The writing statement for a part's rows; how many it changed, RowRefusedError for one that may not be."""
+
+
+class TooManyRejectedError(Exception):
+    """A batch holds so many rows that will be refused that it has to be smaller; the sifter's `bounded` knows."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +49,10 @@ class Sifter:
     some statements more, and where every row is bad each one is tried once.
     """
 
-    def __init__(self, database: Database, work: Work, foresee: Foresight) -> None:
+    def __init__(self, database: Database, work: Work, foresight: Foresight) -> None:
         self._database = database
         self._work = work
-        self._foresee = foresee
+        self._foresight = foresight
         self._share = 0.0
         self._unforeseen = 0.0
         """The share of those that nothing foretold."""
@@ -54,33 +61,54 @@ class Sifter:
         self._guesses = True
         """Whether a row that the server may have meant turned out to be refused so far."""
 
-    def bounded(self, size: Size) -> Size:
-        """That size, listed, and no larger than that a batch does not search for too many refused rows."""
+    def bounded(self, size: Size, *, listed: bool) -> Size:
+        """No larger than that a batch does not search for too many refused rows; `listed` unless they are foreseen."""
+        exact = size.exact or listed or self._foresight.ended
         most = max(LEAST, round(MOST_REFUSED / self._share)) if self._share else size.rows
         if size.rows <= most:
-            return replace(size, exact=True)
-        return replace(size, rows=most, read=max(most, size.read * most // size.rows), exact=True)
+            return replace(size, exact=exact)
+        return replace(size, rows=most, read=max(most, size.read * most // size.rows), exact=exact)
 
     def expects(self, rows: int) -> bool:
         """Whether so many rows will probably hold one that is refused."""
         return self._share * rows >= 0.5
 
+    def through_range(self, connection: sa.Connection, part: Part) -> Sifted:
+        """All rows of a range, in one statement but for those that are foreseen; RowRefusedError for another one."""
+        suspects = self._foreseen(connection, part, max(1, part.read))
+        trial = _Trial(self._database, self._work, connection, replace(part, keys=suspects))
+        trial.each(range(len(suspects)))
+        if suspects:
+            others = sa.not_(self._database.family.among(part.selection.table, part.key, suspects))
+            part = replace(part, where=others if part.where is None else sa.and_(part.where, others))
+        trial.changed += self._work(connection, part)
+        self._learn(len(suspects), len(trial.refused), 0, trial.changed + len(trial.refused))
+        return trial.sifted
+
     def __call__(self, connection: sa.Connection, part: Part, *, roughly: bool = False) -> Sifted:
-        """All rows of the part. `roughly`: a small group is refused as a whole, as it is tried again later."""
-        trial, rows = _Trial(self._database, self._work, connection, part), max(1, len(part.keys))
-        foreseen = sorted(self._foresee(connection, part))
-        for place in foreseen:
-            if refusal := trial([place]):
-                trial.refused[place] = refusal.reason
+        """All rows of a list. `roughly`: a small group is refused as a whole, as it is tried again later."""
+        trial = _Trial(self._database, self._work, connection, part)
+        named = {repr(key) for key in self._foreseen(connection, part, len(part.keys))}
+        foreseen = [place for place, key in enumerate(part.keys) if repr(key) in named] if named else []
+        trial.each(foreseen)
         alone = len(trial.refused)
         places = sorted(set(range(len(part.keys))).difference(foreseen))
         while places:
             places = self._through(trial, places, max(1, len(places) // 16) if roughly else 1)
-        self._foresee.judge(len(foreseen), alone, len(trial.refused) - alone)
-        self._share = (self._share + len(trial.refused) / rows) / 2
-        self._unforeseen = (self._unforeseen + (len(trial.refused) - alone) / rows) / 2
-        refused = tuple((part.keys[place], reason) for place, reason in sorted(trial.refused.items()))
-        return Sifted(trial.changed, refused, trial.seconds)
+        self._learn(len(foreseen), alone, len(trial.refused) - alone, len(part.keys))
+        return trial.sifted
+
+    def _foreseen(self, connection: sa.Connection, part: Part, rows: int) -> tuple[KeyValue, ...]:
+        suspects = self._foresight(connection, part)
+        if len(suspects) > MOST_FORESEEN:
+            self._share = min(1.0, max(2 * self._share, len(suspects) / rows))
+            raise TooManyRejectedError
+        return suspects
+
+    def _learn(self, foreseen: int, of_these: int, others: int, rows: int) -> None:
+        self._foresight.judge(foreseen, of_these, others)
+        self._share = (self._share + (of_these + others) / max(1, rows)) / 2
+        self._unforeseen = (self._unforeseen + others / max(1, rows)) / 2
 
     def _through(self, trial: "_Trial", places: list[int], least: int) -> list[int]:
         """Try all of them; those that the server passed by before it named another are left, probably all right."""
@@ -134,6 +162,17 @@ class _Trial:
         self.changed = 0
         self.refused: dict[int, str] = {}
         self.seconds = 0.0
+
+    @property
+    def sifted(self) -> Sifted:
+        refused = tuple((self._part.keys[place], reason) for place, reason in sorted(self.refused.items()))
+        return Sifted(self.changed, refused, self.seconds)
+
+    def each(self, places: Iterable[int]) -> None:
+        """Each by itself."""
+        for place in places:
+            if refusal := self([place]):
+                self.refused[place] = refusal.reason
 
     def __call__(self, places: Sequence[int]) -> _Refusal | None:
         """None: they are changed."""

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.failing_condition import located, next_part
 from batchops.bulk.foresight import Foresight
-from batchops.bulk.isolate_rejected import Sifted, Sifter
+from batchops.bulk.isolate_rejected import Sifted, Sifter, TooManyRejectedError
 from batchops.bulk.operations import Operation
 from batchops.bulk.read_meter import Watch
 from batchops.bulk.strategies import Walk
@@ -71,6 +71,8 @@ class WalkStep:
         self._sifter = Sifter(database, self._work, Foresight(database, operation))
         self._sifting = False
         """Whether the last batch held rows that the database refuses, so that the next one may as well."""
+        self._listing = False
+        """Whether they are to be looked for in a list of the rows."""
         self._comes_back = comes_back
         self._renew = renew
         self._aim: int | None = None
@@ -102,7 +104,7 @@ class WalkStep:
     def _next(self, size: Size) -> Outcome | None:
         while not self.cursor.over:
             now = size if self._aim is None else replace(size, rows=min(self._aim, size.rows))
-            now = self._sifter.bounded(now) if self._sifting else now
+            now = self._sifter.bounded(now, listed=self._listing) if self._sifting else now
             try:
                 outcome = self._batch(now)
             except _OverfullError:
@@ -110,9 +112,13 @@ class WalkStep:
                 continue
             except ConditionFailedError as failed:
                 raise located(self._database, self._walk, self.cursor, now, failed) from failed
+            except TooManyRejectedError:
+                continue
             except RowRefusedError as error:
                 if not self._sifting:
                     self._sifting = True
+                elif not now.exact:  # not one that its checks foretold
+                    self._listing = True
                 elif now.rows == 1:
                     return self._pass_by(now, error)
                 else:  # refused by COMMIT, or by a statement that takes no list
@@ -144,6 +150,7 @@ class WalkStep:
             cursor, named = self._passed_by(connection, part, cursor, done)
             after = self._advanced(cursor, part, rows, len(named))
             self._note(connection, after, (*named, *self._locked(connection, part)))
+        self._listing = False
         self._sifting = bool(done.refused) or self._aim is not None or self._sifter.expects(size.rows)
         recorded = self._recorded(after)
         return replace(
@@ -154,6 +161,8 @@ class WalkStep:
         if self._sifting and part.keys:
             first = self.cursor.ranges[0].refused_at is None
             return self._sifter(connection, part, roughly=self._comes_back and first)
+        if self._sifting and part.key:
+            return self._sifter.through_range(connection, part)
         return Sifted(self._work(connection, part), ())
 
     def _passed_by(

@@ -162,6 +162,21 @@ def test_what_a_check_seems_to_refuse_is_tried_all_the_same(new_database: NewDat
     assert database.scalar("SELECT count(*) FROM prices WHERE cents = 90") == ROWS - ROWS // 20
 
 
+@pytest.mark.full
+def test_rows_that_are_all_bad_behind_many_good_ones_are_met_in_small_batches(
+    made: Callable[[Callable[[Database], None]], Database],
+) -> None:
+    """A batch that has grown would try thousands of rows one by one, and reject them all before it is stopped."""
+    database, events = made(prices), list[Any]()
+    database.execute("UPDATE prices SET cents = CASE WHEN id > 1200 THEN 5 ELSE 100 END")
+    finished = library.backfill(
+        **job(database, "prices", all_rows=True, set=["cents = cents - 10"], batch_size=700, max_rejected=100),
+        on_event=events.append,
+    )
+    assert (finished.reason, finished.rows) == ("max-rejected", 1_200)
+    assert 100 < finished.rejected <= 350
+
+
 def test_a_run_that_nothing_allows_stops_soon(made: Callable[[Callable[[Database], None]], Database]) -> None:
     """Where every row is refused, what was asked for is wrong; a person should know at once."""
     database = made(prices)

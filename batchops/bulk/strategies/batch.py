@@ -27,7 +27,7 @@ class Part:
     limit: int | None = None
     """The most rows to take of `where`; below that, nothing is left of it."""
     key: tuple[str, ...] = ()
-    """The columns that name the listed rows."""
+    """The columns that name its rows, where these are or can be listed."""
     keys: tuple[KeyValue, ...] = ()
     """The listed rows, where they were listed."""
 

@@ -59,7 +59,8 @@ class KeysWalk:
     def _plain(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Part:
         way = cursor.ranges[0]
         read = size.read if end else self._read(connection, way.after, way.upto)
-        return self._part(self._within(way.after, end or way.upto), self._behind(cursor, end), read)
+        part = self._part(self._within(way.after, end or way.upto), self._behind(cursor, end), read)
+        return replace(part, key=self._key)
 
     def split(self, connection: sa.Connection, way: Range) -> tuple[Range, Range] | None:
         """In the middle by number, where the first column is one; else behind so many rows."""
