@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,12 +11,11 @@ from batchops.bulk.foresight import Foresight
 from batchops.bulk.isolate_rejected import Sifted, Sifter, TooManyRejectedError
 from batchops.bulk.operations import Operation
 from batchops.bulk.read_meter import Watch
+from batchops.bulk.row_names import row_names
 from batchops.bulk.strategies import Walk
 from batchops.bulk.strategies.batch import Part
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.db.database import Database
-from batchops.db.types import KeyValue
-from batchops.db.value_formats import as_text
 from batchops.errors import ConditionFailedError, ConnectionLostError, IntegrityError, LockedError, RowRefusedError
 from batchops.events import Rejected
 from batchops.ledger.ledger import Ledger, taken_over
@@ -179,31 +177,11 @@ class WalkStep:
             return cursor, ()
         waiting = sum(len(later.keys) for later in cursor.ranges if later.refused_at is not None)
         if hopeless or waiting + len(done.refused) > MOST_WAITING:
-            names = self._names(connection, part, [key for key, _ in done.refused])
+            names = row_names(self._database.family, connection, part, [key for key, _ in done.refused])
             return cursor, tuple(RejectedRow(key, names[repr(key)], reason) for key, reason in done.refused)
         keys = tuple(key for key, _ in done.refused)
         visits, at = (0, -1) if way.refused_at is None else (way.visits + 1, before)
         return cursor.waiting(replace(way, after=None, upto=None, keys=keys, visits=visits, refused_at=at)), ()
-
-    def _names(self, connection: sa.Connection, part: Part, keys: Sequence[KeyValue]) -> dict[str, str]:
-        """The rows for people, by the text of their keys."""
-        table, family = part.selection.table, self._database.family
-        own = [family.key_out(table, name).label(f"k{i}") for i, name in enumerate(part.key)]
-        names = table.known_by or part.key
-        shown = [family.key_out(table, name).label(f"n{i}") for i, name in enumerate(names)]
-        rows: sa.Select[Any] = table.alone(sa.select(*own, *shown).select_from(table.called))
-        found = {
-            repr(tuple(family.key_value(value) for value in row[: len(own)])): row[len(own) :]
-            for row in connection.execute(rows.where(family.among(table, part.key, keys)))
-        }
-        nothing = ("?",) * len(names)
-
-        def named(key: KeyValue) -> str:
-            known = found.get(repr(key), nothing)
-            pairs = zip(part.key, key, strict=True) if None in known else zip(names, known, strict=True)
-            return ", ".join(f"{name}={as_text(value)}" for name, value in pairs)
-
-        return {repr(key): named(key) for key in keys}
 
     def _pass_by(self, size: Size, refused: RowRefusedError) -> Outcome:
         """Move the cursor over the one row that is refused."""
@@ -213,7 +191,9 @@ class WalkStep:
                 raise refused  # this walk has no cursor to pass it by with
             named: tuple[RejectedRow, ...] = ()
             if part.keys and part.cursor.turn == 0:  # a further turn meets the same rows again
-                ((key, name),) = zip(part.keys, self._names(connection, part, part.keys).values(), strict=True)
+                ((key, name),) = zip(
+                    part.keys, row_names(self._database.family, connection, part, part.keys).values(), strict=True
+                )
                 named = (RejectedRow(key, name, refused.message),)
             after = self._advanced(part.cursor, part, 0, len(named))
             self._note(connection, after, named)
@@ -223,7 +203,7 @@ class WalkStep:
         """Rows that others held locked to the end."""
         if not part.given_up:
             return ()
-        names = self._names(connection, part, part.given_up)
+        names = row_names(self._database.family, connection, part, part.given_up)
         return tuple(RejectedRow(key, names[repr(key)], LOCKED, locked=True) for key in part.given_up)
 
     def _advanced(self, cursor: Cursor, part: Part, rows: int, rejected: int) -> Lane:
