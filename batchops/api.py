@@ -7,22 +7,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Unpack
 
-from batchops.bulk.job import perform
-from batchops.bulk.prepare import prepared
+from batchops.bulk.job import run_bulk
+from batchops.bulk.prepare import prepare_bulk
 from batchops.events import Emit, Event, Finished
-from batchops.outbox.job import relay_prepared
-from batchops.outbox.prepare import prepared_relay
+from batchops.outbox.job import run_relay
+from batchops.outbox.prepare import prepare_relay
 from batchops.outbox.spec import RelaySpec
 from batchops.queue.handlers.function import Function
-from batchops.queue.job import drain_prepared
-from batchops.queue.prepare import prepared_drain
+from batchops.queue.job import run_drain
+from batchops.queue.prepare import prepare_drain
 from batchops.queue.spec import DrainSpec
 from batchops.recipes.load import load
 from batchops.recipes.recipe import RecipeJob
 from batchops.recipes.run import run_job
 from batchops.recipes.run_all import one_after_another
 from batchops.runtime.stop import Stop
-from batchops.spec.models import BackfillSpec, JobSpec, PurgeSpec, checked
+from batchops.spec.models import BackfillSpec, BulkSpec, PurgeSpec, checked
 from batchops.spec.typed import BackfillOptions, DrainOptions, PurgeOptions, RelayOptions
 
 
@@ -57,14 +57,14 @@ def drain(
     exception for failed. With `connection` it works inside the transaction that marks the rows. `options` are
     those of the command; without a handler they name one: call, exec, exec_batch, post or set.
     """
-    with prepared_drain(checked(DrainSpec, options), os.environ, handler) as job:
-        return drain_prepared(job, on_event or (lambda _: None), stop or Stop())
+    with prepare_drain(checked(DrainSpec, options), os.environ, handler) as job:
+        return run_drain(job, on_event or (lambda _: None), stop or Stop())
 
 
 def relay(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[RelayOptions]) -> Finished:
     """Deliver the unsent events of an outbox to `to`, in order and at least once, as `batchops relay` does."""
-    with prepared_relay(checked(RelaySpec, options), os.environ) as job:
-        return relay_prepared(job, on_event or (lambda _: None), stop or Stop())
+    with prepare_relay(checked(RelaySpec, options), os.environ) as job:
+        return run_relay(job, on_event or (lambda _: None), stop or Stop())
 
 
 def run(
@@ -88,6 +88,6 @@ def run(
     return {end.job.name: end.finished for end in one_after_another(chosen, one, stop)}
 
 
-def _run(verb: str, spec: JobSpec, on_event: Emit | None, stop: Stop | None) -> Finished:
-    with prepared(verb, spec, os.environ) as job:
-        return perform(job, on_event or (lambda _: None), stop or Stop())
+def _run(verb: str, spec: BulkSpec, on_event: Emit | None, stop: Stop | None) -> Finished:
+    with prepare_bulk(verb, spec, os.environ) as job:
+        return run_bulk(job, on_event or (lambda _: None), stop or Stop())

@@ -37,7 +37,7 @@ def gravity(code: int) -> int:
 EXIT_MEANINGS: dict[Exit, str] = {
     Exit.DONE: "done, nothing to do, or ended as asked: by a limit or the window",
     Exit.FAILED: "failed, or declined at the question",
-    Exit.USAGE: "wrong flag, value, predicate; missing driver; no terminal to ask at",
+    Exit.USAGE: "wrong flag, value, condition; missing driver; no terminal to ask at",
     Exit.INCOMPLETE: "finished, but some rows were rejected or stayed locked",
     Exit.NOTHING: "with --exit-code: there was nothing to do",
     Exit.LIMIT: "with --exit-code: ended by a limit or the window",
@@ -45,7 +45,7 @@ EXIT_MEANINGS: dict[Exit, str] = {
     Exit.LOCKED: "another run of the same job is at work, or has taken over",
     Exit.REFUSED: "refused before the first write: a check, a right, a read-only server",
     Exit.INTEGRITY: "counts do not add up, the table changed: for a person, never retried",
-    Exit.BUSY: "passing errors did not pass, or the outcome is unknown: try later",
+    Exit.BUSY: "temporary errors did not pass, or the outcome is unknown: try later",
     Exit.HANGUP: "ended by SIGHUP",
     Exit.INTERRUPT: "ended by SIGINT (Ctrl-C)",
     Exit.TERMINATED: "ended by SIGTERM",
@@ -65,7 +65,7 @@ class BatchopsError(Exception):
 
 
 class UsageError(BatchopsError):
-    """A flag, value, predicate or expression cannot be used as it was given."""
+    """A flag, value, condition or expression cannot be used as it was given."""
 
     exit = Exit.USAGE
     reason = "usage"

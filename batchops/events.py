@@ -1,4 +1,4 @@
-"""The frozen facts that a run tells, in order: Started, then Held, Retried, Committed, Rejected, last Finished."""
+"""The events of a run, in order: Started, then Throttled, Retried, Committed, Rejected, last Finished."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ Reason = str
 """Why a run ended; the words of the command line's contract: done, max-rows, window, signal, incomplete …"""
 
 IDLE = "idle"
-"""The reason that Held gives while there is no work."""
+"""The reason in Throttled while there is no work."""
 
-REST = "rest"
-"""The reason that Held gives for the pause that `--rest` asks for; any other reason is a throttle's."""
+SLEEP = "sleep"
+"""The reason in Throttled for the pause of `--sleep`; any other reason is a throttle's."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Started:
     run: int | None
     verb: str
     table: str
-    walk: str
+    strategy: str
     resumed: bool
     table_rows: int | None
     """Rows in the table by the database's own statistics; None where it keeps none."""
@@ -40,7 +40,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Held:
+class Throttled:
     """The loop waits, outside any transaction, for `seconds`."""
 
     reason: str
@@ -49,7 +49,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Retried:
-    """A batch met a passing error and will be asked for again after `seconds`."""
+    """A batch met a temporary error and is retried after `seconds`."""
 
     error: str
     attempt: int
@@ -66,7 +66,7 @@ class Committed:
     """From the first statement to the answer to COMMIT."""
     size: int
     """Rows that the batch aimed to change."""
-    lane: int = 0
+    worker: int = 0
     pass_number: int = 0
     """0 in the first pass over the table; a further one looks for rows that moved."""
 
@@ -100,7 +100,7 @@ class Backlog:
     """How long the oldest of the backlog has been waiting; None where no column tells."""
     failed: int
     """Attempts of this process that failed."""
-    dead: int
+    dead_letters: int
     """Rows that this process gave up on."""
 
 
@@ -139,12 +139,12 @@ class Drained:
     claimed: int
     failed: int
     """Attempts that failed."""
-    dead: int
+    dead_letters: int
     """Rows given up on by this run."""
     lost: int
     """Rows whose lease was lost before they could be finalised; what was done for them was not recorded."""
-    handed_back: int
-    """Rows claimed and let go of before anyone worked on them."""
+    released: int
+    """Rows claimed and released before anyone worked on them."""
     backlog: int | None
     """Pending rows that are free and due; None when not counted."""
     waiting: int | None
@@ -162,9 +162,9 @@ class Relayed:
     """Attempts that the destination refused."""
     unsent: int
     """Deliveries that were not acknowledged, by no fault of the event."""
-    parked: int
-    """Aggregates that this run parked."""
-    dead: int
+    held: int
+    """Aggregates that this run holds because an event was refused."""
+    dead_letters: int
     """Events that this run gave up on."""
     backlog: int | None
     """Unsent events that nothing holds up; None when not counted."""
@@ -204,7 +204,7 @@ class Finished:
     exit: int
     version: str
     run: int | None = None
-    walk: str | None = None
+    strategy: str | None = None
     rows: int = 0
     """Rows changed by the whole run, earlier processes included."""
     read: int = 0
@@ -214,9 +214,9 @@ class Finished:
     locked: int = 0
     seconds: float = 0.0
     """This process's wall time in the loop."""
-    held_seconds: float = 0.0
+    throttled_seconds: float = 0.0
     cutoff: str | None = None
-    """The frozen point in time that the predicate uses, with its zone."""
+    """The pinned point in time that the condition uses, with its zone."""
     left: int | None = None
     """Matching rows that remain; None when not counted."""
     next: str | None = None
@@ -236,7 +236,7 @@ class Finished:
     """Of a purge or backfill with a list of ids."""
 
 
-Event = Started | Held | Retried | Committed | Warned | Rejected | Backlog | Fired | Finished
+Event = Started | Throttled | Retried | Committed | Warned | Rejected | Backlog | Fired | Finished
 Emit = Callable[[Event], None]
 """Whoever listens; must not raise and must not touch the run's connections."""
 State = Literal["running", "queued", "ran", "skipped", "coalesced", "taken over", "failed"]

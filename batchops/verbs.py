@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from batchops.bulk.job import perform
+from batchops.bulk.job import run_bulk
 from batchops.bulk.plan.plan import Plan
-from batchops.bulk.prepare import prepared
+from batchops.bulk.prepare import prepare_bulk
 from batchops.db.database import Database
 from batchops.db.recorded_statements import Rehearsed
 from batchops.events import Emit, Finished
-from batchops.outbox.job import relay_prepared
-from batchops.outbox.prepare import prepared_relay
+from batchops.outbox.job import run_relay
+from batchops.outbox.prepare import prepare_relay
 from batchops.outbox.spec import RelaySpec
-from batchops.queue.job import drain_prepared
-from batchops.queue.prepare import prepared_drain
+from batchops.queue.job import run_drain
+from batchops.queue.prepare import prepare_drain
 from batchops.queue.spec import DrainSpec
 from batchops.runtime.stop import Stop
-from batchops.spec.models import BackfillSpec, PacedSpec, PurgeSpec
+from batchops.spec.models import BackfillSpec, PurgeSpec, VerbSpec
 
 
-class Ready(Protocol):
+class Job(Protocol):
     """A job that is planned and may be run."""
 
     @property
@@ -41,19 +41,19 @@ class Ready(Protocol):
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb; what `prepared` gives is for `perform` alone."""
+    """One verb; what `prepare` gives is for `run` alone."""
 
-    spec: type[PacedSpec]
-    prepared: Callable[..., AbstractContextManager[Any]]
+    spec: type[VerbSpec]
+    prepare: Callable[..., AbstractContextManager[Any]]
     """(spec, environ, again=command that goes on) → Ready; nothing is written; BatchopsError where it cannot be."""
-    perform: Callable[[Any, Emit, Stop], Finished]
+    run: Callable[[Any, Emit, Stop], Finished]
     asks: bool = False
     """Whether a person is asked before it runs."""
 
 
 VERBS: Mapping[str, Verb] = {
-    "purge": Verb(PurgeSpec, partial(prepared, "purge"), perform, asks=True),
-    "backfill": Verb(BackfillSpec, partial(prepared, "backfill"), perform, asks=True),
-    "drain": Verb(DrainSpec, prepared_drain, drain_prepared),
-    "relay": Verb(RelaySpec, prepared_relay, relay_prepared),
+    "purge": Verb(PurgeSpec, partial(prepare_bulk, "purge"), run_bulk, asks=True),
+    "backfill": Verb(BackfillSpec, partial(prepare_bulk, "backfill"), run_bulk, asks=True),
+    "drain": Verb(DrainSpec, prepare_drain, run_drain),
+    "relay": Verb(RelaySpec, prepare_relay, run_relay),
 }

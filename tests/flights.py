@@ -82,7 +82,7 @@ MONTHLY = [FLIGHTS, WEATHER]
 def _load(months: set[bytes], database: Database) -> None:
     """Tables, rows, then indexes: in that order it is fastest."""
     METADATA.create_all(database.engine)
-    load = {"postgresql": _copy, "mysql": _load_data, "sqlite": _insert}[database.family]
+    load = {"postgresql": _copy, "mysql": _load_data, "sqlite": _insert}[database.backend]
     for table in (*OTHERS, WEATHER, FLIGHTS):
         lines = _lines(table.name)
         header = next(lines).decode().strip().split(",")
@@ -92,7 +92,7 @@ def _load(months: set[bytes], database: Database) -> None:
         load(database, table, header, b"".join(lines))
     for column in ("time_hour", "tailnum"):
         database.execute(f"CREATE INDEX flights_{column} ON flights ({column})")
-    if database.family == "postgresql":
+    if database.backend == "postgresql":
         database.execute("VACUUM ANALYZE")
 
 

@@ -94,8 +94,8 @@ def make(database: Database, shape: str = "plain") -> None:
     rows = [(i, i % 4, "old" if i % 2 else "new", i * 7919 % ROWS, 0, "short") for i in range(1, ROWS + 1)]
     database.insert("jobs", ["id", "bucket", "status", "rank", "n", "note"], rows)
     database.script("INSERT INTO start SELECT id, status, rank FROM jobs")
-    database.script(_TRIGGERS[database.family])
-    database.execute(_ANALYZE[database.family])
+    database.script(_TRIGGERS[database.backend])
+    database.execute(_ANALYZE[database.backend])
 
 
 class Writers:
@@ -108,7 +108,7 @@ class Writers:
         self._kinds = kinds
         self._hold = hold
         self._over = threading.Event()
-        count = 1 if database.family == "sqlite" else count
+        count = 1 if database.backend == "sqlite" else count
         self._threads = [threading.Thread(target=self._work, args=(i,)) for i in range(count)]
         self.writes: dict[str, int] = dict.fromkeys(kinds, 0)
 
@@ -127,7 +127,7 @@ class Writers:
     def _work(self, number: int) -> None:
         chance = random.Random(number)
         with self._database.engine.connect() as connection:
-            if self._database.family == "mysql":
+            if self._database.backend == "mysql":
                 connection.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
                 connection.exec_driver_sql("SET @application = 1")
                 connection.commit()
@@ -135,18 +135,18 @@ class Writers:
                 with suppress(DBAPIError):  # a deadlock or a busy file: the next one then
                     self._one(connection, chance)
                 connection.rollback()
-                if self._database.family == "sqlite":
+                if self._database.backend == "sqlite":
                     self._over.wait(0.002)  # its one writer must let the job in as well
 
     def _one(self, connection: sa.Connection, chance: random.Random) -> None:
         name = chance.choice(self._kinds)
         numbers = {"key": chance.randint(1, ROWS), "new": chance.randint(ROWS + 1, 10**9)}
-        if self._database.family == "sqlite":
+        if self._database.backend == "sqlite":
             connection.exec_driver_sql("INSERT INTO application VALUES (1)")
         done = connection.execute(sa.text(_WRITES[name]), numbers)
-        if self._database.family != "sqlite":
+        if self._database.backend != "sqlite":
             self._over.wait(chance.uniform(0, self._hold))  # so that the job meets rows that are locked
-        if self._database.family == "sqlite":
+        if self._database.backend == "sqlite":
             connection.exec_driver_sql("DELETE FROM application")
         connection.commit()
         self.writes[name] += max(0, done.rowcount)

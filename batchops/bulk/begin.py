@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import sqlalchemy as sa
 
-from batchops.bulk.prepare import Prepared
+from batchops.bulk.prepare import BulkJob
 from batchops.bulk.strategies.cursor import coming_back
 from batchops.errors import BatchopsError, LockedError, OutcomeUnknownError
 from batchops.events import Emit, Warned
@@ -14,7 +14,7 @@ from batchops.ledger.rejected_rows import take_up
 from batchops.ledger.resume import GoOn, asked
 from batchops.ledger.run import Run
 from batchops.runtime import lease
-from batchops.runtime.retry import patiently
+from batchops.runtime.retry import retrying
 from batchops.runtime.stop import Stop
 from batchops.version import __version__
 
@@ -24,9 +24,9 @@ MOST_PRUNED = 1_000
 """Runs that are forgotten as one begins: it must not wait for the clearing of years."""
 
 
-def with_memory(job: Prepared, emit: Emit) -> Prepared:
+def with_previous_run(job: BulkJob, emit: Emit) -> BulkJob:
     """The job, planned once more where its plan could not read the ledger as it was."""
-    if job.memory.ledger != "older":
+    if job.previous.ledger != "older":
         return job
     job.ledger.make()
     planned = job.again()
@@ -36,7 +36,7 @@ def with_memory(job: Prepared, emit: Emit) -> Prepared:
     return planned
 
 
-def begin(job: Prepared, stop: Stop) -> tuple[lease.Lease, Run]:
+def begin(job: BulkJob, stop: Stop) -> tuple[lease.Lease, Run]:
     """Not again after a lost answer to COMMIT: the lease may be ours by now, and whoever asks next finds out."""
     unknown: list[OutcomeUnknownError] = []
 
@@ -47,20 +47,20 @@ def begin(job: Prepared, stop: Stop) -> tuple[lease.Lease, Run]:
             unknown.append(error)
             raise
 
-    patience = job.spec.retry_time.total_seconds()
-    held, now = patiently(patience, once, given_up=lambda: stop.asked or bool(unknown), sleep=stop.sleep)
+    timeout = job.spec.retry_timeout.total_seconds()
+    held, now = retrying(timeout, once, stopped=lambda: stop.asked or bool(unknown), sleep=stop.sleep)
     with suppress(BatchopsError):  # the next run clears up as well
         prune(job.ledger, KEEP_RUNS, most=MOST_PRUNED)
     return held, now
 
 
-def _begin(job: Prepared) -> tuple[lease.Lease, Run]:
+def _begin(job: BulkJob) -> tuple[lease.Lease, Run]:
     """Take the lease, make sure that nobody has gone on meanwhile, and write down the run: one transaction."""
     ledger, how = job.ledger, job.route.resume
     ledger.make()
     with ledger.database.transaction() as connection:
-        key = job.memory.key(connection, ledger)
-        held = lease.acquire(connection, ledger, key, job.spec.lease_time.total_seconds())
+        key = job.previous.key(connection, ledger)
+        held = lease.acquire(connection, ledger, key, job.spec.lease.total_seconds())
         last = _last(job, connection, key)
         if isinstance(how, GoOn):
             now = ledger.take_over(connection, how.run)
@@ -76,9 +76,9 @@ def _begin(job: Prepared) -> tuple[lease.Lease, Run]:
     return held, now
 
 
-def _last(job: Prepared, connection: sa.Connection, key: str) -> Run | None:
+def _last(job: BulkJob, connection: sa.Connection, key: str) -> Run | None:
     """The job's last run, which must be the one that was planned with."""
-    ledger, recalled = job.ledger, job.memory.last
+    ledger, recalled = job.ledger, job.previous.last
     last = ledger.latest(connection, key)
     if recalled is not None and recalled.table == "renamed" and last is None:
         last = ledger.one(connection, recalled.run.run)
@@ -89,18 +89,18 @@ def _last(job: Prepared, connection: sa.Connection, key: str) -> Run | None:
     return last
 
 
-def accept_table(job: Prepared, run: Run) -> None:
+def accept_table(job: BulkJob, run: Run) -> None:
     """Write down that --same-table was said of a run that is done: it need not be said again."""
-    recalled = job.memory.last
+    recalled = job.previous.last
     if not job.spec.same_table or recalled is None or recalled.table == "same":
         return
     with job.ledger.database.transaction() as connection:
-        job.ledger.recognise(connection, run.run, _known(job, job.memory.key(connection, job.ledger)))
+        job.ledger.recognise(connection, run.run, _known(job, job.previous.key(connection, job.ledger)))
 
 
-def _known(job: Prepared, key: str) -> dict[str, object]:
+def _known(job: BulkJob, key: str) -> dict[str, object]:
     """What the run is found by, and told from others by."""
-    evidence = job.memory.job.evidence
+    evidence = job.previous.job.evidence
     return {
         "job": key,
         "table_name": job.plan.table.label,
@@ -109,13 +109,13 @@ def _known(job: Prepared, key: str) -> dict[str, object]:
     }
 
 
-def _row(job: Prepared) -> dict[str, object]:
+def _row(job: BulkJob) -> dict[str, object]:
     return {
         "verb": job.verb,
-        "walk": job.plan.walk,
-        "wanted": dict(job.memory.job.wanted),
-        "frozen": job.route.frozen.as_dict() | {"asked": asked(job.spec.walk, job.spec.key)},
-        "work": job.memory.job.work,
+        "strategy": job.plan.strategy,
+        "spec": dict(job.previous.job.spec),
+        "pinned": job.route.pinned.as_dict() | {"asked": asked(job.spec.strategy, job.spec.key)},
+        "work": job.previous.job.work,
         "prunable": int(job.repeatable),
         "started_by": this_process().as_dict()
         | {"role": job.plan.server.role, "version": __version__, "database": job.plan.database},

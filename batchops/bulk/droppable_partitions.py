@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.bulk.plan.constant_expressions import worked_out
-from batchops.bulk.plan.pinned import Frozen
+from batchops.bulk.plan.pinned import Pinned
 from batchops.db.database import Database
 from batchops.db.partitions import Detached
 from batchops.db.table import Table
@@ -16,14 +16,14 @@ from batchops.ledger.run import Run
 from batchops.sql.selection import Selection, user_sql
 
 
-def covered(connection: sa.Connection, database: Database, table: Table, frozen: Frozen) -> list[Table]:
-    """The frozen leaves that the predicate covers whole, by the server's own word."""
-    if database.family.partitions is None or frozen.predicate is None:
+def covered(connection: sa.Connection, database: Database, table: Table, pinned: Pinned) -> list[Table]:
+    """The pinned leaves that the condition covers whole, as the server's planner says."""
+    if database.backend.partitions is None or pinned.condition is None:
         return []
-    found = database.family.find_all(connection, frozen.leaves)
+    found = database.backend.find_all(connection, pinned.leaves)
     leaves = [replace(leaf, alias=table.name) for leaf in found]
-    condition = worked_out(connection, database, table, frozen.predicate)
-    return database.family.partitions.covered(connection, leaves, user_sql(f"NOT ({condition})"))
+    condition = worked_out(connection, database, table, pinned.condition)
+    return database.backend.partitions.covered(connection, leaves, user_sql(f"NOT ({condition})"))
 
 
 class Dropping:
@@ -33,19 +33,19 @@ class Dropping:
     crash ends that first.
     """
 
-    def __init__(self, database: Database, ledger: Ledger, run: Run, table: Table, predicate: str | None) -> None:
-        assert database.family.partitions is not None  # only where partitions were found covered
-        self._partitions = database.family.partitions
+    def __init__(self, database: Database, ledger: Ledger, run: Run, table: Table, condition: str | None) -> None:
+        assert database.backend.partitions is not None  # only where partitions were found covered
+        self._partitions = database.backend.partitions
         self._database = database
         self._ledger = ledger
         self._run = run
         self._table = table
-        self._predicate = predicate
-        self._dropped_rows = int(run.frozen.get("dropped_rows", 0))
+        self._condition = condition
+        self._dropped_rows = int(run.pinned.get("dropped_rows", 0))
 
     def finish_earlier(self) -> int:
         """End what an earlier process of this run began; the rows that went."""
-        under_way = self._run.frozen.get("detached")
+        under_way = self._run.pinned.get("detached")
         return self._end(Detached(**under_way)) if under_way else 0
 
     def drop(self, leaf: Table) -> int:
@@ -58,7 +58,7 @@ class Dropping:
 
     def _end(self, detached: Detached) -> int:
         with self._database.transaction() as connection:
-            leaf = self._database.family.find(connection, detached.schema, detached.name)
+            leaf = self._database.backend.find(connection, detached.schema, detached.name)
             if leaf is None:
                 raise IntegrityError(f'The detached partition "{detached.name}" is gone.', "see who dropped it.")
             self._partitions.hold(connection, detached)
@@ -72,13 +72,13 @@ class Dropping:
         return gone
 
     def _count(self, connection: sa.Connection, leaf: Table) -> tuple[int, int]:
-        """All rows, and those that the predicate does not cover: false or without an answer."""
+        """All rows, and those that the condition does not cover: false or without an answer."""
         every: sa.Select[Any] = sa.select(sa.func.count()).select_from(leaf.called)
         rows = int(connection.execute(every).scalar_one())
-        matching = every.where(Selection(leaf, self._predicate).clause)
+        matching = every.where(Selection(leaf, self._condition).clause)
         return rows, rows - int(connection.execute(matching).scalar_one())
 
     def _remember(self, connection: sa.Connection, detached: dict[str, Any] | None, gone: int = 0) -> None:
         self._dropped_rows += gone
-        kept = self._run.frozen | {"detached": detached, "dropped_rows": self._dropped_rows}
-        self._ledger.refreeze(connection, self._run.run, kept)
+        kept = self._run.pinned | {"detached": detached, "dropped_rows": self._dropped_rows}
+        self._ledger.save_pinned(connection, self._run.run, kept)

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.bulk.strategies import Walk
-from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies import Strategy
+from batchops.bulk.strategies.batch import Batch
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.db.database import Database
 from batchops.db.value_formats import as_text
@@ -16,10 +16,12 @@ _SHOWN = 100
 HINT = "let CASE WHEN … THEN … END leave out the rows for which it has no value, or NULLIF(…, 0) a divisor."
 
 
-def next_part(database: Database, walk: Walk, connection: sa.Connection, cursor: Cursor, size: Size) -> Part | None:
+def next_part(
+    database: Database, strategy: Strategy, connection: sa.Connection, cursor: Cursor, size: Size
+) -> Batch | None:
     """The walk's next part; ConditionFailedError where the condition alone, which selects its rows, fails."""
     try:
-        return walk.next(connection, cursor, size)
+        return strategy.next(connection, cursor, size)
     except DBAPIError as error:
         told = database.error(error)
         if isinstance(told, RowRefusedError):
@@ -28,37 +30,37 @@ def next_part(database: Database, walk: Walk, connection: sa.Connection, cursor:
 
 
 def located(
-    database: Database, walk: Walk, cursor: Cursor, size: Size, failed: ConditionFailedError
+    database: Database, strategy: Strategy, cursor: Cursor, size: Size, failed: ConditionFailedError
 ) -> ConditionFailedError:  # fmt: skip
     """The same with the condition and the row's place. Asked outside the batch's transaction."""
     place = ""
     try:
         with database.reading() as connection:
-            part = walk.first(connection, cursor)
+            batch = strategy.first(connection, cursor)
         if not cursor.ranges[0].keys:
-            place = _place(database, walk, cursor, size)
+            place = _place(database, strategy, cursor, size)
     except BatchopsError:  # nobody can tell just now
         return failed
-    selection = part.selection if part else None
-    text = " ".join((selection.predicate or "" if selection else "").split())
+    selection = batch.selection if batch else None
+    text = " ".join((selection.condition or "" if selection else "").split())
     text = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
     row = f'a row of "{selection.table.label}"' if selection else "a row"
     return ConditionFailedError(f"The condition {text} fails on {row}{place}: {failed.message}", failed.hint)
 
 
-def _place(database: Database, walk: Walk, cursor: Cursor, size: Size) -> str:
+def _place(database: Database, strategy: Strategy, cursor: Cursor, size: Size) -> str:
     """Behind which key the first such row stands, by halving; nothing for a walk that has no places."""
     good, bad, position, key = 0, max(1, size.read), cursor.position, tuple[str, ...]()
     while bad - good > 1:
         middle = (good + bad) // 2
         try:
             with database.trying() as connection:
-                part = next_part(database, walk, connection, cursor, Size(middle, middle, exact=True))
+                batch = next_part(database, strategy, connection, cursor, Size(middle, middle, exact=True))
         except ConditionFailedError:
             bad = middle
             continue
-        if part is None or not part.key:
+        if batch is None or not batch.key:
             return ""
-        good, position, key = middle, part.cursor.position, part.key
+        good, position, key = middle, batch.cursor.position, batch.key
     named = [f"{name}={as_text(value)}" for name, value in zip(key, position or (), strict=False)]
     return f", the first behind {', '.join(named or map(as_text, position))}" if position else ""

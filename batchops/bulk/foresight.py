@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.bulk.operations import Operation
-from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies.batch import Batch
 from batchops.db.database import Database
 from batchops.db.table import Table, quoted
 from batchops.db.types import KeyValue
@@ -17,21 +17,21 @@ class Foresight:
     """Asks for the rows as they would be afterwards; ends for good once it cannot, or was of no use."""
 
     def __init__(self, database: Database, operation: Operation) -> None:
-        self._family = database.family
+        self._backend = database.backend
         self._database = database
         self._operation = operation
         self._checks: dict[str, Sequence[str]] = {}
         """What holds for a row of a table, by the table's identity."""
         self.ended = operation.removes
 
-    def __call__(self, connection: sa.Connection, part: Part) -> tuple[KeyValue, ...]:
+    def __call__(self, connection: sa.Connection, batch: Batch) -> tuple[KeyValue, ...]:
         """Their keys. What the values did besides, as they were evaluated, is undone."""
         if self.ended:
             return ()
         connection.exec_driver_sql("SAVEPOINT foresight")
         found: tuple[KeyValue, ...] = ()
         try:
-            found = self._asked(connection, part)
+            found = self._asked(connection, batch)
         except DBAPIError as error:  # a value that cannot be evaluated for one of the rows, for the most part
             if isinstance(self._database.error(error), TransientError):
                 raise  # the server may have undone the whole transaction
@@ -43,24 +43,24 @@ class Foresight:
         """Of so many foreseen rows so many were refused, and so many others."""
         self.ended = self.ended or 2 * of_these < foreseen or others > of_these
 
-    def _asked(self, connection: sa.Connection, part: Part) -> tuple[KeyValue, ...]:
-        table = part.selection.table
+    def _asked(self, connection: sa.Connection, batch: Batch) -> tuple[KeyValue, ...]:
+        table = batch.selection.table
         if table.identity not in self._checks:
             self._checks[table.identity] = self._of(connection, table)
         if not self._checks[table.identity]:
             return ()
-        key = [self._family.key_out(table, name).label(f"batchops_k{i}") for i, name in enumerate(part.key)]
-        rows = sa.select(*key, *self._operation.afterwards(part)).select_from(table.called)
-        after = table.alone(rows.where(*part.conditions)).subquery(quoted(table.alias or table.name))
+        key = [self._backend.key_out(table, name).label(f"batchops_k{i}") for i, name in enumerate(batch.key)]
+        rows = sa.select(*key, *self._operation.afterwards(batch)).select_from(table.called)
+        after = table.alone(rows.where(*batch.conditions)).subquery(quoted(table.alias or table.name))
         refused = [sa.not_(sa.literal_column(f"({text})", sa.Boolean())) for text in self._checks[table.identity]]
         found = connection.execute(sa.select(*(after.c[column.name] for column in key)).where(sa.or_(*refused)))
-        return tuple(tuple(self._family.key_value(value) for value in values) for values in found)
+        return tuple(tuple(self._backend.key_value(value) for value in values) for values in found)
 
     def _of(self, connection: sa.Connection, table: Table) -> list[str]:
-        quote = self._family.words.quote
+        quote = self._backend.sql_functions.quote
         filled = [
             f"{quote}{column.name.replace(quote, 2 * quote)}{quote} IS NOT NULL"
             for column in table.columns
             if not column.nullable and not column.generated
         ]
-        return [*(text for _, text in self._family.contents.checks(connection, table)), *filled]
+        return [*(text for _, text in self._backend.contents.checks(connection, table)), *filled]

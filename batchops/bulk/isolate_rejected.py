@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.bulk.foresight import Foresight
-from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies.batch import Batch
 from batchops.db.backend import Suspect
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
@@ -23,7 +23,7 @@ NAMED_EACH = 4
 MOST_FORESEEN = 10 * MOST_REFUSED
 """Rows of a batch that are tried one by one at the most."""
 
-Work = Callable[[sa.Connection, Part], int]
+Work = Callable[[sa.Connection, Batch], int]
 """The writing statement for a part's rows; how many it changed, RowRefusedError for one that may not be."""
 
 
@@ -32,7 +32,7 @@ class TooManyRejectedError(Exception):
 
 
 @dataclass(frozen=True)
-class Sifted:
+class SearchResult:
     """What became of the listed rows."""
 
     rows: int
@@ -42,7 +42,7 @@ class Sifted:
     """The time that statements took which were refused."""
 
 
-class Sifter:
+class RejectedRowSearch:
     """Works on groups of rows, from the last: rows that refer to others of their table mostly come after them.
 
     How large a group begins follows the share of rows that was refused before: a few bad rows in a thousand cost
@@ -73,33 +73,33 @@ class Sifter:
         """Whether so many rows will probably hold one that is refused."""
         return self._share * rows >= 0.5
 
-    def through_range(self, connection: sa.Connection, part: Part) -> Sifted:
+    def through_range(self, connection: sa.Connection, batch: Batch) -> SearchResult:
         """All rows of a range, in one statement but for those that are foreseen; RowRefusedError for another one."""
-        suspects = self._foreseen(connection, part, max(1, part.read))
-        trial = _Trial(self._database, self._work, connection, replace(part, keys=suspects))
+        suspects = self._foreseen(connection, batch, max(1, batch.read))
+        trial = _Trial(self._database, self._work, connection, replace(batch, keys=suspects))
         trial.each(range(len(suspects)))
         if suspects:
-            others = sa.not_(self._database.family.among(part.selection.table, part.key, suspects))
-            part = replace(part, where=others if part.where is None else sa.and_(part.where, others))
-        trial.changed += self._work(connection, part)
+            others = sa.not_(self._database.backend.among(batch.selection.table, batch.key, suspects))
+            batch = replace(batch, where=others if batch.where is None else sa.and_(batch.where, others))
+        trial.changed += self._work(connection, batch)
         self._learn(len(suspects), len(trial.refused), 0, trial.changed + len(trial.refused))
         return trial.sifted
 
-    def __call__(self, connection: sa.Connection, part: Part, *, roughly: bool = False) -> Sifted:
+    def __call__(self, connection: sa.Connection, batch: Batch, *, roughly: bool = False) -> SearchResult:
         """All rows of a list. `roughly`: a small group is refused as a whole, as it is tried again later."""
-        trial = _Trial(self._database, self._work, connection, part)
-        named = {repr(key) for key in self._foreseen(connection, part, len(part.keys))}
-        foreseen = [place for place, key in enumerate(part.keys) if repr(key) in named] if named else []
+        trial = _Trial(self._database, self._work, connection, batch)
+        named = {repr(key) for key in self._foreseen(connection, batch, len(batch.keys))}
+        foreseen = [place for place, key in enumerate(batch.keys) if repr(key) in named] if named else []
         trial.each(foreseen)
         alone = len(trial.refused)
-        places = sorted(set(range(len(part.keys))).difference(foreseen))
+        places = sorted(set(range(len(batch.keys))).difference(foreseen))
         while places:
             places = self._through(trial, places, max(1, len(places) // 16) if roughly else 1)
-        self._learn(len(foreseen), alone, len(trial.refused) - alone, len(part.keys))
+        self._learn(len(foreseen), alone, len(trial.refused) - alone, len(batch.keys))
         return trial.sifted
 
-    def _foreseen(self, connection: sa.Connection, part: Part, rows: int) -> tuple[KeyValue, ...]:
-        suspects = self._foresight(connection, part)
+    def _foreseen(self, connection: sa.Connection, batch: Batch, rows: int) -> tuple[KeyValue, ...]:
+        suspects = self._foresight(connection, batch)
         if len(suspects) > MOST_FORESEEN:
             self._share = min(1.0, max(2 * self._share, len(suspects) / rows))
             raise TooManyRejectedError
@@ -150,13 +150,13 @@ class _Refusal:
 class _Trial:
     """Tries some of a part's rows at a time, by their places; what is refused leaves the transaction as it was."""
 
-    def __init__(self, database: Database, work: Work, connection: sa.Connection, part: Part) -> None:
+    def __init__(self, database: Database, work: Work, connection: sa.Connection, batch: Batch) -> None:
         self._database = database
         self._work = work
         self._connection = connection
-        self._part = part
+        self._part = batch
         # A row that a trigger passes by in silence is no error to the server, which undoes nothing then.
-        self._undone_alone = database.family.undoes_statements and not part.selection.table.may_veto
+        self._undone_alone = database.backend.undoes_statements and not batch.selection.table.may_veto
         self._guarded = False
         """Whether nothing was changed since the last savepoint."""
         self.changed = 0
@@ -164,9 +164,9 @@ class _Trial:
         self.seconds = 0.0
 
     @property
-    def sifted(self) -> Sifted:
+    def sifted(self) -> SearchResult:
         refused = tuple((self._part.keys[place], reason) for place, reason in sorted(self.refused.items()))
-        return Sifted(self.changed, refused, self.seconds)
+        return SearchResult(self.changed, refused, self.seconds)
 
     def each(self, places: Iterable[int]) -> None:
         """Each by itself."""
@@ -191,11 +191,11 @@ class _Trial:
         return refusal
 
     def _try(self, places: Sequence[int]) -> _Refusal | None:
-        part, family = self._part, self._database.family
-        keys = tuple(part.keys[place] for place in places)
-        where = family.among(part.selection.table, part.key, keys)
+        batch, backend = self._part, self._database.backend
+        keys = tuple(batch.keys[place] for place in places)
+        where = backend.among(batch.selection.table, batch.key, keys)
         try:
-            self.changed += self._work(self._connection, replace(part, where=where, keys=keys, found=len(keys)))
+            self.changed += self._work(self._connection, replace(batch, where=where, keys=keys, found=len(keys)))
         except RowRefusedError as error:
             return _Refusal(error.message)
         except DBAPIError as error:
@@ -204,7 +204,7 @@ class _Trial:
                 raise
             if len(places) == 1:
                 return _Refusal(refused.message)
-            suspect = family.refused_row(self._connection, error, part.selection.table, part.key, keys)
+            suspect = backend.refused_row(self._connection, error, batch.selection.table, batch.key, keys)
             return _Refusal(refused.message, suspect and replace(suspect, place=places[suspect.place]))
         return None
 

@@ -1,109 +1,109 @@
-"""A walk that is planned, run: lease, ledger, lanes and monitor around the loop."""
+"""Runs a prepared bulk job: lease, ledger, workers and heartbeat around the loop."""
 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from batchops.bulk.begin import accept_table, begin, with_memory
+from batchops.bulk.begin import accept_table, begin, with_previous_run
 from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.plan.plan import COUNTED
 from batchops.bulk.plan.referenced_rows import Staying, staying, stays
 from batchops.bulk.plan.refusal import refuse
-from batchops.bulk.prepare import Prepared
-from batchops.bulk.read_meter import Watch
-from batchops.bulk.replan import another_walk
+from batchops.bulk.prepare import BulkJob
+from batchops.bulk.read_meter import ReadMeter
+from batchops.bulk.replan import another_strategy
 from batchops.bulk.rows_left import left_of
-from batchops.bulk.step import WalkStep
-from batchops.bulk.strategies import Walk
-from batchops.bulk.strategies.partitioned import LeavesWalk
-from batchops.bulk.workers import Lanes, LaneStep
+from batchops.bulk.step import BulkStep
+from batchops.bulk.strategies import Strategy
+from batchops.bulk.strategies.partitioned import PartitionedStrategy
+from batchops.bulk.workers import Workers, WorkerStep
 from batchops.errors import BatchopsError, Exit
 from batchops.events import Emit, Failure, Finished, Started, Warned
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import NONE
-from batchops.ledger.run import Lane, Run
+from batchops.ledger.run import Run, Worker
 from batchops.runtime import lease
 from batchops.runtime.ending import as_incomplete, finished
-from batchops.runtime.heartbeat import Monitor
-from batchops.runtime.lifecycle import Telling, whole_run
+from batchops.runtime.heartbeat import Heartbeat
+from batchops.runtime.lifecycle import EventEmitter, whole_run
 from batchops.runtime.limits import Limits
-from batchops.runtime.loop import TURNED, Ending, Job, Step, Tally, ending_of
-from batchops.runtime.pacing import Pace
-from batchops.runtime.parallel import side_by_side
-from batchops.runtime.retry import patiently
+from batchops.runtime.loop import REPLAN, Ending, LoopSettings, RunStats, Step, ending_of
+from batchops.runtime.pacing import Pacing
+from batchops.runtime.parallel import run_in_threads
+from batchops.runtime.retry import retrying
 from batchops.runtime.stop import Stop
-from batchops.spec.settings import bounds_of, grace_of, limits_of, pace_of
+from batchops.spec.settings import bounds_of, grace_of, limits_of, pacing_of
 from batchops.version import __version__
 
-END_PATIENCE = 3.0
+END_TIMEOUT = 3.0
 """Seconds to get the end of a run written down: a connection may be a broken one from before."""
 
 
-def perform(job: Prepared, emit: Emit, stop: Stop) -> Finished:
+def run_bulk(job: BulkJob, emit: Emit, stop: Stop) -> Finished:
     """Run what was prepared; every error once the run has begun is told in what is returned."""
-    job = with_memory(job, emit)
+    job = with_previous_run(job, emit)
     if job.done is not None:
         return _already_done(job, job.done, emit)
     refuse(job.plan.refusals)
     held, now = begin(job, stop)
-    tally = Tally(locked=now.locked)
+    stats = RunStats(locked=now.locked)
 
-    def work(telling: Telling, stop: Stop) -> Finished:
+    def work(emitter: EventEmitter, stop: Stop) -> Finished:
         ending = Ending("failed", Exit.FAILED)
         try:
-            telling(_started(job, now))
-            ending, walk, left_out = _worked(job, held, now, telling, stop, tally)
+            emitter(_started(job, now))
+            ending, strategy, left_out = _worked(job, held, now, emitter, stop, stats)
         except BaseException as error:
             ending = ending_of(error)
             raise
         finally:
             # The ledger keeps a limit as it was: it says how the next run goes on.
             _record_end(job.ledger, held, now, ending.reason, ending.error.message if ending.error else None)
-        if now.rejected or tally.rejected:
+        if now.rejected or stats.rejected:
             ending = as_incomplete(ending)
-        end = _finished(job, now, walk, ending, tally)
+        end = _finished(job, now, strategy, ending, stats)
         if job.spec.ledger == NONE and end.reason == "max-rejected" and end.error is not None:
             again = "mend the cause and run it again, from the beginning; --max-rejected N allows more."
             end = replace(end, error=replace(end.error, hint=again))
         rejected = end.rejected + sum(one.rows or 0 for one in left_out)
-        return replace(end, rejected=rejected, left=left_of(job, now, ending, tally, left_out))
+        return replace(end, rejected=rejected, left=left_of(job, now, ending, stats, left_out))
 
     grace = grace_of(job.spec, job.database)
-    return whole_run(emit, stop, work, lambda ending: _finished(job, now, now.walk, ending, tally), grace)
+    return whole_run(emit, stop, work, lambda ending: _finished(job, now, now.strategy, ending, stats), grace)
 
 
 def _worked(
-    job: Prepared, held: lease.Lease, now: Run, telling: Telling, stop: Stop, tally: Tally
+    job: BulkJob, held: lease.Lease, now: Run, emitter: EventEmitter, stop: Stop, stats: RunStats
 ) -> tuple[Ending, str, tuple[Staying, ...]]:  # fmt: skip
-    """How it ended, by which walk, and which rows stay as others refer to them."""
+    """How it ended, with which strategy, and which rows stay because others refer to them."""
     job.database.underway = True
-    monitor = Monitor(job.ledger, held, stop, telling.threads)
-    with monitor.watching():
-        failed = _drop(job, now, tally)
-        ending, walk = (failed, now.walk) if failed else _walk(job, now, monitor, telling, stop, tally)
+    heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads)
+    with heartbeat.renewing():
+        failed = _drop(job, now, stats)
+        ending, strategy = (failed, now.strategy) if failed else _walk(job, now, heartbeat, emitter, stop, stats)
         left_out = _left_out(job, ending)
     if ending.reason == "done" and now.rejected:
         ending = as_incomplete(ending)  # by an earlier process of this run
-    return as_incomplete(ending, stays(left_out)) if left_out else ending, walk, left_out
+    return as_incomplete(ending, stays(left_out)) if left_out else ending, strategy, left_out
 
 
-def _left_out(job: Prepared, ending: Ending) -> tuple[Staying, ...]:
+def _left_out(job: BulkJob, ending: Ending) -> tuple[Staying, ...]:
     """What other tables refer to, where the run has come to its end: looked up now, as rows may refer to more."""
-    if ending.reason not in ("done", "incomplete") or not job.route.frozen.left_out:
+    if ending.reason not in ("done", "incomplete") or not job.route.pinned.left_out:
         return ()
     seconds = job.spec.statement_timeout.total_seconds()
     with suppress(BatchopsError), job.database.reading() as connection:
-        return tuple(staying(connection, job.database, job.plan.table, job.route.frozen, seconds))
+        return tuple(staying(connection, job.database, job.plan.table, job.route.pinned, seconds))
     return (Staying("referenced by other tables", None),)
 
 
-def _already_done(job: Prepared, run: Run, emit: Emit) -> Finished:
+def _already_done(job: BulkJob, run: Run, emit: Emit) -> Finished:
     accept_table(job, run)
     at = datetime.fromtimestamp(run.ended_at or run.started_at, UTC).isoformat(timespec="seconds")
     end = Finished(
         verb=job.verb, table=job.plan.table.label, reason="already-done", exit=int(Exit.DONE), version=__version__,
-        run=run.run, walk=run.walk, cutoff=run.frozen["cutoff"], done_at=at, listed=job.route.frozen.listed,
+        run=run.run, strategy=run.strategy, cutoff=run.pinned["cutoff"], done_at=at, listed=job.route.pinned.listed,
     )  # fmt: skip
     if run.state == "incomplete":
         message = f"Run {run.run} changed all but {run.rejected + run.locked:,} rows, and kept no list of those."
@@ -114,78 +114,87 @@ def _already_done(job: Prepared, run: Run, emit: Emit) -> Finished:
 
 
 def _walk(
-    job: Prepared, now: Run, monitor: Monitor, telling: Telling, stop: Stop, tally: Tally
+    job: BulkJob, now: Run, heartbeat: Heartbeat, emitter: EventEmitter, stop: Stop, stats: RunStats
 ) -> tuple[Ending, str]:  # fmt: skip
-    """The loop in all its lanes; by another walk, where the first one turns out to be bad. Also, which it was."""
-    pace, walk = pace_of(job.spec, job.plan.table), job.route.walk
+    """The loop in all workers, with another strategy if the first reads too much; and the one it ended with."""
+    pacing, strategy = pacing_of(job.spec, job.plan.table), job.route.strategy
     limits = limits_of(job.spec)
-    tried, watched = {now.walk}, True
+    tried, metered = {now.strategy}, True
     while True:
-        lanes = Lanes(job.database, walk, job.ledger, now, _steps(job, walk, monitor, watched=watched), stop, tally)
-        base = _job(job, pace, limits, LaneStep(lanes))
-        ending = side_by_side(_each(base, lanes), job.workers, telling, stop, tally, telling.threads)
-        if ending.reason != TURNED:
-            return ending, now.walk
+        workers = Workers(
+            job.database, strategy, job.ledger, now, _steps(job, strategy, heartbeat, metered=metered), stop, stats
+        )
+        base = _loop_settings(job, pacing, limits, WorkerStep(workers))
+        ending = run_in_threads(_each(base, workers), job.workers, emitter, stop, stats, emitter.threads)
+        if ending.reason != REPLAN:
+            return ending, now.strategy
         now = job.ledger.read(now.run)
-        changed = another_walk(job, now, frozenset(tried))
+        changed = another_strategy(job, now, frozenset(tried))
         if changed is None:
-            watched = False
+            metered = False
             continue
-        now, walk = changed
-        tried.add(now.walk)
-        telling(Warned(f"The run goes on by the walk {now.walk}, from its beginning."))
+        now, strategy = changed
+        tried.add(now.strategy)
+        emitter(Warned(f"The run goes on with the strategy {now.strategy}, from its beginning."))
 
 
-def _steps(job: Prepared, walk: Walk, monitor: Monitor, *, watched: bool) -> Callable[[Lane], WalkStep]:
-    def step(lane: Lane) -> WalkStep:
-        watch = Watch(job.database.family) if watched else None
+def _steps(job: BulkJob, strategy: Strategy, heartbeat: Heartbeat, *, metered: bool) -> Callable[[Worker], BulkStep]:
+    def step(worker: Worker) -> BulkStep:
+        read_meter = ReadMeter(job.database.backend) if metered else None
         comes_back = job.verb == "purge" and job.plan.refers_to_itself
-        return WalkStep(
-            job.database, walk, job.route.operation, job.ledger, lane, watch, monitor.with_batch, comes_back=comes_back
+        return BulkStep(
+            job.database,
+            strategy,
+            job.route.operation,
+            job.ledger,
+            worker,
+            read_meter,
+            heartbeat.renew_with_batch,
+            comes_back=comes_back,
         )
 
     return step
 
 
-def _each(base: Job, lanes: Lanes) -> Callable[[], Job]:
+def _each(base: LoopSettings, workers: Workers) -> Callable[[], LoopSettings]:
     """A job for each worker; all but the step is shared."""
 
-    def mine() -> Job:
-        step = LaneStep(lanes)
+    def mine() -> LoopSettings:
+        step = WorkerStep(workers)
         return replace(base, step=step, idle=step.idle, leave=step.leave)
 
     return mine
 
 
-def _drop(job: Prepared, now: Run, tally: Tally) -> Ending | None:
+def _drop(job: BulkJob, now: Run, stats: RunStats) -> Ending | None:
     """Whole partitions first, where the user asked for that, or an earlier process was at it; how it failed."""
-    if not job.to_drop and not now.frozen.get("detached"):
+    if not job.to_drop and not now.pinned.get("detached"):
         return None
     try:
-        _drop_all(job, now, tally)
+        _drop_all(job, now, stats)
     except BatchopsError as error:
         return ending_of(error)
     return None
 
 
-def _drop_all(job: Prepared, now: Run, tally: Tally) -> None:
-    dropping = Dropping(job.database, job.ledger, now, job.plan.table, job.route.frozen.predicate)
-    tally.rows += dropping.finish_earlier()
+def _drop_all(job: BulkJob, now: Run, stats: RunStats) -> None:
+    dropping = Dropping(job.database, job.ledger, now, job.plan.table, job.route.pinned.condition)
+    stats.rows += dropping.finish_earlier()
     for leaf in job.to_drop:
         gone = dropping.drop(leaf)
-        tally.rows += gone
-        if gone and isinstance(job.route.walk, LeavesWalk):
-            job.route.walk.forget(leaf.identity)
+        stats.rows += gone
+        if gone and isinstance(job.route.strategy, PartitionedStrategy):
+            job.route.strategy.forget(leaf.identity)
 
 
-def _started(job: Prepared, now: Run) -> Started:
+def _started(job: BulkJob, now: Run) -> Started:
     return Started(
         run=None if job.spec.ledger == NONE else now.run,
         verb=job.verb,
         table=job.plan.table.label,
-        walk=now.walk,
+        strategy=now.strategy,
         resumed=now.batches > 0,
-        table_rows=job.plan.table.rows if job.plan.frozen.listed is None else job.plan.estimate,
+        table_rows=job.plan.table.rows if job.plan.pinned.listed is None else job.plan.estimate,
         estimate=job.plan.estimate,
         rows=now.rows,
         read=now.read,
@@ -194,14 +203,14 @@ def _started(job: Prepared, now: Run) -> Started:
     )
 
 
-def _job(job: Prepared, pace: Pace, limits: Limits, step: Step) -> Job:
+def _loop_settings(job: BulkJob, pacing: Pacing, limits: Limits, step: Step) -> LoopSettings:
     spec = job.spec
-    return Job(
+    return LoopSettings(
         step=step,
-        pace=pace,
+        pacing=pacing,
         limits=limits,
-        rest=spec.rest.total_seconds(),
-        patience=spec.retry_time.total_seconds(),
+        sleep=spec.sleep.total_seconds(),
+        retry_timeout=spec.retry_timeout.total_seconds(),
     )
 
 
@@ -214,12 +223,12 @@ def _record_end(ledger: Ledger, held: lease.Lease, now: Run, state: str, error: 
                 ledger.end(connection, now.run, state, error)
 
     with suppress(BatchopsError):
-        patiently(END_PATIENCE, end)
+        retrying(END_TIMEOUT, end)
 
 
-def _finished(job: Prepared, now: Run, walk: str, ending: Ending, tally: Tally) -> Finished:
+def _finished(job: BulkJob, now: Run, strategy: str, ending: Ending, stats: RunStats) -> Finished:
     goes_on = ending.exit not in (Exit.LOCKED, Exit.REFUSED, Exit.INTEGRITY) and ending.reason != "done"
-    here = finished(job.verb, job.plan.table.label, walk, ending, tally)
+    here = finished(job.verb, job.plan.table.label, strategy, ending, stats)
     return replace(
         here,
         run=None if job.spec.ledger == NONE else now.run,
@@ -227,7 +236,7 @@ def _finished(job: Prepared, now: Run, walk: str, ending: Ending, tally: Tally) 
         read=now.read + here.read,
         batches=now.batches + here.batches,
         rejected=now.rejected + here.rejected,
-        cutoff=job.route.frozen.cutoff,
-        listed=job.route.frozen.listed,
+        cutoff=job.route.pinned.cutoff,
+        listed=job.route.pinned.listed,
         next=(job.next or None) if goes_on else None,
     )

@@ -1,4 +1,4 @@
-"""The composition root of the verbs that walk, its first half: from a spec to a plan."""
+"""Prepares a bulk job: from a spec to a plan."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,18 +11,18 @@ from batchops.bulk.droppable_partitions import covered
 from batchops.bulk.failing_condition import HINT
 from batchops.bulk.operations.delete import Delete
 from batchops.bulk.operations.update import Update
-from batchops.bulk.plan.analysis import QUICK, Route, describe, probed
+from batchops.bulk.plan.analysis import QUICK, RunStrategy, describe, probed
 from batchops.bulk.plan.checks import refusals
-from batchops.bulk.plan.checks.context import Case
+from batchops.bulk.plan.checks.context import CheckContext
 from batchops.bulk.plan.choice import choose
-from batchops.bulk.plan.inspection import Sketch, sketch
-from batchops.bulk.plan.pinned import Frozen, freeze_now, time_column, without_nulls
+from batchops.bulk.plan.inspection import Inspection, inspect_table
+from batchops.bulk.plan.pinned import Pinned, pin, time_column, without_nulls
 from batchops.bulk.plan.plan import Plan
 from batchops.bulk.plan.referenced_rows import leaving_out, staying
 from batchops.bulk.plan.refusal import Refusal, refusal
 from batchops.bulk.plan.unset_times import Times
-from batchops.bulk.previous_run import Memory, remember
-from batchops.bulk.run_strategy import start, walk_of
+from batchops.bulk.previous_run import PreviousRun, remember
+from batchops.bulk.run_strategy import start, strategy_of
 from batchops.bulk.strategies.id_file import IdFile, id_file, shown_name
 from batchops.db.backend import Server
 from batchops.db.database import Database
@@ -44,26 +44,26 @@ from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import NONE, open_ledger
 from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume, resume, same_order, unchanged
 from batchops.ledger.run import Run
-from batchops.runtime.retry import patiently
+from batchops.runtime.retry import retrying
 from batchops.spec.command_line import command
-from batchops.spec.models import BackfillSpec, JobSpec, PurgeSpec
+from batchops.spec.models import BackfillSpec, BulkSpec, PurgeSpec
 from batchops.spec.settings import reached
 from batchops.sql.selection import Selection
 from batchops.version import __version__
 
 
 @dataclass(frozen=True)
-class Prepared:
+class BulkJob:
     """A job that is planned and may be run."""
 
     verb: str
-    spec: JobSpec
+    spec: BulkSpec
     database: Database
     ledger: Ledger
     key: Key | None
     """The table's unique key that can be followed."""
-    route: Route
-    memory: Memory
+    route: RunStrategy
+    previous: PreviousRun
     """What the ledger knew of the job when it was planned."""
     plan: Plan
     to_drop: tuple[Table, ...]
@@ -75,7 +75,7 @@ class Prepared:
     workers: int
     next: str
     warnings: tuple[str, ...]
-    again: Callable[[], "Prepared"]
+    again: Callable[[], "BulkJob"]
     """Plans it once more."""
 
     def rehearse(self) -> Sequence[Rehearsed]:
@@ -89,12 +89,12 @@ class Prepared:
             code, error = refused.exit, Failure(refused.reason, refused.message, refused.hint)
         return Finished(
             verb=self.verb, table=self.plan.table.label, reason=reason, version=__version__, exit=code,
-            walk=self.plan.walk, cutoff=self.plan.frozen.cutoff, error=error, listed=self.plan.frozen.listed,
+            strategy=self.plan.strategy, cutoff=self.plan.pinned.cutoff, error=error, listed=self.plan.pinned.listed,
         )  # fmt: skip
 
 
 @contextmanager
-def prepared(verb: str, spec: JobSpec, environ: Mapping[str, str], *, again: str = "") -> Iterator[Prepared]:
+def prepare_bulk(verb: str, spec: BulkSpec, environ: Mapping[str, str], *, again: str = "") -> Iterator[BulkJob]:
     """Reach the database and plan the job, without writing anything; BatchopsError where it cannot be.
 
     `again`: the command that goes on with it, where the verb's own does not.
@@ -104,28 +104,28 @@ def prepared(verb: str, spec: JobSpec, environ: Mapping[str, str], *, again: str
         open_ledger(spec.ledger, spec.ledger_schema, database, environ, spec.workers) as ledger,
         id_file(spec.ids) as ids,
     ):
-        yield patiently(spec.retry_time.total_seconds(), lambda: _prepare(verb, spec, database, ledger, again, ids))
+        yield retrying(spec.retry_timeout.total_seconds(), lambda: _prepare(verb, spec, database, ledger, again, ids))
 
 
 def _prepare(
-    verb: str, spec: JobSpec, database: Database, ledger: Ledger, again: str, ids: IdFile | None
-) -> Prepared:  # fmt: skip
+    verb: str, spec: BulkSpec, database: Database, ledger: Ledger, again: str, ids: IdFile | None
+) -> BulkJob:  # fmt: skip
     try:
         with database.reading() as connection:
-            found = sketch(connection, database, verb, spec, ids)
+            found = inspect_table(connection, database, verb, spec, ids)
             _applied_once(ledger, found)
-            memory = remember(connection, database, ledger, verb, spec, found)
-            route = _route(connection, verb, spec, database, found, memory.last)
+            previous = remember(connection, database, ledger, verb, spec, found)
+            route = _route(connection, verb, spec, database, found, previous.last)
             found = _without_a_time(connection, database, spec, found, route)
-            droppable = covered(connection, database, found.table, route.frozen) if verb == "purge" else []
+            droppable = covered(connection, database, found.table, route.pinned) if verb == "purge" else []
             statements = probed(connection, database, found, route)
-            plan = describe(connection, database, verb, spec, found, route, statements, memory.last)
-            against = refusals(Case(connection, database, verb, spec, found, route, statements, plan.estimate))
-            plan = replace(plan, staying=tuple(staying(connection, database, found.table, route.frozen, QUICK)))
+            plan = describe(connection, database, verb, spec, found, route, statements, previous.last)
+            against = refusals(CheckContext(connection, database, verb, spec, found, route, statements, plan.estimate))
+            plan = replace(plan, staying=tuple(staying(connection, database, found.table, route.pinned, QUICK)))
             # Without the right to the table itself there is enough to be told.
-            barred = (*against, *(() if found.barred else _ledger_refusals(ledger, found.server)))
-            plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable), refusals=barred)
-            _droppable_asked(spec, ledger, database.family.partitions, droppable)
+            forbidden = (*against, *(() if found.forbidden else _ledger_refusals(ledger, found.server)))
+            plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable), refusals=forbidden)
+            _droppable_asked(spec, ledger, database.backend.partitions, droppable)
     except MissingCodeError as error:
         raise _names_missing_code(spec, error) from error
     except NotFoundError as error:
@@ -134,16 +134,16 @@ def _prepare(
         raise _names_missing_table(spec, error) from error
     except RowRefusedError as error:  # a literal that is none of the column's type, or what fails on a row
         raise UsageError(f"The condition or a value fails: {error.message.partition(': ')[2]}", HINT) from error
-    return Prepared(
-        verb, spec, database, ledger, found.key, route, memory, plan,
+    return BulkJob(
+        verb, spec, database, ledger, found.key, route, previous, plan,
         to_drop=tuple(droppable) if isinstance(spec, PurgeSpec) and spec.drop_partitions else (),
         done=route.resume.run if isinstance(route.resume, AlreadyDone) else None,
-        repeatable=found.wishes.repeatable,
-        workers=1 if database.family.one_writer else spec.workers,
+        repeatable=found.parsed.repeatable,
+        workers=1 if database.backend.one_writer else spec.workers,
         next=again or command(verb, spec, database.address.bare),
         warnings=(
-            *database.address.warnings, *_ledger_warnings(spec, ledger), *memory.warnings,
-            *_table_warnings(spec, memory, route.resume), *_ids_warnings(spec, route.frozen.listed),
+            *database.address.warnings, *_ledger_warnings(spec, ledger), *previous.warnings,
+            *_table_warnings(spec, previous, route.resume), *_ids_warnings(spec, route.pinned.listed),
             *found.facts.warnings,
         ),
         again=lambda: _prepare(verb, spec, database, ledger, again, ids),
@@ -153,17 +153,17 @@ def _prepare(
 def _ledger_refusals(ledger: Ledger, server: Server) -> Iterator[Refusal]:
     """What keeps the role from writing its progress down: else it would be the run that finds out."""
     found = None
-    if not ledger.inside:
+    if not ledger.in_target:
         with ledger.database.reading() as connection:
-            server = ledger.database.family.server(connection)
+            server = ledger.database.backend.server(connection)
         found = server.refusal(ledger.database.address.shown)
     found = found if server.read_only else ledger.obstacle(server.role)
     if found is not None:
         yield Refusal("ledger", found.message, found.hint)
 
 
-def _names_missing_code(spec: JobSpec, error: MissingCodeError) -> BatchopsError:
-    """A function that the user's own SQL names is the user's slip."""
+def _names_missing_code(spec: BulkSpec, error: MissingCodeError) -> BatchopsError:
+    """A function that the user's own SQL names is the user's mistake."""
     name = error.message.rpartition(":")[2].strip(" .")
     texts = (spec.where or "", *(spec.set if isinstance(spec, BackfillSpec) else ()))
     if any(name.lower() in text.lower() for text in texts):
@@ -171,7 +171,7 @@ def _names_missing_code(spec: JobSpec, error: MissingCodeError) -> BatchopsError
     return error
 
 
-def _names_missing_table(spec: JobSpec, error: NotFoundError) -> UsageError:
+def _names_missing_table(spec: BulkSpec, error: NotFoundError) -> UsageError:
     return UsageError(
         f"The condition or a value names a table that is not there: {error.message}",
         f"{spec.table} has no alias here: its columns stand alone, or as {spec.table}.column; other tables stand in a "
@@ -179,9 +179,9 @@ def _names_missing_table(spec: JobSpec, error: NotFoundError) -> UsageError:
     )
 
 
-def _applied_once(ledger: Ledger, found: Sketch) -> None:
+def _applied_once(ledger: Ledger, found: Inspection) -> None:
     """Work and cursor are two commits where the ledger is elsewhere: a batch between them is worked on again."""
-    if not ledger.inside and not found.wishes.repeatable:
+    if not ledger.in_target and not found.parsed.repeatable:
         raise RefusedError(
             "With the ledger elsewhere this backfill could be applied twice to the same rows.",
             "keep the ledger in the database itself, or set columns from others than those that are set.",
@@ -189,64 +189,64 @@ def _applied_once(ledger: Ledger, found: Sketch) -> None:
 
 
 def _route(
-    connection: sa.Connection, verb: str, spec: JobSpec, database: Database, found: Sketch, last: Recalled | None
-) -> Route:
+    connection: sa.Connection, verb: str, spec: BulkSpec, database: Database, found: Inspection, last: Recalled | None
+) -> RunStrategy:
     purge = verb == "purge"
     how = resume(
-        last, repeatable=found.wishes.repeatable, purge=purge, restart=spec.restart, same_table=spec.same_table
+        last, repeatable=found.parsed.repeatable, purge=purge, restart=spec.restart, same_table=spec.same_table
     )
     if isinstance(how, GoOn):
-        unchanged(how.run, walk=spec.walk, key=spec.key)
+        unchanged(how.run, strategy=spec.strategy, key=spec.key)
         if not spec.same_table:
-            same_order(how.run, found.table.types_of(how.run.frozen["key"]))
-        frozen, why = Frozen.of(how.run.frozen), f"as run {how.run.run} began"
+            same_order(how.run, found.table.types_of(how.run.pinned["key"]))
+        pinned, why = Pinned.of(how.run.pinned), f"as run {how.run.run} began"
     else:
-        frozen, why = _freeze(connection, database, found, spec, purge=purge)
-        how = _comparable(how, frozen)
+        pinned, why = _pin(connection, database, found, spec, purge=purge)
+        how = _comparable(how, pinned)
     look_again = not (isinstance(spec, PurgeSpec) and spec.no_final_pass)
-    walk = walk_of(connection, database.family, found.table, frozen, found.ids, look_again=look_again)
-    operation = Delete() if purge else Update(frozen.assignments)
-    return Route(frozen, why, walk, operation, how, start(connection, walk, how))
+    strategy = strategy_of(connection, database.backend, found.table, pinned, found.ids, look_again=look_again)
+    operation = Delete() if purge else Update(pinned.assignments)
+    return RunStrategy(pinned, why, strategy, operation, how, start(connection, strategy, how))
 
 
-def _freeze(
-    connection: sa.Connection, database: Database, found: Sketch, spec: JobSpec, *, purge: bool
-) -> tuple[Frozen, str]:
-    now = freeze_now(connection, database, found.server, found.table, spec, found.wishes, found.facts.references)
+def _pin(
+    connection: sa.Connection, database: Database, found: Inspection, spec: BulkSpec, *, purge: bool
+) -> tuple[Pinned, str]:
+    now = pin(connection, database, found.server, found.table, spec, found.parsed, found.facts.references)
     now = without_nulls(database, now, found.table, found.key)
-    selection = Selection(found.table, now.predicate)
+    selection = Selection(found.table, now.condition)
     if found.ids is not None:
         assert found.key is not None  # else the ids could not be looked up
         listed = Listed(found.ids.entries, found.ids.entries - found.ids.found)
         return replace(now.by("ids", found.key.columns, found.table, ()), listed=listed), "as they are listed"
-    chosen = choose(connection, database.family, selection, found.key, wanted=spec.walk, purge=purge)
+    chosen = choose(connection, database.backend, selection, found.key, wanted=spec.strategy, purge=purge)
     if purge:
         now = leaving_out(database, now, found.table, found.facts.references)
-    return now.by(chosen.walk, chosen.key, found.table, chosen.leaves), chosen.why
+    return now.by(chosen.strategy, chosen.key, found.table, chosen.leaves), chosen.why
 
 
 def _without_a_time(
-    connection: sa.Connection, database: Database, spec: JobSpec, found: Sketch, route: Route
-) -> Sketch:  # fmt: skip
+    connection: sa.Connection, database: Database, spec: BulkSpec, found: Inspection, route: RunStrategy
+) -> Inspection:  # fmt: skip
     """With a warning of rows that a cut-off takes though they have no time."""
-    column, predicate = time_column(found.table, spec), route.frozen.predicate
+    column, predicate = time_column(found.table, spec), route.pinned.condition
     if column is None or predicate is None or isinstance(route.resume, GoOn):
         return found
     unset = Times(database, found.table, column, predicate).warnings(connection, QUICK)
     return replace(found, facts=replace(found.facts, warnings=(*found.facts.warnings, *unset)))
 
 
-def _comparable(how: Resume, frozen: Frozen) -> Resume:
+def _comparable(how: Resume, pinned: Pinned) -> Resume:
     """A cursor of another walk, key or table means nothing here; nothing is lost by beginning anew."""
     if not isinstance(how, Anew) or how.behind is None:
         return how
-    before = Frozen.of(how.behind.frozen)
-    same = (before.walk, before.key, before.key_types) == (frozen.walk, frozen.key, frozen.key_types)
+    before = Pinned.of(how.behind.pinned)
+    same = (before.strategy, before.key, before.key_types) == (pinned.strategy, pinned.key, pinned.key_types)
     return how if same else Anew()
 
 
 def _droppable_asked(
-    spec: JobSpec, ledger: Ledger, partitions: Partitions | None, droppable: list[Table]
+    spec: BulkSpec, ledger: Ledger, partitions: Partitions | None, droppable: list[Table]
 ) -> None:  # fmt: skip
     if not isinstance(spec, PurgeSpec) or not spec.drop_partitions:
         return
@@ -255,7 +255,7 @@ def _droppable_asked(
             "--drop-partitions: only PostgreSQL's partitions can be dropped.",
             "leave it out, or drop them with ALTER TABLE … DROP PARTITION.",
         )
-    if not ledger.inside:
+    if not ledger.in_target:
         raise RefusedError(
             "--drop-partitions needs the ledger in the database itself: after a crash it alone knows what is detached.",
             "leave --ledger out.",
@@ -269,15 +269,15 @@ def _droppable_asked(
         )
 
 
-def _ledger_warnings(spec: JobSpec, ledger: Ledger) -> tuple[str, ...]:
+def _ledger_warnings(spec: BulkSpec, ledger: Ledger) -> tuple[str, ...]:
     if spec.ledger == NONE:
         return ("Without a ledger a run cannot be gone on with, and a second one beside it is not noticed.",)
-    if not ledger.inside:
+    if not ledger.in_target:
         return ("With the ledger elsewhere work and cursor are two commits: after a crash a batch is asked for twice.",)
     return ()
 
 
-def _ids_warnings(spec: JobSpec, listed: Listed | None) -> Iterator[str]:
+def _ids_warnings(spec: BulkSpec, listed: Listed | None) -> Iterator[str]:
     """Ids that change nothing."""
     if listed is not None and not listed.ids:
         yield f"{shown_name(spec.ids)} holds no ids."
@@ -285,9 +285,9 @@ def _ids_warnings(spec: JobSpec, listed: Listed | None) -> Iterator[str]:
         yield f'Not in "{spec.table}": {listed.not_there:,} of the {listed.ids:,} ids in {shown_name(spec.ids)}.'
 
 
-def _table_warnings(spec: JobSpec, memory: Memory, how: Resume) -> tuple[str, ...]:
+def _table_warnings(spec: BulkSpec, previous: PreviousRun, how: Resume) -> tuple[str, ...]:
     """What became of the table that the last run worked on, where that matters to this one."""
-    last = memory.last
+    last = previous.last
     if last is None or spec.restart:
         return ()
     if isinstance(how, Anew) and how.because:

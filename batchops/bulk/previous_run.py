@@ -5,29 +5,29 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.bulk.plan.inspection import Sketch
+from batchops.bulk.plan.inspection import Inspection
 from batchops.db.database import Database
 from batchops.errors import RefusedError
 from batchops.ledger.job_identity import JobIdentity
 from batchops.ledger.last_run import Recalled, recall
 from batchops.ledger.ledger import Ledger
-from batchops.ledger.table_setup import NewerLedgerError, Standing
-from batchops.spec.models import JobSpec
+from batchops.ledger.table_setup import NewerLedgerError, State
+from batchops.spec.models import BulkSpec
 
 
 @dataclass(frozen=True)
-class Memory:
+class PreviousRun:
     """A job as the ledger knows it."""
 
     job: JobIdentity
     place: str
     """Where the data is, for a ledger that is elsewhere."""
     last: Recalled | None = None
-    ledger: Standing = "current"
+    ledger: State = "current"
 
     def key(self, connection: sa.Connection, ledger: Ledger) -> str:
         """The job's key. A ledger in the database itself has an id for it, which goes wherever the data goes."""
-        return self.job.key(ledger.database_id(connection) if ledger.inside else self.place)
+        return self.job.key(ledger.database_id(connection) if ledger.in_target else self.place)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -41,21 +41,21 @@ class Memory:
 
 
 def remember(
-    connection: sa.Connection, database: Database, ledger: Ledger, verb: str, spec: JobSpec, found: Sketch
-) -> Memory:
+    connection: sa.Connection, database: Database, ledger: Ledger, verb: str, spec: BulkSpec, found: Inspection
+) -> PreviousRun:
     """By reading alone; nothing where there is no ledger yet, or none that this role may read."""
-    evidence = database.family.table_identity(connection, found.table)
-    wanted = spec.wanted() | ({"ids": found.ids.digest} if found.ids is not None else {})
+    evidence = database.backend.table_identity(connection, found.table)
+    wanted = spec.identity() | ({"ids": found.ids.digest} if found.ids is not None else {})
     job = JobIdentity(verb, found.table.schema, found.table.name, wanted, evidence)
-    memory = Memory(job, found.server.identity)
-    once = not found.wishes.repeatable
-    if not ledger.inside:
+    previous = PreviousRun(job, found.server.identity)
+    once = not found.parsed.repeatable
+    if not ledger.in_target:
         with ledger.database.reading() as elsewhere:
-            return _recalled(elsewhere, ledger, memory, once=once)
+            return _recalled(elsewhere, ledger, previous, once=once)
     # On the planning connection: with SQLite a writer waits for that one.
     connection.exec_driver_sql("SAVEPOINT looking")
     try:
-        return _recalled(connection, ledger, memory, once=once)
+        return _recalled(connection, ledger, previous, once=once)
     except NewerLedgerError:
         raise
     except (DBAPIError, RefusedError) as error:
@@ -64,12 +64,12 @@ def remember(
             raise
         # A role that may only read the table: its dry run is worth having, and a run is refused all the same.
         connection.exec_driver_sql("ROLLBACK TO SAVEPOINT looking")
-        return memory
+        return previous
 
 
-def _recalled(connection: sa.Connection, ledger: Ledger, memory: Memory, *, once: bool) -> Memory:
-    standing = ledger.standing(connection)
+def _recalled(connection: sa.Connection, ledger: Ledger, previous: PreviousRun, *, once: bool) -> PreviousRun:
+    standing = ledger.state(connection)
     if standing != "current":
-        return Memory(memory.job, memory.place, None, standing)
-    last = recall(connection, ledger, memory.job, memory.key(connection, ledger), once=once)
-    return Memory(memory.job, memory.place, last)
+        return PreviousRun(previous.job, previous.place, None, standing)
+    last = recall(connection, ledger, previous.job, previous.key(connection, ledger), once=once)
+    return PreviousRun(previous.job, previous.place, last)

@@ -1,10 +1,10 @@
-"""Whether a walk reads what it was planned to read, by the server's own counters."""
+"""Whether a strategy reads what it was planned to read, by the server's own counters."""
 
 from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family
+from batchops.db.backend import Backend
 
 EVERY = 8
 """Batches until the first is measured, and after one that read too much; that costs a round trip or two."""
@@ -17,20 +17,20 @@ SLACK = 5_000
 IN_A_ROW = 2
 
 
-class Watch:
-    """Measures now and then, and says so once the walk has turned bad. For one lane."""
+class ReadMeter:
+    """Measures now and then, and says so once the strategy reads too much. For one worker."""
 
-    def __init__(self, family: Family) -> None:
-        self._family = family
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
         self._every = self._until = EVERY
         self._bad = 0
 
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
         """Rows of any table read since now on this connection, where this batch is one to be measured."""
         self._until -= 1
-        return self._family.meter(connection) if self._until <= 0 else None
+        return self._backend.meter(connection) if self._until <= 0 else None
 
-    def verdict(self, planned: int, read: int) -> str | None:
+    def check(self, planned: int, read: int) -> str | None:
         """What to say of a batch that read so many rows; None while all is well."""
         if read <= TOO_MUCH * planned + SLACK:
             self._bad = 0

@@ -9,18 +9,18 @@ import sqlalchemy as sa
 from batchops.bulk.plan.analysis import QUICK, added
 from batchops.bulk.plan.plan import COUNTED
 from batchops.bulk.plan.referenced_rows import Staying
-from batchops.bulk.prepare import Prepared
+from batchops.bulk.prepare import BulkJob
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.errors import BatchopsError
 from batchops.ledger.run import Run
-from batchops.runtime.loop import Ending, Tally
+from batchops.runtime.loop import Ending, RunStats
 from batchops.sql.selection import Selection
 
 _OVER = ("done", "incomplete")
 _AS_ASKED = (*_OVER, "max-rows", "max-time", "max-batches", "window", "stopped", "max-rejected")
 
 
-def left_of(job: Prepared, now: Run, ending: Ending, tally: Tally, staying: Sequence[Staying]) -> int | None:
+def left_of(job: BulkJob, now: Run, ending: Ending, stats: RunStats, staying: Sequence[Staying]) -> int | None:
     """None where nobody knows.
 
     After the whole way it is what was passed by. Else it is counted where the plan was able to count: of a purge
@@ -28,7 +28,7 @@ def left_of(job: Prepared, now: Run, ending: Ending, tally: Tally, staying: Sequ
     """
     over = ending.reason in _OVER
     referred = added(one.rows for one in staying or job.plan.staying)
-    passed_by = now.rejected + len(tally.rejected) + tally.locked
+    passed_by = now.rejected + len(stats.rejected) + stats.locked
     if ending.reason not in _AS_ASKED or referred is None:
         return None
     if not (job.spec.count or (job.plan.estimated_by == COUNTED and not over)):
@@ -38,17 +38,17 @@ def left_of(job: Prepared, now: Run, ending: Ending, tally: Tally, staying: Sequ
     return None if matching is None else matching + referred + (0 if anywhere else passed_by)
 
 
-def _counted(job: Prepared, now: Run, *, anywhere: bool) -> int | None:
+def _counted(job: BulkJob, now: Run, *, anywhere: bool) -> int | None:
     """Those that match now, anywhere in the table or where the run has not been."""
     seconds = job.spec.statement_timeout.total_seconds() if job.spec.count else QUICK
-    facts, table = job.database.family.facts, job.plan.table
+    facts, table = job.database.backend.facts, job.plan.table
     with suppress(BatchopsError):
-        lanes = job.ledger.read(now.run).lanes
+        workers = job.ledger.read(now.run).workers
         with job.database.reading() as connection:
             if anywhere:
                 rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.clause)
-                selection = Selection(table, job.route.frozen.predicate)
+                selection = Selection(table, job.route.pinned.condition)
                 return facts.count_within(connection, rows.where(selection.clause), seconds)
-            queries = [rows for lane in lanes for rows in job.route.walk.ahead(Cursor.loaded(lane.cursor))]
+            queries = [rows for worker in workers for rows in job.route.strategy.ahead(Cursor.loaded(worker.cursor))]
             return added(facts.count_within(connection, rows, seconds) for rows in queries)
     return None

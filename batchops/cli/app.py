@@ -26,7 +26,7 @@ COMMANDS = {
     "recipe": "Check recipes, describe them to an editor, write one from a command line.",
     "queue": "Prepare a table to be drained, look at it, put failed rows back.",
     "check": "Look for what would make a job unsafe or slow; change nothing.",
-    "walks": "List the ways rows are followed, and what a table cannot have.",
+    "strategies": "List the strategies, and what a table cannot have.",
     "demo": "Make a SQLite file with a million rows and purge half of them.",
     "runs": "List the runs that a ledger knows.",
     "show": "Show one run: how far it is, how it ended, how to go on.",
@@ -54,9 +54,9 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; whatever happens ends in an exit code and never in a traceback."""
-    from batchops.cli.reported import Told
+    from batchops.cli.reported import Reported
 
-    words, told = list(sys.argv[1:] if arguments is None else arguments), Told()
+    words, told = list(sys.argv[1:] if arguments is None else arguments), Reported()
     gc.set_threshold(COLLECTED)
     try:
         code = cli.main(words, prog_name="batchops", standalone_mode=False, obj=told)

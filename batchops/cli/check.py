@@ -6,21 +6,21 @@ from typing import Any
 import rich_click as click
 
 from batchops.bulk.plan.plan import Plan
-from batchops.bulk.prepare import prepared
+from batchops.bulk.prepare import prepare_bulk
 from batchops.cli.help import Command
 from batchops.cli.options import from_spec
 from batchops.cli.plan_view import checks_document
 from batchops.errors import UsageError
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import visible
-from batchops.spec.models import BackfillSpec, JobSpec, PurgeSpec, checked
+from batchops.spec.models import BackfillSpec, BulkSpec, PurgeSpec, checked
 from batchops.version import __version__
 
 FLAGS = (
-    "table", "url", "where", "older_than", "before", "by", "ids", "all_rows", "set", "walk", "key", "allow", "count",
-    "ledger", "ledger_schema", "lock_timeout", "statement_timeout",
+    "table", "url", "where", "older_than", "before", "by", "ids", "all_rows", "set", "strategy", "key", "allow",
+    "count", "ledger", "ledger_schema", "lock_timeout", "statement_timeout",
 )  # fmt: skip
-MODELS: dict[str, type[JobSpec]] = {"purge": PurgeSpec, "backfill": BackfillSpec}
+MODELS: dict[str, type[BulkSpec]] = {"purge": PurgeSpec, "backfill": BackfillSpec}
 
 
 @click.command(
@@ -38,7 +38,7 @@ def command(context: click.RichContext, /, verb: str, as_document: bool, **value
     given = {name: value for name, value in values.items() if value not in (None, ())}
     if verb == "purge" and "set" in given:
         raise UsageError("--set: a purge sets nothing.", "say --verb backfill.")
-    with prepared(verb, checked(MODELS[verb], given), os.environ) as job:
+    with prepare_bulk(verb, checked(MODELS[verb], given), os.environ) as job:
         finished = job.ended("dry-run")
         if as_document:
             _document(job.plan, finished.exit, job.warnings)
@@ -49,9 +49,9 @@ def command(context: click.RichContext, /, verb: str, as_document: bool, **value
 
 def _document(plan: Plan, code: int, warnings: tuple[str, ...]) -> None:
     checks = checks_document(plan)
-    shown = {"version": __version__, "verb": plan.verb, "table": plan.table.label, "walk": plan.walk}
+    output = {"version": __version__, "verb": plan.verb, "table": plan.table.label, "strategy": plan.strategy}
     reason = "refused" if plan.refused else "done"
-    click.echo(as_json({**shown, "reason": reason, "exit": code, "checks": checks, "warnings": list(warnings)}))
+    click.echo(as_json({**output, "reason": reason, "exit": code, "checks": checks, "warnings": list(warnings)}))
 
 
 def _lines(plan: Plan, warnings: tuple[str, ...]) -> None:
@@ -61,4 +61,4 @@ def _lines(plan: Plan, warnings: tuple[str, ...]) -> None:
         click.echo(f"warning  {visible(warning)}")
     against = sum(not refusal.allowed for refusal in plan.refusals)
     verdict = f"{against} against it" if against else "nothing against it"
-    click.echo(f"{plan.verb} {visible(plan.table.label)} by {plan.walk}: {verdict}")
+    click.echo(f"{plan.verb} {visible(plan.table.label)} by {plan.strategy}: {verdict}")

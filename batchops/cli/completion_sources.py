@@ -17,7 +17,7 @@ from click.shell_completion import CompletionItem
 if TYPE_CHECKING:
     from batchops.db.database import Database
 
-PATIENCE = 3.0
+TIMEOUT = 3.0
 """Seconds that a person waits for names."""
 Items = list[CompletionItem]
 Offer = Callable[[click.Context, click.Parameter, str], Items]
@@ -29,7 +29,7 @@ def tables(context: click.Context, _: click.Parameter, begun: str) -> Items:
 
     def look() -> Iterable[str]:
         with _database(context) as database, database.reading() as connection:
-            return database.family.tables(connection)
+            return database.backend.tables(connection)
 
     return _beginning(_in_time(look), begun)
 
@@ -42,7 +42,7 @@ def columns(context: click.Context, _: click.Parameter, begun: str) -> Items:
         from batchops.db.lookup import find_table
 
         with _database(context) as database, database.reading() as connection:
-            return find_table(connection, database.family, _first(context, "table")).column_names
+            return find_table(connection, database.backend, _first(context, "table")).column_names
 
     return [CompletionItem(before + comma + item.value) for item in _beginning(_in_time(look), last)]
 
@@ -119,7 +119,7 @@ def _in_time(look: Callable[[], Iterable[Any]]) -> list[Any]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(PATIENCE)
+    thread.join(TIMEOUT)
     return [] if thread.is_alive() else found
 
 

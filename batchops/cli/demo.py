@@ -8,7 +8,7 @@ import rich_click as click
 from batchops.cli.demo_database import make_demo_database, what_to_try
 from batchops.cli.execute import execute
 from batchops.cli.help import Command
-from batchops.cli.output import Face, note
+from batchops.cli.output import Output, note
 from batchops.spec.models import PurgeSpec, checked
 
 
@@ -22,7 +22,7 @@ def command(context: click.Context, path: str | None, rows: int) -> None:
     note(f"Making {place} with {rows:,} rows …")
     make_demo_database(place, rows)
     spec = checked(PurgeSpec, {"table": "events", "url": f"sqlite:///{place}", "where": "expired = 1"})
-    plain = Face(
+    plain = Output(
         dry_run=False, yes=True, as_json=False, events=None, quiet=False, progress_every="1min", exit_code=False
     )
     code = execute("purge", spec, plain)

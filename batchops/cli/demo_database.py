@@ -84,5 +84,5 @@ By age instead of a flag:
 With a database of your own, in the same order:
   export BATCHOPS_URL=postgresql://user@host/name      (or mysql://…, or sqlite:///file)
   batchops purge TABLE --where 'CONDITION' --dry-run
-  batchops purge TABLE --where 'CONDITION' --rest 100ms --max-rows 10000
+  batchops purge TABLE --where 'CONDITION' --sleep 100ms --max-rows 10000
 """

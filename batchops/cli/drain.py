@@ -7,11 +7,11 @@ import rich_click as click
 
 from batchops.cli.execute_unasked import execute
 from batchops.cli.help import Command
-from batchops.cli.options import face, from_spec, help_of
-from batchops.cli.output import Face
+from batchops.cli.options import from_spec, help_of, output_options
+from batchops.cli.output import Output
 from batchops.cli.result_stream import others_on_stderr
-from batchops.queue.job import drain_prepared
-from batchops.queue.prepare import prepared_drain
+from batchops.queue.job import run_drain
+from batchops.queue.prepare import prepare_drain
 from batchops.queue.spec import DrainSpec
 from batchops.spec.models import checked
 
@@ -25,14 +25,14 @@ from batchops.spec.models import checked
 )
 @help_of("drain", DrainSpec)
 @from_spec(DrainSpec)
-@face
+@output_options
 @click.pass_context
 def command(context: click.RichContext, /, **values: Any) -> None:
     """The command."""
-    shown = Face(**{name: values.pop(name) for name in Face.__dataclass_fields__})
+    output = Output(**{name: values.pop(name) for name in Output.__dataclass_fields__})
     given = {name: value for name, value in values.items() if value not in (None, ())}
-    shown.interval()
+    output.interval()
     spec = checked(DrainSpec, given)
     with others_on_stderr():
-        code = execute(spec, prepared_drain(spec, os.environ), shown, "drain", drain_prepared)
+        code = execute(spec, prepare_drain(spec, os.environ), output, "drain", run_drain)
     context.exit(code)

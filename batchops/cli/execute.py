@@ -7,81 +7,81 @@ from typing import Any
 
 import rich_click as click
 
-from batchops.bulk.job import perform
+from batchops.bulk.job import run_bulk
 from batchops.bulk.plan.refusal import refuse
-from batchops.bulk.prepare import Prepared, prepared
+from batchops.bulk.prepare import BulkJob, prepare_bulk
 from batchops.bulk.strategies.id_file import STDIN
 from batchops.cli.help import Command
-from batchops.cli.monitoring import opened, told_of_failure
-from batchops.cli.options import face, from_spec, help_of
-from batchops.cli.output import Face, listeners, note
+from batchops.cli.monitoring import open_monitoring, report_failure
+from batchops.cli.options import from_spec, help_of, output_options
+from batchops.cli.output import Output, listeners, note
 from batchops.cli.plan_view import plan_document, plan_lines, show_plan
 from batchops.errors import UsageError
 from batchops.events import Emit
 from batchops.reporters.document import as_json, document
 from batchops.runtime.stop import Stop, signals
-from batchops.spec.models import JobSpec, PacedSpec, checked
+from batchops.spec.models import BulkSpec, VerbSpec, checked
 
 
-def command_for(verb: str, model: type[JobSpec], text: str) -> click.Command:
-    """The click command of a verb that walks a table."""
+def command_for(verb: str, model: type[BulkSpec], text: str) -> click.Command:
+    """The click command of a bulk verb."""
 
     @click.command(verb, cls=Command, help=text)
     @help_of(verb, model)
     @from_spec(model)
-    @face
+    @output_options
     @click.pass_context
     def command(context: click.RichContext, /, **values: Any) -> None:
-        shown = Face(**{name: values.pop(name) for name in Face.__dataclass_fields__})
+        output = Output(**{name: values.pop(name) for name in Output.__dataclass_fields__})
         given = {name: value for name, value in values.items() if value not in (None, ())}
-        context.exit(execute(verb, checked(model, given), shown))
+        context.exit(execute(verb, checked(model, given), output))
 
     return command
 
 
-def execute(verb: str, spec: JobSpec, shown: Face) -> int:
+def execute(verb: str, spec: BulkSpec, output: Output) -> int:
     """Plan, ask, run; the exit code."""
-    shown.interval()
-    if not (shown.yes or shown.dry_run or sys.stdin.isatty()):
+    output.interval()
+    if not (output.yes or output.dry_run or sys.stdin.isatty()):
         raise UsageError("There is no terminal to ask at.", "say -y (--yes) to go on without a question.")
-    stdin_is_free(shown, spec)
-    with opened(shown) as machines:
-        tell = machines.whole()
-        with told_of_failure(tell, verb, spec.table):
-            return _execute(verb, spec, shown, tell)
+    stdin_is_free(output, spec)
+    with open_monitoring(output) as monitoring:
+        tell = monitoring.whole()
+        with report_failure(tell, verb, spec.table):
+            return _execute(verb, spec, output, tell)
 
 
-def stdin_is_free(shown: Face, *specs: PacedSpec) -> None:
+def stdin_is_free(output: Output, *specs: VerbSpec) -> None:
     """UsageError where a question is to be answered on stdin, and the ids are there."""
-    if not (shown.yes or shown.dry_run) and any(getattr(spec, "ids", None) == STDIN for spec in specs):
+    if not (output.yes or output.dry_run) and any(getattr(spec, "ids", None) == STDIN for spec in specs):
         raise UsageError("--ids -: stdin is for the ids, so there is nobody to ask.", "say -y (--yes), or name a file.")
 
 
-def _execute(verb: str, spec: JobSpec, shown: Face, tell: Sequence[Emit]) -> int:
-    with prepared(verb, spec, os.environ) as job:
-        told = job.plan.facts.warnings if shown.dry_run and not shown.as_json else ()  # the plan says them
-        for warning in () if shown.quiet else [w for w in job.warnings if w not in told]:
+def _execute(verb: str, spec: BulkSpec, output: Output, tell: Sequence[Emit]) -> int:
+    with prepare_bulk(verb, spec, os.environ) as job:
+        told = job.plan.facts.warnings if output.dry_run and not output.as_json else ()  # the plan says them
+        for warning in () if output.quiet else [w for w in job.warnings if w not in told]:
             note(f"warning: {warning}")
-        if not shown.dry_run and job.done is None:
+        if not output.dry_run and job.done is None:
             refuse(job.plan.refusals)
-        _show(job, shown)
-        if shown.dry_run or not (job.done is not None or shown.yes or _agreed(job)):
-            return _not_run(job, shown)
+        _show(job, output)
+        if output.dry_run or not (job.done is not None or output.yes or _agreed(job)):
+            return _not_run(job, output)
         stop = Stop()
-        with listeners(shown, machines=tell) as emit, signals(stop):
-            finished = perform(job, emit, stop)
-    return shown.code(finished)
+        with listeners(output, monitoring=tell) as emit, signals(stop):
+            finished = run_bulk(job, emit, stop)
+    return output.code(finished)
 
 
-def _show(job: Prepared, shown: Face) -> None:
+def _show(job: BulkJob, output: Output) -> None:
     """The plan: a dry run's result, else for whoever watches."""
-    if not (shown.dry_run or shown.plan_wanted):
+    if not (output.dry_run or output.plan_wanted):
         return
-    if shown.watched and not shown.dry_run:
+    if output.watched and not output.dry_run:
         show_plan(job.plan)
         return
-    for line in plan_lines(job.plan, whole=shown.dry_run):
-        (print_result if shown.dry_run and not shown.as_json else note)(line)
+    for line in plan_lines(job.plan, whole=output.dry_run):
+        (print_result if output.dry_run and not output.as_json else note)(line)
 
 
 def print_result(line: str) -> None:
@@ -89,17 +89,17 @@ def print_result(line: str) -> None:
     click.echo(line)
 
 
-def _agreed(job: Prepared) -> bool:
+def _agreed(job: BulkJob) -> bool:
     verb = {"purge": "Delete these rows", "backfill": "Update these rows"}[job.verb]
     return click.confirm(f"{verb}?", default=False, err=True)
 
 
-def _not_run(job: Prepared, shown: Face) -> int:
+def _not_run(job: BulkJob, output: Output) -> int:
     """A dry run, or a no at the question."""
-    finished = job.ended("dry-run" if shown.dry_run else "declined")
-    if shown.as_json:
-        extra = plan_document(job.plan) if shown.dry_run else {}
+    finished = job.ended("dry-run" if output.dry_run else "declined")
+    if output.as_json:
+        extra = plan_document(job.plan) if output.dry_run else {}
         print_result(as_json(document(finished) | extra))
     elif finished.reason == "declined":
         note("Declined; nothing was changed.")
-    return shown.code(finished)
+    return output.code(finished)

@@ -4,38 +4,42 @@ import time
 from typing import Any
 
 from batchops.reporters.document import as_json
-from batchops.reporters.http_server import Answer
-from batchops.reporters.schedule_status import Standing
+from batchops.reporters.http_server import HttpResponse
+from batchops.reporters.schedule_status import ScheduleStatus
 from batchops.scheduler.scheduler import Scheduler
 
 STUCK = 120.0
-"""Seconds without a round after which a keeper counts as stuck: more than any statement of its may take."""
+"""Seconds without a round after which a dispatcher counts as stuck: more than any statement of its may take."""
 
 
-def live(scheduler: Scheduler) -> Answer:
+def live(scheduler: Scheduler) -> HttpResponse:
     """200 while it keeps the time, whatever becomes of the jobs: for whoever would restart it."""
-    stuck = [keeper.place.shown for keeper in scheduler.keepers if _stuck(keeper.seen) or not keeper.alive]
+    stuck = [
+        dispatcher.place.shown
+        for dispatcher in scheduler.dispatchers
+        if _stuck(dispatcher.seen) or not dispatcher.alive
+    ]
     return _answer(not stuck, {"stuck": stuck})
 
 
-def health(scheduler: Scheduler, standing: Standing) -> Answer:
+def health(scheduler: Scheduler, status: ScheduleStatus) -> HttpResponse:
     """200 while every ledger is reached and no job's last fire failed: for whoever would call a person."""
     trouble = [
-        {"ledger": keeper.place.shown, "error": keeper.trouble.message}
-        for keeper in scheduler.keepers
-        if keeper.trouble
+        {"ledger": dispatcher.place.shown, "error": dispatcher.trouble.message}
+        for dispatcher in scheduler.dispatchers
+        if dispatcher.trouble
     ]
-    stuck = any(_stuck(keeper.seen) for keeper in scheduler.keepers)
-    failing = standing.failing
-    at_work = sorted({work.task.job for keeper in scheduler.keepers for work in keeper.running()})
+    stuck = any(_stuck(dispatcher.seen) for dispatcher in scheduler.dispatchers)
+    failing = status.failing
+    at_work = sorted({work.task.job for dispatcher in scheduler.dispatchers for work in dispatcher.running()})
     well = not trouble and not failing and not stuck
-    return _answer(well, {"failing": failing, "ledgers": trouble, "running": at_work, "jobs": standing.documents()})
+    return _answer(well, {"failing": failing, "ledgers": trouble, "running": at_work, "jobs": status.documents()})
 
 
 def _stuck(seen: float) -> bool:
     return time.monotonic() - seen > STUCK
 
 
-def _answer(well: bool, fields: dict[str, Any]) -> Answer:
+def _answer(well: bool, fields: dict[str, Any]) -> HttpResponse:
     body = as_json({"status": "ok" if well else "failing"} | fields) + "\n"
-    return Answer(200 if well else 503, "application/json", body.encode())
+    return HttpResponse(200 if well else 503, "application/json", body.encode())

@@ -20,12 +20,12 @@ def command() -> None:
 
 @command.command("init")
 @ledger_flags
-@click.option("--make", is_flag=True, help="Make the tables, or bring them up to date, instead of printing the SQL.")
-def init(url: str | None, ledger: str | None, ledger_schema: str | None, make: bool) -> None:
-    """Print the SQL that makes the tables or brings them up to date, for a role that may; with --make run it."""
+@click.option("--apply", is_flag=True, help="Make the tables, or bring them up to date, instead of printing the SQL.")
+def init(url: str | None, ledger: str | None, ledger_schema: str | None, apply: bool) -> None:
+    """Print the SQL that makes the tables or brings them up to date, for a role that may; with --apply run it."""
     with named_ledger(url, ledger, ledger_schema) as opened:
         fires = Fires(opened)
-        if make:
+        if apply:
             opened.make()
             fires.tables.make()
             click.echo(f"The ledger's tables are in {opened.database.address.shown}.")
@@ -52,9 +52,9 @@ def prune(url: str | None, ledger: str | None, ledger_schema: str | None, older_
     with named_ledger(url, ledger, ledger_schema) as opened:
         fires = Fires(opened)
         with opened.database.reading() as connection:
-            standing, has_fires = opened.standing(connection), fires.tables.exists(connection)
-        if standing == "older":
+            status, has_fires = opened.state(connection), fires.tables.exists(connection)
+        if status == "older":
             opened.make()
-        gone = [counted(0 if standing == "absent" else forget(opened, age.total_seconds()), "run")]
+        gone = [counted(0 if status == "absent" else forget(opened, age.total_seconds()), "run")]
         gone += [counted(fires.prune(), "fire")] if has_fires else []
     click.echo(f"Forgot {' and '.join(gone)}.")

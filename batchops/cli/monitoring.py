@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from batchops.cli.reported import told
+from batchops.cli.reported import reported
 from batchops.db.url_references import fetch, is_reference
 from batchops.errors import BatchopsError, UsageError
 from batchops.events import Emit, Failure, Finished
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _OF_A_JOB = re.compile(r"([\w.-]+)=(?=(https?|env|file|cmd):)", re.ASCII)
 
 
-class Wanted(Protocol):
+class MonitoringFlags(Protocol):
     """The flags that name machines."""
 
     @property
@@ -37,7 +37,7 @@ class Wanted(Protocol):
     def ping(self) -> tuple[str, ...]: ...
 
 
-class Machines:
+class Monitoring:
     """Whoever is told, for as long as the command runs."""
 
     def __init__(self, metrics: "Metrics | None", post: "Post | None", urls: Sequence[tuple[str, str]]) -> None:
@@ -65,26 +65,26 @@ class Machines:
 
 
 @contextmanager
-def opened(wanted: Wanted, jobs: Collection[str] = ()) -> Iterator[Machines]:
+def open_monitoring(wanted: MonitoringFlags, jobs: Collection[str] = ()) -> Iterator[Monitoring]:
     """The machines that the flags name; a dry run is nobody's business."""
     if wanted.dry_run or not (wanted.metrics_file or wanted.metrics_port or wanted.ping):
-        yield Machines(None, None, ())
+        yield Monitoring(None, None, ())
         return
     with ExitStack() as stack:
         urls = [_ping(text, jobs) for text in wanted.ping]
         post = stack.enter_context(_post()) if urls else None
-        yield Machines(_metrics(wanted, stack), post, urls)
+        yield Monitoring(_metrics(wanted, stack), post, urls)
 
 
 @contextmanager
-def told_of_failure(machines: Sequence[Emit], verb: str, table: str) -> Iterator[None]:
+def report_failure(monitoring: Sequence[Emit], verb: str, table: str) -> Iterator[None]:
     """What ends the block before the run has begun is told as the end of a run, too."""
-    told().planning = True
+    reported().planning = True
     try:
         yield
     except Exception as error:
-        if told().code is None:
-            everyone(list(machines), _say)(_not_begun(verb, table, error))
+        if reported().code is None:
+            everyone(list(monitoring), _say)(_not_begun(verb, table, error))
         raise
 
 
@@ -95,7 +95,7 @@ def _not_begun(verb: str, table: str, error: Exception) -> Finished:
     return Finished(verb, table, error.reason, int(error.exit), __version__, error=failure)
 
 
-def _metrics(wanted: Wanted, stack: ExitStack) -> "Metrics | None":
+def _metrics(wanted: MonitoringFlags, stack: ExitStack) -> "Metrics | None":
     if not (wanted.metrics_file or wanted.metrics_port):
         return None
     from batchops.reporters.http_server import place, serving

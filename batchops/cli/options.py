@@ -8,16 +8,28 @@ from rich_click.rich_help_configuration import RichHelpConfiguration
 
 from batchops import durations
 from batchops.cli import completion_sources
-from batchops.spec.models import CHECKS, DATABASE, PACE, ROWS, SET, WAY, Flag, PacedSpec, flag_name, flag_of, flagged
+from batchops.spec.models import (
+    CHANGES,
+    CHECKS,
+    DATABASE,
+    ROWS,
+    STRATEGY,
+    THROTTLING,
+    Flag,
+    VerbSpec,
+    flag_name,
+    flag_of,
+    flagged,
+)
 
-OUTPUT = "What is shown"
+OUTPUT = "Output"
 _COLUMNS = ("COLUMN", "A,B", "A,B DESC")
 """Metavars of flags that name columns."""
-_FIRST = (DATABASE, ROWS, SET, "What is done with them", PACE, WAY)
+_FIRST = (DATABASE, ROWS, CHANGES, "Changes", THROTTLING, STRATEGY)
 """The groups in the order of reading; any other follows in the order of its fields."""
 Decorator = Callable[[Any], Any]
 
-_FACE: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+_OUTPUT: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("-n", "--dry-run"), {"is_flag": True, "help": "Show the plan, the SQL and EXPLAIN; change nothing."}),
     (("-y", "--yes"), {"is_flag": True, "help": "Ask no question."}),
     (("--json", "as_json"), {"is_flag": True, "help": "One JSON document on stdout, also for errors."}),
@@ -27,8 +39,8 @@ _FACE: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--exit-code",), {"is_flag": True, "help": "Exit 4 for nothing to do, 5 for ended by a limit."}),
 )
 
-MACHINES = "For machines"
-_MACHINES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+MONITORING = "Monitoring"
+_MONITORING: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--metrics-file",), {"metavar": "FILE", "help": "Figures for Prometheus in a text file that is replaced whole."}),
     (("--metrics-port",), {"metavar": "[ADDRESS:]PORT", "help": "Figures for Prometheus, at /metrics."}),
     (
@@ -42,7 +54,7 @@ _MACHINES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 )  # fmt: skip
 
 
-def from_spec(model: type[PacedSpec], only: Collection[str] = ()) -> Decorator:
+def from_spec(model: type[VerbSpec], only: Collection[str] = ()) -> Decorator:
     """The table as an argument and every other field as a flag, or those of `only`; values go on as they were typed."""
 
     def decorate(function: Any) -> Any:
@@ -78,28 +90,28 @@ def _offered(field: Any, flag: Flag) -> completion_sources.Offer | None:
     return completion_sources.one_of(get_args(field.annotation)) if get_origin(field.annotation) is Literal else None
 
 
-def face(function: Any) -> Any:
+def output_options(function: Any) -> Any:
     """What every verb shows, and asks, and whom it tells."""
-    for names, settings in reversed((*_FACE, *_MACHINES)):
+    for names, settings in reversed((*_OUTPUT, *_MONITORING)):
         function = click.option(*names, **settings)(function)
     return function
 
 
-def machines(function: Any) -> Any:
+def monitoring_options(function: Any) -> Any:
     """Whom a command tells that has no face of that kind."""
-    for names, settings in reversed(_MACHINES):
+    for names, settings in reversed(_MONITORING):
         function = click.option(*names, **settings)(function)
     return function
 
 
-def help_of(verb: str, model: type[PacedSpec]) -> Decorator:
+def help_of(verb: str, model: type[VerbSpec]) -> Decorator:
     """The flags of a verb in groups, in its help."""
     groups: dict[str, list[str]] = {name: [] for name in _FIRST}
     for name, field in flagged(model).items():
         if name != "table":
             groups.setdefault(flag_of(field).group, []).append(flag_name(name))
-    groups[OUTPUT] = [names[-1] if names[-1].startswith("-") else names[0] for names, _ in _FACE] + ["--help"]
-    groups[MACHINES] = [names[0] for names, _ in _MACHINES]
+    groups[OUTPUT] = [names[-1] if names[-1].startswith("-") else names[0] for names, _ in _OUTPUT] + ["--help"]
+    groups[MONITORING] = [names[0] for names, _ in _MONITORING]
     panels = [{"name": name, "options": options} for name, options in groups.items() if options]
     return click.rich_config(
         RichHelpConfiguration(option_groups={f"batchops {verb}": panels})  # type: ignore[dict-item]  # its typed dict is partial

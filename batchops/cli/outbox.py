@@ -14,8 +14,8 @@ from batchops.cli.outbox_replay import replay
 from batchops.errors import UsageError
 from batchops.outbox.ddl import PAYLOADS, outbox_ddl
 from batchops.outbox.relay_registry import Registered, Registry
-from batchops.outbox.status import Standing
-from batchops.outbox.tables import Beside, turn_ddl
+from batchops.outbox.status import OutboxStatus
+from batchops.outbox.tables import OutboxTables, writer_locks_ddl
 from batchops.outbox.verify import findings, gravest
 from batchops.reporters.document import as_json, rounded
 from batchops.reporters.figures import count, visible
@@ -40,13 +40,13 @@ command.add_command(replay)
 @click.option(
     "--payload", type=click.Choice(PAYLOADS), default="text", show_default=True, help="What the payload's column holds."
 )
-@click.option("--make", is_flag=True, help="Run the SQL instead of printing it.")
-def init(table: str, url: str | None, ledger_schema: str | None, payload: str, make: bool) -> None:
-    """Print the SQL that makes TABLE (default: outbox), its index and the tables beside it; with --make run it."""
+@click.option("--apply", is_flag=True, help="Run the SQL instead of printing it.")
+def init(table: str, url: str | None, ledger_schema: str | None, payload: str, apply: bool) -> None:
+    """Print the SQL that makes TABLE (default: outbox), its index and the tables beside it; with --apply run it."""
     with opened(url) as database:
-        beside = Beside(database, ledger_schema)
-        statements = [*outbox_ddl(database, table, payload), *beside.ddl(), *turn_ddl(database)]
-        if not make:
+        tables = OutboxTables(database, ledger_schema)
+        statements = [*outbox_ddl(database, table, payload), *tables.ddl(), *writer_locks_ddl(database)]
+        if not apply:
             for statement in statements:
                 click.echo(f"{statement};")
             return
@@ -75,7 +75,7 @@ def show(as_json_document: bool, **named: Any) -> None:
 @JSON
 @click.pass_context
 def check(context: click.RichContext, /, as_json_document: bool, **named: Any) -> None:
-    """Prove from TABLE that nothing was passed by and no aggregate inverted; it is read from end to end.
+    """Verify from TABLE that no event was skipped and no aggregate is out of order; it is read from end to end.
 
     Exit 0: proved. 13: violated. 3: it cannot be proved, as the table does not tell.
     """
@@ -99,11 +99,11 @@ def check(context: click.RichContext, /, as_json_document: bool, **named: Any) -
 @click.option("--event", "events", metavar="ID", multiple=True, help="A refused event by its id; may be repeated.")
 @click.option("--all", "everything", is_flag=True, help="Every refused event.")
 def redrive(events: tuple[str, ...], everything: bool, **named: Any) -> None:
-    """Let refused events of TABLE, waiting, parked or given up on, be tried again now, as if they had never been."""
+    """Let refused events of TABLE (waiting, held or dead letters) be tried again now, as if they had never been."""
     if bool(events) == everything:
         raise UsageError("Which events? Give --event or --all, one of the two.")
     with named_outbox(**named) as found, found.database.transaction() as connection:
-        back = found.failures.put_back(connection, events or None)
+        back = found.failures.redrive(connection, events or None)
     click.echo(f"{found.outbox.table.label}: {count(back)} events are tried again.")
 
 
@@ -113,17 +113,17 @@ def _relay(relay: Registered, shards: Sequence[int]) -> dict[str, Any]:
         "pid": relay.owner.pid,
         "since": datetime.fromtimestamp(relay.since, UTC).isoformat(timespec="seconds"),
         "seconds": rounded(relay.left),
-        "slots": list(shards),
+        "shards": list(shards),
     }
 
 
 def _told(found: Opened) -> dict[str, Any]:
     with found.database.reading() as connection:
-        counts = Standing(found.outbox, found.failures).counts(connection)
-        there = found.beside.there(connection)
+        counts = OutboxStatus(found.outbox, found.failures).counts(connection)
+        there = found.tables.there(connection)
         refused = found.failures.listed(connection, LISTED) if there else []
         states = found.failures.by_state(connection) if there else {}
-        registry = Registry(found.database, found.beside.relays, found.beside.shards, found.outbox.table.label)
+        registry = Registry(found.database, found.tables.relays, found.tables.shards, found.outbox.table.label)
         holders = registry.holders(connection) if there else ()
         relays = [one for one in registry.relays(connection) if not one.gone] if there else []
         live = {one.relay for one in relays}
@@ -134,8 +134,8 @@ def _told(found: Opened) -> dict[str, Any]:
         "waiting": counts.waiting,
         "refused": {state.value: number for state, number in states.items()},
         "relays": [_relay(one, [n for n, holder in enumerate(holders) if holder == one.relay]) for one in relays],
-        "slots": len(holders),
-        "unowned_slots": [n for n, holder in enumerate(holders) if holder not in live],
+        "shards": len(holders),
+        "unowned_shards": [n for n, holder in enumerate(holders) if holder not in live],
         "events": [asdict(one) | {"pause": rounded(one.pause)} for one in refused],
     }
 
@@ -149,10 +149,10 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     refused = ", ".join(f"{count(number)} {state}" for state, number in told["refused"].items())
     yield f"  {'refused':<10}{refused or 'none'}"
     for relay in told["relays"]:
-        which = ", ".join(map(str, relay["slots"])) or "none"
-        yield f"  {'relay':<10}process {relay['pid']} on {visible(relay['host'])}, slots: {which}"
-    if told["unowned_slots"] or not told["slots"]:
-        unowned = f"{len(told['unowned_slots'])} of {told['slots']} slots have" if told["slots"] else "there is"
+        which = ", ".join(map(str, relay["shards"])) or "none"
+        yield f"  {'relay':<10}process {relay['pid']} on {visible(relay['host'])}, shards: {which}"
+    if told["unowned_shards"] or not told["shards"]:
+        unowned = f"{len(told['unowned_shards'])} of {told['shards']} shards have" if told["shards"] else "there is"
         yield f"  {'relay':<10}{unowned} no relay at work"
     for event in told["events"]:
         due = f", again in {durations.show(event['pause'])}" if event["state"] == "waiting" else ""

@@ -14,18 +14,18 @@ from batchops.db.database import Database
 from batchops.db.registry import connect
 from batchops.db.urls import address
 from batchops.outbox.columns import PURPOSES
-from batchops.outbox.failures import Failures
+from batchops.outbox.failures import RefusedEvents
 from batchops.outbox.outbox import Outbox
 from batchops.outbox.resolve import Chosen, find_outbox
 from batchops.outbox.resolve_sent import choice_of
 from batchops.outbox.spec import RelaySpec
-from batchops.outbox.tables import Beside
+from batchops.outbox.tables import OutboxTables
 
 URL = click.option("--url", metavar="URL", help="Database; else BATCHOPS_URL, DATABASE_URL.")
 SCHEMA = click.option("--ledger-schema", metavar="NAME", help="Schema of the tables beside the outbox.")
 TABLE = click.argument("table", default="outbox", shell_complete=completion_sources.tables)
 _MAPPED = (
-    "id", "order", "aggregate", "aggregate_type", "created_at",
+    "id", "order", "aggregate_id", "aggregate_type", "created_at",
     "sent", "unsent_value", "sent_value", "sent_as", "sent_time",
 )  # fmt: skip
 
@@ -36,8 +36,8 @@ class Opened:
 
     database: Database
     outbox: Outbox
-    beside: Beside
-    failures: Failures
+    tables: OutboxTables
+    failures: RefusedEvents
 
 
 def outbox_flags(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,12 +64,12 @@ def _several(order: str | None) -> tuple[str, ...] | None:
 def named_outbox(table: str, url: str | None, ledger_schema: str | None, **named: Any) -> Iterator[Opened]:
     """The outbox; what has failed is known where the tables beside it are there."""
     with opened(url) as database:
-        beside = Beside(database, ledger_schema)
+        tables = OutboxTables(database, ledger_schema)
         with database.reading() as connection:
             columns = {purpose: named.get(purpose) for purpose in PURPOSES}
             chosen = Chosen(columns, order=_several(named.get("order")), sent=choice_of(named))
             outbox = find_outbox(connection, database, table, chosen)
-            failures = Failures(database, beside.failed, outbox)
-            if beside.there(connection):
+            failures = RefusedEvents(database, tables.failed, outbox)
+            if tables.there(connection):
                 failures.load(connection)
-        yield Opened(database, outbox, beside, failures)
+        yield Opened(database, outbox, tables, failures)

@@ -8,10 +8,10 @@ import rich_click as click
 
 from batchops.cli.execute_unasked import execute
 from batchops.cli.help import Command
-from batchops.cli.options import face, from_spec, help_of
-from batchops.cli.output import Face, ends_of
+from batchops.cli.options import from_spec, help_of, output_options
+from batchops.cli.output import Output, ends_of
 from batchops.errors import UsageError
-from batchops.outbox.replay import prepared_replay, replay_prepared
+from batchops.outbox.replay import prepare_replay, run_replay
 from batchops.outbox.spec import ReplaySpec
 from batchops.spec.models import checked
 
@@ -25,15 +25,15 @@ from batchops.spec.models import checked
 )
 @help_of("outbox replay", ReplaySpec)
 @from_spec(ReplaySpec)
-@face
+@output_options
 @click.pass_context
 def replay(context: click.RichContext, /, **values: Any) -> None:
     """The command."""
-    shown = Face(**{name: values.pop(name) for name in Face.__dataclass_fields__})
+    output = Output(**{name: values.pop(name) for name in Output.__dataclass_fields__})
     spec = checked(ReplaySpec, {name: value for name, value in values.items() if value not in (None, ())})
     taken = spec.to == "-"
-    if taken and shown.as_json:
+    if taken and output.as_json:
         raise UsageError("--json: with --to - the events stand on stdout.", "give --events FILE, or --to file:PATH.")
-    shown.interval()
-    ends = [*ends_of(shown, sys.stderr)] if taken else None
-    context.exit(execute(spec, prepared_replay(spec, os.environ), shown, "replay", replay_prepared, ends))
+    output.interval()
+    ends = [*ends_of(output, sys.stderr)] if taken else None
+    context.exit(execute(spec, prepare_replay(spec, os.environ), output, "replay", run_replay, ends))

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from batchops import durations
-from batchops.cli.monitoring import opened
-from batchops.cli.reported import told
+from batchops.cli.monitoring import open_monitoring
+from batchops.cli.reported import reported
 from batchops.cli.result_stream import result
 from batchops.errors import Exit, UsageError
 from batchops.events import Emit, Event, Finished
 from batchops.reporters import Warn, everyone, step_summary
-from batchops.reporters.document import Document
+from batchops.reporters.document import JsonDocument
 from batchops.reporters.event_file import EventFile
 from batchops.reporters.safe_streams import Lasting
 from batchops.reporters.summary import SummaryLine, SummaryParagraph, unless_well
@@ -25,7 +25,7 @@ LIMITS = frozenset({"max-rows", "max-time", "max-batches", "window", "stopped"})
 
 
 @dataclass(frozen=True)
-class Face:
+class Output:
     """The flags that say how a run is shown."""
 
     dry_run: bool
@@ -73,10 +73,10 @@ class Face:
     def of_process(self, listener: Emit) -> Emit:
         """The listener, told the exit code of this process: what --exit-code makes of the run's."""
 
-        def hear(event: Event) -> None:
+        def receive(event: Event) -> None:
             listener(replace(event, exit=int(self.code(event))) if isinstance(event, Finished) else event)
 
-        return hear
+        return receive
 
 
 def note(text: str) -> None:
@@ -86,31 +86,31 @@ def note(text: str) -> None:
 
 @contextmanager
 def listeners(
-    face: Face, ends: Sequence[Emit] | None = None, job: str = "", machines: Sequence[Emit] | None = None
+    output: Output, ends: Sequence[Emit] | None = None, job: str = "", monitoring: Sequence[Emit] | None = None
 ) -> Iterator[Emit]:
     """Everyone who listens to a run, until it is over; `ends` are told of its end instead of the face's own.
 
-    `job` is what a recipe calls it; `machines` are told instead of those that the face names.
+    `job` is what a recipe calls it; `monitoring` are told instead of those that the face names.
     """
     with ExitStack() as stack:
-        if machines is None:
-            machines = stack.enter_context(opened(face)).whole(job)
-        with _people(face, ends_of(face, result()) if ends is None else ends, job, machines) as emit:
+        if monitoring is None:
+            monitoring = stack.enter_context(open_monitoring(output)).whole(job)
+        with _people(output, ends_of(output, result()) if ends is None else ends, job, monitoring) as emit:
             yield emit
 
 
 @contextmanager
-def _people(face: Face, ends: Iterable[Emit], job: str, machines: Sequence[Emit]) -> Iterator[Emit]:
+def _people(output: Output, ends: Iterable[Emit], job: str, monitoring: Sequence[Emit]) -> Iterator[Emit]:
     from batchops.reporters.console import ProgressLine
 
-    line = ProgressLine(sys.stderr) if face.watched and not face.quiet and face.log_format is None else None
+    line = ProgressLine(sys.stderr) if output.watched and not output.quiet and output.log_format is None else None
     say = line.say if line else note
-    events = EventFile(Path(face.events), say, job=job) if face.events else None
-    alone = [] if job else [face.of_process(told())]  # of several jobs the command itself tells the end
-    maybe = (line, *_meanwhile(face, job, say), events and face.of_process(events), *machines, *ends, *alone)
-    hear: list[Emit] = [each for each in maybe if each is not None]
+    events = EventFile(Path(output.events), say, job=job) if output.events else None
+    alone = [] if job else [output.of_process(reported())]  # of several jobs the command itself tells the end
+    maybe = (line, *_meanwhile(output, job, say), events and output.of_process(events), *monitoring, *ends, *alone)
+    receive: list[Emit] = [each for each in maybe if each is not None]
     try:
-        yield everyone(hear, say)
+        yield everyone(receive, say)
     finally:
         if line is not None:
             line.close()
@@ -119,34 +119,34 @@ def _people(face: Face, ends: Iterable[Emit], job: str, machines: Sequence[Emit]
                 events.close()
 
 
-def _meanwhile(face: Face, job: str, say: Warn) -> Iterator[Emit]:
+def _meanwhile(output: Output, job: str, say: Warn) -> Iterator[Emit]:
     """Who writes lines to stderr while it runs."""
     from batchops.reporters.log import Log
     from batchops.reporters.plain_lines import ProgressLines
     from batchops.reporters.warnings import Warnings
 
-    every = face.interval()
-    if face.log_format:
-        yield Log(sys.stderr, face.log_format).of(job)
-    elif not face.quiet:
+    every = output.interval()
+    if output.log_format:
+        yield Log(sys.stderr, output.log_format).of(job)
+    elif not output.quiet:
         yield Warnings(say)
-    if every and not face.quiet and not face.watched:
+    if every and not output.quiet and not output.watched:
         yield ProgressLines(sys.stderr, every)
 
 
-def ends_of(face: Face, people: TextIO) -> Iterator[Emit]:
+def ends_of(output: Output, people: TextIO) -> Iterator[Emit]:
     """Who is told how a run ended; `people` gets the one line for them, unless the document stands there."""
-    yield _summary(face, people)
-    if face.as_json:
-        yield face.of_process(Document(result()))
+    yield _summary(output, people)
+    if output.as_json:
+        yield output.of_process(JsonDocument(result()))
     if step_summary.is_there():
         yield step_summary.StepSummary(os.environ)
 
 
-def _summary(face: Face, people: TextIO) -> Emit:
+def _summary(output: Output, people: TextIO) -> Emit:
     """On a terminal a paragraph; elsewhere one line."""
-    if face.watched and face.log_format is None:
+    if output.watched and output.log_format is None:
         summary: Emit = SummaryParagraph(sys.stderr)
     else:
-        summary = SummaryLine(sys.stderr if face.as_json else people)
-    return unless_well(summary) if face.quiet else summary
+        summary = SummaryLine(sys.stderr if output.as_json else people)
+    return unless_well(summary) if output.quiet else summary

@@ -9,7 +9,7 @@ from batchops import durations
 from batchops.bulk.plan.plan import COUNTED, Plan
 from batchops.bulk.plan.referenced_rows import Staying
 from batchops.reporters.figures import count, counted, rough, visible
-from batchops.verbs import Ready
+from batchops.verbs import Job
 
 UNDO = {
     "purge": "deleted rows are gone batch by batch: only a backup has them",
@@ -24,7 +24,7 @@ def plan_lines(plan: Plan, *, whole: bool) -> Iterator[str]:
         yield f"  {name:<10}{visible(text)}"
 
 
-def ready_lines(job: Ready, *, whole: bool) -> Iterator[str]:
+def job_plan_lines(job: Job, *, whole: bool) -> Iterator[str]:
     """The plan of a job of any verb."""
     if isinstance(job.plan, Plan):
         yield from plan_lines(job.plan, whole=whole)
@@ -37,7 +37,7 @@ def ready_lines(job: Ready, *, whole: bool) -> Iterator[str]:
         yield from (f"  {'explain' if i == 0 else '':<10}{visible(line)}" for i, line in enumerate(one.explain))
 
 
-def ready_document(job: Ready, *, whole: bool) -> dict[str, Any]:
+def job_plan_document(job: Job, *, whole: bool) -> dict[str, Any]:
     """The plan's part of the document, of a job of any verb; with `whole` also the first statements."""
     if isinstance(job.plan, Plan):
         return plan_document(job.plan)
@@ -62,18 +62,18 @@ def show_plan(plan: Plan) -> None:
 
 
 def _rows(plan: Plan, *, whole: bool) -> Iterator[tuple[str, str]]:
-    frozen = plan.frozen
+    pinned = plan.pinned
     facts = {
         "database": _database(plan),
         "table": _table(plan),
-        "rows": frozen.predicate or ("every row" if frozen.listed is None else "those of the ids"),
+        "rows": pinned.condition or ("every row" if pinned.listed is None else "those of the ids"),
         "ids": _ids(plan),
-        "set": ", ".join(f"{column} = {value}" for column, value in frozen.assignments),
-        "cut-off": frozen.cutoff or "",
+        "set": ", ".join(f"{column} = {value}" for column, value in pinned.assignments),
+        "cut-off": pinned.cutoff or "",
         "to change": "" if plan.estimate is None else _to_change(plan),
         "stay": ", ".join(_staying(one) for one in plan.staying),
-        "walk": f"{plan.walk}: {plan.why}" + (f"; index {plan.index}" if whole else ""),
-        "pace": plan.pace + (f"; ends after {plan.limits}" if plan.limits else ""),
+        "strategy": f"{plan.strategy}: {plan.why}" + (f"; index {plan.index}" if whole else ""),
+        "pacing": plan.pacing + (f"; ends after {plan.limits}" if plan.limits else ""),
         "takes": _takes(plan),
         "first SQL": plan.statement,
         "undo": UNDO[plan.verb],
@@ -120,7 +120,7 @@ def _to_change(plan: Plan) -> str:
 
 
 def _ids(plan: Plan) -> str:
-    listed = plan.frozen.listed
+    listed = plan.pinned.listed
     if listed is None:
         return ""
     missing = f", {count(listed.not_there)} of them not in the table" if listed.not_there else ""
@@ -155,15 +155,15 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "replicas": list(plan.facts.replicas),
             "table_rows": plan.table.rows,
             "table_bytes": plan.table.bytes,
-            "predicate": plan.frozen.predicate,
-            "ids": None if plan.frozen.listed is None else {"file": plan.id_file} | asdict(plan.frozen.listed),
-            "set": [f"{column} = {value}" for column, value in plan.frozen.assignments],
-            "cutoff": plan.frozen.cutoff,
+            "condition": plan.pinned.condition,
+            "ids": None if plan.pinned.listed is None else {"file": plan.id_file} | asdict(plan.pinned.listed),
+            "set": [f"{column} = {value}" for column, value in plan.pinned.assignments],
+            "cutoff": plan.pinned.cutoff,
             "estimate": plan.estimate,
             "estimated_by": plan.estimated_by,
-            "walk": plan.walk,
+            "strategy": plan.strategy,
             "why": plan.why,
-            "key": list(plan.frozen.key),
+            "key": list(plan.pinned.key),
             "index": plan.index,
             "statement": plan.statement,
             "explain": list(plan.explain),
@@ -171,7 +171,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
                 {"place": probe.place, "statement": probe.statement, "explain": list(probe.explain)}
                 for probe in plan.explained
             ],
-            "pace": plan.pace,
+            "pacing": plan.pacing,
             "limits": plan.limits or None,
             "seconds": None if plan.cost.seconds is None else round(plan.cost.seconds, 1),
             "seconds_basis": plan.cost.seconds_basis,

@@ -17,10 +17,10 @@ from batchops.db.registry import connect
 from batchops.db.urls import address
 from batchops.errors import UsageError
 from batchops.queue.leases.column_names import LeaseColumns
-from batchops.queue.leases.ddl import column_ddl, table_ddl, take_over
+from batchops.queue.leases.ddl import column_ddl, reuse_columns, table_ddl
 from batchops.queue.resolve import place_of, queue_of, time_column, without_place
 from batchops.queue.spec import DrainSpec
-from batchops.queue.status import Overview, keys_of
+from batchops.queue.status import QueueStatus, keys_of
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import count, visible
 from batchops.spec.models import checked
@@ -28,11 +28,11 @@ from batchops.spec.models import checked
 _FLAGS = (
     ("--url", {"metavar": "URL", "help": "Database; else BATCHOPS_URL, DATABASE_URL."}),
     (
-        "--lease",
+        "--lease-in",
         {
             "type": click.Choice(["auto", "columns", "table"]),
             "default": "auto",
-            "help": "Where leases are: columns of the table, or the table batchops_lease. Default: what is there.",
+            "help": "Where leases are: columns of the table, or the table batchops_row_lease. Default: what is there.",
         },
     ),
     ("--lease-prefix", {"metavar": "PREFIX", "default": "", "help": "How the lease's columns begin, as for drain."}),
@@ -53,23 +53,23 @@ def command() -> None:
 @command.command("init")
 @_flags
 @click.option("--claimed", is_flag=True, help="Also the column before_claim, which drain --claimed needs.")
-@click.option("--make", is_flag=True, help="Run the SQL instead of printing it.")
-def init(table: str, url: str | None, lease: str, lease_prefix: str, claimed: bool, make: bool) -> None:
-    """Print the SQL that gives TABLE a place to keep leases in; with --make run it.
+@click.option("--apply", is_flag=True, help="Run the SQL instead of printing it.")
+def init(table: str, url: str | None, lease_in: str, lease_prefix: str, claimed: bool, apply: bool) -> None:
+    """Print the SQL that gives TABLE a place to keep leases in; with --apply run it.
 
     Columns of the same names that are there already are named, and taken over where they can serve.
     """
     with _database(url) as database:
         names = LeaseColumns(lease_prefix, claimed)
         with database.reading() as connection:
-            found = find_table(connection, database.family, table)
-            taken = [] if lease == "table" else list(take_over(connection, database, found, names))
+            found = find_table(connection, database.backend, table)
+            taken = [] if lease_in == "table" else list(reuse_columns(connection, database, found, names))
             statements = list(
-                table_ddl(connection, database) if lease == "table" else column_ddl(database, found, names)
+                table_ddl(connection, database) if lease_in == "table" else column_ddl(database, found, names)
             )
         for text in taken:
-            click.echo(visible(text) if make else f"-- {visible(text)}")
-        if make:
+            click.echo(visible(text) if apply else f"-- {visible(text)}")
+        if apply:
             for statement in statements:
                 with database.transaction() as connection:
                     connection.exec_driver_sql(statement)
@@ -86,12 +86,12 @@ def init(table: str, url: str | None, lease: str, lease_prefix: str, claimed: bo
 @click.option("--key", metavar="A,B", help="As for drain.")
 @click.option("--json", "as_json_document", is_flag=True, help="One JSON document on stdout.")
 def show(
-    table: str, url: str | None, lease: str, lease_prefix: str, where: str, by: str | None, key: str | None,
+    table: str, url: str | None, lease_in: str, lease_prefix: str, where: str, by: str | None, key: str | None,
     as_json_document: bool,
 ) -> None:  # fmt: skip
     """Show how the queue TABLE stands: backlog, age of the oldest, in flight by worker, failed with reason."""
     with _database(url) as database:
-        told = _told(database, _asked(table, url, where, key, by), lease, LeaseColumns(lease_prefix))
+        told = _told(database, _asked(table, url, where, key, by), lease_in, LeaseColumns(lease_prefix))
     if as_json_document:
         click.echo(as_json(told))
         return
@@ -107,7 +107,7 @@ def show(
 @click.option("--set", "assignments", metavar="'COL = EXPR'", multiple=True, help="What makes a row pending again.")
 @click.option("--key", metavar="A,B", help="As for drain.")
 def redrive(
-    table: str, url: str | None, lease: str, lease_prefix: str, rows: tuple[str, ...], everything: bool,
+    table: str, url: str | None, lease_in: str, lease_prefix: str, rows: tuple[str, ...], everything: bool,
     limit: int | None,
     assignments: tuple[str, ...], key: str | None,
 ) -> None:  # fmt: skip
@@ -116,8 +116,8 @@ def redrive(
         raise UsageError("Which rows? Give --row, --limit or --all, one of them.")
     with _database(url) as database:
         asked = _asked(table, url, "1 = 1", key, None, assignments)
-        overview, queue = _overview(database, asked, lease, LeaseColumns(lease_prefix))
-        keys = list(keys_of(database.family, rows, queue)) if rows else None
+        overview, queue = _overview(database, asked, lease_in, LeaseColumns(lease_prefix))
+        keys = list(keys_of(database.backend, rows, queue)) if rows else None
         back = overview.redrive(queue.done or (), keys, limit)
     click.echo(f"{table}: {count(back)} rows put back.")
 
@@ -140,22 +140,22 @@ def _asked(
     return checked(DrainSpec, {name: value for name, value in given.items() if value is not None} | end)
 
 
-def _overview(database: Database, spec: DrainSpec, lease: str, names: LeaseColumns) -> tuple[Overview, Any]:
+def _overview(database: Database, spec: DrainSpec, lease_in: str, names: LeaseColumns) -> tuple[QueueStatus, Any]:
     with database.reading() as connection:
-        table = find_table(connection, database.family, spec.table)
+        table = find_table(connection, database.backend, spec.table)
         queue = queue_of(database, table, spec)
-        place = place_of(connection, database, queue, lease, names, whole=False, moment=time_column(table, spec))
+        place = place_of(connection, database, queue, lease_in, names, whole=False, moment=time_column(table, spec))
         if place is None:
             raise without_place(connection, database, table)
-    return Overview(database, queue, place), queue
+    return QueueStatus(database, queue, place), queue
 
 
-def _told(database: Database, spec: DrainSpec, lease: str, names: LeaseColumns) -> dict[str, Any]:
-    overview, queue = _overview(database, spec, lease, names)
+def _told(database: Database, spec: DrainSpec, lease_in: str, names: LeaseColumns) -> dict[str, Any]:
+    overview, queue = _overview(database, spec, lease_in, names)
     with database.reading() as connection:
         counts = overview.leases.counts(connection)
         holders, reasons = overview.holders(connection), overview.reasons(connection)
-        slow = database.family.facts.of(connection, queue.table).warnings
+        slow = database.backend.facts.of(connection, queue.table).warnings
     return {
         "table": queue.table.label,
         "leases": overview.leases.place,
@@ -164,7 +164,7 @@ def _told(database: Database, spec: DrainSpec, lease: str, names: LeaseColumns) 
         "leased": counts.leased,
         "expired": counts.expired,
         "waiting": counts.waiting,
-        "dead": sum(reason.dead for reason in reasons),
+        "dead_letters": sum(reason.dead_letters for reason in reasons),
         "workers": [asdict(holder) for holder in holders],
         "failed": [asdict(reason) for reason in reasons],
         "warnings": list(slow),
@@ -178,13 +178,13 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     yield f"  {'backlog':<10}{count(told['backlog'])} rows free{age}"
     yield f"  {'in flight':<10}{count(told['leased'])} rows leased, {count(told['expired'])} with a lease that ran out"
     yield f"  {'waiting':<10}{count(told['waiting'])} rows for their next attempt"
-    yield f"  {'dead':<10}{count(told['dead'])} rows given up on"
+    yield f"  {'dead':<10}{count(told['dead_letters'])} rows given up on"
     for worker in told["workers"]:
         left = worker["seconds"]
-        life = f"lease for {durations.show(left)} more" if left > 0 else "no sign of life"
+        life = f"lease for {durations.show(left)} more" if left > 0 else "no heartbeat"
         yield f"  {'worker':<10}{visible(worker['worker'])}: {count(worker['rows'])} rows, {life}"
     for failed in told["failed"]:
-        both = f"{count(failed['waiting'])} waiting, {count(failed['dead'])} dead"
+        both = f"{count(failed['waiting'])} waiting, {count(failed['dead_letters'])} dead"
         yield f"  {'failed':<10}{both}: {visible(failed['reason'])}"
     for warning in told["warnings"]:
         yield f"  {'slow':<10}{visible(warning)}"

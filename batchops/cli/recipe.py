@@ -61,9 +61,9 @@ def _planned(recipe: Path, given: dict[str, str]) -> tuple[list[Mistake], list[i
     mistakes, codes = [], []
     for job in load(recipe, given).jobs:
         try:
-            with VERBS[job.verb].prepared(job.spec, os.environ, again=job.again) as ready:
-                error = ready.ended("dry-run").error
-                code = ready.ended("dry-run").exit
+            with VERBS[job.verb].prepare(job.spec, os.environ, again=job.again) as job_plan:
+                error = job_plan.ended("dry-run").error
+                code = job_plan.ended("dry-run").exit
         except BatchopsError as failure:
             error, code = failure, int(failure.exit)
         if error is not None:

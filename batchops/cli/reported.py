@@ -7,7 +7,7 @@ import rich_click as click
 from batchops.events import Event, Finished, Started
 
 
-class Told:
+class Reported:
     """One for each command line; hears the events of the run, where there is one."""
 
     def __init__(self) -> None:
@@ -30,8 +30,8 @@ class Told:
         return "Interrupted; nothing was changed." if self.planning else "Interrupted."
 
 
-def told() -> Told:
+def reported() -> Reported:
     """That of the command at work."""
     context = click.get_current_context(silent=True)
-    found = context.find_object(Told) if context else None
-    return found or Told()
+    found = context.find_object(Reported) if context else None
+    return found or Reported()

@@ -6,18 +6,18 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-from batchops.cli.reported import told
+from batchops.cli.reported import reported
 
 
 def result() -> TextIO:
     """The stream for the command's result."""
-    return told().result or sys.stdout
+    return reported().result or sys.stdout
 
 
 @contextlib.contextmanager
 def others_on_stderr() -> Iterator[None]:
     """In the block, `print()` and child processes write to stderr: stdout is for what `result()` is given."""
-    own, error, here = sys.stdout, sys.stderr, told()
+    own, error, here = sys.stdout, sys.stderr, reported()
     number, instead = _number(own), _number(error)
     with contextlib.ExitStack() as stack:
         if number is not None and instead is not None:

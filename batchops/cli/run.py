@@ -14,12 +14,12 @@ import rich_click as click
 from batchops.cli import completion_sources
 from batchops.cli.execute import stdin_is_free
 from batchops.cli.help import Command
-from batchops.cli.monitoring import Machines, opened
-from batchops.cli.options import face
-from batchops.cli.output import Face, listeners, note
-from batchops.cli.plan_view import ready_document, ready_lines
+from batchops.cli.monitoring import Monitoring, open_monitoring
+from batchops.cli.options import output_options
+from batchops.cli.output import Output, listeners, note
+from batchops.cli.plan_view import job_plan_document, job_plan_lines
 from batchops.cli.recipe_options import PARAMS, RECIPE
-from batchops.cli.reported import told
+from batchops.cli.reported import reported
 from batchops.cli.result_stream import others_on_stderr, result
 from batchops.errors import BatchopsError, Exit, UsageError
 from batchops.events import Emit, Finished, Started
@@ -34,7 +34,7 @@ from batchops.reporters.figures import visible
 from batchops.reporters.job_lines import JobLine, totals
 from batchops.reporters.summary import SummaryParagraph, unless_well
 from batchops.runtime.stop import Stop, signals
-from batchops.verbs import VERBS, Ready
+from batchops.verbs import VERBS, Job
 from batchops.version import __version__
 
 
@@ -49,58 +49,58 @@ from batchops.version import __version__
 @click.argument("recipe", **RECIPE)
 @click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=completion_sources.jobs)
 @PARAMS
-@face
+@output_options
 @click.pass_context
 def command(
     context: click.RichContext, /, recipe: Path, jobs: tuple[str, ...], param: tuple[str, ...], **values: Any
 ) -> None:
     """The command."""
-    shown = Face(**values)
-    shown.interval()
+    output = Output(**values)
+    output.interval()
     chosen = load(recipe, assignments(param)).chosen(jobs)
-    context.exit(Running(recipe, chosen, shown).exit())
+    context.exit(Running(recipe, chosen, output).exit())
 
 
 class Running:
     """One run of a recipe."""
 
-    def __init__(self, path: Path, jobs: Sequence[RecipeJob], shown: Face) -> None:
-        self._path, self._jobs, self._shown = path, jobs, shown
+    def __init__(self, path: Path, jobs: Sequence[RecipeJob], output: Output) -> None:
+        self._path, self._jobs, self._output = path, jobs, output
         self._plans: dict[str, dict[str, Any]] = {}
         self._begun = time.monotonic()
         self._stop = Stop()
 
     def exit(self) -> int:
         """Plan, ask once, run; the exit code."""
-        shown = self._shown
-        told().planning = True
+        output = self._output
+        reported().planning = True
         self._possible()
-        asked = any(VERBS[job.verb].asks for job in self._jobs) and not (shown.yes or shown.dry_run)
+        asked = any(VERBS[job.verb].asks for job in self._jobs) and not (output.yes or output.dry_run)
         if asked and not sys.stdin.isatty():
             raise UsageError("There is no terminal to ask at.", "say -y (--yes) to go on without a question.")
-        if shown.dry_run:
+        if output.dry_run:
             return self._told([Ended(job, self._planned(job)) for job in self._jobs])
         if asked and not self._agreed():
             note("Declined; nothing was changed.")
             return self._told([Ended(job, _declined(job)) for job in self._jobs])
-        with opened(shown, [job.name for job in self._jobs]) as machines:
-            over_all = everyone(machines.over_all(), note)
+        with open_monitoring(output, [job.name for job in self._jobs]) as monitoring:
+            over_all = everyone(monitoring.over_all(), note)
             over_all(Started(None, "run", str(self._path), "", False, None, None))
-            ends = self._run(machines)
+            ends = self._run(monitoring)
             code = self._code(ends)
             over_all(Finished("run", str(self._path), "failed" if code else "done", code, __version__))
         return self._told(ends)
 
     def _possible(self) -> None:
         """UsageError for what could not come to a good end."""
-        stdin_is_free(self._shown, *(job.spec for job in self._jobs))
+        stdin_is_free(self._output, *(job.spec for job in self._jobs))
         for job in self._jobs[:-1]:
             if getattr(job.spec, "poll", None) is not None:
                 raise UsageError(
                     f'Job "{job.name}" stays up (poll), so what comes after it would never run.',
                     "leave poll out: `batchops schedule` repeats jobs; or run it alone.",
                 )
-        if self._taken and self._shown.as_json:
+        if self._taken and self._output.as_json:
             raise UsageError("--json: a relay to - has its events on stdout.", "give --events FILE, or another to.")
 
     @property
@@ -111,19 +111,19 @@ class Running:
     @property
     def _result(self) -> TextIO:
         """Where the lines for people go."""
-        return sys.stderr if self._shown.watched or self._shown.as_json or self._taken else result()
+        return sys.stderr if self._output.watched or self._output.as_json or self._taken else result()
 
     def _planned(self, job: RecipeJob) -> Finished:
         """Plan it and show the plan; change nothing."""
         try:
-            with _apart(job), VERBS[job.verb].prepared(job.spec, os.environ, again=job.again) as ready:
-                self._warn(ready)
-                self._show(job, ready)
-                self._plans[job.name] = ready_document(ready, whole=self._shown.dry_run)
-                finished: Finished = ready.ended("dry-run")
+            with _apart(job), VERBS[job.verb].prepare(job.spec, os.environ, again=job.again) as job_plan:
+                self._warn(job_plan)
+                self._show(job, job_plan)
+                self._plans[job.name] = job_plan_document(job_plan, whole=self._output.dry_run)
+                finished: Finished = job_plan.ended("dry-run")
         except BatchopsError as error:
             finished = not_begun(job, error)
-        if finished.error is not None and self._shown.dry_run:
+        if finished.error is not None and self._output.dry_run:
             self._end(job)(finished)
         elif finished.error is not None:
             note(f"{job.name}: cannot begin as things stand: {visible(finished.error.message)}")
@@ -136,76 +136,76 @@ class Running:
         what = "this job" if able == 1 else f"these {able} jobs"
         return not able or click.confirm(f"Run {what}?", default=False, err=True)
 
-    def _run(self, machines: Machines) -> list[Ended]:
+    def _run(self, monitoring: Monitoring) -> list[Ended]:
         stop = self._stop
         self._begun = time.monotonic()  # a person's answer takes no time of the jobs'
-        told().planning = False
+        reported().planning = False
         with signals(stop):
             ends = []
-            for end in one_after_another(self._jobs, lambda job: self._one(job, stop, machines), stop):
-                if end.finished is None and not self._shown.quiet:
+            for end in one_after_another(self._jobs, lambda job: self._one(job, stop, monitoring), stop):
+                if end.finished is None and not self._output.quiet:
                     note(f"{end.job.name}: skipped: {end.skipped}")
                 ends.append(end)
         return ends
 
-    def _one(self, job: RecipeJob, stop: Stop, machines: Machines) -> Finished:
-        shown = self._shown
-        if shown.watched and not shown.quiet and len(self._jobs) > 1:
+    def _one(self, job: RecipeJob, stop: Stop, monitoring: Monitoring) -> Finished:
+        output = self._output
+        if output.watched and not output.quiet and len(self._jobs) > 1:
             note(f"\n[{self._jobs.index(job) + 1}/{len(self._jobs)}] {job.name}")
 
-        def planned(ready: Ready) -> None:
-            if shown.yes and shown.plan_wanted:
-                self._show(job, ready)
+        def planned(job_plan: Job) -> None:
+            if output.yes and output.plan_wanted:
+                self._show(job, job_plan)
 
-        with _apart(job), listeners(shown, [self._end(job)], job.name, machines.of(job.name)) as emit:
+        with _apart(job), listeners(output, [self._end(job)], job.name, monitoring.of(job.name)) as emit:
             return run_job(job, os.environ, emit, stop, planned)
 
-    def _show(self, job: RecipeJob, ready: Ready) -> None:
+    def _show(self, job: RecipeJob, job_plan: Job) -> None:
         """A dry run's result, else for whoever watches."""
-        dry = self._shown.dry_run
-        if self._shown.quiet and not dry:
+        dry = self._output.dry_run
+        if self._output.quiet and not dry:
             return
-        say: Warn = _print_result if dry and not self._shown.as_json else note
-        first, *rest = ready_lines(ready, whole=dry)
+        say: Warn = _print_result if dry and not self._output.as_json else note
+        first, *rest = job_plan_lines(job_plan, whole=dry)
         what = f"  ({visible(job.description)})" if job.description else ""
         for line in (f"{job.name}: {first}{what}", *rest):
             say(line)
 
-    def _warn(self, ready: Ready) -> None:
-        for warning in () if self._shown.quiet else warnings_of(ready):
+    def _warn(self, job_plan: Job) -> None:
+        for warning in () if self._output.quiet else warnings_of(job_plan):
             note(f"warning: {warning}")
 
     def _end(self, job: RecipeJob) -> Emit:
         """Who tells of the end of one job: a paragraph to a person, a line to a log."""
-        shown = self._shown
-        to_person = shown.watched and not shown.dry_run
+        output = self._output
+        to_person = output.watched and not output.dry_run
         tell: Emit = SummaryParagraph(sys.stderr) if to_person else JobLine(self._result, job.name)
-        return unless_well(tell) if shown.quiet else tell
+        return unless_well(tell) if output.quiet else tell
 
     def _told(self, ends: Sequence[Ended]) -> int:
         """The end of all of them; the exit code."""
-        shown = self._shown
+        output = self._output
         code = self._code(ends)
         step_summary.append(os.environ, [(end.job.name, end.finished, end.skipped) for end in ends])
-        if len(ends) > 1 and not (shown.quiet or shown.dry_run):
+        if len(ends) > 1 and not (output.quiet or output.dry_run):
             seconds = time.monotonic() - self._begun
             click.echo(totals(str(self._path), [end.finished for end in ends], seconds), file=self._result)
-        if shown.as_json:
+        if output.as_json:
             jobs = [self._document(end) for end in ends]
             click.echo(as_json({"version": __version__, "recipe": str(self._path), "exit": code, "jobs": jobs}))
-        told().code = code
+        reported().code = code
         return code
 
     def _code(self, ends: Sequence[Ended]) -> int:
         """The gravest of the jobs'; a signal's too where it came between two jobs and kept the rest from beginning."""
-        codes = [self._shown.code(end.finished) for end in ends if end.finished is not None]
+        codes = [self._output.code(end.finished) for end in ends if end.finished is not None]
         cut_short = self._stop.signal and any(end.finished is None for end in ends)
         return gravest([*codes, 128 + self._stop.signal] if cut_short and self._stop.signal else codes)
 
     def _document(self, end: Ended) -> dict[str, Any]:
         job, finished = end.job, end.finished
         if finished is not None:
-            here = replace(finished, exit=int(self._shown.code(finished)))
+            here = replace(finished, exit=int(self._output.code(finished)))
             return {"job": job.name, **document(here), **self._plans.get(job.name, {})}
         nothing = Finished(job.verb, job.spec.table, "skipped", 0, __version__)
         error = {"code": "skipped", "message": end.skipped, "hint": ""}

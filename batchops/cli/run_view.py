@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from batchops.ledger.history import Recorded, Rejections
+from batchops.ledger.history import Recorded, RejectionGroup
 from batchops.reporters.figures import count, visible
 
 
 def run_document(recorded: Recorded) -> dict[str, Any]:
     """A run's fields; only ever added to."""
-    run, beat = recorded.run, recorded.beat
+    run, beat = recorded.run, recorded.holder
     return {
         "run": run.run,
         "verb": run.verb,
         "table": run.table,
         "state": recorded.state,
-        "walk": run.walk,
+        "strategy": run.strategy,
         "rows": run.rows,
         "read": run.read,
         "batches": run.batches,
@@ -24,21 +24,21 @@ def run_document(recorded: Recorded) -> dict[str, Any]:
         "locked": run.locked,
         "started": moment(run.started_at),
         "ended": moment(run.ended_at),
-        "where": run.frozen["predicate"],
-        "set": [f"{column} = {value}" for column, value in run.frozen["assignments"]],
-        "cutoff": run.frozen["cutoff"],
+        "where": run.pinned["condition"],
+        "set": [f"{column} = {value}" for column, value in run.pinned["assignments"]],
+        "cutoff": run.pinned["cutoff"],
         "by": run.by,
         "owner": beat.owner.as_dict() if beat else None,
         "error": run.error,
     }
 
 
-def rejections_document(rejections: Sequence[Rejections]) -> list[dict[str, Any]]:
+def rejections_document(rejections: Sequence[RejectionGroup]) -> list[dict[str, Any]]:
     """What a run could not change, by reason."""
     return [{"reason": one.reason, "rows": one.rows, "keys": list(one.keys)} for one in rejections]
 
 
-def rejections_line(one: Rejections) -> str:
+def rejections_line(one: RejectionGroup) -> str:
     """The same for people."""
     more = " …" if one.rows > len(one.keys) else ""
     return f"{count(one.rows)} × {one.reason.rstrip('.')} ({', '.join(one.keys)}{more})"
@@ -50,7 +50,7 @@ def run_row(recorded: Recorded) -> tuple[str, ...]:
     started = datetime.fromtimestamp(run.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
     return (
         str(run.run), run.verb, visible(run.table), recorded.state, count(run.rows), count(run.batches),
-        started, visible(run.frozen["predicate"] or "every row"),
+        started, visible(run.pinned["condition"] or "every row"),
     )  # fmt: skip
 
 

@@ -15,8 +15,8 @@ import rich_click as click
 
 from batchops.cli.health import health, live
 from batchops.cli.help import Command
-from batchops.cli.monitoring import Machines, opened
-from batchops.cli.options import machines
+from batchops.cli.monitoring import Monitoring, open_monitoring
+from batchops.cli.options import monitoring_options
 from batchops.cli.recipe_options import PARAMS, RECIPE
 from batchops.cli.result_stream import others_on_stderr
 from batchops.cli.schedule_preview import preview_document, preview_lines
@@ -29,16 +29,16 @@ from batchops.reporters.document import as_json
 from batchops.reporters.event_file import EventFile
 from batchops.reporters.figures import counted
 from batchops.reporters.log import Log
-from batchops.reporters.schedule_status import Standing
+from batchops.reporters.schedule_status import ScheduleStatus
 from batchops.runtime.stop import Stop, signals
 from batchops.runtime.threads import described
-from batchops.scheduler.prepare import Kept, Scheduled, may_keep_fires, placed, scheduled
+from batchops.scheduler.prepare import FireLedger, Scheduled, may_keep_fires, placed, scheduled
 from batchops.scheduler.scheduler import Scheduler
 from batchops.version import __version__
 
 
 @dataclass(frozen=True)
-class Shown:
+class ScheduleOutput:
     """The flags that say how it is shown, and to whom."""
 
     as_json: bool
@@ -75,18 +75,18 @@ class Shown:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end, or of the preview.")
 @click.option("--events", metavar="FILE", help="Append every event as a JSON line.")
 @click.option("-q", "--quiet", is_flag=True, help="Log nothing but what went wrong.")
-@machines
+@monitoring_options
 @click.pass_context
 def command(
     context: click.RichContext, /, files: tuple[Path, ...], param: tuple[str, ...], workers: int,
-    ledger: str | None, ledger_schema: str | None, preview: bool, **shown: Any,
+    ledger: str | None, ledger_schema: str | None, preview: bool, **output: Any,
 ) -> None:  # fmt: skip
     """The command."""
-    read = partial(scheduled, files, assignments(param), Kept(ledger, ledger_schema))
+    read = partial(scheduled, files, assignments(param), FireLedger(ledger, ledger_schema))
     if preview:
-        _preview(read(), shown["as_json"])
+        _preview(read(), output["as_json"])
         return
-    context.exit(Serving(read, workers, Shown(**shown)).exit())
+    context.exit(Serving(read, workers, ScheduleOutput(**output)).exit())
 
 
 def _preview(jobs: list[Scheduled], as_document: bool) -> None:
@@ -100,10 +100,10 @@ def _preview(jobs: list[Scheduled], as_document: bool) -> None:
 class Serving:
     """One scheduler, for as long as it is up."""
 
-    def __init__(self, read: Callable[[], list[Scheduled]], workers: int, shown: Shown) -> None:
-        self._read, self._workers, self._shown = read, workers, shown
-        self._log = Log(sys.stderr, shown.log_format or "text", least="warning" if shown.quiet else "info")
-        self._standing = Standing()
+    def __init__(self, read: Callable[[], list[Scheduled]], workers: int, output: ScheduleOutput) -> None:
+        self._read, self._workers, self._output = read, workers, output
+        self._log = Log(sys.stderr, output.log_format or "text", least="warning" if output.quiet else "info")
+        self._status = ScheduleStatus()
         self._stop = Stop()
         self._again = Flag()
         self._listening: dict[str, Emit] = {}
@@ -114,18 +114,18 @@ class Serving:
         with ExitStack() as stack:
             if not any(getattr(each.job.spec, "to", None) == "-" for each in jobs):
                 stack.enter_context(others_on_stderr())
-            told = stack.enter_context(opened(self._shown, [each.job.name for each in jobs]))
-            scheduler = Scheduler(self._workers, self._stop, self._tell(told, stack), self._log.say)
-            if self._shown.health_port:
-                place = _port(self._shown.health_port)
+            monitoring = stack.enter_context(open_monitoring(self._output, [each.job.name for each in jobs]))
+            scheduler = Scheduler(self._workers, self._stop, self._tell(monitoring, stack), self._log.say)
+            if self._output.health_port:
+                place = _port(self._output.health_port)
                 stack.enter_context(http_server.serving(place, self._answers(scheduler), self._log.say))
             stack.enter_context(signals(self._stop, instead={signal.SIGHUP: self._again.set}))
             may_keep_fires(jobs, os.environ)
-            self._plan(scheduler, jobs, told)
-            scheduler.serve(partial(self._round, scheduler, told))
+            self._plan(scheduler, jobs, monitoring)
+            scheduler.serve(partial(self._round, scheduler, monitoring))
         return self._ended()
 
-    def _round(self, scheduler: Scheduler, told: Machines) -> None:
+    def _round(self, scheduler: Scheduler, monitoring: Monitoring) -> None:
         """SIGHUP: the files anew; with a mistake in them everything stays as it is."""
         if not self._again.is_set():
             return
@@ -136,36 +136,38 @@ class Serving:
             self._log.say(f"error: the files are not read again, the old jobs stay: {error.message}")
             return
         self._log.say("the files are read again")
-        self._plan(scheduler, jobs, told)
+        self._plan(scheduler, jobs, monitoring)
 
-    def _plan(self, scheduler: Scheduler, jobs: list[Scheduled], told: Machines) -> None:
+    def _plan(self, scheduler: Scheduler, jobs: list[Scheduled], monitoring: Monitoring) -> None:
         for each in jobs:
             self._log.say(f"{each.job.name}: {each.schedule.times}")
             if each.alone:
                 self._log.say(f"warning: {each.job.name}: {each.alone}")
-        self._standing.plan([each.job.name for each in jobs])
-        scheduler.plan(placed(jobs, os.environ, partial(self._listener, told)))
+        self._status.plan([each.job.name for each in jobs])
+        scheduler.plan(placed(jobs, os.environ, partial(self._listener, monitoring)))
 
-    def _listener(self, told: Machines, job: RecipeJob) -> Emit:
+    def _listener(self, monitoring: Monitoring, job: RecipeJob) -> Emit:
         """The same for a job as long as its name stays."""
         if job.name not in self._listening:
             name = job.name
-            hear = [self._log.of(name), self._standing.of(name), *told.of(name), *told.over_all()]
-            self._listening[name] = everyone([*hear, *self._events(name)], self._log.say)
+            receive = [self._log.of(name), self._status.of(name), *monitoring.of(name), *monitoring.over_all()]
+            self._listening[name] = everyone([*receive, *self._events(name)], self._log.say)
         return self._listening[job.name]
 
-    def _tell(self, told: Machines, stack: ExitStack) -> Emit:
+    def _tell(self, monitoring: Monitoring, stack: ExitStack) -> Emit:
         """Who is told of fires."""
         events = self._events("")
         for each in events:
             stack.callback(each.close)
-        return everyone([self._log, self._standing, *([told.metrics] if told.metrics else []), *events], self._log.say)
+        return everyone(
+            [self._log, self._status, *([monitoring.metrics] if monitoring.metrics else []), *events], self._log.say
+        )
 
     def _events(self, job: str) -> list[EventFile]:
-        return [EventFile(Path(self._shown.events), self._log.say, job=job)] if self._shown.events else []
+        return [EventFile(Path(self._output.events), self._log.say, job=job)] if self._output.events else []
 
     def _answers(self, scheduler: Scheduler) -> Any:
-        return {"/health": partial(health, scheduler, self._standing), "/live": partial(live, scheduler)}
+        return {"/health": partial(health, scheduler, self._status), "/live": partial(live, scheduler)}
 
     def _ended(self) -> int:
         """Stopped by SIGTERM is a good end of what stays up, unless a grace period was too short for a batch."""
@@ -173,14 +175,14 @@ class Serving:
         in_time = not self._stop.cut or self._stop.hurried  # the second SIGTERM asked for the cut
         graceful = number == signal.SIGTERM and in_time
         code = int(Exit.DONE if graceful else 128 + number)
-        fires = ", ".join(f"{counted(many, 'fire')} {state}" for state, many in sorted(self._standing.fires().items()))
+        fires = ", ".join(f"{counted(many, 'fire')} {state}" for state, many in sorted(self._status.fires().items()))
         by = signal.Signals(number).name + (", which cut a batch" if self._stop.cut else "")
         if (error := self._stop.error) is not None:  # a thread that keeps the time has ended
             code, by = int(getattr(error, "exit", Exit.FAILED)), "an error"
             self._log.say(f"error: {described(error)}")
         self._log.say(f"stopped by {by}: {fires or 'no fire was due'}")
-        if self._shown.as_json:
-            document = {"version": __version__, "exit": code, "jobs": self._standing.documents()}
+        if self._output.as_json:
+            document = {"version": __version__, "exit": code, "jobs": self._status.documents()}
             click.echo(as_json(document))
         return code
 

@@ -35,20 +35,20 @@ def command(run: int, url: str | None, ledger: str | None, ledger_schema: str | 
 
 
 def _facts(recorded: Recorded) -> dict[str, str]:
-    run, beat = recorded.run, recorded.beat
-    position = Cursor.loaded(run.lanes[0].cursor).position if run.lanes else None
+    run, holder = recorded.run, recorded.holder
+    position = Cursor.loaded(run.workers[0].cursor).position if run.workers else None
     role = f" as {run.by['role']}" if run.by["role"] else ""
     return {
         "run": f"{run.run}: {run.verb} {run.table}",
         "state": recorded.state,
         "rows": f"{count(run.rows)} changed, {count(run.read)} read, in {count(run.batches)} batches",
-        "where": run.frozen["predicate"] or "every row",
-        "set": ", ".join(f"{column} = {value}" for column, value in run.frozen["assignments"]),
-        "cut-off": run.frozen["cutoff"] or "",
-        "behind": f"{', '.join(run.frozen['key'])} = {', '.join(map(str, position))}" if position else "",
+        "where": run.pinned["condition"] or "every row",
+        "set": ", ".join(f"{column} = {value}" for column, value in run.pinned["assignments"]),
+        "cut-off": run.pinned["cutoff"] or "",
+        "behind": f"{', '.join(run.pinned['key'])} = {', '.join(map(str, position))}" if position else "",
         "began": f"{moment(run.started_at)} by {run.by['user']} on {run.by['host']}{role}",
         "ended": moment(run.ended_at) or "",
-        "at work": f"process {beat.owner.pid} on {beat.owner.host}" if beat and beat.alive else "",
+        "at work": f"process {holder.owner.pid} on {holder.owner.host}" if holder and holder.alive else "",
         "error": run.error or "",
         "next": "the same command goes on from there" if recorded.state == "crashed" else "",
     }

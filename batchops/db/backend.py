@@ -1,4 +1,4 @@
-"""What the rest of the house may ask of a family of databases; nobody outside `db/` asks which family it is."""
+"""What a database can do, in protocols; nothing outside `db/` asks which database it is."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ import sqlalchemy as sa
 
 from batchops.db.facts import Facts
 from batchops.db.faults import Fault
-from batchops.db.notifications import Signals
+from batchops.db.notifications import Notifications
 from batchops.db.partitions import Partitions
-from batchops.db.sql_functions import Words
+from batchops.db.sql_functions import SqlFunctions
 from batchops.db.storable_text import TextRoom
 from batchops.db.table import Column, Table, TableIdentity
 from batchops.db.types import KeyValue
-from batchops.db.urls import Address
+from batchops.db.urls import DatabaseAddress
 from batchops.errors import RefusedError
 
 if TYPE_CHECKING:
-    from batchops.db.claims import Claims
+    from batchops.db.claims import ClaimQueries
     from batchops.db.column_contents import Contents
     from batchops.db.event_tables import EventTables
 
@@ -79,7 +79,7 @@ class IndexUse:
 
 
 class Blocks(Protocol):
-    """A table whose rows can be walked by the place they lie at."""
+    """A table whose rows can be scanned by block."""
 
     place: str
     """The hidden column that is a row's place."""
@@ -108,11 +108,11 @@ class Blocks(Protocol):
         """The last place in a block."""
 
 
-class Family(Protocol):
+class Backend(Protocol):
     """One family's capabilities."""
 
     name: str
-    words: Words
+    sql_functions: SqlFunctions
     one_writer: bool
     """Whether a second connection cannot write while the first does (SQLite)."""
     locks_rows: bool
@@ -133,9 +133,9 @@ class Family(Protocol):
     """How many keys `among` takes at the most."""
     undoes_statements: bool
     """Whether a statement that fails undoes what it did, and the transaction goes on without it."""
-    claims: "Claims"
+    claims: "ClaimQueries"
     """How workers that share a table take its rows."""
-    signals: Signals | None
+    notifications: Notifications | None
     """How a session is woken by another, where it can be."""
     events: "EventTables"
     """How an outbox is kept and read."""
@@ -145,7 +145,7 @@ class Family(Protocol):
     facts: Facts
     """What it can find out about what hangs on a table."""
 
-    def engine(self, address: Address, timeouts: Timeouts, connections: int) -> sa.Engine:
+    def engine(self, address: DatabaseAddress, timeouts: Timeouts, connections: int) -> sa.Engine:
         """`connections`: how many may be at work at one time; each is kept for the next who needs one."""
 
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
@@ -221,7 +221,7 @@ class Family(Protocol):
         """A key halfway by number; None where the first column is none or there is nothing between."""
 
     def blocks(self, connection: sa.Connection, table: Table) -> Blocks | None:
-        """Its blocks, where this server can walk them."""
+        """Its blocks, where this server can scan them."""
 
     def index_for(self, connection: sa.Connection, table: Table, select: sa.Select[Any]) -> IndexUse | None:
         """The one index through which the server would find all rows of `select`; None for any other plan."""

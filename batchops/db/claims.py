@@ -14,7 +14,7 @@ Nulls = Literal["first", "last"] | None
 
 
 @dataclass(frozen=True)
-class Order:
+class OrderBy:
     """A column by which rows are put in order."""
 
     column: str
@@ -32,7 +32,7 @@ class RowBytes:
     """What no row exceeds, by the types of the columns; None where nothing bounds them."""
 
 
-class Claims(Protocol):
+class ClaimQueries(Protocol):
     """What one family can do for workers that share a table."""
 
     types: Mapping[str, str]
@@ -50,7 +50,7 @@ class Claims(Protocol):
     def free(self, select: sa.Select[Any]) -> sa.Select[Any]:
         """The rows of `select`, locked, without those that others have locked."""
 
-    def ordered(self, table: Table, by: Order) -> Sequence[sa.ColumnElement[Any]]:
+    def ordered(self, table: Table, by: OrderBy) -> Sequence[sa.ColumnElement[Any]]:
         """What stands behind ORDER BY for it."""
 
     def claim(

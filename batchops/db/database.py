@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from batchops.db.backend import Family, Timeouts
+from batchops.db.backend import Backend, Timeouts
 from batchops.db.faults import Fault, driver_error, translate, underway
 from batchops.db.rights import MissingRight, Needs
 from batchops.db.table import Table
-from batchops.db.urls import Address, redact
+from batchops.db.urls import DatabaseAddress, redact
 from batchops.errors import BatchopsError, ConnectionLostError, OutcomeUnknownError, TransientError
 
 BESIDE = 8
@@ -24,12 +24,12 @@ class Database:
     """One database; every statement that batchops sends goes through a transaction of this."""
 
     def __init__(
-        self, address: Address, family: Family, timeouts: Timeouts | None = None, workers: int = 1
+        self, address: DatabaseAddress, backend: Backend, timeouts: Timeouts | None = None, workers: int = 1
     ) -> None:  # fmt: skip
         """`workers`: threads that may each have a transaction in hand, beside what accompanies a run."""
         self.address = address
-        self.family = family
-        self.engine = family.engine(address, timeouts or Timeouts(), workers + BESIDE)
+        self.backend = backend
+        self.engine = backend.engine(address, timeouts or Timeouts(), workers + BESIDE)
         self._at_work: set[Any] = set()
         self._guard = threading.Lock()
         self.underway = False
@@ -43,7 +43,7 @@ class Database:
         after them makes them durable too. Where a server has no such thing, it commits as always.
         """
         with self._connection() as connection:
-            self.family.begin(connection, lazy=lazy)
+            self.backend.begin(connection, lazy=lazy)
             yield connection
             try:
                 connection.commit()
@@ -54,14 +54,14 @@ class Database:
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction that cannot write, by the server's own word; always rolled back."""
         with self._connection() as connection:
-            self.family.begin_reading(connection)
+            self.backend.begin_reading(connection)
             yield connection
 
     @contextmanager
     def trying(self) -> Iterator[sa.Connection]:
         """A transaction that may write, and is always rolled back."""
         with self._connection() as connection:
-            self.family.begin(connection)
+            self.backend.begin(connection)
             yield connection
 
     @contextmanager
@@ -80,17 +80,17 @@ class Database:
     def explaining(self) -> Iterator[sa.Connection]:
         """A transaction in which a write can be explained, and that writes nothing; always rolled back."""
         with self._connection() as connection:
-            if self.family.explains_writes:
-                self.family.begin_reading(connection)
+            if self.backend.explains_writes:
+                self.backend.begin_reading(connection)
             else:
-                self.family.begin(connection)
+                self.backend.begin(connection)
             yield connection
 
     def missing_right(self, table: Table, role: str, needs: Needs) -> MissingRight | None:
         """The first of these rights that the role lacks on the table."""
         with self.explaining() as connection:
             for right, columns in needs:
-                missing = self.family.missing_right(connection, table, right, columns)
+                missing = self.backend.missing_right(connection, table, right, columns)
                 if missing is not None:
                     return MissingRight(right, missing, table, role)
         return None
@@ -114,7 +114,7 @@ class Database:
         for driver_connection in at_work:
             # Each driver has its own errors for a session that is closed, or a server that does not answer.
             with suppress(Exception):
-                self.family.cancel(driver_connection, self.engine)
+                self.backend.cancel(driver_connection, self.engine)
 
     def close(self) -> None:
         """Close every connection."""
@@ -125,12 +125,12 @@ class Database:
         return self._translated(driver_error(error), lost=error.connection_invalidated)
 
     def _translated(self, cause: BaseException, *, lost: bool) -> BatchopsError:
-        fault = self.family.classify(cause)
+        fault = self.backend.classify(cause)
         if lost and fault is Fault.OTHER:
             fault = Fault.CONNECTION_LOST
         if self.underway:
             fault = underway(fault)
-        message = redact(self.family.message(cause), self.address)
+        message = redact(self.backend.message(cause), self.address)
         if fault in (Fault.UNREACHABLE, Fault.LOGIN):
             message = f"{message} ({self.address.shown})"
         return translate(fault, message)

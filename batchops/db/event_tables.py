@@ -16,7 +16,7 @@ class EventTables(Protocol):
     unsent_index: str
     """What stands behind ON table in the index over the unsent events."""
     lock_rows: int
-    """Rows that a table of turns needs so that writers can wait for each other; 0: they need none."""
+    """Rows that the table of writer locks needs so that writers can wait for each other; 0: they need none."""
 
     def is_number(self, column: Column) -> bool:
         """Whether the column holds whole numbers."""
@@ -45,5 +45,5 @@ class EventTables(Protocol):
     def disorder(self, connection: sa.Connection, table: Table, name: str) -> str | None:
         """Why numbers of this column may not be drawn in the order of the clock; None where nothing is known."""
 
-    def turn(self, aggregates: Sequence[str]) -> tuple[str, Sequence[Any]] | None:
+    def writer_lock(self, aggregates: Sequence[str]) -> tuple[str, Sequence[Any]] | None:
         """SQL, parameters as `?`, that waits until no other open transaction has one of the aggregates in hand."""

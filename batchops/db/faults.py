@@ -107,9 +107,9 @@ _MEANINGS = {
         "The table needs code that only its application has",
         "a trigger or an index uses it; run the job where the application defines it.",
     ),
-    Fault.NO_COLUMN: _Meaning(UsageError, "No such column", "check the names in the predicate and in --set."),
+    Fault.NO_COLUMN: _Meaning(UsageError, "No such column", "check the names in the condition and in --set."),
     Fault.STATEMENT: _Meaning(
-        UsageError, "The database does not understand the statement", "check the predicate and --set."
+        UsageError, "The database does not understand the statement", "check the condition and --set."
     ),
     Fault.SEVERAL_ROWS: _Meaning(
         UsageError,

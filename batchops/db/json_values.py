@@ -29,8 +29,8 @@ _IN: dict[str, Callable[[str], Any]] = {
 }
 
 
-def tag(value: Any) -> Any:
-    """A JSON value that `plain` turns back into `value`; TypeError for a type that has no exact form."""
+def encode(value: Any) -> Any:
+    """A JSON value that `decode` turns back into `value`; TypeError for a type that has no exact form."""
     if value is None or isinstance(value, bool | int | str):
         return value
     for kind, name, show in _OUT:
@@ -39,7 +39,7 @@ def tag(value: Any) -> Any:
     raise TypeError(f"a value of type {type(value).__name__} cannot be kept as a key")
 
 
-def plain(value: Any) -> Any:
+def decode(value: Any) -> Any:
     """The driver value behind a tagged one."""
     if isinstance(value, dict):
         ((name, text),) = value.items()

@@ -5,34 +5,34 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family
+from batchops.db.backend import Backend
 from batchops.db.rights import MissingRight
 from batchops.db.table import Key, Table
 from batchops.errors import NotFoundError, RefusedError, UsageError
 
 
-def find_table(connection: sa.Connection, family: Family, named: str) -> Table:
+def find_table(connection: sa.Connection, backend: Backend, named: str) -> Table:
     """The table; a dot parts schema and name unless a table is called just so. Quotes may stand around each."""
     for schema, name in _readings(named):
-        table = family.find(connection, schema, name)
+        table = backend.find(connection, schema, name)
         if table is not None:
             return table
-    near = nearest(named, family.tables(connection))
+    near = nearest(named, backend.tables(connection))
     for schema, name in _readings(named):
-        if (denied := hidden(connection, family, schema, name, "SELECT")) is not None:
+        if (denied := hidden(connection, backend, schema, name, "SELECT")) is not None:
             said = f'There is no table "{named}", or role "{denied.role}" has no right to it.'
             raise NotFoundError(said, near or f"if it is there, {denied.hint(connection.dialect)}")
     raise NotFoundError(f'There is no table "{named}".', near)
 
 
 def hidden(
-    connection: sa.Connection, family: Family, schema: str | None, name: str, rights: str
+    connection: sa.Connection, backend: Backend, schema: str | None, name: str, rights: str
 ) -> MissingRight | None:  # fmt: skip
     """What is to be granted on a table that is not seen, where it may be there all the same; else None."""
     table = Table(schema, name, "table", (), (), name)
-    if not family.hides(connection, table):
+    if not backend.hides(connection, table):
         return None
-    return MissingRight(rights, (), table, family.server(connection).role)
+    return MissingRight(rights, (), table, backend.server(connection).role)
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
@@ -48,13 +48,13 @@ def unquoted(name: str) -> str:
     return parts[0] if len(parts) == 1 and name[:1] in {'"', "`"} else name
 
 
-def find_key(family: Family, table: Table, wanted: Sequence[str] | None) -> Key | None:
+def find_key(backend: Backend, table: Table, wanted: Sequence[str] | None) -> Key | None:
     """The key to follow: the one asked for, else the first whose columns can be followed; None for no key at all."""
     if wanted is not None:
-        return _asked_key(family, table, wanted)
+        return _asked_key(backend, table, wanted)
     reasons = []
     for key in table.keys:
-        refused = _refused(family, table, key)
+        refused = _refused(backend, table, key)
         if refused is None:
             return key
         reasons.append(refused)
@@ -66,7 +66,7 @@ def find_key(family: Family, table: Table, wanted: Sequence[str] | None) -> Key 
     return None
 
 
-def _asked_key(family: Family, table: Table, wanted: Sequence[str]) -> Key:
+def _asked_key(backend: Backend, table: Table, wanted: Sequence[str]) -> Key:
     names = []
     for name in wanted:
         exact = unquoted(name)
@@ -75,7 +75,7 @@ def _asked_key(family: Family, table: Table, wanted: Sequence[str]) -> Key:
         if found is None:
             raise UsageError(f'--key: table "{table.label}" has no column "{name}".', nearest(name, table.column_names))
         names.append(found)
-    # The order is the index's own; another one could not be walked by it.
+    # The order is the index's own; another order could not be followed by it.
     key = next((k for k in table.keys if k.columns == tuple(names)), None)
     if key is None:
         usable = " or ".join(",".join(k.columns) for k in table.keys) or "none"
@@ -83,16 +83,16 @@ def _asked_key(family: Family, table: Table, wanted: Sequence[str]) -> Key:
             f'--key: no unique index without NULLs on ({", ".join(names)}) of table "{table.label}".',
             f"usable keys: {usable}.",
         )
-    if refused := _refused(family, table, key):
+    if refused := _refused(backend, table, key):
         raise RefusedError(f"--key: {refused}.")
     return key
 
 
-def _refused(family: Family, table: Table, key: Key) -> str | None:
+def _refused(backend: Backend, table: Table, key: Key) -> str | None:
     for name in key.columns:
         if name not in table.column_names:
             continue  # SQLite's hidden row number
-        if reason := family.key_refusal(table.column(name)):
+        if reason := backend.key_refusal(table.column(name)):
             return f'"{name}": {reason}'
     return None
 

@@ -3,7 +3,7 @@
 from batchops.db.types import KeyValue
 
 
-def halfway(low: KeyValue, high: KeyValue) -> int | None:
+def midpoint(low: KeyValue, high: KeyValue) -> int | None:
     """The whole number in the middle; None where there is none strictly between them."""
     try:
         first, last = int(low[0]), int(high[0])

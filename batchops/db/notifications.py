@@ -5,7 +5,7 @@ from typing import Protocol
 import sqlalchemy as sa
 
 
-class Signals(Protocol):
+class Notifications(Protocol):
     """Notifications, where a family has them."""
 
     def listen(self, connection: sa.Connection, channel: str) -> None:
@@ -14,5 +14,5 @@ class Signals(Protocol):
     def notify(self, connection: sa.Connection, channel: str) -> None:
         """Notify whoever listens on `channel` once the transaction commits."""
 
-    def heard(self, connection: sa.Connection, seconds: float) -> frozenset[str]:
+    def received(self, connection: sa.Connection, seconds: float) -> frozenset[str]:
         """The channels on which something came within that long; at once where something has."""

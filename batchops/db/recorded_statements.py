@@ -37,7 +37,7 @@ def recording(connection: sa.Connection) -> Iterator[list[sa.Executable]]:
     """
     said: list[sa.Executable] = []
 
-    def hear(_: object, statement: Any, many: Any, params: Any, __: object) -> tuple[Any, Any, Any]:
+    def receive(_: object, statement: Any, many: Any, params: Any, __: object) -> tuple[Any, Any, Any]:
         said.append(statement)
         if not isinstance(statement, sa.Select):
             return sa.select(sa.null()).where(sa.false()), [], {}
@@ -45,12 +45,12 @@ def recording(connection: sa.Connection) -> Iterator[list[sa.Executable]]:
         unlocked._for_update_arg = None  # SQLAlchemy has no word for taking it back
         return unlocked, many, params
 
-    sa.event.listen(connection, "before_execute", hear, retval=True)
+    sa.event.listen(connection, "before_execute", receive, retval=True)
     try:
         with suppress(TransientError):
             yield said
     finally:
-        sa.event.remove(connection, "before_execute", hear)
+        sa.event.remove(connection, "before_execute", receive)
 
 
 def rehearsed(
@@ -77,12 +77,12 @@ def _explained(connection: sa.Connection, database: Database, statement: Any) ->
     note = []
     if isinstance(statement, sa.Insert):
         return []
-    if not isinstance(statement, sa.Select) and not database.family.explains_writes:
+    if not isinstance(statement, sa.Select) and not database.backend.explains_writes:
         note = [SELECTED]
         rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(statement.table)
         statement = rows if statement.whereclause is None else rows.where(statement.whereclause)
     try:
         with connection.begin_nested():
-            return [*note, *database.family.explain(connection, statement)]
+            return [*note, *database.backend.explain(connection, statement)]
     except DBAPIError as error:
         return [f"the server does not explain it: {database.error(error).message}"]

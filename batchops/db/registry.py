@@ -2,24 +2,24 @@
 
 from importlib import import_module
 
-from batchops.db.backend import Family, Timeouts
+from batchops.db.backend import Backend, Timeouts
 from batchops.db.database import Database
-from batchops.db.urls import Address
+from batchops.db.urls import DatabaseAddress
 
-_FAMILIES = {
+_BACKENDS = {
     "postgresql": "batchops.db.postgresql.backend:PostgreSQL",
     "mysql": "batchops.db.mysql.backend:MySQL",
     "sqlite": "batchops.db.sqlite.backend:SQLite",
 }
 
 
-def family_of(address: Address) -> Family:
+def backend_of(address: DatabaseAddress) -> Backend:
     """The family that speaks for this address; its module, and so its driver, is imported only now."""
-    module, _, name = _FAMILIES[address.url.get_backend_name()].partition(":")
-    family: Family = getattr(import_module(module), name)()
-    return family
+    module, _, name = _BACKENDS[address.url.get_backend_name()].partition(":")
+    backend: Backend = getattr(import_module(module), name)()
+    return backend
 
 
-def connect(address: Address, timeouts: Timeouts | None = None, workers: int = 1) -> Database:
+def connect(address: DatabaseAddress, timeouts: Timeouts | None = None, workers: int = 1) -> Database:
     """The database at that address, for so many workers. Connections open when they are first needed."""
-    return Database(address, family_of(address), timeouts, workers)
+    return Database(address, backend_of(address), timeouts, workers)

@@ -12,8 +12,8 @@ def listed(names: str) -> frozenset[str]:
 
 
 @dataclass(frozen=True)
-class ClockWord:
-    """How one spelling of the present moment is frozen."""
+class TimeFunction:
+    """How one spelling of the current time is pinned."""
 
     select: str
     """SQL expression that the server evaluates once, at the start, to text."""
@@ -22,13 +22,13 @@ class ClockWord:
 
 
 @dataclass(frozen=True)
-class Words:
+class SqlFunctions:
     """What the guard on the user's expressions has to know about one database."""
 
     dialect: str
     """The name sqlglot knows this database by."""
-    clock: Mapping[str, ClockWord]
-    """Every spelling that is frozen, in lower case and without blanks."""
+    time_functions: Mapping[str, TimeFunction]
+    """Every spelling that is pinned, in lower case and without blanks."""
     volatile: Mapping[str, str]
     """What is refused, and what to do instead: `f()` is any call of f, `f(1)` a call with one argument,
     `f` or `f g` the bare words."""

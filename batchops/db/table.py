@@ -85,7 +85,7 @@ class Table:
     only: bool = False
     """Whether the tables that inherit from it are left out."""
     alias: str | None = None
-    """What a statement calls it: a partition goes by its parent's name, which the user's predicate may use."""
+    """What a statement calls it: a partition goes by its parent's name, which the user's condition may use."""
 
     primary: tuple[str, ...] = ()
     """The primary key where it is not among `keys`: SQLite lets it hold NULLs."""

@@ -23,7 +23,7 @@ _SUPPORTED = ("postgresql://", "postgres://", "mysql://", "mariadb://", "sqlite:
 _NOT_GIVEN = "No database is named."
 
 
-class _Family(NamedTuple):
+class _Product(NamedTuple):
     reader: str
     driver: str
     package: str
@@ -31,20 +31,20 @@ class _Family(NamedTuple):
     """Spellings after a "+" that ask for the same database; it is reached by our driver all the same."""
 
 
-_POSTGRESQL = _Family(
+_POSTGRESQL = _Product(
     "batchops.db.postgresql.urls",
     "psycopg",
     "psycopg[binary]",
     frozenset({"psycopg", "psycopg_async", "psycopg2", "psycopg2cffi", "asyncpg", "pg8000"}),
 )
-_MYSQL = _Family(
+_MYSQL = _Product(
     "batchops.db.mysql.urls",
     "pymysql",
     "pymysql",
     frozenset({"pymysql", "mysqldb", "mysqlconnector", "mariadbconnector", "aiomysql", "asyncmy", "cymysql"}),
 )
-_SQLITE = _Family("batchops.db.sqlite.urls", "sqlite3", "", frozenset({"pysqlite", "aiosqlite"}))
-_FAMILIES = {
+_SQLITE = _Product("batchops.db.sqlite.urls", "sqlite3", "", frozenset({"pysqlite", "aiosqlite"}))
+_PRODUCTS = {
     "postgresql": _POSTGRESQL,
     "postgres": _POSTGRESQL,
     "mysql": _MYSQL,
@@ -55,7 +55,7 @@ _FAMILIES = {
 
 
 @dataclass(frozen=True)
-class Address:
+class DatabaseAddress:
     """Where a database is. `shown` may be printed; nothing else of it."""
 
     url: sa.URL = field(repr=False)
@@ -76,21 +76,21 @@ class Address:
         return self.shown.replace(":***@", "@")
 
 
-def address(given: str | None, environ: Mapping[str, str]) -> Address:
+def address(given: str | None, environ: Mapping[str, str]) -> DatabaseAddress:
     """The database that --url names (`given`), else BATCHOPS_URL, else DATABASE_URL; else UsageError."""
     named, by_flag = _named(given, environ)
     if is_reference(named.text):
         named, by_flag = fetch(named.text, environ), False
-    family = _family(named)
+    product = _product(named)
     try:
         parts = split(named.text)
-        target: Target = import_module(family.reader).read(parts, environ)
+        target: Target = import_module(product.reader).read(parts, environ)
     except UsageError as error:
         raise UsageError(f"{error.message.removesuffix('.')} ({named.place}).", error.hint) from None
     secrets = tuple(dict.fromkeys(secret for secret in (*parts.secrets, *target.secrets) if secret))
     bare = by_flag and bool(parts.secrets)
     warnings = (ON_COMMAND_LINE if bare else "", named.warning if parts.secrets else "")
-    return Address(
+    return DatabaseAddress(
         url=target.url,
         shown=parts.shown,
         on_command_line=bare,
@@ -100,7 +100,7 @@ def address(given: str | None, environ: Mapping[str, str]) -> Address:
     )
 
 
-def redact(text: str, address: Address) -> str:
+def redact(text: str, address: DatabaseAddress) -> str:
     """The text without the address's passwords, in whatever form, and without what looks like one."""
     forms = {form for secret in address.secrets for form in _forms(secret)}
     # Longest first: a short form may be part of a longer one. A password of one or two characters would
@@ -133,21 +133,23 @@ def _named(given: str | None, environ: Mapping[str, str]) -> tuple[Fetched, bool
     raise UsageError(_NOT_GIVEN, "give --url URL, or set BATCHOPS_URL or DATABASE_URL.")
 
 
-def _family(named: Fetched) -> _Family:
+def _product(named: Fetched) -> _Product:
     scheme, separator, _ = named.text.partition("://")
     name, plus, driver = scheme.lower().partition("+")
-    family = _FAMILIES.get(name)
+    product = _PRODUCTS.get(name)
     if not separator:
         raise UsageError(f"{_start(named)} is no database URL.", _hint_for_no_url(named.text))
-    if family is None or (plus and driver not in family.drivers):
+    if product is None or (plus and driver not in product.drivers):
         # The scheme is repeated only where it cannot be anything else.
         what = f' "{scheme}"' if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.:_-]{0,30}", scheme) else ""
         raise UsageError(f"{_start(named)} is a URL of a kind{what} that batchops does not know.", _nearest(name))
     try:
-        import_module(family.driver)
+        import_module(product.driver)
     except ImportError as error:
-        raise UsageError(f"The driver {family.driver} is not installed.", f'pip install "{family.package}"') from error
-    return family
+        raise UsageError(
+            f"The driver {product.driver} is not installed.", f'pip install "{product.package}"'
+        ) from error
+    return product
 
 
 def _start(named: Fetched) -> str:
@@ -155,7 +157,7 @@ def _start(named: Fetched) -> str:
 
 
 def _nearest(name: str) -> str:
-    (close, *_) = difflib.get_close_matches(name.removeprefix("jdbc:"), _FAMILIES, n=1, cutoff=0.6) or [""]
+    (close, *_) = difflib.get_close_matches(name.removeprefix("jdbc:"), _PRODUCTS, n=1, cutoff=0.6) or [""]
     guess = f"did you mean {close}://? " if close else ""
     return f"{guess}Supported are {', '.join(_SUPPORTED)}."
 

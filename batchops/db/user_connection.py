@@ -15,7 +15,7 @@ _DRIVERS = {
 """By the package that a driver's connection is of: how it is spoken to, and how its family keeps events."""
 
 
-class Guest:
+class UserConnection:
     """Statements in somebody else's transaction; it is neither begun nor ended here.
 
     `connection` is SQLAlchemy's Connection or Session, or a connection of psycopg, PyMySQL or sqlite3.

@@ -14,7 +14,7 @@ from json.encoder import encode_basestring as quoted
 from typing import Any
 
 
-class Document(str):
+class JsonText(str):
     """A JSON document in the server's own spelling."""
 
     __slots__ = ()
@@ -22,7 +22,7 @@ class Document(str):
 
 def as_python(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row for a function: documents as the objects that they describe, with numbers that are not rounded."""
-    return {name: _parsed(value) if type(value) is Document else value for name, value in row.items()}
+    return {name: _parsed(value) if type(value) is JsonText else value for name, value in row.items()}
 
 
 def as_json(value: Any) -> str:
@@ -41,7 +41,7 @@ def as_json(value: Any) -> str:
         return "true" if value else "false"
     if kind is float and math.isfinite(value):
         return float.__repr__(value)
-    if kind is Document:
+    if kind is JsonText:
         # Only blanks between its parts can be line breaks: inside of a text JSON has them escaped.
         return str(value).replace("\n", " ").replace("\r", " ")
     if isinstance(value, bytes | bytearray | memoryview):
@@ -90,7 +90,7 @@ def span(value: timedelta) -> str:
     return f"{'-' if value < timedelta(0) else ''}{hours:02}:{minutes:02}:{seconds % 60:02}{fraction}"
 
 
-def _parsed(document: Document) -> Any:
+def _parsed(document: JsonText) -> Any:
     return json.loads(document, parse_float=Decimal, parse_int=_whole)
 
 

@@ -13,8 +13,8 @@ RUNS = "batchops_run"
 NEEDED = {
     "batchops_ledger": ("SELECT",),
     "batchops_run": _CHANGED,
-    "batchops_lane": _CHANGED,
-    "batchops_beat": (*_CHANGED, "DELETE"),
+    "batchops_worker": _CHANGED,
+    "batchops_lease": (*_CHANGED, "DELETE"),
     "batchops_rejected": ("SELECT", "INSERT", "DELETE"),
     **dict.fromkeys(("batchops_fire", "batchops_relay", "batchops_shard", "batchops_failed"), (*_CHANGED, "DELETE")),
 }
@@ -30,8 +30,8 @@ def missing_grants(
     """
     with database.explaining() as connection:
         found = [one for table in tables for one in _missing(connection, database, table, there, role)]
-        own = [database.family.find(connection, table.schema, table.name) for table in tables if table.name in there]
-        numbers = {one.name: database.family.numbering_rights(connection, one, role) for one in own if one is not None}
+        own = [database.backend.find(connection, table.schema, table.name) for table in tables if table.name in there]
+        numbers = {one.name: database.backend.numbering_rights(connection, one, role) for one in own if one is not None}
     # That of rejected rows is needed by few runs: it is named with the others, and alone refuses none.
     if found or (numbered and numbers.get(RUNS)):
         found += [statement for statements in numbers.values() for statement in statements]
@@ -41,14 +41,14 @@ def missing_grants(
 def _missing(
     connection: sa.Connection, database: Database, table: sa.Table, there: frozenset[str], role: str
 ) -> Iterator[str]:  # fmt: skip
-    family = database.family
+    backend = database.backend
     if table.name not in there:
-        statement = family.making_right(connection, _as_table(table), role)
+        statement = backend.making_right(connection, _as_table(table), role)
         yield from () if statement is None else (statement,)
         return
-    own = family.find(connection, table.schema, table.name) or _as_table(table)
+    own = backend.find(connection, table.schema, table.name) or _as_table(table)
     needed = [(right, () if right == "DELETE" else own.column_names) for right in NEEDED.get(table.name, _CHANGED)]
-    lacks = [right for right, columns in needed if family.missing_right(connection, own, right, columns) is not None]
+    lacks = [right for right, columns in needed if backend.missing_right(connection, own, right, columns) is not None]
     if lacks:
         yield grant(database.engine.dialect, lacks, own, role)
 

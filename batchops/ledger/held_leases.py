@@ -10,19 +10,19 @@ from batchops.ledger.owner import Owner
 
 
 @dataclass(frozen=True)
-class Beat:
-    """A sign of life: whose, and whether it is recent enough."""
+class LeaseHolder:
+    """Who holds a lease, and whether it is alive."""
 
     owner: Owner
     alive: bool
 
 
-def beats_of(connection: sa.Connection, ledger: Ledger) -> dict[int, Beat]:
-    """The last sign of life of each run that has not let go."""
-    beats, now = ledger.beats, ledger.database.family.epoch()
-    query = sa.select(beats.c.run, beats.c.owner, (beats.c.lease_until > now).label("fresh"))
+def lease_holders(connection: sa.Connection, ledger: Ledger) -> dict[int, LeaseHolder]:
+    """The lease holder of each run that has not released its lease."""
+    leases, now = ledger.leases, ledger.database.backend.epoch()
+    query = sa.select(leases.c.run, leases.c.owner, (leases.c.lease_until > now).label("fresh"))
     found = {}
-    for row in connection.execute(query.where(beats.c.run.is_not(None))):
+    for row in connection.execute(query.where(leases.c.run.is_not(None))):
         owner = Owner(**json.loads(row.owner))
-        found[row.run] = Beat(owner, bool(row.fresh) and not owner.gone())
+        found[row.run] = LeaseHolder(owner, bool(row.fresh) and not owner.gone())
     return found

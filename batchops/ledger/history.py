@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from batchops.errors import RefusedError
-from batchops.ledger.held_leases import Beat, beats_of
+from batchops.ledger.held_leases import LeaseHolder, lease_holders
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.rejected_rows import kept
 from batchops.ledger.run import Run
@@ -13,15 +13,15 @@ from batchops.ledger.run import Run
 
 @dataclass(frozen=True)
 class Recorded:
-    """A run and, while it is at work, its beat."""
+    """A run and, while it is at work, its lease holder."""
 
     run: Run
-    beat: Beat | None
+    holder: LeaseHolder | None
 
     @property
     def state(self) -> str:
-        """As in the ledger, but "crashed" for a run that says it is running and gives no sign of life."""
-        if self.run.state == "running" and (self.beat is None or not self.beat.alive):
+        """As in the ledger, but "crashed" for a run that says it is running and sends no heartbeat."""
+        if self.run.state == "running" and (self.holder is None or not self.holder.alive):
             return "crashed"
         return self.run.state
 
@@ -29,13 +29,13 @@ class Recorded:
 def load_runs(ledger: Ledger, *, table: str | None = None, number: int | None = None, limit: int = 1) -> list[Recorded]:
     """The runs, newest first; none where there is no ledger yet."""
     with ledger.database.reading() as connection:
-        standing = ledger.standing(connection)
-        if standing == "older":
+        state = ledger.state(connection)
+        if state == "older":
             raise RefusedError(
                 "The ledger is of an older version of batchops.",
-                "the next run brings it up to date, and so does `batchops ledger init --make`.",
+                "the next run brings it up to date, and so does `batchops ledger init --apply`.",
             )
-        if standing == "absent":
+        if state == "absent":
             return []
         where: list[sa.ColumnElement[bool]] = [sa.true()]
         if table is not None:
@@ -43,12 +43,12 @@ def load_runs(ledger: Ledger, *, table: str | None = None, number: int | None = 
         if number is not None:
             where.append(ledger.runs.c.run == number)
         runs = ledger.select_runs(connection, sa.and_(*where), limit=limit)
-        beats = beats_of(connection, ledger)
-    return [Recorded(run, beats.get(run.run)) for run in runs]
+        holders = lease_holders(connection, ledger)
+    return [Recorded(run, holders.get(run.run)) for run in runs]
 
 
 @dataclass(frozen=True)
-class Rejections:
+class RejectionGroup:
     """Rows that a run could not change for one reason."""
 
     reason: str
@@ -57,12 +57,12 @@ class Rejections:
     """The first of them."""
 
 
-def load_rejections(ledger: Ledger, run: int, keys: int = 3) -> list[Rejections]:
+def load_rejections(ledger: Ledger, run: int, keys: int = 3) -> list[RejectionGroup]:
     """What the run could not change, by reason, the most frequent first; of the first ten thousand rows."""
     with ledger.database.reading() as connection:
         rows = kept(connection, ledger, run)
     names: dict[str, list[str]] = {}
     for row in rows:
         names.setdefault(row.reason, []).append(row.name)
-    found = [Rejections(reason, len(some), tuple(some[:keys])) for reason, some in names.items()]
+    found = [RejectionGroup(reason, len(some), tuple(some[:keys])) for reason, some in names.items()]
     return sorted(found, key=lambda one: -one.rows)

@@ -16,18 +16,18 @@ class JobIdentity:
     verb: str
     schema: str | None
     table: str
-    wanted: Mapping[str, Any]
+    spec: Mapping[str, Any]
     """Condition, assignments and values as they were written."""
     evidence: TableIdentity
 
     def key(self, database_id: str) -> str:
         """The job in this database."""
-        return _hash([database_id, self.verb, self.schema, self.table, self.wanted])
+        return _hash([database_id, self.verb, self.schema, self.table, self.spec])
 
     @property
     def work(self) -> str:
         """The same work on whichever table."""
-        return _hash([self.verb, self.wanted])
+        return _hash([self.verb, self.spec])
 
 
 def _hash(value: object) -> str:

@@ -48,7 +48,7 @@ def recall(connection: sa.Connection, ledger: Ledger, job: JobIdentity, key: str
     if found is None:
         return None
     # A place in the heap or in a partition may hold another row by now; a purge meets its rows again in any case.
-    by_key = found.walk in ("keys", "ids") and not found.frozen["leaves"]
+    by_key = found.strategy in ("key", "ids") and not found.pinned["leaves"]
     again = kept(connection, ledger, found.run) if by_key and found.state in REJECTING else ()
     return Recalled(found, _table(found, job, renamed=last is None), tuple(row.key for row in again))
 

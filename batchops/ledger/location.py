@@ -9,7 +9,7 @@ from batchops.db.database import Database
 from batchops.db.registry import connect
 from batchops.db.sqlite.urls import file_url
 from batchops.db.url_references import is_reference
-from batchops.db.urls import Address, address
+from batchops.db.urls import DatabaseAddress, address
 from batchops.ledger.ledger import Ledger
 
 NONE = "none"
@@ -41,8 +41,8 @@ def ledger_elsewhere(
             database.close()
 
 
-def ledger_address(where: str, environ: Mapping[str, str]) -> Address:
+def ledger_address(where: str, environ: Mapping[str, str]) -> DatabaseAddress:
     """Where a ledger is: a URL, or a file that is made where it does not exist."""
     if "://" in where or is_reference(where):
         return address(where, environ)
-    return Address(url=file_url(where, mode="rwc"), shown=f"sqlite:///{where}")
+    return DatabaseAddress(url=file_url(where, mode="rwc"), shown=f"sqlite:///{where}")

@@ -24,13 +24,13 @@ def prune(ledger: Ledger, older_than: float, *, most: int | None = None) -> int:
 
 
 def _some(ledger: Ledger, older_than: float, size: int) -> int:
-    runs, lanes = ledger.runs, ledger.lanes
-    old = (runs.c.prunable == 1, runs.c.ended_at < ledger.database.family.epoch() - older_than)
+    runs, workers = ledger.runs, ledger.workers
+    old = (runs.c.prunable == 1, runs.c.ended_at < ledger.database.backend.epoch() - older_than)
     query = sa.select(runs.c.run).where(*old).order_by(runs.c.ended_at).limit(size)
     with ledger.database.transaction() as connection:
         numbers = list(connection.execute(query).scalars())
         if numbers:
             connection.execute(ledger.rejected.delete().where(ledger.rejected.c.run.in_(numbers)))
-            connection.execute(lanes.delete().where(lanes.c.run.in_(numbers)))
+            connection.execute(workers.delete().where(workers.c.run.in_(numbers)))
             connection.execute(runs.delete().where(runs.c.run.in_(numbers), *old))
     return len(numbers)

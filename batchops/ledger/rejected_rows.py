@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.json_values import plain, tag
+from batchops.db.json_values import decode, encode
 from batchops.db.types import KeyValue
 from batchops.events import Rejected
 from batchops.ledger.ledger import Ledger
@@ -34,11 +34,11 @@ class RejectedRow:
 
 
 def keep(connection: sa.Connection, ledger: Ledger, run: int, rows: Sequence[RejectedRow]) -> None:
-    """Write them down, in the transaction of the batch that passed them by."""
+    """Write them down, in the transaction of the batch that skipped them."""
     name, reason = (ledger.storable[column] for column in (ledger.rejected.c.row_name, ledger.rejected.c.reason))
     values = [
         {
-            "run": run, "row_key": json.dumps([tag(value) for value in row.key]),
+            "run": run, "row_key": json.dumps([encode(value) for value in row.key]),
             "row_name": name(connection, row.name), "reason": reason(connection, row.reason), "locked": int(row.locked),
         }
         for row in rows
@@ -55,23 +55,23 @@ def kept(connection: sa.Connection, ledger: Ledger, run: int, most: int = MOST) 
 def take_up(
     connection: sa.Connection, ledger: Ledger, run: Run, coming_back: Callable[[str, Sequence[KeyValue]], str]
 ) -> Run:
-    """Move them from the list into the way that the run still has to go: each is tried once more.
+    """Move them from the list into the run's remaining ranges: each is tried once more.
 
     `coming_back` gives the cursor that visits these keys as well.
     """
-    rejected, lanes = ledger.rejected, ledger.lanes
+    rejected, workers = ledger.rejected, ledger.workers
     rows = kept(connection, ledger, run.run)
-    if not rows or not run.lanes:
+    if not rows or not run.workers:
         return run
     last = connection.execute(sa.select(sa.func.max(_first(ledger, run.run, MOST).subquery().c.number))).scalar_one()
     connection.execute(rejected.delete().where(rejected.c.run == run.run, rejected.c.number <= last))
-    first = run.lanes[0]
+    first = run.workers[0]
     cursor = coming_back(first.cursor, [row.key for row in rows])
     locked = sum(row.locked for row in rows)
-    mine = lanes.c.run == run.run
+    mine = workers.c.run == run.run
     left = {"rows_rejected": run.rejected - len(rows) + locked, "rows_locked": run.locked - locked}
-    connection.execute(lanes.update().where(mine).values(rows_rejected=0, rows_locked=0))
-    connection.execute(lanes.update().where(mine, lanes.c.lane == first.lane).values(cursor=cursor, **left))
+    connection.execute(workers.update().where(mine).values(rows_rejected=0, rows_locked=0))
+    connection.execute(workers.update().where(mine, workers.c.worker == first.number).values(cursor=cursor, **left))
     return ledger.one(connection, run.run)
 
 
@@ -81,5 +81,5 @@ def _first(ledger: Ledger, run: int, most: int) -> sa.Select[Any]:
 
 
 def _row(row: Any) -> RejectedRow:
-    key = tuple(plain(value) for value in json.loads(row.row_key))
+    key = tuple(decode(value) for value in json.loads(row.row_key))
     return RejectedRow(key, row.row_name, row.reason, bool(row.locked))

@@ -14,7 +14,7 @@ ENDS = frozenset({"done", "incomplete"})
 
 @dataclass(frozen=True)
 class Anew:
-    """A new run, over everything. With `behind`, from where that run stopped, round to there again."""
+    """A new run, over everything. With `behind`, from where that run stopped, then from the start up to there."""
 
     behind: Run | None = None
     because: str = ""
@@ -23,7 +23,7 @@ class Anew:
 
 @dataclass(frozen=True)
 class GoOn:
-    """The same run, with the values frozen at its start."""
+    """The same run, with the values pinned at its start."""
 
     run: Run
     again: tuple[KeyValue, ...] = ()
@@ -63,7 +63,7 @@ def resume(last: Recalled | None, *, repeatable: bool, purge: bool, restart: boo
         )
     if run.state not in LIMITS:
         return GoOn(run, last.again)
-    return Anew(run) if purge and not run.frozen.get("reads_own") else GoOn(run)
+    return Anew(run) if purge and not run.pinned.get("reads_own") else GoOn(run)
 
 
 def _of_another_table(last: Recalled, *, repeatable: bool) -> Anew:
@@ -78,38 +78,38 @@ def _of_another_table(last: Recalled, *, repeatable: bool) -> Anew:
 
 def same_order(run: Run, types: tuple[str | None, ...]) -> None:
     """IntegrityError where the columns that `run` follows rows by have other `types` now."""
-    before = run.frozen.get("key_types")  # runs of the first version kept none
+    before = run.pinned.get("key_types")  # runs of the first version kept none
     if before is not None and tuple(before) != types:
         raise IntegrityError(
-            f'Run {run.run} follows the rows of "{run.table}" by {", ".join(run.frozen["key"])}, which was altered '
+            f'Run {run.run} follows the rows of "{run.table}" by {", ".join(run.pinned["key"])}, which was altered '
             "meanwhile: its cursor may mean other rows.",
             "--same-table if the values and their order are as they were, as from int to bigint; else --restart.",
         )
 
 
-def unchanged(run: Run, *, walk: str, key: tuple[str, ...] | None) -> None:
-    """RefusedError where another way is asked for than `run` goes."""
-    if run.frozen.get("asked") == asked(walk, key):
+def unchanged(run: Run, *, strategy: str, key: tuple[str, ...] | None) -> None:
+    """RefusedError if the command asks for another strategy or key than `run` uses."""
+    if run.pinned.get("asked") == asked(strategy, key):
         return  # the same command again, whatever the run has made of it since
     if key is not None and _followed(run, key) != key:
         raise RefusedError(
-            f"Run {run.run} follows the key {', '.join(run.frozen['key'])}, not {', '.join(key)}.",
+            f"Run {run.run} follows the key {', '.join(run.pinned['key'])}, not {', '.join(key)}.",
             "leave --key as it was, or begin anew with --restart.",
         )
-    if walk not in ("auto", run.walk):
+    if strategy not in ("auto", run.strategy):
         raise RefusedError(
-            f"Run {run.run} walks by {run.walk}, not by {walk}.",
-            "leave --walk as it was, or begin anew with --restart.",
+            f"Run {run.run} uses the strategy {run.strategy}, not {strategy}.",
+            "leave --strategy as it was, or begin anew with --restart.",
         )
 
 
-def asked(walk: str, key: tuple[str, ...] | None) -> dict[str, object]:
-    """What a command says of the walk, as a run keeps it: the walk that it takes may be another."""
-    return {"walk": walk, "key": None if key is None else list(key)}
+def asked(strategy: str, key: tuple[str, ...] | None) -> dict[str, object]:
+    """The strategy and key that a command asks for, as a run keeps them; the run may use others."""
+    return {"strategy": strategy, "key": None if key is None else list(key)}
 
 
 def _followed(run: Run, key: tuple[str, ...]) -> tuple[str, ...]:
-    """`key` where the run's walk follows it, or none at all; else what it follows."""
-    kept = tuple(run.frozen["key"])
-    along_index = run.walk == "index" and kept == (kept[0], *(name for name in key if name != kept[0]))
+    """`key` where the run's strategy follows it, or none at all; else what it follows."""
+    kept = tuple(run.pinned["key"])
+    along_index = run.strategy == "index" and kept == (kept[0], *(name for name in key if name != kept[0]))
     return key if along_index or not kept else kept

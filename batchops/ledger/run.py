@@ -1,4 +1,4 @@
-"""A run and its lanes, as the ledger keeps them."""
+"""A run and its workers, as the ledger keeps them."""
 
 import json
 import secrets
@@ -9,11 +9,11 @@ from batchops.db.table import TableIdentity
 
 
 @dataclass(frozen=True)
-class Lane:
-    """One cursor's row. `token` proves that its holder is still the one at work."""
+class Worker:
+    """One worker's row: its checkpoint, its counts and its fencing token."""
 
     run: int
-    lane: int
+    number: int
     token: str
     cursor: str
     """JSON that only the strategy reads."""
@@ -23,8 +23,8 @@ class Lane:
     locked: int = 0
     rejected: int = 0
 
-    def advanced(self, cursor: str, *, rows: int, read: int, locked: int, rejected: int) -> "Lane":
-        """This lane one batch later, with what the batch adds to its counts."""
+    def advanced(self, cursor: str, *, rows: int, read: int, locked: int, rejected: int) -> "Worker":
+        """This worker one batch later, with what the batch adds to its counts."""
         return replace(
             self,
             cursor=cursor,
@@ -44,12 +44,12 @@ class Run:
     job: str
     verb: str
     table: str
-    walk: str
+    strategy: str
     state: str
-    wanted: dict[str, Any]
-    """The job as it was asked for: predicate, expressions."""
-    frozen: dict[str, Any]
-    """What was decided at its start and holds for all of it: the predicate with its moment, the key."""
+    spec: dict[str, Any]
+    """What the user asked for: condition, assignments."""
+    pinned: dict[str, Any]
+    """What is pinned for the whole run: the condition with its time, the key."""
     by: dict[str, Any]
     format: int
     started_at: float
@@ -57,48 +57,48 @@ class Run:
     error: str | None
     evidence: TableIdentity
     """What the server remembered the table by."""
-    lanes: tuple[Lane, ...] = ()
+    workers: tuple[Worker, ...] = ()
 
     @property
     def rows(self) -> int:
-        return sum(lane.rows for lane in self.lanes) + int(self.frozen.get("dropped_rows", 0))
+        return sum(worker.rows for worker in self.workers) + int(self.pinned.get("dropped_rows", 0))
 
     @property
     def rejected(self) -> int:
-        return sum(lane.rejected for lane in self.lanes)
+        return sum(worker.rejected for worker in self.workers)
 
     @property
     def locked(self) -> int:
-        return sum(lane.locked for lane in self.lanes)
+        return sum(worker.locked for worker in self.workers)
 
     @property
     def read(self) -> int:
-        return sum(lane.read for lane in self.lanes)
+        return sum(worker.read for worker in self.workers)
 
     @property
     def batches(self) -> int:
-        return sum(lane.batches for lane in self.lanes)
+        return sum(worker.batches for worker in self.workers)
 
 
 def new_token() -> str:
-    """What the next holder of a lane proves itself with."""
+    """A new fencing token."""
     return secrets.token_hex(8)
 
 
-def lane_of(row: Any) -> Lane:
-    """The lane that a row holds."""
-    return Lane(
-        row["run"], row["lane"], row["token"], row["cursor"],
+def worker_of(row: Any) -> Worker:
+    """The worker in a row."""
+    return Worker(
+        row["run"], row["worker"], row["token"], row["cursor"],
         row["batches"], row["rows_changed"], row["rows_read"], row["rows_locked"], row["rows_rejected"],
     )  # fmt: skip
 
 
-def run_of(row: Any, lanes: tuple[Lane, ...]) -> Run:
-    """The run that a row holds, with its lanes."""
+def run_of(row: Any, workers: tuple[Worker, ...]) -> Run:
+    """The run in a row, with its workers."""
     return Run(
-        run=row["run"], job=row["job"], verb=row["verb"], table=row["table_name"], walk=row["walk"],
-        state=row["state"], wanted=json.loads(row["wanted"]), frozen=json.loads(row["frozen"]),
+        run=row["run"], job=row["job"], verb=row["verb"], table=row["table_name"], strategy=row["strategy"],
+        state=row["state"], spec=json.loads(row["spec"]), pinned=json.loads(row["pinned"]),
         by=json.loads(row["started_by"]), format=row["format"], started_at=row["started_at"],
         ended_at=row["ended_at"], error=row["error"],
-        evidence=TableIdentity(row["table_identity"], row["storage_identity"]), lanes=lanes,
+        evidence=TableIdentity(row["table_identity"], row["storage_identity"]), workers=workers,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from batchops.ledger.grants import missing_grants
 from batchops.ledger.migrations import Migration
 from batchops.ledger.tables import version_table
 
-Standing = Literal["absent", "older", "current"]
+State = Literal["absent", "older", "current"]
 _ELSEWHERE = "name a schema of yours with --ledger-schema, or keep progress elsewhere: --ledger FILE, --ledger none"
 FIRST = 1
 """The version of tables that have no row that tells it."""
@@ -62,9 +62,9 @@ class Making:
 
     def exists(self, connection: sa.Connection) -> bool:
         """Whether the tables can be used as they are."""
-        return self.standing(connection) == "current"
+        return self.state(connection) == "current"
 
-    def standing(self, connection: sa.Connection) -> Standing:
+    def state(self, connection: sa.Connection) -> State:
         """How the tables are; asked of the catalog, as asking tables that are not there would fail a transaction."""
         found = self._found(connection)
         if found.version == self._newest:
@@ -129,7 +129,7 @@ class Making:
         """What every role may do that uses the ledger: its id, what older rows lack, the version."""
         mine = self._versions.c.part == self._part
         with self._database.transaction() as connection:
-            connection.execute(self._database.family.insert_once(self._versions).values(self._row(FIRST)))
+            connection.execute(self._database.backend.insert_once(self._versions).values(self._row(FIRST)))
         with self._database.reading() as connection:
             database_id = self.database_id(connection)
         for migration in self._after(version):

@@ -27,17 +27,17 @@ def version_table(meta: sa.MetaData) -> sa.Table:
 
 
 def ledger_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
-    """Runs, lanes and beats."""
+    """Runs, workers and leases."""
     runs = sa.Table(
         "batchops_run", meta,
         sa.Column("run", WHOLE, primary_key=True, autoincrement=True),
         sa.Column("job", sa.String(64), nullable=False, index=False),
         sa.Column("verb", sa.String(20), nullable=False),
         sa.Column("table_name", sa.String(255), nullable=False),
-        sa.Column("walk", sa.String(20), nullable=False),
+        sa.Column("strategy", sa.String(20), nullable=False),
         sa.Column("state", sa.String(20), nullable=False),
-        sa.Column("wanted", LONG_TEXT, nullable=False),
-        sa.Column("frozen", LONG_TEXT, nullable=False),
+        sa.Column("spec", LONG_TEXT, nullable=False),
+        sa.Column("pinned", LONG_TEXT, nullable=False),
         sa.Column("started_by", sa.Text, nullable=False),
         sa.Column("format", sa.Integer, nullable=False),
         sa.Column("base_rows", sa.BigInteger, nullable=False),  # of older versions, which counted limits by it
@@ -50,10 +50,10 @@ def ledger_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
         sa.Column("prunable", sa.SmallInteger),
         *(sa.Index(name, *columns) for name, columns in (BY_JOB, BY_TABLE, BY_END)),
     )  # fmt: skip
-    lanes = sa.Table(
-        "batchops_lane", meta,
+    workers = sa.Table(
+        "batchops_worker", meta,
         sa.Column("run", WHOLE, primary_key=True, autoincrement=False),
-        sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("worker", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("token", sa.String(32), nullable=False),
         sa.Column("cursor", LONG_TEXT, nullable=False),
         sa.Column("batches", sa.BigInteger, nullable=False),
@@ -62,16 +62,16 @@ def ledger_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
         sa.Column("rows_locked", sa.BigInteger, nullable=False),
         sa.Column("rows_rejected", sa.BigInteger, nullable=False),
     )  # fmt: skip
-    beats = sa.Table(
-        "batchops_beat", meta,
+    leases = sa.Table(
+        "batchops_lease", meta,
         sa.Column("job", sa.String(64), primary_key=True),
         sa.Column("run", sa.BigInteger),
         sa.Column("token", sa.String(32), nullable=False),
         sa.Column("owner", sa.Text, nullable=False),
-        sa.Column("beat_at", sa.Double, nullable=False),
+        sa.Column("renewed_at", sa.Double, nullable=False),
         sa.Column("lease_until", sa.Double, nullable=False),
     )  # fmt: skip
-    return runs, lanes, beats
+    return runs, workers, leases
 
 
 def rejected_table(meta: sa.MetaData) -> sa.Table:

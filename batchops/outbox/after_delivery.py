@@ -12,17 +12,17 @@ from batchops.db.storable_text import reason_of, spelled
 from batchops.db.table import Table, quoted
 from batchops.db.value_formats import as_text
 from batchops.errors import BatchopsError, DeniedError, MarkRefusedError, RefusedError, RowRefusedError
-from batchops.outbox.failures import Failure, Failures, State
+from batchops.outbox.failures import RefusedEvent, RefusedEvents, State
 from batchops.outbox.outbox import Outbox
 from batchops.outbox.sent_column import SentColumn
 from batchops.outbox.shards import Shards
 from batchops.runtime.bisect import FEW, by_halves
 
 _AGAIN = "{} events were delivered and are not marked, so they go again; let the table take the mark first."
-_NOT_YET = "nothing was delivered. See --sent, --unsent-value, --sent-value and --then."
+_NOT_YET = "nothing was delivered. See --sent, --unsent-value, --sent-value and --after-delivery."
 
 
-class Then(Protocol):
+class AfterDelivery(Protocol):
     """What is done with events that were sent."""
 
     def __call__(self, connection: sa.Connection, ids: Sequence[Any]) -> None:
@@ -33,7 +33,7 @@ class Then(Protocol):
 
 
 @dataclass(frozen=True)
-class Mark:
+class MarkSent:
     """They stay, marked."""
 
     outbox: Outbox
@@ -51,7 +51,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Delete:
+class DeleteSent:
     """They are deleted."""
 
     outbox: Outbox
@@ -65,7 +65,7 @@ class Delete:
 
 
 @dataclass(frozen=True)
-class Move:
+class MoveSent:
     """They go to another table of the same columns, marked there too."""
 
     outbox: Outbox
@@ -91,43 +91,45 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Settled:
+class DeliveryRecord:
     """What is to be written down of one batch."""
 
     sent: Sequence[Any]
     """Ids."""
-    failures: Sequence[Failure]
+    failures: Sequence[RefusedEvent]
     aggregates: Sequence[str] = ()
     """Of those that were sent."""
 
 
-class Settling:
+class DeliveryRecorder:
     """Writes it down where this relay's shards are still its own."""
 
-    def __init__(self, database: Database, outbox: Outbox, shards: Shards, failures: Failures, then: Then) -> None:
+    def __init__(
+        self, database: Database, outbox: Outbox, shards: Shards, failures: RefusedEvents, after_delivery: AfterDelivery
+    ) -> None:
         self._database = database
         self._outbox = outbox
         self._shards = shards
         self._failures = failures
-        self._then = then
+        self._after_delivery = after_delivery
 
-    def __call__(self, settled: Settled) -> Settled:
+    def __call__(self, record: DeliveryRecord) -> DeliveryRecord:
         """What was written down, in one transaction; LockedError where another relay has taken over.
 
         An event whose mark the table refuses counts as failed; MarkRefusedError where it refuses every one.
         """
         try:
-            self._write(settled)
+            self._write(record)
         except (RowRefusedError, DeniedError) as error:
-            settled = self._without_refused(settled, error)
-            self._write(settled)
-        return settled
+            record = self._without_refused(record, error)
+            self._write(record)
+        return record
 
     def rehearse(self, ids: Sequence[Any]) -> None:
         """Mark these and roll that back; RefusedError where the table would refuse all once they are delivered."""
         outbox, left = self._outbox, False
         with self._database.trying() as connection:
-            if self._database.family.claims.refusal(connection, outbox.table) is not None:
+            if self._database.backend.claims.refusal(connection, outbox.table) is not None:
                 return  # nothing is rolled back there
             refused = self._refused(connection, ids)
             taken = [id_ for id_ in ids if id_ not in refused]
@@ -142,40 +144,40 @@ class Settling:
                 _NOT_YET,
             )
 
-    def _write(self, settled: Settled) -> None:
-        sent = [as_text(id_) for id_ in settled.sent] if self._failures.some else ()
+    def _write(self, record: DeliveryRecord) -> None:
+        sent = [as_text(id_) for id_ in record.sent] if self._failures.some else ()
         with self._database.transaction() as connection:
             self._shards.prove(connection)
-            self._then(connection, settled.sent)
+            self._after_delivery(connection, record.sent)
             self._failures.forget(connection, sent)
-            self._failures.record(connection, settled.failures)
-        self._failures.remember(settled.failures, sent)
+            self._failures.record(connection, record.failures)
+        self._failures.remember(record.failures, sent)
 
-    def _without_refused(self, settled: Settled, error: BatchopsError) -> Settled:
+    def _without_refused(self, record: DeliveryRecord, error: BatchopsError) -> DeliveryRecord:
         """The same, events given up on whose mark the table refuses: they were delivered, and must not go again."""
         with self._database.trying() as connection:
-            refused = self._refused(connection, settled.sent)
-            alone = len(refused) == len(settled.sent)
-            if alone and (len(refused) != 1 or not self._another_taken(connection, settled.sent)):
+            refused = self._refused(connection, record.sent)
+            alone = len(refused) == len(record.sent)
+            if alone and (len(refused) != 1 or not self._another_taken(connection, record.sent)):
                 why = next(iter(refused.values()), error.message)
-                raise MarkRefusedError(_refusal(self._outbox, why), _AGAIN.format(len(settled.sent))) from error
-        pairs = list(zip(settled.sent, settled.aggregates, strict=True))
+                raise MarkRefusedError(_refusal(self._outbox, why), _AGAIN.format(len(record.sent))) from error
+        pairs = list(zip(record.sent, record.aggregates, strict=True))
         given_up = [
-            Failure(as_text(id_), aggregate, State.DEAD, 1, 0.0, _unmarked(refused[id_]))
+            RefusedEvent(as_text(id_), aggregate, State.DEAD_LETTER, 1, 0.0, _unmarked(refused[id_]))
             for id_, aggregate in pairs if id_ in refused
         ]  # fmt: skip
         kept = [(id_, aggregate) for id_, aggregate in pairs if id_ not in refused]
-        return Settled([id_ for id_, _ in kept], [*settled.failures, *given_up], [one for _, one in kept])
+        return DeliveryRecord([id_ for id_, _ in kept], [*record.failures, *given_up], [one for _, one in kept])
 
     def _refused(self, connection: sa.Connection, ids: Sequence[Any]) -> dict[Any, str]:
         """Those whose mark the table refuses, and why; what was tried is to be rolled back."""
 
         def mark(some: Sequence[Any]) -> Sequence[str | None]:
             with self._database.savepoint(connection):
-                self._then(connection, some)
+                self._after_delivery(connection, some)
             return [None] * len(some)
 
-        self._database.family.claims.check_at_once(connection)
+        self._database.backend.claims.check_at_once(connection)
         try:
             results = by_halves(ids, mark, _why)
         except DeniedError as error:
@@ -188,7 +190,7 @@ class Settling:
         query = sa.select(outbox.id_out).select_from(outbox.table.called).where(outbox.unsent).limit(FEW)
         for mine in outbox.among(but):
             query = query.where(sa.not_(mine))
-        others = [outbox.family.key_value(row[0]) for row in connection.execute(query)]
+        others = [outbox.backend.key_value(row[0]) for row in connection.execute(query)]
         return len(self._refused(connection, others)) < len(others)
 
 

@@ -14,15 +14,15 @@ QUIET = 60.0
 """Seconds in which nobody is warned twice, however often it goes down and comes back."""
 
 
-class Circuit:
+class CircuitBreaker:
     """Opens when the destination fails, and lets a probe through after a while; longer each time."""
 
     def __init__(
-        self, patience: float | None, clock: Callable[[], float] = time.monotonic,
+        self, timeout: float | None, clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random, warn: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """`patience`: seconds after which it is given up on; None: never. `warn` is told when the waiting begins."""
-        self._patience = patience
+        """`timeout`: seconds after which it is given up on; None: never. `warn` is told when the waiting begins."""
+        self._timeout = timeout
         self._clock = clock
         self._draw = draw
         self._warn = warn
@@ -30,14 +30,14 @@ class Circuit:
         """Whether this outage has been told of."""
         self._quiet_until = -math.inf
         self._reason = ""
-        self._in_doubt = False
+        self._inconclusive = False
         self._since = self._until = 0.0
         self._failures = 0
 
     @property
     def probing(self) -> bool:
         """Whether the next thing sent is to find out whether the destination is back: little will do."""
-        return self._failures > 0 and not self._in_doubt
+        return self._failures > 0 and not self._inconclusive
 
     @property
     def down(self) -> str | None:
@@ -51,31 +51,31 @@ class Circuit:
             self._since = now
         pause = min(LONGEST, FIRST * 2.0 ** min(self._failures, 20)) * (0.75 + 0.25 * self._draw())
         self._failures += 1
-        self._reason, self._until, self._in_doubt = reason, now + pause, False
+        self._reason, self._until, self._inconclusive = reason, now + pause, False
 
     def trip_by_destination(self, reason: str) -> None:
         """It failed by itself, whatever it was sent: a person is told, as soon as the waiting begins."""
         now = self._clock()
-        if not self._told and self._patience != 0 and now >= self._quiet_until:
+        if not self._told and self._timeout != 0 and now >= self._quiet_until:
             self._told, self._quiet_until = True, now + QUIET
-            bound = "until it is back" if self._patience is None else f"for up to {durations.show(self._patience)}"
+            bound = "until it is back" if self._timeout is None else f"for up to {durations.show(self._timeout)}"
             self._warn(f"The destination is down: {reason.rstrip('.')}. It is tried again {bound}.")
         self.trip(reason)
 
-    def doubt(self) -> None:
+    def inconclusive(self) -> None:
         """What was sent to find out was refused, be it by its own fault: more, sent at once, will tell."""
-        self._in_doubt = True
+        self._inconclusive = True
 
     def close(self) -> None:
         """It works again."""
-        self._failures, self._in_doubt, self._told = 0, False, False
+        self._failures, self._inconclusive, self._told = 0, False, False
 
-    def hold(self) -> tuple[str, float] | None:
-        """Why and how long to wait; TransientError once patience is over."""
+    def throttle(self) -> tuple[str, float] | None:
+        """Why and how long to wait; TransientError once the timeout is over."""
         now = self._clock()
         if not self._failures or now >= self._until:
             return None
-        if self._patience is not None and now - self._since >= self._patience:
+        if self._timeout is not None and now - self._since >= self._timeout:
             raise TransientError(
                 f"The destination is down: {self._reason.rstrip('.')}.",
                 "nothing was marked that it did not acknowledge; run the same command again once it is back.",

@@ -13,7 +13,7 @@ PAYLOADS = ("text", "binary", "json")
 
 def outbox_ddl(database: Database, name: str, payload: str) -> Iterator[str]:
     """The table and its index; `name` with its schema, if it has one."""
-    types = database.family.events.types
+    types = database.backend.events.types
     prepare = database.engine.dialect.identifier_preparer
     schema, _, plain = name.rpartition(".")
     table = sa.table(quoted(plain), schema=quoted(schema) if schema else None)
@@ -26,5 +26,5 @@ def outbox_ddl(database: Database, name: str, payload: str) -> Iterator[str]:
     called = prepare.format_table(table)
     inside = ",\n".join(lines)
     yield f"CREATE TABLE {called} (\n{inside}\n)"
-    unsent = database.family.events.unsent_index.format(id="id", sent="sent_at")
+    unsent = database.backend.events.unsent_index.format(id="id", sent="sent_at")
     yield f"CREATE INDEX {prepare.quote(quoted(f'{plain}_unsent'))} ON {called} {unsent}"

@@ -18,13 +18,13 @@ ASKING = 2.0
 """Seconds for that in all: a destination that does not say is not asked again."""
 
 
-class Courier:
-    """One errand at a time: `go`, then `wait` for what came of it. Emits what the sink cautions of."""
+class DeliveryWorker:
+    """Delivers one batch at a time: `send`, then `wait` for the result. Emits the sink's warnings."""
 
-    def __init__(self, sink: Sink, given_up: Callable[[], bool], emit: Emit, threads: Threads) -> None:
-        """`given_up`: whether to leave behind an errand that does not come to an end."""
+    def __init__(self, sink: Sink, stopped: Callable[[], bool], emit: Emit, threads: Threads) -> None:
+        """`stopped`: whether to give up waiting for a delivery that does not end."""
         self._sink = sink
-        self._given_up = given_up
+        self._stopped = stopped
         self._emit = emit
         self._topics: set[str] = set()
         self._cautions: set[str] = set()
@@ -34,7 +34,7 @@ class Courier:
         self._threads = threads
         self._thread: threading.Thread | None = None
 
-    def go(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[Message]) -> None:
         """Set out."""
         if self._thread is None:
             self._thread = self._threads.start("delivery", self._run)
@@ -46,7 +46,7 @@ class Courier:
             try:
                 answer = self._answers.get(timeout=0.2)
             except queue.Empty:
-                if self._given_up():
+                if self._stopped():
                     late = "The destination did not answer within the grace period; nothing more was marked."
                     raise CutShortError(late) from None
                 if self._thread is not None and not self._thread.is_alive() and self._answers.empty():

@@ -6,12 +6,16 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.recorded_statements import Rehearsed, recording, rehearsed
-from batchops.outbox.after_delivery import Then
+from batchops.outbox.after_delivery import AfterDelivery
 from batchops.outbox.outbox import Outbox
 
 
 def rehearse(
-    connection: sa.Connection, database: Database, outbox: Outbox, reading: sa.Select[tuple[object, ...]], then: Then
+    connection: sa.Connection,
+    database: Database,
+    outbox: Outbox,
+    reading: sa.Select[tuple[object, ...]],
+    after_delivery: AfterDelivery,
 ) -> Iterator[Rehearsed]:
     """What reads the first events, and what marks the first of them as sent."""
     yield from rehearsed(connection, database, "read", [reading])
@@ -19,5 +23,5 @@ def rehearse(
     if row is None:
         return
     with recording(connection) as marks:
-        then(connection, [outbox.family.key_value(row[0])])
+        after_delivery(connection, [outbox.backend.key_value(row[0])])
     yield from rehearsed(connection, database, "mark", marks)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from batchops.db.user_connection import Guest
+from batchops.db.user_connection import UserConnection
 from batchops.errors import UsageError
 from batchops.outbox.columns import Names
 
@@ -48,42 +48,42 @@ def save(
     several = [events] if isinstance(events, Event) else list(events)
     if not several:
         return
-    guest, columns = Guest(connection), names or Names()
-    guest.check()
-    _check_bytes(guest, several, table, columns.payload)
+    user_connection, columns = UserConnection(connection), names or Names()
+    user_connection.check()
+    _check_bytes(user_connection, several, table, columns.payload)
     if lock:
-        _wait_for_turn(guest, several)
+        _wait_for_turn(user_connection, several)
     for shape, rows in groupby((_values(event, columns) for event in several), key=tuple):
-        guest.insert(table, shape, [list(row.values()) for row in rows])
+        user_connection.insert(table, shape, [list(row.values()) for row in rows])
 
 
-def _check_bytes(guest: Guest, events: Sequence[Event], table: str, column: str | None) -> None:
+def _check_bytes(user_connection: UserConnection, events: Sequence[Event], table: str, column: str | None) -> None:
     binary = any(isinstance(event.payload, bytes) for event in events)
-    if binary and column is not None and not guest.takes_bytes(table, column):
+    if binary and column is not None and not user_connection.takes_bytes(table, column):
         raise UsageError(
             f'Column "{column}" of table "{table}" holds text, and the payload is bytes.',
             "give text, or make the outbox with --payload binary.",
         )
 
 
-def _wait_for_turn(guest: Guest, events: Sequence[Event]) -> None:
-    turn = guest.events.turn([f"{event.aggregate_type}:{event.aggregate_id}" for event in events])
+def _wait_for_turn(user_connection: UserConnection, events: Sequence[Event]) -> None:
+    turn = user_connection.events.writer_lock([f"{event.aggregate_type}:{event.aggregate_id}" for event in events])
     if turn is None:
         return  # a database with one writer
     sql, values = turn
-    if guest.events.lock_rows and len(guest.fetch(sql, values)) != len(values):
+    if user_connection.events.lock_rows and len(user_connection.fetch(sql, values)) != len(values):
         raise UsageError(
             "lock=True needs the rows of the table batchops_turn, which are not all there.",
-            "have them made: batchops outbox init --make.",
+            "have them made: batchops outbox init --apply.",
         )
-    if not guest.events.lock_rows:
-        guest.fetch(sql, values)
+    if not user_connection.events.lock_rows:
+        user_connection.fetch(sql, values)
 
 
 def _values(event: Event, names: Names) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    if names.aggregate is not None:
-        values[names.aggregate] = str(event.aggregate_id)
+    if names.aggregate_id is not None:
+        values[names.aggregate_id] = str(event.aggregate_id)
     if names.aggregate_type is not None:
         values[names.aggregate_type] = event.aggregate_type
     if names.event_type is not None:

@@ -3,28 +3,28 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from batchops.outbox.failures import Failure, State
+from batchops.outbox.failures import RefusedEvent, State
 from batchops.outbox.sinks import Refused
-from batchops.runtime.backoff import LONGEST, Attempts
+from batchops.runtime.backoff import LONGEST, RetryPolicy
 
-OnFailed = Literal["block", "park-key", "dead-letter"]
-_GIVEN_UP = {"park-key": State.PARKED, "dead-letter": State.DEAD}
+OnFailed = Literal["wait", "hold-key", "dead-letter"]
+_GIVEN_UP = {"hold-key": State.HELD, "dead-letter": State.DEAD_LETTER}
 
 
 @dataclass(frozen=True)
-class Policy:
+class FailurePolicy:
     """`block`: it is tried again for ever; else it is given up on after its last attempt."""
 
     on_failed: OnFailed
-    attempts: Attempts
+    attempts: RetryPolicy
 
-    def __call__(self, event: str, aggregate: str, refused: Refused, before: int) -> Failure:
+    def __call__(self, event: str, aggregate: str, refused: Refused, before: int) -> RefusedEvent:
         """What to write down of an event, by its id, that was refused `before` times before."""
         tried = before + 1
         state = State.WAITING
         if refused.final or self.attempts.used_up(tried):
             state = _GIVEN_UP.get(self.on_failed, State.WAITING)
-        return Failure(
+        return RefusedEvent(
             event=event,
             aggregate=aggregate,
             state=state,

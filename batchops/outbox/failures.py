@@ -1,4 +1,4 @@
-"""Events that a destination refused, in a table beside the outbox: those that wait, are parked, or were given up on."""
+"""Events that a destination refused, in a table of their own: waiting, holding their aggregate, or dead letters."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ class State(StrEnum):
 
     WAITING = "waiting"
     """It is tried again; later events of its aggregate wait."""
-    PARKED = "parked"
+    HELD = "held"
     """It is not tried again until a person says so; later events of its aggregate wait."""
-    DEAD = "dead"
+    DEAD_LETTER = "dead"
     """It is not tried again until a person says so; later events go on."""
 
 
 @dataclass(frozen=True)
-class Failure:
+class RefusedEvent:
     """A refused event."""
 
     event: str
@@ -37,15 +37,15 @@ class Failure:
     reason: str
 
 
-class Failures:
+class RefusedEvents:
     """The refused events of one outbox."""
 
     def __init__(self, database: Database, table: sa.Table, outbox: Outbox) -> None:
-        self._family = database.family
+        self._backend = database.backend
         self._table = table
         self._outbox = outbox
         self._relation = outbox.table.label
-        self._storable = ForeignText(database.family, table.schema, table.name, "failure")
+        self._storable = ForeignText(database.backend, table.schema, table.name, "failure")
         self._attempts: dict[str, int] = {}
         self._dead = False
         """Whether any was given up on."""
@@ -56,7 +56,7 @@ class Failures:
         Events that were given up on are not tried again: whether there are any is all that has to be known.
         """
         columns = self._table.c
-        dead = columns.state == State.DEAD
+        dead = columns.state == State.DEAD_LETTER
         rows = connection.execute(sa.select(columns.event, columns.attempts).where(self._its(), sa.not_(dead)))
         self._attempts = {row.event: row.attempts for row in rows}
         one: sa.Select[Any] = (
@@ -83,21 +83,21 @@ class Failures:
         if not self._attempts:
             return self.alive()
         columns = self._table.c
-        held = sa.or_(columns.state == State.PARKED, columns.next_at > self._family.epoch())
+        held = sa.or_(columns.state == State.HELD, columns.next_at > self._backend.epoch())
         its_aggregate = columns.aggregate == self._outbox.aggregate
-        return [*self.alive(), self._none(its_aggregate, columns.state != State.DEAD, held)]
+        return [*self.alive(), self._none(its_aggregate, columns.state != State.DEAD_LETTER, held)]
 
     def alive(self) -> list[sa.ColumnElement[bool]]:
         """Conditions for events that were not given up on."""
         if not self._dead:
             return []
-        name = self._outbox.family.events.text(self._outbox.table, self._outbox.names.id)
-        return [self._none(self._table.c.event == name, self._table.c.state == State.DEAD)]
+        name = self._outbox.backend.events.text(self._outbox.table, self._outbox.names.id)
+        return [self._none(self._table.c.event == name, self._table.c.state == State.DEAD_LETTER)]
 
-    def record(self, connection: sa.Connection, failures: Sequence[Failure]) -> None:
+    def record(self, connection: sa.Connection, failures: Sequence[RefusedEvent]) -> None:
         """Write down what was refused."""
         self.forget(connection, [failure.event for failure in failures])
-        now = self._family.epoch()
+        now = self._backend.epoch()
         for one in failures:
             values = {
                 "relation": self._relation, "event": one.event, "aggregate": one.aggregate, "state": one.state.value,
@@ -111,14 +111,14 @@ class Failures:
         if known:
             connection.execute(sa.delete(self._table).where(self._its(), self._table.c.event.in_(known)))
 
-    def remember(self, failures: Sequence[Failure], sent: Collection[str]) -> None:
+    def remember(self, failures: Sequence[RefusedEvent], sent: Collection[str]) -> None:
         """What was written down is durable by now."""
         if not failures and not self._attempts:
             return
         for event in sent:
             self._attempts.pop(event, None)
         for failure in failures:
-            if failure.state is State.DEAD:
+            if failure.state is State.DEAD_LETTER:
                 self._attempts.pop(failure.event, None)
                 self._dead = True
             else:
@@ -126,7 +126,7 @@ class Failures:
 
     def next_due(self, connection: sa.Connection) -> float | None:
         """Seconds until the nearest next attempt."""
-        left = sa.func.min(self._table.c.next_at) - self._family.epoch()
+        left = sa.func.min(self._table.c.next_at) - self._backend.epoch()
         found = connection.execute(sa.select(left).where(self._its(), self._table.c.state == State.WAITING)).scalar()
         return None if found is None else float(found)
 
@@ -136,18 +136,18 @@ class Failures:
         rows = connection.execute(sa.select(state, sa.func.count()).where(self._its()).group_by(state))
         return {State(row[0]): row[1] for row in rows}
 
-    def listed(self, connection: sa.Connection, most: int) -> list[Failure]:
+    def listed(self, connection: sa.Connection, most: int) -> list[RefusedEvent]:
         """The first of them, those that hold nothing up last; `pause` is what is left of it."""
         columns = self._table.c
-        left = (columns.next_at - self._family.epoch()).label("left")
-        last = sa.case((columns.state == State.DEAD, 1), else_=0)
+        left = (columns.next_at - self._backend.epoch()).label("left")
+        last = sa.case((columns.state == State.DEAD_LETTER, 1), else_=0)
         query = sa.select(self._table, left).where(self._its()).order_by(last, columns.next_at).limit(most)
         return [
-            Failure(r.event, r.aggregate, State(r.state), r.attempts, float(r.left), r.failure)
+            RefusedEvent(r.event, r.aggregate, State(r.state), r.attempts, float(r.left), r.failure)
             for r in connection.execute(query)
         ]
 
-    def put_back(self, connection: sa.Connection, events: Sequence[str] | None) -> int:
+    def redrive(self, connection: sa.Connection, events: Sequence[str] | None) -> int:
         """Forget that these (None: all) were refused, so that they are tried again now; how many."""
         statement = sa.delete(self._table).where(self._its())
         if events is not None:

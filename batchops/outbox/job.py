@@ -1,4 +1,4 @@
-"""A relay that is planned, run: shards, courier, circuit and low-water mark around the loop."""
+"""Runs a prepared relay: shards, delivery worker, circuit breaker and low-water mark around the loop."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -8,127 +8,128 @@ from functools import partial
 from batchops import durations
 from batchops.errors import BatchopsError, Exit, LockedError
 from batchops.events import Committed, Emit, Failure, Finished, Relayed, Started, Warned
-from batchops.outbox.after_delivery import Settling
-from batchops.outbox.circuit_breaker import Circuit
-from batchops.outbox.delivery import Courier
-from batchops.outbox.failure_policy import Policy
-from batchops.outbox.failures import Failures
-from batchops.outbox.low_water import LowWater
-from batchops.outbox.mapping import Composer
-from batchops.outbox.prepare import PreparedRelay, shown
+from batchops.outbox.after_delivery import DeliveryRecorder
+from batchops.outbox.circuit_breaker import CircuitBreaker
+from batchops.outbox.delivery import DeliveryWorker
+from batchops.outbox.failure_policy import FailurePolicy
+from batchops.outbox.failures import RefusedEvents
+from batchops.outbox.low_water import OutboxLowWaterMark
+from batchops.outbox.mapping import MessageMapper
+from batchops.outbox.prepare import RelayJob, shown
 from batchops.outbox.relay_registry import Registry
 from batchops.outbox.shards import Shards
-from batchops.outbox.source import Source
-from batchops.outbox.status import Standing
+from batchops.outbox.source import EventSource
+from batchops.outbox.status import OutboxStatus
 from batchops.outbox.step import Begin, RelayStep
-from batchops.runtime.backlog import Watch
-from batchops.runtime.backoff import Attempts
-from batchops.runtime.counters import Counts, Score
+from batchops.runtime.backlog import BacklogMonitor
+from batchops.runtime.backoff import RetryPolicy
+from batchops.runtime.counters import Counters, Counts
 from batchops.runtime.ending import as_incomplete, finished, of_one_that_stays, shown_causes
 from batchops.runtime.idle import Due, Idle
-from batchops.runtime.lifecycle import Telling, whole_run
-from batchops.runtime.loop import Ending, Job, Tally, run
-from batchops.runtime.pacing import Pace
+from batchops.runtime.lifecycle import EventEmitter, whole_run
+from batchops.runtime.loop import Ending, LoopSettings, RunStats, run
+from batchops.runtime.pacing import Pacing
 from batchops.runtime.stop import Stop
 from batchops.runtime.wake import woken
 from batchops.spec.command_line import command
 from batchops.spec.settings import bounds_of, grace_of, limits_of
 
 
-def relay_prepared(job: PreparedRelay, emit: Emit, stop: Stop) -> Finished:
+def run_relay(job: RelayJob, emit: Emit, stop: Stop) -> Finished:
     """Run what was prepared; every error once the run has begun is told in what is returned."""
-    job.beside.make()
+    job.tables.make()
     job.database.underway = True
-    tally, score = Tally(), Score("failed", "unsent", "parked", "dead")
+    stats, counters = RunStats(), Counters("failed", "unsent", "held", "dead_letters")
 
-    def work(telling: Telling, stop: Stop) -> Finished:
+    def work(emitter: EventEmitter, stop: Stop) -> Finished:
         with ExitStack() as stack:
-            relay = Relay(job, telling, stop, tally, score, stack)
+            relay = Relay(job, emitter, stop, stats, counters, stack)
             table = job.outbox.table
             backlog, bounds = relay.backlog(), bounds_of(job.spec)
-            telling(Started(None, "relay", table.label, "outbox", False, table.rows, backlog, counted=True, **bounds))
-            stack.enter_context(relay.watch.telling(telling, telling.threads))
-            ending = run(relay.job(stack), telling, stop, tally)
+            emitter(Started(None, "relay", table.label, "outbox", False, table.rows, backlog, counted=True, **bounds))
+            stack.enter_context(relay.backlog_monitor.emitting(emitter, emitter.threads))
+            ending = run(relay.loop_settings(stack), emitter, stop, stats)
             relay.finish()
-        counts = relay.watch.counts()
-        ending = _ended(job, ending, relay.shortfall(tally, score), stop)
+        counts = relay.backlog_monitor.counts()
+        ending = _ended(job, ending, relay.shortfall(stats, counters), stop)
         if stop.reason == "locked":
             ending = relay.lost(ending)
-        return _finished(job, ending, tally, score, counts)
+        return _finished(job, ending, stats, counters, counts)
 
     grace = grace_of(job.spec, job.database)
-    return whole_run(emit, stop, work, lambda ending: _finished(job, ending, tally, score, None), grace)
+    return whole_run(emit, stop, work, lambda ending: _finished(job, ending, stats, counters, None), grace)
 
 
 class Relay:
     """What a running relay is made of."""
 
     def __init__(
-        self, job: PreparedRelay, telling: Telling, stop: Stop, tally: Tally, score: Score, stack: ExitStack
+        self, job: RelayJob, emitter: EventEmitter, stop: Stop, stats: RunStats, counters: Counters, stack: ExitStack
     ) -> None:  # fmt: skip
         spec, database, outbox = job.spec, job.database, job.outbox
         self._spec = spec
         self._database = database
-        self._telling = telling
+        self._telling = emitter
         self._stop = stop
-        self._tally = tally
-        self._failures = Failures(database, job.beside.failed, outbox)
+        self._stats = stats
+        self._failures = RefusedEvents(database, job.tables.failed, outbox)
         label = outbox.table.label
         self._shards = Shards(
-            database, Registry(database, job.beside.relays, job.beside.shards, label), label, spec.slots,
-            spec.lease_time.total_seconds(), stays=spec.poll is not None,
+            database, Registry(database, job.tables.relays, job.tables.shards, label), label, spec.shards,
+            spec.lease.total_seconds(), stays=spec.poll is not None,
         )  # fmt: skip
-        self._standing = Standing(outbox, self._failures)
-        self.watch = Watch(database, self._standing, score)
-        patience = None if spec.poll is not None else spec.retry_time.total_seconds()
-        self._circuit = Circuit(patience, warn=lambda text: telling(Warned(text)))
-        courier = Courier(job.sink, lambda: stop.at_once, telling, telling.threads)
-        stack.callback(courier.close)
-        stack.enter_context(self._shards.beating(telling.threads, lambda: stop.ask("locked")))
-        self._source = Source(
-            database, outbox, Composer(outbox, job.form), self._shards, self._failures,
-            LowWater(database, outbox, self._failures), thorough=spec.poll is None, max_bytes=spec.max_bytes,
+        self._status = OutboxStatus(outbox, self._failures)
+        self.backlog_monitor = BacklogMonitor(database, self._status, counters)
+        timeout = None if spec.poll is not None else spec.retry_timeout.total_seconds()
+        self._circuit_breaker = CircuitBreaker(timeout, warn=lambda text: emitter(Warned(text)))
+        delivery = DeliveryWorker(job.sink, lambda: stop.at_once, emitter, emitter.threads)
+        stack.callback(delivery.close)
+        stack.enter_context(self._shards.heartbeat(emitter.threads, lambda: stop.ask("locked")))
+        self._source = EventSource(
+            database, outbox, MessageMapper(outbox, job.mapping), self._shards, self._failures,
+            OutboxLowWaterMark(database, outbox, self._failures), thorough=spec.poll is None, max_bytes=spec.max_bytes,
         )  # fmt: skip
         self._step = RelayStep(
-            self._source, courier, Settling(database, outbox, self._shards, self._failures, job.then), self._failures,
-            Policy(spec.on_failed, Attempts(spec.max_attempts, spec.backoff.total_seconds())), self._circuit,
-            self._shards, score, ahead=self._ahead, begin=self._begin(stack),
+            self._source, delivery,
+            DeliveryRecorder(database, outbox, self._shards, self._failures, job.after_delivery), self._failures,
+            FailurePolicy(spec.on_failed, RetryPolicy(spec.max_attempts, spec.backoff.total_seconds())),
+            self._circuit_breaker, self._shards, counters, ahead=self._ahead, begin=self._begin(stack),
         )  # fmt: skip
 
     def _begin(self, stack: ExitStack) -> Begin:
-        if self._database.family.one_writer:
+        if self._database.backend.one_writer:
             return lambda work: work
         pool = stack.enter_context(ThreadPoolExecutor(1, "batchops-read"))
         return lambda work: pool.submit(work).result
 
     def backlog(self) -> int | None:
         """What is to be sent, counted once at the beginning."""
-        counts = self.watch.counts()
+        counts = self.backlog_monitor.counts()
         return counts.backlog if counts else None
 
-    def job(self, stack: ExitStack) -> Job:
+    def loop_settings(self, stack: ExitStack) -> LoopSettings:
         """The loop's."""
-        spec, telling = self._spec, self._telling
+        spec, emitter = self._spec, self._telling
         due = Due(self._database, self._failures.next_due)
         idle = None if spec.poll is None else Idle(due, spec.poll.total_seconds())
-        return Job(
+        return LoopSettings(
             step=self._step,
-            pace=Pace(target=spec.target_time.total_seconds(), fixed=spec.batch_size),
+            pacing=Pacing(target=spec.target_time.total_seconds(), fixed=spec.batch_size),
             limits=limits_of(spec),
-            rest=spec.rest.total_seconds(),
-            patience=spec.retry_time.total_seconds(),
-            hold=self._hold,
+            sleep=spec.sleep.total_seconds(),
+            retry_timeout=spec.retry_timeout.total_seconds(),
+            throttle=self._throttle,
             between=idle.worked if idle else lambda: None,
             idle=partial(self._idle, idle) if idle else self._last_look,
-            wait=stack.enter_context(woken(self._database, spec.listen, self._stop, telling.threads, telling)),
+            wait=stack.enter_context(woken(self._database, spec.listen, self._stop, emitter.threads, emitter)),
         )
 
-    def shortfall(self, tally: Tally, score: Score) -> Failure | None:
+    def shortfall(self, stats: RunStats, counters: Counters) -> Failure | None:
         """What was refused or did not go through, and how to go on; None where all went well."""
-        if self._failures.holding or tally.rejected or (score["failed"] and not tally.rows):
-            return self._refusal() or Failure("incomplete", f"Events were refused: {shown_causes(score.causes)}.")
-        if not tally.rows and self._circuit.down is not None:
-            down = self._circuit.down.rstrip(".")
+        if self._failures.holding or stats.rejected or (counters["failed"] and not stats.rows):
+            return self._refusal() or Failure("incomplete", f"Events were refused: {shown_causes(counters.causes)}.")
+        if not stats.rows and self._circuit_breaker.down is not None:
+            down = self._circuit_breaker.down.rstrip(".")
             return Failure("incomplete", f"Nothing was delivered; the destination is down: {down}.")
         return None
 
@@ -139,7 +140,7 @@ class Relay:
 
     def _refusal(self) -> Failure | None:
         with suppress(BatchopsError), self._database.reading() as connection:
-            return self._standing.refusal(connection)
+            return self._status.refusal(connection)
         return None
 
     def finish(self) -> None:
@@ -147,24 +148,24 @@ class Relay:
         with suppress(BatchopsError):
             outcome = self._step.finish()
             if outcome is not None and not outcome.empty:
-                self._tally.rows += outcome.rows
-                self._tally.read += outcome.read
-                self._tally.batches += 1
-                self._tally.rejected.add(outcome.rejected)
+                self._stats.rows += outcome.rows
+                self._stats.read += outcome.read
+                self._stats.batches += 1
+                self._stats.rejected.add(outcome.rejected)
                 self._telling(Committed(outcome.rows, outcome.read, 0.0, outcome.read))
 
     def _ahead(self) -> bool:
         return not self._stop.asked and self._spec.max_rows is None and self._spec.max_batches is None
 
-    def _hold(self) -> tuple[str, float] | None:
+    def _throttle(self) -> tuple[str, float] | None:
         wait = self._shards.due()
         if wait > 0 and not self._shards.mine and self._spec.poll is not None:
             return "every shard has another relay at work", wait
-        return self._circuit.hold()
+        return self._circuit_breaker.throttle()
 
     def _idle(self, idle: Idle) -> float:
         """Seconds until a look is worth it, for a relay that stays up."""
-        return min(idle.rest(), max(self._shards.due(), 0.02)) if self._shards.mine else 0.0
+        return min(idle.next_sleep(), max(self._shards.due(), 0.02)) if self._shards.mine else 0.0
 
     def _last_look(self) -> float | None:
         """None once nothing is left; LockedError where what is left is in the hands of other relays."""
@@ -187,33 +188,33 @@ class Relay:
         )
 
 
-def _ended(job: PreparedRelay, ending: Ending, shortfall: Failure | None, stop: Stop) -> Ending:
+def _ended(job: RelayJob, ending: Ending, shortfall: Failure | None, stop: Stop) -> Ending:
     """Incomplete where events were refused, or some were sent off and none went through; a limit hides neither."""
     ending = ending if shortfall is None else as_incomplete(ending, shortfall)
     return ending if job.spec.poll is None else of_one_that_stays(ending, stop)
 
 
-def _finished(job: PreparedRelay, ending: Ending, tally: Tally, score: Score, counts: Counts | None) -> Finished:
+def _finished(job: RelayJob, ending: Ending, stats: RunStats, counters: Counters, counts: Counts | None) -> Finished:
     left = counts.pending if counts else None
     goes_on = left and ending.exit not in (Exit.INTEGRITY, Exit.REFUSED, Exit.USAGE)
     return replace(
-        finished("relay", job.outbox.table.label, "outbox", ending, tally),
+        finished("relay", job.outbox.table.label, "outbox", ending, stats),
         left=left,
         next=_next(job) if goes_on else None,
         relayed=Relayed(
-            failed=score["failed"],
-            unsent=score["unsent"],
-            parked=score["parked"],
-            dead=score["dead"],
+            failed=counters["failed"],
+            unsent=counters["unsent"],
+            held=counters["held"],
+            dead_letters=counters["dead_letters"],
             backlog=counts.backlog if counts else None,
             waiting=counts.waiting if counts else None,
             oldest_seconds=counts.oldest if counts else None,
-            causes=score.causes,
+            causes=counters.causes,
         ),
     )
 
 
-def _next(job: PreparedRelay) -> str | None:
+def _next(job: RelayJob) -> str | None:
     """The same command again; None where it would show what an address hides."""
     if job.again:
         return job.again

@@ -1,7 +1,7 @@
 """From where on events may be unsent, so that no look reads again what has long been sent.
 
 A mark that merely followed the first unsent event would put an aggregate's events out of order: an event that is
-committed late, behind the mark, would be passed by while a later one of its aggregate is sent. So the mark moves
+committed late, behind the mark, would be skipped while a later one of its aggregate is sent. So the mark moves
 only to where every transaction that could still bring an earlier event has been seen to end. That can be known of
 numbers alone: in any other order (a time, a UUID) an event may come in anywhere at any moment, and there is no mark.
 """
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
 from batchops.errors import TransientError
-from batchops.outbox.failures import Failures
+from batchops.outbox.failures import RefusedEvents
 from batchops.outbox.outbox import Outbox
 
 FULL_LOOK = 60.0
@@ -24,11 +24,11 @@ LOOK = 1.0
 """Seconds between two looks for where the front is."""
 
 
-class LowWater:
+class OutboxLowWaterMark:
     """No event before `mark` is unsent or will be."""
 
     def __init__(
-        self, database: Database, outbox: Outbox, failures: Failures, clock: Callable[[], float] = time.monotonic
+        self, database: Database, outbox: Outbox, failures: RefusedEvents, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._database = database
         self._outbox = outbox
@@ -71,7 +71,7 @@ class LowWater:
         """
         with self._database.reading() as connection:
             before = self._first(connection)
-            writers = self._database.family.events.writers(connection, self._outbox.table)
+            writers = self._database.backend.events.writers(connection, self._outbox.table)
             after = self._first(connection)
         if writers is None or before is None or after is None:
             return
@@ -88,7 +88,7 @@ class LowWater:
         if self._mark is not None:
             query = query.where(outbox.since(self._mark))
         row = connection.execute(query.order_by(*outbox.ordering).limit(1)).first()
-        return None if row is None else (outbox.family.key_value(row[0]),)
+        return None if row is None else (outbox.backend.key_value(row[0]),)
 
 
 def number(key: KeyValue) -> int:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from batchops.db.byte_limit import ByteLimit
 from batchops.db.types import KeyValue
-from batchops.db.value_formats import Document, as_bytes, as_json
+from batchops.db.value_formats import JsonText, as_bytes, as_json
 from batchops.outbox.outbox import Outbox
 from batchops.outbox.sinks import Message, Refused
 from batchops.outbox.templates import Made, NullError, Template, as_text
@@ -23,7 +23,7 @@ _BEFORE = 2
 
 
 @dataclass(frozen=True)
-class Batch:
+class EventBatch:
     """Events in their order, by columns: an object for each would take as long as what is done with them."""
 
     ids: Sequence[Any]
@@ -51,26 +51,26 @@ class Batch:
             return frozenset()
         return frozenset(a for a, one in zip(self.aggregates, self.messages, strict=True) if isinstance(one, Refused))
 
-    def but(self, aggregates: Set[str]) -> "Batch":
+    def but(self, aggregates: Set[str]) -> "EventBatch":
         """Those of other aggregates."""
         if not aggregates:
             return self
         return self.at([n for n, aggregate in enumerate(self.aggregates) if aggregate not in aggregates])
 
-    def at(self, places: Sequence[int]) -> "Batch":
+    def at(self, places: Sequence[int]) -> "EventBatch":
         """Those that stand there."""
         ids, aggregates, messages = self.ids, self.aggregates, self.messages
         own = None if self.places is None else [self.places[n] for n in places]
-        return Batch(
+        return EventBatch(
             [ids[n] for n in places], [aggregates[n] for n in places], [messages[n] for n in places], own, self.front
         )
 
 
-NOTHING = Batch((), (), ())
+NOTHING = EventBatch((), (), ())
 
 
 @dataclass(frozen=True)
-class Form:
+class MessageMapping:
     """How messages are made."""
 
     topic: Template
@@ -79,45 +79,45 @@ class Form:
     body: Template | None
     """None: the payload as it is."""
     properties: Mapping[str, Template]
-    lonely: Template | None
+    own_key: Template | None
     """The key of an event of which the key is NULL, as it belongs to no other; None: such an event is refused."""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the texts are made from."""
-        more = [text for text in (self.body, self.lonely) if text is not None]
+        more = [text for text in (self.body, self.own_key) if text is not None]
         return _columns(self.topic, self.key, *self.headers.values(), *self.properties.values(), *more)
 
 
-class Composer:
+class MessageMapper:
     """Makes messages of rows that were read with `columns`."""
 
-    def __init__(self, outbox: Outbox, form: Form) -> None:
+    def __init__(self, outbox: Outbox, mapping: MessageMapping) -> None:
         names = outbox.names
-        shared = _columns(form.topic, *form.headers.values())
-        extra = [names.headers, names.payload if form.body is None else None, outbox.message_id]
-        read = list(dict.fromkeys([*shared, *form.columns, *(n for n in extra if n not in (None, names.id))]))
+        shared = _columns(mapping.topic, *mapping.headers.values())
+        extra = [names.headers, names.payload if mapping.body is None else None, outbox.message_id]
+        read = list(dict.fromkeys([*shared, *mapping.columns, *(n for n in extra if n not in (None, names.id))]))
         places = {names.id: 0} | {name: i + _BEFORE for i, name in enumerate(read)}
-        self._row_bytes = outbox.family.claims.row_bytes(outbox.table, read)
-        contents = (outbox.family.events.content(outbox.table, name) for name in read)
+        self._row_bytes = outbox.backend.claims.row_bytes(outbox.table, read)
+        contents = (outbox.backend.events.content(outbox.table, name) for name in read)
         self.columns: list[sa.ColumnElement[Any]] = [outbox.id_out, outbox.aggregate, *contents]
         self._place = slice(len(self.columns), None) if len(outbox.order.columns) > 1 else None
         if self._place is not None:
             self.columns += outbox.place_out
         self._outbox = outbox
-        self._key_value = outbox.family.key_value
+        self._key_value = outbox.backend.key_value
         self._id = places[outbox.message_id]
         self._id_name = outbox.message_id
-        self._own_key = form.key.bound(places)
-        self._lonely = form.lonely.bound(places) if form.lonely else None
-        self._properties = [(name, text.bound(places)) for name, text in form.properties.items()]
+        self._own_key = mapping.key.bound(places)
+        self._lonely = mapping.own_key.bound(places) if mapping.own_key else None
+        self._properties = [(name, text.bound(places)) for name, text in mapping.properties.items()]
         self._shared = slice(_BEFORE, _BEFORE + len(shared))
         inside = {name: i for i, name in enumerate(shared)}
-        self._topic = form.topic.bound(inside)
-        self._headers = [(name, text.bound(inside)) for name, text in form.headers.items()]
+        self._topic = mapping.topic.bound(inside)
+        self._headers = [(name, text.bound(inside)) for name, text in mapping.headers.items()]
         self._kept = lru_cache(KEPT, typed=True)(self._described)
         self._own_headers = None if names.headers is None else places[names.headers]
-        self._body: Made | int | None = form.body.bound(places) if form.body else None
+        self._body: Made | int | None = mapping.body.bound(places) if mapping.body else None
         if self._body is None and names.payload is not None:
             self._body = places[names.payload]
 
@@ -125,10 +125,10 @@ class Composer:
         """What keeps the rows in memory below so many bytes."""
         return ByteLimit(most, self._row_bytes)
 
-    def __call__(self, rows: Sequence[Sequence[Any]]) -> Batch:
+    def __call__(self, rows: Sequence[Sequence[Any]]) -> EventBatch:
         """An event per row."""
         key_value, place = self._key_value, self._place
-        return Batch(
+        return EventBatch(
             [key_value(row[0]) for row in rows],
             [row[1] for row in rows],
             [self._message(row) for row in rows],
@@ -190,7 +190,7 @@ def _columns(*texts: Template) -> tuple[str, ...]:
 def _parsed(written: Any) -> dict[str, str]:
     # Numbers stay the text that they are.
     found = json.loads(
-        written if isinstance(written, str | bytes) else bytes(written), parse_float=Document, parse_int=Document,
+        written if isinstance(written, str | bytes) else bytes(written), parse_float=JsonText, parse_int=JsonText,
         parse_constant=_no_number,
     )  # fmt: skip
     if not isinstance(found, dict):

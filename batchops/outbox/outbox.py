@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family
+from batchops.db.backend import Backend
 from batchops.db.table import Table, quoted
 from batchops.db.types import KeyValue
 from batchops.outbox.columns import Names
@@ -19,7 +19,7 @@ from batchops.outbox.sent_column import SentColumn
 class Outbox:
     """A table with the names of its columns, all of which are there."""
 
-    family: Family
+    backend: Backend
     table: Table
     names: Names
     message_id: str
@@ -35,42 +35,42 @@ class Outbox:
     @cached_property
     def ordering(self) -> list[sa.ColumnElement[Any]]:
         """What events are put in order by."""
-        return [self.family.key_order(self.table, name) for name in self.order.columns]
+        return [self.backend.key_order(self.table, name) for name in self.order.columns]
 
     @cached_property
     def place_out(self) -> list[sa.ColumnElement[Any]]:
         """An event's place in the order as it is read."""
-        return [self.family.key_out(self.table, name) for name in self.order.columns]
+        return [self.backend.key_out(self.table, name) for name in self.order.columns]
 
     def place(self, read: Sequence[Any]) -> KeyValue:
         """What `place_out` gave, for comparisons."""
-        return tuple(map(self.family.key_value, read))
+        return tuple(map(self.backend.key_value, read))
 
     def after(self, place: KeyValue) -> sa.ColumnElement[bool]:
         """Events behind that place."""
-        return self.family.after(self.table, self.order.columns, place)
+        return self.backend.after(self.table, self.order.columns, place)
 
     def upto(self, place: KeyValue) -> sa.ColumnElement[bool]:
         """Events up to that place."""
-        return self.family.upto(self.table, self.order.columns, place)
+        return self.backend.upto(self.table, self.order.columns, place)
 
     def since(self, place: KeyValue) -> sa.ColumnElement[bool]:
         """Events from that place on."""
-        return self.family.claims.since(self.table, self.order.columns, place)
+        return self.backend.claims.since(self.table, self.order.columns, place)
 
     @cached_property
     def id_out(self) -> sa.ColumnElement[Any]:
         """The id as it is read."""
-        return self.family.key_out(self.table, self.names.id)
+        return self.backend.key_out(self.table, self.names.id)
 
     @cached_property
     def aggregate(self) -> sa.ColumnElement[str]:
         """What is kept in order, as one text: type and id of the aggregate. An event without one stands for itself."""
-        events, names = self.family.events, self.names
+        events, names = self.backend.events, self.names
         itself = sa.literal_column("'event '").concat(events.text(self.table, names.id))
-        if names.aggregate is None or not self.order.kept:
+        if names.aggregate_id is None or not self.order.kept:
             return itself
-        of_id = events.text(self.table, names.aggregate)
+        of_id = events.text(self.table, names.aggregate_id)
         if names.aggregate_type is None:
             return sa.func.coalesce(of_id, itself)
         of_type: sa.ColumnElement[str] = sa.func.coalesce(events.text(self.table, names.aggregate_type), "")
@@ -83,9 +83,9 @@ class Outbox:
 
     def among(self, ids: Sequence[Any]) -> Iterator[sa.ColumnElement[bool]]:
         """Conditions for events with one of `ids`, each as long as a statement may be."""
-        if self.family.events.is_number(self.table.column(self.names.id)):
-            yield from self.family.events.among(self.table, self.names.id, ids)
+        if self.backend.events.is_number(self.table.column(self.names.id)):
+            yield from self.backend.events.among(self.table, self.names.id, ids)
             return
-        keys = [(self.family.key_value(id_),) for id_ in ids]
-        for start in range(0, len(keys), self.family.longest_list):
-            yield self.family.among(self.table, (self.names.id,), keys[start : start + self.family.longest_list])
+        keys = [(self.backend.key_value(id_),) for id_ in ids]
+        for start in range(0, len(keys), self.backend.longest_list):
+            yield self.backend.among(self.table, (self.names.id,), keys[start : start + self.backend.longest_list])

@@ -14,23 +14,23 @@ from batchops.db.recorded_statements import FIRST_ROWS, Rehearsed
 from batchops.db.table import Table
 from batchops.errors import RefusedError, UsageError
 from batchops.events import Finished
-from batchops.outbox.after_delivery import Delete, Mark, Move, Then
+from batchops.outbox.after_delivery import AfterDelivery, DeleteSent, MarkSent, MoveSent
 from batchops.outbox.dry_run import rehearse
-from batchops.outbox.failures import Failures
-from batchops.outbox.mapping import Composer, Form
+from batchops.outbox.failures import RefusedEvents
+from batchops.outbox.mapping import MessageMapper, MessageMapping
 from batchops.outbox.outbox import Outbox
-from batchops.outbox.resolve import Chosen, find_outbox, form_of, warnings_of
+from batchops.outbox.resolve import Chosen, find_outbox, mapping_of, warnings_of
 from batchops.outbox.sinks import Describing, Sink
 from batchops.outbox.sinks.registry import sink_of
 from batchops.outbox.source import unsent_events
 from batchops.outbox.spec import MOVE, RelaySpec
-from batchops.outbox.tables import Beside
+from batchops.outbox.tables import OutboxTables
 from batchops.spec.settings import reached
 from batchops.version import __version__
 
 
 @dataclass(frozen=True)
-class PreparedRelay:
+class RelayJob:
     """A relay that is planned and may be run."""
 
     spec: RelaySpec
@@ -38,9 +38,9 @@ class PreparedRelay:
     server: Server
     sink: Sink
     outbox: Outbox
-    form: Form
-    then: Then
-    beside: Beside
+    mapping: MessageMapping
+    after_delivery: AfterDelivery
+    tables: OutboxTables
     plan: tuple[tuple[str, str], ...]
     """What will happen, as names and texts."""
     warnings: tuple[str, ...]
@@ -49,21 +49,21 @@ class PreparedRelay:
 
     def rehearse(self) -> Sequence[Rehearsed]:
         """The statements of its first batch, as a relay alone sends them."""
-        failures = Failures(self.database, self.beside.failed, self.outbox)
+        failures = RefusedEvents(self.database, self.tables.failed, self.outbox)
         with self.database.reading() as connection:
-            if self.beside.there(connection):
+            if self.tables.there(connection):
                 failures.load(connection)
-            compose, rows = Composer(self.outbox, self.form), self.spec.batch_size or FIRST_ROWS
+            compose, rows = MessageMapper(self.outbox, self.mapping), self.spec.batch_size or FIRST_ROWS
             reading = unsent_events(self.outbox, compose, failures, rows, [])
-            return [*rehearse(connection, self.database, self.outbox, reading, self.then)]
+            return [*rehearse(connection, self.database, self.outbox, reading, self.after_delivery)]
 
     def ended(self, reason: str) -> Finished:
         """The end of a relay that did not run."""
-        return Finished("relay", self.outbox.table.label, reason, 0, __version__, walk="outbox")
+        return Finished("relay", self.outbox.table.label, reason, 0, __version__, strategy="outbox")
 
 
 @contextmanager
-def prepared_relay(spec: RelaySpec, environ: Mapping[str, str], *, again: str = "") -> Iterator[PreparedRelay]:
+def prepare_relay(spec: RelaySpec, environ: Mapping[str, str], *, again: str = "") -> Iterator[RelayJob]:
     """Reach the database and plan the relay, without writing anything; BatchopsError where it cannot be.
 
     `again`: the command that goes on with it, where the verb's own does not.
@@ -74,72 +74,76 @@ def prepared_relay(spec: RelaySpec, environ: Mapping[str, str], *, again: str = 
         yield replace(job, again=again)
 
 
-def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sink: Sink) -> PreparedRelay:
-    server = database.family.server(connection)
+def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sink: Sink) -> RelayJob:
+    server = database.backend.server(connection)
     outbox = find_outbox(connection, database, spec.table, Chosen.of(spec))
-    form = form_of(spec, outbox, sink.properties if isinstance(sink, Describing) else ())
-    then = _then(connection, database, outbox, spec)
+    mapping = mapping_of(spec, outbox, sink.properties if isinstance(sink, Describing) else ())
+    after_delivery = _after_delivery(connection, database, outbox, spec)
     if (unwritable := server.refusal(database.address.shown)) is not None:
         raise unwritable
-    _may_settle(database, server, then)
-    beside = Beside(database, spec.ledger_schema)
-    if (barred := beside.obstacle(server.role)) is not None:
-        raise barred
-    if spec.listen is not None and database.family.signals is None:
+    _may_finish(database, server, after_delivery)
+    tables = OutboxTables(database, spec.ledger_schema)
+    if (forbidden := tables.obstacle(server.role)) is not None:
+        raise forbidden
+    if spec.listen is not None and database.backend.notifications is None:
         raise UsageError(f"--listen: {server.product} has no notifications.", "--poll alone does it.")
-    warnings = (*database.address.warnings, *warnings_of(connection, outbox, form))
-    plan = _plan(database, server, outbox, form, spec)
-    return PreparedRelay(spec, database, server, sink, outbox, form, then, beside, plan, warnings)
+    warnings = (*database.address.warnings, *warnings_of(connection, outbox, mapping))
+    plan = _plan(database, server, outbox, mapping, spec)
+    return RelayJob(spec, database, server, sink, outbox, mapping, after_delivery, tables, plan, warnings)
 
 
-def _may_settle(database: Database, server: Server, then: Then) -> None:
+def _may_finish(database: Database, server: Server, after_delivery: AfterDelivery) -> None:
     """RefusedError where this role lacks a right for what is done with sent events."""
-    for table, needs in then.needs():
+    for table, needs in after_delivery.needs():
         missing = database.missing_right(table, server.role, needs)
         if missing is not None:
             raise missing.refusal(database.engine.dialect)
 
 
-def _then(connection: sa.Connection, database: Database, outbox: Outbox, spec: RelaySpec) -> Then:
-    if spec.then == "mark":
+def _after_delivery(connection: sa.Connection, database: Database, outbox: Outbox, spec: RelaySpec) -> AfterDelivery:
+    if spec.after_delivery == "mark":
         if outbox.sent is None:
             raise UsageError(
                 f'Table "{outbox.table.label}" has no column that marks a sent event, like sent_at or sent.',
-                "say which one it is: --sent COLUMN; or have sent events taken away: --then delete.",
+                "say which one it is: --sent COLUMN; or delete sent events: --after-delivery delete.",
             )
         if outbox.sent.column.generated:
             raise RefusedError(
                 f'Column "{outbox.sent.column.name}" of table "{outbox.table.label}" is generated: it cannot be set.',
-                "name the column that it is made from: --sent COLUMN; or have sent events taken away: --then delete.",
+                "name the column that it is made from: --sent COLUMN; or delete sent events: --after-delivery delete.",
             )
-        return Mark(outbox, outbox.sent)
-    if spec.then == "delete":
-        return Delete(outbox)
-    to: Table = find_table(connection, database.family, spec.then.removeprefix(MOVE))
+        return MarkSent(outbox, outbox.sent)
+    if spec.after_delivery == "delete":
+        return DeleteSent(outbox)
+    to: Table = find_table(connection, database.backend, spec.after_delivery.removeprefix(MOVE))
     if missing := [name for name in outbox.table.column_names if name not in to.column_names]:
         raise UsageError(
-            f'--then: table "{to.label}" has no column {", ".join(missing)}, which "{outbox.table.label}" has.'
+            f'--after-delivery: table "{to.label}" lacks {", ".join(missing)}, which "{outbox.table.label}" has.'
         )
-    return Move(outbox, to)
+    return MoveSent(outbox, to)
 
 
 def _plan(
-    database: Database, server: Server, outbox: Outbox, form: Form, spec: RelaySpec
+    database: Database, server: Server, outbox: Outbox, mapping: MessageMapping, spec: RelaySpec
 ) -> tuple[tuple[str, str], ...]:
     names = outbox.names
-    order = ", ".join(name for name in (names.aggregate_type, names.aggregate) if name is not None)
+    order = ", ".join(name for name in (names.aggregate_type, names.aggregate_id) if name is not None)
     return (
         ("database", f"{database.address.shown} ({server.product} {server.version})"),
         ("to", shown(spec.to)),
-        ("topic", form.topic.text),
-        ("key", form.key.text),
-        ("headers", ", ".join(f"{name}={text.text}" for name, text in form.headers.items()) or "none"),
-        *((("properties", ", ".join(f"{n}={t.text}" for n, t in form.properties.items())),) if form.properties else ()),
-        ("body", form.body.text if form.body else f"{{{names.payload}}}"),
+        ("topic", mapping.topic.text),
+        ("key", mapping.key.text),
+        ("headers", ", ".join(f"{name}={text.text}" for name, text in mapping.headers.items()) or "none"),
+        *(
+            (("properties", ", ".join(f"{n}={t.text}" for n, t in mapping.properties.items())),)
+            if mapping.properties
+            else ()
+        ),
+        ("body", mapping.body.text if mapping.body else f"{{{names.payload}}}"),
         *_order(outbox, order),
-        ("sent", spec.then if spec.then != "mark" or outbox.sent is None else outbox.sent.shown),
+        ("sent", spec.after_delivery if spec.after_delivery != "mark" or outbox.sent is None else outbox.sent.shown),
         ("refused", spec.on_failed),
-        ("slots", str(spec.slots)),
+        ("shards", str(spec.shards)),
     )
 
 

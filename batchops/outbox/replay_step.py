@@ -6,10 +6,10 @@ from typing import cast
 from batchops.db.types import KeyValue
 from batchops.db.value_formats import as_text
 from batchops.events import Rejected
-from batchops.outbox.circuit_breaker import Circuit
-from batchops.outbox.delivery import Courier
-from batchops.outbox.mapping import NOTHING, Batch
-from batchops.outbox.sent_events import Sent
+from batchops.outbox.circuit_breaker import CircuitBreaker
+from batchops.outbox.delivery import DeliveryWorker
+from batchops.outbox.mapping import NOTHING, EventBatch
+from batchops.outbox.sent_events import SentEvents
 from batchops.outbox.sinks import AccessRefusedError, Message, Refused, SinkDownError, Unsent
 from batchops.runtime.batch_size import Size
 from batchops.runtime.outcome import Outcome
@@ -18,10 +18,10 @@ from batchops.runtime.outcome import Outcome
 class ReplayStep:
     """Follows the events by their ids; what was not acknowledged goes again before anything later."""
 
-    def __init__(self, sent: Sent, courier: Courier, circuit: Circuit) -> None:
+    def __init__(self, sent: SentEvents, delivery: DeliveryWorker, circuit_breaker: CircuitBreaker) -> None:
         self._sent = sent
-        self._courier = courier
-        self._circuit = circuit
+        self._delivery = delivery
+        self._circuit_breaker = circuit_breaker
         self._after: KeyValue | None = None
         self._left = NOTHING
 
@@ -34,25 +34,25 @@ class ReplayStep:
             self._after = self._left.last
         batch = self._left
         whole = batch.at([n for n, message in enumerate(batch.messages) if isinstance(message, Message)])
-        self._courier.go(cast("Sequence[Message]", whole.messages))
+        self._delivery.send(cast("Sequence[Message]", whole.messages))
         try:
-            results = self._courier.wait()
+            results = self._delivery.wait()
         except AccessRefusedError:
             raise  # waiting does not help
         except SinkDownError as error:
-            self._circuit.trip_by_destination(error.message)
+            self._circuit_breaker.trip_by_destination(error.message)
             return Outcome(rows=0, read=0)
         rejected = [*_rejected(batch, batch.messages), *_rejected(whole, results)]
         acknowledged = sum(one is None for one in results)
         self._left = whole.at([n for n, one in enumerate(results) if isinstance(one, Unsent)])
         if self._left and not acknowledged and not rejected:
-            self._circuit.trip("it acknowledged nothing")
+            self._circuit_breaker.trip("it acknowledged nothing")
         else:
-            self._circuit.close()
+            self._circuit_breaker.close()
         return Outcome(rows=acknowledged, read=acknowledged + len(rejected), rejected=tuple(rejected))
 
 
-def _rejected(batch: Batch, said: Iterable[object]) -> Iterator[Rejected]:
+def _rejected(batch: EventBatch, said: Iterable[object]) -> Iterator[Rejected]:
     """The events of which it is said that they are refused."""
     for id_, aggregate, one in zip(batch.ids, batch.aggregates, said, strict=True):
         if isinstance(one, Refused):

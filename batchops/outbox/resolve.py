@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family
+from batchops.db.backend import Backend
 from batchops.db.database import Database
 from batchops.db.lookup import find_table, nearest
 from batchops.db.table import Table
 from batchops.errors import RefusedError, UsageError
 from batchops.outbox.columns import PURPOSES, USUAL, Names, recognised
 from batchops.outbox.event_order import EventOrder
-from batchops.outbox.mapping import Form
+from batchops.outbox.mapping import MessageMapping
 from batchops.outbox.outbox import Outbox
 from batchops.outbox.resolve_order import NONE, event_order, warnings_of_order
 from batchops.outbox.resolve_sent import SentChoice, choice_of, sent_column, warnings_of_sent
@@ -39,60 +39,60 @@ class Chosen:
 
 def find_outbox(connection: sa.Connection, database: Database, named: str, chosen: Chosen) -> Outbox:
     """The table as an outbox; BatchopsError where it is none."""
-    table = find_table(connection, database.family, named)
+    table = find_table(connection, database.backend, named)
     if table.kind not in ("table", "partitioned"):
         raise RefusedError(f'"{table.label}" is a {table.kind}, not a table.', "name the table behind it.")
     found = {purpose: _column(table, purpose, chosen.columns.get(purpose)) for purpose in PURPOSES}
-    order = _order(connection, database.family, table, found["id"] if chosen.columns.get("id") else None, chosen.order)
-    if found["aggregate"] is None and (order.kept or not order.asked):
+    order = _order(connection, database.backend, table, found["id"] if chosen.columns.get("id") else None, chosen.order)
+    if found["aggregate_id"] is None and (order.kept or not order.asked):
         raise UsageError(
-            f'Table "{table.label}" has no column that is called {" or ".join(USUAL["aggregate"][:2])}.',
-            "say which one it is: --aggregate COLUMN; where each event stands by itself: --order none.",
+            f'Table "{table.label}" has no column that is called {" or ".join(USUAL["aggregate_id"][:2])}.',
+            "say which one it is: --aggregate-id COLUMN; where each event stands by itself: --order none.",
         )
     names = Names(**found | {"id": order.columns[-1]})  # type: ignore[arg-type]  # the id is there
     message_id = _named(table, chosen.message_id, "--message-id") if chosen.message_id else names.id
-    sent = _sent(connection, database.family, table, names, chosen)
-    return Outbox(database.family, table, names, message_id, sent, order)
+    sent = _sent(connection, database.backend, table, names, chosen)
+    return Outbox(database.backend, table, names, message_id, sent, order)
 
 
-def form_of(spec: EventsSpec, outbox: Outbox, properties: Collection[str]) -> Form:
+def mapping_of(spec: EventsSpec, outbox: Outbox, properties: Collection[str]) -> MessageMapping:
     """How messages are made; UsageError for a template that is none, or names a column that is not there.
 
     `properties`: the names of those that the destination has.
     """
     names = outbox.names
-    key = f"{{{names.aggregate or outbox.message_id}}}"
+    key = f"{{{names.aggregate_id or outbox.message_id}}}"
     topic = f"{{{names.aggregate_type}}}" if names.aggregate_type else outbox.table.name
     usual = {"event_type": names.event_type, "aggregate_type": names.aggregate_type}
     headers = {name: f"{{{column}}}" for name, column in usual.items() if column is not None}
     headers |= dict(_named_text(text, "--header", "tenant={tenant_id}") for text in spec.header)
-    form = Form(
+    mapping = MessageMapping(
         topic=_template(outbox, spec.topic if spec.topic is not None else topic, "--topic"),
         key=_template(outbox, spec.key if spec.key is not None else key, "--key"),
         headers={name: _template(outbox, text, "--header") for name, text in headers.items()},
         body=None if spec.body is None else _template(outbox, spec.body, "--body"),
         properties={name: _template(outbox, text, "--property") for name, text in _properties(spec, properties)},
-        lonely=_template(outbox, f"{{{outbox.message_id}}}", "--key") if spec.key is None else None,
+        own_key=_template(outbox, f"{{{outbox.message_id}}}", "--key") if spec.key is None else None,
     )
-    if form.body is None and names.payload is None:
+    if mapping.body is None and names.payload is None:
         raise UsageError(
             f'Table "{outbox.table.label}" has no column that is called payload.', "give --payload COLUMN, or --body."
         )
-    return form
+    return mapping
 
 
-def warnings_of(connection: sa.Connection, outbox: Outbox, form: Form) -> list[str]:
+def warnings_of(connection: sa.Connection, outbox: Outbox, mapping: MessageMapping) -> list[str]:
     """What may put events out of order though nothing forbids it."""
     names = outbox.names
     warnings = []
-    own = (names.aggregate, names.aggregate_type)
-    if outbox.order.kept and (more := [name for name in form.key.columns if name not in own]):
+    own = (names.aggregate_id, names.aggregate_type)
+    if outbox.order.kept and (more := [name for name in mapping.key.columns if name not in own]):
         warnings.append(
             f"--key depends on {', '.join(more)}: the destination keeps the order of an aggregate only if all its "
             "events have the same key."
         )
-    warnings += warnings_of_order(connection, outbox.family, outbox.table, outbox.order)
-    if disorder := outbox.family.events.disorder(connection, outbox.table, names.id):
+    warnings += warnings_of_order(connection, outbox.backend, outbox.table, outbox.order)
+    if disorder := outbox.backend.events.disorder(connection, outbox.table, names.id):
         warnings.append(
             f"{disorder[0].upper()}{disorder[1:]}: events of one aggregate that several sessions write may be "
             "numbered in another order than they are written in."
@@ -101,7 +101,7 @@ def warnings_of(connection: sa.Connection, outbox: Outbox, form: Form) -> list[s
 
 
 def _sent(
-    connection: sa.Connection, family: Family, table: Table, names: Names, chosen: Chosen
+    connection: sa.Connection, backend: Backend, table: Table, names: Names, chosen: Chosen
 ) -> SentColumn | None:  # fmt: skip
     if names.sent is None:
         if chosen.sent.some:
@@ -110,16 +110,16 @@ def _sent(
     time = _named(table, chosen.sent.sent_time, "--sent-time") if chosen.sent.sent_time else None
     column = table.column(names.sent)
     return sent_column(
-        connection, family, table, names.id, column, chosen.sent, None if time is None else table.column(time)
+        connection, backend, table, names.id, column, chosen.sent, None if time is None else table.column(time)
     )
 
 
 def _order(
-    connection: sa.Connection, family: Family, table: Table, id_: str | None, order: Sequence[str] | None
+    connection: sa.Connection, backend: Backend, table: Table, id_: str | None, order: Sequence[str] | None
 ) -> EventOrder:  # fmt: skip
     if order is not None and [name.lower() for name in order] != [NONE]:
         order = [_named(table, name, "--order") for name in order]
-    return event_order(connection, family, table, id_, order)
+    return event_order(connection, backend, table, id_, order)
 
 
 def _column(table: Table, purpose: str, named: str | None) -> str | None:

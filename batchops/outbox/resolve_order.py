@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family
+from batchops.db.backend import Backend
 from batchops.db.column_contents import Clock, Kind, sample
 from batchops.db.table import Column, Table
 from batchops.db.value_formats import as_text
@@ -25,13 +25,13 @@ _RESTS = {
 
 
 def event_order(
-    connection: sa.Connection, family: Family, table: Table, id_: str | None, order: Sequence[str] | None
+    connection: sa.Connection, backend: Backend, table: Table, id_: str | None, order: Sequence[str] | None
 ) -> EventOrder:  # fmt: skip
     """By the column that a person calls the id, or a list of columns; BatchopsError where it can be none.
 
     Where neither was given, a number that the database gives is the order, and anything else is none.
     """
-    key = _key(family, table, id_)
+    key = _key(backend, table, id_)
     if order is not None and [name.lower() for name in order] == [NONE]:
         return EventOrder((key,), Rests.NOTHING)
     columns = list(order or ([id_] if id_ else [key]))
@@ -39,28 +39,28 @@ def event_order(
         columns = columns[: columns.index(key)]
     columns.append(key)
     first = table.column(columns[0])
-    if len(columns) == 1 and family.events.is_number(first):
+    if len(columns) == 1 and backend.events.is_number(first):
         return EventOrder((key,), Rests.NUMBER)
     if order is None and id_ is None:
         return EventOrder((key,), Rests.NOTHING, asked=False)
     for name in columns:
-        if said := family.key_refusal(table.column(name)):
+        if said := backend.key_refusal(table.column(name)):
             raise RefusedError(f'Events cannot be put in order by "{name}" of table "{table.label}": {said}.')
-    if random(connection, family, table, first, key):
+    if random(connection, backend, table, first, key):
         raise RefusedError(
             f'"{first.name}" of table "{table.label}" holds UUIDs of a version that tells no order.',
-            f"name what does, as in --order {_guess(connection, family, table) or 'created_at'},{key}; with --order "
+            f"name what does, as in --order {_guess(connection, backend, table) or 'created_at'},{key}; with --order "
             "none each event is sent by itself.",
         )
-    return EventOrder(tuple(columns), _RESTS[family.contents.clock(first)])
+    return EventOrder(tuple(columns), _RESTS[backend.contents.clock(first)])
 
 
-def warnings_of_order(connection: sa.Connection, family: Family, table: Table, order: EventOrder) -> Iterator[str]:
+def warnings_of_order(connection: sa.Connection, backend: Backend, table: Table, order: EventOrder) -> Iterator[str]:
     """What of an aggregate's order cannot be relied on."""
     key = order.columns[-1]
     if not order.kept:
         if not order.asked:
-            guess = _guess(connection, family, table)
+            guess = _guess(connection, backend, table)
             way = f"--order {guess},{key}" if guess else "--order COLUMN,COLUMN"
             yield (
                 f'Nothing tells in what order events of "{table.label}" were written ("{key}" is '
@@ -78,32 +78,32 @@ def warnings_of_order(connection: sa.Connection, family: Family, table: Table, o
         )
     elif order.rests is Rests.APPLICATION:
         yield f'The order is that of "{first}", which the application writes: it is as good as its clocks.'
-    if first != key and not family.events.is_number(table.column(key)):
+    if first != key and not backend.events.is_number(table.column(key)):
         yield f'Events of an aggregate with the same {", ".join(order.columns[:-1])} go by "{key}".'
     if empty := [name for name in order.columns if table.column(name).nullable]:
         yield f"{', '.join(empty)} may be NULL: where it is, an event's place among the others cannot be told."
 
 
-def random(connection: sa.Connection, family: Family, table: Table, column: Column, key: str) -> bool:
+def random(connection: sa.Connection, backend: Backend, table: Table, column: Column, key: str) -> bool:
     """Whether the column holds UUIDs that do not sort by time, by its default or its last values."""
-    if family.contents.sorts_by_time(column):
+    if backend.contents.sorts_by_time(column):
         return False
     if any(word in (column.default or "").lower() for word in _MADE_RANDOM):
         return True
-    if family.contents.kind(connection, table, column) is Kind.TIME or family.events.is_number(column):
+    if backend.contents.kind(connection, table, column) is Kind.TIME or backend.events.is_number(column):
         return False
     values = [as_text(value) for value in sample(connection, table, column.name, key) if value is not None]
     return len(values) > 1 and all(_RANDOM.fullmatch(value.replace("-", "").lower()) for value in values)
 
 
-def _key(family: Family, table: Table, id_: str | None) -> str:
+def _key(backend: Backend, table: Table, id_: str | None) -> str:
     """The column that names an event: the id, or the primary key where the id only tells an order."""
     named = id_ or recognised(table.column_names, "id")
     firsts = [key.columns[0] for key in table.keys if key.columns[0] in table.column_names]
     if named in firsts:
         return named
     whole = [key.columns[0] for key in table.keys if len(key.columns) == 1 and key.columns[0] in table.column_names]
-    if whole and (named is None or not family.events.is_number(table.column(named))):
+    if whole and (named is None or not backend.events.is_number(table.column(named))):
         return whole[0]
     if named is None:
         raise UsageError(
@@ -114,9 +114,9 @@ def _key(family: Family, table: Table, id_: str | None) -> str:
     )
 
 
-def _guess(connection: sa.Connection, family: Family, table: Table) -> str | None:
+def _guess(connection: sa.Connection, backend: Backend, table: Table) -> str | None:
     """The column that probably tells when an event was written."""
     name = recognised(table.column_names, "created_at")
-    if name is None or family.contents.kind(connection, table, table.column(name)) is not Kind.TIME:
+    if name is None or backend.contents.kind(connection, table, table.column(name)) is not Kind.TIME:
         return None
     return name

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family
+from batchops.db.backend import Backend
 from batchops.db.column_contents import SAMPLE, Kind, sample
 from batchops.db.table import Column, Table, quoted
 from batchops.errors import RefusedError, UsageError
@@ -36,30 +36,30 @@ class SentChoice:
 
 
 def sent_column(
-    connection: sa.Connection, family: Family, table: Table, key: str, column: Column, chosen: SentChoice,
+    connection: sa.Connection, backend: Backend, table: Table, key: str, column: Column, chosen: SentChoice,
     time: Column | None,
 ) -> SentColumn:  # fmt: skip
     """The column; BatchopsError where what it says is not known, or it cannot hold a value that was named."""
-    kind = family.contents.kind(connection, table, column)
+    kind = backend.contents.kind(connection, table, column)
     if time is not None:
-        time = _time(connection, family, table, time)
+        time = _time(connection, backend, table, time)
     if chosen.sent_value is not None:
-        return _by_values(connection, family, table, column, chosen, time)
+        return _by_values(connection, backend, table, column, chosen, time)
     unsent = tuple(_null(value) for value in chosen.unsent_values)
-    _check(connection, family, table, column, "--unsent-value", unsent)
+    _check(connection, backend, table, column, "--unsent-value", unsent)
     says = (
-        _said(column, kind, chosen.sent_as) if chosen.sent_as else _told(connection, family, table, key, column, kind)
+        _said(column, kind, chosen.sent_as) if chosen.sent_as else _told(connection, backend, table, key, column, kind)
     )
     if says is Says.FLAG:
         if unsent:
             raise UsageError("--unsent-value needs --sent-value here: which value marks a sent event?")
-        return SentColumn(family, table, column, says, ("0", None) if column.nullable else ("0",), time=time)
+        return SentColumn(backend, table, column, says, ("0", None) if column.nullable else ("0",), time=time)
     if not unsent and not column.nullable:
         raise RefusedError(
             f'Column "{column.name}" of table "{table.label}" is never NULL, so every event would count as sent.',
             "say which value means unsent: --unsent-value VALUE.",
         )
-    return SentColumn(family, table, column, says, unsent or (None,), time=time)
+    return SentColumn(backend, table, column, says, unsent or (None,), time=time)
 
 
 def warnings_of_sent(connection: sa.Connection, sent: SentColumn, key: str) -> Iterator[str]:
@@ -75,7 +75,7 @@ def warnings_of_sent(connection: sa.Connection, sent: SentColumn, key: str) -> I
         return
     own = sent.table.called.c[quoted(column.name)]
     known = [sent.unsent, sent.sent]
-    last = sa.select(sent.family.events.text(sent.table, column.name).label("value"), sa.or_(*known).label("known"))
+    last = sa.select(sent.backend.events.text(sent.table, column.name).label("value"), sa.or_(*known).label("known"))
     order = sent.table.called.c[quoted(key)].desc()
     looked = last.select_from(sent.table.called).where(own.is_not(None)).order_by(order).limit(SAMPLE).subquery("last")
     others = sa.select(looked.c.value).where(sa.not_(looked.c.known)).distinct().limit(5)
@@ -86,7 +86,7 @@ def warnings_of_sent(connection: sa.Connection, sent: SentColumn, key: str) -> I
 
 
 def _by_values(
-    connection: sa.Connection, family: Family, table: Table, column: Column, chosen: SentChoice, time: Column | None
+    connection: sa.Connection, backend: Backend, table: Table, column: Column, chosen: SentChoice, time: Column | None
 ) -> SentColumn:  # fmt: skip
     if chosen.sent_as is not None:
         raise UsageError("--sent-value and --sent-as exclude each other: one value, or the time.")
@@ -95,9 +95,9 @@ def _by_values(
     unsent, sent = tuple(_null(value) for value in chosen.unsent_values), _null(chosen.sent_value)
     if sent in unsent:
         raise UsageError(f'"{chosen.sent_value}" cannot mean both unsent and sent.')
-    _check(connection, family, table, column, "--unsent-value", unsent)
-    _check(connection, family, table, column, "--sent-value", (sent,))
-    return SentColumn(family, table, column, Says.VALUE, unsent, sent, time)
+    _check(connection, backend, table, column, "--unsent-value", unsent)
+    _check(connection, backend, table, column, "--sent-value", (sent,))
+    return SentColumn(backend, table, column, Says.VALUE, unsent, sent, time)
 
 
 def _said(column: Column, kind: Kind, written: Written) -> Says:
@@ -108,7 +108,7 @@ def _said(column: Column, kind: Kind, written: Written) -> Says:
 
 
 def _told(
-    connection: sa.Connection, family: Family, table: Table, key: str, column: Column, kind: Kind
+    connection: sa.Connection, backend: Backend, table: Table, key: str, column: Column, kind: Kind
 ) -> Says:  # fmt: skip
     """What the column itself tells."""
     match kind:
@@ -116,7 +116,7 @@ def _told(
             return Says.TIME
         case Kind.FLAG:
             return Says.FLAG
-        case Kind.SMALL | Kind.NUMBER | Kind.LARGE if _is_flag(connection, family, table, key, column, kind):
+        case Kind.SMALL | Kind.NUMBER | Kind.LARGE if _is_flag(connection, backend, table, key, column, kind):
             return Says.FLAG
     way = "name the two values: --unsent-value NEW --sent-value SENT"
     if kind in (Kind.NUMBER, Kind.LARGE):
@@ -129,10 +129,10 @@ def _told(
 
 
 def _is_flag(
-    connection: sa.Connection, family: Family, table: Table, key: str, column: Column, kind: Kind
+    connection: sa.Connection, backend: Backend, table: Table, key: str, column: Column, kind: Kind
 ) -> bool:  # fmt: skip
     """Whether a column of numbers holds 0 and 1 alone: by its check, or its values and default."""
-    if all(family.contents.refusal(connection, table, column, value) for value in ("2", "1700000000")):
+    if all(backend.contents.refusal(connection, table, column, value) for value in ("2", "1700000000")):
         return True
     values = {value for value in sample(connection, table, column.name, key) if value is not None}
     if not values <= {0, 1}:
@@ -143,17 +143,17 @@ def _is_flag(
     return begins and not _MOMENT.search(column.name.lower())
 
 
-def _time(connection: sa.Connection, family: Family, table: Table, column: Column) -> Column:
-    if family.contents.kind(connection, table, column) is not Kind.TIME:
+def _time(connection: sa.Connection, backend: Backend, table: Table, column: Column) -> Column:
+    if backend.contents.kind(connection, table, column) is not Kind.TIME:
         raise UsageError(f'--sent-time: column "{column.name}" of table "{table.label}" is {column.type}, not a time.')
     return column
 
 
 def _check(
-    connection: sa.Connection, family: Family, table: Table, column: Column, flag: str, values: Sequence[str | None]
+    connection: sa.Connection, backend: Backend, table: Table, column: Column, flag: str, values: Sequence[str | None]
 ) -> None:  # fmt: skip
     for value in values:
-        if said := family.contents.refusal(connection, table, column, value):
+        if said := backend.contents.refusal(connection, table, column, value):
             shown = NULL if value is None else value
             raise RefusedError(f'{flag} {shown}: column "{column.name}" of "{table.label}" cannot hold it: {said}.')
 

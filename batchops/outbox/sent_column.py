@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops import durations
-from batchops.db.backend import Family
+from batchops.db.backend import Backend
 from batchops.db.table import Column, Table, quoted
 from batchops.errors import UsageError
 from batchops.sql.selection import user_sql
@@ -41,7 +41,7 @@ EPOCHS = {Says.SECONDS: 1, Says.MILLISECONDS: 1_000, Says.MICROSECONDS: 1_000_00
 class SentColumn:
     """The column in statements."""
 
-    family: Family
+    backend: Backend
     table: Table
     column: Column
     says: Says
@@ -71,7 +71,7 @@ class SentColumn:
         """What marks an event as sent: columns and their values."""
         marks = [(self._own, self._mark())]
         if self.time is not None:
-            marks.append((self._column(self.time), self.family.contents.now(self.time)))
+            marks.append((self._column(self.time), self.backend.contents.now(self.time)))
         return marks
 
     @property
@@ -98,7 +98,7 @@ class SentColumn:
             case Says.FLAG:
                 text = f"marked in {name}"
             case Says.TIME:
-                zone = " in UTC" if self.family.contents.zoneless(self.column) else ""
+                zone = " in UTC" if self.backend.contents.zoneless(self.column) else ""
                 text = f"marked in {name}, with the time{zone}"
             case _:
                 text = f"marked in {name}, in {self.says} since 1970"
@@ -107,20 +107,20 @@ class SentColumn:
     def _boundary(self, connection: sa.Connection, text: str) -> str:
         column = self.time or self.column
         unit = EPOCHS.get(self.says) if self.time is None else None
-        if unit is None and not self.family.contents.zoneless(column):
+        if unit is None and not self.backend.contents.zoneless(column):
             return self._in_its_zone(connection, column, text)
-        moment = _moment(connection.execute(sa.select(self.family.epoch())).scalar_one(), text)
+        moment = _moment(connection.execute(sa.select(self.backend.epoch())).scalar_one(), text)
         if unit is not None:
             return str(int(moment.timestamp() * unit))
         plain = moment.replace(tzinfo=None)
-        return self.family.words.literal(plain.date() if column.stored.lower() == "date" else plain)
+        return self.backend.sql_functions.literal(plain.date() if column.stored.lower() == "date" else plain)
 
     def _in_its_zone(self, connection: sa.Connection, column: Column, text: str) -> str:
         try:
-            return self.family.cutoff_ago(connection, self.table, column, durations.parse(text))
+            return self.backend.cutoff_ago(connection, self.table, column, durations.parse(text))
         except ValueError:
             _read(text)
-            return self.family.cutoff_before(connection, self.table, column, text)
+            return self.backend.cutoff_before(connection, self.table, column, text)
 
     @property
     def _own(self) -> sa.ColumnElement[Any]:
@@ -139,8 +139,8 @@ class SentColumn:
         if self.says is Says.FLAG:
             return sa.true() if self._boolean else sa.literal_column("1")
         if self.says is Says.TIME:
-            return self.family.contents.now(self.column)
-        return sa.cast(sa.func.floor(self.family.epoch() * EPOCHS[self.says]), sa.BigInteger())
+            return self.backend.contents.now(self.column)
+        return sa.cast(sa.func.floor(self.backend.epoch() * EPOCHS[self.says]), sa.BigInteger())
 
     def _is(self, value: str) -> sa.ColumnElement[bool]:
         if self.says is Says.FLAG:
@@ -152,7 +152,7 @@ class SentColumn:
 
     def _literal(self, value: str) -> sa.ColumnElement[Any]:
         """Not a parameter: a partial index on the unsent events would not be used for one."""
-        return sa.literal_column(self.family.words.literal(self.family.contents.named(self.column, value)))
+        return sa.literal_column(self.backend.sql_functions.literal(self.backend.contents.named(self.column, value)))
 
 
 def _read(text: str) -> datetime:

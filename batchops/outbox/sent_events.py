@@ -7,21 +7,21 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
-from batchops.outbox.mapping import NOTHING, Batch, Composer
+from batchops.outbox.mapping import NOTHING, EventBatch, MessageMapper
 from batchops.outbox.outbox import Outbox
 
 
-class Sent:
+class SentEvents:
     """The sent events for which `where` holds, up to the last one that there was at the beginning."""
 
     def __init__(
-        self, database: Database, outbox: Outbox, composer: Composer, where: Sequence[sa.ColumnElement[bool]],
+        self, database: Database, outbox: Outbox, mapper: MessageMapper, where: Sequence[sa.ColumnElement[bool]],
         max_bytes: int,
     ) -> None:  # fmt: skip
-        self._limit = composer.limit(max_bytes)
+        self._limit = mapper.limit(max_bytes)
         self._database = database
         self._outbox = outbox
-        self._compose = composer
+        self._mapper = mapper
         self._where = [outbox.sent.sent if outbox.sent else sa.false(), *where]
         self._last: KeyValue | None = None
 
@@ -40,10 +40,10 @@ class Sent:
     def reading(self, rows: int) -> sa.Select[Any]:
         """What reads the first so many."""
         outbox = self._outbox
-        query: sa.Select[Any] = sa.select(*self._compose.columns).select_from(outbox.table.called)
+        query: sa.Select[Any] = sa.select(*self._mapper.columns).select_from(outbox.table.called)
         return query.where(*self._where).order_by(*outbox.ordering).limit(rows)
 
-    def read(self, rows: int, after: KeyValue | None) -> Batch:
+    def read(self, rows: int, after: KeyValue | None) -> EventBatch:
         """The first so many behind `after`."""
         outbox = self._outbox
         if self._last is None:
@@ -54,4 +54,4 @@ class Sent:
         sized = query.with_only_columns(self._limit.of_row.label("bytes"))
         with self._database.reading() as connection:
             fits = self._limit.rows(rows, lambda most: connection.execute(sized.limit(most)).scalars().all())
-            return self._compose(connection.execute(query.limit(fits)).all())
+            return self._mapper(connection.execute(query.limit(fits)).all())

@@ -115,23 +115,23 @@ class Shards:
         )
 
     @contextmanager
-    def beating(self, threads: Threads, lost: Callable[[], None]) -> Iterator[None]:
+    def heartbeat(self, threads: Threads, lost: Callable[[], None]) -> Iterator[None]:
         """Renew three times in a lease's length, from a thread; call `lost` once another relay has taken over.
 
         At the end of the block the shards are free.
         """
 
-        def beat() -> None:
-            if not self._beat():
+        def renew() -> None:
+            if not self._renew_lease():
                 lost()
 
         try:
-            with threads.repeating("heartbeat", self._seconds / 3, beat):
+            with threads.repeating("heartbeat", self._seconds / 3, renew):
                 yield
         finally:
             self._leave()
 
-    def _beat(self) -> bool:
+    def _renew_lease(self) -> bool:
         """False once another relay has taken over shards that this one works on."""
         if not self._registered or self._clock() - self._renewed < self._seconds / 4:
             return True
@@ -165,7 +165,7 @@ class Shards:
             raise LockedError(
                 f'A relay that divides "{self._relation}" into {other.shards} is at work, this one would into '
                 f"{self.count}: {other.named}.",
-                f"use --slots {other.shards} here too, or end the other relays first.",
+                f"use --shards {other.shards} here too, or end the other relays first.",
             )
         return before if len(before) == self.count else self._registry.lay_out(connection, self.count)
 

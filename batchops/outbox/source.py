@@ -8,31 +8,31 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
-from batchops.outbox.failures import Failures
-from batchops.outbox.low_water import LowWater
-from batchops.outbox.mapping import Batch, Composer
+from batchops.outbox.failures import RefusedEvents
+from batchops.outbox.low_water import OutboxLowWaterMark
+from batchops.outbox.mapping import EventBatch, MessageMapper
 from batchops.outbox.outbox import Outbox
 from batchops.outbox.shards import Shards
 
 
-class Source:
-    """The unsent events of this relay's shards that neither wait nor are parked."""
+class EventSource:
+    """The unsent events of this relay's shards that neither wait nor are held."""
 
     def __init__(
-        self, database: Database, outbox: Outbox, composer: Composer, shards: Shards, failures: Failures, low: LowWater,
-        *, thorough: bool, max_bytes: int,
+        self, database: Database, outbox: Outbox, mapper: MessageMapper, shards: Shards, failures: RefusedEvents,
+        low: OutboxLowWaterMark, *, thorough: bool, max_bytes: int,
     ) -> None:  # fmt: skip
         """`thorough`: before it says that there is nothing, it looks behind the mark too."""
-        self._limit = composer.limit(max_bytes)
+        self._limit = mapper.limit(max_bytes)
         self._database = database
         self._outbox = outbox
-        self._compose = composer
+        self._mapper = mapper
         self._shards = shards
         self._failures = failures
         self._low = low
         self._thorough = thorough
 
-    def read(self, rows: int) -> Batch:
+    def read(self, rows: int) -> EventBatch:
         """The first so many; empty: there are none."""
         mark = self._low.mark()
         with self._database.reading() as connection:
@@ -46,7 +46,7 @@ class Source:
         self._low.look()
         return self._batch(found, None)
 
-    def read_on(self, rows: int, away: Set[Any], last: KeyValue) -> Batch:
+    def read_on(self, rows: int, away: Set[Any], last: KeyValue) -> EventBatch:
         """The first so many but for those whose ids are `away`, up to `last`, with a destination just now.
 
         What lies further on is read first, then it is asked whether anything has come in before it meanwhile:
@@ -58,7 +58,7 @@ class Source:
             found = self._some(connection, rows, [beyond])
             most = len(away) + rows
             ids = self._query(most, [upto, *self._since(self._low.mark())]).with_only_columns(outbox.id_out)
-            there = [outbox.family.key_value(row[0]) for row in _rows(connection, ids)]
+            there = [outbox.backend.key_value(row[0]) for row in _rows(connection, ids)]
             if len(there) == most:
                 found = []  # so much has come in that more of it may lie before what was read
             late = [id_ for id_ in there if id_ not in away]
@@ -71,9 +71,9 @@ class Source:
 
     def _batch(
         self, found: Sequence[Sequence[Any]], last: KeyValue | None, before: Sequence[Sequence[Any]] = ()
-    ) -> Batch:  # fmt: skip
+    ) -> EventBatch:  # fmt: skip
         """Those before and behind `last`."""
-        batch = self._compose([*before, *found])
+        batch = self._mapper([*before, *found])
         return replace(batch, front=batch.last if found else last)
 
     def look_at_everything(self) -> None:
@@ -103,7 +103,7 @@ class Source:
         return _rows(connection, self._query(self._limit.rows(rows, sizes), where))
 
     def _query(self, rows: int, where: Sequence[sa.ColumnElement[bool]]) -> sa.Select[Any]:
-        return unsent_events(self._outbox, self._compose, self._failures, rows, [*where, *self._of_my_shards()])
+        return unsent_events(self._outbox, self._mapper, self._failures, rows, [*where, *self._of_my_shards()])
 
     def _since(self, mark: KeyValue | None) -> list[sa.ColumnElement[bool]]:
         return [] if mark is None else [self._outbox.since(mark)]
@@ -115,16 +115,16 @@ class Source:
 
 
 def unsent_events(
-    outbox: Outbox, compose: Composer, failures: Failures, rows: int, where: Sequence[sa.ColumnElement[bool]]
+    outbox: Outbox, mapper: MessageMapper, failures: RefusedEvents, rows: int, where: Sequence[sa.ColumnElement[bool]]
 ) -> sa.Select[Any]:  # fmt: skip
     """What reads the first so many unsent events that neither wait nor are given up on."""
-    query: sa.Select[Any] = sa.select(*compose.columns).select_from(outbox.table.called)
+    query: sa.Select[Any] = sa.select(*mapper.columns).select_from(outbox.table.called)
     return query.where(outbox.unsent, *where, *failures.sendable()).order_by(*outbox.ordering).limit(rows)
 
 
 def shard_of(outbox: Outbox, shards: int) -> sa.ColumnElement[int]:
     """The shard that an event is in."""
-    return outbox.family.events.hashed(outbox.aggregate) % shards
+    return outbox.backend.events.hashed(outbox.aggregate) % shards
 
 
 def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Sequence[Sequence[Any]]:

@@ -45,7 +45,7 @@ class EventsSpec(PayloadSpec):
     message_id: Annotated[str | None, Flag("COLUMN", COLUMNS)] = Field(
         None, description="What consumers know an event by. Default: the id."
     )
-    aggregate: Annotated[str | None, Flag("COLUMN", COLUMNS)] = Field(
+    aggregate_id: Annotated[str | None, Flag("COLUMN", COLUMNS)] = Field(
         None, description="What is kept in order. Default: aggregate_id."
     )
     aggregate_type: Annotated[str | None, Flag("COLUMN", COLUMNS)] = Field(None, description="Its kind.")
@@ -80,14 +80,14 @@ class EventsSpec(PayloadSpec):
 class RelaySpec(EventsSpec):
     """Deliver an outbox's events, in order, at least once."""
 
-    then: Annotated[str, Flag("mark|delete|move:TABLE", DELIVERY)] = Field(
+    after_delivery: Annotated[str, Flag("mark|delete|move:TABLE", DELIVERY)] = Field(
         "mark", description="What is done with an event that was delivered. Default: mark."
     )
-    on_failed: Annotated[Literal["block", "park-key", "dead-letter"], Flag("block|park-key|dead-letter", DELIVERY)] = (
+    on_failed: Annotated[Literal["wait", "hold-key", "dead-letter"], Flag("wait|hold-key|dead-letter", DELIVERY)] = (
         Field(
-            "block",
-            description="A refused event holds back its aggregate: until it goes through (block); once its attempts "
-            "are used up, until `batchops outbox redrive` (park-key), or no longer (dead-letter). Default: block.",
+            "wait",
+            description="A refused event holds back its aggregate: until it goes through (wait); once its attempts "
+            "are used up, until `batchops outbox redrive` (hold-key), or no longer (dead-letter). Default: block.",
         )
     )
     max_attempts: Annotated[int, Flag("N", DELIVERY)] = Field(
@@ -96,26 +96,26 @@ class RelaySpec(EventsSpec):
     backoff: Annotated[Duration, Flag("5s", DELIVERY)] = Field(
         timedelta(seconds=5),
         ge=timedelta(0),
-        description="Rest before the second attempt; doubles each time, with jitter.",
+        description="Backoff before the second attempt; doubles each time, with jitter.",
         validate_default=True,
     )
-    slots: Annotated[int, Flag("N", DELIVERY)] = Field(
+    shards: Annotated[int, Flag("N", DELIVERY)] = Field(
         1,
         ge=1,
         le=256,
-        description="Parts of the aggregates, shared out among up to as many relays; the same for all. Default: 1.",
+        description="Shards of the aggregates, shared out among up to as many relays; the same for all. Default: 1.",
     )
-    lease_time: Annotated[Duration, Flag("15s", DELIVERY)] = Field(
+    lease: Annotated[Duration, Flag("15s", DELIVERY)] = Field(
         timedelta(seconds=15),
         ge=timedelta(seconds=1),
-        description="After that long without a sign of life another relay may take over.",
+        description="How long a relay may be without a heartbeat before another relay may take over.",
         validate_default=True,
     )
     poll: Annotated[Duration | None, Flag("1s", DELIVERY)] = Field(
         None, gt=timedelta(0), description="Stay up, and look for events at least that often."
     )
     listen: Annotated[str | None, Flag("CHANNEL", DELIVERY)] = Field(
-        None, description="PostgreSQL: a NOTIFY on this channel wakes a relay that rests under --poll."
+        None, description="PostgreSQL: a NOTIFY on this channel wakes a relay that sleeps under --poll."
     )
     target_time: Annotated[Duration, Flag("250ms")] = Field(
         timedelta(milliseconds=250), gt=timedelta(0), description="Time a batch aims to take.", validate_default=True
@@ -123,8 +123,8 @@ class RelaySpec(EventsSpec):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.then not in ("mark", "delete") and not re.fullmatch(rf"{MOVE}.+", self.then):
-            raise ValueError(f'--then: "{self.then}" is not one of mark, delete, move:TABLE')
+        if self.after_delivery not in ("mark", "delete") and not re.fullmatch(rf"{MOVE}.+", self.after_delivery):
+            raise ValueError(f'--after-delivery: "{self.after_delivery}" is not one of mark, delete, move:TABLE')
         if self.listen is not None and self.poll is None:
             raise ValueError("--listen needs --poll: notifications may be lost, so polling is the truth")
         return self
@@ -139,10 +139,10 @@ class ReplaySpec(EventsSpec):
     until: Annotated[str | None, Flag("2026-01-31|1h", ROWS)] = Field(
         None, description="Events sent before that moment, or longer ago than that."
     )
-    of: Annotated[tuple[str, ...], Flag("ID", ROWS, several=True)] = Field(
+    only_aggregate: Annotated[tuple[str, ...], Flag("ID", ROWS, several=True)] = Field(
         (), description="Events of this aggregate, by its id; may be repeated."
     )
-    type: Annotated[tuple[str, ...], Flag("NAME", ROWS, several=True)] = Field(
+    only_type: Annotated[tuple[str, ...], Flag("NAME", ROWS, several=True)] = Field(
         (), description="Events of this type; may be repeated."
     )
     all_events: Annotated[bool, Flag(group=ROWS)] = Field(False, description="Every sent event, instead.")
@@ -150,7 +150,9 @@ class ReplaySpec(EventsSpec):
 
     @model_validator(mode="after")
     def _which(self) -> Self:
-        some = bool(self.since or self.until or self.of or self.type)
+        some = bool(self.since or self.until or self.only_aggregate or self.only_type)
         if some == self.all_events:
-            raise ValueError("which events? Give --since, --until, --of or --type, or else --all-events")
+            raise ValueError(
+                "which events? Give --since, --until, --only-aggregate or --only-type, or else --all-events"
+            )
         return self

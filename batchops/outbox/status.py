@@ -6,17 +6,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops import durations, events
-from batchops.outbox.failures import Failure, Failures, State
+from batchops.outbox.failures import RefusedEvent, RefusedEvents, State
 from batchops.outbox.outbox import Outbox
 from batchops.runtime.counters import Counts
 
 
 @dataclass(frozen=True)
-class Standing:
+class OutboxStatus:
     """Counts an outbox."""
 
     outbox: Outbox
-    failures: Failures
+    failures: RefusedEvents
 
     def counts(self, connection: sa.Connection) -> Counts:
         """Events that may be sent, and `waiting`: those that a refused event of their aggregate holds up."""
@@ -34,7 +34,7 @@ class Standing:
         if first is None:
             return None
         states = self.failures.by_state(connection)
-        many = sum(states.values()) - states.get(State.DEAD, 0) or states[State.DEAD]
+        many = sum(states.values()) - states.get(State.DEAD_LETTER, 0) or states[State.DEAD_LETTER]
         which = f"event {first.event} of {first.aggregate}"
         said = f"{which} was refused" if many == 1 else f"{many:,} events were refused, the first of them {which}"
         redrive = f"batchops outbox redrive {self.outbox.table.label} --event {first.event}"
@@ -46,18 +46,18 @@ class Standing:
         age: sa.ColumnElement[Any] | None = None
         if created is not None:
             oldest = sa.func.min(outbox.column(created))
-            age = outbox.family.claims.age(outbox.table.column(created), oldest)
+            age = outbox.backend.claims.age(outbox.table.column(created), oldest)
         query: sa.Select[Any] = sa.select(sa.func.count(), sa.null() if age is None else age)
         row = connection.execute(query.select_from(outbox.table.called).where(outbox.unsent, *where)).one()
         return int(row[0]), None if row[1] is None else max(0.0, float(row[1]))
 
 
-def _afterwards(failure: Failure) -> str:
+def _afterwards(failure: RefusedEvent) -> str:
     match failure.state:
         case State.WAITING:
             again = durations.show(max(0.0, failure.pause))
             return f"later events of its aggregate wait; it is tried again by a relay in {again}."
-        case State.PARKED:
+        case State.HELD:
             return "later events of its aggregate wait until somebody puts it back."
-        case State.DEAD:
+        case State.DEAD_LETTER:
             return "later events of its aggregate have gone on without it."

@@ -8,29 +8,29 @@ from typing import cast
 from batchops.db.value_formats import as_text
 from batchops.errors import TransientError
 from batchops.events import Rejected
-from batchops.outbox.after_delivery import Settled, Settling
-from batchops.outbox.circuit_breaker import Circuit
-from batchops.outbox.delivery import Courier
-from batchops.outbox.failure_policy import Policy
-from batchops.outbox.failures import Failure, Failures, State
-from batchops.outbox.mapping import NOTHING, Batch
+from batchops.outbox.after_delivery import DeliveryRecord, DeliveryRecorder
+from batchops.outbox.circuit_breaker import CircuitBreaker
+from batchops.outbox.delivery import DeliveryWorker
+from batchops.outbox.failure_policy import FailurePolicy
+from batchops.outbox.failures import RefusedEvent, RefusedEvents, State
+from batchops.outbox.mapping import NOTHING, EventBatch
 from batchops.outbox.shards import Shards
 from batchops.outbox.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent
-from batchops.outbox.source import Source
+from batchops.outbox.source import EventSource
 from batchops.runtime.batch_size import Size
 from batchops.runtime.bisect import FEW
-from batchops.runtime.counters import Score
+from batchops.runtime.counters import Counters
 from batchops.runtime.outcome import Outcome
 
-Begin = Callable[[Callable[[], Batch]], Callable[[], Batch]]
+Begin = Callable[[Callable[[], EventBatch]], Callable[[], EventBatch]]
 """Begins to read, and gives what waits for it; where a database does one thing at a time, it only begins then."""
 
 
 @dataclass(frozen=True)
 class Flight:
-    """Events on their way: those of which there is a message are with the courier."""
+    """Events on their way: those that have a message are with the delivery worker."""
 
-    events: Batch
+    events: EventBatch
     held: frozenset[str]
     """Aggregates of which nothing goes out, as no message can be made of their next event."""
 
@@ -71,25 +71,26 @@ class RelayStep:
     """
 
     def __init__(
-        self, source: Source, courier: Courier, settling: Settling, failures: Failures, policy: Policy,
-        circuit: Circuit, shards: Shards, score: Score, *, ahead: Callable[[], bool], begin: Begin,
+        self, source: EventSource, delivery: DeliveryWorker, recorder: DeliveryRecorder, failures: RefusedEvents,
+        policy: FailurePolicy, circuit_breaker: CircuitBreaker, shards: Shards, counters: Counters, *,
+        ahead: Callable[[], bool], begin: Begin,
     ) -> None:  # fmt: skip
         """`ahead`: whether a next batch may be sent before this one is accounted for."""
         self._source = source
-        self._courier = courier
-        self._settling = settling
+        self._delivery = delivery
+        self._recorder = recorder
         self._failures = failures
         self._policy = policy
-        self._circuit = circuit
+        self._circuit_breaker = circuit_breaker
         self._shards = shards
-        self._score = score
+        self._counters = counters
         self._ahead = ahead
         self._begin = begin
         self._flight: Flight | None = None
-        self._reading: Callable[[], Batch] | None = None
+        self._reading: Callable[[], EventBatch] | None = None
         self._behind: frozenset[str] = frozenset()
         """Aggregates whose last event was not sent, as far as what is being read does not know it yet."""
-        self._unsettled: tuple[Settled, int] | None = None
+        self._unrecorded: tuple[DeliveryRecord, int] | None = None
         self._rehearsed = False
 
     def __call__(self, size: Size) -> Outcome | None:
@@ -103,45 +104,45 @@ class RelayStep:
     @property
     def _at_rest(self) -> bool:
         """Whether all that was sent is marked, and nothing is being read."""
-        return self._flight is None and self._unsettled is None and self._reading is None
+        return self._flight is None and self._unrecorded is None and self._reading is None
 
     def _batch(self, size: Size) -> Outcome | None:
-        if self._unsettled is None:
+        if self._unrecorded is None:
             if self._flight is None and not self._first(size):
                 return None
             self._land(size)
-        if self._unsettled is None:
+        if self._unrecorded is None:
             return Outcome(rows=0, read=0)
-        settled, read = self._unsettled
-        settled = self._settling(settled)
-        self._unsettled = None
-        return self._outcome(settled, read)
+        record, read = self._unrecorded
+        record = self._recorder(record)
+        self._unrecorded = None
+        return self._outcome(record, read)
 
     def finish(self) -> Outcome | None:
         """Wait for what is still on its way, and mark it; None where nothing was."""
-        if self._flight is None and self._unsettled is None:
+        if self._flight is None and self._unrecorded is None:
             return None
         self._ahead = lambda: False
         return self._batch(Size(rows=1, read=1))
 
     def _first(self, size: Size) -> bool:
         self._behind = frozenset()
-        events = self._source.read(1 if self._circuit.probing else size.rows)
+        events = self._source.read(1 if self._circuit_breaker.probing else size.rows)
         if events and not self._rehearsed:
-            self._settling.rehearse(events.ids[:FEW])
+            self._recorder.rehearse(events.ids[:FEW])
             self._rehearsed = True
         return self._depart(events, size, NOTHING)
 
-    def _depart(self, events: Batch, size: Size, settling: Batch) -> bool:
-        """Send them off and begin to read what comes after; `settling` is not marked yet, and not read again."""
+    def _depart(self, events: EventBatch, size: Size, unrecorded: EventBatch) -> bool:
+        """Send them off and begin to read what comes after; `unrecorded` is not marked yet, and not read again."""
         if not events:
             return False
         if not self._shards.certain():
             self._shards.renew()  # a process that was stopped for long must not send what another has sent by now
         self._flight = Flight(events, events.unfit)
-        self._courier.go(self._flight.messages)
+        self._delivery.send(self._flight.messages)
         if self._may_go_ahead():
-            away = {*settling.ids, *events.ids}
+            away = {*unrecorded.ids, *events.ids}
             last = events.front
             assert last is not None
             self._reading = self._begin(lambda: self._source.read_on(size.rows, away, last))
@@ -154,36 +155,36 @@ class RelayStep:
         waiting = self._read()
         self._flight = None
         try:
-            results = flight.results(self._courier.wait())
+            results = flight.results(self._delivery.wait())
         except AccessRefusedError:
             raise  # waiting does not help
         except SinkDownError as error:
-            self._circuit.trip_by_destination(error.message)
+            self._circuit_breaker.trip_by_destination(error.message)
             return
-        if self._circuit.probing and all(isinstance(one, Refused) and not one.final for one in results):
-            self._circuit.doubt()  # one event alone cannot show whose fault it is: no attempt counts
+        if self._circuit_breaker.probing and all(isinstance(one, Refused) and not one.final for one in results):
+            self._circuit_breaker.inconclusive()  # one event alone cannot show whose fault it is: no attempt counts
             return
-        self._unsettled = self._sorted(flight, results), len(flight.events)
+        self._unrecorded = self._sorted(flight, results), len(flight.events)
         behind = flight.behind(results)
         kept, self._behind = behind | self._behind, behind
         if self._may_go_ahead():
             self._depart(waiting.but(kept), size, flight.events)
 
     def _may_go_ahead(self) -> bool:
-        return self._ahead() and not self._circuit.probing and not self._shards.changing
+        return self._ahead() and not self._circuit_breaker.probing and not self._shards.changing
 
-    def _read(self) -> Batch:
+    def _read(self) -> EventBatch:
         """What has been read meanwhile; where that failed it is read again once this flight is settled."""
         reading, self._reading = self._reading, None
         with suppress(TransientError):
             return reading() if reading is not None else NOTHING
         return NOTHING
 
-    def _sorted(self, flight: Flight, results: Sequence[Delivery]) -> Settled:
+    def _sorted(self, flight: Flight, results: Sequence[Delivery]) -> DeliveryRecord:
         if not any(results):
-            self._circuit.close()
-            return Settled(flight.events.ids, (), flight.events.aggregates)
-        sent, aggregates, failures, unsent = [], list[str](), list[Failure](), list[Unsent]()
+            self._circuit_breaker.close()
+            return DeliveryRecord(flight.events.ids, (), flight.events.aggregates)
+        sent, aggregates, failures, unsent = [], list[str](), list[RefusedEvent](), list[Unsent]()
         for id_, aggregate, result in zip(flight.events.ids, flight.events.aggregates, results, strict=True):
             match result:
                 case None:
@@ -194,18 +195,18 @@ class RelayStep:
                     failures.append(self._policy(event, aggregate, result, self._failures.attempts(event)))
                 case Unsent():
                     unsent.append(result)
-        self._score.add(failed=len(failures), unsent=len(unsent))
+        self._counters.add(failed=len(failures), unsent=len(unsent))
         for one in failures:
-            self._score.because(one.reason, [f"event {one.event} of {one.aggregate}"])
+            self._counters.because(one.reason, [f"event {one.event} of {one.aggregate}"])
         if unsent and not sent and not failures:
-            self._circuit.trip(unsent[0].reason)
+            self._circuit_breaker.trip(unsent[0].reason)
         else:
-            self._circuit.close()
-        return Settled(sent, failures, aggregates)
+            self._circuit_breaker.close()
+        return DeliveryRecord(sent, failures, aggregates)
 
-    def _outcome(self, settled: Settled, read: int) -> Outcome:
-        given_up = [failure for failure in settled.failures if failure.state is not State.WAITING]
-        dead = sum(failure.state is State.DEAD for failure in given_up)
-        self._score.add(dead=dead, parked=len(given_up) - dead)
+    def _outcome(self, record: DeliveryRecord, read: int) -> Outcome:
+        given_up = [failure for failure in record.failures if failure.state is not State.WAITING]
+        dead = sum(failure.state is State.DEAD_LETTER for failure in given_up)
+        self._counters.add(dead_letters=dead, held=len(given_up) - dead)
         rejected = tuple(Rejected(f"{one.aggregate} event {one.event}", one.reason) for one in given_up)
-        return Outcome(rows=len(settled.sent), read=read, rejected=rejected)
+        return Outcome(rows=len(record.sent), read=read, rejected=rejected)

@@ -9,10 +9,10 @@ from batchops.db.types import KEY_TEXT, LONG_TEXT
 from batchops.errors import RefusedError
 from batchops.ledger.table_setup import Making
 
-TURN = "batchops_turn"
+WRITER_LOCKS = "batchops_turn"
 
 
-class Beside:
+class OutboxTables:
     """The tables in one schema; no name: where the database itself looks first."""
 
     def __init__(self, database: Database, schema: str | None) -> None:
@@ -68,9 +68,9 @@ class Beside:
         return all(inspector.has_table(table.name, schema=table.schema) for table in self._meta.sorted_tables)
 
 
-def turn_ddl(database: Database) -> Iterator[str]:
+def writer_locks_ddl(database: Database) -> Iterator[str]:
     """Where writers need rows to wait for each other at: the statements that make and fill their table."""
-    if rows := database.family.events.lock_rows:
+    if rows := database.backend.events.lock_rows:
         values = ", ".join(f"({number})" for number in range(rows))
-        yield f"CREATE TABLE IF NOT EXISTS {TURN} (turn integer NOT NULL PRIMARY KEY)"
-        yield f"INSERT IGNORE INTO {TURN} (turn) VALUES {values}"
+        yield f"CREATE TABLE IF NOT EXISTS {WRITER_LOCKS} (turn integer NOT NULL PRIMARY KEY)"
+        yield f"INSERT IGNORE INTO {WRITER_LOCKS} (turn) VALUES {values}"

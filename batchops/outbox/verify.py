@@ -1,4 +1,4 @@
-"""What a table of events proves about what was sent: that nothing was passed by, that no aggregate was inverted."""
+"""Verifies from a table of events that no event was skipped and no aggregate is out of order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from batchops.db.value_formats import as_text
 from batchops.errors import Exit
 from batchops.outbox.event_order import Rests
-from batchops.outbox.failures import Failures
+from batchops.outbox.failures import RefusedEvents
 from batchops.outbox.outbox import Outbox
 
 NAMED = 10
@@ -17,7 +17,7 @@ NAMED = 10
 
 
 @dataclass(frozen=True)
-class Finding:
+class Violation:
     """One thing that was looked at."""
 
     about: str
@@ -34,7 +34,7 @@ _NONE_SKIPPED = "no unsent event lies before a sent one of its aggregate"
 _SKIPPED = "are unsent, though a later one of their aggregate was sent"
 _NONE_INVERTED = "by the times in the table each aggregate's events were sent in order"
 _INVERTED = "were sent after a later one of their aggregate, by the times in the table"
-_BEYOND = Finding(
+_BEYOND = Violation(
     "beyond",
     Exit.DONE,
     "beyond the table: that the destination kept what it acknowledged; that whoever wrote an event had locked its "
@@ -42,7 +42,7 @@ _BEYOND = Finding(
 )
 
 
-def findings(connection: sa.Connection, outbox: Outbox, failures: Failures) -> list[Finding]:
+def findings(connection: sa.Connection, outbox: Outbox, failures: RefusedEvents) -> list[Violation]:
     """All of them, the same whoever asks; nothing is written."""
     found = [_skipped(connection, outbox, failures), _inverted(connection, outbox)]
     if not outbox.order.numbered:
@@ -50,16 +50,16 @@ def findings(connection: sa.Connection, outbox: Outbox, failures: Failures) -> l
     return [*found, _BEYOND]
 
 
-def gravest(found: Sequence[Finding]) -> int:
+def gravest(found: Sequence[Violation]) -> int:
     """The exit code: what is violated before what cannot be proved."""
     exits = {finding.exit for finding in found}
     return next((code for code in (Exit.INTEGRITY, Exit.INCOMPLETE) if code in exits), Exit.DONE)
 
 
-def _skipped(connection: sa.Connection, outbox: Outbox, failures: Failures) -> Finding:
+def _skipped(connection: sa.Connection, outbox: Outbox, failures: RefusedEvents) -> Violation:
     """An unsent event that lies before a sent one of its aggregate, and was not given up on."""
     if outbox.sent is None:
-        return Finding("skipped", Exit.INCOMPLETE, "the table has no column that tells which events were sent")
+        return Violation("skipped", Exit.INCOMPLETE, "the table has no column that tells which events were sent")
     backwards = [column.desc() for column in outbox.ordering]
     sent = sa.case((outbox.sent.sent, 1), else_=0)
     later = sa.func.max(sent).over(partition_by=outbox.aggregate, order_by=backwards, rows=(None, -1))
@@ -72,11 +72,13 @@ def _skipped(connection: sa.Connection, outbox: Outbox, failures: Failures) -> F
     return _violated(connection, "skipped", passed, good=_NONE_SKIPPED, bad=_SKIPPED)
 
 
-def _inverted(connection: sa.Connection, outbox: Outbox) -> Finding:
+def _inverted(connection: sa.Connection, outbox: Outbox) -> Violation:
     """An event that was sent before an earlier one of its aggregate, by the times in the table."""
     moment = None if outbox.sent is None else outbox.sent.when
     if outbox.sent is None or moment is None:
-        return Finding("inverted", Exit.INCOMPLETE, "cannot be proved: the table does not tell when an event was sent")
+        return Violation(
+            "inverted", Exit.INCOMPLETE, "cannot be proved: the table does not tell when an event was sent"
+        )
     before = sa.func.max(moment).over(partition_by=outbox.aggregate, order_by=outbox.ordering, rows=(None, -1))
     ordered = (
         sa.select(outbox.id_out.label("event"), moment.label("moment"), before.label("before"))
@@ -88,13 +90,13 @@ def _inverted(connection: sa.Connection, outbox: Outbox) -> Finding:
     return _violated(connection, "inverted", late, good=_NONE_INVERTED, bad=_INVERTED)
 
 
-def _ordered(connection: sa.Connection, outbox: Outbox) -> Finding:
+def _ordered(connection: sa.Connection, outbox: Outbox) -> Violation:
     """Whether the order is the one that events were written in, where no number tells it."""
     order = outbox.order
     if not order.kept and order.asked:
-        return Finding("order", Exit.DONE, "none was asked for: each event stands by itself")
+        return Violation("order", Exit.DONE, "none was asked for: each event stands by itself")
     if not order.kept:
-        return Finding("order", Exit.INCOMPLETE, "cannot be proved: nothing tells in what order events were written")
+        return Violation("order", Exit.INCOMPLETE, "cannot be proved: nothing tells in what order events were written")
     told = ", ".join(order.columns[:-1])
     if told:
         columns = [outbox.aggregate, *outbox.ordering[:-1]]
@@ -103,16 +105,16 @@ def _ordered(connection: sa.Connection, outbox: Outbox) -> Finding:
         count = int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(tied.c.events), 0))).scalar_one())
         if count:
             text = f"have the same {told} as another of their aggregate: which of them came first cannot be proved"
-            return Finding("order", Exit.INCOMPLETE, text, count=count)
+            return Violation("order", Exit.INCOMPLETE, text, count=count)
     if order.rests is Rests.CLOCK:
-        return Finding("order", Exit.DONE, f"rests on {order.rests}, and no two events of an aggregate have the same")
-    return Finding("order", Exit.INCOMPLETE, f"cannot be proved: it rests on {order.rests}")
+        return Violation("order", Exit.DONE, f"rests on {order.rests}, and no two events of an aggregate have the same")
+    return Violation("order", Exit.INCOMPLETE, f"cannot be proved: it rests on {order.rests}")
 
 
-def _violated(connection: sa.Connection, about: str, query: sa.Select[Any], *, good: str, bad: str) -> Finding:
+def _violated(connection: sa.Connection, about: str, query: sa.Select[Any], *, good: str, bad: str) -> Violation:
     listed = query.subquery("listed")
     count: int = connection.execute(sa.select(sa.func.count()).select_from(listed)).scalar_one()
     if not count:
-        return Finding(about, Exit.DONE, good)
+        return Violation(about, Exit.DONE, good)
     events = tuple(as_text(value) for value in connection.execute(query.limit(NAMED)).scalars())
-    return Finding(about, Exit.INTEGRITY, bad, events, count)
+    return Violation(about, Exit.INTEGRITY, bad, events, count)

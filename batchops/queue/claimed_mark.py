@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family
-from batchops.db.json_values import plain, tag
+from batchops.db.backend import Backend
+from batchops.db.json_values import decode, encode
 from batchops.db.types import KeyValue
 from batchops.queue.queue import Queue, Row
 from batchops.queue.rows import Rows
@@ -24,8 +24,8 @@ class ClaimedMark:
     What is kept of a row is a JSON object: each marked column with its value before the claim and with the mark.
     """
 
-    def __init__(self, family: Family, queue: Queue, rows: Rows) -> None:
-        self._claims = family.claims
+    def __init__(self, backend: Backend, queue: Queue, rows: Rows) -> None:
+        self._claims = backend.claims
         self._queue = queue
         self._rows = rows
         self._columns = tuple(dict.fromkeys(column for column, _ in queue.claimed))
@@ -67,7 +67,7 @@ class ClaimedMark:
             alike[tuple(name for name in names if now[name] == both[name][1])].append(key)
         for marked, some in alike.items():
             values = [
-                (self._queue.column(name), self._claims.restored(table.column(name), plain(both[name][0])))
+                (self._queue.column(name), self._claims.restored(table.column(name), decode(both[name][0])))
                 for name in marked
             ]
             if values or also:
@@ -79,7 +79,7 @@ class ClaimedMark:
         """The values as JSON, equal only where the values are."""
         columns = [self._claims.kept(self._queue.table, name) for name in names]
         found = self._rows.of(connection, keys, columns)
-        return {key: dict(zip(names, map(tag, values), strict=True)) for key, values in found.items()}
+        return {key: dict(zip(names, map(encode, values), strict=True)) for key, values in found.items()}
 
 
 def _parsed(text: str) -> dict[str, list[Any]] | None:

@@ -1,4 +1,4 @@
-"""What the workers of one process hold: claimed, kept alive, and let go."""
+"""What the workers of one process hold: claim, heartbeat, release."""
 
 import os
 import secrets
@@ -18,7 +18,7 @@ from batchops.errors import BatchopsError, DeniedError, MarkRefusedError, RowRef
 from batchops.queue.failed_rows import blamed, reason
 from batchops.queue.handlers import Result, Unmarked
 from batchops.queue.leases import Leases
-from batchops.queue.low_water import LowWater
+from batchops.queue.low_water import QueueLowWaterMark
 from batchops.queue.queue import ALONE, Assignments, Claim, Row
 from batchops.runtime.bisect import by_halves
 from batchops.runtime.threads import Threads
@@ -27,7 +27,7 @@ AT_ONCE = 100
 """Rows that are rescued together, to be tried alone one after the other."""
 RESCUE_EVERY = 1.0
 """Seconds between two looks for lost leases; longer where the look itself is dear."""
-DIED = "its worker gave no more sign of life at {} attempts in a row, the last one with this row alone"
+DIED = "its worker's heartbeat stopped at {} attempts in a row, the last one with this row alone"
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Holding:
     """Rows in hand, and when their lease was last renewed."""
 
     keys: Sequence[KeyValue]
-    beaten: float
+    renewed: float
 
 
 class Claims:
@@ -60,17 +60,17 @@ class Claims:
         self._undoable = False
         """Whether a mark has been undone, for a trial."""
         self._clock = clock
-        self._low = LowWater(database, leases, clock, followed=in_order)
-        self._held: dict[str, Holding] = {}
-        self._suspects: deque[tuple[Claim, Row]] = deque()
+        self._low = QueueLowWaterMark(database, leases, clock, followed=in_order)
+        self._holdings: dict[str, Holding] = {}
+        self._to_isolate: deque[tuple[Claim, Row]] = deque()
         """Rescued rows that are still to be tried, each alone, with the claim that holds them."""
         self._guard = threading.Lock()
         self._rescuing = threading.Lock()
         self._rescue_at = 0.0
 
-    def take(self, rows: int) -> Claim | None:
+    def claim(self, rows: int) -> Claim | None:
         """Up to so many rows; None where nothing is free and due, as far as the whole table goes."""
-        claim = self._next_alone()
+        claim = self._next_isolated()
         if claim is None and self._clock() >= self._rescue_at:
             claim = self._rescued(rows, self._low.mark())
         claim = claim or self._claimed(rows, self._low.mark())
@@ -83,27 +83,27 @@ class Claims:
 
     def certain(self, claim: Claim) -> bool:
         """Whether the lease cannot have run out since it was last renewed."""
-        holding = self._held.get(claim.token)
-        return holding is not None and self._clock() - holding.beaten < self.seconds
+        holding = self._holdings.get(claim.token)
+        return holding is not None and self._clock() - holding.renewed < self.seconds
 
-    def held(self) -> int:
+    def leased(self) -> int:
         """Rows that this process has leased."""
         with self._guard:
-            return sum(len(holding.keys) for holding in self._held.values())
+            return sum(len(holding.keys) for holding in self._holdings.values())
 
-    def let_go(self, claim: Claim) -> None:
-        """The rows are settled: no more signs of life."""
+    def finish(self, claim: Claim) -> None:
+        """The rows are finalised: no more heartbeats."""
         with self._guard:
-            self._held.pop(claim.token, None)
+            self._holdings.pop(claim.token, None)
 
     @contextmanager
-    def beating(self, threads: Threads) -> Iterator[None]:
+    def heartbeat(self, threads: Threads) -> Iterator[None]:
         """Renew what is held three times in a lease's length, from a thread, until the block ends."""
         try:
-            with threads.repeating("heartbeat", self.seconds / 3, self._beat):
+            with threads.repeating("heartbeat", self.seconds / 3, self._renew):
                 yield
         finally:
-            self.hand_back()
+            self.release_unclaimed()
 
     def _claimed(self, rows: int, low: KeyValue | None) -> Claim | None:
         token = _token(alone=rows == 1)
@@ -111,7 +111,7 @@ class Claims:
         with self.database.transaction() as connection:
             leased = self.leases.claim(connection, rows, low, token, self.seconds)
             found, refused = self._mark(connection, token, leased)
-        return self._hold(Claim(token, found, taken=taken, refused=refused)) if found else None
+        return self._keep(Claim(token, found, claimed_at=taken, refused=refused)) if found else None
 
     def _mark(
         self, connection: sa.Connection, token: str, rows: Sequence[Row]
@@ -126,7 +126,7 @@ class Claims:
                 now.update((row.key, row) for row in self.leases.mark(connection, some))
             return [None] * len(some)
 
-        self.database.family.claims.check_at_once(connection)
+        self.database.backend.claims.check_at_once(connection)
         if not self._undoable:
             self._prove_undoable(connection, token, rows[0])
         try:
@@ -175,79 +175,79 @@ class Claims:
         token = _token(alone=False)
         with self.database.transaction() as connection:
             self.leases.unmark_lost(connection, rows, low)
-            parked = self._park(connection, low)
+            parked = self._dead_letter_poison(connection, low)
             leased = self.leases.rescue(connection, rows, low, token, self.seconds)
             found, refused = self._mark(connection, token, leased)
         if not found and not parked:
             return None
-        claim = self._hold(Claim(token, found, rescued=True, taken=now, parked=parked, refused=refused))
+        claim = self._keep(Claim(token, found, rescued=True, claimed_at=now, dead_letters=parked, refused=refused))
         if not self._one_by_one:
             return claim
         with self._guard:
-            self._suspects += [(claim, row) for row in claim.rows]
-        return self._next_alone() if not parked else Claim(_token(alone=True), (), parked=parked)
+            self._to_isolate += [(claim, row) for row in claim.rows]
+        return self._next_isolated() if not parked else Claim(_token(alone=True), (), dead_letters=parked)
 
-    def _next_alone(self) -> Claim | None:
+    def _next_isolated(self) -> Claim | None:
         """The next of the rows that were rescued, held by itself from now on."""
         while True:
             with self._guard:
-                if not self._suspects:
+                if not self._to_isolate:
                     return None
-                claim, row = self._suspects.popleft()
+                claim, row = self._to_isolate.popleft()
             alone, now = _token(alone=True), self._clock()
             try:
                 with self.database.transaction() as connection:
-                    mine = self.leases.single_out(connection, claim.token, row.key, alone)
+                    mine = self.leases.isolate(connection, claim.token, row.key, alone)
             except BatchopsError:
                 with self._guard:
-                    self._suspects.appendleft((claim, row))
+                    self._to_isolate.appendleft((claim, row))
                 raise
             self._forget(claim.token, row)
             if mine:
                 found = [replace(row, attempts=row.attempts + 1)]
-                return self._hold(Claim(alone, found, rescued=True, taken=now, refused=claim.refused))
+                return self._keep(Claim(alone, found, rescued=True, claimed_at=now, refused=claim.refused))
 
-    def hand_back(self) -> None:
+    def release_unclaimed(self) -> None:
         """Let go of what was rescued and nobody came to; where that fails the leases run out by themselves."""
         with self._guard:
-            left, self._suspects = list(self._suspects), deque()
+            left, self._to_isolate = list(self._to_isolate), deque()
         for token in {claim.token for claim, _ in left}:
             keys = [row.key for claim, row in left if claim.token == token]
             with suppress(BatchopsError), self.database.transaction() as connection:
-                self.leases.abandon(connection, token, keys)
+                self.leases.expire(connection, token, keys)
 
     def _forget(self, token: str, row: Row) -> None:
         with self._guard:
-            if (held := self._held.get(token)) is not None:
+            if (held := self._holdings.get(token)) is not None:
                 held.keys = [key for key in held.keys if key != row.key]
                 if not held.keys:
-                    del self._held[token]
+                    del self._holdings[token]
 
-    def _park(self, connection: sa.Connection, low: KeyValue | None) -> Sequence[tuple[Row, str]]:
+    def _dead_letter_poison(self, connection: sa.Connection, low: KeyValue | None) -> Sequence[tuple[Row, str]]:
         guilty = (connection, self._attempts if self._one_by_one else None, low, DIED.format(self._attempts))
         try:
             with self.database.savepoint(connection):
-                return self.leases.park(*guilty, self._failed)
+                return self.leases.dead_letter_poison(*guilty, self._failed)
         except (RowRefusedError, DeniedError):
-            return self.leases.park(*guilty, ())  # better set aside unmarked than claimed for ever
+            return self.leases.dead_letter_poison(*guilty, ())  # better set aside unmarked than claimed for ever
 
-    def _hold(self, claim: Claim) -> Claim:
+    def _keep(self, claim: Claim) -> Claim:
         with self._guard:
-            self._held[claim.token] = Holding([row.key for row in claim.rows], claim.taken)
+            self._holdings[claim.token] = Holding([row.key for row in claim.rows], claim.claimed_at)
         return claim
 
-    def _beat(self) -> None:
-        """Renew what has been held for long enough; a beat that fails is tried again at the next."""
+    def _renew(self) -> None:
+        """Renew what has been held for long enough; a renewal that fails is tried again at the next heartbeat."""
         now = self._clock()
         with self._guard:
-            due = [(token, held) for token, held in self._held.items() if now - held.beaten >= self.seconds / 4]
+            due = [(token, held) for token, held in self._holdings.items() if now - held.renewed >= self.seconds / 4]
         for token, held in due:
             try:
                 with self.database.transaction() as connection:
-                    self.leases.beat(connection, token, held.keys, self.seconds)
+                    self.leases.renew(connection, token, held.keys, self.seconds)
             except BatchopsError:
                 continue  # the token in the finalising transaction is what really protects
-            held.beaten = now
+            held.renewed = now
 
 
 def _token(*, alone: bool) -> str:

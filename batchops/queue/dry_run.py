@@ -32,9 +32,9 @@ def rehearse(
         yield from rehearsed(connection, database, "claim", claimed)
     with recording(connection) as marks:
         if isinstance(leases, RowLocks):
-            leases.done(connection, [first])
+            leases.ack(connection, [first])
         else:
-            leases.done(connection, TOKEN, [first])
+            leases.ack(connection, TOKEN, [first])
         if not any(isinstance(one, sa.Update | sa.Delete) for one in marks):  # nobody holds it, so none is marked
-            RowLocks(database.family, queue).done(connection, [first])
+            RowLocks(database.backend, queue).ack(connection, [first])
     yield from rehearsed(connection, database, "mark", marks)

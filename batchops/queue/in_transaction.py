@@ -21,7 +21,7 @@ LOST = Unstarted()
 """The result of a row whose lease had been lost before the work began."""
 
 
-class Inside:
+class InTransaction:
     """Marks rows and has the handler work on them, with a savepoint before each try."""
 
     def __init__(self, database: Database, handler: Handler, deadline: Deadline, stop: Stop) -> None:
@@ -37,7 +37,7 @@ class Inside:
         def work(some: Sequence[Row]) -> Sequence[Result]:
             connection.exec_driver_sql("SAVEPOINT batchops_try")
             try:
-                results = self._tried(connection, some, mark)
+                results = self._attempt(connection, some, mark)
                 _still_ours(connection, transaction)
                 self._end_try(connection)
             except (TransientError, HandlerError):
@@ -54,7 +54,7 @@ class Inside:
 
         return by_halves(rows, work, blamed)
 
-    def _tried(self, connection: sa.Connection, rows: Sequence[Row], mark: Mark) -> Sequence[Result]:
+    def _attempt(self, connection: sa.Connection, rows: Sequence[Row], mark: Mark) -> Sequence[Result]:
         results: dict[KeyValue, Result] = {}
         while True:
             left = [row for row in rows if row.key not in results]
@@ -89,7 +89,7 @@ class Inside:
     def _answers(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Result]:
         try:
             values = [row.values for row in rows]
-            if not self._handler.deadly:
+            if not self._handler.can_crash:
                 return self._handler(values, connection, self._stop)
             return self._deadline.call(lambda: self._handler(values, connection, self._stop))
         except DBAPIError as error:

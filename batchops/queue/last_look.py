@@ -13,27 +13,27 @@ class LastLook:
     """What a drain that ends waits for: rows that are locked, though free and due, and rows that others have leased."""
 
     def __init__(
-        self, database: Database, leases: Leases | RowLocks, patience: float, passed_by: Callable[[], int],
-        held: Callable[[], int],
+        self, database: Database, leases: Leases | RowLocks, timeout: float, left_alone: Callable[[], int],
+        leased: Callable[[], int],
     ) -> None:  # fmt: skip
-        """`passed_by`: how many free rows this process leaves alone on purpose; `held`: how many it has leased."""
+        """`left_alone`: how many free rows this process leaves alone on purpose; `leased`: how many it has leased."""
         self._database = database
         self._leases = leases
-        self._patience = patience
-        self._passed_by = passed_by
-        self._held = held
+        self._timeout = timeout
+        self._left_alone = left_alone
+        self._leased = leased
         self._waited = 0.0
         self.locked = 0
         """Rows that stayed locked."""
 
     def worked(self) -> None:
-        """There was work: the patience begins anew."""
+        """There was work: the timeout begins anew."""
         self._waited = 0.0
 
-    def rest(self) -> float | None:
+    def next_sleep(self) -> float | None:
         """Seconds until it is worth another try; None: nothing is left, or what is left stays locked."""
         self.locked, leased = self._others()
-        if not (self.locked or leased) or self._waited >= self._patience:
+        if not (self.locked or leased) or self._waited >= self._timeout:
             return None
         pause = min(0.05 + self._waited, 1.0)
         self._waited += pause
@@ -41,8 +41,8 @@ class LastLook:
 
     def _others(self) -> tuple[int, int]:
         """Rows that are locked, and rows that others have leased."""
-        held = self._held()  # before the count: a row leased meanwhile is waited for once more
+        held = self._leased()  # before the count: a row leased meanwhile is waited for once more
         with suppress(BatchopsError), self._database.reading() as connection:
             counts = self._leases.counts(connection)
-            return max(0, counts.backlog - self._passed_by()), max(0, counts.leased - held)
+            return max(0, counts.backlog - self._left_alone()), max(0, counts.leased - held)
         return 0, 0

@@ -16,7 +16,7 @@ LOOK = 1.0
 """Seconds between two looks for where the front is."""
 
 
-class LowWater:
+class QueueLowWaterMark:
     """Nothing before `mark` is pending, leased or waiting, by the last look; workers share one."""
 
     def __init__(

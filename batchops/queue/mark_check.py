@@ -28,19 +28,19 @@ class Marks:
         """Why the table takes none of them."""
         self.proved = False
         """Whether a row that was marked was seen to be pending no more."""
-        self._turn = threading.Lock()
+        self._trial = threading.Lock()
 
     @contextmanager
-    def turn(self, stop: Stop) -> Iterator[bool]:
+    def trial(self, stop: Stop) -> Iterator[bool]:
         """Whether it is this worker that finds out; any other one waits here until it is known."""
         mine = False
         while not (mine or self.taken or self.refusal or stop.asked):
-            mine = self._turn.acquire(timeout=0.1)
+            mine = self._trial.acquire(timeout=0.1)
         try:
             yield mine and not self.taken and self.refusal is None
         finally:
             if mine:
-                self._turn.release()
+                self._trial.release()
 
     def prove(
         self, connection: sa.Connection, leases: Leases | RowLocks, asked: Sequence[KeyValue],

@@ -17,14 +17,14 @@ from batchops.queue.handlers.registry import handler_of
 from batchops.queue.leases import Leases
 from batchops.queue.leases.row_lock import RowLocks
 from batchops.queue.queue import Queue
-from batchops.queue.resolve import Understood, understand
+from batchops.queue.resolve import ResolvedQueue, resolve_queue
 from batchops.queue.spec import DrainSpec
 from batchops.spec.settings import reached
 from batchops.version import __version__
 
 
 @dataclass(frozen=True)
-class PreparedDrain:
+class DrainJob:
     """A drain that is planned and may be run."""
 
     spec: DrainSpec
@@ -43,18 +43,18 @@ class PreparedDrain:
         """The statements of its first claim."""
         spec = self.spec
         with self.database.reading() as connection:
-            rows, seconds = spec.batch_size or FIRST_ROWS, spec.lease_time.total_seconds()
+            rows, seconds = spec.batch_size or FIRST_ROWS, spec.lease.total_seconds()
             return [*rehearse(connection, self.database, self.queue, self.leases, rows, seconds)]
 
     def ended(self, reason: str) -> Finished:
         """The end of a drain that did not run."""
-        return Finished("drain", self.queue.table.label, reason, 0, __version__, walk="claims")
+        return Finished("drain", self.queue.table.label, reason, 0, __version__, strategy="claims")
 
 
 @contextmanager
-def prepared_drain(
+def prepare_drain(
     spec: DrainSpec, environ: Mapping[str, str], function: Function | None = None, *, again: str = ""
-) -> Iterator[PreparedDrain]:
+) -> Iterator[DrainJob]:
     """Reach the database and plan the drain, without writing anything; BatchopsError where it cannot be.
 
     `again`: the command that goes on with it, where the verb's own does not.
@@ -65,11 +65,9 @@ def prepared_drain(
         yield job
 
 
-def _prepare(
-    connection: sa.Connection, spec: DrainSpec, database: Database, handler: Handler, again: str
-) -> PreparedDrain:
-    found: Understood = understand(connection, database, spec, handler)
-    return PreparedDrain(
+def _prepare(connection: sa.Connection, spec: DrainSpec, database: Database, handler: Handler, again: str) -> DrainJob:
+    found: ResolvedQueue = resolve_queue(connection, database, spec, handler)
+    return DrainJob(
         spec, database, found.server, found.queue, found.leases, handler, found.plan, found.estimate,
         database.address.warnings, again,
     )  # fmt: skip

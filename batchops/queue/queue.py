@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family
-from batchops.db.claims import Order
+from batchops.db.backend import Backend
+from batchops.db.claims import OrderBy
 from batchops.db.table import Table, quoted
 from batchops.db.types import KeyValue
 from batchops.sql.selection import Selection, user_sql
@@ -21,9 +21,9 @@ class Queue:
     """Which rows are pending, in what order they are taken, and what makes them done or failed."""
 
     selection: Selection
-    """The pending rows. Its clock words are the database's to read, claim by claim."""
+    """The pending rows. The database evaluates its time functions at each claim."""
     key: tuple[str, ...]
-    order: tuple[Order, ...] = ()
+    order: tuple[OrderBy, ...] = ()
     """Empty: by the key."""
     done: Assignments | None = None
     """None: a row that is done is deleted."""
@@ -51,11 +51,11 @@ class Queue:
         """A column of the table."""
         return self.table.called.c[quoted(name)]
 
-    def ordering(self, family: Family) -> Sequence[sa.ColumnElement[Any]]:
+    def ordering(self, backend: Backend) -> Sequence[sa.ColumnElement[Any]]:
         """How rows are put in order to be claimed."""
         if not self.order:
-            return [family.key_order(self.table, name) for name in self.key]
-        return [column for one in self.order for column in family.claims.ordered(self.table, one)]
+            return [backend.key_order(self.table, name) for name in self.key]
+        return [column for one in self.order for column in backend.claims.ordered(self.table, one)]
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ class Claim:
     token: str
     rows: Sequence[Row]
     rescued: bool = False
-    """Whether another had held them, who gave no sign of life any more."""
-    taken: float = 0.0
+    """Whether another had held them, whose heartbeat stopped."""
+    claimed_at: float = 0.0
     """When, by this process's own clock."""
-    parked: Sequence[tuple[Row, str]] = field(default=())
+    dead_letters: Sequence[tuple[Row, str]] = field(default=())
     """Rows that were given up on instead of being claimed once more, and why."""
     refused: Mapping[KeyValue, str] = field(default_factory=dict)
     """Rows that are held without the mark of a claim, as the database refuses it, and why: none is worked on."""

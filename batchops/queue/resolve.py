@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from batchops.db.backend import Server
 from batchops.db.byte_limit import MOST_BYTES
-from batchops.db.claims import Nulls, Order
+from batchops.db.claims import Nulls, OrderBy
 from batchops.db.database import Database
 from batchops.db.lookup import find_key, find_table, hidden, nearest
 from batchops.db.table import Table
@@ -20,11 +20,11 @@ from batchops.queue.leases.column_names import BEFORE_CLAIM, LeaseColumns
 from batchops.queue.leases.columns import ColumnLeases
 from batchops.queue.leases.ddl import column_ddl, table_ddl
 from batchops.queue.leases.row_lock import RowLocks
-from batchops.queue.leases.table import SideLeases
+from batchops.queue.leases.table import TableLeases
 from batchops.queue.leases.table_definition import TABLE
 from batchops.queue.queue import Assignments, Queue
 from batchops.queue.spec import DrainSpec
-from batchops.sql.expression import parse_assignment, parse_predicate
+from batchops.sql.expression import parse_assignment, parse_condition
 from batchops.sql.selection import Selection
 
 _QUICK = 0.3
@@ -33,7 +33,7 @@ _ORDER = re.compile(r"(?P<column>.+?)(?:\s+(?P<way>ASC|DESC))?(?:\s+NULLS\s+(?P<
 
 
 @dataclass(frozen=True)
-class Understood:
+class ResolvedQueue:
     """A drain whose every name is known to the database."""
 
     server: Server
@@ -43,11 +43,11 @@ class Understood:
     estimate: int | None
 
 
-def understand(connection: sa.Connection, database: Database, spec: DrainSpec, handler: Handler) -> Understood:
+def resolve_queue(connection: sa.Connection, database: Database, spec: DrainSpec, handler: Handler) -> ResolvedQueue:
     """The queue and its leases; BatchopsError for what is not there, cannot be, or makes no sense."""
-    family = database.family
-    server = family.server(connection)
-    table = find_table(connection, family, spec.table)
+    backend = database.backend
+    server = backend.server(connection)
+    table = find_table(connection, backend, spec.table)
     _usable(connection, database, table, server)
     queue = queue_of(database, table, spec)
     leases = _leases(connection, database, queue, spec, handler, time_column(table, spec))
@@ -55,14 +55,14 @@ def understand(connection: sa.Connection, database: Database, spec: DrainSpec, h
     _marks_fit(database, queue)
     pending: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.called)
     pending = pending.where(queue.selection.clause)
-    family.explain(connection, pending)  # the server has understood --where, or says what it did not
-    if spec.listen is not None and family.signals is None:
+    backend.explain(connection, pending)  # the server has understood --where, or says what it did not
+    if spec.listen is not None and backend.notifications is None:
         raise UsageError(f"--listen: {server.product} has no notifications.", "--poll alone does it.")
-    estimate = family.matches(connection, pending)
+    estimate = backend.matches(connection, pending)
     if counted := estimate is None:
-        estimate = family.facts.count_within(connection, pending, _QUICK)
+        estimate = backend.facts.count_within(connection, pending, _QUICK)
     plan = _plan(database, server, queue, spec, leases, _about(estimate, counted=counted))
-    return Understood(server, queue, leases, plan, estimate)
+    return ResolvedQueue(server, queue, leases, plan, estimate)
 
 
 def _about(estimate: int | None, *, counted: bool) -> str:
@@ -73,14 +73,14 @@ def _about(estimate: int | None, *, counted: bool) -> str:
 
 def queue_of(database: Database, table: Table, spec: DrainSpec) -> Queue:
     """The table with the user's expressions, checked."""
-    words, names = database.family.words, table.column_names
-    key = find_key(database.family, table, spec.key)
+    functions, names = database.backend.sql_functions, table.column_names
+    key = find_key(database.backend, table, spec.key)
     if key is None:
         raise RefusedError(
             f'Table "{table.label}" has no primary key or unique index, so a claimed row cannot be found again.',
             "add a primary key.",
         )
-    known: dict[str, Any] = {"words": words, "table": table.name, "columns": names, "params": spec.params}
+    known: dict[str, Any] = {"words": functions, "table": table.name, "columns": names, "params": spec.params}
 
     def assignments(texts: Sequence[str], flag: str) -> Assignments:
         parsed = [parse_assignment(text, what=flag, **known) for text in texts]
@@ -92,7 +92,7 @@ def queue_of(database: Database, table: Table, spec: DrainSpec) -> Queue:
         return tuple((one.column, one.expression.text) for one in parsed)
 
     return Queue(
-        selection=Selection(table, parse_predicate(spec.where, **known).text),
+        selection=Selection(table, parse_condition(spec.where, **known).text),
         key=key.columns,
         order=_order(table, spec.order),
         done=None if spec.delete else assignments(spec.done, "--done"),
@@ -112,7 +112,7 @@ def _usable(connection: sa.Connection, database: Database, table: Table, server:
         raise RefusedError(f'"{table.label}" is a {table.kind}, not a table.', "name the table behind it.")
     if (unwritable := server.refusal(database.address.shown)) is not None:
         raise unwritable
-    if refusal := database.family.claims.refusal(connection, table):
+    if refusal := database.backend.claims.refusal(connection, table):
         raise RefusedError(f'Workers cannot share table "{table.label}": {refusal}.')
 
 
@@ -125,8 +125,8 @@ def _may_write(
     # Without a column to write, UPDATE on any of them: rows are locked.
     needs = [("SELECT", leases.read), ("UPDATE", written), *([("DELETE", ())] if queue.done is None else [])]
     missing = database.missing_right(queue.table, server.role, needs)
-    if missing is None and isinstance(leases, SideLeases):
-        beside = find_table(connection, database.family, TABLE)
+    if missing is None and isinstance(leases, TableLeases):
+        beside = find_table(connection, database.backend, TABLE)
         every = [(right, beside.column_names) for right in ("SELECT", "INSERT", "UPDATE")]
         missing = database.missing_right(beside, server.role, [*every, ("DELETE", ())])
     if missing is not None:
@@ -144,7 +144,7 @@ def _marks_fit(database: Database, queue: Queue) -> None:
     for flag, statement in marks:
         try:
             with database.explaining() as connection:
-                database.family.explain(connection, statement.where(queue.selection.clause))
+                database.backend.explain(connection, statement.where(queue.selection.clause))
         except (UsageError, RowRefusedError) as error:
             said = error.message.partition(": ")[2] or error.message
             also = " or --set" if flag == "--done" and queue.work else ""
@@ -154,28 +154,28 @@ def _marks_fit(database: Database, queue: Queue) -> None:
 def _leases(
     connection: sa.Connection, database: Database, queue: Queue, spec: DrainSpec, handler: Handler, moment: str | None
 ) -> Leases | RowLocks:
-    family, table, whole = database.family, queue.table, spec.handlers != ["--set"]
+    backend, table, whole = database.backend, queue.table, spec.handlers != ["--set"]
     most, names = spec.max_bytes, LeaseColumns(spec.lease_prefix)
-    place = place_of(connection, database, queue, spec.lease, names, whole=whole, moment=moment, max_bytes=most)
+    place = place_of(connection, database, queue, spec.lease_in, names, whole=whole, moment=moment, max_bytes=most)
     if isinstance(place, ColumnLeases):
-        names.try_values(connection, family, table, spec.max_attempts)
+        names.try_values(connection, backend, table, spec.max_attempts)
     if place is not None:
         if spec.claimed:
             _keeps_marks(connection, database, queue, names, place)
         return place
-    if handler.inside and not spec.claimed:
-        return RowLocks(family, queue, whole=whole, moment=moment, max_bytes=most)
-    if spec.lease == "none":
+    if handler.in_transaction and not spec.claimed:
+        return RowLocks(backend, queue, whole=whole, moment=moment, max_bytes=most)
+    if spec.lease_in == "none":
         raise UsageError(
-            "--lease none does only with --set or a function (rows, connection): no lock may wait for others.",
-            f"make room for leases: batchops queue init {table.label} --make",
+            "--lease-in none does only with --set or a function (rows, connection): no lock may wait for others.",
+            f"make room for leases: batchops queue init {table.label} --apply",
         )
     raise without_place(connection, database, table)
 
 
 def _keeps_marks(
     connection: sa.Connection, database: Database, queue: Queue, names: LeaseColumns,
-    place: ColumnLeases | SideLeases,
+    place: ColumnLeases | TableLeases,
 ) -> None:  # fmt: skip
     """RefusedError where --claimed sets a column of the lease, or there is no room for what it overwrites."""
     if own := [column for column, _ in queue.claimed if column in place.written]:
@@ -184,19 +184,19 @@ def _keeps_marks(
         return
     table, every = queue.table, replace(names, claimed=True)
     if isinstance(place, ColumnLeases):
-        every.check(database.family.claims, table)
+        every.check(database.backend.claims, table)
         where, flags, statements = f'Table "{table.label}"', " --claimed", column_ddl(database, table, every)
     else:
-        where, flags, statements = f'The table "{TABLE}"', " --lease table", table_ddl(connection, database)
+        where, flags, statements = f'The table "{TABLE}"', " --lease-in table", table_ddl(connection, database)
     raise RefusedError(
         f"{where} has no column {every.name(BEFORE_CLAIM)} to keep what --claimed overwrites.",
-        f"batchops queue init {table.label}{flags} --make adds it: {'; '.join(statements)};",
+        f"batchops queue init {table.label}{flags} --apply adds it: {'; '.join(statements)};",
     )
 
 
 def without_place(connection: sa.Connection, database: Database, table: Table) -> RefusedError:
     """There is no place to keep leases in, or this role does not see it; and the ways out."""
-    made = f"batchops queue init {table.label} --make adds columns; with --lease table it makes a table beside."
+    made = f"batchops queue init {table.label} --apply adds columns; with --lease-in table it makes a table beside."
     return RefusedError(
         f'Table "{table.label}" has no place to keep leases in.', made + _if_hidden(connection, database)
     )
@@ -204,54 +204,54 @@ def without_place(connection: sa.Connection, database: Database, table: Table) -
 
 def _if_hidden(connection: sa.Connection, database: Database) -> str:
     """What gives the right to the table beside, where a role without any does not see whether it is there."""
-    denied = hidden(connection, database.family, None, TABLE, "SELECT, INSERT, UPDATE, DELETE")
+    denied = hidden(connection, database.backend, None, TABLE, "SELECT, INSERT, UPDATE, DELETE")
     return "" if denied is None else f" If the table {TABLE} is there, {denied.hint(database.engine.dialect)}"
 
 
 def place_of(
     connection: sa.Connection, database: Database, queue: Queue, wanted: str, names: LeaseColumns, *, whole: bool,
     moment: str | None, max_bytes: int = MOST_BYTES,
-) -> ColumnLeases | SideLeases | None:  # fmt: skip
+) -> ColumnLeases | TableLeases | None:  # fmt: skip
     """Where leases are kept by now; None for nowhere, RefusedError where that place was asked for."""
-    family, table = database.family, queue.table
+    backend, table = database.backend, queue.table
     missing = list(map(names.name, names.missing(table)))
-    beside = family.find(connection, None, TABLE) if wanted in ("auto", "table") else None
-    if wanted in ("auto", "columns") and not (missing or (beside is not None and not names.fit(family.claims, table))):
-        names.check(family.claims, table)
+    beside = backend.find(connection, None, TABLE) if wanted in ("auto", "table") else None
+    if wanted in ("auto", "columns") and not (missing or (beside is not None and not names.fit(backend.claims, table))):
+        names.check(backend.claims, table)
     if wanted == "columns" and missing:
         raise RefusedError(
             f'Table "{table.label}" has no column {", ".join(missing)} to keep leases in.',
-            f"batchops queue init {table.label} --make adds them, or use --lease table or --lease none.",
+            f"batchops queue init {table.label} --apply adds them, or use --lease-in table or --lease-in none.",
         )
-    if wanted in ("auto", "columns") and not missing and names.fit(family.claims, table):
-        names = names.as_there(family.claims, table)
-        return ColumnLeases(family, queue, names, whole=whole, moment=moment, max_bytes=max_bytes)
+    if wanted in ("auto", "columns") and not missing and names.fit(backend.claims, table):
+        names = names.as_there(backend.claims, table)
+        return ColumnLeases(backend, queue, names, whole=whole, moment=moment, max_bytes=max_bytes)
     if beside is not None:
         claimed = BEFORE_CLAIM in beside.column_names
-        return SideLeases(family, queue, whole=whole, moment=moment, max_bytes=max_bytes, claimed=claimed)
+        return TableLeases(backend, queue, whole=whole, moment=moment, max_bytes=max_bytes, claimed=claimed)
     if wanted == "table":
         raise RefusedError(
             f'There is no table "{TABLE}" to keep leases in.',
-            f"batchops queue init {table.label} --lease table --make makes it." + _if_hidden(connection, database),
+            f"batchops queue init {table.label} --lease-in table --apply makes it." + _if_hidden(connection, database),
         )
     return None
 
 
-def _order(table: Table, text: str | None) -> tuple[Order, ...]:
+def _order(table: Table, text: str | None) -> tuple[OrderBy, ...]:
     return tuple(_ordered(table, part.strip()) for part in text.split(",")) if text else ()
 
 
-def _ordered(table: Table, part: str) -> Order:
+def _ordered(table: Table, part: str) -> OrderBy:
     found = _ORDER.fullmatch(part)
     if found is None:
         raise UsageError(
             f'--order: "{part}" is not a column, or a column and DESC.', "as in priority DESC NULLS LAST, created_at."
         )
     nulls: Nulls = None if not found["nulls"] else "first" if found["nulls"].lower() == "first" else "last"
-    return Order(_column(table, found["column"], "--order"), (found["way"] or "").lower() == "desc", nulls)
+    return OrderBy(_column(table, found["column"], "--order"), (found["way"] or "").lower() == "desc", nulls)
 
 
-def order_text(order: Order) -> str:
+def order_text(order: OrderBy) -> str:
     """As a person writes it."""
     nulls = f" NULLS {order.nulls.upper()}" if order.nulls else ""
     return f"{order.column}{' DESC' if order.down else ''}{nulls}"
@@ -269,7 +269,7 @@ def _taken_over(database: Database, queue: Queue, spec: DrainSpec, leases: Lease
     if not isinstance(leases, ColumnLeases):
         return ""
     names = LeaseColumns(spec.lease_prefix)
-    taken = names.taken_over(database.family.claims, queue.table)
+    taken = names.taken_over(database.backend.claims, queue.table)
     said = [f"; {column.name} ({column.type}) is the table's own, taken over" for column in taken]
     if names.name("attempts") in [column.name for column in taken]:
         said.append(f": what it has counted counts, so a row at {spec.max_attempts} is given up on once it fails")
@@ -287,7 +287,7 @@ def _plan(
     shown = re.sub(r"//[^/@]*@", "//", value.partition("?")[0]) if handler == "--post" else value
     return (
         ("database", f"{database.address.shown} ({server.product} {server.version})"),
-        ("pending", queue.selection.predicate or ""),
+        ("pending", queue.selection.condition or ""),
         ("rows", rows),
         ("order", order + ("" if not queue.order else " (no low-water mark: only claims by key have one)")),
         *([("claimed", ", ".join(f"{c} = {e}" for c, e in queue.claimed))] if queue.claimed else []),

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 from batchops.db.types import KeyValue
 from batchops.queue.handlers import Failed, Result, Unmarked, Unstarted
 from batchops.queue.queue import Claim, Row
-from batchops.runtime.backoff import Attempts
+from batchops.runtime.backoff import RetryPolicy
 
 Groups = dict[str, list[KeyValue]]
 
 
 @dataclass
-class Verdicts:
-    """Keys of the rows that are done, to be tried again, given up on, or handed back."""
+class SortedResults:
+    """Keys of the rows that are done, to be tried again, given up on, or released."""
 
     done: list[KeyValue] = field(default_factory=list)
-    again: dict[tuple[str, float], list[KeyValue]] = field(default_factory=dict)
+    retry: dict[tuple[str, float], list[KeyValue]] = field(default_factory=dict)
     """By reason and seconds until the next attempt."""
-    dead: Groups = field(default_factory=dict)
+    dead_letters: Groups = field(default_factory=dict)
     """By reason."""
     unstarted: list[KeyValue] = field(default_factory=list)
 
@@ -29,13 +29,13 @@ class Verdicts:
 
     def reasons(self) -> Iterator[tuple[str, Sequence[KeyValue]]]:
         """Why rows failed this time, and which."""
-        yield from ((reason, keys) for (reason, _), keys in self.again.items())
-        yield from self.dead.items()
+        yield from ((reason, keys) for (reason, _), keys in self.retry.items())
+        yield from self.dead_letters.items()
 
 
-def verdicts(rows: Sequence[Row], results: Sequence[Result], attempts: Attempts) -> Verdicts:
+def sort_results(rows: Sequence[Row], results: Sequence[Result], attempts: RetryPolicy) -> SortedResults:
     """Each row's result weighed against the attempts it has had."""
-    sorted_ = Verdicts()
+    sorted_ = SortedResults()
     pauses: dict[tuple[str, int], float] = {}
     for row, result in zip(rows, results, strict=True):
         match result:
@@ -44,12 +44,12 @@ def verdicts(rows: Sequence[Row], results: Sequence[Result], attempts: Attempts)
             case Unstarted():
                 sorted_.unstarted.append(row.key)
             case Failed() if result.final or attempts.used_up(row.attempts):
-                sorted_.dead.setdefault(result.reason, []).append(row.key)
+                sorted_.dead_letters.setdefault(result.reason, []).append(row.key)
             case Failed():
                 # One pause for all that failed alike: they share a statement.
                 pause = pauses.setdefault((result.reason, row.attempts), attempts.pause(row.attempts))
                 pause = pause if result.after is None else max(result.after, 0.0)
-                sorted_.again.setdefault((result.reason, pause), []).append(row.key)
+                sorted_.retry.setdefault((result.reason, pause), []).append(row.key)
     return sorted_
 
 

@@ -12,34 +12,34 @@ from batchops.events import Rejected
 from batchops.queue.deadline import MOST_HANGING, Deadline, DeadlinePassedError
 from batchops.queue.failed_rows import reason
 from batchops.queue.handlers import Failed, HandlerError, Result, Unmarked
-from batchops.queue.in_transaction import Inside
+from batchops.queue.in_transaction import InTransaction
 from batchops.queue.leases.row_lock import RowLocks
-from batchops.queue.low_water import LowWater
+from batchops.queue.low_water import QueueLowWaterMark
 from batchops.queue.mark_check import Marks
 from batchops.queue.queue import Queue, Row
 from batchops.runtime.batch_size import Size
-from batchops.runtime.counters import Score
+from batchops.runtime.counters import Counters
 from batchops.runtime.outcome import Outcome
 
 MOST_FAILED = 1_000
 """Rows that fail are left out of later claims, by a list in every statement; beyond that the run ends."""
 
 
-class HeldStep:
+class RowLockStep:
     """Rows locked, worked on and marked; one that fails stays pending, and this process leaves it alone."""
 
     def __init__(
-        self, database: Database, queue: Queue, locks: RowLocks, low: LowWater, inside: Inside, deadline: Deadline,
-        score: Score, marks: Marks, failed: list[KeyValue],
+        self, database: Database, queue: Queue, locks: RowLocks, low: QueueLowWaterMark, in_transaction: InTransaction,
+        deadline: Deadline, counters: Counters, marks: Marks, failed: list[KeyValue],
     ) -> None:  # fmt: skip
         """`failed`: keys of the rows to leave alone, shared by the workers of the process."""
         self._database = database
         self._queue = queue
         self._locks = locks
         self._low = low
-        self._inside = inside
+        self._in_transaction = in_transaction
         self._deadline = deadline
-        self._score = score
+        self._counters = counters
         self._marks = marks
         self._failed = failed
         self._at_once = False
@@ -71,8 +71,8 @@ class HeldStep:
                 if not rows:
                     return None
                 if self._at_once:
-                    self._database.family.claims.check_at_once(connection)
-                results = self._inside(connection, rows, self._done)
+                    self._database.backend.claims.check_at_once(connection)
+                results = self._in_transaction(connection, rows, self._done)
         except DeadlinePassedError:
             results = self._overdue(rows)
         except RowRefusedError as error:  # by COMMIT: nothing of the batch is done
@@ -94,7 +94,7 @@ class HeldStep:
         return [Failed(late)]
 
     def _done(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
-        done = self._locks.done(connection, keys)
+        done = self._locks.ack(connection, keys)
         self._marks.prove(connection, self._locks, keys, done)
         return done
 
@@ -105,8 +105,8 @@ class HeldStep:
         failed = [(row.key, one) for row, one in zip(rows, results, strict=True) if isinstance(one, Failed)]
         self._failed.extend(key for key, _ in failed)
         done = sum(one is None for one in results)
-        self._score.add(claimed=len(rows), failed=len(failed))
+        self._counters.add(claimed=len(rows), failed=len(failed))
         rejected = tuple(Rejected(self._name(key), one.reason) for key, one in failed)
         for one in rejected:
-            self._score.because(one.reason, [one.key])
+            self._counters.because(one.reason, [one.key])
         return Outcome(rows=done, read=len(rows), rejected=rejected)

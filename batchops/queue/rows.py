@@ -6,10 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family
+from batchops.db.backend import Backend
 from batchops.db.byte_limit import MOST_BYTES, ByteLimit
 from batchops.db.types import KeyValue
-from batchops.db.value_formats import Document
+from batchops.db.value_formats import JsonText
 from batchops.errors import DeniedError, RowRefusedError
 from batchops.queue.queue import Queue, Row
 from batchops.runtime.bisect import FEW
@@ -22,17 +22,17 @@ class Rows:
     """What every place to keep leases in needs of the queue's own table."""
 
     def __init__(
-        self, family: Family, queue: Queue, columns: Sequence[str], max_bytes: int = MOST_BYTES
+        self, backend: Backend, queue: Queue, columns: Sequence[str], max_bytes: int = MOST_BYTES
     ) -> None:  # fmt: skip
         """`columns`: those that a handler gets. `max_bytes`: how much of them is in memory at once."""
-        self._family = family
+        self._backend = backend
         self._queue = queue
         self._columns = columns
         ordered, claimed = (one.column for one in queue.order), (column for column, _ in queue.claimed)
         self.read_columns = tuple(dict.fromkeys((*queue.key, *columns, *ordered, *claimed)))
         """Columns of the table that a role must be able to read, beside those of the condition."""
-        self._documents = {name for name in columns if family.events.is_document(queue.table.column(name))}
-        self._limit = ByteLimit(max_bytes, family.claims.row_bytes(queue.table, columns))
+        self._documents = {name for name in columns if backend.events.is_document(queue.table.column(name))}
+        self._limit = ByteLimit(max_bytes, backend.claims.row_bytes(queue.table, columns))
 
     def candidates(
         self, rows: int, low: KeyValue | None, where: Sequence[Condition], columns: Sequence[sa.ColumnElement[Any]] = ()
@@ -48,8 +48,8 @@ class Rows:
         query: sa.Select[Any] = sa.select(*self.out(), *columns).select_from(self._queue.table.called)
         query = query.where(*where)
         if low is not None:
-            query = query.where(self._family.claims.since(self._queue.table, self._queue.key, low))
-        return query.order_by(*self._queue.ordering(self._family)).limit(rows)
+            query = query.where(self._backend.claims.since(self._queue.table, self._queue.key, low))
+        return query.order_by(*self._queue.ordering(self._backend)).limit(rows)
 
     def fitting(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, where: Sequence[Condition]
@@ -61,13 +61,13 @@ class Rows:
 
         def sizes(most: int) -> Sequence[int]:
             query = self.candidates(most, low, where).with_only_columns(self._limit.of_row.label("bytes"))
-            return connection.execute(self._family.claims.free(query)).scalars().all()
+            return connection.execute(self._backend.claims.free(query)).scalars().all()
 
         return self._limit.rows(rows, sizes)
 
     def read(self, attempts: sa.ColumnElement[Any]) -> list[sa.ColumnElement[Any]]:
         """The columns behind the key from which `row` makes a Row."""
-        table, content = self._queue.table, self._family.events.content
+        table, content = self._queue.table, self._backend.events.content
         return [attempts, *(content(table, name) for name in self._columns)]
 
     def row(self, found: Sequence[Any]) -> Row:
@@ -80,7 +80,7 @@ class Rows:
 
     def key(self, found: Sequence[Any]) -> KeyValue:
         """The key that stands first in a row."""
-        return tuple(self._family.key_value(value) for value in found[: len(self._queue.key)])
+        return tuple(self._backend.key_value(value) for value in found[: len(self._queue.key)])
 
     def of(
         self, connection: sa.Connection, keys: Sequence[KeyValue], columns: Sequence[sa.ColumnElement[Any]]
@@ -98,24 +98,24 @@ class Rows:
         names = [name for name in names if name in self._columns]
         if not names:
             return {}
-        found = self.of(connection, keys, [self._family.events.content(self._queue.table, name) for name in names])
+        found = self.of(connection, keys, [self._backend.events.content(self._queue.table, name) for name in names])
         return {key: self._values(names, values) for key, values in found.items()}
 
     def _values(self, names: Sequence[str], found: Sequence[Any]) -> dict[str, Any]:
         values = dict(zip(names, found, strict=True))
         for name in self._documents.intersection(names):
-            values[name] = None if values[name] is None else Document(values[name])
+            values[name] = None if values[name] is None else JsonText(values[name])
         return values
 
     def out(self) -> list[sa.ColumnElement[Any]]:
         """The key's columns, exact."""
-        return [self._family.key_out(self._queue.table, name) for name in self._queue.key]
+        return [self._backend.key_out(self._queue.table, name) for name in self._queue.key]
 
     def among(self, keys: Sequence[KeyValue]) -> Iterator[Condition]:
         """Conditions for rows with one of `keys`, each as long as a statement may be."""
-        longest = self._family.longest_list
+        longest = self._backend.longest_list
         for start in range(0, len(keys), longest):
-            yield self._family.among(self._queue.table, self._queue.key, keys[start : start + longest])
+            yield self._backend.among(self._queue.table, self._queue.key, keys[start : start + longest])
 
     def change(
         self, connection: sa.Connection, statement: sa.Update | sa.Delete, keys: Sequence[KeyValue],
@@ -125,7 +125,7 @@ class Rows:
         changed: set[KeyValue] = set()
         for mine in self.among(keys):
             one = statement.where(mine, *where)
-            changed.update(self._family.claims.change(connection, self._queue.table, self._queue.key, one))
+            changed.update(self._backend.claims.change(connection, self._queue.table, self._queue.key, one))
         return changed
 
     def update(self, *values: tuple[sa.ColumnElement[Any], Any]) -> sa.Update:
@@ -142,8 +142,8 @@ class Rows:
         """Whether one of the first pending rows beside `but` takes its marks; None: there is none."""
         query = self.candidates(FEW, None, [sa.not_(mine) for mine in self.among([but])])
         labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
-        self._family.claims.check_at_once(connection)
-        others = connection.execute(self._family.claims.free(labelled)).all()
+        self._backend.claims.check_at_once(connection)
+        others = connection.execute(self._backend.claims.free(labelled)).all()
         for found in others:
             with suppress(RowRefusedError, DeniedError), savepoint(connection):
                 if self._queue.claimed:
@@ -164,7 +164,7 @@ class Rows:
         """The key of the first row for which it holds, pending or not, where that comes before `key`; else `key`."""
         if key is None:
             return None
-        upto = self._family.upto(self._queue.table, self._queue.key, key)
+        upto = self._backend.upto(self._queue.table, self._queue.key, key)
         row = connection.execute(self.first_of(1, low, [where, upto])).first()
         return key if row is None else self.key(row)
 
@@ -179,10 +179,10 @@ def number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def age(family: Family, queue: Queue, moment: str | None, free: Condition) -> sa.ColumnElement[Any]:
+def age(backend: Backend, queue: Queue, moment: str | None, free: Condition) -> sa.ColumnElement[Any]:
     """Seconds since the oldest free row's moment, in a query over the queue; NULL where no column tells."""
     if moment is None:
         return sa.null()
     oldest = sa.func.min(sa.case((free, queue.column(moment))))
-    since = family.claims.age(queue.table.column(moment), oldest)
+    since = backend.claims.age(queue.table.column(moment), oldest)
     return sa.null() if since is None else since

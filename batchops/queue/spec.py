@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from batchops.spec.models import ROWS, Duration, Flag, Key, PayloadSpec, Several
 
-WORK = "What is done with them"
+WORK = "Changes"
 CLAIMS = "Claims and attempts"
 HANDLERS = ("call", "exec", "exec_batch", "post")
 
@@ -15,9 +15,9 @@ HANDLERS = ("call", "exec", "exec_batch", "post")
 class DrainSpec(PayloadSpec):
     """Hand pending rows to a handler, in batches, by any number of workers."""
 
-    key: Key = Field(None, description="Columns to follow the rows by; default: the primary key.")
+    key: Key = Field(None, description="Columns that identify and order the rows; default: the primary key.")
     where: Annotated[str, Flag("SQL", ROWS, kind="sql")] = Field(
-        min_length=1, description="Which rows are pending; its clock words are the database's, claim by claim."
+        min_length=1, description="Which rows are pending; the database evaluates its time functions at each claim."
     )
     order: Annotated[str | None, Flag("A,B DESC", ROWS)] = Field(
         None, description="Columns that say which row comes first, also with NULLS FIRST or LAST; default: the key."
@@ -55,9 +55,9 @@ class DrainSpec(PayloadSpec):
     workers: Annotated[int, Flag("N")] = Field(
         1, ge=1, le=64, description="Workers in this process; any number of processes may share a table."
     )
-    lease: Annotated[Literal["auto", "columns", "table", "none"], Flag("columns|table|none", CLAIMS)] = Field(
+    lease_in: Annotated[Literal["auto", "columns", "table", "none"], Flag("columns|table|none", CLAIMS)] = Field(
         "auto",
-        description="Where it stands who holds a row: columns of the table, the table batchops_lease, or the row "
+        description="Where it stands who holds a row: columns of the table, the table batchops_row_lease, or the row "
         "lock alone. Default: what `batchops queue init` has made.",
     )
     lease_prefix: Annotated[str, Flag("PREFIX", CLAIMS)] = Field(
@@ -66,10 +66,10 @@ class DrainSpec(PayloadSpec):
         description="How the names of the lease's columns begin, as batchops_; needed where the table has columns of "
         "such names of its own. Default: lease, attempts … without one.",
     )
-    lease_time: Annotated[Duration, Flag("30s", CLAIMS)] = Field(
+    lease: Annotated[Duration, Flag("30s", CLAIMS)] = Field(
         timedelta(seconds=30),
         ge=timedelta(seconds=1),
-        description="After that long without a sign of life another worker may take the row.",
+        description="How long a row's worker may be without a heartbeat before another worker may take the row.",
         validate_default=True,
     )
     deadline: Annotated[Duration, Flag("5min", CLAIMS)] = Field(
@@ -81,14 +81,14 @@ class DrainSpec(PayloadSpec):
     backoff: Annotated[Duration, Flag("5s", CLAIMS)] = Field(
         timedelta(seconds=5),
         ge=timedelta(0),
-        description="Rest before the second attempt; doubles each time, with jitter.",
+        description="Backoff before the second attempt; doubles each time, with jitter.",
         validate_default=True,
     )
     poll: Annotated[Duration | None, Flag("10s", CLAIMS)] = Field(
         None, gt=timedelta(0), description="Stay up, and look for work at least that often."
     )
     listen: Annotated[str | None, Flag("CHANNEL", CLAIMS)] = Field(
-        None, description="PostgreSQL: a NOTIFY on this channel wakes a drain that rests under --poll."
+        None, description="PostgreSQL: a NOTIFY on this channel wakes a drain that sleeps under --poll."
     )
 
     @model_validator(mode="after")
@@ -99,7 +99,7 @@ class DrainSpec(PayloadSpec):
             raise ValueError(f"{self.handlers[0]} and {self.handlers[1]} exclude each other")
         if self.delete and self.set:
             raise ValueError("--set has no effect on a row that --delete then removes")
-        if self.claimed and self.lease == "none":
+        if self.claimed and self.lease_in == "none":
             raise ValueError("--claimed needs leases: nobody sees a mark before the transaction of a row lock ends")
         if self.listen is not None and self.poll is None:
             raise ValueError("--listen needs --poll: notifications may be lost, so polling is the truth")

@@ -6,13 +6,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family
+from batchops.db.backend import Backend
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
 from batchops.errors import UsageError
-from batchops.queue.leases import PARKED
+from batchops.queue.leases import NEVER
 from batchops.queue.leases.columns import ColumnLeases
-from batchops.queue.leases.table import SideLeases
+from batchops.queue.leases.table import TableLeases
 from batchops.queue.leases.table_definition import LEASES
 from batchops.queue.queue import ALONE, Assignments, Queue
 from batchops.queue.rows import how_many
@@ -28,7 +28,7 @@ class Holder:
     worker: str
     rows: int
     seconds: float
-    """Until the last of its leases runs out; negative: no sign of life since."""
+    """Until the last of its leases runs out; negative: no heartbeat since."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,17 @@ class Reason:
     reason: str
     waiting: int
     """Rows that will be tried again."""
-    dead: int
+    dead_letters: int
 
 
-class Overview:
+class QueueStatus:
     """Reads and puts back; `leases` says where everything stands."""
 
-    def __init__(self, database: Database, queue: Queue, leases: ColumnLeases | SideLeases) -> None:
+    def __init__(self, database: Database, queue: Queue, leases: ColumnLeases | TableLeases) -> None:
         self._database = database
-        self._claims = database.family.claims
+        self._claims = database.backend.claims
         self._queue = queue
-        self._side = isinstance(leases, SideLeases)
+        self._in_table = isinstance(leases, TableLeases)
         self.leases = leases
 
     def holders(self, connection: sa.Connection) -> list[Holder]:
@@ -66,8 +66,8 @@ class Overview:
 
     def reasons(self, connection: sa.Connection, most: int = 20) -> list[Reason]:
         """The commonest reasons first."""
-        failure, parked = self._of("failure"), self._of("next_at") >= PARKED
-        waits = sa.and_(self._of("next_at").is_not(None), self._of("next_at") < PARKED)
+        failure, parked = self._of("failure"), self._of("next_at") >= NEVER
+        waits = sa.and_(self._of("next_at").is_not(None), self._of("next_at") < NEVER)
         query: sa.Select[Any] = sa.select(
             failure.label("reason"), how_many(waits).label("waiting"), how_many(parked).label("dead")
         )
@@ -81,7 +81,7 @@ class Overview:
         while most is None or done < most:
             size = AT_ONCE if most is None else min(AT_ONCE, most - done)
             with self._database.transaction() as connection:
-                back = self.leases.put_back(connection, self._queue.values(assignments), keys, size)
+                back = self.leases.redrive(connection, self._queue.values(assignments), keys, size)
             done += back
             if back < size or keys is not None:
                 break
@@ -91,17 +91,17 @@ class Overview:
         return self.leases.own(name) if isinstance(self.leases, ColumnLeases) else LEASES.c[name]
 
     def _from(self, query: sa.Select[Any]) -> sa.Select[Any]:
-        if not self._side:
+        if not self._in_table:
             return query.select_from(self._queue.table.called)
         return query.select_from(LEASES).where(LEASES.c.relation == self._queue.table.label)
 
 
-def keys_of(family: Family, texts: Sequence[str], queue: Queue) -> Iterator[KeyValue]:
+def keys_of(backend: Backend, texts: Sequence[str], queue: Queue) -> Iterator[KeyValue]:
     """Keys as a person writes them: values with commas between; UsageError where the key has not so many columns."""
     columns = [queue.table.column(name) for name in queue.key if name in queue.table.column_names]
     for text in texts:
         parts = [part.strip() for part in text.split(",")] if len(queue.key) > 1 else [text]
         if len(parts) != len(queue.key):
             raise UsageError(f"--row: the key is {', '.join(queue.key)}; give a value for each, commas between.")
-        read = family.claims.key_from_text
+        read = backend.claims.key_from_text
         yield tuple(read(column, part) for column, part in zip(columns, parts, strict=True)) if columns else (text,)

@@ -32,20 +32,20 @@ from batchops.queue.handlers import (
     Unstarted,
 )
 from batchops.queue.handlers.sql import InSql
-from batchops.queue.in_transaction import LOST, Inside
+from batchops.queue.in_transaction import LOST, InTransaction
 from batchops.queue.mark_check import Marks
 from batchops.queue.queue import Claim, Queue, Row
-from batchops.queue.results import Verdicts, untried, verdicts
-from batchops.runtime.backoff import Attempts
+from batchops.queue.results import SortedResults, sort_results, untried
+from batchops.runtime.backoff import RetryPolicy
 from batchops.runtime.batch_size import Size
 from batchops.runtime.bisect import by_halves
-from batchops.runtime.counters import Score
+from batchops.runtime.counters import Counters
 from batchops.runtime.outcome import Outcome
 from batchops.runtime.stop import Stop
 
 
 @dataclass
-class InHand:
+class ClaimInHand:
     """A claim on its way: claimed, delivered, finalised."""
 
     claim: Claim
@@ -62,8 +62,8 @@ class ClaimStep:
     """Rows claimed, worked on and finalised. Called again after an error, it goes on where that happened."""
 
     def __init__(
-        self, queue: Queue, claims: Claims, handler: Handler, attempts: Attempts, deadline: Deadline, score: Score,
-        marks: Marks, stop: Stop,
+        self, queue: Queue, claims: Claims, handler: Handler, attempts: RetryPolicy, deadline: Deadline,
+        counters: Counters, marks: Marks, stop: Stop,
     ) -> None:  # fmt: skip
         self._queue = queue
         self._claims = claims
@@ -72,21 +72,21 @@ class ClaimStep:
         self._handler = handler
         self._attempts = attempts
         self._deadline = deadline
-        self._score = score
+        self._counters = counters
         self._marks = marks
         self._stop = stop
-        self._inside = Inside(claims.database, handler, deadline, stop)
-        self._marking = Inside(claims.database, InSql(), deadline, stop)
+        self._in_transaction = InTransaction(claims.database, handler, deadline, stop)
+        self._marking = InTransaction(claims.database, InSql(), deadline, stop)
         self._late = f"the handler did not come back within {deadline.seconds:g} s"
         self._at_once = False
         """Whether what COMMIT would refuse is looked for before it: once something was refused."""
-        self._in_hand: InHand | None = None
+        self._in_hand: ClaimInHand | None = None
 
     def __call__(self, size: Size) -> Outcome | None:
         """One claim's rows, of one row until the table has taken a mark; None where nothing is free and due."""
         if self._marks.taken or self._in_hand is not None:
             return self._one_claim(size.rows)
-        with self._marks.turn(self._stop) as mine:
+        with self._marks.trial(self._stop) as mine:
             if self._marks.refusal is not None:
                 raise self._marks.refusal
             if not mine:
@@ -100,13 +100,13 @@ class ClaimStep:
         if self._marks.refusal is not None:
             raise self._marks.refusal
         if self._in_hand is None:
-            claim = self._claims.take(rows)
+            claim = self._claims.claim(rows)
             if claim is None:
                 return None
-            self._in_hand = InHand(claim)
-            self._score.add(claimed=len(claim.rows), dead=len(claim.parked))
-            for row, why in claim.parked:
-                self._score.because(why, [self._name(row.key)])
+            self._in_hand = ClaimInHand(claim)
+            self._counters.add(claimed=len(claim.rows), dead_letters=len(claim.dead_letters))
+            for row, why in claim.dead_letters:
+                self._counters.because(why, [self._name(row.key)])
         now = self._in_hand
         try:
             outcome = self._finalised(now)
@@ -114,21 +114,21 @@ class ClaimStep:
             now.in_doubt = True
             raise
         except (HandlerError, HandlerDownError, HandlerLoginError, RefusedError, UsageError):
-            self._hand_back(now.claim)
+            self._release(now.claim)
             raise
-        self._claims.let_go(now.claim)
+        self._claims.finish(now.claim)
         self._in_hand = None
         if now.final:
             self._marks.judge(self._database, self._leases, now.claim.rows, now.final, self._name)
         return outcome
 
-    def _finalised(self, now: InHand) -> Outcome:
+    def _finalised(self, now: ClaimInHand) -> Outcome:
         claim = now.claim
         if not claim.rows:
             return self._outcome(now, 0)
         try:
-            if self._handler.inside:
-                return self._worked_inside(now)
+            if self._handler.in_transaction:
+                return self._worked_in_transaction(now)
             if now.results is None:
                 now.results = self._delivered(claim)
             try:
@@ -142,15 +142,15 @@ class ClaimStep:
             refused, before = Unmarked(reason(error)), now.results or untried(claim)
             return self._marked(now, [refused if one is None else one for one in before])
 
-    def _worked_inside(self, now: InHand) -> Outcome:
+    def _worked_in_transaction(self, now: ClaimInHand) -> Outcome:
         before = untried(now.claim)
         try:
-            return self._worked(now, self._inside, before)
+            return self._worked(now, self._in_transaction, before)
         except RowRefusedError:
             if self._at_once:
                 raise
             self._at_once = True
-            return self._worked(now, self._inside, before)
+            return self._worked(now, self._in_transaction, before)
 
     def _delivered(self, claim: Claim) -> Sequence[Result]:
         rows = [row for row in claim.rows if row.key not in claim.refused]
@@ -167,11 +167,11 @@ class ClaimStep:
             return self._deadline.call(lambda: self._handler(values, None, self._stop))
 
         # The failure of a whole batch may be another row's: what comes again is not handed over with others.
-        suspected = self._handler.isolates
+        suspected = self._handler.isolate_failed
         return apart(rows, lambda row: suspected and row.attempts > 1, lambda some: by_halves(some, work, blamed))
 
-    def _marked(self, now: InHand, results: Sequence[Result]) -> Outcome:
-        sorted_ = verdicts(now.claim.rows, results, self._attempts)
+    def _marked(self, now: ClaimInHand, results: Sequence[Result]) -> Outcome:
+        sorted_ = sort_results(now.claim.rows, results, self._attempts)
         with self._database.transaction() as connection:
             done = len(self._done(connection, now.claim.token, sorted_.done)) if sorted_.done else 0
             settled = done + self._set_aside(connection, now, sorted_)
@@ -179,37 +179,37 @@ class ClaimStep:
         now.final = results if done or not sorted_.done else ()
         return self._counted(now, done, settled, sorted_)
 
-    def _worked(self, now: InHand, inside: Inside, before: Sequence[Result]) -> Outcome:
+    def _worked(self, now: ClaimInHand, in_transaction: InTransaction, before: Sequence[Result]) -> Outcome:
         """Rows that have not failed before: marked and worked on with savepoints between them."""
         claim = now.claim
         left = [row for row, one in zip(claim.rows, before, strict=True) if one is None]
         with self._database.transaction() as connection:
             if self._at_once:
-                self._database.family.claims.check_at_once(connection)
+                self._database.backend.claims.check_at_once(connection)
 
             def mark(connection: sa.Connection, keys: Sequence[KeyValue]) -> Sequence[KeyValue]:
                 return list(self._done(connection, claim.token, keys))
 
-            answers = dict(zip((row.key for row in left), inside(connection, left, mark), strict=True))
+            answers = dict(zip((row.key for row in left), in_transaction(connection, left, mark), strict=True))
             results = [answers.get(row.key, one) for row, one in zip(claim.rows, before, strict=True)]
             here = [(row, one) for row, one in zip(claim.rows, results, strict=True) if one is not LOST]
-            sorted_ = verdicts([row for row, _ in here], [one for _, one in here], self._attempts)
+            sorted_ = sort_results([row for row, _ in here], [one for _, one in here], self._attempts)
             settled = len(sorted_.done) + self._set_aside(connection, now, sorted_)
         now.final = results
         return self._counted(now, len(sorted_.done), settled, sorted_)
 
-    def _set_aside(self, connection: sa.Connection, now: InHand, sorted_: Verdicts) -> int:
+    def _set_aside(self, connection: sa.Connection, now: ClaimInHand, sorted_: SortedResults) -> int:
         """The rows that are not done; how many of them were still held."""
         token, settled = now.claim.token, 0
-        for (why, seconds), keys in sorted_.again.items():
+        for (why, seconds), keys in sorted_.retry.items():
             settled += len(self._leases.retry(connection, token, keys, why, seconds))
         now.rejected.clear()
-        for why, keys in sorted_.dead.items():
+        for why, keys in sorted_.dead_letters.items():
             gone = self._given_up(connection, token, keys, why)
             now.rejected += [Rejected(self._name(key), why) for key in keys if key in gone]
             settled += len(gone)
         if sorted_.unstarted:
-            self._leases.hand_back(connection, token, sorted_.unstarted)
+            self._leases.release(connection, token, sorted_.unstarted)
         return settled + len(sorted_.unstarted)
 
     def _given_up(
@@ -220,11 +220,11 @@ class ClaimStep:
 
         def mark(some: Sequence[KeyValue]) -> Sequence[Result]:
             with self._database.savepoint(connection):
-                gone.update(self._leases.dead(connection, token, some, why, self._queue.failed))
+                gone.update(self._leases.dead_letter(connection, token, some, why, self._queue.failed))
             return [None] * len(some)
 
         if not self._queue.failed:
-            return self._leases.dead(connection, token, keys, why, ())
+            return self._leases.dead_letter(connection, token, keys, why, ())
         try:
             results = by_halves(keys, mark, blamed)
         except DeniedError as error:
@@ -234,33 +234,33 @@ class ClaimStep:
         refused = {key: one.reason for key, one in zip(keys, results, strict=True) if isinstance(one, Unmarked)}
         for key, text in refused.items():
             both = f"{why[:200]}; --failed was refused: {text}"[:400]
-            gone.update(self._leases.dead(connection, token, [key], both, ()))
+            gone.update(self._leases.dead_letter(connection, token, [key], both, ()))
         if refused and len(refused) == len(keys):
             self._marks.refuse("--failed", next(iter(refused.values())), self._name(keys[0]))
         return gone
 
     def _done(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
-        done = self._leases.done(connection, token, keys)
+        done = self._leases.ack(connection, token, keys)
         self._marks.prove(connection, self._leases, keys, done)
         return done
 
-    def _counted(self, now: InHand, done: int, settled: int, sorted_: Verdicts) -> Outcome:
+    def _counted(self, now: ClaimInHand, done: int, settled: int, sorted_: SortedResults) -> Outcome:
         missing = len(now.claim.rows) - settled
         if now.in_doubt and self._claims.certain(now.claim):
             # Nobody can have taken them: the COMMIT whose answer was lost had been applied.
             done, missing = done + min(missing, len(sorted_.done) or missing), 0
-        self._score.add(
-            failed=sorted_.failures, dead=len(now.rejected), lost=missing, handed_back=len(sorted_.unstarted)
+        self._counters.add(
+            failed=sorted_.failures, dead_letters=len(now.rejected), lost=missing, released=len(sorted_.unstarted)
         )
         for why, keys in sorted_.reasons():
-            self._score.because(why, [self._name(key) for key in keys])
+            self._counters.because(why, [self._name(key) for key in keys])
         return self._outcome(now, done)
 
-    def _outcome(self, now: InHand, done: int) -> Outcome:
-        parked = [Rejected(self._name(row.key), why) for row, why in now.claim.parked]
+    def _outcome(self, now: ClaimInHand, done: int) -> Outcome:
+        parked = [Rejected(self._name(row.key), why) for row, why in now.claim.dead_letters]
         return Outcome(rows=done, read=len(now.claim.rows), rejected=(*parked, *now.rejected))
 
-    def _overdue(self, now: InHand) -> Outcome:
+    def _overdue(self, now: ClaimInHand) -> Outcome:
         """The handler hangs: the one row failed; of several nobody knows which, so each is tried alone."""
         if self._deadline.given_up():
             # It may still be at work: the leases hold until they expire, and nobody begins the same beside it.
@@ -272,18 +272,18 @@ class ClaimStep:
         if len(claim.rows) == 1:
             return self._marked(now, [Failed(self._late)])
         with self._database.transaction() as connection:
-            self._leases.abandon(connection, claim.token, [row.key for row in claim.rows])
-        self._score.add(failed=len(claim.rows))
-        self._score.because(self._late, [self._name(row.key) for row in claim.rows])
+            self._leases.expire(connection, claim.token, [row.key for row in claim.rows])
+        self._counters.add(failed=len(claim.rows))
+        self._counters.because(self._late, [self._name(row.key) for row in claim.rows])
         return self._outcome(now, 0)
 
-    def _hand_back(self, claim: Claim) -> None:
+    def _release(self, claim: Claim) -> None:
         """Nothing was done: no attempt counts."""
         self._in_hand = None
-        self._claims.let_go(claim)
+        self._claims.finish(claim)
         try:
             with self._database.transaction() as connection:
-                self._leases.hand_back(connection, claim.token, [row.key for row in claim.rows])
+                self._leases.release(connection, claim.token, [row.key for row in claim.rows])
         except BatchopsError:
             return  # the leases run out by themselves
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from batchops.recipes.mistakes import Mistake, nearest
 from batchops.recipes.params import IDENTIFIER, Param
-from batchops.spec.messages import complaint
+from batchops.spec.messages import validation_message
 from batchops.spec.models import flag_of, flagged
 
 M = TypeVar("M", bound=BaseModel)
@@ -116,7 +116,7 @@ def _lenient(model: type[M], wrong: Sequence[str]) -> type[M]:
 
 
 def _told(error: ValidationError, lines: Mapping[str, int], line: int) -> list[Mistake]:
-    said = [complaint(each, key) for each in error.errors(include_url=False)]
+    said = [validation_message(each, key) for each in error.errors(include_url=False)]
     return [Mistake(lines.get(each.field, line), _as_keys(each.text)) for each in said]
 
 

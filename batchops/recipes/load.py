@@ -15,10 +15,10 @@ from batchops.recipes.order import circle
 from batchops.recipes.params import Param, declared, with_values
 from batchops.recipes.placeholders import against, bound
 from batchops.recipes.recipe import Recipe, RecipeJob, ordered
-from batchops.recipes.toml_lines import Source, read, understood
+from batchops.recipes.toml_lines import TomlSource, read, understood
 from batchops.spec import schedule, shell
-from batchops.spec.models import PacedSpec, flagged
-from batchops.spec.schedule import Schedule
+from batchops.spec.models import VerbSpec, flagged
+from batchops.spec.schedule import RecipeSchedule
 from batchops.verbs import VERBS
 
 TABLES = ("params", "defaults", "job")
@@ -53,7 +53,7 @@ def check(path: Path, given: Mapping[str, str] | None = None) -> tuple[list[str]
 class _Reader:
     """Reads one file; mistakes pile up."""
 
-    def __init__(self, path: Path, source: Source, given: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, source: TomlSource, given: Mapping[str, str]) -> None:
         self._path, self._source, self._given = path, source, given
         self.mistakes: list[Mistake] = list(source.mistakes)
         params, mistakes = declared(source)
@@ -171,7 +171,7 @@ class _Reader:
             hint = nearest(key(name), [key(each) for each in known])
             self.tell(given[name].line, f'No verb has a key "{key(name)}".', hint)
 
-    def _schedule(self, verb: str, given: Mapping[str, Given], line: int) -> Schedule | None:
+    def _schedule(self, verb: str, given: Mapping[str, Given], line: int) -> RecipeSchedule | None:
         shared = schedule.SHARED & flagged(VERBS[verb].spec).keys()
         wanted = {name: each for name, each in (self._defaults | dict(given)).items() if name in schedule.KEYS}
         zone = {name: each for name, each in (self._defaults | dict(given)).items() if name in shared}
@@ -180,10 +180,10 @@ class _Reader:
                 if not each.default:
                     self.tell(each.line, f"{key(name)} needs every or cron.")
             return None
-        due: Schedule | None = self._checked(Schedule, wanted | zone, line)
+        due: RecipeSchedule | None = self._checked(RecipeSchedule, wanted | zone, line)
         return due
 
-    def _spec(self, verb: str, given: Mapping[str, Given], line: int) -> PacedSpec | None:
+    def _spec(self, verb: str, given: Mapping[str, Given], line: int) -> VerbSpec | None:
         model = VERBS[verb].spec
         known = flagged(model)
         others = {name: each.spec for name, each in VERBS.items()}

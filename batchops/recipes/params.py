@@ -11,7 +11,7 @@ from batchops import durations
 from batchops.db.values import Value
 from batchops.errors import UsageError
 from batchops.recipes.mistakes import Mistake, nearest
-from batchops.recipes.toml_lines import Source
+from batchops.recipes.toml_lines import TomlSource
 
 KEYS = ("type", "default", "description")
 """What may be said about a parameter."""
@@ -115,7 +115,7 @@ TYPES: dict[str, Callable[[object], Value]] = {
 """The types that a parameter may have, and how a value is read as one; ValueError says why it cannot be."""
 
 
-def declared(source: Source) -> tuple[dict[str, Param], list[Mistake]]:
+def declared(source: TomlSource) -> tuple[dict[str, Param], list[Mistake]]:
     """The parameters of a recipe with their defaults; those with a mistake in them too, as far as they go."""
     table, mistakes, params = source.values.get("params", {}), list[Mistake](), dict[str, Param]()
     if not isinstance(table, dict):

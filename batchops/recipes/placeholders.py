@@ -10,11 +10,11 @@ from batchops.errors import UsageError
 from batchops.recipes.keys import Given, key
 from batchops.recipes.mistakes import Mistake, nearest
 from batchops.recipes.params import IDENTIFIER, Param
-from batchops.spec.models import PacedSpec, flag_of, flagged
-from batchops.sql.tokens import Pieces, cut
+from batchops.spec.models import VerbSpec, flag_of, flagged
+from batchops.sql.tokens import SqlTokens, tokenize
 from batchops.sql.validators import refuse_aggregates, refuse_statements, value_names
 
-S = TypeVar("S", bound=PacedSpec)
+S = TypeVar("S", bound=VerbSpec)
 _NAMED = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
 _DIALECTS = ("postgres", "mysql", "sqlite")
 
@@ -46,15 +46,15 @@ def _texts(values: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:
 
 
 def _slips(
-    text: str, params: Mapping[str, Param], look: Callable[[Pieces], None]
+    text: str, params: Mapping[str, Param], look: Callable[[SqlTokens], None]
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
     """Only what is wrong whichever database it is for."""
     refused, names = list[UsageError](), list[set[str]]()
     for dialect in _DIALECTS:
         try:
-            pieces = cut(text, dialect)
-            look(pieces)
-            names.append({pieces.at(index + 1).written for index in value_names(pieces)})
+            tokens = tokenize(text, dialect)
+            look(tokens)
+            names.append({tokens.at(index + 1).written for index in value_names(tokens)})
         except UsageError as error:
             refused.append(error)
     if len(refused) == len(_DIALECTS):
@@ -68,13 +68,13 @@ def _slips(
             yield f'parameter "{name}" is a name and cannot stand for a value', "a value has another type."
 
 
-def _condition(pieces: Pieces) -> None:
-    refuse_statements(pieces)
-    refuse_aggregates(pieces)
+def _condition(tokens: SqlTokens) -> None:
+    refuse_statements(tokens)
+    refuse_aggregates(tokens)
 
 
-def _assigned(pieces: Pieces) -> None:
-    equals = 3 if pieces.at(1).written == "." else 1
-    if pieces.at(equals).written != "=" or pieces.at(equals - 1).kind not in {"word", "name"}:
+def _assigned(tokens: SqlTokens) -> None:
+    equals = 3 if tokens.at(1).written == "." else 1
+    if tokens.at(equals).written != "=" or tokens.at(equals - 1).kind not in {"word", "name"}:
         raise UsageError("it is not of the form column = expression", "for example \"status = 'done'\"")
-    refuse_aggregates(pieces)
+    refuse_aggregates(tokens)

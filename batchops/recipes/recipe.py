@@ -8,8 +8,8 @@ from batchops.errors import UsageError
 from batchops.recipes.mistakes import nearest
 from batchops.recipes.order import in_order, with_needs
 from batchops.recipes.params import Param
-from batchops.spec.models import PacedSpec
-from batchops.spec.schedule import Schedule
+from batchops.spec.models import VerbSpec
+from batchops.spec.schedule import RecipeSchedule
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class RecipeJob:
 
     name: str
     verb: str
-    spec: PacedSpec
+    spec: VerbSpec
     needs: tuple[str, ...] = ()
     """Jobs that must be done before it begins."""
-    schedule: Schedule | None = None
+    schedule: RecipeSchedule | None = None
     """None: it has neither `every` nor `cron`."""
     description: str = ""
     line: int = 1

@@ -8,7 +8,7 @@ from batchops.events import Emit, Event, Failure, Finished, Warned
 from batchops.recipes.recipe import RecipeJob
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import described
-from batchops.verbs import VERBS, Ready
+from batchops.verbs import VERBS, Job
 from batchops.version import __version__
 
 IN_RECIPE = (
@@ -22,7 +22,7 @@ def run_job(
     environ: Mapping[str, str],
     emit: Emit,
     stop: Stop,
-    planned: Callable[[Ready], None] = lambda _: None,
+    planned: Callable[[Job], None] = lambda _: None,
 ) -> Finished:
     """Plan and run it. Whatever stands in its way is told in what is returned, and as an event.
 
@@ -32,7 +32,7 @@ def run_job(
     ends: list[Finished] = []
     raised: list[Exception] = []
 
-    def hear(event: Event) -> None:
+    def receive(event: Event) -> None:
         ends.extend([event] if isinstance(event, Finished) else [])
         try:
             emit(event)
@@ -41,11 +41,11 @@ def run_job(
             raise
 
     try:
-        with verb.prepared(job.spec, environ, again=job.again) as ready:
+        with verb.prepare(job.spec, environ, again=job.again) as ready:
             for warning in warnings_of(ready):
-                hear(Warned(warning))
+                receive(Warned(warning))
             planned(ready)
-            return verb.perform(ready, hear, stop)
+            return verb.run(ready, receive, stop)
     except Exception as error:
         if error in raised:
             raise
@@ -56,7 +56,7 @@ def run_job(
         return finished
 
 
-def warnings_of(ready: Ready) -> list[str]:
+def warnings_of(ready: Job) -> list[str]:
     """What to tell the user once; a password that stands in a recipe is not on the command line."""
     return [IN_RECIPE if warning == ON_COMMAND_LINE else warning for warning in ready.warnings]
 

@@ -8,7 +8,7 @@ from batchops.recipes import params
 from batchops.recipes.keys import key
 from batchops.spec import schedule
 from batchops.spec.models import flag_of, flagged
-from batchops.spec.schedule import Schedule
+from batchops.spec.schedule import RecipeSchedule
 from batchops.verbs import VERBS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -78,7 +78,7 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _due() -> dict[str, Any]:
-    return {name: _field(Schedule, name) for name in Schedule.model_fields if name in schedule.KEYS}
+    return {name: _field(RecipeSchedule, name) for name in RecipeSchedule.model_fields if name in schedule.KEYS}
 
 
 def _field(model: type[BaseModel], name: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ Place = tuple[str, ...]
 
 
 @dataclass
-class Source:
+class TomlSource:
     """What stands in the text, where, and what cannot be read."""
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -67,9 +67,9 @@ def read(path: Path) -> str:
         raise UsageError(f'"{path}" is no recipe: it is not written in UTF-8.') from error
 
 
-def understood(text: str) -> Source:
+def understood(text: str) -> TomlSource:
     """The text's values, with the line of each; what cannot be read is left out and told."""
-    source = Source()
+    source = TomlSource()
     good = list(_statements(text, source.mistakes))
     while True:
         try:

@@ -9,7 +9,7 @@ from batchops.db.url_parse import split
 from batchops.db.url_references import is_reference
 from batchops.errors import UsageError
 from batchops.recipes.keys import key
-from batchops.spec.models import PacedSpec, flagged
+from batchops.spec.models import VerbSpec, flagged
 
 _FIRST = ("table", "url", "where", "older_than", "before", "by", "ids", "all_rows", "set")
 """What the job is, before how it is done."""
@@ -17,7 +17,7 @@ URL = "env:BATCHOPS_URL"
 """Put in place of a URL with a password."""
 
 
-def written(name: str, verb: str, model: type[PacedSpec], values: Mapping[str, Any]) -> str:
+def written(name: str, verb: str, model: type[VerbSpec], values: Mapping[str, Any]) -> str:
     """The TOML text; `values` are as they were typed."""
     fields = flagged(model)
     given = {field: values[field] for field in (*_FIRST, *fields) if field in values and field in fields}

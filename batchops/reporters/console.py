@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TextIO
 from batchops import durations
 from batchops.events import Event, Finished, Started
 from batchops.reporters import figures
-from batchops.reporters.progress import Clock, Tally
+from batchops.reporters.progress import Clock, Progress
 from batchops.reporters.safe_streams import Lasting
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ class ProgressLine:
 
     def __init__(self, stream: TextIO | None, clock: Clock = time.monotonic) -> None:
         self._out = Lasting(stream)
-        self._tally = Tally(clock)
+        self._progress = Progress(clock)
         self._live: Live | None = None
 
     def __call__(self, event: Event) -> None:
-        self._tally(event)
+        self._progress(event)
         match event:
             case Started():
                 self._start()
@@ -57,7 +57,7 @@ class ProgressLine:
         console = Console(file=self._out)  # type: ignore[arg-type]  # rich writes, flushes and asks isatty, no more
         self._live = Live(
             console=console,
-            get_renderable=lambda: render(self._tally, console.width),
+            get_renderable=lambda: render(self._progress, console.width),
             refresh_per_second=_FRAMES_A_SECOND,
             transient=True,
             redirect_stdout=False,
@@ -68,18 +68,18 @@ class ProgressLine:
         console.show_cursor(True)
 
 
-def render(tally: Tally, width: int) -> "Text":
+def render(progress: Progress, width: int) -> "Text":
     """The line for `width` columns: what matters least is left out first, and it never wraps."""
     from rich.text import Text
 
-    room, pause = width - 1, tally.pause()
+    room, pause = width - 1, progress.pause()
     claimed = len(pause) + 2 if pause else 0
-    parts = _chosen(tally, room - min(claimed, _PAUSE_ROOM, room // 2))
+    parts = _chosen(progress, room - min(claimed, _PAUSE_ROOM, room // 2))
     spare = room - _length(parts) - claimed
     line = Text(no_wrap=True, overflow="ellipsis", end="")
     for name, text in parts:
         line.append("  " if line else "").append(text, style=_STYLES.get(name, ""))
-        if name == "table" and (share := tally.share()) is not None and spare >= _SHORTEST_BAR + 2:
+        if name == "table" and (share := progress.share()) is not None and spare >= _SHORTEST_BAR + 2:
             _bar(line, share, min(spare - 2, _LONGEST_BAR))
     if pause:
         line.append("  " if line else "").append(pause, style="yellow")
@@ -91,9 +91,9 @@ _STYLES = {"table": "bold", "rejected": "red", "share": "cyan", "left": "cyan", 
 _BY_WEIGHT = ("rows", "share", "rejected", "left", "speed", "backlog", "table", "estimate", "batch")
 
 
-def _chosen(tally: Tally, room: int) -> list[tuple[str, str]]:
+def _chosen(progress: Progress, room: int) -> list[tuple[str, str]]:
     """The parts that fit, weightiest first in, in the order of reading."""
-    parts, kept = _parts(tally), list[str]()
+    parts, kept = _parts(progress), list[str]()
     for name in _BY_WEIGHT:
         if name in parts and _length([(each, parts[each]) for each in (*kept, name)]) <= room:
             kept.append(name)
@@ -106,19 +106,19 @@ def _length(parts: list[tuple[str, str]]) -> int:
     return sum(len(text) for _, text in parts) + 2 * max(len(parts) - 1, 0)
 
 
-def _parts(tally: Tally) -> dict[str, str]:
-    started, batch = tally.started, tally.batch
+def _parts(progress: Progress) -> dict[str, str]:
+    started, batch = progress.started, progress.batch
     if started is None:
         return {}
-    share, left, speed, expected = tally.share(), tally.seconds_left(), tally.speed(), tally.expected()
+    share, left, speed, expected = progress.share(), progress.seconds_left(), progress.speed(), progress.expected()
     parts = {
         "table": f"{started.verb} {figures.visible(started.table)}",
         "share": "? %" if share is None else figures.percent(share),
-        "rows": figures.counted(tally.rows, "row"),
+        "rows": figures.counted(progress.rows, "row"),
         "estimate": "" if expected is None else f" of {_expected(*expected)}",
-        "rejected": f"{figures.count(tally.rejected)} rejected" if tally.rejected else "",
+        "rejected": f"{figures.count(progress.rejected)} rejected" if progress.rejected else "",
         "speed": "?/s" if speed is None else figures.rate(speed),
-        "backlog": tally.backlog(),
+        "backlog": progress.backlog(),
         "left": "? left" if left is None else f"{durations.show(max(left, 1.0) // 1)} left",
         "batch": f"batch {figures.count(batch.size)} in {durations.show(batch.seconds)}" if batch else "",
     }

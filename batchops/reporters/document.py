@@ -9,8 +9,8 @@ from batchops.reporters import Warn
 from batchops.reporters.safe_streams import Lasting
 
 FIELDS = (
-    "version", "run", "verb", "table", "walk", "reason", "exit", "rows", "read", "batches", "retries",
-    "rejected", "locked", "seconds", "held_seconds", "cutoff", "left", "next", "error",
+    "version", "run", "verb", "table", "strategy", "reason", "exit", "rows", "read", "batches", "retries",
+    "rejected", "locked", "seconds", "throttled_seconds", "cutoff", "left", "next", "error",
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def as_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=True, allow_nan=False)
 
 
-class Document:
+class JsonDocument:
     """Writes the document to `stream` when the run has finished."""
 
     def __init__(self, stream: TextIO | None, warn: Warn | None = None) -> None:

@@ -14,7 +14,7 @@ SLOWEST = 10
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """What a path answers."""
 
     status: int
@@ -22,7 +22,7 @@ class Answer:
     body: bytes
 
 
-Answers = Mapping[str, Callable[[], Answer]]
+Answers = Mapping[str, Callable[[], HttpResponse]]
 
 
 def place(text: str) -> tuple[str, int]:
@@ -68,7 +68,7 @@ def _handler(answers: Answers) -> type[BaseHTTPRequestHandler]:
             try:
                 answer = answers.get(self.path.partition("?")[0], _nothing)()
             except Exception as error:  # noqa: BLE001  whoever asks is to see that something is wrong
-                answer = Answer(500, "text/plain; charset=utf-8", f"{described(error)}\n".encode())
+                answer = HttpResponse(500, "text/plain; charset=utf-8", f"{described(error)}\n".encode())
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
             self.send_header("Content-Length", str(len(answer.body)))
@@ -84,5 +84,5 @@ def _handler(answers: Answers) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _nothing() -> Answer:
-    return Answer(404, "text/plain; charset=utf-8", b"not found\n")
+def _nothing() -> HttpResponse:
+    return HttpResponse(404, "text/plain; charset=utf-8", b"not found\n")

@@ -7,7 +7,7 @@ from typing import TextIO
 from batchops import durations
 from batchops.events import Event, Finished
 from batchops.reporters import figures
-from batchops.reporters.progress import Tally
+from batchops.reporters.progress import Progress
 from batchops.reporters.safe_streams import Lasting
 from batchops.reporters.summary import ended_line, in_one_line
 
@@ -17,13 +17,13 @@ class JobLine:
 
     def __init__(self, stream: TextIO | None, name: str) -> None:
         self._out, self._name = Lasting(stream), name
-        self._tally = Tally()
+        self._progress = Progress()
 
     def __call__(self, event: Event) -> None:
-        self._tally(event)
+        self._progress(event)
         if not isinstance(event, Finished):
             return
-        line = f"{self._name}: {ended_line(event, self._tally)}"
+        line = f"{self._name}: {ended_line(event, self._progress)}"
         if event.error is not None:
             line += f": {figures.visible(in_one_line(event.error))}"
         self._out.line(line)

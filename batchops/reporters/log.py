@@ -6,10 +6,22 @@ from datetime import UTC, datetime
 from typing import Literal, TextIO, get_args
 
 from batchops import durations
-from batchops.events import Backlog, Committed, Emit, Event, Finished, Fired, Held, Rejected, Retried, Started, Warned
+from batchops.events import (
+    Backlog,
+    Committed,
+    Emit,
+    Event,
+    Finished,
+    Fired,
+    Rejected,
+    Retried,
+    Started,
+    Throttled,
+    Warned,
+)
 from batchops.reporters.document import as_json, document, rounded
 from batchops.reporters.figures import counted, visible
-from batchops.reporters.progress import Tally
+from batchops.reporters.progress import Progress
 from batchops.reporters.safe_streams import Lasting
 from batchops.reporters.summary import ended_line, error_lines
 
@@ -40,7 +52,7 @@ class Log:
 
     def of(self, job: str) -> Emit:
         """Who listens to that job."""
-        return _OfJob(job, self._line)
+        return _JobLog(job, self._line)
 
     def __call__(self, event: Event) -> None:
         """Fires, whose events name their job."""
@@ -69,18 +81,18 @@ class Log:
         self._out.line(f"{at:%Y-%m-%dT%H:%M:%SZ} {loud}{whose}{visible(text)}")
 
 
-class _OfJob:
+class _JobLog:
     """Chooses what of a job's events is worth a line."""
 
     def __init__(self, job: str, line: Callable[[Level, str, str, dict[str, object]], None]) -> None:
-        self._job, self._line, self._tally = job, line, Tally()
+        self._job, self._line, self._progress = job, line, Progress()
 
     def __call__(self, event: Event) -> None:
-        self._tally(event)
+        self._progress(event)
         for level, text in self._lines(event):
             self._line(level, self._job, text, _told(event))
         if isinstance(event, Finished):
-            self._tally = Tally()
+            self._progress = Progress()
 
     def _lines(self, event: Event) -> Iterator[tuple[Level, str]]:
         match event:
@@ -92,8 +104,8 @@ class _OfJob:
                 yield "warning", f"row {event.key} was not changed: {event.reason}"
             case Finished():
                 error = "" if event.error is None else "; " + " ".join(error_lines(event.error))
-                yield ("error" if event.exit else "info"), ended_line(event, self._tally) + error
-            case Started() | Committed() | Held() | Backlog() | Fired():
+                yield ("error" if event.exit else "info"), ended_line(event, self._progress) + error
+            case Started() | Committed() | Throttled() | Backlog() | Fired():
                 return
 
 

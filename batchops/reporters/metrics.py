@@ -11,9 +11,9 @@ from types import ModuleType
 from typing import Any
 
 from batchops.errors import UsageError
-from batchops.events import Backlog, Committed, Emit, Event, Finished, Fired, Held, Rejected, Retried, Started
+from batchops.events import Backlog, Committed, Emit, Event, Finished, Fired, Rejected, Retried, Started, Throttled
 from batchops.reporters import Warn
-from batchops.reporters.http_server import Answer
+from batchops.reporters.http_server import HttpResponse
 
 LABELS = ("batchops_job", "verb", "table")
 """Prometheus itself gives every figure a label `job`, and would rename ours."""
@@ -25,8 +25,8 @@ _COUNTERS = {
     "rows": "Rows changed, or handled.",
     "batches": "Batches committed.",
     "batch_seconds": "Time in batches.",
-    "held_seconds": "Time at rest or held back.",
-    "retries": "Batches asked for again after passing errors.",
+    "throttled_seconds": "Time slept or throttled.",
+    "retries": "Batches retried after temporary errors.",
     "rejected_rows": "Rows that were not changed though they match.",
     "runs": "Runs that ended.",
     "failures": "Runs that ended with an exit code other than 0.",
@@ -67,13 +67,13 @@ class Metrics:
 
     def of(self, job: str) -> Emit:
         """Who listens to that job."""
-        listener = _OfJob(job, self._made)
+        listener = _JobMetrics(job, self._made)
 
-        def hear(event: Event) -> None:
+        def receive(event: Event) -> None:
             listener(event)
             self._write_now_and_then(event)
 
-        return hear
+        return receive
 
     def __call__(self, event: Event) -> None:
         """Fires, whose events name their job."""
@@ -81,9 +81,9 @@ class Metrics:
             self._fires.labels(event.job, event.state).inc(event.fires)
         self._write_now_and_then(event)
 
-    def page(self) -> Answer:
+    def page(self) -> HttpResponse:
         """All figures, as Prometheus reads them."""
-        return Answer(200, "text/plain; version=0.0.4; charset=utf-8", self._text())
+        return HttpResponse(200, "text/plain; version=0.0.4; charset=utf-8", self._text())
 
     def _text(self) -> bytes:
         text: bytes = self._library.generate_latest(self._registry)
@@ -135,7 +135,7 @@ class Metrics:
             raise
 
 
-class _OfJob:
+class _JobMetrics:
     """Adds up one job's events."""
 
     def __init__(self, job: str, made: dict[str, Any]) -> None:
@@ -152,8 +152,8 @@ class _OfJob:
                 self._of("rows").inc(event.rows)
                 self._of("batches").inc()
                 self._of("batch_seconds").inc(event.seconds)
-            case Held():
-                self._of("held_seconds").inc(event.seconds)
+            case Throttled():
+                self._of("throttled_seconds").inc(event.seconds)
             case Retried():
                 self._of("retries").inc()
             case Rejected():

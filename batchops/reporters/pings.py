@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from batchops.errors import UsageError
 from batchops.events import Event, Finished, Started
 from batchops.reporters import Warn
-from batchops.reporters.progress import Tally
+from batchops.reporters.progress import Progress
 from batchops.reporters.summary import ended_line, error_lines
 from batchops.runtime.threads import Threads
 
@@ -140,18 +140,18 @@ class Pings:
         self._post = post
         self._new_id = new_id
         self._run = str(new_id())
-        self._tally = Tally()
+        self._progress = Progress()
 
     def __call__(self, event: Event) -> None:
-        self._tally(event)
+        self._progress(event)
         if isinstance(event, Started):
             self._run = str(self._new_id())
             self._send("started", "/start", "")
         elif isinstance(event, Finished):
             error = error_lines(event.error) if event.error else ()
-            text = "\n".join([ended_line(event, self._tally), *error])
+            text = "\n".join([ended_line(event, self._progress), *error])
             self._send("failed" if event.exit else "well", f"/{event.exit}" if event.exit else "", text)
-            self._tally, self._run = Tally(), str(self._new_id())
+            self._progress, self._run = Progress(), str(self._new_id())
 
     def _send(self, kind: str, path: str, text: str) -> None:
         rid = "&".join(part for part in (self._url.query, f"rid={self._run}") if part)

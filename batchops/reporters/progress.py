@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from batchops import durations
-from batchops.events import IDLE, REST, Backlog, Committed, Event, Finished, Held, Rejected, Retried, Started
+from batchops.events import IDLE, SLEEP, Backlog, Committed, Event, Finished, Rejected, Retried, Started, Throttled
 from batchops.reporters.figures import count, visible
 
 Clock = Callable[[], float]
@@ -19,15 +19,15 @@ _LINGER = 1.0
 """A pause shorter than this stays on show for as long, or nobody could read it."""
 
 
-class Tally:
-    """Adds up the events of one run; lanes may tell it things from several threads."""
+class Progress:
+    """Adds up the events of one run; thread-safe."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.started: Started | None = None
         self.rows = self.read = self.batches = self.rejected = 0
         self.pass_number = 0
         """Of the pass that `read` is of."""
-        self.working = self.resting = self.held = self.retrying = 0.0
+        self.working = self.sleeping = self.throttled = self.retrying = 0.0
         self.batch: Committed | None = None
         self.queue: Backlog | None = None
         self._before_queue = 0
@@ -35,7 +35,7 @@ class Tally:
         self._lock = Lock()
         self._begun = clock()
         self._marks: deque[tuple[float, int, int]] = deque([(self._begun, 0, 0)])
-        self._pause: tuple[Held | Retried, float] | None = None
+        self._pause: tuple[Throttled | Retried, float] | None = None
 
     def __call__(self, event: Event) -> None:
         with self._lock:
@@ -48,9 +48,9 @@ class Tally:
                 self._marks = deque([(self._begun, event.rows, event.read)])
             case Committed():
                 self._count(event)
-            case Held():
-                self.resting += event.seconds if event.reason in (REST, IDLE) else 0
-                self.held += event.seconds if event.reason not in (REST, IDLE) else 0
+            case Throttled():
+                self.sleeping += event.seconds if event.reason in (SLEEP, IDLE) else 0
+                self.throttled += event.seconds if event.reason not in (SLEEP, IDLE) else 0
                 self._pause = (event, self._clock())
             case Retried():
                 self.retrying += event.seconds
@@ -95,7 +95,7 @@ class Tally:
 
         In a further pass it is never the whole: nobody knows yet whether there will be one more.
         """
-        ways = (self._way(), *self._limits())
+        ways = (self._done_and_total(), *self._limits())
         shares = [behind / whole for behind, whole in ways if whole and behind <= whole * _SLACK]
         if not shares:
             return None
@@ -107,7 +107,7 @@ class Tally:
             return None
         changed, read = self._speeds(_LONG)
         speeds = (changed if self._by_rows() else read, changed, self.batches / max(self.elapsed(), _APART), 1.0)
-        ways = (self._way(), *self._limits())
+        ways = (self._done_and_total(), *self._limits())
         left = [
             max(whole - behind, 0) / speed
             for (behind, whole), speed in zip(ways, speeds, strict=True)
@@ -144,7 +144,7 @@ class Tally:
             return f"retrying in {left}: {visible(event.error)}"
         if event.reason == IDLE:
             return f"no work, looking again in {left}"
-        return f"resting {left}" if event.reason == REST else f"held: {visible(event.reason)}"
+        return f"sleeping {left}" if event.reason == SLEEP else f"throttled: {visible(event.reason)}"
 
     def backlog(self) -> str:
         """How the queue stands, by when it was last counted and what was done since; empty for what is no queue."""
@@ -152,15 +152,15 @@ class Tally:
             return ""
         oldest = "" if queue.oldest_seconds is None else f", oldest {durations.show(queue.oldest_seconds)}"
         failed = f", {count(queue.failed)} failed" if queue.failed else ""
-        dead = f", {count(queue.dead)} dead" if queue.dead else ""
+        dead = f", {count(queue.dead_letters)} dead" if queue.dead_letters else ""
         left = max(queue.backlog - (self.rows - self._before_queue), 0)
         return f"backlog {count(left)}{oldest}{failed}{dead}"
 
     def _by_rows(self) -> bool:
-        """An index or limit walk reads only what matches, so the table's size says nothing about its way."""
-        return self.started is not None and self.started.walk in {"index", "limit", "claims", "outbox"}
+        """The strategies index and limit read only what matches, so the table's size says nothing here."""
+        return self.started is not None and self.started.strategy in {"index", "limit", "claims", "outbox"}
 
-    def _way(self) -> tuple[float, float]:
+    def _done_and_total(self) -> tuple[float, float]:
         """Rows behind and in all, of what this pass reads; 0 in all where unknown."""
         if (started := self.started) is None:
             return 0, 0

@@ -19,7 +19,7 @@ class _Job:
     finished: Finished | None = None
 
 
-class Standing:
+class ScheduleStatus:
     """Adds up what happens to each job; asked from other threads."""
 
     def __init__(self) -> None:
@@ -34,12 +34,12 @@ class Standing:
     def of(self, job: str) -> Emit:
         """Who listens to that job."""
 
-        def hear(event: Event) -> None:
+        def receive(event: Event) -> None:
             if isinstance(event, Finished):
                 with self._guard:
                     self._jobs.setdefault(job, _Job()).finished = event
 
-        return hear
+        return receive
 
     def __call__(self, event: Event) -> None:
         """Fires, whose events name their job."""

@@ -7,7 +7,7 @@ from batchops import durations
 from batchops.errors import Exit
 from batchops.events import Emit, Event, Failure, Finished
 from batchops.reporters import figures
-from batchops.reporters.progress import Tally
+from batchops.reporters.progress import Progress
 from batchops.reporters.safe_streams import Lasting
 
 _PARTICIPLES = {
@@ -47,12 +47,12 @@ class SummaryLine:
 
     def __init__(self, stream: TextIO | None) -> None:
         self._out = Lasting(stream)
-        self._tally = Tally()
+        self._progress = Progress()
 
     def __call__(self, event: Event) -> None:
-        self._tally(event)
+        self._progress(event)
         if isinstance(event, Finished):
-            self._out.line(ended_line(event, self._tally))
+            self._out.line(ended_line(event, self._progress))
             for line in error_lines(event.error) if event.error else ():
                 self._out.line(line)
 
@@ -62,10 +62,10 @@ class SummaryParagraph:
 
     def __init__(self, stream: TextIO | None) -> None:
         self._out = Lasting(stream)
-        self._tally = Tally()
+        self._progress = Progress()
 
     def __call__(self, event: Event) -> None:
-        self._tally(event)
+        self._progress(event)
         if isinstance(event, Finished):
             self._write(event)
 
@@ -75,8 +75,8 @@ class SummaryParagraph:
 
         console = Console(file=self._out, highlight=False)  # type: ignore[arg-type]  # it only writes and flushes
         # Soft wrap: a terminal's own line breaks are not copied with a command, rich's would be.
-        console.print(Text(_headline(finished, self._tally), style="bold"), soft_wrap=True)
-        for name, text in _details(finished, self._tally):
+        console.print(Text(_headline(finished, self._progress), style="bold"), soft_wrap=True)
+        for name, text in _details(finished, self._progress):
             console.print(Text.assemble("  ", (f"{name:<10}", "dim"), text), soft_wrap=True)
         for line in error_lines(finished.error) if finished.error else ():
             style = "bold red" if line.startswith("error: ") else ""
@@ -112,11 +112,11 @@ def _indented(text: str) -> str:
     return "\n  ".join(figures.visible(line) for line in text.strip().splitlines())
 
 
-def ended_line(finished: Finished, tally: Tally) -> str:
+def ended_line(finished: Finished, progress: Progress) -> str:
     """How a run ended, in one line; without the error."""
     said = [f"{_name(finished)}: {why(finished)}"]
     if not _untouched(finished):
-        said += [f": {_rows(finished)} in {durations.show(finished.seconds)}", *_figures(finished, tally)]
+        said += [f": {_rows(finished)} in {durations.show(finished.seconds)}", *_figures(finished, progress)]
         said += [f", {figures.count(finished.left)} left"] if finished.left else []
     said += [f"; to go on: {figures.visible(finished.next)}"] if finished.next else []
     return "".join(said)
@@ -126,11 +126,11 @@ def _untouched(finished: Finished) -> bool:
     return finished.reason in _UNTOUCHED and not finished.batches
 
 
-def _headline(finished: Finished, tally: Tally) -> str:
+def _headline(finished: Finished, progress: Progress) -> str:
     if _untouched(finished):
         return f"{_name(finished)}: {why(finished)}"
     done = f"{_name(finished)}: {_rows(finished)} in {durations.show(finished.seconds)}"
-    return done + "".join(_figures(finished, tally))
+    return done + "".join(_figures(finished, progress))
 
 
 def _name(finished: Finished) -> str:
@@ -141,8 +141,8 @@ def _rows(finished: Finished) -> str:
     return f"{figures.counted(finished.rows, 'row')} {_PARTICIPLES.get(finished.verb, 'changed')}"
 
 
-def _figures(finished: Finished, tally: Tally) -> Iterator[str]:
-    changed = finished.rows - tally.earlier
+def _figures(finished: Finished, progress: Progress) -> Iterator[str]:
+    changed = finished.rows - progress.earlier
     if finished.seconds > 0 and changed > 0:
         yield f" ({figures.rate(changed / finished.seconds)})"
     for number, one, many in (
@@ -175,16 +175,16 @@ def why(finished: Finished) -> str:
     return _REASONS.get(finished.reason, finished.reason)
 
 
-def _details(finished: Finished, tally: Tally) -> Iterator[tuple[str, str]]:
+def _details(finished: Finished, progress: Progress) -> Iterator[tuple[str, str]]:
     """The paragraph's further lines: a name and what there is to say, where there is something."""
     if not _untouched(finished):
         yield "ended", why(finished)
-        if tally.earlier:
+        if progress.earlier:
             yield (
                 "resumed",
-                f"{figures.counted(tally.earlier, 'row')} of them by an earlier process of this run",
+                f"{figures.counted(progress.earlier, 'row')} of them by an earlier process of this run",
             )
-        if shares := _shares(tally):
+        if shares := _shares(progress):
             yield "time", shares
     if finished.cutoff:
         yield "cut-off", figures.visible(finished.cutoff)
@@ -199,9 +199,10 @@ def _details(finished: Finished, tally: Tally) -> Iterator[tuple[str, str]]:
         yield "to go on", figures.visible(finished.next)
 
 
-def _shares(tally: Tally) -> str:
+def _shares(progress: Progress) -> str:
     spent = {
-        "working": tally.working, "resting": tally.resting, "held": tally.held, "retrying": tally.retrying,
+        "working": progress.working, "sleeping": progress.sleeping, "throttled": progress.throttled,
+        "retrying": progress.retrying,
     }  # fmt: skip
     whole = sum(spent.values())
     if whole <= 0:

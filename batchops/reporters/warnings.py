@@ -8,9 +8,9 @@ from batchops.reporters.figures import visible
 class Warnings:
     """Says every warning as it comes."""
 
-    def __init__(self, say: Warn) -> None:
-        self._say = say
+    def __init__(self, note: Warn) -> None:
+        self._note = note
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Warned):
-            self._say(f"warning: {visible(event.message)}")
+            self._note(f"warning: {visible(event.message)}")

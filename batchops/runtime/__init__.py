@@ -1,1 +1,1 @@
-"""The loop that every verb shares: its pace, its limits, its patience, and several of it side by side."""
+"""The loop that every verb shares: pacing, limits, retries, and several loops in threads."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.errors import BatchopsError
 from batchops.events import Backlog, Emit
-from batchops.runtime.counters import Counts, Score
+from batchops.runtime.counters import Counters, Counts
 from batchops.runtime.threads import Threads
 
 EVERY = 5.0
@@ -19,22 +19,22 @@ SHARE = 50
 """A count is made again no sooner than after this many times as long as it took."""
 
 
-class Counted(Protocol):
+class Countable(Protocol):
     """What can be counted."""
 
     def counts(self, connection: sa.Connection) -> Counts:
         """How many rows are in which state."""
 
 
-class Watch:
+class BacklogMonitor:
     """Counts the queue from a thread of its own, seldom enough to cost little."""
 
     def __init__(
-        self, database: Database, queue: Counted, score: Score, clock: Callable[[], float] = time.monotonic
+        self, database: Database, queue: Countable, counters: Counters, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._database = database
         self._queue = queue
-        self._score = score
+        self._counters = counters
         self._clock = clock
 
     def counts(self) -> Counts | None:
@@ -43,7 +43,7 @@ class Watch:
             return self._queue.counts(connection)
         return None
 
-    def telling(self, emit: Emit, threads: Threads) -> AbstractContextManager[None]:
+    def emitting(self, emit: Emit, threads: Threads) -> AbstractContextManager[None]:
         """Emit Backlog now and then, until the block ends."""
 
         def tell(over: threading.Event) -> None:
@@ -61,5 +61,10 @@ class Watch:
 
     def _backlog(self, counts: Counts) -> Backlog:
         return Backlog(
-            counts.backlog, counts.waiting, counts.leased, counts.oldest, self._score["failed"], self._score["dead"]
+            counts.backlog,
+            counts.waiting,
+            counts.leased,
+            counts.oldest,
+            self._counters["failed"],
+            self._counters["dead_letters"],
         )

@@ -37,7 +37,7 @@ class Causes:
             return tuple(sorted(self._causes.values(), key=lambda cause: -cause.attempts))
 
 
-class Rejections:
+class RejectedRows:
     """The rows that a run has rejected: how many, the first ones, and the reasons. It may run for ever."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Rejections:
         return self._causes.counted()
 
 
-class Score:
+class Counters:
     """Counts by name, and the first reasons of failures, told by several workers."""
 
     def __init__(self, *names: str) -> None:
@@ -99,7 +99,7 @@ class Counts:
     leased: int = 0
     """Pending rows in flight."""
     expired: int = 0
-    """Of the backlog: rows whose holder gave no sign of life any more."""
+    """Of the backlog: rows whose holder's heartbeat stopped."""
     oldest: float | None = None
     """Seconds that the oldest of the backlog has been waiting; None where no column tells."""
     next_due: float | None = None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from batchops.errors import Exit
 from batchops.events import Cause, Failure, Finished
-from batchops.runtime.loop import Ending, Tally
+from batchops.runtime.loop import Ending, RunStats
 from batchops.runtime.stop import Stop
 from batchops.version import __version__
 
@@ -12,7 +12,7 @@ CAUSES = 3
 """Reasons that the error at the end of a run gives."""
 
 
-def finished(verb: str, table: str, walk: str, ending: Ending, tally: Tally) -> Finished:
+def finished(verb: str, table: str, strategy: str, ending: Ending, stats: RunStats) -> Finished:
     """What this process has done; a verb adds what it alone knows."""
     return Finished(
         verb=verb,
@@ -20,17 +20,17 @@ def finished(verb: str, table: str, walk: str, ending: Ending, tally: Tally) -> 
         reason=ending.reason,
         exit=int(ending.exit),
         version=__version__,
-        walk=walk,
-        rows=tally.rows,
-        read=tally.read,
-        batches=tally.batches,
-        retries=tally.retries,
-        rejected=len(tally.rejected),
-        locked=tally.locked,
-        rejections=tuple(tally.rejected.first),
-        rejected_causes=tally.rejected.causes,
-        seconds=tally.seconds,
-        held_seconds=tally.held_seconds,
+        strategy=strategy,
+        rows=stats.rows,
+        read=stats.read,
+        batches=stats.batches,
+        retries=stats.retries,
+        rejected=len(stats.rejected),
+        locked=stats.locked,
+        rejections=tuple(stats.rejected.first),
+        rejected_causes=stats.rejected.causes,
+        seconds=stats.seconds,
+        throttled_seconds=stats.throttled_seconds,
         error=ending.error,
     )
 

@@ -13,7 +13,7 @@ from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 
 
-class Monitor:
+class Heartbeat:
     """Renews the lease several times in its length, from a thread with a connection of its own.
 
     Where the ledger's database has one writer and batches follow each other closely, the thread may find no moment
@@ -29,20 +29,20 @@ class Monitor:
         self._threads = threads
         self._clock = clock
         self._every = lease.seconds / 4
-        self._with_batches = ledger.inside and ledger.database.family.one_writer
+        self._with_batches = ledger.in_target and ledger.database.backend.one_writer
         self._last = clock()
 
-    def watching(self) -> AbstractContextManager[None]:
+    def renewing(self) -> AbstractContextManager[None]:
         """Renew for as long as the block runs."""
-        return self._threads.repeating("heartbeat", self._every, self.beat)
+        return self._threads.repeating("heartbeat", self._every, self.renew)
 
-    def with_batch(self, connection: sa.Connection) -> None:
+    def renew_with_batch(self, connection: sa.Connection) -> None:
         """Renew in a batch's own transaction, where that is needed and due."""
         if self._with_batches and self._due():
             renew_within(connection, self._ledger, self._lease)
             self._last = self._clock()
 
-    def beat(self) -> None:
+    def renew(self) -> None:
         """Renew, if that is due; one that fails is tried again at the next. The token in every batch protects."""
         if not self._due():
             return

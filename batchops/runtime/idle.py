@@ -1,4 +1,4 @@
-"""How a drain that stays up rests while there is no work."""
+"""How long a drain that stays up sleeps while there is no work."""
 
 import random
 import threading
@@ -40,7 +40,7 @@ class Due:
             if self._clock() >= self._ask_at:
                 self._ask()
             due_at, now = self._due_at, self._clock()
-        # What is overdue was not there to be claimed: it does not keep anyone from resting.
+        # What is overdue was not there to be claimed: it does not keep anyone from sleeping.
         return None if due_at is None or due_at < now else due_at - now
 
     def _ask(self) -> None:
@@ -53,7 +53,7 @@ class Due:
 
 
 class Idle:
-    """One worker's rests: doubling with jitter up to `longest`, cut to the nearest row that falls due."""
+    """One worker's sleeps: doubling with jitter up to `longest`, cut to the nearest row that falls due."""
 
     def __init__(
         self, due: Callable[[], float | None], longest: float, draw: Callable[[], float] = random.random
@@ -64,11 +64,11 @@ class Idle:
         self._next = FIRST
 
     def worked(self) -> None:
-        """There was work: the next rest is a short one again."""
+        """There was work: the next sleep is short again."""
         self._next = FIRST
 
-    def rest(self) -> float:
-        """Seconds to rest now."""
+    def next_sleep(self) -> float:
+        """Seconds to sleep now."""
         pause = min(self._next, self._longest) * (0.75 + 0.25 * self._draw())
         self._next = min(2 * self._next, self._longest)
         due = self._due()

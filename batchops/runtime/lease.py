@@ -22,17 +22,17 @@ class Lease:
 
 def acquire(connection: sa.Connection, ledger: Ledger, job: str, seconds: float) -> Lease:
     """Take the job, waiting for nobody; LockedError names who is at work."""
-    beats, now = ledger.beats, ledger.database.family.epoch()
+    leases, now = ledger.leases, ledger.database.backend.epoch()
     lease = Lease(job, secrets.token_hex(8), seconds)
     mine = {
         "token": lease.token, "owner": json.dumps(this_process().as_dict()), "run": None,
-        "beat_at": now, "lease_until": now + seconds,
+        "renewed_at": now, "lease_until": now + seconds,
     }  # fmt: skip
-    query = sa.select(beats, (beats.c.lease_until - now).label("left")).where(beats.c.job == job)
+    query = sa.select(leases, (leases.c.lease_until - now).label("left")).where(leases.c.job == job)
     held = connection.execute(query.with_for_update()).mappings().first()
     if held is None:
         try:
-            connection.execute(beats.insert().values(job=job, **mine))
+            connection.execute(leases.insert().values(job=job, **mine))
         except sa.exc.IntegrityError as error:
             # Both saw no row; the other one's was there first.
             raise LockedError("Another run of the same job began at this moment.", "see `batchops runs`.") from error
@@ -43,7 +43,7 @@ def acquire(connection: sa.Connection, ledger: Ledger, job: str, seconds: float)
             f"Run {held['run']} of the same job is at work: process {owner.pid} of {owner.user} on {owner.host}.",
             f"wait for it, or try again in {held['left']:.0f} s if it has died.",
         )
-    connection.execute(beats.update().where(beats.c.job == job).values(**mine))
+    connection.execute(leases.update().where(leases.c.job == job).values(**mine))
     return lease
 
 
@@ -53,25 +53,25 @@ def name_run(connection: sa.Connection, ledger: Ledger, lease: Lease, run: int) 
 
 
 def renew(ledger: Ledger, lease: Lease) -> bool:
-    """Beat once; False where the lease is another's by now."""
+    """Renew the lease; False if another holds it by now."""
     with ledger.database.transaction() as connection:
         return renew_within(connection, ledger, lease)
 
 
 def renew_within(connection: sa.Connection, ledger: Ledger, lease: Lease) -> bool:
     """The same in the caller's own transaction."""
-    now = ledger.database.family.epoch()
-    beat = _mine(ledger, lease).values(beat_at=now, lease_until=now + lease.seconds)
-    return connection.execute(beat).rowcount == 1
+    now = ledger.database.backend.epoch()
+    renewal = _mine(ledger, lease).values(renewed_at=now, lease_until=now + lease.seconds)
+    return connection.execute(renewal).rowcount == 1
 
 
 def release(connection: sa.Connection, ledger: Ledger, lease: Lease) -> bool:
-    """Let go; False where another has it by now."""
-    beats = ledger.beats
-    mine = beats.delete().where(beats.c.job == lease.job, beats.c.token == lease.token)
+    """Release the lease; False if another holds it by now."""
+    leases = ledger.leases
+    mine = leases.delete().where(leases.c.job == lease.job, leases.c.token == lease.token)
     return connection.execute(mine).rowcount == 1
 
 
 def _mine(ledger: Ledger, lease: Lease) -> sa.Update:
-    beats = ledger.beats
-    return beats.update().where(beats.c.job == lease.job, beats.c.token == lease.token)
+    leases = ledger.leases
+    return leases.update().where(leases.c.job == lease.job, leases.c.token == lease.token)

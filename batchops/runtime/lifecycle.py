@@ -12,7 +12,7 @@ from batchops.runtime.stop import Grace, Stop
 from batchops.runtime.threads import Threads, described
 
 
-class Telling:
+class EventEmitter:
     """Tells one listener what the run's threads have to say, one at a time.
 
     A listener that raises ends the run after the batch in hand, and is told nothing more but the end.
@@ -31,21 +31,21 @@ class Telling:
     def __call__(self, event: Event) -> None:
         with self._guard:
             self.begun = self.begun or isinstance(event, Started)
-            self._tell(event)
-            self._tell_warnings()
+            self._emit_event(event)
+            self._emit_warnings()
 
     def end(self, finished: Finished) -> None:
         """The last event; then raise what a listener has raised, or an error that is a bug or Ctrl-C."""
         with self._guard:
-            self._tell_warnings()
+            self._emit_warnings()
             raised, self._raised = self._raised, None
-            self._tell(finished)
+            self._emit_event(finished)
         if (raised := raised or self._raised) is not None:
             raise raised
         if self._stop.error is not None and not isinstance(self._stop.error, BatchopsError):
             raise self._stop.error
 
-    def _tell(self, event: Event) -> None:
+    def _emit_event(self, event: Event) -> None:
         if self._raised is not None:
             return
         try:
@@ -59,19 +59,19 @@ class Telling:
         self._warnings.append(text)
         if self._guard.acquire(blocking=False):
             try:
-                self._tell_warnings()
+                self._emit_warnings()
             finally:
                 self._guard.release()
 
-    def _tell_warnings(self) -> None:
+    def _emit_warnings(self) -> None:
         while self._warnings:
-            self._tell(Warned(self._warnings.popleft()))
+            self._emit_event(Warned(self._warnings.popleft()))
 
 
 def whole_run(
     emit: Emit,
     stop: Stop,
-    work: Callable[[Telling, Stop], Finished],
+    work: Callable[[EventEmitter, Stop], Finished],
     ended: Callable[[Ending], Finished],
     grace: Grace = lambda _: nullcontext(),
 ) -> Finished:
@@ -80,16 +80,16 @@ def whole_run(
     Before Started an error is raised. What the run asks of its own Stop does not reach the caller's.
     """
     with stop.of_one_run() as mine:
-        telling = Telling(emit, mine)
+        emitter = EventEmitter(emit, mine)
         try:
             with grace(mine):
-                finished = work(telling, mine)
+                finished = work(emitter, mine)
         except BaseException as error:
-            if not telling.begun:
+            if not emitter.begun:
                 raise
             mine.fail(error)
             finished = ended(ending_of(error))
-        telling.end(finished)
+        emitter.end(finished)
     return finished
 
 

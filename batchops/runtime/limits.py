@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 
 from batchops.runtime.batch_size import Size
-from batchops.runtime.budget import Allowance
+from batchops.runtime.budget import Budget
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Window:
 class Limits:
     """None: no such limit."""
 
-    rows: Allowance | None = None
+    rows: Budget | None = None
     seconds: float | None = None
-    batches: Allowance | None = None
+    batches: Budget | None = None
     window: Window | None = None
     wait: bool = False
     """Whether to wait for the window rather than to end where it is closed at first."""
@@ -68,8 +68,8 @@ def refused_too_often(limits: Limits, refused: int, changed: int) -> bool:
     return refused > limits.rejected or (tried >= TRIED and refused >= REFUSED_SHARE * tried)
 
 
-def within(size: Size, drawn: int) -> Size:
-    """The size under what was drawn from the allowance: a plain range may change twice its aim."""
-    if 2 * size.rows <= drawn:
+def within(size: Size, acquired: int) -> Size:
+    """The size under what was acquired from the budget: a plain range may change twice its aim."""
+    if 2 * size.rows <= acquired:
         return size
-    return replace(size, rows=min(size.rows, drawn), exact=True)
+    return replace(size, rows=min(size.rows, acquired), exact=True)

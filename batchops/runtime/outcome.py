@@ -13,7 +13,7 @@ class Outcome:
     rows: int
     read: int
     locked: int = 0
-    lane: int = 0
+    worker: int = 0
     pass_number: int = 0
     """0 in the first pass over the table."""
     rejected: tuple[Rejected, ...] = ()
@@ -27,8 +27,8 @@ class Outcome:
     """Rows that the database refused, whether they are given up on or tried again later."""
     sifting: float = 0.0
     """Seconds that went into telling them from the others, which a smaller batch would not spare."""
-    alarm: str | None = None
-    """Why the walk should not go on like this."""
+    replan: str | None = None
+    """Why the run should change its strategy."""
 
     @property
     def empty(self) -> bool:

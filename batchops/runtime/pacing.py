@@ -33,7 +33,7 @@ SMALL = 500
 
 
 @dataclass
-class Pace:
+class Pacing:
     """Follows `target` seconds a batch. `fixed` rows, where given, stay; only what is read for them adapts."""
 
     target: float = 0.05
@@ -84,7 +84,7 @@ class Pace:
         self._fit()
 
     def shrink(self) -> None:
-        """Half of it, after a timeout or another passing error."""
+        """Halve it, after a timeout or another temporary error."""
         self._rows = max(1.0, self._rows / 2)
         self._read = max(1.0, self._read / 2)
 

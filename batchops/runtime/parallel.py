@@ -5,22 +5,22 @@ from collections.abc import Callable
 
 from batchops.errors import Exit, gravity
 from batchops.events import Emit
-from batchops.runtime.loop import TURNED, Ending, Job, Tally, ending_of, run
+from batchops.runtime.loop import REPLAN, Ending, LoopSettings, RunStats, ending_of, run
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 
 
-def side_by_side(
-    job: Callable[[], Job], workers: int, emit: Emit, stop: Stop, tally: Tally, threads: Threads
+def run_in_threads(
+    job: Callable[[], LoopSettings], workers: int, emit: Emit, stop: Stop, stats: RunStats, threads: Threads
 ) -> Ending:  # fmt: skip
     """Run that many loops; when one ends for a reason, the others end after their batch. The gravest ending counts."""
     endings: list[Ending] = []
 
     def work() -> None:
-        mine: Job | None = None
+        mine: LoopSettings | None = None
         try:
             mine = job()
-            ending = run(mine, emit, stop, tally)
+            ending = run(mine, emit, stop, stats)
             if ending.error is not None:
                 stop.ask(ending.reason)
         except BaseException as error:  # noqa: BLE001  the run ends by it, once no worker is at work
@@ -31,15 +31,15 @@ def side_by_side(
                 mine.leave()
         endings.append(ending)
 
-    _at_once(work, workers, stop, threads)
+    _in_threads(work, workers, stop, threads)
     return gravest([*endings, ending_of(stop.error)] if stop.error else endings)
 
 
-def _at_once(work: Callable[[], None], workers: int, stop: Stop, threads: Threads) -> None:
+def _in_threads(work: Callable[[], None], workers: int, stop: Stop, threads: Threads) -> None:
     """In this thread and in others, until all have ended."""
     others: list[threading.Thread] = []
     try:
-        others.extend(threads.start(f"lane-{i}", work) for i in range(1, workers))
+        others.extend(threads.start(f"worker-{i}", work) for i in range(1, workers))
         work()
     except BaseException as error:  # noqa: BLE001  no thread more can be started, or Ctrl-C: the others are at work
         stop.fail(error)
@@ -54,10 +54,10 @@ def _at_once(work: Callable[[], None], workers: int, stop: Stop, threads: Thread
 
 
 def gravest(endings: list[Ending]) -> Ending:
-    """The one with the gravest exit code, a limit or a change of the walk before "done"."""
+    """The one with the gravest exit code, a limit or a replan before "done"."""
 
     def rank(ending: Ending) -> tuple[int, int]:
-        turned = ending.reason == TURNED  # the run is to go on, even if some of its rows were rejected
-        return gravity(Exit.BUSY) if turned else gravity(ending.exit), 2 * (ending.reason == "done") + turned
+        replan = ending.reason == REPLAN  # the run is to go on, even if some of its rows were rejected
+        return gravity(Exit.BUSY) if replan else gravity(ending.exit), 2 * (ending.reason == "done") + replan
 
     return min(endings, key=rank)

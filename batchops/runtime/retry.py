@@ -1,4 +1,4 @@
-"""Asking again after passing errors: later each time, with jitter, until patience runs out."""
+"""Retries after temporary errors: later each time, with jitter, until the timeout."""
 
 import time
 from collections.abc import Callable
@@ -11,26 +11,26 @@ from batchops.errors import TransientError
 T = TypeVar("T")
 
 
-def patiently(
+def retrying(
     seconds: float,
-    ask: Callable[[], T],
+    attempt: Callable[[], T],
     *,
-    given_up: Callable[[], bool] = lambda: False,
-    note: Callable[[RetryCallState], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    on_retry: Callable[[RetryCallState], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
-    """What `ask` gives; its last TransientError after so many seconds, or once `given_up` says so.
+    """What `attempt` gives; its last TransientError after so many seconds, or once `stopped` says so.
 
-    `note` hears of each failure before the pause that follows it.
+    `on_retry` hears of each failure before the pause that follows it.
     """
     begun = clock()
-    retrying = Retrying(
+    attempts = Retrying(
         retry=retry_if_exception_type(TransientError),
-        stop=lambda _: given_up() or clock() - begun >= seconds,
+        stop=lambda _: stopped() or clock() - begun >= seconds,
         wait=wait_random_exponential(multiplier=0.1, max=10),
-        before_sleep=note,
+        before_sleep=on_retry,
         sleep=sleep,
         reraise=True,
     )
-    return retrying(ask)
+    return attempts(attempt)

@@ -1,4 +1,4 @@
-"""How a rest ends early: by a notification, where notifications are proved to arrive."""
+"""How a sleep ends early: by a notification, where notifications are proved to arrive."""
 
 import secrets
 import threading
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 
 from batchops.db.database import Database
-from batchops.db.notifications import Signals
+from batchops.db.notifications import Notifications
 from batchops.events import Emit, Warned
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads, described
@@ -32,25 +32,25 @@ UNHEARD = (
 def woken(
     database: Database, channel: str | None, stop: Stop, threads: Threads, emit: Emit
 ) -> Iterator[Callable[[float], None] | None]:  # fmt: skip
-    """How to rest, listening on the channel until the block ends; None where there is nothing to hear."""
-    signals = database.family.signals
-    if channel is None or signals is None:
+    """How to sleep, listening on the channel until the block ends; None where there is nothing to hear."""
+    notifications = database.backend.notifications
+    if channel is None or notifications is None:
         yield None
         return
-    wake = Wake(database, signals, channel, stop, emit)
+    wake = Wake(database, notifications, channel, stop, emit)
     with threads.beside("listen", wake.listen):
         yield wake.wait
 
 
 class Wake:
-    """Listens in one thread, ends rests in others. Notifications are a hint only: nothing is lost where none comes."""
+    """Listens in one thread, ends sleeps in others. Notifications are a hint only: nothing is lost where none comes."""
 
     def __init__(
-        self, database: Database, signals: Signals, channel: str, stop: Stop, emit: Emit,
+        self, database: Database, notifications: Notifications, channel: str, stop: Stop, emit: Emit,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._database = database
-        self._signals = signals
+        self._notifications = notifications
         self._channel = channel
         self._stop = stop
         self._emit = emit
@@ -90,7 +90,7 @@ class Wake:
     def _heard_on(self, connection: sa.Connection) -> str:
         """Listen on this connection, until notifications arrive no more; says so."""
         while self._arrive(connection):
-            self._signals.listen(connection, self._channel)
+            self._notifications.listen(connection, self._channel)
             self._well()
             proved = self._clock()
             while self._clock() - proved < PROVED:
@@ -104,9 +104,9 @@ class Wake:
 
         On a channel of its own: a pooler in transaction mode leaves LISTEN behind on a connection that others get.
         """
-        self._signals.listen(connection, self._probe)
+        self._notifications.listen(connection, self._probe)
         with self._database.transaction() as other:
-            self._signals.notify(other, self._probe)
+            self._notifications.notify(other, self._probe)
         sent = self._clock()
         while self._clock() - sent < ARRIVES and not self._over.is_set():
             if self._probe in self._hear(connection, SLICE):
@@ -114,8 +114,8 @@ class Wake:
         return self._over.is_set()
 
     def _hear(self, connection: sa.Connection, seconds: float) -> frozenset[str]:
-        """The channels heard on within that long, or sooner; a notification for the process ends its rest."""
-        channels = self._signals.heard(connection, seconds)
+        """The channels heard on within that long, or sooner; a notification for the process ends its sleep."""
+        channels = self._notifications.received(connection, seconds)
         if self._channel in channels:
             self._rung.set()
         return channels

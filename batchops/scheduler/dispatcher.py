@@ -1,4 +1,4 @@
-"""Keeps the time for the schedules whose fires are in one ledger: claims, begins, beats, writes down the ends."""
+"""Starts the due fires of the schedules in one ledger: claims, starts, renews leases, records the ends."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 from batchops.scheduler.fires import LEASE, Claimed, Fires
 from batchops.scheduler.work import Task, Work
-from batchops.scheduler.worker_pool import Slots
+from batchops.scheduler.worker_pool import WorkerPool
 
 LOOK = 5.0
 """Seconds between looks for fires whose owner is gone; also the longest that a jump of the clock goes unnoticed."""
@@ -24,7 +24,7 @@ PRUNED = 3600.0
 """Seconds between clearings of old fires."""
 FAREWELL = 10.0
 """Seconds to get ends written down once everything has stopped."""
-Say = Callable[[str], None]
+Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Place:
     open: Callable[[], AbstractContextManager[Fires]] = field(compare=False)
 
 
-class Keeper:
+class Dispatcher:
     """A thread for one ledger; a ledger that cannot be reached is tried again, and the others do not notice."""
 
     def __init__(
-        self, place: Place, slots: Slots, stop: Stop, tell: Emit, say: Say, threads: Threads,
+        self, place: Place, pool: WorkerPool, stop: Stop, tell: Emit, note: Note, threads: Threads,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.place = place
@@ -49,7 +49,7 @@ class Keeper:
         """Why the ledger cannot be worked with just now."""
         self.seen = clock()
         """When the loop last came round."""
-        self._slots, self._stop, self._tell, self._say = slots, stop, tell, say
+        self._pool, self._stop, self._tell, self._note = pool, stop, tell, note
         self._threads, self._clock = threads, clock
         self._tasks: tuple[Task, ...] = ()
         self._known: frozenset[str] = frozenset()
@@ -59,15 +59,15 @@ class Keeper:
         self._waits: set[str] = set()
         self._ahead = 0.0
         self._farewell: float | None = None
-        self._looked = self._beaten = self._pruned = float("-inf")
+        self._looked = self._renewed = self._pruned = float("-inf")
         self._failures = 0
         self._wake, self._called, self._worker_freed = threading.Event(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin; woken whenever a worker is free again."""
-        self._slots.freed.append(self._freed)
-        self._thread = self._threads.start("keeper", self._run)
+        self._pool.freed.append(self._freed)
+        self._thread = self._threads.start("dispatcher", self._run)
 
     def plan(self, tasks: Sequence[Task]) -> None:
         """From now on these; what is at work ends as it was begun."""
@@ -106,7 +106,7 @@ class Keeper:
                 self.seen = self._clock()
                 # A round that fails gives back what it has taken, and may not wake itself by that.
                 self._threads.wait(self._called if self._failures else self._wake, self._pause())
-        self._slots.freed.remove(self._freed)
+        self._pool.freed.remove(self._freed)
 
     def _round(self, opened: "_Once") -> None:
         try:
@@ -128,7 +128,7 @@ class Keeper:
 
     def _tick(self, fires: Fires) -> None:
         self._settle(fires)
-        self._beat(fires)
+        self._renew(fires)
         if self._stop.asked:
             return
         self._learn(fires)
@@ -161,7 +161,7 @@ class Keeper:
     def _claim(self, fires: Fires, task: Task) -> Claimed | None:
         """None: there is still no worker for what waits for one."""
         name = task.schedule.name
-        if not (free := self._slots.take(name)) and name in self._waits:
+        if not (free := self._pool.acquire(name)) and name in self._waits:
             return None
         begun = False
         try:
@@ -171,9 +171,9 @@ class Keeper:
                 self._works.append(Work(task, claimed.fire, self._ended, self._threads))
         finally:
             if free and not begun:
-                self._slots.give()
+                self._pool.release()
             if name not in self._waits:
-                self._slots.forget(name)
+                self._pool.forget(name)
         return claimed
 
     def _remember(self, task: Task, claimed: Claimed) -> None:
@@ -193,7 +193,7 @@ class Keeper:
 
     def _ended(self) -> None:
         """From the thread of a fire."""
-        self._slots.give()
+        self._pool.release()
         self._wake.set()
 
     def _told(self, task: Task, claimed: Claimed) -> None:
@@ -207,9 +207,11 @@ class Keeper:
             self._tell(Fired(task.job, at, "running", late=claimed.now - at, note=note))
         for at in claimed.given_up:
             self._tell(Fired(task.job, at, "failed", note="given up: process after process died over it"))
-            self._say(f"error: {task.job}: a fire is given up: process after process died over it")
+            self._note(f"error: {task.job}: a fire is given up: process after process died over it")
         if claimed.forgotten:
-            self._say(f"{task.job}: the database's clock was put back; {claimed.forgotten} fires ahead of it forgotten")
+            self._note(
+                f"{task.job}: the database's clock was put back; {claimed.forgotten} fires ahead of it forgotten"
+            )
 
     def _settle(self, fires: Fires) -> None:
         """Write down how fires ended; one that cannot be written now stays for the next round."""
@@ -220,9 +222,9 @@ class Keeper:
             self._works.remove(work)
             self._nudged.add(work.fire.schedule)
             if state is None:
-                self._say(f"{work.task.job}: broken off; whichever scheduler is next goes on with it")
+                self._note(f"{work.task.job}: broken off; whichever scheduler is next goes on with it")
             elif not ours:
-                self._say(f"{work.task.job}: another scheduler had taken this fire over")
+                self._note(f"{work.task.job}: another scheduler had taken this fire over")
 
     def _finish(self, fires: Fires, work: Work, state: str, note: str) -> bool:
         ours = fires.finish(work.fire, state, work.rows, note)  # type: ignore[arg-type]  # a State, from outcome()
@@ -231,13 +233,13 @@ class Keeper:
             self._tell(Fired(work.task.job, work.fire.fire_at, state, rows, note=note))
         return ours
 
-    def _beat(self, fires: Fires) -> None:
+    def _renew(self, fires: Fires) -> None:
         works = {work.fire.token: work for work in self._works}
-        if not works or self._clock() - self._beaten < LEASE / 3:
+        if not works or self._clock() - self._renewed < LEASE / 3:
             return
-        for token in fires.beat({token: work.rows for token, work in works.items()}):
+        for token in fires.renew({token: work.rows for token, work in works.items()}):
             works[token].stop.ask("locked")
-        self._beaten = self._clock()
+        self._renewed = self._clock()
 
     def _look(self, fires: Fires) -> None:
         """For open fires that are not at work here: their owner may have died."""
@@ -268,13 +270,13 @@ class Keeper:
 
     def _well(self) -> None:
         if self.trouble is not None:
-            self._say(f"the ledger in {self.place.shown} is reached again")
+            self._note(f"the ledger in {self.place.shown} is reached again")
         self.trouble, self._failures = None, 0
 
     def _troubled(self, error: BatchopsError) -> None:
         if self.trouble is None or self.trouble.message != error.message:
             hint = f" Hint: {error.hint}" if error.hint else ""
-            self._say(f"error: the ledger in {self.place.shown}: {error.message}{hint}")
+            self._note(f"error: the ledger in {self.place.shown}: {error.message}{hint}")
         self.trouble = error
         self._failures += 1
 

@@ -17,11 +17,11 @@ from batchops.ledger.ledger import Ledger
 from batchops.ledger.owner import Owner, this_process
 from batchops.ledger.table_setup import Making
 from batchops.ledger.tables import schedule_tables
-from batchops.scheduler.misfires import Decided, Schedule, Standing, decide
+from batchops.scheduler.misfires import Decided, OpenFires, Schedule, decide
 from batchops.spec.times import due
 
 LEASE = 15.0
-"""Seconds without a sign of life after which a fire is taken over."""
+"""Seconds without a heartbeat after which a fire is taken over."""
 AT_ONCE = 500
 """Fires that one transaction forgets."""
 KEEP = 7 * 86400.0
@@ -80,14 +80,14 @@ class Fires:
         meta = sa.MetaData(schema=ledger.schema)
         self.schedules, self.fires = schedule_tables(meta)
         self.tables = Making(ledger.database, meta)
-        self._storable = ForeignText(ledger.database.family, ledger.schema, self.fires.name, "note")
+        self._storable = ForeignText(ledger.database.backend, ledger.schema, self.fires.name, "note")
         self._process = secrets.token_hex(4)
         self._held: dict[str, Fire] = {}
 
     def make(self, schedules: Sequence[Schedule]) -> None:
         """The tables, and a row for each schedule: one that is new owes nothing from before this moment."""
         self.tables.make()
-        now = self.database.family.epoch()
+        now = self.database.backend.epoch()
         with self.database.transaction() as connection:
             for schedule in schedules:
                 self._register(connection, schedule)
@@ -100,12 +100,12 @@ class Fires:
         with self.database.transaction() as connection:
             locked = self._locked(connection, schedule)
             now, open_at, last = locked.now, locked.open_at, locked.last
-            standing, given_up = self._standing(connection, name, open_at, now)
-            decision = decide(schedule.policy, standing, _coming(schedule, last, now), now, free=free)
+            open_fires, given_up = self._open_fires(connection, name, open_at, now)
+            decision = decide(schedule.policy, open_fires, _coming(schedule, last, now), now, free=free)
             fire = self._write(connection, name, decision.new, token, now)
             if decision.start is not None:
                 fire = self._take(connection, name, decision.start, token, now)
-            if (oldest := _oldest_open(standing, decision.new)) != open_at:
+            if (oldest := _oldest_open(open_fires, decision.new)) != open_at:
                 noted = self.schedules.update().where(self.schedules.c.schedule == name)
                 connection.execute(noted.values(open_at=oldest))
         if fire is not None:
@@ -117,16 +117,16 @@ class Fires:
         """The database's clock, and which schedules have open fires; it writes nothing and locks nothing."""
         query = sa.select(self.schedules.c.schedule, self.schedules.c.open_at)
         with self.database.reading() as connection:
-            now = float(connection.execute(sa.select(self.database.family.epoch())).scalar_one())
+            now = float(connection.execute(sa.select(self.database.backend.epoch())).scalar_one())
             rows = connection.execute(query.where(self.schedules.c.schedule.in_(names))).all()
         return now, frozenset(row.schedule for row in rows if row.open_at is not None)
 
-    def beat(self, rows_by_token: Mapping[str, int]) -> frozenset[str]:
-        """A sign of life for fires that are at work, with their rows so far; the tokens that are no longer ours."""
+    def renew(self, rows_by_token: Mapping[str, int]) -> frozenset[str]:
+        """Renew the leases of fires that are at work, with their rows so far; the tokens that are no longer ours."""
         lost = set()
         with self.database.transaction() as connection:
             for token, rows in rows_by_token.items():
-                until = self.database.family.epoch() + LEASE
+                until = self.database.backend.epoch() + LEASE
                 beat = self._mine(token).values(lease_until=until, row_count=self._held[token].rows + rows)
                 if connection.execute(beat).rowcount != 1:
                     lost.add(token)
@@ -134,7 +134,7 @@ class Fires:
 
     def finish(self, fire: Fire, state: State, rows: int, note: str) -> bool:
         """Write down how it ended; False where another has it by now. Asked again, it changes nothing."""
-        now = self.database.family.epoch()
+        now = self.database.backend.epoch()
         with self.database.transaction() as connection:
             end = self._mine(fire.token).values(
                 state=state, finished_at=now, lease_until=None, row_count=fire.rows + rows,
@@ -161,7 +161,7 @@ class Fires:
     def _prune(self, name: str, older_than: float) -> int:
         """By the primary key, a few in each transaction."""
         fires, gone = self.fires, 0
-        before = self.database.family.epoch() - older_than
+        before = self.database.backend.epoch() - older_than
         while True:
             with self.database.transaction() as connection:
                 newest = self._newest(connection, name)
@@ -175,12 +175,12 @@ class Fires:
 
     def _register(self, connection: sa.Connection, schedule: Schedule) -> None:
         now = self._now(connection)
-        insert = self.database.family.insert_once(self.schedules)
+        insert = self.database.backend.insert_once(self.schedules)
         row = {"schedule": schedule.name, "times": str(schedule.times), "since": int(now), "seen_at": now}
         connection.execute(insert.values(row))
 
     def _now(self, connection: sa.Connection) -> float:
-        return float(connection.execute(sa.select(self.database.family.epoch())).scalar_one())
+        return float(connection.execute(sa.select(self.database.backend.epoch())).scalar_one())
 
     def _locked(self, connection: sa.Connection, schedule: Schedule) -> "_Locked":
         """The schedule's row, ours until the transaction ends; the clock is read only once it is."""
@@ -211,12 +211,12 @@ class Fires:
         connection.execute(since.values(since=int(now)))
         return connection.execute(ended).rowcount
 
-    def _standing(
+    def _open_fires(
         self, connection: sa.Connection, name: str, open_at: int | None, now: float
-    ) -> tuple[Standing, tuple[int, ...]]:
+    ) -> tuple[OpenFires, tuple[int, ...]]:
         """The open fires; those whose owners have died too often are given up."""
         if open_at is None:
-            return Standing(), ()
+            return OpenFires(), ()
         fires = self.fires.c
         query = sa.select(fires.fire_at, fires.state, fires.owner, fires.token, fires.lease_until, fires.attempts)
         still = (fires.schedule == name, fires.fire_at >= open_at, fires.finished_at.is_(None))
@@ -230,7 +230,7 @@ class Fires:
             end = self._one(name, fire_at).values(state="failed", finished_at=now, lease_until=None, note=note)
             connection.execute(end)
         abandoned = tuple(row.fire_at for row in dead if row.fire_at not in given_up)
-        return Standing(running, abandoned, queued), given_up
+        return OpenFires(running, abandoned, queued), given_up
 
     def _abandoned(self, row: Any, now: float) -> bool:
         if row.token in self._held:
@@ -245,7 +245,7 @@ class Fires:
         self, connection: sa.Connection, name: str, decided: Sequence[Decided], token: str, now: float
     ) -> Fire | None:
         """The rows; the fire that is ours by them, unless another scheduler had its row already."""
-        insert, mine = self.database.family.insert_once(self.fires), None
+        insert, mine = self.database.backend.insert_once(self.fires), None
         others = []
         for one in decided:
             row = {"schedule": name, "fire_at": one.fire_at, "state": one.state, "row_count": 0, "attempts": 0}
@@ -282,10 +282,10 @@ class Fires:
         return self.fires.update().where(self.fires.c.schedule == name, self.fires.c.fire_at == fire_at)
 
 
-def _oldest_open(standing: Standing, new: Sequence[Decided]) -> int | None:
+def _oldest_open(open_fires: OpenFires, new: Sequence[Decided]) -> int | None:
     """From which fire on there are open ones: the next look need not read all of them."""
     queued = [one.fire_at for one in new if one.state in ("running", "queued")]
-    return min([*standing.running, *standing.abandoned, *standing.queued, *queued], default=None)
+    return min([*open_fires.running, *open_fires.abandoned, *open_fires.queued, *queued], default=None)
 
 
 def _coming(schedule: Schedule, last: int, now: float) -> list[int]:

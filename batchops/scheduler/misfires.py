@@ -19,20 +19,20 @@ PUNCTUAL = 60.0
 
 
 @dataclass(frozen=True)
-class Policy:
+class MisfirePolicy:
     """How one schedule treats fires that cannot simply be run; seconds."""
 
     overlap: Overlap = "skip"
     missed: Missed = "once"
     jitter: float = 0.0
-    greatest_lateness: float | None = None
+    misfire_grace_time: float | None = None
 
     @property
     def latest(self) -> float | None:
         """Seconds after which a fire is not run any more."""
-        if self.greatest_lateness is None and self.missed == "skip":
+        if self.misfire_grace_time is None and self.missed == "skip":
             return PUNCTUAL + self.jitter
-        return self.greatest_lateness
+        return self.misfire_grace_time
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Schedule:
     name: str
     """As in the table of fires."""
     times: Times
-    policy: Policy = Policy()
+    policy: MisfirePolicy = MisfirePolicy()
 
     def due_at(self, fire_at: int) -> float:
         """When the fire is to begin: its time and a delay below the jitter, the same on every host."""
@@ -51,7 +51,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Standing:
+class OpenFires:
     """The open fires of a schedule, each kind oldest first."""
 
     running: tuple[int, ...] = ()
@@ -80,24 +80,24 @@ class Decision:
     """Something is to be started as soon as a worker is free."""
 
 
-def decide(policy: Policy, standing: Standing, due: Sequence[int], now: float, *, free: bool) -> Decision:
+def decide(policy: MisfirePolicy, open_fires: OpenFires, due: Sequence[int], now: float, *, free: bool) -> Decision:
     """Each of `due` decided, or none of them yet, where the one to start finds no worker `free`."""
     late = [at for at in due if policy.latest is not None and now - at > policy.latest]
     new = [Decided(at, "skipped", f"found {durations.show(now - at)} late") for at in late]
     due = [at for at in due if at not in set(late)]
-    if standing.running and policy.overlap != "parallel":
-        return Decision([*new, *_overlapping(policy, due, len(standing.queued))])
-    starts = standing.abandoned or standing.queued or due
+    if open_fires.running and policy.overlap != "parallel":
+        return Decision([*new, *_overlapping(policy, due, len(open_fires.queued))])
+    starts = open_fires.abandoned or open_fires.queued or due
     if starts and not free:
         return Decision(waits=True)
-    if standing.abandoned:
-        return Decision([*new, *_behind_a_take_over(policy, due)], standing.abandoned[0])
-    if standing.queued:
-        return Decision([*new, *_overlapping(policy, due, len(standing.queued) - 1)], standing.queued[0])
+    if open_fires.abandoned:
+        return Decision([*new, *_behind_a_take_over(policy, due)], open_fires.abandoned[0])
+    if open_fires.queued:
+        return Decision([*new, *_overlapping(policy, due, len(open_fires.queued) - 1)], open_fires.queued[0])
     return Decision([*new, *_made_up_for(policy, due)])
 
 
-def _overlapping(policy: Policy, due: Sequence[int], queued: int) -> list[Decided]:
+def _overlapping(policy: MisfirePolicy, due: Sequence[int], queued: int) -> list[Decided]:
     if policy.overlap == "parallel":
         return _behind_a_take_over(policy, due)
     if policy.overlap == "skip":
@@ -107,20 +107,20 @@ def _overlapping(policy: Policy, due: Sequence[int], queued: int) -> list[Decide
     return [*_coalesced(due[:-1], due[-1]), Decided(due[-1], "queued")]
 
 
-def _behind_a_take_over(policy: Policy, due: Sequence[int]) -> list[Decided]:
+def _behind_a_take_over(policy: MisfirePolicy, due: Sequence[int]) -> list[Decided]:
     """The fire that is finished now has begun before these were due, so the newest is still wanted."""
     if policy.missed == "all":
         return [Decided(at, "queued") for at in due]
     return [*_passed_over(policy, due), *(Decided(at, "queued") for at in due[-1:])]
 
 
-def _made_up_for(policy: Policy, due: Sequence[int]) -> list[Decided]:
+def _made_up_for(policy: MisfirePolicy, due: Sequence[int]) -> list[Decided]:
     if policy.missed == "all":
         return [Decided(at, "queued" if n else "running") for n, at in enumerate(due)]
     return [*_passed_over(policy, due), *(Decided(at, "running") for at in due[-1:])]
 
 
-def _passed_over(policy: Policy, due: Sequence[int]) -> list[Decided]:
+def _passed_over(policy: MisfirePolicy, due: Sequence[int]) -> list[Decided]:
     """All but the newest."""
     if policy.missed == "skip":
         return [Decided(at, "skipped", "missed") for at in due[:-1]]

@@ -24,10 +24,10 @@ from batchops.recipes.run_all import THROUGH
 from batchops.runtime.stop import Stop
 from batchops.scheduler.dispatcher import Place
 from batchops.scheduler.fires import Fires
-from batchops.scheduler.misfires import Policy, Schedule
+from batchops.scheduler.misfires import MisfirePolicy, Schedule
 from batchops.scheduler.work import Task
 from batchops.spec import schedule as recipe
-from batchops.spec.models import ROWS, SET, JobSpec, PacedSpec, flag_of
+from batchops.spec.models import CHANGES, ROWS, BulkSpec, VerbSpec, flag_of
 
 TIMEOUTS = Timeouts(lock=5.0, statement=30.0)
 """Of the connections that keep fires; the jobs have their own."""
@@ -40,7 +40,7 @@ Listen = Callable[[RecipeJob], Emit]
 
 
 @dataclass(frozen=True)
-class Kept:
+class FireLedger:
     """Where fires are kept, as far as it is said; None: as the job's runs are."""
 
     ledger: str | None = None
@@ -57,7 +57,7 @@ class Scheduled:
     """Jobs that it needs and that have no times of their own: they run first, in the same fire."""
     schedule: Schedule
     url: str | None
-    kept: Kept
+    kept: FireLedger
 
     @property
     def alone(self) -> str:
@@ -71,7 +71,7 @@ class Scheduled:
         return ""
 
 
-def scheduled(paths: Sequence[Path], params: Mapping[str, str], kept: Kept) -> list[Scheduled]:
+def scheduled(paths: Sequence[Path], params: Mapping[str, str], kept: FireLedger) -> list[Scheduled]:
     """The jobs with times, of all files; UsageError where one has a mistake, or none has times."""
     found = [each for path in paths for each in _of_file(path, params, kept)]
     if not found:
@@ -87,7 +87,7 @@ def scheduled(paths: Sequence[Path], params: Mapping[str, str], kept: Kept) -> l
     return found
 
 
-def _of_file(path: Path, params: Mapping[str, str], kept: Kept) -> Iterator[Scheduled]:
+def _of_file(path: Path, params: Mapping[str, str], kept: FireLedger) -> Iterator[Scheduled]:
     loaded = load(path, params)
     with_times = {job.name for job in loaded.jobs if job.schedule is not None}
     for job in loaded.jobs:
@@ -95,15 +95,15 @@ def _of_file(path: Path, params: Mapping[str, str], kept: Kept) -> Iterator[Sche
             continue
         before = tuple(other for other in loaded.chosen([job.name])[:-1] if other.name not in with_times)
         spec = job.spec
-        own = Kept(spec.ledger, spec.ledger_schema) if isinstance(spec, JobSpec) else Kept()
-        place = Kept(kept.ledger or own.ledger, kept.schema or own.schema)
+        own = FireLedger(spec.ledger, spec.ledger_schema) if isinstance(spec, BulkSpec) else FireLedger()
+        place = FireLedger(kept.ledger or own.ledger, kept.schema or own.schema)
         yield Scheduled(path, job, before, _schedule(job, job.schedule, place), spec.url, place)
 
 
-def _schedule(job: RecipeJob, said: recipe.Schedule, place: Kept) -> Schedule:
+def _schedule(job: RecipeJob, said: recipe.RecipeSchedule, place: FireLedger) -> Schedule:
     times = said.times
-    lateness = said.greatest_lateness
-    policy = Policy(
+    lateness = said.misfire_grace_time
+    policy = MisfirePolicy(
         said.overlap, said.missed, said.jitter.total_seconds(),
         None if lateness is None else lateness.total_seconds(),
     )  # fmt: skip
@@ -113,9 +113,9 @@ def _schedule(job: RecipeJob, said: recipe.Schedule, place: Kept) -> Schedule:
     return Schedule(f"{job.name[:LONGEST]}#{mark}", times, policy)
 
 
-def _what(spec: PacedSpec) -> dict[str, str]:
+def _what(spec: VerbSpec) -> dict[str, str]:
     """What is done to which rows, without how gently."""
-    groups = (ROWS, SET, WORK)
+    groups = (ROWS, CHANGES, WORK)
     return {
         name: str(getattr(spec, name))
         for name, field in type(spec).model_fields.items()
@@ -142,14 +142,14 @@ def may_keep_fires(jobs: Sequence[Scheduled], environ: Mapping[str, str]) -> Non
             with place.open() as fires:
                 database = fires.database
                 with database.reading() as connection:
-                    server = database.family.server(connection)
-                barred = server.refusal(database.address.shown) or fires.tables.obstacle(server.role)
+                    server = database.backend.server(connection)
+                forbidden = server.refusal(database.address.shown) or fires.tables.obstacle(server.role)
         except RefusedError:
             raise
         except BatchopsError:
             continue
-        if barred is not None:
-            raise barred
+        if forbidden is not None:
+            raise forbidden
 
 
 def _run(each: Scheduled, environ: Mapping[str, str], emit: Emit, stop: Stop) -> Finished:
@@ -162,7 +162,7 @@ def _run(each: Scheduled, environ: Mapping[str, str], emit: Emit, stop: Stop) ->
 
 
 @contextmanager
-def _open(url: str | None, kept: Kept, environ: Mapping[str, str]) -> Iterator[Fires]:
+def _open(url: str | None, kept: FireLedger, environ: Mapping[str, str]) -> Iterator[Fires]:
     if kept.ledger is not None:
         with ledger_elsewhere(kept.ledger, kept.schema, environ) as ledger:
             yield Fires(ledger)

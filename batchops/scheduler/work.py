@@ -15,7 +15,7 @@ Run = Callable[[Emit, Stop], Finished]
 """Runs a job to its end, which it also tells, and raises nothing that was to be expected."""
 AGAIN = 1.0
 """Seconds between attempts to go on with a run whose lease a dead process still holds."""
-PATIENCE = 2 * LEASE
+RETRY_TIMEOUT = 2 * LEASE
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Work:
         try:
             finished = self._run()
             self.rows = max(self.rows, finished.rows - self._earlier)
-            self.finished = finished  # last: from then on the keeper may write it down
+            self.finished = finished  # last: from then on the dispatcher may write it down
         except BaseException as error:  # noqa: BLE001  a bug in one job must not end the others, nor keep its worker
             failure = Failure("failed", described(error), "this is a bug.")
             self.finished = Finished("", "", "failed", int(Exit.FAILED), "", error=failure)
@@ -78,13 +78,13 @@ class Work:
         while True:
             finished = self.task.run(self._hear, self.stop)
             stale = finished.reason == "locked" and self.fire.taken_over and not self.rows
-            if not stale or self.stop.asked or waited >= PATIENCE:
+            if not stale or self.stop.asked or waited >= RETRY_TIMEOUT:
                 return finished
             self.stop.sleep(AGAIN)
             waited += AGAIN
 
     def _hear(self, event: Event) -> None:
-        """From any lane."""
+        """From any thread."""
         with self._guard:
             if isinstance(event, Started):
                 self._earlier = event.rows

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-class Slots:
+class WorkerPool:
     """A number of workers that schedules ask for, each by its name."""
 
     def __init__(self, number: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -16,7 +16,7 @@ class Slots:
         self.freed: list[Callable[[], None]] = []
         """Called when there is a free one again."""
 
-    def take(self, name: str) -> bool:
+    def acquire(self, name: str) -> bool:
         """A worker for `name`; False, and its place in the queue, where those before it need all that are free."""
         with self._guard:
             since = self._waiting.setdefault(name, self._clock())
@@ -32,7 +32,7 @@ class Slots:
         with self._guard:
             self._waiting.pop(name, None)
 
-    def give(self) -> None:
+    def release(self) -> None:
         """A worker is free again."""
         with self._guard:
             self._free += 1

@@ -5,12 +5,12 @@ from datetime import timedelta
 from batchops import durations
 from batchops.runtime.limits import Window
 from batchops.spec import shell
-from batchops.spec.models import DATABASE, ROWS, SET, PacedSpec, flag_name, flag_of, flagged
+from batchops.spec.models import CHANGES, DATABASE, ROWS, VerbSpec, flag_name, flag_of, flagged
 
-_FIRST = (DATABASE, ROWS, SET)
+_FIRST = (DATABASE, ROWS, CHANGES)
 
 
-def command(verb: str, spec: PacedSpec, url: str | None) -> str:
+def command(verb: str, spec: VerbSpec, url: str | None) -> str:
     """A command line that asks for the same job again, `url` without its password; empty where none can."""
     if spec.params:
         return ""

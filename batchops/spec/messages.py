@@ -11,7 +11,7 @@ _BOUNDS = (("ge", "at least"), ("gt", "more than"), ("le", "at most"))
 
 
 @dataclass(frozen=True)
-class Complaint:
+class ValidationMessage:
     """One mistake."""
 
     field: str
@@ -29,17 +29,17 @@ class Complaint:
         return self.message[:1].upper() + self.message[1:] + "."
 
 
-def complaint(error: Any, spelled: Callable[[str], str]) -> Complaint:
+def validation_message(error: Any, spelled: Callable[[str], str]) -> ValidationMessage:
     """One of a ValidationError's errors; `spelled` says how a field is called where it was written."""
     message = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
     if not error["loc"]:
-        return Complaint("", message)
+        return ValidationMessage("", message)
     field = str(error["loc"][0])
     if field == "table" and error["type"] == "string_too_short":
-        return Complaint(field, "the table's name is empty")
+        return ValidationMessage(field, "the table's name is empty")
     if error["type"] in ("missing", "too_short"):
-        return Complaint(field, " is missing", "see --help.", spelled(field))
-    return Complaint(field, f": {_wrong(error, message)}", spelled=spelled(field))
+        return ValidationMessage(field, " is missing", "see --help.", spelled(field))
+    return ValidationMessage(field, f": {_wrong(error, message)}", spelled=spelled(field))
 
 
 def _wrong(error: Any, message: str) -> str:

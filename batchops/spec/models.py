@@ -24,14 +24,14 @@ from batchops.errors import UsageError
 from batchops.runtime.limits import Window
 from batchops.runtime.stop import GRACE
 from batchops.spec import parsers
-from batchops.spec.messages import complaint
+from batchops.spec.messages import validation_message
 
 DATABASE = "Database"
-ROWS = "Which rows"
-WAY = "How rows are followed"
-PACE = "How gently, how long"
+ROWS = "Rows"
+STRATEGY = "Strategy"
+THROTTLING = "Throttling and limits"
 SAFETY = "Safety"
-SET = "What to set"
+CHANGES = "Changes"
 PROGRESS = "Progress"
 """The groups that flags stand in."""
 
@@ -41,7 +41,7 @@ class Flag:
     """How a field looks on the command line, where its name does not say it all."""
 
     metavar: str = ""
-    group: str = PACE
+    group: str = THROTTLING
     several: bool = False
     """Whether it may be repeated."""
     kind: Literal["value", "sql", "program", "unflagged"] = "value"
@@ -58,9 +58,9 @@ def _known_checks(names: tuple[str, ...]) -> tuple[str, ...]:
 
 Duration = Annotated[timedelta, BeforeValidator(parsers.duration)]
 Bytes = Annotated[int, BeforeValidator(parsers.size), WithJsonSchema(parsers.SIZE)]
-Key = Annotated[tuple[str, ...] | None, BeforeValidator(parsers.names), Flag("A,B", WAY)]
+Key = Annotated[tuple[str, ...] | None, BeforeValidator(parsers.names), Flag("A,B", STRATEGY)]
 Several = Annotated[tuple[str, ...], BeforeValidator(parsers.several)]
-S = TypeVar("S", bound="PacedSpec")
+S = TypeVar("S", bound="VerbSpec")
 CHECKS = (
     "no-key", "own-table", "scan", "fk-index", "cascades", "triggers", "rls", "nullable-key", "view", "foreign-table",
     "superuser",
@@ -68,7 +68,7 @@ CHECKS = (
 """The safety checks that --allow overrides, each by its name."""
 
 
-class PacedSpec(BaseModel):
+class VerbSpec(BaseModel):
     """What every verb shares that works on one table in batches: where, how gently, how long."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
@@ -90,8 +90,8 @@ class PacedSpec(BaseModel):
         description="Time a batch aims to take.",
         validate_default=True,
     )
-    rest: Annotated[Duration, Flag("100ms")] = Field(
-        timedelta(0), ge=timedelta(0), description="Pause after each batch."
+    sleep: Annotated[Duration, Flag("100ms")] = Field(
+        timedelta(0), ge=timedelta(0), description="Sleep after each batch."
     )
     max_rows: Annotated[int | None, Flag("N")] = Field(
         None, ge=1, description="End after that many changed rows; never exceeded."
@@ -115,10 +115,10 @@ class PacedSpec(BaseModel):
     statement_timeout: Annotated[Duration, Flag("60s")] = Field(
         timedelta(seconds=60), gt=timedelta(0), description="Longest a statement may run."
     )
-    retry_time: Annotated[Duration, Flag("2min")] = Field(
+    retry_timeout: Annotated[Duration, Flag("2min")] = Field(
         timedelta(minutes=2),
         ge=timedelta(0),
-        description="How long one batch is tried again after passing errors.",
+        description="How long a batch is retried after temporary errors.",
     )
     grace: Annotated[Duration, Flag("20s")] = Field(
         timedelta(seconds=GRACE),
@@ -128,7 +128,7 @@ class PacedSpec(BaseModel):
     )
 
 
-class PayloadSpec(PacedSpec):
+class PayloadSpec(VerbSpec):
     """What the verbs share that read whole rows, to hand them on."""
 
     max_bytes: Annotated[Bytes, Flag("16MiB")] = Field(
@@ -138,12 +138,12 @@ class PayloadSpec(PacedSpec):
     )
 
 
-class JobSpec(PacedSpec):
+class BulkSpec(VerbSpec):
     """What purge and backfill share."""
 
-    key: Key = Field(None, description="Columns to follow the rows by; default: the primary key.")
+    key: Key = Field(None, description="Columns that identify and order the rows; default: the primary key.")
     where: Annotated[str | None, Flag("SQL", ROWS, kind="sql")] = Field(
-        None, description="A condition; its clock words are frozen at the start."
+        None, description="A condition; its time functions are pinned at the start."
     )
     older_than: Annotated[Duration | None, Flag("90d", ROWS)] = Field(
         None, gt=timedelta(0), description="Rows whose --by column lies further back than that."
@@ -162,9 +162,9 @@ class JobSpec(PacedSpec):
         description="Rows whose key is in FILE: an id a line, or a CSV whose header names the key; - is stdin.",
     )
     all_rows: Annotated[bool, Flag(group=ROWS)] = Field(False, description="Every row, instead of a condition.")
-    walk: Annotated[Literal["auto", "keys", "index", "blocks", "limit"], Flag("NAME", WAY)] = Field(
+    strategy: Annotated[Literal["auto", "key", "index", "block", "limit"], Flag("NAME", STRATEGY)] = Field(
         "auto",
-        description="By key, by an index of the condition, by place in the table, or by LIMIT: keys, index, blocks, "
+        description="How rows are found: by key, index of the condition, block, or LIMIT: key, index, block, "
         "limit. Default: auto, and the plan says why.",
     )
     allow: Annotated[Several, AfterValidator(_known_checks), Flag("NAME", SAFETY, several=True)] = Field(
@@ -178,8 +178,8 @@ class JobSpec(PacedSpec):
         ge=0,
         description="Stop once the database has refused more rows than that, or a tenth of at least 1,000 tried.",
     )
-    workers: Annotated[int, Flag("N", WAY)] = Field(
-        1, ge=1, le=64, description="Lanes side by side; default: one. SQLite has one in any case."
+    workers: Annotated[int, Flag("N", STRATEGY)] = Field(
+        1, ge=1, le=64, description="Workers on disjoint ranges; default: one. SQLite always has one."
     )
     ledger: Annotated[str | None, Flag("URL|FILE|none", PROGRESS)] = Field(
         None, description="Where progress is kept; default: in the database itself."
@@ -187,10 +187,10 @@ class JobSpec(PacedSpec):
     ledger_schema: Annotated[str | None, Flag("NAME", PROGRESS)] = Field(
         None, description="Schema of the ledger's tables."
     )
-    lease_time: Annotated[Duration, Flag("15s", PROGRESS)] = Field(
+    lease: Annotated[Duration, Flag("15s", PROGRESS)] = Field(
         timedelta(seconds=15),
         ge=timedelta(seconds=1),
-        description="After that long without a sign of life a run may be taken over.",
+        description="How long a run may be without a heartbeat before another process may take it over.",
     )
     restart: Annotated[bool, Flag(group=PROGRESS)] = Field(
         False, description="Begin anew, whatever an earlier run has done."
@@ -214,13 +214,13 @@ class JobSpec(PacedSpec):
             raise ValueError("--all-rows excludes --ids")
         if not (self.all_rows or by_time or self.where is not None or self.ids is not None):
             raise ValueError("which rows? Give --where, --older-than, --before, --ids or, for every row, --all-rows")
-        if self.ids is not None and self.walk != "auto":
-            raise ValueError("--ids excludes --walk: the list itself is followed")
+        if self.ids is not None and self.strategy != "auto":
+            raise ValueError("--ids excludes --strategy: batchops follows the list itself")
         if self.restart and self.same_table:
             raise ValueError("--restart and --same-table exclude each other")
         return self
 
-    def wanted(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """What makes the job this job and no other, as written."""
         wanted = {
             "where": self.where,
@@ -233,14 +233,14 @@ class JobSpec(PacedSpec):
         return wanted | ({"params": values} if values else {})
 
 
-class PurgeSpec(JobSpec):
+class PurgeSpec(BulkSpec):
     """Delete rows in small transactions."""
 
-    drop_partitions: Annotated[bool, Flag(group=WAY)] = Field(
+    drop_partitions: Annotated[bool, Flag(group=STRATEGY)] = Field(
         False, description="Drop partitions that the condition covers whole, instead of emptying them."
     )
-    no_final_pass: Annotated[bool, Flag(group=WAY)] = Field(
-        False, description="Walking by blocks, do not look again for rows that were moved meanwhile."
+    no_final_pass: Annotated[bool, Flag(group=STRATEGY)] = Field(
+        False, description="With --strategy block, make no further pass for rows that were moved meanwhile."
     )
 
     @model_validator(mode="after")
@@ -250,15 +250,15 @@ class PurgeSpec(JobSpec):
         return self
 
 
-class BackfillSpec(JobSpec):
+class BackfillSpec(BulkSpec):
     """Update rows in small transactions, each at most once."""
 
-    set: Annotated[Several, Flag("'COL = EXPR'", SET, several=True, kind="sql")] = Field(
+    set: Annotated[Several, Flag("'COL = EXPR'", CHANGES, several=True, kind="sql")] = Field(
         min_length=1, description="A column and its new value; may be repeated."
     )
 
-    def wanted(self) -> dict[str, Any]:
-        return super().wanted() | {"set": list(self.set)}
+    def identity(self) -> dict[str, Any]:
+        return super().identity() | {"set": list(self.set)}
 
 
 def flag_name(field: str) -> str:
@@ -281,5 +281,5 @@ def checked(model: type[S], values: Mapping[str, Any]) -> S:
     try:
         return model(**values)
     except ValidationError as error:
-        said = complaint(error.errors(include_url=False)[0], flag_name)
+        said = validation_message(error.errors(include_url=False)[0], flag_name)
         raise UsageError(said.text, said.hint) from None

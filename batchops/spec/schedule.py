@@ -24,7 +24,7 @@ def _expression(value: str) -> str:
     return due.expression if isinstance(due, times.Cron) else " ".join(value.lower().split())
 
 
-class Schedule(BaseModel):
+class RecipeSchedule(BaseModel):
     """Keys of a job beside the flags of its verb; a job with neither `every` nor `cron` has no schedule."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
@@ -46,7 +46,7 @@ class Schedule(BaseModel):
         "once", description="What becomes of times at which nobody was there to run it."
     )
     jitter: Duration = Field(timedelta(0), ge=timedelta(0), description="Begin up to that much later, by chance.")
-    greatest_lateness: Duration | None = Field(
+    misfire_grace_time: Duration | None = Field(
         None, gt=timedelta(0), description="A time that is past for longer is not run any more."
     )
 
@@ -79,5 +79,5 @@ class Schedule(BaseModel):
 
 SHARED = frozenset({"time_zone"})
 """Keys of a schedule that are a flag as well."""
-KEYS = frozenset(Schedule.model_fields) - SHARED
+KEYS = frozenset(RecipeSchedule.model_fields) - SHARED
 """Keys of a schedule alone."""

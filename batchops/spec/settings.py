@@ -10,15 +10,15 @@ from batchops.db.database import Database
 from batchops.db.registry import connect
 from batchops.db.table import Table
 from batchops.db.urls import address
-from batchops.runtime.budget import Allowance
+from batchops.runtime.budget import Budget
 from batchops.runtime.limits import Limits
-from batchops.runtime.pacing import Pace
+from batchops.runtime.pacing import Pacing
 from batchops.runtime.stop import Grace, grace_period
-from batchops.spec.models import JobSpec, PacedSpec
+from batchops.spec.models import BulkSpec, VerbSpec
 
 
 @contextmanager
-def reached(spec: PacedSpec, environ: Mapping[str, str]) -> Iterator[Database]:
+def reached(spec: VerbSpec, environ: Mapping[str, str]) -> Iterator[Database]:
     """Its database, with its timeouts, closed at the end."""
     timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
     database = connect(address(spec.url, environ), timeouts, getattr(spec, "workers", 1))
@@ -28,33 +28,33 @@ def reached(spec: PacedSpec, environ: Mapping[str, str]) -> Iterator[Database]:
         database.close()
 
 
-def grace_of(spec: PacedSpec, database: Database, margin: float = 0.0) -> Grace:
+def grace_of(spec: VerbSpec, database: Database, margin: float = 0.0) -> Grace:
     """Its grace period; `margin` is that of `grace_period`."""
     return lambda stop: grace_period(stop, spec.grace.total_seconds(), database.cancel, margin)
 
 
-def limits_of(spec: PacedSpec) -> Limits:
-    """Its limits, for all lanes together; they count what this process does."""
+def limits_of(spec: VerbSpec) -> Limits:
+    """Its limits, for all workers together; they count what this process does."""
     return Limits(
-        rows=None if spec.max_rows is None else Allowance(spec.max_rows),
+        rows=None if spec.max_rows is None else Budget(spec.max_rows),
         seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
-        batches=None if spec.max_batches is None else Allowance(spec.max_batches),
+        batches=None if spec.max_batches is None else Budget(spec.max_batches),
         window=spec.window,
         wait=spec.wait,
-        rejected=spec.max_rejected if isinstance(spec, JobSpec) else None,
+        rejected=spec.max_rejected if isinstance(spec, BulkSpec) else None,
         wall=lambda: datetime.now(spec.time_zone),
     )
 
 
-def bounds_of(spec: PacedSpec) -> dict[str, Any]:
+def bounds_of(spec: VerbSpec) -> dict[str, Any]:
     """The same as Started tells them."""
     seconds = None if spec.max_time is None else spec.max_time.total_seconds()
     return {"max_rows": spec.max_rows, "max_batches": spec.max_batches, "max_seconds": seconds}
 
 
-def pace_of(spec: PacedSpec, table: Table) -> Pace:
+def pacing_of(spec: VerbSpec, table: Table) -> Pacing:
     """Its pace, bounded by the bytes of the table's rows where they are known."""
-    return Pace(
+    return Pacing(
         target=spec.target_time.total_seconds(),
         fixed=spec.batch_size,
         row_bytes=table.bytes / table.rows if table.bytes and table.rows else None,

@@ -13,7 +13,7 @@ Duration = timedelta | str
 """Text is read as on the command line: 50ms, 90d."""
 
 
-class PacedOptions(TypedDict, total=False):
+class VerbOptions(TypedDict, total=False):
     """What every verb takes."""
 
     table: Required[str]
@@ -22,7 +22,7 @@ class PacedOptions(TypedDict, total=False):
     url: str | None
     batch_size: int | None
     target_time: Duration
-    rest: Duration
+    sleep: Duration
     max_rows: int | None
     max_time: Duration | None
     max_batches: int | None
@@ -31,11 +31,11 @@ class PacedOptions(TypedDict, total=False):
     wait: bool
     lock_timeout: Duration
     statement_timeout: Duration
-    retry_time: Duration
+    retry_timeout: Duration
     grace: Duration
 
 
-class JobOptions(PacedOptions, total=False):
+class BulkOptions(VerbOptions, total=False):
     """What purge and backfill share."""
 
     key: Sequence[str] | str | None
@@ -45,32 +45,32 @@ class JobOptions(PacedOptions, total=False):
     by: str | None
     ids: str | PathLike[str] | None
     all_rows: bool
-    walk: Literal["auto", "keys", "index", "blocks", "limit"]
+    strategy: Literal["auto", "key", "index", "block", "limit"]
     allow: Sequence[str] | str
     count: bool
     max_rejected: int
     workers: int
     ledger: str | None
     ledger_schema: str | None
-    lease_time: Duration
+    lease: Duration
     restart: bool
     same_table: bool
 
 
-class PurgeOptions(JobOptions, total=False):
+class PurgeOptions(BulkOptions, total=False):
     """Options of `purge`."""
 
     drop_partitions: bool
     no_final_pass: bool
 
 
-class BackfillOptions(JobOptions, total=False):
+class BackfillOptions(BulkOptions, total=False):
     """Options of `backfill`."""
 
     set: Required[Sequence[str] | str]
 
 
-class PayloadOptions(PacedOptions, total=False):
+class PayloadOptions(VerbOptions, total=False):
     """What drain and relay share."""
 
     max_bytes: int | str
@@ -93,9 +93,9 @@ class DrainOptions(PayloadOptions, total=False):
     failed: Sequence[str] | str
     claimed: Sequence[str] | str
     workers: int
-    lease: Literal["auto", "columns", "table", "none"]
+    lease_in: Literal["auto", "columns", "table", "none"]
     lease_prefix: str
-    lease_time: Duration
+    lease: Duration
     deadline: Duration
     max_attempts: int
     backoff: Duration
@@ -115,7 +115,7 @@ class RelayOptions(PayloadOptions, total=False):
     id: str | None
     order: Sequence[str] | str | None
     message_id: str | None
-    aggregate: str | None
+    aggregate_id: str | None
     aggregate_type: str | None
     event_type: str | None
     payload: str | None
@@ -127,11 +127,11 @@ class RelayOptions(PayloadOptions, total=False):
     sent_as: Literal["time", "seconds", "milliseconds", "microseconds"] | None
     sent_time: str | None
     ledger_schema: str | None
-    then: str
-    on_failed: Literal["block", "park-key", "dead-letter"]
+    after_delivery: str
+    on_failed: Literal["wait", "hold-key", "dead-letter"]
     max_attempts: int
     backoff: Duration
-    slots: int
-    lease_time: Duration
+    shards: int
+    lease: Duration
     poll: Duration | None
     listen: str | None

@@ -6,9 +6,9 @@ from difflib import get_close_matches
 
 from sqlglot import exp
 
-from batchops.db.sql_functions import Words
+from batchops.db.sql_functions import SqlFunctions
 from batchops.errors import UsageError
-from batchops.sql.tokens import Pieces
+from batchops.sql.tokens import SqlTokens
 
 # Their first argument is a keyword that the parser takes for a column.
 _KEYWORD_CALLS = frozenset({"get_format", "raise"})
@@ -20,11 +20,11 @@ class Columns:
 
     table: str
     names: tuple[str, ...]
-    words: Words
+    sql_functions: SqlFunctions
 
     def same(self, written: str, name: str, *, quoted: bool) -> bool:
         """Whether a name as it is written means `name`."""
-        if not self.words.folds:
+        if not self.sql_functions.folds:
             return written.casefold() == name.casefold()
         return (written if quoted else written.lower()) == name
 
@@ -40,7 +40,7 @@ class Columns:
         return name
 
     def _hint(self, written: str, quoted: bool) -> str:
-        quote = self.words.quote
+        quote = self.sql_functions.quote
         alike = [name for name in self.names if name.casefold() == written.casefold()]
         if alike:
             return f"write {quote}{alike[0]}{quote}: without quotes, or with other capitals, it is another name"
@@ -53,17 +53,17 @@ class Columns:
         return f"it has {', '.join(self.names[:12])}{' …' if len(self.names) > 12 else ''}"
 
 
-def refuse_shadowed(pieces: Pieces, known: Columns) -> None:
+def refuse_shadowed(tokens: SqlTokens, known: Columns) -> None:
     """UsageError for a bare word that means the session's user or time though a column has that name."""
-    for index, piece in enumerate(pieces.pieces):
-        alone = piece.kind == "word" and "." not in (pieces.at(index - 1).written, pieces.at(index + 1).written)
-        if not alone or piece.value not in known.words.shadows or pieces.called(index):
+    for index, token in enumerate(tokens.tokens):
+        alone = token.kind == "word" and "." not in (tokens.at(index - 1).written, tokens.at(index + 1).written)
+        if not alone or token.value not in known.sql_functions.shadows or tokens.called(index):
             continue
-        column = known.match(piece.value, quoted=False)
+        column = known.match(token.value, quoted=False)
         if column is not None:
-            quote = known.words.quote
+            quote = known.sql_functions.quote
             raise UsageError(
-                f"{piece.written} means the session's own here, not the column of that name",
+                f"{token.written} means the session's own here, not the column of that name",
                 f"write {quote}{column}{quote} for the column",
             )
 
@@ -76,11 +76,11 @@ def columns_read(tree: exp.Expr, known: Columns) -> frozenset[str]:
     return frozenset(read)
 
 
-def columns_written_like(pieces: Pieces, known: Columns) -> frozenset[str]:
+def columns_written_like(tokens: SqlTokens, known: Columns) -> frozenset[str]:
     """The columns whose names stand anywhere in the text: no fewer than it reads."""
-    names = (piece for piece in pieces.pieces if piece.kind in {"word", "name"})
+    names = (token for token in tokens.tokens if token.kind in {"word", "name"})
     found = {known.match(p.value if p.kind == "name" else p.written, quoted=p.kind == "name") for p in names}
-    if any(known.same(p.value, known.table, quoted=p.kind == "name") for p in pieces.pieces):
+    if any(known.same(p.value, known.table, quoted=p.kind == "name") for p in tokens.tokens):
         return frozenset(known.names)
     return frozenset(name for name in found if name is not None)
 
@@ -110,7 +110,7 @@ def _meant(column: exp.Column, known: Columns) -> tuple[str, ...]:
         return (match,)
     if not column.table and known.same(name, known.table, quoted=quoted):
         return known.names
-    return () if _stands_alone(column, known.words) else (known.find(name, quoted=quoted),)
+    return () if _stands_alone(column, known.sql_functions) else (known.find(name, quoted=quoted),)
 
 
 def _check_table(column: exp.Column, known: Columns) -> None:
@@ -122,8 +122,8 @@ def _check_table(column: exp.Column, known: Columns) -> None:
     )
 
 
-def _stands_alone(column: exp.Column, words: Words) -> bool:
-    if not column.this.args.get("quoted") and column.name.lower() in words.names | words.clock.keys():
+def _stands_alone(column: exp.Column, functions: SqlFunctions) -> bool:
+    if not column.this.args.get("quoted") and column.name.lower() in functions.names | functions.time_functions.keys():
         return True
     parent = column.parent
     return isinstance(parent, exp.Anonymous) and parent.name.lower() in _KEYWORD_CALLS

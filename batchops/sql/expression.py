@@ -1,9 +1,9 @@
 """The guard on the user's SQL expressions: a single one, that means the same in every batch, gets through.
 
-It guards against slips and is no security wall. Nothing is rewritten: the text goes to the server as it was
-written, but for the clock words. What can be seen in the pieces (parentheses, comments, semicolons,
-placeholders, clock words, volatile names) is decided there and always holds. sqlglot only tells columns and
-checks the syntax. Where it cannot follow a text that has no plain slip in it, the text may well be legal: it
+It guards against mistakes and is no security boundary. Nothing is rewritten: the text goes to the server as it was
+written, but for the time functions. What can be seen in the tokens (parentheses, comments, semicolons,
+placeholders, time functions, volatile names) is decided there and always holds. sqlglot only tells columns and
+checks the syntax. Where it cannot follow a text that has no plain mistake in it, the text may well be legal: it
 is let through with `followed` False, and the server has to judge it, by EXPLAIN, before the first write.
 """
 
@@ -14,12 +14,12 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from batchops.db.sql_functions import Words
+from batchops.db.sql_functions import SqlFunctions
 from batchops.db.values import Value
 from batchops.errors import UsageError
 from batchops.sql.columns import Columns, columns_read, columns_written_like, refuse_shadowed
-from batchops.sql.time_functions import Occurrence, find_clock_words, refuse_volatile
-from batchops.sql.tokens import Pieces, cut
+from batchops.sql.time_functions import TimeFunctionCall, find_time_functions, refuse_volatile
+from batchops.sql.tokens import SqlTokens, tokenize
 from batchops.sql.validators import (
     refuse_aggregates,
     refuse_commas,
@@ -43,17 +43,17 @@ class Expression:
     """As the user wrote it, without blanks around it."""
     columns: frozenset[str]
     """The table's columns that it reads outside sub-selects; those it may read if not `followed`."""
-    clock: tuple[Occurrence, ...]
+    time_functions: tuple[TimeFunctionCall, ...]
     subquery: bool
     followed: bool
     """Whether the parser could follow it; if not, its syntax and its columns are for the server to check."""
     fresh: bool = False
     """Whether it gives each row a value of its own: random, from a sequence, or the column's default."""
 
-    def frozen(self, literals: Mapping[str, str]) -> str:
-        """The text with each clock word replaced by its literal where it stands."""
+    def pinned(self, literals: Mapping[str, str]) -> str:
+        """The text with each time function replaced by its literal where it stands."""
         text = self.text
-        for word in reversed(self.clock):
+        for word in reversed(self.time_functions):
             text = text[: word.start] + literals[word.spelling] + text[word.end :]
         return text
 
@@ -67,8 +67,8 @@ class Assignment:
     expression: Expression
 
 
-def parse_predicate(
-    text: str, *, words: Words, table: str, columns: Collection[str], what: str = "--where",
+def parse_condition(
+    text: str, *, functions: SqlFunctions, table: str, columns: Collection[str], what: str = "--where",
     params: Mapping[str, Value] = NOTHING,
 ) -> Expression:  # fmt: skip
     """The checked condition; UsageError, which begins with `what`, for anything else.
@@ -78,25 +78,27 @@ def parse_predicate(
     if not text.strip():
         raise UsageError(f"{what}: the condition is empty", "for every row of the table, say --all-rows")
     try:
-        known = Columns(table, tuple(columns), words)
-        return _expression(_bound(text, words, params), words, known, "join conditions by AND or OR")
+        known = Columns(table, tuple(columns), functions)
+        return _expression(_bound(text, functions, params), functions, known, "join conditions by AND or OR")
     except UsageError as error:
         raise UsageError(f"{what}: {error.message}", error.hint) from error
 
 
 def parse_assignment(
-    text: str, *, words: Words, table: str, columns: Collection[str], what: str = "--set",
+    text: str, *, functions: SqlFunctions, table: str, columns: Collection[str], what: str = "--set",
     params: Mapping[str, Value] = NOTHING,
 ) -> Assignment:  # fmt: skip
     """The checked assignment; UsageError, which begins with `what`, for anything else."""
-    known = Columns(table, tuple(columns), words)
+    known = Columns(table, tuple(columns), functions)
     try:
-        target, value = _split(cut(text, words.dialect), known)
-        if is_default(value) and "default" in words.fresh:
+        target, value = _split(tokenize(text, functions.dialect), known)
+        if is_default(value) and "default" in functions.fresh:
             default = Expression("DEFAULT", frozenset(), (), subquery=False, followed=True, fresh=True)
             return Assignment(target, default)
-        bound = _bound(value, words, params)
-        return Assignment(target, _expression(bound, words, known, "one column each: repeat --set", words.fresh))
+        bound = _bound(value, functions, params)
+        return Assignment(
+            target, _expression(bound, functions, known, "one column each: repeat --set", functions.fresh)
+        )
     except UsageError as error:
         raise UsageError(f"{what}: {error.message}", error.hint) from error
 
@@ -116,71 +118,75 @@ def is_default(value: str) -> bool:
     return value.strip().casefold() == "default"
 
 
-def freeze(words: Words, spellings: Iterable[str], evaluate: Callable[[str], str]) -> dict[str, str]:
+def evaluate_time_functions(
+    functions: SqlFunctions, spellings: Iterable[str], evaluate: Callable[[str], str]
+) -> dict[str, str]:
     """The literal for each spelling; `evaluate` has the server compute a SQL expression to text."""
     values: dict[str, str] = {}
     literals: dict[str, str] = {}
     for spelling in dict.fromkeys(spellings):
-        word = words.clock[spelling]
+        word = functions.time_functions[spelling]
         if word.select not in values:
             values[word.select] = evaluate(word.select)
         literals[spelling] = word.literal.format(values[word.select].replace("'", "''"))
     return literals
 
 
-def _expression(text: str, words: Words, known: Columns, one: str, fresh: frozenset[str] = frozenset()) -> Expression:
+def _expression(
+    text: str, functions: SqlFunctions, known: Columns, one: str, fresh: frozenset[str] = frozenset()
+) -> Expression:
     text = text.strip()
-    pieces = cut(text, words.dialect)
-    refuse_statements(pieces)
-    refuse_commas(pieces, one)
-    refuse_placeholders(pieces, words)
-    refuse_aggregates(pieces)
-    refuse_shadowed(pieces, known)
-    drawn = refuse_volatile(pieces, words, fresh)
-    clock = find_clock_words(pieces, words)
-    tree = _tree(pieces, words)
-    columns = columns_written_like(pieces, known) if tree is None else columns_read(tree, known)
-    return Expression(text, columns, clock, subquery=bool(pieces.inner), followed=tree is not None, fresh=drawn)
+    tokens = tokenize(text, functions.dialect)
+    refuse_statements(tokens)
+    refuse_commas(tokens, one)
+    refuse_placeholders(tokens, functions)
+    refuse_aggregates(tokens)
+    refuse_shadowed(tokens, known)
+    drawn = refuse_volatile(tokens, functions, fresh)
+    clock = find_time_functions(tokens, functions)
+    tree = _tree(tokens, functions)
+    columns = columns_written_like(tokens, known) if tree is None else columns_read(tree, known)
+    return Expression(text, columns, clock, subquery=bool(tokens.inner), followed=tree is not None, fresh=drawn)
 
 
-def _bound(text: str, words: Words, params: Mapping[str, Value]) -> str:
+def _bound(text: str, functions: SqlFunctions, params: Mapping[str, Value]) -> str:
     """The text with the value of each `:name` that there is one for, as a literal of the database's."""
     if not params:
         return text
-    pieces = cut(text, words.dialect)
-    for index in sorted(value_names(pieces), reverse=True):
-        colon, name = pieces.at(index), pieces.at(index + 1)
+    tokens = tokenize(text, functions.dialect)
+    for index in sorted(value_names(tokens), reverse=True):
+        colon, name = tokens.at(index), tokens.at(index + 1)
         if name.written in params:
             before, after = text[: colon.start], text[name.end :]
             # A blank where something else touches it: E:name must not become E'…', nor two strings one.
             left = "" if before[-1:] in _APART else " "
             right = "" if after[:1] in _APART else " "
-            text = before + left + words.literal(params[name.written]) + right + after
+            text = before + left + functions.literal(params[name.written]) + right + after
     return text
 
 
-def _tree(pieces: Pieces, words: Words) -> exp.Expr | None:
+def _tree(tokens: SqlTokens, functions: SqlFunctions) -> exp.Expr | None:
     try:
-        statement = sqlglot.parse_one(f"SELECT 1 WHERE (\n{pieces.text}\n)", dialect=words.dialect)
+        statement = sqlglot.parse_one(f"SELECT 1 WHERE (\n{tokens.text}\n)", dialect=functions.dialect)
     except (SqlglotError, RecursionError):
-        refuse_dangling(pieces)
+        refuse_dangling(tokens)
         return None
     tree = statement.args["where"].this
     if isinstance(tree.this, exp.Alias):
-        refuse_neighbours(pieces)
+        refuse_neighbours(tokens)
     # An operator that it does not know may pass for something else (an alias, a parameter) and hide a column.
     lost = tree.find(exp.Parameter, exp.SessionParameter) or isinstance(tree.this, exp.Alias | exp.Aliases)
     return None if lost else tree
 
 
-def _split(pieces: Pieces, known: Columns) -> tuple[str, str]:
-    equals = 3 if pieces.at(1).written == "." else 1
-    target = pieces.at(equals - 1)
-    if pieces.at(equals).written != "=" or target.kind not in {"word", "name"}:
+def _split(tokens: SqlTokens, known: Columns) -> tuple[str, str]:
+    equals = 3 if tokens.at(1).written == "." else 1
+    target = tokens.at(equals - 1)
+    if tokens.at(equals).written != "=" or target.kind not in {"word", "name"}:
         raise UsageError("it is not of the form column = expression", "for example --set \"status = 'done'\"")
     quoted = target.kind == "name"
     column = known.find(target.value if quoted else target.written, quoted=quoted)
-    value = pieces.text[pieces.at(equals).end :]
+    value = tokens.text[tokens.at(equals).end :]
     if not value.strip():
         raise UsageError(f"{column} is set to nothing", "for an empty text write '', for no value NULL")
     return column, value

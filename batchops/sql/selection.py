@@ -1,4 +1,4 @@
-"""Which rows: a table and a predicate, checked and frozen."""
+"""Which rows: a table and a condition, checked and pinned."""
 
 from dataclasses import dataclass
 
@@ -14,15 +14,15 @@ def user_sql(text: str) -> sa.TextClause:
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows of `table` for which `predicate` holds; None: all of them."""
+    """The rows of `table` for which `condition` holds; None: all of them."""
 
     table: Table
-    predicate: str | None
-    """With every clock word replaced by the moment the run began."""
+    condition: str | None
+    """With every time function replaced by the time the run began."""
     shield: str = ""
-    """Put before the predicate where the server would otherwise follow it by an index instead of the walk's."""
+    """Put before the condition where the server would otherwise use an index for it instead of the strategy's."""
 
     @property
     def clause(self) -> sa.ColumnElement[bool] | sa.TextClause:
         """For the selecting and, again, for the writing statement; in brackets, so that an OR in it stays in it."""
-        return sa.true() if self.predicate is None else user_sql(f"{self.shield}({self.predicate})")
+        return sa.true() if self.condition is None else user_sql(f"{self.shield}({self.condition})")

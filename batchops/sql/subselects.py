@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from batchops.sql.tokens import Pieces
+from batchops.sql.tokens import SqlTokens
 
 _OF_A_LIST = frozenset({"in", "any", "some", "all", "array", "exists"})
 _NO_VALUE = _OF_A_LIST | {"from", "join", "lateral", "union", "except", "intersect", "values", "with", "as", "distinct"}
@@ -23,76 +23,76 @@ class SubSelect:
     """Whether it stands for one value, or true or false, rather than for a list or a table."""
 
 
-def subselects(pieces: Pieces) -> tuple[SubSelect, ...]:
+def subselects(tokens: SqlTokens) -> tuple[SubSelect, ...]:
     """The outermost sub-selects, in order."""
-    return tuple(_within(pieces, 0, len(pieces.pieces), nested=False))
+    return tuple(_within(tokens, 0, len(tokens.tokens), nested=False))
 
 
-def inner_subselects(pieces: Pieces, outer: SubSelect) -> tuple[SubSelect, ...]:
+def inner_subselects(tokens: SqlTokens, outer: SubSelect) -> tuple[SubSelect, ...]:
     """The outermost ones within another; none of one WITH names of its own, which mean nothing outside it."""
-    first = next(i for i, piece in enumerate(pieces.pieces) if piece.start >= outer.start and piece.written == "(")
-    last = pieces.closing[first]
-    if any(piece.kind == "word" and piece.value == "with" for piece in pieces.pieces[first:last]):
+    first = next(i for i, token in enumerate(tokens.tokens) if token.start >= outer.start and token.written == "(")
+    last = tokens.closing[first]
+    if any(token.kind == "word" and token.value == "with" for token in tokens.tokens[first:last]):
         return ()
-    while pieces.closing.get(first + 1) == last - 1:  # ((SELECT …))
+    while tokens.closing.get(first + 1) == last - 1:  # ((SELECT …))
         first, last = first + 1, last - 1
-    return tuple(_within(pieces, first + 1, last, nested=True))
+    return tuple(_within(tokens, first + 1, last, nested=True))
 
 
-def called_functions(pieces: Pieces) -> frozenset[str]:
+def called_functions(tokens: SqlTokens) -> frozenset[str]:
     """The names, in lower case, that are followed by an opening parenthesis."""
-    return frozenset(piece.value.lower() for index, piece in pieces.names() if pieces.called(index))
+    return frozenset(token.value.lower() for index, token in tokens.names() if tokens.called(index))
 
 
-def _within(pieces: Pieces, first: int, last: int, *, nested: bool) -> Iterator[SubSelect]:
+def _within(tokens: SqlTokens, first: int, last: int, *, nested: bool) -> Iterator[SubSelect]:
     index = first
     while index < last:
-        if pieces.at(index).written == "(" and _selects(pieces, index):
-            begin, end = _bare(pieces, index)
-            yield _found(pieces, begin, end, nested=nested)
+        if tokens.at(index).written == "(" and _selects(tokens, index):
+            begin, end = _bare(tokens, index)
+            yield _found(tokens, begin, end, nested=nested)
             index = end
         index += 1
 
 
-def _selects(pieces: Pieces, opening: int) -> bool:
+def _selects(tokens: SqlTokens, opening: int) -> bool:
     """Whether a SELECT stands directly between these parentheses."""
-    inside = range(opening + 1, pieces.closing[opening])
+    inside = range(opening + 1, tokens.closing[opening])
     return any(
-        pieces.around[i] == opening and pieces.at(i).kind == "word" and pieces.at(i).value == "select" for i in inside
+        tokens.around[i] == opening and tokens.at(i).kind == "word" and tokens.at(i).value == "select" for i in inside
     )
 
 
-def _bare(pieces: Pieces, opening: int) -> tuple[int, int]:
-    """The outermost of redundant parentheses around it, as pieces."""
-    closing = pieces.closing[opening]
+def _bare(tokens: SqlTokens, opening: int) -> tuple[int, int]:
+    """The outermost of redundant parentheses around it, as tokens."""
+    closing = tokens.closing[opening]
     while (
-        pieces.at(opening - 1).written == "("
-        and pieces.closing.get(opening - 1) == closing + 1
-        and not (pieces.at(opening - 2).kind in {"word", "name"} and pieces.at(opening - 2).operand)
-        and pieces.at(opening - 2).value not in _OF_A_LIST
+        tokens.at(opening - 1).written == "("
+        and tokens.closing.get(opening - 1) == closing + 1
+        and not (tokens.at(opening - 2).kind in {"word", "name"} and tokens.at(opening - 2).operand)
+        and tokens.at(opening - 2).value not in _OF_A_LIST
     ):
         opening, closing = opening - 1, closing + 1
     return opening, closing
 
 
-def _found(pieces: Pieces, begin: int, end: int, *, nested: bool) -> SubSelect:
-    before, after = pieces.at(begin - 1), pieces.at(end + 1)
-    stop = pieces.at(end).end
+def _found(tokens: SqlTokens, begin: int, end: int, *, nested: bool) -> SubSelect:
+    before, after = tokens.at(begin - 1), tokens.at(end + 1)
+    stop = tokens.at(end).end
     if before.kind == "word" and before.value == "exists":
         return SubSelect(before.start, stop, value=True)
     listed = before.value in _NO_VALUE or after.value in {"union", "except", "intersect"}
-    if before.written == "(" and pieces.at(begin - 2).value in _OF_A_LIST:
+    if before.written == "(" and tokens.at(begin - 2).value in _OF_A_LIST:
         listed = True
-    if nested and not _after_an_operator(pieces, begin - 1):
+    if nested and not _after_an_operator(tokens, begin - 1):
         listed = True
-    return SubSelect(pieces.at(begin).start, stop, value=not listed)
+    return SubSelect(tokens.at(begin).start, stop, value=not listed)
 
 
-def _after_an_operator(pieces: Pieces, index: int) -> bool:
-    """Whether what follows that piece is a value; behind FROM ((, it is a table."""
-    while pieces.at(index).written == "(" and pieces.at(index - 1).written == "(":
+def _after_an_operator(tokens: SqlTokens, index: int) -> bool:
+    """Whether what follows that token is a value; behind FROM ((, it is a table."""
+    while tokens.at(index).written == "(" and tokens.at(index - 1).written == "(":
         index -= 1
-    if pieces.at(index).written != "(":
-        return pieces.at(index).value in _BEFORE_A_VALUE
-    before = pieces.at(index - 1)
-    return before.value in _BEFORE_A_VALUE or (pieces.called(index - 1) and before.operand)
+    if tokens.at(index).written != "(":
+        return tokens.at(index).value in _BEFORE_A_VALUE
+    before = tokens.at(index - 1)
+    return before.value in _BEFORE_A_VALUE or (tokens.called(index - 1) and before.operand)

@@ -3,149 +3,149 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from batchops.db.sql_functions import Words
+from batchops.db.sql_functions import SqlFunctions
 from batchops.errors import UsageError
-from batchops.sql.tokens import Piece, Pieces
+from batchops.sql.tokens import SqlToken, SqlTokens
 
 _SPANS = ("subsec", "subsecond")
 _ORDERING = frozenset({"<", ">", "<=", ">=", "between"})
 
 
 @dataclass(frozen=True)
-class Occurrence:
-    """A clock word and where it stands: `text[start:end]`."""
+class TimeFunctionCall:
+    """A call of a time function and where it stands: `text[start:end]`."""
 
     start: int
     end: int
     spelling: str
-    """As `Words.clock` lists it."""
+    """As `SqlFunctions.clock` lists it."""
 
 
-def find_clock_words(pieces: Pieces, words: Words) -> tuple[Occurrence, ...]:
-    """Every clock word, in order, sub-selects included; UsageError where one stands that cannot be frozen."""
-    found = [*_spelled(pieces, words), *_as_arguments(pieces, words)]
-    _refuse_moments(pieces, words)
+def find_time_functions(tokens: SqlTokens, functions: SqlFunctions) -> tuple[TimeFunctionCall, ...]:
+    """Every time function, in order, sub-selects included; UsageError for one that cannot be pinned."""
+    found = [*_spelled(tokens, functions), *_as_arguments(tokens, functions)]
+    _refuse_moments(tokens, functions)
     return tuple(sorted(found, key=lambda occurrence: occurrence.start))
 
 
-def refuse_volatile(pieces: Pieces, words: Words, fresh: frozenset[str]) -> bool:
+def refuse_volatile(tokens: SqlTokens, functions: SqlFunctions, fresh: frozenset[str]) -> bool:
     """UsageError for the first function or word that would answer differently at each call, or does more.
 
     Those of `fresh` may stand; whether one does is returned.
     """
     drawn = False
-    for index, piece in pieces.names():
-        qualified = pieces.at(index - 1).written == "."
-        if pieces.called(index):
-            several = len(pieces.arguments(index))
-            keys = [f"{piece.value}()", f"{piece.value}({several})"]
-        elif qualified or pieces.at(index + 1).written == ".":
+    for index, token in tokens.names():
+        qualified = tokens.at(index - 1).written == "."
+        if tokens.called(index):
+            several = len(tokens.arguments(index))
+            keys = [f"{token.value}()", f"{token.value}({several})"]
+        elif qualified or tokens.at(index + 1).written == ".":
             continue
         else:
-            keys = [piece.value, f"{piece.value} {pieces.at(index + 1).value}"]
+            keys = [token.value, f"{token.value} {tokens.at(index + 1).value}"]
         for key in keys:
             drawn = drawn or key in fresh
-            if key in words.volatile and key not in fresh:
-                shown = piece.written + ("()" if pieces.called(index) else "")
-                raise UsageError(f"{shown} cannot be used here: {words.volatile[key]}", _way_out(words, key))
+            if key in functions.volatile and key not in fresh:
+                shown = token.written + ("()" if tokens.called(index) else "")
+                raise UsageError(f"{shown} cannot be used here: {functions.volatile[key]}", _way_out(functions, key))
     return drawn
 
 
-def _way_out(words: Words, key: str) -> str:
-    if key in words.fresh:
+def _way_out(functions: SqlFunctions, key: str) -> str:
+    if key in functions.fresh:
         return "it may stand in --set alone, where each row gets a value once"
-    if "--older-than" not in words.volatile[key]:
+    if "--older-than" not in functions.volatile[key]:
         return "compute the value first and write it as a literal"
     return "--older-than 90d --by COLUMN compares with a time that is fixed at the start"
 
 
-def _spelled(pieces: Pieces, words: Words) -> Iterator[Occurrence]:
-    for index, piece in pieces.names():
-        start = _head(pieces, index, words)
+def _spelled(tokens: SqlTokens, functions: SqlFunctions) -> Iterator[TimeFunctionCall]:
+    for index, token in tokens.names():
+        start = _head(tokens, index, functions)
         if start is None:
             continue
-        if not pieces.called(index):
-            if piece.value in words.clock and pieces.at(index + 1).written != ".":
-                yield Occurrence(start, piece.end, piece.value)
+        if not tokens.called(index):
+            if token.value in functions.time_functions and tokens.at(index + 1).written != ".":
+                yield TimeFunctionCall(start, token.end, token.value)
             continue
-        closing = pieces.closing[index + 1]
-        inside = "".join(p.written for p in pieces.pieces[index + 2 : closing])
-        if f"{piece.value}({inside})" in words.clock:
-            yield Occurrence(start, pieces.at(closing).end, f"{piece.value}({inside})")
+        closing = tokens.closing[index + 1]
+        inside = "".join(p.written for p in tokens.tokens[index + 2 : closing])
+        if f"{token.value}({inside})" in functions.time_functions:
+            yield TimeFunctionCall(start, tokens.at(closing).end, f"{token.value}({inside})")
 
 
-def _head(pieces: Pieces, index: int, words: Words) -> int | None:
-    if pieces.at(index - 1).written != ".":
-        return pieces.at(index).start
-    schema = pieces.at(index - 2)
-    return schema.start if words.catalog and schema.value == words.catalog else None
+def _head(tokens: SqlTokens, index: int, functions: SqlFunctions) -> int | None:
+    if tokens.at(index - 1).written != ".":
+        return tokens.at(index).start
+    schema = tokens.at(index - 2)
+    return schema.start if functions.catalog and schema.value == functions.catalog else None
 
 
-def _as_arguments(pieces: Pieces, words: Words) -> list[Occurrence]:
-    found: list[Occurrence] = []
+def _as_arguments(tokens: SqlTokens, functions: SqlFunctions) -> list[TimeFunctionCall]:
+    found: list[TimeFunctionCall] = []
     reach: set[int] = set()
-    for index, piece in pieces.names():
-        if piece.value not in words.time_arguments or not pieces.called(index):
+    for index, token in tokens.names():
+        if token.value not in functions.time_arguments or not tokens.called(index):
             continue
-        arguments = pieces.arguments(index)
+        arguments = tokens.arguments(index)
         reach.update(i for argument in arguments for i in argument)
-        for number in words.time_arguments[piece.value]:
-            found += _argument(pieces, arguments[number]) if number < len(arguments) else []
+        for number in functions.time_arguments[token.value]:
+            found += _argument(tokens, arguments[number]) if number < len(arguments) else []
     starts = {occurrence.start for occurrence in found}
     for i in sorted(reach):
-        if _is_now(pieces.at(i)) and pieces.at(i).start not in starts:
+        if _is_now(tokens.at(i)) and tokens.at(i).start not in starts:
             raise UsageError(
-                f"{pieces.at(i).written} cannot be frozen where it stands",
+                f"{tokens.at(i).written} cannot be pinned here",
                 "let it be the time function's own argument, or use --older-than or --before",
             )
     return found
 
 
-def _argument(pieces: Pieces, argument: range) -> list[Occurrence]:
-    piece = pieces.at(argument.start)
+def _argument(tokens: SqlTokens, argument: range) -> list[TimeFunctionCall]:
+    token = tokens.at(argument.start)
     if len(argument) != 1:
         return []
     # SQLite takes a name in double quotes that no column has for a string. Outside sub-selects that is an
     # unknown column, and refused as such.
-    if piece.written.lower() == '"now"' and argument.start in pieces.inner:
-        raise UsageError(f"{piece.written} may mean the present moment", "write it in single quotes: 'now'")
-    if piece.kind == "string" and piece.value.lower() in _SPANS:
-        raise UsageError(f"{piece.written} alone means the present moment", f"write 'now', {piece.written}")
-    return [Occurrence(piece.start, piece.end, "'now'")] if _is_now(piece) else []
+    if token.written.lower() == '"now"' and argument.start in tokens.inner:
+        raise UsageError(f"{token.written} may mean the present moment", "write it in single quotes: 'now'")
+    if token.kind == "string" and token.value.lower() in _SPANS:
+        raise UsageError(f"{token.written} alone means the present moment", f"write 'now', {token.written}")
+    return [TimeFunctionCall(token.start, token.end, "'now'")] if _is_now(token) else []
 
 
-def _is_now(piece: Piece) -> bool:
-    return piece.kind == "string" and piece.value.lower() == "now"
+def _is_now(token: SqlToken) -> bool:
+    return token.kind == "string" and token.value.lower() == "now"
 
 
-def _refuse_moments(pieces: Pieces, words: Words) -> None:
-    for index, piece in enumerate(pieces.pieces):
-        if piece.kind != "string" or words.moments.isdisjoint(piece.value.lower().split()):
+def _refuse_moments(tokens: SqlTokens, functions: SqlFunctions) -> None:
+    for index, token in enumerate(tokens.tokens):
+        if token.kind != "string" or functions.moments.isdisjoint(token.value.lower().split()):
             continue
-        if _becomes_time(pieces, index, words) or _is_compared(pieces, index):
+        if _becomes_time(tokens, index, functions) or _is_compared(tokens, index):
             raise UsageError(
-                f"{piece.written} means another time whenever a batch runs",
+                f"{token.written} means another time whenever a batch runs",
                 "use now() or current_date, which are fixed at the start, or --older-than or --before",
             )
 
 
-def _becomes_time(pieces: Pieces, index: int, words: Words) -> bool:
-    before, after = pieces.at(index - 1), pieces.at(index + 1)
-    if before.value in words.time_types or before.value == "zone":
+def _becomes_time(tokens: SqlTokens, index: int, functions: SqlFunctions) -> bool:
+    before, after = tokens.at(index - 1), tokens.at(index + 1)
+    if before.value in functions.time_types or before.value == "zone":
         return True
     if after.written == "::":
-        return pieces.at(index + 2).value in words.time_types
-    if before.written == ")" and pieces.at(index - 4).value in words.time_types:
+        return tokens.at(index + 2).value in functions.time_types
+    if before.written == ")" and tokens.at(index - 4).value in functions.time_types:
         return True
     if before.written != "(":
         return False
-    call = pieces.at(index - 2).value
-    return call in words.time_types or (
-        call == "cast" and after.value == "as" and pieces.at(index + 2).value in words.time_types
+    call = tokens.at(index - 2).value
+    return call in functions.time_types or (
+        call == "cast" and after.value == "as" and tokens.at(index + 2).value in functions.time_types
     )
 
 
-def _is_compared(pieces: Pieces, index: int) -> bool:
+def _is_compared(tokens: SqlTokens, index: int) -> bool:
     # PostgreSQL gives a bare string the type it is compared with; who orders by 'now' has a time in mind.
-    before, after = pieces.at(index - 1), pieces.at(index + 1)
+    before, after = tokens.at(index - 1), tokens.at(index + 1)
     return before.value in _ORDERING or after.value in _ORDERING

@@ -1,4 +1,4 @@
-"""The user's SQL cut into pieces, and the slips that can be seen in the pieces alone.
+"""The user's SQL as tokens, and the mistakes that can be seen in the tokens alone.
 
 Everything here holds whether or not the parser can follow the text later: one statement, no comment, balanced
 parentheses.
@@ -35,7 +35,7 @@ _INFIX_WORDS = listed(
 
 
 @dataclass(frozen=True)
-class Piece:
+class SqlToken:
     """One token; `text[start:end]` is `written`."""
 
     kind: Kind
@@ -54,24 +54,24 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """A whole text in pieces, with its parentheses paired."""
+class SqlTokens:
+    """A whole text in tokens, with its parentheses paired."""
 
     text: str
-    pieces: tuple[Piece, ...]
+    tokens: tuple[SqlToken, ...]
     closing: Mapping[int, int]
-    """Where the bracket that a piece opens is closed."""
+    """Where the bracket that a token opens is closed."""
     around: tuple[int | None, ...]
-    """The opening bracket that a piece stands in."""
+    """The opening bracket that a token stands in."""
     inner: frozenset[int]
-    """The pieces within a sub-select."""
+    """The tokens within a sub-select."""
 
-    def at(self, index: int) -> Piece:
-        """The piece there; an empty sign beyond either end."""
-        return self.pieces[index] if 0 <= index < len(self.pieces) else Piece("sign", -1, -1, "", "")
+    def at(self, index: int) -> SqlToken:
+        """The token there; an empty sign beyond either end."""
+        return self.tokens[index] if 0 <= index < len(self.tokens) else SqlToken("sign", -1, -1, "", "")
 
     def touching(self, index: int) -> bool:
-        """Whether no blank stands between a piece and the next one."""
+        """Whether no blank stands between a token and the next one."""
         return self.at(index).end == self.at(index + 1).start
 
     def called(self, index: int) -> bool:
@@ -79,7 +79,7 @@ class Pieces:
         return self.at(index).kind in {"word", "name"} and self.at(index + 1).written == "("
 
     def arguments(self, index: int) -> list[range]:
-        """The arguments of the call whose name stands at `index`, each as the pieces it consists of."""
+        """The arguments of the call whose name stands at `index`, each as the tokens it consists of."""
         opening = index + 1
         closing = self.closing[opening]
         if closing == opening + 1:
@@ -88,79 +88,79 @@ class Pieces:
         edges = [opening, *commas, closing]
         return [range(a + 1, b) for a, b in pairwise(edges)]
 
-    def names(self) -> Iterator[tuple[int, Piece]]:
+    def names(self) -> Iterator[tuple[int, SqlToken]]:
         """Bare words, and quoted names that are called."""
-        for index, piece in enumerate(self.pieces):
-            if piece.kind == "word" or (piece.kind == "name" and self.called(index)):
-                yield index, piece
+        for index, token in enumerate(self.tokens):
+            if token.kind == "word" or (token.kind == "name" and self.called(index)):
+                yield index, token
 
 
-def cut(text: str, dialect: str) -> Pieces:
-    """The text in pieces; UsageError for what no single expression can hold."""
+def tokenize(text: str, dialect: str) -> SqlTokens:
+    """The text in tokens; UsageError for what no single expression can hold."""
     try:
         # The parenthesis keeps the tokenizer from taking a column called "call" or "show" for a command.
-        tokens = Dialect.get_or_raise(dialect).tokenize("(" + text)
+        parsed = Dialect.get_or_raise(dialect).tokenize("(" + text)
     except TokenError as error:
         raise UsageError("a quote or a comment is not closed") from error
-    pieces = tuple(_piece(token, text) for token in tokens if token.start > 0)
-    _refuse_comments(text, pieces)
-    if any(piece.written == ";" for piece in pieces):
+    tokens = tuple(_sql_token(one, text) for one in parsed if one.start > 0)
+    _refuse_comments(text, tokens)
+    if any(token.written == ";" for token in tokens):
         raise UsageError("it holds a semicolon", "give one bare expression, without a semicolon")
-    closing, around = _pair(pieces)
-    return Pieces(text, pieces, closing, around, _within_selects(pieces, closing, around))
+    closing, around = _pair(tokens)
+    return SqlTokens(text, tokens, closing, around, _within_selects(tokens, closing, around))
 
 
-def _piece(token: Token, text: str) -> Piece:
-    start, end = token.start - 1, token.end
+def _sql_token(parsed: Token, text: str) -> SqlToken:
+    start, end = parsed.start - 1, parsed.end
     written = text[start:end]
-    if token.token_type == TokenType.IDENTIFIER:
-        return Piece("name", start, end, written, token.text)
-    if token.token_type in _STRINGS:
-        return Piece("string", start, end, written, token.text)
-    if token.token_type == TokenType.NUMBER:
-        return Piece("number", start, end, written, written)
-    if written[:1].isalpha() or written[:1] == "_" or (token.token_type == TokenType.VAR and written[:1] != "$"):
-        return Piece("word", start, end, written, " ".join(written.lower().split()))
-    return Piece("sign", start, end, written, written)
+    if parsed.token_type == TokenType.IDENTIFIER:
+        return SqlToken("name", start, end, written, parsed.text)
+    if parsed.token_type in _STRINGS:
+        return SqlToken("string", start, end, written, parsed.text)
+    if parsed.token_type == TokenType.NUMBER:
+        return SqlToken("number", start, end, written, written)
+    if written[:1].isalpha() or written[:1] == "_" or (parsed.token_type == TokenType.VAR and written[:1] != "$"):
+        return SqlToken("word", start, end, written, " ".join(written.lower().split()))
+    return SqlToken("sign", start, end, written, written)
 
 
-def _refuse_comments(text: str, pieces: Iterable[Piece]) -> None:
-    # Looked for between the pieces, as releases of sqlglot differ in where they attach a comment.
+def _refuse_comments(text: str, tokens: Iterable[SqlToken]) -> None:
+    # Looked for between the tokens, as releases of sqlglot differ in where they attach a comment.
     done = 0
-    for piece in (*pieces, Piece("sign", len(text), len(text), "", "")):
-        between = text[done : piece.start].strip()
-        if between or piece.written.startswith("/*"):
+    for token in (*tokens, SqlToken("sign", len(text), len(text), "", "")):
+        between = text[done : token.start].strip()
+        if between or token.written.startswith("/*"):
             raise UsageError(
-                f"it holds a comment ({(between or piece.written)[:20]} …)",
+                f"it holds a comment ({(between or token.written)[:20]} …)",
                 "leave comments out: what follows one could go unnoticed",
             )
-        done = piece.end
+        done = token.end
 
 
-def _pair(pieces: tuple[Piece, ...]) -> tuple[dict[int, int], tuple[int | None, ...]]:
+def _pair(tokens: tuple[SqlToken, ...]) -> tuple[dict[int, int], tuple[int | None, ...]]:
     stack: list[int] = []
     closing: dict[int, int] = {}
     around: list[int | None] = []
-    for index, piece in enumerate(pieces):
-        if piece.kind == "sign" and piece.written in _CLOSING.values():
-            if not stack or _CLOSING[pieces[stack[-1]].written] != piece.written:
-                raise UsageError(f"its parentheses do not balance: {piece.written} closes nothing that is open")
+    for index, token in enumerate(tokens):
+        if token.kind == "sign" and token.written in _CLOSING.values():
+            if not stack or _CLOSING[tokens[stack[-1]].written] != token.written:
+                raise UsageError(f"its parentheses do not balance: {token.written} closes nothing that is open")
             closing[stack.pop()] = index
         around.append(stack[-1] if stack else None)
-        if piece.kind == "sign" and piece.written in _CLOSING:
+        if token.kind == "sign" and token.written in _CLOSING:
             stack.append(index)
     if stack:
-        raise UsageError(f"its parentheses do not balance: {pieces[stack[-1]].written} is never closed")
+        raise UsageError(f"its parentheses do not balance: {tokens[stack[-1]].written} is never closed")
     return closing, tuple(around)
 
 
 def _within_selects(
-    pieces: tuple[Piece, ...], closing: Mapping[int, int], around: tuple[int | None, ...]
+    tokens: tuple[SqlToken, ...], closing: Mapping[int, int], around: tuple[int | None, ...]
 ) -> frozenset[int]:
     inner: set[int] = set()
-    for index, piece in enumerate(pieces):
+    for index, token in enumerate(tokens):
         opening = around[index]
-        heads = piece.value == "select" or (piece.value == "table" and opening == index - 1)
-        if piece.kind == "word" and heads and opening is not None and opening + 1 not in inner:
+        heads = token.value == "select" or (token.value == "table" and opening == index - 1)
+        if token.kind == "word" and heads and opening is not None and opening + 1 not in inner:
             inner.update(range(opening + 1, closing[opening]))
     return frozenset(inner)

@@ -1,11 +1,11 @@
-"""Slips that would make another statement of the user's expression, or ask for values that nobody binds."""
+"""Checks for mistakes that would make the user's expression another statement, or ask for unbound values."""
 
 import re
 from collections.abc import Collection, Iterator
 
-from batchops.db.sql_functions import Words, listed
+from batchops.db.sql_functions import SqlFunctions, listed
 from batchops.errors import UsageError
-from batchops.sql.tokens import Piece, Pieces
+from batchops.sql.tokens import SqlToken, SqlTokens
 
 _AGGREGATES = listed(
     """count sum avg min max total any_value every bool_and bool_or bit_and bit_or bit_xor group_concat
@@ -26,137 +26,137 @@ _SHOWN = re.compile(r"%\(\w+\)s|[^\w\s(),]+\w*")
 _FORMAT_PLACEHOLDER = re.compile(r"%(s\b|\(\w+\)s\b)")
 
 
-def refuse_statements(pieces: Pieces) -> None:
+def refuse_statements(tokens: SqlTokens) -> None:
     """UsageError for a whole statement, a clause, or one that writes from inside a sub-select."""
-    first, second = pieces.at(0), pieces.at(1)
+    first, second = tokens.at(0), tokens.at(1)
     bare = second.kind in {"word", "name"} and second.operand
     if first.kind == "word" and first.value in _STATEMENTS and (first.value in _NEVER_NAMES or bare):
         hint = "leave the word WHERE out" if first.value == "where" else "give the condition or value alone"
         raise UsageError(f"it begins with {first.written.upper()}; it must be one bare expression", hint)
-    for index, piece in enumerate(pieces.pieces):
-        if piece.kind != "word":
+    for index, token in enumerate(tokens.tokens):
+        if token.kind != "word":
             continue
-        if (piece.value, pieces.at(index + 1).value) in _WRITES:
-            raise UsageError(f"it holds {piece.written.upper()}, which would change rows by itself")
-        if piece.value == "select" and pieces.around[index] is None:
+        if (token.value, tokens.at(index + 1).value) in _WRITES:
+            raise UsageError(f"it holds {token.written.upper()}, which would change rows by itself")
+        if token.value == "select" and tokens.around[index] is None:
             raise UsageError("SELECT stands outside parentheses", "put a sub-select in parentheses")
 
 
-def refuse_commas(pieces: Pieces, hint: str) -> None:
+def refuse_commas(tokens: SqlTokens, hint: str) -> None:
     """UsageError for a list where one expression is wanted."""
-    if any(p.written == "," and pieces.around[i] is None for i, p in enumerate(pieces.pieces)):
+    if any(p.written == "," and tokens.around[i] is None for i, p in enumerate(tokens.tokens)):
         raise UsageError("a comma stands outside parentheses", hint)
 
 
-def refuse_aggregates(pieces: Pieces) -> None:
+def refuse_aggregates(tokens: SqlTokens) -> None:
     """UsageError for an aggregate or a window function, which need more than the one row."""
-    for index, piece in pieces.names():
-        if index in pieces.inner or pieces.at(index - 1).written == ".":
+    for index, token in tokens.names():
+        if index in tokens.inner or tokens.at(index - 1).written == ".":
             continue
-        over = piece.value == "over" and pieces.at(index - 1).written == ")"
-        if over or _aggregates(pieces, index):
-            what = "a window function" if over else f"the aggregate {piece.written}()"
+        over = token.value == "over" and tokens.at(index - 1).written == ")"
+        if over or _aggregates(tokens, index):
+            what = "a window function" if over else f"the aggregate {token.written}()"
             raise UsageError(f"it holds {what}, which looks at many rows", "put it in a sub-select: (SELECT … FROM …)")
 
 
-def _aggregates(pieces: Pieces, index: int) -> bool:
-    name = pieces.at(index).value
-    if name not in _AGGREGATES or not pieces.called(index):
+def _aggregates(tokens: SqlTokens, index: int) -> bool:
+    name = tokens.at(index).value
+    if name not in _AGGREGATES or not tokens.called(index):
         return False
     # With two arguments they are SQLite's greatest and least.
-    return name not in {"min", "max"} or len(pieces.arguments(index)) < 2
+    return name not in {"min", "max"} or len(tokens.arguments(index)) < 2
 
 
-def refuse_placeholders(pieces: Pieces, words: Words) -> None:
+def refuse_placeholders(tokens: SqlTokens, functions: SqlFunctions) -> None:
     """UsageError for a parameter or a variable: there is nobody to give it a value."""
-    for index, piece in enumerate(pieces.pieces):
-        if piece.kind == "sign" and _is_placeholder(pieces, index, words):
-            shown = _SHOWN.match(pieces.text, piece.start)
+    for index, token in enumerate(tokens.tokens):
+        if token.kind == "sign" and _is_placeholder(tokens, index, functions):
+            shown = _SHOWN.match(tokens.text, token.start)
             raise UsageError(
-                f"it holds the placeholder or variable {shown[0] if shown else piece.written}",
+                f"it holds the placeholder or variable {shown[0] if shown else token.written}",
                 "write the value itself",
             )
 
 
-def _is_placeholder(pieces: Pieces, index: int, words: Words) -> bool:
-    piece = pieces.at(index)
-    sign = piece.written
+def _is_placeholder(tokens: SqlTokens, index: int, functions: SqlFunctions) -> bool:
+    token = tokens.at(index)
+    sign = token.written
     if sign.startswith("$"):
         return True
     if sign == "?":
-        return sign not in words.signs or not _joins(pieces, index)
+        return sign not in functions.signs or not _joins(tokens, index)
     if sign in {"@", "@@"}:
-        return sign not in words.signs
+        return sign not in functions.signs
     if sign == ":":
-        return _names_parameter(pieces, index)
+        return _names_parameter(tokens, index)
     return (
         sign == "%"
-        and not pieces.at(index - 1).operand
-        and _FORMAT_PLACEHOLDER.match(pieces.text, piece.start) is not None
+        and not tokens.at(index - 1).operand
+        and _FORMAT_PLACEHOLDER.match(tokens.text, token.start) is not None
     )
 
 
-def value_names(pieces: Pieces) -> Iterator[int]:
+def value_names(tokens: SqlTokens) -> Iterator[int]:
     """Where `:name` asks for a value: the colon's index. Not in a string, nor the colon of a cast or of JSON."""
-    for index, piece in enumerate(pieces.pieces):
-        named = pieces.at(index + 1).kind == "word"
-        if piece.kind == "sign" and piece.written == ":" and named and _names_parameter(pieces, index):
+    for index, token in enumerate(tokens.tokens):
+        named = tokens.at(index + 1).kind == "word"
+        if token.kind == "sign" and token.written == ":" and named and _names_parameter(tokens, index):
             yield index
 
 
-def _joins(pieces: Pieces, index: int) -> bool:
+def _joins(tokens: SqlTokens, index: int) -> bool:
     # PostgreSQL's JSON operator has a value on either side; its geometric ones (?-, ?#) go on with a sign.
-    before, after = pieces.at(index - 1), pieces.at(index + 1)
-    if pieces.touching(index) and after.kind == "sign" and after.written not in _BRACKETS:
+    before, after = tokens.at(index - 1), tokens.at(index + 1)
+    if tokens.touching(index) and after.kind == "sign" and after.written not in _BRACKETS:
         return True
     return before.operand and _begins_value(after)
 
 
-def _begins_value(piece: Piece) -> bool:
-    if piece.kind == "word":
-        return piece.operand
-    return piece.kind != "sign" or piece.written == "("
+def _begins_value(token: SqlToken) -> bool:
+    if token.kind == "word":
+        return token.operand
+    return token.kind != "sign" or token.written == "("
 
 
-def _names_parameter(pieces: Pieces, index: int) -> bool:
-    opening = pieces.around[index]
-    if opening is not None and pieces.at(opening).written == "[":
+def _names_parameter(tokens: SqlTokens, index: int) -> bool:
+    opening = tokens.around[index]
+    if opening is not None and tokens.at(opening).written == "[":
         return False
-    follows = pieces.touching(index) and pieces.at(index + 1).kind in {"word", "name", "number"}
+    follows = tokens.touching(index) and tokens.at(index + 1).kind in {"word", "name", "number"}
     # JSON_OBJECT('key':value) has a value on its left; a word there may be an operator.
-    return follows and (not pieces.at(index - 1).operand or pieces.at(index - 1).kind == "word")
+    return follows and (not tokens.at(index - 1).operand or tokens.at(index - 1).kind == "word")
 
 
-def refuse_dangling(pieces: Pieces) -> None:
-    """UsageError for a plain slip in a text that the parser could not follow: a clause, an operator alone."""
-    clause = next((p for i, p in enumerate(pieces.pieces) if _is_clause(pieces, i)), None)
+def refuse_dangling(tokens: SqlTokens) -> None:
+    """UsageError for a plain mistake in a text that the parser could not follow: a clause, an operator alone."""
+    clause = next((p for i, p in enumerate(tokens.tokens) if _is_clause(tokens, i)), None)
     if clause is not None:
         raise UsageError(f"it goes on with {clause.written.upper()}", "give the bare expression alone")
-    for index, piece in enumerate(pieces.pieces):
-        if _in(piece, _INFIX) and not _longer(pieces, index):
-            before, after = pieces.at(index - 1), pieces.at(index + 1)
+    for index, token in enumerate(tokens.tokens):
+        if _in(token, _INFIX) and not _longer(tokens, index):
+            before, after = tokens.at(index - 1), tokens.at(index + 1)
             if _in(before, {"", "(", ","}) or _in(after, _INFIX | {"", ")", ","}):
-                raise UsageError(f"{piece.written} has no value on one side")
+                raise UsageError(f"{token.written} has no value on one side")
 
 
-def _in(piece: Piece, values: Collection[str]) -> bool:
-    return piece.kind in {"sign", "word"} and piece.value in values
+def _in(token: SqlToken, values: Collection[str]) -> bool:
+    return token.kind in {"sign", "word"} and token.value in values
 
 
-def _longer(pieces: Pieces, index: int) -> bool:
-    # Operators that the tokenizer does not know, such as <<%, come in pieces.
-    sides = [side for side, left in ((index - 1, index - 1), (index + 1, index)) if pieces.touching(left)]
-    return any(pieces.at(side).kind == "sign" and pieces.at(side).written not in _BRACKETS for side in sides)
+def _longer(tokens: SqlTokens, index: int) -> bool:
+    # Operators that the tokenizer does not know, such as <<%, come as several tokens.
+    sides = [side for side, left in ((index - 1, index - 1), (index + 1, index)) if tokens.touching(left)]
+    return any(tokens.at(side).kind == "sign" and tokens.at(side).written not in _BRACKETS for side in sides)
 
 
-def _is_clause(pieces: Pieces, index: int) -> bool:
-    piece = pieces.at(index)
-    return piece.kind == "word" and piece.value in _CLAUSES and pieces.around[index] is None
+def _is_clause(tokens: SqlTokens, index: int) -> bool:
+    token = tokens.at(index)
+    return token.kind == "word" and token.value in _CLAUSES and tokens.around[index] is None
 
 
-def refuse_neighbours(pieces: Pieces) -> None:
+def refuse_neighbours(tokens: SqlTokens) -> None:
     """UsageError for two values side by side at the end, which the parser takes for a value and its alias."""
-    last = len(pieces.pieces) - 1
-    left, right = pieces.at(last - 1), pieces.at(last)
-    if right.kind in {"word", "name"} and left.operand and not pieces.touching(last - 1):
+    last = len(tokens.tokens) - 1
+    left, right = tokens.at(last - 1), tokens.at(last)
+    if right.kind in {"word", "name"} and left.operand and not tokens.touching(last - 1):
         raise UsageError(f"no operator stands between {left.written} and {right.written}")

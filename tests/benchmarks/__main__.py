@@ -10,7 +10,7 @@ from tests.benchmarks.databases import Open, mariadb, postgresql, sqlite
 from tests.services.server import UnavailableError
 
 DATABASES = ("postgresql", "mariadb", "sqlite")
-GROUPS = (*DATABASES, "walks", "flat", "memory", "gentle", "refused")
+GROUPS = (*DATABASES, "strategies", "flat", "memory", "gentle", "refused")
 
 Measure = Callable[[Open, Namespace], bool]
 """Prints its table; False if something failed to do its work."""
@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measures(group: str, on: Sequence[str]) -> Iterator[tuple[str, Measure]]:
     if group in DATABASES:
         yield group, speed.measure
-    elif group in ("gentle", "walks", "refused"):
-        measures = {"gentle": gentle.measure, "walks": strategies.measure, "refused": refused.measure}
+    elif group in ("gentle", "strategies", "refused"):
+        measures = {"gentle": gentle.measure, "strategies": strategies.measure, "refused": refused.measure}
         yield "postgresql", measures[group]
     else:
         measure = {"flat": flat.measure, "memory": memory.measure}[group]

@@ -16,9 +16,9 @@ SIZES = {
     "sqlite": (1_000_000, 4_000_000),
 }
 
-WALKS = {"postgresql": ("blocks", "keys")}
+WALKS = {"postgresql": ("block", "key")}
 """Those beside the one that is taken by default, at the smallest size."""
-COLUMNS = ("rows", "walk", "old snapshot", "first tenth", "last tenth", "last ÷ first", "worst ÷ first", "")
+COLUMNS = ("rows", "strategy", "old snapshot", "first tenth", "last tenth", "last ÷ first", "worst ÷ first", "")
 
 Line = tuple[str, ...]
 
@@ -31,10 +31,10 @@ def measure(opened: Open, wanted: Namespace) -> bool:
             rows = max(10_000, int(size * wanted.scale))
             say(f"flat: {database.name}, filling {rows:,} rows")
             database.fill(rows)
-            walks = WALKS.get(database.name, ("auto",)) if size == SIZES[database.name][0] else ("auto",)
+            strategies = WALKS.get(database.name, ("auto",)) if size == SIZES[database.name][0] else ("auto",)
             lines += [
-                _line(database, rows, ("--batch-size", str(wanted.batch_size), "--walk", walk), snapshot)
-                for walk in walks
+                _line(database, rows, ("--batch-size", str(wanted.batch_size), "--strategy", strategy), snapshot)
+                for strategy in strategies
                 for snapshot in ("none", "open")
             ]
         title = f"purge --batch-size {wanted.batch_size}, µs per row read, by tenths of the batches"
@@ -57,7 +57,7 @@ def _line(database: Database, rows: int, options: tuple[str, ...], snapshot: str
         return (f"{rows:,}", "", snapshot, "", "", "", "", f"failed: {error}")
     first, last = tenths[0], tenths[-1]
     figures = (f"{first:.2f}", f"{last:.2f}", f"{last / first:.2f}", f"{max(tenths) / first:.2f}")
-    return (f"{rows:,}", run.document["walk"], snapshot, *figures, f"{len(run.committed)} batches")
+    return (f"{rows:,}", run.document["strategy"], snapshot, *figures, f"{len(run.committed)} batches")
 
 
 def costs(committed: list[dict[str, Any]]) -> list[float]:

@@ -54,7 +54,7 @@ def fill_postgresql(url: str, rows: int) -> None:
         connection.execute("DROP TABLE IF EXISTS outbox")
         # Before the events, which are young when they are sent: the pages they are in need no second image in the WAL.
         connection.execute("CHECKPOINT")
-        batchops(url, "outbox", "init", "--make")
+        batchops(url, "outbox", "init", "--apply")
         body = "repeat(md5(cast(g AS text)), 16)"
         connection.execute(FILL.format(rows=rows, aggregates=1_000, text="text", body=body).encode())
         connection.execute("ANALYZE outbox")
@@ -64,7 +64,7 @@ def fill_mariadb(url: str, rows: int) -> None:
     """The same."""
     with closing(mariadb_service.connect(url, autocommit=True)) as connection, connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS outbox")
-        batchops(url, "outbox", "init", "--make")
+        batchops(url, "outbox", "init", "--apply")
         cursor.execute("SET max_recursive_iterations = 100000000")
         cursor.execute(FILL.format(rows=rows, aggregates=1_000, text="char(20)", body="repeat(md5(g), 16)"))
         cursor.execute("ANALYZE TABLE outbox")
@@ -83,8 +83,8 @@ def measure(name: str, url: str, fill: Callable[[str, int], None], rows: int, ru
     found = []
     with TemporaryDirectory() as folder:
         for place, args in [
-            ("file:/dev/null", ()), ("file:/dev/null", ("--then", "delete")), ("file:/dev/null", ("--slots", "1")),
-            (f"file:{folder}/out", ()),
+            ("file:/dev/null", ()), ("file:/dev/null", ("--after-delivery", "delete")),
+            ("file:/dev/null", ("--shards", "1")), (f"file:{folder}/out", ()),
         ]:  # fmt: skip
             speeds = []
             for _ in range(runs):
@@ -132,7 +132,7 @@ def beside_clients(name: str, url: str, fill: Callable[[str, int], None], rows: 
     with broker.start() as server:
         for _ in range(runs):
             own.append(client(to, broker.place(server.url), rows))
-            for side, args in zip(sides, ((), ("--then", "delete")), strict=False):
+            for side, args in zip(sides, ((), ("--after-delivery", "delete")), strict=False):
                 fill(url, rows)
                 place = broker.place(server.url)
                 sides[side].append(relayed(url, f"{place.url}?{broker.option}={place.topic}", *args))

@@ -92,7 +92,7 @@ def naive_loop(database: Database, wanted: Namespace) -> Timing:
 
 
 def pt_archiver(database: MariaDB, size: int) -> Timing:
-    """Percona's tool; its start-up, seen on a predicate that nothing matches, is taken off as ours is."""
+    """Percona's tool; its start-up, seen on a condition that nothing matches, is taken off as ours is."""
     if shutil.which("pt-archiver") is None:
         raise SideFailedError("pt-archiver is not on PATH (package percona-toolkit)")
     start_up = _pt_archiver(database, size, "id < 0")

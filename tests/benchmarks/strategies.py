@@ -1,4 +1,4 @@
-"""The walks against one statement and against each other; PostgreSQL, where all of them exist."""
+"""The strategies against one statement and against each other; PostgreSQL, where all of them exist."""
 
 from argparse import Namespace
 from contextlib import closing
@@ -19,7 +19,7 @@ def measure(opened: Open, wanted: Namespace) -> bool:
     """Print three tables; False if a side failed."""
     with opened() as database:
         rows = max(10_000, int(database.rows * wanted.scale))
-        say(f"walks: filling {rows:,} rows")
+        say(f"strategies: filling {rows:,} rows")
         database.fill(rows)
         fine = _half(database, wanted, rows)
         fine &= _few(database, wanted, rows)
@@ -30,19 +30,19 @@ def _half(database: Database, wanted: Namespace, rows: int) -> bool:
     size = str(wanted.batch_size)
     one = Side("one DELETE", lambda: _statement(database, DELETE))
     sides = [
-        _side(database, HALF, "--walk", "blocks"),
-        _side(database, HALF, "--walk", "blocks", "--no-final-pass"),
-        _side(database, HALF, "--walk", "blocks", "--batch-size", size),
-        _side(database, HALF, "--walk", "keys", "--batch-size", size),
+        _side(database, HALF, "--strategy", "block"),
+        _side(database, HALF, "--strategy", "block", "--no-final-pass"),
+        _side(database, HALF, "--strategy", "block", "--batch-size", size),
+        _side(database, HALF, "--strategy", "key", "--batch-size", size),
     ]
-    printing.heading(f"walks: {database.version()}, {rows:,} rows, half match")
+    printing.heading(f"strategies: {database.version()}, {rows:,} rows, half match")
     compared = compare(one, sides, database.renew, wanted.pairs)
     printing.comparison(compared)
     lanes = compare(
         _side(database, HALF, "--no-final-pass"), [_side(database, HALF, "--no-final-pass", "--workers", "2")],
         database.renew, wanted.pairs,
     )  # fmt: skip
-    printing.heading("two lanes")
+    printing.heading("two workers")
     printing.comparison(lanes)
     return not any(measured.failure for measured in (*compared, *lanes))
 
@@ -52,9 +52,9 @@ def _few(database: Database, wanted: Namespace, rows: int) -> bool:
         database.renew()
         _scatter(database)
 
-    printing.heading(f"walks: {database.version()}, {rows:,} rows, one in a hundred matches by an index")
+    printing.heading(f"strategies: {database.version()}, {rows:,} rows, one in a hundred matches by an index")
     one = Side("one DELETE", lambda: _statement(database, f"DELETE FROM events WHERE {FEW}"))
-    sides = [_side(database, FEW), _side(database, FEW, "--walk", "keys")]
+    sides = [_side(database, FEW), _side(database, FEW, "--strategy", "key")]
     compared = compare(one, sides, renew, min(2, wanted.pairs))
     printing.comparison(compared)
     return not any(measured.failure for measured in compared)
@@ -67,7 +67,7 @@ def _ten(database: Database, wanted: Namespace, rows: int) -> bool:
             cursor.execute(f"UPDATE events SET status = 7, score = 1 WHERE id % {rows // 10} = 5")
             connection.commit()
 
-    printing.heading(f"walks: {database.version()}, {rows:,} rows, ten match, no index")
+    printing.heading(f"strategies: {database.version()}, {rows:,} rows, ten match, no index")
     query = f"SELECT id FROM events WHERE {TEN}"
     # A DELETE, and a scan of a range of blocks, is always one process's.
     scan = Side("one sequential scan", lambda: Timing(_statement(database, f"{ALONE}; {query}").seconds, 10))
@@ -76,7 +76,7 @@ def _ten(database: Database, wanted: Namespace, rows: int) -> bool:
         parallel,
         _side(database, TEN),
         _side(database, TEN, "--no-final-pass"),
-        _side(database, TEN, "--walk", "keys"),
+        _side(database, TEN, "--strategy", "key"),
     ]
     compared = compare(scan, ten, renew, min(2, wanted.pairs))
     printing.comparison(compared)
@@ -102,7 +102,7 @@ def _side(database: Database, where: str, *options: str) -> Side:
         if left:
             raise SideFailedError(f"{left:,} rows were left")
         timing = done.timing()
-        return Timing(timing.seconds, max(1, timing.rows), f"{timing.note}, {done.document['walk']}")
+        return Timing(timing.seconds, max(1, timing.rows), f"{timing.note}, {done.document['strategy']}")
 
     return Side(" ".join(["batchops purge", *options]), run)
 

@@ -1,4 +1,4 @@
-"""Several lanes: one allowance, one ending, disjoint ranges; killed and gone on with by another number of them."""
+"""Several workers: one allowance, one ending, disjoint ranges; killed and gone on with by another number of them."""
 
 import random
 import signal
@@ -17,7 +17,7 @@ from tests.services.database import Database
 pytestmark = pytest.mark.in_turn
 
 ROWS = 60_000
-"""Enough for three lanes: below 20,000 a range is not split."""
+"""Enough for three workers: below 20,000 a range is not split."""
 MATCHING = sum(1 for i in range(1, ROWS + 1) if i % 7 < 4)
 SERVERS = ("postgresql", "mariadb")
 _MAKE = {
@@ -31,8 +31,8 @@ _MAKE = {
 def make(database: Database, rows: int = ROWS) -> None:
     """`t`: kind says which rows match, touched counts how often each was updated."""
     database.script("CREATE TABLE t (id integer PRIMARY KEY, kind integer NOT NULL, touched integer NOT NULL)")
-    database.execute(_MAKE[database.family].format(rows=rows))
-    database.execute("ANALYZE TABLE t" if database.family == "mysql" else "ANALYZE")
+    database.execute(_MAKE[database.backend].format(rows=rows))
+    database.execute("ANALYZE TABLE t" if database.backend == "mysql" else "ANALYZE")
 
 
 def job(database: Database, **options: Any) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def counts(database: Database) -> dict[tuple[bool, int], int]:
 
 
 def lanes_at_work(database: Database) -> int:
-    return int(database.scalar("SELECT count(*) FROM batchops_lane WHERE rows_changed > 0"))
+    return int(database.scalar("SELECT count(*) FROM batchops_worker WHERE rows_changed > 0"))
 
 
 @pytest.fixture(params=SERVERS)
@@ -63,29 +63,29 @@ def test_backfill_touches_each_row_once(server: Database) -> None:
     assert lanes_at_work(server) > 1
 
 
-@pytest.mark.parametrize("walk", ["auto", "keys"])
+@pytest.mark.parametrize("strategy", ["auto", "key"])
 @pytest.mark.parametrize(
     "most", [pytest.param(1, marks=pytest.mark.full), 333, pytest.param(10_000, marks=pytest.mark.full)]
 )
-def test_max_rows_is_met_exactly(server: Database, walk: str, most: int) -> None:
-    """Twice: the second run goes on behind the first, and round to there again."""
+def test_max_rows_is_met_exactly(server: Database, strategy: str, most: int) -> None:
+    """Twice: the second run goes on behind the first, and then from the start up to there."""
     make(server)
     for turn in (1, 2):
-        finished = library.purge(**job(server, workers=4, walk=walk, max_rows=most, batch_size=100))
+        finished = library.purge(**job(server, workers=4, strategy=strategy, max_rows=most, batch_size=100))
         assert (finished.reason, finished.rows) == ("max-rows", most)
         assert server.scalar("SELECT count(*) FROM t") == ROWS - turn * most
 
 
 def test_max_rows_beyond_what_there_is(server: Database) -> None:
-    """A lane that finds nothing more holds nothing back."""
+    """A worker that finds nothing more holds nothing back."""
     make(server)
     finished = library.purge(**job(server, workers=4, max_rows=MATCHING + 1))
     assert (finished.reason, finished.rows) == ("done", MATCHING)
 
 
-@pytest.mark.parametrize("limit", [{"max_batches": 3}, {"max_time": "1s", "rest": "300ms"}])
+@pytest.mark.parametrize("limit", [{"max_batches": 3}, {"max_time": "1s", "sleep": "300ms"}])
 def test_a_limit_ends_every_lane(server: Database, limit: dict[str, Any]) -> None:
-    """Also those that wait for a lane that is too short to be split."""
+    """Also those that wait for a worker that is too short to be split."""
     make(server, 2_000)
     finished = library.purge(**job(server, workers=4, batch_size=10, **limit))
     assert finished.reason in ("max-batches", "max-time")
@@ -99,8 +99,8 @@ def test_a_lane_that_fails_ends_the_run(server: Database, monkeypatch: pytest.Mo
     advance = Ledger.advance
 
     def fail(self: Ledger, connection: Any, old: Any, new: Any) -> None:
-        if old.lane == 1 and old.batches == 2:
-            raise RefusedError("lane 1 may not")
+        if old.number == 1 and old.batches == 2:
+            raise RefusedError("worker 1 may not")
         advance(self, connection, old, new)
 
     monkeypatch.setattr(Ledger, "advance", fail)
@@ -118,7 +118,7 @@ def test_a_bug_in_one_lane_is_no_quiet_end(server: Database, monkeypatch: pytest
     advance = Ledger.advance
 
     def crash(self: Ledger, connection: Any, old: Any, new: Any) -> None:
-        if old.lane == 1:
+        if old.number == 1:
             raise ZeroDivisionError
         advance(self, connection, old, new)
 
@@ -134,17 +134,17 @@ def test_sqlite_has_one_lane(sqlite: Database) -> None:
     finished = library.backfill(**job(sqlite, workers=4, batch_size=2_000), set=["touched = touched + 1"])
     assert (finished.reason, finished.rows) == ("done", MATCHING)
     assert counts(sqlite) == {(True, 1): MATCHING, (False, 0): ROWS - MATCHING}
-    assert sqlite.scalar("SELECT count(*) FROM batchops_lane") == 1
+    assert sqlite.scalar("SELECT count(*) FROM batchops_worker") == 1
 
 
 def kill_until_done(batchops: Batchops, database: Database, verb: str, kills: int) -> tuple[int, int]:
-    """Kills that met a run at work with several lanes, and the most lanes of a run."""
+    """Kills that met a run at work with several workers, and the most workers of a run."""
     chance = random.Random(f"{verb} {kills}")
     more = ("--set", "touched = touched + 1") if verb == "backfill" else ()
     command = (verb, "t", "--where", "kind < 4", *more, "--url", database.url, "-y", "--batch-size", "150")
     met = 0
     for _ in range(kills):
-        process = batchops.start(*command, "-q", "--rest", "25ms", "--workers", str(chance.randint(2, 4)))
+        process = batchops.start(*command, "-q", "--sleep", "25ms", "--workers", str(chance.randint(2, 4)))
         wait_until_at_work(database, chance.randint(1, 12))
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -152,7 +152,7 @@ def kill_until_done(batchops: Batchops, database: Database, verb: str, kills: in
     done = batchops(*command, "--json", "--workers", str(chance.randint(1, 3)))
     assert done.code == 0, done
     assert done.json()["reason"] in ("done", "already-done")
-    return met, int(database.scalar("SELECT count(*) FROM batchops_lane"))
+    return met, int(database.scalar("SELECT count(*) FROM batchops_worker"))
 
 
 def wait_until_at_work(database: Database, batches: int) -> None:
@@ -169,7 +169,7 @@ def wait_until_at_work(database: Database, batches: int) -> None:
 def progress(database: Database) -> tuple[int, bool]:
     """Batches, and whether the last run has ended."""
     try:
-        batches = database.scalar("SELECT coalesce(sum(batches), 0) FROM batchops_lane")
+        batches = database.scalar("SELECT coalesce(sum(batches), 0) FROM batchops_worker")
         ended = database.scalar("SELECT count(*) FROM batchops_run WHERE state = 'done'")
     except Exception as error:  # noqa: BLE001  the ledger is not there yet
         assert "batchops" in str(error)
@@ -199,7 +199,7 @@ def test_a_hundred_kills(batchops: Batchops, server: Database, verb: str, figure
     """A new job each time the last one was through."""
     met = jobs = most = 0
     while met < 100:
-        for name in ("t", "batchops_run", "batchops_lane", "batchops_beat"):
+        for name in ("t", "batchops_run", "batchops_worker", "batchops_lease"):
             server.script(f"DROP TABLE IF EXISTS {name}")
         make(server)
         now, lanes = kill_until_done(batchops, server, verb, 12)

@@ -119,7 +119,7 @@ def test_refused_rows_cost_few_statements(made: Callable[[Callable[[Database], N
             f"INSERT INTO goods SELECT i, 1, CASE WHEN i % 40 <> 0 THEN 5 END, 1, 0 FROM {numbers(database, ROWS)}"
         )
         if kind == "trigger":
-            database.execute(_SIGNAL[database.family])
+            database.execute(_SIGNAL[database.backend])
 
     database, sent = made(goods), list[str]()
     value, never = REFUSING[kind]
@@ -139,7 +139,7 @@ def test_refused_rows_cost_few_statements(made: Callable[[Callable[[Database], N
     assert (finished.reason, finished.rows, finished.rejected) == ("incomplete", ROWS - ROWS // 40, ROWS // 40)
     assert database.scalar("SELECT count(*) FROM goods WHERE times = 1") == ROWS - ROWS // 40
     assert database.scalar(f"SELECT count(*) FROM goods WHERE {never} OR times > 1") == 0
-    named = (kind, database.family) == ("not-null", "postgresql")
+    named = (kind, database.backend) == ("not-null", "postgresql")
     each = 4 if named else 11
     assert sent.count("UPDATE") <= each * ROWS // 40, "by halves of 40 rows: six, and the rows between"
 
@@ -259,13 +259,13 @@ def test_refused_rows_wait_in_the_cursor() -> None:
     first = Cursor((Range((9,), (20,)),))
     one = Range(None, None, keys=((1,), (2,)), refused_at=-1)
     two = Range(None, None, keys=((5,),), refused_at=-1)
-    cursor = first.waiting(one).waiting(two)
+    cursor = first.retry_later(one).retry_later(two)
     assert [way.keys for way in cursor.ranges] == [(), ((1,), (2,), (5,))]
     again = Range(None, None, keys=((4,),), visits=1, refused_at=30)
     below = Range(None, None, keys=((2,),), visits=1, refused_at=40)
-    cursor = cursor.waiting(again).waiting(below)
+    cursor = cursor.retry_later(again).retry_later(below)
     assert [way.keys for way in cursor.ranges] == [(), ((1,), (2,), (5,)), ((2,), (4,))]
     assert cursor.ranges[-1].refused_at == 30
-    apart = cursor.waiting(Range(None, None, keys=((7,),), visits=1, leaf="p1", refused_at=40))
+    apart = cursor.retry_later(Range(None, None, keys=((7,),), visits=1, leaf="p1", refused_at=40))
     assert len(apart.ranges) == 4
     assert Cursor.loaded(apart.dumped()) == apart

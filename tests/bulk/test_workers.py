@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from batchops.bulk.strategies.cursor import Cursor, Range
-from batchops.bulk.workers import Lanes, LaneStep
+from batchops.bulk.workers import Workers, WorkerStep
 from batchops.errors import BatchopsError, ConnectionLostError, OutcomeUnknownError
-from batchops.ledger.run import Lane
-from batchops.runtime.loop import TURNED, Ending, Tally
+from batchops.ledger.run import Worker
+from batchops.runtime.loop import REPLAN, Ending, RunStats
 from batchops.runtime.parallel import gravest
 from batchops.runtime.stop import Stop
 
@@ -20,7 +20,7 @@ WHOLE = Range((0,), (1000,))
 
 
 @dataclass
-class Walk:
+class Strategy:
     """Ranges of numbers, halved down to 100; at the end as many turns more as it is given."""
 
     turns: list[Cursor] = field(default_factory=list)
@@ -35,14 +35,14 @@ class Walk:
         half = ((first + last) // 2,)
         return replace(way, upto=half), replace(way, after=half)
 
-    def again(self, connection: object, cursor: Cursor, rows: int) -> Cursor | None:  # noqa: ARG002
+    def another_pass(self, connection: object, cursor: Cursor, rows: int) -> Cursor | None:  # noqa: ARG002
         self.asked.append(rows)
         return self.turns.pop(0) if self.turns else None
 
 
 @dataclass
 class Kept:
-    """The ledger's rows of lanes; `fault` is raised by the next transaction's end."""
+    """The ledger's rows of workers; `fault` is raised by the next transaction's end."""
 
     cursors: dict[int, str] = field(default_factory=dict)
     fault: BatchopsError | None = None
@@ -63,44 +63,44 @@ class Kept:
     def reading(self) -> Iterator[None]:
         yield
 
-    def turn(self, connection: object, lane: Lane, cursor: str) -> Lane:  # noqa: ARG002
-        self.cursors[lane.lane] = cursor
+    def reassign(self, connection: object, lane: Worker, cursor: str) -> Worker:  # noqa: ARG002
+        self.cursors[lane.number] = cursor
         return replace(lane, cursor=cursor)
 
-    def new_lane(self, connection: object, run: int, number: int, cursor: str) -> Lane:  # noqa: ARG002
+    def new_worker(self, connection: object, run: int, number: int, cursor: str) -> Worker:  # noqa: ARG002
         self.cursors[number] = cursor
-        return Lane(run, number, "token", cursor)
+        return Worker(run, number, "token", cursor)
 
 
 class Step:
-    """A lane's step; a call works through the range in hand."""
+    """A worker's step; a call works through the range in hand."""
 
-    def __init__(self, lane: Lane) -> None:
-        self.lane = lane
+    def __init__(self, lane: Worker) -> None:
+        self.worker = lane
         self.in_doubt = False
         self.between_batches = threading.Lock()
 
     @property
     def cursor(self) -> Cursor:
-        return Cursor.loaded(self.lane.cursor)
+        return Cursor.loaded(self.worker.cursor)
 
     def over(self, rows: int = 0) -> None:
-        self.lane = replace(self.lane, cursor=replace(self.cursor, ranges=()).dumped(), rows=rows)
+        self.worker = replace(self.worker, cursor=replace(self.cursor, ranges=()).dumped(), rows=rows)
 
 
 class Scene:
-    """Lanes, and what happens whenever a worker waits."""
+    """Workers, and what happens whenever a worker waits."""
 
     def __init__(self, *ranges: Range, turns: int = 0, meanwhile: Callable[["Scene"], None] | None = None) -> None:
-        lane = Lane(1, 0, "token", Cursor(ranges or (WHOLE,)).dumped())
-        self.kept, self.stop, self.tally = Kept({0: lane.cursor}), Stop(), Tally()
-        self.walk = Walk([Cursor((WHOLE,), turn=n + 1) for n in range(turns)])
+        lane = Worker(1, 0, "token", Cursor(ranges or (WHOLE,)).dumped())
+        self.kept, self.stop, self.tally = Kept({0: lane.cursor}), Stop(), RunStats()
+        self.strategy = Strategy([Cursor((WHOLE,), passes=n + 1) for n in range(turns)])
         self.waits = 0
         self._meanwhile = meanwhile
-        self.lanes = Lanes(self.kept, self.walk, self.kept, Run((lane,)), Step, self.stop, self.tally, self._wait)  # type: ignore[arg-type]
+        self.lanes = Workers(self.kept, self.strategy, self.kept, Run((lane,)), Step, self.stop, self.tally, self._wait)  # type: ignore[arg-type]
 
     def take(self, mine: Any = None) -> Any:
-        return self.lanes.take(mine)
+        return self.lanes.take_step(mine)
 
     def _wait(self, condition: threading.Condition, seconds: float) -> None:  # noqa: ARG002  no time passes
         self.waits += 1
@@ -110,9 +110,9 @@ class Scene:
 
 @dataclass
 class Run:
-    """Of which only the lanes count here."""
+    """Of which only the workers count here."""
 
-    lanes: tuple[Lane, ...]
+    workers: tuple[Worker, ...]
 
 
 def bounds(step: Step) -> list[tuple[int, int]]:
@@ -123,8 +123,8 @@ def test_the_first_has_the_whole_way_and_each_other_the_far_half_of_one() -> Non
     scene = Scene()
     first, second, third = scene.take(), scene.take(), scene.take()
     assert [bounds(step) for step in (first, second, third)] == [[(0, 250)], [(500, 1000)], [(250, 500)]]
-    assert scene.kept.cursors == {step.lane.lane: step.lane.cursor for step in (first, second, third)}
-    assert [step.lane.lane for step in (first, second, third)] == [0, 1, 2]
+    assert scene.kept.cursors == {step.worker.number: step.worker.cursor for step in (first, second, third)}
+    assert [step.worker.number for step in (first, second, third)] == [0, 1, 2]
 
 
 def test_of_several_ranges_the_later_ones_are_handed_over_without_asking_the_database() -> None:
@@ -148,7 +148,7 @@ def test_a_part_that_is_too_short_is_waited_for_and_then_nothing_is_left() -> No
     def finish(scene: Scene) -> None:
         if scene.waits == 3:
             first.over()
-            scene.lanes.lay_down(first)
+            scene.lanes.release(first)
 
     scene = Scene(Range((0,), (150,)), meanwhile=finish)
     first = scene.take()
@@ -183,7 +183,7 @@ def test_another_error_at_a_hand_over_ends_the_worker_and_nobody_s_way_changes()
     with pytest.raises(BatchopsError, match="odd"):
         scene.take(second)
     assert (bounds(first), scene.stop.asked) == ([(0, 500)], False)
-    assert bounds(scene.take()) == [(250, 500)], "the lane that was laid down is there for others"
+    assert bounds(scene.take()) == [(250, 500)], "the worker that was laid down is there for others"
 
 
 def test_where_a_hand_over_may_be_durable_or_not_the_run_ends() -> None:
@@ -199,12 +199,12 @@ def test_another_turn_begins_once_every_lane_is_over() -> None:
     first, second = scene.take(), scene.take()
     scene.tally.locked = 7
     first.over(rows=30)
-    scene.lanes.lay_down(first)
-    assert scene.walk.asked == []
+    scene.lanes.release(first)
+    assert scene.strategy.asked == []
     second.over(rows=12)
     again = scene.take(second)
-    assert scene.walk.asked == [42]
-    assert (bounds(again), again.cursor.turn, scene.tally.locked) == ([(0, 1000)], 1, 0)
+    assert scene.strategy.asked == [42]
+    assert (bounds(again), again.cursor.passes, scene.tally.locked) == ([(0, 1000)], 1, 0)
     again.over()
     assert scene.take(again) is None
 
@@ -217,15 +217,15 @@ def test_a_stop_ends_a_worker_that_waits() -> None:
 
 def test_a_worker_s_step_takes_its_lane_while_idle_and_leaves_it_for_others() -> None:
     scene = Scene()
-    worker, other = LaneStep(scene.lanes), LaneStep(scene.lanes)
-    assert worker(None) is None  # type: ignore[arg-type]  # it has no lane yet
+    worker, other = WorkerStep(scene.lanes), WorkerStep(scene.lanes)
+    assert worker(None) is None  # type: ignore[arg-type]  # it has no worker yet
     assert (worker.idle(), other.idle()) == (0.0, 0.0)
     other.leave()
     assert bounds(scene.take()) == [(500, 1000)]
 
 
 def test_the_gravest_ending_counts_and_a_change_of_the_walk_before_done() -> None:
-    done, limit, turned = Ending("done", 0), Ending("max-rows", 0), Ending(TURNED, 0)
+    done, limit, turned = Ending("done", 0), Ending("max-rows", 0), Ending(REPLAN, 0)
     refused, incomplete = Ending("refused", 12), Ending("incomplete", 3)
     assert gravest([done, limit]) == limit
     assert gravest([done, turned, incomplete]) == turned

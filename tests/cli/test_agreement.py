@@ -52,7 +52,7 @@ def test_a_purge_that_a_limit_ends_and_one_that_goes_on(job: Job) -> None:
     limited = job(*PURGE, "--max-rows", 100, "--batch-size", 50, "--count")
     assert limited["plan"]["estimate"] == limited["started"]["estimate"] == 500
     assert (limited["started"]["counted"], limited["started"]["max_rows"]) == (True, 100)
-    assert "100 rows (100 % of the way)" in limited["progress"]
+    assert "100 rows (100 % done)" in limited["progress"]
     assert (limited["reason"], limited["left"], job.matching("kind < 5")) == ("max-rows", 400, 400)
     rest = job(*PURGE, "--batch-size", 50, "--count")
     assert (rest["plan"]["estimate"], rest["rows"], rest["left"]) == (400, 400, 0)
@@ -80,7 +80,7 @@ def test_a_backfill_that_goes_on_counts_what_it_has_not_come_by(job: Job) -> Non
 
 def test_the_plan_takes_pauses_and_limits_into_account(job: Job) -> None:
     """Fifty batches of ten rows with a second after each; five of them where the rows are limited."""
-    slow = (*PURGE, "--batch-size", 10, "--rest", "1s", "--count", "-n", "--json")
+    slow = (*PURGE, "--batch-size", 10, "--sleep", "1s", "--count", "-n", "--json")
     env = {"BATCHOPS_URL": job.database.url}
     seconds = [
         job.cli(*slow, *more, env=env).json()["plan"]["seconds"]
@@ -102,6 +102,6 @@ def test_a_drain_says_how_many_rows_are_pending_and_left(job: Job) -> None:
     limited = job(*words, "--max-rows", 40)
     assert "rows" in limited["plan"]
     assert limited["started"]["estimate"] is not None
-    assert "40 rows (100 % of the way)" in limited["progress"]
+    assert "40 rows (100 % done)" in limited["progress"]
     assert (limited["left"], job.matching("kind = 1")) == (60, 60)
     assert job(*words)["left"] == 0

@@ -36,7 +36,7 @@ CASES = [
     Wrong("purge  ev  --where  kind = :kind", 2, "write the value itself"),
     Wrong("purge  ev  --where  RANDOM > 0", 2, "another value at each call"),
     Wrong("purge  ev  --where  nonsense(kind) = 1", 2, "nonsense"),
-    Wrong("purge  ev", 2, "Which rows"),
+    Wrong("purge  ev", 2, "Rows"),
     Wrong("purge  ev  --all-rows  --where  kind = 1", 2, "--all-rows excludes"),
     Wrong("purge  ev  --older-than  90d", 2, "--by COLUMN"),
     Wrong("purge  ev  --by  made  --all-rows", 2, "--by needs"),
@@ -46,7 +46,7 @@ CASES = [
     Wrong("purge  ev  --all-rows  --batch-size  -5", 2, "at least 1"),
     Wrong("purge  ev  --all-rows  --batch-size  many", 2, "not a whole number"),
     Wrong("purge  ev  --all-rows  --max-time  -1s", 2, "negative"),
-    Wrong("purge  ev  --all-rows  --rest  soon", 2, "no duration"),
+    Wrong("purge  ev  --all-rows  --sleep  soon", 2, "no duration"),
     Wrong("purge  ev  --all-rows  --target-time  0s", 2, "more than"),
     Wrong("purge  ev  --all-rows  --window  22-25", 2, "22:00-06:00"),
     Wrong("purge  ev  --all-rows  --window  22:00-22:00", 2, "empty"),
@@ -54,7 +54,7 @@ CASES = [
     Wrong("purge  ev  --all-rows  --progress-every  often", 2, "--progress-every"),
     Wrong("purge  ev  --all-rows  --key  idd", 2, 'did you mean "id"?'),
     Wrong("purge  ev  --all-rows  --key  kind", 12, "usable keys: id"),
-    Wrong("purge  ev  --all-rows  --walk  sideways", 2, "sideways"),
+    Wrong("purge  ev  --all-rows  --strategy  sideways", 2, "sideways"),
     Wrong("purge  ev  --all-rows  --allow  everything", 2, "everything"),
     Wrong("purge  ev  --all-rows  --events  /nowhere/at/all", 2, "/nowhere/at/all"),
     Wrong("purge  ev  --all-rows  --ledger  none  --bogus", 2, "--bogus"),
@@ -75,7 +75,7 @@ def test_it_is_said_in_a_line_and_nothing_is_changed(ev: Database, cli: Cli) -> 
     secret = ev.server.url.split("@")[0].rpartition(":")[2]
     for wrong in CASES:
         result = cli(*words(wrong, ev), env={"BATCHOPS_URL": ev.url})
-        clear = clear_line(result.err, wrong.says) and (ev.family == "sqlite" or secret not in result.err)
+        clear = clear_line(result.err, wrong.says) and (ev.backend == "sqlite" or secret not in result.err)
         if not clear or (result.code, result.out) != (wrong.code, ""):
             bad.append((wrong, result))
     assert bad == []
@@ -95,7 +95,7 @@ def test_the_document_says_it_too(lite: Database, cli: Cli) -> None:
 
 
 def words(wrong: Wrong, ev: Database) -> list[str]:
-    said = wrong.args.replace("RANDOM", RANDOM[ev.family]).split("  ")
+    said = wrong.args.replace("RANDOM", RANDOM[ev.backend]).split("  ")
     return [*said, "-y"] if said[0] in ("purge", "backfill") else said
 
 
@@ -130,7 +130,7 @@ def test_a_backfill_needs_a_key(cli: Cli, request: pytest.FixtureRequest, name: 
 )
 def test_a_wrong_url(cli: Cli, tmp_path: Path, url: str, code: int, says: str) -> None:
     events, address = tmp_path / "events", url.format(CANARY)
-    args = ("purge", "ev", "--all-rows", "-y", "--retry-time", "0s", "--events", events)
+    args = ("purge", "ev", "--all-rows", "-y", "--retry-timeout", "0s", "--events", events)
     result = cli(*args, env={"BATCHOPS_URL": address} if address else {})
     assert (result.code, result.out) == (code, ""), result
     assert clear_line(result.err, says), result
@@ -171,7 +171,9 @@ def test_a_password_in_the_url_is_warned_of_once_and_kept_nowhere(
         document = cli("purge", "ev", "--all-rows", "-yq", "--max-rows", 1, "--json", "--url", url)
         assert document.err == ""
         assert document.json()["next"]
-        kept = str([postgresql.rows(f"SELECT * FROM {t}") for t in ("batchops_run", "batchops_lane", "batchops_beat")])
+        kept = str(
+            [postgresql.rows(f"SELECT * FROM {t}") for t in ("batchops_run", "batchops_worker", "batchops_lease")]
+        )
         assert CANARY not in result.out + result.err + document.out + events.read_text() + kept
     finally:
         postgresql.execute(f"REASSIGN OWNED BY {who} TO postgres")

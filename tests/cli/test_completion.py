@@ -48,7 +48,7 @@ def test_what_is_offered(offered: Offered, cli: Cli, lite: Database) -> None:
         "batchops purge e": ["ev"],
         "batchops purge ev --by k": ["kind"],
         "batchops purge ev --key kind,no": ["kind,note"],
-        "batchops purge ev --walk k": ["keys"],
+        "batchops purge ev --strategy k": ["key"],
         "batchops purge ev --allow tr": ["triggers"],
         "batchops queue show ot": ["other"],
         "batchops run ni": ["nightly.toml"],

@@ -16,7 +16,7 @@ from tests.waiting import ended, until
 
 pytestmark = pytest.mark.in_turn
 
-SLOW = ("--batch-size", 20, "--rest", "400ms")
+SLOW = ("--batch-size", 20, "--sleep", "400ms")
 
 
 @pytest.fixture
@@ -29,14 +29,14 @@ def test_the_fields_of_the_document(ev: Database, cli: Cli) -> None:
     document = result.json()
     assert list(document) == list(FIELDS)
     assert ",".join(FIELDS) == (
-        "version,run,verb,table,walk,reason,exit,rows,read,batches,retries,rejected,locked,seconds,held_seconds,"
+        "version,run,verb,table,strategy,reason,exit,rows,read,batches,retries,rejected,locked,seconds,throttled_seconds,"
         "cutoff,left,next,error"
     )
     assert result.out.count("\n") == 1
-    assert document | {"version": "", "read": 0, "batches": 0, "seconds": 0, "walk": ""} == {
-        "version": "", "run": 1, "verb": "purge", "table": "ev", "walk": "", "reason": "done", "exit": 0,
+    assert document | {"version": "", "read": 0, "batches": 0, "seconds": 0, "strategy": ""} == {
+        "version": "", "run": 1, "verb": "purge", "table": "ev", "strategy": "", "reason": "done", "exit": 0,
         "rows": 100, "read": 0, "batches": 0, "retries": 0, "rejected": 0, "locked": 0, "seconds": 0,
-        "held_seconds": 0.0, "cutoff": None, "left": None, "next": None, "error": None,
+        "throttled_seconds": 0.0, "cutoff": None, "left": None, "next": None, "error": None,
     }  # fmt: skip
     assert document["read"] >= 100
     assert 0 < document["seconds"] < 60
@@ -122,7 +122,7 @@ def test_events_are_lines_of_json(cli: Cli, at: dict[str, str], tmp_path: Path) 
     result = cli("purge", "ev", "--all-rows", "-y", *SLOW, "--max-batches", 3, "--events", file, env=at)
     assert result.code == 0
     events = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [e["event"] for e in events if e["event"] != "held"] == ["started", *["committed"] * 3, "finished"]
+    assert [e["event"] for e in events if e["event"] != "throttled"] == ["started", *["committed"] * 3, "finished"]
     assert sum(e["rows"] for e in events if e["event"] == "committed") == events[-1]["rows"] == 60
     assert {"event", "at", *FIELDS} == events[-1].keys()
     assert all(e["at"].endswith("Z") for e in events)

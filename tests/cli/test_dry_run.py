@@ -26,20 +26,20 @@ def test_it_changes_nothing_at_all(ev: Database, cli: Cli) -> None:
 def test_the_plan_is_the_result(ev: Database, cli: Cli) -> None:
     result = cli("purge", "ev", "--where", "kind = 1", "-n", env={"BATCHOPS_URL": ev.url})
     rows = dict(line.strip().split("  ", 1) for line in result.out.splitlines()[1:] if line.strip().count("  "))
-    assert {"database", "rows", "walk", "explain"} <= {name.strip() for name in rows}, result.out
+    assert {"database", "rows", "strategy", "explain"} <= {name.strip() for name in rows}, result.out
     assert "first SQL DELETE FROM" in result.out
     assert all(len(line.split()) > 1 for line in result.out.splitlines())
-    assert ev.family == "sqlite" or "tell-no-one" not in result.out
+    assert ev.backend == "sqlite" or "tell-no-one" not in result.out
 
 
 def test_the_document_of_a_dry_run(ev: Database, cli: Cli) -> None:
     document = cli("purge", "ev", "--where", "kind = 1", "-n", "--json", env={"BATCHOPS_URL": ev.url}).json()
     assert (document["reason"], document["exit"], document["rows"]) == ("dry-run", 0, 0)
     plan = document["plan"]
-    assert plan["predicate"] == "kind = 1"
+    assert plan["condition"] == "kind = 1"
     assert plan["statement"].startswith("DELETE FROM")
     assert plan["explain"]
-    assert plan["key"] == ["id"] or plan["walk"] == "blocks"
+    assert plan["key"] == ["id"] or plan["strategy"] == "blocks"
 
 
 def test_refused_by_a_check(mariadb: Database, cli: Cli) -> None:
@@ -65,7 +65,7 @@ def tables(database: Database) -> set[str]:
         "AND table_type = 'BASE TABLE'",
         "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
     }
-    return set(database.column(query[database.family]))
+    return set(database.column(query[database.backend]))
 
 
 @pytest.mark.parametrize("place", ["columns", "table", "none"])
@@ -74,7 +74,7 @@ def test_a_drains_statements_are_shown_and_none_is_run(database: Database, place
     if place != "none":
         leased(database, place)
     before = database.rows("SELECT * FROM jobs ORDER BY id")
-    args = ("drain", "jobs", "--url", database.url, *DRAIN, "--set", "n = n + 1", "--lease", place, "-n")
+    args = ("drain", "jobs", "--url", database.url, *DRAIN, "--set", "n = n + 1", "--lease-in", place, "-n")
     said = here(*args)
     assert said.code == 0, said
     assert "claim SQL" in said.out
@@ -91,9 +91,11 @@ def test_a_relays_statements_are_shown_and_none_is_run(
     database: Database, then: str, verb: str, tmp_path: Path
 ) -> None:
     made(database)
-    here("outbox", "init", "gone", "--make", "--url", database.url)
+    here("outbox", "init", "gone", "--apply", "--url", database.url)
     saved(database, [event("o", n) for n in range(3)])
-    said = here("relay", "outbox", "--url", database.url, "--to", f"file:{tmp_path / 'out'}", "--then", then, "-n")
+    said = here(
+        "relay", "outbox", "--url", database.url, "--to", f"file:{tmp_path / 'out'}", "--after-delivery", then, "-n"
+    )
     assert said.code == 0, said
     assert "read SQL  SELECT" in said.out
     assert f"mark SQL  {verb}" in said.out

@@ -18,7 +18,7 @@ COMMANDS = (
     "", "purge", "backfill", "check", "drain", "run", "recipe", "recipe check", "recipe schema",
     "recipe new", "completion", "queue", "queue init", "queue show", "queue redrive", "relay", "outbox",
     "outbox init", "outbox show", "outbox check", "outbox redrive", "outbox replay",
-    "schedule", "walks", "demo", "runs", "show", "ledger", "ledger init", "ledger prune",
+    "schedule", "strategies", "demo", "runs", "show", "ledger", "ledger init", "ledger prune",
 )  # fmt: skip
 HEAVY = ("sqlalchemy", "pydantic", "pyarrow", "psycopg", "pymysql", "sqlglot")
 

@@ -42,7 +42,7 @@ def test_init_prints_or_makes(database: Database, cli: Cli) -> None:
     assert (printed.code, printed.err) == (0, "")
     for statement in printed.out.split(";\n")[:-1]:
         database.execute(statement)
-    made = cli("ledger", "init", "--make", env=env)
+    made = cli("ledger", "init", "--apply", env=env)
     assert (made.code, made.out.count("\n")) == (0, 1), made
     assert database.scalar("SELECT count(*) FROM batchops_run") == 0
 
@@ -55,7 +55,7 @@ def test_prune_forgets_what_ended_long_ago(lite: Database, cli: Cli) -> None:
     lite.execute("UPDATE batchops_run SET ended_at = ended_at - 86400 * 10 WHERE run = 1")
     assert cli("ledger", "prune", env=env).out == "Forgot 0 runs.\n"
     assert cli("ledger", "prune", "--older-than", "9d", env=env).out == "Forgot 1 run.\n"
-    assert lite.column("SELECT run FROM batchops_lane") == [2]
+    assert lite.column("SELECT run FROM batchops_worker") == [2]
     bad = cli("ledger", "prune", "--older-than", "long", env=env)
     assert (bad.code, bad.err.splitlines()[0]) == (2, bad.err.splitlines()[0])
 

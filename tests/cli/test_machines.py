@@ -57,7 +57,7 @@ def test_figures_in_a_file(lite: Database, cli: Cli, tmp_path: Path) -> None:
 
 def test_figures_that_are_asked_for(lite: Database, batchops: Batchops) -> None:
     port = free_port()
-    args = ("--where", "kind = 1", "--url", lite.url, "--batch-size", 1, "--rest", "400ms", "-y")
+    args = ("--where", "kind = 1", "--url", lite.url, "--batch-size", 1, "--sleep", "400ms", "-y")
     process = batchops.start("purge", "ev", *args, "--metrics-port", port)
     found: dict[str, float] = {}
 

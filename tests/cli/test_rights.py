@@ -30,7 +30,7 @@ def server(request: pytest.FixtureRequest) -> Database:
 @pytest.fixture
 def role(server: Database) -> Iterator[Role]:
     """`role("SELECT, DELETE")`: the environment of a role that has these rights on ev and on nothing else."""
-    name, mysql = f"r_{server.name}"[-32:], server.family == "mysql"
+    name, mysql = f"r_{server.name}"[-32:], server.backend == "mysql"
     who = f"'{name}'@'%'" if mysql else f'"{name}"'
 
     def role(rights: str) -> dict[str, str]:
@@ -85,9 +85,9 @@ def test_no_right_to_make_the_ledger(server: Database, role: Role, cli: Cli, tmp
         server.execute(statement)
         table = statement.split("(")[0].split()[-1]
         name = make_url(env["BATCHOPS_URL"]).username
-        who = f"'{name}'@'%'" if server.family == "mysql" else f'"{name}"'
+        who = f"'{name}'@'%'" if server.backend == "mysql" else f'"{name}"'
         server.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {who}")
-        if server.family == "postgresql" and "run BIGSERIAL" in statement:
+        if server.backend == "postgresql" and "run BIGSERIAL" in statement:
             server.execute(f"GRANT USAGE ON SEQUENCE batchops_run_run_seq TO {who}")
     inside = cli("purge", "ev", "--where", "kind = 2", "-y", "--json", env=env)
     assert (inside.code, inside.json()["rows"]) == (0, 100), inside
@@ -143,7 +143,7 @@ def test_a_read_only_file(sqlite: Database, batchops: Batchops, tmp_path: Path) 
     if os.geteuid() == 0:
         url = f"sqlite:///file:{link}?mode=ro&uri=true"
     link.chmod(0o444)
-    real = batchops(*PURGE, "-y", "--json", "--retry-time", "0s", "--url", url)
+    real = batchops(*PURGE, "-y", "--json", "--retry-timeout", "0s", "--url", url)
     assert real.code == 12, real
     assert "Traceback" not in real.err
     assert link.read_bytes() == file.read_bytes()
@@ -227,7 +227,7 @@ def test_a_role_without_the_rights_to_a_relays_own_tables(server: Database, role
     )
     env = role("SELECT")
     name = make_url(env["BATCHOPS_URL"]).username
-    who = f"'{name}'@'%'" if server.family == "mysql" else f'"{name}"'
+    who = f"'{name}'@'%'" if server.backend == "mysql" else f'"{name}"'
     server.execute(f"GRANT SELECT, UPDATE, DELETE ON box TO {who}")
     server.execute("INSERT INTO box VALUES (1, 1, 'x', NULL)")
     for more in (("-n",), ()):
@@ -250,14 +250,14 @@ def test_a_role_that_may_keep_no_fires(role: Role, cli: Cli, tmp_path: Path) -> 
     assert (refused.code, "GRANT" in refused.err) == (12, True), refused
 
 
-@pytest.mark.parametrize("walk", ["keys", "blocks", "limit"])
+@pytest.mark.parametrize("strategy", ["keys", "blocks", "limit"])
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
-def test_delete_without_update_is_enough(server: Database, role: Role, cli: Cli, walk: str) -> None:
-    """Row locks ask for UPDATE: without it rows are listed only, and the predicate in the DELETE does the rest."""
-    job = (*PURGE, "-y", "--ledger", "none", "--walk", walk, "--allow", "no-key", "--json")
+def test_delete_without_update_is_enough(server: Database, role: Role, cli: Cli, strategy: str) -> None:
+    """Row locks ask for UPDATE: without it rows are listed only, and the condition in the DELETE does the rest."""
+    job = (*PURGE, "-y", "--ledger", "none", "--strategy", strategy, "--allow", "no-key", "--json")
     env = role("SELECT, DELETE")
     assert cli(*job, "--max-rows", 10, "--batch-size", 3, env=env).json()["rows"] == 10
-    if walk == "limit":  # it has no cursor to pass a vetoed row by with
+    if strategy == "limit":  # it has no cursor to pass a vetoed row by with
         assert cli(*job, env=env).json()["rows"] == 90
         return
     server.execute("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$")

@@ -178,12 +178,12 @@ def test_events_name_their_job(cli: Cli, recipe: Path, lite: Database, tmp_path:
 
 
 def test_a_recipe_with_mistakes_runs_nothing(cli: Cli, recipe: Path, lite: Database) -> None:
-    changed(recipe, "batch-size = 50", "batch-size = 0\nwalks = 1")
+    changed(recipe, "batch-size = 50", "batch-size = 0\nstrategys = 1")
     told = cli("run", recipe, "-y", env={"SHOP": lite.url})
     assert (told.code, told.out) == (2, "")
     assert "has 2 mistakes" in told.err
     assert 'line 8: batch-size: "0" does not do' in told.err
-    assert 'line 9: defaults has no key "walks". Hint: did you mean "walk"?' in told.err
+    assert 'line 9: defaults has no key "strategys". Hint: did you mean "strategy"?' in told.err
 
 
 def test_a_signal_ends_it_after_the_batch_in_hand(batchops: Batchops, recipe: Path, lite: Database) -> None:
@@ -207,7 +207,7 @@ def test_killed_it_goes_on_by_the_same_command(batchops: Batchops, cli: Cli, rec
         '[params]\nstep = { type = "integer" }\n[job.add]\nverb = "backfill"\ntable = "ev"\nall-rows = true\n'
         'set = "n = n + :step"\nbatch-size = 100\n'
     )
-    recipe.write_text(text + 'rest = "1h"\n')
+    recipe.write_text(text + 'sleep = "1h"\n')
     words = ("run", recipe, "-y", "--json", "--param")
     process = batchops.start(*words, "step=2", env={"BATCHOPS_URL": lite.url})
     until(lambda: lite.rows("SELECT 1 FROM ev WHERE n > 0"), process)

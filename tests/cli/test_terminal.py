@@ -46,7 +46,7 @@ def terminal(batchops: Batchops, lite: Database) -> Terminal:
 @pytest.mark.parametrize("columns", [80, 120])
 def test_yes(terminal: Terminal, lite: Database, columns: int) -> None:
     code, screen = terminal(
-        columns, "y\r", "purge", "ev", "--where", "kind = 1", "--batch-size", "20", "--rest", "30ms"
+        columns, "y\r", "purge", "ev", "--where", "kind = 1", "--batch-size", "20", "--sleep", "30ms"
     )
     assert code == 0, screen
     assert lite.scalar("SELECT count(*) FROM ev") == 900

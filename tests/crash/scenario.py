@@ -25,7 +25,7 @@ _MAKE = {
 def make(database: Database, rows: int = ROWS) -> None:
     """`t`: kind says which rows match, touched counts how often each was updated."""
     database.script("CREATE TABLE t (id integer PRIMARY KEY, kind integer NOT NULL, touched integer NOT NULL)")
-    database.execute(_MAKE[database.family].format(rows=rows))
+    database.execute(_MAKE[database.backend].format(rows=rows))
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ MATCHING = sum(1 for i in range(1, ROWS + 1) if i % 7 < 4)
 PURGE = Scenario("purge", ("t", "--where", "kind < 4"), MATCHING)
 COUNT_UP = Scenario("backfill", ("t", "--where", "kind < 4", "--set", "touched = touched + 1"), MATCHING)
 SCENARIOS = {"purge": PURGE, "backfill": COUNT_UP}
-SLOW = ("--batch-size", "20", "--rest", "30ms")
+SLOW = ("--batch-size", "20", "--sleep", "30ms")
 """Of a run that is let through: seconds."""
-LINGERING = ("--batch-size", "20", "--rest", "400ms")
+LINGERING = ("--batch-size", "20", "--sleep", "400ms")
 """Of one that is ended before it is through: the better part of a minute."""
 
 
@@ -73,9 +73,9 @@ def wait_for_work(process: "subprocess.Popen[str]", database: Database, batches:
 
 
 def batches_done(database: Database) -> int:
-    """Committed by the lane that has done most."""
+    """Committed by the worker that has done most."""
     try:
-        return int(database.scalar("SELECT max(batches) FROM batchops_lane") or 0)
+        return int(database.scalar("SELECT max(batches) FROM batchops_worker") or 0)
     except Exception as error:  # noqa: BLE001  the ledger is not there yet
         assert "batchops" in str(error)
         return 0
@@ -83,7 +83,7 @@ def batches_done(database: Database) -> int:
 
 def killed_in_commit(batchops: Batchops, right: Batchops, database: Database) -> str | None:
     """What is wrong after kill -9 while the COMMIT that holds the cursor is on its way and never arrives."""
-    with Proxy(database.url, "stall", of="update batchops_lane", every=3) as proxy:
+    with Proxy(database.url, "stall", of="update batchops_worker", every=3) as proxy:
         first = batchops.start(*at(proxy.url), "--batch-size", "200")
         proxy.wait(cut=1)
         first.kill()
@@ -103,10 +103,10 @@ def stopped_and_taken_over(
 ) -> tuple[str | None, int]:
     """What is wrong, and the exit code of a run that was stopped longer than its lease, taken over and woken up."""
     # So long a lease that awake again it writes, or tries to, before it renews it: the fence alone keeps it out.
-    first = batchops.start(*job(database, "--json", "--lease-time", "1h", *LINGERING))
+    first = batchops.start(*job(database, "--json", "--lease", "1h", *LINGERING))
     wait_for_work(first, database)
     stop_between_batches(first, database)
-    expired(database, "batchops_beat")
+    expired(database, "batchops_lease")
     second = right(*job(database, "--json", *more))
     assert second.code == 0, second
     before = touched(database)
@@ -118,7 +118,7 @@ def stopped_and_taken_over(
 
 def touched(database: Database) -> list[tuple[Any, ...]]:
     """What the jobs have done, and what the ledger says of it."""
-    lanes = database.rows("SELECT run, lane, batches, rows_changed FROM batchops_lane ORDER BY 1, 2")
+    lanes = database.rows("SELECT run, worker, batches, rows_changed FROM batchops_worker ORDER BY 1, 2")
     return [*database.rows("SELECT touched, count(*) FROM t GROUP BY touched ORDER BY touched"), *lanes]
 
 
@@ -141,14 +141,14 @@ def stop_between_batches(process: "subprocess.Popen[str]", database: Database) -
 
 def locked(database: Database) -> bool:
     """Whether the tool has a transaction open."""
-    if database.family == "postgresql":
+    if database.backend == "postgresql":
         return bool(
             database.scalar(
                 "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'batchops' "
                 "AND datname = current_database() AND xact_start IS NOT NULL"
             )
         )
-    if database.family == "mysql":
+    if database.backend == "mysql":
         return bool(
             database.scalar(
                 "SELECT count(*) FROM information_schema.innodb_trx JOIN information_schema.processlist p "

@@ -31,7 +31,7 @@ def test_killed_after_a_lost_answer(batchops: Batchops, served: Database, scenar
     with Proxy(served.url, "cut_after", every=2, of="touched" if scenario is COUNT_UP else "delete") as proxy:
         gave_up = batchops(
             scenario.verb, *scenario.arguments, "--url", proxy.url, "-y", "--json",
-            "--batch-size", "200", "--retry-time", "0s",
+            "--batch-size", "200", "--retry-timeout", "0s",
         )  # fmt: skip
     assert gave_up.code == 75, gave_up
     assert gave_up.json()["reason"] == "busy"

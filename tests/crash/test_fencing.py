@@ -26,7 +26,7 @@ def test_a_second_copy_is_turned_away(batchops: Batchops, database: Database) ->
 def test_a_killed_run_is_taken_over_at_once(batchops: Batchops, database: Database) -> None:
     """On the same host it can be seen that the process is gone; nobody waits for an hour's lease."""
     make(database)
-    first = batchops.start(*job(database, "--lease-time", "1h", *LINGERING))
+    first = batchops.start(*job(database, "--lease", "1h", *LINGERING))
     wait_for_work(first, database)
     first.kill()
     first.wait()
@@ -42,7 +42,7 @@ def test_a_stopped_run_that_was_taken_over_writes_nothing_more(batchops: Batchop
 
 
 def test_a_stopped_run_that_was_begun_anew_writes_nothing_more(batchops: Batchops, postgresql: Database) -> None:
-    """--restart makes another run, with other lanes: the old ones must be worth nothing all the same."""
+    """--restart makes another run, with other workers: the old ones must be worth nothing all the same."""
     make(postgresql)
     assert stopped_and_taken_over(batchops, batchops, postgresql, "--restart") == (None, 11)
     assert postgresql.column("SELECT state FROM batchops_run ORDER BY run") == ["failed", "done"]
@@ -52,7 +52,7 @@ def test_a_stopped_run_that_was_begun_anew_writes_nothing_more(batchops: Batchop
 def test_many_copies_at_once(batchops: Batchops, somewhere: Database, copies: int) -> None:
     """As when cron starts one job on many hosts: one works, the others say who does."""
     # One batch an hour: whoever works does so until all others have ended.
-    started = [batchops.start(*job(somewhere, "-q", "--batch-size", "100", "--rest", "1h")) for _ in range(copies)]
+    started = [batchops.start(*job(somewhere, "-q", "--batch-size", "100", "--sleep", "1h")) for _ in range(copies)]
     until(lambda: sum(process.poll() is not None for process in started) >= copies - 1)
     (at_work,) = (process for process in started if process.poll() is None)
     wait_for_work(at_work, somewhere, 1)

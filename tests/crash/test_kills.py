@@ -23,7 +23,7 @@ def kill_until_done(
     at_work = 0
     for turn in range(kills):
         process = batchops.start(
-            scenario.verb, *scenario.arguments, "--url", database.url, "-y", "-q", *more(turn), "--rest", "15ms"
+            scenario.verb, *scenario.arguments, "--url", database.url, "-y", "-q", *more(turn), "--sleep", "15ms"
         )
         if turn % 4:  # else it dies while it starts up, however slow this machine is just now
             wait_for_progress(process, database)
@@ -46,7 +46,7 @@ def wait_for_progress(process: "subprocess.Popen[str]", database: Database) -> N
 def batches(database: Database) -> int:
     """Committed by all runs so far."""
     try:
-        return int(database.scalar("SELECT sum(batches) FROM batchops_lane") or 0)
+        return int(database.scalar("SELECT sum(batches) FROM batchops_worker") or 0)
     except Exception as error:  # noqa: BLE001  the ledger is not there yet
         assert "batchops" in str(error)
         return 0
@@ -56,7 +56,7 @@ def unfinished(database: Database) -> bool:
     """Whether the ledger knows a run that has begun to work and not ended."""
     try:
         found = database.scalar(
-            "SELECT count(*) FROM batchops_run JOIN batchops_lane ON batchops_lane.run = batchops_run.run "
+            "SELECT count(*) FROM batchops_run JOIN batchops_worker ON batchops_worker.run = batchops_run.run "
             "WHERE state = 'running' AND batches > 0"
         )
     except Exception as error:  # noqa: BLE001  killed before the ledger was made
@@ -83,7 +83,7 @@ def test_a_hundred_kills(batchops: Batchops, database: Database, scenario: Scena
     kills = met = jobs = 0
     while kills < 100:
         database.script("DROP TABLE IF EXISTS t")
-        for name in ("batchops_run", "batchops_lane", "batchops_beat"):
+        for name in ("batchops_run", "batchops_worker", "batchops_lease"):
             database.script(f"DROP TABLE IF EXISTS {name}")
         make(database)
         made, at_work = kill_until_done(batchops, database, scenario, 20, lambda _: ("--batch-size", "7"))

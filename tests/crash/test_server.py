@@ -64,7 +64,7 @@ def test_batches_that_the_server_has_lost_are_done_again(
     server.start()
     owned = new_database("postgresql", at=server.server)
     make(owned)
-    first = batchops.start(*job(owned, "--json", "--batch-size", "20", "--rest", "20ms", "--workers", workers))
+    first = batchops.start(*job(owned, "--json", "--batch-size", "20", "--sleep", "20ms", "--workers", workers))
     wait_for_work(first, owned, 12)
     server.stop()
     server.start()
@@ -85,7 +85,7 @@ def test_the_server_falls_again_and_again(
     falls = runs = 0
     code = 75
     while code == 75 and runs < 20:
-        first = batchops.start(*job(owned, "-q", "--batch-size", "20", "--rest", "100ms"))
+        first = batchops.start(*job(owned, "-q", "--batch-size", "20", "--sleep", "100ms"))
         runs += 1
         while first.poll() is None and falls < 30:
             time.sleep(0.8)
@@ -103,7 +103,7 @@ def test_the_server_falls_again_and_again(
 def test_a_server_that_stays_down_longer_than_patience_lasts(
     batchops: Batchops, private: Private, owned: Database
 ) -> None:
-    first = batchops.start(*job(owned, "--json", "--retry-time", "2s", *SLOW))
+    first = batchops.start(*job(owned, "--json", "--retry-timeout", "2s", *SLOW))
     wait_for_work(first, owned)
     private.stop()
     code, out, err = ended(first)
@@ -120,10 +120,10 @@ def test_a_server_that_stays_down_longer_than_patience_lasts(
 def test_a_server_that_hangs(batchops: Batchops, private: Private, owned: Database) -> None:
     """The half-open link in earnest: the server's processes are stopped, so that not even its own timeouts fire."""
     first = batchops.start(
-        *job(owned, "--json", "--retry-time", "2s", "--statement-timeout", "1s", "--lock-timeout", "1s", *SLOW)
+        *job(owned, "--json", "--retry-timeout", "2s", "--statement-timeout", "1s", "--lock-timeout", "1s", *SLOW)
     )
     wait_for_work(first, owned)
-    frozen = sessions(owned) if owned.family == "postgresql" else [private.pid]
+    frozen = sessions(owned) if owned.backend == "postgresql" else [private.pid]
     for pid in frozen:
         signal_process(pid, signal.SIGSTOP)
     try:
@@ -143,7 +143,7 @@ def signal_process(pid: int, number: int) -> None:
 
 def sessions(database: Database) -> list[int]:
     """The tool's sessions at the server."""
-    return database.column(_SESSIONS[database.family].format(name=database.name))
+    return database.column(_SESSIONS[database.backend].format(name=database.name))
 
 
 @contextmanager
@@ -174,7 +174,7 @@ def test_sessions_are_ended_again_and_again(batchops: Batchops, served: Database
             return  # it has not got anywhere since the last time
         for session in sessions(served):
             with suppress(DBAPIError):  # it went by itself
-                served.execute(_END[served.family].format(session=session))
+                served.execute(_END[served.backend].format(session=session))
                 kills += 1
 
     first = batchops.start(*job(served, "--json", *SLOW))
@@ -192,7 +192,7 @@ def test_a_deadlock_storm(batchops: Batchops, served: Database, figures: Figures
     """A writer takes rows in the reverse order, hundreds in a transaction; both get on."""
     errors = commits = 0
     with served.engine.connect() as connection:
-        if served.family == "mysql":
+        if served.backend == "mysql":
             connection.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
         def act() -> None:
@@ -207,7 +207,7 @@ def test_a_deadlock_storm(batchops: Batchops, served: Database, figures: Figures
                 connection.rollback()
                 errors += 1
 
-        first = batchops.start(*job(served, "--json", "--batch-size", "100", "--rest", "20ms"))
+        first = batchops.start(*job(served, "--json", "--batch-size", "100", "--sleep", "20ms"))
         wait_for_work(first, served, 1)
         with meanwhile(act, 0.001):
             code, out, err = ended(first)
@@ -232,15 +232,15 @@ _NO_LONGER = {"postgresql": "DROP TRIGGER slow ON t", "mysql": "DROP TRIGGER slo
 
 def test_one_slow_row(batchops: Batchops, served: Database) -> None:
     """The batch is halved down to the row, and the end names what to do; all rows before it are done."""
-    served.script(_SLOW_ROW[served.family])
+    served.script(_SLOW_ROW[served.backend])
     words = ("--json", "--allow", "triggers", "--batch-size", "4")
-    slow = batchops(*job(served, *words, "--statement-timeout", "1s", "--retry-time", "0s"))
+    slow = batchops(*job(served, *words, "--statement-timeout", "1s", "--retry-timeout", "0s"))
     assert slow.code == 75, slow
     error = slow.json()["error"]
     assert "--statement-timeout" in error["hint"]
     assert served.column("SELECT count(*) FROM t WHERE id < 79 AND kind < 4 AND touched <> 1") == [0]
     assert served.column("SELECT touched FROM t WHERE id = 79") == [0]
-    served.execute(_NO_LONGER[served.family])
+    served.execute(_NO_LONGER[served.backend])
     assert batchops(*job(served, "--allow", "triggers")).code == 0
     assert COUNT_UP.wrong(served) is None
 
@@ -252,7 +252,7 @@ def test_too_many_connections(batchops: Batchops, postgresql: Database) -> None:
     postgresql.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'crowd' CONNECTION LIMIT 0")
     try:
         url = sa.make_url(postgresql.url).set(username=role, password="crowd").render_as_string(hide_password=False)
-        full = batchops(COUNT_UP.verb, *COUNT_UP.arguments, "--url", url, "-y", "--json", "--retry-time", "0s")
+        full = batchops(COUNT_UP.verb, *COUNT_UP.arguments, "--url", url, "-y", "--json", "--retry-timeout", "0s")
     finally:
         postgresql.execute(f"DROP ROLE {role}")
     assert full.code == 75, full

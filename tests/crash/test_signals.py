@@ -29,9 +29,9 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 def at_rest(database: Database) -> None:
     """Nothing of the tool is left: no lease, no run that is said to be at work, no session."""
-    assert database.rows("SELECT job FROM batchops_beat") == []
+    assert database.rows("SELECT job FROM batchops_lease") == []
     assert database.rows("SELECT run FROM batchops_run WHERE state = 'running'") == []
-    if database.family == "postgresql":
+    if database.backend == "postgresql":
         mine = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'batchops' AND datname = :name"
         until(lambda: database.scalar(mine, name=database.name) == 0)  # it notices a client's end a moment later
 
@@ -64,7 +64,7 @@ def test_the_first_signal_ends_the_run_after_its_batch(
     assert database.column("SELECT state FROM batchops_run") == ["signal"]
     at_rest(database)
     assert database.scalar("SELECT sum(touched) FROM t") == database.scalar(
-        "SELECT sum(rows_changed) FROM batchops_lane"
+        "SELECT sum(rows_changed) FROM batchops_worker"
     )
     assert batchops(*job(database)).code == 0
     assert COUNT_UP.wrong(database) is None
@@ -79,7 +79,7 @@ def test_signals_at_any_moment(batchops: Batchops, database: Database, figures: 
     codes: dict[int, int] = {}
     for _ in range(50):
         sent = chance.choice(list(CODES))
-        process = batchops.start(*job(database, "-q", "--batch-size", "20", "--rest", "15ms"))
+        process = batchops.start(*job(database, "-q", "--batch-size", "20", "--sleep", "15ms"))
         time.sleep(chance.uniform(0.05, 1.2))
         process.send_signal(sent)
         _, _, err = ended(process)
@@ -97,7 +97,7 @@ def test_signals_at_any_moment(batchops: Batchops, database: Database, figures: 
 @contextlib.contextmanager
 def row_locked(database: Database) -> Iterator[None]:
     """Somebody else keeps a row of the table, or the file, to himself."""
-    if database.family == "sqlite":
+    if database.backend == "sqlite":
         holder = sqlite3.connect(sqlite_service.path(database.url), isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
         try:
@@ -124,7 +124,7 @@ def test_the_second_signal_gives_the_batch_up(batchops: Batchops, database: Data
         signalled(process, signal.SIGTERM)
         code, out, err = ended(process)
     assert code == 143, (out, err)
-    if database.family != "sqlite":  # there nothing could be written down: the file was locked
+    if database.backend != "sqlite":  # there nothing could be written down: the file was locked
         at_rest(database)
     assert batchops(*job(database)).code == 0
     assert COUNT_UP.wrong(database) is None
@@ -141,7 +141,7 @@ def test_a_batch_that_outlasts_the_grace_period_is_rolled_back(batchops: Batchop
         signalled(process, signal.SIGTERM)
         code, out, err = ended(process)
     assert code == 143, (out, err)
-    if database.family != "sqlite":
+    if database.backend != "sqlite":
         at_rest(database)
     assert batchops(*job(database)).code == 0
     assert COUNT_UP.wrong(database) is None
@@ -162,7 +162,7 @@ def settled(database: Database) -> None:
 
     def no_further() -> bool:
         batches.append(batches_done(database))
-        return batches[-1] == batches[-2] and bool(database.scalar(WAITING[database.family]))
+        return batches[-1] == batches[-2] and bool(database.scalar(WAITING[database.backend]))
 
     until(no_further, pause=1.0)
 

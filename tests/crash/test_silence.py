@@ -40,10 +40,10 @@ def test_a_watched_connection_waits_for_what_the_server_is_at(postgresql: Databa
 def test_a_silent_server(batchops: Batchops, new_database: NewDatabase, name: str, fate: str) -> None:
     database = new_database(name)
     make(database)
-    with Proxy(database.url, "stall", of="update batchops_lane") as proxy:
+    with Proxy(database.url, "stall", of="update batchops_worker") as proxy:
         silent = batchops(
             *at(proxy.url), "--json", "--batch-size", "200",
-            "--statement-timeout", "1s", "--lock-timeout", "1s", "--retry-time", "2s",
+            "--statement-timeout", "1s", "--lock-timeout", "1s", "--retry-timeout", "2s",
         )  # fmt: skip
         assert silent.code == 75, silent
         assert silent.json()["reason"] == "busy"
@@ -65,7 +65,7 @@ def test_a_server_that_is_silent_for_a_while(
     """The batch is given up and asked for again, and the run goes on by itself."""
     database = new_database(name)
     make(database)
-    with Proxy(database.url, "stall", every=3, times=1, of="update batchops_lane") as proxy:
+    with Proxy(database.url, "stall", every=3, times=1, of="update batchops_worker") as proxy:
         before = time.monotonic()
         done = batchops(
             *at(proxy.url), "--json", "--batch-size", "200", "--statement-timeout", "1s", "--lock-timeout", "1s"

@@ -1,6 +1,6 @@
 """batchops changed on purpose: `python -m tests.crash.variants NAME ARGUMENTS…`.
 
-The tests here must notice the two that are wrong; a third, which does not repeat the predicate, stands with the races.
+The tests here must notice the two that are wrong; a third, which does not repeat the condition, stands with the races.
 """
 
 import sys
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from batchops.bulk.step import WalkStep
+from batchops.bulk.step import BulkStep
 from batchops.cli.app import main
 from batchops.ledger.ledger import Ledger
-from batchops.ledger.run import Lane
+from batchops.ledger.run import Worker
 from batchops.runtime.outcome import Outcome
 from tests.command import Batchops
 
@@ -20,24 +20,24 @@ from tests.command import Batchops
 def apart() -> None:
     """The cursor is committed apart from the work."""
 
-    def note(step: WalkStep, connection: sa.Connection, after: Lane, passed_by: object) -> None:
+    def note(step: BulkStep, connection: sa.Connection, after: Worker, passed_by: object) -> None:
         pass
 
-    def recorded(step: WalkStep, after: Lane) -> Outcome:
+    def recorded(step: BulkStep, after: Worker) -> Outcome:
         step._in_doubt = after
         with step._ledger.database.transaction() as connection:
-            step._ledger.advance(connection, step.lane, after)
+            step._ledger.advance(connection, step.worker, after)
         return step._accept(after)
 
-    WalkStep._note = note  # type: ignore[method-assign]  # that is the point
-    WalkStep._recorded = recorded  # type: ignore[method-assign]
+    BulkStep._note = note  # type: ignore[method-assign]  # that is the point
+    BulkStep._recorded = recorded  # type: ignore[method-assign]
 
 
 def unfenced() -> None:
     """The fence is not checked."""
 
-    def advance(ledger: Ledger, connection: sa.Connection, old: Lane, new: Lane) -> None:
-        update = ledger.lanes.update().where(ledger.lanes.c.run == old.run, ledger.lanes.c.lane == old.lane)
+    def advance(ledger: Ledger, connection: sa.Connection, old: Worker, new: Worker) -> None:
+        update = ledger.workers.update().where(ledger.workers.c.run == old.run, ledger.workers.c.lane == old.number)
         connection.execute(update.values(cursor=new.cursor, batches=new.batches, rows_changed=new.rows))
 
     Ledger.advance = advance  # type: ignore[method-assign]

@@ -43,15 +43,15 @@ class Application:
 
     def make(self, database: Database) -> None:
         """Tables and rows."""
-        types = TYPES[database.family]
+        types = TYPES[database.backend]
         for ddl in self.tables:
             database.execute(ddl.format(**types))
         for rows in self.rows:
-            database.execute(f"INSERT INTO {rows.format(**types)} FROM ({NUMBERS[database.family].format(ROWS)}) AS n")
+            database.execute(f"INSERT INTO {rows.format(**types)} FROM ({NUMBERS[database.backend].format(ROWS)}) AS n")
 
     def said(self, database: Database, text: str) -> str:
         """A condition or value in this database's spelling."""
-        return text.format(**TYPES[database.family])
+        return text.format(**TYPES[database.backend])
 
 
 MATOMO = Application(

@@ -19,8 +19,8 @@ def numbered(database: Database, rows: int, **columns: tuple[str, str]) -> None:
     types = "".join(f", {name} {type}" for name, (type, _) in columns.items())
     values = "".join(f", {value}" for _, value in columns.values())
     database.script(f"CREATE TABLE t (id integer PRIMARY KEY{types})")
-    database.script(f"INSERT INTO t SELECT i{values} FROM {_FROM[database.family].format(rows=rows)}")
-    if database.family == "postgresql":
+    database.script(f"INSERT INTO t SELECT i{values} FROM {_FROM[database.backend].format(rows=rows)}")
+    if database.backend == "postgresql":
         database.execute("ANALYZE t")
 
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.in_turn
 N = 50
 A_BLOCK = 300
 """Rows in one of PostgreSQL's: a walk by blocks reads no less."""
-JOBS = [("purge", {"walk": "keys"}), ("purge", {}), ("backfill", {"set": ["m = m + 1"]})]
+JOBS = [("purge", {"strategy": "key"}), ("purge", {}), ("backfill", {"set": ["m = m + 1"]})]
 IDS = ["purge by key", "purge as planned", "backfill"]
 
 
@@ -99,11 +99,11 @@ def test_the_end_is_fixed_at_the_start(database: Database, verb: str, more: dict
 
 
 @pytest.mark.parametrize("most", [N - 1, 3 * N])
-@pytest.mark.parametrize("walk", ["keys", "auto"])
-def test_max_rows_while_others_insert(database: Database, walk: str, most: int) -> None:
+@pytest.mark.parametrize("strategy", ["key", "auto"])
+def test_max_rows_while_others_insert(database: Database, strategy: str, most: int) -> None:
     numbered(database, 4 * N, m=("integer", "0"))
     inserter = Inserter(database)
-    finished = Job(database, "purge", where="m = 0", batch_size=7, max_rows=most, walk=walk)(hear=inserter)
+    finished = Job(database, "purge", where="m = 0", batch_size=7, max_rows=most, strategy=strategy)(hear=inserter)
     assert (finished.reason, finished.rows) == ("max-rows", most)
     assert database.scalar("SELECT count(*) FROM t") == 4 * N + inserter.inserted - most
 
@@ -112,7 +112,7 @@ def test_max_rows_while_others_insert(database: Database, walk: str, most: int) 
 def test_max_rows_over_several_lanes(new_database: NewDatabase, on: str) -> None:
     database = new_database(on)
     numbered(database, 90_000, m=("integer", "0"))
-    job = Job(database, "purge", where="m = 0", batch_size=200, max_rows=20_011, workers=3, walk="keys")
+    job = Job(database, "purge", where="m = 0", batch_size=200, max_rows=20_011, workers=3, strategy="key")
     assert (job().rows, database.scalar("SELECT count(*) FROM t")) == (20_011, 90_000 - 20_011)
 
 

@@ -9,10 +9,10 @@ import pytest
 import batchops as library
 from batchops.db.registry import connect
 from batchops.db.urls import address
-from batchops.events import REST, Committed, Event, Finished, Held, Started, Warned
+from batchops.events import SLEEP, Committed, Event, Finished, Started, Throttled, Warned
 from batchops.ledger.ledger import Ledger
 from batchops.runtime import heartbeat, lease
-from batchops.runtime.heartbeat import Monitor
+from batchops.runtime.heartbeat import Heartbeat
 from batchops.runtime.lease import Lease, acquire
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
@@ -35,7 +35,7 @@ def worked(rows: Any, connection: Any) -> None:
 
 
 def lapses_at(database: Database) -> float:
-    return float(database.scalar("SELECT lease_until FROM batchops_beat"))
+    return float(database.scalar("SELECT lease_until FROM batchops_lease"))
 
 
 def wait_until(state: Callable[[], bool]) -> None:
@@ -46,10 +46,10 @@ def wait_until(state: Callable[[], bool]) -> None:
 
 def test_the_lease_is_renewed_while_the_loop_sleeps(database: Database) -> None:
     """On SQLite as well, where the heartbeat writes to the one file that batches are written to."""
-    job, renewals = purged(database, rest="20ms", lease_time="1s"), []
+    job, renewals = purged(database, sleep="20ms", lease="1s"), []
 
     def hear(event: Event) -> None:
-        if isinstance(event, Held) and event.reason == REST and not renewals:
+        if isinstance(event, Throttled) and event.reason == SLEEP and not renewals:
             # No batch is in hand, for as long as this takes.
             for _ in range(3):
                 before = lapses_at(database)
@@ -61,7 +61,7 @@ def test_the_lease_is_renewed_while_the_loop_sleeps(database: Database) -> None:
 
 @pytest.mark.full
 def test_a_second_copy_waits_as_long_as_the_first_one_sleeps(sqlite: Database) -> None:
-    job, seen = purged(sqlite, rest="4s", lease_time="1s"), []
+    job, seen = purged(sqlite, sleep="4s", lease="1s"), []
 
     def hear(event: Event) -> None:
         if isinstance(event, Committed):
@@ -85,15 +85,15 @@ def test_a_batch_renews_the_lease_where_there_is_one_writer(sqlite: Database) ->
     ledger.make()
     with database.transaction() as connection:
         held = acquire(connection, ledger, "job", 10.0)
-    monitor = Monitor(ledger, held, Stop(), Threads(print, print), lambda: now[0])
+    monitor = Heartbeat(ledger, held, Stop(), Threads(print, print), lambda: now[0])
     taken = lapses_at(sqlite)
     with database.transaction() as connection:
-        monitor.with_batch(connection)
+        monitor.renew_with_batch(connection)
     assert lapses_at(sqlite) == taken  # not due yet
     now[0] = 3.0
     with database.transaction() as connection:
-        monitor.with_batch(connection)
-        monitor.beat()  # not due any more: it would wait for this very transaction
+        monitor.renew_with_batch(connection)
+        monitor.renew()  # not due any more: it would wait for this very transaction
     assert lapses_at(sqlite) > taken
     database.close()
 
@@ -101,7 +101,7 @@ def test_a_batch_renews_the_lease_where_there_is_one_writer(sqlite: Database) ->
 def test_a_heartbeat_survives_what_nobody_has_thought_of(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    job, fell, renewed = purged(database, rest="20ms", lease_time="1s"), threading.Event(), threading.Event()
+    job, fell, renewed = purged(database, sleep="20ms", lease="1s"), threading.Event(), threading.Event()
     renew = lease.renew
 
     def fall(ledger: Ledger, held: Lease) -> bool:
@@ -114,7 +114,7 @@ def test_a_heartbeat_survives_what_nobody_has_thought_of(
     monkeypatch.setattr(heartbeat, "renew", fall)
 
     def hear(event: Event) -> None:
-        if isinstance(event, Held):
+        if isinstance(event, Throttled):
             renewed.wait()
 
     assert job(hear=hear).reason == "done"
@@ -143,7 +143,7 @@ def leaves_nothing_behind(
     calls: dict[str, Callable[..., Finished]] = {
         "purge": lambda **more: library.purge(where="id > 0", **more),
         "backfill": lambda **more: library.backfill(where="id > 0", set=["n = n + 1"], **more),
-        "drain": lambda **more: library.drain(where="n = 0", done=["n = 1"], handler=worked, lease="none", **more),
+        "drain": lambda **more: library.drain(where="n = 0", done=["n = 1"], handler=worked, lease_in="none", **more),
     }
 
     def hear(event: Event) -> None:
@@ -160,7 +160,7 @@ def leaves_nothing_behind(
     left = database.scalar("SELECT count(*) FROM t" + ("" if verb == "purge" else " WHERE n = 0"))
     assert 300 - left == told == (0 if kind is Started else 100 if kind is Committed else 300)
     if verb != "drain":
-        assert database.scalar("SELECT count(*) FROM batchops_beat") == 0
+        assert database.scalar("SELECT count(*) FROM batchops_lease") == 0
         state = database.scalar("SELECT state FROM batchops_run")
         signal = error is KeyboardInterrupt
         assert state == ("done" if kind is Finished else "signal" if signal else "failed")
@@ -172,14 +172,14 @@ def leaves_nothing_behind(
 def test_an_error_between_the_beginning_and_the_loop(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     job = purged(database)
 
-    def fall(_: Monitor) -> None:
+    def fall(_: Heartbeat) -> None:
         raise OSError("no thread more")
 
-    monkeypatch.setattr(Monitor, "watching", fall)
+    monkeypatch.setattr(Heartbeat, "renewing", fall)
     with pytest.raises(OSError, match="no thread more"):
         job()
     assert [type(event) for event in job.events] == [Started, Finished]
-    assert database.scalar("SELECT count(*) FROM batchops_beat") == 0
+    assert database.scalar("SELECT count(*) FROM batchops_lease") == 0
     assert database.scalar("SELECT state FROM batchops_run") == "failed"
     monkeypatch.undo()
     assert (job().reason, job.events[-1]) == ("done", job.events[-1])

@@ -32,7 +32,7 @@ INSERT INTO child VALUES (1, 1);
 
 def seen(database: Database, act: Callable[[], object]) -> tuple[Fault, str]:
     """The fault and the one-line text of what goes wrong in `act`."""
-    family = FAULTS["mysql" if database.family == "mariadb" else database.family]
+    family = FAULTS["mysql" if database.backend == "mariadb" else database.backend]
     with pytest.raises((DBAPIError, psycopg.Error, pymysql.err.Error, sqlite3.Error)) as caught:
         act()
     told = family.message(caught.value)
@@ -72,7 +72,7 @@ def tables(database: Database) -> Database:
     ],
 )
 def test_statements(tables: Database, sql: str, fault: Fault) -> None:
-    pragma = ("PRAGMA foreign_keys = on",) if tables.family == "sqlite" else ()
+    pragma = ("PRAGMA foreign_keys = on",) if tables.backend == "sqlite" else ()
     with session(tables, *pragma) as connection:
         found, told = seen(tables, lambda: connection.exec_driver_sql(sql))
     assert found is fault, told

@@ -56,7 +56,7 @@ def test_the_whole_year(batchops: Batchops, flights: Database, figures: Figures)
     documents = three_jobs(batchops, flights, "2013-07-01")
     assert documents["cancelled"]["rows"] == 8_255
     for name, document in documents.items():
-        figures(**{name: f"{document['rows']:,} rows by {document['walk']} in {document['seconds']} s"})
+        figures(**{name: f"{document['rows']:,} rows by {document['strategy']} in {document['seconds']} s"})
 
 
 @pytest.mark.in_turn
@@ -65,7 +65,7 @@ def test_a_composite_key(batchops: Batchops, january: Database) -> None:
     january.script("CREATE TABLE plain AS SELECT * FROM weather")
     document = run(
         batchops, january, "purge", "weather", "--where", "temp < 35", "--key", "origin,time_hour",
-        "--walk", "keys", "--batch-size", "50",
+        "--strategy", "key", "--batch-size", "50",
     )  # fmt: skip
     assert document["rows"] == january.execute("DELETE FROM plain WHERE temp < 35") > 100
     order = "ORDER BY origin, time_hour"

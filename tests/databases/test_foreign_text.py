@@ -2,9 +2,9 @@
 
 from batchops.db.registry import connect
 from batchops.db.urls import address
-from batchops.outbox.failures import Failure, Failures, State
+from batchops.outbox.failures import RefusedEvent, RefusedEvents, State
 from batchops.outbox.resolve import Chosen, find_outbox
-from batchops.outbox.tables import Beside
+from batchops.outbox.tables import OutboxTables
 from tests.queue.jobs import here
 from tests.services.database import Database
 
@@ -29,15 +29,15 @@ def test_the_reason_of_a_rejected_row_is_stored(mariadb: Database) -> None:
 
 def test_the_reason_of_a_refused_event_is_stored(mariadb: Database) -> None:
     mariadb.execute(f"ALTER DATABASE `{mariadb.name}` CHARACTER SET utf8mb3")
-    assert here("outbox", "init", "--make", "--url", mariadb.url).code == 0
+    assert here("outbox", "init", "--apply", "--url", mariadb.url).code == 0
     reached = connect(address(mariadb.url, {}))
     with reached.reading() as connection:
         outbox = find_outbox(connection, reached, "outbox", Chosen({}))
-    beside = Beside(reached, None)
+    beside = OutboxTables(reached, None)
     beside.make()
     with reached.transaction() as connection:
-        refused = Failure("7", "order:1", State.DEAD, 5, 0.0, SAID)
-        Failures(reached, beside.failed, outbox).record(connection, [refused])
+        refused = RefusedEvent("7", "order:1", State.DEAD_LETTER, 5, 0.0, SAID)
+        RefusedEvents(reached, beside.failed, outbox).record(connection, [refused])
     reached.close()
     assert mariadb.column("SELECT failure FROM batchops_failed") == [STORED]
 

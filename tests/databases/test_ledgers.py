@@ -34,7 +34,7 @@ def tables(database: Database) -> list[str]:
         "postgresql": "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
         "mysql": "SELECT table_name FROM information_schema.tables WHERE table_schema = database()",
     }
-    return database.column(query[database.family])
+    return database.column(query[database.backend])
 
 
 def test_elsewhere(table: Database, ledger: str) -> None:

@@ -34,8 +34,8 @@ def held(database: Database, keys: Sequence[int] = HELD) -> Iterator[None]:
         connection.rollback()
 
 
-def purged_around(table: Database, walk: str) -> None:
-    job = Job(table, "purge", where="m = 0", walk=walk, **QUICK)
+def purged_around(table: Database, strategy: str) -> None:
+    job = Job(table, "purge", where="m = 0", strategy=strategy, **QUICK)
     with held(table):
         finished = job()
         assert (finished.reason, finished.exit, finished.locked) == ("incomplete", 3, len(HELD))
@@ -46,17 +46,17 @@ def purged_around(table: Database, walk: str) -> None:
 
 
 def test_purge(table: Database) -> None:
-    purged_around(table, "keys")
+    purged_around(table, "key")
 
 
 def test_purge_by_blocks(postgresql: Database) -> None:
     numbered(postgresql, ROWS, m=("integer", "0"))
-    purged_around(postgresql, "blocks")
+    purged_around(postgresql, "block")
 
 
 @pytest.mark.full
 def test_on_the_command_line(batchops: Batchops, table: Database) -> None:
-    job = ("purge", "t", "--where", "m = 0", "--url", table.url, "-y", "--json", "--walk", "keys")
+    job = ("purge", "t", "--where", "m = 0", "--url", table.url, "-y", "--json", "--strategy", "key")
     job += ("--lock-timeout", "200ms")
     with held(table):
         done = batchops(*job)
@@ -99,5 +99,5 @@ def test_a_lock_that_is_let_go_in_time(table: Database) -> None:
         if batches == 5:
             holder.__exit__(None, None, None)
 
-    finished = Job(table, "purge", where="m = 0", walk="keys", **QUICK)(hear=hear)
+    finished = Job(table, "purge", where="m = 0", strategy="key", **QUICK)(hear=hear)
     assert (finished.reason, finished.rows, finished.locked) == ("done", ROWS, 0)

@@ -114,7 +114,7 @@ def test_every_verb_runs_by_statements_of_mysql_8(
 
 
 def purge_and_backfill(database: Database) -> None:
-    ran(database, "purge", "events", "--before", "2020-01-03", "--by", "created_at", "--walk", "index", "--yes")
+    ran(database, "purge", "events", "--before", "2020-01-03", "--by", "created_at", "--strategy", "index", "--yes")
     ran(database, "check", "events", "--verb", "backfill", "--where", "kind = 'k1'", "--set", "n = n + 1")
     ran(database, "purge", "events", "--where", "kind = 'k1'", "--yes", "--batch-size", "50", "--workers", "2")
     ran(database, "purge", "events", "--older-than", "2000 days", "--by", "created_at", "--max-rows", "70", "--yes")
@@ -133,10 +133,19 @@ def queue_and_outbox(database: Database, tmp_path: Path) -> None:
     jobs(database, 40)
     for place, rows in (("columns", "id <= 20"), ("table", "id > 20")):
         leased(database, place)
-        handled = ("--lease", place, "--exec", "grep -q 7 && exit 1; true", "--max-attempts", "1", "--batch-size", "9")
+        handled = (
+            "--lease-in",
+            place,
+            "--exec",
+            "grep -q 7 && exit 1; true",
+            "--max-attempts",
+            "1",
+            "--batch-size",
+            "9",
+        )
         where = ("--where", f"status = 'pending' AND {rows}", *DRAIN[2:])
         here("drain", "jobs", "--url", database.url, *where, *handled)
-        ran(database, "queue", "show", "jobs", "--lease", place, "--where", "status = 'pending'")
+        ran(database, "queue", "show", "jobs", "--lease-in", place, "--where", "status = 'pending'")
     made(database)
     saved(database, [event(n % 7, n) for n in range(50)], lock=True)
     done = relay(database, f"file:{tmp_path}/out", "--batch-size", "20")
@@ -147,7 +156,7 @@ def test_a_write_that_takes_too_long_is_ended_though_the_server_has_no_timeout_f
     """The batch is halved down to the row, and the end names what to do; all rows before it are done."""
     database.script(SLOW)
     args = ("--set", "n = n + 1", "--where", "n = 0", "--allow", "triggers", "--yes", "--json", "--batch-size", "4")
-    slow = ran(database, "backfill", "events", *args, "--statement-timeout", "1s", "--retry-time", "0s", code=75)
+    slow = ran(database, "backfill", "events", *args, "--statement-timeout", "1s", "--retry-timeout", "0s", code=75)
     assert "--statement-timeout" in slow.json()["error"]["hint"]
     assert database.column("SELECT count(*) FROM events WHERE id < 79 AND n <> 1") == [0]
     assert database.column("SELECT n FROM events WHERE id = 79") == [0]
@@ -156,9 +165,9 @@ def test_a_write_that_takes_too_long_is_ended_though_the_server_has_no_timeout_f
 def test_a_count_ends_in_time(database: Database) -> None:
     with closing(reached(database, Timeouts())) as reach, reach.reading() as connection:
         many = sa.select(sa.literal_column("1")).select_from(sa.text("events a, events b, events c, events d"))
-        assert reach.family.facts.count_within(connection, many, 0.1) is None
+        assert reach.backend.facts.count_within(connection, many, 0.1) is None
         few = sa.select(sa.literal_column("1")).select_from(sa.text("events"))
-        assert reach.family.facts.count_within(connection, few, 60) == 900
+        assert reach.backend.facts.count_within(connection, few, 60) == 900
 
 
 def test_a_session_that_the_server_has_closed_for_its_silence_is_replaced(database: Database) -> None:

@@ -100,7 +100,7 @@ def test_values_of_every_type(database: Database) -> None:
             url=database.url, table="things", where=where, set="n = -5", params={"v": value}, ledger="none"
         )
         assert (where, ended.rows, ended.error) == (where, 1, None)
-    aged = f"at < {AGO[database.family]}"
+    aged = f"at < {AGO[database.backend]}"
     ended = batchops.purge(
         url=database.url, table="things", where=aged, params={"age": timedelta(days=400)}, allow="scan"
     )

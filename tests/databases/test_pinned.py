@@ -1,4 +1,4 @@
-"""One moment for the whole run: clock words, cut-offs, and how each type of column spells it."""
+"""One moment for the whole run: time functions, cut-offs, and how each type of column spells it."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -35,8 +35,8 @@ def cutoff(finished: Finished) -> str:
 
 
 def test_a_predicate_with_a_clock_word(database: Database) -> None:
-    numbered(database, 60, created_at=(MOMENT[database.family], DAYS_AGO[database.family]))
-    finished = Job(database, "purge", where=f"created_at < {MONTH_AGO[database.family]}", batch_size=3)()
+    numbered(database, 60, created_at=(MOMENT[database.backend], DAYS_AGO[database.backend]))
+    finished = Job(database, "purge", where=f"created_at < {MONTH_AGO[database.backend]}", batch_size=3)()
     assert finished.rows in (30, 31)  # the row that is 30 days old was so before the run began
     assert database.column("SELECT id FROM t ORDER BY id") == list(range(1, 61 - finished.rows))
 
@@ -47,17 +47,17 @@ def test_rows_that_come_of_age_while_it_runs_are_the_next_runs(database: Databas
         "postgresql": "now() - interval '1 hour' + CASE WHEN i > 5 THEN interval '1 s' ELSE interval '-1 s' END",
         "mysql": "NOW(6) - INTERVAL 1 HOUR + INTERVAL IF(i > 5, 1, -1) SECOND",
         "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour', iif(i > 5, '+1 second', '-1 second'))",
-    }[database.family]
-    numbered(database, 10, at=(MOMENT[database.family], soon))
-    job = Job(database, "purge", older_than="1h", by="at", batch_size=1, rest="300ms", walk="keys")
+    }[database.backend]
+    numbered(database, 10, at=(MOMENT[database.backend], soon))
+    job = Job(database, "purge", older_than="1h", by="at", batch_size=1, sleep="300ms", strategy="key")
     assert job().rows == 5
     assert job().rows == 5, "the next run takes them"
 
 
 def test_one_moment_in_every_row(database: Database) -> None:
-    numbered(database, 40, seen=(MOMENT[database.family], "NULL"))
+    numbered(database, 40, seen=(MOMENT[database.backend], "NULL"))
     finished = Job(
-        database, "backfill", all_rows=True, set=[f"seen = {NOW[database.family]}"], batch_size=3, rest="5ms"
+        database, "backfill", all_rows=True, set=[f"seen = {NOW[database.backend]}"], batch_size=3, sleep="5ms"
     )()
     assert finished.batches >= 7
     assert database.rows("SELECT count(*), count(DISTINCT seen) FROM t") == [(40, 1)]
@@ -66,8 +66,8 @@ def test_one_moment_in_every_row(database: Database) -> None:
 
 
 def test_whoever_goes_on_has_the_same_moment(database: Database) -> None:
-    numbered(database, 40, seen=(MOMENT[database.family], "NULL"))
-    job = Job(database, "backfill", all_rows=True, set=[f"seen = {NOW[database.family]}"], batch_size=3)
+    numbered(database, 40, seen=(MOMENT[database.backend], "NULL"))
+    job = Job(database, "backfill", all_rows=True, set=[f"seen = {NOW[database.backend]}"], batch_size=3)
     first = job(max_batches=3)
     second = job()
     assert (first.cutoff, first.run) == (second.cutoff, second.run)
@@ -118,8 +118,8 @@ CASES = [(family, name) for family, types in TYPES.items() for name in types]
 
 def moments(database: Database, name: str, base: datetime, step: timedelta) -> None:
     """Twenty rows: ten before `base`, one at it, nine behind."""
-    spell = TYPES[database.family][name]
-    kind = name.split()[0].rstrip(",") if database.family == "sqlite" else name
+    spell = TYPES[database.backend][name]
+    kind = name.split()[0].rstrip(",") if database.backend == "sqlite" else name
     database.script(f"CREATE TABLE t (id integer PRIMARY KEY, at {kind})")
     rows = ", ".join(f"({i}, {spell(base + (i - 10) * step)})" for i in range(20))
     database.script(f"INSERT INTO t VALUES {rows}, (99, NULL)")
@@ -185,7 +185,7 @@ def test_sqlite_columns_that_hold_no_moments(sqlite: Database, sample: str) -> N
 
 
 def test_names_with_percent_signs_and_colons(database: Database) -> None:
-    mark = "`" if database.family == "mysql" else '"'
+    mark = "`" if database.backend == "mysql" else '"'
     database.script(f"CREATE TABLE t (id integer PRIMARY KEY, {mark}at 50%:x{mark} date)")
     database.script("INSERT INTO t VALUES (1, '2020-01-01'), (2, '2030-01-01')")
     events: list[Event] = []

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 import batchops as library
 from batchops.bulk.operations.delete import Delete
-from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies.batch import Batch
 from batchops.db.mysql.backend import MySQL
 from batchops.db.postgresql.backend import PostgreSQL
 from batchops.runtime.batch_size import Size
@@ -19,7 +19,7 @@ OWN = "SELECT count(*) FROM shadow WHERE own = 1"
 
 def settings(database: Database) -> dict[str, object]:
     allow = ("triggers",)  # the shadow log's
-    return {"url": database.url, "table": "jobs", "where": OLD, "batch_size": 40, "rest": "3ms", "allow": allow}
+    return {"url": database.url, "table": "jobs", "where": OLD, "batch_size": 40, "sleep": "3ms", "allow": allow}
 
 
 def in_a_hurry(database: Database) -> Writers:
@@ -65,7 +65,7 @@ def test_without_the_predicate_repeated_it_would_fail(  # type: ignore[no-untype
     class Trusting(Delete):
         """Deletes the keys of the part, whatever has become of their rows."""
 
-        def statement(self, part: Part) -> sa.Delete:
+        def statement(self, part: Batch) -> sa.Delete:
             time.sleep(0.02)
             table = part.selection.table.called
             return sa.delete(table).where(sa.true() if part.where is None else part.where)
@@ -77,5 +77,5 @@ def test_without_the_predicate_repeated_it_would_fail(  # type: ignore[no-untype
     monkeypatch.setattr(PostgreSQL, "locks_rows", False)
     monkeypatch.setattr(MySQL, "locks_rows", False)
     with in_a_hurry(database):
-        library.purge(**settings(database) | {"walk": "keys"})
+        library.purge(**settings(database) | {"strategy": "key"})
     assert touched_wrongly(database, OLD), "a wrong variant went unnoticed"

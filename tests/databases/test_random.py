@@ -1,4 +1,4 @@
-"""Random tables, keys, predicates, sizes, limits and stops: the end is always that of one statement."""
+"""Random tables, keys, conditions, sizes, limits and stops: the end is always that of one statement."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +58,7 @@ jobs = st.fixed_dictionaries(
         "key": st.sampled_from(KEYS),
         "where": st.sampled_from(PREDICATES),
         "set": st.sampled_from(VALUES),
-        "walk": st.sampled_from(["auto", "keys"]),
+        "strategy": st.sampled_from(["auto", "key"]),
         "turns": st.lists(turns, max_size=5),
         "rows": rows,
     }
@@ -81,15 +81,15 @@ def run(job: Job, turn: Turn) -> str:
 
 
 def check(database: Database, asked: dict[str, Any]) -> None:
-    text = "varchar(9) COLLATE utf8mb4_bin" if database.family == "mysql" else "varchar(9)"
-    for name in ("t", "plain", "batchops_lane", "batchops_run", "batchops_beat"):
+    text = "varchar(9) COLLATE utf8mb4_bin" if database.backend == "mysql" else "varchar(9)"
+    for name in ("t", "plain", "batchops_worker", "batchops_run", "batchops_lease"):
         database.script(f"DROP TABLE IF EXISTS {name}")
     for name in ("t", "plain"):
         database.script(f"CREATE TABLE {name} (k1 integer NOT NULL, k2 {text} NOT NULL, v integer, {asked['key']})")
         if asked["rows"]:
             database.insert(name, ["k1", "k2", "v"], [(*key, value) for key, value in asked["rows"].items()])
     purge = asked["verb"] == "purge"
-    more = {"walk": asked["walk"]} if purge else {"set": [asked["set"]]}
+    more = {"strategy": asked["strategy"]} if purge else {"set": [asked["set"]]}
     job = Job(database, asked["verb"], where=asked["where"], **more)
     reasons = [run(job, turn) for turn in asked["turns"]]
     # A backfill that is done and begun again would be applied again where that changes nothing, and only there.
@@ -112,7 +112,7 @@ def explore(database: Database, examples: int) -> None:
     @given(jobs)
     @example(
         {
-            "verb": "backfill", "key": KEYS[0], "where": "v <> 2", "set": "v = v + 1", "walk": "auto",
+            "verb": "backfill", "key": KEYS[0], "where": "v <> 2", "set": "v = v + 1", "strategy": "auto",
             "turns": [Turn(2, 3, None, None), Turn(1, None, None, 1), Turn(3, 5, 1, None)],
             "rows": {(i // 5 - 3, "abcde"[i % 5]): i % 3 for i in range(30)},
         }

@@ -61,9 +61,9 @@ def ended_as(job: Job, database: Database, state: str) -> Finished:
 )
 @pytest.mark.parametrize("verb", ["purge", "count up", "mark"])
 def test_after_a_crash_the_same_run_goes_on(table: Database, verb: str, state: str) -> None:
-    """With the values frozen at its start."""
+    """With the values pinned at its start."""
     job = {
-        "purge": Job(table, "purge", where="kind = 0 AND CURRENT_TIMESTAMP > '2000-01-01'", walk="keys"),
+        "purge": Job(table, "purge", where="kind = 0 AND CURRENT_TIMESTAMP > '2000-01-01'", strategy="key"),
         "count up": Job(table, "backfill", **COUNT_UP),
         "mark": Job(table, "backfill", where="kind = 0 AND CURRENT_TIMESTAMP > '2000-01-01'", set=["m = 1"]),
     }[verb]
@@ -87,7 +87,7 @@ def test_max_rows_counts_what_this_process_changes(table: Database) -> None:
 @pytest.mark.parametrize("state", ["max-rows", *(pytest.param(s, marks=pytest.mark.full) for s in list(LIMITS)[1:])])
 def test_after_a_limit_a_purge_begins_where_it_stopped_and_goes_round(table: Database, state: str) -> None:
     """A new run with a fresh cut-off; what has come behind the cursor meanwhile is found on the way round."""
-    job = Job(table, "purge", where="kind = 0 AND CURRENT_TIMESTAMP > '2000-01-01'", walk="keys")
+    job = Job(table, "purge", where="kind = 0 AND CURRENT_TIMESTAMP > '2000-01-01'", strategy="key")
     first = ended_as(job, table, state)
     table.execute("INSERT INTO t VALUES (-5, 0, 0), (3, 0, 0)")
     time.sleep(1.1)  # SQLite's CURRENT_TIMESTAMP counts whole seconds
@@ -165,7 +165,7 @@ def test_restart_begins_anew(table: Database) -> None:
     ids=["where", "set", "all"],
 )
 def test_another_job_has_a_run_of_its_own(table: Database, other: dict[str, object]) -> None:
-    """A predicate is what was written, not what it means."""
+    """A condition is what was written, not what it means."""
     first = stopped(Job(table, "backfill", **MARK))
     second = Job(table, "backfill", **MARK | other)()
     assert (second.rows, second.run == first.run) == (ROWS, False)

@@ -14,9 +14,9 @@ from tests.services.database import Database
 pytestmark = pytest.mark.in_turn
 
 OF_EVERY_KIND: dict[str, dict[str, Any]] = {
-    "postgresql": {"auto": {}, "keys": {}, "blocks": {}, "limit": {"allow": ["no-key"]}, "index": {}},
-    "mysql": {"auto": {}, "keys": {}, "limit": {"allow": ["no-key"]}, "index": {}},
-    "sqlite": {"auto": {}, "keys": {}, "limit": {"allow": ["no-key"]}, "index": {}},
+    "postgresql": {"auto": {}, "key": {}, "block": {}, "limit": {"allow": ["no-key"]}, "index": {}},
+    "mysql": {"auto": {}, "key": {}, "limit": {"allow": ["no-key"]}, "index": {}},
+    "sqlite": {"auto": {}, "key": {}, "limit": {"allow": ["no-key"]}, "index": {}},
 }
 
 
@@ -25,10 +25,10 @@ def test_a_key_given_with_any_strategy(database: Database, key: tuple[str, ...] 
     numbered(database, 4_000, other=("integer NOT NULL", "4001 - i"), n=("integer NOT NULL", "i % 60"))
     database.execute("CREATE UNIQUE INDEX other_is_unique ON t (other)")
     database.execute("CREATE INDEX n_then_id ON t (n, id)")
-    database.execute("ANALYZE TABLE t" if database.family == "mysql" else "ANALYZE t")
-    for number, (walk, more) in enumerate(OF_EVERY_KIND[database.family].items()):
-        where = f"n = {50 + number}" if walk == "index" else f"n >= {10 * number} AND n < {10 * number + 10}"
-        options = {"where": where, "walk": walk, "batch_size": 20} | ({"key": key} if key else {}) | more
+    database.execute("ANALYZE TABLE t" if database.backend == "mysql" else "ANALYZE t")
+    for number, (strategy, more) in enumerate(OF_EVERY_KIND[database.backend].items()):
+        where = f"n = {50 + number}" if strategy == "index" else f"n >= {10 * number} AND n < {10 * number + 10}"
+        options = {"where": where, "strategy": strategy, "batch_size": 20} | ({"key": key} if key else {}) | more
         job = Job(database, "purge", **options)
         stop = Stop()
 
@@ -37,9 +37,9 @@ def test_a_key_given_with_any_strategy(database: Database, key: tuple[str, ...] 
                 stop.ask("signal", 15)
 
         first = job(hear=hear, stop=stop)
-        assert first.reason == "signal", (walk, first)
+        assert first.reason == "signal", (strategy, first)
         again = job()
-        assert (again.reason, again.run) == ("done", first.run), (walk, again)
+        assert (again.reason, again.run) == ("done", first.run), (strategy, again)
         assert database.scalar(f"SELECT count(*) FROM t WHERE {where}") == 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from batchops.events import Event, Held, Warned
+from batchops.events import Event, Throttled, Warned
 from batchops.runtime import heartbeat, lease
 from tests.databases.numbered import Job, numbered
 from tests.services.database import Database
@@ -20,9 +20,9 @@ END = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL {}"}
 
 
 def end_all(database: Database) -> None:
-    for session in database.column(OTHERS[database.family]):
+    for session in database.column(OTHERS[database.backend]):
         try:
-            database.execute(END[database.family].format(session))
+            database.execute(END[database.backend].format(session))
         except DBAPIError:
             continue  # it had gone by itself
 
@@ -40,17 +40,17 @@ def test_a_heartbeat_s_session_is_ended(request: pytest.FixtureRequest, kind: st
     ended: list[float] = []
 
     def lapses_at() -> float:
-        return float(database.scalar("SELECT lease_until FROM batchops_beat"))
+        return float(database.scalar("SELECT lease_until FROM batchops_lease"))
 
     def hear(event: Event) -> None:
-        if isinstance(event, Held) and not ended:
+        if isinstance(event, Throttled) and not ended:
             before = lapses_at()
             until(lambda: lapses_at() > before)
             end_all(database)  # every session of the run, while no batch is in hand
             ended.append(after := lapses_at())
             until(lambda: lapses_at() > after)
 
-    job = Job(database, "purge", where="id > 0", batch_size=100, rest="20ms", lease_time="1s")
+    job = Job(database, "purge", where="id > 0", batch_size=100, sleep="20ms", lease="1s")
     assert job(hear=hear).reason == "done"
     assert ended
     assert database.scalar("SELECT count(*) FROM t") == 0
@@ -73,9 +73,9 @@ def test_a_driver_s_own_error_is_one_of_ours(postgresql: Database, monkeypatch: 
     monkeypatch.setattr(heartbeat, "renew", fall)
 
     def hear(event: Event) -> None:
-        if isinstance(event, Held):
+        if isinstance(event, Throttled):
             until(lambda: bool(fell))
 
-    job = Job(postgresql, "purge", where="id > 0", batch_size=100, rest="20ms", lease_time="1s")
+    job = Job(postgresql, "purge", where="id > 0", batch_size=100, sleep="20ms", lease="1s")
     assert job(hear=hear).reason == "done"
     assert not [event for event in job.events if isinstance(event, Warned)]

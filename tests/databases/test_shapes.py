@@ -28,7 +28,7 @@ def test_shape(new_database: NewDatabase, shape: Shape, on: str) -> None:
     database = new_database(on)
     mine, plain = make(shape, database)
     for verb, call in CALLS.items():
-        asked = options(shape, mine, verb) | {"url": database.url, "batch_size": SIZE, "walk": "keys"}
+        asked = options(shape, mine, verb) | {"url": database.url, "batch_size": SIZE, "strategy": "key"}
         first = call(max_rows=10, **asked)
         assert (first.exit, first.reason in ("max-rows", "done")) == (0, True), first
         assert first.rows <= 10
@@ -94,7 +94,7 @@ def test_a_name_in_the_wrong_case(database: Database) -> None:
     """An unquoted name means what the server would take it for."""
     mine, plain = make(next(shape for shape in SHAPES if shape.name == "integer"), database)
     plain.plainly("purge")
-    if FAMILY_NAMES[database.family] == MARIA:
+    if FAMILY_NAMES[database.backend] == MARIA:
         with pytest.raises(UnreachableError, match='no table "T"'):
             library.purge(url=database.url, table="T", where="n % 3 <> 1")
         return

@@ -7,17 +7,17 @@ from sqlalchemy import create_engine
 
 from batchops.db.mysql import urls as mysql_urls
 from batchops.db.sqlite.urls import file_url
-from batchops.db.urls import Address, address, redact
+from batchops.db.urls import DatabaseAddress, address, redact
 from batchops.errors import BatchopsError, UsageError
 
 CANARY = "S3CR3T-0b5e"
 
 
-def at(given: str | None, **environ: str) -> Address:
+def at(given: str | None, **environ: str) -> DatabaseAddress:
     return address(given, environ)
 
 
-def arguments(found: Address) -> dict[str, object]:
+def arguments(found: DatabaseAddress) -> dict[str, object]:
     """What the driver would be called with."""
     engine = create_engine(found.url)
     positional, named = engine.dialect.create_connect_args(found.url)

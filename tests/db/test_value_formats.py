@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchops.bulk.strategies.cursor import Cursor, Range
-from batchops.db.json_values import plain, tag
-from batchops.db.value_formats import Document, as_bytes, as_json, as_python, as_text, span
+from batchops.db.json_values import decode, encode
+from batchops.db.value_formats import JsonText, as_bytes, as_json, as_python, as_text, span
 
 NAN, INFINITY = float("nan"), float("inf")
 SHOWN: list[tuple[Any, Any, str]] = [
@@ -39,7 +39,7 @@ SHOWN: list[tuple[Any, Any, str]] = [
     (timedelta(days=1, microseconds=1), "24:00:00.000001", "24:00:00.000001"),
     (UUID(int=1), str(UUID(int=1)), str(UUID(int=1))),
     ([1, [Decimal("1.10"), None]], [1, ["1.10", None]], '[1,["1.10",null]]'),
-    (Document('{"a":\n 1.10}'), {"a": 1.1}, '{"a":\n 1.10}'),
+    (JsonText('{"a":\n 1.10}'), {"a": 1.1}, '{"a":\n 1.10}'),
 ]
 
 
@@ -53,12 +53,12 @@ def test_values_shown(value: Any, shown: Any, text: str) -> None:
 
 def test_a_document_stands_as_it_is_written() -> None:
     text = '{"amount": 1234567890123456.78, "price": 1.10, "huge": 1e400, "amount": 2}'
-    assert as_json({"doc": Document(text)}) == f'{{"doc":{text}}}'
-    assert as_bytes(Document(text)) == text.encode()
+    assert as_json({"doc": JsonText(text)}) == f'{{"doc":{text}}}'
+    assert as_bytes(JsonText(text)) == text.encode()
 
 
 def test_a_function_gets_numbers_of_documents_that_are_not_rounded() -> None:
-    text = Document(
+    text = JsonText(
         '{"amount": 1234567890123456.78, "huge": 1e400, "n": 12345678901234567890, "long": %s}' % ("9" * 5000)
     )
     found = as_python({"doc": text, "text": '{"a": 1}'})
@@ -85,7 +85,7 @@ def test_a_cursor_brings_its_keys_back(key: list[Any]) -> None:
     cursor = Cursor((Range(found, None, keys=(found, found)), Range(None, found)))
     assert Cursor.loaded(cursor.dumped()) == cursor
     json.loads(cursor.dumped(), parse_constant=no_number)
-    assert [type(plain(tag(value))) for value in key] == [type(value) for value in key]
+    assert [type(decode(encode(value))) for value in key] == [type(value) for value in key]
 
 
 @given(st.timedeltas(max_value=timedelta(days=10**6), min_value=-timedelta(days=10**6)))

@@ -59,7 +59,7 @@ def goes_on(database: Database) -> None:
 def anew(database: Database, name: str = "t") -> None:
     """A table like the first one, with as many rows."""
     database.script(f"CREATE TABLE {name} (id integer PRIMARY KEY, m integer)")
-    database.execute(FILL[database.family].format(name))
+    database.execute(FILL[database.backend].format(name))
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])
@@ -208,7 +208,7 @@ def test_where_nothing_can_tell_it_says_when_and_what_then(
 @contextmanager
 def _without_process(database: Database) -> Iterator[str]:
     """The URL of a role without the right PROCESS; of a file, as it is."""
-    if database.family == "sqlite":
+    if database.backend == "sqlite":
         yield database.url
         return
     role = f"p_{database.name}"[-32:]
@@ -263,7 +263,7 @@ def test_a_table_that_was_emptied_and_filled_again(new_database: NewDatabase, ba
     numbered(database, ROWS, m=("integer", "0"))
     Job(database, "backfill", **COUNT_UP)()
     database.execute("TRUNCATE TABLE t")
-    database.execute(FILL[database.family].format("t"))
+    database.execute(FILL[database.backend].format("t"))
     words = ("backfill", "t", "--all-rows", "--set", "m = m + 1", "-y", "--url", database.url)
     again = batchops(*words)
     assert again.code == (0 if name == "postgresql" else 12), again
@@ -319,7 +319,7 @@ def test_what_may_be_repeated_begins_anew_and_says_so(
 ) -> None:
     database = new_database(name)
     numbered(database, ROWS, m=("integer", "0"))
-    more = ["--set", "m = 1"] if verb == "backfill" else ["--walk", "keys"]
+    more = ["--set", "m = 1"] if verb == "backfill" else ["--strategy", "key"]
     words = (verb, "t", "--all-rows", *more, "-y", "--url", database.url)
     assert batchops(*words, "--max-rows", "40", "--batch-size", "10").code == 0
     database.execute("DROP TABLE t")

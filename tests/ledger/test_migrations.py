@@ -61,7 +61,7 @@ def test_what_was_begun_is_gone_on_with(old: Database) -> None:
 def test_the_tables_become_those_of_a_new_ledger(old: Database, new_database: NewDatabase) -> None:
     version_1.add(old, OldRun())
     Job(old, "backfill", **ONCE)()
-    fresh = new_database("mariadb" if old.family == "mysql" else old.family)
+    fresh = new_database("mariadb" if old.backend == "mysql" else old.backend)
     numbered(fresh, 1, m=("integer", "0"))
     Job(fresh, "backfill", **ONCE)()
     assert layout(old) == layout(fresh)
@@ -107,9 +107,9 @@ def test_a_dry_run_writes_nothing_to_an_old_ledger(old: Database, batchops: Batc
     assert dry.code == 0, dry
     assert "older version" in dry.err
     listed = batchops("runs", "--url", old.url)
-    assert (listed.code, "ledger init --make" in listed.err) == (12, True), listed
+    assert (listed.code, "ledger init --apply" in listed.err) == (12, True), listed
     assert layout(old) == before
-    assert batchops("ledger", "init", "--make", "--url", old.url).code == 0
+    assert batchops("ledger", "init", "--apply", "--url", old.url).code == 0
     assert batchops("runs", "--json", "--url", old.url).json()["runs"][0]["state"] == "done"
 
 
@@ -120,11 +120,11 @@ def test_a_role_that_may_not_alter_is_told_the_sql(new_database: NewDatabase, ba
     numbered(database, ROWS, m=("integer", "0"))
     version_1.tables(database)
     version_1.add(database, OldRun())
-    role, mysql = f"m_{database.name}"[-32:], database.family == "mysql"
+    role, mysql = f"m_{database.name}"[-32:], database.backend == "mysql"
     who = f"'{role}'@'%'" if mysql else f'"{role}"'
     database.execute(f"CREATE USER {who} IDENTIFIED BY 'x'" if mysql else f"CREATE ROLE {who} LOGIN PASSWORD 'x'")
     try:
-        for table in ("t", "batchops_run", "batchops_lane", "batchops_beat"):
+        for table in ("t", "batchops_run", "batchops_worker", "batchops_lease"):
             database.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {who}")
         url = make_url(database.url).set(username=role, password="x").render_as_string(hide_password=False)
         words = ("backfill", "t", "--all-rows", "--set", "m = m + 1", "-y", "--url", url)

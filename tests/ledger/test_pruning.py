@@ -33,15 +33,15 @@ def age(database: Database, days: float) -> None:
 
 
 def multiply(database: Database, number: int) -> None:
-    """Copies of run 1, each with its lane."""
-    for name, key in (("batchops_run", "run"), ("batchops_lane", "run")):
+    """Copies of run 1, each with its worker."""
+    for name, key in (("batchops_run", "run"), ("batchops_worker", "run")):
         columns = [c["name"] for c in sa.inspect(database.engine).get_columns(name) if c["name"] != key]
-        quote = "`" if database.family == "mysql" else '"'
+        quote = "`" if database.backend == "mysql" else '"'
         listed = ", ".join(f"{quote}{column}{quote}" for column in columns)
-        other = "seq" if database.family == "mysql" else "i"
+        other = "seq" if database.backend == "mysql" else "i"
         database.execute(
             f"INSERT INTO {name} ({key}, {listed}) SELECT 1000 + {other}, {listed} FROM {name}, "
-            f"{COPY[database.family].format(n=number)} WHERE {key} = 1"
+            f"{COPY[database.backend].format(n=number)} WHERE {key} = 1"
         )
 
 
@@ -58,7 +58,7 @@ def test_a_run_forgets_a_thousand_old_ones_and_no_more(table: Database) -> None:
     assert runs(table) == 502
     Job(table, "purge", where="m = 8")()
     assert runs(table) == 2
-    assert table.scalar("SELECT count(*) FROM batchops_lane") == 2
+    assert table.scalar("SELECT count(*) FROM batchops_worker") == 2
 
 
 @pytest.mark.full

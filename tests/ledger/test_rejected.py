@@ -35,7 +35,7 @@ LOWER = {"all_rows": True, "set": ["cents = cents - 10"], "allow": ["triggers"],
 @pytest.fixture
 def table(database: Database) -> Database:
     numbered(database, ROWS, cents=("integer", f"CASE WHEN i <= {BAD} THEN 5 ELSE 100 END"))
-    database.script(REFUSE[database.family])
+    database.script(REFUSE[database.backend])
     return database
 
 
@@ -47,7 +47,7 @@ def test_the_next_run_takes_up_the_rows_that_were_refused(table: Database) -> No
     job = Job(table, "backfill", **LOWER)
     first = job()
     assert (first.reason, first.exit, first.rejected, first.rows) == ("incomplete", 3, BAD, ROWS - BAD)
-    table.script(MEND[table.family])
+    table.script(MEND[table.backend])
     second = job()
     assert (second.reason, second.exit, second.run, second.rows) == ("done", 0, first.run, ROWS)
     assert second.rejected == 0
@@ -64,7 +64,7 @@ def test_what_is_refused_again_is_tried_again_and_counted_once(table: Database) 
     assert (second.reason, second.exit, second.rejected) == ("incomplete", 3, BAD - 20)
     assert sum(isinstance(event, Rejected) for event in job.events) == BAD - 20
     assert table.scalar("SELECT count(*) FROM batchops_rejected") == BAD - 20
-    table.script(MEND[table.family])
+    table.script(MEND[table.backend])
     assert job().reason == "done"
     assert values(table) == [(-5, BAD - 20), (5, 20), (90, ROWS - BAD)]
 
@@ -86,7 +86,7 @@ def test_after_too_many_the_run_goes_on_and_tries_them_too(table: Database) -> N
     job = Job(table, "backfill", **LOWER | {"max_rejected": 10, "batch_size": 5})
     first = job()
     assert (first.reason, first.exit) == ("max-rejected", 3)
-    table.script(MEND[table.family])
+    table.script(MEND[table.backend])
     second = job()
     assert (second.reason, second.run, second.rows, second.rejected) == ("done", first.run, ROWS, 0)
     assert values(table) == [(-5, BAD), (90, ROWS - BAD)]
@@ -117,7 +117,7 @@ def test_on_the_command_line_as_it_was_told(table: Database, batchops: Batchops)
     assert "(id=1, id=2, id=3 …)" in shown.out
     listed = batchops("show", "1", "--json", "--url", table.url).json()["rejections"]
     assert [(one["rows"], one["keys"][0]) for one in listed] == [(BAD, "id=1")]
-    table.script(MEND[table.family])
+    table.script(MEND[table.backend])
     assert batchops(*words, "--json").json()["rejected"] == 0
     assert "already done by run 1" in batchops(*words).out
 
@@ -128,7 +128,7 @@ def test_where_nobody_knows_the_rows_it_says_so_and_is_not_done(sqlite: Database
     words = ("backfill", "t", "--all-rows", "--set", "m = m + 1", "--url", sqlite.url, "-y")
     assert batchops(*words).code == 0
     sqlite.execute("UPDATE batchops_run SET state = 'incomplete'")
-    sqlite.execute("UPDATE batchops_lane SET rows_rejected = 7")
+    sqlite.execute("UPDATE batchops_worker SET rows_rejected = 7")
     again = batchops(*words)
     assert (again.code, "all but 7 rows" in again.out + again.err) == (3, True), again
     assert sqlite.column("SELECT DISTINCT m FROM t") == [1]
@@ -149,7 +149,7 @@ def test_with_workers_side_by_side(postgresql: Database) -> None:
 def test_with_the_ledger_elsewhere_they_are_kept_there(database: Database, tmp_path: Path) -> None:
     """As its hint says: the next run tries them too."""
     numbered(database, ROWS, cents=("integer", f"CASE WHEN i <= {BAD} THEN -5 ELSE 100 END"), m=("integer", "0"))
-    database.script(REFUSE[database.family].replace(" CHECK (cents > 0)", " CHECK (m = 0 OR cents > 0)"))
+    database.script(REFUSE[database.backend].replace(" CHECK (cents > 0)", " CHECK (m = 0 OR cents > 0)"))
     ledger = tmp_path / "ledger.db"
     words = {"all_rows": True, "set": ["m = 1"], "allow": ["triggers"], "max_rejected": 1_000}
     job = Job(database, "backfill", **words, ledger=str(ledger))
@@ -157,7 +157,7 @@ def test_with_the_ledger_elsewhere_they_are_kept_there(database: Database, tmp_p
     assert (first.reason, first.rejected, first.rows) == ("incomplete", BAD, ROWS - BAD)
     with contextlib.closing(sqlite3.connect(ledger)) as connection:
         assert connection.execute("SELECT count(*) FROM batchops_rejected").fetchone() == (BAD,)
-    database.script(MEND[database.family])
+    database.script(MEND[database.backend])
     assert (job().reason, database.scalar("SELECT count(*) FROM t WHERE m = 1")) == ("done", ROWS)
 
 

@@ -32,9 +32,9 @@ CREATE TABLE batchops_run (
 
 def tables(database: Database) -> None:
     """The tables alone."""
-    mysql = database.family == "mysql"
+    mysql = database.backend == "mysql"
     more = {"auto": " AUTO_INCREMENT" if mysql else "", "cursor": "`cursor`" if mysql else "cursor"}
-    database.script(_TABLES.format(**_TYPES[database.family], **more))
+    database.script(_TABLES.format(**_TYPES[database.backend], **more))
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def add(database: Database, *runs: OldRun) -> None:
                "started_at", "ended_at")  # fmt: skip
     database.insert("batchops_run", columns, [_row(database, run) for run in runs])
     numbers = database.column("SELECT run FROM batchops_run ORDER BY run DESC")[: len(runs)][::-1]
-    lane = ("run", "lane", "token", "`cursor`" if database.family == "mysql" else "cursor", "batches", "rows_changed",
+    lane = ("run", "lane", "token", "`cursor`" if database.backend == "mysql" else "cursor", "batches", "rows_changed",
             "rows_read", "rows_locked", "rows_rejected")  # fmt: skip
     values = [
         (number, 0, "c2db014fba0f555f", _cursor(database, run), 2, run.rows, run.rows, 0, 0)
@@ -90,9 +90,9 @@ def _row(database: Database, run: OldRun) -> tuple[object, ...]:
 
 
 def _fingerprint(database: Database) -> str:
-    if database.family == "postgresql":
+    if database.backend == "postgresql":
         return f"{database.scalar('SELECT CAST(CAST(' + repr('t') + ' AS regclass) AS oid)')}:id integer,m integer"
-    if database.family == "mysql":
+    if database.backend == "mysql":
         return f"{database.name}.t:2026-11-28 21:33:10:id int(11),m int(11)"
     return "main.t:id INTEGER,m INTEGER"
 
@@ -100,5 +100,5 @@ def _fingerprint(database: Database) -> str:
 def _cursor(database: Database, run: OldRun) -> str:
     if run.behind is None:
         return '{"ranges":[],"turn":0,"base":0}'
-    after, upto = (json.dumps(str(n) if database.family == "postgresql" else n) for n in (run.behind, 100))
+    after, upto = (json.dumps(str(n) if database.backend == "postgresql" else n) for n in (run.behind, 100))
     return f'{{"ranges":[[[{after}],[{upto}],[],0,null,null]],"turn":0,"base":0}}'

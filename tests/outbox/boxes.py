@@ -24,14 +24,14 @@ _PLAIN = (
 
 def made(database: Database, *args: str) -> None:
     """A table `outbox`, made as a user would."""
-    done = here("outbox", "init", "--make", "--url", database.url, *args)
+    done = here("outbox", "init", "--apply", "--url", database.url, *args)
     assert done.code == 0, done.err
 
 
 def plain(database: Database) -> None:
     """A table `outbox` as others have it, with a yes or no for what was sent."""
-    no = "false" if database.family == "postgresql" else "0"
-    database.execute(f"CREATE TABLE outbox (id {ID[database.family]}, {_PLAIN.format(no)})")
+    no = "false" if database.backend == "postgresql" else "0"
+    database.execute(f"CREATE TABLE outbox (id {ID[database.backend]}, {_PLAIN.format(no)})")
 
 
 def event(aggregate: object, number: int, payload: Any = None) -> Event:
@@ -47,7 +47,7 @@ def saved(database: Database, events: Iterable[Event], **options: Any) -> None:
 
 def engine(database: Database) -> Any:
     """As an application has it."""
-    return database.engine if database.family != "sqlite" else create_engine(make_url(database.url))
+    return database.engine if database.backend != "sqlite" else create_engine(make_url(database.url))
 
 
 def relay(database: Database, to: str, *args: str) -> Result:

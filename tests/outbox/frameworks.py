@@ -33,7 +33,7 @@ class Framework:
 
     def make(self, database: Database) -> None:
         """The table `outbox`."""
-        database.execute(self.ddl.format(**TYPES[database.family]))
+        database.execute(self.ddl.format(**TYPES[database.backend]))
 
     def write(self, database: Database, first: int, last: int) -> None:
         """These events."""
@@ -43,12 +43,12 @@ class Framework:
 
 def fitting(database: Database, value: Any) -> Any:
     """As the database's driver takes it."""
-    if isinstance(value, datetime) and database.family != "postgresql":
+    if isinstance(value, datetime) and database.backend != "postgresql":
         return value.replace(tzinfo=None).isoformat(" ", "microseconds")
     if isinstance(value, uuid.UUID):
-        return value if database.family == "postgresql" else str(value)
+        return value if database.backend == "postgresql" else str(value)
     if isinstance(value, Raw):
-        return uuid.UUID(bytes=bytes(value)) if database.family == "postgresql" else bytes(value)
+        return uuid.UUID(bytes=bytes(value)) if database.backend == "postgresql" else bytes(value)
     return value
 
 
@@ -70,7 +70,7 @@ FRAMEWORKS = {
         " NOT NULL, type {long} NOT NULL, payload {json})",
         "id aggregatetype aggregateid type payload",
         lambda n: (uuid.uuid4(), "order", f"a{n % 7}", "Paid", body(n)),
-        ("--then", "delete", "--order", "none"), "1 = 1", ordered=False,
+        ("--after-delivery", "delete", "--order", "none"), "1 = 1", ordered=False,
     ),
     "modulith": Framework(
         "CREATE TABLE outbox (id {uuid36} NOT NULL, listener_id {long} NOT NULL, event_type {long} NOT NULL,"
@@ -78,14 +78,14 @@ FRAMEWORKS = {
         " completion_attempts int, last_resubmission_date {time}, PRIMARY KEY (id))",
         "id listener_id event_type serialized_event publication_date",
         lambda n: (uuid.uuid4(), f"a{n % 7}", "Paid", body(n), at(n)),
-        ("--aggregate", "listener_id", "--order", "publication_date,id"), "completion_date IS NULL",
+        ("--aggregate-id", "listener_id", "--order", "publication_date,id"), "completion_date IS NULL",
     ),
     "eventuate": Framework(
         "CREATE TABLE outbox (id {long} NOT NULL PRIMARY KEY, destination {long} NOT NULL, headers {text} NOT NULL,"
         " payload {text} NOT NULL, published smallint DEFAULT 0, message_partition smallint, creation_time bigint)",
         "id destination headers payload creation_time",
         lambda n: (f"{1_700_000_000_000 + n:016x}-0242ac1100020000", f"a{n % 7}", '{"ID": "x"}', body(n), n),
-        ("--aggregate", "destination", "--order", "id"), "published = 0",
+        ("--aggregate-id", "destination", "--order", "id"), "published = 0",
     ),
     "namastack": Framework(
         "CREATE TABLE outbox (id {long} NOT NULL, status varchar(20) NOT NULL, record_key {long} NOT NULL,"
@@ -101,6 +101,6 @@ FRAMEWORKS = {
         " deliver_by {time}, body {bytes} NOT NULL, attempts int DEFAULT 0, message_type {long} NOT NULL)",
         "id owner_id destination body message_type",
         lambda n: (Raw(uuid.uuid4().bytes), 0, f"a{n % 7}", body(n).encode(), "Paid"),
-        ("--aggregate", "destination", "--then", "delete", "--order", "none"), "1 = 1", ordered=False,
+        ("--aggregate-id", "destination", "--after-delivery", "delete", "--order", "none"), "1 = 1", ordered=False,
     ),
 }  # fmt: skip

@@ -3,18 +3,18 @@
 import pytest
 
 from batchops.errors import TransientError
-from batchops.outbox.circuit_breaker import FIRST, LONGEST, QUIET, Circuit
+from batchops.outbox.circuit_breaker import FIRST, LONGEST, QUIET, CircuitBreaker
 from tests.clock import Clock
 
 
-def circuit(patience: float | None = None) -> tuple[Circuit, Clock]:
+def circuit(patience: float | None = None) -> tuple[CircuitBreaker, Clock]:
     clock = Clock()
-    return Circuit(patience, clock, draw=lambda: 1.0), clock
+    return CircuitBreaker(patience, clock, draw=lambda: 1.0), clock
 
 
 def test_closed_it_holds_up_nothing() -> None:
     breaker, _ = circuit()
-    assert (breaker.hold(), breaker.down, breaker.probing) == (None, None, False)
+    assert (breaker.throttle(), breaker.down, breaker.probing) == (None, None, False)
 
 
 def test_pauses_between_probes_double_up_to_a_bound() -> None:
@@ -22,21 +22,21 @@ def test_pauses_between_probes_double_up_to_a_bound() -> None:
     pauses = []
     for _ in range(12):
         breaker.trip("refused")
-        held = breaker.hold()
+        held = breaker.throttle()
         assert held is not None
         assert "refused" in held[0]
         pauses.append(held[1])
         clock.now += held[1]
-        assert breaker.hold() is None, "time for a probe"
+        assert breaker.throttle() is None, "time for a probe"
         assert breaker.probing
     assert pauses == [pytest.approx(min(LONGEST, FIRST * 2**n)) for n in range(12)]
 
 
 def test_jitter_only_shortens_a_pause() -> None:
     clock = Clock()
-    breaker = Circuit(None, clock, draw=lambda: 0.0)
+    breaker = CircuitBreaker(None, clock, draw=lambda: 0.0)
     breaker.trip("refused")
-    assert breaker.hold() == ("the destination is down: refused", pytest.approx(0.75 * FIRST))
+    assert breaker.throttle() == ("the destination is down: refused", pytest.approx(0.75 * FIRST))
 
 
 def test_patience_begins_with_the_first_failure_and_success_ends_it() -> None:
@@ -47,26 +47,26 @@ def test_patience_begins_with_the_first_failure_and_success_ends_it() -> None:
     breaker.trip("refused")
     clock.now += 6.0
     breaker.trip("refused")
-    assert breaker.hold() is not None, "six seconds of the second outage"
+    assert breaker.throttle() is not None, "six seconds of the second outage"
     clock.now += 4.0
     breaker.trip("refused")
     with pytest.raises(TransientError, match="The destination is down: refused"):
-        breaker.hold()
+        breaker.throttle()
 
 
 def test_a_doubtful_probe_is_followed_by_more_at_once() -> None:
     breaker, clock = circuit()
     breaker.trip("refused")
     clock.now += LONGEST
-    breaker.doubt()
-    assert (breaker.probing, breaker.down, breaker.hold()) == (False, "refused", None)
+    breaker.inconclusive()
+    assert (breaker.probing, breaker.down, breaker.throttle()) == (False, "refused", None)
     breaker.trip("refused again")
     assert (breaker.probing, breaker.down) == (True, "refused again")
 
 
 def test_each_outage_is_told_of_once_when_the_waiting_begins() -> None:
     clock, told = Clock(), list[str]()
-    breaker = Circuit(None, clock, draw=lambda: 1.0, warn=told.append)
+    breaker = CircuitBreaker(None, clock, draw=lambda: 1.0, warn=told.append)
     breaker.trip("one event may be to blame")
     assert told == []
     for _ in range(3):
@@ -83,6 +83,6 @@ def test_each_outage_is_told_of_once_when_the_waiting_begins() -> None:
 
 def test_the_warning_says_how_long_it_waits_and_nobody_is_warned_who_does_not_wait() -> None:
     told = list[str]()
-    Circuit(120.0, Clock(), warn=told.append).trip_by_destination("nobody answers")
-    Circuit(0.0, Clock(), warn=told.append).trip_by_destination("nobody answers")
+    CircuitBreaker(120.0, Clock(), warn=told.append).trip_by_destination("nobody answers")
+    CircuitBreaker(0.0, Clock(), warn=told.append).trip_by_destination("nobody answers")
     assert told == ["The destination is down: nobody answers. It is tried again for up to 2 min."]

@@ -31,7 +31,7 @@ def test_show(database: Database, tmp_path: Path) -> None:
     text = here("outbox", "show", "--url", database.url).out
     assert "1 events to be sent, the oldest for" in text
     assert "refused   none" in text
-    assert "slots have no relay at work" in text
+    assert "shards have no relay at work" in text
 
 
 def test_check_proves_what_the_relay_did(database: Database, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_check_finds_what_was_passed_by_and_what_was_inverted(database: Database
     skipped = here("outbox", "check", "--url", database.url, "--json")
     assert skipped.code == 13
     assert [one["events"] for one in skipped.json()["findings"] if one["exit"] == 13] == [[str(ids[1])]]
-    database.execute(f"UPDATE outbox SET sent_at = {HOURS_AGO[database.family]} WHERE id = {ids[1]}")
+    database.execute(f"UPDATE outbox SET sent_at = {HOURS_AGO[database.backend]} WHERE id = {ids[1]}")
     inverted = here("outbox", "check", "--url", database.url)
     assert (inverted.code, "inverted" in inverted.out, str(ids[1]) in inverted.out) == (13, True, True), inverted
 
@@ -73,7 +73,7 @@ def test_replay_leaves_the_marks_alone(database: Database, tmp_path: Path) -> No
     before = database.rows(marks)
     again = tmp_path / "again"
     to = ("--to", f"file:{again}", "--json")
-    one = outbox(database, "replay", *to, "--of", "o1")
+    one = outbox(database, "replay", *to, "--only-aggregate", "o1")
     assert (one.code, one.json()["rows"]) == (0, 10), one
     first = delivered(tmp_path / "out")
     assert delivered(again) == [line for line in first if line["key"] == "o1"]
@@ -81,10 +81,10 @@ def test_replay_leaves_the_marks_alone(database: Database, tmp_path: Path) -> No
     recent = outbox(database, "replay", *to, "--since", "1h")
     assert recent.json()["rows"] == 20
     database.execute(
-        f"UPDATE outbox SET sent_at = {HOURS_AGO[database.family]} WHERE aggregate_id = 'o0' AND sent_at IS NOT NULL"
+        f"UPDATE outbox SET sent_at = {HOURS_AGO[database.backend]} WHERE aggregate_id = 'o0' AND sent_at IS NOT NULL"
     )
     assert outbox(database, "replay", *to, "--since", "1h").json()["rows"] == 10
-    assert outbox(database, "replay", *to, "--until", "1h", "--type", "Paid").json()["rows"] == 10
+    assert outbox(database, "replay", *to, "--until", "1h", "--only-type", "Paid").json()["rows"] == 10
 
 
 def test_replay_keeps_its_rate(sqlite: Database, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_replay_keeps_its_rate(sqlite: Database, tmp_path: Path) -> None:
     ("args", "words"),
     [
         ((), "which events?"),
-        (("--all-events", "--of", "o"), "which events?"),
+        (("--all-events", "--only-aggregate", "o"), "which events?"),
         (("--since", "yesterday-ish"), "yesterday-ish"),
         (("--all-events", "--rate", "0"), "rate"),
     ],

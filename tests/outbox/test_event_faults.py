@@ -16,7 +16,7 @@ def test_an_event_without_an_aggregate_stands_for_itself(database: Database, tmp
     """In order with no other, under its own id; a refused one holds nothing back."""
     made(database)
     saved(database, [event("a", n) for n in range(4)])
-    if database.family == "sqlite":
+    if database.backend == "sqlite":
         database.execute("CREATE TABLE free AS SELECT * FROM outbox")
         database.execute("DROP TABLE outbox")
         columns = "aggregate_type, aggregate_id, event_type, payload, headers, created_at, sent_at timestamp"
@@ -27,10 +27,10 @@ def test_an_event_without_an_aggregate_stands_for_itself(database: Database, tmp
             "postgresql": "ALTER COLUMN aggregate_id DROP NOT NULL",
             "mysql": "MODIFY aggregate_id varchar(255) NULL",
         }
-        database.execute(f"ALTER TABLE outbox {loose[database.family]}")
+        database.execute(f"ALTER TABLE outbox {loose[database.backend]}")
     database.execute("UPDATE outbox SET aggregate_id = NULL WHERE id IN (2, 3, 4)")
     database.execute("UPDATE outbox SET headers = '[1]' WHERE id = 2")
-    done = relay(database, f"file:{tmp_path}/out", "--on-failed", "block")
+    done = relay(database, f"file:{tmp_path}/out", "--on-failed", "wait")
     assert (done.code, done.json()["rows"]) == (3, 3), done
     assert [(line["id"], line["key"]) for line in delivered(tmp_path / "out")] == [("1", "a"), ("3", "3"), ("4", "4")]
     assert relay(database, f"file:{tmp_path}/out", "--key", "{aggregate_id}").code == 3

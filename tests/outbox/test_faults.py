@@ -23,7 +23,7 @@ from tests.services.server import Server
 
 pytestmark = pytest.mark.in_turn
 Service = Callable[[str], Server]
-FAST = ("--backoff", "50ms", "--retry-time", "1s")
+FAST = ("--backoff", "50ms", "--retry-timeout", "1s")
 ONCE = (*FAST, "--max-attempts", "1")
 ROOM = 12
 ACKNOWLEDGED = {"redis": b"QUEUED", "rabbitmq": b"\x00\x3c\x00\x50", "nats": b'"seq"'}
@@ -90,7 +90,7 @@ def test_a_lost_acknowledgement_is_a_repeat_with_the_same_id(service: Service, d
     kept(database, receiver.topic)
     with through(receiver) as (wire, url):
         wire.cut = lambda data: wire.cuts == 0 and ACKNOWLEDGED[broker] in data
-        done = relay(database, url, "--topic", receiver.topic, "--batch-size", "20", "--retry-time", "20s")
+        done = relay(database, url, "--topic", receiver.topic, "--batch-size", "20", "--retry-timeout", "20s")
     assert (done.code, wire.cuts) == (0, 1), done
     assert len(marked(database)) == 40
     got = ids(receiver)
@@ -105,9 +105,9 @@ def test_too_large_is_told_once_and_holds_nobody_else(
     made(database)
     saved(database, [Event("order", "a", "Paid", "x" * (size if n == 2 else 10)) for n in range(1, 4)])
     saved(database, [Event("order", "b", "Paid", "x")])
-    args = ("--topic", receiver.topic, *FAST, "--on-failed", "park-key")
+    args = ("--topic", receiver.topic, *FAST, "--on-failed", "hold-key")
     done = relay(database, receiver.url, *args)
-    assert (done.code, done.json()["parked"]) == (3, 1), done
+    assert (done.code, done.json()["held"]) == (3, 1), done
     assert marked(database) == set(ids(receiver)) == {"1", "4"}
     assert "x" * 50 not in done.err
 

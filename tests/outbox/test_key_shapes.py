@@ -30,7 +30,7 @@ CASES = [
 def made(database: Database, aggregate: str, id: str, before: str = "") -> None:
     if before:
         database.script(before)
-    moment = "timestamptz" if database.family == "postgresql" else "datetime NULL"
+    moment = "timestamptz" if database.backend == "postgresql" else "datetime NULL"
     database.script(
         f"CREATE TABLE outbox (id {id} PRIMARY KEY, aggregate_id {aggregate}, event_type varchar(9), payload text,"
         f" headers text, sent_at {moment})"
@@ -50,7 +50,7 @@ def test_aggregates(new_database: NewDatabase, tmp_path: Path, shape: Shape, on:
     ]
     values = ", ".join(f"({id}, {value}, 'x', {payload}, {headers})" for id, value, payload, headers in events)
     database.script(f"INSERT INTO outbox (id, aggregate_id, event_type, payload, headers) VALUES {values}")
-    first = relay(database, f"file:{out}", "--on-failed", "park-key", "--max-attempts", "1", "--batch-size", "7")
+    first = relay(database, f"file:{out}", "--on-failed", "hold-key", "--max-attempts", "1", "--batch-size", "7")
     held = number > HELD
     assert (first.code, first.json()["rows"]) == (3 if held else 0, 2 * (number - held)), first.err
     sent = delivered(out)
@@ -81,7 +81,7 @@ def test_ids(new_database: NewDatabase, tmp_path: Path, on: str, type: str) -> N
 
 def distinct(database: Database, number: int, held: bool) -> int:
     """Aggregates but for the held one. SQLite's 1 and '1' are one, as they are one to every broker."""
-    if database.family != "sqlite":
+    if database.backend != "sqlite":
         return number - held
     text = "lower(hex(aggregate_id))"
     text = f"CASE typeof(aggregate_id) WHEN 'blob' THEN {text} WHEN 'real' THEN quote(aggregate_id) ELSE "

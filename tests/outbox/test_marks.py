@@ -14,7 +14,7 @@ SENT = "NEW.sent_at IS NOT NULL"
 def refuses(database: Database, when: str) -> None:
     """A trigger that raises as an event is marked."""
     head = "CREATE TRIGGER no BEFORE UPDATE ON outbox FOR EACH ROW"
-    match database.family:
+    match database.backend:
         case "postgresql":
             raising = "BEGIN RAISE EXCEPTION 'not this one'; END"
             database.script(f"CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ {raising} $$;")
@@ -34,7 +34,9 @@ def test_a_mark_refused_for_one_event_is_that_events_failure(database: Database,
     out = tmp_path / "out"
     result = relay(database, f"file:{out}", "--batch-size", "5")
     document = result.json()
-    assert (result.code, document["reason"], document["rows"], document["dead"]) == (3, "incomplete", 19, 1), document
+    assert (result.code, document["reason"], document["rows"], document["dead_letters"]) == (3, "incomplete", 19, 1), (
+        document
+    )
     assert "It was delivered, and not marked: " in document["error"]["message"]
     assert len(delivered(out)) == 20
     again = relay(database, f"file:{out}")

@@ -41,9 +41,9 @@ def opened(database: Database, how: str) -> Iterator[Any]:
 
 def driver(database: Database) -> Any:
     url = make_url(database.url)
-    if database.family == "sqlite":
+    if database.backend == "sqlite":
         return sqlite3.connect(url.database or "")
-    if database.family == "postgresql":
+    if database.backend == "postgresql":
         return psycopg.connect(database.url)
     return pymysql.connect(
         host=url.host or "",
@@ -58,12 +58,12 @@ def driver(database: Database) -> Any:
 @pytest.mark.parametrize("how", ["driver", "sqlalchemy", "session"])
 @pytest.mark.parametrize("names", SETS, ids=lambda names: names[0])
 def test_columns_of_an_outbox(database: Database, how: str, names: tuple[str, ...], tmp_path: Path) -> None:
-    quote = "`" if database.family == "mysql" else '"'
+    quote = "`" if database.backend == "mysql" else '"'
     types = ("varchar(50)", "varchar(50)", "text", "timestamp NULL")
     quoted = [f"{quote}{name.replace(quote, 2 * quote)}{quote}" for name in names]
     columns = ", ".join(" ".join(pair) for pair in zip(quoted, types, strict=True))
-    database.script(f"CREATE TABLE outbox (id {ID[database.family]}, {columns})")
-    called = dict(zip(("aggregate", "event_type", "payload", "sent"), names, strict=True))
+    database.script(f"CREATE TABLE outbox (id {ID[database.backend]}, {columns})")
+    called = dict(zip(("aggregate_id", "event_type", "payload", "sent"), names, strict=True))
     with opened(database, how) as connection:
         events = [Event("order", "7", "Paid", {"n": 50}), Event("order", "7", "Sent", "100 %")]
         save(connection, events, names=Names(aggregate_type=None, headers=None, created_at=None, **called))

@@ -32,7 +32,7 @@ class Killed:
     def __init__(self, batchops: Batchops, database: Database, *args: str, relays: int = 1) -> None:
         self._batchops = batchops
         self._database = database
-        self._args = ("relay", "outbox", "--url", database.url, "--poll", "100ms", "--lease-time", LEASE, "-q", *args)
+        self._args = ("relay", "outbox", "--url", database.url, "--poll", "100ms", "--lease", LEASE, "-q", *args)
         self._numbers = itertools.count()
         self._running = [self._start() for _ in range(relays)]
         self._over = threading.Event()

@@ -13,7 +13,7 @@ from tests.services.database import Database
 from tests.services.private import free_port
 
 pytestmark = pytest.mark.in_turn
-FAST = ("--backoff", "10ms", "--retry-time", "1s")
+FAST = ("--backoff", "10ms", "--retry-timeout", "1s")
 OUTAGE_SECONDS = "900ms"
 """Time for a first batch, for a probe, and for what follows a probe."""
 
@@ -128,12 +128,12 @@ def test_block_goes_on_by_itself(box: Database, webhook: Webhook, relays: Relays
 
 def test_park_key_after_its_last_attempt_and_put_it_back(box: Database, webhook: Webhook, relays: Relays) -> None:
     refuses(webhook, 409, 5)
-    policy = ("--on-failed", "park-key", "--max-attempts", "2")
+    policy = ("--on-failed", "hold-key", "--max-attempts", "2")
     done = relays(*policy)
     while "waiting" in shown(box)["refused"]:
         done = relays(*policy)
-    assert (done.code, done.json()["parked"], done.json()["rejected"]) == (3, 1, 1), done
-    assert (unsent(box), states(box)) == ([5, 8], [("5", "parked", 2, "HTTP 409")])
+    assert (done.code, done.json()["held"], done.json()["rejected"]) == (3, 1, 1), done
+    assert (unsent(box), states(box)) == ([5, 8], [("5", "held", 2, "HTTP 409")])
     webhook.script = lambda _: 204
     again = relays(*policy)
     assert (again.code, unsent(box), asked(webhook, 5)) == (3, [5, 8], 2), "parked is parked until a person says so"
@@ -147,7 +147,7 @@ def test_park_key_after_its_last_attempt_and_put_it_back(box: Database, webhook:
 def test_dead_letter_lets_later_events_go_on(box: Database, webhook: Webhook, relays: Relays) -> None:
     refuses(webhook, 422, 5)
     done = relays("--on-failed", "dead-letter")
-    assert (done.code, done.json()["dead"], done.json()["rejected"]) == (3, 1, 1), done
+    assert (done.code, done.json()["dead_letters"], done.json()["rejected"]) == (3, 1, 1), done
     assert "have gone on without it" in done.json()["error"]["hint"]
     assert (unsent(box), states(box)) == ([5], [("5", "dead", 1, "HTTP 422")])
     assert taken(webhook) == ([1, 4, 7], [2, 8], [3, 6, 9])
@@ -179,7 +179,7 @@ def test_a_destination_that_is_down_is_no_events_fault(
     there = relays.to
     if how == "nobody":
         relays.to = f"http://127.0.0.1:{free_port()}/in"
-    done = relays("--max-attempts", "1", "--on-failed", "dead-letter", "--retry-time", OUTAGE_SECONDS)
+    done = relays("--max-attempts", "1", "--on-failed", "dead-letter", "--retry-timeout", OUTAGE_SECONDS)
     told = done.json()
     assert (done.code, told["reason"], told["rows"], told["failed"]) == (75, "busy", 0, 0), done
     assert "down" in told["error"]["message"]

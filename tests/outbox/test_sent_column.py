@@ -22,7 +22,7 @@ def database(request: pytest.FixtureRequest, new_database: NewDatabase) -> Datab
 def box(database: Database, sent: str, *values: str, name: str = "status", more: str = "") -> None:
     """An outbox whose column `name` is `sent`, with an event for each of `values` (SQL), a, b, c …"""
     columns = f"aggregate_id varchar(9), payload varchar(9), {name} {sent}{more}"
-    database.execute(f"CREATE TABLE outbox (id {ID[database.family]}, {columns})")
+    database.execute(f"CREATE TABLE outbox (id {ID[database.backend]}, {columns})")
     for number, value in enumerate(values):
         database.execute(
             f"INSERT INTO outbox (aggregate_id, payload, {name}) VALUES ('o', '{'abcdef'[number]}', {value})"
@@ -157,7 +157,7 @@ CANNOT = {
 @EVERYWHERE
 @pytest.mark.parametrize("case", CANNOT)
 def test_a_value_that_the_column_cannot_hold_is_refused(database: Database, tmp_path: Path, case: str) -> None:
-    if case == "too long" and database.family == "sqlite":
+    if case == "too long" and database.backend == "sqlite":
         pytest.skip("SQLite keeps no text to its length")
     sent, value, (unsent, done) = CANNOT[case]
     box(database, sent, value)
@@ -190,7 +190,7 @@ def test_a_mark_that_the_table_refuses_or_undoes_delivers_nothing(postgresql: Da
     postgresql.execute(undone)
     postgresql.execute("CREATE TRIGGER no BEFORE UPDATE OR DELETE ON outbox FOR EACH ROW EXECUTE FUNCTION no()")
     for then in ("mark", "delete"):
-        kept = relay(postgresql, f"file:{tmp_path}/out", *args, "--then", then)
+        kept = relay(postgresql, f"file:{tmp_path}/out", *args, "--after-delivery", then)
         assert (kept.code, "still counts as unsent" in kept.json()["error"]["message"]) == (12, True), kept
     assert delivered(tmp_path / "out") == []
     assert postgresql.scalar("SELECT status FROM outbox") == "new"
@@ -219,13 +219,13 @@ def test_a_status_with_a_time_beside_it_tells_when(database: Database, tmp_path:
     move = "CREATE TABLE sent_events AS SELECT * FROM outbox WHERE 1 = 0"
     database.execute(move)
     database.execute("UPDATE outbox SET status = 'NEW' WHERE payload = 'a'")
-    assert relay(database, f"file:{tmp_path}/out", *args, "--then", "move:sent_events").code == 0
+    assert relay(database, f"file:{tmp_path}/out", *args, "--after-delivery", "move:sent_events").code == 0
     assert database.rows("SELECT status, completed IS NOT NULL FROM sent_events") == [("OK", True)]
 
 
 def far_from_utc(database: Database) -> str:
     """Let every session be hours from UTC; how many seconds `sent_at` lies from it."""
-    if database.family == "postgresql":
+    if database.backend == "postgresql":
         database.execute(f"ALTER DATABASE {database.name} SET timezone = 'Asia/Kolkata'")
         return "abs(extract(epoch FROM sent_at - timezone('UTC', now())))"
     database.execute("SET GLOBAL time_zone = '+05:30'")

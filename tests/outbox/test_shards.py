@@ -17,23 +17,23 @@ import pytest
 from batchops.db.registry import connect
 from batchops.db.urls import address
 from batchops.errors import LockedError
-from batchops.outbox.after_delivery import Settling
-from batchops.outbox.circuit_breaker import Circuit
-from batchops.outbox.delivery import Courier
-from batchops.outbox.failure_policy import Policy
-from batchops.outbox.failures import Failures
-from batchops.outbox.low_water import LowWater
-from batchops.outbox.mapping import Composer
-from batchops.outbox.prepare import prepared_relay
+from batchops.outbox.after_delivery import DeliveryRecorder
+from batchops.outbox.circuit_breaker import CircuitBreaker
+from batchops.outbox.delivery import DeliveryWorker
+from batchops.outbox.failure_policy import FailurePolicy
+from batchops.outbox.failures import RefusedEvents
+from batchops.outbox.low_water import OutboxLowWaterMark
+from batchops.outbox.mapping import MessageMapper
+from batchops.outbox.prepare import prepare_relay
 from batchops.outbox.relay_registry import Registry
 from batchops.outbox.shards import Shards
-from batchops.outbox.source import Source
+from batchops.outbox.source import EventSource
 from batchops.outbox.spec import RelaySpec
 from batchops.outbox.step import RelayStep
-from batchops.outbox.tables import Beside
-from batchops.runtime.backoff import Attempts
+from batchops.outbox.tables import OutboxTables
+from batchops.runtime.backoff import RetryPolicy
 from batchops.runtime.batch_size import Size
-from batchops.runtime.counters import Score
+from batchops.runtime.counters import Counters
 from batchops.runtime.threads import Threads
 from batchops.spec.models import checked
 from tests.command import Batchops
@@ -55,13 +55,13 @@ class Relays:
 
     def __init__(self, database: Database) -> None:
         self.database = connect(address(database.url, os.environ))
-        self.beside = Beside(self.database, None)
-        self.beside.make()
+        self.tables = OutboxTables(self.database, None)
+        self.tables.make()
         self._tables = database
         self.url = database.url
 
     def registry(self) -> Registry:
-        return Registry(self.database, self.beside.relays, self.beside.shards, "outbox")
+        return Registry(self.database, self.tables.relays, self.tables.shards, "outbox")
 
     def one(self, count: int = 4, *, stays: bool = True) -> Shards:
         return Shards(self.database, self.registry(), "outbox", count, 60.0, stays=stays, clock=lambda: 100.0)
@@ -124,19 +124,19 @@ def working(relays: Relays, to: str) -> Iterator[tuple[RelayStep, Shards, Callab
     """A relay step by step, its shards, and what puts its clock forward."""
     spec = checked(RelaySpec, {"table": "outbox", "to": to, "url": relays.url})
     threads, now = Threads(lambda _: None, lambda _: None), [0.0]
-    with prepared_relay(spec, {}) as job, ExitStack() as stack:
+    with prepare_relay(spec, {}) as job, ExitStack() as stack:
         database, outbox = job.database, job.outbox
         shards = Shards(database, relays.registry(), "outbox", 4, 60.0, stays=True, clock=lambda: now[0])
-        failures = Failures(database, job.beside.failed, outbox)
-        low, compose = LowWater(database, outbox, failures), Composer(outbox, job.form)
-        source = Source(database, outbox, compose, shards, failures, low, thorough=False, max_bytes=1 << 20)
-        courier = Courier(job.sink, lambda: False, lambda _: None, threads)
+        failures = RefusedEvents(database, job.tables.failed, outbox)
+        low, compose = OutboxLowWaterMark(database, outbox, failures), MessageMapper(outbox, job.mapping)
+        source = EventSource(database, outbox, compose, shards, failures, low, thorough=False, max_bytes=1 << 20)
+        courier = DeliveryWorker(job.sink, lambda: False, lambda _: None, threads)
         stack.callback(courier.close)
         yield (
             RelayStep(
-                source, courier, Settling(database, outbox, shards, failures, job.then), failures,
-                Policy("block", Attempts(5, 1.0)), Circuit(None), shards, Score("failed", "unsent", "parked", "dead"),
-                ahead=lambda: True, begin=lambda work: work,
+                source, courier, DeliveryRecorder(database, outbox, shards, failures, job.after_delivery), failures,
+                FailurePolicy("wait", RetryPolicy(5, 1.0)), CircuitBreaker(None), shards,
+                Counters("failed", "unsent", "held", "dead"), ahead=lambda: True, begin=lambda work: work,
             ),
             shards,
             lambda seconds: now.__setitem__(0, now[0] + seconds),
@@ -169,9 +169,9 @@ def test_a_lease_renewed_since_it_was_read_is_not_taken_over(relays: Relays) -> 
 
 
 def test_another_number_of_shards_is_refused_until_the_others_have_ended(relays: Relays) -> None:
-    with relays.one(4).beating(Threads(print, print), lambda: None):
+    with relays.one(4).heartbeat(Threads(print, print), lambda: None):
         wide = relays.one(4)
-        with wide.beating(Threads(print, print), lambda: None):
+        with wide.heartbeat(Threads(print, print), lambda: None):
             wide.look()
             with pytest.raises(LockedError, match=r'divides "outbox" into 4 is at work.*process'):
                 relays.one(2).look()
@@ -186,9 +186,9 @@ def test_one_relay_delivers_every_shard(new_database: NewDatabase, name: str, tm
     database = new_database(name)
     made(database)
     saved(database, [event(n % 20, n) for n in range(200)])
-    once = relay(database, f"file:{tmp_path}/out", "--slots", "7", "--max-batches", "1", "--batch-size", "50")
+    once = relay(database, f"file:{tmp_path}/out", "--shards", "7", "--max-batches", "1", "--batch-size", "50")
     assert (once.code, once.json()["reason"], once.json()["rows"]) == (0, "max-batches", 50)
-    fewer = relay(database, f"file:{tmp_path}/out", "--slots", "2")
+    fewer = relay(database, f"file:{tmp_path}/out", "--shards", "2")
     assert (fewer.code, fewer.json()["reason"], left(database)) == (0, "done", 0)
     assert len(delivered(tmp_path / "out")) == 200
 
@@ -196,12 +196,12 @@ def test_one_relay_delivers_every_shard(new_database: NewDatabase, name: str, tm
 def test_what_a_live_relay_holds_is_not_said_to_be_done(batchops: Batchops, database: Database, tmp_path: Path) -> None:
     made(database)
     saved(database, [event(n % 20, n) for n in range(40)])
-    args = ("relay", "outbox", "--url", database.url, "--slots", "2")
+    args = ("relay", "outbox", "--url", database.url, "--shards", "2")
     stays = batchops.start(*args, "--to", NOWHERE, "--poll", "100ms")
     until(lambda: sum(holders(database).values()) == 2, stays)
     shown = here("outbox", "show", "--url", database.url, "--json").json()
-    assert [(one["pid"], one["slots"]) for one in shown["relays"]] == [(stays.pid, [0, 1])]
-    second = relay(database, f"file:{tmp_path}/out", "--slots", "2")
+    assert [(one["pid"], one["shards"]) for one in shown["relays"]] == [(stays.pid, [0, 1])]
+    second = relay(database, f"file:{tmp_path}/out", "--shards", "2")
     told = second.json()
     assert (second.code, told["reason"], told["exit"], told["left"]) == (11, "locked", 11, 40), second
     assert f"process {stays.pid} of " in told["error"]["message"]
@@ -211,7 +211,7 @@ def test_what_a_live_relay_holds_is_not_said_to_be_done(batchops: Batchops, data
     assert (plain.code, f"process {stays.pid} of " in words, "done" in words) == (11, True, False), plain
     stays.kill()
     stays.wait()
-    after = relay(database, f"file:{tmp_path}/out", "--slots", "2")
+    after = relay(database, f"file:{tmp_path}/out", "--shards", "2")
     assert (after.code, after.json()["rows"], left(database)) == (0, 40, 0), after
 
 
@@ -221,13 +221,13 @@ def test_shards_that_others_hold_are_not_done_though_its_own_are(
     """It delivers what is its own, then says who has the rest."""
     made(database)
     saved(database, [event(n % 20, n) for n in range(40)])
-    args = ("relay", "outbox", "--url", database.url, "--slots", "2", "--poll", "100ms", "--lease-time", "1s")
+    args = ("relay", "outbox", "--url", database.url, "--shards", "2", "--poll", "100ms", "--lease", "1s")
     stuck = [batchops.start(*args, "--to", NOWHERE) for _ in range(2)]
     until(lambda: sorted(holders(database).values()) == [1, 1], *stuck)
     stuck[0].send_signal(signal.SIGTERM)
     stuck[0].wait()
     stuck[1].send_signal(signal.SIGSTOP)  # else it would take the free shard first
-    ended = relay(database, f"file:{tmp_path}/out", "--slots", "2")
+    ended = relay(database, f"file:{tmp_path}/out", "--shards", "2")
     stuck[1].send_signal(signal.SIGCONT)
     told = ended.json()
     assert (ended.code, told["rows"] + told["left"]) == (11, 40), ended
@@ -256,7 +256,7 @@ class Crowd:
         self._deeds = deeds
         self._batchops = batchops
         self._database = database
-        self._args = ("relay", "outbox", "--url", database.url, "--slots", "5", "--poll", "100ms", "-q", *args)
+        self._args = ("relay", "outbox", "--url", database.url, "--shards", "5", "--poll", "100ms", "-q", *args)
         self._numbers = itertools.count()
         self._running: list[subprocess.Popen[str]] = [self._start() for _ in range(2)]
         self._stopped: list[subprocess.Popen[str]] = []
@@ -331,7 +331,7 @@ def test_the_order_holds_while_relays_come_end_die_and_freeze(
     made(database)
     aggregates(database, plan.aggregates)
     deeds = ("stop", "come", "kill", "come", "leave")
-    args = ("--to", f"file:{tmp_path}/out", "--lease-time", "1s", "--batch-size", "10")
+    args = ("--to", f"file:{tmp_path}/out", "--lease", "1s", "--batch-size", "10")
     crowd = Crowd(batchops, database, deeds, *args)
     with crowd.while_working(2.0 if full else 0.3):
         while not set(deeds) <= set(crowd.happened):
@@ -339,5 +339,5 @@ def test_the_order_holds_while_relays_come_end_die_and_freeze(
         until_sent(database)
     found = verdict(database, in_file(tmp_path / "out"))
     crowd.end()
-    print(f"\n{database.family}: {len(delivered(tmp_path / 'out')):,} messages, {dict(crowd.happened)}, {found}")
+    print(f"\n{database.backend}: {len(delivered(tmp_path / 'out')):,} messages, {dict(crowd.happened)}, {found}")
     assert found.good, found

@@ -53,7 +53,7 @@ def test_a_frameworks_table_is_relayed(database: Database, tmp_path: Path, name:
     assert len({line["id"] for line in delivered(out)}) == 120
     told = here("outbox", "check", "outbox", "--url", database.url, *kept(framework.args))
     assert (told.code, "cannot be proved" in told.out or "column that tells" in told.out) == (3, True), told
-    if "--then" not in framework.args:
+    if "--after-delivery" not in framework.args:
         to = ("--to", f"file:{tmp_path}/again", "--all-events", "--batch-size", "7", "--json")
         again = here("outbox", "replay", "outbox", "--url", database.url, *to, *framework.args)
         assert (again.code, again.json()["rows"]) == (0, 120), again
@@ -62,7 +62,7 @@ def test_a_frameworks_table_is_relayed(database: Database, tmp_path: Path, name:
 
 def kept(args: tuple[str, ...]) -> tuple[str, ...]:
     """Without what only a relay takes."""
-    return args[:-4] + args[-2:] if "--then" in args[-4:] else args
+    return args[:-4] + args[-2:] if "--after-delivery" in args[-4:] else args
 
 
 QUICK = {("modulith", "postgresql"), ("eventuate", "mariadb")}
@@ -84,7 +84,7 @@ def test_killed_relays_lose_nothing_of_it(
     args = ("relay", "outbox", "--url", database.url, "--to", f"file:{out}", "--batch-size", "5", *framework.args)
     for kill in range(1, 4):
         before = len(delivered(out))
-        process = batchops.start(*args, "--poll", "50ms", "--rest", "20ms", "-q")
+        process = batchops.start(*args, "--poll", "50ms", "--sleep", "20ms", "-q")
         while len(out.read_bytes().splitlines() if out.exists() else []) < before + 12:
             assert process.poll() is None, process.communicate()
             time.sleep(0.01)
@@ -124,7 +124,7 @@ def test_a_refused_event_of_any_id_is_known_again(database: Database, tmp_path: 
     framework.write(database, 0, 3)
     once = ("--max-attempts", "1", "--on-failed", "dead-letter")
     done = relay(database, f"file:{out}", "--topic", "{deliver_by}", *framework.args, *once)  # which is NULL
-    assert (done.code, done.json()["dead"], left(database, framework)) == (3, 3, 3), done
+    assert (done.code, done.json()["dead_letters"], left(database, framework)) == (3, 3, 3), done
     shown = here("outbox", "show", "outbox", "--url", database.url, *kept(framework.args), "--json").json()
     assert (shown["refused"], shown["backlog"]) == ({"dead": 3}, 0)
     one = shown["events"][0]["event"]

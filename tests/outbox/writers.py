@@ -86,9 +86,9 @@ def one(connection: object, draw: random.Random, plan: Writing, table: str) -> N
 
 
 def connected(database: Database) -> object:
-    if database.family == "postgresql":
+    if database.backend == "postgresql":
         return psycopg.connect(database.url, autocommit=True)
-    if database.family == "mysql":
+    if database.backend == "mysql":
         return mariadb.connect(database.url, autocommit=True)
     return sqlite3.connect(sqlite.path(database.url), isolation_level=None, timeout=60)
 

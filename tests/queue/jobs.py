@@ -19,7 +19,7 @@ _EPOCH = {
 
 def jobs(database: Database, rows: int) -> None:
     """A table `jobs` of so many pending rows, and an empty table `effects` for what handlers do."""
-    number = _ID[database.family]
+    number = _ID[database.backend]
     database.execute(
         f"CREATE TABLE jobs (id {number}, status varchar(20) NOT NULL, n integer NOT NULL, payload varchar(100))"
     )
@@ -28,7 +28,7 @@ def jobs(database: Database, rows: int) -> None:
     some = min(rows, 1000)
     database.execute(
         "INSERT INTO jobs (id, status, n, payload) "
-        + numbers.format(some, "g, 'pending', 0, 'job number ' || g" if database.family != "mysql" else
+        + numbers.format(some, "g, 'pending', 0, 'job number ' || g" if database.backend != "mysql" else
                          "g, 'pending', 0, concat('job number ', g)")
     )  # fmt: skip
     while (have := database.scalar("SELECT count(*) FROM jobs")) < rows:
@@ -40,26 +40,26 @@ def jobs(database: Database, rows: int) -> None:
 
 def leased(database: Database, place: str = "columns", *args: str) -> None:
     """Give `jobs` a place for leases, as a user would."""
-    done = here("queue", "init", "jobs", "--lease", place, *args, "--make", "--url", database.url)
+    done = here("queue", "init", "jobs", "--lease-in", place, *args, "--apply", "--url", database.url)
     assert done.code == 0, done.err
 
 
 def logged(database: Database) -> None:
     """From now on `claims` holds every change of a row's lease to another token: by whom, from whom, and when."""
-    now = _EPOCH[database.family]
-    moment = "double precision" if database.family == "postgresql" else "double"
+    now = _EPOCH[database.backend]
+    moment = "double precision" if database.backend == "postgresql" else "double"
     database.execute(
-        f"CREATE TABLE claims (number {_ID[database.family]}, job bigint, lost varchar(60), lost_until {moment},"
+        f"CREATE TABLE claims (number {_ID[database.backend]}, job bigint, lost varchar(60), lost_until {moment},"
         f" lease varchar(60), claimed_at {moment})"
     )
     insert = f"INSERT INTO claims (job, lost, lost_until, lease, claimed_at) VALUES (NEW.id, OLD.lease, OLD.lease_until, NEW.lease, {now})"  # noqa: E501  one statement
-    if database.family == "postgresql":
+    if database.backend == "postgresql":
         database.script(
             f"CREATE FUNCTION note_claim() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {insert}; RETURN NEW; END $$;"
             " CREATE TRIGGER note_claim AFTER UPDATE ON jobs FOR EACH ROW WHEN (NEW.lease IS NOT NULL"
             " AND NEW.lease IS DISTINCT FROM OLD.lease) EXECUTE FUNCTION note_claim()"
         )
-    elif database.family == "mysql":
+    elif database.backend == "mysql":
         database.execute(
             "CREATE TRIGGER note_claim AFTER UPDATE ON jobs FOR EACH ROW"
             f" IF NEW.lease IS NOT NULL AND NOT NEW.lease <=> OLD.lease THEN {insert}; END IF"

@@ -61,9 +61,9 @@ def test_no_place_for_leases(database: Database) -> None:
     jobs(database, 5)
     for args, code, words in (
         (("--call", CALL.format("noop")), 12, "has no place to keep leases in"),
-        (("--call", CALL.format("noop"), "--lease", "columns"), 12, "has no column lease, lease_until"),
-        (("--call", CALL.format("noop"), "--lease", "table"), 12, 'no table "batchops_lease"'),
-        (("--call", CALL.format("noop"), "--lease", "none"), 2, "--lease none does only with --set"),
+        (("--call", CALL.format("noop"), "--lease-in", "columns"), 12, "has no column lease, lease_until"),
+        (("--call", CALL.format("noop"), "--lease-in", "table"), 12, 'no table "batchops_row_lease"'),
+        (("--call", CALL.format("noop"), "--lease-in", "none"), 2, "--lease-in none does only with --set"),
     ):
         result = drain(database, *args)
         assert (result.code, states(database)) == (code, {"pending": 5})
@@ -75,7 +75,7 @@ def test_a_mark_that_leaves_rows_pending_is_refused(database: Database) -> None:
     jobs(database, 5)
     leased(database)
     for lease in ("columns", "none"):
-        args = ("--where", "status = 'pending'", "--done", "n = n + 1", "--set", "payload = 'x'", "--lease", lease)
+        args = ("--where", "status = 'pending'", "--done", "n = n + 1", "--set", "payload = 'x'", "--lease-in", lease)
         result = here("drain", "jobs", "--url", database.url, *args, "--json")
         assert (result.code, result.json()["reason"]) == (12, "refused")
         assert "Rows stay pending" in result.json()["error"]["message"]
@@ -121,7 +121,7 @@ def test_a_service_that_is_down_burns_no_attempts(database: Database) -> None:
     leased(database)
     with socket.create_server(("127.0.0.1", 0)) as server:
         nobody = server.getsockname()[1]
-    args = ("--post", hook(nobody), "--max-attempts", "1", "--retry-time", "500ms")
+    args = ("--post", hook(nobody), "--max-attempts", "1", "--retry-timeout", "500ms")
     result = drain(database, *args)
     assert (result.code, result.json()["reason"], result.json()["rows"]) == (75, "busy", 0)
     assert "Nothing answers at the address of --post" in result.json()["error"]["message"]

@@ -9,7 +9,7 @@ import pytest
 
 import batchops as library
 from batchops.events import Finished
-from batchops.queue.prepare import prepared_drain
+from batchops.queue.prepare import prepare_drain
 from batchops.queue.spec import DrainSpec
 from batchops.spec.models import checked
 from tests.command import Batchops, Result, here
@@ -41,7 +41,7 @@ def queue(database: Database, place: str, rows: int = ROWS) -> None:
 
 def kept(database: Database, place: str) -> list[str]:
     """What is kept of rows that are marked."""
-    table = "jobs" if place == "columns" else "batchops_lease"
+    table = "jobs" if place == "columns" else "batchops_row_lease"
     return [row[0] for row in database.rows(f"SELECT before_claim FROM {table} WHERE before_claim IS NOT NULL")]
 
 
@@ -92,7 +92,7 @@ def test_a_row_is_found_again_after_kill_9(
     assert len(kept(database, place)) == 8
     shown = here("queue", "show", "jobs", "--where", PENDING, "--json", "--url", database.url).json()
     assert (shown["backlog"], shown["leased"]) == (3, 8)
-    expired(database, "jobs" if place == "columns" else "batchops_lease")
+    expired(database, "jobs" if place == "columns" else "batchops_row_lease")
     shown = here("queue", "show", "jobs", "--where", PENDING, "--json", "--url", database.url).json()
     assert (shown["backlog"], shown["leased"], shown["expired"]) == (11, 0, 8)
     rows: list[int] = []
@@ -136,7 +136,7 @@ def test_a_worker_that_has_lost_its_lease_undoes_nothing(
     zombie = batchops.start(*args, "--call", "tests.queue.functions:slow_fails", env={"HANDLED": str(handled)})
     until(handled.exists, zombie)
     zombie.send_signal(signal.SIGSTOP)
-    expired(database, "jobs" if place == "columns" else "batchops_lease")
+    expired(database, "jobs" if place == "columns" else "batchops_row_lease")
     inside: list[dict[str, int]] = []
 
     def handler(_: Sequence[dict[str, Any]]) -> None:
@@ -241,7 +241,7 @@ def test_a_value_of_any_type_comes_back_exactly(
         database.execute("CREATE TYPE mood AS ENUM ('sad', 'ok')")
     database.execute(f"CREATE TABLE jobs (id integer PRIMARY KEY, status varchar(20), c {type})")
     database.execute(f"INSERT INTO jobs VALUES (1, 'pending', {old}), (2, 'pending', NULL), (3, 'pending', {old})")
-    made = here("queue", "init", "jobs", "--lease", place, "--claimed", "--make", "--url", database.url)
+    made = here("queue", "init", "jobs", "--lease-in", place, "--claimed", "--apply", "--url", database.url)
     assert made.code == 0, made.err
     value = "c::text" if name == "postgresql" else "c"
     before = database.rows(f"SELECT id, {value} FROM jobs ORDER BY id")
@@ -267,18 +267,18 @@ def test_what_cannot_be_is_refused_before_any_work(database: Database) -> None:
     jobs(database, 3)
     for place in ("columns", "table"):
         leased(database, place)
-    database.execute("ALTER TABLE batchops_lease DROP COLUMN before_claim")  # as it was made before
+    database.execute("ALTER TABLE batchops_row_lease DROP COLUMN before_claim")  # as it was made before
     for place in ("columns", "table"):
-        refused = tried(database, "--claimed", RUNNING, "--lease", place)
+        refused = tried(database, "--claimed", RUNNING, "--lease-in", place)
         assert refused.code == 12, refused
         statement = refused.json()["error"]["hint"].partition("adds it: ")[2].rstrip(";")
-        assert tried(database, "--lease", place, "--dry-run").code == 0
+        assert tried(database, "--lease-in", place, "--dry-run").code == 0
         database.execute(statement)
-        shown = tried(database, "--claimed", RUNNING, "--lease", place, "--dry-run")
+        shown = tried(database, "--claimed", RUNNING, "--lease-in", place, "--dry-run")
         said = shown.err.translate(dict.fromkeys(map(ord, '"`'), ""))
         assert (shown.code, "SET status=('running')" in said, "claimed" in said) == (0, True, True), shown
     for args, code in (
-        (("--claimed", RUNNING, "--lease", "none", "--set", "n = 1"), 2),
+        (("--claimed", RUNNING, "--lease-in", "none", "--set", "n = 1"), 2),
         (("--claimed", "id = 7"), 12),
         (("--claimed", "attempts = 7"), 12),
         (("--claimed", "before_claim = 'x'"), 12),
@@ -364,13 +364,13 @@ def test_a_leased_row_that_its_mark_hides_is_no_row_less(database: Database, pla
         database.execute(f"UPDATE jobs SET lease = 'w.1', lease_until = {far}, before_claim = '{before}' WHERE id = 3")
     else:
         database.execute(
-            "INSERT INTO batchops_lease (relation, row_key, lease, lease_until, attempts, before_claim)"
+            "INSERT INTO batchops_row_lease (relation, row_key, lease, lease_until, attempts, before_claim)"
             f" VALUES ('jobs', '3', 'w.1', {far}, 1, '{before}')"
         )
     spec = checked(
         DrainSpec, {"url": database.url, "table": "jobs", "where": PENDING, "done": [DONE], "set": ["n = 1"]}
     )
-    with prepared_drain(spec, {}) as job, job.database.reading() as connection:
+    with prepare_drain(spec, {}) as job, job.database.reading() as connection:
         first = job.leases.first(connection, None)
         counts, due = job.leases.counts(connection), job.leases.next_due(connection)
     assert [int(value) for value in first or ()] == [3], "the low-water mark is not past it"

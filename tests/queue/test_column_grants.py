@@ -27,7 +27,7 @@ class Person:
 
     @property
     def account(self) -> str:
-        return f"'{self.name}'@'%'" if self.server.family == "mysql" else f'"{self.name}"'
+        return f"'{self.name}'@'%'" if self.server.backend == "mysql" else f'"{self.name}"'
 
     @property
     def url(self) -> str:
@@ -42,7 +42,7 @@ class Person:
 def person(request: pytest.FixtureRequest) -> Iterator[Person]:
     server: Database = request.getfixturevalue(request.param)
     person = Person(server, f"p_{server.name}"[-32:])
-    mysql = server.family == "mysql"
+    mysql = server.backend == "mysql"
     who = person.account
     server.execute(f"CREATE USER {who} IDENTIFIED BY 'x'" if mysql else f"CREATE ROLE {who} LOGIN PASSWORD 'x'")
     yield person
@@ -65,7 +65,7 @@ def test_a_drain_needs_no_more_than_the_columns_it_writes(person: Person) -> Non
 
 def test_a_mark_at_claim_time_needs_its_columns_too(person: Person) -> None:
     jobs(person.server, 20)
-    made = here("queue", "init", "jobs", "--claimed", "--make", "--url", person.server.url)
+    made = here("queue", "init", "jobs", "--claimed", "--apply", "--url", person.server.url)
     assert made.code == 0, made.err
     person.may(f"SELECT ({READ}, {LEASE}, before_claim) ON jobs", f"UPDATE (status, {LEASE}, before_claim) ON jobs")
     refused = drain(person, "--claimed", "n = 7")
@@ -92,12 +92,12 @@ def test_a_drain_with_leases_beside_asks_for_the_marks_alone(person: Person) -> 
     jobs(person.server, 3)
     leased(person.server, "table")
     person.may("SELECT ON jobs", "UPDATE (status) ON jobs")
-    for args in ((), ("--lease", "table")):
+    for args in ((), ("--lease-in", "table")):
         refused = drain(person, *args)
         assert refused.code == 12, refused
-        assert "batchops_lease" in refused.out, refused
+        assert "batchops_row_lease" in refused.out, refused
         assert "GRANT SELECT" in refused.out, refused
-    person.may("SELECT, INSERT, UPDATE, DELETE ON batchops_lease")
+    person.may("SELECT, INSERT, UPDATE, DELETE ON batchops_row_lease")
     assert drain(person).json()["rows"] == 3
 
 

@@ -47,10 +47,10 @@ def test_failed_rows_wait_and_are_given_up_on_with_their_reason(database: Databa
     result = drain(database, *args)
     second = result.json()
     assert (result.code, second["reason"], second["rows"]) == (3, "incomplete", 0)
-    assert (second["dead"], second["rejected"], second["waiting"]) == (20, 20, 0)
+    assert (second["dead_letters"], second["rejected"], second["waiting"]) == (20, 20, 0)
     assert states(database) == {"done": 180, "failed": 20}
     shown = show(database)
-    assert (shown["backlog"], shown["dead"], len(shown["failed"])) == (0, 20, 20)
+    assert (shown["backlog"], shown["dead_letters"], len(shown["failed"])) == (0, 20, 20)
     reason = "job 7 is odd" if handler == "some_fail" else "ValueError: cannot do 7"
     assert reason in {failed["reason"] for failed in shown["failed"]}
 
@@ -70,7 +70,7 @@ def test_what_was_done_for_a_failed_row_in_the_transaction_is_undone(
 
 def test_row_locks_alone_leave_failed_rows_pending(database: Database) -> None:
     jobs(database, 200)
-    result = drain(database, "--call", CALL.format("effect_but_tens"), "--lease", "none")
+    result = drain(database, "--call", CALL.format("effect_but_tens"), "--lease-in", "none")
     document = result.json()
     assert (result.code, document["reason"], document["rows"]) == (3, "incomplete", 180)
     assert (document["rejected"], document["locked"], document["backlog"]) == (20, 0, 20)
@@ -137,12 +137,12 @@ def test_failed_rows_put_back_one_some_all(database: Database, place: str) -> No
 
 def test_the_age_of_the_oldest(database: Database) -> None:
     prepared(database, "columns", 10)
-    kind = {"postgresql": "timestamptz", "mysql": "datetime", "sqlite": "datetime"}[database.family]
+    kind = {"postgresql": "timestamptz", "mysql": "datetime", "sqlite": "datetime"}[database.backend]
     ago = {
         "postgresql": "now() - interval '2 hours'",
         "mysql": "now() - interval 2 hour",
         "sqlite": "datetime('now', '-2 hours')",
-    }[database.family]
+    }[database.backend]
     database.execute(f"ALTER TABLE jobs ADD COLUMN came {kind}")
     database.execute(f"UPDATE jobs SET came = {ago} WHERE id = 3")
     shown = show(database, "--by", "came")
@@ -152,7 +152,7 @@ def test_the_age_of_the_oldest(database: Database) -> None:
 def test_locked_rows_are_waited_for_and_then_told(
     database: Database
 ) -> None:  # fmt: skip
-    if database.family == "sqlite":
+    if database.backend == "sqlite":
         return  # one writer: who holds a lock there holds all
     jobs(database, 20)
     with database.engine.begin() as other:
@@ -164,8 +164,8 @@ def test_locked_rows_are_waited_for_and_then_told(
 
 
 def test_composite_and_text_keys_reserved_names(database: Database) -> None:
-    name = "`order`" if database.family == "mysql" else '"order"'
-    column = "`select`" if database.family == "mysql" else '"select"'
+    name = "`order`" if database.backend == "mysql" else '"order"'
+    column = "`select`" if database.backend == "mysql" else '"select"'
     database.execute(
         f"CREATE TABLE {name} (a varchar(20), {column} integer, status varchar(20), n integer NOT NULL,"
         f" PRIMARY KEY (a, {column}))"
@@ -174,9 +174,9 @@ def test_composite_and_text_keys_reserved_names(database: Database) -> None:
         database.execute(f"DELETE FROM {name}")
         rows = [(f"ä:{i % 3}'", i - 50, "pending", 0) for i in range(100)]
         database.insert(name, ["a", column, "status", "n"], rows)
-        made = here("queue", "init", "order", "--lease", place, "--make", "--url", database.url)
+        made = here("queue", "init", "order", "--lease-in", place, "--apply", "--url", database.url)
         assert made.code == 0, made.err
-        args = ("--set", "n = n + 1", "--batch-size", "7", "--lease", place, "--json")
+        args = ("--set", "n = n + 1", "--batch-size", "7", "--lease-in", place, "--json")
         result = here("drain", "order", "--url", database.url, *DRAIN, *args)
         assert result.code == 0, result.err
         assert result.json()["rows"] == 100

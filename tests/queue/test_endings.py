@@ -10,7 +10,7 @@ import batchops as library
 from batchops.events import Failure, Finished
 from batchops.runtime.threads import Threads
 from batchops.scheduler.fires import Fire
-from batchops.scheduler.misfires import Policy, Schedule
+from batchops.scheduler.misfires import MisfirePolicy, Schedule
 from batchops.scheduler.work import Task, Work
 from batchops.spec.times import every
 from tests.outbox.boxes import event, made, relay, saved
@@ -83,7 +83,7 @@ def test_a_limit_hides_no_work_in_vain(database: Database, limit: str) -> None:
 @pytest.mark.parametrize("limit", ["batches", "time"])
 def test_a_limit_hides_no_failed_row_where_there_are_no_leases(database: Database, limit: str) -> None:
     jobs(database, 20)
-    args = ("--call", "tests.queue.functions:effect_but_tens", "--lease", "none", *LIMITS[limit])
+    args = ("--call", "tests.queue.functions:effect_but_tens", "--lease-in", "none", *LIMITS[limit])
     assert drain(database, *args).code == 3
 
 
@@ -137,7 +137,7 @@ def test_what_needs_a_job_in_vain_is_not_run_and_its_fire_failed(database: Datab
 
 def fired(finished: Finished) -> tuple[str | None, str]:
     """What a scheduler makes of a fire whose job ended so."""
-    schedule = Schedule("job", every(timedelta(seconds=20)), Policy())
+    schedule = Schedule("job", every(timedelta(seconds=20)), MisfirePolicy())
 
     over = Event()
     threads = Threads(lambda _: None, lambda _: None)

@@ -91,7 +91,7 @@ def made(database: Database, on: str) -> None:
     columns = ", ".join(f"c{n} {type}" for n, (type, _, _) in enumerate(VALUES[on]))
     database.script(f"CREATE TABLE jobs (id integer PRIMARY KEY, state integer, {columns})")
     database.script(f"INSERT INTO jobs VALUES (1, 0, {', '.join(value for _, value, _ in VALUES[on])})")
-    done = here("queue", "init", "jobs", "--lease", "table", "--make", "--url", database.url)
+    done = here("queue", "init", "jobs", "--lease-in", "table", "--apply", "--url", database.url)
     assert done.code == 0, done.err
 
 
@@ -137,7 +137,7 @@ def test_the_age_of_infinity_is_unknown(postgresql: Database) -> None:
         "INSERT INTO jobs VALUES (1, '-infinity'), (2, 'infinity')"
     )
     asked = ("--url", postgresql.url, "--where", "state = 0", "--by", "at", "--json")
-    assert here("queue", "init", "jobs", "--make", "--url", postgresql.url).code == 0
+    assert here("queue", "init", "jobs", "--apply", "--url", postgresql.url).code == 0
     shown = here("queue", "show", "jobs", *asked)
     assert (shown.code, json.loads(shown.out, parse_constant=no_number)["oldest_seconds"]) == (0, None), shown.err
 
@@ -145,7 +145,7 @@ def test_the_age_of_infinity_is_unknown(postgresql: Database) -> None:
 def test_a_rejected_key_is_told_as_text(mariadb: Database) -> None:
     """And put back by that text."""
     mariadb.script("CREATE TABLE jobs (id binary(2) PRIMARY KEY, state integer); INSERT INTO jobs VALUES (x'fffe', 0)")
-    assert here("queue", "init", "jobs", "--make", "--url", mariadb.url).code == 0
+    assert here("queue", "init", "jobs", "--apply", "--url", mariadb.url).code == 0
     events: list[Event] = []
     library.drain(
         url=mariadb.url, table="jobs", where="state = 0", done=["state = 1"], exec="false", max_attempts=1,
@@ -166,7 +166,7 @@ def test_bytes_that_sqlite_has_as_text_are_passed_on_as_bytes(sqlite: Database, 
         "CREATE TABLE jobs (id integer PRIMARY KEY, state integer DEFAULT 0, name text);"
         "INSERT INTO jobs (name) VALUES (CAST(x'61ff' AS text)), ('ä')"
     )
-    assert here("queue", "init", "jobs", "--make", "--url", sqlite.url).code == 0
+    assert here("queue", "init", "jobs", "--apply", "--url", sqlite.url).code == 0
     script, kept = tmp_path / "keep.py", tmp_path / "kept"
     script.write_text(KEEP)
     done = here(

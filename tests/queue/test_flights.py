@@ -59,10 +59,10 @@ def test_great_circles_equal_one_statement(
     batchops: Batchops, new_database: Callable[..., Database], name: str, flights: Any, figures: Figures
 ) -> None:
     database = new_database(name, flights)
-    number = "double precision" if database.family == "postgresql" else "double"
+    number = "double precision" if database.backend == "postgresql" else "double"
     for column in (f"circle {number}", f"wanted {number}", "todo integer NOT NULL DEFAULT 1"):
         database.execute(f"ALTER TABLE flights ADD COLUMN {column}")
-    made = batchops("queue", "init", "flights", "--make", "--url", database.url)
+    made = batchops("queue", "init", "flights", "--apply", "--url", database.url)
     assert made.code == 0, made.err
     if flights is nycflights.JANUARY:
         database.execute("DELETE FROM flights WHERE day > 4")
@@ -72,10 +72,10 @@ def test_great_circles_equal_one_statement(
     assert result.code == 0, result.err
     document = result.json()
     assert document["rows"] == rows
-    if database.family == "sqlite":
+    if database.backend == "sqlite":
         circles(database)
     else:
-        database.execute(ONE_STATEMENT[database.family])
+        database.execute(ONE_STATEMENT[database.backend])
     far = "SELECT count(*) FROM flights WHERE abs(circle - wanted) > 1e-6 OR (circle IS NULL) <> (wanted IS NULL)"
     assert database.scalar(far) == 0
     known = database.scalar("SELECT count(circle) FROM flights")

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from batchops.db.database import Database as Reached
 from batchops.db.registry import connect
 from batchops.db.urls import address
-from batchops.outbox.failures import Failures
+from batchops.outbox.failures import RefusedEvents
 from batchops.outbox.resolve import Chosen, find_outbox
-from batchops.outbox.tables import Beside
+from batchops.outbox.tables import OutboxTables
 from batchops.runtime.idle import SHARE, Due
 from tests.outbox.boxes import event, made, relay, saved
 from tests.services.database import Database
@@ -78,7 +78,7 @@ def test_events_given_up_on_are_not_loaded_and_hold_nothing_up(database: Databas
     reached = connect(address(database.url, {}))
     with reached.reading() as connection:
         outbox = find_outbox(connection, reached, "outbox", Chosen({}))
-        failures = Failures(reached, Beside(reached, None).failed, outbox)
+        failures = RefusedEvents(reached, OutboxTables(reached, None).failed, outbox)
         failures.load(connection)
     reached.close()
     assert (failures.some, failures.holding, failures.attempts("11")) == (True, False, 0)

@@ -78,7 +78,7 @@ def test_an_error_of_a_statement_that_the_handler_swallowed_fails_its_row(queue:
             return
 
     ended = drained(queue, swallow)
-    aborted = queue.family == "postgresql"
+    aborted = queue.backend == "postgresql"
     assert (ended.rows, states(queue).get("pending", 0)) == (ROWS - aborted, int(aborted))
     assert consistent(queue)
 

@@ -56,7 +56,7 @@ def test_key_shape(new_database: NewDatabase, shape: Shape, on: str, place: str)
     if place == "none":
         by_row_locks(database, made, len(shape.rows))
         return
-    done = here("queue", "init", made.path, "--lease", place, "--claimed", "--make", "--url", database.url)
+    done = here("queue", "init", made.path, "--lease-in", place, "--claimed", "--apply", "--url", database.url)
     assert done.code == 0, done.err
     by_leases(database, made, place, len(shape.rows))
 
@@ -75,7 +75,9 @@ def by_leases(database: Database, made: Made, place: str, rows: int) -> None:
     if place == "columns":
         put_back(database, made, rejected[0].key.partition("=")[2] if len(made.key) == 1 else None)
     else:
-        database.execute("UPDATE batchops_lease SET lease = 'gone.1', lease_until = 1, next_at = NULL, attempts = 1")
+        database.execute(
+            "UPDATE batchops_row_lease SET lease = 'gone.1', lease_until = 1, next_at = NULL, attempts = 1"
+        )
     assert drained(database, made, noop, **marked).rows == 1
     assert states(database, made) == {1: rows}
 

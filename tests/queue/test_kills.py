@@ -57,7 +57,7 @@ class Herd:
 
     def _start(self) -> tuple[subprocess.Popen[str], Path]:
         events = self._batchops.home / f"events-{next(self._numbers)}"
-        stay = ("--poll", "200ms", "--lease-time", f"{LEASE:g}s", "-q", "--events", str(events))
+        stay = ("--poll", "200ms", "--lease", f"{LEASE:g}s", "-q", "--events", str(events))
         return self._batchops.start(*self._args, *stay, env={"HANDLED": str(self._handled)}), events
 
 
@@ -66,7 +66,7 @@ def killed(
 ) -> tuple[int, float]:
     """Drain with kills, each once something was done since the last one; how many, and in what time."""
     before, known = time.monotonic(), 0
-    herd = Herd(batchops, database, args if full else (*args, "--rest", "100ms"), handled, 4 if full else 2)
+    herd = Herd(batchops, database, args if full else (*args, "--sleep", "100ms"), handled, 4 if full else 2)
     while {"pending", "running"} & (found := states(database)).keys():
         more = time.monotonic() - before < 300 if full else herd.kills < 3
         if more and found.get("done", 0) > known:
@@ -99,7 +99,7 @@ def check(database: Database, rows: int, kills: int, took: float, figures: Figur
 def rows_for(database: Database, full: bool) -> int:
     if not full:
         return 2_000
-    return 20_000 if database.family == "sqlite" else 100_000
+    return 20_000 if database.backend == "sqlite" else 100_000
 
 
 LONG = [pytest.mark.full, pytest.mark.timeout(900)]
@@ -144,12 +144,12 @@ def test_rows_that_are_marked_while_they_are_leased(
     kills, took = killed(batchops, database, (*marks, "--set", "n = n + 1"), tmp_path / "none", full=full)
     assert states(database) == {"done": rows}
     exactly_once(database, "--set")
-    where = "jobs" if place == "columns" else "batchops_lease"
+    where = "jobs" if place == "columns" else "batchops_row_lease"
     assert database.scalar(f"SELECT count(*) FROM {where} WHERE before_claim IS NOT NULL") == 0
     figures(rows=rows, seconds=took, kills=kills)
 
 
-SET = ("--set", "n = n + 1", "--rest", "20ms", "--batch-size", "50")
+SET = ("--set", "n = n + 1", "--sleep", "20ms", "--batch-size", "50")
 CONNECTION = ("--call", CALL.format("effect"), "--batch-size", "50")
 
 
@@ -204,7 +204,7 @@ def locks(
     """Drain with row locks and kills."""
     rows = rows_for(database, full)
     jobs(database, rows)
-    args = (*args, "--lease", "none")
+    args = (*args, "--lease-in", "none")
     kills, took = killed(batchops, database, args, tmp_path / "none", full=full)
     assert states(database) == {"done": rows}
     exactly_once(database, args[0])

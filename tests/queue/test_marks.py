@@ -32,7 +32,7 @@ def drain(database: Database, *args: str) -> Result:
 
 def check(database: Database) -> None:
     """A constraint as for an application's states."""
-    if database.family == "sqlite":
+    if database.backend == "sqlite":
         refuses_by_trigger(database, "NEW.status NOT IN ('pending', 'sent', 'failed')")
         return
     database.execute("ALTER TABLE jobs ADD CONSTRAINT states CHECK (status IN ('pending', 'sent', 'failed'))")
@@ -41,7 +41,7 @@ def check(database: Database) -> None:
 def refuses_by_trigger(database: Database, when: str) -> None:
     """A trigger that raises."""
     head = "CREATE TRIGGER no BEFORE UPDATE ON jobs FOR EACH ROW"
-    match database.family:
+    match database.backend:
         case "postgresql":
             raising = "BEGIN RAISE EXCEPTION 'this state is not for you'; END"
             database.script(f"CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ {raising} $$;")
@@ -78,7 +78,7 @@ def test_a_mark_refused_for_any_other_reason_ends_the_drain_after_one_row(
     jobs(database, ROWS)
     leased(database, place)
     done = {"null": "status = NULL", "trigger": "status = 'done'", "length": f"status = '{'x' * 21}'"}[kind]
-    if kind == "trigger" or (kind == "length" and database.family == "sqlite"):
+    if kind == "trigger" or (kind == "length" and database.backend == "sqlite"):
         refuses_by_trigger(database, "NEW.status <> 'pending'")
     result = drain(database, *RECORD, "--done", done, "--done", "n = 1")
     assert (result.code, worked_on(handled)) == (3, [1]), result
@@ -91,7 +91,7 @@ def test_work_in_the_transaction_whose_marks_are_all_refused_ends_the_drain(data
         leased(database)
     check(database)
     result = drain(
-        database, "--call", "tests.queue.functions:effect", "--done", "status = 'done'", "--lease", place, "--poll",
+        database, "--call", "tests.queue.functions:effect", "--done", "status = 'done'", "--lease-in", place, "--poll",
         "100ms", "--max-time", "10s",
     )  # fmt: skip
     assert result.code == 3, result
@@ -120,7 +120,7 @@ def test_a_mark_refused_for_one_row_is_that_rows_failure(database: Database, pla
     refuses_by_trigger(database, f"NEW.status = 'done' AND NEW.id = {bad}")
     result = drain(database, "--call", "tests.queue.functions:noop", "--done", "status = 'done'", "--max-attempts", "1")
     document = result.json()
-    assert (result.code, document["rows"], document["dead"]) == (3, ROWS - 1, 1), document
+    assert (result.code, document["rows"], document["dead_letters"]) == (3, ROWS - 1, 1), document
     assert "this state is not for you" in document["error"]["message"]
     assert states(database) == {"done": ROWS - 1, "pending": 1}
 
@@ -133,7 +133,7 @@ def test_a_row_that_stays_pending_though_it_is_marked_fails_alone(database: Data
         leased(database, place)
     undone_by_trigger(database, 7)
     work = ("--call", "tests.queue.functions:effect", "--done", "status = 'done'", "--max-attempts", "2")
-    result = drain(database, *work, "--lease", place, "--max-time", "20s")
+    result = drain(database, *work, "--lease-in", place, "--max-time", "20s")
     document = result.json()
     assert (result.code, document["rows"]) == (3, ROWS - 1), document
     assert "stays pending" in document["error"]["message"]
@@ -144,7 +144,7 @@ def test_a_row_that_stays_pending_though_it_is_marked_fails_alone(database: Data
 def undone_by_trigger(database: Database, row: int) -> None:
     """A trigger that sets a row back as soon as it is done."""
     when, head = f"NEW.status = 'done' AND NEW.id = {row}", "CREATE TRIGGER back BEFORE UPDATE ON jobs FOR EACH ROW"
-    match database.family:
+    match database.backend:
         case "postgresql":
             back = "BEGIN NEW.status := 'pending'; RETURN NEW; END"
             database.script(f"CREATE FUNCTION back() RETURNS trigger LANGUAGE plpgsql AS $$ {back} $$;")
@@ -179,7 +179,7 @@ def test_a_failed_mark_that_the_table_refuses_sets_rows_aside_and_ends_the_drain
     result = drain(database, "--call", "tests.queue.functions:some_fail", *args)
     assert result.code == 3, result
     assert result.json()["error"]["message"].startswith("The table refuses --failed"), result
-    assert result.json()["dead"] == 1
+    assert result.json()["dead_letters"] == 1
     shown = here("queue", "show", "jobs", "--url", database.url, "--where", PENDING, "--json").json()
     assert "job 7 is odd; --failed was refused" in shown["failed"][0]["reason"]
 
@@ -219,7 +219,7 @@ def test_a_partition_that_the_mark_would_leave(postgresql: Database, handled: Pa
         "CREATE TABLE jobs PARTITION OF parent FOR VALUES IN ('pending'); CREATE UNIQUE INDEX ON jobs (id);"
         "INSERT INTO jobs SELECT g, 'pending' FROM generate_series(1, 40) g"
     )
-    leased_parent = here("queue", "init", "jobs", "--lease", "table", "--make", "--url", postgresql.url)
+    leased_parent = here("queue", "init", "jobs", "--lease-in", "table", "--apply", "--url", postgresql.url)
     assert leased_parent.code == 0
     result = drain(postgresql, *RECORD, "--done", "status = 'done'")
     assert (result.code, worked_on(handled)) == (3, [1]), result

@@ -25,13 +25,13 @@ NUMBERS = "WITH RECURSIVE s(g) AS (SELECT 1 UNION ALL SELECT g + 1 FROM s WHERE 
 
 def jobs(database: Database, place: str) -> None:
     """Rows of a megabyte, and one of nine."""
-    type, value = LARGE[database.family]
+    type, value = LARGE[database.backend]
     larger = value.replace(str(MB), str(9 * MB))
     database.execute(f"CREATE TABLE jobs (id integer PRIMARY KEY, done integer NOT NULL, payload {type})")
     database.execute("INSERT INTO jobs " + NUMBERS.format(ROWS, f"g, 0, {value}"))
     database.execute(f"UPDATE jobs SET payload = {larger} WHERE id = 10")
     if place != "none":
-        assert here("queue", "init", "jobs", "--lease", place, "--make", "--url", database.url).code == 0
+        assert here("queue", "init", "jobs", "--lease-in", place, "--apply", "--url", database.url).code == 0
 
 
 @pytest.mark.parametrize("place", ["columns", "table", "none"])
@@ -46,7 +46,7 @@ def test_a_claim(database: Database, place: str) -> None:
         note(rows)
 
     ended = library.drain(
-        url=database.url, table="jobs", where="done = 0", done=["done = 1"], max_bytes="4200kB", lease=place,
+        url=database.url, table="jobs", where="done = 0", done=["done = 1"], max_bytes="4200kB", lease_in=place,
         batch_size=500,
         handler=inside if place == "none" else note,
     )  # fmt: skip
@@ -58,12 +58,12 @@ def test_a_claim(database: Database, place: str) -> None:
 
 
 def test_a_relays_batch(database: Database, tmp_path: Path) -> None:
-    assert here("outbox", "init", "--make", "--url", database.url).code == 0
-    _, value = LARGE["mysql" if database.family == "mysql" else "sqlite"]
-    value = "repeat('x', 1000000)" if database.family == "postgresql" else value
+    assert here("outbox", "init", "--apply", "--url", database.url).code == 0
+    _, value = LARGE["mysql" if database.backend == "mysql" else "sqlite"]
+    value = "repeat('x', 1000000)" if database.backend == "postgresql" else value
     columns = "(aggregate_type, aggregate_id, event_type, payload)"
-    quoted = f"concat('\"', {value}, '\"')" if database.family != "sqlite" else f"'\"' || {value} || '\"'"
-    quoted = f"cast({quoted} AS jsonb)" if database.family == "postgresql" else quoted
+    quoted = f"concat('\"', {value}, '\"')" if database.backend != "sqlite" else f"'\"' || {value} || '\"'"
+    quoted = f"cast({quoted} AS jsonb)" if database.backend == "postgresql" else quoted
     database.execute(f"INSERT INTO outbox {columns} " + NUMBERS.format(ROWS, f"'a', 'b', 'c', {quoted}"))
     events: list[Event] = []
     ended = library.relay(

@@ -13,13 +13,13 @@ NAMES = [("50%", "%s", "t%"), (":name", 'a"b', "%(x)s"), ("what?", "a`b", "it's"
 @pytest.mark.parametrize("lease", ["columns", "table", "none"])
 @pytest.mark.parametrize("names", NAMES, ids=lambda names: names[0])
 def test_a_queue_of_odd_names(database: Database, names: tuple[str, str, str], lease: str) -> None:
-    quote = "`" if database.family == "mysql" else '"'
+    quote = "`" if database.backend == "mysql" else '"'
     key, state, table = (f"{quote}{name.replace(quote, 2 * quote)}{quote}" for name in names)
     database.script(f"CREATE TABLE {table} ({key} integer PRIMARY KEY, {state} integer NOT NULL)")
     values = ", ".join(f"({n}, 0)" for n in range(20))
     database.script(f"INSERT INTO {table} VALUES {values}")
     if lease != "none":
-        made = here("queue", "init", names[2], "--url", database.url, "--lease", lease, "--make")
+        made = here("queue", "init", names[2], "--url", database.url, "--lease-in", lease, "--apply")
         assert made.code == 0, made
     seen: list[int] = []
 
@@ -27,7 +27,7 @@ def test_a_queue_of_odd_names(database: Database, names: tuple[str, str, str], l
         seen.extend(row[names[0]] for row in rows)
 
     done = library.drain(
-        url=database.url, table=names[2], where=f"{state} = 0", done=[f"{state} = 1"], handler=handler, lease=lease
+        url=database.url, table=names[2], where=f"{state} = 0", done=[f"{state} = 1"], handler=handler, lease_in=lease
     )
     assert (done.reason, done.rows, sorted(seen)) == ("done", 20, list(range(20))), done
     assert database.column(f"SELECT DISTINCT {state} FROM {table}") == [1]

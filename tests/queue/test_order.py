@@ -23,7 +23,7 @@ PLACES = ("columns", "table", "none")
 
 
 def made(database: Database, place: str) -> None:
-    moment = "datetime" if database.family == "mysql" else "timestamp"
+    moment = "datetime" if database.backend == "mysql" else "timestamp"
     database.execute(
         f"CREATE TABLE jobs (id integer PRIMARY KEY, priority integer, name varchar(9), due {moment}, done integer)"
     )
@@ -33,14 +33,14 @@ def made(database: Database, place: str) -> None:
     ]
     database.insert("jobs", ["id", "priority", "name", "due", "done"], rows)
     if place != "none":
-        done = here("queue", "init", "jobs", "--lease", place, "--make", "--url", database.url)
+        done = here("queue", "init", "jobs", "--lease-in", place, "--apply", "--url", database.url)
         assert done.code == 0, done.err
 
 
 def drained(database: Database, order: str, place: str, handler: Any) -> None:
     library.drain(
         url=database.url, table="jobs", where="done = 0", done=["done = 1"], order=order, batch_size=7,
-        handler=handler, lease=place, backoff="1h",
+        handler=handler, lease_in=place, backoff="1h",
     )  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def test_in_order_once_more_after_failures_and_lost_leases(database: Database, p
         seen.extend(row["id"] for row in rows)
 
     drained(database, order, place, fails)
-    leases = "jobs" if place == "columns" else "batchops_lease"
+    leases = "jobs" if place == "columns" else "batchops_row_lease"
     even = "id % 2 = 0" if place == "columns" else "attempts = 1 AND row_key LIKE '%0'"
     database.execute(f"UPDATE {leases} SET next_at = 1")
     database.execute(f"UPDATE {leases} SET lease = 'gone.1', lease_until = 1 WHERE {even}")

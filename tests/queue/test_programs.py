@@ -88,9 +88,9 @@ def test_a_program_cut_by_the_grace_period_costs_no_attempt(
     out, err = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in err) == (143, False), (out, err)
     assert gone(int(said(tmp_path)[0]))
-    done = drain(database, "--set", "n = n + 1", "--lease", place).json()
+    done = drain(database, "--set", "n = n + 1", "--lease-in", place).json()
     assert (done["rows"], states(database)) == (1, {"done": 1})
-    table = "jobs" if place == "columns" else "batchops_lease"
+    table = "jobs" if place == "columns" else "batchops_row_lease"
     assert database.rows(f"SELECT attempts FROM {table}") in ([(1,)], [])
 
 
@@ -108,7 +108,7 @@ def test_the_batch_in_hand_is_finished_within_the_grace_period(
 ) -> None:
     """Its lease is renewed meanwhile: nobody else begins the same work."""
     work = script(tmp_path, "echo up >> $1; while [ ! -e $1.go ]; do sleep 0.05; done")
-    lease = ("--lease-time", "1s")
+    lease = ("--lease", "1s")
     process = start(batchops, queue, "--exec", work, "--grace", "1h", *lease, *STAYING)
     until(lambda: said(tmp_path), process)
     held = queue.rows("SELECT id, lease, lease_until FROM jobs WHERE lease IS NOT NULL")
@@ -143,7 +143,7 @@ def test_a_function_cut_by_the_grace_period_keeps_its_lease(
     jobs(database, 3)
     leased(database)
     env = {"HANDLED": str(tmp_path / "handled"), "SLOW": "600"}
-    call = ("--call", "tests.queue.functions:slow", "--grace", "200ms", "--lease-time", "1h", *STAYING)
+    call = ("--call", "tests.queue.functions:slow", "--grace", "200ms", "--lease", "1h", *STAYING)
     process = batchops.start("drain", "jobs", "--url", database.url, *DRAIN, *call, env=env)
     until((tmp_path / "handled").exists, process)
     process.send_signal(signal.SIGTERM)

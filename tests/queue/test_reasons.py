@@ -18,7 +18,7 @@ def failed_alone(database: Database, place: str = "columns") -> str:
     """The reason that row 3 failed with; the others are done."""
     assert states(database) == {"done": 4, "pending": 1}
     assert database.column("SELECT id FROM jobs WHERE status = 'pending'") == [reasons.ODD]
-    table = "jobs" if place == "columns" else "batchops_lease"
+    table = "jobs" if place == "columns" else "batchops_row_lease"
     failure, attempts = database.rows(f"SELECT failure, attempts FROM {table} WHERE failure IS NOT NULL")[0]
     assert attempts == 1
     return str(failure)
@@ -33,7 +33,7 @@ def test_a_reason_is_stored_as_the_column_can_hold_it(
     monkeypatch.setenv("HANDLED", str(tmp_path / "handled"))
     jobs(database, 5)
     leased(database, place)
-    result = drain(database, "--call", CALL.format(name), "--batch-size", "5", "--backoff", "1h", "--lease", place)
+    result = drain(database, "--call", CALL.format(name), "--batch-size", "5", "--backoff", "1h", "--lease-in", place)
     assert (result.code, result.json()["rows"], result.json()["waiting"]) == (0, 4, 1), result.err
     assert (tmp_path / "handled").read_text().split() == ["1", "2", "3", "4", "5"]
     stored = failed_alone(database, place)
@@ -124,7 +124,7 @@ def test_a_handler_that_means_to_end_the_process_fails_its_row(sqlite: Database,
 def test_a_handler_that_exits_in_the_transaction_leaves_no_effect_of_its_row(database: Database, lease: str) -> None:
     jobs(database, 5)
     leased(database)
-    drain(database, "--call", CALL.format("exits_inside"), "--batch-size", "5", "--backoff", "1h", "--lease", lease)
+    drain(database, "--call", CALL.format("exits_inside"), "--batch-size", "5", "--backoff", "1h", "--lease-in", lease)
     assert states(database) == {"done": 4, "pending": 1}
     assert sorted(database.column("SELECT job FROM effects")) == [1, 2, 4, 5]
 

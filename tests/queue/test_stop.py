@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import batchops as library
-from batchops.events import Held
+from batchops.events import Throttled
 from tests.command import Batchops, Result
 from tests.figures import Figures
 from tests.leases import expired, lease_ends
@@ -118,7 +118,7 @@ def test_a_handler_that_hangs(batchops: Batchops, database: Database) -> None:
 def test_a_handler_that_hangs_in_the_transaction(batchops: Batchops, postgresql: Database, lease: str) -> None:
     jobs(postgresql, 20)
     leased(postgresql)
-    args = ("--deadline", "1s", "--max-attempts", "2", "--batch-size", "4", "--lease", lease)
+    args = ("--deadline", "1s", "--max-attempts", "2", "--batch-size", "4", "--lease-in", lease)
     result = apart(batchops, postgresql, "--call", CALL.format("hangs_inside"), *args)
     assert result.code == 3, result.err
     assert states(postgresql) == {"done": 19, "pending": 1}
@@ -130,7 +130,7 @@ def test_a_long_handler_keeps_its_rows(batchops: Batchops, database: Database, t
     jobs(database, 5)
     leased(database)
     handled = tmp_path / "handled"
-    process = start(batchops, database, handled, "--call", CALL.format("slow"), "--lease-time", "6s")
+    process = start(batchops, database, handled, "--call", CALL.format("slow"), "--lease", "6s")
     until(handled.exists, process)
     first = lease_ends(database, "jobs")
     until(lambda: lease_ends(database, "jobs") > first, process)
@@ -153,7 +153,7 @@ def test_a_notification_wakes_a_resting_drain(postgresql: Database, monkeypatch:
     asked = {"url": postgresql.url, "table": "jobs", "where": PENDING, "done": DONE, "set": ["n = n + 1"]}
 
     def hear(event: object) -> None:
-        if isinstance(event, Held):
+        if isinstance(event, Throttled):
             resting.set()
 
     def work() -> None:

@@ -58,7 +58,7 @@ OTHERS = {
 
 
 def init(database: Database, *args: str) -> Result:
-    return here("queue", "init", "jobs", "--make", "--url", database.url, *args)
+    return here("queue", "init", "jobs", "--apply", "--url", database.url, *args)
 
 
 def drain(database: Database, *args: str) -> Result:
@@ -88,7 +88,7 @@ def test_a_row_that_cannot_be_counted_is_set_aside_and_the_rest_drained(mariadb:
     assert "attempts (tinyint(3) unsigned) is the table's own, taken over" in planned.out
     result = drain(mariadb, *NOOP)
     document = result.json()
-    assert (result.code, document["rows"], document["dead"]) == (3, 3, 1), document
+    assert (result.code, document["rows"], document["dead_letters"]) == (3, 3, 1), document
     assert "attempts stand at 255" in document["error"]["message"]
     assert "id=1" in document["error"]["message"]
     assert mariadb.column("SELECT id FROM jobs WHERE status = 0") == [1]
@@ -151,7 +151,7 @@ def test_a_prefix_leaves_the_applications_columns_alone(postgresql: Database) ->
     where = ("--where", "status = 0", "--url", postgresql.url)
     assert here("queue", "show", "jobs", *where, *ours, "--json").json()["waiting"] == 1
     postgresql.execute("UPDATE jobs SET batchops_next_at = NULL")
-    assert drain(postgresql, *ODD, *ours, "--max-attempts", "1").json()["dead"] == 1
+    assert drain(postgresql, *ODD, *ours, "--max-attempts", "1").json()["dead_letters"] == 1
     assert here("queue", "redrive", "jobs", "--all", "--url", postgresql.url, *ours).out == "jobs: 1 rows put back.\n"
 
 
@@ -184,14 +184,14 @@ def test_a_column_that_cannot_serve_is_refused_with_the_way_out(kind: str, reque
     assert refused.code == 12, refused
     assert said.lower() in refused.err.lower()
     assert "--lease-prefix batchops_" in refused.err
-    for way in (("--lease-prefix", "batchops_"), ("--lease", "table")):
+    for way in (("--lease-prefix", "batchops_"), ("--lease-in", "table")):
         database.execute("UPDATE jobs SET status = 0")
         assert init(database, *way).code == 0
         assert drain(database, *NOOP, *way).json()["rows"] == 1
 
 
 def test_all_five_of_other_types_are_refused_by_the_drain_or_passed_by_for_the_table_beside(database: Database) -> None:
-    moment = "timestamp NULL" if database.family == "mysql" else "timestamp"
+    moment = "timestamp NULL" if database.backend == "mysql" else "timestamp"
     database.execute(
         f"CREATE TABLE jobs (id integer PRIMARY KEY, status integer DEFAULT 0, lease varchar(100), lease_until"
         f" {moment}, attempts integer, next_at {moment}, failure varchar(500))"
@@ -199,7 +199,7 @@ def test_all_five_of_other_types_are_refused_by_the_drain_or_passed_by_for_the_t
     database.execute("INSERT INTO jobs (id) VALUES (1)")
     refused = drain(database, *NOOP)
     assert (refused.code, "timestamp" in refused.json()["error"]["message"]) == (12, True), refused
-    assert init(database, "--lease", "table").code == 0
+    assert init(database, "--lease-in", "table").code == 0
     assert drain(database, *NOOP).json()["rows"] == 1
 
 

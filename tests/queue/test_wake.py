@@ -42,7 +42,7 @@ def warned(events: Path) -> list[str]:
 
 def rests(events: Path) -> list[float]:
     lines = events.read_text().splitlines() if events.exists() else []
-    return [float(one["seconds"]) for one in map(json.loads, lines) if one["event"] == "held"]
+    return [float(one["seconds"]) for one in map(json.loads, lines) if one["event"] == "throttled"]
 
 
 def resting(batchops: Batchops, events: Path, *args: str, env: Any = None) -> subprocess.Popen[str]:
@@ -95,7 +95,7 @@ def test_one_whose_connection_was_cut_listens_again(batchops: Batchops, postgres
     made(postgresql)
     events = tmp_path / "events"
     with Proxy(postgresql.url) as wire:
-        to = ("--to", f"file:{tmp_path / 'out'}", "--lease-time", "1h")  # a heartbeat ends a rest, too
+        to = ("--to", f"file:{tmp_path / 'out'}", "--lease", "1h")  # a heartbeat ends a rest, too
         process = resting(batchops, events, "relay", "outbox", "--url", wire.url, *to)
         until(lambda: max(rests(events), default=0) > 1, process)
         wire.sever()

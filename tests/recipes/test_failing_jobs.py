@@ -102,4 +102,4 @@ def test_a_listener_that_raises_ends_them_all(sqlite: Database, tmp_path: Path) 
     with pytest.raises(KeyError, match="mine"):
         library.run(recipe(tmp_path, sqlite, a=WELL.format(5), b=WELL.format(10)), on_event=hear)
     assert sqlite.scalar("SELECT count(*) FROM t") == 100
-    assert sqlite.scalar("SELECT count(*) FROM batchops_beat") == 0
+    assert sqlite.scalar("SELECT count(*) FROM batchops_lease") == 0

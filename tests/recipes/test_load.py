@@ -14,7 +14,7 @@ from batchops.recipes.load import check, load
 from batchops.recipes.mistakes import RecipeError
 from batchops.recipes.toml_lines import LARGEST, understood
 from batchops.spec.models import PurgeSpec, flagged
-from batchops.spec.schedule import Schedule
+from batchops.spec.schedule import RecipeSchedule
 from batchops.verbs import VERBS
 
 WHOLE = """
@@ -27,7 +27,7 @@ place = { type = "identifier", default = "audit.log" }
 [defaults]
 url = "env:SHOP"
 max_time = "1h"
-walk = "keys"
+strategy = "key"
 
 [job.rows]
 verb = "purge"
@@ -61,7 +61,7 @@ def test_a_whole_one(recipe: Path) -> None:
     work, rows = read.jobs
     assert isinstance(rows.spec, PurgeSpec)
     assert isinstance(work.spec, DrainSpec)
-    assert (rows.spec.table, rows.spec.older_than, rows.spec.walk) == ("audit.log", timedelta(days=30), "keys")
+    assert (rows.spec.table, rows.spec.older_than, rows.spec.strategy) == ("audit.log", timedelta(days=30), "key")
     assert rows.spec.params == {"tenant": 7, "day": date(2026, 1, 31)}
     assert (rows.needs, rows.schedule, rows.spec.max_time) == (("work",), None, timedelta(hours=1))
     assert (work.spec.set, work.spec.params) == (("n = n + :tenant",), {"tenant": 7})
@@ -78,7 +78,7 @@ def test_a_whole_one(recipe: Path) -> None:
 def test_values_are_part_of_what_a_job_is(recipe: Path) -> None:
     recipe.write_text(WHOLE)
     ones = [load(recipe, given).jobs[1].spec for given in ({"tenant": "7"}, {"tenant": "8"}, {"tenant": "7"})]
-    asked = [one.wanted() for one in ones if isinstance(one, PurgeSpec)]
+    asked = [one.identity() for one in ones if isinstance(one, PurgeSpec)]
     assert asked[0] == asked[2] != asked[1]
 
 
@@ -186,7 +186,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
     max_leaves=4,
 )  # fmt: skip
-FIELDS = sorted({key(name) for verb in VERBS.values() for name in flagged(verb.spec)} | {*Schedule.model_fields})
+FIELDS = sorted({key(name) for verb in VERBS.values() for name in flagged(verb.spec)} | {*RecipeSchedule.model_fields})
 KEYS = st.sampled_from(
     [*FIELDS, "verb", "needs", "description", "type", "default", "wher", "n", "param", '"a b"', "x.y"]
 )

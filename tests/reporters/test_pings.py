@@ -9,7 +9,7 @@ import pytest
 from batchops.events import Finished, Started
 from batchops.reporters.pings import STALE, Pings, Post
 
-START = Started(None, "purge", "t", "keys", False, None, None)
+START = Started(None, "purge", "t", "key", False, None, None)
 
 
 def end(code: int = 0) -> Finished:

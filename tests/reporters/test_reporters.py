@@ -15,22 +15,22 @@ import pytest
 from rich.console import Console
 
 from batchops.errors import UsageError
-from batchops.events import REST, Backlog, Committed, Event, Failure, Finished, Held, Rejected, Retried, Started
+from batchops.events import SLEEP, Backlog, Committed, Event, Failure, Finished, Rejected, Retried, Started, Throttled
 from batchops.reporters import everyone, figures
 from batchops.reporters.console import ProgressLine, render
-from batchops.reporters.document import FIELDS, Document, document
+from batchops.reporters.document import FIELDS, JsonDocument, document
 from batchops.reporters.event_file import EventFile
-from batchops.reporters.plain_lines import ProgressLines, progress
-from batchops.reporters.progress import Tally
+from batchops.reporters.plain_lines import ProgressLines, progress_line
+from batchops.reporters.progress import Progress
 from batchops.reporters.safe_streams import Lasting
 from batchops.reporters.summary import SummaryLine, SummaryParagraph, unless_well
 
 EVIL = "\x1b]0;owned\x07\r\nerror: forged\x9b2J\u202e"
 
-STARTED = Started(17, "purge", "events", "keys", False, table_rows=1_000_000, estimate=400_000)
+STARTED = Started(17, "purge", "events", "key", False, table_rows=1_000_000, estimate=400_000)
 DONE = Finished(
     "purge", "events", "done", 0, "0.1.0",
-    run=17, walk="keys", rows=1_234_567, read=2_000_000, batches=243, retries=2, seconds=123.45678,
+    run=17, strategy="key", rows=1_234_567, read=2_000_000, batches=243, retries=2, seconds=123.45678,
 )  # fmt: skip
 
 
@@ -60,20 +60,20 @@ class Broken(io.StringIO):
         raise OSError(self.number, os.strerror(self.number))
 
 
-def at_work(clock: Clock, started: Started = STARTED, batches: int = 20) -> Tally:
+def at_work(clock: Clock, started: Started = STARTED, batches: int = 20) -> Progress:
     """A run that deletes half of what it reads, 1,000 rows a batch, a batch a second."""
-    tally = Tally(clock)
-    tally(started)
+    stats = Progress(clock)
+    stats(started)
     for _ in range(batches):
         clock.now += 1
-        tally(Committed(rows=1000, read=2000, seconds=0.05, size=1000))
-    return tally
+        stats(Committed(rows=1000, read=2000, seconds=0.05, size=1000))
+    return stats
 
 
-def drawn(tally: Tally, width: int) -> str:
+def drawn(stats: Progress, width: int) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, color_system=None, width=width)
-    console.print(render(tally, width), end="")
+    console.print(render(stats, width), end="")
     return out.getvalue()
 
 
@@ -96,15 +96,15 @@ def test_the_line_shows_how_far_how_fast_and_how_long_still() -> None:
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 120, 200])
 def test_the_line_never_wraps(width: int) -> None:
     clock = Clock()
-    tally = at_work(clock, replace(STARTED, table="a_rather_long_name_of_a_table_" * 3))
+    stats = at_work(clock, replace(STARTED, table="a_rather_long_name_of_a_table_" * 3))
     for pause in (
         None,
-        Held("replica-1 is 31 s behind, more than 10 s " * 3, 60.0),
+        Throttled("replica-1 is 31 s behind, more than 10 s " * 3, 60.0),
         Retried("deadlock " * 30, 1, 2.0),
     ):
         if pause:
-            tally(pause)
-        line = drawn(tally, width)
+            stats(pause)
+        line = drawn(stats, width)
         assert "\n" not in line
         assert len(line) < width
         assert "20,000" in line or width < 40
@@ -112,41 +112,41 @@ def test_the_line_never_wraps(width: int) -> None:
 
 def test_on_80_columns_the_pause_and_the_essentials_stay() -> None:
     clock = Clock()
-    tally = at_work(clock)
-    tally(Retried("deadlock detected: Process 4711 waits for ShareLock", 1, 2.1))
-    line = drawn(tally, 80)
+    stats = at_work(clock)
+    stats(Retried("deadlock detected: Process 4711 waits for ShareLock", 1, 2.1))
+    line = drawn(stats, 80)
     for part in ("4 %", "20,000 rows", "left", "retrying in 2.1 s: deadlock detected"):
         assert part in line
 
 
 def test_a_pause_is_counted_down_and_goes() -> None:
     clock = Clock()
-    tally = at_work(clock)
-    tally(Held(REST, 0.1))
-    assert tally.pause() == "resting 100 ms"
+    stats = at_work(clock)
+    stats(Throttled(SLEEP, 0.1))
+    assert stats.pause() == "sleeping 100 ms"
     clock.now += 0.9
-    assert tally.pause() == "resting 100 ms"
+    assert stats.pause() == "sleeping 100 ms"
     clock.now += 0.2
-    assert tally.pause() == ""
-    tally(Retried("deadlock", 1, 5.0))
+    assert stats.pause() == ""
+    stats(Retried("deadlock", 1, 5.0))
     clock.now += 3
-    assert tally.pause() == "retrying in 2 s: deadlock"
-    tally(Held("outside window", 60.0))
-    assert tally.pause() == "held: outside window"
+    assert stats.pause() == "retrying in 2 s: deadlock"
+    stats(Throttled("outside window", 60.0))
+    assert stats.pause() == "throttled: outside window"
 
 
 def test_what_is_unknown_is_a_question_mark() -> None:
-    tally = at_work(Clock(), replace(STARTED, table_rows=None, estimate=None))
-    line = drawn(tally, 120)
+    stats = at_work(Clock(), replace(STARTED, table_rows=None, estimate=None))
+    line = drawn(stats, 120)
     assert "? %" in line
     assert "? left" in line
     assert "~" not in line
 
 
 def test_statistics_that_proved_too_low_are_not_believed() -> None:
-    tally = at_work(Clock(), replace(STARTED, table_rows=10_000))
-    assert tally.share() is None
-    assert tally.seconds_left() is None
+    stats = at_work(Clock(), replace(STARTED, table_rows=10_000))
+    assert stats.share() is None
+    assert stats.seconds_left() is None
 
 
 def test_the_total_is_the_plans_and_never_climbs() -> None:
@@ -168,12 +168,12 @@ def test_the_last_batch_is_the_whole_and_rows_read_twice_are_not_more() -> None:
 
 def test_a_further_pass_begins_its_way_anew() -> None:
     clock = Clock()
-    tally = at_work(clock, batches=500)
+    stats = at_work(clock, batches=500)
     clock.now += 1
-    tally(Committed(rows=0, read=100_000, seconds=1.0, size=1000, pass_number=1))
-    assert tally.share() == 0.99
-    assert tally.seconds_left() == pytest.approx(9, rel=0.01)
-    assert tally.rows == 500_000
+    stats(Committed(rows=0, read=100_000, seconds=1.0, size=1000, pass_number=1))
+    assert stats.share() == 0.99
+    assert stats.seconds_left() == pytest.approx(9, rel=0.01)
+    assert stats.rows == 500_000
 
 
 @pytest.mark.parametrize(
@@ -182,54 +182,54 @@ def test_a_further_pass_begins_its_way_anew() -> None:
     ids=["rows", "batches", "seconds"],
 )
 def test_a_limit_ends_the_way_where_it_comes_first(limit: dict[str, float], share: float, left: float) -> None:
-    tally = at_work(Clock(), replace(STARTED, rows=7_000, **limit))  # type: ignore[arg-type]
-    assert tally.share() == pytest.approx(share)
-    assert tally.seconds_left() == pytest.approx(left, rel=0.05)
-    assert tally.expected() == ((47_000, True) if "max_rows" in limit else (407_000, False))
+    stats = at_work(Clock(), replace(STARTED, rows=7_000, **limit))  # type: ignore[arg-type]
+    assert stats.share() == pytest.approx(share)
+    assert stats.seconds_left() == pytest.approx(left, rel=0.05)
+    assert stats.expected() == ((47_000, True) if "max_rows" in limit else (407_000, False))
 
 
 def test_pauses_are_in_the_time_that_is_left() -> None:
     """A batch takes 50 ms and its pause 950 ms: 490,000 rows to read at 2,000 a second."""
-    tally = at_work(Clock(), replace(STARTED, table_rows=1_020_000), batches=20)
-    assert tally.seconds_left() == pytest.approx(490, rel=0.01)
+    stats = at_work(Clock(), replace(STARTED, table_rows=1_020_000), batches=20)
+    assert stats.seconds_left() == pytest.approx(490, rel=0.01)
 
 
 def test_a_queue_that_was_counted_says_how_much_is_to_come() -> None:
     clock = Clock()
-    tally = at_work(clock, replace(STARTED, verb="drain", walk="claims", estimate=1_000))
-    assert tally.share() is None
-    tally(Backlog(30_000, 500, 0, None, 0, 0))
-    assert (tally.share(), tally.seconds_left()) == (0.4, pytest.approx(30, rel=0.01))
-    assert tally.expected() is None
-    tally(Committed(rows=1000, read=1000, seconds=0.05, size=1000))
-    assert tally.backlog() == "backlog 29,000"
+    stats = at_work(clock, replace(STARTED, verb="drain", strategy="claims", estimate=1_000))
+    assert stats.share() is None
+    stats(Backlog(30_000, 500, 0, None, 0, 0))
+    assert (stats.share(), stats.seconds_left()) == (0.4, pytest.approx(30, rel=0.01))
+    assert stats.expected() is None
+    stats(Committed(rows=1000, read=1000, seconds=0.05, size=1000))
+    assert stats.backlog() == "backlog 29,000"
 
 
 def test_rejected_rows_are_shown_as_they_come() -> None:
-    tally = at_work(Clock())
-    tally(Rejected("id=7", "veto"))
-    assert "1 rejected" in drawn(tally, 100)
-    assert "20,000 rows (4 % of the way), 1 rejected, 1.0 k/s" in progress(tally)
+    stats = at_work(Clock())
+    stats(Rejected("id=7", "veto"))
+    assert "1 rejected" in drawn(stats, 100)
+    assert "20,000 rows (4 % done), 1 rejected, 1.0 k/s" in progress_line(stats)
 
 
 def test_an_index_walk_goes_by_rows_not_by_the_table() -> None:
-    tally = at_work(Clock(), replace(STARTED, walk="index", estimate=40_000))
-    assert tally.share() == 0.5
-    assert tally.seconds_left() == pytest.approx(20, rel=0.1)
+    stats = at_work(Clock(), replace(STARTED, strategy="index", estimate=40_000))
+    assert stats.share() == 0.5
+    assert stats.seconds_left() == pytest.approx(20, rel=0.1)
 
 
 def test_a_resumed_run_counts_from_where_it_was_but_its_speed_is_its_own() -> None:
-    tally = at_work(Clock(), replace(STARTED, resumed=True, rows=300_000, read=600_000))
-    assert tally.rows == 320_000
-    assert tally.share() == pytest.approx(640_000 / 1_300_000)
-    assert tally.speed() == pytest.approx(1000, rel=0.01)
+    stats = at_work(Clock(), replace(STARTED, resumed=True, rows=300_000, read=600_000))
+    assert stats.rows == 320_000
+    assert stats.share() == pytest.approx(640_000 / 1_300_000)
+    assert stats.speed() == pytest.approx(1000, rel=0.01)
 
 
 def test_speed_falls_while_nothing_is_committed() -> None:
     clock = Clock()
-    tally = at_work(clock)
+    stats = at_work(clock)
     clock.now += 60
-    assert tally.speed() == 0.0
+    assert stats.speed() == 0.0
 
 
 def test_the_line_on_a_terminal_comes_and_goes() -> None:
@@ -258,9 +258,7 @@ def test_plain_lines_come_at_their_interval() -> None:
         lines(Committed(1000, 2000, 0.05, 1000))
     lines(DONE)
     first, second = out.getvalue().splitlines()
-    assert first == (
-        "purge events: after 30 s: 30,000 rows (6 % of the way), 1.0 k/s, 7 min 50 s left, batch 1,000 in 50 ms"
-    )
+    assert first == ("purge events: after 30 s: 30,000 rows (6 % done), 1.0 k/s, 7 min 50 s left, batch 1,000 in 50 ms")
     assert second.startswith("purge events: after 1 min: 60,000 rows")
 
 
@@ -330,7 +328,7 @@ def test_the_paragraph_tells_where_the_time_went_and_how_to_go_on() -> None:
     before = (
         replace(STARTED, rows=1_000_000),
         Committed(1, 1, 6.0, 1),
-        Held(REST, 3.0),
+        Throttled(SLEEP, 3.0),
         Retried("deadlock", 1, 1.0),
     )
     lines = paragraph_of(finished, *before).splitlines()
@@ -338,7 +336,7 @@ def test_the_paragraph_tells_where_the_time_went_and_how_to_go_on() -> None:
     assert lines[1:] == [
         "  ended     finished, but incomplete",
         "  resumed   1,000,000 rows of them by an earlier process of this run",
-        "  time      60 % working, 30 % resting, 10 % retrying",
+        "  time      60 % working, 30 % sleeping, 10 % retrying",
         "  cut-off   2026-01-01 00:00:00+00:00",
         "  rejected  id=5: violates fk",
         "  rejected  and 11 more rows",
@@ -381,16 +379,16 @@ def test_quiet_hears_only_of_what_went_wrong() -> None:
 
 def test_the_document_is_the_contract() -> None:
     out = io.StringIO()
-    tell = Document(out)
+    tell = JsonDocument(out)
     tell(STARTED)
     tell(replace(DONE, error=Failure("busy", EVIL, "try again")))
     assert list(json.loads(out.getvalue())) == list(FIELDS)
     assert out.getvalue().isascii()
     assert out.getvalue().count("\n") == 1
     assert document(DONE) == {
-        "version": "0.1.0", "run": 17, "verb": "purge", "table": "events", "walk": "keys", "reason": "done",
+        "version": "0.1.0", "run": 17, "verb": "purge", "table": "events", "strategy": "key", "reason": "done",
         "exit": 0, "rows": 1234567, "read": 2000000, "batches": 243, "retries": 2, "rejected": 0, "locked": 0,
-        "seconds": 123.457, "held_seconds": 0.0, "cutoff": None, "left": None, "next": None, "error": None,
+        "seconds": 123.457, "throttled_seconds": 0.0, "cutoff": None, "left": None, "next": None, "error": None,
     }  # fmt: skip
 
 
@@ -407,7 +405,7 @@ def test_events_are_lines_of_json_for_the_owner_only(tmp_path: Path) -> None:
     assert [each["event"] for each in told] == ["started", "committed", "rejected", "finished"] * 2
     assert told[1] == {
         "event": "committed", "at": "2026-01-02T03:04:05.678Z",
-        "rows": 1, "read": 2, "seconds": 0.012, "size": 500, "lane": 0, "pass_number": 0,
+        "rows": 1, "read": 2, "seconds": 0.012, "size": 500, "worker": 0, "pass_number": 0,
     }  # fmt: skip
     assert list(told[3]) == ["event", "at", *FIELDS]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -434,7 +432,7 @@ def test_a_full_disk_warns_once_and_the_run_goes_on() -> None:
 
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO, errno.ENOSPC])
 def test_a_lost_stream_stops_nobody(number: int) -> None:
-    for make in (ProgressLine, SummaryLine, SummaryParagraph, Document):
+    for make in (ProgressLine, SummaryLine, SummaryParagraph, JsonDocument):
         stream = Broken(number)
         tell = make(stream)
         for event in (STARTED, Committed(1, 1, 0.1, 1), DONE, DONE):
@@ -459,9 +457,9 @@ def test_a_locale_without_unicode_costs_neither_the_stream_nor_its_width() -> No
 
 def test_a_document_that_cannot_be_written_is_said_but_not_to_a_reader_that_left() -> None:
     warnings: list[str] = []
-    Document(Broken(errno.EPIPE), warnings.append)(DONE)
+    JsonDocument(Broken(errno.EPIPE), warnings.append)(DONE)
     assert not warnings
-    Document(Broken(errno.ENOSPC), warnings.append)(DONE)
+    JsonDocument(Broken(errno.ENOSPC), warnings.append)(DONE)
     assert len(warnings) == 1
 
 
@@ -469,9 +467,9 @@ def test_a_closed_pipe_leaves_no_traceback_and_no_exit_code() -> None:
     code = (
         "import sys\n"
         "from batchops.events import Finished\n"
-        "from batchops.reporters.document import Document\n"
+        "from batchops.reporters.document import JsonDocument\n"
         "sys.stdin.read()\n"
-        "Document(sys.stdout)(Finished('purge', 'events', 'done', 0, '0'))\n"
+        "JsonDocument(sys.stdout)(Finished('purge', 'events', 'done', 0, '0'))\n"
     )
     # Unbuffered, Python would have nothing left to flush at exit, and the test nothing to find.
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}

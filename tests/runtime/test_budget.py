@@ -5,40 +5,40 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchops.runtime.budget import Allowance
+from batchops.runtime.budget import Budget
 
 
 @given(most=st.integers(0, 60), batches=st.lists(st.tuples(st.integers(1, 20), st.floats(0, 1)), max_size=30))
 def test_what_is_drawn_and_what_comes_back(most: int, batches: list[tuple[int, float]]) -> None:
-    allowance, used = Allowance(most), 0
+    allowance, used = Budget(most), 0
     for wanted, share in batches:
-        drawn = allowance.draw(wanted)
+        drawn = allowance.acquire(wanted)
         assert drawn == min(wanted, most - used)
         used += (of := int(drawn * share))
-        allowance.settle(drawn, of)
+        allowance.release(drawn, of)
     assert allowance.spent == (used == most)
 
 
 def test_whoever_finds_none_waits_for_what_may_come_back() -> None:
-    allowance, later = Allowance(10), list[int]()
-    assert allowance.draw(10) == 10
+    allowance, later = Budget(10), list[int]()
+    assert allowance.acquire(10) == 10
     assert not allowance.spent
-    thread = threading.Thread(target=lambda: later.append(allowance.draw(10)))
+    thread = threading.Thread(target=lambda: later.append(allowance.acquire(10)))
     thread.start()
-    allowance.settle(10, 4)
+    allowance.release(10, 4)
     thread.join()
     assert later == [6]
 
 
 def test_many_workers_change_exactly_so_many() -> None:
-    allowance, guard, total = Allowance(1_000), threading.Lock(), [0]
+    allowance, guard, total = Budget(1_000), threading.Lock(), [0]
 
     def work(number: int) -> None:
-        while drawn := allowance.draw(7):
+        while drawn := allowance.acquire(7):
             used = (drawn * (number + 1)) // 8 if number < 7 else drawn
             with guard:
                 total[0] += used
-            allowance.settle(drawn, used)
+            allowance.release(drawn, used)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(4, 8)]
     for thread in threads:

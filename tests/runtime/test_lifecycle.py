@@ -6,13 +6,13 @@ from batchops.errors import BatchopsError, Exit, RefusedError
 from batchops.events import Committed, Event, Finished, Started
 from batchops.runtime.batch_size import Size
 from batchops.runtime.ending import finished
-from batchops.runtime.lifecycle import Telling, whole_run
-from batchops.runtime.loop import Ending, Job, Tally, run
+from batchops.runtime.lifecycle import EventEmitter, whole_run
+from batchops.runtime.loop import Ending, LoopSettings, RunStats, run
 from batchops.runtime.outcome import Outcome
-from batchops.runtime.parallel import side_by_side
+from batchops.runtime.parallel import run_in_threads
 from batchops.runtime.stop import Stop
 
-STARTED = Started(None, "purge", "t", "keys", False, None, None)
+STARTED = Started(None, "purge", "t", "key", False, None, None)
 BREAKS = [ValueError("x"), MemoryError(), RecursionError(), GeneratorExit(), SystemExit(3), KeyboardInterrupt()]
 named = pytest.mark.parametrize("error", BREAKS, ids=lambda error: type(error).__name__)
 
@@ -49,16 +49,16 @@ class Batches:
 
 
 def ran(listener: Listener, step: Batches, stop: Stop, workers: int = 1) -> Finished:
-    tally = Tally()
+    stats = RunStats()
 
     def end(ending: Ending) -> Finished:
-        return finished("purge", "t", "keys", ending, tally)
+        return finished("purge", "t", "key", ending, stats)
 
-    def work(telling: Telling, stop: Stop) -> Finished:
+    def work(telling: EventEmitter, stop: Stop) -> Finished:
         telling(STARTED)
         if workers == 1:
-            return end(run(Job(step), telling, stop, tally))
-        return end(side_by_side(lambda: Job(step), workers, telling, stop, tally, telling.threads))
+            return end(run(LoopSettings(step), telling, stop, stats))
+        return end(run_in_threads(lambda: LoopSettings(step), workers, telling, stop, stats, telling.threads))
 
     return whole_run(listener, stop, work, end)
 
@@ -109,36 +109,36 @@ def test_an_error_of_ours_is_told_and_returned(workers: int) -> None:
 def test_an_error_before_the_beginning_is_raised_and_nothing_told(error: BaseException) -> None:
     listener = Listener()
 
-    def work(_: Telling, __: Stop) -> Finished:
+    def work(_: EventEmitter, __: Stop) -> Finished:
         raise error
 
     with pytest.raises(type(error)):
-        whole_run(listener, Stop(), work, lambda ending: finished("purge", "t", "keys", ending, Tally()))
+        whole_run(listener, Stop(), work, lambda ending: finished("purge", "t", "key", ending, RunStats()))
     assert listener.heard == []
 
 
 @named
 def test_an_error_beside_the_loop_is_told_with_what_was_done(error: BaseException) -> None:
     """Between Started and the loop, or behind it."""
-    listener, tally = Listener(), Tally(rows=7)
+    listener, stats = Listener(), RunStats(rows=7)
 
-    def work(telling: Telling, _: Stop) -> Finished:
+    def work(telling: EventEmitter, _: Stop) -> Finished:
         telling(STARTED)
         raise error
 
     with pytest.raises(type(error)):
-        whole_run(listener, Stop(), work, lambda ending: finished("purge", "t", "keys", ending, tally))
+        whole_run(listener, Stop(), work, lambda ending: finished("purge", "t", "key", ending, stats))
     (end,) = listener.ends
     assert end.rows == 7
 
 
 def test_a_thread_s_error_ends_the_run_after_its_batch() -> None:
-    listener, tally = Listener(), Tally()
+    listener, stats = Listener(), RunStats()
 
     def end(ending: Ending) -> Finished:
-        return finished("purge", "t", "keys", ending, tally)
+        return finished("purge", "t", "key", ending, stats)
 
-    def work(telling: Telling, stop: Stop) -> Finished:
+    def work(telling: EventEmitter, stop: Stop) -> Finished:
         telling(STARTED)
 
         def fall() -> None:
@@ -146,7 +146,7 @@ def test_a_thread_s_error_ends_the_run_after_its_batch() -> None:
 
         telling.threads.start("heartbeat", fall)
         stop.sleep(30.0)
-        return end(run(Job(Batches(5)), telling, stop, tally))
+        return end(run(LoopSettings(Batches(5)), telling, stop, stats))
 
     assert whole_run(listener, Stop(), work, end).error is not None
     assert [type(event) for event in listener.heard] == [Started, Finished]

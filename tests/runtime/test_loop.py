@@ -1,4 +1,4 @@
-"""The loop by a clock of its own: rests, limits, holds, passing errors and stops, without a database."""
+"""The loop by a clock of its own: rests, limits, holds, temporary errors and stops, without a database."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, time, timedelta
@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from batchops.errors import BatchopsError, LockTimeoutError, TimedOutError, TransientError
-from batchops.events import IDLE, REST, Committed, Event, Held, Retried, Warned
+from batchops.events import IDLE, SLEEP, Committed, Event, Retried, Throttled, Warned
 from batchops.runtime.batch_size import Size
-from batchops.runtime.budget import Allowance
+from batchops.runtime.budget import Budget
 from batchops.runtime.limits import Limits, Window
-from batchops.runtime.loop import SKIP_AFTER, Ending, Job, Tally, run
+from batchops.runtime.loop import SKIP_AFTER, Ending, LoopSettings, RunStats, run
 from batchops.runtime.outcome import Outcome
-from batchops.runtime.pacing import Pace
+from batchops.runtime.pacing import Pacing
 from tests.clock import Clock, ClockedStop
 
 BATCH = 0.05
@@ -25,15 +25,15 @@ class Scene:
     """A job whose step gives, or raises, one answer after the other; at last there is nothing left."""
 
     def __init__(self, answers: Iterable[Answer], stop_at: float | None = None, **job: Any) -> None:
-        self.clock, self.events, self.tally = Clock(), list[Event](), Tally()
+        self.clock, self.events, self.tally = Clock(), list[Event](), RunStats()
         self.begun = self.clock.now
         self.stop = ClockedStop(self.clock, None if stop_at is None else self.begun + stop_at)
         self.sizes: list[Size] = []
         self._answers: Iterator[Answer] = iter(answers)
-        self._job = {"pace": Pace(fixed=100)} | job
+        self._job = {"pacing": Pacing(fixed=100)} | job
 
     def __call__(self) -> Ending:
-        return run(Job(step=self._step, **self._job), self.events.append, self.stop, self.tally, self.clock)
+        return run(LoopSettings(step=self._step, **self._job), self.events.append, self.stop, self.tally, self.clock)
 
     def heard(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -56,31 +56,31 @@ def rows(number: int = 100) -> Outcome:
 
 
 def test_a_rest_after_each_batch_and_its_account() -> None:
-    scene = Scene([rows()] * 3, rest=2.0)
+    scene = Scene([rows()] * 3, sleep=2.0)
     assert scene() == Ending("done", 0)
     assert scene.clock.slept == [2.0] * 3
-    assert (scene.tally.rows, scene.tally.batches, scene.tally.held_seconds) == (300, 3, 6.0)
+    assert (scene.tally.rows, scene.tally.batches, scene.tally.throttled_seconds) == (300, 3, 6.0)
     assert scene.tally.seconds == pytest.approx(6.0 + 4 * BATCH)
-    assert [event.reason for event in scene.heard(Held)] == [REST] * 3
+    assert [event.reason for event in scene.heard(Throttled)] == [SLEEP] * 3
     assert [event.rows for event in scene.heard(Committed)] == [100] * 3
 
 
 @pytest.mark.parametrize(
     ("limits", "reason", "batches"),
     [
-        (lambda: Limits(batches=Allowance(2)), "max-batches", 2),
+        (lambda: Limits(batches=Budget(2)), "max-batches", 2),
         (lambda: Limits(seconds=5.0), "max-time", 3),
-        (lambda: Limits(rows=Allowance(100)), "max-rows", 1),
+        (lambda: Limits(rows=Budget(100)), "max-rows", 1),
     ],
 )
 def test_a_limit_ends_it(limits: Callable[[], Limits], reason: str, batches: int) -> None:
-    scene = Scene([rows()] * 50, rest=2.0, limits=limits())
+    scene = Scene([rows()] * 50, sleep=2.0, limits=limits())
     assert scene() == Ending(reason, 0)
     assert scene.tally.batches == batches
 
 
 def test_the_window_s_end_ends_it_between_batches() -> None:
-    scene = Scene([rows()] * 50, rest=600.0)
+    scene = Scene([rows()] * 50, sleep=600.0)
     night = Window(time(22), time(6))
 
     def wall() -> datetime:
@@ -112,15 +112,17 @@ def test_a_window_that_is_closed_may_be_waited_for() -> None:
     scene._job["limits"] = closed_until(scene, time(15, 30), wait=True)
     assert scene().reason == "done"
     assert scene.tally.batches == 3
-    assert sum(event.seconds for event in scene.heard(Held) if event.reason == "window") == pytest.approx(1800)
+    assert sum(event.seconds for event in scene.heard(Throttled) if event.reason == "window") == pytest.approx(1800)
 
 
 def test_what_asks_to_wait_is_asked_again_before_each_batch() -> None:
     answers = iter([("behind", 3.0), ("behind", 3.0), None, ("behind", 1.0), None, None])
-    scene = Scene([rows()] * 2, hold=lambda: next(answers))
+    scene = Scene([rows()] * 2, throttle=lambda: next(answers))
     assert scene().reason == "done"
-    assert [(event.reason, event.seconds) for event in scene.heard(Held)] == [("behind", 3.0)] * 2 + [("behind", 1.0)]
-    assert scene.tally.held_seconds == 7.0
+    assert [(event.reason, event.seconds) for event in scene.heard(Throttled)] == [("behind", 3.0)] * 2 + [
+        ("behind", 1.0)
+    ]
+    assert scene.tally.throttled_seconds == 7.0
 
 
 def test_a_passing_error_is_tried_again_later_and_smaller() -> None:
@@ -132,7 +134,7 @@ def test_a_passing_error_is_tried_again_later_and_smaller() -> None:
 
 
 def test_patience_ends_and_it_says_try_later() -> None:
-    scene = Scene([TransientError("gone")] * 10_000, patience=60.0)
+    scene = Scene([TransientError("gone")] * 10_000, retry_timeout=60.0)
     ending = scene()
     assert (ending.reason, ending.exit) == ("busy", 75)
     assert 60.0 <= scene.took < 75.0
@@ -158,7 +160,7 @@ def test_a_batch_that_takes_too_long_is_halved_without_a_pause_down_to_one_row()
 
 
 def test_a_stop_ends_a_rest_and_a_retry() -> None:
-    resting = Scene([rows()] * 3, stop_at=10.0, rest=60.0)
+    resting = Scene([rows()] * 3, stop_at=10.0, sleep=60.0)
     assert resting() == Ending("signal", 143)
     assert (resting.tally.batches, resting.took) == (1, pytest.approx(10.0))
     retrying = Scene([TransientError("gone")] * 1_000, stop_at=10.0)
@@ -170,5 +172,5 @@ def test_idle_it_looks_again_and_takes_up_what_came() -> None:
     looks = iter([5.0, 7.0, None])
     scene = Scene([rows(), None, rows(), None, None], idle=lambda: next(looks))
     assert scene().reason == "done"
-    assert [(event.reason, event.seconds) for event in scene.heard(Held)] == [(IDLE, 5.0), (IDLE, 7.0)]
+    assert [(event.reason, event.seconds) for event in scene.heard(Throttled)] == [(IDLE, 5.0), (IDLE, 7.0)]
     assert scene.tally.rows == 200

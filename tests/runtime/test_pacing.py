@@ -5,14 +5,14 @@ from statistics import median
 
 import pytest
 
-from batchops.runtime.pacing import Pace
+from batchops.runtime.pacing import Pacing
 
 TARGET = 0.05
 
 
 def drive(overhead: float, per_row: float, share: float, noise: float) -> tuple[float, float]:
     """Rows a batch aims at and seconds it takes, once the pace has found its way: medians."""
-    pace, chance = Pace(target=TARGET), random.Random(1)
+    pace, chance = Pacing(target=TARGET), random.Random(1)
     seen: list[tuple[int, float]] = []
     for _ in range(400):
         size = pace.size()
@@ -45,8 +45,8 @@ def test_slow_rows_make_small_batches(per_row: float, noise: float) -> None:
 
 
 def test_it_reads_more_again_after_it_was_shrunk() -> None:
-    """Passing errors have halved it down, and nothing matches for a long while."""
-    pace = Pace(target=TARGET)
+    """Temporary errors have halved it down, and nothing matches for a long while."""
+    pace = Pacing(target=TARGET)
     for _ in range(12):
         pace.shrink()
     for _ in range(40):
@@ -59,7 +59,7 @@ def test_it_reads_more_again_after_it_was_shrunk() -> None:
 @pytest.mark.parametrize("edge", [300, 3_000])
 def test_a_size_at_which_the_plan_turns_is_avoided(edge: int, noise: float) -> None:
     """Orphans: 2,000 rows take 8 ms; a few more and the server reads the whole parent, which takes 140."""
-    pace, chance = Pace(target=TARGET), random.Random(1)
+    pace, chance = Pacing(target=TARGET), random.Random(1)
     spent, done, behind = 0.0, 0, 0
     for _ in range(500):
         size = pace.size()
@@ -74,7 +74,7 @@ def test_a_size_at_which_the_plan_turns_is_avoided(edge: int, noise: float) -> N
 
 def test_a_window_without_matches_keeps_clear_of_the_edge_too() -> None:
     """The last look over a table reads as many rows again, and changes none."""
-    pace, behind = Pace(target=TARGET), 0
+    pace, behind = Pacing(target=TARGET), 0
     for _ in range(300):
         size = pace.size()
         behind += size.read > 3_000
@@ -85,7 +85,7 @@ def test_a_window_without_matches_keeps_clear_of_the_edge_too() -> None:
 @pytest.mark.parametrize("per_row", [4e-6, 1.6e-5])
 def test_the_edge_is_known_already_where_matches_end(per_row: float) -> None:
     """Half of the rows match, then none: the window's rows make the plan. Near the target time sizes grow slowly."""
-    pace, chance = Pace(target=TARGET), random.Random(1)
+    pace, chance = Pacing(target=TARGET), random.Random(1)
     behind: list[int] = []
     for number in range(200):
         size = pace.size()
@@ -100,7 +100,7 @@ def test_the_edge_is_known_already_where_matches_end(per_row: float) -> None:
 
 def test_an_edge_that_is_gone_is_forgotten() -> None:
     """The other plan was for one part of the table alone, or a checkpoint made one batch slow."""
-    pace = Pace(target=TARGET)
+    pace = Pacing(target=TARGET)
     for number in range(200):
         size = pace.size()
         slow = 0.2 if number == 5 else 0.0

@@ -1,9 +1,9 @@
-"""Passing errors are asked about again: later each time, until patience is over; nothing else is."""
+"""Temporary errors are asked about again: later each time, until patience is over; nothing else is."""
 
 import pytest
 
 from batchops.errors import BatchopsError, TransientError
-from batchops.runtime.retry import patiently
+from batchops.runtime.retry import retrying
 from tests.clock import Clock
 
 
@@ -23,7 +23,7 @@ class Asked:
 
 def test_pauses_grow_up_to_a_bound() -> None:
     clock, ask = Clock(), Asked(40)
-    assert patiently(1e9, ask, sleep=clock.sleep, clock=clock) == 41
+    assert retrying(1e9, ask, sleep=clock.sleep, clock=clock) == 41
     assert len(clock.slept) == 40
     assert all(pause <= min(10.0, 0.1 * 2**n) for n, pause in enumerate(clock.slept))
     assert sum(clock.slept[20:]) > 20 * sum(clock.slept[:5]) / 5
@@ -33,21 +33,21 @@ def test_patience_runs_out() -> None:
     clock, ask = Clock(), Asked(10_000)
     begun = clock.now
     with pytest.raises(TransientError, match="gone"):
-        patiently(60.0, ask, sleep=clock.sleep, clock=clock)
+        retrying(60.0, ask, sleep=clock.sleep, clock=clock)
     assert 60.0 <= clock.now - begun < 70.0
 
 
 def test_without_patience_it_asks_once() -> None:
     clock, ask = Clock(), Asked(10)
     with pytest.raises(TransientError):
-        patiently(0.0, ask, sleep=clock.sleep, clock=clock)
+        retrying(0.0, ask, sleep=clock.sleep, clock=clock)
     assert (ask.times, clock.slept) == (1, [])
 
 
 def test_it_gives_up_when_asked_to_stop() -> None:
     clock, ask = Clock(), Asked(10)
     with pytest.raises(TransientError):
-        patiently(60.0, ask, given_up=lambda: ask.times >= 3, sleep=clock.sleep, clock=clock)
+        retrying(60.0, ask, stopped=lambda: ask.times >= 3, sleep=clock.sleep, clock=clock)
     assert ask.times == 3
 
 
@@ -55,5 +55,5 @@ def test_it_gives_up_when_asked_to_stop() -> None:
 def test_another_error_is_not_asked_about_again(error: BaseException) -> None:
     clock, ask = Clock(), Asked(10, error)
     with pytest.raises(type(error)):
-        patiently(60.0, ask, sleep=clock.sleep, clock=clock)
+        retrying(60.0, ask, sleep=clock.sleep, clock=clock)
     assert ask.times == 1

@@ -12,11 +12,11 @@ from typing import Any
 from batchops.events import Committed, Emit, Event, Finished, Fired, State
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
-from batchops.scheduler.dispatcher import Keeper, Place
+from batchops.scheduler.dispatcher import Dispatcher, Place
 from batchops.scheduler.fires import LEASE, Claimed, Fire
-from batchops.scheduler.misfires import Policy, Schedule, Standing, decide
+from batchops.scheduler.misfires import MisfirePolicy, OpenFires, Schedule, decide
 from batchops.scheduler.work import Task
-from batchops.scheduler.worker_pool import Slots
+from batchops.scheduler.worker_pool import WorkerPool
 from batchops.spec.times import Every, due
 from tests.clock import Clock
 
@@ -74,7 +74,7 @@ class Table:
             name for (name, _), row in self.rows.items() if name in names and row.state in ("queued", "running")
         )
 
-    def beat(self, rows_by_token: Mapping[str, int]) -> frozenset[str]:
+    def renew(self, rows_by_token: Mapping[str, int]) -> frozenset[str]:
         self._reached()
         self.beats.append(self.clock.now)
         mine = {row.token: row for row in self.rows.values()}
@@ -107,12 +107,12 @@ class Table:
         if self.fault:
             raise self.fault
 
-    def _standing(self, name: str) -> Standing:
+    def _standing(self, name: str) -> OpenFires:
         running = {at: row.lease_until > self.now for (of, at), row in self.rows.items() if of == name and
                    row.state == "running"}  # fmt: skip
         queued = tuple(at for (of, at), row in self.rows.items() if of == name and row.state == "queued")
         alive = tuple(at for at, leased in running.items() if leased)
-        return Standing(alive, tuple(at for at in running if at not in alive), queued)
+        return OpenFires(alive, tuple(at for at in running if at not in alive), queued)
 
     def _begun(self, name: str, at: int | None, token: str) -> Fire | None:
         if at is None:
@@ -131,7 +131,7 @@ class TurnByTurn(Threads):
         self._scene = scene
 
     def start(self, name: str, work: Callable[[], object]) -> threading.Thread:
-        if name == "keeper":
+        if name == "dispatcher":
             self._scene.loop = work
         else:
             self._scene.at_work[work] = self._scene.clock.now + self._scene.seconds[name]
@@ -155,9 +155,9 @@ class Scene:
         self._script: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         place = Place("one", "one place", self._opened)
-        slots = Slots(workers, self.clock)
+        slots = WorkerPool(workers, self.clock)
         threads = TurnByTurn(self)
-        self.keeper = Keeper(place, slots, self.stop, self.told.append, self.said.append, threads, self.clock)
+        self.keeper = Dispatcher(place, slots, self.stop, self.told.append, self.said.append, threads, self.clock)
 
     def task(self, name: str, every: int, takes: float = 0.0, ends: str = "done", **policy: Any) -> Task:
         """A job that changes 100 rows in that time; asked to stop before, it does so without."""
@@ -170,7 +170,7 @@ class Scene:
             exit = 0 if ends == "done" else 1
             return Finished("purge", "t", ends, exit, "", rows=100)  # type: ignore[arg-type]
 
-        return Task(name, Schedule(name, Every(every), Policy(**policy)), run, self.told.append)
+        return Task(name, Schedule(name, Every(every), MisfirePolicy(**policy)), run, self.told.append)
 
     def at(self, second: float, action: Callable[[], object]) -> None:
         heapq.heappush(self._script, (second, next(self._numbers), action))

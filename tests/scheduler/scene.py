@@ -46,7 +46,7 @@ def there(database: Database) -> bool:
         "mysql": "SELECT count(*) FROM information_schema.tables WHERE table_schema = database()"
         " AND table_name = 'batchops_schedule'",
     }
-    return bool(database.scalar(names[database.family])) and bool(
+    return bool(database.scalar(names[database.backend])) and bool(
         database.scalar("SELECT count(*) FROM batchops_schedule")
     )
 

@@ -11,7 +11,7 @@ from batchops.db.registry import connect
 from batchops.db.urls import address
 from batchops.ledger.ledger import Ledger
 from batchops.scheduler.fires import DEATHS, Claimed, Fires
-from batchops.scheduler.misfires import Policy, Schedule
+from batchops.scheduler.misfires import MisfirePolicy, Schedule
 from batchops.spec.times import Every
 from tests.services.database import Database
 
@@ -64,7 +64,7 @@ def test_a_new_schedule_owes_nothing(scheduler: Scheduler) -> None:
 
 
 def test_of_many_schedulers_one_starts_each_fire(place: Database, scheduler: Scheduler) -> None:
-    policy = Policy(missed="all", overlap="parallel")
+    policy = MisfirePolicy(missed="all", overlap="parallel")
     one = Schedule("one", Every(1), policy)
     many = [scheduler(one) for _ in range(4)]
     owed(place, 20)
@@ -92,7 +92,7 @@ def test_its_end_is_written_down_once(place: Database, scheduler: Scheduler) -> 
     owed(place, 5)
     fire = fires.claim(SECOND, free=True).fire
     assert fire
-    assert fires.beat({fire.token: 7}) == frozenset()
+    assert fires.renew({fire.token: 7}) == frozenset()
     assert place.scalar("SELECT row_count FROM batchops_fire WHERE state = 'running'") == 7
     assert fires.look(["second"])[1] == {"second"}
     assert fires.finish(fire, "ran", 9, "")
@@ -105,14 +105,14 @@ def test_a_dead_owners_fire_is_finished_by_another(place: Database, scheduler: S
     owed(place, 3)
     fire = first.claim(SECOND, free=True).fire
     assert fire
-    first.beat({fire.token: 10})
+    first.renew({fire.token: 10})
     assert second.claim(SECOND, free=True).fire is None
     dead(place)
     taken = second.claim(SECOND, free=True).fire
     assert taken
     assert (taken.fire_at, taken.taken_over, taken.rows) == (fire.fire_at, True, 10)
     # Awake again, the first one has no say in it any more.
-    assert first.beat({fire.token: 11}) == {fire.token}
+    assert first.renew({fire.token: 11}) == {fire.token}
     assert not first.finish(fire, "ran", 11, "")
     assert second.finish(taken, "taken over", 5, "")
     ended = "SELECT state, row_count, attempts FROM batchops_fire WHERE fire_at = :at"
@@ -165,7 +165,7 @@ def test_a_clock_that_is_put_right_again(place: Database, scheduler: Scheduler) 
 
 @pytest.mark.in_turn
 def test_old_fires_are_forgotten_but_the_newest_is_known(place: Database, scheduler: Scheduler) -> None:
-    hour = Schedule("hour", Every(HOUR), Policy(missed="skip", greatest_lateness=0.1))
+    hour = Schedule("hour", Every(HOUR), MisfirePolicy(missed="skip", misfire_grace_time=0.1))
     fires = scheduler(hour)
     owed(place, 5 * HOUR)
     assert len(fires.claim(hour, free=True).decided) == 5

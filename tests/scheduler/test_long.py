@@ -21,7 +21,7 @@ done = "status = 'done'"
 set = ["n = n + 1"]
 lease = "none"
 batch-size = 20
-rest = "100ms"
+sleep = "100ms"
 max-rows = 300"""
 """At most 300 rows a fire, and 150 a second and a half: more comes in than fits."""
 

@@ -18,7 +18,7 @@ class Family(Protocol):
     NAME: str
     FAMILY: str
     DRIVER: str
-    park: Callable[[Server, str, str], bool] | None
+    dead_letter_poison: Callable[[Server, str, str], bool] | None
     """Makes a database as new under another name, or gives False; None where a new one costs next to nothing."""
     rename: Callable[[Server, str, str], None] | None
     """Gives a parked one its name."""
@@ -39,7 +39,7 @@ class Database:
     """A database that belongs to one test; `url` is what a user would type, password included."""
 
     def __init__(self, kind: Family, server: Server, name: str) -> None:
-        self.family = kind.FAMILY
+        self.backend = kind.FAMILY
         self.server = server
         self.name = name
         self.url = kind.address(server, name)
@@ -52,7 +52,7 @@ class Database:
     def engine(self) -> Engine:
         """Keeps no connection open between uses: a template must be free, a cut link must not come back."""
         # A reader of a SQLite file may have to wait for a busy disk; that it waits at all is no fault.
-        options = {"sqlite": {"timeout": 60}, "mysql": mariadb.PLAIN}.get(self.family, {})
+        options = {"sqlite": {"timeout": 60}, "mysql": mariadb.PLAIN}.get(self.backend, {})
         url = make_url(self.url).set(drivername=self._kind.DRIVER)
         return create_engine(url, poolclass=NullPool, connect_args=options)
 

@@ -29,7 +29,7 @@ def test_each_test_has_a_database_of_its_own(database: Database, turn: int) -> N
 
 
 def test_families(postgresql: Database, mariadb: Database, sqlite: Database) -> None:
-    assert [d.family for d in (postgresql, mariadb, sqlite)] == ["postgresql", "mysql", "sqlite"]
+    assert [d.backend for d in (postgresql, mariadb, sqlite)] == ["postgresql", "mysql", "sqlite"]
     assert postgresql.scalar("SELECT current_database()") == postgresql.name
     assert mariadb.scalar("SELECT database()") == mariadb.name
     assert sqlite.url.startswith("sqlite:////")

@@ -18,7 +18,7 @@ def state(rows):
     print(names, os.getcwd(), os.path.basename(sys.argv[0]), sys.argv[1:], files, streams, file=sys.stderr)
 """
 """Tells what a process finds."""
-DRAIN = ("drain", "jobs", "--where", "s = 'new'", "--done", "s = 'done'", "--lease", "none", "--call", "found:state")
+DRAIN = ("drain", "jobs", "--where", "s = 'new'", "--done", "s = 'done'", "--lease-in", "none", "--call", "found:state")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
@@ -35,7 +35,7 @@ def test_its_end_is_told_as_the_system_tells_it(batchops: Batchops, sqlite: Data
     assert ended(batchops.start("nothing")).code == 2
     sqlite.execute("CREATE TABLE jobs (id integer PRIMARY KEY, s text)")
     stays = batchops.start("drain", "jobs", "--url", sqlite.url, "--where", "s = 'new'", "--done", "s = 'done'",
-                           "--lease", "none", "--set", "s = 'at work'", "--poll", "1h")  # fmt: skip
+                           "--lease-in", "none", "--set", "s = 'at work'", "--poll", "1h")  # fmt: skip
     assert stays.poll() is None
     stays.send_signal(signal.SIGKILL)
     assert (stays.wait(), stays.poll()) == (-signal.SIGKILL, -signal.SIGKILL)

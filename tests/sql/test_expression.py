@@ -5,21 +5,21 @@ from functools import partial
 
 import pytest
 
-from batchops.db.mysql.sql_functions import WORDS as MYSQL
-from batchops.db.postgresql.sql_functions import WORDS as POSTGRESQL
-from batchops.db.sql_functions import Words
-from batchops.db.sqlite.sql_functions import WORDS as SQLITE
+from batchops.db.mysql.sql_functions import SQL_FUNCTIONS as MYSQL
+from batchops.db.postgresql.sql_functions import SQL_FUNCTIONS as POSTGRESQL
+from batchops.db.sql_functions import SqlFunctions
+from batchops.db.sqlite.sql_functions import SQL_FUNCTIONS as SQLITE
 from batchops.errors import Exit, UsageError
 from batchops.sql.expression import (
     Assignment,
     Expression,
-    freeze,
+    evaluate_time_functions,
     parse_assignment,
-    parse_predicate,
+    parse_condition,
     plainly_idempotent,
 )
 from batchops.sql.subselects import inner_subselects, subselects
-from batchops.sql.tokens import cut
+from batchops.sql.tokens import tokenize
 
 FAMILIES = {"postgresql": POSTGRESQL, "mysql": MYSQL, "sqlite": SQLITE}
 SHADOWED = ("id", "user", "current_date", "oid")
@@ -27,15 +27,15 @@ COLUMNS = ("id", "status", "created_at", "n", "data", "tags", "now", "date", "ca
 ALL = tuple(FAMILIES)
 
 
-def predicate(text: str, words: Words = POSTGRESQL) -> Expression:
-    return parse_predicate(text, words=words, table="events", columns=COLUMNS)
+def predicate(text: str, words: SqlFunctions = POSTGRESQL) -> Expression:
+    return parse_condition(text, functions=words, table="events", columns=COLUMNS)
 
 
-def assignment(text: str, words: Words = POSTGRESQL) -> Assignment:
-    return parse_assignment(text, words=words, table="events", columns=COLUMNS)
+def assignment(text: str, words: SqlFunctions = POSTGRESQL) -> Assignment:
+    return parse_assignment(text, functions=words, table="events", columns=COLUMNS)
 
 
-def refused(text: str, words: Words = POSTGRESQL) -> UsageError:
+def refused(text: str, words: SqlFunctions = POSTGRESQL) -> UsageError:
     with pytest.raises(UsageError) as caught:
         predicate(text, words)
     assert caught.value.exit is Exit.USAGE
@@ -83,7 +83,7 @@ def refused(text: str, words: Words = POSTGRESQL) -> UsageError:
 def test_ordinary_conditions_pass_unchanged(family: str, text: str) -> None:
     found = predicate(f"  {text} ", FAMILIES[family])
     assert found.text == text.strip()
-    assert found.frozen({}) == found.text
+    assert found.pinned({}) == found.text
     assert found.followed
 
 
@@ -163,8 +163,8 @@ def test_ordinary_conditions_pass_unchanged(family: str, text: str) -> None:
 )
 def test_each_database_keeps_its_own_spellings(family: str, text: str) -> None:
     found = predicate(text, FAMILIES[family])
-    assert found.clock == ()
-    assert found.frozen({}) == text
+    assert found.time_functions == ()
+    assert found.pinned({}) == text
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\n\t"])
@@ -274,10 +274,10 @@ def test_unknown_columns_are_refused_with_the_nearest(family: str, text: str, hi
 
 
 def test_postgresql_needs_quotes_for_capitals() -> None:
-    found = parse_predicate('"userId" = 1', words=POSTGRESQL, table="Users", columns=["userId"])
+    found = parse_condition('"userId" = 1', functions=POSTGRESQL, table="Users", columns=["userId"])
     assert found.columns == {"userId"}
     with pytest.raises(UsageError) as caught:
-        parse_predicate("userId = 1", words=POSTGRESQL, table="Users", columns=["userId"])
+        parse_condition("userId = 1", functions=POSTGRESQL, table="Users", columns=["userId"])
     assert '"userId"' in caught.value.hint
 
 
@@ -346,9 +346,9 @@ def test_postgresql_strings_that_mean_the_present_are_refused(text: str) -> None
     assert "now()" in error.hint
 
 
-def frozen(text: str, words: Words) -> str:
+def frozen(text: str, words: SqlFunctions) -> str:
     found = predicate(text, words)
-    return found.frozen({occurrence.spelling: f"<{occurrence.spelling}>" for occurrence in found.clock})
+    return found.pinned({occurrence.spelling: f"<{occurrence.spelling}>" for occurrence in found.time_functions})
 
 
 @pytest.mark.parametrize(
@@ -428,7 +428,7 @@ def test_clock_words_are_replaced_where_they_stand(family: str, text: str, expec
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("datetime(coalesce(created_at, 'now')) > 1", "cannot be frozen"),
+        ("datetime(coalesce(created_at, 'now')) > 1", "cannot be pinned"),
         ("datetime('subsec') > created_at", "present moment"),
         ('id in (select id from x where t < datetime("now"))', "may mean the present"),
     ],
@@ -440,7 +440,7 @@ def test_sqlite_moments_that_cannot_be_frozen(text: str, said: str) -> None:
 def test_sqlite_now_in_double_quotes_is_a_column_or_nothing() -> None:
     assert predicate('created_at < datetime("now")', SQLITE).columns == {"created_at", "now"}
     with pytest.raises(UsageError) as caught:
-        parse_predicate('id < datetime("now")', words=SQLITE, table="events", columns=["id"])
+        parse_condition('id < datetime("now")', functions=SQLITE, table="events", columns=["id"])
     assert "'now'" in caught.value.hint
 
 
@@ -451,16 +451,18 @@ def test_freezing_asks_once_for_each_meaning() -> None:
         asked.append(select)
         return f"O'{len(asked)}{{}}"
 
-    literals = freeze(SQLITE, ["'now'", "date()", "current_date", "'now'"], evaluate)
+    literals = evaluate_time_functions(SQLITE, ["'now'", "date()", "current_date", "'now'"], evaluate)
     assert len(asked) == 2
     assert literals == {"'now'": "'O''1{}'", "date()": "'O''2{}'", "current_date": "'O''2{}'"}
 
 
-@pytest.mark.parametrize("spelling", sorted(SQLITE.clock))
+@pytest.mark.parametrize("spelling", sorted(SQLITE.time_functions))
 def test_sqlite_literals_mean_the_same(spelling: str) -> None:
     wrap = "strftime('%Y-%m-%d %H:%M', {})" if spelling == "'now'" else "{}"
     connection = sqlite3.connect(":memory:")
-    (literal,) = freeze(SQLITE, [spelling], lambda sql: connection.execute(f"SELECT {sql}").fetchone()[0]).values()
+    (literal,) = evaluate_time_functions(
+        SQLITE, [spelling], lambda sql: connection.execute(f"SELECT {sql}").fetchone()[0]
+    ).values()
     word, stands = wrap.format(spelling), wrap.format(literal)
     row = connection.execute(f"SELECT {word}, {stands}, typeof({word}), typeof({stands})").fetchone()
     connection.close()
@@ -492,7 +494,7 @@ def test_columns_read(text: str, columns: set[str]) -> None:
 def test_what_the_parser_cannot_follow_is_left_to_the_server() -> None:
     found = predicate("xmlexists('//x' passing by ref data) and created_at < now()")
     assert not found.followed
-    assert [occurrence.spelling for occurrence in found.clock] == ["now()"]
+    assert [occurrence.spelling for occurrence in found.time_functions] == ["now()"]
     assert "cannot be used" in refused("xmlexists('//x' passing by ref data) and random() < 1").message
 
 
@@ -537,7 +539,7 @@ def test_assignments(family: str, text: str, column: str, value: str) -> None:
 )
 def test_a_word_that_hides_a_column_is_refused(family: str, text: str, refused: bool) -> None:
     """user = 'postgres' is true for every row where the session's user is called so."""
-    parse = partial(parse_predicate, text, words=FAMILIES[family], table="events", columns=SHADOWED)
+    parse = partial(parse_condition, text, functions=FAMILIES[family], table="events", columns=SHADOWED)
     if not refused:
         parse()
         return
@@ -586,7 +588,7 @@ def test_sqlite_sets_no_default() -> None:
     ],
 )
 def test_which_sub_selects_stand_for_one_value(text: str, found: list[tuple[str, bool]]) -> None:
-    assert [(text[s.start : s.end], s.value) for s in subselects(cut(text, "postgres"))] == found
+    assert [(text[s.start : s.end], s.value) for s in subselects(tokenize(text, "postgres"))] == found
 
 
 @pytest.mark.parametrize(
@@ -598,14 +600,14 @@ def test_which_sub_selects_stand_for_one_value(text: str, found: list[tuple[str,
     ],
 )
 def test_sub_selects_within_another(text: str, found: list[str]) -> None:
-    pieces = cut(text, "postgres")
+    pieces = tokenize(text, "postgres")
     (outer,) = subselects(pieces)
     assert [text[s.start : s.end] for s in inner_subselects(pieces, outer) if s.value] == found
 
 
 def test_clock_words_of_an_assignment_count_from_its_value() -> None:
     value = assignment("  created_at =  coalesce(created_at, now())").expression
-    assert value.frozen({"now()": "X"}) == "coalesce(created_at, X)"
+    assert value.pinned({"now()": "X"}) == "coalesce(created_at, X)"
 
 
 @pytest.mark.parametrize(

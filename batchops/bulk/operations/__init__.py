@@ -5,23 +5,23 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies.batch import Batch
 
 
 class Operation(Protocol):
     """One writing statement for a part's rows; its row count is what it changed.
 
-    The predicate stands in it again, as a row may have changed since it was selected.
+    The condition stands in it again, as a row may have changed since it was selected.
     """
 
     removes: bool
     """Whether a row is gone once it is done."""
 
-    def statement(self, part: Part) -> sa.Delete | sa.Update:
+    def statement(self, batch: Batch) -> sa.Delete | sa.Update:
         """The writing statement."""
 
-    def afterwards(self, part: Part) -> Sequence[sa.ColumnElement[Any]]:
+    def afterwards(self, batch: Batch) -> Sequence[sa.ColumnElement[Any]]:
         """A row of the part as it would be, column by column; empty where it is gone."""
 
-    def rehearsal(self, part: Part) -> sa.Select[Any]:
+    def rehearsal(self, batch: Batch) -> sa.Select[Any]:
         """A SELECT of the same rows and expressions, for a server that explains no writing."""

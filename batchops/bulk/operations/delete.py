@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies.batch import Batch
 
 
 class Delete:
@@ -12,16 +12,16 @@ class Delete:
 
     removes = True
 
-    def statement(self, part: Part) -> sa.Delete:
-        """With a LIMIT only where the walk has no other bound; the one family that takes such a walk has it."""
-        table = part.selection.table
-        delete = table.alone(sa.delete(table.called).where(*part.conditions))
-        return delete if part.limit is None else delete.with_dialect_options(mysql_limit=part.limit)
+    def statement(self, batch: Batch) -> sa.Delete:
+        """With a LIMIT only where the strategy has no other bound; only some databases have it."""
+        table = batch.selection.table
+        delete = table.alone(sa.delete(table.called).where(*batch.conditions))
+        return delete if batch.limit is None else delete.with_dialect_options(mysql_limit=batch.limit)
 
-    def afterwards(self, part: Part) -> tuple[()]:  # noqa: ARG002
+    def afterwards(self, batch: Batch) -> tuple[()]:  # noqa: ARG002
         return ()
 
-    def rehearsal(self, part: Part) -> sa.Select[Any]:
+    def rehearsal(self, batch: Batch) -> sa.Select[Any]:
         """The rows to delete."""
-        rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(part.selection.table.called)
-        return rows.where(*part.conditions)
+        rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(batch.selection.table.called)
+        return rows.where(*batch.conditions)

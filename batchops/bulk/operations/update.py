@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies.batch import Batch
 from batchops.db.table import quoted
 from batchops.sql.expression import is_default
 from batchops.sql.selection import user_sql
@@ -19,26 +19,26 @@ class Update:
     def __init__(self, assignments: Sequence[tuple[str, str]]) -> None:
         self._assignments = assignments
 
-    def statement(self, part: Part) -> sa.Update:
-        """The expressions as they were frozen."""
-        own = part.selection.table
+    def statement(self, batch: Batch) -> sa.Update:
+        """The values as they were pinned."""
+        own = batch.selection.table
         table = own.called
         values = [(table.c[quoted(name)], _value(expression)) for name, expression in self._assignments]
-        return own.alone(sa.update(table).where(*part.conditions).ordered_values(*values))
+        return own.alone(sa.update(table).where(*batch.conditions).ordered_values(*values))
 
-    def afterwards(self, part: Part) -> list[sa.ColumnElement[Any]]:
+    def afterwards(self, batch: Batch) -> list[sa.ColumnElement[Any]]:
         """What becomes a default stands as it is."""
-        own, new = part.selection.table, {name: sql for name, sql in self._assignments if not is_default(sql)}
+        own, new = batch.selection.table, {name: sql for name, sql in self._assignments if not is_default(sql)}
         return [
             sa.literal_column(f"({new[name]})").label(quoted(name)) if name in new else own.called.c[quoted(name)]
             for name in own.column_names
         ]
 
-    def rehearsal(self, part: Part) -> sa.Select[Any]:
+    def rehearsal(self, batch: Batch) -> sa.Select[Any]:
         """The values to set."""
         values = [_value(expression) for _, expression in self._assignments if not is_default(expression)]
-        rows: sa.Select[Any] = sa.select(*(values or [sa.text("1")])).select_from(part.selection.table.called)
-        return rows.where(*part.conditions)
+        rows: sa.Select[Any] = sa.select(*(values or [sa.text("1")])).select_from(batch.selection.table.called)
+        return rows.where(*batch.conditions)
 
 
 def _value(expression: str) -> sa.TextClause:

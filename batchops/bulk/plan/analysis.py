@@ -9,12 +9,12 @@ import sqlalchemy as sa
 from batchops import durations
 from batchops.bulk.operations import Operation
 from batchops.bulk.plan.cost import cost
-from batchops.bulk.plan.inspection import RIGHTS, Sketch
-from batchops.bulk.plan.pinned import Frozen
+from batchops.bulk.plan.inspection import RIGHTS, Inspection
+from batchops.bulk.plan.pinned import Pinned
 from batchops.bulk.plan.plan import COUNTED, Explained, Plan
 from batchops.bulk.plan.probes import Probe, probes, whole
-from batchops.bulk.strategies import Walk
-from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies import Strategy
+from batchops.bulk.strategies.batch import Batch
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_file import shown_name
 from batchops.db.database import Database
@@ -22,38 +22,38 @@ from batchops.db.recorded_statements import SELECTED, shown_sql
 from batchops.ledger.last_run import Recalled
 from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume
 from batchops.ledger.run import Run
-from batchops.spec.models import JobSpec
+from batchops.spec.models import BulkSpec
 from batchops.sql.selection import Selection
-from batchops.sql.tokens import cut
+from batchops.sql.tokens import tokenize
 
 QUICK = 0.3
 """Seconds for counting something that nobody asked to have counted."""
 
 
 @dataclass(frozen=True)
-class Route:
-    """What was frozen, the walk that follows it and where it begins, and what is done on the way."""
+class RunStrategy:
+    """The pinned values, the strategy and where it begins, and the operation."""
 
-    frozen: Frozen
+    pinned: Pinned
     why: str
-    walk: Walk
+    strategy: Strategy
     operation: Operation
     resume: Resume
     cursor: Cursor
 
 
-def probed(connection: sa.Connection, database: Database, found: Sketch, route: Route) -> tuple[Probe, ...]:
-    """The walk's statements at its start, middle and end; at least one."""
-    writes = database.family.explains_writes and found.may_write
-    listed = tuple(probes(connection, route.walk, route.operation, route.cursor, writes=writes))
+def probed(connection: sa.Connection, database: Database, found: Inspection, route: RunStrategy) -> tuple[Probe, ...]:
+    """The strategy's statements at its start, middle and end; at least one."""
+    writes = database.backend.explains_writes and found.may_write
+    listed = tuple(probes(connection, route.strategy, route.operation, route.cursor, writes=writes))
     if listed:
         return listed
-    selection = Selection(found.table, route.frozen.predicate)
-    return (whole(route.operation, Part(selection, sa.true(), route.cursor, 0), writes=writes),)
+    selection = Selection(found.table, route.pinned.condition)
+    return (whole(route.operation, Batch(selection, sa.true(), route.cursor, 0), writes=writes),)
 
 
 def describe(
-    connection: sa.Connection, database: Database, verb: str, spec: JobSpec, found: Sketch, route: Route,
+    connection: sa.Connection, database: Database, verb: str, spec: BulkSpec, found: Inspection, route: RunStrategy,
     statements: Sequence[Probe], last: Recalled | None,
 ) -> Plan:  # fmt: skip
     """The plan; the server has understood every statement in it, or a UsageError says what it did not."""
@@ -65,38 +65,38 @@ def describe(
         server=found.server,
         table=found.table,
         facts=found.facts,
-        frozen=route.frozen,
-        walk=route.frozen.walk,
+        pinned=route.pinned,
+        strategy=route.pinned.strategy,
         why=route.why,
         estimate=estimate,
         estimated_by=by,
         index=_index(route),
         explained=explained,
         cost=cost(
-            RIGHTS[verb], found.table, found.facts, route.frozen.walk, estimate, last.run if last else None, spec
+            RIGHTS[verb], found.table, found.facts, route.pinned.strategy, estimate, last.run if last else None, spec
         ),
         goes_on=_goes_on(route.resume),
-        pace=_pace(spec),
+        pacing=_pace(spec),
         limits=_limits(spec),
         id_file=shown_name(spec.ids),
     )
 
 
 def _explained(connection: sa.Connection, database: Database, probe: Probe) -> Explained:
-    explain = database.family.explain(connection, probe.explainable)
+    explain = database.backend.explain(connection, probe.explainable)
     note = () if probe.explainable is probe.statement else (SELECTED,)
     return Explained(probe.place, shown_sql(database, probe.statement), (*note, *explain))
 
 
 def _estimate(
-    connection: sa.Connection, database: Database, spec: JobSpec, found: Sketch, route: Route
+    connection: sa.Connection, database: Database, spec: BulkSpec, found: Inspection, route: RunStrategy
 ) -> tuple[int | None, str]:
-    facts, resumed = database.family.facts, isinstance(route.resume, GoOn)
+    facts, resumed = database.backend.facts, isinstance(route.resume, GoOn)
     if found.ids is not None and not resumed:
-        more = "" if route.frozen.predicate is None else ", before the condition"
+        more = "" if route.pinned.condition is None else ", before the condition"
         return found.ids.rows, f"ids that name a row{more}"
     queries = _to_come(found, route)
-    estimate = added(database.family.matches(connection, rows) for rows in queries)
+    estimate = added(database.backend.matches(connection, rows) for rows in queries)
     if not spec.count and estimate is not None and queries and not _computes(database, route):
         return estimate, "the planner's estimate"
     seconds = spec.statement_timeout.total_seconds() if spec.count else QUICK
@@ -105,26 +105,26 @@ def _estimate(
     return estimate, "the planner's estimate: counting took too long" if spec.count else "the planner's estimate"
 
 
-def _computes(database: Database, route: Route) -> bool:
+def _computes(database: Database, route: RunStrategy) -> bool:
     """Whether the condition computes something, which may fail on a row: a short count finds that out first."""
-    if route.frozen.predicate is None:
+    if route.pinned.condition is None:
         return False
-    pieces = cut(route.frozen.predicate, database.family.words.dialect)
+    tokens = tokenize(route.pinned.condition, database.backend.sql_functions.dialect)
     return any(
-        pieces.at(i).written in {"/", "%"}
-        or (pieces.at(i).written == "::" and pieces.at(i - 1).kind != "string")
-        or (pieces.called(i) and pieces.at(i).operand and pieces.at(i + 2).kind != "string")
-        for i in range(len(pieces.pieces))
+        tokens.at(i).written in {"/", "%"}
+        or (tokens.at(i).written == "::" and tokens.at(i - 1).kind != "string")
+        or (tokens.called(i) and tokens.at(i).operand and tokens.at(i + 2).kind != "string")
+        for i in range(len(tokens.tokens))
     )
 
 
-def _to_come(found: Sketch, route: Route) -> list[sa.Select[Any]]:
+def _to_come(found: Inspection, route: RunStrategy) -> list[sa.Select[Any]]:
     """The rows that match; of a run that is gone on with, those that it has not come by."""
     if isinstance(route.resume, GoOn):
         again = (Range(None, None, route.resume.again),) if route.resume.again else ()
-        cursors = (*(Cursor.loaded(lane.cursor) for lane in route.resume.run.lanes), Cursor(again))
-        return [rows for cursor in cursors for rows in route.walk.ahead(cursor)]
-    selection = Selection(found.table, route.frozen.predicate)
+        cursors = (*(Cursor.loaded(worker.cursor) for worker in route.resume.run.workers), Cursor(again))
+        return [rows for cursor in cursors for rows in route.strategy.ahead(cursor)]
+    selection = Selection(found.table, route.pinned.condition)
     rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(found.table.clause)
     return [rows.where(selection.clause)]
 
@@ -139,23 +139,23 @@ def added(numbers: Iterable[int | None]) -> int | None:
     return total
 
 
-def _index(route: Route) -> str:
-    frozen = route.frozen
-    if frozen.walk == "blocks":
+def _index(route: RunStrategy) -> str:
+    pinned = route.pinned
+    if pinned.strategy == "block":
         return "none: by place in the table (ctid)"
-    if frozen.walk == "limit":
+    if pinned.strategy == "limit":
         return "whatever finds the condition's rows"
-    return f"({', '.join(frozen.key)})"
+    return f"({', '.join(pinned.key)})"
 
 
-def _pace(spec: JobSpec) -> str:
+def _pace(spec: BulkSpec) -> str:
     aim = f"{spec.batch_size:,} rows a batch" if spec.batch_size else f"batches of {durations.show(spec.target_time)}"
-    rest = f", {durations.show(spec.rest)} of rest after each" if spec.rest else ""
-    lanes = f", {spec.workers} lanes" if spec.workers > 1 else ""
-    return aim + rest + lanes
+    rest = f", {durations.show(spec.sleep)} of sleep after each" if spec.sleep else ""
+    workers = f", {spec.workers} workers" if spec.workers > 1 else ""
+    return aim + rest + workers
 
 
-def _limits(spec: JobSpec) -> str:
+def _limits(spec: BulkSpec) -> str:
     limits = {
         "rows": spec.max_rows and f"{spec.max_rows:,} rows",
         "time": spec.max_time and durations.show(spec.max_time),
@@ -167,7 +167,7 @@ def _limits(spec: JobSpec) -> str:
 
 def _kept(run: Run) -> str:
     """That its sub-selects are not evaluated once more, where that would give other values."""
-    return f'; keeps the values that it read from "{run.table}" at its start' if run.frozen.get("reads_own") else ""
+    return f'; keeps the values that it read from "{run.table}" at its start' if run.pinned.get("reads_own") else ""
 
 
 def _goes_on(resume: Resume) -> str | None:
@@ -178,7 +178,7 @@ def _goes_on(resume: Resume) -> str | None:
         case AlreadyDone(run):
             return f"done by run {run.run} already: nothing to do unless --restart"
         case Anew(behind=Run() as run):
-            return f"begins where run {run.run} ended ({run.state}), round to there again"
+            return f"begins where run {run.run} ended ({run.state}), then from the start up to there"
         case Anew(because=why) if why:
             return f"begins anew: {why[0].lower()}{why[1:]}"
         case _:

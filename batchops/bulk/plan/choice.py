@@ -1,4 +1,4 @@
-"""Which walk follows the rows, chosen by the server's own plan and statistics, and why."""
+"""Which strategy finds the rows, chosen by the server's own plan and statistics, and why."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,46 +6,46 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.plan.strategy_texts import WAYS
-from batchops.db.backend import Family, IndexUse
+from batchops.bulk.plan.strategy_texts import STRATEGY_TEXTS
+from batchops.db.backend import Backend, IndexUse
 from batchops.db.table import Key, Table, quoted
 from batchops.errors import RefusedError
 from batchops.sql.selection import Selection
 
 SELECTIVE = 0.1
-"""Share of matching rows below which an index on the predicate beats reading the table in order."""
+"""Share of matching rows below which an index on the condition beats reading the table in order."""
 MOST_TIES = 60_000
 """Rows with one indexed value that a batch may have to sort."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A walk by name, what it follows, and why it was taken."""
+    """A strategy by name, what it follows, and why it was taken."""
 
-    walk: str
+    strategy: str
     key: tuple[str, ...]
     why: str
     leaves: tuple[Table, ...] = field(default=())
-    """The partitions to walk one by one; none: the table itself."""
+    """The partitions to process one by one; none: the table itself."""
 
 
 def choose(
-    connection: sa.Connection, family: Family, selection: Selection, key: Key | None, *, wanted: str, purge: bool
+    connection: sa.Connection, backend: Backend, selection: Selection, key: Key | None, *, wanted: str, purge: bool
 ) -> Choice:
-    """The walk that was asked for, or for "auto" the best that the table has; RefusedError where it has none."""
+    """The strategy that was asked for, or for "auto" the best for the table; RefusedError if there is none."""
     if not purge:
         return _keys(key, "a backfill visits each row once, along a key", wanted)
     select = _matching(selection)
-    leaves = family.leaves(connection, selection.table, select, "DELETE")
+    leaves = backend.leaves(connection, selection.table, select, "DELETE")
     if leaves is not None:
-        return _partitioned(connection, family, leaves, key, wanted)
-    index = _index(connection, family, selection, key, select) if wanted in ("auto", "index") else None
+        return _partitioned(connection, backend, leaves, key, wanted)
+    index = _index(connection, backend, selection, key, select) if wanted in ("auto", "index") else None
     if index is not None:
         return index
-    blocks = family.blocks(connection, selection.table) is not None
-    if wanted in ("auto", "blocks") and blocks:
-        return Choice("blocks", (), "no index is selective for the predicate, so the table is read in disk order")
-    if wanted in ("auto", "keys") and key is not None:
+    blocks = backend.blocks(connection, selection.table) is not None
+    if wanted in ("auto", "block") and blocks:
+        return Choice("block", (), "no index is selective for the condition, so the table is read in disk order")
+    if wanted in ("auto", "key") and key is not None:
         return _keys(key, f"each row is named by {', '.join(key.columns)}", wanted)
     if wanted in ("auto", "limit"):
         why = "asked for" if wanted == "limit" else "nothing names a row"
@@ -54,30 +54,33 @@ def choose(
 
 
 def _keys(key: Key | None, why: str, wanted: str) -> Choice:
-    if wanted not in ("auto", "keys"):
-        raise RefusedError(f"A backfill cannot walk by {wanted}: a row could be met twice.", "leave --walk out.")
+    if wanted not in ("auto", "key"):
+        raise RefusedError(
+            f"A backfill cannot use the strategy {wanted}: it could update a row twice.", "leave --strategy out."
+        )
     if key is None:
         raise RefusedError(
             "The table has no primary key or unique index without NULLs, so a backfill cannot follow its rows.",
             "add one; there is no way around it.",
         )
-    return Choice("keys", key.columns, why)
+    return Choice("key", key.columns, why)
 
 
 def _none(table: Table, wanted: str) -> Choice:
     raise RefusedError(
-        f'Table "{table.label}" cannot be walked by {wanted}: {WAYS[wanted].without}.', "see `batchops walks`."
+        f'Table "{table.label}" cannot use the strategy {wanted}: {STRATEGY_TEXTS[wanted].refusal}.',
+        "see `batchops strategies`.",
     )
 
 
 def _index(
-    connection: sa.Connection, family: Family, selection: Selection, key: Key | None, select: sa.Select[Any]
+    connection: sa.Connection, backend: Backend, selection: Selection, key: Key | None, select: sa.Select[Any]
 ) -> Choice | None:
-    use = family.index_for(connection, selection.table, select)
+    use = backend.index_for(connection, selection.table, select)
     if use is None or key is None or not _worth_it(use, selection.table, key):
         return None
     first = use.columns[0]
-    if family.key_refusal(selection.table.column(first)) or _holds_null(connection, selection, select, first):
+    if backend.key_refusal(selection.table.column(first)) or _holds_null(connection, selection, select, first):
         return None
     columns = (first, *(name for name in key.columns if name != first))
     share = (
@@ -109,16 +112,17 @@ def _matching(selection: Selection) -> sa.Select[Any]:
 
 
 def _partitioned(
-    connection: sa.Connection, family: Family, leaves: Sequence[Table], key: Key | None, wanted: str
+    connection: sa.Connection, backend: Backend, leaves: Sequence[Table], key: Key | None, wanted: str
 ) -> Choice:
-    if leaves and wanted in ("auto", "blocks") and all(family.blocks(connection, leaf) for leaf in leaves):
-        return Choice("blocks", (), f"{_partitions(leaves)}, each in disk order", tuple(leaves))
-    if leaves and wanted in ("auto", "keys") and key is not None and all(_has(leaf, key) for leaf in leaves):
-        return Choice("keys", key.columns, f"{_partitions(leaves)}, each along its key", tuple(leaves))
-    if wanted in ("auto", "keys") and key is not None:
-        return Choice("keys", key.columns, "the partitions cannot be walked one by one, so the parent is, by its key")
+    if leaves and wanted in ("auto", "block") and all(backend.blocks(connection, leaf) for leaf in leaves):
+        return Choice("block", (), f"{_partitions(leaves)}, each in disk order", tuple(leaves))
+    if leaves and wanted in ("auto", "key") and key is not None and all(_has(leaf, key) for leaf in leaves):
+        return Choice("key", key.columns, f"{_partitions(leaves)}, each along its key", tuple(leaves))
+    if wanted in ("auto", "key") and key is not None:
+        return Choice("key", key.columns, "the partitions cannot be processed one by one, so the parent is, by its key")
     raise RefusedError(
-        f"The partitioned table cannot be walked by {wanted}.", "leave --walk out, or add a primary key to the parent."
+        f"The partitioned table cannot use the strategy {wanted}.",
+        "leave --strategy out, or add a primary key to the parent.",
     )
 
 

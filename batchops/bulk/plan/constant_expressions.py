@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from batchops.bulk.plan.subselect_values import literal_of
 from batchops.db.database import Database
 from batchops.db.table import Table
-from batchops.sql.tokens import Pieces, cut
+from batchops.sql.tokens import SqlTokens, tokenize
 
 _COMPARES = frozenset({"<", "<=", ">", ">=", "="})
 
@@ -18,8 +18,8 @@ def worked_out(connection: sa.Connection, database: Database, table: Table, cond
 
     PostgreSQL proves nothing by an expression whose value could change with the session's settings.
     """
-    pieces = cut(condition, database.family.words.dialect)
-    for column, start, end in reversed(list(_comparisons(pieces, table))):
+    tokens = tokenize(condition, database.backend.sql_functions.dialect)
+    for column, start, end in reversed(list(_comparisons(tokens, table))):
         own = table.column(column).type
         if not own.startswith("timestamp"):  # a date becomes one without a change of what the comparison means
             continue
@@ -28,29 +28,29 @@ def worked_out(connection: sa.Connection, database: Database, table: Table, cond
     return condition
 
 
-def _comparisons(pieces: Pieces, table: Table) -> Iterator[tuple[str, int, int]]:
+def _comparisons(tokens: SqlTokens, table: Table) -> Iterator[tuple[str, int, int]]:
     """Column and span of what it is compared with, of the conditions that AND joins."""
-    for first, last in _joined(pieces):
-        column = _column(pieces, first, table)
-        if column is not None and pieces.at(first + 1).written in _COMPARES and first + 2 < last:
-            yield column, pieces.at(first + 2).start, pieces.at(last - 1).end
+    for first, last in _joined(tokens):
+        column = _column(tokens, first, table)
+        if column is not None and tokens.at(first + 1).written in _COMPARES and first + 2 < last:
+            yield column, tokens.at(first + 2).start, tokens.at(last - 1).end
 
 
-def _joined(pieces: Pieces) -> Iterator[tuple[int, int]]:
-    """First piece and end of each condition on the top level; none where an OR stands there."""
-    words = [i for i, p in enumerate(pieces.pieces) if pieces.around[i] is None and p.kind == "word"]
-    if any(pieces.at(i).value in {"or", "between"} for i in words):
+def _joined(tokens: SqlTokens) -> Iterator[tuple[int, int]]:
+    """First token and end of each condition on the top level; none where an OR stands there."""
+    functions = [i for i, p in enumerate(tokens.tokens) if tokens.around[i] is None and p.kind == "word"]
+    if any(tokens.at(i).value in {"or", "between"} for i in functions):
         return
-    edges = [-1, *(i for i in words if pieces.at(i).value == "and"), len(pieces.pieces)]
+    edges = [-1, *(i for i in functions if tokens.at(i).value == "and"), len(tokens.tokens)]
     for before, after in pairwise(edges):
         first, last = before + 1, after
-        while pieces.at(first).written == "(" and pieces.closing.get(first) == last - 1:
+        while tokens.at(first).written == "(" and tokens.closing.get(first) == last - 1:
             first, last = first + 1, last - 1
         yield first, last
 
 
-def _column(pieces: Pieces, index: int, table: Table) -> str | None:
-    piece = pieces.at(index)
-    if piece.kind not in {"word", "name"}:
+def _column(tokens: SqlTokens, index: int, table: Table) -> str | None:
+    token = tokens.at(index)
+    if token.kind not in {"word", "name"}:
         return None
-    return next((name for name in table.column_names if name == piece.value), None)
+    return next((name for name in table.column_names if name == token.value), None)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from batchops.db.facts import TableFacts
 from batchops.db.table import Table
 from batchops.ledger.run import Run
-from batchops.spec.models import JobSpec
+from batchops.spec.models import BulkSpec
 
 READ, CHANGED = {"DELETE": 3_000_000.0, "UPDATE": 1_500_000.0}, {"DELETE": 600_000.0, "UPDATE": 200_000.0}
 """Rows a second that a small idle machine reads on the way, and deletes or updates; the slowest of three databases."""
@@ -28,10 +28,10 @@ class Cost:
 
 
 def cost(
-    event: str, table: Table, facts: TableFacts, walk: str, estimate: int | None, last: Run | None, spec: JobSpec
+    event: str, table: Table, facts: TableFacts, strategy: str, estimate: int | None, last: Run | None, spec: BulkSpec
 ) -> Cost:
     """What is to be expected of a run over that many matching rows, up to its limits."""
-    read = estimate if walk in ("index", "limit", "ids") else table.rows
+    read = estimate if strategy in ("index", "limit", "ids") else table.rows
     most = _most(spec)
     if most is not None and estimate is not None and estimate > most:
         read = None if read is None else round(read * most / estimate)
@@ -44,14 +44,14 @@ def cost(
     return Cost(seconds, basis, facts.log.name, *_log(event, table, facts, estimate))
 
 
-def _most(spec: JobSpec) -> int | None:
+def _most(spec: BulkSpec) -> int | None:
     """Rows that its limits allow, where they tell that."""
     batches = spec.max_batches * spec.batch_size if spec.max_batches and spec.batch_size else None
     return min((most for most in (spec.max_rows, batches) if most is not None), default=None)
 
 
 def _seconds(
-    event: str, read: int | None, changed: int | None, last: Run | None, spec: JobSpec
+    event: str, read: int | None, changed: int | None, last: Run | None, spec: BulkSpec
 ) -> tuple[float | None, str]:  # fmt: skip
     if read is None and changed is None:
         return None, "neither the table's rows nor those that match are known"
@@ -60,10 +60,10 @@ def _seconds(
         took = max(last.ended_at - last.started_at, 0.001)  # with its pauses
         return read * took / last.read, f"as run {last.run} went: {last.read / took:,.0f} rows read a second"
     seconds, basis = read / READ[event] + changed / CHANGED[event], "a guess by a small idle machine's speed"
-    if not spec.rest:
+    if not spec.sleep:
         return seconds, basis
     batches = changed / spec.batch_size if spec.batch_size else seconds / spec.target_time.total_seconds()
-    return seconds + batches * spec.rest.total_seconds(), f"{basis}, and the rest after each batch"
+    return seconds + batches * spec.sleep.total_seconds(), f"{basis}, and the sleep after each batch"
 
 
 def _log(event: str, table: Table, facts: TableFacts, changed: int) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""The job before its moment is frozen: what it is about, and what stands in its way."""
+"""What can be found out about a job before its time functions are pinned."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -6,23 +6,23 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from batchops.bulk.plan.id_lookup import listed_ids
-from batchops.bulk.plan.pinned import Wishes, check
+from batchops.bulk.plan.pinned import ParsedSpec, check
 from batchops.bulk.plan.refusal import Refusal
 from batchops.bulk.strategies.id_file import IdFile
 from batchops.bulk.strategies.id_spool import IdList
-from batchops.db.backend import Family, Server
+from batchops.db.backend import Backend, Server
 from batchops.db.database import Database
 from batchops.db.facts import TableFacts
 from batchops.db.lookup import find_key, find_table
 from batchops.db.table import Key, Table
 from batchops.errors import RefusedError
-from batchops.spec.models import JobSpec
+from batchops.spec.models import BulkSpec
 
 RIGHTS = {"purge": "DELETE", "backfill": "UPDATE"}
 
 
 @dataclass(frozen=True)
-class Sketch:
+class Inspection:
     """Table, key and expressions, checked."""
 
     server: Server
@@ -31,9 +31,9 @@ class Sketch:
     """The unique key to follow; None: the table has none that can be."""
     unusable: str
     """Why its keys cannot be followed, where it has some."""
-    wishes: Wishes
+    parsed: ParsedSpec
     facts: TableFacts
-    barred: tuple[Refusal, ...]
+    forbidden: tuple[Refusal, ...]
     """What forbids a run whatever is allowed."""
     ids: IdList | None = None
     """The rows that --ids names."""
@@ -41,32 +41,32 @@ class Sketch:
     @property
     def may_write(self) -> bool:
         """Whether this role may explain the writing statement."""
-        return not any(refusal.check == "right" for refusal in self.barred)
+        return not any(refusal.check == "right" for refusal in self.forbidden)
 
 
-def sketch(
-    connection: sa.Connection, database: Database, verb: str, spec: JobSpec, file: IdFile | None = None
-) -> Sketch:  # fmt: skip
+def inspect_table(
+    connection: sa.Connection, database: Database, verb: str, spec: BulkSpec, file: IdFile | None = None
+) -> Inspection:  # fmt: skip
     """What can be found out first; RefusedError where there is nothing to plan."""
-    family = database.family
-    server = family.server(connection)
-    table = find_table(connection, family, spec.table)
-    facts = family.facts.of(connection, table)
-    _refuse_view(family, table, facts, verb, spec)
+    backend = database.backend
+    server = backend.server(connection)
+    table = find_table(connection, backend, spec.table)
+    facts = backend.facts.of(connection, table)
+    _refuse_view(backend, table, facts, verb, spec)
     if facts.unnamed_rows:
         raise RefusedError(
             f'"{table.label}" is published without a replica identity, so the server refuses to change its rows.',
             f"ALTER TABLE {table.label} REPLICA IDENTITY USING INDEX …, or FULL.",
         )
     if facts.hides_rows:  # else nothing of it could be planned; the check refuses the run
-        family.accept_hidden_rows(connection)
+        backend.accept_hidden_rows(connection)
     key, unusable = _key(database, table, facts, verb, spec)
-    wishes = check(database, table, spec, key.columns if key else ())
-    barred = tuple(_barred(database, server, table, facts, verb, wishes))
+    parsed = check(database, table, spec, key.columns if key else ())
+    forbidden = tuple(_forbidden(database, server, table, facts, verb, parsed))
     own = _refers_to_itself(table, facts) if verb == "purge" else ()
-    facts = replace(facts, warnings=(*facts.warnings, *_followed(facts, wishes), *own))
+    facts = replace(facts, warnings=(*facts.warnings, *_followed(facts, parsed), *own))
     ids = listed_ids(connection, database, table, key, file, facts.nullable_keys) if file is not None else None
-    return Sketch(server, table, key, unusable, wishes, facts, barred, ids)
+    return Inspection(server, table, key, unusable, parsed, facts, forbidden, ids)
 
 
 def _refers_to_itself(table: Table, facts: TableFacts) -> Iterator[str]:
@@ -79,46 +79,48 @@ def _refers_to_itself(table: Table, facts: TableFacts) -> Iterator[str]:
             )
 
 
-def _followed(facts: TableFacts, wishes: Wishes) -> Iterator[str]:
+def _followed(facts: TableFacts, parsed: ParsedSpec) -> Iterator[str]:
     """What else an UPDATE changes, where the server does it by itself."""
-    sets = {assignment.column for assignment in wishes.assignments}
+    sets = {assignment.column for assignment in parsed.assignments}
     names = [name for name in facts.follow_updates if sets and name not in sets]
     if names:
         kept = " ".join(f'--set "{name} = {name}"' for name in names)
         yield f"ON UPDATE sets {', '.join(names)} to the time of the batch; {kept} keeps what is there."
 
 
-def _refuse_view(family: Family, table: Table, facts: TableFacts, verb: str, spec: JobSpec) -> None:
+def _refuse_view(backend: Backend, table: Table, facts: TableFacts, verb: str, spec: BulkSpec) -> None:
     if table.kind == "materialized view":
         raise RefusedError(
             f'"{table.label}" is a materialized view, whose rows come from other tables.',
             "change those, then REFRESH MATERIALIZED VIEW.",
         )
-    if table.kind == "view" and not (verb == "purge" and family.row_id is None and facts.base and "view" in spec.allow):
+    if table.kind == "view" and not (
+        verb == "purge" and backend.row_id is None and facts.base and "view" in spec.allow
+    ):
         # Allowed it is sound only where a DELETE itself can be limited: nothing names a view's rows.
         behind = f": {facts.base}" if facts.base else ""
         raise RefusedError(f'"{table.label}" is a view, not a table.', f"name the table behind it{behind}.")
 
 
-def _key(database: Database, table: Table, facts: TableFacts, verb: str, spec: JobSpec) -> tuple[Key | None, str]:
+def _key(database: Database, table: Table, facts: TableFacts, verb: str, spec: BulkSpec) -> tuple[Key | None, str]:
     """A key with NULLs too, if it is asked for; the check speaks up about it. Without one a purge may yet do."""
     if spec.key is not None:
         every = replace(table, keys=(*table.keys, *facts.nullable_keys))
-        return find_key(database.family, every, spec.key), ""
+        return find_key(database.backend, every, spec.key), ""
     try:
-        return find_key(database.family, table, None), ""
+        return find_key(database.backend, table, None), ""
     except RefusedError as error:
         if verb != "purge":
             raise
         return None, error.message.partition(" has ")[2].rstrip(".")
 
 
-def _barred(
-    database: Database, server: Server, table: Table, facts: TableFacts, verb: str, wishes: Wishes
+def _forbidden(
+    database: Database, server: Server, table: Table, facts: TableFacts, verb: str, parsed: ParsedSpec
 ) -> Iterator[Refusal]:  # fmt: skip
     if (unwritable := server.refusal(database.address.shown)) is not None:
         yield Refusal("read-only", unwritable.message, unwritable.hint)
-    written = [one.column for one in wishes.assignments]
+    written = [one.column for one in parsed.assignments]
     needs = [("SELECT", table.column_names), (RIGHTS[verb], written)]
     # A server that is read-only may not even begin a transaction in which a write could be explained.
     missing = None if server.read_only else database.missing_right(table, server.role, needs)
@@ -126,7 +128,7 @@ def _barred(
         raise missing.refusal(database.engine.dialect)  # without it nothing can be planned
     if missing is not None:
         yield Refusal("right", missing.message, missing.hint(database.engine.dialect))
-    if not facts.transactional and not wishes.repeatable:
+    if not facts.transactional and not parsed.repeatable:
         yield Refusal(
             "engine",
             f'Table "{table.label}" knows no transactions: after a failure this backfill could be applied twice.',

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.plan.subselect_values import Pinned, pin_values
+from batchops.bulk.plan.subselect_values import PinnedText, pin_values
 from batchops.db import epoch_columns
 from batchops.db.backend import Server
 from batchops.db.database import Database
@@ -15,18 +15,18 @@ from batchops.db.lookup import nearest, unquoted
 from batchops.db.table import Column, Key, Table
 from batchops.errors import RefusedError, UsageError
 from batchops.events import Listed
-from batchops.spec.models import BackfillSpec, JobSpec
+from batchops.spec.models import BackfillSpec, BulkSpec
 from batchops.sql.expression import (
     Assignment,
     Expression,
-    freeze,
+    evaluate_time_functions,
     parse_assignment,
-    parse_predicate,
+    parse_condition,
     plainly_idempotent,
 )
 from batchops.sql.selection import user_sql
 from batchops.sql.subselects import called_functions
-from batchops.sql.tokens import cut
+from batchops.sql.tokens import tokenize
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,16 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Frozen:
-    """The predicate and the values with their moment in them; kept in the ledger for whoever goes on."""
+class Pinned:
+    """The condition and the values with pinned time functions; the ledger keeps them for a resume."""
 
-    predicate: str | None
+    condition: str | None
     assignments: tuple[tuple[str, str], ...]
     cutoff: str | None
-    walk: str = ""
+    strategy: str = ""
     key: tuple[str, ...] = ()
     leaves: tuple[tuple[str | None, str], ...] = ()
-    """Schema and name of the partitions that are walked one by one."""
+    """Schema and name of the partitions that are processed one by one."""
     left_out: tuple[LeftOut, ...] = ()
     key_types: tuple[str | None, ...] = ()
     listed: Listed | None = None
@@ -61,13 +61,13 @@ class Frozen:
         return asdict(self)
 
     @staticmethod
-    def of(kept: dict[str, Any]) -> "Frozen":
+    def of(kept: dict[str, Any]) -> "Pinned":
         """What `as_dict` gave, through JSON."""
-        return Frozen(
-            predicate=kept["predicate"],
+        return Pinned(
+            condition=kept["condition"],
             assignments=tuple((column, value) for column, value in kept["assignments"]),
             cutoff=kept["cutoff"],
-            walk=kept["walk"],
+            strategy=kept["strategy"],
             key=tuple(kept["key"]),
             leaves=tuple((schema, name) for schema, name in kept["leaves"]),
             left_out=tuple(LeftOut(**one) for one in kept.get("left_out", ())),
@@ -76,11 +76,11 @@ class Frozen:
             reads_own=kept.get("reads_own", False),
         )
 
-    def by(self, walk: str, key: tuple[str, ...], table: Table, leaves: Sequence[Table]) -> "Frozen":
-        """The same, to be walked so."""
+    def by(self, strategy: str, key: tuple[str, ...], table: Table, leaves: Sequence[Table]) -> "Pinned":
+        """The same, with this strategy."""
         return replace(
             self,
-            walk=walk,
+            strategy=strategy,
             key=key,
             leaves=tuple((leaf.schema, leaf.name) for leaf in leaves),
             key_types=table.types_of(key),
@@ -88,8 +88,8 @@ class Frozen:
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """The user's expressions, checked; nothing of them is known to the server yet."""
+class ParsedSpec:
+    """The user's condition and assignments, parsed and checked; the server has not seen them yet."""
 
     where: Expression | None
     assignments: tuple[Assignment, ...]
@@ -100,19 +100,19 @@ class Wishes:
         return plainly_idempotent(self.assignments)
 
 
-def check(database: Database, table: Table, spec: JobSpec, key: Sequence[str]) -> Wishes:
-    """The predicate and the assignments as they were written, or what is wrong with them."""
-    words, names = database.family.words, table.column_names
+def check(database: Database, table: Table, spec: BulkSpec, key: Sequence[str]) -> ParsedSpec:
+    """The condition and the assignments, parsed and checked."""
+    functions, names = database.backend.sql_functions, table.column_names
     where = None
     if spec.where is not None:
-        where = parse_predicate(spec.where, words=words, table=table.name, columns=names, params=spec.params)
+        where = parse_condition(spec.where, functions=functions, table=table.name, columns=names, params=spec.params)
     assignments: list[Assignment] = []
     if isinstance(spec, BackfillSpec):
         for text in spec.set:
-            one = parse_assignment(text, words=words, table=table.name, columns=names, params=spec.params)
+            one = parse_assignment(text, functions=functions, table=table.name, columns=names, params=spec.params)
             assignments.append(one)
     _settable(table, [a.column for a in assignments], key)
-    return Wishes(where, tuple(assignments))
+    return ParsedSpec(where, tuple(assignments))
 
 
 def _settable(table: Table, columns: Sequence[str], key: Sequence[str]) -> None:
@@ -128,37 +128,39 @@ def _settable(table: Table, columns: Sequence[str], key: Sequence[str]) -> None:
             raise UsageError(f'--set: column "{name}" is generated; the database itself computes it.')
 
 
-def freeze_now(
-    connection: sa.Connection, database: Database, server: Server, table: Table, spec: JobSpec,
-    wishes: Wishes, references: Sequence[Reference],
-) -> Frozen:  # fmt: skip
-    """The wishes at this moment of the database's clock. `references`: foreign keys that change rows of others."""
-    expressions = [e for e in (wishes.where, *(a.expression for a in wishes.assignments)) if e is not None]
-    spellings = [word.spelling for expression in expressions for word in expression.clock]
+def pin(
+    connection: sa.Connection, database: Database, server: Server, table: Table, spec: BulkSpec,
+    parsed: ParsedSpec, references: Sequence[Reference],
+) -> Pinned:  # fmt: skip
+    """Pin the time functions to the database's time now. `references`: foreign keys that change rows of others."""
+    expressions = [e for e in (parsed.where, *(a.expression for a in parsed.assignments)) if e is not None]
+    spellings = [word.spelling for expression in expressions for word in expression.time_functions]
 
     def evaluate(sql: str) -> str:
         return str(connection.execute(sa.select(sa.literal_column(sql))).scalar_one())
 
-    literals = freeze(database.family.words, spellings, evaluate)
+    literals = evaluate_time_functions(database.backend.sql_functions, spellings, evaluate)
 
-    def pinned(expression: Expression) -> Pinned:
-        return pin_values(connection, database, expression.frozen(literals))
+    def pinned_text(expression: Expression) -> PinnedText:
+        return pin_values(connection, database, expression.pinned(literals))
 
-    where = pinned(wishes.where) if wishes.where else None
-    values = [(a.column, pinned(a.expression)) for a in wishes.assignments]
+    where = pinned_text(parsed.where) if parsed.where else None
+    values = [(a.column, pinned_text(a.expression)) for a in parsed.assignments]
     replaced = [text for one in (where, *(value for _, value in values)) if one for text in one.replaced]
     conditions = [where.text] if where else []
     cutoff = None
     if spec.by is not None:
         literal = _cutoff(connection, database, table, spec)
-        mark = database.family.words.quote  # by hand: SQLAlchemy doubles a percent sign, and the driver's text again
+        mark = (
+            database.backend.sql_functions.quote
+        )  # by hand: SQLAlchemy doubles a percent sign, and the driver's text again
         name = mark + _column(table, spec.by).replace(mark, 2 * mark) + mark
         conditions.append(f"{name} < {literal}")
         cutoff = epoch_columns.shown(literal) or f"{_between_quotes(literal)} ({server.zone})"
     elif literals:
         cutoff = f"{_between_quotes(next(iter(literals.values())))} ({server.zone})"
-    return Frozen(
-        predicate=" AND ".join(f"({c})" for c in conditions) if len(conditions) > 1 else "".join(conditions) or None,
+    return Pinned(
+        condition=" AND ".join(f"({c})" for c in conditions) if len(conditions) > 1 else "".join(conditions) or None,
         assignments=tuple((column, value.text) for column, value in values),
         cutoff=cutoff,
         reads_own=_reads_own(connection, database, table, references, replaced),
@@ -172,24 +174,26 @@ def _reads_own(
     if not texts:
         return False
     changed = {(r.child.schema, r.child.name) for r in references if {r.on_delete, r.on_update} != {RESTRICT}}
-    functions = frozenset[str]().union(*(called_functions(cut(text, database.family.words.dialect)) for text in texts))
+    functions = frozenset[str]().union(
+        *(called_functions(tokenize(text, database.backend.sql_functions.dialect)) for text in texts)
+    )
     values = [user_sql(f"({text})") for text in texts]
-    read = database.family.facts.tables_read(connection, table, sa.true(), values, functions)
+    read = database.backend.facts.tables_read(connection, table, sa.true(), values, functions)
     return not read.isdisjoint({*changed, (table.schema, table.name)})
 
 
-def without_nulls(database: Database, frozen: Frozen, table: Table, key: Key | None) -> Frozen:
+def without_nulls(database: Database, pinned: Pinned, table: Table, key: Key | None) -> Pinned:
     """Where the key may be NULL, only the rows that it names: the others cannot be followed."""
     if key is None or key in table.keys:
-        return frozen
-    mark = database.family.words.quote
+        return pinned
+    mark = database.backend.sql_functions.quote
     quoted = [mark + n.replace(mark, 2 * mark) + mark for n in key.columns if table.column(n).nullable]
     named = [f"{name} IS NOT NULL" for name in quoted]
-    conditions = [f"({frozen.predicate})", *named] if frozen.predicate else named
-    return replace(frozen, predicate=" AND ".join(conditions))
+    conditions = [f"({pinned.condition})", *named] if pinned.condition else named
+    return replace(pinned, condition=" AND ".join(conditions))
 
 
-def time_column(table: Table, spec: JobSpec) -> Column | None:
+def time_column(table: Table, spec: BulkSpec) -> Column | None:
     """The column that --older-than or --before compares; None without either."""
     return None if spec.by is None else table.column(_column(table, spec.by))
 
@@ -204,12 +208,12 @@ def _column(table: Table, named: str) -> str:
     return found
 
 
-def _cutoff(connection: sa.Connection, database: Database, table: Table, spec: JobSpec) -> str:
+def _cutoff(connection: sa.Connection, database: Database, table: Table, spec: BulkSpec) -> str:
     column = table.column(_column(table, spec.by or ""))
     if spec.before is not None:
-        return database.family.cutoff_before(connection, table, column, spec.before)
+        return database.backend.cutoff_before(connection, table, column, spec.before)
     assert spec.older_than is not None  # the spec takes --by with one of the two only
-    return database.family.cutoff_ago(connection, table, column, spec.older_than)
+    return database.backend.cutoff_ago(connection, table, column, spec.older_than)
 
 
 def _between_quotes(literal: str) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from batchops.bulk.plan.cost import Cost
-from batchops.bulk.plan.pinned import Frozen
+from batchops.bulk.plan.pinned import Pinned
 from batchops.bulk.plan.referenced_rows import Staying
 from batchops.bulk.plan.refusal import Refusal
 from batchops.db.backend import Server
@@ -19,7 +19,7 @@ class Explained:
     """A writing statement with its values in place, and the server's own plan of it."""
 
     place: str
-    """start, middle or end of the walk."""
+    """start, middle or end of the range."""
     statement: str
     explain: tuple[str, ...]
 
@@ -34,10 +34,10 @@ class Plan:
     server: Server
     table: Table
     facts: TableFacts
-    frozen: Frozen
-    walk: str
+    pinned: Pinned
+    strategy: str
     why: str
-    """Why this walk."""
+    """Why this strategy."""
     estimate: int | None
     """Rows that match."""
     estimated_by: str
@@ -48,12 +48,12 @@ class Plan:
     cost: Cost
     goes_on: str | None
     """Where an earlier run left it, in words; None for a run from the beginning."""
-    pace: str
+    pacing: str
     limits: str
     id_file: str = ""
     """Where the listed ids are from."""
     droppable: tuple[str, ...] = ()
-    """Partitions that the predicate covers whole."""
+    """Partitions that the condition covers whole."""
     staying: tuple[Staying, ...] = ()
     """Matching rows that other tables refer to."""
     refusals: tuple[Refusal, ...] = ()

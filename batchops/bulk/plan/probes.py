@@ -1,4 +1,4 @@
-"""The first statements of a walk, and those further in and at its end, as the server would run them."""
+"""The strategy's statements at the start, middle and end, as the server would run them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.bulk.operations import Operation
-from batchops.bulk.strategies import Walk
-from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies import Strategy
+from batchops.bulk.strategies.batch import Batch
 from batchops.bulk.strategies.cursor import Cursor
 
 _DEAR_TO_SPLIT = ("index", "limit")
-"""Walks whose middle only reading would find."""
+"""Strategies whose middle is only found by reading."""
 
 
 @dataclass(frozen=True)
@@ -27,30 +27,30 @@ class Probe:
 
 
 def probes(
-    connection: sa.Connection, walk: Walk, operation: Operation, cursor: Cursor, *, writes: bool
+    connection: sa.Connection, strategy: Strategy, operation: Operation, cursor: Cursor, *, writes: bool
 ) -> Iterator[Probe]:
-    """At the start, the middle and the end of what is left to walk, where these differ."""
-    for place, at in _places(connection, walk, cursor):
-        part = walk.first(connection, at)
-        if part is not None:
-            statement = operation.statement(part)
-            yield Probe(place, statement, statement if writes else operation.rehearsal(part))
+    """At the start, the middle and the end of what is left to do, where these differ."""
+    for place, at in _places(connection, strategy, cursor):
+        batch = strategy.first(connection, at)
+        if batch is not None:
+            statement = operation.statement(batch)
+            yield Probe(place, statement, statement if writes else operation.rehearsal(batch))
 
 
-def whole(operation: Operation, part: Part, *, writes: bool) -> Probe:
-    """For a walk that has nothing to do: the statement without its window, so that the server reads it once."""
-    statement = operation.statement(part)
-    return Probe("start", statement, statement if writes else operation.rehearsal(part))
+def whole(operation: Operation, batch: Batch, *, writes: bool) -> Probe:
+    """For a strategy that has nothing to do: the statement without its window, so that the server reads it once."""
+    statement = operation.statement(batch)
+    return Probe("start", statement, statement if writes else operation.rehearsal(batch))
 
 
-def _places(connection: sa.Connection, walk: Walk, cursor: Cursor) -> Iterator[tuple[str, Cursor]]:
+def _places(connection: sa.Connection, strategy: Strategy, cursor: Cursor) -> Iterator[tuple[str, Cursor]]:
     yield "start", cursor
     if cursor.over:
         return
     ranges = cursor.ranges
     if len(ranges) > 2:
         yield "middle", Cursor((ranges[len(ranges) // 2],))
-    elif walk.name not in _DEAR_TO_SPLIT and (halves := walk.split(connection, ranges[0])):
+    elif strategy.name not in _DEAR_TO_SPLIT and (halves := strategy.split(connection, ranges[0])):
         yield "middle", Cursor((halves[1],))
-    if (last := walk.last(connection, ranges[-1])) is not None:
+    if (last := strategy.last(connection, ranges[-1])) is not None:
         yield "end", Cursor((last,))

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.plan.pinned import Frozen, LeftOut
+from batchops.bulk.plan.pinned import LeftOut, Pinned
 from batchops.db.database import Database
 from batchops.db.facts import RESTRICT, Reference
 from batchops.db.table import Table, quoted
@@ -26,29 +26,29 @@ class Staying:
     names: tuple[str, ...] = ()
 
 
-def leaving_out(database: Database, frozen: Frozen, table: Table, references: Sequence[Reference]) -> Frozen:
+def leaving_out(database: Database, pinned: Pinned, table: Table, references: Sequence[Reference]) -> Pinned:
     """The rows without those that are referred to, by an anti-join that finds them by the child's index."""
-    left_out, conditions = [], [] if frozen.predicate is None else [f"({frozen.predicate})"]
+    left_out, conditions = [], [] if pinned.condition is None else [f"({pinned.condition})"]
     for reference in _restricting(references):
         refers = _refers(database, table, reference)
-        asked = f"({frozen.predicate}) AND {refers}" if frozen.predicate else refers
+        asked = f"({pinned.condition}) AND {refers}" if pinned.condition else refers
         left_out.append(LeftOut(reference.label, asked))
         conditions.append(f"NOT {refers}")
     if not left_out:
-        return frozen
-    return replace(frozen, predicate=" AND ".join(conditions), left_out=tuple(left_out))
+        return pinned
+    return replace(pinned, condition=" AND ".join(conditions), left_out=tuple(left_out))
 
 
 def staying(
-    connection: sa.Connection, database: Database, table: Table, frozen: Frozen, seconds: float
+    connection: sa.Connection, database: Database, table: Table, pinned: Pinned, seconds: float
 ) -> Iterator[Staying]:
     """What was left out, counted now, as far as `seconds` go for each."""
-    for one in frozen.left_out:
+    for one in pinned.left_out:
         # A table without any other key goes by its rowid, which is none of its columns.
         names = table.known_by if set(table.known_by) <= set(table.column_names) else ()
         columns = [table.called.c[quoted(name)] for name in names] or [sa.literal_column("1")]
         rows: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called)).where(user_sql(one.condition))
-        counted = database.family.facts.count_within(connection, rows, seconds)
+        counted = database.backend.facts.count_within(connection, rows, seconds)
         if counted == 0:
             continue
         first = connection.execute(rows.limit(3)).all() if counted else []
@@ -77,8 +77,8 @@ def _restricting(references: Sequence[Reference]) -> Iterator[Reference]:
 
 def _refers(database: Database, table: Table, reference: Reference) -> str:
     def name(*parts: str | None) -> str:
-        mark = database.family.words.quote
-        return ".".join(mark + part.replace(mark, 2 * mark) + mark for part in parts if part is not None)
+        mark = database.backend.sql_functions.quote
+        return ".".join(mark + batch.replace(mark, 2 * mark) + mark for batch in parts if batch is not None)
 
     own = table.alias or table.name
     pairs = zip(reference.columns, reference.referred, strict=True)

@@ -9,7 +9,7 @@ from batchops.db.database import Database
 from batchops.db.faults import Fault, driver_error
 from batchops.sql.selection import user_sql
 from batchops.sql.subselects import SubSelect, inner_subselects, subselects
-from batchops.sql.tokens import Pieces, cut
+from batchops.sql.tokens import SqlTokens, tokenize
 
 LONGEST = 10_000
 """Characters up to which a value is written into every statement."""
@@ -18,7 +18,7 @@ _NOT_ALONE = (Fault.STATEMENT, Fault.NO_COLUMN, Fault.NO_TABLE, Fault.ROW_REFUSE
 
 
 @dataclass(frozen=True)
-class Pinned:
+class PinnedText:
     """A condition or value with literals in place of sub-selects."""
 
     text: str
@@ -26,31 +26,31 @@ class Pinned:
     """The sub-selects that were evaluated, as they were written."""
 
 
-def pin_values(connection: sa.Connection, database: Database, text: str) -> Pinned:
+def pin_values(connection: sa.Connection, database: Database, text: str) -> PinnedText:
     """The text with each sub-select that needs nothing around it replaced by its value.
 
     A name means the nearest table that has it, so one that the server can evaluate by itself is not correlated.
     """
-    pieces = cut(text, database.family.words.dialect)
-    if not pieces.inner:
-        return Pinned(text, ())
-    found = _pinned(connection, database, pieces, subselects(pieces))
+    tokens = tokenize(text, database.backend.sql_functions.dialect)
+    if not tokens.inner:
+        return PinnedText(text, ())
+    found = _pinned(connection, database, tokens, subselects(tokens))
     for start, end, literal in reversed(found):
         text = f"{text[:start]}{literal}{text[end:]}"
-    return Pinned(text, tuple(pieces.text[start:end] for start, end, _ in found))
+    return PinnedText(text, tuple(tokens.text[start:end] for start, end, _ in found))
 
 
 def _pinned(
-    connection: sa.Connection, database: Database, pieces: Pieces, found: tuple[SubSelect, ...]
+    connection: sa.Connection, database: Database, tokens: SqlTokens, found: tuple[SubSelect, ...]
 ) -> list[tuple[int, int, str]]:
     """Start, end and literal of each, in order; where an outer one has none, those within it."""
     pinned: list[tuple[int, int, str]] = []
     for one in found:
-        literal = literal_of(connection, database, pieces.text[one.start : one.end]) if one.value else None
+        literal = literal_of(connection, database, tokens.text[one.start : one.end]) if one.value else None
         if literal is not None and len(literal) <= LONGEST:
             pinned.append((one.start, one.end, literal))
         else:
-            pinned += _pinned(connection, database, pieces, inner_subselects(pieces, one))
+            pinned += _pinned(connection, database, tokens, inner_subselects(tokens, one))
     return pinned
 
 
@@ -58,9 +58,9 @@ def literal_of(connection: sa.Connection, database: Database, text: str) -> str 
     """The value of an expression that needs no row around it; None for any other."""
     connection.exec_driver_sql("SAVEPOINT evaluating")
     try:
-        return database.family.facts.value_literal(connection, user_sql(f"({text}) AS v"))
+        return database.backend.facts.value_literal(connection, user_sql(f"({text}) AS v"))
     except DBAPIError as error:
-        if database.family.classify(driver_error(error)) not in _NOT_ALONE:
+        if database.backend.classify(driver_error(error)) not in _NOT_ALONE:
             raise
         return None
     finally:

@@ -34,7 +34,7 @@ class Times:
         if condition is None:
             return
         rows = self._rows(user_sql(self.predicate), user_sql(condition))
-        within = self.database.family.facts.count_within
+        within = self.database.backend.facts.count_within
         counted = within(connection, rows, seconds)
         if counted == 0 or (counted is None and not within(connection, rows.limit(1), seconds)):
             return
@@ -50,7 +50,7 @@ class Times:
 
     def _unit(self, connection: sa.Connection) -> epoch_columns.Unit | None:
         """What the column counts; None where it holds no numbers, or those of a Julian day."""
-        written = self.database.family.cutoff_before(connection, self.table, self.column, _SOME_DAY)
+        written = self.database.backend.cutoff_before(connection, self.table, self.column, _SOME_DAY)
         try:
             return epoch_columns.unit_of(Decimal(written))
         except InvalidOperation:
@@ -60,14 +60,14 @@ class Times:
         name = connection.dialect.identifier_preparer.quote(self.column.name)
         if counts:
             return f"{name} <= 0"
-        value = self.database.family.unset_time
+        value = self.database.backend.unset_time
         return None if value is None else f"{name} = {value}"
 
     def _of_one_unit(self, connection: sa.Connection, unit: epoch_columns.Unit, seconds: float) -> None:
         """A few rows showed the unit; one in another unit is found by an index, or as far as a short look goes."""
         own = self.table.called.c[quoted(self.column.name)]
         one = self._rows(epoch_columns.of_another_unit(own, unit)).limit(1)
-        if not self.database.family.facts.count_within(connection, one, seconds):
+        if not self.database.backend.facts.count_within(connection, one, seconds):
             return
         value = connection.execute(one.with_only_columns(own)).scalar()
         raise UsageError(

@@ -1,40 +1,40 @@
-"""How rows are followed: one file per walk."""
+"""How the rows of a batch are found: one file per strategy."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies.batch import Batch
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.runtime.batch_size import Size
 
 
-class Walk(Protocol):
+class Strategy(Protocol):
     """Pulled inside the transaction that works on what it gives, so that a retry simply asks again."""
 
     name: str
 
     def begin(self, connection: sa.Connection) -> Cursor:
-        """The whole way, its end fixed now."""
+        """The whole range, its end fixed now."""
 
-    def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part | None:
-        """The part behind `cursor`; None once nothing is left."""
+    def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
+        """The batch behind `cursor`; None once nothing is left."""
 
-    def split(self, connection: sa.Connection, way: Range) -> tuple[Range, Range] | None:
+    def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
         """The range in two, of about the same size; None where that is not worth it."""
 
-    def last(self, connection: sa.Connection, way: Range) -> Range | None:
+    def last(self, connection: sa.Connection, range_: Range) -> Range | None:
         """The range's last window, for the plan; None where only reading would find it."""
 
-    def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
-        """Another turn, once every lane is over and the run has changed `rows`; None where none is needed."""
+    def another_pass(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
+        """A further pass, once every worker has finished and the run has changed `rows`; None if none is needed."""
 
-    def astray(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:
-        """Asked where a part held no row: how to go on, if the places that the cursor names mean nothing any more."""
+    def relocated(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:
+        """Asked after an empty batch: the cursor to go on with, if the table was rewritten; else None."""
 
     def ahead(self, cursor: Cursor) -> Sequence[sa.Select[Any]]:
         """The keys of the matching rows behind `cursor`; for the plan and the end, nothing is locked."""
 
-    def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:
-        """The first part as a plain range, for the plan; nothing is locked."""
+    def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:
+        """The first batch as a plain range, for the plan; nothing is locked."""

@@ -1,4 +1,4 @@
-"""What a walk hands to an operation: the next rows, and where the walk stands behind them."""
+"""What a strategy hands to an operation: the next rows, and the cursor behind them."""
 
 from dataclasses import dataclass
 
@@ -10,19 +10,19 @@ from batchops.sql.selection import Selection
 
 
 @dataclass(frozen=True)
-class Part:
-    """The next rows of a walk: those of `selection` for which `where` holds too; None: none of those read matches."""
+class Batch:
+    """The next rows: those of `selection` for which `where` holds too; None: none of those read matches."""
 
     selection: Selection
     where: sa.ColumnElement[bool] | None
     cursor: Cursor
-    """Where the walk stands once this part is durable."""
+    """The cursor once this batch is durable."""
     read: int
     found: int | None = None
     """Rows the selector locked for the operation; None where it did not look."""
     locked: int = 0
     """Matching rows given up on, because others held them at every visit."""
-    given_up: tuple[KeyValue, ...] = ()
+    locked_keys: tuple[KeyValue, ...] = ()
     """Those of them that were listed."""
     limit: int | None = None
     """The most rows to take of `where`; below that, nothing is left of it."""
@@ -33,5 +33,5 @@ class Part:
 
     @property
     def conditions(self) -> tuple[sa.ColumnElement[bool] | sa.TextClause, ...]:
-        """The walk's and the user's."""
+        """The strategy's condition and the user's."""
         return (sa.true() if self.where is None else self.where, self.selection.clause)

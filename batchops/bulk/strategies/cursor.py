@@ -1,11 +1,11 @@
-"""Where a walk stands: the ranges still to be walked, the first of them in hand."""
+"""Where a strategy stands: the ranges still to be processed, the first of them in progress."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from batchops.db.json_values import plain, tag
+from batchops.db.json_values import decode, encode
 from batchops.db.types import KeyValue
 
 
@@ -16,27 +16,27 @@ class Range:
     after: KeyValue | None
     upto: KeyValue | None
     keys: tuple[KeyValue, ...] = ()
-    """Rows that were locked when the walk came by, to be come back to."""
+    """Rows that were locked when the strategy met them, to be visited again."""
     visits: int = 0
-    """How often the walk has been here before."""
+    """How often the strategy has been here before."""
     leaf: str | None = None
     """Which partition, by its identity; None: the table itself."""
     storage: int | None = None
-    """For a walk over blocks: the file whose blocks are meant."""
+    """For the strategy block: the file whose blocks are meant."""
     refused_at: int | None = None
-    """Rows that the lane had changed when `keys` were refused, -1 for any number: they are tried again as long as
+    """Rows that the worker had changed when `keys` were refused, -1 for any number: they are tried again as long as
     others go."""
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """Immutable; a batch that rolls back leaves the old one standing. Empty: the walk is over."""
+    """Immutable; a batch that rolls back leaves the old one. Empty: nothing is left."""
 
     ranges: tuple[Range, ...]
-    turn: int = 0
-    """How many times the whole way was walked before."""
+    passes: int = 0
+    """How many passes were made before."""
     base: int = 0
-    """Rows that the run had changed when this turn began; below zero: this turn does not count as clean."""
+    """Rows that the run had changed when this pass began; below zero: this pass does not count as clean."""
 
     @property
     def over(self) -> bool:
@@ -44,7 +44,7 @@ class Cursor:
 
     @property
     def position(self) -> KeyValue | None:
-        """The key behind which the walk goes on."""
+        """The key behind which the strategy goes on."""
         return self.ranges[0].after if self.ranges else None
 
     def moved(self, after: KeyValue) -> "Cursor":
@@ -58,53 +58,61 @@ class Cursor:
         """The range in hand holds nothing more."""
         return replace(self, ranges=self.ranges[1:])
 
-    def come_back(self, later: Range) -> "Cursor":
+    def revisit_later(self, later: Range) -> "Cursor":
         """Visit `later` once the rest is done."""
         return replace(self, ranges=(*self.ranges, later))
 
-    def waiting(self, refused: Range) -> "Cursor":
+    def retry_later(self, refused: Range) -> "Cursor":
         """Try `refused` again once the rest is done, together with those that wait already.
 
         What is met upwards is tried again downwards, as rows that refer to others mostly come after them.
         """
         if not self.ranges:
-            return self.come_back(refused)
+            return self.revisit_later(refused)
         *before, last = self.ranges
         same_round = last.refused_at is not None and last.visits == refused.visits
         if not same_round or (last.leaf, last.storage) != (refused.leaf, refused.storage):
-            return self.come_back(refused)
+            return self.revisit_later(refused)
         keys = (*last.keys, *refused.keys) if refused.visits == 0 else (*refused.keys, *last.keys)
         return replace(self, ranges=(*before, replace(last, keys=keys)))
 
     def dumped(self) -> str:
         """As the ledger keeps it."""
-        ranges = [_dumped(way) for way in self.ranges]
-        return json.dumps({"ranges": ranges, "turn": self.turn, "base": self.base}, separators=(",", ":"))
+        ranges = [_dumped(range_) for range_ in self.ranges]
+        return json.dumps({"ranges": ranges, "pass": self.passes, "base": self.base}, separators=(",", ":"))
 
     @staticmethod
     def loaded(text: str) -> "Cursor":
         """What `dumped` gave."""
         kept = json.loads(text)
-        return Cursor(tuple(_range(*way) for way in kept["ranges"]), kept["turn"], kept["base"])
+        return Cursor(tuple(_range(*range_) for range_ in kept["ranges"]), kept["pass"], kept["base"])
 
 
 def coming_back(text: str, keys: Sequence[KeyValue]) -> str:
     """The cursor that the ledger has, visiting these keys as well once the rest is done."""
-    return Cursor.loaded(text).come_back(Range(None, None, tuple(keys))).dumped()
+    return Cursor.loaded(text).revisit_later(Range(None, None, tuple(keys))).dumped()
 
 
-def _dumped(way: Range) -> list[Any]:
-    keys = [_tagged(key) for key in way.keys]
-    return [_tagged(way.after), _tagged(way.upto), keys, way.visits, way.leaf, way.storage, way.refused_at]
+def _dumped(range_: Range) -> list[Any]:
+    keys = [_encoded(key) for key in range_.keys]
+    return [
+        _encoded(range_.after),
+        _encoded(range_.upto),
+        keys,
+        range_.visits,
+        range_.leaf,
+        range_.storage,
+        range_.refused_at,
+    ]
 
 
-def _tagged(key: KeyValue | None) -> list[Any] | None:
-    return None if key is None else [tag(value) for value in key]
+def _encoded(key: KeyValue | None) -> list[Any] | None:
+    return None if key is None else [encode(value) for value in key]
 
 
 def _range(after: Any, upto: Any, keys: Any, *rest: Any) -> Range:
-    return Range(_key(after), _key(upto), tuple(tuple(map(plain, key)) for key in keys), *rest)
+    return Range(_key(after), _key(upto), tuple(tuple(map(decode, key)) for key in keys), *rest)
 
 
 def _key(value: list[Any] | None) -> KeyValue | None:
-    return None if value is None else tuple(map(plain, value))
+    return None if value is None else tuple(map(decode, value))

@@ -36,8 +36,8 @@ class IdFile:
         """The same for the same bytes alone."""
         made = sha256()
         with self._opened("rb") as file:
-            while piece := file.read(1 << 20):
-                made.update(piece)
+            while token := file.read(1 << 20):
+                made.update(token)
         return made.hexdigest()
 
     def entries(self, columns: Sequence[str]) -> Iterator[Entry]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from batchops.bulk.strategies.id_file import Entry
-from batchops.db.json_values import plain, tag
+from batchops.db.json_values import decode, encode
 from batchops.db.types import KeyValue
 
 _AT_ONCE = 10_000
@@ -104,7 +104,7 @@ class IdList:
 
 def _ordered(key: KeyValue) -> tuple[Any, ...]:
     """What it is ordered by: whole numbers by value, whether the driver gives them as such or as text."""
-    tagged = [tag(value) for value in key]
+    tagged = [encode(value) for value in key]
     return (*map(_sortable, tagged), json.dumps(tagged))
 
 
@@ -116,4 +116,4 @@ def _sortable(tagged: Any) -> Any:
 
 
 def _key(tagged: str) -> KeyValue:
-    return tuple(plain(value) for value in json.loads(tagged))
+    return tuple(decode(value) for value in json.loads(tagged))

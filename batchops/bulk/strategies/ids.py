@@ -6,11 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies.batch import Batch
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_spool import IdList
-from batchops.bulk.strategies.key import WORTH_SPLITTING, KeysWalk
-from batchops.db.backend import Family
+from batchops.bulk.strategies.key import WORTH_SPLITTING, KeyStrategy
+from batchops.db.backend import Backend
 from batchops.runtime.batch_size import Size
 from batchops.sql.selection import Selection
 
@@ -18,62 +18,64 @@ _SHOWN = 20
 """Ids in the statement that a plan shows."""
 
 
-class IdsWalk(KeysWalk):
+class IdsStrategy(KeyStrategy):
     """Its rows are always listed and locked; whichever of them no longer matches is passed over."""
 
     name = "ids"
 
-    def __init__(self, family: Family, selection: Selection, key: Sequence[str], listed: IdList) -> None:
-        super().__init__(family, selection, key)
+    def __init__(self, backend: Backend, selection: Selection, key: Sequence[str], listed: IdList) -> None:
+        super().__init__(backend, selection, key)
         self._ids = listed
 
     def begin(self, connection: sa.Connection) -> Cursor:  # noqa: ARG002  the list alone says
         """From the first of the list to its last."""
         return Cursor((Range(None, None),)) if self._ids.rows else Cursor(())
 
-    def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part | None:
+    def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
         """The next ids of the list, as many as rows are wanted."""
         if cursor.over:
             return None
-        way = cursor.ranges[0]
-        if way.keys:
+        range_ = cursor.ranges[0]
+        if range_.keys:
             return self._revisit(connection, cursor, size)
-        aim = min(size.rows, self._family.longest_list)
-        chunk = self._ids.next(way.after, way.upto, aim)
+        aim = min(size.rows, self._backend.longest_list)
+        chunk = self._ids.next(range_.after, range_.upto, aim)
         behind = cursor.finished_range() if len(chunk) < aim else cursor.moved(chunk[-1])
         if not chunk:
-            return self._part(None, behind, 0, 0)
-        select = self._matching(self._family.among(self._table, self._key, chunk))
+            return self._batch(None, behind, 0, 0)
+        select = self._matching(self._backend.among(self._table, self._key, chunk))
         keys = self._lock(connection, select, size)
         if size.skip_locked:
-            behind = self._come_back(behind, way, self._left(self._values(connection, select), keys), 1)
-        return self._those(keys, behind, len(chunk))
+            behind = self._revisit_later(behind, range_, self._left(self._values(connection, select), keys), 1)
+        return self._listed_batch(keys, behind, len(chunk))
 
-    def split(self, connection: sa.Connection, way: Range) -> tuple[Range, Range] | None:  # noqa: ARG002
+    def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:  # noqa: ARG002
         """In the middle of the list."""
-        middle = None if way.keys else self._ids.middle(way.after, way.upto, WORTH_SPLITTING)
-        if middle is None or middle == way.upto:
+        middle = None if range_.keys else self._ids.middle(range_.after, range_.upto, WORTH_SPLITTING)
+        if middle is None or middle == range_.upto:
             return None
-        return replace(way, upto=middle), replace(way, after=middle)
+        return replace(range_, upto=middle), replace(range_, after=middle)
 
-    def last(self, connection: sa.Connection, way: Range) -> Range | None:  # noqa: ARG002
+    def last(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
         """One statement of this walk is like any other."""
         return None
 
     def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
         """Chunk by chunk of the list."""
-        rows = [one for way in cursor.ranges if way.keys for one in super().ahead(replace(cursor, ranges=(way,)))]
-        for way in cursor.ranges:
-            after = way.after
-            while not way.keys and (chunk := self._ids.next(after, way.upto, self._family.longest_list)):
-                rows.append(self._matching(self._family.among(self._table, self._key, chunk)).order_by(None))
+        rows = [
+            one for range_ in cursor.ranges if range_.keys for one in super().ahead(replace(cursor, ranges=(range_,)))
+        ]
+        for range_ in cursor.ranges:
+            after = range_.after
+            while not range_.keys and (chunk := self._ids.next(after, range_.upto, self._backend.longest_list)):
+                rows.append(self._matching(self._backend.among(self._table, self._key, chunk)).order_by(None))
                 after = chunk[-1]
         return rows
 
-    def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:  # noqa: ARG002
+    def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:  # noqa: ARG002
         """As `next` would begin; a list without any row has a statement too, which changes none."""
         keys = cursor.ranges[0].keys if cursor.ranges else ()
         if cursor.ranges and not keys:
-            way = cursor.ranges[0]
-            keys = tuple(self._ids.next(way.after, way.upto, _SHOWN))
-        return self._part(self._among(keys) if keys else sa.false(), cursor, 0)
+            range_ = cursor.ranges[0]
+            keys = tuple(self._ids.next(range_.after, range_.upto, _SHOWN))
+        return self._batch(self._among(keys) if keys else sa.false(), cursor, 0)

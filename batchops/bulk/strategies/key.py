@@ -1,4 +1,4 @@
-"""The walk along a key: windows of so many rows, in the key's order, each visited once."""
+"""The strategy key: windows of rows in the key's order, each visited once."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies.batch import Batch
 from batchops.bulk.strategies.cursor import Cursor, Range
-from batchops.db.backend import Family
+from batchops.db.backend import Backend
 from batchops.db.table import quoted
 from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import START_ROWS, Size
@@ -18,25 +18,25 @@ from batchops.sql.selection import Selection
 _VISITS = 2
 """How often a locked row is come back to; each visit waits for the lock as long as a statement may."""
 WORTH_SPLITTING = 20_000
-"""Rows in a range below which a second lane would only be in the way."""
+"""Rows in a range below which a second worker does not pay."""
 
 
-class KeysWalk:
+class KeyStrategy:
     """Follows `key`'s columns upwards, to the greatest that stands there at the start."""
 
-    name = "keys"
+    name = "key"
 
-    def __init__(self, family: Family, selection: Selection, key: Sequence[str]) -> None:
-        self._family = family
+    def __init__(self, backend: Backend, selection: Selection, key: Sequence[str]) -> None:
+        self._backend = backend
         self._selection = selection
         self._table = selection.table
         self._key = tuple(key)
-        self._locks = family.locks_rows and selection.table.lockable
-        """Else rows are listed only: one that changes meanwhile is told by the predicate, which the writing repeats."""
-        self._out = [family.key_out(self._table, name).label(f"k{i}") for i, name in enumerate(self._key)]
-        self._order = [family.key_order(self._table, name) for name in self._key]
-        # Of a key with NULLs only the rows without one are named; the frozen predicate leaves the others out too.
-        usable = self.name != "keys" or any(own.columns == self._key for own in self._table.keys)
+        self._locks = backend.locks_rows and selection.table.lockable
+        """Else rows are listed only: the writing statement repeats the condition, so rows that changed are left out."""
+        self._out = [backend.key_out(self._table, name).label(f"k{i}") for i, name in enumerate(self._key)]
+        self._order = [backend.key_order(self._table, name) for name in self._key]
+        # Of a key with NULLs only the rows without one are named; the pinned condition leaves the others out too.
+        usable = self.name != "key" or any(own.columns == self._key for own in self._table.keys)
         self._filled = [] if usable else [self._table.called.c[quoted(name)].is_not(None) for name in self._key]
 
     def begin(self, connection: sa.Connection) -> Cursor:
@@ -44,100 +44,100 @@ class KeysWalk:
         last = self._edge(connection, Range(None, None), upwards=False)
         return Cursor(()) if last is None else Cursor((Range(None, last),))
 
-    def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part | None:
+    def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
         """A plain range where it cannot hold more than twice the aim, else the listed keys of a wider one."""
         if cursor.over:
             return None
-        way = cursor.ranges[0]
-        if way.keys:
+        range_ = cursor.ranges[0]
+        if range_.keys:
             return self._revisit(connection, cursor, size)
-        end = self._end(connection, way, size.read)
+        end = self._end(connection, range_, size.read)
         if size.listed or self._table.may_veto:
             return self._listed(connection, cursor, size, end)
         return self._plain(connection, cursor, size, end)
 
-    def _plain(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Part:
-        way = cursor.ranges[0]
-        read = size.read if end else self._read(connection, way.after, way.upto)
-        part = self._part(self._within(way.after, end or way.upto), self._behind(cursor, end), read)
-        return replace(part, key=self._key)
+    def _plain(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Batch:
+        range_ = cursor.ranges[0]
+        read = size.read if end else self._read(connection, range_.after, range_.upto)
+        batch = self._batch(self._within(range_.after, end or range_.upto), self._behind(cursor, end), read)
+        return replace(batch, key=self._key)
 
-    def split(self, connection: sa.Connection, way: Range) -> tuple[Range, Range] | None:
+    def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
         """In the middle by number, where the first column is one; else behind so many rows."""
-        if way.keys:
+        if range_.keys:
             return None
-        middle = self._middle(connection, way)
-        if middle is None or middle == way.upto:
+        middle = self._middle(connection, range_)
+        if middle is None or middle == range_.upto:
             return None
-        return replace(way, upto=middle), replace(way, after=middle)
+        return replace(range_, upto=middle), replace(range_, after=middle)
 
-    def last(self, connection: sa.Connection, way: Range) -> Range | None:
+    def last(self, connection: sa.Connection, range_: Range) -> Range | None:
         """So many rows before its end."""
-        if way.keys:
+        if range_.keys:
             return None
-        backwards = self._followed(way).order_by(*(column.desc() for column in self._order))
+        backwards = self._followed(range_).order_by(*(column.desc() for column in self._order))
         row = connection.execute(backwards.offset(START_ROWS).limit(1)).first()
-        return None if row is None else replace(way, after=self._value(row))
+        return None if row is None else replace(range_, after=self._value(row))
 
-    def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:  # noqa: ARG002
+    def another_pass(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:  # noqa: ARG002
         """Never: a range of keys also holds the rows that an update moved."""
         return None
 
-    def astray(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:  # noqa: ARG002
+    def relocated(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:  # noqa: ARG002
         """Never: a key means the same wherever its row lies."""
         return None
 
     def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
         """A query for each range, and one for each list of keys to be come back to."""
-        most = self._family.longest_list
-        lists = [way.keys[i : i + most] for way in cursor.ranges for i in range(0, len(way.keys), most)]
-        wheres = [self._within(way.after, way.upto) for way in cursor.ranges if not way.keys]
-        wheres += [self._family.among(self._table, self._key, keys) for keys in lists]
+        most = self._backend.longest_list
+        lists = [range_.keys[i : i + most] for range_ in cursor.ranges for i in range(0, len(range_.keys), most)]
+        wheres = [self._within(range_.after, range_.upto) for range_ in cursor.ranges if not range_.keys]
+        wheres += [self._backend.among(self._table, self._key, keys) for keys in lists]
         return [self._matching(where).order_by(None) for where in wheres]
 
-    def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:
+    def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:
         """As `next` would begin."""
         if cursor.over:
             return None
         if keys := cursor.ranges[0].keys:
-            return self._part(self._among(keys[: self._family.longest_list]), cursor, 0)
+            return self._batch(self._among(keys[: self._backend.longest_list]), cursor, 0)
         end = self._end(connection, cursor.ranges[0], START_ROWS)
         return self._plain(connection, cursor, Size(START_ROWS, START_ROWS), end)
 
     def _within(self, after: KeyValue | None, upto: KeyValue | None) -> sa.ColumnElement[bool]:
         """Rows behind one key, up to and with another; either may be of the first columns only."""
-        bounds = [self._family.after(self._table, self._key[: len(after)], after)] if after is not None else []
+        bounds = [self._backend.after(self._table, self._key[: len(after)], after)] if after is not None else []
         if upto is not None:
-            bounds.append(self._family.upto(self._table, self._key[: len(upto)], upto))
+            bounds.append(self._backend.upto(self._table, self._key[: len(upto)], upto))
         return sa.and_(sa.true(), *bounds)
 
-    def _followed(self, way: Range, columns: Sequence[sa.ColumnElement[Any]] = ()) -> sa.Select[Any]:
-        """The keys of the range, or these columns, of all rows that this walk reads."""
+    def _followed(self, range_: Range, columns: Sequence[sa.ColumnElement[Any]] = ()) -> sa.Select[Any]:
+        """The keys of the range, or these columns, of all rows that this strategy reads."""
         rows: sa.Select[Any] = self._table.alone(sa.select(*(columns or self._out)).select_from(self._table.called))
-        return rows.where(self._within(way.after, way.upto), *self._filled)
+        return rows.where(self._within(range_.after, range_.upto), *self._filled)
 
-    def _end(self, connection: sa.Connection, way: Range, read: int) -> KeyValue | None:
+    def _end(self, connection: sa.Connection, range_: Range, read: int) -> KeyValue | None:
         """The key that ends a window of `read` rows; None where fewer are left."""
         columns = [column.label(f"k{i}") for i, column in enumerate(self._order)]
-        ordered = self._followed(way, columns).order_by(*self._order)
-        # Made exact outside, for this one key: inside it would be for every one that is passed by.
+        ordered = self._followed(range_, columns).order_by(*self._order)
+        # Made exact outside, for this one key: inside it would be for every one that is skipped.
         end = ordered.offset(read - 1).limit(1).subquery()
-        row = connection.execute(sa.select(*(self._family.exact(column) for column in end.c))).first()
+        row = connection.execute(sa.select(*(self._backend.exact(column) for column in end.c))).first()
         return None if row is None else self._value(row)
 
-    def _edge(self, connection: sa.Connection, way: Range, *, upwards: bool) -> KeyValue | None:
+    def _edge(self, connection: sa.Connection, range_: Range, *, upwards: bool) -> KeyValue | None:
         """The least or the greatest key of the range."""
         order = self._order if upwards else [column.desc() for column in self._order]
-        row = connection.execute(self._followed(way).order_by(*order).limit(1)).first()
+        row = connection.execute(self._followed(range_).order_by(*order).limit(1)).first()
         return None if row is None else self._value(row)
 
-    def _middle(self, connection: sa.Connection, way: Range) -> KeyValue | None:
-        far = self._end(connection, way, WORTH_SPLITTING)
+    def _middle(self, connection: sa.Connection, range_: Range) -> KeyValue | None:
+        far = self._end(connection, range_, WORTH_SPLITTING)
         if far is None:
             return None
-        low = way.after or self._edge(connection, way, upwards=True)
-        high = way.upto or self._edge(connection, way, upwards=False)
-        middle = self._family.between(self._table, self._key, low, high) if low and high else None
+        low = range_.after or self._edge(connection, range_, upwards=True)
+        high = range_.upto or self._edge(connection, range_, upwards=False)
+        middle = self._backend.between(self._table, self._key, low, high) if low and high else None
         return middle or far
 
     def _matching(self, where: sa.ColumnElement[bool]) -> sa.Select[Any]:
@@ -145,41 +145,45 @@ class KeysWalk:
         rows: sa.Select[Any] = self._table.alone(sa.select(*self._out).select_from(self._table.called))
         return rows.where(where, self._selection.clause).order_by(*self._order)
 
-    def _listed(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Part:
+    def _listed(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Batch:
         """Lock the window's first `size.rows` matches; a window without any still moves the cursor."""
-        way = cursor.ranges[0]
-        aim = min(size.rows, self._family.longest_list)
-        keys = self._lock(connection, self._matching(self._within(way.after, end or way.upto)).limit(aim), size)
+        range_ = cursor.ranges[0]
+        aim = min(size.rows, self._backend.longest_list)
+        keys = self._lock(connection, self._matching(self._within(range_.after, end or range_.upto)).limit(aim), size)
         read = size.read
         # A window that the list fills to its very end was not cut.
         full = len(keys) == aim and keys[-1] != end
         if full:
-            keys, end = self._reached(connection, keys, way, size, end)
+            keys, end = self._reached(connection, keys, range_, size, end)
             if not keys:
-                return self._part(None, cursor, 0, 0)  # all of them moved while they were waited for: look again
+                return self._batch(None, cursor, 0, 0)  # all of them moved while they were waited for: look again
         if full or end is None:
-            read = self._read(connection, way.after, end or way.upto)
+            read = self._read(connection, range_.after, end or range_.upto)
         behind = self._behind(cursor, end)
         if size.skip_locked:
-            every = self._values(connection, self._matching(self._within(way.after, end or way.upto)))
-            behind = self._come_back(behind, way, self._left(every, keys), 1)
-        return self._those(keys, behind, read)
+            every = self._values(connection, self._matching(self._within(range_.after, end or range_.upto)))
+            behind = self._revisit_later(behind, range_, self._left(every, keys), 1)
+        return self._listed_batch(keys, behind, read)
 
-    def _revisit(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part:
-        """Rows that were locked when the walk came by; or refused, and then from the last."""
-        way = cursor.ranges[0]
-        aim = min(size.rows, self._family.longest_list, len(way.keys))
-        cut = aim if way.refused_at is None else len(way.keys) - aim
-        now, rest = (way.keys[:cut], way.keys[cut:]) if way.refused_at is None else (way.keys[cut:], way.keys[:cut])
+    def _revisit(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch:
+        """Rows that were locked when the strategy met them; or refused, and then from the last."""
+        range_ = cursor.ranges[0]
+        aim = min(size.rows, self._backend.longest_list, len(range_.keys))
+        cut = aim if range_.refused_at is None else len(range_.keys) - aim
+        now, rest = (
+            (range_.keys[:cut], range_.keys[cut:])
+            if range_.refused_at is None
+            else (range_.keys[cut:], range_.keys[:cut])
+        )
         behind = cursor.finished_range()
         if rest:
-            behind = replace(behind, ranges=(replace(way, keys=rest), *behind.ranges))
-        select = self._matching(self._family.among(self._table, self._key, now))
+            behind = replace(behind, ranges=(replace(range_, keys=rest), *behind.ranges))
+        select = self._matching(self._backend.among(self._table, self._key, now))
         keys = self._lock(connection, select, size)
         left = self._left(self._values(connection, select), keys) if size.skip_locked else ()
-        if way.visits < _VISITS:
-            return self._those(keys, self._come_back(behind, way, left, way.visits + 1), len(now))
-        return replace(self._those(keys, behind, len(now), len(left)), given_up=left)
+        if range_.visits < _VISITS:
+            return self._listed_batch(keys, self._revisit_later(behind, range_, left, range_.visits + 1), len(now))
+        return replace(self._listed_batch(keys, behind, len(now), len(left)), locked_keys=left)
 
     def _lock(self, connection: sa.Connection, select: sa.Select[Any], size: Size) -> list[KeyValue]:
         if self._locks:
@@ -190,27 +194,27 @@ class KeysWalk:
         self,
         connection: sa.Connection,
         keys: list[KeyValue],
-        way: Range,
+        range_: Range,
         size: Size,
         end: KeyValue | None,  # noqa: ARG002
     ) -> tuple[list[KeyValue], KeyValue | None]:
         """How far a full list of keys reaches without a gap, and those up to there.
 
         PostgreSQL shows a row whose key was changed while its lock was waited for with its new key: those that
-        it passed by are not in the list.
+        it skipped are not in the list.
         """
         if size.skip_locked or not self._locks:
             return keys, keys[-1]
         held = set(keys)
-        every = self._values(connection, self._matching(self._within(way.after, keys[-1])))
+        every = self._values(connection, self._matching(self._within(range_.after, keys[-1])))
         gapless = list(takewhile(held.__contains__, every))
-        return gapless, gapless[-1] if gapless else way.after
+        return gapless, gapless[-1] if gapless else range_.after
 
     def _values(self, connection: sa.Connection, select: sa.Select[Any]) -> list[KeyValue]:
         return [self._value(row) for row in connection.execute(select)]
 
     def _value(self, row: sa.Row[Any]) -> KeyValue:
-        return tuple(self._family.key_value(v) for v in row)
+        return tuple(self._backend.key_value(v) for v in row)
 
     @staticmethod
     def _left(every: Sequence[KeyValue], taken: Sequence[KeyValue]) -> tuple[KeyValue, ...]:
@@ -218,11 +222,13 @@ class KeysWalk:
         return tuple(key for key in every if key not in held)
 
     @staticmethod
-    def _come_back(cursor: Cursor, way: Range, keys: tuple[KeyValue, ...], visits: int) -> Cursor:
-        return cursor.come_back(replace(way, after=None, upto=None, keys=keys, visits=visits)) if keys else cursor
+    def _revisit_later(cursor: Cursor, range_: Range, keys: tuple[KeyValue, ...], visits: int) -> Cursor:
+        return (
+            cursor.revisit_later(replace(range_, after=None, upto=None, keys=keys, visits=visits)) if keys else cursor
+        )
 
     def _among(self, keys: Sequence[KeyValue]) -> sa.ColumnElement[bool] | None:
-        return self._family.among(self._table, self._key, keys) if keys else None
+        return self._backend.among(self._table, self._key, keys) if keys else None
 
     @staticmethod
     def _behind(cursor: Cursor, end: KeyValue | None) -> Cursor:
@@ -233,12 +239,12 @@ class KeysWalk:
         window = self._followed(Range(after, upto)).subquery()
         return int(connection.execute(sa.select(sa.func.count()).select_from(window)).scalar_one())
 
-    def _those(self, keys: Sequence[KeyValue], cursor: Cursor, read: int, locked: int = 0) -> Part:
+    def _listed_batch(self, keys: Sequence[KeyValue], cursor: Cursor, read: int, locked: int = 0) -> Batch:
         """The listed rows."""
-        part = self._part(self._among(keys), cursor, read, len(keys), locked)
-        return replace(part, key=self._key, keys=tuple(keys))
+        batch = self._batch(self._among(keys), cursor, read, len(keys), locked)
+        return replace(batch, key=self._key, keys=tuple(keys))
 
-    def _part(
+    def _batch(
         self, where: sa.ColumnElement[bool] | None, cursor: Cursor, read: int, found: int | None = None, locked: int = 0
-    ) -> Part:
-        return Part(self._selection, where, cursor, read, found, locked)
+    ) -> Batch:
+        return Batch(self._selection, where, cursor, read, found, locked)

@@ -4,56 +4,56 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies.batch import Batch
 from batchops.bulk.strategies.cursor import Cursor, Range
-from batchops.db.backend import Family
+from batchops.db.backend import Backend
 from batchops.runtime.batch_size import Size
 from batchops.sql.selection import Selection
 
 
-class LimitWalk:
+class LimitStrategy:
     """Has no memory of where it was: it reads over the remains of its earlier batches, and is for purges only."""
 
     name = "limit"
 
-    def __init__(self, family: Family, selection: Selection) -> None:
-        self._family = family
+    def __init__(self, backend: Backend, selection: Selection) -> None:
+        self._backend = backend
         self._selection = selection
 
-    def begin(self, connection: sa.Connection) -> Cursor:  # noqa: ARG002  the walks' common shape
+    def begin(self, connection: sa.Connection) -> Cursor:  # noqa: ARG002  the strategies' common shape
         """One range, open at both ends."""
         return Cursor((Range(None, None),))
 
-    def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part | None:
+    def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
         """Listed by the hidden row number where there is one; else the statement itself is limited."""
         if cursor.over:
             return None
-        if self._family.row_id is None:
-            return Part(self._selection, sa.true(), cursor, size.rows, limit=size.rows)
-        aim = min(size.rows, self._family.longest_list)
-        select = self._ids(self._family.row_id, aim)
-        locks = self._family.locks_rows and self._selection.table.lockable
+        if self._backend.row_id is None:
+            return Batch(self._selection, sa.true(), cursor, size.rows, limit=size.rows)
+        aim = min(size.rows, self._backend.longest_list)
+        select = self._ids(self._backend.row_id, aim)
+        locks = self._backend.locks_rows and self._selection.table.lockable
         locking = select.with_for_update(skip_locked=size.skip_locked) if locks else select
-        ids = [(self._family.key_value(row[0]),) for row in connection.execute(locking)]
+        ids = [(self._backend.key_value(row[0]),) for row in connection.execute(locking)]
         short = len(ids) < aim
         locked = len(connection.execute(select).all()) - len(ids) if short and size.skip_locked else 0
-        where = self._family.among(self._selection.table, (self._family.row_id,), ids) if ids else None
+        where = self._backend.among(self._selection.table, (self._backend.row_id,), ids) if ids else None
         behind = cursor.finished_range() if short else cursor
-        return Part(self._selection, where, behind, len(ids), len(ids), max(0, locked))
+        return Batch(self._selection, where, behind, len(ids), len(ids), max(0, locked))
 
-    def split(self, connection: sa.Connection, way: Range) -> tuple[Range, Range] | None:  # noqa: ARG002
-        """Never: two lanes would take the same rows."""
+    def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:  # noqa: ARG002
+        """Never: two workers would take the same rows."""
         return None
 
-    def last(self, connection: sa.Connection, way: Range) -> Range | None:  # noqa: ARG002
+    def last(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
         """None: every batch begins at the start."""
         return None
 
-    def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:  # noqa: ARG002
+    def another_pass(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:  # noqa: ARG002
         """Never: it ends when nothing is found."""
         return None
 
-    def astray(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:  # noqa: ARG002
+    def relocated(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:  # noqa: ARG002
         """Never: it has no place to lose."""
         return None
 
@@ -63,11 +63,11 @@ class LimitWalk:
         rows: sa.Select[Any] = table.alone(sa.select(sa.literal_column("1")).select_from(table.called))
         return [] if cursor.over else [rows.where(self._selection.clause)]
 
-    def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:  # noqa: ARG002
+    def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:  # noqa: ARG002
         """All of it, for the plan."""
-        return None if cursor.over else Part(self._selection, sa.true(), cursor, 0)
+        return None if cursor.over else Batch(self._selection, sa.true(), cursor, 0)
 
     def _ids(self, row_id: str, aim: int) -> sa.Select[Any]:
         table = self._selection.table
-        ids: sa.Select[Any] = table.alone(sa.select(self._family.key_out(table, row_id)).select_from(table.called))
+        ids: sa.Select[Any] = table.alone(sa.select(self._backend.key_out(table, row_id)).select_from(table.called))
         return ids.where(self._selection.clause).limit(aim)

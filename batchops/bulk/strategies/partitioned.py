@@ -6,73 +6,75 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies import Walk
-from batchops.bulk.strategies.batch import Part
+from batchops.bulk.strategies import Strategy
+from batchops.bulk.strategies.batch import Batch
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.runtime.batch_size import Size
 
 
-class LeavesWalk:
+class PartitionedStrategy:
     """`leaves` by the partition's identity; its ranges say which leaf they are of."""
 
-    def __init__(self, leaves: Mapping[str, Walk], name: str) -> None:
+    def __init__(self, leaves: Mapping[str, Strategy], name: str) -> None:
         self._leaves = leaves
         self.name = name
 
     def forget(self, leaf: str) -> None:
         """Leave a partition out that has been dropped."""
-        self._leaves = {name: walk for name, walk in self._leaves.items() if name != leaf}
+        self._leaves = {name: strategy for name, strategy in self._leaves.items() if name != leaf}
 
     def begin(self, connection: sa.Connection) -> Cursor:
-        """Every leaf's whole way."""
+        """Every partition's whole range."""
         ranges: list[Range] = []
-        for leaf, walk in self._leaves.items():
-            ranges.extend(_of(leaf, walk.begin(connection)))
+        for leaf, strategy in self._leaves.items():
+            ranges.extend(_of(leaf, strategy.begin(connection)))
         return Cursor(tuple(ranges))
 
-    def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Part | None:
+    def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
         """The next part of the leaf in hand."""
         while not cursor.over:
-            walk = self._leaves.get(cursor.ranges[0].leaf or "")
-            if walk is not None:
-                return walk.next(connection, cursor, size)
+            strategy = self._leaves.get(cursor.ranges[0].leaf or "")
+            if strategy is not None:
+                return strategy.next(connection, cursor, size)
             cursor = cursor.finished_range()  # detached or dropped since an earlier process began this run
         return None
 
-    def split(self, connection: sa.Connection, way: Range) -> tuple[Range, Range] | None:
+    def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
         """As the leaf's own walk would."""
-        walk = self._leaves.get(way.leaf or "")
-        return walk.split(connection, way) if walk else None
+        strategy = self._leaves.get(range_.leaf or "")
+        return strategy.split(connection, range_) if strategy else None
 
-    def last(self, connection: sa.Connection, way: Range) -> Range | None:
+    def last(self, connection: sa.Connection, range_: Range) -> Range | None:
         """As the leaf's own walk has it."""
-        walk = self._leaves.get(way.leaf or "")
-        return walk.last(connection, way) if walk else None
+        strategy = self._leaves.get(range_.leaf or "")
+        return strategy.last(connection, range_) if strategy else None
 
-    def again(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
-        """Another turn over the leaves whose walk calls for one."""
+    def another_pass(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
+        """A further pass over the partitions whose strategy calls for one."""
         ranges: list[Range] = []
-        for leaf, walk in self._leaves.items():
-            further = walk.again(connection, cursor, rows)
+        for leaf, strategy in self._leaves.items():
+            further = strategy.another_pass(connection, cursor, rows)
             if further is not None:
                 ranges.extend(_of(leaf, further))
-        return Cursor(tuple(ranges), cursor.turn + 1, rows) if ranges else None
+        return Cursor(tuple(ranges), cursor.passes + 1, rows) if ranges else None
 
-    def astray(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:
+    def relocated(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:
         """As the walk of the leaf in hand says."""
-        walk = None if cursor.over else self._leaves.get(cursor.ranges[0].leaf or "")
-        return walk.astray(connection, cursor) if walk else None
+        strategy = None if cursor.over else self._leaves.get(cursor.ranges[0].leaf or "")
+        return strategy.relocated(connection, cursor) if strategy else None
 
     def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
         """Those of each range in its leaf."""
-        ways = [(self._leaves.get(way.leaf or ""), way) for way in cursor.ranges]
-        return [rows for walk, way in ways if walk for rows in walk.ahead(replace(cursor, ranges=(way,)))]
+        ways = [(self._leaves.get(range_.leaf or ""), range_) for range_ in cursor.ranges]
+        return [
+            rows for strategy, range_ in ways if strategy for rows in strategy.ahead(replace(cursor, ranges=(range_,)))
+        ]
 
-    def first(self, connection: sa.Connection, cursor: Cursor) -> Part | None:
+    def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:
         """The first part of the first leaf."""
-        walk = None if cursor.over else self._leaves.get(cursor.ranges[0].leaf or "")
-        return walk.first(connection, cursor) if walk else None
+        strategy = None if cursor.over else self._leaves.get(cursor.ranges[0].leaf or "")
+        return strategy.first(connection, cursor) if strategy else None
 
 
 def _of(leaf: str, cursor: Cursor) -> Iterator[Range]:
-    return (replace(way, leaf=leaf) for way in cursor.ranges)
+    return (replace(range_, leaf=leaf) for range_ in cursor.ranges)

@@ -17,18 +17,18 @@ from batchops.db.mysql.key_lookup import look_up
 from batchops.db.mysql.products import product_of
 from batchops.db.mysql.rights import hides, making_right, missing_right, numbering_rights
 from batchops.db.mysql.sessions import keep_in_order
-from batchops.db.mysql.sql_functions import WORDS
+from batchops.db.mysql.sql_functions import SQL_FUNCTIONS
 from batchops.db.storable_text import TextRoom
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
-from batchops.db.urls import Address
+from batchops.db.urls import DatabaseAddress
 
 
 class MySQL:
     """MariaDB 10.6 and later, and MySQL 8, through PyMySQL."""
 
     name = "MySQL"
-    words = WORDS
+    sql_functions = SQL_FUNCTIONS
     one_writer = False
     locks_rows = True
     explains_writes = False
@@ -41,7 +41,7 @@ class MySQL:
     undoes_statements = True
 
     claims = MySQLClaims()
-    signals = None
+    notifications = None
     events = MySQLEvents()
     contents = MySQLContents()
     facts = MySQLFacts()
@@ -68,7 +68,7 @@ class MySQL:
     cutoff_before = staticmethod(cutoffs.before)
     cutoff_ago = staticmethod(cutoffs.ago)
 
-    def engine(self, address: Address, timeouts: Timeouts, connections: int) -> sa.Engine:
+    def engine(self, address: DatabaseAddress, timeouts: Timeouts, connections: int) -> sa.Engine:
         engine = sa.create_engine(
             address.url,
             pool_size=connections,

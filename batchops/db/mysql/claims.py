@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.claims import Order, RowBytes, as_then, joined
+from batchops.db.claims import OrderBy, RowBytes, as_then, joined
 from batchops.db.mysql import keys
 from batchops.db.mysql.products import product_of
 from batchops.db.table import Column, Table, quoted
@@ -55,7 +55,7 @@ class MySQLClaims:
     def free(self, select: sa.Select[Any]) -> sa.Select[Any]:
         return select.with_for_update(skip_locked=True)
 
-    def ordered(self, table: Table, by: Order) -> Sequence[sa.ColumnElement[Any]]:
+    def ordered(self, table: Table, by: OrderBy) -> Sequence[sa.ColumnElement[Any]]:
         column = table.called.c[quoted(by.column)]
         ordered = column.desc() if by.down else column.asc()
         if by.nulls is None:

@@ -60,7 +60,7 @@ class MySQLEvents:
     def disorder(self, *_: object) -> str | None:
         return None
 
-    def turn(self, aggregates: Sequence[str]) -> tuple[str, Sequence[Any]] | None:
+    def writer_lock(self, aggregates: Sequence[str]) -> tuple[str, Sequence[Any]] | None:
         # GET_LOCK does not end with the transaction: it would be let go of before COMMIT, or never.
         turns = sorted({zlib.crc32(aggregate.encode()) % self.lock_rows for aggregate in aggregates})
         places = ", ".join("?" for _ in turns)

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.midpoint import halfway
+from batchops.db.midpoint import midpoint
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 from batchops.db.value_formats import span
@@ -45,7 +45,7 @@ order = out
 
 def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:  # noqa: ARG001
     """Halfway by number where the first column is a whole one; the other columns' values only have to be valid."""
-    middle = halfway(low, high) if type(low[0]) is int else None
+    middle = midpoint(low, high) if type(low[0]) is int else None
     return None if middle is None else (middle, *low[1:])
 
 
@@ -75,7 +75,7 @@ def _sent(sent: Any) -> Any:
 
 
 def _spelled(table: Table, names: Sequence[str], key: KeyValue, last: str) -> sa.ColumnElement[bool]:
-    """(a, b) > (x, y) as an OR: MariaDB walks the index by this and scans by the row comparison."""
+    """(a, b) > (x, y) as an OR: MariaDB uses the index for this and scans by the row comparison."""
     columns = [table.called.c[quoted(name)] for name in names]
     values: list[sa.ColumnElement[Any]] = [sa.bindparam(None, _sent(v)) for v in key]
     strict = last[0]

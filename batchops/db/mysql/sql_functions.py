@@ -1,7 +1,7 @@
-"""The clock words and volatile functions of MariaDB and MySQL."""
+"""The time functions and volatile functions of MariaDB and MySQL."""
 
 from batchops.db.mysql import literals
-from batchops.db.sql_functions import ClockWord, Words, listed
+from batchops.db.sql_functions import SqlFunctions, TimeFunction, listed
 
 _AS_DATETIME = "TIMESTAMP'{}'"
 _AS_DATE = "DATE'{}'"
@@ -23,14 +23,14 @@ _FAMILIES = (
 )
 
 
-def _clock() -> dict[str, ClockWord]:
-    clock = {"unix_timestamp()": ClockWord("CAST(UNIX_TIMESTAMP() AS CHAR)", "{}")}
+def _clock() -> dict[str, TimeFunction]:
+    clock = {"unix_timestamp()": TimeFunction("CAST(UNIX_TIMESTAMP() AS CHAR)", "{}")}
     for name, literal, bare, precise in _FAMILIES:
         endings = ["()", *([""] if bare else []), *([f"({n})" for n in range(7)] if precise else [])]
         for ending in endings:
             # The cast prints as many fractional digits as the word has; the literal's precision is theirs.
             select = f"CAST({name.upper()}{ending or '()'} AS CHAR)"
-            clock[name + ending] = ClockWord(select, literal)
+            clock[name + ending] = TimeFunction(select, literal)
     return clock
 
 
@@ -54,9 +54,9 @@ _VOLATILE = {name: reason for reason, names in _REASONS.items() for name in name
 _VOLATILE |= dict.fromkeys(("next value", "previous value"), _SEQUENCE)
 _VOLATILE |= dict.fromkeys(("into outfile", "into dumpfile"), _EFFECT)
 
-WORDS = Words(
+SQL_FUNCTIONS = SqlFunctions(
     dialect="mysql",
-    clock=_clock(),
+    time_functions=_clock(),
     volatile=_VOLATILE,
     fresh=listed(
         """rand() uuid() uuid_short() uuid_v4() uuid_v7() sys_guid() random_bytes() encrypt(1) nextval() default

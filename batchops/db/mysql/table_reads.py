@@ -13,7 +13,7 @@ from batchops.db.explain import explained
 from batchops.db.facts import TableName
 from batchops.db.mysql.literals import literal
 from batchops.db.mysql.products import product_of
-from batchops.db.mysql.sql_functions import WORDS
+from batchops.db.mysql.sql_functions import SQL_FUNCTIONS
 from batchops.db.table import Table
 
 # A column is written with its table before it and goes on behind the table's name.
@@ -32,7 +32,7 @@ WHERE routine_schema = database() AND routine_type = 'FUNCTION'
 """)
 _TABLES = sa.text("SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema = database()")
 _FOLDS = sa.text("SELECT @@lower_case_table_names")
-_FRESH = sorted(name.split("(")[0] for name in WORDS.fresh if "(" in name)
+_FRESH = sorted(name.split("(")[0] for name in SQL_FUNCTIONS.fresh if "(" in name)
 _DRAWN = re.compile(rf"(?<!\w)(?:(?:{'|'.join(_FRESH)})\s*\(|next\s+value\s+for\s)", re.IGNORECASE)
 _QUOTIENT_DIGITS = 4
 """How many more of them a quotient has than what is divided, where div_precision_increment is as it is made."""

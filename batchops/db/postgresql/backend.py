@@ -18,17 +18,17 @@ from batchops.db.postgresql.event_tables import PostgreSQLEvents
 from batchops.db.postgresql.facts import PostgreSQLFacts
 from batchops.db.postgresql.indexes import index_for
 from batchops.db.postgresql.key_lookup import look_up
-from batchops.db.postgresql.notifications import PostgreSQLSignals
-from batchops.db.postgresql.partition_drop import Partitions
+from batchops.db.postgresql.notifications import PostgreSQLNotifications
+from batchops.db.postgresql.partition_drop import PostgreSQLPartitions
 from batchops.db.postgresql.partitions import leaves
 from batchops.db.postgresql.plans import plan_of
 from batchops.db.postgresql.rights import making_right, missing_right, numbering_rights
-from batchops.db.postgresql.sql_functions import WORDS
+from batchops.db.postgresql.sql_functions import SQL_FUNCTIONS
 from batchops.db.postgresql.watchdog import WatchedConnection
 from batchops.db.storable_text import TextRoom
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
-from batchops.db.urls import Address
+from batchops.db.urls import DatabaseAddress
 
 # Everything is SET LOCAL inside the transaction: behind a transaction pooler a session setting reaches
 # somebody else's session. row_security=off turns a hidden row into an error. The float and date styles make
@@ -50,20 +50,20 @@ class PostgreSQL:
     """PostgreSQL 13 and later, through psycopg."""
 
     name = "PostgreSQL"
-    words = WORDS
+    sql_functions = SQL_FUNCTIONS
     one_writer = False
     locks_rows = True
     explains_writes = True
     unset_time = None
     shield = ""
-    partitions = Partitions()
+    partitions = PostgreSQLPartitions()
     row_id = "ctid"
     indexes_hold_key = False
     longest_list = 50_000
     undoes_statements = False
 
     claims = PostgreSQLClaims()
-    signals = PostgreSQLSignals()
+    notifications = PostgreSQLNotifications()
     events = PostgreSQLEvents()
     contents = PostgreSQLContents()
     facts = PostgreSQLFacts()
@@ -96,7 +96,7 @@ class PostgreSQL:
     def hides(self, *_: object) -> bool:
         return False  # the catalog shows every table to everybody
 
-    def engine(self, address: Address, timeouts: Timeouts, connections: int) -> sa.Engine:
+    def engine(self, address: DatabaseAddress, timeouts: Timeouts, connections: int) -> sa.Engine:
         self._settings = _SETTINGS.format(lock=round(timeouts.lock * 1000), statement=round(timeouts.statement * 1000))
         return sa.create_engine(
             "postgresql+psycopg://",
@@ -163,7 +163,7 @@ class PostgreSQL:
 
 def _connect(conninfo: str, silence: float) -> psycopg.Connection[Any]:
     # AUTOCOMMIT at the driver: BEGIN is ours, in one message with its settings. No prepared
-    # statements: poolers lose them, and a plan for the predicate's real values is the better one.
+    # statements: poolers lose them, and a plan for the condition's real values is the better one.
     connection = WatchedConnection.connect(
         conninfo,
         autocommit=True,

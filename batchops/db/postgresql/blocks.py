@@ -1,4 +1,4 @@
-"""A PostgreSQL heap's blocks, walked by ctid ranges."""
+"""A PostgreSQL heap's blocks, read by ctid ranges."""
 
 from typing import Any
 

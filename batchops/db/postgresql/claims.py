@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.claims import Order, RowBytes, joined, nulls_placed
+from batchops.db.claims import OrderBy, RowBytes, joined, nulls_placed
 from batchops.db.postgresql import keys
 from batchops.db.postgresql.keys import Named
 from batchops.db.table import Column, Table, quoted
@@ -44,7 +44,7 @@ class PostgreSQLClaims:
     def free(self, select: sa.Select[Any]) -> sa.Select[Any]:
         return select.with_for_update(skip_locked=True)
 
-    def ordered(self, table: Table, by: Order) -> Sequence[sa.ColumnElement[Any]]:
+    def ordered(self, table: Table, by: OrderBy) -> Sequence[sa.ColumnElement[Any]]:
         column = table.called.c[quoted(by.column)]
         return [nulls_placed(column.desc() if by.down else column.asc(), by.nulls)]
 

@@ -72,7 +72,7 @@ class PostgreSQLEvents:
             return None
         return f'the sequence of "{name}" hands {cached} numbers at a time to a session (CACHE {cached})'
 
-    def turn(self, aggregates: Sequence[str]) -> tuple[str, Sequence[Any]] | None:
+    def writer_lock(self, aggregates: Sequence[str]) -> tuple[str, Sequence[Any]] | None:
         numbers = sorted({_number(aggregate) for aggregate in aggregates})
         waits = ", ".join("pg_catalog.pg_advisory_xact_lock(?)" for _ in numbers)
         return f"SELECT {waits}", numbers

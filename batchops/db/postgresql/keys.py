@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import UserDefinedType
 
-from batchops.db.midpoint import halfway
+from batchops.db.midpoint import midpoint
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 
@@ -58,7 +58,7 @@ def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -
     """Halfway by number where the first column is a whole one; the other columns' values only have to be valid."""
     if table.column(names[0]).type not in ("smallint", "integer", "bigint"):
         return None
-    middle = halfway(low, high)
+    middle = midpoint(low, high)
     return None if middle is None else (str(middle), *low[1:])
 
 
@@ -86,7 +86,7 @@ def _key(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[
 
 
 def after(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
-    """A row comparison, which PostgreSQL walks by the index."""
+    """A row comparison, which PostgreSQL answers from the index."""
     return _row(table, names) > _key(table, names, key)
 
 

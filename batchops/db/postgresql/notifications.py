@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from batchops.errors import ConnectionLostError
 
 
-class PostgreSQLSignals:
+class PostgreSQLNotifications:
     """What comes by NOTIFY, from whichever session."""
 
     def listen(self, connection: sa.Connection, channel: str) -> None:
@@ -18,7 +18,7 @@ class PostgreSQLSignals:
     def notify(self, connection: sa.Connection, channel: str) -> None:
         connection.execute(sa.select(sa.func.pg_notify(channel, "")))
 
-    def heard(self, connection: sa.Connection, seconds: float) -> frozenset[str]:
+    def received(self, connection: sa.Connection, seconds: float) -> frozenset[str]:
         driver: Any = connection.connection.driver_connection
         try:
             return frozenset(one.channel for one in driver.notifies(timeout=seconds, stop_after=1))

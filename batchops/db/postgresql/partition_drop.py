@@ -1,4 +1,4 @@
-"""Whole partitions that a predicate covers: found by the planner, detached, counted again, dropped."""
+"""Whole partitions that a condition covers: found by the planner, detached, counted again, dropped."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ WHERE c.oid = CAST(:oid AS oid) AND c.relispartition
 """)
 
 
-class Partitions:
+class PostgreSQLPartitions:
     """What can be done with a partition as a whole."""
 
     def covered(self, connection: sa.Connection, leaves: Sequence[Table], failing: sa.TextClause) -> list[Table]:

@@ -1,4 +1,4 @@
-"""The tables behind a partitioned or inherited one, each to be walked by itself."""
+"""The tables behind a partitioned or inherited one, each processed by itself."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ _POLICIES = sa.text("SELECT relrowsecurity FROM pg_catalog.pg_class WHERE oid = 
 def leaves(connection: sa.Connection, table: Table, select: sa.Select[Any], right: str) -> Sequence[Table] | None:
     """The leaves that may hold rows of `select`, by the planner's own word; None for a plain table.
 
-    Empty: it must be walked as one, because this role may not touch the leaves themselves, or a policy on
+    Empty: it must be processed as one, because this role may not touch the leaves themselves, or a policy on
     the parent would not hold for them.
     """
     rows = connection.execute(_LEAVES, {"oid": table.identity, "right": right}).all()

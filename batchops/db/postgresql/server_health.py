@@ -1,4 +1,4 @@
-"""Who else a PostgreSQL server has to think of: replicas, old snapshots, slots, prepared transactions."""
+"""What else matters on a PostgreSQL server: replicas, old snapshots, slots, prepared transactions."""
 
 from collections.abc import Iterator
 from typing import Any

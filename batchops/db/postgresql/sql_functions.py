@@ -1,7 +1,7 @@
-"""PostgreSQL's clock words and volatile functions."""
+"""PostgreSQL's time functions and volatile functions."""
 
 from batchops.db.postgresql import literals
-from batchops.db.sql_functions import ClockWord, Words, listed
+from batchops.db.sql_functions import SqlFunctions, TimeFunction, listed
 
 # to_char and not a cast: the text of a cast follows the session's DateStyle.
 _ZONED = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'"
@@ -9,10 +9,10 @@ _LOCAL = "to_char({}, 'YYYY-MM-DD HH24:MI:SS.US')"
 _PLAIN = "CAST({} AS text)"
 
 
-def _clock() -> dict[str, ClockWord]:
+def _clock() -> dict[str, TimeFunction]:
     zoned = ("now()", "transaction_timestamp()", "statement_timestamp()")
-    clock = {word: ClockWord(_ZONED.format(word), "TIMESTAMP WITH TIME ZONE '{}'") for word in zoned}
-    clock["current_date"] = ClockWord("to_char(current_date, 'YYYY-MM-DD')", "DATE '{}'")
+    clock = {word: TimeFunction(_ZONED.format(word), "TIMESTAMP WITH TIME ZONE '{}'") for word in zoned}
+    clock["current_date"] = TimeFunction("to_char(current_date, 'YYYY-MM-DD')", "DATE '{}'")
     for digits in ("", *(f"({n})" for n in range(7))):
         for name, select, literal in (
             ("current_timestamp", _ZONED, f"TIMESTAMP{digits} WITH TIME ZONE '{{}}'"),
@@ -20,7 +20,7 @@ def _clock() -> dict[str, ClockWord]:
             ("current_time", _PLAIN, f"TIME{digits} WITH TIME ZONE '{{}}'"),
             ("localtime", _PLAIN, f"TIME{digits} WITHOUT TIME ZONE '{{}}'"),
         ):
-            clock[name + digits] = ClockWord(select.format(name + digits), literal)
+            clock[name + digits] = TimeFunction(select.format(name + digits), literal)
     return clock
 
 
@@ -64,9 +64,9 @@ _REASONS = {
     "the table's definition decides the value; write it out": "default",
 }
 
-WORDS = Words(
+SQL_FUNCTIONS = SqlFunctions(
     dialect="postgres",
-    clock=_clock(),
+    time_functions=_clock(),
     volatile={name: reason for reason, names in _REASONS.items() for name in names.split()},
     fresh=listed(
         """random() random_normal() gen_random_uuid() gen_random_bytes() gen_salt() uuid_generate_v1()
@@ -88,4 +88,4 @@ WORDS = Words(
     moments=frozenset({"now", "today", "yesterday", "tomorrow"}),
     time_types=frozenset({"date", "time", "timestamp", "timestamptz", "timetz"}),
 )
-"""What PostgreSQL 13 to 18 has; `statement_timestamp()` is frozen like `now()`, as both begin together."""
+"""What PostgreSQL 13 to 18 has; `statement_timestamp()` is pinned like `now()`, as both begin together."""

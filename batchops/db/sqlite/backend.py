@@ -18,14 +18,14 @@ from batchops.db.sqlite.column_contents import SQLiteContents
 from batchops.db.sqlite.event_tables import HASH, SQLiteEvents, hashed
 from batchops.db.sqlite.facts import SQLiteFacts
 from batchops.db.sqlite.key_lookup import look_up
-from batchops.db.sqlite.sql_functions import WORDS
+from batchops.db.sqlite.sql_functions import SQL_FUNCTIONS
 from batchops.db.storable_text import TextRoom
 from batchops.db.table import Table
-from batchops.db.urls import Address
+from batchops.db.urls import DatabaseAddress
 
 _ANY_BYTES = partial(str, encoding="utf-8", errors="surrogateescape")
 """SQLite takes any bytes for a text. Twice as slow as Python's own way, so only once there was such a one."""
-PATIENCE = 250
+BUSY_TIMEOUT = 250
 """Milliseconds that SQLite itself waits for its file to be written to."""
 
 
@@ -33,7 +33,7 @@ class SQLite:
     """SQLite through Python's own module."""
 
     name = "SQLite"
-    words = WORDS
+    sql_functions = SQL_FUNCTIONS
     one_writer = True
     locks_rows = False
     explains_writes = True
@@ -46,7 +46,7 @@ class SQLite:
     undoes_statements = False  # a constraint or trigger may say FAIL, which keeps what was done
 
     claims = SQLiteClaims()
-    signals = None
+    notifications = None
     events = SQLiteEvents()
     contents = SQLiteContents()
     facts = SQLiteFacts()
@@ -75,7 +75,7 @@ class SQLite:
         self._text: Callable[[bytes], str] = str
         """What makes a text of what the file has as one."""
 
-    def engine(self, address: Address, timeouts: Timeouts, connections: int) -> sa.Engine:
+    def engine(self, address: DatabaseAddress, timeouts: Timeouts, connections: int) -> sa.Engine:
         self._lock_timeout = timeouts.lock
         engine = sa.create_engine(
             address.url,
@@ -109,7 +109,7 @@ class SQLite:
         # A read that later turns into a write is refused as busy whatever the timeout; IMMEDIATE waits.
         self._read_text(connection)
         connection.exec_driver_sql("PRAGMA query_only = OFF")
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {PATIENCE}")
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
         try:
             self._begin_immediate(connection)
         finally:

@@ -32,7 +32,7 @@ _TABLES = sa.text("SELECT name FROM pragma_table_list WHERE schema = 'main' AND 
 
 
 def server(connection: sa.Connection) -> Server:
-    """The library's version and the file; its clock words are in UTC."""
+    """The library's version and the file; its time functions are in UTC."""
     url = connection.engine.url
     file = Path(unquote((url.database or "").removeprefix("file:")))
     unwritable = obstacle(file, url.query)

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.claims import Order, RowBytes, as_then, joined, nulls_placed
+from batchops.db.claims import OrderBy, RowBytes, as_then, joined, nulls_placed
 from batchops.db.sqlite import keys
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
@@ -44,7 +44,7 @@ class SQLiteClaims:
     def free(self, select: sa.Select[Any]) -> sa.Select[Any]:
         return select
 
-    def ordered(self, table: Table, by: Order) -> Sequence[sa.ColumnElement[Any]]:
+    def ordered(self, table: Table, by: OrderBy) -> Sequence[sa.ColumnElement[Any]]:
         column = table.called.c[quoted(by.column)]
         return [nulls_placed(column.desc() if by.down else column.asc(), by.nulls)]
 

@@ -59,5 +59,5 @@ class SQLiteEvents:
     def disorder(self, *_: object) -> str | None:
         return None
 
-    def turn(self, aggregates: Sequence[str]) -> tuple[str, Sequence[Any]] | None:  # noqa: ARG002  one writer
+    def writer_lock(self, aggregates: Sequence[str]) -> tuple[str, Sequence[Any]] | None:  # noqa: ARG002  one writer
         return None

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.midpoint import halfway
+from batchops.db.midpoint import midpoint
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 
@@ -51,7 +51,7 @@ def exact(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 
 def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:  # noqa: ARG001
     """Halfway by number where the first value is a whole one, so that a plan can look at the middle."""
-    middle = halfway(low, high) if type(low[0]) is int and type(high[0]) is int else None
+    middle = midpoint(low, high) if type(low[0]) is int and type(high[0]) is int else None
     return None if middle is None else (middle, *low[1:])
 
 
@@ -69,7 +69,7 @@ def _compared(table: Table, names: Sequence[str], key: KeyValue, operator: str) 
 
 
 def after(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
-    """A row comparison, which SQLite walks by the index."""
+    """A row comparison, which SQLite answers from the index."""
     return _compared(table, names, key, ">")
 
 

@@ -1,22 +1,22 @@
-"""SQLite's clock words and volatile functions."""
+"""SQLite's time functions and volatile functions."""
 
-from batchops.db.sql_functions import ClockWord, Words
+from batchops.db.sql_functions import SqlFunctions, TimeFunction
 from batchops.db.sqlite import literals
 
 _TEXT = "'{}'"
 _STAMP = "datetime('now')"
 
 _CLOCK = {
-    "'now'": ClockWord("strftime('%Y-%m-%d %H:%M:%f', 'now')", _TEXT),
-    "current_timestamp": ClockWord(_STAMP, _TEXT),
-    "current_date": ClockWord("date('now')", _TEXT),
-    "current_time": ClockWord("time('now')", _TEXT),
-    "datetime()": ClockWord(_STAMP, _TEXT),
-    "date()": ClockWord("date('now')", _TEXT),
-    "time()": ClockWord("time('now')", _TEXT),
+    "'now'": TimeFunction("strftime('%Y-%m-%d %H:%M:%f', 'now')", _TEXT),
+    "current_timestamp": TimeFunction(_STAMP, _TEXT),
+    "current_date": TimeFunction("date('now')", _TEXT),
+    "current_time": TimeFunction("time('now')", _TEXT),
+    "datetime()": TimeFunction(_STAMP, _TEXT),
+    "date()": TimeFunction("date('now')", _TEXT),
+    "time()": TimeFunction("time('now')", _TEXT),
     # 17 digits: as text a real keeps 15, which loses milliseconds of a Julian day.
-    "julianday()": ClockWord("printf('%!.17g', julianday('now'))", "{}"),
-    "unixepoch()": ClockWord("strftime('%s', 'now')", "{}"),
+    "julianday()": TimeFunction("printf('%!.17g', julianday('now'))", "{}"),
+    "unixepoch()": TimeFunction("strftime('%s', 'now')", "{}"),
 }
 
 _RANDOM = "it gives another value at each call, so a repeated batch would differ"
@@ -32,9 +32,9 @@ _VOLATILE = {
     "strftime(1)": "it means the present; add 'now' as its second argument, or use --older-than or --before",
 }
 
-WORDS = Words(
+SQL_FUNCTIONS = SqlFunctions(
     dialect="sqlite",
-    clock=_CLOCK,
+    time_functions=_CLOCK,
     volatile=_VOLATILE,
     fresh=frozenset({"random()", "randomblob()"}),
     names=frozenset({"rowid", "_rowid_", "oid"}),
@@ -48,4 +48,4 @@ WORDS = Words(
         "timediff": (0, 1),
     },
 )
-"""The string 'now' is a clock word only where a time function reads it as a time; modifiers stay."""
+"""The string 'now' is a time function only where a time function reads it as a time; modifiers stay."""

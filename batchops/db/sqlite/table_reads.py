@@ -13,10 +13,12 @@ from sqlalchemy.exc import DBAPIError
 from batchops.db.explain import explained
 from batchops.db.facts import TableName
 from batchops.db.sqlite.literals import literal
-from batchops.db.sqlite.sql_functions import WORDS
+from batchops.db.sqlite.sql_functions import SQL_FUNCTIONS
 from batchops.db.table import Table, quoted
 
-_DRAWN = re.compile(rf"\b(?:{'|'.join(name.split('(')[0] for name in sorted(WORDS.fresh))})\s*\(", re.IGNORECASE)
+_DRAWN = re.compile(
+    rf"\b(?:{'|'.join(name.split('(')[0] for name in sorted(SQL_FUNCTIONS.fresh))})\s*\(", re.IGNORECASE
+)
 _ROW_NAMES = ("rowid", "_rowid_", "oid")
 
 

@@ -31,8 +31,8 @@ def unreadable(path: Path) -> bool:
 
 def _needs_folder(path: Path) -> bool:
     """In WAL mode others may have made the files that are needed."""
-    beside = [Path(f"{path}-{end}") for end in ("wal", "shm")]
-    return not (_in_wal_mode(path) and all(_may(one, os.W_OK) for one in beside))
+    tables = [Path(f"{path}-{end}") for end in ("wal", "shm")]
+    return not (_in_wal_mode(path) and all(_may(one, os.W_OK) for one in tables))
 
 
 def _in_wal_mode(path: Path) -> bool:

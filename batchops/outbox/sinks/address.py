@@ -14,7 +14,7 @@ _ENCODE = 'write the special characters of user, password and names as %XX: "@" 
 
 
 @dataclass(frozen=True)
-class Address:
+class SinkAddress:
     """A sink's URL in parts, decoded. `place` may be printed; nothing else of it."""
 
     scheme: str
@@ -79,7 +79,7 @@ class Address:
         return fetch(text, self.environ, name).text
 
 
-def address(text: str, port: int, environ: Mapping[str, str]) -> Address:
+def address(text: str, port: int, environ: Mapping[str, str]) -> SinkAddress:
     """The URL in parts; `port` is for hosts without one. UsageError where it cannot be read."""
     scheme = text.partition(":")[0].lower()
     if not text.isprintable() or " " in text:
@@ -93,7 +93,7 @@ def address(text: str, port: int, environ: Mapping[str, str]) -> Address:
     # A "@" or "/" that belongs to a password would put the rest of it where it is printed.
     if "@" in userinfo or "@" in parts.path or not hosts:
         raise UsageError(f'The {scheme}:// URL names no host, or holds more than one "@".', _ENCODE)
-    return Address(
+    return SinkAddress(
         scheme=scheme,
         hosts=tuple(_host(scheme, host, port) for host in hosts.split(",")),
         path=unquote(parts.path.removeprefix("/")),

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from batchops.outbox.sinks import Message, Refused
 
 Headers = dict[str, str]
-Form = Callable[[Message, str], tuple[Headers, bytes]]
+MessageMapping = Callable[[Message, str], tuple[Headers, bytes]]
 """From a message and the source's name to headers and body."""
 
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,20}")
@@ -38,7 +38,7 @@ def binary(message: Message, source: str) -> tuple[Headers, bytes]:
     return {"Content-Type": header(_content_type(message)), **attributes}, message.body
 
 
-FORMS: Mapping[str, Form] = {"structured": structured, "binary": binary}
+FORMS: Mapping[str, MessageMapping] = {"structured": structured, "binary": binary}
 
 
 def plain_headers(message: Message) -> Headers:

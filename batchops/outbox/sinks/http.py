@@ -10,8 +10,8 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from batchops.errors import UsageError
 from batchops.outbox.sinks import Delivery, Message, Refused, SinkDownError, cloudevents, tls
-from batchops.outbox.sinks.address import Address, address
-from batchops.outbox.sinks.http_answers import Answer, Fault, answered, unanswered
+from batchops.outbox.sinks.address import SinkAddress, address
+from batchops.outbox.sinks.http_answers import DeliveryFault, HttpAnswer, answered, unanswered
 from batchops.outbox.sinks.http_pool import Posting
 
 PORTS = {"http": 80, "https": 443}
@@ -28,7 +28,7 @@ def sink(url: str, environ: Mapping[str, str]) -> "Http":
 class Http:
     """Several connections side by side, one request of a key at a time; redirects are not followed."""
 
-    def __init__(self, at: Address, url: str) -> None:
+    def __init__(self, at: SinkAddress, url: str) -> None:
         at.only(*OPTIONS)
         self._place = at.place
         self._url = _target(url)
@@ -69,7 +69,7 @@ class Http:
     def _unfit(self, message: Message) -> Refused | None:
         return cloudevents.unfit(message)
 
-    def _post(self, message: Message, seconds: float) -> Answer:
+    def _post(self, message: Message, seconds: float) -> HttpAnswer:
         headers, body = self._form(message, self._source)
         headers |= (
             cloudevents.plain_headers(message) | self._headers | {"Idempotency-Key": cloudevents.header(message.id)}
@@ -83,11 +83,11 @@ class Http:
                 # Usually a connection kept alive that the other side closed meanwhile; the id is the same again.
                 return self._asked(body, headers, seconds)
         except (NewConnectionError, ConnectTimeoutError, SSLError) as error:
-            return unanswered(error, Fault.DESTINATION)
+            return unanswered(error, DeliveryFault.DESTINATION)
         except HTTPError as error:
-            return unanswered(error, Fault.EITHER)
+            return unanswered(error, DeliveryFault.EITHER)
 
-    def _asked(self, body: bytes, headers: Mapping[str, str], seconds: float) -> Answer:
+    def _asked(self, body: bytes, headers: Mapping[str, str], seconds: float) -> HttpAnswer:
         assert self._pool is not None
         bound = urllib3.Timeout(connect=min(seconds, 10), read=seconds)
         answer = self._pool.request(
@@ -114,7 +114,7 @@ def _target(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
 
 
-def _credentials(at: Address) -> dict[str, str]:
+def _credentials(at: SinkAddress) -> dict[str, str]:
     token = at.secret("token")
     if token is not None and at.user is not None:
         raise UsageError("An https:// URL takes a user or a token, not both.")
@@ -125,7 +125,7 @@ def _credentials(at: Address) -> dict[str, str]:
     return {}
 
 
-def _signer(at: Address) -> cloudevents.Signer | None:
+def _signer(at: SinkAddress) -> cloudevents.Signer | None:
     secret = at.secret("secret")
     if secret is None:
         return None

@@ -10,23 +10,23 @@ from batchops.outbox.sinks.error_reasons import why
 from batchops.runtime.http import retry_after
 
 
-class Fault(Enum):
+class DeliveryFault(Enum):
     """Read with the other answers of the same call: did anything get through?"""
 
     EVENT = "the event's, whatever the others got"
     EITHER = "the event's if others got through, or if it was the only one; else the destination's"
     ADDRESS = "the same, and final if others got through"
     BUSY = "the destination's, unless others got through"
-    LIMIT = "the destination's: it asked for patience"
+    LIMIT = "the destination's: it asks to wait"
     DESTINATION = "the destination's"
 
 
 _KINDS = {
-    **dict.fromkeys((401, 407), Fault.DESTINATION),
-    **dict.fromkeys((403, 404, 405, 410), Fault.ADDRESS),
-    **dict.fromkeys((408, 409, 425), Fault.EITHER),
-    429: Fault.LIMIT,
-    **dict.fromkeys((502, 503, 504), Fault.BUSY),
+    **dict.fromkeys((401, 407), DeliveryFault.DESTINATION),
+    **dict.fromkeys((403, 404, 405, 410), DeliveryFault.ADDRESS),
+    **dict.fromkeys((408, 409, 425), DeliveryFault.EITHER),
+    429: DeliveryFault.LIMIT,
+    **dict.fromkeys((502, 503, 504), DeliveryFault.BUSY),
 }
 _OF_ACCESS = frozenset({401, 403, 407})
 _HINTS = {
@@ -39,10 +39,10 @@ _HINTS = {
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     """What came back for one event; `fault` None is an acknowledgement."""
 
-    fault: Fault | None
+    fault: DeliveryFault | None
     reason: str = ""
     hint: str = ""
     after: float | None = None
@@ -54,36 +54,36 @@ class Answer:
         """What it means where others got through."""
         if self.fault is None:
             return None
-        if self.fault in (Fault.LIMIT, Fault.DESTINATION):
+        if self.fault in (DeliveryFault.LIMIT, DeliveryFault.DESTINATION):
             return Unsent(self.reason)
-        return Refused(self.reason, self.fault in (Fault.EVENT, Fault.ADDRESS), self.after)
+        return Refused(self.reason, self.fault in (DeliveryFault.EVENT, DeliveryFault.ADDRESS), self.after)
 
 
-def answered(status: int, headers: Any) -> Answer:
+def answered(status: int, headers: Any) -> HttpAnswer:
     """By the status alone."""
     if 200 <= status < 300:
-        return Answer(None)
+        return HttpAnswer(None)
     reason, hint = f"HTTP {status}", _HINTS.get(status, "")
     if status < 400:
         hint = "redirects are not followed: give the address that it leads to."
-        return Answer(Fault.ADDRESS, reason, hint)
-    fault = _KINDS.get(status, Fault.EITHER if status >= 500 else Fault.EVENT)
-    after = retry_after(headers) if fault in (Fault.EITHER, Fault.BUSY, Fault.LIMIT) else None
-    return Answer(fault, reason, hint, after, of_access=status in _OF_ACCESS)
+        return HttpAnswer(DeliveryFault.ADDRESS, reason, hint)
+    fault = _KINDS.get(status, DeliveryFault.EITHER if status >= 500 else DeliveryFault.EVENT)
+    after = retry_after(headers) if fault in (DeliveryFault.EITHER, DeliveryFault.BUSY, DeliveryFault.LIMIT) else None
+    return HttpAnswer(fault, reason, hint, after, of_access=status in _OF_ACCESS)
 
 
-def unanswered(error: Exception, fault: Fault) -> Answer:
+def unanswered(error: Exception, fault: DeliveryFault) -> HttpAnswer:
     """By the kind of error: its text may repeat the URL, and a token in it."""
     reason, hint = why(error)
-    return Answer(fault, reason, hint.replace("ca=", "#ca="))
+    return HttpAnswer(fault, reason, hint.replace("ca=", "#ca="))
 
 
-def down(place: str, answers: Iterable[Answer]) -> SinkDownError | None:
+def down(place: str, answers: Iterable[HttpAnswer]) -> SinkDownError | None:
     """The error where these, all of a call, say that the destination is at fault."""
     told = list(answers)
-    if any(answer.fault in (None, Fault.EVENT) for answer in told):
+    if any(answer.fault in (None, DeliveryFault.EVENT) for answer in told):
         return None
-    surely = [a for a in told if a.fault in (Fault.DESTINATION, Fault.LIMIT, Fault.BUSY)]
+    surely = [a for a in told if a.fault in (DeliveryFault.DESTINATION, DeliveryFault.LIMIT, DeliveryFault.BUSY)]
     if not surely and len(told) < 2:
         return None
     first = (surely or told)[0]
@@ -92,8 +92,8 @@ def down(place: str, answers: Iterable[Answer]) -> SinkDownError | None:
     return SinkDownError(f"{place}: {first.reason}.", first.hint)
 
 
-def lenient(answer: Answer) -> Delivery:
+def lenient(answer: HttpAnswer) -> Delivery:
     """For the only event of a call: another attempt may show that it was not to blame."""
-    if answer.fault is Fault.ADDRESS:
+    if answer.fault is DeliveryFault.ADDRESS:
         return Refused(answer.reason, after=answer.after)
     return answer.delivery

@@ -5,16 +5,16 @@ import time
 from collections.abc import Callable, Sequence
 
 from batchops.outbox.sinks import Delivery, Message, Refused
-from batchops.outbox.sinks.http_answers import Answer, Fault, down, lenient
-from batchops.outbox.sinks.ordering import Order
+from batchops.outbox.sinks.http_answers import DeliveryFault, HttpAnswer, down, lenient
+from batchops.outbox.sinks.ordering import DeliveryOrder
 from batchops.runtime.threads import Threads
 
-LATE = Answer(Fault.EITHER, "no answer in time")
+LATE = HttpAnswer(DeliveryFault.EITHER, "no answer in time")
 LONGEST_QUIET = 3_600.0
-_ENDS = (Fault.LIMIT, Fault.DESTINATION)
+_ENDS = (DeliveryFault.LIMIT, DeliveryFault.DESTINATION)
 """After one of these nothing more is begun in the call."""
 
-Post = Callable[[Message, float], Answer]
+Post = Callable[[Message, float], HttpAnswer]
 """One request, answered within about so many seconds."""
 Unfit = Callable[[Message], Refused | None]
 
@@ -28,8 +28,8 @@ class Posting:
         self._unfit = unfit
         self._connections = connections
         self._end = time.monotonic() + seconds
-        self._order = Order(messages, connections)
-        self._answers: dict[int, Answer] = {}
+        self._order = DeliveryOrder(messages, connections)
+        self._answers: dict[int, HttpAnswer] = {}
         self._over = False
         self._lock = threading.Lock()
         self.quiet = 0.0
@@ -44,7 +44,7 @@ class Posting:
                 self._settle(index, LATE)
             deliveries = self._order.end()
             error = down(place, self._answers.values())
-            asked = [a.after or 0.0 for a in self._answers.values() if error or a.fault is Fault.LIMIT]
+            asked = [a.after or 0.0 for a in self._answers.values() if error or a.fault is DeliveryFault.LIMIT]
             self.quiet = min(max(asked, default=0.0), LONGEST_QUIET)
         if error is not None:
             raise error
@@ -83,7 +83,7 @@ class Posting:
                 self._order.settle(taken[0], unfit)
             return None
 
-    def _settle(self, index: int, answer: Answer) -> None:
+    def _settle(self, index: int, answer: HttpAnswer) -> None:
         if index in self._answers or index not in self._order.under_way:
             return
         self._answers[index] = answer

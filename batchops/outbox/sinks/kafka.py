@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from batchops.errors import UsageError
 from batchops.outbox.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent, tls
-from batchops.outbox.sinks.address import Address, address
+from batchops.outbox.sinks.address import SinkAddress, address
 from batchops.outbox.sinks.kafka_batch import Fate, Round
 from batchops.outbox.sinks.ordering import HELD
 
@@ -48,7 +48,7 @@ class Kafka:
     in a request of its own: then it shows which of them it was.
     """
 
-    def __init__(self, at: Address) -> None:
+    def __init__(self, at: SinkAddress) -> None:
         at.only(*OPTIONS, *tls.OPTIONS)
         if at.path:
             raise UsageError("kafka:// takes hosts only: kafka://host:9092,host:9092.", "name the topic by --topic.")
@@ -250,14 +250,14 @@ def _is_name(topic: str) -> bool:
     return _TOPIC.fullmatch(topic) is not None and topic not in (".", "..")
 
 
-def _settings(at: Address, timeout: float) -> dict[str, Any]:
+def _settings(at: SinkAddress, timeout: float) -> dict[str, Any]:
     return {
         "bootstrap.servers": ",".join(f"{host}:{port}" for host, port in at.hosts),
         "acks": "all",
         "enable.idempotence": True,
         "partitioner": "murmur2_random",  # as Java's producers do, so that a key has one partition whoever writes it
         "enable.gapless.guarantee": True,
-        "message.timeout.ms": 0,  # a record that the client gives up would be passed by later ones
+        "message.timeout.ms": 0,  # a record that the client gives up would be overtaken by later ones
         "message.max.bytes": LARGEST,
         "topic.metadata.propagation.max.ms": round(min(timeout / 2, 5.0) * 1000),
         "compression.type": at.choice("compression", "none", "gzip", "snappy", "lz4", "zstd"),
@@ -270,7 +270,7 @@ def _settings(at: Address, timeout: float) -> dict[str, Any]:
     }
 
 
-def _security(at: Address) -> dict[str, Any]:
+def _security(at: SinkAddress) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     secure = at.choice("tls", "no", "yes") == "yes" or any(name in at.options for name in tls.OPTIONS)
     if secure:

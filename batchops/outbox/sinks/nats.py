@@ -27,8 +27,8 @@ from batchops.outbox.sinks import (
     error_reasons,
     tls,
 )
-from batchops.outbox.sinks.address import Address, address
-from batchops.outbox.sinks.ordering import Order
+from batchops.outbox.sinks.address import SinkAddress, address
+from batchops.outbox.sinks.ordering import DeliveryOrder
 
 T = TypeVar("T")
 OPTIONS = ("timeout", "subject", "tls")
@@ -59,7 +59,7 @@ class Nats:
     `Nats-Msg-Id` is the event's id, so that a stream leaves out what it has had within its duplicate window.
     """
 
-    def __init__(self, at: Address) -> None:
+    def __init__(self, at: SinkAddress) -> None:
         at.only(*OPTIONS, *tls.OPTIONS)
         if at.path:
             raise UsageError("nats:// takes hosts only: nats://host:4222,host:4222.", "name the subject by --topic.")
@@ -96,7 +96,7 @@ class Nats:
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
         """Each event, pipelined over the keys; where nothing at all is stored, the server is at fault."""
         self.open()
-        order = Order(messages, WINDOW, suspects=self._suspects)
+        order = DeliveryOrder(messages, WINDOW, suspects=self._suspects)
         try:
             full = self._wait(self._publish(order, messages), None)
         except (NatsError, OSError, TimeoutError) as error:
@@ -107,7 +107,7 @@ class Nats:
             raise SinkDownError(f"{self._place}: {full}.", "let the stream drop old messages, or make it larger.")
         return order.end()
 
-    def _broken(self, order: Order, messages: Sequence[Message], error: Exception) -> Sequence[Delivery]:
+    def _broken(self, order: DeliveryOrder, messages: Sequence[Message], error: Exception) -> Sequence[Delivery]:
         """The connection is gone: one of the events under way may be why, and that shows once it is alone."""
         reason = error_reasons.why(error)[0]
         if isinstance(error, TimeoutError):  # a server that is slow, whatever it is sent
@@ -174,7 +174,7 @@ class Nats:
         if index is not None:  # else of an earlier call
             self._answers.put_nowait((index, _verdict(answer)))
 
-    async def _publish(self, order: Order, messages: Sequence[Message]) -> str:
+    async def _publish(self, order: DeliveryOrder, messages: Sequence[Message]) -> str:
         """Until all are settled; why the stream takes nothing, where that is so."""
         full = ""
         self._waiting, self._answers = {}, asyncio.Queue()
@@ -194,7 +194,7 @@ class Nats:
                 order.settle(index, delivery)
         return full
 
-    async def _begun(self, order: Order, messages: Sequence[Message], index: int) -> None:
+    async def _begun(self, order: DeliveryOrder, messages: Sequence[Message], index: int) -> None:
         assert self._client is not None
         message = messages[index]
         if refused := self._unfit(message):
@@ -236,7 +236,7 @@ class Encrypted(Client):
         await super()._process_info(info, initial_connection)
 
 
-def _settings(at: Address, seconds: float) -> dict[str, Any]:
+def _settings(at: SinkAddress, seconds: float) -> dict[str, Any]:
     secure = at.choice("tls", "no", "yes") == "yes" or any(name in at.options for name in tls.OPTIONS)
     told = {"user": at.user, "password": at.password} if at.password is not None else {"token": at.user}
     return {

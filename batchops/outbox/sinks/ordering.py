@@ -23,7 +23,7 @@ def same_topic(one: Message, next_one: Message) -> bool:
     return one.topic == next_one.topic
 
 
-class Order:
+class DeliveryOrder:
     """The messages of one `send`: taken when nothing before them in their key is open, settled one by one.
 
     Of a key one message is under way at a time, or a stretch of them that may go `together`. Of a key that had a

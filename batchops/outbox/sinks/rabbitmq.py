@@ -9,8 +9,8 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from batchops.errors import UsageError
 from batchops.outbox.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent, tls
-from batchops.outbox.sinks.address import Address, address
-from batchops.outbox.sinks.ordering import Order
+from batchops.outbox.sinks.address import SinkAddress, address
+from batchops.outbox.sinks.ordering import DeliveryOrder
 from batchops.outbox.sinks.rabbitmq_connection import Line
 from batchops.outbox.sinks.rabbitmq_properties import LONGEST, READ, unfit
 
@@ -33,7 +33,7 @@ class Amqp:
 
     properties: Collection[str] = tuple(READ)
 
-    def __init__(self, at: Address) -> None:
+    def __init__(self, at: SinkAddress) -> None:
         secure = at.scheme == "amqps"
         at.only(*OPTIONS, *(tls.OPTIONS if secure else ()))
         self._place = at.place
@@ -67,7 +67,7 @@ class Amqp:
         self.open()
         line = self._line
         assert line is not None
-        order = Order(messages, WINDOW, suspects=self._suspects)
+        order = DeliveryOrder(messages, WINDOW, suspects=self._suspects)
         why = line.carry(order, messages, self._unfit, self._topic)
         if why is None:
             self._suspects = set()
@@ -113,7 +113,7 @@ class Amqp:
         return Refused(why, final=True) if why else None
 
 
-def _parameters(at: Address, host: str, port: int, seconds: float) -> pika.ConnectionParameters:
+def _parameters(at: SinkAddress, host: str, port: int, seconds: float) -> pika.ConnectionParameters:
     if re.search(r"[\x00-\x1f]", at.path):
         raise UsageError("The virtual host in the amqp:// URL holds a control character.")
     options = {"ssl_options": pika.SSLOptions(tls.context(at), host)} if at.scheme == "amqps" else {}

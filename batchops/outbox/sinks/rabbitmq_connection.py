@@ -12,7 +12,7 @@ import pika
 from pika.exceptions import ConnectionBlockedTimeout, ConnectionClosed
 
 from batchops.outbox.sinks import Delivery, Message, Refused, Unsent, error_reasons
-from batchops.outbox.sinks.ordering import Order
+from batchops.outbox.sinks.ordering import DeliveryOrder
 from batchops.outbox.sinks.rabbitmq_properties import UNFIT, properties_of
 from batchops.runtime.threads import described
 
@@ -64,7 +64,11 @@ class Line:
         return self.usable
 
     def carry(
-        self, order: Order, messages: Sequence[Message], unfit: Callable[[Message], Refused | None], topic: str | None
+        self,
+        order: DeliveryOrder,
+        messages: Sequence[Message],
+        unfit: Callable[[Message], Refused | None],
+        topic: str | None,
     ) -> str | None:
         """Until all are settled: None; or why it went no further."""
         load = _Load(order, messages, unfit, topic)
@@ -202,7 +206,11 @@ class _Load:
     """The messages of one `send` while they are under way."""
 
     def __init__(
-        self, order: Order, messages: Sequence[Message], unfit: Callable[[Message], Refused | None], topic: str | None
+        self,
+        order: DeliveryOrder,
+        messages: Sequence[Message],
+        unfit: Callable[[Message], Refused | None],
+        topic: str | None,
     ) -> None:
         self.order = order
         self.messages = messages

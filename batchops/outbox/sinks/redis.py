@@ -26,8 +26,8 @@ from batchops.outbox.sinks import (
     error_reasons,
     tls,
 )
-from batchops.outbox.sinks.address import Address, address
-from batchops.outbox.sinks.ordering import Order, same_topic
+from batchops.outbox.sinks.address import SinkAddress, address
+from batchops.outbox.sinks.ordering import DeliveryOrder, same_topic
 
 OPTIONS = ("timeout", "stream", "maxlen")
 WINDOW = 500
@@ -62,7 +62,7 @@ class Redis:
     key's entries for one stream may share it: of them none comes before one that was refused.
     """
 
-    def __init__(self, at: Address) -> None:
+    def __init__(self, at: SinkAddress) -> None:
         secure = at.scheme == "rediss"
         at.only(*OPTIONS, *(tls.OPTIONS if secure else ()))
         if not (at.path.isdigit() or not at.path) or len(at.hosts) > 1:
@@ -88,7 +88,7 @@ class Redis:
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
         """Transaction after transaction; what is refused for all ends the call."""
         self.open()
-        order = Order(messages, WINDOW, same_topic, self._suspects)
+        order = DeliveryOrder(messages, WINDOW, same_topic, self._suspects)
         while indexes := order.take():
             try:
                 self._add(order, messages, indexes)
@@ -115,7 +115,7 @@ class Redis:
         self._is_open = False
         self._client.close()
 
-    def _add(self, order: Order, messages: Sequence[Message], indexes: Sequence[int]) -> None:
+    def _add(self, order: DeliveryOrder, messages: Sequence[Message], indexes: Sequence[int]) -> None:
         fit = [index for index in indexes if self._fit(order, index, messages[index])]
         if not fit:
             return
@@ -125,7 +125,7 @@ class Redis:
         for index, answer in zip(fit, pipe.execute(raise_on_error=False), strict=True):
             order.settle(index, _delivery(answer))
 
-    def _fit(self, order: Order, index: int, message: Message) -> bool:
+    def _fit(self, order: DeliveryOrder, index: int, message: Message) -> bool:
         if self._stream or (message.topic and "\0" not in message.topic):
             return True
         order.settle(index, Refused("its topic is empty or holds a NUL, so it names no stream", final=True))
@@ -138,7 +138,7 @@ class Redis:
             entry += [f"header:{name}", value]
         return [*entry, "body", message.body]
 
-    def _broken(self, order: Order, messages: Sequence[Message], error: RedisError) -> Sequence[Delivery]:
+    def _broken(self, order: DeliveryOrder, messages: Sequence[Message], error: RedisError) -> Sequence[Delivery]:
         """The transaction failed as a whole: it has refused a command of it, or nothing can be done at all."""
         word = _first_word(error)
         if word in _FOR_ALL or isinstance(error, AuthenticationError):
@@ -180,7 +180,7 @@ class Redis:
         return error_reasons.down(self._place, error)
 
 
-def _client(at: Address, files: Mapping[str, Any]) -> redis.Redis:
+def _client(at: SinkAddress, files: Mapping[str, Any]) -> redis.Redis:
     ((host, port),) = at.hosts
     seconds = at.seconds("timeout", 10.0)
     return redis.Redis(
@@ -197,7 +197,7 @@ def _client(at: Address, files: Mapping[str, Any]) -> redis.Redis:
     )
 
 
-def _tls(at: Address) -> dict[str, Any]:
+def _tls(at: SinkAddress) -> dict[str, Any]:
     """The files as this client wants them named; that they can be used is seen here."""
     tls.context(at)
     files = zip(("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"), tls.OPTIONS, strict=True)

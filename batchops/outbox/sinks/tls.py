@@ -3,12 +3,12 @@
 import ssl
 
 from batchops.errors import UsageError
-from batchops.outbox.sinks.address import Address
+from batchops.outbox.sinks.address import SinkAddress
 
 OPTIONS = ("ca", "cert", "key")
 
 
-def context(at: Address) -> ssl.SSLContext:
+def context(at: SinkAddress) -> ssl.SSLContext:
     """What the URL's `ca`, `cert` and `key` ask for; UsageError for a file that cannot be used."""
     made = ssl.create_default_context()
     if ca := at.options.get("ca"):

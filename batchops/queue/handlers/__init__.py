@@ -64,15 +64,15 @@ class HandlerLoginError(UnreachableError):
 class Handler(Protocol):
     """Works on rows and tells of each what became of it; an exception means that none of them is done."""
 
-    inside: bool
+    in_transaction: bool
     """Whether it works on the finalising transaction's own connection."""
-    deadly: bool
+    can_crash: bool
     """Whether a row can take the process along: then what was lost once is tried alone."""
-    isolates: bool
+    isolate_failed: bool
     """Whether a batch may fail as a whole, whoever's fault it is: then what failed once is tried alone."""
 
     def __call__(self, rows: Sequence[Values], connection: sa.Connection | None, stop: Stop) -> Sequence[Result]:
-        """A result per row, in their order. What is not `deadly` heeds `stop` by itself."""
+        """A result per row, in their order. What is not `can_crash` heeds `stop` by itself."""
 
     def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
         """Called before the first batch: the columns that tell rows apart, and who is told what is odd."""

@@ -35,9 +35,9 @@ def argv_of(command: str, flag: str) -> list[str]:
 class EachRow:
     """One process a row: the row as JSON on its stdin; exit 0 is done."""
 
-    inside = False
-    deadly = False
-    isolates = False
+    in_transaction = False
+    can_crash = False
+    isolate_failed = False
 
     def __init__(self, command: str, deadline: float) -> None:
         self._argv = argv_of(command, "--exec")
@@ -50,7 +50,7 @@ class EachRow:
         connection: sa.Connection | None,  # noqa: ARG002  the protocol's shape
         stop: Stop,
     ) -> Sequence[Result]:
-        # What there is no time for is handed back: the deadline is the whole batch's.
+        # What there is no time for is released: the deadline is the whole batch's.
         end = time.monotonic() + self._deadline / 2
         return [Unstarted() if stop.asked or time.monotonic() > end else self._one(row, stop) for row in rows]
 

@@ -28,9 +28,9 @@ DIED = Failed("the program ended without an answer to this row")
 class StaysUp:
     """One process for each worker, started when it is first needed and again after it died."""
 
-    inside = False
-    deadly = False
-    isolates = True
+    in_transaction = False
+    can_crash = False
+    isolate_failed = True
 
     def __init__(self, command: str, deadline: float) -> None:
         self._argv = argv_of(command, "--exec-batch")

@@ -22,13 +22,13 @@ Function = Callable[..., Any]
 class InPython:
     """Calls `handler(rows)` or `handler(rows, connection)`."""
 
-    deadly = True
-    isolates = False
+    can_crash = True
+    isolate_failed = False
 
     def __init__(self, function: Function, name: str) -> None:
         self._function = function
         self._name = name
-        self.inside = _parameters(function, name) == 2
+        self.in_transaction = _parameters(function, name) == 2
 
     def __call__(
         self,
@@ -56,7 +56,7 @@ class InPython:
 
     def _called(self, values: list[dict[str, Any]], connection: sa.Connection | None) -> Any:
         try:
-            return self._function(values, connection) if self.inside else self._function(values)
+            return self._function(values, connection) if self.in_transaction else self._function(values)
         except Exception:
             raise
         except BaseException as error:  # a thread of ours calls it: no Ctrl-C of the user's comes this way

@@ -22,9 +22,9 @@ LONGEST = 30.0
 class Posts:
     """Sends row after row over one connection; redirects are not followed."""
 
-    inside = False
-    deadly = False
-    isolates = False
+    in_transaction = False
+    can_crash = False
+    isolate_failed = False
 
     def __init__(self, url: str, deadline: float) -> None:
         try:
@@ -46,7 +46,7 @@ class Posts:
         connection: sa.Connection | None,  # noqa: ARG002  the protocol's shape
         stop: Stop,
     ) -> Sequence[Result]:
-        # What there is no time for is handed back: the deadline is the whole batch's.
+        # What there is no time for is released: the deadline is the whole batch's.
         end = time.monotonic() + self._deadline / 2
         results: list[Result] = []
         try:

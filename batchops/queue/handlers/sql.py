@@ -11,9 +11,9 @@ from batchops.runtime.stop import Stop
 class InSql:
     """Nothing is left to do once the rows are marked."""
 
-    inside = True
-    deadly = False
-    isolates = False
+    in_transaction = True
+    can_crash = False
+    isolate_failed = False
 
     def __call__(
         self,

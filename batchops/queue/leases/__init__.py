@@ -10,9 +10,9 @@ from batchops.queue.queue import Assignments, Row
 from batchops.queue.rows import Savepoint
 from batchops.runtime.counters import Counts
 
-PARKED = 1e15
+NEVER = 1e15
 """The `next_at` of a row that is not tried again until a person says so."""
-Parked = tuple[Row, str]
+DeadLetter = tuple[Row, str]
 
 
 class Leases(Protocol):
@@ -50,17 +50,17 @@ class Leases(Protocol):
     def unmark_lost(self, connection: sa.Connection, rows: int, low: KeyValue | None) -> None:
         """Undo the marks of up to so many rows whose lease has run out, so that it shows which of them are pending."""
 
-    def single_out(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
+    def isolate(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
         """Hold one row of `token`'s by a token of its own, an attempt counted; False where it is held no more."""
 
-    def park(
+    def dead_letter_poison(
         self, connection: sa.Connection, attempts: int | None, low: KeyValue | None, reason: str, marks: Assignments
-    ) -> Sequence[Parked]:
+    ) -> Sequence[DeadLetter]:
         """Give up on rows that took their holder along, alone, at so many attempts, and on those that cannot be
         counted any further; `marks` are set in them. No attempts: on the latter alone.
         """
 
-    def done(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
+    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
         """Mark or delete the rows that are still held; which those were."""
 
     def retry(
@@ -68,7 +68,7 @@ class Leases(Protocol):
     ) -> Collection[KeyValue]:
         """Let the rows that are still held be claimed again after a while."""
 
-    def dead(
+    def dead_letter(
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, marks: Assignments
     ) -> Collection[KeyValue]:
         """Give up on the rows that are still held, `marks` set in them."""
@@ -76,13 +76,13 @@ class Leases(Protocol):
     def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
         """Whether another pending row than `but` can be marked done; None: there is none. To be rolled back."""
 
-    def hand_back(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+    def release(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
         """Let go of rows that nobody has begun to work on: no attempt counts."""
 
-    def abandon(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+    def expire(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
         """Let go of rows at which something went wrong that cannot be told from the others: each is tried alone."""
 
-    def beat(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], seconds: float) -> None:
+    def renew(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], seconds: float) -> None:
         """Hold on to the rows for another while."""
 
     def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> bool:

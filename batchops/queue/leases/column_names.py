@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family
-from batchops.db.claims import Claims
+from batchops.db.backend import Backend
+from batchops.db.claims import ClaimQueries
 from batchops.db.table import Column, Table
 from batchops.errors import RefusedError
 
@@ -54,33 +54,33 @@ class LeaseColumns:
         """What there is no column for yet."""
         return [purpose for purpose in self.kinds if self.name(purpose) not in table.column_names]
 
-    def check(self, claims: Claims, table: Table) -> None:
+    def check(self, claims: ClaimQueries, table: Table) -> None:
         """RefusedError where a column of such a name cannot serve."""
         for column, purpose in self._there(table):
             if (why := self._unfit(claims, column, purpose)) is not None:
                 raise self.refusal(table, column, why)
 
-    def try_values(self, connection: sa.Connection, family: Family, table: Table, attempts: int) -> None:
+    def try_values(self, connection: sa.Connection, backend: Backend, table: Table, attempts: int) -> None:
         """RefusedError where a column's type or a check of the table's own refuses what leases write."""
         for column, purpose in self._there(table):
-            if purpose == "attempts" and (most := family.claims.most(column)) < attempts:
+            if purpose == "attempts" and (most := backend.claims.most(column)) < attempts:
                 raise self.refusal(table, column, f"{column.type} counts to {most}, and --max-attempts is {attempts}")
             value = VALUES.get(purpose, str(attempts))
-            if (said := family.contents.refusal(connection, table, column, value)) is not None:
+            if (said := backend.contents.refusal(connection, table, column, value)) is not None:
                 raise self.refusal(table, column, f"{said}, as in {value}")
 
-    def other_case(self, family: Family, table: Table) -> None:
+    def other_case(self, backend: Backend, table: Table) -> None:
         """RefusedError where a column has such a name but for its case, which never counts in a name here."""
         wanted = {self.name(purpose).lower(): self.name(purpose) for purpose in self.missing(table)}
         for column in table.columns:
-            if (name := wanted.get(column.name.lower())) is not None and not family.words.folds:
+            if (name := wanted.get(column.name.lower())) is not None and not backend.sql_functions.folds:
                 raise self.refusal(table, column, f"its name differs from {name} by its case alone")
 
-    def fit(self, claims: Claims, table: Table) -> bool:
+    def fit(self, claims: ClaimQueries, table: Table) -> bool:
         """Whether every column of such a name can serve."""
         return not any(self._unfit(claims, column, purpose) for column, purpose in self._there(table))
 
-    def as_there(self, claims: Claims, table: Table) -> "LeaseColumns":
+    def as_there(self, claims: ClaimQueries, table: Table) -> "LeaseColumns":
         """These, with the one for what --claimed overwrites where there is one that can serve."""
         every = replace(self, claimed=True)
         fits = self.name(BEFORE_CLAIM) in table.column_names and every.fit(claims, table)
@@ -91,10 +91,10 @@ class LeaseColumns:
         return RefusedError(
             f'Table "{table.label}" has a column {column.name} of its own: {why}.',
             "--lease-prefix batchops_ gives leases columns of their own, for queue init and drain alike; "
-            "--lease table keeps them in a table beside.",
+            "--lease-in table keeps them in a table beside.",
         )
 
-    def taken_over(self, claims: Claims, table: Table) -> Sequence[Column]:
+    def taken_over(self, claims: ClaimQueries, table: Table) -> Sequence[Column]:
         """Columns that were there before: of another type than ours, or in another place than they are made in."""
         there = [column for column, _ in self._there(table)]
         places = {column.name: n for n, column in enumerate(table.columns)}
@@ -112,7 +112,7 @@ class LeaseColumns:
     def _there(self, table: Table) -> list[tuple[Column, str]]:
         return [(table.column(self.name(one)), one) for one in self.kinds if self.name(one) in table.column_names]
 
-    def _unfit(self, claims: Claims, column: Column, purpose: str) -> str | None:
+    def _unfit(self, claims: ClaimQueries, column: Column, purpose: str) -> str | None:
         kind = self.kinds[purpose]
         if column.generated:
             return "it is generated, and cannot be written"

@@ -5,12 +5,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family
+from batchops.db.backend import Backend
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.storable_text import ForeignText
 from batchops.db.types import KeyValue
 from batchops.queue.claimed_mark import ClaimedMark
-from batchops.queue.leases import PARKED, Parked
+from batchops.queue.leases import NEVER, DeadLetter
 from batchops.queue.leases.column_names import BEFORE_CLAIM, HIDDEN, LeaseColumns
 from batchops.queue.queue import ALONE, Assignments, Queue, Row
 from batchops.queue.rows import Condition, Rows, Savepoint, age, how_many, number
@@ -25,26 +25,26 @@ class ColumnLeases:
     place = "columns of the table"
 
     def __init__(
-        self, family: Family, queue: Queue, names: LeaseColumns, *, whole: bool = True, moment: str | None = None,
+        self, backend: Backend, queue: Queue, names: LeaseColumns, *, whole: bool = True, moment: str | None = None,
         max_bytes: int = MOST_BYTES,
     ) -> None:  # fmt: skip
         """`whole`: rows are read with all their columns. `moment`: the column that tells how old a row is."""
         self._names = names
-        self._family = family
-        self._claims = family.claims
+        self._backend = backend
+        self._claims = backend.claims
         self._queue = queue
         self._moment = moment
-        self._storable = ForeignText(family, queue.table.schema, queue.table.name, names.name("failure"))
+        self._storable = ForeignText(backend, queue.table.schema, queue.table.name, names.name("failure"))
         hidden = set(map(names.name, HIDDEN))
         columns = [name for name in queue.table.column_names if name not in hidden] if whole else []
-        self._rows = Rows(family, queue, columns, max_bytes)
-        self._mark = ClaimedMark(family, queue, self._rows)
+        self._rows = Rows(backend, queue, columns, max_bytes)
+        self._mark = ClaimedMark(backend, queue, self._rows)
         self._before = {BEFORE_CLAIM: None} if names.claimed else {}
         """What is set in a row that has no mark any more."""
         self.read = (*self._rows.read_columns, *names.names)
         self.written = names.names
         self.keeps_marks = names.claimed
-        self._most = family.claims.most(queue.table.column(names.name("attempts")))
+        self._most = backend.claims.most(queue.table.column(names.name("attempts")))
         # An application's own column may be NULL where it has not counted yet.
         self._counted = sa.func.coalesce(self.own("attempts"), sa.literal_column("0"))
 
@@ -54,12 +54,12 @@ class ColumnLeases:
         next_at = self.own("next_at")
         due = sa.or_(next_at.is_(None), next_at <= self._claims.now())
         where = [self.own("lease").is_(None), due, self._counted < self._most]
-        return self._take(connection, rows, low, token, seconds, where, attempts=self._counted + 1)
+        return self._claim(connection, rows, low, token, seconds, where, attempts=self._counted + 1)
 
     def rescue(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
     ) -> Sequence[Row]:
-        return self._take(connection, rows, low, token, seconds, [self._expired()])
+        return self._claim(connection, rows, low, token, seconds, [self._expired()])
 
     def mark(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Row]:
         marked, kept = self._mark.set(connection, rows)
@@ -72,7 +72,7 @@ class ColumnLeases:
         for mine in self._rows.among(keys) if self.keeps_marks else ():
             query: sa.Select[Any] = sa.select(*self._rows.out(), self.own(BEFORE_CLAIM).label("before"))
             query = query.select_from(self._queue.table.called).where(mine, self.own("lease") == token, self._marked())
-            self._undo(connection, query.with_for_update() if self._family.locks_rows else query)
+            self._undo(connection, query.with_for_update() if self._backend.locks_rows else query)
 
     def unmark_lost(self, connection: sa.Connection, rows: int, low: KeyValue | None) -> None:
         if self.keeps_marks:
@@ -80,31 +80,31 @@ class ColumnLeases:
             query = self._rows.first_of(rows, low, [self._expired(), self._marked()], before)
             self._undo(connection, self._claims.free(query))
 
-    def single_out(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
+    def isolate(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
         mine = self._values(lease=alone, attempts=self._counted + 1)
         return bool(self._change(connection, self._rows.update(*mine), token, [key]))
 
-    def park(
+    def dead_letter_poison(
         self, connection: sa.Connection, attempts: int | None, low: KeyValue | None, reason: str, marks: Assignments
-    ) -> Sequence[Parked]:
+    ) -> Sequence[DeadLetter]:
         lease, next_at = self.own("lease"), self.own("next_at")
-        alive = sa.or_(next_at.is_(None), next_at < PARKED)
+        alive = sa.or_(next_at.is_(None), next_at < NEVER)
         full = sa.and_(sa.or_(lease.is_(None), self._expired()), alive, self._counted >= self._most)
         guilty = sa.and_(self._expired(), lease.like(f"{ALONE}%"), self._counted >= (attempts or 0))
         where = full if attempts is None else sa.or_(full, guilty)
         query = self._rows.candidates(100, low, [where], [self._counted.label("counted")])
         found = [(self._rows.key(row), row[-1]) for row in connection.execute(self._claims.free(query)).all()]
-        parked: list[Parked] = []
+        parked: list[DeadLetter] = []
         said = FULL.format(self._most, self._names.name("attempts"))
         for why, keys in (
             (said, [key for key, counted in found if counted >= self._most]),
             (reason, [key for key, counted in found if counted < self._most]),
         ):
-            gone = self._rows.change(connection, self._parked(connection, why, marks), keys)
+            gone = self._rows.change(connection, self._dead_letter(connection, why, marks), keys)
             parked += [(Row(key, {}), why) for key in gone]
         return parked
 
-    def done(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
+    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
         if self._queue.done is None:
             return self._change(connection, self._queue.marked_done(), token, keys)
         marks = self._queue.values((*self._queue.work, *self._queue.done))
@@ -121,25 +121,25 @@ class ColumnLeases:
         )  # fmt: skip
         return self._change(connection, self._rows.update(*later), token, keys)
 
-    def dead(
+    def dead_letter(
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, marks: Assignments
     ) -> Collection[KeyValue]:
         self.unmark(connection, token, keys)
-        return self._change(connection, self._parked(connection, reason, marks), token, keys)
+        return self._change(connection, self._dead_letter(connection, reason, marks), token, keys)
 
     def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
         return self._rows.takes_marks(connection, but, savepoint)
 
-    def hand_back(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+    def release(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
         self.unmark(connection, token, keys)
         back = self._values(lease=None, lease_until=None, attempts=self._counted - 1)
         self._change(connection, self._rows.update(*back), token, keys)
 
-    def abandon(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+    def expire(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
         self.unmark(connection, token, keys)
         self._change(connection, self._rows.update(*self._values(lease_until=0.0)), token, keys)
 
-    def beat(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], seconds: float) -> None:
+    def renew(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], seconds: float) -> None:
         longer = self._values(lease_until=self._claims.now() + seconds)
         self._change(connection, self._rows.update(*longer), token, keys)
 
@@ -147,16 +147,16 @@ class ColumnLeases:
         return self._rows.still_pending(connection, keys)
 
     def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
-        alive = sa.or_(self.own("next_at").is_(None), self.own("next_at") < PARKED)
+        alive = sa.or_(self.own("next_at").is_(None), self.own("next_at") < NEVER)
         pending = self._rows.first(connection, low, alive)
         return self._rows.first_before(connection, low, pending, self._marked()) if self.keeps_marks else pending
 
-    def put_back(
+    def redrive(
         self, connection: sa.Connection, marks: Sequence[tuple[sa.ColumnElement[Any], Any]],
         keys: Sequence[KeyValue] | None, most: int,
     ) -> int:  # fmt: skip
         """Make rows that were given up on claimable again, `marks` set in them; how many."""
-        dead = self.own("next_at") >= PARKED
+        dead = self.own("next_at") >= NEVER
         if keys is None:
             query: sa.Select[Any] = sa.select(*self._rows.out()).select_from(self._queue.table.called)
             keys = [self._rows.key(row) for row in connection.execute(query.where(dead).limit(most))]
@@ -166,7 +166,7 @@ class ColumnLeases:
     def next_due(self, connection: sa.Connection) -> float | None:
         lease, until, next_at = map(self.own, ("lease", "lease_until", "next_at"))
         soonest = sa.func.min(sa.case((lease.is_not(None), until), else_=next_at))
-        waits = sa.or_(lease.is_not(None), next_at < PARKED)
+        waits = sa.or_(lease.is_not(None), next_at < NEVER)
         query: sa.Select[Any] = sa.select((soonest - self._claims.now()).label("n")).select_from(
             self._queue.table.called
         )
@@ -174,12 +174,12 @@ class ColumnLeases:
 
     def counts(self, connection: sa.Connection) -> Counts:
         now, lease, until, next_at = self._claims.now(), *map(self.own, ("lease", "lease_until", "next_at"))
-        waits = sa.and_(lease.is_(None), next_at > now, next_at < PARKED)
+        waits = sa.and_(lease.is_(None), next_at > now, next_at < NEVER)
         flies, lost = sa.and_(lease.is_not(None), until >= now), sa.and_(lease.is_not(None), until < now)
         free = sa.or_(sa.and_(lease.is_(None), sa.or_(next_at.is_(None), next_at <= now)), lost)
         due = sa.case((flies, until), (waits, next_at))
         columns: list[sa.ColumnElement[Any]] = [
-            *map(how_many, (free, waits, flies, lost)), age(self._family, self._queue, self._moment, free),
+            *map(how_many, (free, waits, flies, lost)), age(self._backend, self._queue, self._moment, free),
             sa.func.min(due) - now,
         ]  # fmt: skip
         query = sa.select(*(column.label(f"n{i}") for i, column in enumerate(columns)))
@@ -187,7 +187,7 @@ class ColumnLeases:
         backlog, waiting, leased, expired = (int(value) for value in row[:4])
         return Counts(backlog, waiting, leased, expired, oldest=number(row[4]), next_due=number(row[5]))
 
-    def _take(
+    def _claim(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float,
         where: Sequence[Condition], **counted: sa.ColumnElement[Any],
     ) -> Sequence[Row]:  # fmt: skip
@@ -221,8 +221,8 @@ class ColumnLeases:
         kept = {self._rows.key(row): row[-1] for row in connection.execute(marked).all()}
         self._mark.undo(connection, kept, *self._values(**self._before))
 
-    def _parked(self, connection: sa.Connection, reason: str, marks: Assignments) -> sa.Update:
-        own = self._values(lease=None, lease_until=None, next_at=PARKED, failure=self._storable(connection, reason))
+    def _dead_letter(self, connection: sa.Connection, reason: str, marks: Assignments) -> sa.Update:
+        own = self._values(lease=None, lease_until=None, next_at=NEVER, failure=self._storable(connection, reason))
         return self._rows.update(*self._queue.values(marks), *own)
 
     def _change(

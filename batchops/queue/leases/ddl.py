@@ -14,19 +14,19 @@ from batchops.queue.leases.table_definition import TABLE, creation
 def column_ddl(database: Database, table: Table, names: LeaseColumns) -> Iterator[str]:
     """A statement for each lease column that is missing. A column with a constant default is added at once."""
     prepare = database.engine.dialect.identifier_preparer
-    types = database.family.claims.types
+    types = database.backend.claims.types
     for purpose in names.missing(table):
         column = prepare.quote(names.name(purpose))
         yield f"ALTER TABLE {prepare.format_table(table.clause)} ADD COLUMN {column} {types[names.kinds[purpose]]}"
 
 
-def take_over(
+def reuse_columns(
     connection: sa.Connection, database: Database, table: Table, names: LeaseColumns
 ) -> Iterator[str]:  # fmt: skip
     """What is to be said of columns of such names that are there already; RefusedError where one cannot serve."""
-    names.check(database.family.claims, table)
-    names.other_case(database.family, table)
-    names.try_values(connection, database.family, table, attempts=1)
+    names.check(database.backend.claims, table)
+    names.other_case(database.backend, table)
+    names.try_values(connection, database.backend, table, attempts=1)
     if not LeaseColumns(names.prefix).missing(table):
         return  # it is a queue, whose leases may be in use
     for purpose in names.kinds:
@@ -58,10 +58,10 @@ def _some(connection: sa.Connection, table: Table, holds: sa.ColumnElement[bool]
 
 def table_ddl(connection: sa.Connection, database: Database) -> Iterator[str]:
     """The statement that makes the table beside, or brings it up to date; none where it is as it should be."""
-    beside = database.family.find(connection, None, TABLE)
+    beside = database.backend.find(connection, None, TABLE)
     if beside is not None:
         if BEFORE_CLAIM not in beside.column_names:
             name = database.engine.dialect.identifier_preparer.format_table(beside.clause)
-            yield f"ALTER TABLE {name} ADD COLUMN {BEFORE_CLAIM} {database.family.claims.types['long text']}"
+            yield f"ALTER TABLE {name} ADD COLUMN {BEFORE_CLAIM} {database.backend.claims.types['long text']}"
         return
     yield " ".join(str(creation().compile(dialect=database.engine.dialect)).split())

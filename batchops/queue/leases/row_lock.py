@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family
+from batchops.db.backend import Backend
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.types import KeyValue
 from batchops.queue.queue import Queue, Row
@@ -20,13 +20,13 @@ class RowLocks:
     written = ()
 
     def __init__(
-        self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None,
+        self, backend: Backend, queue: Queue, *, whole: bool = True, moment: str | None = None,
         max_bytes: int = MOST_BYTES,
     ) -> None:  # fmt: skip
-        self._family = family
+        self._backend = backend
         self._queue = queue
         self._moment = moment
-        self._rows = Rows(family, queue, queue.table.column_names if whole else [], max_bytes)
+        self._rows = Rows(backend, queue, queue.table.column_names if whole else [], max_bytes)
         self.read = self._rows.read_columns
 
     def claim(
@@ -37,9 +37,9 @@ class RowLocks:
         fitting = self._rows.fitting(connection, rows, low, without)
         query = self._rows.candidates(fitting, low, without, self._rows.read(sa.literal_column("1")))
         labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
-        return [self._rows.row(row) for row in connection.execute(self._family.claims.free(labelled))]
+        return [self._rows.row(row) for row in connection.execute(self._backend.claims.free(labelled))]
 
-    def done(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
+    def ack(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
         """Mark or delete the rows."""
         return self._rows.change(connection, self._queue.marked_done(), keys)
 
@@ -62,7 +62,7 @@ class RowLocks:
     def counts(self, connection: sa.Connection) -> Counts:
         """Pending rows; nothing waits here, and who holds a row cannot be seen."""
         columns: list[sa.ColumnElement[Any]] = [
-            how_many(sa.true()), age(self._family, self._queue, self._moment, sa.true()),
+            how_many(sa.true()), age(self._backend, self._queue, self._moment, sa.true()),
         ]  # fmt: skip
         query = sa.select(*(column.label(f"n{i}") for i, column in enumerate(columns)))
         row = connection.execute(query.select_from(self._queue.table.called).where(self._queue.selection.clause)).one()

@@ -6,20 +6,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Family
+from batchops.db.backend import Backend
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.storable_text import ForeignText
 from batchops.db.types import KeyValue
 from batchops.queue.claimed_mark import ClaimedMark
-from batchops.queue.leases import PARKED, Parked
+from batchops.queue.leases import NEVER, DeadLetter
 from batchops.queue.leases.table_definition import LEASES, TABLE
 from batchops.queue.queue import ALONE, Assignments, Queue, Row
 from batchops.queue.rows import Condition, Rows, Savepoint, age, how_many, number
 from batchops.runtime.counters import Counts
 
 
-class SideLeases:
-    """Leases in the table batchops_lease, a row for each claimed, failed or parked row of any queue.
+class TableLeases:
+    """Leases in the table batchops_row_lease, a row for each claimed, failed or dead row of any queue.
 
     The queue's row is locked whenever its lease is looked at in order to change it, so two claims of one row
     come one after the other.
@@ -29,37 +29,37 @@ class SideLeases:
     written = ()
 
     def __init__(
-        self, family: Family, queue: Queue, *, whole: bool = True, moment: str | None = None,
+        self, backend: Backend, queue: Queue, *, whole: bool = True, moment: str | None = None,
         max_bytes: int = MOST_BYTES, claimed: bool = True,
     ) -> None:  # fmt: skip
         """`whole`: rows are read with all their columns. `moment`: the column that tells how old a row is.
 
         `claimed`: whether there is a column for what --claimed overwrites.
         """
-        self._family = family
-        self._claims = family.claims
+        self._backend = backend
+        self._claims = backend.claims
         self._queue = queue
         self._moment = moment
-        self._storable = ForeignText(family, None, TABLE, "failure")
+        self._storable = ForeignText(backend, None, TABLE, "failure")
         self._relation = queue.table.label
-        self._rows = Rows(family, queue, queue.table.column_names if whole else [], max_bytes)
-        self._mark = ClaimedMark(family, queue, self._rows)
+        self._rows = Rows(backend, queue, queue.table.column_names if whole else [], max_bytes)
+        self._mark = ClaimedMark(backend, queue, self._rows)
         self.keeps_marks = claimed
         self.read = self._rows.read_columns
-        self._name = family.claims.row_name(queue.table, queue.key)
+        self._name = backend.claims.row_name(queue.table, queue.key)
 
     def claim(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
     ) -> Sequence[Row]:
-        taken = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), self._hindered()))
+        taken = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), self._blocked()))
         found = self._locked(connection, rows, low, sa.not_(taken))
-        return self._lease(connection, found, token, seconds, sa.not_(self._hindered()), 1)
+        return self._take(connection, found, token, seconds, sa.not_(self._blocked()), 1)
 
     def rescue(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
     ) -> Sequence[Row]:
         lost = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), self._expired()))
-        return self._lease(connection, self._locked(connection, rows, low, lost), token, seconds, self._expired(), 0)
+        return self._take(connection, self._locked(connection, rows, low, lost), token, seconds, self._expired(), 0)
 
     def mark(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Row]:
         marked, kept = self._mark.set(connection, rows)
@@ -84,14 +84,14 @@ class SideLeases:
         lost = self._still(connection, list(found), sa.and_(*marked))
         self._unmark(connection, {name: found[name] for name in lost})
 
-    def single_out(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
+    def isolate(self, connection: sa.Connection, token: str, key: KeyValue, alone: str) -> bool:
         held = list(self._held(connection, token, [key]))
         self._update(connection, held, lease=alone, attempts=LEASES.c.attempts + 1)
         return bool(held)
 
-    def park(
+    def dead_letter_poison(
         self, connection: sa.Connection, attempts: int | None, low: KeyValue | None, reason: str, marks: Assignments
-    ) -> Sequence[Parked]:
+    ) -> Sequence[DeadLetter]:
         if attempts is None:
             return ()
         guilty = (self._expired(), LEASES.c.lease.like(f"{ALONE}%"), LEASES.c.attempts >= attempts)
@@ -99,10 +99,10 @@ class SideLeases:
         found = self._locked(connection, 100, low, its)
         names = self._still(connection, list(found), sa.and_(*guilty))
         keys = [found[name].key for name in names]
-        self._park(connection, keys, names, reason, marks)
+        self._dead_letter(connection, keys, names, reason, marks)
         return [(Row(key, {}), reason) for key in keys]
 
-    def done(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
+    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
         held = self._held(connection, token, keys)
         done = self._rows.change(connection, self._queue.marked_done(), list(held.values()))
         for names in self._chunks(list(held)):
@@ -120,28 +120,28 @@ class SideLeases:
         )  # fmt: skip
         return set(held.values())
 
-    def dead(
+    def dead_letter(
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, marks: Assignments
     ) -> Collection[KeyValue]:
         held = self._held(connection, token, keys)
         self._unmark(connection, held)
-        self._park(connection, list(held.values()), list(held), reason, marks)
+        self._dead_letter(connection, list(held.values()), list(held), reason, marks)
         return set(held.values())
 
     def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
         return self._rows.takes_marks(connection, but, savepoint)
 
-    def hand_back(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+    def release(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
         held = self._held(connection, token, keys)
         self._unmark(connection, held)
         self._update(connection, list(held), lease=None, lease_until=None, attempts=LEASES.c.attempts - 1)
 
-    def abandon(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
+    def expire(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
         held = self._held(connection, token, keys)
         self._unmark(connection, held)
         self._update(connection, list(held), lease_until=0.0)
 
-    def beat(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], seconds: float) -> None:
+    def renew(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], seconds: float) -> None:
         held = list(self._held(connection, token, keys))
         self._update(connection, held, lease_until=self._claims.now() + seconds)
 
@@ -150,16 +150,16 @@ class SideLeases:
 
     def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
         parked: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(LEASES)
-        parked = parked.where(self._its(), LEASES.c.next_at >= PARKED)
+        parked = parked.where(self._its(), LEASES.c.next_at >= NEVER)
         pending = self._rows.first(connection, low, sa.not_(sa.exists(parked)))
         return self._rows.first_before(connection, low, pending, self._marked()) if self.keeps_marks else pending
 
-    def put_back(
+    def redrive(
         self, connection: sa.Connection, marks: Sequence[tuple[sa.ColumnElement[Any], Any]],
         keys: Sequence[KeyValue] | None, most: int,
     ) -> int:  # fmt: skip
         """Make rows that were given up on claimable again, `marks` set in them; how many."""
-        parked = sa.select(LEASES.c.row_key).where(LEASES.c.relation == self._relation, LEASES.c.next_at >= PARKED)
+        parked = sa.select(LEASES.c.row_key).where(LEASES.c.relation == self._relation, LEASES.c.next_at >= NEVER)
         if keys is None:
             names = list(connection.execute(parked.limit(most)).scalars())
         else:
@@ -179,16 +179,16 @@ class SideLeases:
     def next_due(self, connection: sa.Connection) -> float | None:
         lease, until, next_at = LEASES.c.lease, LEASES.c.lease_until, LEASES.c.next_at
         soonest = sa.func.min(sa.case((lease.is_not(None), until), else_=next_at))
-        waits = sa.or_(lease.is_not(None), next_at < PARKED)
+        waits = sa.or_(lease.is_not(None), next_at < NEVER)
         query: sa.Select[Any] = sa.select((soonest - self._claims.now()).label("n"))
         return number(connection.execute(query.where(LEASES.c.relation == self._relation, waits)).scalar())
 
     def counts(self, connection: sa.Connection) -> Counts:
         now, lease, until, next_at = self._claims.now(), LEASES.c.lease, LEASES.c.lease_until, LEASES.c.next_at
-        waits = sa.and_(lease.is_(None), next_at > now, next_at < PARKED)
+        waits = sa.and_(lease.is_(None), next_at > now, next_at < NEVER)
         flies, lost = sa.and_(lease.is_not(None), until >= now), sa.and_(lease.is_not(None), until < now)
         columns: list[sa.ColumnElement[Any]] = [
-            *map(how_many, (waits, flies, lost, next_at >= PARKED)),
+            *map(how_many, (waits, flies, lost, next_at >= NEVER)),
             sa.func.min(sa.case((flies, until), (waits, next_at))) - now,
         ]  # fmt: skip
         query: sa.Select[Any] = sa.select(*(column.label(f"n{i}") for i, column in enumerate(columns)))
@@ -200,7 +200,7 @@ class SideLeases:
 
     def _pending(self, connection: sa.Connection) -> tuple[int, float | None]:
         """Apart from the leases: an unqualified name in --where must not mean one of their columns."""
-        oldest = age(self._family, self._queue, self._moment, sa.true())
+        oldest = age(self._backend, self._queue, self._moment, sa.true())
         query: sa.Select[Any] = sa.select(sa.func.count().label("n0"), oldest.label("n1"))
         clause = self._queue.selection.clause
         pending = sa.or_(clause, self._marked()) if self.keeps_marks else clause
@@ -215,7 +215,7 @@ class SideLeases:
         found = connection.execute(self._claims.free(labelled)).all()
         return {row[-1]: self._rows.row(row) for row in found}
 
-    def _lease(
+    def _take(
         self, connection: sa.Connection, found: dict[str, Row], token: str, seconds: float, still: Condition,
         counted: int,
     ) -> Sequence[Row]:  # fmt: skip
@@ -241,7 +241,7 @@ class SideLeases:
     def _still(self, connection: sa.Connection, names: Sequence[str], where: Condition) -> list[str]:
         """Those for which it holds, by their latest state."""
         query = sa.select(LEASES.c.row_key)
-        query = query.with_for_update() if self._family.locks_rows else query
+        query = query.with_for_update() if self._backend.locks_rows else query
         return [r[0] for some in self._chunks(names) for r in connection.execute(query.where(*self._of(some), where))]
 
     def _held(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> dict[str, KeyValue]:
@@ -250,7 +250,7 @@ class SideLeases:
         for mine in self._rows.among(keys):
             query: sa.Select[Any] = sa.select(*self._rows.out(), self._name.label("n"))
             query = query.select_from(self._queue.table.called).where(mine)
-            query = query.with_for_update() if self._family.locks_rows else query
+            query = query.with_for_update() if self._backend.locks_rows else query
             named |= {row[-1]: self._rows.key(row) for row in connection.execute(query)}
         return {name: named[name] for name in self._still(connection, list(named), LEASES.c.lease == token)}
 
@@ -268,21 +268,21 @@ class SideLeases:
         self._mark.undo(connection, {held[name]: text for name, text in kept.items()})
         self._update(connection, list(kept), before_claim=None)
 
-    def _park(
+    def _dead_letter(
         self, connection: sa.Connection, keys: Sequence[KeyValue], names: Sequence[str], reason: str,
         marks: Assignments,
     ) -> None:  # fmt: skip
         if marks:
             self._rows.change(connection, self._rows.update(*self._queue.values(marks)), keys)
         failure = self._storable(connection, reason)
-        self._update(connection, names, lease=None, lease_until=None, next_at=PARKED, failure=failure)
+        self._update(connection, names, lease=None, lease_until=None, next_at=NEVER, failure=failure)
 
     def _update(self, connection: sa.Connection, names: Sequence[str], **values: Any) -> None:
         for some in self._chunks(names):
             connection.execute(sa.update(LEASES).where(*self._of(some)).values(**values))
 
-    def _hindered(self) -> Condition:
-        """Leased by anyone, or not due. A row that was handed back has no time: that must not make it unknown."""
+    def _blocked(self) -> Condition:
+        """Leased by anyone, or not due. A row that was released has no time: that must not make it unknown."""
         return sa.or_(LEASES.c.lease.is_not(None), sa.func.coalesce(LEASES.c.next_at, 0.0) > self._claims.now())
 
     def _expired(self) -> Condition:

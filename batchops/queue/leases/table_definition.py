@@ -1,4 +1,4 @@
-"""The table batchops_lease: leases of rows of any queue, for tables whose columns are not ours to add to."""
+"""The table batchops_row_lease: leases of rows of any queue, for tables whose columns are not ours to add to."""
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
@@ -6,7 +6,7 @@ from sqlalchemy.schema import CreateTable
 from batchops.db.types import KEY_TEXT, LONG_TEXT
 from batchops.queue.leases.column_names import BEFORE_CLAIM
 
-TABLE = "batchops_lease"
+TABLE = "batchops_row_lease"
 _KEY = sa.Text().with_variant(sa.String(500, collation="utf8mb4_bin"), "mysql", "mariadb")
 LEASES = sa.Table(
     TABLE, sa.MetaData(),

@@ -19,7 +19,7 @@ NUMBERS = {
 
 def numbers(database: Database, count: int) -> str:
     """A sub-select with a column i from 1 to `count`."""
-    return f"({NUMBERS[database.family].format(count)}) AS numbers"
+    return f"({NUMBERS[database.backend].format(count)}) AS numbers"
 
 
 def parent(database: Database, rows: int = ROWS) -> None:
@@ -36,7 +36,7 @@ def child(database: Database, name: str, rule: str, *, index: bool = True, rows:
     )
     every = "i % 600 + 1" if rule else "2 * (i % 300) + 2"
     database.execute(f"INSERT INTO {name} SELECT i, {every} FROM {numbers(database, rows)}")
-    if index and database.family != "mysql":
+    if index and database.backend != "mysql":
         database.execute(f"CREATE INDEX {name}_t_id ON {name} (t_id)")
 
 
@@ -50,7 +50,7 @@ def scan_of_another(database: Database) -> None:
     parent(database)
     database.script("CREATE TABLE listed (t_id integer NOT NULL, id integer NOT NULL PRIMARY KEY)")
     database.execute(f"INSERT INTO listed SELECT 2 * i + 1, i FROM {numbers(database, LARGE)}")
-    database.execute("ANALYZE" if database.family != "mysql" else "ANALYZE TABLE listed, t")
+    database.execute("ANALYZE" if database.backend != "mysql" else "ANALYZE TABLE listed, t")
 
 
 def scan_by_another_order(database: Database) -> None:
@@ -76,7 +76,7 @@ def cascades(database: Database) -> None:
         "FOREIGN KEY (order_id) REFERENCES orders (id) ON DELETE CASCADE)"
     )
     database.execute(f"INSERT INTO positions SELECT i, i FROM {numbers(database, CHILDREN)}")
-    if database.family != "mysql":
+    if database.backend != "mysql":
         database.execute("CREATE INDEX positions_order_id ON positions (order_id)")
 
 
@@ -88,7 +88,7 @@ def cascades_on_update(database: Database) -> None:
     )
     database.execute(f"INSERT INTO t SELECT i, i % 2, i FROM {numbers(database, ROWS)}")
     database.execute(f"INSERT INTO named SELECT i, i FROM {numbers(database, ROWS)}")
-    if database.family != "mysql":
+    if database.backend != "mysql":
         database.execute("CREATE INDEX named_n ON named (n)")
 
 
@@ -107,7 +107,7 @@ CREATE TRIGGER of_no_concern AFTER UPDATE OF kind ON t FOR EACH ROW EXECUTE FUNC
 def triggers(database: Database) -> None:
     parent(database)
     database.script("CREATE TABLE log (id integer)")
-    database.script(TRIGGERS[database.family])
+    database.script(TRIGGERS[database.backend])
 
 
 def rule(database: Database) -> None:
@@ -172,7 +172,7 @@ class Situation:
 COUNT = "SELECT count(*) FROM "
 GONE = {f"{COUNT}t": ROWS // 2, f"{COUNT}t WHERE kind = 1": 0}
 SITUATIONS = {
-    "no key": Situation("no-key", ("mariadb",), no_key, "--walk limit", GONE),
+    "no key": Situation("no-key", ("mariadb",), no_key, "--strategy limit", GONE),
     "a list of the table's own rows": Situation(
         "own-table", ALL, parent, "CREATE TABLE ids", {f"{COUNT}t": ROWS // 2},
         options={"where": "kind = 1 AND id IN (SELECT x.id FROM t x WHERE x.kind = 1)"},
@@ -180,7 +180,7 @@ SITUATIONS = {
     "another table read whole": Situation(
         "scan", ALL, scan_of_another, 'in "listed"', {f"{COUNT}t": 301},
         options={
-            "where": "EXISTS (SELECT 1 FROM listed WHERE listed.t_id = t.id)", "walk": "keys", "batch_size": 1,
+            "where": "EXISTS (SELECT 1 FROM listed WHERE listed.t_id = t.id)", "strategy": "key", "batch_size": 1,
         },
     ),
     "a key in another order": Situation(
@@ -203,7 +203,7 @@ SITUATIONS = {
     "a key with NULLs": Situation(
         "nullable-key", ALL, nullable_key, "NOT NULL",
         {f"{COUNT}t": 360, f"{COUNT}t WHERE kind = 1": 60, f"{COUNT}t WHERE kind = 1 AND code IS NOT NULL": 0},
-        options={"key": ("code",), "walk": "keys"},
+        options={"key": ("code",), "strategy": "key"},
     ),
     "a pair with NULLs": Situation(
         "nullable-key", ALL, nullable_pair, "NOT NULL",
@@ -211,7 +211,7 @@ SITUATIONS = {
         verb="backfill", options={"key": ("a", "code"), "set": ("n = n + 1",)},
     ),
     "a view": Situation(
-        "view", ("mariadb",), view, ": t", {f"{COUNT}t": ROWS - 150}, options={"table": "v", "walk": "limit"}
+        "view", ("mariadb",), view, ": t", {f"{COUNT}t": ROWS - 150}, options={"table": "v", "strategy": "limit"}
     ),
     "code of a lesser role": Situation(
         "superuser", ("postgresql",), superuser, "owner", GONE | {f"{COUNT}log": 300}, also=("triggers",)

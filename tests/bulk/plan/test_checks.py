@@ -7,10 +7,10 @@ import pytest
 
 import batchops as library
 from batchops.bulk.plan.checks import CHECKS
-from batchops.bulk.prepare import prepared
+from batchops.bulk.prepare import prepare_bulk
 from batchops.errors import Exit, RefusedError
 from batchops.spec.models import CHECKS as NAMES
-from batchops.spec.models import BackfillSpec, JobSpec, PurgeSpec, checked
+from batchops.spec.models import BackfillSpec, BulkSpec, PurgeSpec, checked
 from tests.bulk.plan.situations import CASES, SITUATIONS, Situation, numbers, parent, view
 from tests.command import Batchops
 from tests.conftest import NewDatabase
@@ -78,16 +78,21 @@ def test_a_view_that_cannot_be_allowed(new_database: NewDatabase, family: str) -
     database = new_database(family)
     view(database)
     with pytest.raises(RefusedError, match="is a view"):
-        library.purge(url=database.url, table="v", where="kind = 1", allow=("view", "no-key"), walk="limit")
+        library.purge(url=database.url, table="v", where="kind = 1", allow=("view", "no-key"), strategy="limit")
 
 
-def jobs(table: str, column: str) -> list[tuple[str, JobSpec]]:
+def jobs(table: str, column: str) -> list[tuple[str, BulkSpec]]:
     every = {"table": table, "all_rows": True}
     some = {"table": table, "where": f"{column} IS NULL"}
-    wanted = [("purge", PurgeSpec, walk) for walk in ("auto", "keys")] + [("backfill", BackfillSpec, "auto")]
+    wanted = [("purge", PurgeSpec, strategy) for strategy in ("auto", "key")] + [("backfill", BackfillSpec, "auto")]
     return [
-        (verb, checked(model, rows | {"walk": walk} | ({"set": (f"{column} = NULL",)} if verb == "backfill" else {})))
-        for verb, model, walk in wanted
+        (
+            verb,
+            checked(
+                model, rows | {"strategy": strategy} | ({"set": (f"{column} = NULL",)} if verb == "backfill" else {})
+            ),
+        )
+        for verb, model, strategy in wanted
         for rows in (every, some)
     ]
 
@@ -104,8 +109,8 @@ def test_none_on_ordinary_tables(january: Database) -> None:
     assert fired == []
 
 
-def planned(database: Database, verb: str, spec: JobSpec) -> Any:
-    with prepared(verb, spec.model_copy(update={"url": database.url}), os.environ) as job:
+def planned(database: Database, verb: str, spec: BulkSpec) -> Any:
+    with prepare_bulk(verb, spec.model_copy(update={"url": database.url}), os.environ) as job:
         return job.plan
 
 
@@ -123,7 +128,7 @@ def test_check_is_a_command(batchops: Batchops, database: Database) -> None:
     assert "allowed  triggers" in allowed.out
     assert batchops(*asked, "--verb", "backfill", "--set", "n = 1").code == 0
     assert database.scalar("SELECT count(*) FROM t") == 600
-    made = "batchops_run" in str(database.rows(f"SELECT * FROM {SEEN[database.family]}"))
+    made = "batchops_run" in str(database.rows(f"SELECT * FROM {SEEN[database.backend]}"))
     assert not made, "a check writes nothing, not even a ledger"
 
 

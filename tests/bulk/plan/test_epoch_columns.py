@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import batchops as library
-from batchops.bulk.prepare import prepared
+from batchops.bulk.prepare import prepare_bulk
 from batchops.errors import UsageError
 from batchops.spec.models import PurgeSpec, checked
 from tests.bulk.plan.situations import ALL
@@ -94,7 +94,7 @@ def test_one_time_in_another_unit_is_found_wherever_it_stands(new_database: NewD
 
 def warned(job: dict[str, str]) -> list[str]:
     """What the plan warns of."""
-    with prepared("purge", checked(PurgeSpec, dict(job)), {}) as plan:
+    with prepare_bulk("purge", checked(PurgeSpec, dict(job)), {}) as plan:
         return list(plan.plan.facts.warnings)
 
 

@@ -52,14 +52,16 @@ def test_the_plan_finds_it(new_database: NewDatabase, family: str, name: str) ->
 
 @pytest.mark.parametrize("family", list(FAILS))
 @pytest.mark.parametrize(
-    ("verb", "walk"),
+    ("verb", "strategy"),
     [
-        ("purge", "keys"),
+        ("purge", "key"),
         *(pytest.param("purge", walk, marks=pytest.mark.full) for walk in ("auto", "limit")),
-        pytest.param("backfill", "keys", marks=pytest.mark.full),
+        pytest.param("backfill", "key", marks=pytest.mark.full),
     ],
 )
-def test_a_run_names_the_condition_and_the_row(new_database: NewDatabase, family: str, verb: str, walk: str) -> None:
+def test_a_run_names_the_condition_and_the_row(
+    new_database: NewDatabase, family: str, verb: str, strategy: str
+) -> None:
     """Of a row that came after the plan, or of a table that is too large for a look; what is done stays done."""
     database, (where, reason) = events(new_database, family), FAILS[family]["a document"]
     database.execute("UPDATE events SET words = '12'")
@@ -69,14 +71,16 @@ def test_a_run_names_the_condition_and_the_row(new_database: NewDatabase, family
             database.execute(f"UPDATE events SET words = 'x' WHERE id = {BAD}")
 
     sets = {"set": ["n = 7"]} if verb == "backfill" else {}
-    job = Job(database, verb, where=where, walk=walk, batch_size=100, allow=("scan", "no-key"), table="events", **sets)
+    job = Job(
+        database, verb, where=where, strategy=strategy, batch_size=100, allow=("scan", "no-key"), table="events", **sets
+    )
     finished = job(hear=spoil)
     assert (finished.reason, finished.exit) == ("failed", 1)
     assert finished.error is not None
     assert finished.error.message.startswith(f'The condition {where} fails on a row of "events"')
     assert finished.error.message.endswith(reason)
     assert "CASE WHEN" in finished.error.hint
-    if walk == "keys":
+    if strategy == "key":
         assert f", the first behind id={BAD - 1}: " in finished.error.message
         assert 0 <= BAD - 1 - finished.rows < 200, "the batches before it are done"
     database.execute("UPDATE events SET words = '12'")

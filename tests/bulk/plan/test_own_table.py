@@ -59,7 +59,7 @@ def forum(request: pytest.FixtureRequest, new_database: NewDatabase) -> Database
         " SELECT author FROM many;"
     )
     database.execute(f"INSERT INTO authors SELECT i, i FROM {numbers(database, 7)}")
-    title = {"mysql": "concat('title ', i % 450)"}.get(database.family, "'title ' || (i % 450)")
+    title = {"mysql": "concat('title ', i % 450)"}.get(database.backend, "'title ' || (i % 450)")
     status = "CASE WHEN i % 3 = 0 THEN 'draft' ELSE 'published' END"
     reply = "CASE WHEN i <= 450 THEN i + 450 END"
     database.execute(
@@ -120,7 +120,7 @@ def test_the_plan_tells_of_values_that_are_kept(forum: Database, batchops: Batch
     assert library.purge(**job(forum, where), max_rows=37).run not in (first.run, anew.run)
     other = "author < (SELECT max(id) FROM authors)"
     library.purge(**job(forum, other), max_rows=37)
-    assert "round to there again" in resume_of(batchops, forum, other)
+    assert "then from the start up to there" in resume_of(batchops, forum, other)
 
 
 def resume_of(batchops: Batchops, database: Database, where: str) -> str:
@@ -205,7 +205,7 @@ def test_a_function_that_reads_the_table_is_refused(new_database: NewDatabase, f
         "postgresql": "CREATE FUNCTION {0}(i integer) RETURNS bigint LANGUAGE plpgsql STABLE AS"
         " 'BEGIN RETURN {1}; END'",
         "mysql": "CREATE FUNCTION {0}(i integer) RETURNS bigint READS SQL DATA RETURN {1}",
-    }[database.family]
+    }[database.backend]
     database.execute(how.format("like_it", "(SELECT count(*) FROM posts WHERE score = i)"))
     database.execute(how.format("many", "like_it(i) + 1"))
     database.execute(how.format("other", "i + 1"))

@@ -25,7 +25,18 @@ def plan(batchops: Batchops, database: Database, *arguments: str) -> Any:
 
 
 def test_everything_is_said(batchops: Batchops, january: Database) -> None:
-    asked = ("purge", "flights", "--before", "2013-01-15", "--by", "time_hour", "--walk", "keys", "--max-rows", "9999")
+    asked = (
+        "purge",
+        "flights",
+        "--before",
+        "2013-01-15",
+        "--by",
+        "time_hour",
+        "--strategy",
+        "key",
+        "--max-rows",
+        "9999",
+    )
     said = plan(batchops, january, *asked, "--count")
     matching = january.scalar("SELECT count(*) FROM flights WHERE time_hour < '2013-01-15'")
     assert (said["estimate"], said["estimated_by"]) == (matching, "counted")
@@ -34,10 +45,12 @@ def test_everything_is_said(batchops: Batchops, january: Database) -> None:
     assert [probe["place"] for probe in said["explained"]] == ["start", "middle", "end"]
     assert len({probe["statement"] for probe in said["explained"]}) == 3
     assert all(probe["explain"] for probe in said["explained"])
-    empty = [name for name in ("server_version", "cutoff", "pace", "undo", "space", "seconds_basis") if not said[name]]
+    empty = [
+        name for name in ("server_version", "cutoff", "pacing", "undo", "space", "seconds_basis") if not said[name]
+    ]
     assert empty == []
     assert said["checks"] == []
-    assert january.family != "sqlite" or said["free_bytes"] > 0
+    assert january.backend != "sqlite" or said["free_bytes"] > 0
 
 
 def test_the_everyday_plan_is_short(batchops: Batchops, january: Database) -> None:
@@ -57,7 +70,7 @@ def test_the_everyday_plan_is_short(batchops: Batchops, january: Database) -> No
 
 
 def test_it_says_where_it_goes_on_and_how_fast_it_went(batchops: Batchops, january: Database) -> None:
-    asked = ("purge", "flights", "--where", "dep_delay < 0", "--walk", "keys")
+    asked = ("purge", "flights", "--where", "dep_delay < 0", "--strategy", "key")
     assert batchops(*asked, "--url", january.url, "-y", "--max-rows", "5000").code == 0
     said = plan(batchops, january, *asked)
     assert "begins where run 1 ended (max-rows)" in said["resume"]
@@ -114,12 +127,12 @@ def test_twenty_million_rows(batchops: Batchops, database: Database, figures: Fi
     rows = 20_000_000
     database.script("CREATE TABLE t (id integer NOT NULL PRIMARY KEY, kind integer NOT NULL)")
     database.execute(f"INSERT INTO t SELECT i, i % 2 FROM {numbers(database, rows)}")
-    database.execute("ANALYZE" if database.family != "mysql" else "ANALYZE TABLE t")
-    for more in ((), ("--walk", "keys")):
+    database.execute("ANALYZE" if database.backend != "mysql" else "ANALYZE TABLE t")
+    for more in ((), ("--strategy", "key")):
         took = []
         for _ in range(3):
             began = time.monotonic()
             said = plan(batchops, database, "purge", "t", "--where", "kind = 1", *more)
             took.append(time.monotonic() - began)
-        figures(**{f"plan by {said['walk']}": f"{min(took):.2f} to {max(took):.2f} s"})
-        assert said["walk"] in ("blocks", "keys")
+        figures(**{f"plan by {said['strategy']}": f"{min(took):.2f} to {max(took):.2f} s"})
+        assert said["strategy"] in ("block", "key")

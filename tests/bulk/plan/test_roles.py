@@ -20,7 +20,7 @@ pytestmark = pytest.mark.in_turn
 def role(database: Database, rights: str) -> Iterator[str]:
     """A login with these rights on `t`, and its URL."""
     name = f"role_{database.name}"[-30:]
-    if database.family == "postgresql":
+    if database.backend == "postgresql":
         made, dropped = f"CREATE ROLE {name} LOGIN PASSWORD 'right'", f"DROP OWNED BY {name}; DROP ROLE {name}"
     else:
         made, dropped = f"CREATE USER {name} IDENTIFIED BY 'right'", f"DROP USER {name}"
@@ -108,7 +108,7 @@ def test_a_foreign_table(postgresql: Database) -> None:
         pytest.skip("this server has no postgres_fdw")
     parent(postgresql)
     foreign(postgresql)
-    job = {"url": postgresql.url, "table": "f", "where": "kind = 1", "walk": "limit", "batch_size": 50}
+    job = {"url": postgresql.url, "table": "f", "where": "kind = 1", "strategy": "limit", "batch_size": 50}
     with pytest.raises(RefusedError, match="is a foreign table") as caught:
         library.purge(**job)
     assert "--allow foreign-table" in caught.value.hint

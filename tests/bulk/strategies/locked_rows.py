@@ -25,7 +25,7 @@ def held(
 
     def hold() -> None:
         with database.engine.connect() as connection:
-            if database.family == "mysql":
+            if database.backend == "mysql":
                 connection.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
                 connection.commit()
             for statement in statements:
@@ -47,7 +47,7 @@ def held(
 
 def _until_waited_for(database: Database, over: threading.Event) -> bool:
     while not over.wait(0.01):
-        waiting: Any = database.scalar(_WAITING[database.family])
+        waiting: Any = database.scalar(_WAITING[database.backend])
         if waiting:
             return True
     return False

@@ -63,7 +63,7 @@ def test_a_table_written_anew(
     monkeypatch.setattr("batchops.bulk.strategies.block.WORTH_SPLITTING", 500)
     make(postgresql)
     done = purge(postgresql, workers=workers, on_event=at_batch(9, lambda: postgresql.execute(rewrite)))
-    assert (done.reason, done.walk) == ("done", "blocks")
+    assert (done.reason, done.strategy) == ("done", "block")
     assert left(postgresql) == (0, ROWS * 3 // 4)
 
 
@@ -99,7 +99,7 @@ def test_without_a_key(postgresql: Database) -> None:
     make(postgresql, key="")
     postgresql.script("INSERT INTO t SELECT * FROM t")
     done = purge(postgresql)
-    assert (done.reason, done.walk) == ("done", "blocks")
+    assert (done.reason, done.strategy) == ("done", "block")
     assert left(postgresql) == (0, ROWS * 3 // 4 * 2)
 
 
@@ -111,7 +111,7 @@ def test_huge_rows(postgresql: Database) -> None:
         "INSERT INTO t SELECT i, i % 4, repeat('x', 3000), repeat('y', 30000) FROM generate_series(1, 600) i; ANALYZE t"
     )
     done = purge(postgresql, batch_size=None)
-    assert (done.reason, done.walk, done.rows) == ("done", "blocks", 150)
+    assert (done.reason, done.strategy, done.rows) == ("done", "block", 150)
     assert left(postgresql) == (0, 450)
 
 
@@ -128,7 +128,7 @@ def test_a_table_that_was_never_analysed(postgresql: Database) -> None:
     )
     assert postgresql.scalar("SELECT reltuples FROM pg_class WHERE relname = 't'") in (-1, 0)
     done = purge(postgresql, workers=2)
-    assert (done.reason, done.walk) == ("done", "blocks")
+    assert (done.reason, done.strategy) == ("done", "block")
     assert left(postgresql) == (0, ROWS * 3 // 4)
 
 
@@ -150,7 +150,7 @@ def test_max_rows_under_concurrent_updates(
     make_race(postgresql)
     with Writers(postgresql):
         done = purge(
-            postgresql, table="jobs", where="status = 'old'", walk="blocks", batch_size=20, max_rows=most,
+            postgresql, table="jobs", where="status = 'old'", strategy="block", batch_size=20, max_rows=most,
             workers=workers, allow=["triggers"],
         )  # fmt: skip
     assert (done.reason, done.rows) == ("max-rows", most)
@@ -160,5 +160,5 @@ def test_max_rows_under_concurrent_updates(
 def test_a_backfill_is_refused(postgresql: Database) -> None:
     make(postgresql)
     with pytest.raises(library.BatchopsError, match="backfill") as refused:
-        library.backfill(url=postgresql.url, table="t", where=OLD, set=["kind = 1"], walk="blocks")
+        library.backfill(url=postgresql.url, table="t", where=OLD, set=["kind = 1"], strategy="block")
     assert refused.value.exit == 12

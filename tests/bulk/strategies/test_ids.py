@@ -210,7 +210,7 @@ def test_killed_and_gone_on_with(table: Database, batchops: Batchops, tmp_path: 
         "10",
     )
     for _ in range(2):
-        kill_at_work(batchops.start(*words, "--rest", "50ms"), table)
+        kill_at_work(batchops.start(*words, "--sleep", "50ms"), table)
     assert 0 < counts(table)[1] < 600
     done = batchops(*words).json()
     assert (done["run"], done["reason"], done["rows"]) == (1, "done", 600)
@@ -242,7 +242,7 @@ def test_many_ids_by_several_workers(database: Database, tmp_path: Path, rows: i
 
 def test_rows_that_are_locked_or_refused_are_come_back_to(database: Database, tmp_path: Path) -> None:
     """A row that others refer to is passed by and named; the next run takes it up."""
-    engine = "ENGINE=InnoDB" if database.family == "mysql" else ""
+    engine = "ENGINE=InnoDB" if database.backend == "mysql" else ""
     numbered(database, 100, n=("integer", "0"))
     database.script(
         f"CREATE TABLE c (id integer PRIMARY KEY, t integer NOT NULL, FOREIGN KEY (t) REFERENCES t (id)) {engine}"
@@ -272,7 +272,7 @@ def test_nothing_listed_is_nothing_done(table: Database, batchops: Batchops) -> 
 
 def test_flags_that_exclude_a_list(batchops: Batchops, tmp_path: Path, sqlite: Database) -> None:
     file = lines(tmp_path, 1)
-    for more in (("--all-rows",), ("--walk", "keys"), ("--drop-partitions",)):
+    for more in (("--all-rows",), ("--strategy", "key"), ("--drop-partitions",)):
         assert batchops("purge", "t", "--ids", file, *more, "-y", "--url", sqlite.url).code == 2
     numbered(sqlite, 1)
     for path, why in ((tmp_path, "directory"), (tmp_path / "gone", "No such file")):

@@ -1,4 +1,4 @@
-"""The walk along an index on the predicate: when it is taken, and that no row is lost on it."""
+"""The walk along an index on the condition: when it is taken, and that no row is lost on it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,12 +20,12 @@ PARTIAL = ("postgresql", "sqlite")
 
 @dataclass(frozen=True)
 class Case:
-    """An index, a predicate, and the walk that is the right one for them; None: any that does the work."""
+    """An index, a condition, and the walk that is the right one for them; None: any that does the work."""
 
     name: str
     index: str
     where: str
-    walk: str | None
+    strategy: str | None
     databases: tuple[str, ...] = EVERYWHERE
     options: tuple[tuple[str, Any], ...] = ()
 
@@ -67,7 +67,7 @@ LIKE_OTHERS = frozenset({
 
 
 def make(database: Database) -> None:
-    real = {"postgresql": "real", "mysql": "float", "sqlite": "real"}[database.family]
+    real = {"postgresql": "real", "mysql": "float", "sqlite": "real"}[database.backend]
     database.script(
         "CREATE TABLE t (id integer PRIMARY KEY, made integer NOT NULL, status varchar(10) NOT NULL, "
         f"maybe integer, kind integer NOT NULL, ratio {real} NOT NULL)"
@@ -80,13 +80,13 @@ def make(database: Database) -> None:
 
 
 def analyze(database: Database) -> None:
-    database.execute("ANALYZE TABLE t" if database.family == "mysql" else "ANALYZE")
+    database.execute("ANALYZE TABLE t" if database.backend == "mysql" else "ANALYZE")
 
 
 @pytest.mark.parametrize("cases", ["some", pytest.param("others", marks=pytest.mark.full)])
 def test_the_end_is_that_of_one_statement(database: Database, cases: str) -> None:
-    """Every index and predicate in turn, on one table that is put back."""
-    name = "mariadb" if database.family == "mysql" else database.family
+    """Every index and condition in turn, on one table that is put back."""
+    name = "mariadb" if database.backend == "mysql" else database.backend
     make(database)
     database.script("CREATE TABLE every AS SELECT * FROM t")
     for case in CASES:
@@ -99,11 +99,11 @@ def test_the_end_is_that_of_one_statement(database: Database, cases: str) -> Non
         assert (done.reason, done.rows) == ("done", expected), case.name
         assert database.scalar(f"SELECT count(*) FROM t WHERE {case.where}") == 0, case.name
         assert database.scalar("SELECT count(*) FROM t") == ROWS - expected, case.name
-        if case.walk == "not index":
-            assert done.walk != "index", case.name
-        elif case.walk is not None:
-            assert done.walk == case.walk, case.name
-        database.script("DROP INDEX i ON t" if database.family == "mysql" else "DROP INDEX i")
+        if case.strategy == "not index":
+            assert done.strategy != "index", case.name
+        elif case.strategy is not None:
+            assert done.strategy == case.strategy, case.name
+        database.script("DROP INDEX i ON t" if database.backend == "mysql" else "DROP INDEX i")
         database.script(f"INSERT INTO t SELECT * FROM every WHERE {case.where}")
 
 
@@ -134,7 +134,7 @@ def test_ties_in_lanes(database: Database, workers: int, monkeypatch: pytest.Mon
     first = library.purge(**options, max_rows=40)
     assert (first.reason, first.rows) == ("max-rows", 40)
     done = library.purge(**options)
-    assert (done.reason, done.walk, done.rows) == ("done", "index", 160)
+    assert (done.reason, done.strategy, done.rows) == ("done", "index", 160)
 
 
 def test_the_reason_is_printed(batchops: Batchops, database: Database) -> None:
@@ -146,15 +146,15 @@ def test_the_reason_is_printed(batchops: Batchops, database: Database) -> None:
     assert "index on_made finds about" in along.out + along.err
     other = batchops("purge", "t", "--where", "made < 19000", "--url", database.url, "-n")
     assert other.code == 0
-    assert ("disk order" if database.family == "postgresql" else "named by id") in other.out + other.err
+    assert ("disk order" if database.backend == "postgresql" else "named by id") in other.out + other.err
 
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_an_index_walk_asked_for_in_vain(name: str, new_database) -> None:  # type: ignore[no-untyped-def]  # a fixture of ours
     database: Database = new_database(name)
     make(database)
-    with pytest.raises(library.BatchopsError, match="cannot be walked by index") as refused:
-        library.purge(url=database.url, table="t", where="kind = 1", walk="index")
+    with pytest.raises(library.BatchopsError, match="cannot use the strategy index") as refused:
+        library.purge(url=database.url, table="t", where="kind = 1", strategy="index")
     assert refused.value.exit == 12
 
 
@@ -172,7 +172,7 @@ def test_each_match_is_met_a_few_times_at_most(
     postgresql.execute("VACUUM FULL ANALYZE t")
     postgresql.execute("SELECT pg_stat_reset()")
     done = library.purge(url=postgresql.url, table="t", where=f"score < {of_them}", batch_size=100)
-    assert (done.reason, done.walk) == ("done", "index")
+    assert (done.reason, done.strategy) == ("done", "index")
     assert done.batches > 20
     read = postgresql.scalar("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 't_score'")
     assert done.rows <= read <= times * done.rows, f"{read / done.rows:.1f} times"

@@ -20,7 +20,7 @@ _MAKE = {
 def make(database: Database) -> None:
     """No key, three rows of each number, NULLs among the matching ones' neighbours."""
     database.script("CREATE TABLE t (n integer, kind integer)")
-    database.execute(_MAKE[database.family].format(most=ROWS - 1))
+    database.execute(_MAKE[database.backend].format(most=ROWS - 1))
     database.script("INSERT INTO t VALUES (NULL, NULL), (NULL, 0)")
 
 
@@ -37,21 +37,21 @@ def left(database: Database) -> tuple[int, int]:
         pytest.param(100, 1, marks=pytest.mark.full),
         pytest.param(5_000, 1, marks=pytest.mark.full),
     ],
-    ids=["several, lanes", "exactly all", "several", "more than all"],
+    ids=["several, workers", "exactly all", "several", "more than all"],
 )
 def test_purge(database: Database, size: int, workers: int) -> None:
     make(database)
     done = library.purge(
-        url=database.url, table="t", where="kind = 0", walk="limit", batch_size=size, workers=workers,
+        url=database.url, table="t", where="kind = 0", strategy="limit", batch_size=size, workers=workers,
         allow=["no-key", "scan"],
     )  # fmt: skip
-    assert (done.reason, done.walk, done.rows) == ("done", "limit", ROWS // 4 + 1)
+    assert (done.reason, done.strategy, done.rows) == ("done", "limit", ROWS // 4 + 1)
     assert left(database) == (0, ROWS * 3 // 4 + 1)
 
 
 def test_max_rows(database: Database) -> None:
     make(database)
-    options = {"url": database.url, "table": "t", "where": "kind = 0", "walk": "limit", "allow": ["no-key", "scan"]}
+    options = {"url": database.url, "table": "t", "where": "kind = 0", "strategy": "limit", "allow": ["no-key", "scan"]}
     done = library.purge(**options, max_rows=101, batch_size=40)
     assert (done.reason, done.rows) == ("max-rows", 101)
     assert left(database)[0] == ROWS // 4 + 1 - 101
@@ -62,7 +62,7 @@ def test_max_rows(database: Database) -> None:
 def test_a_backfill_is_refused(batchops: Batchops, database: Database) -> None:
     make(database)
     arguments = ("backfill", "t", "--set", "kind = 0", "--where", "kind = 1", "--url", database.url, "-y", "--json")
-    done = batchops(*arguments, "--walk", "limit", "--allow", "no-key")
+    done = batchops(*arguments, "--strategy", "limit", "--allow", "no-key")
     assert done.code == 12, done
     assert left(database)[0] == ROWS // 4 + 1
 
@@ -72,5 +72,5 @@ def test_the_plan_says_what_it_costs(batchops: Batchops, mariadb: Database) -> N
     refused = batchops("purge", "t", "--where", "kind = 0", "--url", mariadb.url, "-n")
     assert refused.code == 12
     assert "limit" in refused.out + refused.err
-    told = batchops("purge", "t", "--where", "kind = 0", "--url", mariadb.url, "-n", "--walk", "limit")
+    told = batchops("purge", "t", "--where", "kind = 0", "--url", mariadb.url, "-n", "--strategy", "limit")
     assert "reads again over what earlier batches left behind" in told.out + told.err

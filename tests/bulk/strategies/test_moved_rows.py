@@ -30,14 +30,14 @@ def purge(database: Database, where: str, **options: object) -> "library.Finishe
     return library.purge(url=database.url, table="t", where=where, allow=["triggers", "scan"], **options)
 
 
-@pytest.mark.parametrize("walk", ["keys", "index"])
-def test_a_row_that_moves_up_takes_nobody_with_it(postgresql: Database, walk: str) -> None:
+@pytest.mark.parametrize("strategy", ["key", "index"])
+def test_a_row_that_moves_up_takes_nobody_with_it(postgresql: Database, strategy: str) -> None:
     """The list of keys that a batch has locked ends with the moved row; those that it passed by were not in it."""
     make(postgresql)
     postgresql.script(VETO + "DELETE FROM t WHERE id = 2050; ANALYZE t")
     with held(postgresql, "UPDATE t SET id = 2050, rank = 2050 WHERE id = 2010"):
-        finished = purge(postgresql, "rank BETWEEN 2001 AND 2100", walk=walk, batch_size=10)
-    assert finished.walk == walk
+        finished = purge(postgresql, "rank BETWEEN 2001 AND 2100", strategy=strategy, batch_size=10)
+    assert finished.strategy == strategy
     assert postgresql.column("SELECT id FROM t WHERE rank BETWEEN 2001 AND 2100") == []
 
 
@@ -68,7 +68,7 @@ def purge_while_one_grows(database: Database, where: str, **options: object) -> 
                 began.append(True)
                 stack.enter_context(held(database, LONGER + "2500", then=lambda by: moved.append(block_of(by, 2500))))
 
-        finished = purge(database, where, walk="blocks", on_event=grow, **options)
+        finished = purge(database, where, strategy="block", on_event=grow, **options)
     assert moved, "the job did not wait"
     return finished, moved[0]
 
@@ -95,14 +95,14 @@ def test_without_a_further_pass_such_a_row_lives_on(postgresql: Database, size: 
     assert postgresql.column(f"SELECT id FROM t WHERE {HALF}") == [2500]
 
 
-@pytest.mark.parametrize("walk", ["keys", "index", "blocks", "limit"])
+@pytest.mark.parametrize("strategy", ["key", "index", "block", "limit"])
 @pytest.mark.parametrize("options", [{}, {"max_rows": 40}], ids=["plain", "listed"])
 def test_a_row_that_no_longer_matches_is_left_alone(
-    postgresql: Database, walk: str, options: dict[str, object]
+    postgresql: Database, strategy: str, options: dict[str, object]
 ) -> None:
     make(postgresql)
     waited: list[bool] = []
     with held(postgresql, "UPDATE t SET rank = 9000 WHERE id = 9", then=lambda _: waited.append(True)):
-        purge(postgresql, "rank < 40", walk=walk, batch_size=25, **options)
+        purge(postgresql, "rank < 40", strategy=strategy, batch_size=25, **options)
     assert waited
     assert postgresql.column("SELECT id FROM t WHERE rank < 40 OR id = 9") == [9]

@@ -82,15 +82,15 @@ def test_the_same_rows_as_one_statement(postgresql: Database, shape: str, monkey
     monkeypatch.setattr("batchops.bulk.strategies.block.WORTH_SPLITTING", 300)
     make(postgresql, shape)
     done = purge(postgresql, workers=3 if shape == "sub-partitions" else 1)
-    assert (done.reason, done.walk) == ("done", "blocks")
+    assert (done.reason, done.strategy) == ("done", "block")
     assert differences(postgresql) == 0
 
 
 @pytest.mark.parametrize("shape", ["range", "sub-partitions", "other columns"])
 def test_along_the_key(postgresql: Database, shape: str) -> None:
     make(postgresql, shape)
-    done = purge(postgresql, walk="keys")
-    assert (done.reason, done.walk) == ("done", "keys")
+    done = purge(postgresql, strategy="key")
+    assert (done.reason, done.strategy) == ("done", "key")
     assert differences(postgresql) == 0
 
 
@@ -127,7 +127,7 @@ def test_a_role_without_rights_on_the_leaves(postgresql: Database) -> None:
         parts = postgresql.url.split("://", 1)[1].split("@", 1)
         url = f"postgresql://{role}:x@{parts[1]}"
         done = purge(postgresql, url=url)
-        assert (done.reason, done.walk) == ("done", "keys")
+        assert (done.reason, done.strategy) == ("done", "key")
         assert differences(postgresql) == 0
     finally:
         postgresql.script(f"DROP OWNED BY {role}; DROP ROLE {role}")
@@ -187,7 +187,7 @@ def test_foreign_leaves(postgresql: Database) -> None:
     except library.BatchopsError as error:
         assert error.exit == 12
         return
-    assert (done.reason, done.walk) == ("done", "keys")
+    assert (done.reason, done.strategy) == ("done", "key")
     assert differences(postgresql) == 0
 
 
@@ -202,7 +202,7 @@ def test_mariadb_by_keys(mariadb: Database) -> None:
     )
     expected = mariadb.scalar(f"SELECT count(*) FROM events WHERE {BY_PARENT}")
     done = purge(mariadb)
-    assert (done.reason, done.walk, done.rows) == ("done", "keys", expected)
+    assert (done.reason, done.strategy, done.rows) == ("done", "key", expected)
     assert mariadb.scalar(f"SELECT count(*) FROM events WHERE {BY_PARENT}") == 0
 
 
@@ -225,6 +225,6 @@ def test_many_partitions(
     planned = time.perf_counter() - start
     assert plan.code == 0
     done = purge(postgresql, where="kind < 2", batch_size=None)
-    assert (done.reason, done.walk, done.rows) == ("done", "blocks", rows // 2)
+    assert (done.reason, done.strategy, done.rows) == ("done", "block", rows // 2)
     assert postgresql.scalar("SELECT count(*) FROM events WHERE kind < 2") == 0
     figures(rows=rows, seconds_of_the_plan=planned, seconds_of_the_run=done.seconds, batches=done.batches)

@@ -10,70 +10,70 @@ from tests.services.database import Database
 pytestmark = pytest.mark.in_turn
 
 WALKS = [
-    ("postgresql", "keys"),
+    ("postgresql", "key"),
     ("postgresql", "index"),
-    ("postgresql", "blocks"),
+    ("postgresql", "block"),
     ("postgresql", "limit"),
-    ("mariadb", "keys"),
+    ("mariadb", "key"),
     ("mariadb", "index"),
     ("mariadb", "limit"),
-    ("sqlite", "keys"),
+    ("sqlite", "key"),
     ("sqlite", "index"),
     ("sqlite", "limit"),
 ]
 EVERY = [(name, walk, workers) for name, walk in WALKS for workers in (4, 1)]
-QUICK = [one for one in EVERY if one[2] == (4 if one[1] in ("keys", "blocks") else 1) and one[:2] not in WALKS[-2:]]
+QUICK = [one for one in EVERY if one[2] == (4 if one[1] in ("key", "block") else 1) and one[:2] not in WALKS[-2:]]
 LONG = [one for one in EVERY if one not in QUICK]
 
 
 @pytest.fixture(autouse=True)
 def small_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ranges are split however small they are, so that several lanes come into play on a small table."""
+    """Ranges are split however small they are, so that several workers come into play on a small table."""
     monkeypatch.setattr("batchops.bulk.strategies.key.WORTH_SPLITTING", 200)
     monkeypatch.setattr("batchops.bulk.strategies.block.WORTH_SPLITTING", 200)
 
 
-def job(database: Database, walk: str, workers: int) -> dict[str, object]:
-    where = LOW if walk == "index" else OLD
-    size = 7 if walk == "index" else 40
+def job(database: Database, strategy: str, workers: int) -> dict[str, object]:
+    where = LOW if strategy == "index" else OLD
+    size = 7 if strategy == "index" else 40
     return {
-        "url": database.url, "table": "jobs", "where": where, "walk": walk, "workers": workers,
-        "batch_size": size, "rest": "3ms", "allow": ["triggers", "no-key", "scan"],
+        "url": database.url, "table": "jobs", "where": where, "strategy": strategy, "workers": workers,
+        "batch_size": size, "sleep": "3ms", "allow": ["triggers", "no-key", "scan"],
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("name", "walk", "workers"), [*QUICK, *(pytest.param(*one, marks=pytest.mark.full) for one in LONG)]
+    ("name", "strategy", "workers"), [*QUICK, *(pytest.param(*one, marks=pytest.mark.full) for one in LONG)]
 )
 def test_purge(  # type: ignore[no-untyped-def]  # a fixture of ours
-    name: str, walk: str, workers: int, new_database
+    name: str, strategy: str, workers: int, new_database
 ) -> None:
     database = new_database(name)
     race.make(database)
-    asked = job(database, walk, workers)
+    asked = job(database, strategy, workers)
     with Writers(database) as writers:
         finished = library.purge(**asked)
     where = str(asked["where"])
     assert finished.reason == "done", finished
-    if walk != "limit":  # which may turn out to read far too much, and is changed then
-        assert finished.walk == walk
+    if strategy != "limit":  # which may turn out to read far too much, and is changed then
+        assert finished.strategy == strategy
     assert race.touched_wrongly(database, where) == []
     assert race.forgotten(database, where) == []
     assert finished.rows == database.scalar("SELECT count(*) FROM shadow WHERE own = 1")
     assert sum(writers.writes.values()) > (5 if name == "sqlite" else 30), "the race did not take place"
-    if workers > 1 and name != "sqlite" and walk in ("keys", "blocks"):
-        assert database.scalar("SELECT count(*) FROM batchops_lane WHERE rows_changed > 0") > 1
+    if workers > 1 and name != "sqlite" and strategy in ("key", "block"):
+        assert database.scalar("SELECT count(*) FROM batchops_worker WHERE rows_changed > 0") > 1
 
 
 @pytest.mark.parametrize("name", ["postgresql", "mariadb"])
 def test_backfill_in_lanes(  # type: ignore[no-untyped-def]  # a fixture of ours
     name: str, new_database
 ) -> None:
-    """Each row at most once, whichever lane met it; a row whose key is changed meanwhile is another row."""
+    """Each row at most once, whichever worker met it; a row whose key is changed meanwhile is another row."""
     database = new_database(name)
     race.make(database)
     with Writers(database) as writers:
-        finished = library.backfill(**job(database, "keys", 4), set=["n = n + 1"])
+        finished = library.backfill(**job(database, "key", 4), set=["n = n + 1"])
     assert finished.reason == "done", finished
     assert race.touched_wrongly(database, OLD) == []
     touched = f"SELECT id FROM shadow WHERE own = 1 AND id <= {ROWS}"
@@ -85,12 +85,12 @@ def test_backfill_in_lanes(  # type: ignore[no-untyped-def]  # a fixture of ours
 
 
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.full), 4])
-@pytest.mark.parametrize("walk", ["keys", "blocks"])
-def test_partitions(postgresql: Database, walk: str, workers: int) -> None:
+@pytest.mark.parametrize("strategy", ["key", "block"])
+def test_partitions(postgresql: Database, strategy: str, workers: int) -> None:
     """Rows hop from one partition to another meanwhile."""
     race.make(postgresql, "partitioned")
     with Writers(postgresql) as writers:
-        finished = library.purge(**job(postgresql, walk, workers))
+        finished = library.purge(**job(postgresql, strategy, workers))
     assert finished.reason == "done", finished
     assert race.touched_wrongly(postgresql, OLD) == []
     assert race.forgotten(postgresql, OLD) == []

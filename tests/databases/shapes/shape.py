@@ -103,7 +103,7 @@ class Made:
 
     def __init__(self, shape: Shape, database: Database, suffix: str) -> None:
         self._shape, self._database = shape, database
-        self.on = FAMILY_NAMES[database.family]
+        self.on = FAMILY_NAMES[database.backend]
         self._quoted = partial(quoted, on=self.on)
         self.schema = f"{database.name}_other" if shape.schema and self.on == MARIA else shape.schema
         if self.schema is not None and self.on == LITE:

@@ -15,7 +15,7 @@ from batchops.bulk.plan.checks import (
     triggers,
     view,
 )
-from batchops.bulk.plan.checks.context import Case, Check
+from batchops.bulk.plan.checks.context import Check, CheckContext
 from batchops.bulk.plan.refusal import Refusal
 
 CHECKS: tuple[Check, ...] = (
@@ -33,13 +33,13 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def refusals(case: Case) -> Iterator[Refusal]:
+def refusals(context: CheckContext) -> Iterator[Refusal]:
     """What the server, the role and the checks have against this job; the allowed ones are marked."""
-    yield from case.found.barred
+    yield from context.found.forbidden
     for check in CHECKS:
-        if case.verb not in check.verbs:
+        if context.verb not in check.verbs:
             continue
-        allowed = check.name in case.spec.allow
-        for finding in check.look(case):
+        allowed = check.name in context.spec.allow
+        for finding in check.look(context):
             hint = finding.hint if allowed else f"{finding.hint}, or --allow {check.name}."
             yield Refusal(check.name, finding.message, hint, allowed)

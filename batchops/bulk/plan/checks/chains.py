@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from batchops.bulk.plan.checks.context import Case
+from batchops.bulk.plan.checks.context import CheckContext
 from batchops.db.facts import CASCADE, RESTRICT, Reference
 from batchops.db.table import quoted
 
@@ -35,11 +35,13 @@ class Link:
         return self.event == "DELETE" and self.action == CASCADE
 
 
-def links(case: Case) -> Iterator[Link]:
+def links(context: CheckContext) -> Iterator[Link]:
     """Every foreign key that the job sets off, nearest first, each once."""
-    direct = [r for r in case.facts.references if r.direct]
+    direct = [r for r in context.facts.references if r.direct]
     waiting = [
-        Link(r, case.event, None) for r in direct if case.event == "DELETE" or case.sets.intersection(r.referred)
+        Link(r, context.event, None)
+        for r in direct
+        if context.event == "DELETE" or context.sets.intersection(r.referred)
     ]
     seen: set[tuple[str, str]] = set()
     while waiting:
@@ -48,15 +50,15 @@ def links(case: Case) -> Iterator[Link]:
             continue
         seen.add((link.reference.label, link.event))
         yield link
-        waiting += _behind(case, link)
+        waiting += _behind(context, link)
 
 
-def _behind(case: Case, link: Link) -> Iterator[Link]:
+def _behind(context: CheckContext, link: Link) -> Iterator[Link]:
     """What the change of the child's rows sets off in turn."""
     if link.action == RESTRICT:
         return
     child = link.reference.child
-    for further in case.facts.references:
+    for further in context.facts.references:
         if (further.parent.schema, further.parent.name) != (child.schema, child.name):
             continue
         if link.deletes:
@@ -65,17 +67,17 @@ def _behind(case: Case, link: Link) -> Iterator[Link]:
             yield Link(further, "UPDATE", link)
 
 
-def rows(case: Case, link: Link, columns: tuple[str, ...] = ()) -> sa.Select[object]:
+def rows(context: CheckContext, link: Link, columns: tuple[str, ...] = ()) -> sa.Select[object]:
     """The child's rows that the job reaches by that link."""
     reference = link.reference
     child = reference.child.clause([*reference.columns, *columns])
     wanted = [child.c[quoted(name)] for name in columns] or [sa.literal_column("1")]
     if link.before is None:
-        table = case.table.called
+        table = context.table.called
         referred = [table.c[quoted(name)] for name in reference.referred]
-        inner = sa.select(*referred).select_from(table).where(case.selection.clause)
+        inner = sa.select(*referred).select_from(table).where(context.selection.clause)
     else:
-        inner = rows(case, link.before, reference.referred)
+        inner = rows(context, link.before, reference.referred)
     own = [child.c[quoted(name)] for name in reference.columns]
     found: sa.Select[object] = sa.select(*wanted).select_from(child)
     return found.where(own[0].in_(inner) if len(own) == 1 else sa.tuple_(*own).in_(inner))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from batchops.bulk.plan.checks.chains import links
-from batchops.bulk.plan.checks.context import Case, Check, Finding
+from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
 from batchops.db.facts import Other, Reference
 from batchops.db.table import quoted
 
@@ -13,22 +13,22 @@ SMALL = 1_000
 """Rows up to which a child table is read as quickly as an index would be."""
 
 
-def _look(case: Case) -> Iterator[Finding]:
-    for link in links(case):
+def _look(context: CheckContext) -> Iterator[Objection]:
+    for link in links(context):
         reference = link.reference
-        if reference.indexed or _small(case, reference.child) or _found_by_index(case, reference):
+        if reference.indexed or _small(context, reference.child) or _found_by_index(context, reference):
             continue
-        quote = case.database.engine.dialect.identifier_preparer.quote
+        quote = context.database.engine.dialect.identifier_preparer.quote
         columns = ", ".join(quote(name) for name in reference.columns)
-        place = ".".join(quote(part) for part in (reference.child.schema, reference.child.name) if part)
-        yield Finding(
+        place = ".".join(quote(batch) for batch in (reference.child.schema, reference.child.name) if batch)
+        yield Objection(
             f'"{reference.child.label}" refers to "{reference.parent.label}" by {", ".join(reference.columns)} without '
             f"an index: for each row that is {_done(link.event)} the database would read it whole.",
-            f"CREATE INDEX {_concurrently(case)}ON {place} ({columns})",
+            f"CREATE INDEX {_concurrently(context)}ON {place} ({columns})",
         )
 
 
-def _found_by_index(case: Case, reference: Reference) -> bool:
+def _found_by_index(context: CheckContext, reference: Reference) -> bool:
     """Whether the server itself looks a parent's rows up by an index: a partial one, or one of some columns."""
     child = reference.child.clause(reference.columns)
     parent = reference.parent.clause(reference.referred)
@@ -37,14 +37,14 @@ def _found_by_index(case: Case, reference: Reference) -> bool:
         child.c[quoted(own)] == sa.select(parent.c[quoted(other)]).limit(1).scalar_subquery() for own, other in pairs
     ]
     lookup: sa.Select[object] = sa.select(sa.literal_column("1")).select_from(child).where(*same)
-    reads = case.database.family.facts.full_reads(case.connection, lookup)
+    reads = context.database.backend.facts.full_reads(context.connection, lookup)
     return all(read.table.rpartition(".")[2] != reference.child.name for read in reads)
 
 
-def _small(case: Case, child: Other) -> bool:
+def _small(context: CheckContext, child: Other) -> bool:
     """By a look at the first rows; where this role may not look, by the statistics."""
     some: sa.Select[object] = sa.select(sa.literal_column("1")).select_from(child.clause(())).limit(SMALL + 1)
-    counted = case.count(some)
+    counted = context.count(some)
     known = child.rows if counted is None else counted
     return known is not None and known <= SMALL
 
@@ -53,9 +53,9 @@ def _done(event: str) -> str:
     return "deleted" if event == "DELETE" else "changed"
 
 
-def _concurrently(case: Case) -> str:
+def _concurrently(context: CheckContext) -> str:
     """PostgreSQL makes an index beside writers only if asked; SQLite wants a name for it."""
-    return "CONCURRENTLY " if case.database.family.row_id == "ctid" else "… "
+    return "CONCURRENTLY " if context.database.backend.row_id == "ctid" else "… "
 
 
 CHECK = Check("fk-index", "a child table refers here without an index", ("purge", "backfill"), _look)

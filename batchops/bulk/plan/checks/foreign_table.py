@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 
-from batchops.bulk.plan.checks.context import Case, Check, Finding
+from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
 
 
-def _look(case: Case) -> Iterator[Finding]:
-    if case.table.kind == "foreign table":
-        yield Finding(
-            f'"{case.table.label}" is a foreign table: its rows and the cursor would be two commits.',
+def _look(context: CheckContext) -> Iterator[Objection]:
+    if context.table.kind == "foreign table":
+        yield Objection(
+            f'"{context.table.label}" is a foreign table: its rows and the cursor would be two commits.',
             "run batchops on the server that the table lies on",
         )
-    for name in case.facts.foreign_parts:
-        yield Finding(
-            f'Partition "{name}" of "{case.table.label}" lies on another server: its rows and the cursor would be '
+    for name in context.facts.foreign_parts:
+        yield Objection(
+            f'Partition "{name}" of "{context.table.label}" lies on another server: its rows and the cursor would be '
             "two commits.",
             f"run batchops there, and here on the partitions without {name}",
         )

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from batchops.bulk.plan.checks.context import Case, Check, Finding
+from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
 
 
-def _look(case: Case) -> Iterator[Finding]:
-    if case.route.frozen.walk != "limit" or case.spec.walk == "limit":
+def _look(context: CheckContext) -> Iterator[Objection]:
+    if context.route.pinned.strategy != "limit" or context.spec.strategy == "limit":
         return
-    why = case.found.unusable or "no primary key or unique index without NULLs"
-    yield Finding(
-        f'Table "{case.table.label}" has {why}, so batches cannot be followed.',
-        "add one, or say --walk limit (slower, and slower still beside an old snapshot)",
+    why = context.found.unusable or "no primary key or unique index without NULLs"
+    yield Objection(
+        f'Table "{context.table.label}" has {why}, so batches cannot be followed.',
+        "add one, or say --strategy limit (slower, and slower still beside an old snapshot)",
     )
 
 

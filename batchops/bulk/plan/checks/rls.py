@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from batchops.bulk.plan.checks.context import Case, Check, Finding
+from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
 
 
-def _look(case: Case) -> Iterator[Finding]:
-    if case.facts.hides_rows:
-        yield Finding(
-            f'Row-level security on "{case.table.label}" hides rows from role "{case.found.server.role}": '
+def _look(context: CheckContext) -> Iterator[Objection]:
+    if context.facts.hides_rows:
+        yield Objection(
+            f'Row-level security on "{context.table.label}" hides rows from role "{context.found.server.role}": '
             "those would stay, and nobody would know.",
             "connect as a role with BYPASSRLS, or as the owner where it is not forced",
         )

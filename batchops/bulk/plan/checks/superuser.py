@@ -2,19 +2,19 @@
 
 from collections.abc import Iterator
 
-from batchops.bulk.plan.checks.context import Case, Check, Finding
+from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
 from batchops.bulk.plan.checks.triggers import set_off
 
 
-def _look(case: Case) -> Iterator[Finding]:
-    if not case.facts.superuser:
+def _look(context: CheckContext) -> Iterator[Objection]:
+    if not context.facts.superuser:
         return
-    borrowed = [f'"{t.name}" (of {t.author})' for t in set_off(case) if t.author is not None]
-    if case.event == "UPDATE":
-        borrowed += case.facts.borrowed
+    borrowed = [f'"{t.name}" (of {t.author})' for t in set_off(context) if t.author is not None]
+    if context.event == "UPDATE":
+        borrowed += context.facts.borrowed
     if borrowed:
-        yield Finding(
-            f'Role "{case.found.server.role}" is a superuser, and the job would run code of others with its rights: '
+        yield Objection(
+            f'Role "{context.found.server.role}" is a superuser, and the job would run code of others with its rights: '
             f"{', '.join(borrowed)}.",
             "connect as the table's owner",
         )

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from batchops.bulk.plan.checks.context import Case, Check, Finding
+from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
 from batchops.db.facts import Trigger
 
 
-def set_off(case: Case) -> list[Trigger]:
+def set_off(context: CheckContext) -> list[Trigger]:
     """The triggers and rules that the job's statements set off."""
     return [
         trigger
-        for trigger in case.facts.triggers
-        if trigger.event == case.event and (not trigger.columns or _named(trigger, case.sets))
+        for trigger in context.facts.triggers
+        if trigger.event == context.event and (not trigger.columns or _named(trigger, context.sets))
     ]
 
 
@@ -20,12 +20,12 @@ def _named(trigger: Trigger, columns: frozenset[str]) -> bool:
     return any(name.lower() in lower for name in trigger.columns)
 
 
-def _look(case: Case) -> Iterator[Finding]:
-    for trigger in set_off(case):
+def _look(context: CheckContext) -> Iterator[Objection]:
+    for trigger in set_off(context):
         kind = "rule" if trigger.timing == "rule" else f"{trigger.timing} trigger"
         may = "do more than was asked for" if trigger.timing == "after" else "leave rows as they are, or do more"
-        yield Finding(
-            f'The {kind} "{trigger.name}" on "{trigger.table}" is set off by each {case.event} and may {may}.',
+        yield Objection(
+            f'The {kind} "{trigger.name}" on "{trigger.table}" is set off by each {context.event} and may {may}.',
             "read what it does",
         )
 

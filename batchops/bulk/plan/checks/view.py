@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
-from batchops.bulk.plan.checks.context import Case, Check, Finding
+from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
 
 
-def _look(case: Case) -> Iterator[Finding]:
+def _look(context: CheckContext) -> Iterator[Objection]:
     """Only where --allow is sound: any other view was refused before anything was planned."""
-    if case.table.kind == "view":
-        yield Finding(f'"{case.table.label}" is a view, not a table.', f"name the table behind it: {case.facts.base}")
+    if context.table.kind == "view":
+        yield Objection(
+            f'"{context.table.label}" is a view, not a table.', f"name the table behind it: {context.facts.base}"
+        )
 
 
 CHECK = Check("view", "a view, not a table", ("purge", "backfill"), _look)
