@@ -18,7 +18,7 @@ class Family(Protocol):
     NAME: str
     FAMILY: str
     DRIVER: str
-    dead_letter_poison: Callable[[Server, str, str], bool] | None
+    park: Callable[[Server, str, str], bool] | None
     """Makes a database as new under another name, or gives False; None where a new one costs next to nothing."""
     rename: Callable[[Server, str, str], None] | None
     """Gives a parked one its name."""
