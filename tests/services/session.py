@@ -92,7 +92,7 @@ class Services:
     def _let_go(self, own: Database, kind: Family, server: Server, shared: bool) -> None:
         """Keep it for the next test, as new and under another name, or drop it."""
         parked = self._name(f"parked_{self._worker}{next(self._numbers)}")
-        if shared and kind.park is not None and kind.dead_letter_poison(server, own.name, parked):
+        if shared and kind.park is not None and kind.park(server, own.name, parked):
             self._parked.setdefault(kind.NAME, []).append(parked)
             return
         for name in (own.name, parked) if shared else (own.name,):
