@@ -9,7 +9,6 @@ from batchops.bulk.begin import accept_table, begin, with_previous_run
 from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.plan.plan import COUNTED
 from batchops.bulk.plan.referenced_rows import Staying, staying, stays
-from batchops.bulk.plan.refusal import refuse
 from batchops.bulk.prepare import BulkJob
 from batchops.bulk.read_meter import ReadMeter
 from batchops.bulk.replan import another_strategy
@@ -31,6 +30,7 @@ from batchops.runtime.limits import Limits
 from batchops.runtime.loop import REPLAN, Ending, LoopSettings, RunStats, Step, ending_of
 from batchops.runtime.pacing import Pacing
 from batchops.runtime.parallel import run_in_threads
+from batchops.runtime.refusal import refuse
 from batchops.runtime.retry import retrying
 from batchops.runtime.stop import Stop
 from batchops.spec.settings import bounds_of, grace_of, limits_of, pacing_of

@@ -19,7 +19,6 @@ from batchops.bulk.plan.inspection import Inspection, inspect_table
 from batchops.bulk.plan.pinned import Pinned, pin, time_column, without_nulls
 from batchops.bulk.plan.plan import Plan
 from batchops.bulk.plan.referenced_rows import leaving_out, staying
-from batchops.bulk.plan.refusal import Refusal, refusal
 from batchops.bulk.plan.unset_times import Times
 from batchops.bulk.previous_run import PreviousRun, remember
 from batchops.bulk.run_strategy import start, strategy_of
@@ -44,6 +43,7 @@ from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import NONE, open_ledger
 from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume, resume, same_order, unchanged
 from batchops.ledger.run import Run
+from batchops.runtime.refusal import Refusal, refusal
 from batchops.runtime.retry import retrying
 from batchops.spec.command_line import command
 from batchops.spec.models import BackfillSpec, BulkSpec, PurgeSpec

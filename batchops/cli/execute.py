@@ -8,7 +8,6 @@ from typing import Any
 import rich_click as click
 
 from batchops.bulk.job import run_bulk
-from batchops.bulk.plan.refusal import refuse
 from batchops.bulk.prepare import BulkJob, prepare_bulk
 from batchops.bulk.strategies.id_file import STDIN
 from batchops.cli.help import Command
@@ -19,6 +18,7 @@ from batchops.cli.plan_view import plan_document, plan_lines, show_plan
 from batchops.errors import UsageError
 from batchops.events import Emit
 from batchops.reporters.document import as_json, document
+from batchops.runtime.refusal import refuse
 from batchops.runtime.stop import Stop, signals
 from batchops.spec.models import BulkSpec, VerbSpec, checked
 

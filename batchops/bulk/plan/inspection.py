@@ -7,7 +7,6 @@ import sqlalchemy as sa
 
 from batchops.bulk.plan.id_lookup import listed_ids
 from batchops.bulk.plan.pinned import ParsedSpec, check
-from batchops.bulk.plan.refusal import Refusal
 from batchops.bulk.strategies.id_file import IdFile
 from batchops.bulk.strategies.id_spool import IdList
 from batchops.db.backend import Backend, Server
@@ -16,6 +15,7 @@ from batchops.db.facts import TableFacts
 from batchops.db.lookup import find_key, find_table
 from batchops.db.table import Key, Table
 from batchops.errors import RefusedError
+from batchops.runtime.refusal import Refusal
 from batchops.spec.models import BulkSpec
 
 RIGHTS = {"purge": "DELETE", "backfill": "UPDATE"}

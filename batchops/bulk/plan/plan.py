@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from batchops.bulk.plan.cost import Cost
 from batchops.bulk.plan.pinned import Pinned
 from batchops.bulk.plan.referenced_rows import Staying
-from batchops.bulk.plan.refusal import Refusal
 from batchops.db.backend import Server
 from batchops.db.facts import TableFacts
 from batchops.db.table import Table
+from batchops.runtime.refusal import Refusal
 
 COUNTED = "counted"
 """How an estimate was made that is none."""

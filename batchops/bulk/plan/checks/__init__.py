@@ -16,7 +16,7 @@ from batchops.bulk.plan.checks import (
     view,
 )
 from batchops.bulk.plan.checks.context import Check, CheckContext
-from batchops.bulk.plan.refusal import Refusal
+from batchops.runtime.refusal import Refusal
 
 CHECKS: tuple[Check, ...] = (
     no_key.CHECK,
