@@ -80,7 +80,7 @@ def queue_of(database: Database, table: Table, spec: DrainSpec) -> Queue:
             f'Table "{table.label}" has no primary key or unique index, so a claimed row cannot be found again.',
             "add a primary key.",
         )
-    known: dict[str, Any] = {"words": functions, "table": table.name, "columns": names, "params": spec.params}
+    known: dict[str, Any] = {"functions": functions, "table": table.name, "columns": names, "params": spec.params}
 
     def assignments(texts: Sequence[str], flag: str) -> Assignments:
         parsed = [parse_assignment(text, what=flag, **known) for text in texts]
