@@ -3,9 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.bulk.strategies import Strategy
-from batchops.bulk.strategies.batch import Batch
 from batchops.bulk.strategies.cursor import Cursor
+from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
 from batchops.db.value_formats import as_text
 from batchops.errors import BatchopsError, ConditionFailedError, RowRefusedError

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.bulk.operations import Operation
-from batchops.bulk.strategies.batch import Batch
+from batchops.bulk.strategies.strategy import Batch
 from batchops.db.database import Database
 from batchops.db.table import Table, quoted
 from batchops.db.types import KeyValue

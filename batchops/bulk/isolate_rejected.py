@@ -1,17 +1,19 @@
-"""Tells rows that the database refuses from the others of a batch, inside the batch's own transaction."""
+"""Tells rows that the database refuses from the others of their batch, and names them."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.bulk.foresight import Foresight
-from batchops.bulk.strategies.batch import Batch
-from batchops.db.backend import Suspect
+from batchops.bulk.strategies.strategy import Batch
+from batchops.db.backend import Backend, Suspect
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
+from batchops.db.value_formats import as_text
 from batchops.errors import RowRefusedError
 from batchops.runtime.batch_size import Size
 
@@ -224,3 +226,24 @@ def _last_refused(trial: _Trial, places: list[int], begin: int, refusal: _Refusa
     if reason is not None:
         trial.refused.update(dict.fromkeys(places[low:high], reason.reason))
     return places[:low]
+
+
+def row_names(backend: Backend, connection: sa.Connection, batch: Batch, keys: Sequence[KeyValue]) -> dict[str, str]:
+    """The rows for people, by the text of their keys."""
+    table = batch.selection.table
+    own = [backend.key_out(table, name).label(f"k{i}") for i, name in enumerate(batch.key)]
+    names = table.known_by or batch.key
+    shown = [backend.key_out(table, name).label(f"n{i}") for i, name in enumerate(names)]
+    rows: sa.Select[Any] = table.alone(sa.select(*own, *shown).select_from(table.called))
+    found = {
+        repr(tuple(backend.key_value(value) for value in row[: len(own)])): row[len(own) :]
+        for row in connection.execute(rows.where(backend.among(table, batch.key, keys)))
+    }
+    nothing = ("?",) * len(names)
+
+    def named(key: KeyValue) -> str:
+        known = found.get(repr(key), nothing)
+        pairs = zip(batch.key, key, strict=True) if None in known else zip(names, known, strict=True)
+        return ", ".join(f"{name}={as_text(value)}" for name, value in pairs)
+
+    return {repr(key): named(key) for key in keys}

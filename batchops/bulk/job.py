@@ -10,12 +10,11 @@ from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.plan.plan import COUNTED
 from batchops.bulk.plan.referenced_rows import Staying, staying, stays
 from batchops.bulk.prepare import BulkJob
-from batchops.bulk.read_meter import ReadMeter
-from batchops.bulk.replan import another_strategy
+from batchops.bulk.replan import ReadMeter, another_strategy
 from batchops.bulk.rows_left import left_of
 from batchops.bulk.step import BulkStep
-from batchops.bulk.strategies import Strategy
 from batchops.bulk.strategies.partitioned import PartitionedStrategy
+from batchops.bulk.strategies.strategy import Strategy
 from batchops.bulk.workers import Workers, WorkerStep
 from batchops.errors import BatchopsError, Exit
 from batchops.events import Emit, Failure, Finished, Started, Warned

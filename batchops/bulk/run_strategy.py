@@ -6,7 +6,6 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from batchops.bulk.plan.pinned import Pinned
-from batchops.bulk.strategies import Strategy
 from batchops.bulk.strategies.block import FURTHER_PASSES, BlockStrategy
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_spool import IdList
@@ -15,6 +14,7 @@ from batchops.bulk.strategies.index import IndexStrategy
 from batchops.bulk.strategies.key import KeyStrategy
 from batchops.bulk.strategies.limit import LimitStrategy
 from batchops.bulk.strategies.partitioned import PartitionedStrategy
+from batchops.bulk.strategies.strategy import Strategy
 from batchops.db.backend import Backend
 from batchops.db.table import Table
 from batchops.ledger.resume import Anew, GoOn, Resume

@@ -8,13 +8,11 @@ import sqlalchemy as sa
 
 from batchops.bulk.failing_condition import located, next_part
 from batchops.bulk.foresight import Foresight
-from batchops.bulk.isolate_rejected import RejectedRowSearch, SearchResult, TooManyRejectedError
+from batchops.bulk.isolate_rejected import RejectedRowSearch, SearchResult, TooManyRejectedError, row_names
 from batchops.bulk.operations import Operation
-from batchops.bulk.read_meter import ReadMeter
-from batchops.bulk.row_names import row_names
-from batchops.bulk.strategies import Strategy
-from batchops.bulk.strategies.batch import Batch
+from batchops.bulk.replan import ReadMeter
 from batchops.bulk.strategies.cursor import Cursor
+from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
 from batchops.errors import ConditionFailedError, ConnectionLostError, IntegrityError, LockedError, RowRefusedError
 from batchops.events import Rejected

@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from batchops.bulk.step import BulkStep
-from batchops.bulk.strategies import Strategy
 from batchops.bulk.strategies.cursor import Cursor
+from batchops.bulk.strategies.strategy import Strategy
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, OutcomeUnknownError, TransientError
 from batchops.ledger.ledger import Ledger

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 import batchops as library
 from batchops.bulk.operations.delete import Delete
-from batchops.bulk.strategies.batch import Batch
+from batchops.bulk.strategies.strategy import Batch
 from batchops.db.mysql.backend import MySQL
 from batchops.db.postgresql.backend import PostgreSQL
 from batchops.runtime.batch_size import Size

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Batch
+from batchops.bulk.strategies.strategy import Batch
 
 
 class Operation(Protocol):

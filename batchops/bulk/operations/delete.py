@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Batch
+from batchops.bulk.strategies.strategy import Batch
 
 
 class Delete:

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Batch
+from batchops.bulk.strategies.strategy import Batch
 from batchops.db.table import quoted
 from batchops.sql.expression import is_default
 from batchops.sql.selection import user_sql

@@ -13,10 +13,9 @@ from batchops.bulk.plan.inspection import RIGHTS, Inspection
 from batchops.bulk.plan.pinned import Pinned
 from batchops.bulk.plan.plan import COUNTED, Explained, Plan
 from batchops.bulk.plan.probes import Probe, probes, whole
-from batchops.bulk.strategies import Strategy
-from batchops.bulk.strategies.batch import Batch
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_file import shown_name
+from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
 from batchops.db.recorded_statements import SELECTED, shown_sql
 from batchops.ledger.last_run import Recalled

@@ -7,9 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.bulk.operations import Operation
-from batchops.bulk.strategies import Strategy
-from batchops.bulk.strategies.batch import Batch
 from batchops.bulk.strategies.cursor import Cursor
+from batchops.bulk.strategies.strategy import Batch, Strategy
 
 _DEAR_TO_SPLIT = ("index", "limit")
 """Strategies whose middle is only found by reading."""

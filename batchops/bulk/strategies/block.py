@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Batch
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.key import WORTH_SPLITTING, KeyStrategy
+from batchops.bulk.strategies.strategy import Batch
 from batchops.db.backend import Backend, Blocks
 from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import START_ROWS, Size

@@ -6,10 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Batch
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_spool import IdList
 from batchops.bulk.strategies.key import WORTH_SPLITTING, KeyStrategy
+from batchops.bulk.strategies.strategy import Batch
 from batchops.db.backend import Backend
 from batchops.runtime.batch_size import Size
 from batchops.sql.selection import Selection

@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.batch import Batch
 from batchops.bulk.strategies.cursor import Cursor, Range
+from batchops.bulk.strategies.strategy import Batch
 from batchops.db.backend import Backend
 from batchops.db.table import quoted
 from batchops.db.types import KeyValue

@@ -6,9 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies import Strategy
-from batchops.bulk.strategies.batch import Batch
 from batchops.bulk.strategies.cursor import Cursor, Range
+from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.runtime.batch_size import Size
 
 
