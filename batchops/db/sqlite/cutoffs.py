@@ -30,8 +30,9 @@ def _spelled(connection: sa.Connection, table: Table, column: Column, point: dat
     """SQLite compares times as text or number: the literal must look like what stands in the column."""
     own = table.clause.c[quoted(column.name)]
     # 0, -1 and an empty text stand for "never" in many a table.
-    samples = sa.select(own).where(own.not_in([0, ""]), own > 0).limit(1)
-    sample = connection.execute(samples).scalar()
+    times = sa.select(own).where(own > 0, own != "").limit(1)
+    anything = sa.select(own).where(own != "").limit(1)  # a column of nothing but -1.5 counts no unit that is known
+    sample = next((found for one in (times, anything) if (found := connection.execute(one).scalar()) is not None), None)
     spelled = _number(sample, point) if isinstance(sample, int | float) else _text(str(sample or ""), point)
     if spelled is None:
         raise UsageError(
