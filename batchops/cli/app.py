@@ -32,6 +32,7 @@ COMMANDS = {
     "show": "Show one run: how far it is, how it ended, how to go on.",
     "completion": "Print what makes the Tab key complete commands, tables, columns, recipes and runs.",
     "ledger": "Print, make or prune the tables that progress is kept in.",
+    "help": "Explain a topic: strategies, checks, resume, delivery, recipes, exit codes and more.",
 }
 
 COLLECTED = 50_000

@@ -1,38 +1,95 @@
-"""What every command's help has in common: the exit codes, as a table below its options."""
+"""batchops help; and the line about exit codes below every command's help."""
 
+import re
+import sys
+from importlib.resources import files
 from typing import Any
 
 import rich_click as click
+from click.shell_completion import CompletionItem
 
-from batchops.errors import EXIT_MEANINGS
+from batchops.errors import UsageError
+
+_WIDEST = 100
+"""Columns beyond which a paragraph is hard to read."""
+_LINK = re.compile(r"\[([^]]+)]\([^)]*\)")
 
 
 class Command(click.RichCommand):
-    """A command whose help ends with the exit codes."""
+    """A command whose help ends by naming the exit codes' topic."""
 
     def format_epilog(self, ctx: click.RichContext, formatter: Any) -> None:  # type: ignore[override]  # as rich-click's
-        exit_codes(formatter)
         super().format_epilog(ctx, formatter)
+        _exit_codes(formatter, after_epilog=bool(self.epilog))
 
 
 class Group(click.RichGroup):
-    """A group whose help, and whose commands' help, ends with the exit codes."""
+    """A group whose help, and whose commands' help, ends by naming the exit codes' topic."""
 
     command_class = Command
 
     def format_epilog(self, ctx: click.RichContext, formatter: Any) -> None:  # type: ignore[override]  # as rich-click's
-        exit_codes(formatter)
         super().format_epilog(ctx, formatter)
+        _exit_codes(formatter, after_epilog=bool(self.epilog))
 
 
-def exit_codes(formatter: Any) -> None:
-    """Writes the table."""
-    from rich.panel import Panel
-    from rich.table import Table
+def _exit_codes(formatter: Any, *, after_epilog: bool) -> None:
+    formatter.write(("" if after_epilog else "\n") + " Exit codes: batchops help exit-codes")
 
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(justify="right", style="bold cyan", no_wrap=True)
-    grid.add_column()
-    for code, meaning in EXIT_MEANINGS.items():
-        grid.add_row(str(code.value), meaning)
-    formatter.write(Panel(grid, title="Exit codes", title_align="left", border_style="dim"))
+
+def _names(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in topics() if name.startswith(begun)]
+
+
+@click.command("help", cls=Command)
+@click.argument("topic", required=False, shell_complete=_names)
+@click.pass_context
+def command(context: click.Context, topic: str | None) -> None:
+    """Explain TOPIC, or list the topics.
+
+    On a terminal the text is formatted. In a pipe it is Markdown.
+    """
+    texts = topics()
+    if topic is None:
+        click.echo("Topics, each shown by: batchops help TOPIC\n")
+        for name, text in texts.items():
+            click.echo(f"  {name:<{max(map(len, texts))}}  {title(text)}")
+        click.echo("\nOptions of a command: batchops COMMAND --help")
+        return
+    if topic not in texts:
+        raise UsageError(f'There is no help topic "{topic}".', _hint(context, topic, list(texts)))
+    show(_LINK.sub(r"\1", texts[topic]))
+
+
+def topics() -> dict[str, str]:
+    """The Markdown texts by topic, in alphabetical order."""
+    found = (files("batchops") / "help").iterdir()
+    texts = {file.name.removesuffix(".md"): file.read_text("utf-8") for file in found if file.name.endswith(".md")}
+    return dict(sorted(texts.items()))
+
+
+def title(text: str) -> str:
+    """The text of the first heading."""
+    return text.splitlines()[0].removeprefix("# ")
+
+
+def show(text: str) -> None:
+    """Prints Markdown: formatted on a terminal, as it is in a pipe."""
+    if not sys.stdout.isatty():
+        click.echo(text, nl=False)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console()
+    console.print(Markdown(text, code_theme="ansi_dark"), width=min(console.width, _WIDEST))
+
+
+def _hint(context: click.Context, topic: str, names: list[str]) -> str:
+    from difflib import get_close_matches
+
+    root = context.find_root().command
+    if isinstance(root, click.Group) and topic in root.list_commands(context):
+        return f"see `batchops {topic} --help`."
+    near = get_close_matches(topic, names, n=1)
+    return f'did you mean "{near[0]}"?' if near else "see `batchops help`."
