@@ -1,7 +1,6 @@
-"""What the README says of recipes, cron, systemd and CI is true: each command is run, in a folder with its files."""
+"""What the README says of cron, systemd and CI is true, and the list of recipes is complete."""
 
 import re
-import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cli.conftest import Cli
-from tests.cli.conftest import cli as cli  # the fixture
-from tests.cli.test_readme import RECIPES, blocks, sections
-from tests.command import ROOT, Batchops
+from tests.command import ROOT
+from tests.documents import DOCUMENTS, blocks, linked
 from tests.recipes.test_deploy import program as program  # the fixture
 from tests.recipes.test_deploy import tried
 from tests.services.database import Database
 
-ALL, UNATTENDED = (sections()[name] for name in RECIPES)
+README, RECIPES = (DOCUMENTS[name].read_text() for name in ("README", "recipes"))
 SHOP = """
 CREATE TABLE orders (id integer PRIMARY KEY, created_at timestamp);
 CREATE TABLE order_items (id integer PRIMARY KEY, order_id integer REFERENCES orders, created_at timestamp);
@@ -35,37 +32,24 @@ INSERT INTO fixtures VALUES (1), (2);
 
 
 @pytest.fixture
-def shop(sqlite: Database, batchops: Batchops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """The tables, and a folder to work in with the README's recipe and the shipped ones."""
+def shop(sqlite: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """The tables, and a folder to work in with the recipe of the help and the shipped ones."""
     for statement in SHOP.split(";\n")[:-1]:
         sqlite.execute(statement)
     monkeypatch.chdir(tmp_path)
-    (recipe,) = blocks("toml", ALL)
-    for folder in (tmp_path, batchops.home):  # for processes, and for commands in this one
-        (folder / "nightly.toml").write_text(recipe)
-        (folder / "recipes").symlink_to(ROOT / "recipes")
+    (recipe,) = blocks(RECIPES, "toml")
+    (tmp_path / "nightly.toml").write_text(recipe.text)
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
     return sqlite
 
 
-def test_the_commands_about_recipes(shop: Database, cli: Cli) -> None:
-    lines = [line for block in blocks("console", ALL) for line in block.splitlines()]
-    assert len(lines) == 6
-    for line in lines:
-        words = shlex.split(line)[1:]
-        asks = words[0] == "run" and not {"-y", "--dry-run"} & {*words}
-        assert (cli(*words, *["-y"] * asks, env={"BATCHOPS_URL": shop.url}).code, line) == (0, line)
-    assert shop.column("SELECT id FROM orders") == shop.column("SELECT id FROM order_items") == [2]
-    assert shop.column("SELECT status FROM jobs") == ["pending"]
-    assert cli("recipe", "check", "sessions.toml").out == "sessions.toml: 1 job, no mistakes\n"
-
-
 def test_the_list_of_recipes_is_whole() -> None:
-    linked = set(re.findall(r"\]\(recipes/([\w-]+)\.toml\)", ALL))
-    assert linked == {path.stem for path in (ROOT / "recipes").glob("*.toml")}
+    recipes = {path for path in linked(DOCUMENTS["recipes"]) if path.suffix == ".toml"}
+    assert recipes == {*(ROOT / "recipes").glob("*.toml")}
 
 
 def test_the_cron_lines(shop: Database, program: Path, tmp_path: Path) -> None:
-    lines = re.findall(r"^[\d*/]+ [\d*]+ \* \* \* +(.*)$", UNATTENDED, re.M)
+    lines = re.findall(r"^[\d*/]+ [\d*]+ \* \* \* +(.*)$", README, re.M)
     assert len(lines) == 2
     url = tmp_path / "url"
     url.write_text(shop.url)
@@ -80,14 +64,14 @@ def test_the_cron_lines(shop: Database, program: Path, tmp_path: Path) -> None:
 
 
 def test_the_unit_is_the_shipped_one() -> None:
-    (unit,) = blocks("ini", UNATTENDED)
+    (unit,) = blocks(README, "ini")
     shipped = (ROOT / "recipes" / "deploy" / "batchops-nightly.service").read_text()
-    assert set(unit.splitlines()) <= set(shipped.splitlines())
+    assert set(unit.text.splitlines()) <= set(shipped.splitlines())
 
 
 def test_the_ci_steps(shop: Database, program: Path, tmp_path: Path) -> None:
-    (text,) = blocks("yaml", UNATTENDED)
-    steps: list[dict[str, Any]] = yaml.safe_load(text)
+    (steps_of_a_job,) = blocks(README, "yaml")
+    steps: list[dict[str, Any]] = yaml.safe_load(steps_of_a_job.text)
     env = {"PATH": f"{program.parent}:/usr/bin:/bin", "BATCHOPS_URL": shop.url, "CI_DATABASE_URL": shop.url}
     for step in steps:
         done = subprocess.run(["bash", "-ec", step["run"]], capture_output=True, text=True, cwd=tmp_path, env=env)
