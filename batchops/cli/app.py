@@ -12,7 +12,7 @@ import rich_click as click
 from click.exceptions import Exit as ClickExit
 
 from batchops.cli.lazy_group import LazyGroup
-from batchops.errors import BatchopsError, Exit, UsageError
+from batchops.errors import BatchopsError, Exit
 from batchops.version import __version__
 
 COMMANDS = {
@@ -70,7 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         interrupted = BatchopsError(told.interrupted)
         code = _told(words, interrupted, "signal", Exit.INTERRUPT) if told.code is None else told.code
     except click.ClickException as error:
-        usage = UsageError(error.format_message(), _help_hint(error))
+        from batchops.cli.unknown_words import usage_error
+
+        usage = usage_error(error)
         code = _told(words, usage, usage.reason, usage.exit)
     except BatchopsError as error:
         code = _told(words, error, error.reason, error.exit) if told.code is None else told.code
@@ -85,11 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _bug(error: Exception) -> BatchopsError:
     return BatchopsError(f"{type(error).__name__}: {error}", "this is a bug; BATCHOPS_DEBUG=1 shows where.")
-
-
-def _help_hint(error: click.ClickException) -> str:
-    context = getattr(error, "ctx", None)
-    return f"see `{context.command_path} --help`." if context else "see `batchops --help`."
 
 
 def _told(words: Sequence[str], error: BatchopsError, reason: str, code: int) -> int:

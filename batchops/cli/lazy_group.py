@@ -7,7 +7,6 @@ from typing import Any
 import rich_click as click
 
 from batchops.cli.help import Group
-from batchops.errors import UsageError
 
 
 class LazyGroup(Group):
@@ -29,16 +28,6 @@ class LazyGroup(Group):
         command = import_module(f"batchops.cli.{name}").command
         assert isinstance(command, click.Command)
         return command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """As click's, but with the nearest name."""
-        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-") and not ctx.resilient_parsing:
-            import difflib
-
-            near = difflib.get_close_matches(args[0], self._lines, n=1)
-            hint = f'did you mean "{near[0]}"?' if near else "see `batchops --help`."
-            raise UsageError(f'There is no command "{args[0]}".', hint)
-        return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> Any:
         """The Tab key needs the commands' lines only."""

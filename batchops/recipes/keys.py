@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from batchops.recipes.mistakes import Mistake, nearest
 from batchops.recipes.params import IDENTIFIER, Param
+from batchops.spec.foreign_names import option_hint
 from batchops.spec.messages import validation_message
 from batchops.spec.models import flag_of, flagged
 
@@ -129,4 +130,10 @@ def stray(name: str, verb: str, models: Mapping[str, type[BaseModel]], known: It
     """What to say of a key that the verb does not have, and a hint."""
     having = [other for other, model in models.items() if name in flagged(model)]
     has = f"{' and '.join(having)} {'has' if len(having) == 1 else 'have'} it." if having else ""
-    return f'{verb} has no key "{key(name)}".', nearest(key(name), map(key, known)) or has
+    names = [key(each) for each in known]
+    return f'{verb} has no key "{key(name)}".', foreign_key(name, names) or nearest(key(name), names) or has
+
+
+def foreign_key(name: str, names: Iterable[str]) -> str:
+    """What another tool's key of that name is here; empty where none of `names` does that."""
+    return _as_keys(option_hint(name, [f"--{each}" for each in names]))

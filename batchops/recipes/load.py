@@ -9,7 +9,7 @@ from batchops.bulk.strategies.id_file import STDIN
 from batchops.db.url_references import is_reference
 from batchops.db.urls import address
 from batchops.errors import UsageError
-from batchops.recipes.keys import Given, checked_all, filled, key, stray
+from batchops.recipes.keys import Given, checked_all, filled, foreign_key, key, stray
 from batchops.recipes.mistakes import Mistake, RecipeError, nearest
 from batchops.recipes.order import circle
 from batchops.recipes.params import Param, declared, with_values
@@ -17,6 +17,7 @@ from batchops.recipes.placeholders import against, bound
 from batchops.recipes.recipe import Recipe, RecipeJob, ordered
 from batchops.recipes.toml_lines import TomlSource, read, understood
 from batchops.spec import schedule, shell
+from batchops.spec.foreign_names import command_hint, likely
 from batchops.spec.models import VerbSpec, flagged
 from batchops.spec.schedule import RecipeSchedule
 from batchops.verbs import VERBS
@@ -95,7 +96,8 @@ class _Reader:
         known = {field for verb in VERBS.values() for field in flagged(verb.spec)} | schedule.KEYS
         fields = self._fields(self._table("defaults"), "defaults")
         for name in set(fields) - known:
-            hint = nearest(key(name), [key(each) for each in known])
+            names = [key(each) for each in known]
+            hint = foreign_key(name, names) or nearest(key(name), names)
             self.tell(fields[name].line, f'defaults has no key "{key(name)}".', hint)
         return {name: Given(each.value, each.line, default=True) for name, each in fields.items() if name in known}
 
@@ -160,7 +162,8 @@ class _Reader:
         verb = given["verb"].value
         if isinstance(verb, str) and verb in VERBS:
             return verb
-        hint = nearest(str(verb), VERBS) or f"the verbs are {', '.join(VERBS)}."
+        asks = [name for name in VERBS if VERBS[name].asks]
+        hint = command_hint(str(verb)) or likely(str(verb), VERBS, asks) or f"the verbs are {', '.join(VERBS)}."
         self.tell(given["verb"].line, f'verb: "{verb}" is none.', hint)
         return None
 
@@ -168,7 +171,8 @@ class _Reader:
         """Keys that are wrong whatever the verb should have been."""
         known = {field for verb in VERBS.values() for field in flagged(verb.spec)} | {*OWN, *schedule.KEYS}
         for name in set(given) - known:
-            hint = nearest(key(name), [key(each) for each in known])
+            names = [key(each) for each in known]
+            hint = foreign_key(name, names) or nearest(key(name), names)
             self.tell(given[name].line, f'No verb has a key "{key(name)}".', hint)
 
     def _schedule(self, verb: str, given: Mapping[str, Given], line: int) -> RecipeSchedule | None:

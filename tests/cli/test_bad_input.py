@@ -36,7 +36,7 @@ CASES = [
     Wrong("purge  ev  --where  kind = :kind", 2, "write the value itself"),
     Wrong("purge  ev  --where  RANDOM > 0", 2, "another value at each call"),
     Wrong("purge  ev  --where  nonsense(kind) = 1", 2, "nonsense"),
-    Wrong("purge  ev", 2, "Rows"),
+    Wrong("purge  ev", 2, "Which rows?"),
     Wrong("purge  ev  --all-rows  --where  kind = 1", 2, "--all-rows excludes"),
     Wrong("purge  ev  --older-than  90d", 2, "--by COLUMN"),
     Wrong("purge  ev  --by  made  --all-rows", 2, "--by needs"),
@@ -66,7 +66,17 @@ CASES = [
     Wrong("backfill  ev  --all-rows  --set  kind = 1, note = 2", 2, "--set"),
     Wrong("backfill  ev  --all-rows  --set  id = id + 1", 12, "key"),
     Wrong("prune", 2, 'There is no command "prune"'),
-    Wrong("purgee  ev", 2, 'did you mean "purge"?'),
+    Wrong("drian  ev", 2, 'did you mean "drain"?'),
+    Wrong("delete  ev", 2, "purge deletes rows: batchops purge TABLE"),
+    Wrong("retry", 2, "`batchops queue redrive`"),
+    Wrong("queue  status  ev", 2, "`batchops queue show` does that"),
+    Wrong("--verbose  purge  ev", 2, "options stand after the command"),
+    Wrong("purge  ev  --all-rows  --execute", 2, "unless --dry-run is given"),
+    Wrong("purge  ev  --all-rows  --verbose", 2, "shown unless --quiet"),
+    Wrong("purge  ev  --all-rows  --limit  5", 2, "--max-rows those of the whole run"),
+    Wrong("purge  ev  --where-clause  kind = 1", 2, "--where says which rows"),
+    Wrong("purge  ev  --all-rows  --chunk_size  5", 2, "--batch-size fixes"),
+    Wrong("purge  ev  --all-rows  --batchsise  5", 2, 'did you mean "--batch-size"?'),
 ]
 
 
@@ -187,3 +197,12 @@ def test_a_missing_driver_is_named(batchops: Batchops, tmp_path: Path, module: s
     result = batchops.apart("purge", "ev", "--all-rows", "-y", "--url", url, env={"PYTHONPATH": path})
     assert (result.code, result.out) == (2, ""), result
     assert clear_line(result.err, "pip install"), result
+
+
+@pytest.mark.parametrize("typed", ["purgee", "purg", "prge", "backfil", "back-fill", "prune", "archve"])
+def test_no_verb_that_changes_rows_is_offered_for_a_typo(cli: Cli, tmp_path: Path, typed: str) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'[job.a]\nverb = "{typed}"\ntable = "ev"\nwhere = "1 = 1"\n')
+    for result in (cli(typed, "ev"), cli("recipe", "check", recipe)):
+        assert result.code == 2
+        assert not any(f'did you mean "{verb}' in result.err for verb in ("purge", "backfill", "archive")), result

@@ -118,7 +118,7 @@ older-than = "90 moons"
 by = "at"
 needs = ["bb"]
 [job.b]
-verb = "prune"
+verb = "delete"
 [job.c]
 verb = "backfill"
 table = "t"
@@ -145,7 +145,7 @@ def test_every_mistake_at_once(recipe: Path) -> None:
             "",
         ),
         (12, 'needs: there is no job "bb".', 'did you mean "b"?'),
-        (14, 'verb: "prune" is none.', 'did you mean "purge"?'),
+        (14, 'verb: "delete" is none.', "purge deletes rows: batchops purge TABLE --where …"),
         (15, "all-rows excludes a condition.", ""),
         (19, "where: it holds a semicolon.", "give one bare expression, without a semicolon"),
         (20, 'set: it names ":dayz", which is not declared.', 'did you mean "days"?'),

@@ -1,0 +1,29 @@
+"""Commands and options that there are not: what was probably meant."""
+
+import rich_click as click
+
+from batchops.errors import UsageError
+from batchops.spec.foreign_names import command_hint, likely, option_hint
+
+
+def no_command(context: click.Context, group: click.Group, name: str) -> UsageError:
+    """The error for a word that is no command of the group; no verb is offered that changes rows at once."""
+    from batchops.verbs import VERBS
+
+    names = group.list_commands(context)
+    asks = [verb for verb in VERBS if VERBS[verb].asks]
+    within = context.command_path.partition(" ")[2]
+    hint = command_hint(name, within) or likely(name, names, asks) or f"see `{context.command_path} --help`."
+    return UsageError(f'There is no command "{" ".join([*within.split(), name])}".', hint)
+
+
+def usage_error(error: click.ClickException) -> UsageError:
+    """What click found, with a hint."""
+    context: click.Context | None = getattr(error, "ctx", None)
+    see = f"see `{context.command_path if context else 'batchops'} --help`."
+    if context is None or not isinstance(error, click.NoSuchOption):
+        return UsageError(error.format_message(), see)
+    having = {name for param in context.command.params if isinstance(param, click.Option) for name in param.opts}
+    after = isinstance(context.command, click.Group) and "options stand after the command they are for."
+    hint = option_hint(error.option_name, having) or likely(error.option_name, having) or after or see
+    return UsageError(f'{context.command_path} has no option "{error.option_name}".', hint)
