@@ -140,6 +140,7 @@ def test_the_check_finds_readers_that_are_wrong(
     thread = threading.Thread(target=reader, args=(scene,))
     thread.start()
     write(postgresql, plan)
+    scene.overtake()
     scene.over.set()
     thread.join()
     found = verdict(postgresql, scene.delivered)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import psycopg
 
+from batchops.outbox import Event, save
 from tests.services.database import Database
 
 Delivered = list[tuple[str, str, str]]
@@ -26,6 +27,34 @@ class Scene:
 
     def connection(self) -> "psycopg.Connection[tuple[str, ...]]":
         return psycopg.connect(self.database.url, autocommit=True)
+
+    def overtake(self) -> None:
+        """What writers do to each other now and then, by transactions held open: here it happens however slow all is.
+
+        The one with the later number has the earlier event, of another aggregate and of the same.
+        """
+        with self.connection() as early, self.connection() as late:
+            _begin(early, late)
+            save(late, Event("order", "held", "Changed", {"n": 1}))
+            save(early, Event("order", "seen", "Changed", {"n": 1}))
+            early.execute("COMMIT")
+            while not any(aggregate == "seen" for _, aggregate, _ in self.delivered):
+                time.sleep(0.01)
+            late.execute("COMMIT")
+            _begin(early, late)
+            save(late, Event("order", "both", "Changed", {"n": 1}))
+            late.execute("COMMIT")
+            save(early, Event("order", "both", "Changed", {"n": 2}))
+            early.execute("COMMIT")
+        with self.connection() as backlog, backlog.transaction():
+            save(backlog, [Event("order", "many", "Changed", {"n": number}) for number in range(1, 201)])
+
+
+def _begin(*connections: "psycopg.Connection[tuple[str, ...]]") -> None:
+    """Each has its number at once, in this order."""
+    for connection in connections:
+        connection.execute("BEGIN")
+        connection.execute("INSERT INTO notes VALUES (1)")
 
 
 def by_id(scene: Scene) -> None:
