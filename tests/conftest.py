@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import hypothesis
 import pytest
 
 from tests import flights as nycflights
@@ -18,6 +19,9 @@ from tests.services.private import Private
 from tests.services.server import Missing, Server, UnavailableError
 from tests.services.session import BROKERS, DATABASES, Services, required
 
+# Nothing fails for being slow: neither for the time that an example takes nor for the one that it takes to draw it.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 pytest_plugins = ("tests.tiers", "tests.figures")
 SERVICES_KEY = pytest.StashKey[Services]()
 REQUIRED_KEY = pytest.StashKey[frozenset[str]]()

@@ -63,7 +63,7 @@ def test_hostile_texts_stay_values(notes: Database) -> None:
     assert notes.rows("SELECT * FROM canary") == []
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(
         st.text(st.sampled_from("'\"\\`%:;-#/*$?=() \nabE\u00e9\U0001f600"), max_size=12), min_size=1, max_size=25

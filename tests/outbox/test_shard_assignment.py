@@ -106,7 +106,7 @@ def test_more_relays_than_shards() -> None:
     assert scene.counts() == [0, 1, 1]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.integers(1, 12),
     st.lists(st.tuples(st.sampled_from(["come", "come once", "go", "beat"]), st.integers(0, 5)), max_size=30),

@@ -70,7 +70,7 @@ def fires(times: Cron | Every, after: int, upto: int) -> list[int]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(fields=expressions, zone=st.sampled_from(ZONES), after=moments)
 def test_none_lost_none_twice(fields: Fields, zone: ZoneInfo, after: int) -> None:
     upto = after + DAYS * 86_400
@@ -80,7 +80,7 @@ def test_none_lost_none_twice(fields: Fields, zone: ZoneInfo, after: int) -> Non
     assert due(times, after, upto, 10_000) == found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(fields=expressions, zone=st.sampled_from(ZONES), after=moments)
 def test_the_next_is_in_the_future_whatever_was_asked_before(fields: Fields, zone: ZoneInfo, after: int) -> None:
     """Asked from any moment between two fires it is the same one: no host can come to another answer."""
