@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from batchops import durations
 from batchops.errors import TransientError
+from batchops.runtime.backoff import Backoff
 
 FIRST, LONGEST = 0.2, 15.0
 """Seconds between two probes, at first and at the most."""
@@ -24,7 +25,7 @@ class CircuitBreaker:
         """`timeout`: seconds after which it is given up on; None: never. `warn` is told when the waiting begins."""
         self._timeout = timeout
         self._clock = clock
-        self._draw = draw
+        self._backoff = Backoff(FIRST, LONGEST, draw=draw)
         self._warn = warn
         self._told = False
         """Whether this outage has been told of."""
@@ -49,9 +50,9 @@ class CircuitBreaker:
         now = self._clock()
         if not self._failures:
             self._since = now
-        pause = min(LONGEST, FIRST * 2.0 ** min(self._failures, 20)) * (0.75 + 0.25 * self._draw())
         self._failures += 1
-        self._reason, self._until, self._inconclusive = reason, now + pause, False
+        self._until = now + self._backoff.pause(self._failures)
+        self._reason, self._inconclusive = reason, False
 
     def trip_by_destination(self, reason: str) -> None:
         """It failed by itself, whatever it was sent: a person is told, as soon as the waiting begins."""

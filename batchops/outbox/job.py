@@ -92,7 +92,7 @@ class Relay:
         self._step = RelayStep(
             self._source, delivery,
             DeliveryRecorder(database, outbox, self._shards, self._failures, job.after_delivery), self._failures,
-            FailurePolicy(spec.on_failed, RetryPolicy(spec.max_attempts, spec.backoff.total_seconds())),
+            FailurePolicy(spec.on_failed, RetryPolicy.starting_at(spec.backoff.total_seconds(), spec.max_attempts)),
             self._circuit_breaker, self._shards, counters, ahead=self._ahead, begin=self._begin(stack),
         )  # fmt: skip
 

@@ -7,6 +7,10 @@ from batchops.db.database import Database
 from batchops.errors import BatchopsError
 from batchops.queue.leases import Leases
 from batchops.queue.leases.row_lock import RowLocks
+from batchops.runtime.backoff import Backoff
+
+BACKOFF = Backoff(first=0.05, longest=1.0)
+"""Between two looks at what others hold."""
 
 
 class LastLook:
@@ -22,20 +26,21 @@ class LastLook:
         self._timeout = timeout
         self._left_alone = left_alone
         self._leased = leased
-        self._waited = 0.0
+        self._waited, self._looks = 0.0, 0
         self.locked = 0
         """Rows that stayed locked."""
 
     def worked(self) -> None:
         """There was work: the timeout begins anew."""
-        self._waited = 0.0
+        self._waited, self._looks = 0.0, 0
 
     def next_sleep(self) -> float | None:
         """Seconds until it is worth another try; None: nothing is left, or what is left stays locked."""
         self.locked, leased = self._others()
         if not (self.locked or leased) or self._waited >= self._timeout:
             return None
-        pause = min(0.05 + self._waited, 1.0)
+        self._looks += 1
+        pause = BACKOFF.pause(self._looks)
         self._waited += pause
         return pause
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.errors import BatchopsError
+from batchops.runtime.backoff import Backoff
 
 FIRST = 0.05
 SHARE = 50
@@ -59,17 +60,17 @@ class Idle:
         self, due: Callable[[], float | None], longest: float, draw: Callable[[], float] = random.random
     ) -> None:  # fmt: skip
         self._due = due
-        self._longest = longest
-        self._draw = draw
-        self._next = FIRST
+        self._backoff = Backoff(FIRST, longest, draw=draw)
+        self._sleeps = 0
+        """Sleeps since there was work."""
 
     def worked(self) -> None:
         """There was work: the next sleep is short again."""
-        self._next = FIRST
+        self._sleeps = 0
 
     def next_sleep(self) -> float:
         """Seconds to sleep now."""
-        pause = min(self._next, self._longest) * (0.75 + 0.25 * self._draw())
-        self._next = min(2 * self._next, self._longest)
+        self._sleeps += 1
+        pause = self._backoff.pause(self._sleeps)
         due = self._due()
         return pause if due is None else min(pause, max(due, 0.02))

@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from batchops.errors import TransientError
+from batchops.runtime.backoff import Backoff
 
 T = TypeVar("T")
+BACKOFF = Backoff(first=0.1, longest=10.0, jitter=1.0)
 
 
 def retrying(
@@ -28,7 +30,7 @@ def retrying(
     attempts = Retrying(
         retry=retry_if_exception_type(TransientError),
         stop=lambda _: stopped() or clock() - begun >= seconds,
-        wait=wait_random_exponential(multiplier=0.1, max=10),
+        wait=lambda state: BACKOFF.pause(state.attempt_number),
         before_sleep=on_retry,
         sleep=sleep,
         reraise=True,

@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.db.notifications import Notifications
 from batchops.events import Emit, Warned
+from batchops.runtime.backoff import Backoff
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads, described
 
-FIRST, LONGEST = 1.0, 60.0
-"""Seconds until the next attempt to listen, at first and at the most."""
+BACKOFF = Backoff(first=1.0, longest=60.0)
+"""Between attempts to listen."""
 PROVED = 60.0
 """Seconds after which it is proved again: a link may be half open, a pooler come between."""
 ARRIVES = 5.0
@@ -59,7 +60,7 @@ class Wake:
         self._over = threading.Event()
         self._rung = threading.Event()
         self._trouble = ""
-        self._pause = FIRST
+        self._failures = 0
 
     def wait(self, seconds: float) -> None:
         """Rest so long, or until a notification or the stop."""
@@ -84,8 +85,8 @@ class Wake:
             if trouble != self._trouble:
                 self._trouble = trouble
                 self._emit(Warned(f"--listen: only --poll wakes this process: {trouble}."))
-            self._over.wait(self._pause)
-            self._pause = min(2 * self._pause, LONGEST)
+            self._failures += 1
+            self._over.wait(BACKOFF.pause(self._failures))
 
     def _heard_on(self, connection: sa.Connection) -> str:
         """Listen on this connection, until notifications arrive no more; says so."""
@@ -121,7 +122,7 @@ class Wake:
         return channels
 
     def _well(self) -> None:
-        self._pause = FIRST
+        self._failures = 0
         self._rung.set()  # what was notified of before it listened went unheard
         if self._trouble:
             self._trouble = ""

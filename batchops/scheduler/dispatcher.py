@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from batchops.errors import BatchopsError
 from batchops.events import Emit, Fired
+from batchops.runtime.backoff import Backoff
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 from batchops.scheduler.fires import LEASE, Claimed, Fires
@@ -16,8 +17,8 @@ from batchops.scheduler.worker_pool import WorkerPool
 
 LOOK = 5.0
 """Seconds between looks for fires whose owner is gone; also the longest that a jump of the clock goes unnoticed."""
-SLOWEST = 5.0
-"""Seconds between attempts to reach a ledger that cannot be reached: a third of what a fire's lease lasts."""
+BACKOFF = Backoff(first=0.5, longest=LEASE / 3, jitter=0.0)
+"""Between attempts to reach a ledger that cannot be reached."""
 JUMP = 1.0
 """Seconds by which the database's clock must be elsewhere than reckoned to be taken as set anew."""
 PRUNED = 3600.0
@@ -263,7 +264,7 @@ class Dispatcher:
         if self._stop.asked:
             return 0.5 if self._failures else 0.1
         if self._failures:
-            return min(2.0 ** min(self._failures - 2, 10), SLOWEST)
+            return BACKOFF.pause(self._failures)
         coming = [self._next.get(task.schedule.name, 0.0) - self._now() for task in self._tasks]
         looks = self._looked + LOOK - self._clock()
         return 0.01 if self._nudged else max(0.01, min([*coming, looks]))

@@ -20,7 +20,7 @@ def test_jitter_only_shortens_a_rest() -> None:
 def test_a_rest_ends_when_something_falls_due_and_is_never_none() -> None:
     due = iter([0.5, 0.0, 100.0])
     idle = Idle(lambda: next(due), 60.0, draw=lambda: 1.0)
-    idle._next = 30.0
+    idle._sleeps = 20
     assert [idle.next_sleep() for _ in range(3)] == [0.5, 0.02, 60.0]
 
 

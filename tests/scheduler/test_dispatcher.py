@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from batchops.errors import UnreachableError
-from batchops.scheduler.dispatcher import FAREWELL, LOOK, PRUNED, SLOWEST
+from batchops.scheduler.dispatcher import BACKOFF, FAREWELL, LOOK, PRUNED
 from batchops.scheduler.fires import LEASE
 from tests.scheduler.fires import NOON, Scene
 
@@ -95,7 +95,7 @@ def test_what_was_due_while_the_ledger_was_gone_is_made_up_for_once() -> None:
         "error: the ledger in one place: the server is gone",
         "the ledger in one place is reached again",
     ]
-    assert scene.began("quick")[1] <= 55 + SLOWEST + 0.1
+    assert scene.began("quick")[1] <= 55 + BACKOFF.longest + 0.1
 
 
 def test_a_ledger_that_is_gone_is_tried_ever_more_slowly_and_never_in_a_hurry() -> None:
@@ -103,7 +103,7 @@ def test_a_ledger_that_is_gone_is_tried_ever_more_slowly_and_never_in_a_hurry() 
     scene.table.fault = GONE
     scene.at(0.1, scene.keeper.wake)
     scene(scene.task("quick", every=1), seconds=60.0)
-    assert scene.pauses[:6] == [0.5, 1.0, 2.0, 4.0, SLOWEST, SLOWEST]
+    assert scene.pauses[:6] == [0.5, 1.0, 2.0, 4.0, BACKOFF.longest, BACKOFF.longest]
     assert scene.keeper.trouble is GONE
 
 

@@ -13,14 +13,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
+from itertools import count
 from typing import IO, Literal
 
+from batchops.runtime.backoff import Backoff
 from batchops.runtime.stop import Stop
 
 LAST_SECONDS = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 LOOK = 0.2
 """Seconds between two looks at the time and at whether the run was asked to stop."""
+ENDING = Backoff(first=0.001, longest=LOOK / 4, jitter=0.0)
+"""Between two looks at whether all that a program has started is gone."""
 CHUNK = 65_536
 _PR_SET_PDEATHSIG = 1
 
@@ -138,10 +142,10 @@ class Child:
         if not self.ended:
             self.signal(signal.SIGKILL)
         self._popen.wait()
-        pause = 0.001
-        while not self._alone() and left() > 0:
-            time.sleep(pause)
-            pause = min(2 * pause, LOOK / 4)
+        for attempt in count(1):
+            if self._alone() or left() <= 0:
+                break
+            time.sleep(ENDING.pause(attempt))
         self.signal(signal.SIGKILL)
         self.close()
 
