@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Rejected,
         Retried,
         Started,
+        Stopping,
         Throttled,
         Warned,
     )
@@ -53,6 +54,7 @@ __all__ = [
     "Retried",
     "Started",
     "Stop",
+    "Stopping",
     "Throttled",
     "TransientError",
     "UnreachableError",

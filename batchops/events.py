@@ -1,4 +1,4 @@
-"""The events of a run, in order: Started, then Throttled, Retried, Committed, Rejected, last Finished."""
+"""The events of a run, in order: Started, then Throttled, Retried, Committed, Rejected, Stopping, last Finished."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -76,6 +76,16 @@ class Warned:
     """Something that a person should know; the run goes on."""
 
     message: str
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """A signal asks the run to stop: it ends after the batch in hand, or, if `hurried`, without it."""
+
+    signal: int
+    hurried: bool
+    undone: bool
+    """Whether a batch that is cut off is rolled back whole; else what its handler or destination did stays."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +246,7 @@ class Finished:
     """Of a purge or backfill with a list of ids."""
 
 
-Event = Started | Throttled | Retried | Committed | Warned | Rejected | Backlog | Fired | Finished
+Event = Started | Throttled | Retried | Committed | Warned | Stopping | Rejected | Backlog | Fired | Finished
 Emit = Callable[[Event], None]
 """Whoever listens; must not raise and must not touch the run's connections."""
 State = Literal["running", "queued", "ran", "skipped", "coalesced", "taken over", "failed"]

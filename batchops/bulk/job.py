@@ -68,8 +68,10 @@ def run_bulk(job: BulkJob, emit: Emit, stop: Stop) -> Finished:
         rejected = end.rejected + sum(one.rows or 0 for one in left_out)
         return replace(end, rejected=rejected, left=left_of(job, now, ending, stats, left_out))
 
-    grace = grace_of(job.spec, job.database)
-    return whole_run(emit, stop, work, lambda ending: _finished(job, now, now.strategy, ending, stats), grace)
+    def ended(ending: Ending) -> Finished:
+        return _finished(job, now, now.strategy, ending, stats)
+
+    return whole_run(emit, stop, work, ended, grace_of(job.spec, job.database), undone=True)
 
 
 def _worked(

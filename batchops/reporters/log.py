@@ -16,6 +16,7 @@ from batchops.events import (
     Rejected,
     Retried,
     Started,
+    Stopping,
     Throttled,
     Warned,
 )
@@ -24,6 +25,7 @@ from batchops.reporters.figures import counted, visible
 from batchops.reporters.progress import Progress
 from batchops.reporters.safe_streams import Lasting
 from batchops.reporters.summary import ended_line, error_lines
+from batchops.reporters.warnings import stopping
 
 Format = Literal["text", "json"]
 Level = Literal["info", "warning", "error"]
@@ -98,6 +100,8 @@ class _JobLog:
         match event:
             case Warned():
                 yield "warning", event.message
+            case Stopping():
+                yield "info", stopping(event)
             case Retried():
                 yield "warning", f"retrying in {durations.show(event.seconds)}: {event.error}"
             case Rejected():

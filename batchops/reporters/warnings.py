@@ -1,16 +1,31 @@
 """What a person should know while a run goes on, a line each."""
 
-from batchops.events import Event, Warned
+import signal
+
+from batchops.events import Event, Stopping, Warned
 from batchops.reporters import Warn
 from batchops.reporters.figures import visible
 
 
 class Warnings:
-    """Says every warning as it comes."""
+    """Says every warning as it comes, and answers a signal."""
 
     def __init__(self, note: Warn) -> None:
         self._note = note
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Warned):
-            self._note(f"warning: {visible(event.message)}")
+        match event:
+            case Warned():
+                self._note(f"warning: {visible(event.message)}")
+            case Stopping():
+                self._note(stopping(event))
+
+
+def stopping(event: Stopping) -> str:
+    """What a signal has begun, and what a second one would do."""
+    if event.hurried:
+        return "Rolling this batch back." if event.undone else "Stopping without this batch."
+    second = "rolls it back" if event.undone else "cuts it off"
+    if event.signal == signal.SIGINT:
+        return f"Stopping after this batch; Ctrl-C again {second}."
+    return f"{signal.Signals(event.signal).name}: stopping after this batch; a second signal {second}."

@@ -2,11 +2,11 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 from batchops.errors import BatchopsError
-from batchops.events import Emit, Event, Finished, Started, Warned
+from batchops.events import Emit, Event, Finished, Started, Stopping, Warned
 from batchops.runtime.loop import Ending, ending_of
 from batchops.runtime.stop import Grace, Stop
 from batchops.runtime.threads import Threads, described
@@ -74,15 +74,18 @@ def whole_run(
     work: Callable[[EventEmitter, Stop], Finished],
     ended: Callable[[Ending], Finished],
     grace: Grace = lambda _: nullcontext(),
+    *,
+    undone: bool = False,
 ) -> Finished:
     """Run `work`, which tells Started and gives the end; `ended` makes an end of an error that escapes from it.
 
     Before Started an error is raised. What the run asks of its own Stop does not reach the caller's.
+    `undone`: as in Stopping.
     """
     with stop.of_one_run() as mine:
         emitter = EventEmitter(emit, mine)
         try:
-            with grace(mine):
+            with grace(mine), answering(mine, emitter, undone):
                 finished = work(emitter, mine)
         except BaseException as error:
             if not emitter.begun:
@@ -91,6 +94,30 @@ def whole_run(
             finished = ended(ending_of(error))
         emitter.end(finished)
     return finished
+
+
+@contextmanager
+def answering(stop: Stop, emitter: EventEmitter, undone: bool) -> Iterator[None]:
+    """Emit Stopping as soon as a signal asks the run to stop, and once more when a second one hurries it."""
+    woken, over = threading.Event(), threading.Event()
+
+    def answer() -> None:
+        said: Stopping | None = None
+        while not over.is_set():
+            now = Stopping(stop.signal, stop.hurried, undone) if stop.signal is not None else None
+            if now is not None and now != said and emitter.begun:
+                emitter(said := now)
+            woken.wait()
+            woken.clear()
+
+    with stop.heard_by(woken):
+        thread = emitter.threads.start("answer", answer)
+        try:
+            yield
+        finally:
+            over.set()
+            woken.set()
+            thread.join()
 
 
 def _of_listener(error: BaseException) -> BatchopsError:

@@ -4,7 +4,9 @@ import contextlib
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pexpect
@@ -13,6 +15,8 @@ import pytest
 from tests.command import Batchops, hear_interrupts
 from tests.databases.numbered import numbered
 from tests.services.database import Database
+from tests.services.sqlite import path as sqlite_path
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -54,3 +58,24 @@ def test_ctrl_c_at_the_question(batchops: Batchops, sqlite: Database) -> None:
     child.close()
     assert child.exitstatus == 130
     assert sqlite.scalar("SELECT count(*) FROM t") == 100
+
+
+def test_ctrl_c_is_answered_at_once(batchops: Batchops, sqlite: Database) -> None:
+    """While a batch waits for a lock that another holds."""
+    numbered(sqlite, 100)
+    args = ("purge", "t", "--url", sqlite.url, "--where", "id > 0", "-y", "--batch-size", "10", "--sleep", "50ms")
+    program, *words = batchops.argv(*args, "--lock-timeout", "1h", "--statement-timeout", "1h", "--grace", "1h")
+    env = batchops.environment({"COLUMNS": "200"})
+    child = pexpect.spawn(program, words, env=env, encoding="utf-8", preexec_fn=hear_interrupts, timeout=60)
+    until(lambda: sqlite.scalar("SELECT count(*) FROM t") <= 90)
+    with contextlib.closing(sqlite3.connect(sqlite_path(sqlite.url), isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        time.sleep(0.2)  # the next batch begins
+        child.sendintr()
+        child.expect_exact("Stopping after this batch; Ctrl-C again rolls it back.")
+        child.sendintr()
+        child.expect_exact("Rolling this batch back.")
+        holder.execute("ROLLBACK")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130

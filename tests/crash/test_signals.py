@@ -124,6 +124,8 @@ def test_the_second_signal_gives_the_batch_up(batchops: Batchops, database: Data
         signalled(process, signal.SIGTERM)
         code, out, err = ended(process)
     assert code == 143, (out, err)
+    answers = "SIGTERM: stopping after this batch; a second signal rolls it back.\nRolling this batch back.\n"
+    assert answers in err
     if database.backend != "sqlite":  # there nothing could be written down: the file was locked
         at_rest(database)
     assert batchops(*job(database)).code == 0
