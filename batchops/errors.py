@@ -1,5 +1,6 @@
 """Every error that batchops raises on purpose: what happened, to what, what to do next, and its exit code."""
 
+from collections.abc import Collection, Iterable
 from enum import IntEnum
 
 
@@ -50,6 +51,26 @@ EXIT_MEANINGS: dict[Exit, str] = {
     Exit.INTERRUPT: "ended by SIGINT (Ctrl-C)",
     Exit.TERMINATED: "ended by SIGTERM",
 }
+
+
+def nearest(name: str, names: Iterable[str], never: Collection[str] = ()) -> str:
+    """The name that was probably meant, as `names` has it; empty where none is near. One of `never` is not offered."""
+    from difflib import get_close_matches  # costs the start of a command more than it is worth
+
+    by_word = {_word(each): each for each in reversed(list(names)) if each not in never}
+    close = get_close_matches(_word(name), by_word, n=1)
+    return by_word[close[0]] if close else ""
+
+
+def did_you_mean(name: str, names: Iterable[str], never: Collection[str] = ()) -> str:
+    """The hint with that name; empty where none is near."""
+    near = nearest(name, names, never)
+    return f'did you mean "{near}"?' if near else ""
+
+
+def _word(name: str) -> str:
+    """What is compared: without the dashes of an option, which are alike in all of them."""
+    return name.lstrip("-").casefold()
 
 
 class BatchopsError(Exception):

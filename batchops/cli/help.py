@@ -8,7 +8,7 @@ from typing import Any
 import rich_click as click
 from click.shell_completion import CompletionItem
 
-from batchops.errors import UsageError
+from batchops.errors import UsageError, did_you_mean
 
 _WIDEST = 100
 """Columns beyond which a paragraph is hard to read."""
@@ -94,10 +94,7 @@ def show(text: str) -> None:
 
 
 def _hint(context: click.Context, topic: str, names: list[str]) -> str:
-    from difflib import get_close_matches
-
     root = context.find_root().command
     if isinstance(root, click.Group) and topic in root.list_commands(context):
         return f"see `batchops {topic} --help`."
-    near = get_close_matches(topic, names, n=1)
-    return f'did you mean "{near[0]}"?' if near else "see `batchops help`."
+    return did_you_mean(topic, names) or "see `batchops help`."

@@ -2,8 +2,8 @@
 
 import rich_click as click
 
-from batchops.errors import UsageError
-from batchops.spec.foreign_names import command_hint, likely, option_hint
+from batchops.errors import UsageError, did_you_mean
+from batchops.spec.foreign_names import command_hint, option_hint
 
 
 def no_command(context: click.Context, group: click.Group, name: str) -> UsageError:
@@ -13,7 +13,7 @@ def no_command(context: click.Context, group: click.Group, name: str) -> UsageEr
     names = group.list_commands(context)
     asks = [verb for verb in VERBS if VERBS[verb].asks]
     within = context.command_path.partition(" ")[2]
-    hint = command_hint(name, within) or likely(name, names, asks) or f"see `{context.command_path} --help`."
+    hint = command_hint(name, within) or did_you_mean(name, names, asks) or f"see `{context.command_path} --help`."
     return UsageError(f'There is no command "{" ".join([*within.split(), name])}".', hint)
 
 
@@ -25,5 +25,5 @@ def usage_error(error: click.ClickException) -> UsageError:
         return UsageError(error.format_message(), see)
     having = {name for param in context.command.params if isinstance(param, click.Option) for name in param.opts}
     after = isinstance(context.command, click.Group) and "options stand after the command they are for."
-    hint = option_hint(error.option_name, having) or likely(error.option_name, having) or after or see
+    hint = option_hint(error.option_name, having) or did_you_mean(error.option_name, having) or after or see
     return UsageError(f'{context.command_path} has no option "{error.option_name}".', hint)

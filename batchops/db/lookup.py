@@ -1,6 +1,5 @@
 """The table and key that a person named, found in the catalog, or the nearest name."""
 
-import difflib
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -8,7 +7,7 @@ import sqlalchemy as sa
 from batchops.db.backend import Backend
 from batchops.db.rights import MissingRight
 from batchops.db.table import Key, Table
-from batchops.errors import NotFoundError, RefusedError, UsageError
+from batchops.errors import NotFoundError, RefusedError, UsageError, did_you_mean
 
 
 def find_table(connection: sa.Connection, backend: Backend, named: str) -> Table:
@@ -17,7 +16,7 @@ def find_table(connection: sa.Connection, backend: Backend, named: str) -> Table
         table = backend.find(connection, schema, name)
         if table is not None:
             return table
-    near = nearest(named, backend.tables(connection))
+    near = did_you_mean(named, backend.tables(connection))
     for schema, name in _readings(named):
         if (denied := hidden(connection, backend, schema, name, "SELECT")) is not None:
             said = f'There is no table "{named}", or role "{denied.role}" has no right to it.'
@@ -35,11 +34,9 @@ def hidden(
     return MissingRight(rights, (), table, backend.server(connection).role)
 
 
-def nearest(name: str, names: Sequence[str]) -> str:
-    """A hint with the name that was probably meant; empty where none is near."""
-    lower = {n.lower(): n for n in reversed(names)}
-    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
-    return f'did you mean "{lower[close[0]]}"?' if close else ""
+def no_column(flag: str, table: Table, name: str) -> UsageError:
+    """The error for a column that a flag names and the table does not have."""
+    return UsageError(f'{flag}: table "{table.label}" has no column "{name}".', did_you_mean(name, table.column_names))
 
 
 def unquoted(name: str) -> str:
@@ -73,7 +70,7 @@ def _asked_key(backend: Backend, table: Table, wanted: Sequence[str]) -> Key:
         same = (c for c in table.column_names if c == exact or (name == exact and c.lower() == name.lower()))
         found = next(same, None)
         if found is None:
-            raise UsageError(f'--key: table "{table.label}" has no column "{name}".', nearest(name, table.column_names))
+            raise no_column("--key", table, name)
         names.append(found)
     # The order is the index's own; another order could not be followed by it.
     key = next((k for k in table.keys if k.columns == tuple(names)), None)

@@ -1,6 +1,5 @@
 """Which database is meant: every spelling of a URL, and passwords kept out of whatever is printed."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ import sqlalchemy as sa
 
 from batchops.db.url_parse import Target, masked, split
 from batchops.db.url_references import Fetched, fetch, is_reference
-from batchops.errors import UsageError
+from batchops.errors import UsageError, nearest
 
 ON_COMMAND_LINE = (
     "A password on the command line can be read by every user of this machine. Hint: put the URL into "
@@ -157,7 +156,7 @@ def _start(named: Fetched) -> str:
 
 
 def _nearest(name: str) -> str:
-    (close, *_) = difflib.get_close_matches(name.removeprefix("jdbc:"), _PRODUCTS, n=1, cutoff=0.6) or [""]
+    close = nearest(name.removeprefix("jdbc:"), _PRODUCTS)
     guess = f"did you mean {close}://? " if close else ""
     return f"{guess}Supported are {', '.join(_SUPPORTED)}."
 

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 
 from batchops.db.backend import Backend
 from batchops.db.database import Database
-from batchops.db.lookup import find_table, nearest
+from batchops.db.lookup import find_table, no_column
 from batchops.db.table import Table
-from batchops.errors import RefusedError, UsageError
+from batchops.errors import RefusedError, UsageError, did_you_mean
 from batchops.outbox.columns import PURPOSES, USUAL, Names, recognised
 from batchops.outbox.event_order import EventOrder
 from batchops.outbox.mapping import MessageMapping
@@ -131,7 +131,7 @@ def _column(table: Table, purpose: str, named: str | None) -> str | None:
 def _named(table: Table, named: str, flag: str) -> str:
     found = next((name for name in table.column_names if name.lower() == named.lower()), None)
     if found is None:
-        raise UsageError(f'{flag}: table "{table.label}" has no column "{named}".', nearest(named, table.column_names))
+        raise no_column(flag, table, named)
     return found
 
 
@@ -141,7 +141,7 @@ def _template(outbox: Outbox, text: str, flag: str) -> Template:
         if name not in outbox.table.column_names:
             raise UsageError(
                 f'{flag}: table "{outbox.table.label}" has no column "{name}".',
-                nearest(name, outbox.table.column_names) or f"it has {', '.join(outbox.table.column_names)}.",
+                did_you_mean(name, outbox.table.column_names) or f"it has {', '.join(outbox.table.column_names)}.",
             )
     return template
 

@@ -11,7 +11,7 @@ from batchops.db.backend import Server
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.claims import Nulls, OrderBy
 from batchops.db.database import Database
-from batchops.db.lookup import find_key, find_table, hidden, nearest
+from batchops.db.lookup import find_key, find_table, hidden, no_column
 from batchops.db.table import Table
 from batchops.errors import RefusedError, RowRefusedError, UsageError
 from batchops.queue.handlers import Handler
@@ -260,7 +260,7 @@ def order_text(order: OrderBy) -> str:
 def _column(table: Table, named: str, flag: str) -> str:
     found = next((c for c in table.column_names if c.lower() == named.lower()), None)
     if found is None:
-        raise UsageError(f'{flag}: table "{table.label}" has no column "{named}".', nearest(named, table.column_names))
+        raise no_column(flag, table, named)
     return found
 
 

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError, create_model
 
-from batchops.recipes.mistakes import Mistake, nearest
+from batchops.errors import did_you_mean
+from batchops.recipes.mistakes import Mistake
 from batchops.recipes.params import IDENTIFIER, Param
 from batchops.spec.foreign_names import option_hint
 from batchops.spec.messages import validation_message
@@ -67,7 +68,8 @@ def _against(
         yield "no parameter fills it: what is run stands in the recipe", hint
     param = params.get(value["param"])
     if param is None:
-        yield f'there is no parameter "{value["param"]}"', nearest(value["param"], params) or "declare it in [params]."
+        hint = did_you_mean(value["param"], params) or "declare it in [params]."
+        yield f'there is no parameter "{value["param"]}"', hint
     elif name in NAMES and param.type not in (IDENTIFIER, ""):
         yield f'parameter "{param.name}" is of the type {param.type}', 'a name needs type = "identifier".'
 
@@ -131,7 +133,7 @@ def stray(name: str, verb: str, models: Mapping[str, type[BaseModel]], known: It
     having = [other for other, model in models.items() if name in flagged(model)]
     has = f"{' and '.join(having)} {'has' if len(having) == 1 else 'have'} it." if having else ""
     names = [key(each) for each in known]
-    return f'{verb} has no key "{key(name)}".', foreign_key(name, names) or nearest(key(name), names) or has
+    return f'{verb} has no key "{key(name)}".', foreign_key(name, names) or did_you_mean(key(name), names) or has
 
 
 def foreign_key(name: str, names: Iterable[str]) -> str:

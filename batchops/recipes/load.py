@@ -8,16 +8,16 @@ from typing import Any
 from batchops.bulk.strategies.id_file import STDIN
 from batchops.db.url_references import is_reference
 from batchops.db.urls import address
-from batchops.errors import UsageError
+from batchops.errors import UsageError, did_you_mean
 from batchops.recipes.keys import Given, checked_all, filled, foreign_key, key, stray
-from batchops.recipes.mistakes import Mistake, RecipeError, nearest
+from batchops.recipes.mistakes import Mistake, RecipeError
 from batchops.recipes.order import circle
 from batchops.recipes.params import Param, declared, with_values
 from batchops.recipes.placeholders import against, bound
 from batchops.recipes.recipe import Recipe, RecipeJob, ordered
 from batchops.recipes.toml_lines import TomlSource, read, understood
 from batchops.spec import schedule, shell
-from batchops.spec.foreign_names import command_hint, likely
+from batchops.spec.foreign_names import command_hint
 from batchops.spec.models import VerbSpec, flagged
 from batchops.spec.schedule import RecipeSchedule
 from batchops.verbs import VERBS
@@ -73,7 +73,7 @@ class _Reader:
     def jobs(self) -> list[RecipeJob]:
         """Those that are whole."""
         for name in set(self._source.values) - {*TABLES}:
-            hint = nearest(name, TABLES) or "a recipe has [params], [defaults] and [job.NAME]."
+            hint = did_you_mean(name, TABLES) or "a recipe has [params], [defaults] and [job.NAME]."
             self.tell(self._source.line(name), f'A recipe has no "{name}".', hint)
         tables = self._table("job")
         if not tables and not self.mistakes:
@@ -97,7 +97,7 @@ class _Reader:
         fields = self._fields(self._table("defaults"), "defaults")
         for name in set(fields) - known:
             names = [key(each) for each in known]
-            hint = foreign_key(name, names) or nearest(key(name), names)
+            hint = foreign_key(name, names) or did_you_mean(key(name), names)
             self.tell(fields[name].line, f'defaults has no key "{key(name)}".', hint)
         return {name: Given(each.value, each.line, default=True) for name, each in fields.items() if name in known}
 
@@ -122,7 +122,7 @@ class _Reader:
                 listed = []
             for each in listed:
                 if each not in tables:
-                    self.tell(line, f'needs: there is no job "{each}".', nearest(each, tables))
+                    self.tell(line, f'needs: there is no job "{each}".', did_you_mean(each, tables))
             needs[name] = tuple(each for each in listed if each in tables)
         if way := circle(needs):
             line = self._source.line("job", way[0], "needs")
@@ -163,7 +163,7 @@ class _Reader:
         if isinstance(verb, str) and verb in VERBS:
             return verb
         asks = [name for name in VERBS if VERBS[name].asks]
-        hint = command_hint(str(verb)) or likely(str(verb), VERBS, asks) or f"the verbs are {', '.join(VERBS)}."
+        hint = command_hint(str(verb)) or did_you_mean(str(verb), VERBS, asks) or f"the verbs are {', '.join(VERBS)}."
         self.tell(given["verb"].line, f'verb: "{verb}" is none.', hint)
         return None
 
@@ -172,7 +172,7 @@ class _Reader:
         known = {field for verb in VERBS.values() for field in flagged(verb.spec)} | {*OWN, *schedule.KEYS}
         for name in set(given) - known:
             names = [key(each) for each in known]
-            hint = foreign_key(name, names) or nearest(key(name), names)
+            hint = foreign_key(name, names) or did_you_mean(key(name), names)
             self.tell(given[name].line, f'No verb has a key "{key(name)}".', hint)
 
     def _schedule(self, verb: str, given: Mapping[str, Given], line: int) -> RecipeSchedule | None:

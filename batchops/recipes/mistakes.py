@@ -1,7 +1,6 @@
 """What is wrong with a recipe: all of it at once, each with its line."""
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +30,3 @@ class RecipeError(UsageError):
         what = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "a mistake"
         lines = "\n".join(f"line {mistake.line}: {mistake.text}" for mistake in self.mistakes)
         super().__init__(f'Recipe "{path}" has {what}.\n{lines}')
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """A hint with the name that was probably meant; empty where none is near."""
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f'did you mean "{close[0]}"?' if close else ""

@@ -9,8 +9,8 @@ from typing import Any
 
 from batchops import durations
 from batchops.db.values import Value
-from batchops.errors import UsageError
-from batchops.recipes.mistakes import Mistake, nearest
+from batchops.errors import UsageError, did_you_mean
+from batchops.recipes.mistakes import Mistake
 from batchops.recipes.toml_lines import TomlSource
 
 KEYS = ("type", "default", "description")
@@ -136,11 +136,11 @@ def _against(name: str, settings: Any) -> Iterable[tuple[str, str]]:
         return
     for key in settings:
         if key not in KEYS:
-            yield f'has no setting "{key}"', nearest(key, KEYS) or f"there are {', '.join(KEYS)}."
+            yield f'has no setting "{key}"', did_you_mean(key, KEYS) or f"there are {', '.join(KEYS)}."
     kind = settings.get("type")
     if not isinstance(kind, str) or kind not in TYPES:
         said = "has no type" if kind is None else f'has the type "{kind}", which there is not'
-        yield said, nearest(str(kind), TYPES) or f"the types are {', '.join(TYPES)}."
+        yield said, did_you_mean(str(kind), TYPES) or f"the types are {', '.join(TYPES)}."
     elif "default" in settings and (wrong := _wrong(kind, settings["default"])):
         yield f"has a default that {wrong}", ""
 
@@ -166,7 +166,7 @@ def with_values(params: Mapping[str, Param], given: Mapping[str, str]) -> dict[s
     for name, text in given.items():
         param = params.get(name)
         if param is None:
-            hint = nearest(name, params) or (f"it declares {', '.join(params)}." if params else "")
+            hint = did_you_mean(name, params) or (f"it declares {', '.join(params)}." if params else "")
             raise UsageError(f"--param {name}: the recipe declares no such parameter.", hint)
         if not param.type:
             continue  # the file itself is wrong there

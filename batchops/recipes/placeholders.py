@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from batchops.errors import UsageError
+from batchops.errors import UsageError, did_you_mean
 from batchops.recipes.keys import Given, key
-from batchops.recipes.mistakes import Mistake, nearest
+from batchops.recipes.mistakes import Mistake
 from batchops.recipes.params import IDENTIFIER, Param
 from batchops.spec.models import VerbSpec, flag_of, flagged
 from batchops.sql.tokens import SqlTokens, tokenize
@@ -62,7 +62,7 @@ def _slips(
         return
     for name in sorted(set.intersection(*names)):
         if name not in params:
-            hint = nearest(name, params) or "declare it in [params], or write the value itself."
+            hint = did_you_mean(name, params) or "declare it in [params], or write the value itself."
             yield f'it names ":{name}", which is not declared', hint
         elif params[name].type == IDENTIFIER:
             yield f'parameter "{name}" is a name and cannot stand for a value', "a value has another type."

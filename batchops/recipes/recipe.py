@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchops.errors import UsageError
-from batchops.recipes.mistakes import nearest
+from batchops.errors import UsageError, did_you_mean
 from batchops.recipes.order import in_order, with_needs
 from batchops.recipes.params import Param
 from batchops.spec.models import VerbSpec
@@ -42,7 +41,7 @@ class Recipe:
         needs = {job.name: job.needs for job in self.jobs}
         for name in names:
             if name not in needs:
-                hint = nearest(name, needs) or f"its jobs are {', '.join(needs)}."
+                hint = did_you_mean(name, needs) or f"its jobs are {', '.join(needs)}."
                 raise UsageError(f'Recipe "{self.path}" has no job "{name}".', hint)
         wanted = with_needs(names, needs) if names else set(needs)
         return tuple(job for job in self.jobs if job.name in wanted)

@@ -1,8 +1,7 @@
 """Names of commands and options that other tools use, each with a hint at what does the same here."""
 
-import difflib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 PURGE = "purge deletes rows: batchops purge TABLE --where …"
 BACKFILL = "backfill updates rows: batchops backfill TABLE --set … --where …"
@@ -126,9 +125,3 @@ def option_hint(name: str, having: Collection[str]) -> str:
         if set(re.findall(r"--[a-z][a-z-]*", hint)) <= set(having):
             return hint
     return ""
-
-
-def likely(name: str, names: Iterable[str], dangerous: Collection[str] = ()) -> str:
-    """A hint with the name that was probably meant; empty where none is near, or what it does cannot be undone."""
-    close = difflib.get_close_matches(name, [each for each in names if each not in dangerous], n=1, cutoff=0.7)
-    return f'did you mean "{close[0]}"?' if close else ""

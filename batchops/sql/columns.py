@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from sqlglot import exp
 
 from batchops.db.sql_functions import SqlFunctions
-from batchops.errors import UsageError
+from batchops.errors import UsageError, did_you_mean
 from batchops.sql.tokens import SqlTokens
 
 # Their first argument is a keyword that the parser takes for a column.
@@ -44,10 +43,8 @@ class Columns:
         alike = [name for name in self.names if name.casefold() == written.casefold()]
         if alike:
             return f"write {quote}{alike[0]}{quote}: without quotes, or with other capitals, it is another name"
-        by_fold = {name.casefold(): name for name in self.names}
-        near = get_close_matches(written.casefold(), by_fold, n=1)
-        if near:
-            return f"did you mean {by_fold[near[0]]}?"
+        if near := did_you_mean(written, self.names):
+            return near
         if quoted and quote == '"':
             return f"a text value goes in single quotes: '{written}'"
         return f"it has {', '.join(self.names[:12])}{' …' if len(self.names) > 12 else ''}"

@@ -97,7 +97,7 @@ def test_a_failure_is_one_line_and_stops_only_what_needs_it(cli: Cli, recipe: Pa
     assert (told.code, told.err) == (2, "")
     assert told.out == (
         "first: backfill ev: not started, because of a flag or value: --set: "
-        'table "ev" has no column "nota". Hint: did you mean note?\n'
+        'table "ev" has no column "nota". Hint: did you mean "note"?\n'
     )
     assert lite.rows("SELECT count(*) FROM ev") == [(1000 - 60,)]
     loud = cli("run", recipe, "-y", "--json", env={"SHOP": lite.url})

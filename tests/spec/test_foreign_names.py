@@ -6,7 +6,7 @@ import rich_click as click
 
 from batchops.cli.app import COMMANDS, cli
 from batchops.spec import foreign_names
-from batchops.spec.foreign_names import command_hint, likely, option_hint
+from batchops.spec.foreign_names import command_hint, option_hint
 
 
 def commands() -> dict[str, click.Command]:
@@ -53,4 +53,3 @@ def test_a_hint_is_given_where_it_helps() -> None:
     assert option_hint("--limit", having).startswith("--batch-size is the rows of a batch")
     assert option_hint("chunk_size", having) == "--batch-size fixes the rows of a batch."
     assert option_hint("--retries", having) == ""
-    assert likely("purgee", ["purge", "queue"], dangerous=["purge"]) == ""

@@ -260,13 +260,13 @@ def test_slips_of_one_database(family: str, text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("family", "text", "hint"),
     [
-        ("postgresql", "statsu = 'x'", "did you mean status?"),
+        ("postgresql", "statsu = 'x'", 'did you mean "status"?'),
         ("postgresql", "\"Status\" = 'x'", 'write "status"'),
         ("postgresql", 'status = "done"', "single quotes: 'done'"),
         ("postgresql", "foo = 1", "it has id, status"),
-        ("mysql", "`statsu` = 'x'", "did you mean status?"),
+        ("mysql", "`statsu` = 'x'", 'did you mean "status"?'),
         ("sqlite", 'status = "done"', "single quotes: 'done'"),
-        ("sqlite", "id = 1 and Statsu = 2", "did you mean status?"),
+        ("sqlite", "id = 1 and Statsu = 2", 'did you mean "status"?'),
     ],
 )
 def test_unknown_columns_are_refused_with_the_nearest(family: str, text: str, hint: str) -> None:

@@ -11,7 +11,7 @@ from batchops.db import epoch_columns
 from batchops.db.backend import Server
 from batchops.db.database import Database
 from batchops.db.facts import RESTRICT, Reference
-from batchops.db.lookup import nearest, unquoted
+from batchops.db.lookup import no_column, unquoted
 from batchops.db.table import Column, Key, Table
 from batchops.errors import RefusedError, UsageError
 from batchops.events import Listed
@@ -204,7 +204,7 @@ def _column(table: Table, named: str) -> str:
     if found is None and name == named:
         found = next((c for c in table.column_names if c.lower() == named.lower()), None)
     if found is None:
-        raise UsageError(f'--by: table "{table.label}" has no column "{name}".', nearest(name, table.column_names))
+        raise no_column("--by", table, name)
     return found
 
 

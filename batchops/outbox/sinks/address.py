@@ -1,6 +1,5 @@
 """Where a sink is, taken from its URL; nothing that is said about it repeats a secret."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +7,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from batchops.db.url_references import fetch, is_reference
 from batchops.durations import parse
-from batchops.errors import UsageError
+from batchops.errors import UsageError, did_you_mean
 
 _ENCODE = 'write the special characters of user, password and names as %XX: "@" is %40, "/" is %2F, "#" is %23.'
 
@@ -36,9 +35,8 @@ class SinkAddress:
             if name in known:
                 continue
             what = f' "{name}"' if re.fullmatch(r"[A-Za-z][A-Za-z._-]{0,40}", name) else ""
-            close = difflib.get_close_matches(name, known, n=1)
-            guess = f"did you mean {close[0]}? " if close else ""
-            raise UsageError(f"{self.scheme}:// has no option{what}.", f"{guess}There are {', '.join(sorted(known))}.")
+            hint = did_you_mean(name, known) or f"there are {', '.join(sorted(known))}."
+            raise UsageError(f"{self.scheme}:// has no option{what}.", hint)
 
     def seconds(self, name: str, default: float) -> float:
         """A duration, above 0."""

@@ -1,6 +1,5 @@
 """`--call module:function`: a Python function that gets the rows, and the connection where it asks for one."""
 
-import difflib
 import inspect
 import os
 import sys
@@ -12,7 +11,7 @@ import sqlalchemy as sa
 
 from batchops.db.storable_text import reason_of, spelled
 from batchops.db.value_formats import as_python
-from batchops.errors import UsageError
+from batchops.errors import UsageError, did_you_mean
 from batchops.queue.handlers import Failed, HandlerError, HandlerLeftError, Result, Values
 from batchops.runtime.stop import Stop
 
@@ -95,10 +94,8 @@ def imported(reference: str) -> InPython:
         ) from error
     for part in path.split("."):
         if not hasattr(found, part):
-            near = difflib.get_close_matches(part, dir(found), n=1)
-            raise UsageError(
-                f'--call: "{module_name}" has no function "{path}".', f'did you mean "{near[0]}"?' if near else ""
-            )
+            hint = did_you_mean(part, dir(found))
+            raise UsageError(f'--call: "{module_name}" has no function "{path}".', hint)
         found = getattr(found, part)
     if not callable(found):
         raise UsageError(f'--call: "{path}" in "{module_name}" is no function.')

@@ -52,7 +52,7 @@ def test_an_unknown_option_is_named(receiver: Receiver) -> None:
     mark = "#" if receiver.url.startswith("http") else "&" if "?" in receiver.url else "?"
     with pytest.raises(UsageError, match='no option "timeoutt"') as raised:
         sink_of(f"{receiver.url}{mark}timeoutt=3s", {})
-    assert "did you mean timeout?" in raised.value.hint
+    assert 'did you mean "timeout"?' in raised.value.hint
 
 
 def faulty(topic: str) -> Iterator[Message]:
