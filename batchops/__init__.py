@@ -1,4 +1,4 @@
-"""Batched deletes and updates on databases that people are using meanwhile.
+"""Delete, update and deliver rows of a live database in small transactions.
 
 `purge`, `backfill`, `drain` and `relay` do what the commands of the same names do, with the same options, and return
 Finished; `run` runs a recipe; `outbox.save` writes events.

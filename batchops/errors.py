@@ -5,7 +5,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """The exit codes of the command line; every command's help prints them with their meanings."""
+    """The exit codes of the command line; `batchops help exit-codes` explains them."""
 
     DONE = 0
     FAILED = 1
@@ -33,24 +33,6 @@ GRAVEST_FIRST = (
 def gravity(code: int) -> int:
     """A rank: the gravest ending has the lowest, and a code that is not ours is graver than all."""
     return next((rank for rank, known in enumerate(GRAVEST_FIRST) if known == code), -1)
-
-
-EXIT_MEANINGS: dict[Exit, str] = {
-    Exit.DONE: "done, nothing to do, or ended as asked: by a limit or the window",
-    Exit.FAILED: "failed, or declined at the question",
-    Exit.USAGE: "wrong flag, value, condition; missing driver; no terminal to ask at",
-    Exit.INCOMPLETE: "finished, but some rows were rejected or stayed locked",
-    Exit.NOTHING: "with --exit-code: there was nothing to do",
-    Exit.LIMIT: "with --exit-code: ended by a limit or the window",
-    Exit.UNREACHABLE: "cannot connect, wrong password, no such database or table",
-    Exit.LOCKED: "another run of the same job is at work, or has taken over",
-    Exit.REFUSED: "refused before the first write: a check, a right, a read-only server",
-    Exit.INTEGRITY: "counts do not add up, the table changed: for a person, never retried",
-    Exit.BUSY: "temporary errors did not pass, or the outcome is unknown: try later",
-    Exit.HANGUP: "ended by SIGHUP",
-    Exit.INTERRUPT: "ended by SIGINT (Ctrl-C)",
-    Exit.TERMINATED: "ended by SIGTERM",
-}
 
 
 def nearest(name: str, names: Iterable[str], never: Collection[str] = ()) -> str:

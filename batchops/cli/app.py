@@ -18,20 +18,20 @@ from batchops.version import __version__
 COMMANDS = {
     "purge": "Delete rows in small transactions.",
     "backfill": "Update rows in small transactions, each at most once.",
-    "drain": "Hand pending rows to a handler, in batches, by any number of workers.",
-    "relay": "Deliver an outbox's events: in order, at least once.",
-    "outbox": "Make an outbox, look at it, prove its order, send events again.",
+    "drain": "Hand pending rows to a handler, by any number of workers.",
+    "relay": "Deliver the events of an outbox in order, at least once.",
+    "outbox": "Create an outbox, show it, verify its order, send events again.",
     "run": "Run the jobs of a recipe, one after another.",
-    "schedule": "Run the jobs of recipes at their times, for as long as it is up.",
-    "recipe": "Check recipes, describe them to an editor, write one from a command line.",
-    "queue": "Prepare a table to be drained, look at it, put failed rows back.",
-    "check": "Look for what would make a job unsafe or slow; change nothing.",
-    "strategies": "List the strategies, and what a table cannot have.",
-    "demo": "Make a SQLite file with a million rows and purge half of them.",
-    "runs": "List the runs that a ledger knows.",
-    "show": "Show one run: how far it is, how it ended, how to go on.",
-    "completion": "Print what makes the Tab key complete commands, tables, columns, recipes and runs.",
-    "ledger": "Print, make or prune the tables that progress is kept in.",
+    "schedule": "Run the jobs of recipes at their times, until stopped.",
+    "recipe": "Check recipes, print their JSON schema, write one from a command line.",
+    "queue": "Prepare a table for drain, show its state, redrive failed rows.",
+    "check": "Check whether a job is safe and fast. Changes nothing.",
+    "strategies": "List the strategies, and what each needs.",
+    "demo": "Create a SQLite file with a million rows and purge half of them.",
+    "runs": "List the runs in a ledger.",
+    "show": "Show one run: its progress, its end, how to continue.",
+    "completion": "Print a shell script that completes commands, tables, columns, recipes and runs.",
+    "ledger": "Print, create or prune the tables of the ledger.",
     "help": "Explain a topic: strategies, checks, resume, delivery, recipes, exit codes and more.",
 }
 
@@ -47,9 +47,9 @@ COLLECTED = 50_000
 )
 @click.version_option(__version__, "-V", "--version", prog_name="batchops")
 def cli() -> None:
-    """Batched deletes and updates on databases that people are using meanwhile.
+    """Delete, update and deliver rows of a live database in small transactions.
 
-    Small transactions, gently, resumably, and as fast as one big statement would.
+    A run resumes after a crash, limits its load, and is nearly as fast as one big statement.
     """
 
 

@@ -6,6 +6,6 @@ from batchops.spec.models import BackfillSpec
 command = command_for(
     "backfill",
     BackfillSpec,
-    "Update the rows of TABLE that match, in small transactions, each row at most once.\n\n"
-    "The plan is shown and a question asked first. The same command goes on where an earlier run stopped.",
+    "Update the matching rows of TABLE in small transactions, each row at most once.\n\nbatchops shows the "
+    "plan and asks first. The same command continues an earlier run that stopped.",
 )

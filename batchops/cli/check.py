@@ -26,12 +26,12 @@ MODELS: dict[str, type[BulkSpec]] = {"purge": PurgeSpec, "backfill": BackfillSpe
 @click.command(
     "check",
     cls=Command,
-    help="Look for what would make a purge or backfill of TABLE unsafe or slow; change nothing.\n\n"
-    "Exits 0 where nothing speaks against it, 12 where a check refuses; --allow NAME overrides one.",
+    help="Check whether a purge or backfill of TABLE is safe and fast. Changes nothing.\n\nThe exit code is 0 if "
+    "all checks pass, and 12 if one refuses. --allow NAME overrides one check.",
 )
-@click.option("--verb", type=click.Choice(list(MODELS)), default="purge", show_default=True, help="What is planned.")
+@click.option("--verb", type=click.Choice(list(MODELS)), default="purge", show_default=True, help="The verb to check.")
 @from_spec(BackfillSpec, only=FLAGS)
-@click.option("--json", "as_document", is_flag=True, help="One JSON document on stdout, also for errors.")
+@click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout, also for errors.")
 @click.pass_context
 def command(context: click.RichContext, /, verb: str, as_document: bool, **values: Any) -> None:
     """Plan it, and say what the checks found."""

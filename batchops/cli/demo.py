@@ -13,11 +13,11 @@ from batchops.spec.models import PurgeSpec, checked
 
 
 @click.command("demo", cls=Command)
-@click.option("--file", "path", metavar="FILE", help="The file to make; default: one in a new temporary folder.")
-@click.option("--rows", type=click.IntRange(min=2), default=1_000_000, show_default=True, help="Rows to make.")
+@click.option("--file", "path", metavar="FILE", help="File to create. Default: a file in a new temporary folder.")
+@click.option("--rows", type=click.IntRange(min=2), default=1_000_000, show_default=True, help="Number of rows.")
 @click.pass_context
 def command(context: click.Context, path: str | None, rows: int) -> None:
-    """Make a SQLite file with a million rows, purge half of them, and say what to try next."""
+    """Create a SQLite file with a million rows, purge half of them, and suggest what to try next."""
     place = Path(path) if path else Path(tempfile.mkdtemp(prefix="batchops-demo-")) / "demo.db"
     note(f"Making {place} with {rows:,} rows …")
     make_demo_database(place, rows)

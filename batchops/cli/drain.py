@@ -19,9 +19,10 @@ from batchops.spec.models import checked
 @click.command(
     "drain",
     cls=Command,
-    help="Hand the pending rows of TABLE to a handler, in batches, by any number of workers and processes.\n\n"
-    "A row is leased, worked on, and marked done where the lease still holds: at least once; exactly once for "
-    "what is done in the same transaction, by --set or by a function (rows, connection). It asks no question.",
+    help="Hand the pending rows of TABLE to a handler, by any number of workers and processes.\n\nA worker leases "
+    "rows, hands them to the handler, and marks them as done if it still holds the lease. Each row is handled "
+    "at least once. Work by --set or by a function (rows, connection) is done exactly once. drain asks no "
+    "question.",
 )
 @help_of("drain", DrainSpec)
 @from_spec(DrainSpec)

@@ -15,14 +15,14 @@ from batchops.scheduler.fires import Fires
 
 @click.group("ledger", cls=Group)
 def command() -> None:
-    """Print, make or prune the tables that progress is kept in."""
+    """Print, create or prune the tables of the ledger."""
 
 
 @command.command("init")
 @ledger_flags
-@click.option("--apply", is_flag=True, help="Make the tables, or bring them up to date, instead of printing the SQL.")
+@click.option("--apply", is_flag=True, help="Run the SQL instead of printing it.")
 def init(url: str | None, ledger: str | None, ledger_schema: str | None, apply: bool) -> None:
-    """Print the SQL that makes the tables or brings them up to date, for a role that may; with --apply run it."""
+    """Print the SQL that creates or updates the tables of the ledger. --apply runs it."""
     with named_ledger(url, ledger, ledger_schema) as opened:
         fires = Fires(opened)
         if apply:
@@ -39,11 +39,11 @@ def init(url: str | None, ledger: str | None, ledger_schema: str | None, apply: 
 
 @command.command("prune")
 @ledger_flags
-@click.option("--older-than", default="90d", show_default=True, metavar="90d", help="Runs that ended before that.")
+@click.option("--older-than", default="90d", show_default=True, metavar="90d", help="Age of the runs to remove.")
 def prune(url: str | None, ledger: str | None, ledger_schema: str | None, older_than: str) -> None:
-    """Forget runs that ended long ago, and fires of schedules that ended more than 7 days ago.
+    """Remove old runs, and fires of schedules that ended more than 7 days ago.
 
-    What proves that a backfill was applied, which must not be applied twice, is kept.
+    The last run of a backfill that is not repeatable is kept.
     """
     try:
         age: timedelta = durations.parse(older_than)

@@ -14,8 +14,8 @@ from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import NONE, ledger_address
 
 _FLAGS = (
-    ("--url", "URL", "Database; else BATCHOPS_URL, DATABASE_URL."),
-    ("--ledger", "URL|FILE", "Where progress is kept; default: in the database itself."),
+    ("--url", "URL", "Database. Default: BATCHOPS_URL, then DATABASE_URL."),
+    ("--ledger", "URL|FILE", "Where progress is kept. Default: in the target database."),
     ("--ledger-schema", "NAME", "Schema of the ledger's tables."),
 )
 

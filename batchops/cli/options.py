@@ -30,27 +30,30 @@ _FIRST = (DATABASE, ROWS, CHANGES, "Changes", THROTTLING, STRATEGY)
 Decorator = Callable[[Any], Any]
 
 _OUTPUT: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
-    (("-n", "--dry-run"), {"is_flag": True, "help": "Show the plan, the SQL and EXPLAIN; change nothing."}),
+    (("-n", "--dry-run"), {"is_flag": True, "help": "Show the plan, the SQL and EXPLAIN. Changes nothing."}),
     (("-y", "--yes"), {"is_flag": True, "help": "Ask no question."}),
-    (("--json", "as_json"), {"is_flag": True, "help": "One JSON document on stdout, also for errors."}),
-    (("--events",), {"metavar": "FILE", "help": "Append every event as a JSON line."}),
-    (("-q", "--quiet"), {"is_flag": True, "help": "Say nothing when it ended well or as asked."}),
-    (("--progress-every",), {"metavar": "30s", "help": "Without a terminal: a line that often."}),
-    (("--exit-code",), {"is_flag": True, "help": "Exit 4 for nothing to do, 5 for ended by a limit."}),
+    (("--json", "as_json"), {"is_flag": True, "help": "Print one JSON document on stdout, also for errors."}),
+    (("--events",), {"metavar": "FILE", "help": "Append each event as a JSON line."}),
+    (("-q", "--quiet"), {"is_flag": True, "help": "Print nothing if the run ended well or as requested."}),
+    (("--progress-every",), {"metavar": "30s", "help": "Without a terminal: print a progress line this often."}),
+    (
+        ("--exit-code",),
+        {"is_flag": True, "help": "Exit with 4 for nothing to do, with 5 if a limit ended the run."},
+    ),
 )
 
 MONITORING = "Monitoring"
 _MONITORING: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
-    (("--metrics-file",), {"metavar": "FILE", "help": "Figures for Prometheus in a text file that is replaced whole."}),
-    (("--metrics-port",), {"metavar": "[ADDRESS:]PORT", "help": "Figures for Prometheus, at /metrics."}),
+    (("--metrics-file",), {"metavar": "FILE", "help": "Write metrics for Prometheus to FILE, replaced as a whole."}),
+    (("--metrics-port",), {"metavar": "[ADDRESS:]PORT", "help": "Serve metrics for Prometheus at /metrics."}),
     (
         ("--ping",),
         {
             "metavar": "[JOB=]URL", "multiple": True,
-            "help": "Tell URL/start, then URL, or URL/EXIT when it failed; env:NAME and file:PATH fetch it.",
+            "help": "Request URL/start, then URL, or URL/EXIT after a failure. env:NAME and file:PATH fetch the URL.",
         },
     ),
-    (("--log-format",), {"type": click.Choice(["text", "json"]), "help": "A log on stderr, a line for each event."}),
+    (("--log-format",), {"type": click.Choice(["text", "json"]), "help": "Write a log line for each event to stderr."}),
 )  # fmt: skip
 
 

@@ -22,12 +22,12 @@ from batchops.reporters.figures import count, visible
 
 LISTED = 20
 """Refused events that `show` names."""
-JSON = click.option("--json", "as_json_document", is_flag=True, help="One JSON document on stdout.")
+JSON = click.option("--json", "as_json_document", is_flag=True, help="Print one JSON document on stdout.")
 
 
 @click.group("outbox", cls=Group)
 def command() -> None:
-    """Make an outbox, look at it, prove its order, send events again."""
+    """Create an outbox, show it, verify its order, send events again."""
 
 
 command.add_command(replay)
@@ -38,11 +38,11 @@ command.add_command(replay)
 @URL
 @SCHEMA
 @click.option(
-    "--payload", type=click.Choice(PAYLOADS), default="text", show_default=True, help="What the payload's column holds."
+    "--payload", type=click.Choice(PAYLOADS), default="text", show_default=True, help="Type of the payload column."
 )
 @click.option("--apply", is_flag=True, help="Run the SQL instead of printing it.")
 def init(table: str, url: str | None, ledger_schema: str | None, payload: str, apply: bool) -> None:
-    """Print the SQL that makes TABLE (default: outbox), its index and the tables beside it; with --apply run it."""
+    """Print the SQL that creates TABLE (default: outbox), its index and its helper tables. --apply runs it."""
     with opened(url) as database:
         tables = OutboxTables(database, ledger_schema)
         statements = [*outbox_ddl(database, table, payload), *tables.ddl(), *writer_locks_ddl(database)]
@@ -60,7 +60,7 @@ def init(table: str, url: str | None, ledger_schema: str | None, payload: str, a
 @outbox_flags
 @JSON
 def show(as_json_document: bool, **named: Any) -> None:
-    """Show how the outbox TABLE stands: backlog, age of the oldest, who relays it, what is held up and why."""
+    """Show the state of the outbox TABLE: backlog, oldest event, relays, refused events with reasons."""
     with named_outbox(**named) as found:
         told = _told(found)
     if as_json_document:
@@ -75,9 +75,9 @@ def show(as_json_document: bool, **named: Any) -> None:
 @JSON
 @click.pass_context
 def check(context: click.RichContext, /, as_json_document: bool, **named: Any) -> None:
-    """Verify from TABLE that no event was skipped and no aggregate is out of order; it is read from end to end.
+    """Verify from TABLE that no event was skipped and that each aggregate's events were sent in order.
 
-    Exit 0: proved. 13: violated. 3: it cannot be proved, as the table does not tell.
+    Reads the whole table. Exit 0: proved. 13: violated. 3: the table does not hold enough information.
     """
     with named_outbox(**named) as found, found.database.reading() as connection:
         results = findings(connection, found.outbox, found.failures)
@@ -96,10 +96,10 @@ def check(context: click.RichContext, /, as_json_document: bool, **named: Any) -
 
 @command.command("redrive")
 @outbox_flags
-@click.option("--event", "events", metavar="ID", multiple=True, help="A refused event by its id; may be repeated.")
-@click.option("--all", "everything", is_flag=True, help="Every refused event.")
+@click.option("--event", "events", metavar="ID", multiple=True, help="A refused event by its id. Repeatable.")
+@click.option("--all", "everything", is_flag=True, help="All refused events.")
 def redrive(events: tuple[str, ...], everything: bool, **named: Any) -> None:
-    """Let refused events of TABLE (waiting, held or dead letters) be tried again now, as if they had never been."""
+    """Try refused events of TABLE again now, with no attempts counted."""
     if bool(events) == everything:
         raise UsageError("Which events? Give --event or --all, one of the two.")
     with named_outbox(**named) as found, found.database.transaction() as connection:

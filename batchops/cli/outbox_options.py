@@ -21,8 +21,8 @@ from batchops.outbox.resolve_sent import choice_of
 from batchops.outbox.spec import RelaySpec
 from batchops.outbox.tables import OutboxTables
 
-URL = click.option("--url", metavar="URL", help="Database; else BATCHOPS_URL, DATABASE_URL.")
-SCHEMA = click.option("--ledger-schema", metavar="NAME", help="Schema of the tables beside the outbox.")
+URL = click.option("--url", metavar="URL", help="Database. Default: BATCHOPS_URL, then DATABASE_URL.")
+SCHEMA = click.option("--ledger-schema", metavar="NAME", help="Schema of the helper tables of the outbox.")
 TABLE = click.argument("table", default="outbox", shell_complete=completion_sources.tables)
 _MAPPED = (
     "id", "order", "aggregate_id", "aggregate_type", "created_at",

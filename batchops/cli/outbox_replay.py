@@ -19,9 +19,9 @@ from batchops.spec.models import checked
 @click.command(
     "replay",
     cls=Command,
-    help="Deliver events of TABLE again that were sent, in the order they were written. Their marks stay as they are: "
-    "nothing is written to the database. It asks no question.\n\n"
-    "batchops outbox replay outbox --to file:again.jsonl --since 2h --rate 500",
+    help="Deliver sent events of TABLE again, in the order of writing.\n\nNothing is written to the database. "
+    "replay asks no question.\n\nExample: batchops outbox replay outbox --to file:again.jsonl --since 2h "
+    "--rate 500",
 )
 @help_of("outbox replay", ReplaySpec)
 @from_spec(ReplaySpec)

@@ -6,6 +6,6 @@ from batchops.spec.models import PurgeSpec
 command = command_for(
     "purge",
     PurgeSpec,
-    "Delete the rows of TABLE that match, in small transactions, one commit each.\n\n"
-    "The plan is shown and a question asked first. The same command goes on where an earlier run stopped.",
+    "Delete the matching rows of TABLE in small transactions.\n\nbatchops shows the plan and asks first. The "
+    "same command continues an earlier run that stopped.",
 )

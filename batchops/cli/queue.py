@@ -26,16 +26,17 @@ from batchops.reporters.figures import count, visible
 from batchops.spec.models import checked
 
 _FLAGS = (
-    ("--url", {"metavar": "URL", "help": "Database; else BATCHOPS_URL, DATABASE_URL."}),
+    ("--url", {"metavar": "URL", "help": "Database. Default: BATCHOPS_URL, then DATABASE_URL."}),
     (
         "--lease-in",
         {
             "type": click.Choice(["auto", "columns", "table"]),
             "default": "auto",
-            "help": "Where leases are: columns of the table, or the table batchops_row_lease. Default: what is there.",
+            "help": "Where leases are kept: columns of the table, or the table batchops_row_lease. Default: what "
+            "exists.",
         },
     ),
-    ("--lease-prefix", {"metavar": "PREFIX", "default": "", "help": "How the lease's columns begin, as for drain."}),
+    ("--lease-prefix", {"metavar": "PREFIX", "default": "", "help": "Prefix of the lease columns, as for drain."}),
 )
 
 
@@ -47,17 +48,17 @@ def _flags(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group("queue", cls=Group)
 def command() -> None:
-    """Prepare a table to be drained, look at it, put failed rows back."""
+    """Prepare a table for drain, show its state, redrive failed rows."""
 
 
 @command.command("init")
 @_flags
-@click.option("--claimed", is_flag=True, help="Also the column before_claim, which drain --claimed needs.")
+@click.option("--claimed", is_flag=True, help="Also add the column before_claim, which drain --claimed needs.")
 @click.option("--apply", is_flag=True, help="Run the SQL instead of printing it.")
 def init(table: str, url: str | None, lease_in: str, lease_prefix: str, claimed: bool, apply: bool) -> None:
-    """Print the SQL that gives TABLE a place to keep leases in; with --apply run it.
+    """Print the SQL that adds the lease columns or the lease table for TABLE. --apply runs it.
 
-    Columns of the same names that are there already are named, and taken over where they can serve.
+    batchops names existing columns with these names, and uses them if their types fit.
     """
     with _database(url) as database:
         names = LeaseColumns(lease_prefix, claimed)
@@ -81,15 +82,15 @@ def init(table: str, url: str | None, lease_in: str, lease_prefix: str, claimed:
 
 @command.command("show")
 @_flags
-@click.option("--where", required=True, metavar="SQL", help="Which rows are pending, as for drain.")
-@click.option("--by", metavar="COLUMN", help="The time column that tells how old a row is.")
-@click.option("--key", metavar="A,B", help="As for drain.")
-@click.option("--json", "as_json_document", is_flag=True, help="One JSON document on stdout.")
+@click.option("--where", required=True, metavar="SQL", help="SQL condition of the pending rows, as for drain.")
+@click.option("--by", metavar="COLUMN", help="Time column that gives the age of a row.")
+@click.option("--key", metavar="A,B", help="Key columns, as for drain.")
+@click.option("--json", "as_json_document", is_flag=True, help="Print one JSON document on stdout.")
 def show(
     table: str, url: str | None, lease_in: str, lease_prefix: str, where: str, by: str | None, key: str | None,
     as_json_document: bool,
 ) -> None:  # fmt: skip
-    """Show how the queue TABLE stands: backlog, age of the oldest, in flight by worker, failed with reason."""
+    """Show the state of the queue TABLE: backlog, oldest row, leased rows, failures with reasons."""
     with _database(url) as database:
         told = _told(database, _asked(table, url, where, key, by), lease_in, LeaseColumns(lease_prefix))
     if as_json_document:
@@ -101,17 +102,17 @@ def show(
 
 @command.command("redrive")
 @_flags
-@click.option("--row", "rows", metavar="KEY", multiple=True, help="A row by its key (A,B for two columns); repeatable.")
-@click.option("--all", "everything", is_flag=True, help="Every row that was given up on.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="So many of them.")
-@click.option("--set", "assignments", metavar="'COL = EXPR'", multiple=True, help="What makes a row pending again.")
-@click.option("--key", metavar="A,B", help="As for drain.")
+@click.option("--row", "rows", metavar="KEY", multiple=True, help="A row by its key (A,B for two columns). Repeatable.")
+@click.option("--all", "everything", is_flag=True, help="All dead letters.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N rows.")
+@click.option("--set", "assignments", metavar="'COL = EXPR'", multiple=True, help="Makes a row pending again.")
+@click.option("--key", metavar="A,B", help="Key columns, as for drain.")
 def redrive(
     table: str, url: str | None, lease_in: str, lease_prefix: str, rows: tuple[str, ...], everything: bool,
     limit: int | None,
     assignments: tuple[str, ...], key: str | None,
 ) -> None:  # fmt: skip
-    """Put rows of TABLE back that were given up on, as if they had never been tried."""
+    """Make dead letters of TABLE pending again, with no attempts counted."""
     if bool(rows) + everything + (limit is not None) != 1:
         raise UsageError("Which rows? Give --row, --limit or --all, one of them.")
     with _database(url) as database:

@@ -26,19 +26,19 @@ from batchops.verbs import VERBS
 
 @click.group("recipe", cls=Group)
 def command() -> None:
-    """Check recipes, describe them to an editor, write one from a command line."""
+    """Check recipes, print their JSON schema, write one from a command line."""
 
 
 @command.command("check")
 @click.argument("recipe", **RECIPE)
 @PARAMS
-@click.option("--connect", is_flag=True, help="Plan each job as well, against its database; change nothing.")
-@click.option("--json", "as_document", is_flag=True, help="One JSON document on stdout.")
+@click.option("--connect", is_flag=True, help="Also plan each job on its database. Changes nothing.")
+@click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout.")
 @click.pass_context
 def check(context: click.Context, recipe: Path, param: tuple[str, ...], connect: bool, as_document: bool) -> None:
-    """Look for every mistake in the recipe FILE; exit 2 where there is one. No database is touched.
+    """Report every mistake in the recipe FILE. The exit code is 2 if there is one. Needs no database.
 
-    With --connect each job is planned against its database too: names, conditions, safety checks.
+    --connect also plans each job on its database: names, conditions and checks.
     """
     given = assignments(param)
     jobs, mistakes = look_through(recipe, given)
@@ -74,7 +74,7 @@ def _planned(recipe: Path, given: dict[str, str]) -> tuple[list[Mistake], list[i
 
 @command.command("schema")
 def schema() -> None:
-    """Print the JSON schema of recipes: with it an editor completes their keys and marks mistakes.
+    """Print the JSON schema of recipes, for editors that complete keys and mark mistakes.
 
     Put `#:schema FILE` at the top of a recipe, or name it in the settings of your editor's TOML extension.
     """
@@ -82,13 +82,13 @@ def schema() -> None:
 
 
 @command.command("new", context_settings={"allow_interspersed_args": False})
-@click.option("--name", metavar="NAME", help="The job's name; default: its verb and table.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to; default: stdout.")
+@click.option("--name", metavar="NAME", help="Name of the job. Default: its verb and table.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="File to write. Default: stdout.")
 @click.argument("words", metavar="-- VERB TABLE [OPTIONS]...", nargs=-1, required=True)
 def new(name: str | None, output: Path | None, words: tuple[str, ...]) -> None:
-    """Write a recipe from a command line that worked: batchops recipe new -- purge events --where "…"
+    """Write a recipe from a command line: batchops recipe new -- purge events --where "…"
 
-    Every key is commented. A URL with a password in it is replaced by a reference to the environment.
+    Each key has a comment. A URL with a password becomes a reference to an environment variable.
     """
     verb, values = _understood(words[1:] if words[0] == "batchops" else words)
     spec = checked(VERBS[verb].spec, values)

@@ -17,6 +17,6 @@ PARAMS = click.option(
     "--param",
     metavar="NAME=VALUE",
     multiple=True,
-    help="A value for a parameter of the recipe; may be repeated.",
+    help="Value for a parameter of the recipe. Repeatable.",
     shell_complete=completion_sources.params,
 )

@@ -20,13 +20,12 @@ from batchops.spec.models import checked
 @click.command(
     "relay",
     cls=Command,
-    help="Deliver the unsent events of the outbox TABLE: in order within each aggregate, at least once.\n\n"
-    "Relays share the outbox: each of --shards has one relay at a time, by a lease, and one relay alone has all of "
-    "them. Once a lease has ended, as its relay died or froze, another one takes over: messages that were sent but not "
-    "yet marked are sent again, and the old ones may arrive late. Events that another live relay holds: with --poll it "
-    "waits, else it ends with 11 and names that relay. An event is marked once the destination has acknowledged it. It "
-    "asks no question.\n\n"
-    "batchops relay outbox --to file:events.jsonl",
+    help="Deliver the unsent events of the outbox TABLE, in order within each aggregate, at least once.\n\nA relay "
+    "marks an event after the destination has acknowledged it. Each of the --shards has one relay at a time, "
+    "by a lease. When a lease expires, another relay takes over and sends unmarked messages again; old "
+    "messages can arrive late. If another live relay holds undelivered events, a relay with --poll waits. "
+    "Without --poll it ends with 11 and names the other relay. relay asks no question.\n\nExample: batchops "
+    "relay outbox --to file:events.jsonl",
 )
 @help_of("relay", RelaySpec)
 @from_spec(RelaySpec)

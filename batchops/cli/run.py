@@ -41,10 +41,10 @@ from batchops.version import __version__
 @click.command(
     "run",
     cls=Command,
-    help="Run the jobs of the recipe FILE, one after another: all of them, or each JOB and what it needs.\n\n"
-    "A job that fails does not keep the others from running, unless they need it. The exit code is the gravest "
-    "of the jobs'. The same command goes on where an earlier run stopped.\n\n"
-    "Example: batchops run nightly.toml --param keep=30d --dry-run",
+    help="Run the jobs of the recipe FILE one after another: all, or each JOB and the jobs that it needs.\n\nIf a "
+    "job fails, the others still run, except the jobs that need it. The exit code is the gravest of all jobs. "
+    "The same command continues an earlier run that stopped.\n\nExample: batchops run nightly.toml --param "
+    "keep=30d --dry-run",
 )
 @click.argument("recipe", **RECIPE)
 @click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=completion_sources.jobs)

@@ -11,14 +11,14 @@ from batchops.reporters.document import as_json
 
 @click.command("runs", cls=Command)
 @ledger_flags
-@click.option("--table", metavar="TABLE", help="Only runs over this table.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first.")
-@click.option("--json", "as_json_document", is_flag=True, help="One JSON document on stdout.")
+@click.option("--table", metavar="TABLE", help="Only runs on this table.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Number of runs.")
+@click.option("--json", "as_json_document", is_flag=True, help="Print one JSON document on stdout.")
 def command(
     url: str | None, ledger: str | None, ledger_schema: str | None, table: str | None, limit: int,
     as_json_document: bool,
 ) -> None:  # fmt: skip
-    """List the runs that a ledger knows, newest first."""
+    """List the runs in a ledger, newest first."""
     with named_ledger(url, ledger, ledger_schema) as opened:
         runs = load_runs(opened, table=table, limit=limit)
     if as_json_document:

@@ -55,26 +55,25 @@ class ScheduleOutput:
 @click.command(
     "schedule",
     cls=Command,
-    help="Run the jobs of the recipes FILE… that say when (every, or cron and time-zone), each at its times, until it "
-    "comes back short. Any number of schedulers on any number of hosts may have the same jobs: each fire is run "
-    "once, and one whose scheduler died is finished by the next.\n\n"
-    "SIGTERM finishes the batches in hand and exits 0; one that takes longer than its job's grace (20 s) is cut, and "
-    "the exit code is 143. A second SIGTERM cuts at once; SIGHUP reads the files again. "
-    "It asks no question.\n\n"
-    "batchops schedule nightly.toml --preview",
+    help="Run the jobs of the recipes FILE… that have a schedule (every, or cron and time-zone), until "
+    "stopped.\n\nAny number of schedulers on any number of hosts can run the same jobs: each fire runs once. "
+    "If a scheduler dies, another one completes its fire.\n\nSIGTERM ends the current batches and exits with "
+    "0. It cuts a batch that exceeds its job's grace period (20 s), and the exit code is then 143. A second "
+    "SIGTERM cuts at once. SIGHUP reads the files again. schedule asks no question.\n\nExample: batchops "
+    "schedule nightly.toml --preview",
 )
 @click.argument("files", **RECIPE | {"metavar": "FILE...", "nargs": -1}, required=True)
 @PARAMS
 @click.option(
-    "--workers", type=click.IntRange(1, 256), metavar="N", default=4, help="Jobs at work side by side; default: 4."
+    "--workers", type=click.IntRange(1, 256), metavar="N", default=4, help="Jobs that run at the same time. Default: 4."
 )
-@click.option("--ledger", metavar="URL|FILE|none", help="Where fires are kept; default: in each job's own ledger.")
-@click.option("--ledger-schema", metavar="NAME", help="Schema of the tables of fires.")
-@click.option("--preview", is_flag=True, help="Print the next ten fires of each job, and end.")
-@click.option("--health-port", metavar="[ADDRESS:]PORT", help="Answer /health and /live there.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end, or of the preview.")
-@click.option("--events", metavar="FILE", help="Append every event as a JSON line.")
-@click.option("-q", "--quiet", is_flag=True, help="Log nothing but what went wrong.")
+@click.option("--ledger", metavar="URL|FILE|none", help="Where fires are kept. Default: in the ledger of each job.")
+@click.option("--ledger-schema", metavar="NAME", help="Schema of the tables for fires.")
+@click.option("--preview", is_flag=True, help="Print the next ten fires of each job, then exit.")
+@click.option("--health-port", metavar="[ADDRESS:]PORT", help="Serve /health and /live.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout: at the end, or of the preview.")
+@click.option("--events", metavar="FILE", help="Append each event as a JSON line.")
+@click.option("-q", "--quiet", is_flag=True, help="Log failures only.")
 @monitoring_options
 @click.pass_context
 def command(

@@ -16,9 +16,9 @@ from batchops.reporters.figures import count, visible
 @click.command("show", cls=Command)
 @click.argument("run", type=click.IntRange(min=1), shell_complete=completion_sources.runs)
 @ledger_flags
-@click.option("--json", "as_json_document", is_flag=True, help="One JSON document on stdout.")
+@click.option("--json", "as_json_document", is_flag=True, help="Print one JSON document on stdout.")
 def command(run: int, url: str | None, ledger: str | None, ledger_schema: str | None, as_json_document: bool) -> None:
-    """Show run RUN: how far it is, how it ended, who began it."""
+    """Show the run RUN: its progress, its end, and who started it."""
     with named_ledger(url, ledger, ledger_schema) as opened:
         found = load_runs(opened, number=run)
         rejections = load_rejections(opened, run) if found else []

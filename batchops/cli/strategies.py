@@ -9,11 +9,12 @@ from batchops.cli.help import Command
 
 
 @click.command("strategies", cls=Command)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def command(as_json: bool) -> None:
-    """List the strategies of purge, backfill, and what a table cannot have.
+    """List the strategies of purge and backfill, and what each needs.
 
-    --strategy auto, the default, chooses one and says why in the plan. What a table cannot have is refused with 12.
+    The default, --strategy auto, chooses one, and the plan gives the reason. A strategy that the table does not
+    support is refused with 12.
     """
     if as_json:
         import json
@@ -25,8 +26,8 @@ def command(as_json: bool) -> None:
         )
         return
     for name, text in STRATEGY_TEXTS.items():
-        click.echo(f"{name:8}follows  {text.follows}")
-        click.echo(f"        taken    {text.chosen}")
-        click.echo(f"        serves   {text.verbs}; {text.databases}")
+        click.echo(f"{name:8}order    {text.follows}")
+        click.echo(f"        chosen   {text.chosen}")
+        click.echo(f"        for      {text.verbs}; {text.databases}")
         click.echo(f"        refused  {text.refusal}\n")
-    click.echo("A backfill without a key is refused, and nothing overrides that: a row could be updated twice.")
+    click.echo("A backfill needs a table with a key. No option overrides that, because a row could be updated twice.")

@@ -8,87 +8,89 @@ from pydantic import Field, model_validator
 from batchops.spec.models import ROWS, Duration, Flag, Key, PayloadSpec, Several
 
 WORK = "Changes"
-CLAIMS = "Claims and attempts"
+CLAIMS = "Leases and retries"
 HANDLERS = ("call", "exec", "exec_batch", "post")
 
 
 class DrainSpec(PayloadSpec):
-    """Hand pending rows to a handler, in batches, by any number of workers."""
+    """Hand pending rows to a handler, by any number of workers."""
 
-    key: Key = Field(None, description="Columns that identify and order the rows; default: the primary key.")
+    key: Key = Field(None, description="Key columns that order the rows. Default: the primary key.")
     where: Annotated[str, Flag("SQL", ROWS, kind="sql")] = Field(
-        min_length=1, description="Which rows are pending; the database evaluates its time functions at each claim."
+        min_length=1,
+        description="SQL condition of the pending rows. Time functions are evaluated at each claim.",
     )
     order: Annotated[str | None, Flag("A,B DESC", ROWS)] = Field(
-        None, description="Columns that say which row comes first, also with NULLS FIRST or LAST; default: the key."
+        None, description="Columns that order the claims, also with NULLS FIRST or LAST. Default: the key."
     )
     by: Annotated[str | None, Flag("COLUMN", ROWS)] = Field(
-        None, description="The time column that tells how old a row is."
+        None, description="Time column that gives the age of a row."
     )
     call: Annotated[str | None, Flag("MODULE:FUNCTION", WORK, kind="program")] = Field(
-        None, description="A Python function (rows) or (rows, connection), the latter inside the transaction."
+        None, description="Python function (rows), or (rows, connection) inside the finalising transaction."
     )
     exec: Annotated[str | None, Flag("'PROGRAM ARGS'", WORK, kind="program")] = Field(
-        None, description="A program run once a row, JSON on its stdin; no shell."
+        None, description="Program that runs once for each row, with JSON on its stdin. No shell."
     )
     exec_batch: Annotated[str | None, Flag("'PROGRAM ARGS'", WORK, kind="program")] = Field(
-        None, description="A program that stays up: a JSON line in, a line out for each row, with its key."
+        None, description="Program that keeps running: one JSON line in and one line out for each row, with its key."
     )
     post: Annotated[str | None, Flag("URL", WORK)] = Field(
         None,
-        description="Each row as JSON by HTTP POST; 2xx is done. env:NAME, file:PATH fetch it. Needs the extra http.",
+        description="Sends each row as JSON by HTTP POST. 2xx is done. env:NAME and file:PATH fetch the URL. Needs the "
+        "extra http.",
     )
     set: Annotated[Several, Flag("'COL = EXPR'", WORK, several=True, kind="sql")] = Field(
-        (), description="The work done in SQL; may be repeated."
+        (), description="The work in SQL. Repeatable."
     )
     done: Annotated[Several, Flag("'COL = EXPR'", WORK, several=True, kind="sql")] = Field(
-        (), description="What marks a row as done; may be repeated."
+        (), description="Marks a row as done. Repeatable."
     )
-    delete: Annotated[bool, Flag(group=WORK)] = Field(False, description="Delete a row that is done.")
+    delete: Annotated[bool, Flag(group=WORK)] = Field(False, description="Delete rows that are done.")
     failed: Annotated[Several, Flag("'COL = EXPR'", WORK, several=True, kind="sql")] = Field(
-        (), description="What marks a row that is given up on; default: it stays as it is, and is not tried again."
+        (), description="Marks a row that is given up. Default: the row stays unchanged and is not tried again."
     )
     claimed: Annotated[Several, Flag("'COL = EXPR'", WORK, several=True, kind="sql")] = Field(
         (),
-        description="What marks a row while it is leased; a row that is not done gets its old values back.",
+        description="Marks a row while it is leased. A row that is not done gets its old values back.",
     )
     workers: Annotated[int, Flag("N")] = Field(
-        1, ge=1, le=64, description="Workers in this process; any number of processes may share a table."
+        1, ge=1, le=64, description="Worker threads in this process. Any number of processes can share a table."
     )
     lease_in: Annotated[Literal["auto", "columns", "table", "none"], Flag("columns|table|none", CLAIMS)] = Field(
         "auto",
-        description="Where it stands who holds a row: columns of the table, the table batchops_row_lease, or the row "
-        "lock alone. Default: what `batchops queue init` has made.",
+        description="Where leases are kept: columns of the table, the table batchops_row_lease, or row locks alone. "
+        "Default: what `batchops queue init` created.",
     )
     lease_prefix: Annotated[str, Flag("PREFIX", CLAIMS)] = Field(
         "",
         pattern=r"^(?:[A-Za-z_][A-Za-z0-9_]{0,30})?$",
-        description="How the names of the lease's columns begin, as batchops_; needed where the table has columns of "
-        "such names of its own. Default: lease, attempts … without one.",
+        description="Prefix of the lease columns, such as batchops_. Needed if the table uses their names for other "
+        "columns. Default: no prefix.",
     )
     lease: Annotated[Duration, Flag("30s", CLAIMS)] = Field(
         timedelta(seconds=30),
         ge=timedelta(seconds=1),
-        description="How long a row's worker may be without a heartbeat before another worker may take the row.",
+        description="Another worker may take the row after this time without a heartbeat.",
         validate_default=True,
     )
     deadline: Annotated[Duration, Flag("5min", CLAIMS)] = Field(
-        timedelta(minutes=5), gt=timedelta(0), description="Longest a batch may be worked on.", validate_default=True
+        timedelta(minutes=5), gt=timedelta(0), description="Longest time for one batch.", validate_default=True
     )
     max_attempts: Annotated[int, Flag("N", CLAIMS)] = Field(
-        5, ge=1, le=10_000, description="Attempts after which a row is given up on. Default: 5."
+        5, ge=1, le=10_000, description="Attempts before a row is given up. Default: 5."
     )
     backoff: Annotated[Duration, Flag("5s", CLAIMS)] = Field(
         timedelta(seconds=5),
         ge=timedelta(0),
-        description="Backoff before the second attempt; doubles each time, with jitter.",
+        description="Pause before the second attempt. It doubles each time, with jitter.",
         validate_default=True,
     )
     poll: Annotated[Duration | None, Flag("10s", CLAIMS)] = Field(
-        None, gt=timedelta(0), description="Stay up, and look for work at least that often."
+        None, gt=timedelta(0), description="Keep running, and look for work at least this often."
     )
     listen: Annotated[str | None, Flag("CHANNEL", CLAIMS)] = Field(
-        None, description="PostgreSQL: a NOTIFY on this channel wakes a drain that sleeps under --poll."
+        None, description="PostgreSQL: a NOTIFY on this channel wakes a drain that waits under --poll."
     )
 
     @model_validator(mode="after")

@@ -75,55 +75,55 @@ class VerbSpec(BaseModel):
 
     table: str = Field(min_length=1)
     params: Annotated[Mapping[str, Value], Flag(kind="unflagged")] = Field(
-        {}, description="Values for `:name` in conditions and expressions."
+        {}, description="Values for `:name` in conditions and assignments."
     )
     url: Annotated[str | None, Flag("URL", DATABASE)] = Field(
         None,
-        description="Database; else BATCHOPS_URL, DATABASE_URL. env:NAME, file:PATH, cmd:PROGRAM fetch it.",
+        description="Database. Default: BATCHOPS_URL, then DATABASE_URL. env:NAME, file:PATH and cmd:PROGRAM fetch it.",
     )
     batch_size: Annotated[int | None, Flag("N")] = Field(
-        None, ge=1, le=1_000_000, description="Rows a batch aims to change; default: what fits --target-time."
+        None, ge=1, le=1_000_000, description="Fixed number of rows for each batch. Default: adapted to --target-time."
     )
     target_time: Annotated[Duration, Flag("50ms")] = Field(
         timedelta(milliseconds=50),
         gt=timedelta(0),
-        description="Time a batch aims to take.",
+        description="Time that a batch aims to take.",
         validate_default=True,
     )
     sleep: Annotated[Duration, Flag("100ms")] = Field(
-        timedelta(0), ge=timedelta(0), description="Sleep after each batch."
+        timedelta(0), ge=timedelta(0), description="Pause after each batch."
     )
     max_rows: Annotated[int | None, Flag("N")] = Field(
-        None, ge=1, description="End after that many changed rows; never exceeded."
+        None, ge=1, description="End after N changed rows. Never exceeded."
     )
     max_time: Annotated[Duration | None, Flag("30min")] = Field(
-        None, gt=timedelta(0), description="End after that long."
+        None, gt=timedelta(0), description="End after this time."
     )
-    max_batches: Annotated[int | None, Flag("N")] = Field(None, ge=1, description="End after that many batches.")
+    max_batches: Annotated[int | None, Flag("N")] = Field(None, ge=1, description="End after N batches.")
     window: Annotated[Window | None, BeforeValidator(parsers.window), Flag("22:00-06:00")] = Field(
-        None, description="Work only at these hours; their end ends the run."
+        None, description="Work only during these hours. Their end ends the run."
     )
     time_zone: Annotated[ZoneInfo | None, BeforeValidator(parsers.zone), Flag("ZONE")] = Field(
-        None, description="Zone of --window; default: this machine's."
+        None, description="Time zone of --window. Default: the zone of this host."
     )
-    wait: Annotated[bool, Flag()] = Field(False, description="Wait for --window to open, where it is closed.")
+    wait: Annotated[bool, Flag()] = Field(False, description="Wait until --window opens.")
     lock_timeout: Annotated[Duration, Flag("5s")] = Field(
         timedelta(seconds=5),
         gt=timedelta(0),
-        description="Longest wait for a row that another session has locked.",
+        description="Longest wait for a row lock of another session.",
     )
     statement_timeout: Annotated[Duration, Flag("60s")] = Field(
-        timedelta(seconds=60), gt=timedelta(0), description="Longest a statement may run."
+        timedelta(seconds=60), gt=timedelta(0), description="Longest time for one statement."
     )
     retry_timeout: Annotated[Duration, Flag("2min")] = Field(
         timedelta(minutes=2),
         ge=timedelta(0),
-        description="How long a batch is retried after temporary errors.",
+        description="How long to retry one batch after temporary errors.",
     )
     grace: Annotated[Duration, Flag("20s")] = Field(
         timedelta(seconds=GRACE),
         ge=timedelta(0),
-        description="Asked to stop, the batch in hand may take that long; then it is cut.",
+        description="How long the current batch may take after a request to stop.",
         validate_default=True,
     )
 
@@ -134,55 +134,54 @@ class PayloadSpec(VerbSpec):
     max_bytes: Annotated[Bytes, Flag("16MiB")] = Field(
         MOST_BYTES,
         ge=1,
-        description="Most of the rows' bytes in memory at once; a larger row goes alone. Default: 16MiB.",
+        description="Limit of the rows in memory. A larger row is handled alone. Default: 16MiB.",
     )
 
 
 class BulkSpec(VerbSpec):
     """What purge and backfill share."""
 
-    key: Key = Field(None, description="Columns that identify and order the rows; default: the primary key.")
+    key: Key = Field(None, description="Key columns that order the rows. Default: the primary key.")
     where: Annotated[str | None, Flag("SQL", ROWS, kind="sql")] = Field(
-        None, description="A condition; its time functions are pinned at the start."
+        None, description="SQL condition. Time functions are evaluated once, at the start."
     )
     older_than: Annotated[Duration | None, Flag("90d", ROWS)] = Field(
-        None, gt=timedelta(0), description="Rows whose --by column lies further back than that."
+        None, gt=timedelta(0), description="Rows whose --by column is older than this."
     )
     before: Annotated[str | None, BeforeValidator(parsers.moment), Flag("2026-01-31", ROWS)] = Field(
-        None, description="Rows whose --by column lies before that moment, in the session's time zone."
+        None, description="Rows whose --by column is before this time, in the time zone of the session."
     )
     by: Annotated[str | None, Flag("COLUMN", ROWS)] = Field(
         None,
-        description="The column for --older-than or --before: a date, a time, or a number of seconds, milliseconds … "
+        description="Column for --older-than and --before: a date, a time, or a number of seconds, milliseconds … "
         "since 1970.",
     )
     ids: Annotated[str | None, BeforeValidator(parsers.path), Flag("FILE", ROWS)] = Field(
         None,
         min_length=1,
-        description="Rows whose key is in FILE: an id a line, or a CSV whose header names the key; - is stdin.",
+        description="Rows whose key is in FILE: one id in each line, or a CSV whose header names the key. - is stdin.",
     )
-    all_rows: Annotated[bool, Flag(group=ROWS)] = Field(False, description="Every row, instead of a condition.")
+    all_rows: Annotated[bool, Flag(group=ROWS)] = Field(False, description="All rows. Replaces a condition.")
     strategy: Annotated[Literal["auto", "key", "index", "block", "limit"], Flag("NAME", STRATEGY)] = Field(
         "auto",
-        description="How rows are found: by key, index of the condition, block, or LIMIT: key, index, block, "
-        "limit. Default: auto, and the plan says why.",
+        description="How batches find rows: auto, key, index, block, limit. Default: auto. The plan gives the reason.",
     )
     allow: Annotated[Several, AfterValidator(_known_checks), Flag("NAME", SAFETY, several=True)] = Field(
-        (), description=f"Override one safety check; may be repeated: {', '.join(CHECKS)}."
+        (), description=f"Override one safety check. Repeatable: {', '.join(CHECKS)}."
     )
     count: Annotated[bool, Flag(group=SAFETY)] = Field(
-        False, description="Count the rows to change before asking, however long that takes."
+        False, description="Count the matching rows before the question. This can take long."
     )
     max_rejected: Annotated[int, Flag("N", SAFETY)] = Field(
         1000,
         ge=0,
-        description="Stop once the database has refused more rows than that, or a tenth of at least 1,000 tried.",
+        description="Stop when the database has refused more than N rows, or a tenth of at least 1,000 rows.",
     )
     workers: Annotated[int, Flag("N", STRATEGY)] = Field(
-        1, ge=1, le=64, description="Workers on disjoint ranges; default: one. SQLite always has one."
+        1, ge=1, le=64, description="Worker threads. Default: 1. SQLite always has one."
     )
     ledger: Annotated[str | None, Flag("URL|FILE|none", PROGRESS)] = Field(
-        None, description="Where progress is kept; default: in the database itself."
+        None, description="Where progress is kept. Default: in the target database."
     )
     ledger_schema: Annotated[str | None, Flag("NAME", PROGRESS)] = Field(
         None, description="Schema of the ledger's tables."
@@ -190,13 +189,13 @@ class BulkSpec(VerbSpec):
     lease: Annotated[Duration, Flag("15s", PROGRESS)] = Field(
         timedelta(seconds=15),
         ge=timedelta(seconds=1),
-        description="How long a run may be without a heartbeat before another process may take it over.",
+        description="Another process may take over the run after this time without a heartbeat.",
     )
     restart: Annotated[bool, Flag(group=PROGRESS)] = Field(
-        False, description="Begin anew, whatever an earlier run has done."
+        False, description="Start from the beginning and ignore earlier runs."
     )
     same_table: Annotated[bool, Flag(group=PROGRESS)] = Field(
-        False, description="Go on with an earlier run though its table was swapped, renamed, restored or rebuilt."
+        False, description="Continue an earlier run although its table was swapped, renamed, restored or rebuilt."
     )
 
     @model_validator(mode="after")
@@ -237,10 +236,10 @@ class PurgeSpec(BulkSpec):
     """Delete rows in small transactions."""
 
     drop_partitions: Annotated[bool, Flag(group=STRATEGY)] = Field(
-        False, description="Drop partitions that the condition covers whole, instead of emptying them."
+        False, description="Drop partitions in which every row matches, instead of deleting their rows."
     )
     no_final_pass: Annotated[bool, Flag(group=STRATEGY)] = Field(
-        False, description="With --strategy block, make no further pass for rows that were moved meanwhile."
+        False, description="With the strategy block: make no further pass for rows that moved."
     )
 
     @model_validator(mode="after")
@@ -254,7 +253,7 @@ class BackfillSpec(BulkSpec):
     """Update rows in small transactions, each at most once."""
 
     set: Annotated[Several, Flag("'COL = EXPR'", CHANGES, several=True, kind="sql")] = Field(
-        min_length=1, description="A column and its new value; may be repeated."
+        min_length=1, description="Column and new value. Repeatable."
     )
 
     def identity(self) -> dict[str, Any]:

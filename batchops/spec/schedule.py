@@ -30,24 +30,24 @@ class RecipeSchedule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     every: Annotated[Duration, AfterValidator(_interval)] | None = Field(
-        None, description="Due at each multiple of that, since 1970."
+        None, description="Due at each multiple of this duration since 1970."
     )
     cron: Annotated[str, AfterValidator(_expression)] | None = Field(
         None,
-        description="Due when this cron expression says so: minute hour day month weekday; or @daily and the like.",
+        description="Due at the times of this cron expression: minute hour day month weekday, or @daily and the like.",
     )
     time_zone: Annotated[ZoneInfo | None, BeforeValidator(parsers.zone)] = Field(
-        None, description="Zone of cron, else UTC; and of window, else this machine's."
+        None, description="Time zone of cron (default: UTC) and of window (default: the zone of this host)."
     )
     overlap: Literal["skip", "queue", "parallel"] = Field(
-        "skip", description="What becomes of a time at which the job is still at work."
+        "skip", description="What to do if the job is still running at the next fire."
     )
     missed: Literal["once", "skip", "all"] = Field(
-        "once", description="What becomes of times at which nobody was there to run it."
+        "once", description="What to do with fires that were missed while no scheduler ran."
     )
-    jitter: Duration = Field(timedelta(0), ge=timedelta(0), description="Begin up to that much later, by chance.")
+    jitter: Duration = Field(timedelta(0), ge=timedelta(0), description="Random delay up to this duration.")
     misfire_grace_time: Duration | None = Field(
-        None, gt=timedelta(0), description="A time that is past for longer is not run any more."
+        None, gt=timedelta(0), description="A fire that is later than this is not run."
     )
 
     @model_validator(mode="after")

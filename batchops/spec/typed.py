@@ -18,7 +18,7 @@ class VerbOptions(TypedDict, total=False):
 
     table: Required[str]
     params: Mapping[str, Value]
-    """Values for `:name` in conditions and expressions."""
+    """Values for `:name` in conditions and assignments."""
     url: str | None
     batch_size: int | None
     target_time: Duration

@@ -19,30 +19,30 @@ class StrategyText:
 STRATEGY_TEXTS = {
     "key": StrategyText(
         "the primary key, or a unique index without NULLs",
-        "for every backfill; for a purge where neither index nor block serves",
+        "for every backfill; for a purge that can use neither index nor block",
         "purge, backfill",
         "all",
         "it has no primary key or unique index without NULLs",
     ),
     "index": StrategyText(
         "an indexed column of the condition, then the key",
-        "where the condition keeps at most a tenth of the rows by one index",
+        "if one index selects at most a tenth of the rows",
         "purge",
         "all",
         "the server would not find the rows by one selective index on a column without NULLs",
     ),
     "block": StrategyText(
         "the table's blocks, in disk order",
-        "where no index is selective",
+        "if no index is selective",
         "purge",
         "PostgreSQL 14 or later",
         "only a PostgreSQL heap, from version 14 on, can be scanned by block",
     ),
     "limit": StrategyText(
-        "nothing: the first rows that match, again and again",
-        "where nothing names a row, and only with --allow no-key; or by --strategy limit",
+        "none: each batch takes the first rows that match",
+        "for a table without a key, with --allow no-key; or with --strategy limit",
         "purge",
         "all",
-        "each batch reads again what earlier ones left behind, so it must be asked for",
+        "each batch reads again the index entries of deleted rows, so it must be requested",
     ),
 }
