@@ -33,6 +33,8 @@ class Started:
     """Rows that earlier processes of this run have read."""
     counted: bool = False
     """Whether the estimate was counted."""
+    counts_read: bool = False
+    """Whether rows read, of `table_rows`, tell how far the run is; else rows changed, of `estimate`."""
     max_rows: int | None = None
     """Rows after which this process ends; None: no such limit."""
     max_batches: int | None = None

@@ -200,6 +200,7 @@ def _started(job: BulkJob, now: Run) -> Started:
         rows=now.rows,
         read=now.read,
         counted=job.plan.estimated_by == COUNTED,
+        counts_read=job.plan.pinned.listed is not None or not job.route.kind.reads_matches,
         **bounds_of(job.spec),
     )
 

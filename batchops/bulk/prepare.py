@@ -14,15 +14,16 @@ from batchops.bulk.operations.update import Update
 from batchops.bulk.plan.analysis import QUICK, RunStrategy, describe, probed
 from batchops.bulk.plan.checks import refusals
 from batchops.bulk.plan.checks.context import CheckContext
-from batchops.bulk.plan.choice import choose
 from batchops.bulk.plan.inspection import Inspection, inspect_table
 from batchops.bulk.plan.pinned import Pinned, pin, time_column, without_nulls
 from batchops.bulk.plan.plan import Plan
 from batchops.bulk.plan.referenced_rows import leaving_out, staying
 from batchops.bulk.plan.unset_times import Times
 from batchops.bulk.previous_run import PreviousRun, remember
-from batchops.bulk.run_strategy import start, strategy_of
+from batchops.bulk.run_strategy import choose, start, strategy_of
+from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.strategies.id_file import IdFile, id_file, shown_name
+from batchops.bulk.strategies.strategy import Situation
 from batchops.db.backend import Server
 from batchops.db.database import Database
 from batchops.db.partitions import Partitions
@@ -196,7 +197,8 @@ def _route(
         last, repeatable=found.parsed.repeatable, purge=purge, restart=spec.restart, same_table=spec.same_table
     )
     if isinstance(how, GoOn):
-        unchanged(how.run, strategy=spec.strategy, key=spec.key)
+        follows = strategy_kind(how.run.strategy).follows
+        unchanged(how.run, strategy=spec.strategy, key=spec.key, follows=follows)
         if not spec.same_table:
             same_order(how.run, found.table.types_of(how.run.pinned["key"]))
         pinned, why = Pinned.of(how.run.pinned), f"as run {how.run.run} began"
@@ -215,14 +217,12 @@ def _pin(
     now = pin(connection, database, found.server, found.table, spec, found.parsed, found.facts.references)
     now = without_nulls(database, now, found.table, found.key)
     selection = Selection(found.table, now.condition)
+    chosen = choose(Situation(connection, database.backend, selection, found.key, not purge, spec.strategy, found.ids))
     if found.ids is not None:
-        assert found.key is not None  # else the ids could not be looked up
-        listed = Listed(found.ids.entries, found.ids.entries - found.ids.found)
-        return replace(now.by("ids", found.key.columns, found.table, ()), listed=listed), "as they are listed"
-    chosen = choose(connection, database.backend, selection, found.key, wanted=spec.strategy, purge=purge)
-    if purge:
+        now = replace(now, listed=Listed(found.ids.entries, found.ids.entries - found.ids.found))
+    elif purge:
         now = leaving_out(database, now, found.table, found.facts.references)
-    return now.by(chosen.strategy, chosen.key, found.table, chosen.leaves), chosen.why
+    return now.by(chosen, found.table), chosen.why
 
 
 def _without_a_time(
@@ -237,7 +237,7 @@ def _without_a_time(
 
 
 def _comparable(how: Resume, pinned: Pinned) -> Resume:
-    """A cursor of another walk, key or table means nothing here; nothing is lost by beginning anew."""
+    """A cursor of another strategy, key or table means nothing here; nothing is lost by beginning anew."""
     if not isinstance(how, Anew) or how.behind is None:
         return how
     before = Pinned.of(how.behind.pinned)

@@ -6,11 +6,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.bulk.plan.inspection import Inspection
+from batchops.bulk.strategies import STRATEGIES
 from batchops.db.database import Database
 from batchops.errors import RefusedError
 from batchops.ledger.job_identity import JobIdentity
 from batchops.ledger.last_run import Recalled, recall
 from batchops.ledger.ledger import Ledger
+from batchops.ledger.run import Run
 from batchops.ledger.table_setup import NewerLedgerError, State
 from batchops.spec.models import BulkSpec
 
@@ -71,5 +73,11 @@ def _recalled(connection: sa.Connection, ledger: Ledger, previous: PreviousRun, 
     standing = ledger.state(connection)
     if standing != "current":
         return PreviousRun(previous.job, previous.place, None, standing)
-    last = recall(connection, ledger, previous.job, previous.key(connection, ledger), once=once)
+    key = previous.key(connection, ledger)
+    last = recall(connection, ledger, previous.job, key, once=once, names_rows=_names_rows)
     return PreviousRun(previous.job, previous.place, last)
+
+
+def _names_rows(run: Run) -> bool:
+    """A place in the heap or in a partition may hold another row by now; a purge meets its rows again in any case."""
+    return not run.pinned["leaves"] and any(kind.names_rows for kind in STRATEGIES if kind.name == run.strategy)

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from batchops.bulk.plan.choice import choose
 from batchops.bulk.prepare import BulkJob
-from batchops.bulk.run_strategy import strategy_of
+from batchops.bulk.run_strategy import choose, strategy_of
+from batchops.bulk.strategies import STRATEGIES
 from batchops.bulk.strategies.cursor import Cursor
-from batchops.bulk.strategies.strategy import Strategy
+from batchops.bulk.strategies.strategy import Situation, Strategy
 from batchops.db.backend import Backend
 from batchops.errors import RefusedError
 from batchops.ledger.run import Run
@@ -24,7 +24,6 @@ TOO_MUCH = 10
 SLACK = 5_000
 """Rows that do not matter: a small table is read whole by right."""
 IN_A_ROW = 2
-_IN_ORDER = ("block", "key", "index")
 
 
 class ReadMeter:
@@ -64,15 +63,15 @@ def another_strategy(job: BulkJob, now: Run, tried: frozenset[str]) -> tuple[Run
         return None
     backend, table = job.database.backend, job.plan.table
     selection = Selection(table, job.route.pinned.condition)
-    for wanted in _IN_ORDER:
+    for wanted in _in_order():
         if wanted in tried:
             continue
         with job.database.reading() as connection:
             try:
-                chosen = choose(connection, backend, selection, job.key, wanted=wanted, purge=True)
+                chosen = choose(Situation(connection, backend, selection, job.key, once=False, wanted=wanted))
             except RefusedError:
                 continue
-            pinned = job.route.pinned.by(chosen.strategy, chosen.key, table, chosen.leaves)
+            pinned = job.route.pinned.by(chosen, table)
             strategy = strategy_of(connection, backend, table, pinned, look_again=True)
             cursor = replace(strategy.begin(connection), base=now.rows)
         with job.ledger.database.transaction() as connection:
@@ -81,3 +80,9 @@ def another_strategy(job: BulkJob, now: Run, tried: frozenset[str]) -> tuple[Run
                 connection, now, chosen.strategy, kept, cursor.dumped(), Cursor(()).dumped()
             ), strategy
     return None
+
+
+def _in_order() -> list[str]:
+    """The strategies that get somewhere with every batch; first those that read the table once, whatever matches."""
+    usable = [kind for kind in STRATEGIES if not (kind.starts_over or kind.takes_ids)]
+    return [kind.name for kind in sorted(usable, key=lambda kind: kind.reads_matches)]

@@ -1,4 +1,4 @@
-"""The walk that a run follows, built from what was pinned at its start; and where on it the run begins."""
+"""The strategy of a run: chosen at its start, built from what was pinned then, and where the run begins."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,20 +6,52 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from batchops.bulk.plan.pinned import Pinned
-from batchops.bulk.strategies.block import FURTHER_PASSES, BlockStrategy
+from batchops.bulk.strategies import STRATEGIES, strategy_kind
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_spool import IdList
-from batchops.bulk.strategies.ids import IdsStrategy
-from batchops.bulk.strategies.index import IndexStrategy
-from batchops.bulk.strategies.key import KeyStrategy
-from batchops.bulk.strategies.limit import LimitStrategy
 from batchops.bulk.strategies.partitioned import PartitionedStrategy
-from batchops.bulk.strategies.strategy import Strategy
+from batchops.bulk.strategies.strategy import AUTO, Choice, Situation, Strategy, Target
 from batchops.db.backend import Backend
 from batchops.db.table import Table
+from batchops.errors import RefusedError
 from batchops.ledger.resume import Anew, GoOn, Resume
 from batchops.ledger.run import Run
 from batchops.sql.selection import Selection
+
+
+def choose(situation: Situation) -> Choice:
+    """The strategy that was asked for, or for "auto" the best for the table; RefusedError if there is none."""
+    named = [kind for kind in STRATEGIES if situation.wanted in (AUTO, kind.name)]
+    usable = [kind for kind in named if kind.once or not situation.once]
+    for kind in usable:
+        if kind.takes_ids == (situation.ids is not None) and (choice := kind.choose(situation)) is not None:
+            return choice
+    raise _refusal_of_once(situation, usable=bool(usable)) if situation.once else _refusal(situation)
+
+
+def _refusal_of_once(situation: Situation, *, usable: bool) -> RefusedError:
+    if not usable:
+        return RefusedError(
+            f"A backfill cannot use the strategy {situation.wanted}: it could update a row twice.",
+            "leave --strategy out.",
+        )
+    return RefusedError(
+        "The table has no primary key or unique index without NULLs, so a backfill cannot follow its rows.",
+        "add one; there is no way around it.",
+    )
+
+
+def _refusal(situation: Situation) -> RefusedError:
+    if situation.leaves is not None:
+        return RefusedError(
+            f"The partitioned table cannot use the strategy {situation.wanted}.",
+            "leave --strategy out, or add a primary key to the parent.",
+        )
+    why = strategy_kind(situation.wanted).text.refusal
+    return RefusedError(
+        f'Table "{situation.table.label}" cannot use the strategy {situation.wanted}: {why}.',
+        "see `batchops strategies`.",
+    )
 
 
 def strategy_of(
@@ -32,31 +64,20 @@ def strategy_of(
     look_again: bool,
 ) -> Strategy:
     """The pinned strategy for the table, or for each of its pinned partitions that still exist."""
-    if ids is not None or pinned.strategy == IdsStrategy.name:
-        # The list is part of what the job is: with it any other strategy would change rows that are not listed.
-        assert ids is not None
-        assert pinned.strategy == IdsStrategy.name
-        return IdsStrategy(backend, Selection(table, pinned.condition, backend.shield), pinned.key, ids)
-    further = FURTHER_PASSES if look_again else 0
+    kind = strategy_kind(pinned.strategy)
+    assert kind.takes_ids == (ids is not None)
+
+    def over(part: Table) -> Strategy:
+        selection = Selection(part, pinned.condition, backend.shield)
+        return kind.build(Target(connection, backend, selection, pinned.key, ids, look_again))
+
     if not pinned.leaves:
-        return _over(connection, backend, table, pinned, further)
+        return over(table)
     leaves: Mapping[str, Strategy] = {
-        leaf.identity: _over(connection, backend, replace(leaf, alias=table.name, only=True), pinned, further)
+        leaf.identity: over(replace(leaf, alias=table.name, only=True))
         for leaf in backend.find_all(connection, pinned.leaves)
     }
     return PartitionedStrategy(leaves, pinned.strategy)
-
-
-def _over(connection: sa.Connection, backend: Backend, table: Table, pinned: Pinned, further: int) -> Strategy:
-    selection = Selection(table, pinned.condition, backend.shield)
-    if pinned.strategy == "block":
-        blocks = backend.blocks(connection, table)
-        assert blocks is not None  # chosen because they exist, and pinned with the table's identity
-        return BlockStrategy(backend, selection, blocks, further_passes=further)
-    if pinned.strategy == "limit":
-        return LimitStrategy(backend, selection)
-    strategy = IndexStrategy if pinned.strategy == "index" else KeyStrategy
-    return strategy(backend, selection, pinned.key)
 
 
 def start(connection: sa.Connection, strategy: Strategy, how: Resume) -> Cursor:

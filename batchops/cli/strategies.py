@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import rich_click as click
 
-from batchops.bulk.plan.strategy_texts import STRATEGY_TEXTS
+from batchops.bulk.strategies import STRATEGIES
 from batchops.cli.help import Command
 
 
@@ -20,13 +20,12 @@ def command(as_json: bool) -> None:
         import json
 
         click.echo(
-            json.dumps(
-                {"strategies": [{"strategy": name, **asdict(text)} for name, text in STRATEGY_TEXTS.items()]}, indent=2
-            )
+            json.dumps({"strategies": [{"strategy": kind.name, **asdict(kind.text)} for kind in STRATEGIES]}, indent=2)
         )
         return
-    for name, text in STRATEGY_TEXTS.items():
-        click.echo(f"{name:8}order    {text.follows}")
+    for kind in STRATEGIES:
+        text = kind.text
+        click.echo(f"{kind.name:8}order    {text.follows}")
         click.echo(f"        chosen   {text.chosen}")
         click.echo(f"        for      {text.verbs}; {text.databases}")
         click.echo(f"        refused  {text.refusal}\n")

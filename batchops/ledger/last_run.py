@@ -1,5 +1,6 @@
 """The last run of a job, and whether it was over the table that has the name now."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,15 +42,19 @@ class Recalled:
         )
 
 
-def recall(connection: sa.Connection, ledger: Ledger, job: JobIdentity, key: str, *, once: bool) -> Recalled | None:
-    """What the ledger knows of the job. Work to be done `once` is looked for under the table's other names too."""
+def recall(
+    connection: sa.Connection, ledger: Ledger, job: JobIdentity, key: str, *, once: bool,
+    names_rows: Callable[[Run], bool],
+) -> Recalled | None:  # fmt: skip
+    """What the ledger knows of the job. Work to be done `once` is looked for under the table's other names too.
+
+    `names_rows`: whether the keys that a run has written down still name the same rows.
+    """
     last = ledger.latest(connection, key)
     found = last or (_under_another_name(connection, ledger, job) if once else None)
     if found is None:
         return None
-    # A place in the heap or in a partition may hold another row by now; a purge meets its rows again in any case.
-    by_key = found.strategy in ("key", "ids") and not found.pinned["leaves"]
-    again = kept(connection, ledger, found.run) if by_key and found.state in REJECTING else ()
+    again = kept(connection, ledger, found.run) if found.state in REJECTING and names_rows(found) else ()
     return Recalled(found, _table(found, job, renamed=last is None), tuple(row.key for row in again))
 
 

@@ -1,5 +1,6 @@
 """How a job goes on from where its last run stopped."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from batchops.db.types import KeyValue
@@ -38,6 +39,8 @@ class AlreadyDone:
 
 
 Resume = Anew | GoOn | AlreadyDone
+Follows = Callable[[tuple[str, ...], tuple[str, ...]], bool]
+"""Whether a run that follows these columns follows that key."""
 
 
 def resume(last: Recalled | None, *, repeatable: bool, purge: bool, restart: bool, same_table: bool) -> Resume:
@@ -87,11 +90,11 @@ def same_order(run: Run, types: tuple[str | None, ...]) -> None:
         )
 
 
-def unchanged(run: Run, *, strategy: str, key: tuple[str, ...] | None) -> None:
+def unchanged(run: Run, *, strategy: str, key: tuple[str, ...] | None, follows: Follows) -> None:
     """RefusedError if the command asks for another strategy or key than `run` uses."""
     if run.pinned.get("asked") == asked(strategy, key):
         return  # the same command again, whatever the run has made of it since
-    if key is not None and _followed(run, key) != key:
+    if key is not None and not follows(tuple(run.pinned["key"]), key):
         raise RefusedError(
             f"Run {run.run} follows the key {', '.join(run.pinned['key'])}, not {', '.join(key)}.",
             "leave --key as it was, or begin anew with --restart.",
@@ -106,10 +109,3 @@ def unchanged(run: Run, *, strategy: str, key: tuple[str, ...] | None) -> None:
 def asked(strategy: str, key: tuple[str, ...] | None) -> dict[str, object]:
     """The strategy and key that a command asks for, as a run keeps them; the run may use others."""
     return {"strategy": strategy, "key": None if key is None else list(key)}
-
-
-def _followed(run: Run, key: tuple[str, ...]) -> tuple[str, ...]:
-    """`key` where the run's strategy follows it, or none at all; else what it follows."""
-    kept = tuple(run.pinned["key"])
-    along_index = run.strategy == "index" and kept == (kept[0], *(name for name in key if name != kept[0]))
-    return key if along_index or not kept else kept

@@ -157,8 +157,8 @@ class Progress:
         return f"backlog {count(left)}{oldest}{failed}{dead}"
 
     def _by_rows(self) -> bool:
-        """The strategies index and limit read only what matches, so the table's size says nothing here."""
-        return self.started is not None and self.started.strategy in {"index", "limit", "claims", "outbox"}
+        """Where only what matches is read, the table's size says nothing."""
+        return self.started is not None and not self.started.counts_read
 
     def _done_and_total(self) -> tuple[float, float]:
         """Rows behind and in all, of what this pass reads; 0 in all where unknown."""

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import make_url
 
 from batchops.bulk.plan.checks import CHECKS
-from batchops.bulk.plan.strategy_texts import STRATEGY_TEXTS
+from batchops.bulk.strategies import STRATEGIES
 from batchops.errors import Exit
 from batchops.reporters.document import FIELDS
 from tests.cli.conftest import Cli
@@ -90,7 +90,7 @@ def test_the_tables_are_complete() -> None:
     assert {int(code) for code in column("exit-codes", "exit")} == {code.value for code in Exit}
     assert words(column("output", "field")) == {*FIELDS, "causes"}
     assert words(column("checks", "check")) == {check.name for check in CHECKS}
-    assert words(column("strategies", "strategy")) == {*STRATEGY_TEXTS}
+    assert words(column("strategies", "strategy")) == {kind.name for kind in STRATEGIES}
 
 
 def column(topic: str, head: str) -> list[str]:

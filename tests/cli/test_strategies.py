@@ -5,19 +5,19 @@ import json
 import pytest
 
 import batchops as library
-from batchops.bulk.plan.strategy_texts import STRATEGY_TEXTS
+from batchops.bulk.strategies import STRATEGIES, strategy_kind
 from tests.command import Batchops
 from tests.services.database import Database
 
 
-def test_people_and_machines_get_every_walk(batchops: Batchops) -> None:
+def test_people_and_machines_get_every_strategy(batchops: Batchops) -> None:
     text = batchops("strategies")
     document = json.loads(batchops("strategies", "--json").out)
     assert text.code == 0
-    assert [one["strategy"] for one in document["strategies"]] == list(STRATEGY_TEXTS)
-    for way in STRATEGY_TEXTS.values():
-        assert way.follows in text.out
-        assert way.refusal in text.out
+    assert [one["strategy"] for one in document["strategies"]] == [kind.name for kind in STRATEGIES]
+    for kind in STRATEGIES:
+        assert kind.text.follows in text.out
+        assert kind.text.refusal in text.out
 
 
 def test_a_refusal_says_what_the_table_says(sqlite: Database) -> None:
@@ -25,5 +25,5 @@ def test_a_refusal_says_what_the_table_says(sqlite: Database) -> None:
     with pytest.raises(library.BatchopsError) as refused:
         library.purge(url=sqlite.url, table="t", where="v = 1", strategy="block")
     assert refused.value.exit == 12
-    assert STRATEGY_TEXTS["block"].refusal in refused.value.message
+    assert strategy_kind("block").text.refusal in refused.value.message
     assert "batchops strategies" in (refused.value.hint or "")

@@ -13,9 +13,10 @@ from batchops.bulk.plan.inspection import RIGHTS, Inspection
 from batchops.bulk.plan.pinned import Pinned
 from batchops.bulk.plan.plan import COUNTED, Explained, Plan
 from batchops.bulk.plan.probes import Probe, probes, whole
+from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_file import shown_name
-from batchops.bulk.strategies.strategy import Batch, Strategy
+from batchops.bulk.strategies.strategy import Batch, Strategy, StrategyKind
 from batchops.db.database import Database
 from batchops.db.recorded_statements import SELECTED, shown_sql
 from batchops.ledger.last_run import Recalled
@@ -39,6 +40,11 @@ class RunStrategy:
     operation: Operation
     resume: Resume
     cursor: Cursor
+
+    @property
+    def kind(self) -> StrategyKind:
+        """What is known of the strategy by its name."""
+        return strategy_kind(self.pinned.strategy)
 
 
 def probed(connection: sa.Connection, database: Database, found: Inspection, route: RunStrategy) -> tuple[Probe, ...]:
@@ -71,9 +77,7 @@ def describe(
         estimated_by=by,
         index=_index(route),
         explained=explained,
-        cost=cost(
-            RIGHTS[verb], found.table, found.facts, route.pinned.strategy, estimate, last.run if last else None, spec
-        ),
+        cost=cost(RIGHTS[verb], found.table, found.facts, route.kind, estimate, last.run if last else None, spec),
         goes_on=_goes_on(route.resume),
         pacing=_pace(spec),
         limits=_limits(spec),
@@ -139,12 +143,7 @@ def added(numbers: Iterable[int | None]) -> int | None:
 
 
 def _index(route: RunStrategy) -> str:
-    pinned = route.pinned
-    if pinned.strategy == "block":
-        return "none: by place in the table (ctid)"
-    if pinned.strategy == "limit":
-        return "whatever finds the condition's rows"
-    return f"({', '.join(pinned.key)})"
+    return route.kind.found_by or f"({', '.join(route.pinned.key)})"
 
 
 def _pace(spec: BulkSpec) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from batchops.bulk.strategies.strategy import StrategyKind
 from batchops.db.facts import TableFacts
 from batchops.db.table import Table
 from batchops.ledger.run import Run
@@ -28,10 +29,11 @@ class Cost:
 
 
 def cost(
-    event: str, table: Table, facts: TableFacts, strategy: str, estimate: int | None, last: Run | None, spec: BulkSpec
-) -> Cost:
+    event: str, table: Table, facts: TableFacts, kind: StrategyKind, estimate: int | None, last: Run | None,
+    spec: BulkSpec,
+) -> Cost:  # fmt: skip
     """What is to be expected of a run over that many matching rows, up to its limits."""
-    read = estimate if strategy in ("index", "limit", "ids") else table.rows
+    read = estimate if kind.reads_matches else table.rows
     most = _most(spec)
     if most is not None and estimate is not None and estimate > most:
         read = None if read is None else round(read * most / estimate)

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.bulk.plan.subselect_values import PinnedText, pin_values
+from batchops.bulk.strategies.strategy import Choice
 from batchops.db import epoch_columns
 from batchops.db.backend import Server
 from batchops.db.database import Database
@@ -76,14 +77,14 @@ class Pinned:
             reads_own=kept.get("reads_own", False),
         )
 
-    def by(self, strategy: str, key: tuple[str, ...], table: Table, leaves: Sequence[Table]) -> "Pinned":
+    def by(self, choice: Choice, table: Table) -> "Pinned":
         """The same, with this strategy."""
         return replace(
             self,
-            strategy=strategy,
-            key=key,
-            leaves=tuple((leaf.schema, leaf.name) for leaf in leaves),
-            key_types=table.types_of(key),
+            strategy=choice.strategy,
+            key=choice.key,
+            leaves=tuple((leaf.schema, leaf.name) for leaf in choice.leaves),
+            key_types=table.types_of(choice.key),
         )
 
 

@@ -10,9 +10,6 @@ from batchops.bulk.operations import Operation
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.bulk.strategies.strategy import Batch, Strategy
 
-_DEAR_TO_SPLIT = ("index", "limit")
-"""Strategies whose middle is only found by reading."""
-
 
 @dataclass(frozen=True)
 class Probe:
@@ -49,7 +46,7 @@ def _places(connection: sa.Connection, strategy: Strategy, cursor: Cursor) -> It
     ranges = cursor.ranges
     if len(ranges) > 2:
         yield "middle", Cursor((ranges[len(ranges) // 2],))
-    elif strategy.name not in _DEAR_TO_SPLIT and (halves := strategy.split(connection, ranges[0])):
-        yield "middle", Cursor((halves[1],))
+    elif (middle := strategy.middle(connection, ranges[0])) is not None:
+        yield "middle", Cursor((middle,))
     if (last := strategy.last(connection, ranges[-1])) is not None:
         yield "end", Cursor((last,))

@@ -1,1 +1,19 @@
-"""How the rows of a batch are found: one file per strategy."""
+"""How the rows of a batch are found: one file per strategy, and this registry of them."""
+
+from batchops.bulk.strategies import block, ids, index, key, limit
+from batchops.bulk.strategies.strategy import StrategyKind
+from batchops.errors import RefusedError
+
+STRATEGIES: tuple[StrategyKind, ...] = (ids.STRATEGY, index.STRATEGY, block.STRATEGY, key.STRATEGY, limit.STRATEGY)
+"""In the order in which they are preferred."""
+
+
+def strategy_kind(name: str) -> StrategyKind:
+    """The strategy of that name; RefusedError for one that only another version has."""
+    for kind in STRATEGIES:
+        if kind.name == name:
+            return kind
+    raise RefusedError(
+        f'This version of batchops has no strategy "{name}".',
+        "finish the run with the version that began it, or begin anew with --restart.",
+    )

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.key import WORTH_SPLITTING, KeyStrategy
-from batchops.bulk.strategies.strategy import Batch
+from batchops.bulk.strategies.strategy import Batch, Choice, Situation, StrategyKind, StrategyText, Target
 from batchops.db.backend import Backend, Blocks
 from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import START_ROWS, Size
@@ -75,6 +76,10 @@ class BlockStrategy(KeyStrategy):
         middle = self._blocks.end_of((low + high) // 2)
         return replace(range_, upto=middle), replace(range_, after=middle)
 
+    def window(self, cursor: Cursor) -> sa.Select[Any] | None:  # noqa: ARG002
+        """None: a number of blocks needs no look."""
+        return None
+
     def last(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
         """So many blocks before its end."""
         before = self._blocks.block_of(range_.upto) - max(1, round(START_ROWS / self._per_block))
@@ -115,3 +120,36 @@ class BlockStrategy(KeyStrategy):
         """By the table's own density; counting would read them twice."""
         (first, start), (last, end) = self._blocks.place_of(after), self._blocks.place_of(upto)
         return round((last - first) * self._per_block + min(end, self._per_block) - min(start, self._per_block))
+
+
+def _choose(situation: Situation) -> Choice | None:
+    leaves = situation.leaves
+    tables = (situation.table,) if leaves is None else leaves
+    if not tables or any(situation.backend.blocks(situation.connection, table) is None for table in tables):
+        return None
+    if leaves:
+        return Choice(BlockStrategy.name, (), f"{situation.partitions}, each in disk order", leaves)
+    why = "no index is selective for the condition, so the table is read in disk order"
+    return Choice(BlockStrategy.name, (), why)
+
+
+def _build(target: Target) -> BlockStrategy:
+    blocks = target.backend.blocks(target.connection, target.selection.table)
+    assert blocks is not None  # chosen because they exist, and pinned with the table's identity
+    further = FURTHER_PASSES if target.look_again else 0
+    return BlockStrategy(target.backend, target.selection, blocks, further_passes=further)
+
+
+STRATEGY = StrategyKind(
+    BlockStrategy.name,
+    StrategyText(
+        "the table's blocks, in disk order",
+        "if no index is selective",
+        "purge",
+        "PostgreSQL 14 or later",
+        "only a PostgreSQL heap, from version 14 on, can be scanned by block",
+    ),
+    _choose,
+    _build,
+    found_by="none: by place in the table (ctid)",
+)

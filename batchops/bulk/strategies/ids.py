@@ -1,4 +1,4 @@
-"""The walk along a list of ids: chunk after chunk of those that name a row, each once."""
+"""The strategy ids, for --ids: chunk after chunk of those that name a row, each once."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_spool import IdList
 from batchops.bulk.strategies.key import WORTH_SPLITTING, KeyStrategy
-from batchops.bulk.strategies.strategy import Batch
+from batchops.bulk.strategies.strategy import Batch, Choice, Situation, StrategyKind, StrategyText, Target
 from batchops.db.backend import Backend
 from batchops.runtime.batch_size import Size
 from batchops.sql.selection import Selection
@@ -56,8 +56,12 @@ class IdsStrategy(KeyStrategy):
             return None
         return replace(range_, upto=middle), replace(range_, after=middle)
 
+    def window(self, cursor: Cursor) -> sa.Select[Any] | None:  # noqa: ARG002
+        """None: the list alone says where it ends."""
+        return None
+
     def last(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
-        """One statement of this walk is like any other."""
+        """None: one statement is like any other."""
         return None
 
     def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
@@ -79,3 +83,32 @@ class IdsStrategy(KeyStrategy):
             range_ = cursor.ranges[0]
             keys = tuple(self._ids.next(range_.after, range_.upto, _SHOWN))
         return self._batch(self._among(keys) if keys else sa.false(), cursor, 0)
+
+
+def _choose(situation: Situation) -> Choice:
+    assert situation.key is not None  # else the ids could not be looked up
+    return Choice(IdsStrategy.name, situation.key.columns, "as they are listed")
+
+
+def _build(target: Target) -> IdsStrategy:
+    # The list is part of what the job is: with it any other strategy would change rows that are not listed.
+    assert target.ids is not None
+    return IdsStrategy(target.backend, target.selection, target.key, target.ids)
+
+
+STRATEGY = StrategyKind(
+    IdsStrategy.name,
+    StrategyText(
+        "the keys that the file lists",
+        "for --ids, and only there",
+        "purge, backfill",
+        "all",
+        "it has no primary key or unique index without NULLs that ids could be of",
+    ),
+    _choose,
+    _build,
+    once=True,
+    takes_ids=True,
+    reads_matches=True,
+    names_rows=True,
+)

@@ -6,15 +6,31 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.strategies.cursor import Range
+from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.key import KeyStrategy
+from batchops.bulk.strategies.strategy import Choice, Situation, StrategyKind, StrategyText
+from batchops.db.backend import IndexUse
+from batchops.db.table import Key, Table, quoted
 from batchops.db.types import KeyValue
+
+SELECTIVE = 0.1
+"""Share of matching rows below which an index on the condition beats reading the table in order."""
+MOST_TIES = 60_000
+"""Rows with one indexed value that a batch may have to sort."""
 
 
 class IndexStrategy(KeyStrategy):
-    """Follows (indexed column, key), as KeysWalk does, but a window is so many matching rows."""
+    """Follows (indexed column, key), as KeyStrategy does, but a window is so many matching rows."""
 
     name = "index"
+
+    def middle(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
+        """None: it is only found by reading up to it."""
+        return None
+
+    def window(self, cursor: Cursor) -> sa.Select[Any] | None:  # noqa: ARG002
+        """None: it reads what matches, not what lies before some key."""
+        return None
 
     def _followed(self, range_: Range, columns: Sequence[sa.ColumnElement[Any]] = ()) -> sa.Select[Any]:
         return super()._followed(range_, columns).where(self._selection.clause)
@@ -54,3 +70,52 @@ class IndexStrategy(KeyStrategy):
             bounds.append(self._backend.upto(self._table, first, range_.upto[:1]))
         rows: sa.Select[Any] = self._table.alone(sa.select(self._out[0]).select_from(self._table.called))
         return rows.where(*bounds).order_by(self._order[0])
+
+
+def _choose(situation: Situation) -> Choice | None:
+    if situation.leaves is not None:
+        return None
+    table, key = situation.table, situation.key
+    use = situation.backend.index_for(situation.connection, table, situation.matching)
+    if use is None or key is None or not _worth_it(use, table, key):
+        return None
+    first = use.columns[0]
+    if situation.backend.key_refusal(table.column(first)) or _holds_null(situation, first):
+        return None
+    share = f"about {use.rows:,} rows" if table.rows is None else f"about {use.rows:,} of {table.rows:,} rows"
+    return Choice(IndexStrategy.name, _columns(first, key.columns), f"index {use.name} finds {share}")
+
+
+def _columns(first: str, key: Sequence[str]) -> tuple[str, ...]:
+    return (first, *(name for name in key if name != first))
+
+
+def _worth_it(use: IndexUse, table: Table, key: Key) -> bool:
+    ordered = use.columns[1 : 1 + len(key.columns)] == key.columns or use.columns[: len(key.columns)] == key.columns
+    if not ordered and min(use.ties, use.rows) > MOST_TIES:
+        return False
+    return table.rows is None or use.rows <= SELECTIVE * table.rows
+
+
+def _holds_null(situation: Situation, column: str) -> bool:
+    """Rows without a value there have no place in the index's order."""
+    if not situation.table.column(column).nullable:
+        return False
+    without = situation.matching.where(situation.table.called.c[quoted(column)].is_(None)).limit(1)
+    return situation.connection.execute(without).first() is not None
+
+
+STRATEGY = StrategyKind(
+    IndexStrategy.name,
+    StrategyText(
+        "an indexed column of the condition, then the key",
+        "if one index selects at most a tenth of the rows",
+        "purge",
+        "all",
+        "the server would not find the rows by one selective index on a column without NULLs",
+    ),
+    _choose,
+    lambda target: IndexStrategy(target.backend, target.selection, target.key),
+    reads_matches=True,
+    follows=lambda followed, key: followed in (key, _columns(followed[0], key)),
+)

@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.bulk.strategies.cursor import Cursor, Range
-from batchops.bulk.strategies.strategy import Batch
+from batchops.bulk.strategies.strategy import Batch, Choice, Situation, StrategyKind, StrategyText
 from batchops.db.backend import Backend
-from batchops.db.table import quoted
+from batchops.db.table import Key, Table, quoted
 from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import START_ROWS, Size
 from batchops.sql.selection import Selection
@@ -70,6 +70,18 @@ class KeyStrategy:
         if middle is None or middle == range_.upto:
             return None
         return replace(range_, upto=middle), replace(range_, after=middle)
+
+    def middle(self, connection: sa.Connection, range_: Range) -> Range | None:
+        """As it would be split."""
+        halves = self.split(connection, range_)
+        return halves[1] if halves else None
+
+    def window(self, cursor: Cursor) -> sa.Select[Any] | None:
+        """Of all that lies before the end."""
+        upto = None if cursor.over else cursor.ranges[0].upto
+        if upto is None:
+            return None
+        return self._followed(Range(None, upto)).order_by(*self._order).offset(START_ROWS - 1).limit(1)
 
     def last(self, connection: sa.Connection, range_: Range) -> Range | None:
         """So many rows before its end."""
@@ -248,3 +260,37 @@ class KeyStrategy:
         self, where: sa.ColumnElement[bool] | None, cursor: Cursor, read: int, found: int | None = None, locked: int = 0
     ) -> Batch:
         return Batch(self._selection, where, cursor, read, found, locked)
+
+
+def _choose(situation: Situation) -> Choice | None:
+    key, leaves = situation.key, None if situation.once else situation.leaves
+    if key is None:
+        return None
+    if situation.once:
+        return Choice(KeyStrategy.name, key.columns, "a backfill visits each row once, along a key")
+    if leaves is None:
+        return Choice(KeyStrategy.name, key.columns, f"each row is named by {', '.join(key.columns)}")
+    if leaves and all(_has(leaf, key) for leaf in leaves):
+        return Choice(KeyStrategy.name, key.columns, f"{situation.partitions}, each along its key", leaves)
+    why = "the partitions cannot be processed one by one, so the parent is, by its key"
+    return Choice(KeyStrategy.name, key.columns, why)
+
+
+def _has(leaf: Table, key: Key) -> bool:
+    return any(own.columns == key.columns for own in leaf.keys)
+
+
+STRATEGY = StrategyKind(
+    KeyStrategy.name,
+    StrategyText(
+        "the primary key, or a unique index without NULLs",
+        "for every backfill; for a purge that can use neither index nor block",
+        "purge, backfill",
+        "all",
+        "it has no primary key or unique index without NULLs",
+    ),
+    _choose,
+    lambda target: KeyStrategy(target.backend, target.selection, target.key),
+    once=True,
+    names_rows=True,
+)

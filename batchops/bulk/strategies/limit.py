@@ -1,11 +1,11 @@
-"""The walk without a key: the first so many rows that match, again and again, until a batch comes back short."""
+"""The strategy limit, for no key: the first so many rows that match, again and again, until a batch is short."""
 
 from typing import Any
 
 import sqlalchemy as sa
 
 from batchops.bulk.strategies.cursor import Cursor, Range
-from batchops.bulk.strategies.strategy import Batch
+from batchops.bulk.strategies.strategy import AUTO, Batch, Choice, Situation, StrategyKind, StrategyText
 from batchops.db.backend import Backend
 from batchops.runtime.batch_size import Size
 from batchops.sql.selection import Selection
@@ -45,6 +45,14 @@ class LimitStrategy:
         """Never: two workers would take the same rows."""
         return None
 
+    def middle(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
+        """None, as for the end."""
+        return None
+
+    def window(self, cursor: Cursor) -> sa.Select[Any] | None:  # noqa: ARG002
+        """None: a batch has no end but its number of rows."""
+        return None
+
     def last(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
         """None: every batch begins at the start."""
         return None
@@ -71,3 +79,28 @@ class LimitStrategy:
         table = self._selection.table
         ids: sa.Select[Any] = table.alone(sa.select(self._backend.key_out(table, row_id)).select_from(table.called))
         return ids.where(self._selection.clause).limit(aim)
+
+
+def _choose(situation: Situation) -> Choice | None:
+    if situation.leaves is not None:
+        return None
+    why = "nothing names a row" if situation.wanted == AUTO else "asked for"
+    return Choice(LimitStrategy.name, (), f"{why}; it reads again over what earlier batches left behind")
+
+
+STRATEGY = StrategyKind(
+    LimitStrategy.name,
+    StrategyText(
+        "none: each batch takes the first rows that match",
+        "for a table without a key, with --allow no-key; or with --strategy limit",
+        "purge",
+        "all",
+        "each batch reads again the index entries of deleted rows, so it must be requested",
+    ),
+    _choose,
+    lambda target: LimitStrategy(target.backend, target.selection),
+    reads_matches=True,
+    starts_over=True,
+    found_by="whatever finds the condition's rows",
+    faster="add a key, or CREATE INDEX ON {table} (…) for the condition",
+)

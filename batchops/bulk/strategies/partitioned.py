@@ -1,4 +1,4 @@
-"""The walk over a partitioned table: partition after partition, each by a walk of its own."""
+"""A strategy over a partitioned table: partition after partition, each by a strategy of its own."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -39,12 +39,21 @@ class PartitionedStrategy:
         return None
 
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
-        """As the leaf's own walk would."""
+        """As the leaf's own strategy would."""
         strategy = self._leaves.get(range_.leaf or "")
         return strategy.split(connection, range_) if strategy else None
 
+    def middle(self, connection: sa.Connection, range_: Range) -> Range | None:
+        """As the leaf's own strategy has it."""
+        strategy = self._leaves.get(range_.leaf or "")
+        return strategy.middle(connection, range_) if strategy else None
+
+    def window(self, cursor: Cursor) -> sa.Select[Any] | None:  # noqa: ARG002
+        """None: each leaf has its own."""
+        return None
+
     def last(self, connection: sa.Connection, range_: Range) -> Range | None:
-        """As the leaf's own walk has it."""
+        """As the leaf's own strategy has it."""
         strategy = self._leaves.get(range_.leaf or "")
         return strategy.last(connection, range_) if strategy else None
 
@@ -58,7 +67,7 @@ class PartitionedStrategy:
         return Cursor(tuple(ranges), cursor.passes + 1, rows) if ranges else None
 
     def relocated(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:
-        """As the walk of the leaf in hand says."""
+        """As the strategy of the leaf in hand says."""
         strategy = None if cursor.over else self._leaves.get(cursor.ranges[0].leaf or "")
         return strategy.relocated(connection, cursor) if strategy else None
 

@@ -1,12 +1,16 @@
-"""What a strategy is, and what it hands to an operation: the next rows, and the cursor behind them."""
+"""What a strategy is: what chooses it, how it finds rows, and the batch that it hands to an operation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from batchops.bulk.strategies.cursor import Cursor, Range
+from batchops.bulk.strategies.id_spool import IdList
+from batchops.db.backend import Backend
+from batchops.db.table import Key, Table
 from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import Size
 from batchops.sql.selection import Selection
@@ -54,6 +58,12 @@ class Strategy(Protocol):
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
         """The range in two, of about the same size; None where that is not worth it."""
 
+    def middle(self, connection: sa.Connection, range_: Range) -> Range | None:
+        """The range's far half, for the plan; None where only reading would find it."""
+
+    def window(self, cursor: Cursor) -> sa.Select[Any] | None:
+        """The query that finds the end of a window behind some key; None if the strategy has no such query."""
+
     def last(self, connection: sa.Connection, range_: Range) -> Range | None:
         """The range's last window, for the plan; None where only reading would find it."""
 
@@ -68,3 +78,113 @@ class Strategy(Protocol):
 
     def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:
         """The first batch as a plain range, for the plan; nothing is locked."""
+
+
+AUTO = "auto"
+"""The choice among all strategies."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a strategy is chosen by."""
+
+    connection: sa.Connection
+    backend: Backend
+    selection: Selection
+    key: Key | None
+    """The table's unique key that can be followed."""
+    once: bool
+    """Whether no row may be met twice, as in a backfill."""
+    wanted: str = AUTO
+    ids: IdList | None = None
+    """The rows to change, where they are listed."""
+
+    @property
+    def table(self) -> Table:
+        return self.selection.table
+
+    @cached_property
+    def matching(self) -> sa.Select[Any]:
+        """The rows that the condition selects."""
+        rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(self.table.called)
+        return rows.where(self.selection.clause)
+
+    @cached_property
+    def leaves(self) -> tuple[Table, ...] | None:
+        """Partitions that may hold such rows; None for a plain table, empty where only the parent can be processed."""
+        found = self.backend.leaves(self.connection, self.table, self.matching, "DELETE")
+        return None if found is None else tuple(found)
+
+    @property
+    def partitions(self) -> str:
+        """How many there are, for people."""
+        return "1 partition" if len(self.leaves or ()) == 1 else f"{len(self.leaves or ())} partitions"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A strategy by name, what it follows, and why it was chosen."""
+
+    strategy: str
+    key: tuple[str, ...]
+    why: str
+    leaves: tuple[Table, ...] = ()
+    """The partitions to process one by one; none: the table itself."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a strategy is built over: a table or one of its partitions."""
+
+    connection: sa.Connection
+    backend: Backend
+    selection: Selection
+    key: tuple[str, ...]
+    """The columns that were chosen to be followed."""
+    ids: IdList | None
+    look_again: bool
+    """Whether it may make further passes."""
+
+
+@dataclass(frozen=True)
+class StrategyText:
+    """A strategy for people, as `batchops strategies` lists it."""
+
+    follows: str
+    chosen: str
+    """When `--strategy auto` chooses it."""
+    verbs: str
+    databases: str
+    refusal: str
+    """Why a table cannot have it: what a refusal (exit 12) says."""
+
+
+def _same_columns(followed: tuple[str, ...], key: tuple[str, ...]) -> bool:
+    return not followed or followed == key
+
+
+@dataclass(frozen=True)
+class StrategyKind:
+    """All that others may know of a strategy."""
+
+    name: str
+    text: StrategyText
+    choose: Callable[[Situation], Choice | None]
+    """None where the table cannot have it, or it would be of no use."""
+    build: Callable[[Target], Strategy]
+    once: bool = False
+    """Whether it meets each row once, also where the job changes it: else it serves no backfill."""
+    takes_ids: bool = False
+    """Whether it follows a list of ids; nothing else may, and it follows nothing else."""
+    reads_matches: bool = False
+    """Whether it reads the matching rows alone; else the whole table."""
+    starts_over: bool = False
+    """Whether each batch begins at the start of the table."""
+    names_rows: bool = False
+    """Whether the keys in its cursor name the same rows in a later run."""
+    follows: Callable[[tuple[str, ...], tuple[str, ...]], bool] = _same_columns
+    """Whether a run that follows these columns follows that key."""
+    found_by: str = ""
+    """What finds a batch's rows, in words; empty: an index on the columns that it follows."""
+    faster: str = ""
+    """What makes its batches read less of {table}; empty: the index that it follows."""

@@ -45,7 +45,7 @@ def test_no_batch_reads_past_its_bound(  # type: ignore[no-untyped-def]  # a fix
 ) -> None:
     """Every batch is measured, and one that reads five times what it says is one too many."""
     for constant, value in {"EVERY": 1, "TOO_MUCH": 5, "SLACK": 1_000, "IN_A_ROW": 1}.items():
-        monkeypatch.setattr(f"batchops.bulk.read_meter.{constant}", value)
+        monkeypatch.setattr(f"batchops.bulk.replan.{constant}", value)
     database: Database = new_database(name)
     rows = ROWS[tier]
     make(database, rows)

@@ -6,12 +6,13 @@ from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
 
 
 def _look(context: CheckContext) -> Iterator[Objection]:
-    if context.route.pinned.strategy != "limit" or context.spec.strategy == "limit":
+    kind = context.route.kind
+    if not kind.starts_over or context.spec.strategy == kind.name:
         return
     why = context.found.unusable or "no primary key or unique index without NULLs"
     yield Objection(
         f'Table "{context.table.label}" has {why}, so batches cannot be followed.',
-        "add one, or say --strategy limit (slower, and slower still beside an old snapshot)",
+        f"add one, or say --strategy {kind.name} (slower, and slower still beside an old snapshot)",
     )
 
 

@@ -2,12 +2,9 @@
 
 from collections.abc import Iterator
 
-import sqlalchemy as sa
-
 from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
 from batchops.bulk.plan.cost import CHANGED, READ
 from batchops.db.facts import FullRead
-from batchops.runtime.batch_size import START_ROWS
 
 LARGE = 5_000_000
 """Rows up to which the batches together may read of one table: seconds on a small machine."""
@@ -16,8 +13,7 @@ TIMES = 20
 
 
 def _look(context: CheckContext) -> Iterator[Objection]:
-    pinned = context.route.pinned
-    if pinned.strategy == "limit" and pinned.condition is None:
+    if context.route.kind.starts_over and context.route.pinned.condition is None:
         return  # the first rows are always among those that match
     batches = _batches(context)
     for read in _in_every_batch(context):
@@ -49,26 +45,11 @@ def _in_every_batch(context: CheckContext) -> list[FullRead]:
     facts, connection = context.database.backend.facts, context.connection
     each = [{read.table: read for read in facts.full_reads(connection, probe.explainable)} for probe in context.probes]
     always = [read for name, read in each[0].items() if all(name in other for other in each)] if each else []
-    window = _window(context)
+    window = context.route.strategy.window(context.route.cursor)
     found = {read.table: read for read in always}
     if window is not None:
         found |= {read.table: read for read in facts.full_reads(connection, window)}
     return list(found.values())
-
-
-def _window(context: CheckContext) -> sa.Select[object] | None:
-    """The query that finds the end of a window behind some key; None if the strategy has no such query."""
-    pinned, backend, table = context.route.pinned, context.database.backend, context.table
-    if pinned.strategy != "key" or pinned.leaves or context.route.cursor.over:
-        return None
-    upto = context.route.cursor.ranges[0].upto
-    if upto is None:
-        return None
-    keys: sa.Select[object] = sa.select(*(backend.key_out(table, name) for name in pinned.key)).select_from(
-        table.called
-    )
-    ordered = keys.where(backend.upto(table, pinned.key, upto))
-    return ordered.order_by(*(backend.key_order(table, name) for name in pinned.key)).offset(START_ROWS - 1).limit(1)
 
 
 def _way_out(context: CheckContext, read: FullRead, *, own: bool) -> str:
@@ -78,8 +59,8 @@ def _way_out(context: CheckContext, read: FullRead, *, own: bool) -> str:
         return f'see by EXPLAIN which index in "{name}" the condition lacks, or copy the keys that it needs into a ' + (
             f"table of their own;{fewer}" if fewer else "table of their own"
         )
-    if context.route.pinned.strategy == "limit":
-        return f"add a key, or CREATE INDEX ON {context.table.label} (…) for the condition"
+    if context.route.kind.faster:
+        return context.route.kind.faster.format(table=context.table.label)
     keys = ", ".join(context.route.pinned.key) or "…"
     return f"ANALYZE {context.table.label}; see that the index on ({keys}) has the order of its columns' own collation"
 
