@@ -27,7 +27,9 @@ class DrainSpec(PayloadSpec):
         None, description="Time column that gives the age of a row."
     )
     call: Annotated[str | None, Flag("MODULE:FUNCTION", WORK, kind="program")] = Field(
-        None, description="Python function (rows), or (rows, connection) inside the finalising transaction."
+        None,
+        description="Python function: (rows) for a batch, (row) for each row; a second parameter, connection, puts it "
+        "inside the finalising transaction.",
     )
     exec: Annotated[str | None, Flag("'PROGRAM ARGS'", WORK, kind="program")] = Field(
         None, description="Program that runs once for each row, with JSON on its stdin. No shell."

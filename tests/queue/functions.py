@@ -68,9 +68,24 @@ def too_few(rows: Rows) -> list[None]:
     return [None] * (len(rows) - 1)
 
 
-def of_one_row(row: Any) -> str:
-    """A function of a row, as many write it first."""
-    return str(row["id"])
+def of_one_row(job: Any) -> str:
+    """A function of a row that does not say so, as many write it first."""
+    return str(job["id"])
+
+
+def each(row: dict[str, Any]) -> None:
+    """One row a call; every tenth one fails."""
+    raises_at_tens([row])
+
+
+def each_inside(row: dict[str, Any], connection: sa.Connection) -> str | None:
+    """The same with an effect in its transaction; one fails by its return value, one by its SQL."""
+    effect([row], connection)
+    if row["id"] == 3:
+        return "three is odd"
+    if row["id"] == 5:
+        connection.execute(sa.text("INSERT INTO effects (job) VALUES (NULL)"))
+    return each(row)
 
 
 def fails(rows: Rows) -> list[str]:

@@ -1,21 +1,33 @@
-"""`--call module:function`: a Python function that gets the rows, and the connection where it asks for one."""
+"""`--call module:function`: a Python function that gets a batch's rows or one row, and the connection if it asks."""
 
 import inspect
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from batchops.db.storable_text import reason_of, spelled
 from batchops.db.value_formats import as_python
 from batchops.errors import UsageError, did_you_mean
-from batchops.queue.handlers import Failed, HandlerError, HandlerLeftError, Result, Values
+from batchops.queue.failed_rows import blamed
+from batchops.queue.handlers import Failed, HandlerError, HandlerLeftError, Result, Unstarted, Values
 from batchops.runtime.stop import Stop
 
 Function = Callable[..., Any]
+ONE = "row"
+"""The name of the first parameter of a function that is called for each row."""
+
+
+def in_python(function: Function, name: str, deadline: float) -> "InPython":
+    """The handler for a function: `(row)` and `(row, connection)` get a row each call, any other the whole batch."""
+    parameters = _parameters(function, name)
+    kind = EachInPython if parameters[:1] == (ONE,) else InPython
+    return kind(function, name, deadline, in_transaction=len(parameters) == 2)
 
 
 class InPython:
@@ -24,10 +36,11 @@ class InPython:
     can_crash = True
     isolate_failed = False
 
-    def __init__(self, function: Function, name: str) -> None:
+    def __init__(self, function: Function, name: str, deadline: float, *, in_transaction: bool) -> None:
         self._function = function
         self._name = name
-        self.in_transaction = _parameters(function, name) == 2
+        self._deadline = deadline
+        self.in_transaction = in_transaction
 
     def __call__(
         self,
@@ -35,8 +48,12 @@ class InPython:
         connection: sa.Connection | None,
         stop: Stop,  # noqa: ARG002  a call cannot be left off in the middle
     ) -> Sequence[Result]:
-        values = [as_python(row) for row in rows]
-        answer = self._called(values, connection)
+        try:
+            answer = self._called([as_python(row) for row in rows], connection)
+        except TypeError as error:
+            if "list indices must be integers" in str(error):
+                raise TypeError(f'{error}; it gets a list of rows: name its parameter "{ONE}" to get one') from error
+            raise
         if answer is None:
             return [None] * len(rows)
         if not isinstance(answer, list | tuple) or len(answer) != len(rows):
@@ -53,7 +70,7 @@ class InPython:
     def close(self) -> None:
         """There is nothing to close."""
 
-    def _called(self, values: list[dict[str, Any]], connection: sa.Connection | None) -> Any:
+    def _called(self, values: object, connection: sa.Connection | None) -> Any:
         try:
             return self._function(values, connection) if self.in_transaction else self._function(values)
         except Exception:
@@ -76,7 +93,31 @@ class InPython:
         )
 
 
-def imported(reference: str) -> InPython:
+class EachInPython(InPython):
+    """Calls `handler(row)` or `handler(row, connection)` for each row; an exception fails that row alone."""
+
+    def __call__(
+        self,
+        rows: Sequence[Values],
+        connection: sa.Connection | None,
+        stop: Stop,
+    ) -> Sequence[Result]:
+        # What there is no time for is released: the deadline is the whole batch's.
+        end = time.monotonic() + self._deadline / 2
+        return [Unstarted() if stop.asked or time.monotonic() > end else self._one(row, connection) for row in rows]
+
+    def _one(self, row: Values, connection: sa.Connection | None) -> Result:
+        try:
+            return self._result(self._called(as_python(row), connection))
+        except Exception as error:
+            # A statement that failed in the rows' transaction may have ended it for all: the batch is then halved.
+            ends_all = connection is not None and isinstance(error, DBAPIError)
+            if ends_all or (failed := blamed(error)) is None:
+                raise
+            return failed
+
+
+def imported(reference: str, deadline: float) -> InPython:
     """The function that `package.module:function` names; UsageError where there is none."""
     module_name, colon, path = reference.partition(":")
     if not (module_name and colon and path):
@@ -99,22 +140,25 @@ def imported(reference: str) -> InPython:
         found = getattr(found, part)
     if not callable(found):
         raise UsageError(f'--call: "{path}" in "{module_name}" is no function.')
-    return InPython(found, reference)
+    return in_python(found, reference, deadline)
 
 
-def _parameters(function: Function, name: str) -> int:
+def _parameters(function: Function, name: str) -> tuple[str, ...]:
+    """The names of the parameters that it must be given, one or two."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # some built-in ones tell nothing
-        return 1
+        return ("rows",)
     positional = [
         p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]  # fmt: skip
     required = [p for p in positional if p.default is p.empty]
     named = [p for p in signature.parameters.values() if p.kind == p.KEYWORD_ONLY and p.default is p.empty]
     if named or len(required) > 2 or not (positional or _takes_any(signature)):
-        raise UsageError(f"{name} does not take (rows) or (rows, connection).")
-    return 2 if len(required) == 2 else 1
+        raise UsageError(
+            f"{name} does not take (rows) or (rows, connection).", "or (row) or (row, connection), called for each row."
+        )
+    return tuple(p.name for p in (required or positional[:1])) or ("rows",)
 
 
 def _takes_any(signature: inspect.Signature) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from batchops.db.url_references import fetch, is_reference
 from batchops.errors import UsageError
 from batchops.queue.handlers import Handler
-from batchops.queue.handlers.function import Function, InPython, imported
+from batchops.queue.handlers.function import Function, imported, in_python
 from batchops.queue.handlers.sql import InSql
 from batchops.queue.spec import DrainSpec
 
@@ -18,9 +18,10 @@ def handler_of(spec: DrainSpec, function: Function | None, environ: Mapping[str,
     if function is not None:
         if spec.handlers:
             raise UsageError(f"{spec.handlers[0]} and a handler of your own exclude each other.")
-        return InPython(function, getattr(function, "__name__", "the handler"))
+        name = getattr(function, "__name__", "the handler")
+        return in_python(function, name, spec.deadline.total_seconds())
     if spec.call is not None:
-        return imported(spec.call)
+        return imported(spec.call, spec.deadline.total_seconds())
     if spec.exec is not None:
         from batchops.queue.handlers.exec import EachRow
 
