@@ -6,8 +6,8 @@ when the key is pressed.
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,8 +123,7 @@ def _in_time(look: Callable[[], Iterable[Any]]) -> list[Any]:
     return [] if thread.is_alive() else found
 
 
-@contextmanager
-def _database(context: click.Context) -> Iterator["Database"]:
+def _database(context: click.Context) -> closing["Database"]:
     from batchops.db.registry import connect
     from batchops.db.urls import address
     from batchops.errors import UsageError
@@ -132,11 +131,7 @@ def _database(context: click.Context) -> Iterator["Database"]:
     url = context.params.get("url")
     if _asks_a_program(url):
         raise UsageError("A program for the URL may ask for a password.")
-    database = connect(address(url, os.environ))
-    try:
-        yield database
-    finally:
-        database.close()
+    return closing(connect(address(url, os.environ)))
 
 
 def _asks_a_program(url: str | None) -> bool:

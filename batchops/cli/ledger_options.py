@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import rich_click as click
@@ -33,8 +33,5 @@ def named_ledger(url: str | None, ledger: str | None, ledger_schema: str | None)
     if ledger == NONE:
         raise UsageError("--ledger none keeps nothing that could be shown.")
     where = address(url, os.environ) if ledger is None else ledger_address(ledger, os.environ)
-    database = connect(where)
-    try:
+    with closing(connect(where)) as database:
         yield Ledger(database, ledger_schema, inside=ledger is None)
-    finally:
-        database.close()

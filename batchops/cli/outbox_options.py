@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,14 +46,9 @@ def outbox_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     return flags
 
 
-@contextmanager
-def opened(url: str | None) -> Iterator[Database]:
-    """The database that --url names."""
-    database = connect(address(url, os.environ))
-    try:
-        yield database
-    finally:
-        database.close()
+def opened(url: str | None) -> closing[Database]:
+    """The database that --url names, for a with statement."""
+    return closing(connect(address(url, os.environ)))
 
 
 def _several(order: str | None) -> tuple[str, ...] | None:

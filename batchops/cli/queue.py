@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -123,13 +123,8 @@ def redrive(
     click.echo(f"{table}: {count(back)} rows put back.")
 
 
-@contextmanager
-def _database(url: str | None) -> Iterator[Database]:
-    database = connect(address(url, os.environ))
-    try:
-        yield database
-    finally:
-        database.close()
+def _database(url: str | None) -> closing[Database]:
+    return closing(connect(address(url, os.environ)))
 
 
 def _asked(

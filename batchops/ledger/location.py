@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from batchops.db.database import Database
@@ -34,11 +34,8 @@ def ledger_elsewhere(
     """A ledger that is not in the target itself; each worker writes to it."""
     with tempfile.TemporaryDirectory(prefix="batchops-") as folder:
         lasting = str(Path(folder) / "ledger.db") if where == NONE else where
-        database = connect(ledger_address(lasting, environ), workers=workers)
-        try:
+        with closing(connect(ledger_address(lasting, environ), workers=workers)) as database:
             yield Ledger(database, schema, inside=False)
-        finally:
-            database.close()
 
 
 def ledger_address(where: str, environ: Mapping[str, str]) -> DatabaseAddress:

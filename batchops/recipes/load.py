@@ -11,10 +11,9 @@ from batchops.db.urls import address
 from batchops.errors import UsageError, did_you_mean
 from batchops.recipes.keys import Given, checked_all, filled, foreign_key, key, stray
 from batchops.recipes.mistakes import Mistake, RecipeError
-from batchops.recipes.order import circle
 from batchops.recipes.params import Param, declared, with_values
 from batchops.recipes.placeholders import against, bound
-from batchops.recipes.recipe import Recipe, RecipeJob, ordered
+from batchops.recipes.recipe import Recipe, RecipeJob, circle, ordered
 from batchops.recipes.toml_lines import TomlSource, read, understood
 from batchops.spec import schedule, shell
 from batchops.spec.foreign_names import command_hint

@@ -1,11 +1,11 @@
 """A recipe as it is understood: jobs in the order they run in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from batchops.errors import UsageError, did_you_mean
-from batchops.recipes.order import in_order, with_needs
 from batchops.recipes.params import Param
 from batchops.spec.models import VerbSpec
 from batchops.spec.schedule import RecipeSchedule
@@ -43,11 +43,32 @@ class Recipe:
             if name not in needs:
                 hint = did_you_mean(name, needs) or f"its jobs are {', '.join(needs)}."
                 raise UsageError(f'Recipe "{self.path}" has no job "{name}".', hint)
-        wanted = with_needs(names, needs) if names else set(needs)
+        wanted = set(names or needs)
+        for job in reversed(self.jobs):  # each stands after those that it needs
+            wanted |= set(job.needs) if job.name in wanted else set()
         return tuple(job for job in self.jobs if job.name in wanted)
 
 
 def ordered(jobs: Sequence[RecipeJob]) -> tuple[RecipeJob, ...]:
-    """Each after those that it needs."""
-    by_name = {job.name: job for job in jobs}
-    return tuple(by_name[name] for name in in_order({job.name: job.needs for job in jobs}))
+    """The jobs as they stand in the file, but each after those that it needs."""
+    by_name, places = {job.name: job for job in jobs}, {job.name: place for place, job in enumerate(jobs)}
+    sorter = TopologicalSorter({job.name: job.needs for job in jobs})
+    sorter.prepare()
+    ready, done = list[str](), list[RecipeJob]()
+    while sorter.is_active():
+        ready += sorter.get_ready()
+        first = min(ready, key=places.__getitem__)
+        ready.remove(first)
+        done.append(by_name[first])
+        sorter.done(first)
+    return tuple(done)
+
+
+def circle(needs: Mapping[str, Sequence[str]]) -> list[str]:
+    """Names that need each other in a circle, the first one again at the end; empty where there is none."""
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found[::-1]
+    return []

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -167,8 +167,5 @@ def _open(url: str | None, kept: FireLedger, environ: Mapping[str, str]) -> Iter
         with ledger_elsewhere(kept.ledger, kept.schema, environ) as ledger:
             yield Fires(ledger)
         return
-    database = connect(address(url, environ), TIMEOUTS)
-    try:
+    with closing(connect(address(url, environ), TIMEOUTS)) as database:
         yield Fires(Ledger(database, kept.schema, inside=True))
-    finally:
-        database.close()

@@ -1,7 +1,7 @@
 """What a spec says of where, how long and how fast, as the loop wants it; the same for every verb."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -21,11 +21,8 @@ from batchops.spec.models import BulkSpec, VerbSpec
 def reached(spec: VerbSpec, environ: Mapping[str, str]) -> Iterator[Database]:
     """Its database, with its timeouts, closed at the end."""
     timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
-    database = connect(address(spec.url, environ), timeouts, getattr(spec, "workers", 1))
-    try:
+    with closing(connect(address(spec.url, environ), timeouts, getattr(spec, "workers", 1))) as database:
         yield database
-    finally:
-        database.close()
 
 
 def grace_of(spec: VerbSpec, database: Database, margin: float = 0.0) -> Grace:

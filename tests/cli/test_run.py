@@ -187,7 +187,7 @@ def test_a_recipe_with_mistakes_runs_nothing(cli: Cli, recipe: Path, lite: Datab
 
 
 def test_a_signal_ends_it_after_the_batch_in_hand(batchops: Batchops, recipe: Path, lite: Database) -> None:
-    changed(recipe, "batch-size = 50", 'batch-size = 5\nrest = "400ms"')
+    changed(recipe, "batch-size = 50", 'batch-size = 5\nsleep = "400ms"')
     process = batchops.start("run", recipe, "-y", env={"SHOP": lite.url})
     until(lambda: lite.rows("SELECT 1 FROM ev WHERE note = 'seen'"), process)
     process.send_signal(signal.SIGTERM)
