@@ -1,39 +1,41 @@
-"""The library's face: each verb as a function, with the options of the command of the same name."""
+"""The library: each verb as a function, with the options of the command of the same name."""
 
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Unpack
+from typing import Any, ParamSpec, Unpack
 
-from batchops.bulk.job import run_bulk
-from batchops.bulk.prepare import prepare_bulk
+from batchops.bulk.backfill import VERB as BACKFILL
+from batchops.bulk.purge import VERB as PURGE
+from batchops.errors import UsageError
 from batchops.events import Emit, Event, Finished
-from batchops.outbox.job import run_relay
-from batchops.outbox.prepare import prepare_relay
-from batchops.outbox.spec import RelaySpec
+from batchops.outbox.prepare import VERB as RELAY
+from batchops.outbox.replay import VERB as REPLAY
 from batchops.queue.handlers.function import Function
-from batchops.queue.job import run_drain
-from batchops.queue.prepare import prepare_drain
-from batchops.queue.spec import DrainSpec
+from batchops.queue.prepare import VERB as DRAIN
 from batchops.recipes.load import load
 from batchops.recipes.recipe import RecipeJob
 from batchops.recipes.run import run_job
 from batchops.recipes.run_all import one_after_another
 from batchops.runtime.stop import Stop
-from batchops.spec.models import BackfillSpec, BulkSpec, PurgeSpec, checked
-from batchops.spec.typed import BackfillOptions, DrainOptions, PurgeOptions, RelayOptions
+from batchops.spec.models import checked
+from batchops.spec.typed import BackfillOptions, DrainOptions, PurgeOptions, RelayOptions, ReplayOptions
+from batchops.spec.verb import Plan, Verb
+
+P = ParamSpec("P")
 
 
 def purge(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[PurgeOptions]) -> Finished:
     """Delete rows in small transactions, as `batchops purge` does without a question.
 
     `options` are those of the command: url, table, where, older_than, by, batch_size … Durations may be
-    timedelta or text like "50ms". BatchopsError before the first write; from then on Finished tells the
-    reason, the exit code and the error. `stop.ask("stopped")` from another thread ends it after a batch.
+    timedelta or text like "50ms". In place of url, `engine` may be an SQLAlchemy engine, whose URL is used.
+    BatchopsError before the first write; from then on Finished tells the reason, the exit code and the error.
+    `stop.ask("stopped")` from another thread ends it after a batch.
     """
-    return _run("purge", checked(PurgeSpec, options), on_event, stop)
+    return _run(PURGE, options, on_event, stop)
 
 
 def backfill(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[BackfillOptions]) -> Finished:
@@ -41,7 +43,7 @@ def backfill(*, on_event: Emit | None = None, stop: Stop | None = None, **option
 
     Otherwise like `purge`.
     """
-    return _run("backfill", checked(BackfillSpec, options), on_event, stop)
+    return _run(BACKFILL, options, on_event, stop)
 
 
 def drain(
@@ -54,17 +56,37 @@ def drain(
     """Hand pending rows to `handler(rows)` or `handler(rows, connection)`, as `batchops drain` does.
 
     Rows are dicts. The handler returns nothing, or a result a row: None or True for done; a text, False or an
-    exception for failed. With `connection` it works inside the transaction that marks the rows. `options` are
-    those of the command; without a handler they name one: call, exec, exec_batch, post or set.
+    exception for failed. With `connection`, an SQLAlchemy Connection, it works inside the transaction that marks the
+    rows. `options` are those of the command; without a handler they name one: call, exec, exec_batch, post or set.
     """
-    with prepare_drain(checked(DrainSpec, options), os.environ, handler) as job:
-        return run_drain(job, on_event or (lambda _: None), stop or Stop())
+    return _run(DRAIN, options, on_event, stop, handler=handler)
 
 
 def relay(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[RelayOptions]) -> Finished:
     """Deliver the unsent events of an outbox to `to`, in order and at least once, as `batchops relay` does."""
-    with prepare_relay(checked(RelaySpec, options), os.environ) as job:
-        return run_relay(job, on_event or (lambda _: None), stop or Stop())
+    return _run(RELAY, options, on_event, stop)
+
+
+def replay(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[ReplayOptions]) -> Finished:
+    """Deliver events again that were sent, as `batchops outbox replay` does; nothing is written to the database."""
+    return _run(REPLAY, options, on_event, stop)
+
+
+def plan(verb: Callable[P, Finished], *args: P.args, **options: P.kwargs) -> Plan:
+    """What a verb would do with these options; nothing is changed: `plan(purge, table="events", where="…")`.
+
+    `rows(whole=True)` gives it as names and texts, `document()` as `--dry-run --json` does, `refusals` what the
+    checks have against it.
+    """
+    if args or verb not in _VERBS:
+        raise UsageError(
+            f"plan() takes a verb and its options by name; the verbs are {', '.join(one.__name__ for one in _VERBS)}.",
+            'plan(purge, table="events", where="…").',
+        )
+    known: dict[str, Any] = {name: value for name, value in options.items() if name not in ("on_event", "stop")}
+    more = {"handler": known.pop("handler")} if verb is drain and "handler" in known else {}
+    with _VERBS[verb].prepare(checked(_VERBS[verb].spec, known), os.environ, **more) as job:
+        return job.plan.rehearsed()
 
 
 def run(
@@ -88,6 +110,13 @@ def run(
     return {end.job.name: end.finished for end in one_after_another(chosen, one, stop)}
 
 
-def _run(verb: str, spec: BulkSpec, on_event: Emit | None, stop: Stop | None) -> Finished:
-    with prepare_bulk(verb, spec, os.environ) as job:
-        return run_bulk(job, on_event or (lambda _: None), stop or Stop())
+_VERBS: Mapping[Callable[..., Finished], Verb] = {
+    purge: PURGE, backfill: BACKFILL, drain: DRAIN, relay: RELAY, replay: REPLAY,
+}  # fmt: skip
+
+
+def _run(
+    verb: Verb, options: Mapping[str, Any], on_event: Emit | None, stop: Stop | None, **more: Any
+) -> Finished:  # fmt: skip
+    with verb.prepare(checked(verb.spec, options), os.environ, **more) as job:
+        return job.run(on_event or (lambda _: None), stop or Stop())

@@ -39,6 +39,8 @@ class Started:
     """Rows after which this process ends; None: no such limit."""
     max_batches: int | None = None
     max_seconds: float | None = None
+    removes: bool = False
+    """Whether a row that is done is gone from the table."""
 
 
 @dataclass(frozen=True)
@@ -246,6 +248,8 @@ class Finished:
     """The same of a relay."""
     listed: Listed | None = None
     """Of a purge or backfill with a list of ids."""
+    participle: str = "changed"
+    """What has become of its rows, for people: deleted."""
 
 
 Event = Started | Throttled | Retried | Committed | Warned | Stopping | Rejected | Backlog | Fired | Finished

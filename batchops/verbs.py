@@ -1,59 +1,55 @@
-"""The verbs that a recipe may name: how each is asked for, planned and run."""
+"""The registry of verbs: each by its name, imported when it is used."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from batchops.bulk.job import run_bulk
-from batchops.bulk.plan.plan import Plan
-from batchops.bulk.prepare import prepare_bulk
-from batchops.db.database import Database
-from batchops.db.recorded_statements import Rehearsed
-from batchops.events import Emit, Finished
-from batchops.outbox.job import run_relay
-from batchops.outbox.prepare import prepare_relay
-from batchops.outbox.spec import RelaySpec
-from batchops.queue.job import run_drain
-from batchops.queue.prepare import prepare_drain
-from batchops.queue.spec import DrainSpec
-from batchops.runtime.stop import Stop
-from batchops.spec.models import BackfillSpec, PurgeSpec, VerbSpec
-
-
-class Job(Protocol):
-    """A job that is planned and may be run."""
-
-    @property
-    def database(self) -> Database: ...
-    @property
-    def warnings(self) -> tuple[str, ...]: ...
-    @property
-    def plan(self) -> Plan | tuple[tuple[str, str], ...]: ...
-
-    def rehearse(self) -> Sequence[Rehearsed]:
-        """Its first statements, not run, where its plan does not have them."""
-
-    def ended(self, reason: str) -> Finished:
-        """Its end, where it is not run."""
+if TYPE_CHECKING:  # `batchops --help` needs neither SQLAlchemy nor pydantic
+    from batchops.spec.verb import Verb
 
 
 @dataclass(frozen=True)
-class Verb:
-    """One verb; what `prepare` gives is for `run` alone."""
+class Entry:
+    """A verb's line in the help, and the module that holds its VERB."""
 
-    spec: type[VerbSpec]
-    prepare: Callable[..., AbstractContextManager[Any]]
-    """(spec, environ, again=command that goes on) → Ready; nothing is written; BatchopsError where it cannot be."""
-    run: Callable[[Any, Emit, Stop], Finished]
-    asks: bool = False
-    """Whether a person is asked before it runs."""
+    summary: str
+    module: str
+    in_recipes: bool = True
+    """Whether it is a command of its own, which a recipe may name."""
 
 
-VERBS: Mapping[str, Verb] = {
-    "purge": Verb(PurgeSpec, partial(prepare_bulk, "purge"), run_bulk, asks=True),
-    "backfill": Verb(BackfillSpec, partial(prepare_bulk, "backfill"), run_bulk, asks=True),
-    "drain": Verb(DrainSpec, prepare_drain, run_drain),
-    "relay": Verb(RelaySpec, prepare_relay, run_relay),
+_ENTRIES = {
+    "purge": Entry("Delete rows in small transactions.", "batchops.bulk.purge"),
+    "backfill": Entry("Update rows in small transactions, each at most once.", "batchops.bulk.backfill"),
+    "drain": Entry("Hand pending rows to a handler, by any number of workers.", "batchops.queue.prepare"),
+    "relay": Entry("Deliver the events of an outbox in order, at least once.", "batchops.outbox.prepare"),
+    "replay": Entry("Deliver events again that were sent.", "batchops.outbox.replay", in_recipes=False),
 }
+
+
+class Verbs(Mapping[str, "Verb"]):
+    """Verbs by name."""
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        self._entries = entries
+
+    def __getitem__(self, name: str) -> "Verb":
+        found: Verb = import_module(self._entries[name].module).VERB
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def summaries(self) -> dict[str, str]:
+        """What each does, in a line."""
+        return {name: entry.summary for name, entry in self._entries.items()}
+
+
+VERBS = Verbs(_ENTRIES)
+RECIPE_VERBS = Verbs({name: entry for name, entry in _ENTRIES.items() if entry.in_recipes})
+"""Those that a recipe may name; each is a command of its own."""

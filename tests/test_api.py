@@ -8,8 +8,9 @@ from typing import get_type_hints
 import pytest
 
 import batchops
+from batchops.bulk.spec import BackfillSpec, PurgeSpec
 from batchops.queue.spec import DrainSpec
-from batchops.spec.models import BackfillSpec, PurgeSpec, checked
+from batchops.spec.models import checked
 from batchops.spec.typed import BackfillOptions, DrainOptions, PurgeOptions
 from tests.command import ROOT
 

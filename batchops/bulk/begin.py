@@ -1,10 +1,10 @@
 """The beginning of a run: the lease is taken and the run is written down, in one transaction."""
 
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from batchops.bulk.prepare import BulkJob
 from batchops.bulk.strategies.cursor import coming_back
 from batchops.errors import BatchopsError, LockedError, OutcomeUnknownError
 from batchops.events import Emit, Warned
@@ -18,25 +18,28 @@ from batchops.runtime.retry import retrying
 from batchops.runtime.stop import Stop
 from batchops.version import __version__
 
+if TYPE_CHECKING:  # the job itself imports this
+    from batchops.bulk.job import BulkJob
+
 KEEP_RUNS = 90 * 86400.0
 """Seconds after which an ended run is forgotten."""
 MOST_PRUNED = 1_000
 """Runs that are forgotten as one begins: it must not wait for the clearing of years."""
 
 
-def with_previous_run(job: BulkJob, emit: Emit) -> BulkJob:
+def with_previous_run(job: "BulkJob", emit: Emit) -> "BulkJob":
     """The job, planned once more where its plan could not read the ledger as it was."""
     if job.previous.ledger != "older":
         return job
     job.ledger.make()
     planned = job.again()
-    for warning in planned.warnings:
-        if warning not in job.warnings:
+    for warning in planned.plan.warnings:
+        if warning not in job.plan.warnings:
             emit(Warned(warning))
     return planned
 
 
-def begin(job: BulkJob, stop: Stop) -> tuple[lease.Lease, Run]:
+def begin(job: "BulkJob", stop: Stop) -> tuple[lease.Lease, Run]:
     """Not again after a lost answer to COMMIT: the lease may be ours by now, and whoever asks next finds out."""
     unknown: list[OutcomeUnknownError] = []
 
@@ -54,7 +57,7 @@ def begin(job: BulkJob, stop: Stop) -> tuple[lease.Lease, Run]:
     return held, now
 
 
-def _begin(job: BulkJob) -> tuple[lease.Lease, Run]:
+def _begin(job: "BulkJob") -> tuple[lease.Lease, Run]:
     """Take the lease, make sure that nobody has gone on meanwhile, and write down the run: one transaction."""
     ledger, how = job.ledger, job.route.resume
     ledger.make()
@@ -76,7 +79,7 @@ def _begin(job: BulkJob) -> tuple[lease.Lease, Run]:
     return held, now
 
 
-def _last(job: BulkJob, connection: sa.Connection, key: str) -> Run | None:
+def _last(job: "BulkJob", connection: sa.Connection, key: str) -> Run | None:
     """The job's last run, which must be the one that was planned with."""
     ledger, recalled = job.ledger, job.previous.last
     last = ledger.latest(connection, key)
@@ -89,7 +92,7 @@ def _last(job: BulkJob, connection: sa.Connection, key: str) -> Run | None:
     return last
 
 
-def accept_table(job: BulkJob, run: Run) -> None:
+def accept_table(job: "BulkJob", run: Run) -> None:
     """Write down that --same-table was said of a run that is done: it need not be said again."""
     recalled = job.previous.last
     if not job.spec.same_table or recalled is None or recalled.table == "same":
@@ -98,7 +101,7 @@ def accept_table(job: BulkJob, run: Run) -> None:
         job.ledger.recognise(connection, run.run, _known(job, job.previous.key(connection, job.ledger)))
 
 
-def _known(job: BulkJob, key: str) -> dict[str, object]:
+def _known(job: "BulkJob", key: str) -> dict[str, object]:
     """What the run is found by, and told from others by."""
     evidence = job.previous.job.evidence
     return {
@@ -109,9 +112,9 @@ def _known(job: BulkJob, key: str) -> dict[str, object]:
     }
 
 
-def _row(job: BulkJob) -> dict[str, object]:
+def _row(job: "BulkJob") -> dict[str, object]:
     return {
-        "verb": job.verb,
+        "verb": job.plan.verb.name,
         "strategy": job.plan.strategy,
         "spec": dict(job.previous.job.spec),
         "pinned": job.route.pinned.as_dict() | {"asked": asked(job.spec.strategy, job.spec.key)},

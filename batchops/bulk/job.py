@@ -1,21 +1,25 @@
-"""Runs a prepared bulk job: lease, ledger, workers and heartbeat around the loop."""
+"""A bulk job on one database: lease, ledger, workers and heartbeat around the loop."""
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from batchops.bulk.begin import accept_table, begin, with_previous_run
 from batchops.bulk.droppable_partitions import Dropping
-from batchops.bulk.plan.plan import COUNTED
+from batchops.bulk.plan.analysis import RunStrategy
+from batchops.bulk.plan.plan import COUNTED, BulkPlan
 from batchops.bulk.plan.referenced_rows import Staying, staying, stays
-from batchops.bulk.prepare import BulkJob
+from batchops.bulk.previous_run import PreviousRun
 from batchops.bulk.replan import ReadMeter, another_strategy
 from batchops.bulk.rows_left import left_of
+from batchops.bulk.spec import BulkSpec
 from batchops.bulk.step import BulkStep
 from batchops.bulk.strategies.partitioned import PartitionedStrategy
 from batchops.bulk.strategies.strategy import Strategy
 from batchops.bulk.workers import Workers, WorkerStep
+from batchops.db.database import Database
+from batchops.db.table import Key, Table
 from batchops.errors import BatchopsError, Exit
 from batchops.events import Emit, Failure, Finished, Started, Warned
 from batchops.ledger.ledger import Ledger
@@ -29,7 +33,7 @@ from batchops.runtime.limits import Limits
 from batchops.runtime.loop import REPLAN, Ending, LoopSettings, RunStats, Step, ending_of
 from batchops.runtime.pacing import Pacing
 from batchops.runtime.parallel import run_in_threads
-from batchops.runtime.refusal import refuse
+from batchops.runtime.refusal import refusal, refuse
 from batchops.runtime.retry import retrying
 from batchops.runtime.stop import Stop
 from batchops.spec.settings import bounds_of, grace_of, limits_of, pacing_of
@@ -39,39 +43,80 @@ END_TIMEOUT = 3.0
 """Seconds to get the end of a run written down: a connection may be a broken one from before."""
 
 
-def run_bulk(job: BulkJob, emit: Emit, stop: Stop) -> Finished:
-    """Run what was prepared; every error once the run has begun is told in what is returned."""
-    job = with_previous_run(job, emit)
-    if job.done is not None:
-        return _already_done(job, job.done, emit)
-    refuse(job.plan.refusals)
-    held, now = begin(job, stop)
-    stats = RunStats(locked=now.locked)
+@dataclass(frozen=True)
+class BulkJob:
+    """A job of batches that are one transaction each, prepared on one database."""
 
-    def work(emitter: EventEmitter, stop: Stop) -> Finished:
-        ending = Ending("failed", Exit.FAILED)
-        try:
-            emitter(_started(job, now))
-            ending, strategy, left_out = _worked(job, held, now, emitter, stop, stats)
-        except BaseException as error:
-            ending = ending_of(error)
-            raise
-        finally:
-            # The ledger keeps a limit as it was: it says how the next run goes on.
-            _record_end(job.ledger, held, now, ending.reason, ending.error.message if ending.error else None)
-        if now.rejected or stats.rejected:
-            ending = as_incomplete(ending)
-        end = _finished(job, now, strategy, ending, stats)
-        if job.spec.ledger == NONE and end.reason == "max-rejected" and end.error is not None:
-            again = "mend the cause and run it again, from the beginning; --max-rejected N allows more."
-            end = replace(end, error=replace(end.error, hint=again))
-        rejected = end.rejected + sum(one.rows or 0 for one in left_out)
-        return replace(end, rejected=rejected, left=left_of(job, now, ending, stats, left_out))
+    spec: BulkSpec
+    database: Database
+    ledger: Ledger
+    key: Key | None
+    """The table's unique key that can be followed."""
+    route: RunStrategy
+    previous: PreviousRun
+    """What the ledger knew of the job when it was planned."""
+    plan: BulkPlan
+    to_drop: tuple[Table, ...]
+    """Partitions to drop instead of emptying them."""
+    done: Run | None
+    """The run that has done it already, where doing it again needs --restart."""
+    repeatable: bool
+    """Whether doing it twice gives what once gives."""
+    workers: int
+    next: str
+    again: Callable[[], "BulkJob"]
+    """Plans it once more."""
 
-    def ended(ending: Ending) -> Finished:
-        return _finished(job, now, now.strategy, ending, stats)
+    def run(self, emit: Emit, stop: Stop) -> Finished:
+        """Run it. Every error once the run has begun is told in what is returned; before that it is raised."""
+        job = with_previous_run(self, emit)
+        if job.done is not None:
+            return _already_done(job, job.done, emit)
+        refuse(job.plan.refusals)
+        held, now = begin(job, stop)
+        stats = RunStats(locked=now.locked)
 
-    return whole_run(emit, stop, work, ended, grace_of(job.spec, job.database), undone=True)
+        def work(emitter: EventEmitter, stop: Stop) -> Finished:
+            return _work(job, held, now, emitter, stop, stats)
+
+        def ended(ending: Ending) -> Finished:
+            return _finished(job, now, now.strategy, ending, stats)
+
+        return whole_run(emit, stop, work, ended, grace_of(job.spec, job.database), undone=True)
+
+    def not_run(self, reason: str) -> Finished:
+        """How it ends where it is not run."""
+        code, error = (Exit.FAILED if reason == "declined" else Exit.DONE), None
+        if (refused := refusal(self.plan.refusals)) is not None:
+            code, error = refused.exit, Failure(refused.reason, refused.message, refused.hint)
+        return Finished(
+            verb=self.plan.verb.name, table=self.plan.label, reason=reason, version=__version__, exit=code,
+            strategy=self.plan.strategy, cutoff=self.plan.pinned.cutoff, error=error, listed=self.plan.pinned.listed,
+        )  # fmt: skip
+
+
+def _work(
+    job: BulkJob, held: lease.Lease, now: Run, emitter: EventEmitter, stop: Stop, stats: RunStats
+) -> Finished:  # fmt: skip
+    """From Started to the end, which the ledger is told as well."""
+    ending = Ending("failed", Exit.FAILED)
+    try:
+        emitter(_started(job, now))
+        ending, strategy, left_out = _worked(job, held, now, emitter, stop, stats)
+    except BaseException as error:
+        ending = ending_of(error)
+        raise
+    finally:
+        # The ledger keeps a limit as it was: it says how the next run goes on.
+        _record_end(job.ledger, held, now, ending.reason, ending.error.message if ending.error else None)
+    if now.rejected or stats.rejected:
+        ending = as_incomplete(ending)
+    end = _finished(job, now, strategy, ending, stats)
+    if job.spec.ledger == NONE and end.reason == "max-rejected" and end.error is not None:
+        again = "mend the cause and run it again, from the beginning; --max-rejected N allows more."
+        end = replace(end, error=replace(end.error, hint=again))
+    rejected = end.rejected + sum(one.rows or 0 for one in left_out)
+    return replace(end, rejected=rejected, left=left_of(job, now, ending, stats, left_out))
 
 
 def _worked(
@@ -103,7 +148,7 @@ def _already_done(job: BulkJob, run: Run, emit: Emit) -> Finished:
     accept_table(job, run)
     at = datetime.fromtimestamp(run.ended_at or run.started_at, UTC).isoformat(timespec="seconds")
     end = Finished(
-        verb=job.verb, table=job.plan.table.label, reason="already-done", exit=int(Exit.DONE), version=__version__,
+        verb=job.plan.verb.name, table=job.plan.label, reason="already-done", exit=int(Exit.DONE), version=__version__,
         run=run.run, strategy=run.strategy, cutoff=run.pinned["cutoff"], done_at=at, listed=job.route.pinned.listed,
     )  # fmt: skip
     if run.state == "incomplete":
@@ -142,7 +187,7 @@ def _walk(
 def _steps(job: BulkJob, strategy: Strategy, heartbeat: Heartbeat, *, metered: bool) -> Callable[[Worker], BulkStep]:
     def step(worker: Worker) -> BulkStep:
         read_meter = ReadMeter(job.database.backend) if metered else None
-        comes_back = job.verb == "purge" and job.plan.refers_to_itself
+        comes_back = job.plan.verb.removes and job.plan.refers_to_itself
         return BulkStep(
             job.database,
             strategy,
@@ -191,8 +236,8 @@ def _drop_all(job: BulkJob, now: Run, stats: RunStats) -> None:
 def _started(job: BulkJob, now: Run) -> Started:
     return Started(
         run=None if job.spec.ledger == NONE else now.run,
-        verb=job.verb,
-        table=job.plan.table.label,
+        verb=job.plan.verb.name,
+        table=job.plan.label,
         strategy=now.strategy,
         resumed=now.batches > 0,
         table_rows=job.plan.table.rows if job.plan.pinned.listed is None else job.plan.estimate,
@@ -201,6 +246,7 @@ def _started(job: BulkJob, now: Run) -> Started:
         read=now.read,
         counted=job.plan.estimated_by == COUNTED,
         counts_read=job.plan.pinned.listed is not None or not job.route.kind.reads_matches,
+        removes=job.plan.verb.removes,
         **bounds_of(job.spec),
     )
 
@@ -230,7 +276,7 @@ def _record_end(ledger: Ledger, held: lease.Lease, now: Run, state: str, error: 
 
 def _finished(job: BulkJob, now: Run, strategy: str, ending: Ending, stats: RunStats) -> Finished:
     goes_on = ending.exit not in (Exit.LOCKED, Exit.REFUSED, Exit.INTEGRITY) and ending.reason != "done"
-    here = finished(job.verb, job.plan.table.label, strategy, ending, stats)
+    here = finished(job.plan.verb.name, job.plan.label, strategy, ending, stats)
     return replace(
         here,
         run=None if job.spec.ledger == NONE else now.run,
@@ -239,6 +285,7 @@ def _finished(job: BulkJob, now: Run, strategy: str, ending: Ending, stats: RunS
         batches=now.batches + here.batches,
         rejected=now.rejected + here.rejected,
         cutoff=job.route.pinned.cutoff,
+        participle=job.plan.verb.participle,
         listed=job.route.pinned.listed,
         next=(job.next or None) if goes_on else None,
     )

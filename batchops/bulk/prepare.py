@@ -1,101 +1,55 @@
 """Prepares a bulk job: from a spec to a plan."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.bulk.droppable_partitions import covered
 from batchops.bulk.failing_condition import HINT
-from batchops.bulk.operations.delete import Delete
-from batchops.bulk.operations.update import Update
+from batchops.bulk.job import BulkJob
 from batchops.bulk.plan.analysis import QUICK, RunStrategy, describe, probed
 from batchops.bulk.plan.checks import refusals
 from batchops.bulk.plan.checks.context import CheckContext
 from batchops.bulk.plan.inspection import Inspection, inspect_table
 from batchops.bulk.plan.pinned import Pinned, pin, time_column, without_nulls
-from batchops.bulk.plan.plan import Plan
 from batchops.bulk.plan.referenced_rows import leaving_out, staying
 from batchops.bulk.plan.unset_times import Times
 from batchops.bulk.previous_run import PreviousRun, remember
 from batchops.bulk.run_strategy import choose, start, strategy_of
+from batchops.bulk.spec import BackfillSpec, BulkSpec, PurgeSpec
 from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.strategies.id_file import IdFile, id_file, shown_name
 from batchops.bulk.strategies.strategy import Situation
+from batchops.bulk.verb import BulkVerb
 from batchops.db.backend import Server
 from batchops.db.database import Database
 from batchops.db.partitions import Partitions
-from batchops.db.recorded_statements import Rehearsed
-from batchops.db.table import Key, Table
+from batchops.db.table import Table
 from batchops.errors import (
     BatchopsError,
-    Exit,
     MissingCodeError,
     NotFoundError,
     RefusedError,
     RowRefusedError,
     UsageError,
 )
-from batchops.events import Failure, Finished, Listed
+from batchops.events import Listed
 from batchops.ledger.last_run import Recalled
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import NONE, open_ledger
 from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume, resume, same_order, unchanged
-from batchops.ledger.run import Run
-from batchops.runtime.refusal import Refusal, refusal
+from batchops.runtime.refusal import Refusal
 from batchops.runtime.retry import retrying
 from batchops.spec.command_line import command
-from batchops.spec.models import BackfillSpec, BulkSpec, PurgeSpec
 from batchops.spec.settings import reached
 from batchops.sql.selection import Selection
-from batchops.version import __version__
-
-
-@dataclass(frozen=True)
-class BulkJob:
-    """A job that is planned and may be run."""
-
-    verb: str
-    spec: BulkSpec
-    database: Database
-    ledger: Ledger
-    key: Key | None
-    """The table's unique key that can be followed."""
-    route: RunStrategy
-    previous: PreviousRun
-    """What the ledger knew of the job when it was planned."""
-    plan: Plan
-    to_drop: tuple[Table, ...]
-    """Partitions to drop instead of emptying them."""
-    done: Run | None
-    """The run that has done it already, where doing it again needs --restart."""
-    repeatable: bool
-    """Whether doing it twice gives what once gives."""
-    workers: int
-    next: str
-    warnings: tuple[str, ...]
-    again: Callable[[], "BulkJob"]
-    """Plans it once more."""
-
-    def rehearse(self) -> Sequence[Rehearsed]:
-        """Nothing more: the plan has its statements."""
-        return ()
-
-    def ended(self, reason: str) -> Finished:
-        """The end of a job that did not run."""
-        code, error = (Exit.FAILED if reason == "declined" else Exit.DONE), None
-        if (refused := refusal(self.plan.refusals)) is not None:
-            code, error = refused.exit, Failure(refused.reason, refused.message, refused.hint)
-        return Finished(
-            verb=self.verb, table=self.plan.table.label, reason=reason, version=__version__, exit=code,
-            strategy=self.plan.strategy, cutoff=self.plan.pinned.cutoff, error=error, listed=self.plan.pinned.listed,
-        )  # fmt: skip
 
 
 @contextmanager
-def prepare_bulk(verb: str, spec: BulkSpec, environ: Mapping[str, str], *, again: str = "") -> Iterator[BulkJob]:
+def prepare_bulk(verb: BulkVerb, spec: BulkSpec, environ: Mapping[str, str], *, again: str = "") -> Iterator[BulkJob]:
     """Reach the database and plan the job, without writing anything; BatchopsError where it cannot be.
 
     `again`: the command that goes on with it, where the verb's own does not.
@@ -109,7 +63,7 @@ def prepare_bulk(verb: str, spec: BulkSpec, environ: Mapping[str, str], *, again
 
 
 def _prepare(
-    verb: str, spec: BulkSpec, database: Database, ledger: Ledger, again: str, ids: IdFile | None
+    verb: BulkVerb, spec: BulkSpec, database: Database, ledger: Ledger, again: str, ids: IdFile | None
 ) -> BulkJob:  # fmt: skip
     try:
         with database.reading() as connection:
@@ -118,14 +72,21 @@ def _prepare(
             previous = remember(connection, database, ledger, verb, spec, found)
             route = _route(connection, verb, spec, database, found, previous.last)
             found = _without_a_time(connection, database, spec, found, route)
-            droppable = covered(connection, database, found.table, route.pinned) if verb == "purge" else []
+            droppable = covered(connection, database, found.table, route.pinned) if verb.removes else []
             statements = probed(connection, database, found, route)
             plan = describe(connection, database, verb, spec, found, route, statements, previous.last)
             against = refusals(CheckContext(connection, database, verb, spec, found, route, statements, plan.estimate))
             plan = replace(plan, staying=tuple(staying(connection, database, found.table, route.pinned, QUICK)))
             # Without the right to the table itself there is enough to be told.
             forbidden = (*against, *(() if found.forbidden else _ledger_refusals(ledger, found.server)))
-            plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable), refusals=forbidden)
+            plan = replace(
+                plan, droppable=tuple(leaf.label for leaf in droppable), refusals=forbidden,
+                warnings=(
+                    *database.address.warnings, *_ledger_warnings(spec, ledger), *previous.warnings,
+                    *_table_warnings(spec, previous, route.resume), *_ids_warnings(spec, route.pinned.listed),
+                    *found.facts.warnings,
+                ),
+            )  # fmt: skip
             _droppable_asked(spec, ledger, database.backend.partitions, droppable)
     except MissingCodeError as error:
         raise _names_missing_code(spec, error) from error
@@ -136,17 +97,12 @@ def _prepare(
     except RowRefusedError as error:  # a literal that is none of the column's type, or what fails on a row
         raise UsageError(f"The condition or a value fails: {error.message.partition(': ')[2]}", HINT) from error
     return BulkJob(
-        verb, spec, database, ledger, found.key, route, previous, plan,
+        spec, database, ledger, found.key, route, previous, plan,
         to_drop=tuple(droppable) if isinstance(spec, PurgeSpec) and spec.drop_partitions else (),
         done=route.resume.run if isinstance(route.resume, AlreadyDone) else None,
         repeatable=found.parsed.repeatable,
         workers=1 if database.backend.one_writer else spec.workers,
-        next=again or command(verb, spec, database.address.bare),
-        warnings=(
-            *database.address.warnings, *_ledger_warnings(spec, ledger), *previous.warnings,
-            *_table_warnings(spec, previous, route.resume), *_ids_warnings(spec, route.pinned.listed),
-            *found.facts.warnings,
-        ),
+        next=again or command(verb.command, spec, database.address.bare),
         again=lambda: _prepare(verb, spec, database, ledger, again, ids),
     )  # fmt: skip
 
@@ -190,9 +146,14 @@ def _applied_once(ledger: Ledger, found: Inspection) -> None:
 
 
 def _route(
-    connection: sa.Connection, verb: str, spec: BulkSpec, database: Database, found: Inspection, last: Recalled | None
+    connection: sa.Connection,
+    verb: BulkVerb,
+    spec: BulkSpec,
+    database: Database,
+    found: Inspection,
+    last: Recalled | None,
 ) -> RunStrategy:
-    purge = verb == "purge"
+    purge = verb.removes
     how = resume(
         last, repeatable=found.parsed.repeatable, purge=purge, restart=spec.restart, same_table=spec.same_table
     )
@@ -207,7 +168,7 @@ def _route(
         how = _comparable(how, pinned)
     look_again = not (isinstance(spec, PurgeSpec) and spec.no_final_pass)
     strategy = strategy_of(connection, database.backend, found.table, pinned, found.ids, look_again=look_again)
-    operation = Delete() if purge else Update(pinned.assignments)
+    operation = verb.operation(pinned.assignments)
     return RunStrategy(pinned, why, strategy, operation, how, start(connection, strategy, how))
 
 

@@ -6,7 +6,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.bulk.plan.inspection import Inspection
+from batchops.bulk.spec import BulkSpec
 from batchops.bulk.strategies import STRATEGIES
+from batchops.bulk.verb import BulkVerb
 from batchops.db.database import Database
 from batchops.errors import RefusedError
 from batchops.ledger.job_identity import JobIdentity
@@ -14,7 +16,6 @@ from batchops.ledger.last_run import Recalled, recall
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Run
 from batchops.ledger.table_setup import NewerLedgerError, State
-from batchops.spec.models import BulkSpec
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ class PreviousRun:
 
 
 def remember(
-    connection: sa.Connection, database: Database, ledger: Ledger, verb: str, spec: BulkSpec, found: Inspection
+    connection: sa.Connection, database: Database, ledger: Ledger, verb: BulkVerb, spec: BulkSpec, found: Inspection
 ) -> PreviousRun:
     """By reading alone; nothing where there is no ledger yet, or none that this role may read."""
     evidence = database.backend.table_identity(connection, found.table)
     wanted = spec.identity() | ({"ids": found.ids.digest} if found.ids is not None else {})
-    job = JobIdentity(verb, found.table.schema, found.table.name, wanted, evidence)
+    job = JobIdentity(verb.name, found.table.schema, found.table.name, wanted, evidence)
     previous = PreviousRun(job, found.server.identity)
     once = not found.parsed.repeatable
     if not ledger.in_target:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from batchops.bulk.prepare import BulkJob
 from batchops.bulk.run_strategy import choose, strategy_of
 from batchops.bulk.strategies import STRATEGIES
 from batchops.bulk.strategies.cursor import Cursor
@@ -14,6 +14,9 @@ from batchops.db.backend import Backend
 from batchops.errors import RefusedError
 from batchops.ledger.run import Run
 from batchops.sql.selection import Selection
+
+if TYPE_CHECKING:  # the job itself imports this
+    from batchops.bulk.job import BulkJob
 
 EVERY = 8
 """Batches until the first is measured, and after one that read too much; that costs a round trip or two."""
@@ -52,14 +55,14 @@ class ReadMeter:
         return f"A batch reads {read:,} rows of the table where it was planned to read {planned:,}."
 
 
-def another_strategy(job: BulkJob, now: Run, tried: frozenset[str]) -> tuple[Run, Strategy] | None:
+def another_strategy(job: "BulkJob", now: Run, tried: frozenset[str]) -> tuple[Run, Strategy] | None:
     """The run with a strategy that was not tried yet, from its beginning; None if there is none.
 
     Nor is there one for a backfill, or for a list of ids.
 
     A purge may begin anew at any time: the rows that are gone are not met again.
     """
-    if job.verb != "purge" or job.spec.ids is not None:
+    if not job.plan.verb.removes or job.spec.ids is not None:
         return None
     backend, table = job.database.backend, job.plan.table
     selection = Selection(table, job.route.pinned.condition)

@@ -2,25 +2,27 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from batchops.bulk.plan.analysis import QUICK, added
 from batchops.bulk.plan.plan import COUNTED
 from batchops.bulk.plan.referenced_rows import Staying
-from batchops.bulk.prepare import BulkJob
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.errors import BatchopsError
 from batchops.ledger.run import Run
 from batchops.runtime.loop import Ending, RunStats
 from batchops.sql.selection import Selection
 
+if TYPE_CHECKING:  # the job itself imports this
+    from batchops.bulk.job import BulkJob
+
 _OVER = ("done", "incomplete")
 _AS_ASKED = (*_OVER, "max-rows", "max-time", "max-batches", "window", "stopped", "max-rejected")
 
 
-def left_of(job: BulkJob, now: Run, ending: Ending, stats: RunStats, staying: Sequence[Staying]) -> int | None:
+def left_of(job: "BulkJob", now: Run, ending: Ending, stats: RunStats, staying: Sequence[Staying]) -> int | None:
     """None where nobody knows.
 
     After the whole way it is what was passed by. Else it is counted where the plan was able to count: of a purge
@@ -33,12 +35,12 @@ def left_of(job: BulkJob, now: Run, ending: Ending, stats: RunStats, staying: Se
         return None
     if not (job.spec.count or (job.plan.estimated_by == COUNTED and not over)):
         return (passed_by + referred or None) if over else None
-    anywhere = job.verb == "purge" and job.spec.ids is None
+    anywhere = job.plan.verb.removes and job.spec.ids is None
     matching = _counted(job, now, anywhere=anywhere)
     return None if matching is None else matching + referred + (0 if anywhere else passed_by)
 
 
-def _counted(job: BulkJob, now: Run, *, anywhere: bool) -> int | None:
+def _counted(job: "BulkJob", now: Run, *, anywhere: bool) -> int | None:
     """Those that match now, anywhere in the table or where the run has not been."""
     seconds = job.spec.statement_timeout.total_seconds() if job.spec.count else QUICK
     facts, table = job.database.backend.facts, job.plan.table

@@ -13,13 +13,11 @@ from click.exceptions import Exit as ClickExit
 
 from batchops.cli.lazy_group import LazyGroup
 from batchops.errors import BatchopsError, Exit
+from batchops.verbs import RECIPE_VERBS
 from batchops.version import __version__
 
 COMMANDS = {
-    "purge": "Delete rows in small transactions.",
-    "backfill": "Update rows in small transactions, each at most once.",
-    "drain": "Hand pending rows to a handler, by any number of workers.",
-    "relay": "Deliver the events of an outbox in order, at least once.",
+    **RECIPE_VERBS.summaries,
     "outbox": "Create an outbox, show it, verify its order, send events again.",
     "run": "Run the jobs of a recipe, one after another.",
     "schedule": "Run the jobs of recipes at their times, until stopped.",

@@ -1,26 +1,27 @@
 """batchops check: the plan's checks alone, for a person or a CI job."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import rich_click as click
 
-from batchops.bulk.plan.plan import Plan
-from batchops.bulk.prepare import prepare_bulk
 from batchops.cli.help import Command
 from batchops.cli.options import from_spec
-from batchops.cli.plan_view import checks_document
 from batchops.errors import UsageError
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import visible
-from batchops.spec.models import BackfillSpec, BulkSpec, PurgeSpec, checked
+from batchops.spec.models import checked, flag_name
+from batchops.spec.verb import Plan, Verb
+from batchops.verbs import VERBS
 from batchops.version import __version__
 
 FLAGS = (
     "table", "url", "where", "older_than", "before", "by", "ids", "all_rows", "set", "strategy", "key", "allow",
     "count", "ledger", "ledger_schema", "lock_timeout", "statement_timeout",
 )  # fmt: skip
-MODELS: dict[str, type[BulkSpec]] = {"purge": PurgeSpec, "backfill": BackfillSpec}
+CHECKED = {name: verb for name, verb in VERBS.items() if verb.asks}
+"""The verbs whose plans are looked at by checks: those that ask before they run."""
 
 
 @click.command(
@@ -29,36 +30,52 @@ MODELS: dict[str, type[BulkSpec]] = {"purge": PurgeSpec, "backfill": BackfillSpe
     help="Check whether a purge or backfill of TABLE is safe and fast. Changes nothing.\n\nThe exit code is 0 if "
     "all checks pass, and 12 if one refuses. --allow NAME overrides one check.",
 )
-@click.option("--verb", type=click.Choice(list(MODELS)), default="purge", show_default=True, help="The verb to check.")
-@from_spec(BackfillSpec, only=FLAGS)
+@click.option(
+    "--verb", type=click.Choice([*CHECKED]), default=next(iter(CHECKED)), show_default=True, help="The verb to check."
+)
+@from_spec(*(verb.spec for verb in CHECKED.values()), only=FLAGS)
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout, also for errors.")
 @click.pass_context
 def command(context: click.RichContext, /, verb: str, as_document: bool, **values: Any) -> None:
     """Plan it, and say what the checks found."""
     given = {name: value for name, value in values.items() if value not in (None, ())}
-    if verb == "purge" and "set" in given:
-        raise UsageError("--set: a purge sets nothing.", "say --verb backfill.")
-    with prepare_bulk(verb, checked(MODELS[verb], given), os.environ) as job:
-        finished = job.ended("dry-run")
+    _known(CHECKED[verb], given)
+    with CHECKED[verb].prepare(checked(CHECKED[verb].spec, given), os.environ) as job:
+        finished = job.not_run("dry-run")
         if as_document:
-            _document(job.plan, finished.exit, job.warnings)
+            _document(job.plan, finished.exit)
         else:
-            _lines(job.plan, job.warnings)
+            _lines(job.plan)
     context.exit(finished.exit)
 
 
-def _document(plan: Plan, code: int, warnings: tuple[str, ...]) -> None:
-    checks = checks_document(plan)
-    output = {"version": __version__, "verb": plan.verb, "table": plan.table.label, "strategy": plan.strategy}
-    reason = "refused" if plan.refused else "done"
-    click.echo(as_json({**output, "reason": reason, "exit": code, "checks": checks, "warnings": list(warnings)}))
+def _known(verb: Verb, given: Mapping[str, Any]) -> None:
+    """UsageError for a flag that another verb has."""
+    for name in given:
+        if name not in verb.spec.model_fields:
+            having = " or ".join(other for other, each in CHECKED.items() if name in each.spec.model_fields)
+            raise UsageError(f"{flag_name(name)}: {verb.name} does not have it.", f"say --verb {having}.")
 
 
-def _lines(plan: Plan, warnings: tuple[str, ...]) -> None:
+def _document(plan: Plan, code: int) -> None:
+    told = {
+        "version": __version__,
+        "verb": plan.verb.name,
+        "table": plan.label,
+        "strategy": plan.strategy,
+        "reason": "done" if all(refusal.allowed for refusal in plan.refusals) else "refused",
+        "exit": code,
+        "checks": [refusal.document() for refusal in plan.refusals],
+        "warnings": list(plan.warnings),
+    }
+    click.echo(as_json(told))
+
+
+def _lines(plan: Plan) -> None:
     for refusal in plan.refusals:
         click.echo(f"{'allowed' if refusal.allowed else 'refused'}  {visible(f'{refusal.check}: {refusal.text}')}")
-    for warning in warnings:
+    for warning in plan.warnings:
         click.echo(f"warning  {visible(warning)}")
     against = sum(not refusal.allowed for refusal in plan.refusals)
     verdict = f"{against} against it" if against else "nothing against it"
-    click.echo(f"{plan.verb} {visible(plan.table.label)} by {plan.strategy}: {verdict}")
+    click.echo(f"{plan.verb.name} {visible(plan.label)} by {plan.strategy}: {verdict}")

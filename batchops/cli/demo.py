@@ -5,11 +5,12 @@ from pathlib import Path
 
 import rich_click as click
 
+from batchops.bulk.purge import VERB
 from batchops.cli.demo_database import make_demo_database, what_to_try
 from batchops.cli.execute import execute
 from batchops.cli.help import Command
 from batchops.cli.output import Output, note
-from batchops.spec.models import PurgeSpec, checked
+from batchops.spec.models import checked
 
 
 @click.command("demo", cls=Command)
@@ -21,10 +22,10 @@ def command(context: click.Context, path: str | None, rows: int) -> None:
     place = Path(path) if path else Path(tempfile.mkdtemp(prefix="batchops-demo-")) / "demo.db"
     note(f"Making {place} with {rows:,} rows …")
     make_demo_database(place, rows)
-    spec = checked(PurgeSpec, {"table": "events", "url": f"sqlite:///{place}", "where": "expired = 1"})
+    spec = checked(VERB.spec, {"table": "events", "url": f"sqlite:///{place}", "where": "expired = 1"})
     plain = Output(
         dry_run=False, yes=True, as_json=False, events=None, quiet=False, progress_every="1min", exit_code=False
     )
-    code = execute("purge", spec, plain)
+    code = execute(VERB, spec, plain)
     click.echo("\n" + what_to_try(place, rows))
     context.exit(code)

@@ -1,105 +1,111 @@
-"""What purge and backfill share on the command line: plan, question, run, exit code."""
+"""The life of a command, the same for every verb: spec, plan, question, run, exit code."""
 
 import os
 import sys
-from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import rich_click as click
 
-from batchops.bulk.job import run_bulk
-from batchops.bulk.prepare import BulkJob, prepare_bulk
-from batchops.bulk.strategies.id_file import STDIN
 from batchops.cli.help import Command
 from batchops.cli.monitoring import open_monitoring, report_failure
 from batchops.cli.options import from_spec, help_of, output_options
-from batchops.cli.output import Output, listeners, note
-from batchops.cli.plan_view import plan_document, plan_lines, show_plan
+from batchops.cli.output import Output, ends_of, listeners, note
+from batchops.cli.plan_view import plan_lines, show_plan
+from batchops.cli.result_stream import others_on_stderr, result
 from batchops.errors import UsageError
-from batchops.events import Emit
 from batchops.reporters.document import as_json, document
 from batchops.runtime.refusal import refuse
 from batchops.runtime.stop import Stop, signals
-from batchops.spec.models import BulkSpec, VerbSpec, checked
+from batchops.spec.models import VerbSpec, checked
+from batchops.spec.verb import Job, Verb
 
 
-def command_for(verb: str, model: type[BulkSpec], text: str) -> click.Command:
-    """The click command of a bulk verb."""
+def command_for(verb: Verb) -> click.Command:
+    """The click command of a verb."""
 
-    @click.command(verb, cls=Command, help=text)
-    @help_of(verb, model)
-    @from_spec(model)
+    @click.command(verb.name, cls=Command, help=verb.help)
+    @help_of(verb.command, verb.spec)
+    @from_spec(verb.spec)
     @output_options
     @click.pass_context
     def command(context: click.RichContext, /, **values: Any) -> None:
         output = Output(**{name: values.pop(name) for name in Output.__dataclass_fields__})
         given = {name: value for name, value in values.items() if value not in (None, ())}
-        context.exit(execute(verb, checked(model, given), output))
+        context.exit(execute(verb, checked(verb.spec, given), output))
 
     return command
 
 
-def execute(verb: str, spec: BulkSpec, output: Output) -> int:
+def execute(verb: Verb, spec: VerbSpec, output: Output) -> int:
     """Plan, ask, run; the exit code."""
     output.interval()
-    if not (output.yes or output.dry_run or sys.stdin.isatty()):
-        raise UsageError("There is no terminal to ask at.", "say -y (--yes) to go on without a question.")
-    stdin_is_free(output, spec)
-    with open_monitoring(output) as monitoring:
-        tell = monitoring.whole()
-        with report_failure(tell, verb, spec.table):
-            return _execute(verb, spec, output, tell)
-
-
-def stdin_is_free(output: Output, *specs: VerbSpec) -> None:
-    """UsageError where a question is to be answered on stdin, and the ids are there."""
-    if not (output.yes or output.dry_run) and any(getattr(spec, "ids", None) == STDIN for spec in specs):
-        raise UsageError("--ids -: stdin is for the ids, so there is nobody to ask.", "say -y (--yes), or name a file.")
-
-
-def _execute(verb: str, spec: BulkSpec, output: Output, tell: Sequence[Emit]) -> int:
-    with prepare_bulk(verb, spec, os.environ) as job:
-        told = job.plan.facts.warnings if output.dry_run and not output.as_json else ()  # the plan says them
-        for warning in () if output.quiet else [w for w in job.warnings if w not in told]:
-            note(f"warning: {warning}")
-        if not output.dry_run and job.done is None:
-            refuse(job.plan.refusals)
+    if verb.asks:
+        may_ask(output, spec)
+    if spec.writes_stdout and output.as_json:
+        raise UsageError("--json: with --to - the events stand on stdout.", "give --events FILE, or --to file:PATH.")
+    with ExitStack() as stack:
+        if spec.runs_user_code:
+            stack.enter_context(others_on_stderr())
+        ends = [*ends_of(output, sys.stderr)] if spec.writes_stdout else None
+        monitoring = stack.enter_context(open_monitoring(output)).whole()
+        stack.enter_context(report_failure(monitoring, verb.name, spec.table))
+        job = stack.enter_context(verb.prepare(spec, os.environ))
         _show(job, output)
-        if output.dry_run or not (job.done is not None or output.yes or _agreed(job)):
+        if output.dry_run or not _agreed(job, output):
             return _not_run(job, output)
         stop = Stop()
-        with listeners(output, monitoring=tell) as emit, signals(stop):
-            finished = run_bulk(job, emit, stop)
+        with listeners(output, ends, monitoring=monitoring) as emit, signals(stop):
+            finished = job.run(emit, stop)
     return output.code(finished)
 
 
-def _show(job: BulkJob, output: Output) -> None:
-    """The plan: a dry run's result, else for whoever watches."""
-    if not (output.dry_run or output.plan_wanted):
+def may_ask(output: Output, *specs: VerbSpec) -> None:
+    """UsageError where a question is to be answered, and nobody can."""
+    if output.yes or output.dry_run:
         return
-    if output.watched and not output.dry_run:
-        show_plan(job.plan)
-        return
-    for line in plan_lines(job.plan, whole=output.dry_run):
-        (print_result if output.dry_run and not output.as_json else note)(line)
+    if any(spec.reads_stdin for spec in specs):
+        raise UsageError("--ids -: stdin is for the ids, so there is nobody to ask.", "say -y (--yes), or name a file.")
+    if not sys.stdin.isatty():
+        raise UsageError("There is no terminal to ask at.", "say -y (--yes) to go on without a question.")
+
+
+def _show(job: Job, output: Output) -> None:
+    """Warnings, and the plan: a dry run's result, else for whoever watches."""
+    plan = job.plan.rehearsed() if output.dry_run else job.plan
+    on_stdout = output.dry_run and not output.as_json
+    said = {text for name, text in plan.rows(whole=True) if name == "warning"} if on_stdout else set()
+    for warning in () if output.quiet else [warning for warning in plan.warnings if warning not in said]:
+        note(f"warning: {warning}")
+    if output.watched and output.plan_wanted and not output.dry_run:
+        show_plan(plan)
+    elif output.plan_wanted or output.dry_run:
+        for line in plan_lines(plan, whole=output.dry_run):
+            (print_result if on_stdout else note)(line)
+    if output.dry_run and output.as_json:
+        print_result(as_json(document(job.not_run("dry-run")) | {"plan": plan.document()}))
 
 
 def print_result(line: str) -> None:
-    """A line of the result, on stdout."""
-    click.echo(line)
+    """A line of the result."""
+    click.echo(line, file=result())
 
 
-def _agreed(job: BulkJob) -> bool:
-    verb = {"purge": "Delete these rows", "backfill": "Update these rows"}[job.verb]
-    return click.confirm(f"{verb}?", default=False, err=True)
+def _agreed(job: Job, output: Output) -> bool:
+    """Whether nobody needs to be asked, or a person says yes; what is refused anyway is not asked about."""
+    if not job.plan.question:
+        return True
+    refuse(job.plan.refusals)
+    return output.yes or click.confirm(job.plan.question, default=False, err=True)
 
 
-def _not_run(job: BulkJob, output: Output) -> int:
+def _not_run(job: Job, output: Output) -> int:
     """A dry run, or a no at the question."""
-    finished = job.ended("dry-run" if output.dry_run else "declined")
+    finished = job.not_run("dry-run" if output.dry_run else "declined")
+    if output.dry_run:
+        return output.code(finished)
     if output.as_json:
-        extra = plan_document(job.plan) if output.dry_run else {}
-        print_result(as_json(document(finished) | extra))
-    elif finished.reason == "declined":
+        print_result(as_json(document(finished)))
+    else:
         note("Declined; nothing was changed.")
     return output.code(finished)

@@ -7,10 +7,11 @@ from typing import Any
 import rich_click as click
 
 from batchops.cli.help import Group
+from batchops.verbs import VERBS
 
 
 class LazyGroup(Group):
-    """`commands_by_name` maps a name to its line in the help; the module is `batchops.cli.NAME`."""
+    """`commands_by_name` maps a name to its line in the help; what is no verb is in the module `batchops.cli.NAME`."""
 
     def __init__(self, *args: Any, commands_by_name: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -25,6 +26,10 @@ class LazyGroup(Group):
             return None
         if self._listing:
             return click.RichCommand(name=name, help=self._lines[name])
+        if name in VERBS:
+            from batchops.cli.execute import command_for
+
+            return command_for(VERBS[name])
         command = import_module(f"batchops.cli.{name}").command
         assert isinstance(command, click.Command)
         return command

@@ -7,10 +7,10 @@ import rich_click as click
 from rich_click.rich_help_configuration import RichHelpConfiguration
 
 from batchops import durations
+from batchops.bulk.spec import CHECKS
 from batchops.cli import completion_sources
 from batchops.spec.models import (
     CHANGES,
-    CHECKS,
     DATABASE,
     ROWS,
     STRATEGY,
@@ -57,11 +57,15 @@ _MONITORING: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 )  # fmt: skip
 
 
-def from_spec(model: type[VerbSpec], only: Collection[str] = ()) -> Decorator:
-    """The table as an argument and every other field as a flag, or those of `only`; values go on as they were typed."""
+def from_spec(*models: type[VerbSpec], only: Collection[str] = ()) -> Decorator:
+    """The table as an argument and every other field as a flag, or those of `only`; values go on as they were typed.
+
+    A flag that several specs have is one flag.
+    """
 
     def decorate(function: Any) -> Any:
-        for name, field in reversed(flagged(model).items()):
+        fields = {name: field for model in models for name, field in flagged(model).items()}
+        for name, field in reversed(fields.items()):
             if name == "table" and (not only or name in only):
                 function = click.argument("table", shell_complete=completion_sources.tables)(function)
             elif not only or name in only:

@@ -8,12 +8,13 @@ from typing import Any
 import rich_click as click
 
 from batchops import durations
+from batchops.cli.execute import command_for
 from batchops.cli.help import Group
 from batchops.cli.outbox_options import SCHEMA, TABLE, URL, Opened, named_outbox, opened, outbox_flags
-from batchops.cli.outbox_replay import replay
 from batchops.errors import UsageError
 from batchops.outbox.ddl import PAYLOADS, outbox_ddl
 from batchops.outbox.relay_registry import Registered, Registry
+from batchops.outbox.replay import VERB as REPLAY
 from batchops.outbox.status import OutboxStatus
 from batchops.outbox.tables import OutboxTables, writer_locks_ddl
 from batchops.outbox.verify import findings, gravest
@@ -30,7 +31,7 @@ def command() -> None:
     """Create an outbox, show it, verify its order, send events again."""
 
 
-command.add_command(replay)
+command.add_command(command_for(REPLAY))
 
 
 @command.command("init")

@@ -42,7 +42,7 @@ class Opened:
 
 def outbox_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     """TABLE, --url, --ledger-schema and the columns' names."""
-    flags: Callable[..., Any] = TABLE(URL(SCHEMA(from_spec(RelaySpec, _MAPPED)(function))))
+    flags: Callable[..., Any] = TABLE(URL(SCHEMA(from_spec(RelaySpec, only=_MAPPED)(function))))
     return flags
 
 

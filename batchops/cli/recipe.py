@@ -15,13 +15,14 @@ from batchops.recipes.load import check as look_through
 from batchops.recipes.load import load
 from batchops.recipes.mistakes import Mistake
 from batchops.recipes.params import assignments
+from batchops.recipes.run import not_begun
 from batchops.recipes.run_all import gravest
 from batchops.recipes.schema import schema as schema_of_recipes
 from batchops.recipes.write import written
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import counted, visible
 from batchops.spec.models import checked
-from batchops.verbs import VERBS
+from batchops.verbs import RECIPE_VERBS
 
 
 @click.group("recipe", cls=Group)
@@ -61,11 +62,11 @@ def _planned(recipe: Path, given: dict[str, str]) -> tuple[list[Mistake], list[i
     mistakes, codes = [], []
     for job in load(recipe, given).jobs:
         try:
-            with VERBS[job.verb].prepare(job.spec, os.environ, again=job.again) as job_plan:
-                error = job_plan.ended("dry-run").error
-                code = job_plan.ended("dry-run").exit
+            with job.verb.prepare(job.spec, os.environ, again=job.again) as ready:
+                finished = ready.not_run("dry-run")
         except BatchopsError as failure:
-            error, code = failure, int(failure.exit)
+            finished = not_begun(job, failure)
+        error, code = finished.error, finished.exit
         if error is not None:
             mistakes.append(Mistake(job.line, f"{job.name}: {error.message}", error.hint))
             codes.append(code)
@@ -91,8 +92,8 @@ def new(name: str | None, output: Path | None, words: tuple[str, ...]) -> None:
     Each key has a comment. A URL with a password becomes a reference to an environment variable.
     """
     verb, values = _understood(words[1:] if words[0] == "batchops" else words)
-    spec = checked(VERBS[verb].spec, values)
-    text = written(name or re.sub(r"[^\w-]+", "-", f"{verb}-{spec.table}"), verb, VERBS[verb].spec, values)
+    spec = checked(RECIPE_VERBS[verb].spec, values)
+    text = written(name or re.sub(r"[^\w-]+", "-", f"{verb}-{spec.table}"), verb, RECIPE_VERBS[verb].spec, values)
     if output is None:
         click.echo(text, nl=False)
         return
@@ -108,11 +109,11 @@ def _understood(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """The verb, and the values that its command would be given."""
     from batchops.cli.app import cli
 
-    if not words or words[0] not in VERBS:
-        raise UsageError("That is no command line of a verb.", f"the verbs are {', '.join(VERBS)}.")
+    if not words or words[0] not in RECIPE_VERBS:
+        raise UsageError("That is no command line of a verb.", f"the verbs are {', '.join(RECIPE_VERBS)}.")
     verb = words[0]
     found = cli.get_command(click.Context(cli), verb)
     assert found is not None  # every verb has its command
     context = found.make_context(f"batchops {verb}", list(words[1:]))
-    known = VERBS[verb].spec.model_fields
+    known = RECIPE_VERBS[verb].spec.model_fields
     return verb, {name: each for name, each in context.params.items() if name in known and each not in (None, ())}

@@ -12,12 +12,12 @@ from typing import Any, TextIO
 import rich_click as click
 
 from batchops.cli import completion_sources
-from batchops.cli.execute import stdin_is_free
+from batchops.cli.execute import may_ask, print_result
 from batchops.cli.help import Command
 from batchops.cli.monitoring import Monitoring, open_monitoring
 from batchops.cli.options import output_options
 from batchops.cli.output import Output, listeners, note
-from batchops.cli.plan_view import job_plan_document, job_plan_lines
+from batchops.cli.plan_view import plan_lines
 from batchops.cli.recipe_options import PARAMS, RECIPE
 from batchops.cli.reported import reported
 from batchops.cli.result_stream import others_on_stderr, result
@@ -34,7 +34,7 @@ from batchops.reporters.figures import visible
 from batchops.reporters.job_lines import JobLine, totals
 from batchops.reporters.summary import SummaryParagraph, unless_well
 from batchops.runtime.stop import Stop, signals
-from batchops.verbs import VERBS, Job
+from batchops.spec.verb import Plan
 from batchops.version import __version__
 
 
@@ -75,9 +75,7 @@ class Running:
         output = self._output
         reported().planning = True
         self._possible()
-        asked = any(VERBS[job.verb].asks for job in self._jobs) and not (output.yes or output.dry_run)
-        if asked and not sys.stdin.isatty():
-            raise UsageError("There is no terminal to ask at.", "say -y (--yes) to go on without a question.")
+        asked = any(job.verb.asks for job in self._jobs) and not (output.yes or output.dry_run)
         if output.dry_run:
             return self._told([Ended(job, self._planned(job)) for job in self._jobs])
         if asked and not self._agreed():
@@ -93,9 +91,10 @@ class Running:
 
     def _possible(self) -> None:
         """UsageError for what could not come to a good end."""
-        stdin_is_free(self._output, *(job.spec for job in self._jobs))
+        if any(job.verb.asks for job in self._jobs):
+            may_ask(self._output, *(job.spec for job in self._jobs))
         for job in self._jobs[:-1]:
-            if getattr(job.spec, "poll", None) is not None:
+            if job.spec.stays_up:
                 raise UsageError(
                     f'Job "{job.name}" stays up (poll), so what comes after it would never run.',
                     "leave poll out: `batchops schedule` repeats jobs; or run it alone.",
@@ -106,7 +105,7 @@ class Running:
     @property
     def _taken(self) -> bool:
         """Whether stdout is for a relay's events."""
-        return any(getattr(job.spec, "to", None) == "-" for job in self._jobs)
+        return any(job.spec.writes_stdout for job in self._jobs)
 
     @property
     def _result(self) -> TextIO:
@@ -116,11 +115,12 @@ class Running:
     def _planned(self, job: RecipeJob) -> Finished:
         """Plan it and show the plan; change nothing."""
         try:
-            with _apart(job), VERBS[job.verb].prepare(job.spec, os.environ, again=job.again) as job_plan:
-                self._warn(job_plan)
-                self._show(job, job_plan)
-                self._plans[job.name] = job_plan_document(job_plan, whole=self._output.dry_run)
-                finished: Finished = job_plan.ended("dry-run")
+            with _apart(job), job.verb.prepare(job.spec, os.environ, again=job.again) as ready:
+                plan = ready.plan.rehearsed() if self._output.dry_run else ready.plan
+                self._warn(plan)
+                self._show(job, plan)
+                self._plans[job.name] = {"plan": plan.document()}
+                finished = ready.not_run("dry-run")
         except BatchopsError as error:
             finished = not_begun(job, error)
         if finished.error is not None and self._output.dry_run:
@@ -153,26 +153,26 @@ class Running:
         if output.watched and not output.quiet and len(self._jobs) > 1:
             note(f"\n[{self._jobs.index(job) + 1}/{len(self._jobs)}] {job.name}")
 
-        def planned(job_plan: Job) -> None:
+        def planned(plan: Plan) -> None:
             if output.yes and output.plan_wanted:
-                self._show(job, job_plan)
+                self._show(job, plan)
 
         with _apart(job), listeners(output, [self._end(job)], job.name, monitoring.of(job.name)) as emit:
             return run_job(job, os.environ, emit, stop, planned)
 
-    def _show(self, job: RecipeJob, job_plan: Job) -> None:
+    def _show(self, job: RecipeJob, plan: Plan) -> None:
         """A dry run's result, else for whoever watches."""
         dry = self._output.dry_run
         if self._output.quiet and not dry:
             return
-        say: Warn = _print_result if dry and not self._output.as_json else note
-        first, *rest = job_plan_lines(job_plan, whole=dry)
+        say: Warn = print_result if dry and not self._output.as_json else note
+        first, *rest = plan_lines(plan, whole=dry)
         what = f"  ({visible(job.description)})" if job.description else ""
         for line in (f"{job.name}: {first}{what}", *rest):
             say(line)
 
-    def _warn(self, job_plan: Job) -> None:
-        for warning in () if self._output.quiet else warnings_of(job_plan):
+    def _warn(self, plan: Plan) -> None:
+        for warning in () if self._output.quiet else warnings_of(plan):
             note(f"warning: {warning}")
 
     def _end(self, job: RecipeJob) -> Emit:
@@ -207,19 +207,15 @@ class Running:
         if finished is not None:
             here = replace(finished, exit=int(self._output.code(finished)))
             return {"job": job.name, **document(here), **self._plans.get(job.name, {})}
-        nothing = Finished(job.verb, job.spec.table, "skipped", 0, __version__)
+        nothing = Finished(job.verb.name, job.spec.table, "skipped", 0, __version__)
         error = {"code": "skipped", "message": end.skipped, "hint": ""}
         return {"job": job.name, **document(nothing), "exit": None, "error": error}
 
 
 def _apart(job: RecipeJob) -> AbstractContextManager[None]:
     """While code of the user's own is at work."""
-    return others_on_stderr() if getattr(job.spec, "call", None) else nullcontext()
-
-
-def _print_result(line: str) -> None:
-    click.echo(line, file=result())
+    return others_on_stderr() if job.spec.runs_user_code else nullcontext()
 
 
 def _declined(job: RecipeJob) -> Finished:
-    return Finished(job.verb, job.spec.table, "declined", int(Exit.FAILED), __version__)
+    return Finished(job.verb.name, job.spec.table, "declined", int(Exit.FAILED), __version__)

@@ -111,7 +111,7 @@ class Serving:
         """Serve until told to stop; the exit code."""
         jobs = self._read()
         with ExitStack() as stack:
-            if not any(getattr(each.job.spec, "to", None) == "-" for each in jobs):
+            if not any(each.job.spec.writes_stdout for each in jobs):
                 stack.enter_context(others_on_stderr())
             monitoring = stack.enter_context(open_monitoring(self._output, [each.job.name for each in jobs]))
             scheduler = Scheduler(self._workers, self._stop, self._tell(monitoring, stack), self._log.say)

@@ -11,7 +11,7 @@ def no_command(context: click.Context, group: click.Group, name: str) -> UsageEr
     from batchops.verbs import VERBS
 
     names = group.list_commands(context)
-    asks = [verb for verb in VERBS if VERBS[verb].asks]
+    asks = [name for name, verb in VERBS.items() if verb.asks]
     within = context.command_path.partition(" ")[2]
     hint = command_hint(name, within) or did_you_mean(name, names, asks) or f"see `{context.command_path} --help`."
     return UsageError(f'There is no command "{" ".join([*within.split(), name])}".', hint)

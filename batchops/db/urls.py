@@ -70,6 +70,14 @@ class DatabaseAddress:
     """What to tell the user once."""
 
     @property
+    def name(self) -> str:
+        """The database and its host, as a person calls them: new_audit (127.0.0.1)."""
+        authority, _, path = self.shown.partition("://")[2].partition("?")[0].partition("/")
+        host = authority.rpartition("@")[2]
+        database = path.rpartition("/")[2]  # of a file its own name
+        return f"{database} ({host})" if database and host else database or host or self.shown
+
+    @property
     def bare(self) -> str:
         """`shown` as a command may repeat it: nothing where the password stood."""
         return self.shown.replace(":***@", "@")

@@ -1,26 +1,31 @@
-"""Runs a prepared relay: shards, delivery worker, circuit breaker and low-water mark around the loop."""
+"""A relay on one database: shards, delivery worker, circuit breaker and low-water mark around the loop."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from batchops import durations
+from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit, LockedError
 from batchops.events import Committed, Emit, Failure, Finished, Relayed, Started, Warned
-from batchops.outbox.after_delivery import DeliveryRecorder
+from batchops.outbox.after_delivery import AfterDelivery, DeliveryRecorder
 from batchops.outbox.circuit_breaker import CircuitBreaker
 from batchops.outbox.delivery import DeliveryWorker
 from batchops.outbox.failure_policy import FailurePolicy
 from batchops.outbox.failures import RefusedEvents
 from batchops.outbox.low_water import OutboxLowWaterMark
-from batchops.outbox.mapping import MessageMapper
-from batchops.outbox.prepare import RelayJob, shown
+from batchops.outbox.mapping import MessageMapper, MessageMapping
+from batchops.outbox.outbox import Outbox
 from batchops.outbox.relay_registry import Registry
 from batchops.outbox.shards import Shards
+from batchops.outbox.sinks import Sink
+from batchops.outbox.sinks.address import without_secrets
 from batchops.outbox.source import EventSource
+from batchops.outbox.spec import RelaySpec
 from batchops.outbox.status import OutboxStatus
 from batchops.outbox.step import Begin, RelayStep
+from batchops.outbox.tables import OutboxTables
 from batchops.runtime.backlog import BacklogMonitor
 from batchops.runtime.backoff import RetryPolicy
 from batchops.runtime.counters import Counters, Counts
@@ -33,31 +38,58 @@ from batchops.runtime.stop import Stop
 from batchops.runtime.wake import woken
 from batchops.spec.command_line import command
 from batchops.spec.settings import bounds_of, grace_of, limits_of
+from batchops.spec.verb import FactsPlan
+from batchops.version import __version__
+
+ORDER = "outbox"
+"""How events are found, in the place where other verbs name their strategy."""
 
 
-def run_relay(job: RelayJob, emit: Emit, stop: Stop) -> Finished:
-    """Run what was prepared; every error once the run has begun is told in what is returned."""
-    job.tables.make()
-    job.database.underway = True
-    stats, counters = RunStats(), Counters("failed", "unsent", "held", "dead_letters")
+@dataclass(frozen=True)
+class RelayJob:
+    """A relay that is prepared on one database."""
 
-    def work(emitter: EventEmitter, stop: Stop) -> Finished:
-        with ExitStack() as stack:
-            relay = Relay(job, emitter, stop, stats, counters, stack)
-            table = job.outbox.table
-            backlog, bounds = relay.backlog(), bounds_of(job.spec)
-            emitter(Started(None, "relay", table.label, "outbox", False, table.rows, backlog, counted=True, **bounds))
-            stack.enter_context(relay.backlog_monitor.emitting(emitter, emitter.threads))
-            ending = run(relay.loop_settings(stack), emitter, stop, stats)
-            relay.finish()
-        counts = relay.backlog_monitor.counts()
-        ending = _ended(job, ending, relay.shortfall(stats, counters), stop)
-        if stop.reason == "locked":
-            ending = relay.lost(ending)
-        return _finished(job, ending, stats, counters, counts)
+    spec: RelaySpec
+    database: Database
+    sink: Sink
+    outbox: Outbox
+    mapping: MessageMapping
+    after_delivery: AfterDelivery
+    tables: OutboxTables
+    plan: FactsPlan
+    again: str = ""
+    """The command that goes on with it, where the verb's own does not."""
 
-    grace = grace_of(job.spec, job.database)
-    return whole_run(emit, stop, work, lambda ending: _finished(job, ending, stats, counters, None), grace)
+    def run(self, emit: Emit, stop: Stop) -> Finished:
+        """Run it. Every error once the run has begun is told in what is returned; before that it is raised."""
+        self.tables.make()
+        self.database.underway = True
+        stats, counters = RunStats(), Counters("failed", "unsent", "held", "dead_letters")
+
+        def work(emitter: EventEmitter, stop: Stop) -> Finished:
+            with ExitStack() as stack:
+                relay = Relay(self, emitter, stop, stats, counters, stack)
+                emitter(_started(self, relay.backlog()))
+                stack.enter_context(relay.backlog_monitor.emitting(emitter, emitter.threads))
+                ending = run(relay.loop_settings(stack), emitter, stop, stats)
+                relay.finish()
+            counts = relay.backlog_monitor.counts()
+            ending = _ended(self, ending, relay.shortfall(stats, counters), stop)
+            if stop.reason == "locked":
+                ending = relay.lost(ending)
+            return _finished(self, ending, stats, counters, counts)
+
+        grace = grace_of(self.spec, self.database)
+        return whole_run(emit, stop, work, lambda ending: _finished(self, ending, stats, counters, None), grace)
+
+    def not_run(self, reason: str) -> Finished:
+        """How it ends where it is not run."""
+        return Finished(self.plan.verb.name, self.plan.label, reason, 0, __version__, strategy=ORDER)
+
+
+def _started(job: RelayJob, backlog: int | None) -> Started:
+    rows, bounds = job.outbox.table.rows, bounds_of(job.spec)
+    return Started(None, job.plan.verb.name, job.plan.label, ORDER, False, rows, backlog, counted=True, **bounds)
 
 
 class Relay:
@@ -198,7 +230,8 @@ def _finished(job: RelayJob, ending: Ending, stats: RunStats, counters: Counters
     left = counts.pending if counts else None
     goes_on = left and ending.exit not in (Exit.INTEGRITY, Exit.REFUSED, Exit.USAGE)
     return replace(
-        finished("relay", job.outbox.table.label, "outbox", ending, stats),
+        finished(job.plan.verb.name, job.plan.label, ORDER, ending, stats),
+        participle=job.plan.verb.participle,
         left=left,
         next=_next(job) if goes_on else None,
         relayed=Relayed(
@@ -218,6 +251,6 @@ def _next(job: RelayJob) -> str | None:
     """The same command again; None where it would show what an address hides."""
     if job.again:
         return job.again
-    if shown(job.spec.to) != job.spec.to:
+    if without_secrets(job.spec.to) != job.spec.to:
         return None
-    return command("relay", job.spec, job.database.address.bare)
+    return command(job.plan.verb.command, job.spec, job.database.address.bare)

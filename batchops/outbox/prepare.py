@@ -1,9 +1,7 @@
-"""The composition root of relay, its first half: from a spec to a plan."""
+"""From what a relay was asked to do to a relay that may be run; nothing is written."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -13,53 +11,21 @@ from batchops.db.lookup import find_table
 from batchops.db.recorded_statements import FIRST_ROWS, Rehearsed
 from batchops.db.table import Table
 from batchops.errors import RefusedError, UsageError
-from batchops.events import Finished
 from batchops.outbox.after_delivery import AfterDelivery, DeleteSent, MarkSent, MoveSent
 from batchops.outbox.dry_run import rehearse
 from batchops.outbox.failures import RefusedEvents
+from batchops.outbox.job import ORDER, RelayJob
 from batchops.outbox.mapping import MessageMapper, MessageMapping
 from batchops.outbox.outbox import Outbox
 from batchops.outbox.resolve import Chosen, find_outbox, mapping_of, warnings_of
 from batchops.outbox.sinks import Describing, Sink
+from batchops.outbox.sinks.address import without_secrets
 from batchops.outbox.sinks.registry import sink_of
 from batchops.outbox.source import unsent_events
 from batchops.outbox.spec import MOVE, RelaySpec
 from batchops.outbox.tables import OutboxTables
 from batchops.spec.settings import reached
-from batchops.version import __version__
-
-
-@dataclass(frozen=True)
-class RelayJob:
-    """A relay that is planned and may be run."""
-
-    spec: RelaySpec
-    database: Database
-    server: Server
-    sink: Sink
-    outbox: Outbox
-    mapping: MessageMapping
-    after_delivery: AfterDelivery
-    tables: OutboxTables
-    plan: tuple[tuple[str, str], ...]
-    """What will happen, as names and texts."""
-    warnings: tuple[str, ...]
-    again: str = ""
-    """The command that goes on with it, where the verb's own does not."""
-
-    def rehearse(self) -> Sequence[Rehearsed]:
-        """The statements of its first batch, as a relay alone sends them."""
-        failures = RefusedEvents(self.database, self.tables.failed, self.outbox)
-        with self.database.reading() as connection:
-            if self.tables.there(connection):
-                failures.load(connection)
-            compose, rows = MessageMapper(self.outbox, self.mapping), self.spec.batch_size or FIRST_ROWS
-            reading = unsent_events(self.outbox, compose, failures, rows, [])
-            return [*rehearse(connection, self.database, self.outbox, reading, self.after_delivery)]
-
-    def ended(self, reason: str) -> Finished:
-        """The end of a relay that did not run."""
-        return Finished("relay", self.outbox.table.label, reason, 0, __version__, strategy="outbox")
+from batchops.spec.verb import FactsPlan, Verb
 
 
 @contextmanager
@@ -70,11 +36,11 @@ def prepare_relay(spec: RelaySpec, environ: Mapping[str, str], *, again: str = "
     """
     with closing(sink_of(spec.to, environ)) as sink, reached(spec, environ) as database:
         with database.reading() as connection:
-            job = _prepare(connection, spec, database, sink)
-        yield replace(job, again=again)
+            job = _prepare(connection, spec, database, sink, again)
+        yield job
 
 
-def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sink: Sink) -> RelayJob:
+def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sink: Sink, again: str) -> RelayJob:
     server = database.backend.server(connection)
     outbox = find_outbox(connection, database, spec.table, Chosen.of(spec))
     mapping = mapping_of(spec, outbox, sink.properties if isinstance(sink, Describing) else ())
@@ -87,9 +53,29 @@ def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sin
         raise forbidden
     if spec.listen is not None and database.backend.notifications is None:
         raise UsageError(f"--listen: {server.product} has no notifications.", "--poll alone does it.")
-    warnings = (*database.address.warnings, *warnings_of(connection, outbox, mapping))
-    plan = _plan(database, server, outbox, mapping, spec)
-    return RelayJob(spec, database, server, sink, outbox, mapping, after_delivery, tables, plan, warnings)
+
+    def first_statements() -> Sequence[Rehearsed]:
+        return _rehearsed(spec, database, outbox, mapping, after_delivery, tables)
+
+    plan = FactsPlan(
+        VERB, outbox.table.label, ORDER, _facts(database, server, outbox, mapping, spec),
+        (*database.address.warnings, *warnings_of(connection, outbox, mapping)), rehearse=first_statements,
+    )  # fmt: skip
+    return RelayJob(spec, database, sink, outbox, mapping, after_delivery, tables, plan, again)
+
+
+def _rehearsed(
+    spec: RelaySpec, database: Database, outbox: Outbox, mapping: MessageMapping, after_delivery: AfterDelivery,
+    tables: OutboxTables,
+) -> list[Rehearsed]:  # fmt: skip
+    """The statements of its first batch, as a relay alone sends them."""
+    failures = RefusedEvents(database, tables.failed, outbox)
+    with database.reading() as connection:
+        if tables.there(connection):
+            failures.load(connection)
+        compose, rows = MessageMapper(outbox, mapping), spec.batch_size or FIRST_ROWS
+        reading = unsent_events(outbox, compose, failures, rows, [])
+        return [*rehearse(connection, database, outbox, reading, after_delivery)]
 
 
 def _may_finish(database: Database, server: Server, after_delivery: AfterDelivery) -> None:
@@ -123,14 +109,14 @@ def _after_delivery(connection: sa.Connection, database: Database, outbox: Outbo
     return MoveSent(outbox, to)
 
 
-def _plan(
+def _facts(
     database: Database, server: Server, outbox: Outbox, mapping: MessageMapping, spec: RelaySpec
 ) -> tuple[tuple[str, str], ...]:
     names = outbox.names
     order = ", ".join(name for name in (names.aggregate_type, names.aggregate_id) if name is not None)
     return (
         ("database", f"{database.address.shown} ({server.product} {server.version})"),
-        ("to", shown(spec.to)),
+        ("to", without_secrets(spec.to)),
         ("topic", mapping.topic.text),
         ("key", mapping.key.text),
         ("headers", ", ".join(f"{name}={text.text}" for name, text in mapping.headers.items()) or "none"),
@@ -154,6 +140,15 @@ def _order(outbox: Outbox, aggregate: str) -> Iterator[tuple[str, str]]:
         yield "rests on", order.rests.value
 
 
-def shown(to: str) -> str:
-    """The destination without what may be a secret: user, password, token."""
-    return re.sub(r"//[^/@]*@", "//", re.split(r"[?#]", to)[0]) if "://" in to else to
+VERB = Verb(
+    name="relay",
+    spec=RelaySpec,
+    help="Deliver the unsent events of the outbox TABLE, in order within each aggregate, at least once.\n\nA relay "
+    "marks an event after the destination has acknowledged it. Each of the --shards has one relay at a time, "
+    "by a lease. When a lease expires, another relay takes over and sends unmarked messages again; old "
+    "messages can arrive late. If another live relay holds undelivered events, a relay with --poll waits. "
+    "Without --poll it ends with 11 and names the other relay. relay asks no question.\n\nExample: batchops "
+    "relay outbox --to file:events.jsonl",
+    participle="relayed",
+    prepare=prepare_relay,
+)

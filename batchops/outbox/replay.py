@@ -1,9 +1,9 @@
-"""The composition root of replay: sent events delivered again."""
+"""Sent events delivered again: from what a replay was asked to do to its end."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -13,13 +13,14 @@ from batchops.errors import RefusedError, UsageError
 from batchops.events import Emit, Finished, Started, Warned
 from batchops.outbox.circuit_breaker import CircuitBreaker
 from batchops.outbox.delivery import DeliveryWorker
+from batchops.outbox.job import ORDER
 from batchops.outbox.mapping import MessageMapper
 from batchops.outbox.outbox import Outbox
-from batchops.outbox.prepare import shown
 from batchops.outbox.replay_step import ReplayStep
 from batchops.outbox.resolve import Chosen, find_outbox, mapping_of, warnings_of
 from batchops.outbox.sent_events import SentEvents
 from batchops.outbox.sinks import Describing, Sink
+from batchops.outbox.sinks.address import without_secrets
 from batchops.outbox.sinks.registry import sink_of
 from batchops.outbox.spec import ReplaySpec
 from batchops.runtime.ending import as_incomplete, finished
@@ -28,6 +29,7 @@ from batchops.runtime.loop import Ending, LoopSettings, RunStats, run
 from batchops.runtime.pacing import Pacing
 from batchops.runtime.stop import Stop
 from batchops.spec.settings import bounds_of, grace_of, limits_of, reached
+from batchops.spec.verb import FactsPlan, Verb
 from batchops.version import __version__
 
 OFTEN = 10
@@ -36,25 +38,28 @@ OFTEN = 10
 
 @dataclass(frozen=True)
 class ReplayJob:
-    """A replay that is planned and may be run."""
+    """A replay that is prepared on one database."""
 
     spec: ReplaySpec
     database: Database
     sink: Sink
-    outbox: Outbox
     sent: SentEvents
-    plan: tuple[tuple[str, str], ...]
-    warnings: tuple[str, ...]
+    plan: FactsPlan
 
-    def rehearse(self) -> Sequence[Rehearsed]:
-        """What reads its first batch; nothing is marked."""
-        with self.database.reading() as connection:
-            first = self.sent.reading(_size(self.spec) or FIRST_ROWS)
-            return [*rehearsed(connection, self.database, "read", [first])]
+    def run(self, emit: Emit, stop: Stop) -> Finished:
+        """Run it. Every error once the run has begun is told in what is returned; before that it is raised."""
+        stats = RunStats()
 
-    def ended(self, reason: str) -> Finished:
-        """The end of a replay that did not run."""
-        return Finished("replay", self.outbox.table.label, reason, 0, __version__, strategy="outbox")
+        def ended(ending: Ending) -> Finished:
+            end = finished(self.plan.verb.name, self.plan.label, ORDER, ending, stats)
+            return replace(end, participle=self.plan.verb.participle)
+
+        grace = grace_of(self.spec, self.database)
+        return whole_run(emit, stop, lambda emitter, stop: ended(_sent_again(self, emitter, stop, stats)), ended, grace)
+
+    def not_run(self, reason: str) -> Finished:
+        """How it ends where it is not run."""
+        return Finished(self.plan.verb.name, self.plan.label, reason, 0, __version__, strategy=ORDER)
 
 
 @contextmanager
@@ -78,10 +83,21 @@ def _prepare(connection: sa.Connection, spec: ReplaySpec, database: Database, si
     mapping = mapping_of(spec, outbox, sink.properties if isinstance(sink, Describing) else ())
     where = list(_where(connection, spec, outbox))
     sent = SentEvents(database, outbox, MessageMapper(outbox, mapping), where, spec.max_bytes)
-    plan = (("database", database.address.shown), ("to", shown(spec.to)), ("topic", mapping.topic.text),
-            ("events", _events(spec)), ("marks", "left as they are"))  # fmt: skip
+    facts = (("database", database.address.shown), ("to", without_secrets(spec.to)), ("topic", mapping.topic.text),
+             ("events", _events(spec)), ("marks", "left as they are"))  # fmt: skip
     warnings = (*database.address.warnings, *warnings_of(connection, outbox, mapping))
-    return ReplayJob(spec, database, sink, outbox, sent, plan, warnings)
+
+    def first_statements() -> Sequence[Rehearsed]:
+        return _rehearsed(spec, database, sent)
+
+    plan = FactsPlan(VERB, outbox.table.label, ORDER, facts, warnings, rehearse=first_statements)
+    return ReplayJob(spec, database, sink, sent, plan)
+
+
+def _rehearsed(spec: ReplaySpec, database: Database, sent: SentEvents) -> list[Rehearsed]:
+    """What reads its first batch; nothing is marked."""
+    with database.reading() as connection:
+        return [*rehearsed(connection, database, "read", [sent.reading(_size(spec) or FIRST_ROWS)])]
 
 
 def _where(connection: sa.Connection, spec: ReplaySpec, outbox: Outbox) -> Iterator[sa.ColumnElement[bool]]:
@@ -123,21 +139,10 @@ def _events(spec: ReplaySpec) -> str:
     return ", ".join(batch for batch in said if batch) or "every sent event"
 
 
-def run_replay(job: ReplayJob, emit: Emit, stop: Stop) -> Finished:
-    """Run what was prepared; every error once the run has begun is told in what is returned."""
-    stats = RunStats()
-
-    def ended(ending: Ending) -> Finished:
-        return finished("replay", job.outbox.table.label, "outbox", ending, stats)
-
-    grace = grace_of(job.spec, job.database)
-    return whole_run(emit, stop, lambda emitter, stop: ended(_sent_again(job, emitter, stop, stats)), ended, grace)
-
-
 def _sent_again(job: ReplayJob, emitter: EventEmitter, stop: Stop, stats: RunStats) -> Ending:
     spec = job.spec
-    label, events, bounds = job.outbox.table.label, job.sent.count(), bounds_of(spec)
-    emitter(Started(None, "replay", label, "outbox", False, None, events, counted=True, **bounds))
+    verb, events, bounds = job.plan.verb.name, job.sent.count(), bounds_of(spec)
+    emitter(Started(None, verb, job.plan.label, ORDER, False, None, events, counted=True, **bounds))
     circuit_breaker = CircuitBreaker(spec.retry_timeout.total_seconds(), warn=lambda text: emitter(Warned(text)))
     with closing(DeliveryWorker(job.sink, lambda: stop.at_once, emitter, emitter.threads)) as delivery:
         loop = LoopSettings(
@@ -165,3 +170,15 @@ def _ahead_of(rate: float | None, stats: RunStats, begun: float) -> tuple[str, f
     """How long to wait so that no more than `rate` a second are sent."""
     early = 0.0 if rate is None else stats.read / rate - (time.monotonic() - begun)
     return ("--rate", early) if early > 0.001 else None
+
+
+VERB = Verb(
+    name="replay",
+    group="outbox",
+    spec=ReplaySpec,
+    help="Deliver sent events of TABLE again, in the order of writing.\n\nNothing is written to the database. "
+    "replay asks no question.\n\nExample: batchops outbox replay outbox --to file:again.jsonl --since 2h "
+    "--rate 500",
+    participle="sent again",
+    prepare=prepare_replay,
+)

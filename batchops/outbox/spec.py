@@ -1,5 +1,6 @@
 """What a relay is asked to do."""
 
+import builtins
 import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
@@ -7,12 +8,21 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from batchops.spec import parsers
-from batchops.spec.models import PROGRESS, ROWS, Duration, Flag, PayloadSpec, Several
+from batchops.spec.models import (
+    PROGRESS,
+    ROWS,
+    Duration,
+    Flag,
+    PayloadSpec,
+    Several,
+)
 
 COLUMNS = "Columns"
 MESSAGE = "Message"
 DELIVERY = "Delivery"
 MOVE = "move:"
+STDOUT = "-"
+"""The destination that is standard output."""
 
 
 class EventsSpec(PayloadSpec):
@@ -80,6 +90,10 @@ class EventsSpec(PayloadSpec):
         None, description="Schema of batchops_relay, batchops_shard and batchops_failed. The first run creates them."
     )
 
+    @builtins.property
+    def writes_stdout(self) -> bool:
+        return self.to == STDOUT
+
 
 class RelaySpec(EventsSpec):
     """Deliver an outbox's events, in order, at least once."""
@@ -136,6 +150,10 @@ class RelaySpec(EventsSpec):
         if self.listen is not None and self.poll is None:
             raise ValueError("--listen needs --poll: notifications may be lost, so polling is the truth")
         return self
+
+    @builtins.property
+    def stays_up(self) -> bool:
+        return self.poll is not None
 
 
 class ReplaySpec(EventsSpec):

@@ -1,27 +1,30 @@
-"""A drain that is planned, run: claims, leases, handler and workers around the loop."""
+"""A drain on one database: claims, leases, handler and workers around the loop."""
 
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from batchops import durations
+from batchops.db.database import Database
 from batchops.db.types import KeyValue
 from batchops.errors import BatchopsError, Exit
 from batchops.events import Drained, Emit, Failure, Finished, Started, Warned
 from batchops.queue.claims import Claims
 from batchops.queue.deadline import Deadline
+from batchops.queue.handlers import Handler
 from batchops.queue.handlers.child_process import LAST_SECONDS
 from batchops.queue.in_transaction import InTransaction
 from batchops.queue.last_look import LastLook
+from batchops.queue.leases import Leases
 from batchops.queue.leases.columns import ColumnLeases
 from batchops.queue.leases.row_lock import RowLocks
 from batchops.queue.leases.table import TableLeases
 from batchops.queue.low_water import QueueLowWaterMark
 from batchops.queue.mark_check import Marks
-from batchops.queue.prepare import DrainJob
 from batchops.queue.queue import Queue
 from batchops.queue.row_lock_step import RowLockStep
+from batchops.queue.spec import DrainSpec
 from batchops.queue.status import Holder, QueueStatus
 from batchops.queue.step import ClaimStep
 from batchops.runtime.backlog import BacklogMonitor
@@ -39,28 +42,48 @@ from batchops.runtime.threads import Threads
 from batchops.runtime.wake import woken
 from batchops.spec.command_line import command
 from batchops.spec.settings import bounds_of, grace_of, limits_of, pacing_of
+from batchops.spec.verb import FactsPlan
+from batchops.version import __version__
 
+CLAIMS = "claims"
+"""How a drain finds its rows, in the place where other verbs name their strategy."""
 Wait = Callable[[float], None]
 MARGIN = 2.0
 """Seconds after the grace period in which what became of the batch in hand is still written down."""
 
 
-def run_drain(job: DrainJob, emit: Emit, stop: Stop) -> Finished:
-    """Run what was prepared; every error once the run has begun is told in what is returned."""
-    job.database.underway = True
-    stats, counters = RunStats(), Counters("claimed", "failed", "dead_letters", "lost", "released")
-    backlog_monitor = BacklogMonitor(job.database, job.leases, counters)
+@dataclass(frozen=True)
+class DrainJob:
+    """A drain that is prepared on one database."""
 
-    def work(emitter: EventEmitter, stop: Stop) -> Finished:
-        table = job.queue.table
-        bounds = bounds_of(job.spec)
-        emitter(Started(None, "drain", table.label, "claims", False, table.rows, job.estimate, **bounds))
-        ending = _worked(job, emitter, stop, stats, counters, backlog_monitor)
-        counts = backlog_monitor.counts()
-        return _finished(job, _ended(job, ending, stats, counters, counts, stop), stats, counters, counts)
+    spec: DrainSpec
+    database: Database
+    queue: Queue
+    leases: Leases | RowLocks
+    handler: Handler
+    estimate: int | None
+    plan: FactsPlan
+    again: str = ""
 
-    grace = grace_of(job.spec, job.database, MARGIN)
-    return whole_run(emit, stop, work, lambda ending: _finished(job, ending, stats, counters, None), grace)
+    def run(self, emit: Emit, stop: Stop) -> Finished:
+        """Run it. Every error once the run has begun is told in what is returned; before that it is raised."""
+        self.database.underway = True
+        stats, counters = RunStats(), Counters("claimed", "failed", "dead_letters", "lost", "released")
+        backlog_monitor = BacklogMonitor(self.database, self.leases, counters)
+
+        def work(emitter: EventEmitter, stop: Stop) -> Finished:
+            rows, bounds = self.queue.table.rows, bounds_of(self.spec)
+            emitter(Started(None, self.plan.verb.name, self.plan.label, CLAIMS, False, rows, self.estimate, **bounds))
+            ending = _worked(self, emitter, stop, stats, counters, backlog_monitor)
+            counts = backlog_monitor.counts()
+            return _finished(self, _ended(self, ending, stats, counters, counts, stop), stats, counters, counts)
+
+        grace = grace_of(self.spec, self.database, MARGIN)
+        return whole_run(emit, stop, work, lambda ending: _finished(self, ending, stats, counters, None), grace)
+
+    def not_run(self, reason: str) -> Finished:
+        """How it ends where it is not run."""
+        return Finished(self.plan.verb.name, self.plan.label, reason, 0, __version__, strategy=CLAIMS)
 
 
 def _worked(
@@ -217,7 +240,7 @@ def _next(job: DrainJob) -> str | None:
         return job.again
     if not spec.handlers or (spec.post is not None and any(sign in spec.post for sign in "@?#")):
         return None
-    return command("drain", spec, job.database.address.bare) or None
+    return command(job.plan.verb.command, spec, job.database.address.bare) or None
 
 
 def _finished(
@@ -225,7 +248,8 @@ def _finished(
 ) -> Finished:  # fmt: skip
     left = counts.pending if counts else None
     return replace(
-        finished("drain", job.queue.table.label, "claims", ending, stats),
+        finished(job.plan.verb.name, job.plan.label, CLAIMS, ending, stats),
+        participle=job.plan.verb.participle,
         left=left,
         next=_next(job) if left and ending.exit != Exit.INTEGRITY else None,
         drained=_drained(counters, counts),

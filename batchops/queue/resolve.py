@@ -36,10 +36,9 @@ _ORDER = re.compile(r"(?P<column>.+?)(?:\s+(?P<way>ASC|DESC))?(?:\s+NULLS\s+(?P<
 class ResolvedQueue:
     """A drain whose every name is known to the database."""
 
-    server: Server
     queue: Queue
     leases: Leases | RowLocks
-    plan: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, str], ...]
     estimate: int | None
 
 
@@ -61,8 +60,8 @@ def resolve_queue(connection: sa.Connection, database: Database, spec: DrainSpec
     estimate = backend.matches(connection, pending)
     if counted := estimate is None:
         estimate = backend.facts.count_within(connection, pending, _QUICK)
-    plan = _plan(database, server, queue, spec, leases, _about(estimate, counted=counted))
-    return ResolvedQueue(server, queue, leases, plan, estimate)
+    facts = _plan(database, server, queue, spec, leases, _about(estimate, counted=counted))
+    return ResolvedQueue(queue, leases, facts, estimate)
 
 
 def _about(estimate: int | None, *, counted: bool) -> str:

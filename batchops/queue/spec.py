@@ -5,7 +5,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from batchops.spec.models import ROWS, Duration, Flag, Key, PayloadSpec, Several
+from batchops.spec.models import (
+    ROWS,
+    Duration,
+    Flag,
+    Key,
+    PayloadSpec,
+    Several,
+)
 
 WORK = "Changes"
 CLAIMS = "Leases and retries"
@@ -108,6 +115,14 @@ class DrainSpec(PayloadSpec):
         if self.listen is not None and self.poll is None:
             raise ValueError("--listen needs --poll: notifications may be lost, so polling is the truth")
         return self
+
+    @property
+    def runs_user_code(self) -> bool:
+        return any((self.call, self.exec, self.exec_batch))
+
+    @property
+    def stays_up(self) -> bool:
+        return self.poll is not None
 
     @property
     def handlers(self) -> list[str]:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from batchops.bulk.strategies.id_file import STDIN
 from batchops.db.url_references import is_reference
 from batchops.db.urls import address
 from batchops.errors import UsageError, did_you_mean
@@ -19,7 +18,8 @@ from batchops.spec import schedule, shell
 from batchops.spec.foreign_names import command_hint
 from batchops.spec.models import VerbSpec, flagged
 from batchops.spec.schedule import RecipeSchedule
-from batchops.verbs import VERBS
+from batchops.spec.verb import Verb
+from batchops.verbs import RECIPE_VERBS
 
 TABLES = ("params", "defaults", "job")
 """What a recipe may hold."""
@@ -92,7 +92,7 @@ class _Reader:
 
     def _own_defaults(self) -> dict[str, Given]:
         """What [defaults] says, by field; a key of no verb at all is a mistake."""
-        known = {field for verb in VERBS.values() for field in flagged(verb.spec)} | schedule.KEYS
+        known = {field for verb in RECIPE_VERBS.values() for field in flagged(verb.spec)} | schedule.KEYS
         fields = self._fields(self._table("defaults"), "defaults")
         for name in set(fields) - known:
             names = [key(each) for each in known]
@@ -145,37 +145,38 @@ class _Reader:
         about = given.get("description", Given("", line))
         if not isinstance(about.value, str):
             self.tell(about.line, "description: it is no text.")
-        if due is not None and getattr(spec, "poll", None) is not None:
+        if due is not None and spec is not None and spec.stays_up:
             message = "poll: a job with times of its own ends when there is nothing to do, and begins again at the next"
             self.tell(line, f"{message}.", "leave poll out.")
-        if due is not None and getattr(spec, "ids", None) == STDIN:
+        if due is not None and spec is not None and spec.reads_stdin:
             self.tell(line, "ids: stdin is there once, and a job with times of its own runs again.", "name a file.")
         if spec is None or len(self.mistakes) > before:
             return None
         return RecipeJob(name, verb, spec, needs, due, about.value, line, self._again(name))
 
-    def _verb(self, given: Mapping[str, Given], line: int) -> str | None:
+    def _verb(self, given: Mapping[str, Given], line: int) -> Verb | None:
         if "verb" not in given:
-            self.tell(line, "verb is missing.", f"the verbs are {', '.join(VERBS)}.")
+            self.tell(line, "verb is missing.", f"the verbs are {', '.join(RECIPE_VERBS)}.")
             return None
         verb = given["verb"].value
-        if isinstance(verb, str) and verb in VERBS:
-            return verb
-        asks = [name for name in VERBS if VERBS[name].asks]
-        hint = command_hint(str(verb)) or did_you_mean(str(verb), VERBS, asks) or f"the verbs are {', '.join(VERBS)}."
+        if isinstance(verb, str) and verb in RECIPE_VERBS:
+            return RECIPE_VERBS[verb]
+        asks = [name for name, each in RECIPE_VERBS.items() if each.asks]
+        known = f"the verbs are {', '.join(RECIPE_VERBS)}."
+        hint = command_hint(str(verb)) or did_you_mean(str(verb), RECIPE_VERBS, asks) or known
         self.tell(given["verb"].line, f'verb: "{verb}" is none.', hint)
         return None
 
     def _of_no_verb(self, given: Mapping[str, Given]) -> None:
         """Keys that are wrong whatever the verb should have been."""
-        known = {field for verb in VERBS.values() for field in flagged(verb.spec)} | {*OWN, *schedule.KEYS}
+        known = {field for verb in RECIPE_VERBS.values() for field in flagged(verb.spec)} | {*OWN, *schedule.KEYS}
         for name in set(given) - known:
             names = [key(each) for each in known]
             hint = foreign_key(name, names) or did_you_mean(key(name), names)
             self.tell(given[name].line, f'No verb has a key "{key(name)}".', hint)
 
-    def _schedule(self, verb: str, given: Mapping[str, Given], line: int) -> RecipeSchedule | None:
-        shared = schedule.SHARED & flagged(VERBS[verb].spec).keys()
+    def _schedule(self, verb: Verb, given: Mapping[str, Given], line: int) -> RecipeSchedule | None:
+        shared = schedule.SHARED & flagged(verb.spec).keys()
         wanted = {name: each for name, each in (self._defaults | dict(given)).items() if name in schedule.KEYS}
         zone = {name: each for name, each in (self._defaults | dict(given)).items() if name in shared}
         if "every" not in wanted and "cron" not in wanted:
@@ -186,13 +187,13 @@ class _Reader:
         due: RecipeSchedule | None = self._checked(RecipeSchedule, wanted | zone, line)
         return due
 
-    def _spec(self, verb: str, given: Mapping[str, Given], line: int) -> VerbSpec | None:
-        model = VERBS[verb].spec
+    def _spec(self, verb: Verb, given: Mapping[str, Given], line: int) -> VerbSpec | None:
+        model = verb.spec
         known = flagged(model)
-        others = {name: each.spec for name, each in VERBS.items()}
+        others = {name: each.spec for name, each in RECIPE_VERBS.items()}
         mine = {name: each for name, each in given.items() if name not in (*OWN, *schedule.KEYS)}
         for name in set(mine) - set(known):
-            self.tell(mine[name].line, *stray(name, verb, others, {*known, *OWN, *schedule.KEYS}))
+            self.tell(mine[name].line, *stray(name, verb.name, others, {*known, *OWN, *schedule.KEYS}))
         fields = {n: each for n, each in (self._defaults | mine).items() if n in known}
         self.mistakes += [*against(fields, model, self.params), *_no_address(fields.get("url"))]
         spec = self._checked(model, fields, line)

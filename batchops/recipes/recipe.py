@@ -9,6 +9,7 @@ from batchops.errors import UsageError, did_you_mean
 from batchops.recipes.params import Param
 from batchops.spec.models import VerbSpec
 from batchops.spec.schedule import RecipeSchedule
+from batchops.spec.verb import Verb
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class RecipeJob:
     """One job of a recipe, its parameters filled in."""
 
     name: str
-    verb: str
+    verb: Verb
     spec: VerbSpec
     needs: tuple[str, ...] = ()
     """Jobs that must be done before it begins."""

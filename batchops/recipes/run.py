@@ -8,7 +8,7 @@ from batchops.events import Emit, Event, Failure, Finished, Warned
 from batchops.recipes.recipe import RecipeJob
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import described
-from batchops.verbs import VERBS, Job
+from batchops.spec.verb import Plan
 from batchops.version import __version__
 
 IN_RECIPE = (
@@ -22,13 +22,12 @@ def run_job(
     environ: Mapping[str, str],
     emit: Emit,
     stop: Stop,
-    planned: Callable[[Job], None] = lambda _: None,
+    planned: Callable[[Plan], None] = lambda _: None,
 ) -> Finished:
     """Plan and run it. Whatever stands in its way is told in what is returned, and as an event.
 
     `planned` sees the plan.
     """
-    verb = VERBS[job.verb]
     ends: list[Finished] = []
     raised: list[Exception] = []
 
@@ -41,11 +40,11 @@ def run_job(
             raise
 
     try:
-        with verb.prepare(job.spec, environ, again=job.again) as ready:
-            for warning in warnings_of(ready):
+        with job.verb.prepare(job.spec, environ, again=job.again) as ready:
+            for warning in warnings_of(ready.plan):
                 receive(Warned(warning))
-            planned(ready)
-            return verb.run(ready, receive, stop)
+            planned(ready.plan)
+            return ready.run(receive, stop)
     except Exception as error:
         if error in raised:
             raise
@@ -56,9 +55,9 @@ def run_job(
         return finished
 
 
-def warnings_of(ready: Job) -> list[str]:
+def warnings_of(plan: Plan) -> list[str]:
     """What to tell the user once; a password that stands in a recipe is not on the command line."""
-    return [IN_RECIPE if warning == ON_COMMAND_LINE else warning for warning in ready.warnings]
+    return [IN_RECIPE if warning == ON_COMMAND_LINE else warning for warning in plan.warnings]
 
 
 def not_begun(job: RecipeJob, error: Exception) -> Finished:
@@ -66,4 +65,4 @@ def not_begun(job: RecipeJob, error: Exception) -> Finished:
     if not isinstance(error, BatchopsError):
         error = BatchopsError(described(error), "this is a bug; BATCHOPS_DEBUG=1 shows where.")
     failure = Failure(error.reason, error.message, error.hint)
-    return Finished(job.verb, job.spec.table, error.reason, int(error.exit), __version__, error=failure)
+    return Finished(job.verb.name, job.spec.table, error.reason, int(error.exit), __version__, error=failure)

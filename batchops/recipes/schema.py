@@ -9,7 +9,7 @@ from batchops.recipes.keys import key
 from batchops.spec import schedule
 from batchops.spec.models import flag_of, flagged
 from batchops.spec.schedule import RecipeSchedule
-from batchops.verbs import VERBS
+from batchops.verbs import RECIPE_VERBS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DURATION = r"^\s*(([0-9]+(\.[0-9]+)?|\.[0-9]+)\s*(w|d|h|min|m|s|ms)\s*)+$"
@@ -26,10 +26,10 @@ _PARAM = {
 def schema() -> dict[str, Any]:
     """A recipe: [params], [defaults] and [job.NAME]."""
     every: dict[str, Any] = {}
-    for verb in VERBS.values():
+    for verb in RECIPE_VERBS.values():
         every |= _fields(verb.spec)
     defaults = _object(every | _due(), [], "What stands here holds for each job whose verb knows the key.")
-    jobs = [_job(name) for name in VERBS]
+    jobs = [_job(name) for name in RECIPE_VERBS]
     return {
         "$schema": DIALECT,
         "title": "A recipe of batchops",
@@ -50,7 +50,7 @@ def schema() -> dict[str, Any]:
 
 
 def _job(name: str) -> dict[str, Any]:
-    verb = VERBS[name]
+    verb = RECIPE_VERBS[name]
     own: dict[str, Any] = {
         "verb": {"const": name},
         "needs": {**_NAMES, "description": "Jobs that must be done before this one begins."},

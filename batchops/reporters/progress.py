@@ -169,7 +169,7 @@ class Progress:
         if self._by_rows():
             return self.rows, started.estimate + started.rows if started.estimate else 0
         # Statistics miss what this run deleted before.
-        gone = started.rows if started.verb in {"purge", "archive"} else 0
+        gone = started.rows if started.removes else 0
         return self.read, started.table_rows + gone if started.table_rows else 0
 
     def _limits(self) -> tuple[tuple[float, float], ...]:

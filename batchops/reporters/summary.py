@@ -10,11 +10,6 @@ from batchops.reporters import figures
 from batchops.reporters.progress import Progress
 from batchops.reporters.safe_streams import Lasting
 
-_PARTICIPLES = {
-    "purge": "deleted", "backfill": "updated", "archive": "archived", "drain": "handled", "relay": "relayed",
-    "replay": "sent again",
-}  # fmt: skip
-
 _REASONS = {
     "done": "done",
     "dry-run": "dry run, nothing was changed",
@@ -138,7 +133,7 @@ def _name(finished: Finished) -> str:
 
 
 def _rows(finished: Finished) -> str:
-    return f"{figures.counted(finished.rows, 'row')} {_PARTICIPLES.get(finished.verb, 'changed')}"
+    return f"{figures.counted(finished.rows, 'row')} {finished.participle}"
 
 
 def _figures(finished: Finished, progress: Progress) -> Iterator[str]:

@@ -22,6 +22,11 @@ class Refusal:
         said = f"{self.message} Hint: {self.hint}" if self.hint else self.message
         return " ".join(said.split("\n"))
 
+    def document(self) -> dict[str, str | None]:
+        """The same for programs."""
+        state = "allowed" if self.allowed else "refused"
+        return {"name": self.check, "state": state, "message": self.message, "hint": self.hint or None}
+
 
 def refusal(refusals: Sequence[Refusal]) -> RefusedError | None:
     """The error that says all that was not allowed; None where there is nothing."""

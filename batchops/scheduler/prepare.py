@@ -8,6 +8,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+from batchops.bulk.spec import BulkSpec
 from batchops.db.backend import Timeouts
 from batchops.db.registry import connect
 from batchops.db.url_references import is_reference
@@ -27,7 +28,7 @@ from batchops.scheduler.fires import Fires
 from batchops.scheduler.misfires import MisfirePolicy, Schedule
 from batchops.scheduler.work import Task
 from batchops.spec import schedule as recipe
-from batchops.spec.models import CHANGES, ROWS, BulkSpec, VerbSpec, flag_of
+from batchops.spec.models import CHANGES, ROWS, VerbSpec, flag_of
 
 TIMEOUTS = Timeouts(lock=5.0, statement=30.0)
 """Of the connections that keep fires; the jobs have their own."""
@@ -107,7 +108,7 @@ def _schedule(job: RecipeJob, said: recipe.RecipeSchedule, place: FireLedger) ->
         said.overlap, said.missed, said.jitter.total_seconds(),
         None if lateness is None else lateness.total_seconds(),
     )  # fmt: skip
-    what = [job.verb, job.spec.table, _what(job.spec), str(times), place.ledger == NONE]
+    what = [job.verb.name, job.spec.table, _what(job.spec), str(times), place.ledger == NONE]
     mark = sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
     # Another job or other times under the same name are another schedule, which owes nothing from before.
     return Schedule(f"{job.name[:LONGEST]}#{mark}", times, policy)

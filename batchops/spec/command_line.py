@@ -5,7 +5,15 @@ from datetime import timedelta
 from batchops import durations
 from batchops.runtime.limits import Window
 from batchops.spec import shell
-from batchops.spec.models import CHANGES, DATABASE, ROWS, VerbSpec, flag_name, flag_of, flagged
+from batchops.spec.models import (
+    CHANGES,
+    DATABASE,
+    ROWS,
+    VerbSpec,
+    flag_name,
+    flag_of,
+    flagged,
+)
 
 _FIRST = (DATABASE, ROWS, CHANGES)
 

@@ -14,7 +14,7 @@ from batchops.runtime.budget import Budget
 from batchops.runtime.limits import Limits
 from batchops.runtime.pacing import Pacing
 from batchops.runtime.stop import Grace, grace_period
-from batchops.spec.models import BulkSpec, VerbSpec
+from batchops.spec.models import VerbSpec
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def limits_of(spec: VerbSpec) -> Limits:
         batches=None if spec.max_batches is None else Budget(spec.max_batches),
         window=spec.window,
         wait=spec.wait,
-        rejected=spec.max_rejected if isinstance(spec, BulkSpec) else None,
+        rejected=spec.most_rejected,
         wall=lambda: datetime.now(spec.time_zone),
     )
 

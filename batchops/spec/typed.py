@@ -103,8 +103,8 @@ class DrainOptions(PayloadOptions, total=False):
     listen: str | None
 
 
-class RelayOptions(PayloadOptions, total=False):
-    """Options of `relay`."""
+class EventsOptions(PayloadOptions, total=False):
+    """What relay and replay share."""
 
     to: Required[str]
     topic: str | None
@@ -127,6 +127,11 @@ class RelayOptions(PayloadOptions, total=False):
     sent_as: Literal["time", "seconds", "milliseconds", "microseconds"] | None
     sent_time: str | None
     ledger_schema: str | None
+
+
+class RelayOptions(EventsOptions, total=False):
+    """Options of `relay`."""
+
     after_delivery: str
     on_failed: Literal["wait", "hold-key", "dead-letter"]
     max_attempts: int
@@ -135,3 +140,14 @@ class RelayOptions(PayloadOptions, total=False):
     lease: Duration
     poll: Duration | None
     listen: str | None
+
+
+class ReplayOptions(EventsOptions, total=False):
+    """Options of `replay`."""
+
+    since: str | None
+    until: str | None
+    only_aggregate: Sequence[str] | str
+    only_type: Sequence[str] | str
+    all_events: bool
+    rate: float | None

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from batchops.bulk.spec import PurgeSpec
 from batchops.errors import UsageError
 from batchops.queue.spec import DrainSpec
 from batchops.recipes.keys import key
 from batchops.recipes.load import check, load
 from batchops.recipes.mistakes import RecipeError
 from batchops.recipes.toml_lines import LARGEST, understood
-from batchops.spec.models import PurgeSpec, flagged
+from batchops.spec.models import flagged
 from batchops.spec.schedule import RecipeSchedule
 from batchops.verbs import VERBS
 

@@ -9,20 +9,21 @@ import sqlalchemy as sa
 from batchops import durations
 from batchops.bulk.operations import Operation
 from batchops.bulk.plan.cost import cost
-from batchops.bulk.plan.inspection import RIGHTS, Inspection
+from batchops.bulk.plan.inspection import Inspection
 from batchops.bulk.plan.pinned import Pinned
-from batchops.bulk.plan.plan import COUNTED, Explained, Plan
+from batchops.bulk.plan.plan import COUNTED, BulkPlan, Explained
 from batchops.bulk.plan.probes import Probe, probes, whole
+from batchops.bulk.spec import BulkSpec
 from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_file import shown_name
 from batchops.bulk.strategies.strategy import Batch, Strategy, StrategyKind
+from batchops.bulk.verb import BulkVerb
 from batchops.db.database import Database
 from batchops.db.recorded_statements import SELECTED, shown_sql
 from batchops.ledger.last_run import Recalled
 from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume
 from batchops.ledger.run import Run
-from batchops.spec.models import BulkSpec
 from batchops.sql.selection import Selection
 from batchops.sql.tokens import tokenize
 
@@ -58,13 +59,13 @@ def probed(connection: sa.Connection, database: Database, found: Inspection, rou
 
 
 def describe(
-    connection: sa.Connection, database: Database, verb: str, spec: BulkSpec, found: Inspection, route: RunStrategy,
-    statements: Sequence[Probe], last: Recalled | None,
-) -> Plan:  # fmt: skip
+    connection: sa.Connection, database: Database, verb: BulkVerb, spec: BulkSpec, found: Inspection,
+    route: RunStrategy, statements: Sequence[Probe], last: Recalled | None,
+) -> BulkPlan:  # fmt: skip
     """The plan; the server has understood every statement in it, or a UsageError says what it did not."""
     explained = tuple(_explained(connection, database, probe) for probe in statements)
     estimate, by = _estimate(connection, database, spec, found, route)
-    return Plan(
+    return BulkPlan(
         verb=verb,
         database=database.address.shown,
         server=found.server,
@@ -77,10 +78,13 @@ def describe(
         estimated_by=by,
         index=_index(route),
         explained=explained,
-        cost=cost(RIGHTS[verb], found.table, found.facts, route.kind, estimate, last.run if last else None, spec),
+        cost=cost(verb.right, found.table, found.facts, route.kind, estimate, last.run if last else None, spec),
         goes_on=_goes_on(route.resume),
         pacing=_pace(spec),
         limits=_limits(spec),
+        name=database.address.name,
+        max_rows=spec.max_rows,
+        done=isinstance(route.resume, AlreadyDone),
         id_file=shown_name(spec.ids),
     )
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from batchops.bulk.spec import BulkSpec
 from batchops.bulk.strategies.strategy import StrategyKind
 from batchops.db.facts import TableFacts
 from batchops.db.table import Table
 from batchops.ledger.run import Run
-from batchops.spec.models import BulkSpec
 
 READ, CHANGED = {"DELETE": 3_000_000.0, "UPDATE": 1_500_000.0}, {"DELETE": 600_000.0, "UPDATE": 200_000.0}
 """Rows a second that a small idle machine reads on the way, and deletes or updates; the slowest of three databases."""

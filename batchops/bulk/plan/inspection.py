@@ -7,8 +7,10 @@ import sqlalchemy as sa
 
 from batchops.bulk.plan.id_lookup import listed_ids
 from batchops.bulk.plan.pinned import ParsedSpec, check
+from batchops.bulk.spec import BulkSpec
 from batchops.bulk.strategies.id_file import IdFile
 from batchops.bulk.strategies.id_spool import IdList
+from batchops.bulk.verb import BulkVerb
 from batchops.db.backend import Backend, Server
 from batchops.db.database import Database
 from batchops.db.facts import TableFacts
@@ -16,9 +18,6 @@ from batchops.db.lookup import find_key, find_table
 from batchops.db.table import Key, Table
 from batchops.errors import RefusedError
 from batchops.runtime.refusal import Refusal
-from batchops.spec.models import BulkSpec
-
-RIGHTS = {"purge": "DELETE", "backfill": "UPDATE"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Inspection:
 
 
 def inspect_table(
-    connection: sa.Connection, database: Database, verb: str, spec: BulkSpec, file: IdFile | None = None
+    connection: sa.Connection, database: Database, verb: BulkVerb, spec: BulkSpec, file: IdFile | None = None
 ) -> Inspection:  # fmt: skip
     """What can be found out first; RefusedError where there is nothing to plan."""
     backend = database.backend
@@ -63,7 +62,7 @@ def inspect_table(
     key, unusable = _key(database, table, facts, verb, spec)
     parsed = check(database, table, spec, key.columns if key else ())
     forbidden = tuple(_forbidden(database, server, table, facts, verb, parsed))
-    own = _refers_to_itself(table, facts) if verb == "purge" else ()
+    own = _refers_to_itself(table, facts) if verb.removes else ()
     facts = replace(facts, warnings=(*facts.warnings, *_followed(facts, parsed), *own))
     ids = listed_ids(connection, database, table, key, file, facts.nullable_keys) if file is not None else None
     return Inspection(server, table, key, unusable, parsed, facts, forbidden, ids)
@@ -88,21 +87,19 @@ def _followed(facts: TableFacts, parsed: ParsedSpec) -> Iterator[str]:
         yield f"ON UPDATE sets {', '.join(names)} to the time of the batch; {kept} keeps what is there."
 
 
-def _refuse_view(backend: Backend, table: Table, facts: TableFacts, verb: str, spec: BulkSpec) -> None:
+def _refuse_view(backend: Backend, table: Table, facts: TableFacts, verb: BulkVerb, spec: BulkSpec) -> None:
     if table.kind == "materialized view":
         raise RefusedError(
             f'"{table.label}" is a materialized view, whose rows come from other tables.',
             "change those, then REFRESH MATERIALIZED VIEW.",
         )
-    if table.kind == "view" and not (
-        verb == "purge" and backend.row_id is None and facts.base and "view" in spec.allow
-    ):
+    if table.kind == "view" and not (verb.removes and backend.row_id is None and facts.base and "view" in spec.allow):
         # Allowed it is sound only where a DELETE itself can be limited: nothing names a view's rows.
         behind = f": {facts.base}" if facts.base else ""
         raise RefusedError(f'"{table.label}" is a view, not a table.', f"name the table behind it{behind}.")
 
 
-def _key(database: Database, table: Table, facts: TableFacts, verb: str, spec: BulkSpec) -> tuple[Key | None, str]:
+def _key(database: Database, table: Table, facts: TableFacts, verb: BulkVerb, spec: BulkSpec) -> tuple[Key | None, str]:
     """A key with NULLs too, if it is asked for; the check speaks up about it. Without one a purge may yet do."""
     if spec.key is not None:
         every = replace(table, keys=(*table.keys, *facts.nullable_keys))
@@ -110,18 +107,18 @@ def _key(database: Database, table: Table, facts: TableFacts, verb: str, spec: B
     try:
         return find_key(database.backend, table, None), ""
     except RefusedError as error:
-        if verb != "purge":
+        if not verb.removes:
             raise
         return None, error.message.partition(" has ")[2].rstrip(".")
 
 
 def _forbidden(
-    database: Database, server: Server, table: Table, facts: TableFacts, verb: str, parsed: ParsedSpec
+    database: Database, server: Server, table: Table, facts: TableFacts, verb: BulkVerb, parsed: ParsedSpec
 ) -> Iterator[Refusal]:  # fmt: skip
     if (unwritable := server.refusal(database.address.shown)) is not None:
         yield Refusal("read-only", unwritable.message, unwritable.hint)
     written = [one.column for one in parsed.assignments]
-    needs = [("SELECT", table.column_names), (RIGHTS[verb], written)]
+    needs = [("SELECT", table.column_names), (verb.right, written)]
     # A server that is read-only may not even begin a transaction in which a write could be explained.
     missing = None if server.read_only else database.missing_right(table, server.role, needs)
     if missing is not None and missing.right == "SELECT":

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.bulk.plan.subselect_values import PinnedText, pin_values
+from batchops.bulk.spec import BackfillSpec, BulkSpec
 from batchops.bulk.strategies.strategy import Choice
 from batchops.db import epoch_columns
 from batchops.db.backend import Server
@@ -16,7 +17,6 @@ from batchops.db.lookup import no_column, unquoted
 from batchops.db.table import Column, Key, Table
 from batchops.errors import RefusedError, UsageError
 from batchops.events import Listed
-from batchops.spec.models import BackfillSpec, BulkSpec
 from batchops.sql.expression import (
     Assignment,
     Expression,

@@ -1,13 +1,18 @@
 """What a run would do, for people to read before it does."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
+from batchops import durations
 from batchops.bulk.plan.cost import Cost
 from batchops.bulk.plan.pinned import Pinned
 from batchops.bulk.plan.referenced_rows import Staying
+from batchops.bulk.verb import BulkVerb
 from batchops.db.backend import Server
 from batchops.db.facts import TableFacts
 from batchops.db.table import Table
+from batchops.reporters.figures import count, counted, rough
 from batchops.runtime.refusal import Refusal
 
 COUNTED = "counted"
@@ -25,12 +30,14 @@ class Explained:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BulkPlan:
     """Found out by reading alone."""
 
-    verb: str
+    verb: BulkVerb
     database: str
     """The URL without its password."""
+    name: str
+    """The same in short."""
     server: Server
     table: Table
     facts: TableFacts
@@ -50,6 +57,9 @@ class Plan:
     """Where an earlier run left it, in words; None for a run from the beginning."""
     pacing: str
     limits: str
+    max_rows: int | None = None
+    done: bool = False
+    """Whether an earlier run has done it, and it is not to be done again."""
     id_file: str = ""
     """Where the listed ids are from."""
     droppable: tuple[str, ...] = ()
@@ -58,6 +68,8 @@ class Plan:
     """Matching rows that other tables refer to."""
     refusals: tuple[Refusal, ...] = ()
     """What the checks have against it, the allowed ones too."""
+    warnings: tuple[str, ...] = ()
+    """Those about the table, and all others."""
 
     @property
     def refers_to_itself(self) -> bool:
@@ -78,3 +90,154 @@ class Plan:
     def refused(self) -> bool:
         """Whether a run would be."""
         return any(not refusal.allowed for refusal in self.refusals)
+
+    @property
+    def label(self) -> str:
+        """The table's name as people know it."""
+        return self.table.label
+
+    @property
+    def question(self) -> str:
+        """What a person is asked before the run; empty where there is nothing to do."""
+        if self.done:
+            return ""
+        return f"{self.verb.question.format(rows=_rows_asked(self), table=self.label)} on {self.name}?"
+
+    def rehearsed(self) -> Self:
+        """It has its statements from the beginning."""
+        return self
+
+    def rows(self, *, whole: bool) -> Iterator[tuple[str, str]]:
+        """Names and texts for people; with `whole` also the server's own plans and every refusal."""
+        pinned = self.pinned
+        facts = {
+            "database": _database(self),
+            "table": _table(self),
+            "rows": pinned.condition or ("every row" if pinned.listed is None else "those of the ids"),
+            "ids": _ids(self),
+            "set": ", ".join(f"{column} = {value}" for column, value in pinned.assignments),
+            "cut-off": pinned.cutoff or "",
+            "to change": "" if self.estimate is None else _to_change(self),
+            "stay": ", ".join(_staying(one) for one in self.staying),
+            "strategy": f"{self.strategy}: {self.why}" + (f"; index {self.index}" if whole else ""),
+            "pacing": self.pacing + (f"; ends after {self.limits}" if self.limits else ""),
+            "takes": _takes(self),
+            "first SQL": self.statement,
+            "undo": self.verb.undo,
+            "space": _space(self),
+            "droppable": ", ".join(self.droppable),
+            "resume": self.goes_on or "",
+        }
+        yield from ((name, text) for name, text in facts.items() if text)
+        if whole:
+            yield from (("warning", warning) for warning in self.facts.warnings)
+            yield from _explained(self)
+        for refusal in self.refusals:
+            if refusal.allowed or whole:
+                yield "allowed" if refusal.allowed else "refused", f"{refusal.check}: {refusal.text}"
+
+    def document(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "database": self.database,
+            "product": self.server.product,
+            "server_version": self.server.version,
+            "role": self.server.role,
+            "replicas": list(self.facts.replicas),
+            "table_rows": self.table.rows,
+            "table_bytes": self.table.bytes,
+            "condition": self.pinned.condition,
+            "ids": None if self.pinned.listed is None else {"file": self.id_file} | asdict(self.pinned.listed),
+            "set": [f"{column} = {value}" for column, value in self.pinned.assignments],
+            "cutoff": self.pinned.cutoff,
+            "estimate": self.estimate,
+            "estimated_by": self.estimated_by,
+            "strategy": self.strategy,
+            "why": self.why,
+            "key": list(self.pinned.key),
+            "index": self.index,
+            "statement": self.statement,
+            "explain": list(self.explain),
+            "explained": [
+                {"place": probe.place, "statement": probe.statement, "explain": list(probe.explain)}
+                for probe in self.explained
+            ],
+            "pacing": self.pacing,
+            "limits": self.limits or None,
+            "seconds": None if self.cost.seconds is None else round(self.cost.seconds, 1),
+            "seconds_basis": self.cost.seconds_basis,
+            "log": self.cost.log,
+            "log_bytes": self.cost.log_bytes,
+            "log_basis": self.cost.log_basis,
+            "free_bytes": self.facts.free_bytes,
+            "undo": self.verb.undo,
+            "space": _space(self) or None,
+            "droppable": list(self.droppable),
+            "staying": [{"rows": one.rows, "reason": one.what, "first": list(one.names)} for one in self.staying],
+            "resume": self.goes_on,
+            "warnings": list(self.facts.warnings),
+            "checks": [refusal.document() for refusal in self.refusals],
+        }
+
+
+def _explained(plan: BulkPlan) -> Iterator[tuple[str, str]]:
+    for probe in plan.explained:
+        if probe.place != "start":
+            yield probe.place, probe.statement
+        for i, line in enumerate(probe.explain):
+            yield "explain" if i == 0 else "", line
+
+
+def _database(plan: BulkPlan) -> str:
+    server = plan.server
+    role = f", as {server.role}" if server.role else ""
+    replicas = f", {counted(len(plan.facts.replicas), 'replica')}" if plan.facts.replicas else ""
+    return f"{plan.database} ({server.product} {server.version}{role}{replicas})"
+
+
+def _table(plan: BulkPlan) -> str:
+    table = plan.table
+    rows = "rows unknown" if table.rows is None else f"about {count(table.rows)} rows"
+    size = "" if table.bytes is None else f", {table.bytes / 1048576:,.0f} MiB"
+    return f"{table.label}: {rows}{size}"
+
+
+def _to_change(plan: BulkPlan) -> str:
+    assert plan.estimate is not None  # shown only where it is known
+    if plan.estimated_by == COUNTED:
+        return f"{counted(plan.estimate, 'row')} (counted)"
+    return f"about {counted(plan.estimate, 'row')} ({plan.estimated_by})"
+
+
+def _ids(plan: BulkPlan) -> str:
+    listed = plan.pinned.listed
+    if listed is None:
+        return ""
+    missing = f", {count(listed.not_there)} of them not in the table" if listed.not_there else ""
+    return f"{counted(listed.ids, 'id')} in {plan.id_file}{missing}"
+
+
+def _staying(one: Staying) -> str:
+    return f"{'an unknown number of rows' if one.rows is None else counted(one.rows, 'row')} {one.what}"
+
+
+def _takes(plan: BulkPlan) -> str:
+    cost = plan.cost
+    time = "" if cost.seconds is None else f"about {durations.show(max(cost.seconds, 0.1))} ({cost.seconds_basis})"
+    log = "" if not cost.log_bytes else f"up to about {rough(cost.log_bytes)}B of {cost.log}"
+    return "; ".join(part for part in (time, log) if part)
+
+
+def _space(plan: BulkPlan) -> str:
+    if not plan.verb.removes or not plan.facts.frees_space:
+        return ""
+    return f"stays the table's for new rows; {plan.facts.frees_space} gives it back to the disk"
+
+
+def _rows_asked(plan: BulkPlan) -> str:
+    """How many rows a question speaks of."""
+    if plan.estimate is None:
+        return "every row" if plan.pinned.condition is None and plan.pinned.listed is None else "the rows that match"
+    rows = counted(plan.estimate, "row")
+    said = rows if plan.estimated_by == COUNTED else f"about {rows}"
+    return said if plan.max_rows is None or plan.max_rows >= plan.estimate else f"{count(plan.max_rows)} of {said}"

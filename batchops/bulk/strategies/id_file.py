@@ -12,9 +12,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from batchops.bulk.spec import STDIN
 from batchops.errors import UsageError
 
-STDIN = "-"
 _DELIMITERS = ",;\t|"
 Entry = tuple[int, tuple[str, ...]]
 """A line's number, and the texts of its key."""

@@ -120,3 +120,8 @@ def _host(scheme: str, text: str, port: int) -> tuple[str, int]:
     if found is None or not 0 < number < 65536:
         raise UsageError(f"A host or port in the {scheme}:// URL cannot be read.", f"host:port; {_ENCODE}")
     return found["six"] or found["name"], number
+
+
+def without_secrets(to: str) -> str:
+    """A destination as it may be printed: without user, password and token."""
+    return re.sub(r"//[^/@]*@", "//", re.split(r"[?#]", to)[0]) if "://" in to else to

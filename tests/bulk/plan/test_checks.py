@@ -8,9 +8,10 @@ import pytest
 import batchops as library
 from batchops.bulk.plan.checks import CHECKS
 from batchops.bulk.prepare import prepare_bulk
+from batchops.bulk.spec import BackfillSpec, BulkSpec, PurgeSpec
 from batchops.errors import Exit, RefusedError
 from batchops.spec.models import CHECKS as NAMES
-from batchops.spec.models import BackfillSpec, BulkSpec, PurgeSpec, checked
+from batchops.spec.models import checked
 from tests.bulk.plan.situations import CASES, SITUATIONS, Situation, numbers, parent, view
 from tests.command import Batchops
 from tests.conftest import NewDatabase

@@ -6,8 +6,9 @@ import pytest
 
 import batchops as library
 from batchops.bulk.prepare import prepare_bulk
+from batchops.bulk.spec import PurgeSpec
 from batchops.errors import UsageError
-from batchops.spec.models import PurgeSpec, checked
+from batchops.spec.models import checked
 from tests.bulk.plan.situations import ALL
 from tests.conftest import NewDatabase
 from tests.services.database import Database

@@ -58,7 +58,7 @@ def test_the_everyday_plan_is_short(batchops: Batchops, january: Database) -> No
     command, *arguments = batchops.argv("purge", "flights", "--where", "dep_time IS NULL", "--url", january.url)
     env = batchops.environment({"TERM": "xterm"})
     terminal = pexpect.spawn(command, arguments, env=env, encoding="utf-8", timeout=60, dimensions=(40, 160))
-    terminal.expect_exact("Delete these rows?")
+    terminal.expect("Delete .* rows? from \\w+ on .*\\?")
     shown = [line for line in str(terminal.before).splitlines() if line.strip() and "warning:" not in line]
     terminal.sendline("n")
     terminal.expect(pexpect.EOF)

@@ -37,8 +37,6 @@ def refusals(context: CheckContext) -> Iterator[Refusal]:
     """What the server, the role and the checks have against this job; the allowed ones are marked."""
     yield from context.found.forbidden
     for check in CHECKS:
-        if context.verb not in check.verbs:
-            continue
         allowed = check.name in context.spec.allow
         for finding in check.look(context):
             hint = finding.hint if allowed else f"{finding.hint}, or --allow {check.name}."

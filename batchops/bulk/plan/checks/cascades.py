@@ -36,4 +36,4 @@ def _many(context: CheckContext, link: Link, *, look: bool) -> str:
     return "an unknown number of rows" if known is None else f"up to about {known:,} rows"
 
 
-CHECK = Check("cascades", "would change other tables", ("purge", "backfill"), _look)
+CHECK = Check("cascades", "would change other tables", _look)

@@ -10,16 +10,15 @@ from sqlalchemy.exc import DBAPIError
 from batchops.bulk.plan.analysis import QUICK, RunStrategy
 from batchops.bulk.plan.inspection import Inspection
 from batchops.bulk.plan.probes import Probe
+from batchops.bulk.spec import BulkSpec
+from batchops.bulk.verb import BulkVerb
 from batchops.db.database import Database
 from batchops.db.facts import TableFacts, TableName
 from batchops.db.table import Table
-from batchops.spec.models import BulkSpec
 from batchops.sql.expression import is_default
 from batchops.sql.selection import Selection, user_sql
 from batchops.sql.subselects import called_functions
 from batchops.sql.tokens import SqlTokens, tokenize
-
-EVENTS = {"purge": "DELETE", "backfill": "UPDATE"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class CheckContext:
 
     connection: sa.Connection
     database: Database
-    verb: str
+    verb: BulkVerb
     spec: BulkSpec
     found: Inspection
     route: RunStrategy
@@ -39,7 +38,7 @@ class CheckContext:
     @property
     def event(self) -> str:
         """What the database will call it."""
-        return EVENTS[self.verb]
+        return self.verb.right
 
     @property
     def table(self) -> Table:
@@ -110,5 +109,4 @@ class Check:
     name: str
     what: str
     """What it protects from, in a line."""
-    verbs: tuple[str, ...]
     look: Callable[[CheckContext], Iterator[Objection]]

@@ -58,4 +58,4 @@ def _concurrently(context: CheckContext) -> str:
     return "CONCURRENTLY " if context.database.backend.row_id == "ctid" else "… "
 
 
-CHECK = Check("fk-index", "a child table refers here without an index", ("purge", "backfill"), _look)
+CHECK = Check("fk-index", "a child table refers here without an index", _look)

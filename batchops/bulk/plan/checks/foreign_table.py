@@ -19,4 +19,4 @@ def _look(context: CheckContext) -> Iterator[Objection]:
         )
 
 
-CHECK = Check("foreign-table", "rows on another server", ("purge", "backfill"), _look)
+CHECK = Check("foreign-table", "rows on another server", _look)

@@ -16,4 +16,4 @@ def _look(context: CheckContext) -> Iterator[Objection]:
     )
 
 
-CHECK = Check("no-key", "no key to follow: each batch begins at the start again", ("purge",), _look)
+CHECK = Check("no-key", "no key to follow: each batch begins at the start again", _look)

@@ -25,4 +25,4 @@ def _look(context: CheckContext) -> Iterator[Objection]:
     )
 
 
-CHECK = Check("nullable-key", "rows without a key are left out", ("purge", "backfill"), _look)
+CHECK = Check("nullable-key", "rows without a key are left out", _look)

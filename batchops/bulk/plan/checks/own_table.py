@@ -153,4 +153,4 @@ def _values_aside(context: CheckContext, column: str) -> str:
     )
 
 
-CHECK = Check("own-table", "the condition reads the table that it changes", ("purge", "backfill"), _look)
+CHECK = Check("own-table", "the condition reads the table that it changes", _look)

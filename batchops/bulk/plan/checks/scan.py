@@ -65,4 +65,4 @@ def _way_out(context: CheckContext, read: FullRead, *, own: bool) -> str:
     return f"ANALYZE {context.table.label}; see that the index on ({keys}) has the order of its columns' own collation"
 
 
-CHECK = Check("scan", "the batches together would read a table many times", ("purge", "backfill"), _look)
+CHECK = Check("scan", "the batches together would read a table many times", _look)

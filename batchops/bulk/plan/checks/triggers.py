@@ -30,4 +30,4 @@ def _look(context: CheckContext) -> Iterator[Objection]:
         )
 
 
-CHECK = Check("triggers", "triggers and rules may veto or do more", ("purge", "backfill"), _look)
+CHECK = Check("triggers", "triggers and rules may veto or do more", _look)

@@ -13,4 +13,4 @@ def _look(context: CheckContext) -> Iterator[Objection]:
         )
 
 
-CHECK = Check("view", "a view, not a table", ("purge", "backfill"), _look)
+CHECK = Check("view", "a view, not a table", _look)

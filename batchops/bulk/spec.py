@@ -1,0 +1,154 @@
+"""What purge and backfill are asked to do."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from batchops.spec import parsers
+from batchops.spec.models import CHANGES, PROGRESS, ROWS, SAFETY, STRATEGY, Duration, Flag, Key, Several, VerbSpec
+
+CHECKS = (
+    "no-key", "own-table", "scan", "fk-index", "cascades", "triggers", "rls", "nullable-key", "view", "foreign-table",
+    "superuser",
+)  # fmt: skip
+"""The safety checks that --allow overrides, each by its name."""
+STDIN = "-"
+"""The file of ids that is no file."""
+
+
+def _known_checks(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in CHECKS:
+            raise ValueError(f'there is no check "{name}"; there are {", ".join(CHECKS)}')
+    return names
+
+
+class BulkSpec(VerbSpec):
+    """What purge and backfill share."""
+
+    key: Key = Field(None, description="Key columns that order the rows. Default: the primary key.")
+    where: Annotated[str | None, Flag("SQL", ROWS, kind="sql")] = Field(
+        None, description="SQL condition. Time functions are evaluated once, at the start."
+    )
+    older_than: Annotated[Duration | None, Flag("90d", ROWS)] = Field(
+        None, gt=timedelta(0), description="Rows whose --by column is older than this."
+    )
+    before: Annotated[str | None, BeforeValidator(parsers.moment), Flag("2026-01-31", ROWS)] = Field(
+        None, description="Rows whose --by column is before this time, in the time zone of the session."
+    )
+    by: Annotated[str | None, Flag("COLUMN", ROWS)] = Field(
+        None,
+        description="Column for --older-than and --before: a date, a time, or a number of seconds, milliseconds … "
+        "since 1970.",
+    )
+    ids: Annotated[str | None, BeforeValidator(parsers.path), Flag("FILE", ROWS)] = Field(
+        None,
+        min_length=1,
+        description="Rows whose key is in FILE: one id in each line, or a CSV whose header names the key. - is stdin.",
+    )
+    all_rows: Annotated[bool, Flag(group=ROWS)] = Field(False, description="All rows. Replaces a condition.")
+    strategy: Annotated[Literal["auto", "key", "index", "block", "limit"], Flag("NAME", STRATEGY)] = Field(
+        "auto",
+        description="How batches find rows: auto, key, index, block, limit. Default: auto. The plan gives the reason.",
+    )
+    allow: Annotated[Several, AfterValidator(_known_checks), Flag("NAME", SAFETY, several=True)] = Field(
+        (), description=f"Override one safety check. Repeatable: {', '.join(CHECKS)}."
+    )
+    count: Annotated[bool, Flag(group=SAFETY)] = Field(
+        False, description="Count the matching rows before the question. This can take long."
+    )
+    max_rejected: Annotated[int, Flag("N", SAFETY)] = Field(
+        1000,
+        ge=0,
+        description="Stop when the database has refused more than N rows, or a tenth of at least 1,000 rows.",
+    )
+    workers: Annotated[int, Flag("N", STRATEGY)] = Field(
+        1, ge=1, le=64, description="Worker threads. Default: 1. SQLite always has one."
+    )
+    ledger: Annotated[str | None, Flag("URL|FILE|none", PROGRESS)] = Field(
+        None, description="Where progress is kept. Default: in the target database."
+    )
+    ledger_schema: Annotated[str | None, Flag("NAME", PROGRESS)] = Field(
+        None, description="Schema of the ledger's tables."
+    )
+    lease: Annotated[Duration, Flag("15s", PROGRESS)] = Field(
+        timedelta(seconds=15),
+        ge=timedelta(seconds=1),
+        description="Another process may take over the run after this time without a heartbeat.",
+    )
+    restart: Annotated[bool, Flag(group=PROGRESS)] = Field(
+        False, description="Start from the beginning and ignore earlier runs."
+    )
+    same_table: Annotated[bool, Flag(group=PROGRESS)] = Field(
+        False, description="Continue an earlier run although its table was swapped, renamed, restored or rebuilt."
+    )
+
+    @model_validator(mode="after")
+    def _which_rows(self) -> Self:
+        by_time = self.older_than is not None or self.before is not None
+        if self.older_than is not None and self.before is not None:
+            raise ValueError("--older-than and --before exclude each other")
+        if by_time and self.by is None:
+            raise ValueError("--older-than and --before need the column to go by: --by COLUMN")
+        if self.by is not None and not by_time:
+            raise ValueError("--by needs --older-than or --before")
+        if self.all_rows and (by_time or self.where is not None):
+            raise ValueError("--all-rows excludes a condition")
+        if self.all_rows and self.ids is not None:
+            raise ValueError("--all-rows excludes --ids")
+        if not (self.all_rows or by_time or self.where is not None or self.ids is not None):
+            raise ValueError("which rows? Give --where, --older-than, --before, --ids or, for every row, --all-rows")
+        if self.ids is not None and self.strategy != "auto":
+            raise ValueError("--ids excludes --strategy: batchops follows the list itself")
+        if self.restart and self.same_table:
+            raise ValueError("--restart and --same-table exclude each other")
+        return self
+
+    @property
+    def most_rejected(self) -> int:
+        return self.max_rejected
+
+    @property
+    def reads_stdin(self) -> bool:
+        return self.ids == STDIN
+
+    def identity(self) -> dict[str, Any]:
+        """What makes the job this job and no other, as written."""
+        wanted = {
+            "where": self.where,
+            "older_than": None if self.older_than is None else self.older_than.total_seconds(),
+            "before": self.before,
+            "by": self.by,
+        }
+        # Left out where there are none: what runs have kept before there were any goes on being found.
+        values = {name: f"{type(value).__name__} {value}" for name, value in sorted(self.params.items())}
+        return wanted | ({"params": values} if values else {})
+
+
+class PurgeSpec(BulkSpec):
+    """Delete rows in small transactions."""
+
+    drop_partitions: Annotated[bool, Flag(group=STRATEGY)] = Field(
+        False, description="Drop partitions in which every row matches, instead of deleting their rows."
+    )
+    no_final_pass: Annotated[bool, Flag(group=STRATEGY)] = Field(
+        False, description="With the strategy block: make no further pass for rows that moved."
+    )
+
+    @model_validator(mode="after")
+    def _whole_partitions(self) -> Self:
+        if self.drop_partitions and self.ids is not None:
+            raise ValueError("--drop-partitions excludes --ids: a partition goes whole")
+        return self
+
+
+class BackfillSpec(BulkSpec):
+    """Update rows in small transactions, each at most once."""
+
+    set: Annotated[Several, Flag("'COL = EXPR'", CHANGES, several=True, kind="sql")] = Field(
+        min_length=1, description="Column and new value. Repeatable."
+    )
+
+    def identity(self) -> dict[str, Any]:
+        return super().identity() | {"set": list(self.set)}
