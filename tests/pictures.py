@@ -21,7 +21,7 @@ from tests.command import environment
 from tests.documents import HELP
 
 COLUMNS, LINES = 100, 60
-ROWS = 1_000_000
+ROWS = 400_000
 PURGE = ("purge", "events", "--where", "expired = 1")
 FORMAT = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
