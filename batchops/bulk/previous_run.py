@@ -11,10 +11,9 @@ from batchops.bulk.strategies import STRATEGIES
 from batchops.bulk.verb import BulkVerb
 from batchops.db.database import Database
 from batchops.errors import RefusedError
-from batchops.ledger.job_identity import JobIdentity
 from batchops.ledger.last_run import Recalled, recall
 from batchops.ledger.ledger import Ledger
-from batchops.ledger.run import Run
+from batchops.ledger.run import JobIdentity, Run
 from batchops.ledger.table_setup import NewerLedgerError, State
 
 

@@ -12,11 +12,10 @@ from batchops.cli.execute import command_for
 from batchops.cli.help import Group
 from batchops.cli.outbox_options import SCHEMA, TABLE, URL, Opened, named_outbox, opened, outbox_flags
 from batchops.errors import UsageError
-from batchops.outbox.ddl import PAYLOADS, outbox_ddl
 from batchops.outbox.relay_registry import Registered, Registry
 from batchops.outbox.replay import VERB as REPLAY
 from batchops.outbox.status import OutboxStatus
-from batchops.outbox.tables import OutboxTables, writer_locks_ddl
+from batchops.outbox.tables import PAYLOADS, OutboxTables, outbox_ddl, writer_locks_ddl
 from batchops.outbox.verify import findings, gravest
 from batchops.reporters.document import as_json, rounded
 from batchops.reporters.figures import count, visible

@@ -7,10 +7,9 @@ from typing import Literal
 import sqlalchemy as sa
 
 from batchops.db.types import KeyValue
-from batchops.ledger.job_identity import JobIdentity
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.rejected_rows import kept
-from batchops.ledger.run import Run
+from batchops.ledger.run import JobIdentity, Run
 
 Table = Literal["same", "rewritten", "exchanged", "renamed"]
 """What became of the run's table, so far as the server can tell: nothing, its rows were written anew, another has

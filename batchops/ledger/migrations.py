@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.table import TableIdentity
-from batchops.ledger.job_identity import JobIdentity
+from batchops.ledger.run import JobIdentity
 from batchops.ledger.schema_changes import AddColumn, AddIndex, Change
 from batchops.ledger.tables import BY_END, BY_JOB, BY_TABLE, IDENTITY
 

@@ -1,15 +1,17 @@
-"""Events that a destination refused, in a table of their own: waiting, holding their aggregate, or dead letters."""
+"""Events that a destination refused: what becomes of each, and the table that keeps them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.storable_text import ForeignText
 from batchops.outbox.outbox import Outbox
+from batchops.outbox.sinks import Refused
+from batchops.runtime.backoff import LONGEST, RetryPolicy
 
 
 class State(StrEnum):
@@ -160,3 +162,35 @@ class RefusedEvents:
 
     def _its(self) -> sa.ColumnElement[bool]:
         return self._table.c.relation == self._relation
+
+
+OnFailed = Literal["wait", "hold-key", "dead-letter"]
+_GIVEN_UP = {"hold-key": State.HELD, "dead-letter": State.DEAD_LETTER}
+
+
+@dataclass(frozen=True)
+class FailurePolicy:
+    """`block`: it is tried again for ever; else it is given up on after its last attempt."""
+
+    on_failed: OnFailed
+    attempts: RetryPolicy
+
+    def __call__(self, event: str, aggregate: str, refused: Refused, before: int) -> RefusedEvent:
+        """What to write down of an event, by its id, that was refused `before` times before."""
+        tried = before + 1
+        state = State.WAITING
+        if refused.final or self.attempts.used_up(tried):
+            state = _GIVEN_UP.get(self.on_failed, State.WAITING)
+        return RefusedEvent(
+            event=event,
+            aggregate=aggregate,
+            state=state,
+            attempts=tried,
+            pause=self._pause(refused, tried) if state is State.WAITING else 0.0,
+            reason=refused.reason[:400],
+        )
+
+    def _pause(self, refused: Refused, tried: int) -> float:
+        if refused.after is not None:
+            return max(refused.after, 0.0)
+        return LONGEST if refused.final else self.attempts.pause(tried)

@@ -12,8 +12,7 @@ from batchops.events import Committed, Emit, Failure, Finished, Relayed, Started
 from batchops.outbox.after_delivery import AfterDelivery, DeliveryRecorder
 from batchops.outbox.circuit_breaker import CircuitBreaker
 from batchops.outbox.delivery import DeliveryWorker
-from batchops.outbox.failure_policy import FailurePolicy
-from batchops.outbox.failures import RefusedEvents
+from batchops.outbox.failures import FailurePolicy, RefusedEvents
 from batchops.outbox.low_water import OutboxLowWaterMark
 from batchops.outbox.mapping import MessageMapper, MessageMapping
 from batchops.outbox.outbox import Outbox

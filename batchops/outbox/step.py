@@ -11,8 +11,7 @@ from batchops.events import Rejected
 from batchops.outbox.after_delivery import DeliveryRecord, DeliveryRecorder
 from batchops.outbox.circuit_breaker import CircuitBreaker
 from batchops.outbox.delivery import DeliveryWorker
-from batchops.outbox.failure_policy import FailurePolicy
-from batchops.outbox.failures import RefusedEvent, RefusedEvents, State
+from batchops.outbox.failures import FailurePolicy, RefusedEvent, RefusedEvents, State
 from batchops.outbox.mapping import NOTHING, EventBatch
 from batchops.outbox.shards import Shards
 from batchops.outbox.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent

@@ -1,10 +1,11 @@
-"""The tables beside an outbox: its relays, their shards, its refused events. A database's outboxes share them."""
+"""The SQL that makes an outbox, and the tables beside it: its relays, their shards, its refused events."""
 
 from collections.abc import Iterator
 
 import sqlalchemy as sa
 
 from batchops.db.database import Database
+from batchops.db.table import quoted
 from batchops.db.types import KEY_TEXT, LONG_TEXT
 from batchops.errors import RefusedError
 from batchops.ledger.table_setup import Making
@@ -74,3 +75,26 @@ def writer_locks_ddl(database: Database) -> Iterator[str]:
         values = ", ".join(f"({number})" for number in range(rows))
         yield f"CREATE TABLE IF NOT EXISTS {WRITER_LOCKS} (turn integer NOT NULL PRIMARY KEY)"
         yield f"INSERT IGNORE INTO {WRITER_LOCKS} (turn) VALUES {values}"
+
+
+PAYLOADS = ("text", "binary", "json")
+"""What a payload's column may hold."""
+
+
+def outbox_ddl(database: Database, name: str, payload: str) -> Iterator[str]:
+    """The table and its index; `name` with its schema, if it has one."""
+    types = database.backend.events.types
+    prepare = database.engine.dialect.identifier_preparer
+    schema, _, plain = name.rpartition(".")
+    table = sa.table(quoted(plain), schema=quoted(schema) if schema else None)
+    columns = {
+        "id": types["id"], "aggregate_type": types["name"], "aggregate_id": types["name"],
+        "event_type": types["name"], "payload": types[payload], "headers": types["text"],
+        "created_at": types["created"], "sent_at": types["sent"],
+    }  # fmt: skip
+    lines = [f"  {prepare.quote(column)} {type_}" for column, type_ in columns.items()]
+    called = prepare.format_table(table)
+    inside = ",\n".join(lines)
+    yield f"CREATE TABLE {called} (\n{inside}\n)"
+    unsent = database.backend.events.unsent_index.format(id="id", sent="sent_at")
+    yield f"CREATE INDEX {prepare.quote(quoted(f'{plain}_unsent'))} ON {called} {unsent}"

@@ -18,10 +18,9 @@ from batchops.queue.handlers import Handler
 from batchops.queue.leases import Leases
 from batchops.queue.leases.column_names import BEFORE_CLAIM, LeaseColumns
 from batchops.queue.leases.columns import ColumnLeases
-from batchops.queue.leases.ddl import column_ddl, table_ddl
+from batchops.queue.leases.ddl import TABLE, column_ddl, table_ddl
 from batchops.queue.leases.row_lock import RowLocks
 from batchops.queue.leases.table import TableLeases
-from batchops.queue.leases.table_definition import TABLE
 from batchops.queue.queue import Assignments, Queue
 from batchops.queue.spec import DrainSpec
 from batchops.sql.expression import parse_assignment, parse_condition

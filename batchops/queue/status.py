@@ -12,8 +12,8 @@ from batchops.db.types import KeyValue
 from batchops.errors import UsageError
 from batchops.queue.leases import NEVER
 from batchops.queue.leases.columns import ColumnLeases
+from batchops.queue.leases.ddl import LEASES
 from batchops.queue.leases.table import TableLeases
-from batchops.queue.leases.table_definition import LEASES
 from batchops.queue.queue import ALONE, Assignments, Queue
 from batchops.queue.rows import how_many
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 LONGEST = 3600.0
 """Seconds between two attempts at a row or event, at the most."""
@@ -45,3 +46,11 @@ class RetryPolicy:
     def pause(self, attempts: int) -> float:
         """Seconds until the next attempt."""
         return self.backoff.pause(attempts)
+
+
+def retry_after(headers: Any) -> float | None:
+    """Retry-After in seconds; a date in it is not worth the trust in two clocks."""
+    try:
+        return min(float(headers.get("Retry-After", "")), 86_400.0)
+    except ValueError:
+        return None

@@ -20,8 +20,7 @@ from batchops.errors import LockedError
 from batchops.outbox.after_delivery import DeliveryRecorder
 from batchops.outbox.circuit_breaker import CircuitBreaker
 from batchops.outbox.delivery import DeliveryWorker
-from batchops.outbox.failure_policy import FailurePolicy
-from batchops.outbox.failures import RefusedEvents
+from batchops.outbox.failures import FailurePolicy, RefusedEvents
 from batchops.outbox.low_water import OutboxLowWaterMark
 from batchops.outbox.mapping import MessageMapper
 from batchops.outbox.prepare import prepare_relay

@@ -7,7 +7,7 @@ from typing import Any
 
 from batchops.outbox.sinks import AccessRefusedError, Delivery, Refused, SinkDownError, Unsent
 from batchops.outbox.sinks.error_reasons import why
-from batchops.runtime.http import retry_after
+from batchops.runtime.backoff import retry_after
 
 
 class DeliveryFault(Enum):

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from batchops.errors import UsageError
 from batchops.queue.handlers import Failed, HandlerDownError, HandlerLoginError, Result, Unstarted, Values
 from batchops.queue.handlers.json_rows import line
-from batchops.runtime.http import retry_after
+from batchops.runtime.backoff import retry_after
 from batchops.runtime.stop import Stop
 
 AGAIN = frozenset({408, 425, 429})

@@ -1,14 +1,34 @@
-"""The SQL that gives a table a place to keep leases in."""
+"""The SQL that gives a table a place to keep leases in: columns of its own, or the table batchops_row_lease."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.schema import CreateTable
 
 from batchops.db.database import Database
 from batchops.db.table import Table, quoted
+from batchops.db.types import KEY_TEXT, LONG_TEXT
 from batchops.queue.leases.column_names import BEFORE_CLAIM, LeaseColumns
-from batchops.queue.leases.table_definition import TABLE, creation
+
+TABLE = "batchops_row_lease"
+_KEY = sa.Text().with_variant(sa.String(500, collation="utf8mb4_bin"), "mysql", "mariadb")
+LEASES = sa.Table(
+    TABLE, sa.MetaData(),
+    sa.Column("relation", KEY_TEXT, primary_key=True),
+    sa.Column("row_key", _KEY, primary_key=True),
+    sa.Column("lease", sa.String(40)),
+    sa.Column("lease_until", sa.Double),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", sa.Double),
+    sa.Column("failure", LONG_TEXT),
+    sa.Column(BEFORE_CLAIM, LONG_TEXT),
+)  # fmt: skip
+
+
+def creation() -> CreateTable:
+    """The statement that makes the table."""
+    return CreateTable(LEASES, if_not_exists=True)
 
 
 def column_ddl(database: Database, table: Table, names: LeaseColumns) -> Iterator[str]:

@@ -12,7 +12,7 @@ from batchops.db.storable_text import ForeignText
 from batchops.db.types import KeyValue
 from batchops.queue.claimed_mark import ClaimedMark
 from batchops.queue.leases import NEVER, DeadLetter
-from batchops.queue.leases.table_definition import LEASES, TABLE
+from batchops.queue.leases.ddl import LEASES, TABLE
 from batchops.queue.queue import ALONE, Assignments, Queue, Row
 from batchops.queue.rows import Condition, Rows, Savepoint, age, how_many, number
 from batchops.runtime.counters import Counts
