@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from batchops.errors import UsageError
-from batchops.spec import shell
+from batchops.spec.command_line import quoted
 
 # One statement and plain arithmetic: quick on slow machines, and the same rows every time. In every thousand
 # rows exactly 500 have expired, scattered; created_at rises with id and covers the last 180 days.
@@ -70,7 +70,7 @@ def _fill(path: Path, rows: int) -> None:
 
 def what_to_try(path: Path, rows: int = 1_000_000) -> str:
     """The text after the demo database was made: what to do with it, then with a database of one's own."""
-    url = shell.quoted(f"sqlite:///{path}")
+    url = quoted(f"sqlite:///{path}")
     return f"""\
 {path}: table events had {rows:,} rows, half of them expired; those are gone now.
 

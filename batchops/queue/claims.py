@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
 from batchops.errors import BatchopsError, DeniedError, MarkRefusedError, RowRefusedError
-from batchops.queue.failed_rows import blamed, reason
 from batchops.queue.handlers import Result, Unmarked
 from batchops.queue.leases import Leases
 from batchops.queue.low_water import QueueLowWaterMark
 from batchops.queue.queue import ALONE, Assignments, Claim, Row
+from batchops.queue.results import blamed, reason
 from batchops.runtime.bisect import by_halves
 from batchops.runtime.threads import Threads
 

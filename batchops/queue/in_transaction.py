@@ -9,9 +9,9 @@ from batchops.db.database import Database
 from batchops.db.types import KeyValue
 from batchops.errors import TransientError
 from batchops.queue.deadline import Deadline, DeadlinePassedError
-from batchops.queue.failed_rows import blamed
 from batchops.queue.handlers import Handler, HandlerError, Result, Unstarted
 from batchops.queue.queue import Row
+from batchops.queue.results import blamed
 from batchops.runtime.bisect import by_halves
 from batchops.runtime.stop import Stop
 

@@ -10,13 +10,13 @@ from batchops.db.value_formats import as_text
 from batchops.errors import CutShortError, RowRefusedError, TimedOutError
 from batchops.events import Rejected
 from batchops.queue.deadline import MOST_HANGING, Deadline, DeadlinePassedError
-from batchops.queue.failed_rows import reason
 from batchops.queue.handlers import Failed, HandlerError, Result, Unmarked
 from batchops.queue.in_transaction import InTransaction
 from batchops.queue.leases.row_lock import RowLocks
 from batchops.queue.low_water import QueueLowWaterMark
 from batchops.queue.mark_check import Marks
 from batchops.queue.queue import Queue, Row
+from batchops.queue.results import reason
 from batchops.runtime.batch_size import Size
 from batchops.runtime.counters import Counters
 from batchops.runtime.outcome import Outcome

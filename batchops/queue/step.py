@@ -20,7 +20,6 @@ from batchops.errors import (
 from batchops.events import Rejected
 from batchops.queue.claims import Claims
 from batchops.queue.deadline import MOST_HANGING, Deadline, DeadlinePassedError
-from batchops.queue.failed_rows import apart, blamed, reason
 from batchops.queue.handlers import (
     Failed,
     Handler,
@@ -35,7 +34,7 @@ from batchops.queue.handlers.sql import InSql
 from batchops.queue.in_transaction import LOST, InTransaction
 from batchops.queue.mark_check import Marks
 from batchops.queue.queue import Claim, Queue, Row
-from batchops.queue.results import SortedResults, sort_results, untried
+from batchops.queue.results import SortedResults, apart, blamed, reason, sort_results, untried
 from batchops.runtime.backoff import RetryPolicy
 from batchops.runtime.batch_size import Size
 from batchops.runtime.bisect import by_halves

@@ -14,7 +14,8 @@ from batchops.recipes.params import Param, declared, with_values
 from batchops.recipes.placeholders import against, bound
 from batchops.recipes.recipe import Recipe, RecipeJob, circle, ordered
 from batchops.recipes.toml_lines import TomlSource, read, understood
-from batchops.spec import schedule, shell
+from batchops.spec import schedule
+from batchops.spec.command_line import joined
 from batchops.spec.foreign_names import command_hint
 from batchops.spec.models import VerbSpec, flagged
 from batchops.spec.schedule import RecipeSchedule
@@ -206,7 +207,7 @@ class _Reader:
 
     def _again(self, name: str) -> str:
         params = [word for given in self._given.items() for word in ("--param", "=".join(given))]
-        return shell.joined(["batchops", "run", str(self._path), name, *params])
+        return joined(["batchops", "run", str(self._path), name, *params])
 
 
 def _no_address(url: Given | None) -> list[Mistake]:

@@ -1,21 +1,16 @@
-"""The command line that asks for the same job again."""
+"""The command line that asks for the same job again, quoted as a person copies it into a shell."""
 
+import shlex
+from collections.abc import Iterable
 from datetime import timedelta
 
 from batchops import durations
 from batchops.runtime.limits import Window
-from batchops.spec import shell
-from batchops.spec.models import (
-    CHANGES,
-    DATABASE,
-    ROWS,
-    VerbSpec,
-    flag_name,
-    flag_of,
-    flagged,
-)
+from batchops.spec.models import CHANGES, DATABASE, ROWS, VerbSpec, flag_name, flag_of, flagged
 
 _FIRST = (DATABASE, ROWS, CHANGES)
+_EXPANDED = frozenset('$`\\!"')
+"""What a shell reads inside double quotes."""
 
 
 def command(verb: str, spec: VerbSpec, url: str | None) -> str:
@@ -36,7 +31,7 @@ def command(verb: str, spec: VerbSpec, url: str | None) -> str:
         else:
             for one in value if flag_of(fields[name]).several else (value,):
                 words += [flag_name(name), _shown(one)]
-    return shell.joined(words)
+    return joined(words)
 
 
 def _shown(value: object) -> str:
@@ -45,3 +40,15 @@ def _shown(value: object) -> str:
     if isinstance(value, Window):
         return f"{value.start:%H:%M}-{value.end:%H:%M}"
     return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def joined(words: Iterable[str]) -> str:
+    """The words, quoted so that a POSIX shell gives them back, as readable as may be."""
+    return " ".join(map(quoted, words))
+
+
+def quoted(word: str) -> str:
+    """One word; in double quotes where it holds single ones and nothing that a shell reads inside double quotes."""
+    if "'" in word and not _EXPANDED & set(word):
+        return f'"{word}"'
+    return shlex.quote(word)

@@ -7,11 +7,17 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from batchops.db.storable_text import spelled
+from batchops.db.value_formats import as_json
 from batchops.errors import BatchopsError, TransientError, UnreachableError
 from batchops.runtime.stop import Stop
 
 Values = Mapping[str, Any]
 """A row as a handler sees it: its columns by name."""
+
+
+def json_line(row: Values) -> str:
+    """A row as one line of JSON, each value exact, for handlers outside this process."""
+    return as_json(dict(row))
 
 
 @dataclass(frozen=True)

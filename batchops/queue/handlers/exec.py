@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 import sqlalchemy as sa
 
 from batchops.errors import UsageError
-from batchops.queue.handlers import Failed, Result, Unstarted, Values
+from batchops.queue.handlers import Failed, Result, Unstarted, Values, json_line
 from batchops.queue.handlers.child_process import LAST_SECONDS, Child, Spawner, TimeLimit
-from batchops.queue.handlers.json_rows import line
 from batchops.runtime.stop import Stop
 
 LAST_WORDS = 8_192
@@ -67,7 +66,7 @@ class EachRow:
         except OSError as error:
             return Failed(f"{self._argv[0]} did not start: {error.strerror}")
         limit = TimeLimit(self._deadline / 2, stop)
-        child.feed((line(row) + "\n").encode(), last=True)
+        child.feed((json_line(row) + "\n").encode(), last=True)
         said = _heard(child, limit)
         if limit.passed:
             child.end(limit.left)

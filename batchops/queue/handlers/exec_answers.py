@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from batchops.queue.handlers import Failed, Result, Values
-from batchops.queue.handlers.json_rows import line
+from batchops.queue.handlers import Failed, Result, Values, json_line
 
 _VERDICT = ("ok", "error", "final")
 
@@ -20,7 +19,7 @@ class Answers:
 
     def __init__(self, rows: Sequence[Values], key: Sequence[str], earlier: frozenset[str] = frozenset()) -> None:
         """`key`: the columns that tell rows apart. `earlier`: names of rows that were answered before."""
-        self.lines = [line(row) for row in rows]
+        self.lines = [json_line(row) for row in rows]
         self._key = tuple(key)
         names = [_name([sent.get(column) for column in self._key]) for sent in map(_read, self.lines)]
         self.names = frozenset(names)

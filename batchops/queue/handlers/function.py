@@ -14,8 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from batchops.db.storable_text import reason_of, spelled
 from batchops.db.value_formats import as_python
 from batchops.errors import UsageError, did_you_mean
-from batchops.queue.failed_rows import blamed
 from batchops.queue.handlers import Failed, HandlerError, HandlerLeftError, Result, Unstarted, Values
+from batchops.queue.results import blamed
 from batchops.runtime.stop import Stop
 
 Function = Callable[..., Any]

@@ -7,8 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.errors import UsageError
-from batchops.queue.handlers import Failed, HandlerDownError, HandlerLoginError, Result, Unstarted, Values
-from batchops.queue.handlers.json_rows import line
+from batchops.queue.handlers import Failed, HandlerDownError, HandlerLoginError, Result, Unstarted, Values, json_line
 from batchops.runtime.backoff import retry_after
 from batchops.runtime.stop import Stop
 
@@ -65,7 +64,7 @@ class Posts:
         self._pool.clear()
 
     def _one(self, row: Values) -> Result:
-        body = line(row).encode()
+        body = json_line(row).encode()
         headers = {"Content-Type": "application/json"}
         try:
             answer = self._pool.request("POST", self._url, body=body, headers=headers, redirect=False)

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from batchops.spec.shell import joined, quoted
+from batchops.spec.command_line import joined, quoted
 
 WORDS = [
     "id > 5", "status = 'done'",
