@@ -1,7 +1,7 @@
 """Delete, update and deliver rows of a live database in small transactions.
 
-`purge`, `backfill`, `drain` and `relay` do what the commands of the same names do, with the same options, and return
-Finished; `run` runs a recipe; `outbox.save` writes events.
+`purge`, `backfill`, `drain`, `relay` and `replay` do what the commands of the same names do, with the same options, and
+return Finished; `plan` returns what one of them would do; `run` runs a recipe; `outbox.save` writes events.
 """
 
 from importlib import import_module
@@ -11,7 +11,7 @@ from batchops.version import __version__
 
 if TYPE_CHECKING:
     from batchops import outbox
-    from batchops.api import backfill, drain, purge, relay, run
+    from batchops.api import backfill, drain, plan, purge, relay, replay, run
     from batchops.errors import (
         BatchopsError,
         Exit,
@@ -64,10 +64,16 @@ __all__ = [
     "backfill",
     "drain",
     "outbox",
+    "plan",
     "purge",
     "relay",
+    "replay",
     "run",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> object:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
+from batchops.verbs import VERBS
+
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "batchops").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -55,6 +57,20 @@ def test_only_db_asks_which_database_this_is() -> None:
         r"dialect\.name|get_backend_name|\bfamily\.name\b|product ==|isinstance\([^)]*(PostgreSQL|MySQL|SQLite)"
     )
     assert [where(p) for p in MODULES if "db" not in p.relative_to(ROOT).parts and asks.search(p.read_text())] == []
+
+
+def test_verbs_are_compared_in_their_own_folders_alone() -> None:
+    """What differs from verb to verb is a field of its Verb, or a method of its spec, plan or job."""
+    own = re.compile(r"batchops/(bulk|queue|outbox)/|batchops/verbs\.py")
+    told = [
+        f"{where(path)}:{constant.lineno}"
+        for path in MODULES
+        if not own.match(where(path))
+        for node in ast.walk(tree(path))
+        for constant in chosen_by(node)
+        if constant.value in {*VERBS, "archive"}
+    ]
+    assert told == []
 
 
 def test_what_is_public_promises_something() -> None:
@@ -153,6 +169,23 @@ def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def lines(first: ast.stmt, last: ast.stmt) -> int:
     assert last.end_lineno is not None
     return last.end_lineno - first.lineno + 1
+
+
+def chosen_by(node: ast.AST) -> Iterator[ast.Constant]:
+    """The constants that a comparison, a table or a match decides by."""
+    match node:
+        case ast.Compare():
+            places: list[ast.expr | None] = [node.left, *node.comparators]
+        case ast.Dict():
+            places = list(node.keys)
+        case ast.Subscript():
+            places = [node.slice]
+        case ast.MatchValue():
+            places = [node.value]
+        case _:
+            return
+    for place in places:
+        yield from (inner for inner in ast.walk(place) if isinstance(inner, ast.Constant)) if place else ()
 
 
 def public(module: ast.Module) -> Iterator[ast.Module | ast.ClassDef | ast.FunctionDef]:

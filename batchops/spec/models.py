@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
+import sqlalchemy as sa
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -13,12 +14,13 @@ from pydantic import (
     Field,
     ValidationError,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic.fields import FieldInfo
 
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.values import Value
-from batchops.errors import UsageError
+from batchops.errors import UsageError, did_you_mean
 from batchops.runtime.limits import Window
 from batchops.runtime.stop import GRACE
 from batchops.spec import parsers
@@ -67,6 +69,9 @@ class VerbSpec(BaseModel):
         None,
         description="Database. Default: BATCHOPS_URL, then DATABASE_URL. env:NAME, file:PATH and cmd:PROGRAM fetch it.",
     )
+    engine: Annotated[sa.Engine | None, Flag(kind="unflagged")] = Field(
+        None, description="The library's other way to name the database. Its URL is used, its connections are not."
+    )
     batch_size: Annotated[int | None, Flag("N")] = Field(
         None, ge=1, le=1_000_000, description="Fixed number of rows for each batch. Default: adapted to --target-time."
     )
@@ -112,6 +117,12 @@ class VerbSpec(BaseModel):
         description="How long the current batch may take after a request to stop.",
         validate_default=True,
     )
+
+    @model_validator(mode="after")
+    def _one_database(self) -> Self:
+        if self.engine is not None and self.url is not None:
+            raise ValueError("engine and url exclude each other")
+        return self
 
     @property
     def reads_stdin(self) -> bool:
@@ -166,6 +177,10 @@ def flag_of(field: FieldInfo) -> Flag:
 
 def checked(model: type[S], values: Mapping[str, Any]) -> S:
     """The spec, or a UsageError that names the first wrong flag."""
+    for name in values:
+        if name not in model.model_fields:
+            guess = did_you_mean(name, model.model_fields).replace("did", "; did", 1)
+            raise UsageError(f'unknown option "{name}"{guess}')
     try:
         return model(**values)
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,8 @@ from batchops.db.backend import Timeouts
 from batchops.db.database import Database
 from batchops.db.registry import connect
 from batchops.db.table import Table
-from batchops.db.urls import address
+from batchops.db.urls import DatabaseAddress, address
+from batchops.errors import UsageError
 from batchops.runtime.budget import Budget
 from batchops.runtime.limits import Limits
 from batchops.runtime.pacing import Pacing
@@ -17,11 +19,22 @@ from batchops.runtime.stop import Grace, grace_period
 from batchops.spec.models import VerbSpec
 
 
+def address_of(spec: VerbSpec, environ: Mapping[str, str]) -> DatabaseAddress:
+    """The database that the spec names by its URL or engine; else the one that the environment names."""
+    if spec.engine is None:
+        return address(spec.url, environ)
+    try:
+        found = address(spec.engine.url.render_as_string(hide_password=False), environ)
+    except UsageError as error:
+        raise UsageError(error.message.replace("--url", "engine"), error.hint) from None
+    return replace(found, on_command_line=False, warnings=())
+
+
 @contextmanager
 def reached(spec: VerbSpec, environ: Mapping[str, str]) -> Iterator[Database]:
     """Its database, with its timeouts, closed at the end."""
     timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
-    with closing(connect(address(spec.url, environ), timeouts, getattr(spec, "workers", 1))) as database:
+    with closing(connect(address_of(spec, environ), timeouts, getattr(spec, "workers", 1))) as database:
         yield database
 
 

@@ -6,6 +6,8 @@ from os import PathLike
 from typing import Literal, Required, TypedDict
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import Engine
+
 from batchops.db.values import Value
 from batchops.runtime.limits import Window
 
@@ -20,6 +22,8 @@ class VerbOptions(TypedDict, total=False):
     params: Mapping[str, Value]
     """Values for `:name` in conditions and assignments."""
     url: str | None
+    engine: Engine | None
+    """In place of `url`: its URL is used, its connections are not."""
     batch_size: int | None
     target_time: Duration
     sleep: Duration
