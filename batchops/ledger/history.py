@@ -23,11 +23,11 @@ class LeaseHolder:
 def lease_holders(connection: sa.Connection, ledger: Ledger) -> dict[int, LeaseHolder]:
     """The lease holder of each run that has not released its lease."""
     leases, now = ledger.leases, ledger.database.backend.epoch()
-    query = sa.select(leases.c.run, leases.c.owner, (leases.c.lease_until > now).label("fresh"))
+    query = sa.select(leases.c.run, leases.c.owner, (leases.c.lease_until - now).label("left"))
     found = {}
     for row in connection.execute(query.where(leases.c.run.is_not(None))):
         owner = Owner(**json.loads(row.owner))
-        found[row.run] = LeaseHolder(owner, bool(row.fresh) and not owner.gone())
+        found[row.run] = LeaseHolder(owner, owner.holds(row.left))
     return found
 
 

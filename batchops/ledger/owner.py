@@ -26,6 +26,10 @@ class Owner:
         started = _started(self.pid)
         return started != self.started if started or not _hidden(self.pid) else False
 
+    def holds(self, left: float) -> bool:
+        """Whether a lease with so many seconds left is still this process's; else another may take it over."""
+        return left > 0 and not self.gone()
+
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
 

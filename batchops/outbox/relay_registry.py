@@ -31,7 +31,7 @@ class Registered:
     @property
     def gone(self) -> bool:
         """Whether others may take over its shards."""
-        return self.left <= 0 or self.owner.gone()
+        return not self.owner.holds(self.left)
 
     @property
     def member(self) -> Member:
@@ -89,14 +89,15 @@ class Registry:
                 live.append(one)
         return live
 
-    def register(self, connection: sa.Connection, member: Member, shards: int, seconds: float) -> None:
-        """Add this process's relay."""
+    def register(self, connection: sa.Connection, member: Member, shards: int, seconds: float) -> bool:
+        """Add this process's relay, which takes its lease."""
         values = {
             "relation": self._relation, "relay": member.relay, "stays": int(member.stays), "shards": shards,
             "owner": json.dumps(this_process().as_dict()), "since": self._epoch(),
             "lease_until": self._epoch() + seconds,
         }  # fmt: skip
         connection.execute(sa.insert(self._relays).values(values))
+        return True
 
     def renew(self, connection: sa.Connection, relay: str, seconds: float) -> bool:
         """Renew its lease; False where it was removed. Nobody else removes it while the transaction is open."""

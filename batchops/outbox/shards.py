@@ -1,6 +1,5 @@
 """This process's shards of an outbox: taken, handed over, kept by a lease that every marking transaction proves."""
 
-import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -9,8 +8,11 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, LockedError
+from batchops.ledger.run import new_token
 from batchops.outbox.relay_registry import Registered, Registry
 from batchops.outbox.shard_assignment import Holders, Member, handed_over, shared_out
+from batchops.runtime.heartbeat import Renewal, heartbeat
+from batchops.runtime.lease import RENEWALS, LeaseClock
 from batchops.runtime.threads import Threads
 
 STANDBY = 2.0
@@ -36,14 +38,13 @@ class Shards:
         self._database = database
         self._registry = registry
         self._relation = relation
-        self._seconds = seconds
+        self._lease = LeaseClock(seconds, clock)
         self._clock = clock
-        self._me = Member(secrets.token_hex(8), stays)
+        self._me = Member(new_token(), stays)
         self._registered = False
         self._assigned: tuple[int, ...] = ()
         self._surplus = False
         self._looked = float("-inf")
-        self._renewed = 0.0
 
     @property
     def whole(self) -> bool:
@@ -57,7 +58,7 @@ class Shards:
 
     def due(self) -> float:
         """Seconds until the next look; 0 or less: now."""
-        every = self._seconds / 3
+        every = self._lease.seconds / RENEWALS
         return self._looked + (every if self.mine else min(every, STANDBY)) - self._clock()
 
     def look(self) -> None:
@@ -78,7 +79,7 @@ class Shards:
         self._registered = True
         self._assigned = self._of(after)
         self._surplus = handed_over(after, live, self._me.relay) is not None
-        self._looked = self._renewed = self._clock()
+        self._looked = self._clock()
 
     def change(self) -> bool:
         """Hand over one shard if there is a surplus, adopt what was assigned; whether any shard is new.
@@ -94,18 +95,18 @@ class Shards:
 
     def prove(self, connection: sa.Connection) -> None:
         """Renew the lease in the caller's own transaction; LockedError where another relay has taken over."""
-        if not self._registry.renew(connection, self._me.relay, self._seconds):
+        if not self._renewed(connection):
             raise self.taken_over()
-        self._renewed = self._clock()
 
     def renew(self) -> None:
         """Prove it in a transaction of its own."""
         with self._database.transaction() as connection:
             self.prove(connection)
 
+    @property
     def certain(self) -> bool:
         """Whether the lease cannot have ended since it was last renewed."""
-        return self._clock() - self._renewed < self._seconds * 0.8
+        return self._lease.certain
 
     def taken_over(self) -> LockedError:
         """What to say once the lease has ended and another relay has the shards."""
@@ -121,28 +122,23 @@ class Shards:
         At the end of the block the shards are free.
         """
 
-        def renew() -> None:
-            if not self._renew_lease():
-                lost()
+        def held() -> list[Renewal]:
+            return [(self._lease, self._kept)] if self._registered else []
 
         try:
-            with threads.repeating("heartbeat", self._seconds / 3, renew):
+            with heartbeat(threads, self._lease.seconds, held, lost):
                 yield
         finally:
             self._leave()
 
-    def _renew_lease(self) -> bool:
+    def _kept(self) -> bool:
         """False once another relay has taken over shards that this one works on."""
-        if not self._registered or self._clock() - self._renewed < self._seconds / 4:
-            return True
-        try:
-            self.renew()
-        except LockedError:
-            self._registered = False
-            return not self.mine
-        except BatchopsError:
-            return True  # tried again at the next; without a renewal nothing is sent or marked
-        return True
+        with self._database.transaction() as connection:
+            self._registered = self._registry.renew(connection, self._me.relay, self._lease.seconds)
+        return self._registered or not self.mine
+
+    def _renewed(self, connection: sa.Connection) -> bool:
+        return self._lease.renew(lambda: self._registry.renew(connection, self._me.relay, self._lease.seconds))
 
     def _leave(self) -> None:
         """Where this fails the lease ends by itself."""
@@ -154,11 +150,11 @@ class Shards:
 
     def _present(self, connection: sa.Connection) -> None:
         """Renew, or register: a relay that waited without a shard may come back."""
-        if self._registry.renew(connection, self._me.relay, self._seconds):
+        if self._renewed(connection):
             return
         if self.mine:
             raise self.taken_over()
-        self._registry.register(connection, self._me, self.count, self._seconds)
+        self._lease.renew(lambda: self._registry.register(connection, self._me, self.count, self._lease.seconds))
 
     def _laid_out(self, connection: sa.Connection, before: Holders, others: Sequence[Registered]) -> Holders:
         if other := next((one for one in others if one.shards != self.count), None):

@@ -136,7 +136,7 @@ class RelayStep:
         """Send them off and begin to read what comes after; `unrecorded` is not marked yet, and not read again."""
         if not events:
             return False
-        if not self._shards.certain():
+        if not self._shards.certain:
             self._shards.renew()  # a process that was stopped for long must not send what another has sent by now
         self._flight = Flight(events, events.unfit)
         self._delivery.send(self._flight.messages)

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -21,6 +22,8 @@ from batchops.queue.low_water import QueueLowWaterMark
 from batchops.queue.queue import ALONE, Assignments, Claim, Row
 from batchops.queue.results import blamed, reason
 from batchops.runtime.bisect import by_halves
+from batchops.runtime.heartbeat import Renewal, heartbeat
+from batchops.runtime.lease import LeaseClock
 from batchops.runtime.threads import Threads
 
 AT_ONCE = 100
@@ -32,10 +35,10 @@ DIED = "its worker's heartbeat stopped at {} attempts in a row, the last one wit
 
 @dataclass
 class Holding:
-    """Rows in hand, and when their lease was last renewed."""
+    """Rows in hand, and the clock of their lease."""
 
     keys: Sequence[KeyValue]
-    renewed: float
+    lease: LeaseClock
 
 
 class Claims:
@@ -84,7 +87,7 @@ class Claims:
     def certain(self, claim: Claim) -> bool:
         """Whether the lease cannot have run out since it was last renewed."""
         holding = self._holdings.get(claim.token)
-        return holding is not None and self._clock() - holding.renewed < self.seconds
+        return holding is not None and holding.lease.certain
 
     def leased(self) -> int:
         """Rows that this process has leased."""
@@ -100,7 +103,7 @@ class Claims:
     def heartbeat(self, threads: Threads) -> Iterator[None]:
         """Renew what is held three times in a lease's length, from a thread, until the block ends."""
         try:
-            with threads.repeating("heartbeat", self.seconds / 3, self._renew):
+            with heartbeat(threads, self.seconds, self._held):
                 yield
         finally:
             self.release_unclaimed()
@@ -233,21 +236,20 @@ class Claims:
 
     def _keep(self, claim: Claim) -> Claim:
         with self._guard:
-            self._holdings[claim.token] = Holding([row.key for row in claim.rows], claim.claimed_at)
+            self._holdings[claim.token] = Holding(
+                [row.key for row in claim.rows], LeaseClock(self.seconds, self._clock, claim.claimed_at)
+            )
         return claim
 
-    def _renew(self) -> None:
-        """Renew what has been held for long enough; a renewal that fails is tried again at the next heartbeat."""
-        now = self._clock()
+    def _held(self) -> list[Renewal]:
         with self._guard:
-            due = [(token, held) for token, held in self._holdings.items() if now - held.renewed >= self.seconds / 4]
-        for token, held in due:
-            try:
-                with self.database.transaction() as connection:
-                    self.leases.renew(connection, token, held.keys, self.seconds)
-            except BatchopsError:
-                continue  # the token in the finalising transaction is what really protects
-            held.renewed = now
+            return [(held.lease, partial(self._renew, token, held)) for token, held in self._holdings.items()]
+
+    def _renew(self, token: str, held: Holding) -> bool:
+        """Rows that another holds by now stay its: the token in the finalising transaction is what protects."""
+        with self.database.transaction() as connection:
+            self.leases.renew(connection, token, held.keys, self.seconds)
+        return True
 
 
 def _token(*, alone: bool) -> str:

@@ -1,20 +1,53 @@
-"""The run's heartbeat: keeps its lease alive while the loop works, sleeps or waits."""
+"""The heartbeat: a thread that keeps leases alive while the loop works, sleeps or waits."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
 import sqlalchemy as sa
 
 from batchops.errors import BatchopsError
 from batchops.ledger.ledger import Ledger
-from batchops.runtime.lease import Lease, renew, renew_within
+from batchops.runtime.lease import RENEWALS, Lease, LeaseClock, renew, renew_within
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 
+Renewal = tuple[LeaseClock, Callable[[], bool]]
+"""A lease that is held, and what renews it in a transaction of its own: False where another holds it by now."""
+
+
+def heartbeat(
+    threads: Threads, seconds: float, held: Callable[[], Iterable[Renewal]], lost: Callable[[], None] = lambda: None
+) -> AbstractContextManager[None]:  # fmt: skip
+    """Renew what is `held` three times in a lease's length, from a thread, until the block ends.
+
+    A renewal that fails is tried again at the next turn; once the lease may have ended, a person is warned.
+    """
+    return threads.repeating("heartbeat", seconds / RENEWALS, lambda: renew_due(held(), lost))
+
+
+def renew_due(held: Iterable[Renewal], lost: Callable[[], None] = lambda: None) -> None:
+    """Renew the leases that are due; call `lost` for each that another holds by now.
+
+    Raises the last error by which a lease could not be renewed in time. The token in each transaction protects.
+    """
+    failed: BatchopsError | None = None
+    for clock, renewal in held:
+        if not clock.due:
+            continue
+        try:
+            kept = clock.renew(renewal)
+        except BatchopsError as error:
+            failed = failed if clock.certain else error
+            continue
+        if not kept:
+            lost()
+    if failed is not None:
+        raise failed
+
 
 class Heartbeat:
-    """Renews the lease several times in its length, from a thread with a connection of its own.
+    """The heartbeat of a run, from a thread with a connection of its own.
 
     Where the ledger's database has one writer and batches follow each other closely, the thread may find no moment
     to write. So each batch renews the lease in its own transaction there, and the thread does it between batches.
@@ -27,31 +60,24 @@ class Heartbeat:
         self._lease = lease
         self._stop = stop
         self._threads = threads
-        self._clock = clock
-        self._every = lease.seconds / 4
         self._with_batches = ledger.in_target and ledger.database.backend.one_writer
-        self._last = clock()
+        self._clock = LeaseClock(lease.seconds, clock, renewed=clock())
 
     def renewing(self) -> AbstractContextManager[None]:
         """Renew for as long as the block runs."""
-        return self._threads.repeating("heartbeat", self._every, self.renew)
+        return heartbeat(self._threads, self._lease.seconds, self._held, self._lost)
 
     def renew_with_batch(self, connection: sa.Connection) -> None:
         """Renew in a batch's own transaction, where that is needed and due."""
-        if self._with_batches and self._due():
-            renew_within(connection, self._ledger, self._lease)
-            self._last = self._clock()
+        if self._with_batches and self._clock.due:
+            self._clock.renew(lambda: renew_within(connection, self._ledger, self._lease))
 
     def renew(self) -> None:
-        """Renew, if that is due; one that fails is tried again at the next. The token in every batch protects."""
-        if not self._due():
-            return
-        try:
-            if not renew(self._ledger, self._lease):
-                self._stop.ask("locked")
-        except BatchopsError:
-            return
-        self._last = self._clock()
+        """Renew, if that is due."""
+        renew_due(self._held(), self._lost)
 
-    def _due(self) -> bool:
-        return self._clock() - self._last >= 0.9 * self._every
+    def _held(self) -> list[Renewal]:
+        return [(self._clock, lambda: renew(self._ledger, self._lease))]
+
+    def _lost(self) -> None:
+        self._stop.ask("locked")

@@ -1,7 +1,12 @@
-"""One run per job at a time: a row that its holder renews, taken over once it is stale or its process is gone."""
+"""When any lease is to be renewed; and the lease of a run, of which each job has one at a time.
+
+A lease ends by the database's clock, and is taken over then, or once its holder's process is gone.
+"""
 
 import json
-import secrets
+import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -9,6 +14,44 @@ import sqlalchemy as sa
 from batchops.errors import LockedError
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.owner import Owner, this_process
+from batchops.ledger.run import new_token
+
+RENEWALS = 3
+"""How often a lease is renewed in its length."""
+CERTAIN = 0.8
+"""The share of its length in which a lease cannot have ended, though two clocks may run at different speeds."""
+
+
+class LeaseClock:
+    """When a lease that this process holds is to be renewed, and whether it can have ended, by the process's clock.
+
+    It is counted from before a renewal is sent, so it never seems longer than it is.
+    """
+
+    def __init__(
+        self, seconds: float, clock: Callable[[], float] = time.monotonic, renewed: float = -math.inf
+    ) -> None:  # fmt: skip
+        """`renewed`: when it was taken, by that clock; as it stands, nothing is held yet."""
+        self.seconds = seconds
+        self._clock = clock
+        self._renewed = renewed
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to renew; a thread that wakes a little early does not wait for another turn."""
+        return self._clock() - self._renewed >= 0.9 * self.seconds / RENEWALS
+
+    @property
+    def certain(self) -> bool:
+        """Whether the lease cannot have ended since it was last renewed."""
+        return self._clock() - self._renewed < CERTAIN * self.seconds
+
+    def renew(self, renewal: Callable[[], bool]) -> bool:
+        """Call `renewal`, which takes or renews the lease; False where it says that another holds it by now."""
+        before = self._clock()
+        kept = renewal()
+        self._renewed = before if kept else -math.inf
+        return kept
 
 
 @dataclass(frozen=True)
@@ -23,7 +66,7 @@ class Lease:
 def acquire(connection: sa.Connection, ledger: Ledger, job: str, seconds: float) -> Lease:
     """Take the job, waiting for nobody; LockedError names who is at work."""
     leases, now = ledger.leases, ledger.database.backend.epoch()
-    lease = Lease(job, secrets.token_hex(8), seconds)
+    lease = Lease(job, new_token(), seconds)
     mine = {
         "token": lease.token, "owner": json.dumps(this_process().as_dict()), "run": None,
         "renewed_at": now, "lease_until": now + seconds,
@@ -38,7 +81,7 @@ def acquire(connection: sa.Connection, ledger: Ledger, job: str, seconds: float)
             raise LockedError("Another run of the same job began at this moment.", "see `batchops runs`.") from error
         return lease
     owner = Owner(**json.loads(held["owner"]))
-    if held["left"] > 0 and not owner.gone():
+    if owner.holds(held["left"]):
         raise LockedError(
             f"Run {held['run']} of the same job is at work: process {owner.pid} of {owner.user} on {owner.host}.",
             f"wait for it, or try again in {held['left']:.0f} s if it has died.",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from batchops.errors import BatchopsError
 from batchops.events import Emit, Fired
 from batchops.runtime.backoff import Backoff
+from batchops.runtime.lease import RENEWALS, LeaseClock
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 from batchops.scheduler.fires import LEASE, Claimed, Fires
@@ -17,7 +18,7 @@ from batchops.scheduler.worker_pool import WorkerPool
 
 LOOK = 5.0
 """Seconds between looks for fires whose owner is gone; also the longest that a jump of the clock goes unnoticed."""
-BACKOFF = Backoff(first=0.5, longest=LEASE / 3, jitter=0.0)
+BACKOFF = Backoff(first=0.5, longest=LEASE / RENEWALS, jitter=0.0)
 """Between attempts to reach a ledger that cannot be reached."""
 JUMP = 1.0
 """Seconds by which the database's clock must be elsewhere than reckoned to be taken as set anew."""
@@ -60,7 +61,8 @@ class Dispatcher:
         self._waits: set[str] = set()
         self._ahead = 0.0
         self._farewell: float | None = None
-        self._looked = self._renewed = self._pruned = float("-inf")
+        self._looked = self._pruned = float("-inf")
+        self._lease = LeaseClock(LEASE, clock)  # of all fires at work: they are renewed together
         self._failures = 0
         self._wake, self._called, self._worker_freed = threading.Event(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -236,11 +238,14 @@ class Dispatcher:
 
     def _renew(self, fires: Fires) -> None:
         works = {work.fire.token: work for work in self._works}
-        if not works or self._clock() - self._renewed < LEASE / 3:
-            return
-        for token in fires.renew({token: work.rows for token, work in works.items()}):
-            works[token].stop.ask("locked")
-        self._renewed = self._clock()
+
+        def renewed() -> bool:
+            for token in fires.renew({token: work.rows for token, work in works.items()}):
+                works[token].stop.ask("locked")
+            return True
+
+        if works and self._lease.due:
+            self._lease.renew(renewed)
 
     def _look(self, fires: Fires) -> None:
         """For open fires that are not at work here: their owner may have died."""

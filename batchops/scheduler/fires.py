@@ -15,6 +15,7 @@ from batchops.db.storable_text import ForeignText
 from batchops.events import State
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.owner import Owner, this_process
+from batchops.ledger.run import new_token
 from batchops.ledger.table_setup import Making
 from batchops.ledger.tables import schedule_tables
 from batchops.scheduler.misfires import Decided, OpenFires, Schedule, decide
@@ -96,7 +97,7 @@ class Fires:
 
     def claim(self, schedule: Schedule, *, free: bool) -> Claimed:
         """Give every due fire its row, and this process the one that is to be run now, if it is `free` to."""
-        token, name = f"{self._process}{secrets.token_hex(8)}", schedule.name
+        token, name = f"{self._process}{new_token()}", schedule.name
         with self.database.transaction() as connection:
             locked = self._locked(connection, schedule)
             now, open_at, last = locked.now, locked.open_at, locked.last
@@ -238,8 +239,8 @@ class Fires:
         # Ours, but not known here: the answer to the COMMIT that took it was lost.
         mine = row.token.startswith(self._process)
         # A lease far ahead was given while the database's clock was.
-        expired = not now <= row.lease_until <= now + 2 * LEASE + AHEAD
-        return mine or expired or Owner(**json.loads(row.owner)).gone()
+        left = row.lease_until - now
+        return mine or left > 2 * LEASE + AHEAD or not Owner(**json.loads(row.owner)).holds(left)
 
     def _write(
         self, connection: sa.Connection, name: str, decided: Sequence[Decided], token: str, now: float

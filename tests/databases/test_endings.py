@@ -90,7 +90,7 @@ def test_a_batch_renews_the_lease_where_there_is_one_writer(sqlite: Database) ->
     with database.transaction() as connection:
         monitor.renew_with_batch(connection)
     assert lapses_at(sqlite) == taken  # not due yet
-    now[0] = 3.0
+    now[0] = 4.0
     with database.transaction() as connection:
         monitor.renew_with_batch(connection)
         monitor.renew()  # not due any more: it would wait for this very transaction

@@ -135,7 +135,7 @@ def working(relays: Relays, to: str) -> Iterator[tuple[RelayStep, Shards, Callab
             RelayStep(
                 source, courier, DeliveryRecorder(database, outbox, shards, failures, job.after_delivery), failures,
                 FailurePolicy("wait", RetryPolicy.starting_at(1.0, max_attempts=5)), CircuitBreaker(None), shards,
-                Counters("failed", "unsent", "held", "dead"), ahead=lambda: True, begin=lambda work: work,
+                Counters("failed", "unsent", "held", "dead_letters"), ahead=lambda: True, begin=lambda work: work,
             ),
             shards,
             lambda seconds: now.__setitem__(0, now[0] + seconds),
