@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from batchops.bulk.begin import accept_table, begin, with_previous_run
 from batchops.bulk.droppable_partitions import Dropping
@@ -76,13 +77,12 @@ class BulkJob:
         held, now = begin(job, stop)
         stats = RunStats(locked=now.locked)
 
-        def work(emitter: EventEmitter, stop: Stop) -> Finished:
-            return _work(job, held, now, emitter, stop, stats)
-
         def ended(ending: Ending) -> Finished:
             return _finished(job, now, now.strategy, ending, stats)
 
-        return whole_run(emit, stop, work, ended, grace_of(job.spec, job.database), undone=True)
+        return whole_run(
+            emit, stop, partial(_work, job, held, now, stats), ended, grace_of(job.spec, job.database), undone=True
+        )
 
     def not_run(self, reason: str) -> Finished:
         """How it ends where it is not run."""
@@ -96,13 +96,20 @@ class BulkJob:
 
 
 def _work(
-    job: BulkJob, held: lease.Lease, now: Run, emitter: EventEmitter, stop: Stop, stats: RunStats
+    job: BulkJob, held: lease.Lease, now: Run, stats: RunStats, emitter: EventEmitter, stop: Stop
 ) -> Finished:  # fmt: skip
     """From Started to the end, which the ledger is told as well."""
     ending = Ending("failed", Exit.FAILED)
     try:
         emitter(_started(job, now))
-        ending, strategy, left_out = _worked(job, held, now, emitter, stop, stats)
+        job.database.underway = True
+        heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads)
+        with heartbeat.renewing():
+            failed = _drop(job, now, stats)
+            ending, strategy = (failed, now.strategy) if failed else _walk(job, now, heartbeat, emitter, stop, stats)
+            left_out = _left_out(job, ending)
+        if left_out or (ending.reason == "done" and now.rejected):  # the latter by an earlier process of this run
+            ending = as_incomplete(ending, stays(left_out) if left_out else None)
     except BaseException as error:
         ending = ending_of(error)
         raise
@@ -117,21 +124,6 @@ def _work(
         end = replace(end, error=replace(end.error, hint=again))
     rejected = end.rejected + sum(one.rows or 0 for one in left_out)
     return replace(end, rejected=rejected, left=left_of(job, now, ending, stats, left_out))
-
-
-def _worked(
-    job: BulkJob, held: lease.Lease, now: Run, emitter: EventEmitter, stop: Stop, stats: RunStats
-) -> tuple[Ending, str, tuple[Staying, ...]]:  # fmt: skip
-    """How it ended, with which strategy, and which rows stay because others refer to them."""
-    job.database.underway = True
-    heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads)
-    with heartbeat.renewing():
-        failed = _drop(job, now, stats)
-        ending, strategy = (failed, now.strategy) if failed else _walk(job, now, heartbeat, emitter, stop, stats)
-        left_out = _left_out(job, ending)
-    if ending.reason == "done" and now.rejected:
-        ending = as_incomplete(ending)  # by an earlier process of this run
-    return as_incomplete(ending, stays(left_out)) if left_out else ending, strategy, left_out
 
 
 def _left_out(job: BulkJob, ending: Ending) -> tuple[Staying, ...]:
