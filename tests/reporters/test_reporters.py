@@ -27,10 +27,13 @@ from batchops.reporters.summary import SummaryLine, SummaryParagraph, unless_wel
 
 EVIL = "\x1b]0;owned\x07\r\nerror: forged\x9b2J\u202e"
 
-STARTED = Started(17, "purge", "events", "key", False, table_rows=1_000_000, estimate=400_000, counts_read=True)
+STARTED = Started(
+    17, "purge", "events", "key", False, table_rows=1_000_000, estimate=400_000, counts_read=True, removes=True
+)  # fmt: skip
 DONE = Finished(
     "purge", "events", "done", 0, "0.1.0",
     run=17, strategy="key", rows=1_234_567, read=2_000_000, batches=243, retries=2, seconds=123.45678,
+    participle="deleted",
 )  # fmt: skip
 
 
