@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tenacity import RetryCallState
-
 from batchops.errors import BatchopsError, Exit, LockTimeoutError, TimedOutError, TransientError
 from batchops.events import IDLE, SLEEP, Committed, Emit, Failure, Retried, Throttled, Warned
 from batchops.runtime.batch_size import Size
@@ -170,6 +168,7 @@ def _bounded(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: 
             job.retry_timeout,
             attempt,
             stopped=lambda: stop.asked,
+            at_once=attempt.at_once,
             on_retry=attempt.failed,
             sleep=stop.sleep,
             clock=clock,
@@ -191,34 +190,28 @@ class _Attempts:
     stats: RunStats
     clock: Clock
     acquired: int | None
+    rows: int = 0
+    """Those that the last attempt aimed at."""
     lock_timeouts: int = 0
 
     def __call__(self) -> Outcome | None:
-        while True:
-            size = self.job.pacing.size(self.lock_timeouts >= SKIP_AFTER)
-            size = size if self.acquired is None else within(size, self.acquired)
-            before = self.clock()
-            try:
-                outcome = self.job.step(size)
-            except TimedOutError as error:
-                # Halving may take longer than the retry timeout, but comes to an end of its own.
-                if size.rows == 1 or self.stop.asked:
-                    raise
-                _shrink(self.job, self.stats)
-                self.emit(Retried(error.message, 1, 0.0))
-                continue
-            if outcome is not None and not outcome.empty:
-                _account(self.job, self.emit, self.stats, size, outcome, self.clock() - before)
-            return outcome
+        size = self.job.pacing.size(self.lock_timeouts >= SKIP_AFTER)
+        size = size if self.acquired is None else within(size, self.acquired)
+        self.rows, before = size.rows, self.clock()
+        outcome = self.job.step(size)
+        if outcome is not None and not outcome.empty:
+            _account(self.job, self.emit, self.stats, size, outcome, self.clock() - before)
+        return outcome
 
-    def failed(self, state: RetryCallState) -> None:
+    def at_once(self, error: TransientError) -> bool:
+        """Whether half as many rows may pass. Halving may outlast the retry timeout, but comes to an end of its own."""
+        return isinstance(error, TimedOutError) and self.rows > 1 and not self.stop.asked
+
+    def failed(self, error: TransientError, attempts: int, pause: float) -> None:
         """Remember and say it, before the pause."""
-        error = state.outcome.exception() if state.outcome else None
         self.lock_timeouts += isinstance(error, LockTimeoutError)
-        pause = state.next_action.sleep if state.next_action else 0.0
         _shrink(self.job, self.stats)
-        message = error.message if isinstance(error, BatchopsError) else str(error)
-        self.emit(Retried(message, state.attempt_number, pause))
+        self.emit(Retried(error.message, attempts, pause))
 
 
 def _shrink(job: LoopSettings, stats: RunStats) -> None:

@@ -1,4 +1,4 @@
-"""Retries after temporary errors: later each time, with jitter, until the timeout."""
+"""The one policy by which work is retried after temporary errors: later each time, with jitter, until the timeout."""
 
 import time
 from collections.abc import Callable
@@ -18,21 +18,43 @@ def retrying(
     attempt: Callable[[], T],
     *,
     stopped: Callable[[], bool] = lambda: False,
-    on_retry: Callable[[RetryCallState], None] | None = None,
+    at_once: Callable[[TransientError], bool] = lambda _: False,
+    on_retry: Callable[[TransientError, int, float], None] = lambda *_: None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
     """What `attempt` gives; its last TransientError after so many seconds, or once `stopped` says so.
 
-    `on_retry` hears of each failure before the pause that follows it.
+    `at_once`: after which errors it is tried again without a pause, whatever the time; it sees to an end of that.
+    `on_retry` hears of each failure, how often it was tried, and the pause that follows.
     """
-    begun = clock()
+    begun, pauses = clock(), 0
+
+    def pause(state: RetryCallState) -> float:
+        nonlocal pauses
+        if at_once(_error(state)):
+            return 0.0
+        pauses += 1
+        return BACKOFF.pause(pauses)
+
+    def stop(state: RetryCallState) -> bool:
+        return not at_once(_error(state)) and (stopped() or clock() - begun >= seconds)
+
+    def failed(state: RetryCallState) -> None:
+        on_retry(_error(state), max(1, pauses), state.upcoming_sleep)
+
     attempts = Retrying(
         retry=retry_if_exception_type(TransientError),
-        stop=lambda _: stopped() or clock() - begun >= seconds,
-        wait=lambda state: BACKOFF.pause(state.attempt_number),
-        before_sleep=on_retry,
-        sleep=sleep,
+        stop=stop,
+        wait=pause,
+        before_sleep=failed,
+        sleep=lambda seconds: sleep(seconds) if seconds else None,
         reraise=True,
     )
     return attempts(attempt)
+
+
+def _error(state: RetryCallState) -> TransientError:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, TransientError)  # no other is retried
+    return error

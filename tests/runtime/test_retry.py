@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchops.errors import BatchopsError, TransientError
+from batchops.errors import BatchopsError, TimedOutError, TransientError
 from batchops.runtime.retry import retrying
 from tests.clock import Clock
 
@@ -57,3 +57,21 @@ def test_another_error_is_not_asked_about_again(error: BaseException) -> None:
     with pytest.raises(type(error)):
         retrying(60.0, ask, sleep=clock.sleep, clock=clock)
     assert ask.times == 1
+
+
+def test_what_is_tried_again_at_once_has_no_pause_and_no_timeout() -> None:
+    clock, ask, heard = Clock(), Asked(5, TimedOutError("slow")), list[tuple[int, float]]()
+    told = retrying(
+        0.0, ask, at_once=lambda error: isinstance(error, TimedOutError),
+        on_retry=lambda _, attempts, pause: heard.append((attempts, pause)), sleep=clock.sleep, clock=clock,
+    )  # fmt: skip
+    assert (told, clock.slept, heard) == (6, [], [(1, 0.0)] * 5)
+
+
+def test_each_failure_is_told_with_its_pause() -> None:
+    clock, ask, heard = Clock(), Asked(3), list[tuple[str, int, float]]()
+    retrying(
+        60.0, ask, on_retry=lambda error, attempts, pause: heard.append((error.message, attempts, pause)),
+        sleep=clock.sleep, clock=clock,
+    )  # fmt: skip
+    assert heard == [("gone", attempt, pause) for attempt, pause in enumerate(clock.slept, start=1)]
