@@ -13,7 +13,7 @@ from tests.services.database import Database
 GOOD = {"ran", "skipped", "coalesced", "taken over"}
 WORKED = ("ran", "taken over", "failed")
 PURGE = 'verb = "purge"\ntable = "ev"\nwhere = "kind = 1"'
-SLOW = 'batch-size = 10\nrest = "100ms"'
+SLOW = 'batch-size = 10\nsleep = "100ms"'
 """A batch takes a tenth of a second."""
 
 
