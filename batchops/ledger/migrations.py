@@ -1,7 +1,8 @@
 """The versions that the tables of runs have had, and the step from each to the next.
 
 Version 1 had neither indexes nor a version, and a job's key held the place of its database. Version 2 kept no rejected
-rows. A table that is new needs no change here: it is made where it is missing.
+rows. Version 3 had other names for tables, columns and strategies. A new table needs no change here: it is made where
+it is missing.
 """
 
 import json
@@ -14,9 +15,11 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.db.table import TableIdentity
 from batchops.ledger.run import JobIdentity
-from batchops.ledger.schema_changes import AddColumn, AddIndex, Change
+from batchops.ledger.schema_changes import AddColumn, AddIndex, Change, RenameColumn, RenameTable
 from batchops.ledger.tables import BY_END, BY_JOB, BY_TABLE, IDENTITY
 
+STRATEGIES = {"keys": "key", "blocks": "block"}
+"""Names of strategies up to version 3."""
 AT_ONCE = 500
 """Rows that one transaction of a migration changes."""
 
@@ -53,6 +56,44 @@ def _nothing(database: Database, tables: Mapping[str, sa.Table], database_id: st
     """Rows of before lack nothing."""
 
 
+def _rename_what_runs_keep(database: Database, tables: Mapping[str, sa.Table], database_id: str) -> None:  # noqa: ARG001
+    """Give runs from before the names of today: of their strategy, what they pinned, and their workers' cursors."""
+    runs, workers = tables["batchops_run"], tables["batchops_worker"]
+    below = sa.true()
+    while True:
+        query = sa.select(runs.c.run, runs.c.strategy, runs.c.pinned).where(below).order_by(runs.c.run.desc())
+        with database.transaction() as connection:
+            rows = connection.execute(query.limit(AT_ONCE)).all()
+            for row in rows:
+                values = {"strategy": STRATEGIES.get(row.strategy, row.strategy), "pinned": _renamed(row.pinned)}
+                connection.execute(runs.update().where(runs.c.run == row.run).values(values))
+            numbers = [row.run for row in rows]
+            old = sa.select(workers).where(workers.c.run.in_(numbers), workers.c.cursor.like('%"turn"%'))
+            for row in connection.execute(old).all():
+                mine = sa.and_(workers.c.run == row.run, workers.c.worker == row.worker)
+                cursor = json.loads(row.cursor)
+                cursor["pass"] = cursor.pop("turn")
+                text = json.dumps(cursor, separators=(",", ":"))
+                connection.execute(workers.update().where(mine).values(cursor=text))
+        if len(rows) < AT_ONCE:
+            return
+        below = runs.c.run < rows[-1].run
+
+
+def _renamed(text: str) -> str:
+    """What a run pinned, by the names of today."""
+    pinned = json.loads(text)
+    for old, new in (("predicate", "condition"), ("walk", "strategy")):
+        if old in pinned:
+            pinned[new] = pinned.pop(old)
+    if "walk" in pinned.get("asked", {}):
+        pinned["asked"]["strategy"] = pinned["asked"].pop("walk")
+    for some in (pinned, pinned.get("asked", {})):
+        if "strategy" in some:
+            some["strategy"] = STRATEGIES.get(some["strategy"], some["strategy"])
+    return json.dumps(pinned)
+
+
 def _by_number(runs: sa.Table) -> sa.Update:
     names = ("job", "work", "table_identity", "prunable")
     new: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in names}
@@ -62,7 +103,7 @@ def _by_number(runs: sa.Table) -> sa.Update:
 def _identified(database: Database, row: Any, database_id: str, seen: set[str]) -> dict[str, Any]:
     """The row's new values; `seen` holds the jobs that have a newer run."""
     schema, name = database.backend.unlabelled(row["table_name"])
-    job = JobIdentity(row["verb"], schema, name, json.loads(row["wanted"]), _evidence(row))
+    job = JobIdentity(row["verb"], schema, name, json.loads(row["spec"]), _evidence(row))
     # A ledger may hold runs of other databases too. None of those is a backfill that must not be applied twice,
     # and any other may begin anew; but a purge must not go on with another database's cursor.
     backfill = "set" in job.spec
@@ -81,7 +122,7 @@ def _identified(database: Database, row: Any, database_id: str, seen: set[str]) 
 
 def _evidence(row: Any) -> TableIdentity:
     """Version 1 kept an OID before the columns; what it kept elsewhere told nothing."""
-    oid = str(json.loads(row["frozen"]).get("fingerprint", "")).partition(":")[0]
+    oid = str(json.loads(row["pinned"]).get("fingerprint", "")).partition(":")[0]
     return TableIdentity(f"oid {oid}" if oid.isdecimal() else None)
 
 
@@ -100,4 +141,19 @@ MIGRATIONS: Sequence[Migration] = (
         fill=_fill_in_identities,
     ),
     Migration(version=3, changes=(), fill=_nothing),
+    Migration(
+        version=4,
+        changes=(
+            # A queue's: its old name is now that of the leases of runs.
+            RenameTable("batchops_lease", "batchops_row_lease", column="relation"),
+            RenameTable("batchops_beat", "batchops_lease", column="beat_at"),
+            RenameTable("batchops_lane", "batchops_worker", column="lane"),
+            RenameColumn("batchops_lease", "beat_at", "renewed_at", old_table="batchops_beat"),
+            RenameColumn("batchops_worker", "lane", "worker", old_table="batchops_lane"),
+            RenameColumn("batchops_run", "walk", "strategy"),
+            RenameColumn("batchops_run", "wanted", "spec"),
+            RenameColumn("batchops_run", "frozen", "pinned"),
+        ),
+        fill=_rename_what_runs_keep,
+    ),
 )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex, ExecutableDDLElement
 from sqlalchemy.types import TypeEngine
@@ -12,12 +13,8 @@ from sqlalchemy.types import TypeEngine
 class Change(Protocol):
     """One statement of a migration."""
 
-    @property
-    def table(self) -> str:
-        """The name of the table that it changes."""
-
-    def made(self, inspector: sa.Inspector, schema: str | None) -> bool:
-        """Whether the table is so already."""
+    def pending(self, inspector: sa.Inspector, schema: str | None) -> bool:
+        """Whether a table is there that still needs it."""
 
     def statement(self, schema: str | None) -> ExecutableDDLElement:
         """What makes it so."""
@@ -31,9 +28,10 @@ class AddColumn:
     name: str
     type: TypeEngine[Any]
 
-    def made(self, inspector: sa.Inspector, schema: str | None) -> bool:
-        """Whether there is a column of that name."""
-        return self.name in {column["name"] for column in inspector.get_columns(self.table, schema=schema)}
+    def pending(self, inspector: sa.Inspector, schema: str | None) -> bool:
+        """Whether the table has no column of that name."""
+        names = column_names(inspector, self.table, schema)
+        return bool(names) and self.name not in names
 
     def statement(self, schema: str | None) -> ExecutableDDLElement:
         """ALTER TABLE … ADD COLUMN."""
@@ -50,15 +48,62 @@ class AddIndex:
     name: str
     columns: tuple[str, ...]
 
-    def made(self, inspector: sa.Inspector, schema: str | None) -> bool:
-        """Whether there is an index of that name."""
-        return self.name in {index["name"] for index in inspector.get_indexes(self.table, schema=schema)}
+    def pending(self, inspector: sa.Inspector, schema: str | None) -> bool:
+        """Whether the table has no index of that name."""
+        if not column_names(inspector, self.table, schema):
+            return False
+        return self.name not in {index["name"] for index in inspector.get_indexes(self.table, schema=schema)}
 
     def statement(self, schema: str | None) -> ExecutableDDLElement:
         """CREATE INDEX."""
         columns = [sa.Column(name, sa.Integer) for name in self.columns]
         table = sa.Table(self.table, sa.MetaData(schema=schema), *columns)
         return CreateIndex(sa.Index(self.name, *table.c))
+
+
+@dataclass(frozen=True)
+class RenameTable:
+    """A table by another name; it is recognised by one of its columns."""
+
+    old: str
+    table: str
+    column: str
+
+    def pending(self, inspector: sa.Inspector, schema: str | None) -> bool:
+        """Whether the table still has its old name."""
+        return self.column in column_names(inspector, self.old, schema)
+
+    def statement(self, schema: str | None) -> ExecutableDDLElement:
+        """ALTER TABLE … RENAME TO."""
+        return _Rename(sa.Table(self.old, sa.MetaData(schema=schema)), self.table)
+
+
+@dataclass(frozen=True)
+class RenameColumn:
+    """A column by another name; the table may still have its old name, which an earlier change takes."""
+
+    table: str
+    old: str
+    name: str
+    old_table: str = ""
+
+    def pending(self, inspector: sa.Inspector, schema: str | None) -> bool:
+        """Whether the column still has its old name."""
+        tables = (self.table, *([self.old_table] if self.old_table else ()))
+        return any(self.old in column_names(inspector, table, schema) for table in tables)
+
+    def statement(self, schema: str | None) -> ExecutableDDLElement:
+        """ALTER TABLE … RENAME COLUMN."""
+        return _RenameColumn(sa.Table(self.table, sa.MetaData(schema=schema)), self.old, self.name)
+
+
+def column_names(inspector: sa.Inspector, table: str, schema: str | None) -> frozenset[str]:
+    """The table's columns; none where there is no such table, or this role does not see it."""
+    try:
+        found = inspector.get_columns(table, schema=schema) if inspector.has_table(table, schema=schema) else []
+    except DBAPIError:  # MariaDB's answer to a role without any right to a table, also where there is none
+        return frozenset()
+    return frozenset(str(column["name"]) for column in found)
 
 
 class _AddColumn(ExecutableDDLElement):
@@ -68,6 +113,40 @@ class _AddColumn(ExecutableDDLElement):
 
     def __init__(self, column: sa.Column[Any]) -> None:
         self.column = column
+
+
+class _Rename(ExecutableDDLElement):
+    inherit_cache = False
+
+    def __init__(self, table: sa.Table, name: str) -> None:
+        self.table, self.name = table, name
+
+
+class _RenameColumn(ExecutableDDLElement):
+    inherit_cache = False
+
+    def __init__(self, table: sa.Table, old: str, name: str) -> None:
+        self.table, self.old, self.name = table, old, name
+
+
+@compiles(_Rename)
+def _renamed(element: _Rename, compiler: Any, **_: Any) -> str:
+    table = compiler.preparer.format_table(element.table)
+    return f"ALTER TABLE {table} RENAME TO {compiler.preparer.quote(element.name)}"
+
+
+@compiles(_Rename, "mysql", "mariadb")
+def _renamed_in_its_schema(element: _Rename, compiler: Any, **_: Any) -> str:
+    """Without its schema the new name would be one of the session's."""
+    table, new = element.table, sa.Table(element.name, sa.MetaData(schema=element.table.schema))
+    return f"ALTER TABLE {compiler.preparer.format_table(table)} RENAME TO {compiler.preparer.format_table(new)}"
+
+
+@compiles(_RenameColumn)
+def _renamed_column(element: _RenameColumn, compiler: Any, **_: Any) -> str:
+    quote = compiler.preparer.quote
+    table = compiler.preparer.format_table(element.table)
+    return f"ALTER TABLE {table} RENAME COLUMN {quote(element.old)} TO {quote(element.name)}"
 
 
 @compiles(_AddColumn)

@@ -13,6 +13,7 @@ from batchops.db.database import Database
 from batchops.errors import BatchopsError, RefusedError, TransientError
 from batchops.ledger.grants import missing_grants
 from batchops.ledger.migrations import Migration
+from batchops.ledger.schema_changes import Change, RenameTable
 from batchops.ledger.tables import version_table
 
 State = Literal["absent", "older", "current"]
@@ -149,7 +150,14 @@ class Making:
         inspector = sa.inspect(connection)
         there = frozenset(table.name for table in self._tables if self._sees(inspector, table.name))
         version = self._version(connection, there)
-        missing = (*self._creations(there), *self._changes(inspector, there, version or FIRST))
+        changes = self._changes(inspector, version or FIRST)
+        renamed = [change for change in changes if isinstance(change, RenameTable)]
+        others = [change for change in changes if not isinstance(change, RenameTable)]
+        missing = (
+            *(change.statement(self._schema) for change in renamed),
+            *self._creations(there - {one.old for one in renamed} | {one.table for one in renamed}),
+            *(change.statement(self._schema) for change in others),
+        )
         return _Found(there, version, missing)
 
     def _sees(self, inspector: sa.Inspector, table: str) -> bool:
@@ -195,13 +203,13 @@ class Making:
                     yield self._versions.insert().values(self._row(self._newest))
                 yield from (CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name)))
 
-    def _changes(
-        self, inspector: sa.Inspector, there: frozenset[str], version: int
-    ) -> Iterator[sa.Executable]:  # fmt: skip
-        for migration in self._after(version):
-            for change in migration.changes:
-                if change.table in there and not change.made(inspector, self._schema):
-                    yield change.statement(self._schema)
+    def _changes(self, inspector: sa.Inspector, version: int) -> list[Change]:
+        return [
+            change
+            for migration in self._after(version)
+            for change in migration.changes
+            if change.pending(inspector, self._schema)
+        ]
 
     def _text(self, statement: sa.Executable) -> str:
         assert isinstance(statement, DDLElement | sa.Insert)

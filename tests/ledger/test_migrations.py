@@ -11,7 +11,7 @@ from batchops.ledger import migrations
 from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.databases.numbered import Job, numbered
-from tests.ledger import version_1
+from tests.ledger import version_1, version_3
 from tests.ledger.version_1 import OldRun
 from tests.services.database import Database
 
@@ -73,6 +73,41 @@ def test_the_tables_become_those_of_a_new_ledger(old: Database, new_database: Ne
 
 
 @pytest.mark.in_turn
+def test_a_ledger_of_the_names_before_is_brought_up_to_date(database: Database, new_database: NewDatabase) -> None:
+    """Tables, columns, strategies and cursors have other names; what was begun goes on, what was done stays done."""
+    numbered(database, ROWS, m=("integer", "0"))
+    version_3.tables(database)
+    begun = OldRun(state="failed", behind=60, rows=60)
+    version_3.add(database, begun, OldRun(where="id > 5"))
+    database.execute("UPDATE t SET m = 1 WHERE id <= 60")
+    finished = Job(database, "backfill", **ONCE)(strategy="key")
+    assert (finished.reason, finished.run, finished.rows, finished.strategy) == ("done", 1, ROWS, "key")
+    assert database.column("SELECT DISTINCT m FROM t") == [1]
+    assert Job(database, "backfill", where="id > 5", set=["m = m + 1"])().reason == "already-done"
+    fresh = new_database("mariadb" if database.backend == "mysql" else database.backend)
+    numbered(fresh, 1, m=("integer", "0"))
+    Job(fresh, "backfill", **ONCE)()
+    assert layout(database) == layout(fresh)
+    assert database.scalar("SELECT version FROM batchops_ledger") == NEWEST
+
+
+def test_the_leases_of_a_queue_make_room_for_those_of_runs(database: Database, batchops: Batchops) -> None:
+    """Both had the name batchops_lease, one after the other."""
+    numbered(database, ROWS, m=("integer", "0"))
+    version_3.tables(database)
+    version_3.add(database, OldRun())
+    database.script(
+        "CREATE TABLE batchops_lease (relation VARCHAR(255) NOT NULL, row_key VARCHAR(255) NOT NULL, lease VARCHAR(40),"
+        " lease_until DOUBLE PRECISION, attempts INTEGER NOT NULL, next_at DOUBLE PRECISION, failure TEXT,"
+        " before_claim TEXT, PRIMARY KEY (relation, row_key));\n"
+        "INSERT INTO batchops_lease (relation, row_key, attempts) VALUES ('jobs', '1', 3);\n"
+    )
+    assert Job(database, "backfill", **ONCE)().reason == "already-done"
+    assert database.rows("SELECT relation, attempts FROM batchops_row_lease") == [("jobs", 3)]
+    assert database.scalar("SELECT count(*) FROM batchops_lease") == 0
+    assert batchops("queue", "init", "t", "--lease-in", "table", "--url", database.url).out == ""
+
+
 def test_printed_sql_is_enough_for_a_role_that_may_not_alter(old: Database, batchops: Batchops) -> None:
     """Whoever may runs what is printed; the run of the other role fills in the rest."""
     version_1.add(old, OldRun())
@@ -124,7 +159,7 @@ def test_a_role_that_may_not_alter_is_told_the_sql(new_database: NewDatabase, ba
     who = f"'{role}'@'%'" if mysql else f'"{role}"'
     database.execute(f"CREATE USER {who} IDENTIFIED BY 'x'" if mysql else f"CREATE ROLE {who} LOGIN PASSWORD 'x'")
     try:
-        for table in ("t", "batchops_run", "batchops_worker", "batchops_lease"):
+        for table in ("t", "batchops_run", "batchops_lane", "batchops_beat"):
             database.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {who}")
         url = make_url(database.url).set(username=role, password="x").render_as_string(hide_password=False)
         words = ("backfill", "t", "--all-rows", "--set", "m = m + 1", "-y", "--url", url)
@@ -133,7 +168,7 @@ def test_a_role_that_may_not_alter_is_told_the_sql(new_database: NewDatabase, ba
         statements = [s.strip() for s in refused.err.partition("statements below")[2].partition("\n")[2].split(";")]
         for statement in filter(None, statements):
             database.execute(statement)
-            if table := re.match(r"CREATE TABLE IF NOT EXISTS (\w+)", statement):
+            if table := re.match(r"(?:CREATE TABLE IF NOT EXISTS|ALTER TABLE \w+ RENAME TO) (\w+)", statement):
                 database.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table[1]} TO {who}")
         done = batchops(*words, "--json")
         assert done.json()["reason"] == "already-done", done

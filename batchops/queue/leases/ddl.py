@@ -1,6 +1,7 @@
 """The SQL that gives a table a place to keep leases in: columns of its own, or the table batchops_row_lease."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,8 @@ from batchops.db.types import KEY_TEXT, LONG_TEXT
 from batchops.queue.leases.column_names import BEFORE_CLAIM, LeaseColumns
 
 TABLE = "batchops_row_lease"
+OLD_TABLE = "batchops_lease"
+"""Its name before; runs have their leases there now."""
 _KEY = sa.Text().with_variant(sa.String(500, collation="utf8mb4_bin"), "mysql", "mariadb")
 LEASES = sa.Table(
     TABLE, sa.MetaData(),
@@ -78,10 +81,14 @@ def _some(connection: sa.Connection, table: Table, holds: sa.ColumnElement[bool]
 
 def table_ddl(connection: sa.Connection, database: Database) -> Iterator[str]:
     """The statement that makes the table beside, or brings it up to date; none where it is as it should be."""
-    beside = database.backend.find(connection, None, TABLE)
+    format_table = database.engine.dialect.identifier_preparer.format_table
+    beside, old = (database.backend.find(connection, None, name) for name in (TABLE, OLD_TABLE))
+    if beside is None and old is not None and "relation" in old.column_names:
+        yield f"ALTER TABLE {format_table(old.clause)} RENAME TO {TABLE}"
+        beside = replace(old, name=TABLE)
     if beside is not None:
         if BEFORE_CLAIM not in beside.column_names:
-            name = database.engine.dialect.identifier_preparer.format_table(beside.clause)
-            yield f"ALTER TABLE {name} ADD COLUMN {BEFORE_CLAIM} {database.backend.claims.types['long text']}"
+            kind = database.backend.claims.types["long text"]
+            yield f"ALTER TABLE {format_table(beside.clause)} ADD COLUMN {BEFORE_CLAIM} {kind}"
         return
     yield " ".join(str(creation().compile(dialect=database.engine.dialect)).split())
