@@ -39,7 +39,7 @@ def test_the_document_of_a_dry_run(ev: Database, cli: Cli) -> None:
     assert plan["condition"] == "kind = 1"
     assert plan["statement"].startswith("DELETE FROM")
     assert plan["explain"]
-    assert plan["key"] == ["id"] or plan["strategy"] == "blocks"
+    assert plan["key"] == ["id"] or plan["strategy"] == "block"
 
 
 def test_refused_by_a_check(mariadb: Database, cli: Cli) -> None:

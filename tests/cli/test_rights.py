@@ -250,7 +250,7 @@ def test_a_role_that_may_keep_no_fires(role: Role, cli: Cli, tmp_path: Path) -> 
     assert (refused.code, "GRANT" in refused.err) == (12, True), refused
 
 
-@pytest.mark.parametrize("strategy", ["keys", "blocks", "limit"])
+@pytest.mark.parametrize("strategy", ["key", "block", "limit"])
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 def test_delete_without_update_is_enough(server: Database, role: Role, cli: Cli, strategy: str) -> None:
     """Row locks ask for UPDATE: without it rows are listed only, and the condition in the DELETE does the rest."""
