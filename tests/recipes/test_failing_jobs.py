@@ -15,7 +15,7 @@ from tests.services.database import Database
 pytestmark = pytest.mark.in_turn
 
 # The rows stay pending when they are marked: that is seen in the first batch.
-MIDWAY = 'verb = "drain"\ntable = "t"\nwhere = "n = 0"\nset = ["m = 1"]\ndone = ["n = n"]\nlease = "none"'
+MIDWAY = 'verb = "drain"\ntable = "t"\nwhere = "n = 0"\nset = ["m = 1"]\ndone = ["n = n"]\nlease-in = "none"'
 MISSING = 'verb = "purge"\ntable = "nowhere"\nwhere = "id > 0"'
 REFUSED = 'verb = "backfill"\ntable = "t"\nwhere = "id > 0"\nset = ["id = id + 1"]'
 WELL = 'verb = "purge"\ntable = "t"\nwhere = "id <= {}"'
