@@ -66,7 +66,7 @@ class Relays:
         return Shards(self.database, self.registry(), "outbox", count, 60.0, stays=stays, clock=lambda: 100.0)
 
     def expire(self) -> None:
-        """No relay has given a sign of life for long."""
+        """Every relay lease has expired."""
         self._tables.execute("UPDATE batchops_relay SET lease_until = 0")
 
 

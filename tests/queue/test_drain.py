@@ -217,7 +217,7 @@ def test_events_and_a_dry_run_that_changes_nothing(batchops: Batchops, database:
 def due(database: Database, place: str) -> None:
     """Time passes: what waits is due."""
     database.execute(
-        f"UPDATE {'jobs' if place == 'columns' else 'batchops_lease'} SET next_at = 1 WHERE next_at < 1e14"
+        f"UPDATE {'jobs' if place == 'columns' else 'batchops_row_lease'} SET next_at = 1 WHERE next_at < 1e14"
     )
 
 

@@ -89,7 +89,7 @@ def by_row_locks(database: Database, made: Made, rows: int) -> None:
         seen.update(row["n"] for row in some)
         return ["never" if row["n"] == DEAD else None for row in some]
 
-    ended = drained(database, made, handler, lease="none")
+    ended = drained(database, made, handler, lease_in="none")
     assert ended.rows == rows - (rows > DEAD)
     assert states(database, made) == {1: rows - (rows > DEAD)} | ({0: 1} if rows > DEAD else {})
 

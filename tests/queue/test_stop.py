@@ -97,7 +97,7 @@ def test_poison_is_parked_and_the_others_go_on(
         expired(database, "jobs")
     assert states(database) == {"done": 39, "failed": 1}
     assert database.column("SELECT id FROM jobs WHERE status = 'failed'") == [13]
-    assert "no more sign of life at 2 attempts" in database.scalar("SELECT failure FROM jobs WHERE id = 13")
+    assert "heartbeat stopped at 2 attempts" in database.scalar("SELECT failure FROM jobs WHERE id = 13")
     # Once in its batch, once alone: its batch-mates are innocent.
     assert deaths == 2
     figures(deaths=deaths)
