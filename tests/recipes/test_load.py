@@ -16,7 +16,7 @@ from batchops.recipes.mistakes import RecipeError
 from batchops.recipes.toml_lines import LARGEST, understood
 from batchops.spec.models import flagged
 from batchops.spec.schedule import RecipeSchedule
-from batchops.verbs import VERBS
+from batchops.verbs import RECIPE_VERBS
 
 WHOLE = """
 [params]
@@ -187,7 +187,9 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
     max_leaves=4,
 )  # fmt: skip
-FIELDS = sorted({key(name) for verb in VERBS.values() for name in flagged(verb.spec)} | {*RecipeSchedule.model_fields})
+FIELDS = sorted(
+    {key(name) for verb in RECIPE_VERBS.values() for name in flagged(verb.spec)} | {*RecipeSchedule.model_fields}
+)
 KEYS = st.sampled_from(
     [*FIELDS, "verb", "needs", "description", "type", "default", "wher", "n", "param", '"a b"', "x.y"]
 )
@@ -198,7 +200,7 @@ HEADS = st.sampled_from(
 
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
-@given(lines=st.lists(HEADS | LINES, max_size=25), verb=st.sampled_from(list(VERBS)))
+@given(lines=st.lists(HEADS | LINES, max_size=25), verb=st.sampled_from(list(RECIPE_VERBS)))
 def test_no_file_is_too_much_for_it(recipe: Path, lines: list[str], verb: str) -> None:
     """Whatever stands there is understood, or told with a line of the file."""
     text = "\n".join([f"[job.first]\nverb = '{verb}'", *lines])

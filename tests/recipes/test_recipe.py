@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from batchops.bulk.purge import VERB as PURGE
+from batchops.bulk.spec import PurgeSpec
 from batchops.errors import UsageError
 from batchops.recipes.recipe import Recipe, RecipeJob, circle, ordered
-from batchops.spec.models import PurgeSpec
 
 
 def recipe(needs: Mapping[str, Sequence[str]]) -> Recipe:
     spec = PurgeSpec(table="t", where="true")
-    return Recipe(Path("r.toml"), ordered([RecipeJob(name, "purge", spec, tuple(of)) for name, of in needs.items()]))
+    return Recipe(Path("r.toml"), ordered([RecipeJob(name, PURGE, spec, tuple(of)) for name, of in needs.items()]))
 
 
 def names(jobs: Sequence[RecipeJob]) -> str:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 import batchops as library
+from batchops import verbs as registry
 from batchops.bulk.plan.checks import CHECKS
-from batchops.bulk.prepare import prepare_bulk
+from batchops.bulk.spec import CHECKS as NAMES
 from batchops.bulk.spec import BackfillSpec, BulkSpec, PurgeSpec
 from batchops.errors import Exit, RefusedError
-from batchops.spec.models import CHECKS as NAMES
 from batchops.spec.models import checked
 from tests.bulk.plan.situations import CASES, SITUATIONS, Situation, numbers, parent, view
 from tests.command import Batchops
@@ -111,7 +111,7 @@ def test_none_on_ordinary_tables(january: Database) -> None:
 
 
 def planned(database: Database, verb: str, spec: BulkSpec) -> Any:
-    with prepare_bulk(verb, spec.model_copy(update={"url": database.url}), os.environ) as job:
+    with registry.VERBS[verb].prepare(spec.model_copy(update={"url": database.url}), os.environ) as job:
         return job.plan
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import batchops as library
-from batchops.bulk.prepare import prepare_bulk
+from batchops.bulk.purge import VERB as PURGE
 from batchops.bulk.spec import PurgeSpec
 from batchops.errors import UsageError
 from batchops.spec.models import checked
@@ -95,8 +95,8 @@ def test_one_time_in_another_unit_is_found_wherever_it_stands(new_database: NewD
 
 def warned(job: dict[str, str]) -> list[str]:
     """What the plan warns of."""
-    with prepare_bulk("purge", checked(PurgeSpec, dict(job)), {}) as plan:
-        return list(plan.plan.facts.warnings)
+    with PURGE.prepare(checked(PurgeSpec, dict(job)), {}) as planned:
+        return list(planned.plan.document()["warnings"])
 
 
 @pytest.mark.parametrize("text", ["03.04.2025", "04/03/2025", "yesterday", "2025-13-01", "1700000000000"])
