@@ -20,7 +20,7 @@ def covered(connection: sa.Connection, database: Database, table: Table, pinned:
     """The pinned leaves that the condition covers whole, as the server's planner says."""
     if database.backend.partitions is None or pinned.condition is None:
         return []
-    found = database.backend.find_all(connection, pinned.leaves)
+    found = database.backend.catalog.find_all(connection, pinned.leaves)
     leaves = [replace(leaf, alias=table.name) for leaf in found]
     condition = worked_out(connection, database, table, pinned.condition)
     return database.backend.partitions.covered(connection, leaves, user_sql(f"NOT ({condition})"))
@@ -58,7 +58,7 @@ class Dropping:
 
     def _end(self, detached: Detached) -> int:
         with self._database.transaction() as connection:
-            leaf = self._database.backend.find(connection, detached.schema, detached.name)
+            leaf = self._database.backend.catalog.find(connection, detached.schema, detached.name)
             if leaf is None:
                 raise IntegrityError(f'The detached partition "{detached.name}" is gone.', "see who dropped it.")
             self._partitions.hold(connection, detached)

@@ -49,12 +49,12 @@ class Foresight:
             self._checks[table.identity] = self._of(connection, table)
         if not self._checks[table.identity]:
             return ()
-        key = [self._backend.key_out(table, name).label(f"batchops_k{i}") for i, name in enumerate(batch.key)]
+        key = [self._backend.keys.out(table, name).label(f"batchops_k{i}") for i, name in enumerate(batch.key)]
         rows = sa.select(*key, *self._operation.afterwards(batch)).select_from(table.called)
         after = table.alone(rows.where(*batch.conditions)).subquery(quoted(table.alias or table.name))
         refused = [sa.not_(sa.literal_column(f"({text})", sa.Boolean())) for text in self._checks[table.identity]]
         found = connection.execute(sa.select(*(after.c[column.name] for column in key)).where(sa.or_(*refused)))
-        return tuple(tuple(self._backend.key_value(value) for value in values) for values in found)
+        return tuple(tuple(self._backend.keys.value(value) for value in values) for values in found)
 
     def _of(self, connection: sa.Connection, table: Table) -> list[str]:
         quote = self._backend.sql_functions.quote

@@ -10,8 +10,9 @@ from sqlalchemy.exc import DBAPIError
 
 from batchops.bulk.foresight import Foresight
 from batchops.bulk.strategies.strategy import Batch
-from batchops.db.backend import Backend, Suspect
+from batchops.db.backend import Backend
 from batchops.db.database import Database
+from batchops.db.faults import Suspect
 from batchops.db.types import KeyValue
 from batchops.db.value_formats import as_text
 from batchops.errors import RowRefusedError
@@ -81,7 +82,7 @@ class RejectedRowSearch:
         trial = _Trial(self._database, self._work, connection, replace(batch, keys=suspects))
         trial.each(range(len(suspects)))
         if suspects:
-            others = sa.not_(self._database.backend.among(batch.selection.table, batch.key, suspects))
+            others = sa.not_(self._database.backend.keys.among(batch.selection.table, batch.key, suspects))
             batch = replace(batch, where=others if batch.where is None else sa.and_(batch.where, others))
         trial.changed += self._work(connection, batch)
         self._learn(len(suspects), len(trial.refused), 0, trial.changed + len(trial.refused))
@@ -158,7 +159,7 @@ class _Trial:
         self._connection = connection
         self._part = batch
         # A row that a trigger passes by in silence is no error to the server, which undoes nothing then.
-        self._undone_alone = database.backend.undoes_statements and not batch.selection.table.may_veto
+        self._undone_alone = database.backend.sessions.undoes_statements and not batch.selection.table.may_veto
         self._guarded = False
         """Whether nothing was changed since the last savepoint."""
         self.changed = 0
@@ -195,7 +196,7 @@ class _Trial:
     def _try(self, places: Sequence[int]) -> _Refusal | None:
         batch, backend = self._part, self._database.backend
         keys = tuple(batch.keys[place] for place in places)
-        where = backend.among(batch.selection.table, batch.key, keys)
+        where = backend.keys.among(batch.selection.table, batch.key, keys)
         try:
             self.changed += self._work(self._connection, replace(batch, where=where, keys=keys, found=len(keys)))
         except RowRefusedError as error:
@@ -206,7 +207,7 @@ class _Trial:
                 raise
             if len(places) == 1:
                 return _Refusal(refused.message)
-            suspect = backend.refused_row(self._connection, error, batch.selection.table, batch.key, keys)
+            suspect = backend.faults.refused_row(self._connection, error, batch.selection.table, batch.key, keys)
             return _Refusal(refused.message, suspect and replace(suspect, place=places[suspect.place]))
         return None
 
@@ -231,13 +232,13 @@ def _last_refused(trial: _Trial, places: list[int], begin: int, refusal: _Refusa
 def row_names(backend: Backend, connection: sa.Connection, batch: Batch, keys: Sequence[KeyValue]) -> dict[str, str]:
     """The rows for people, by the text of their keys."""
     table = batch.selection.table
-    own = [backend.key_out(table, name).label(f"k{i}") for i, name in enumerate(batch.key)]
+    own = [backend.keys.out(table, name).label(f"k{i}") for i, name in enumerate(batch.key)]
     names = table.known_by or batch.key
-    shown = [backend.key_out(table, name).label(f"n{i}") for i, name in enumerate(names)]
+    shown = [backend.keys.out(table, name).label(f"n{i}") for i, name in enumerate(names)]
     rows: sa.Select[Any] = table.alone(sa.select(*own, *shown).select_from(table.called))
     found = {
-        repr(tuple(backend.key_value(value) for value in row[: len(own)])): row[len(own) :]
-        for row in connection.execute(rows.where(backend.among(table, batch.key, keys)))
+        repr(tuple(backend.keys.value(value) for value in row[: len(own)])): row[len(own) :]
+        for row in connection.execute(rows.where(backend.keys.among(table, batch.key, keys)))
     }
     nothing = ("?",) * len(names)
 

@@ -24,7 +24,7 @@ from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.strategies.id_file import IdFile, id_file, shown_name
 from batchops.bulk.strategies.strategy import Situation
 from batchops.bulk.verb import BulkVerb
-from batchops.db.backend import Server
+from batchops.db.catalog import Server
 from batchops.db.database import Database
 from batchops.db.partitions import Partitions
 from batchops.db.table import Table
@@ -101,7 +101,7 @@ def _prepare(
         to_drop=tuple(droppable) if isinstance(spec, PurgeSpec) and spec.drop_partitions else (),
         done=route.resume.run if isinstance(route.resume, AlreadyDone) else None,
         repeatable=found.parsed.repeatable,
-        workers=1 if database.backend.one_writer else spec.workers,
+        workers=1 if database.backend.sessions.one_writer else spec.workers,
         next=again or command(verb.command, spec, database.address.bare),
         again=lambda: _prepare(verb, spec, database, ledger, again, ids),
     )  # fmt: skip
@@ -112,7 +112,7 @@ def _ledger_refusals(ledger: Ledger, server: Server) -> Iterator[Refusal]:
     found = None
     if not ledger.in_target:
         with ledger.database.reading() as connection:
-            server = ledger.database.backend.server(connection)
+            server = ledger.database.backend.catalog.server(connection)
         found = server.refusal(ledger.database.address.shown)
     found = found if server.read_only else ledger.obstacle(server.role)
     if found is not None:

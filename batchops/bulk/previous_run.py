@@ -46,7 +46,7 @@ def remember(
     connection: sa.Connection, database: Database, ledger: Ledger, verb: BulkVerb, spec: BulkSpec, found: Inspection
 ) -> PreviousRun:
     """By reading alone; nothing where there is no ledger yet, or none that this role may read."""
-    evidence = database.backend.table_identity(connection, found.table)
+    evidence = database.backend.catalog.table_identity(connection, found.table)
     wanted = spec.identity() | ({"ids": found.ids.digest} if found.ids is not None else {})
     job = JobIdentity(verb.name, found.table.schema, found.table.name, wanted, evidence)
     previous = PreviousRun(job, found.server.identity)

@@ -40,7 +40,7 @@ class ReadMeter:
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
         """Rows of any table read since now on this connection, where this batch is one to be measured."""
         self._until -= 1
-        return self._backend.meter(connection) if self._until <= 0 else None
+        return self._backend.planner.meter(connection) if self._until <= 0 else None
 
     def check(self, planned: int, read: int) -> str | None:
         """What to say of a batch that read so many rows; None while all is well."""

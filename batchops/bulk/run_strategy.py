@@ -68,14 +68,14 @@ def strategy_of(
     assert kind.takes_ids == (ids is not None)
 
     def over(part: Table) -> Strategy:
-        selection = Selection(part, pinned.condition, backend.shield)
+        selection = Selection(part, pinned.condition, backend.planner.shield)
         return kind.build(Target(connection, backend, selection, pinned.key, ids, look_again))
 
     if not pinned.leaves:
         return over(table)
     leaves: Mapping[str, Strategy] = {
         leaf.identity: over(replace(leaf, alias=table.name, only=True))
-        for leaf in backend.find_all(connection, pinned.leaves)
+        for leaf in backend.catalog.find_all(connection, pinned.leaves)
     }
     return PartitionedStrategy(leaves, pinned.strategy)
 

@@ -29,7 +29,7 @@ def tables(context: click.Context, _: click.Parameter, begun: str) -> Items:
 
     def look() -> Iterable[str]:
         with _database(context) as database, database.reading() as connection:
-            return database.backend.tables(connection)
+            return database.backend.catalog.tables(connection)
 
     return _beginning(_in_time(look), begun)
 
@@ -124,7 +124,7 @@ def _in_time(look: Callable[[], Iterable[Any]]) -> list[Any]:
 
 
 def _database(context: click.Context) -> closing["Database"]:
-    from batchops.db.registry import connect
+    from batchops.db.database import connect
     from batchops.db.urls import address
     from batchops.errors import UsageError
 

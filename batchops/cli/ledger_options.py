@@ -7,7 +7,7 @@ from typing import Any
 
 import rich_click as click
 
-from batchops.db.registry import connect
+from batchops.db.database import connect
 from batchops.db.urls import address
 from batchops.errors import UsageError
 from batchops.ledger.ledger import Ledger

@@ -10,8 +10,7 @@ import rich_click as click
 
 from batchops.cli import completion_sources
 from batchops.cli.options import from_spec
-from batchops.db.database import Database
-from batchops.db.registry import connect
+from batchops.db.database import Database, connect
 from batchops.db.urls import address
 from batchops.outbox.columns import PURPOSES
 from batchops.outbox.failures import RefusedEvents

@@ -11,9 +11,8 @@ import rich_click as click
 from batchops import durations
 from batchops.cli import completion_sources
 from batchops.cli.help import Group
-from batchops.db.database import Database
+from batchops.db.database import Database, connect
 from batchops.db.lookup import find_table
-from batchops.db.registry import connect
 from batchops.db.urls import address
 from batchops.errors import UsageError
 from batchops.queue.leases.column_names import LeaseColumns

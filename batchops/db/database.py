@@ -1,7 +1,7 @@
 """A database that is reached: its engine, its family, and transactions whose errors a person can read."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -9,13 +9,17 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from batchops.db.backend import Backend, Timeouts
+from batchops.db.backend import Backend
 from batchops.db.faults import Fault, driver_error, translate, underway
+from batchops.db.registry import load, named_by, registered, variants
 from batchops.db.rights import MissingRight, Needs
+from batchops.db.sessions import Timeouts
 from batchops.db.table import Table
 from batchops.db.urls import DatabaseAddress, redact
 from batchops.errors import BatchopsError, ConnectionLostError, OutcomeUnknownError, TransientError
 
+Variant = Callable[[str], Backend]
+"""The backend for what a server says its version is."""
 BESIDE = 8
 """Connections for heartbeat, notifications, counts, reading ahead, cancelling; the pool lends some more for a while."""
 
@@ -24,16 +28,45 @@ class Database:
     """One database; every statement that batchops sends goes through a transaction of this."""
 
     def __init__(
-        self, address: DatabaseAddress, backend: Backend, timeouts: Timeouts | None = None, workers: int = 1
-    ) -> None:  # fmt: skip
-        """`workers`: threads that may each have a transaction in hand, beside what accompanies a run."""
+        self,
+        address: DatabaseAddress,
+        backend: Backend,
+        timeouts: Timeouts | None = None,
+        workers: int = 1,
+        variant: Variant | None = None,
+    ) -> None:
+        """`workers`: threads that may each have a transaction in hand, beside what accompanies a run.
+
+        `variant`: the backend for a version of the server, where `backend` alone does not say it.
+        """
         self.address = address
-        self.backend = backend
-        self.engine = backend.engine(address, timeouts or Timeouts(), workers + BESIDE)
+        self._timeouts = timeouts or Timeouts()
+        self.engine = backend.sessions.engine(address, self._timeouts, workers + BESIDE)
+        self._backend = backend
+        self._decided = variant is None
+        if variant is None:
+            backend.sessions.attend(self.engine, self._timeouts)
+        else:
+            self._decide_at_connect(variant)
         self._at_work: set[Any] = set()
         self._guard = threading.Lock()
         self.underway = False
         """Whether a run has begun to write: a table that is missing from then on has been taken away."""
+
+    @property
+    def backend(self) -> Backend:
+        """What this database can do; connects where only the server can say which one it is."""
+        if not self._decided:
+            with self._connection():
+                pass
+        return self._backend
+
+    def _decide_at_connect(self, variant: Variant) -> None:
+        @sa.event.listens_for(self.engine, "first_connect")
+        def decide(connection: Any, _: object) -> None:
+            self._backend = variant(self._backend.sessions.version(connection))
+            self._backend.sessions.attend(self.engine, self._timeouts)
+            self._decided = True
 
     @contextmanager
     def transaction(self, *, lazy: bool = False) -> Iterator[sa.Connection]:
@@ -43,7 +76,7 @@ class Database:
         after them makes them durable too. Where a server has no such thing, it commits as always.
         """
         with self._connection() as connection:
-            self.backend.begin(connection, lazy=lazy)
+            self.backend.sessions.begin(connection, lazy=lazy)
             yield connection
             try:
                 connection.commit()
@@ -54,14 +87,14 @@ class Database:
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction that cannot write, by the server's own word; always rolled back."""
         with self._connection() as connection:
-            self.backend.begin_reading(connection)
+            self.backend.sessions.begin_reading(connection)
             yield connection
 
     @contextmanager
     def trying(self) -> Iterator[sa.Connection]:
         """A transaction that may write, and is always rolled back."""
         with self._connection() as connection:
-            self.backend.begin(connection)
+            self.backend.sessions.begin(connection)
             yield connection
 
     @contextmanager
@@ -80,17 +113,17 @@ class Database:
     def explaining(self) -> Iterator[sa.Connection]:
         """A transaction in which a write can be explained, and that writes nothing; always rolled back."""
         with self._connection() as connection:
-            if self.backend.explains_writes:
-                self.backend.begin_reading(connection)
+            if self.backend.planner.explains_writes:
+                self.backend.sessions.begin_reading(connection)
             else:
-                self.backend.begin(connection)
+                self.backend.sessions.begin(connection)
             yield connection
 
     def missing_right(self, table: Table, role: str, needs: Needs) -> MissingRight | None:
         """The first of these rights that the role lacks on the table."""
         with self.explaining() as connection:
             for right, columns in needs:
-                missing = self.backend.missing_right(connection, table, right, columns)
+                missing = self.backend.rights.missing(connection, table, right, columns)
                 if missing is not None:
                     return MissingRight(right, missing, table, role)
         return None
@@ -114,7 +147,7 @@ class Database:
         for driver_connection in at_work:
             # Each driver has its own errors for a session that is closed, or a server that does not answer.
             with suppress(Exception):
-                self.backend.cancel(driver_connection, self.engine)
+                self._backend.sessions.cancel(driver_connection, self.engine)
 
     def close(self) -> None:
         """Close every connection."""
@@ -125,12 +158,12 @@ class Database:
         return self._translated(driver_error(error), lost=error.connection_invalidated)
 
     def _translated(self, cause: BaseException, *, lost: bool) -> BatchopsError:
-        fault = self.backend.classify(cause)
+        fault = self._backend.faults.classify(cause)
         if lost and fault is Fault.OTHER:
             fault = Fault.CONNECTION_LOST
         if self.underway:
             fault = underway(fault)
-        message = redact(self.backend.message(cause), self.address)
+        message = redact(self._backend.faults.message(cause), self.address)
         if fault in (Fault.UNREACHABLE, Fault.LOGIN):
             message = f"{message} ({self.address.shown})"
         return translate(fault, message)
@@ -169,3 +202,16 @@ class Database:
         if isinstance(told, ConnectionLostError):
             return OutcomeUnknownError(f"{told.message} (COMMIT had been sent)", told.hint)
         return told
+
+
+def connect(address: DatabaseAddress, timeouts: Timeouts | None = None, workers: int = 1) -> Database:
+    """The database at that address, for so many workers. Connections open when they are first needed."""
+    own = registered(address.database)
+    others = tuple(variants(own))
+
+    def variant(version: str) -> Backend:
+        backend: Backend = load(next((one for one in others if named_by(one, version)), own).backend)()
+        return backend
+
+    backend: Backend = load(own.backend)()
+    return Database(address, backend, timeouts, workers, variant if others else None)

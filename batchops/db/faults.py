@@ -1,10 +1,15 @@
 """What can go wrong at a database, in words that no driver knows, and the error each becomes."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from batchops.db.table import Table
+from batchops.db.types import KeyValue
 from batchops.errors import (
     BatchopsError,
     ConnectionLostError,
@@ -57,6 +62,36 @@ class Fault(Enum):
     """The table is no longer what it was when the run began."""
     CORRUPT = auto()
     OTHER = auto()
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """The row that a statement was refused for, as far as the server tells."""
+
+    place: int
+    """Its place in the list of rows that the statement was for."""
+    certain: bool
+    """Whether it was named; else only how many rows came before it is known, in the order the server chose."""
+
+
+class Faults(Protocol):
+    """What one database's errors mean."""
+
+    def classify(self, error: BaseException) -> Fault:
+        """The fault that a driver's error is."""
+
+    def message(self, error: BaseException) -> str:
+        """The server's text, without rows or SQL."""
+
+    def refused_row(
+        self,
+        connection: sa.Connection,
+        error: BaseException,
+        table: Table,
+        names: Sequence[str],
+        keys: Sequence[KeyValue],
+    ) -> Suspect | None:
+        """Which row with one of `keys` in `names` the last statement was refused for; None where unsaid."""
 
 
 class _Meaning(NamedTuple):

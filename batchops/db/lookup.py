@@ -13,10 +13,10 @@ from batchops.errors import NotFoundError, RefusedError, UsageError, did_you_mea
 def find_table(connection: sa.Connection, backend: Backend, named: str) -> Table:
     """The table; a dot parts schema and name unless a table is called just so. Quotes may stand around each."""
     for schema, name in _readings(named):
-        table = backend.find(connection, schema, name)
+        table = backend.catalog.find(connection, schema, name)
         if table is not None:
             return table
-    near = did_you_mean(named, backend.tables(connection))
+    near = did_you_mean(named, backend.catalog.tables(connection))
     for schema, name in _readings(named):
         if (denied := hidden(connection, backend, schema, name, "SELECT")) is not None:
             said = f'There is no table "{named}", or role "{denied.role}" has no right to it.'
@@ -29,9 +29,9 @@ def hidden(
 ) -> MissingRight | None:  # fmt: skip
     """What is to be granted on a table that is not seen, where it may be there all the same; else None."""
     table = Table(schema, name, "table", (), (), name)
-    if not backend.hides(connection, table):
+    if not backend.catalog.hides(connection, table):
         return None
-    return MissingRight(rights, (), table, backend.server(connection).role)
+    return MissingRight(rights, (), table, backend.catalog.server(connection).role)
 
 
 def no_column(flag: str, table: Table, name: str) -> UsageError:
@@ -89,7 +89,7 @@ def _refused(backend: Backend, table: Table, key: Key) -> str | None:
     for name in key.columns:
         if name not in table.column_names:
             continue  # SQLite's hidden row number
-        if reason := backend.key_refusal(table.column(name)):
+        if reason := backend.keys.refusal(table.column(name)):
             return f'"{name}": {reason}'
     return None
 

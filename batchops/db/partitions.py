@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -37,3 +37,8 @@ class Partitions(Protocol):
 
     def drop(self, connection: sa.Connection, detached: Detached) -> None:
         """For good."""
+
+    def leaves(
+        self, connection: sa.Connection, table: Table, select: sa.Select[Any], right: str
+    ) -> Sequence[Table] | None:
+        """Partitions and children that may hold rows of `select`; None for a plain table, empty: only as one."""

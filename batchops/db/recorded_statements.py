@@ -77,12 +77,12 @@ def _explained(connection: sa.Connection, database: Database, statement: Any) ->
     note = []
     if isinstance(statement, sa.Insert):
         return []
-    if not isinstance(statement, sa.Select) and not database.backend.explains_writes:
+    if not isinstance(statement, sa.Select) and not database.backend.planner.explains_writes:
         note = [SELECTED]
         rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(statement.table)
         statement = rows if statement.whereclause is None else rows.where(statement.whereclause)
     try:
         with connection.begin_nested():
-            return [*note, *database.backend.explain(connection, statement)]
+            return [*note, *database.backend.planner.explain(connection, statement)]
     except DBAPIError as error:
         return [f"the server does not explain it: {database.error(error).message}"]

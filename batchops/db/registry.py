@@ -1,25 +1,164 @@
-"""From an address to a database: the only place that knows which families there are."""
+"""Which databases there are: the one list of them.
 
+Others come with distributions that have an entry point in the group `batchops.backends`: a `Registration`.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
 
-from batchops.db.backend import Backend, Timeouts
-from batchops.db.database import Database
-from batchops.db.urls import DatabaseAddress
+from batchops.errors import UsageError
 
-_BACKENDS = {
-    "postgresql": "batchops.db.postgresql.backend:PostgreSQL",
-    "mysql": "batchops.db.mysql.backend:MySQL",
-    "sqlite": "batchops.db.sqlite.backend:SQLite",
-}
+GROUP = "batchops.backends"
 
 
-def backend_of(address: DatabaseAddress) -> Backend:
-    """The family that speaks for this address; its module, and so its driver, is imported only now."""
-    module, _, name = _BACKENDS[address.url.get_backend_name()].partition(":")
-    backend: Backend = getattr(import_module(module), name)()
-    return backend
+@dataclass(frozen=True)
+class Registration:
+    """How a database is recognised, and where its backend is; `module:name` is imported when it is needed."""
+
+    name: str
+    backend: str
+    """`module:class` of its Backend."""
+    dialect: str
+    """The name sqlglot knows its SQL by."""
+    schemes: tuple[str, ...] = ()
+    """Those of its URLs; without one, it is recognised by its version alone."""
+    example: str = ""
+    """How its URLs begin, for hints."""
+    reader: str = ""
+    """`module:function` that makes a `Target` of the parts of a URL and the environment."""
+    driver: str = ""
+    """The package whose connections it speaks through."""
+    install: str = ""
+    """What pip is told to install for the driver."""
+    drivers: frozenset[str] = frozenset()
+    """Spellings after a "+" in the scheme; the database is reached by `driver` all the same."""
+    user_driver: str = ""
+    """`module:class` of how a user's own connection of `driver` is spoken to."""
+    variant_of: str = ""
+    """The database that it resembles: a server reached as such turns out to be this one by its `version`."""
+    version: str = ""
+    """A regular expression for what such a server says its version is."""
 
 
-def connect(address: DatabaseAddress, timeouts: Timeouts | None = None, workers: int = 1) -> Database:
-    """The database at that address, for so many workers. Connections open when they are first needed."""
-    return Database(address, backend_of(address), timeouts, workers)
+_OWN = (
+    Registration(
+        "PostgreSQL",
+        backend="batchops.db.postgresql.backend:PostgreSQL",
+        dialect="postgres",
+        schemes=("postgresql", "postgres"),
+        example="postgresql://",
+        reader="batchops.db.postgresql.urls:read",
+        driver="psycopg",
+        install="psycopg[binary]",
+        drivers=frozenset({"psycopg", "psycopg_async", "psycopg2", "psycopg2cffi", "asyncpg", "pg8000"}),
+        user_driver="batchops.db.postgresql.event_tables:Psycopg",
+    ),
+    Registration(
+        "MySQL",
+        backend="batchops.db.mysql.backend:MySQL",
+        dialect="mysql",
+        schemes=("mysql", "mariadb"),
+        example="mysql://",
+        reader="batchops.db.mysql.urls:read",
+        driver="pymysql",
+        install="pymysql",
+        drivers=frozenset(
+            {"pymysql", "mysqldb", "mysqlconnector", "mariadbconnector", "aiomysql", "asyncmy", "cymysql"}
+        ),
+        user_driver="batchops.db.mysql.event_tables:PyMySQL",
+    ),
+    Registration(
+        "MariaDB",
+        backend="batchops.db.mysql.mariadb:MariaDB",
+        dialect="mysql",
+        example="mariadb://",
+        variant_of="MySQL",
+        version="mariadb",
+    ),
+    Registration(
+        "SQLite",
+        backend="batchops.db.sqlite.backend:SQLite",
+        dialect="sqlite",
+        schemes=("sqlite", "sqlite3"),
+        example="sqlite:///",
+        reader="batchops.db.sqlite.urls:read",
+        driver="sqlite3",
+        drivers=frozenset({"pysqlite", "aiosqlite"}),
+        user_driver="batchops.db.sqlite.event_tables:SQLite3",
+    ),
+)
+
+
+def registrations() -> tuple[Registration, ...]:
+    """All of them, our own first."""
+    return _OWN + _others()
+
+
+def registered(name: str) -> Registration:
+    """The one of that name."""
+    return next(one for one in registrations() if one.name == name)
+
+
+def by_scheme(scheme: str) -> Registration | None:
+    """The database that URLs with that scheme name."""
+    known = next((one for one in _OWN if scheme in one.schemes), None)
+    return known or next((one for one in _others() if scheme in one.schemes), None)
+
+
+def by_driver(package: str) -> Registration | None:
+    """The database that connections of that package are for."""
+    return next((one for one in _OWN if one.driver == package), None) or next(
+        (one for one in _others() if one.driver == package and one.user_driver), None
+    )
+
+
+def variants(of: Registration) -> Iterator[Registration]:
+    """Databases that a server reached as `of` may turn out to be."""
+    return (one for one in registrations() if one.variant_of == of.name and one.version)
+
+
+def named_by(variant: Registration, version: str) -> bool:
+    """Whether a server that says this of its version is the variant."""
+    return re.search(variant.version, version, re.IGNORECASE) is not None
+
+
+def drivers() -> tuple[str, ...]:
+    """The packages whose connections a user may give."""
+    return tuple(one.driver for one in registrations() if one.user_driver)
+
+
+def examples() -> tuple[str, ...]:
+    """How the URLs of each database begin."""
+    return tuple(one.example for one in registrations() if one.example)
+
+
+def load(place: str) -> Any:
+    """The object at `module:name`."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+@cache
+def _others() -> tuple[Registration, ...]:
+    return tuple(map(_loaded, entry_points(group=GROUP)))
+
+
+def _loaded(entry: Any) -> Registration:
+    try:
+        found = entry.load()
+    except Exception as error:
+        raise UsageError(
+            f'The backend "{entry.name}" of the package "{entry.dist.name}" cannot be loaded: {error}.',
+            "update the package, or remove it.",
+        ) from error
+    if not isinstance(found, Registration):
+        raise UsageError(
+            f'The backend "{entry.name}" of the package "{entry.dist.name}" is no Registration.',
+            f"its entry point in {GROUP} names a batchops.db.registry.Registration.",
+        )
+    return found

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 from batchops.db.table import Table
@@ -52,3 +54,21 @@ def account(dialect: Dialect, role: str) -> str:
 
 Needs = Sequence[tuple[str, Sequence[str]]]
 """Rights with the columns that they are needed for; no columns: for the table, or for any one column of it."""
+
+
+class Rights(Protocol):
+    """What a role may do, by the server's own word; the transaction is one of `Database.explaining`."""
+
+    def making(self, connection: sa.Connection, table: Table, role: str) -> str | None:
+        """The statement that lets this role make a table and use it; None where it may, or the server does not tell."""
+
+    def numbering(self, connection: sa.Connection, table: Table, role: str) -> Sequence[str]:
+        """The statements that let this role have new rows of the table numbered."""
+
+    def missing(
+        self, connection: sa.Connection, table: Table, right: str, columns: Sequence[str]
+    ) -> tuple[str, ...] | None:
+        """The columns without SELECT, INSERT, UPDATE or DELETE; empty: the table; None: nothing is missing.
+
+        No columns: is there the right to the table, or to any one of its columns?
+        """

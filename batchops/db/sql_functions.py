@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from batchops.db.values import Literal
+from batchops.db.literals import Literal
 
 
 def listed(names: str) -> frozenset[str]:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from sqlalchemy import URL
 
+from batchops.db.registry import examples
 from batchops.errors import UsageError
 
 _URL = re.compile(
@@ -81,7 +82,7 @@ def split(text: str) -> Parts:
         raise UsageError("The database URL holds a control character.", f"{_ENCODE}")
     found = _URL.fullmatch(text)
     if found is None:
-        raise UsageError("That is no database URL.", "it starts with postgresql://, mysql:// or sqlite:///.")
+        raise UsageError("That is no database URL.", f"it starts with {', '.join(examples())}.")
     userinfo = found["userinfo"]
     user, colon, password = (userinfo or "").partition(":")
     # A "@" that belongs to a password would put the rest of the password in the host, and so into messages.

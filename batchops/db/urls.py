@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
-from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
 import sqlalchemy as sa
 
+from batchops.db.registry import Registration, by_scheme, examples, load, registrations
 from batchops.db.url_parse import Target, masked, split
 from batchops.db.url_references import Fetched, fetch, is_reference
 from batchops.errors import UsageError, nearest
@@ -18,39 +18,7 @@ ON_COMMAND_LINE = (
     "BATCHOPS_URL, say --url env:NAME, file:PATH or cmd:PROGRAM, or leave the password to ~/.pgpass or "
     "~/.my.cnf."
 )
-_SUPPORTED = ("postgresql://", "postgres://", "mysql://", "mariadb://", "sqlite:///")
 _NOT_GIVEN = "No database is named."
-
-
-class _Product(NamedTuple):
-    reader: str
-    driver: str
-    package: str
-    drivers: frozenset[str]
-    """Spellings after a "+" that ask for the same database; it is reached by our driver all the same."""
-
-
-_POSTGRESQL = _Product(
-    "batchops.db.postgresql.urls",
-    "psycopg",
-    "psycopg[binary]",
-    frozenset({"psycopg", "psycopg_async", "psycopg2", "psycopg2cffi", "asyncpg", "pg8000"}),
-)
-_MYSQL = _Product(
-    "batchops.db.mysql.urls",
-    "pymysql",
-    "pymysql",
-    frozenset({"pymysql", "mysqldb", "mysqlconnector", "mariadbconnector", "aiomysql", "asyncmy", "cymysql"}),
-)
-_SQLITE = _Product("batchops.db.sqlite.urls", "sqlite3", "", frozenset({"pysqlite", "aiosqlite"}))
-_PRODUCTS = {
-    "postgresql": _POSTGRESQL,
-    "postgres": _POSTGRESQL,
-    "mysql": _MYSQL,
-    "mariadb": _MYSQL,
-    "sqlite": _SQLITE,
-    "sqlite3": _SQLITE,
-}
 
 
 @dataclass(frozen=True)
@@ -59,12 +27,14 @@ class DatabaseAddress:
 
     url: sa.URL = field(repr=False)
     """For create_engine, the driver filled in; of secrets it holds the password alone: see `conninfo`."""
+    database: str
+    """The name that it is registered by."""
     shown: str
     """The URL as it was given, with *** for every password."""
     on_command_line: bool = False
     """Whether a password stood in the text of --url."""
     conninfo: str = field(default="", repr=False)
-    """PostgreSQL: what libpq is to be given, whole; empty elsewhere."""
+    """What libpq is to be given, whole; empty where the driver is another one."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
     """What to tell the user once."""
@@ -88,10 +58,10 @@ def address(given: str | None, environ: Mapping[str, str]) -> DatabaseAddress:
     named, by_flag = _named(given, environ)
     if is_reference(named.text):
         named, by_flag = fetch(named.text, environ), False
-    product = _product(named)
+    database = _database(named)
     try:
         parts = split(named.text)
-        target: Target = import_module(product.reader).read(parts, environ)
+        target: Target = load(database.reader)(parts, environ)
     except UsageError as error:
         raise UsageError(f"{error.message.removesuffix('.')} ({named.place}).", error.hint) from None
     secrets = tuple(dict.fromkeys(secret for secret in (*parts.secrets, *target.secrets) if secret))
@@ -99,12 +69,19 @@ def address(given: str | None, environ: Mapping[str, str]) -> DatabaseAddress:
     warnings = (ON_COMMAND_LINE if bare else "", named.warning if parts.secrets else "")
     return DatabaseAddress(
         url=target.url,
+        database=database.name,
         shown=parts.shown,
         on_command_line=bare,
         conninfo=target.conninfo,
         secrets=secrets,
         warnings=tuple(warning for warning in warnings if warning),
     )
+
+
+def file_address(path: str) -> DatabaseAddress:
+    """A file that is made where it does not exist: a SQLite database."""
+    named = address(f"sqlite:///{quote(path)}?mode=rwc", {})
+    return replace(named, shown=f"sqlite:///{path}")
 
 
 def redact(text: str, address: DatabaseAddress) -> str:
@@ -140,23 +117,21 @@ def _named(given: str | None, environ: Mapping[str, str]) -> tuple[Fetched, bool
     raise UsageError(_NOT_GIVEN, "give --url URL, or set BATCHOPS_URL or DATABASE_URL.")
 
 
-def _product(named: Fetched) -> _Product:
+def _database(named: Fetched) -> Registration:
     scheme, separator, _ = named.text.partition("://")
     name, plus, driver = scheme.lower().partition("+")
-    product = _PRODUCTS.get(name)
     if not separator:
         raise UsageError(f"{_start(named)} is no database URL.", _hint_for_no_url(named.text))
-    if product is None or (plus and driver not in product.drivers):
+    found = by_scheme(name)
+    if found is None or (plus and driver not in found.drivers):
         # The scheme is repeated only where it cannot be anything else.
         what = f' "{scheme}"' if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.:_-]{0,30}", scheme) else ""
         raise UsageError(f"{_start(named)} is a URL of a kind{what} that batchops does not know.", _nearest(name))
     try:
-        import_module(product.driver)
+        import_module(found.driver)
     except ImportError as error:
-        raise UsageError(
-            f"The driver {product.driver} is not installed.", f'pip install "{product.package}"'
-        ) from error
-    return product
+        raise UsageError(f"The driver {found.driver} is not installed.", f'pip install "{found.install}"') from error
+    return found
 
 
 def _start(named: Fetched) -> str:
@@ -164,9 +139,10 @@ def _start(named: Fetched) -> str:
 
 
 def _nearest(name: str) -> str:
-    close = nearest(name.removeprefix("jdbc:"), _PRODUCTS)
+    schemes = [scheme for one in registrations() for scheme in one.schemes]
+    close = nearest(name.removeprefix("jdbc:"), schemes)
     guess = f"did you mean {close}://? " if close else ""
-    return f"{guess}Supported are {', '.join(_SUPPORTED)}."
+    return f"{guess}Supported are {', '.join(examples())}."
 
 
 def _hint_for_no_url(text: str) -> str:
@@ -174,4 +150,4 @@ def _hint_for_no_url(text: str) -> str:
         return f"a file is written sqlite:///{text.removeprefix('./')}."
     if re.match(r"\s*(host|dbname|service|user|port)\s*=", text):
         return "write the same as a URL: postgresql://?host=…&dbname=…, or postgresql://?service=…."
-    return f"supported are {', '.join(_SUPPORTED)}, and env:NAME, file:PATH, cmd:PROGRAM that fetch one."
+    return f"supported are {', '.join(examples())}, and env:NAME, file:PATH, cmd:PROGRAM that fetch one."

@@ -1,18 +1,27 @@
 """A connection that is the caller's own, in the middle of a transaction of theirs."""
 
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 from batchops.db.event_tables import EventTables
+from batchops.db.registry import by_driver, drivers, load
 from batchops.errors import UsageError
 
-_DRIVERS = {
-    "psycopg": ("batchops.db.postgresql.user_connection", "batchops.db.postgresql.event_tables:PostgreSQLEvents"),
-    "pymysql": ("batchops.db.mysql.user_connection", "batchops.db.mysql.event_tables:MySQLEvents"),
-    "sqlite3": ("batchops.db.sqlite.user_connection", "batchops.db.sqlite.event_tables:SQLiteEvents"),
-}
-"""By the package that a driver's connection is of: how it is spoken to, and how its family keeps events."""
+
+class UserDriver(Protocol):
+    """How the connections of one driver are spoken to."""
+
+    quote: str
+    """What encloses a name."""
+    place: str
+    """The mark of a value."""
+    binary: str
+    """SQL that gives a row where a column, by its table and name, keeps bytes as they are; empty: each does."""
+    events: EventTables
+    """How its database keeps events."""
+
+    def alone(self, connection: Any) -> bool:
+        """Whether the next statement would be a transaction of its own."""
 
 
 class UserConnection:
@@ -26,18 +35,15 @@ class UserConnection:
         ours = hasattr(self._mapped, "exec_driver_sql")
         self._sqlalchemy = ours
         self._driver: Any = self._mapped.connection.driver_connection if ours else self._mapped
-        driver = type(self._driver).__module__.partition(".")[0]
-        if driver not in _DRIVERS:
-            driver = next((b.__module__ for b in type(self._driver).__mro__ if b.__module__ in _DRIVERS), driver)
-        if driver not in _DRIVERS or not hasattr(self._driver, "cursor"):
+        packages = (own.__module__.partition(".")[0] for own in type(self._driver).__mro__)
+        found = next((known for package in packages if (known := by_driver(package))), None)
+        if found is None or not hasattr(self._driver, "cursor"):
             raise UsageError(
                 f"{type(connection).__module__}.{type(connection).__qualname__} is no connection that batchops knows.",
-                "give SQLAlchemy's Connection or Session, or one of psycopg, PyMySQL or sqlite3.",
+                f"give SQLAlchemy's Connection or Session, or one of {', '.join(drivers())}.",
             )
-        spoken, events = _DRIVERS[driver]
-        self._speech: Any = import_module(spoken)
-        module, _, name = events.partition(":")
-        self.events: EventTables = getattr(import_module(module), name)()
+        self._speech: UserDriver = load(found.user_driver)()
+        self.events = self._speech.events
 
     def table(self, name: str) -> str:
         """A table's name as SQL; a dot parts schema and name."""
@@ -45,7 +51,7 @@ class UserConnection:
 
     def column(self, name: str) -> str:
         """A column's name as SQL."""
-        quote: str = self._speech.QUOTE
+        quote = self._speech.quote
         return quote + name.replace(quote, quote * 2) + quote
 
     def check(self) -> None:
@@ -59,12 +65,12 @@ class UserConnection:
 
     def takes_bytes(self, table: str, column: str) -> bool:
         """Whether bytes stay what they are in that column."""
-        sql: str = self._speech.BINARY
+        sql = self._speech.binary
         return not sql or bool(self.fetch(sql, (self.table(table), column)))
 
     def fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
         """Execute it, a text of ours with `?` for each value; the rows."""
-        sql = sql.replace("?", self._speech.PLACE)
+        sql = sql.replace("?", self._speech.place)
         if self._sqlalchemy:
             return list(self._mapped.exec_driver_sql(sql, tuple(values)))
         cursor = self._driver.cursor()
@@ -77,9 +83,9 @@ class UserConnection:
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """A row for each of `rows`, with a value for each column."""
         names = f"{self.table(table)} ({', '.join(map(self.column, columns))})"
-        if self._speech.PLACE == "%s":  # the driver takes a name's percent sign for the mark of a value
+        if self._speech.place == "%s":  # the driver takes a name's percent sign for the mark of a value
             names = names.replace("%", "%%")
-        sql = f"INSERT INTO {names} VALUES ({', '.join(self._speech.PLACE for _ in columns)})"
+        sql = f"INSERT INTO {names} VALUES ({', '.join(self._speech.place for _ in columns)})"
         if self._sqlalchemy:
             self._mapped.exec_driver_sql(sql, [tuple(row) for row in rows])
             return

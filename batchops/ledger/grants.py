@@ -30,8 +30,12 @@ def missing_grants(
     """
     with database.explaining() as connection:
         found = [one for table in tables for one in _missing(connection, database, table, there, role)]
-        own = [database.backend.find(connection, table.schema, table.name) for table in tables if table.name in there]
-        numbers = {one.name: database.backend.numbering_rights(connection, one, role) for one in own if one is not None}
+        own = [
+            database.backend.catalog.find(connection, table.schema, table.name)
+            for table in tables
+            if table.name in there
+        ]
+        numbers = {one.name: database.backend.rights.numbering(connection, one, role) for one in own if one is not None}
     # That of rejected rows is needed by few runs: it is named with the others, and alone refuses none.
     if found or (numbered and numbers.get(RUNS)):
         found += [statement for statements in numbers.values() for statement in statements]
@@ -43,12 +47,12 @@ def _missing(
 ) -> Iterator[str]:  # fmt: skip
     backend = database.backend
     if table.name not in there:
-        statement = backend.making_right(connection, _as_table(table), role)
+        statement = backend.rights.making(connection, _as_table(table), role)
         yield from () if statement is None else (statement,)
         return
-    own = backend.find(connection, table.schema, table.name) or _as_table(table)
+    own = backend.catalog.find(connection, table.schema, table.name) or _as_table(table)
     needed = [(right, () if right == "DELETE" else own.column_names) for right in NEEDED.get(table.name, _CHANGED)]
-    lacks = [right for right, columns in needed if backend.missing_right(connection, own, right, columns) is not None]
+    lacks = [right for right, columns in needed if backend.rights.missing(connection, own, right, columns) is not None]
     if lacks:
         yield grant(database.engine.dialect, lacks, own, role)
 

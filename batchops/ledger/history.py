@@ -22,7 +22,7 @@ class LeaseHolder:
 
 def lease_holders(connection: sa.Connection, ledger: Ledger) -> dict[int, LeaseHolder]:
     """The lease holder of each run that has not released its lease."""
-    leases, now = ledger.leases, ledger.database.backend.epoch()
+    leases, now = ledger.leases, ledger.database.backend.own_tables.epoch()
     query = sa.select(leases.c.run, leases.c.owner, (leases.c.lease_until - now).label("left"))
     found = {}
     for row in connection.execute(query.where(leases.c.run.is_not(None))):

@@ -35,7 +35,7 @@ class Ledger:
         self.runs, self.workers, self.leases = ledger_tables(meta)
         self.rejected = rejected_table(meta)
         self.storable = {
-            column: ForeignText(database.backend, schema, column.table.name, column.name)
+            column: ForeignText(database.backend.own_tables, schema, column.table.name, column.name)
             for column in (self.runs.c.error, self.rejected.c.reason, self.rejected.c.row_name)
         }
         """Makes a text from outside storable in one of these columns."""
@@ -86,7 +86,7 @@ class Ledger:
         connection.execute(earlier.values(prunable=1))
         values = {key: json.dumps(v) if isinstance(v, dict) else v for key, v in run.items()}
         insert = self.runs.insert().values(
-            **values, state="running", format=FORMAT, base_rows=0, started_at=self.database.backend.epoch()
+            **values, state="running", format=FORMAT, base_rows=0, started_at=self.database.backend.own_tables.epoch()
         )
         number = connection.execute(insert).inserted_primary_key[0]  # type: ignore[index]  # an insert has one
         for i, cursor in enumerate(cursors):
@@ -166,7 +166,7 @@ class Ledger:
         """The run ended so."""
         text = error and self.storable[self.runs.c.error](connection, error)
         ending = self.runs.update().where(self.runs.c.run == run, self.runs.c.state == "running")
-        connection.execute(ending.values(state=state, error=text, ended_at=self.database.backend.epoch()))
+        connection.execute(ending.values(state=state, error=text, ended_at=self.database.backend.own_tables.epoch()))
 
     def recognise(self, connection: sa.Connection, run: int, known: Mapping[str, Any]) -> None:
         """From now on the run is known by these: its job's key, the table's name and identity."""

@@ -5,11 +5,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from batchops.db.database import Database
-from batchops.db.registry import connect
-from batchops.db.sqlite.urls import file_url
+from batchops.db.database import Database, connect
 from batchops.db.url_references import is_reference
-from batchops.db.urls import DatabaseAddress, address
+from batchops.db.urls import DatabaseAddress, address, file_address
 from batchops.ledger.ledger import Ledger
 
 NONE = "none"
@@ -42,4 +40,4 @@ def ledger_address(where: str, environ: Mapping[str, str]) -> DatabaseAddress:
     """Where a ledger is: a URL, or a file that is made where it does not exist."""
     if "://" in where or is_reference(where):
         return address(where, environ)
-    return DatabaseAddress(url=file_url(where, mode="rwc"), shown=f"sqlite:///{where}")
+    return file_address(where)

@@ -102,7 +102,7 @@ def _by_number(runs: sa.Table) -> sa.Update:
 
 def _identified(database: Database, row: Any, database_id: str, seen: set[str]) -> dict[str, Any]:
     """The row's new values; `seen` holds the jobs that have a newer run."""
-    schema, name = database.backend.unlabelled(row["table_name"])
+    schema, name = database.backend.catalog.unlabelled(row["table_name"])
     job = JobIdentity(row["verb"], schema, name, json.loads(row["spec"]), _evidence(row))
     # A ledger may hold runs of other databases too. None of those is a backfill that must not be applied twice,
     # and any other may begin anew; but a purge must not go on with another database's cursor.

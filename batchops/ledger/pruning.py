@@ -25,7 +25,7 @@ def prune(ledger: Ledger, older_than: float, *, most: int | None = None) -> int:
 
 def _some(ledger: Ledger, older_than: float, size: int) -> int:
     runs, workers = ledger.runs, ledger.workers
-    old = (runs.c.prunable == 1, runs.c.ended_at < ledger.database.backend.epoch() - older_than)
+    old = (runs.c.prunable == 1, runs.c.ended_at < ledger.database.backend.own_tables.epoch() - older_than)
     query = sa.select(runs.c.run).where(*old).order_by(runs.c.ended_at).limit(size)
     with ledger.database.transaction() as connection:
         numbers = list(connection.execute(query).scalars())

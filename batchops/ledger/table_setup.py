@@ -130,7 +130,7 @@ class Making:
         """What every role may do that uses the ledger: its id, what older rows lack, the version."""
         mine = self._versions.c.part == self._part
         with self._database.transaction() as connection:
-            connection.execute(self._database.backend.insert_once(self._versions).values(self._row(FIRST)))
+            connection.execute(self._database.backend.own_tables.insert_once(self._versions).values(self._row(FIRST)))
         with self._database.reading() as connection:
             database_id = self.database_id(connection)
         for migration in self._after(version):

@@ -47,7 +47,7 @@ class RefusedEvents:
         self._table = table
         self._outbox = outbox
         self._relation = outbox.table.label
-        self._storable = ForeignText(database.backend, table.schema, table.name, "failure")
+        self._storable = ForeignText(database.backend.own_tables, table.schema, table.name, "failure")
         self._attempts: dict[str, int] = {}
         self._dead = False
         """Whether any was given up on."""
@@ -85,7 +85,7 @@ class RefusedEvents:
         if not self._attempts:
             return self.alive()
         columns = self._table.c
-        held = sa.or_(columns.state == State.HELD, columns.next_at > self._backend.epoch())
+        held = sa.or_(columns.state == State.HELD, columns.next_at > self._backend.own_tables.epoch())
         its_aggregate = columns.aggregate == self._outbox.aggregate
         return [*self.alive(), self._none(its_aggregate, columns.state != State.DEAD_LETTER, held)]
 
@@ -99,7 +99,7 @@ class RefusedEvents:
     def record(self, connection: sa.Connection, failures: Sequence[RefusedEvent]) -> None:
         """Write down what was refused."""
         self.forget(connection, [failure.event for failure in failures])
-        now = self._backend.epoch()
+        now = self._backend.own_tables.epoch()
         for one in failures:
             values = {
                 "relation": self._relation, "event": one.event, "aggregate": one.aggregate, "state": one.state.value,
@@ -128,7 +128,7 @@ class RefusedEvents:
 
     def next_due(self, connection: sa.Connection) -> float | None:
         """Seconds until the nearest next attempt."""
-        left = sa.func.min(self._table.c.next_at) - self._backend.epoch()
+        left = sa.func.min(self._table.c.next_at) - self._backend.own_tables.epoch()
         found = connection.execute(sa.select(left).where(self._its(), self._table.c.state == State.WAITING)).scalar()
         return None if found is None else float(found)
 
@@ -141,7 +141,7 @@ class RefusedEvents:
     def listed(self, connection: sa.Connection, most: int) -> list[RefusedEvent]:
         """The first of them, those that hold nothing up last; `pause` is what is left of it."""
         columns = self._table.c
-        left = (columns.next_at - self._backend.epoch()).label("left")
+        left = (columns.next_at - self._backend.own_tables.epoch()).label("left")
         last = sa.case((columns.state == State.DEAD_LETTER, 1), else_=0)
         query = sa.select(self._table, left).where(self._its()).order_by(last, columns.next_at).limit(most)
         return [

@@ -128,7 +128,7 @@ class Relay:
         )  # fmt: skip
 
     def _begin(self, stack: ExitStack) -> Begin:
-        if self._database.backend.one_writer:
+        if self._database.backend.sessions.one_writer:
             return lambda work: work
         pool = stack.enter_context(ThreadPoolExecutor(1, "batchops-read"))
         return lambda work: pool.submit(work).result

@@ -105,7 +105,7 @@ class MessageMapper:
         if self._place is not None:
             self.columns += outbox.place_out
         self._outbox = outbox
-        self._key_value = outbox.backend.key_value
+        self._key_value = outbox.backend.keys.value
         self._id = places[outbox.message_id]
         self._id_name = outbox.message_id
         self._own_key = mapping.key.bound(places)

@@ -35,24 +35,24 @@ class Outbox:
     @cached_property
     def ordering(self) -> list[sa.ColumnElement[Any]]:
         """What events are put in order by."""
-        return [self.backend.key_order(self.table, name) for name in self.order.columns]
+        return [self.backend.keys.order(self.table, name) for name in self.order.columns]
 
     @cached_property
     def place_out(self) -> list[sa.ColumnElement[Any]]:
         """An event's place in the order as it is read."""
-        return [self.backend.key_out(self.table, name) for name in self.order.columns]
+        return [self.backend.keys.out(self.table, name) for name in self.order.columns]
 
     def place(self, read: Sequence[Any]) -> KeyValue:
         """What `place_out` gave, for comparisons."""
-        return tuple(map(self.backend.key_value, read))
+        return tuple(map(self.backend.keys.value, read))
 
     def after(self, place: KeyValue) -> sa.ColumnElement[bool]:
         """Events behind that place."""
-        return self.backend.after(self.table, self.order.columns, place)
+        return self.backend.keys.after(self.table, self.order.columns, place)
 
     def upto(self, place: KeyValue) -> sa.ColumnElement[bool]:
         """Events up to that place."""
-        return self.backend.upto(self.table, self.order.columns, place)
+        return self.backend.keys.upto(self.table, self.order.columns, place)
 
     def since(self, place: KeyValue) -> sa.ColumnElement[bool]:
         """Events from that place on."""
@@ -61,7 +61,7 @@ class Outbox:
     @cached_property
     def id_out(self) -> sa.ColumnElement[Any]:
         """The id as it is read."""
-        return self.backend.key_out(self.table, self.names.id)
+        return self.backend.keys.out(self.table, self.names.id)
 
     @cached_property
     def aggregate(self) -> sa.ColumnElement[str]:
@@ -86,6 +86,8 @@ class Outbox:
         if self.backend.events.is_number(self.table.column(self.names.id)):
             yield from self.backend.events.among(self.table, self.names.id, ids)
             return
-        keys = [(self.backend.key_value(id_),) for id_ in ids]
-        for start in range(0, len(keys), self.backend.longest_list):
-            yield self.backend.among(self.table, (self.names.id,), keys[start : start + self.backend.longest_list])
+        keys = [(self.backend.keys.value(id_),) for id_ in ids]
+        for start in range(0, len(keys), self.backend.keys.longest_list):
+            yield self.backend.keys.among(
+                self.table, (self.names.id,), keys[start : start + self.backend.keys.longest_list]
+            )

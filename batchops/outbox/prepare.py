@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Server
+from batchops.db.catalog import Server
 from batchops.db.database import Database
 from batchops.db.lookup import find_table
 from batchops.db.recorded_statements import FIRST_ROWS, Rehearsed
@@ -41,7 +41,7 @@ def prepare_relay(spec: RelaySpec, environ: Mapping[str, str], *, again: str = "
 
 
 def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sink: Sink, again: str) -> RelayJob:
-    server = database.backend.server(connection)
+    server = database.backend.catalog.server(connection)
     outbox = find_outbox(connection, database, spec.table, Chosen.of(spec))
     mapping = mapping_of(spec, outbox, sink.properties if isinstance(sink, Describing) else ())
     after_delivery = _after_delivery(connection, database, outbox, spec)

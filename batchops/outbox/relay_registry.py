@@ -49,8 +49,8 @@ class Registry:
     """The rows of one outbox. Whoever changes shards has locked them first; a renewal needs its relay's row only."""
 
     def __init__(self, database: Database, relays: sa.Table, shards: sa.Table, relation: str) -> None:
-        self._epoch = database.backend.epoch
-        self._insert_once = database.backend.insert_once
+        self._epoch = database.backend.own_tables.epoch
+        self._insert_once = database.backend.own_tables.insert_once
         self._relays = relays
         self._shards = shards
         self._relation = relation

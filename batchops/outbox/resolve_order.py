@@ -44,7 +44,7 @@ def event_order(
     if order is None and id_ is None:
         return EventOrder((key,), Rests.NOTHING, asked=False)
     for name in columns:
-        if said := backend.key_refusal(table.column(name)):
+        if said := backend.keys.refusal(table.column(name)):
             raise RefusedError(f'Events cannot be put in order by "{name}" of table "{table.label}": {said}.')
     if random(connection, backend, table, first, key):
         raise RefusedError(

@@ -109,7 +109,7 @@ class SentColumn:
         unit = EPOCHS.get(self.says) if self.time is None else None
         if unit is None and not self.backend.contents.zoneless(column):
             return self._in_its_zone(connection, column, text)
-        moment = _moment(connection.execute(sa.select(self.backend.epoch())).scalar_one(), text)
+        moment = _moment(connection.execute(sa.select(self.backend.own_tables.epoch())).scalar_one(), text)
         if unit is not None:
             return str(int(moment.timestamp() * unit))
         plain = moment.replace(tzinfo=None)
@@ -117,10 +117,10 @@ class SentColumn:
 
     def _in_its_zone(self, connection: sa.Connection, column: Column, text: str) -> str:
         try:
-            return self.backend.cutoff_ago(connection, self.table, column, durations.parse(text))
+            return self.backend.cutoffs.ago(connection, self.table, column, durations.parse(text))
         except ValueError:
             _read(text)
-            return self.backend.cutoff_before(connection, self.table, column, text)
+            return self.backend.cutoffs.before(connection, self.table, column, text)
 
     @property
     def _own(self) -> sa.ColumnElement[Any]:
@@ -140,7 +140,7 @@ class SentColumn:
             return sa.true() if self._boolean else sa.literal_column("1")
         if self.says is Says.TIME:
             return self.backend.contents.now(self.column)
-        return sa.cast(sa.func.floor(self.backend.epoch() * EPOCHS[self.says]), sa.BigInteger())
+        return sa.cast(sa.func.floor(self.backend.own_tables.epoch() * EPOCHS[self.says]), sa.BigInteger())
 
     def _is(self, value: str) -> sa.ColumnElement[bool]:
         if self.says is Says.FLAG:

@@ -97,7 +97,7 @@ def _worked(
         wait = stack.enter_context(woken(job.database, job.spec.listen, stop, emitter.threads, emitter))
         pacing = replace(pacing_of(job.spec, job.queue.table), most_bytes=job.spec.max_bytes)
         limits = limits_of(job.spec)
-        workers = 1 if job.database.backend.one_writer and job.handler.in_transaction else job.spec.workers
+        workers = 1 if job.database.backend.sessions.one_writer and job.handler.in_transaction else job.spec.workers
         timeout = job.spec.lock_timeout.total_seconds()
         last = LastLook(job.database, job.leases, timeout, step.left_alone, step.leased)
         due = Due(job.database, job.leases.next_due)

@@ -54,7 +54,7 @@ class Queue:
     def ordering(self, backend: Backend) -> Sequence[sa.ColumnElement[Any]]:
         """How rows are put in order to be claimed."""
         if not self.order:
-            return [backend.key_order(self.table, name) for name in self.key]
+            return [backend.keys.order(self.table, name) for name in self.key]
         return [column for one in self.order for column in backend.claims.ordered(self.table, one)]
 
 

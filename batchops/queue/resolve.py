@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Server
 from batchops.db.byte_limit import MOST_BYTES
+from batchops.db.catalog import Server
 from batchops.db.claims import Nulls, OrderBy
 from batchops.db.database import Database
 from batchops.db.lookup import find_key, find_table, hidden, no_column
@@ -44,7 +44,7 @@ class ResolvedQueue:
 def resolve_queue(connection: sa.Connection, database: Database, spec: DrainSpec, handler: Handler) -> ResolvedQueue:
     """The queue and its leases; BatchopsError for what is not there, cannot be, or makes no sense."""
     backend = database.backend
-    server = backend.server(connection)
+    server = backend.catalog.server(connection)
     table = find_table(connection, backend, spec.table)
     _usable(connection, database, table, server)
     queue = queue_of(database, table, spec)
@@ -53,10 +53,10 @@ def resolve_queue(connection: sa.Connection, database: Database, spec: DrainSpec
     _marks_fit(database, queue)
     pending: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.called)
     pending = pending.where(queue.selection.clause)
-    backend.explain(connection, pending)  # the server has understood --where, or says what it did not
+    backend.planner.explain(connection, pending)  # the server has understood --where, or says what it did not
     if spec.listen is not None and backend.notifications is None:
         raise UsageError(f"--listen: {server.product} has no notifications.", "--poll alone does it.")
-    estimate = backend.matches(connection, pending)
+    estimate = backend.planner.matches(connection, pending)
     if counted := estimate is None:
         estimate = backend.facts.count_within(connection, pending, _QUICK)
     facts = _plan(database, server, queue, spec, leases, _about(estimate, counted=counted))
@@ -142,7 +142,7 @@ def _marks_fit(database: Database, queue: Queue) -> None:
     for flag, statement in marks:
         try:
             with database.explaining() as connection:
-                database.backend.explain(connection, statement.where(queue.selection.clause))
+                database.backend.planner.explain(connection, statement.where(queue.selection.clause))
         except (UsageError, RowRefusedError) as error:
             said = error.message.partition(": ")[2] or error.message
             also = " or --set" if flag == "--done" and queue.work else ""
@@ -213,7 +213,7 @@ def place_of(
     """Where leases are kept by now; None for nowhere, RefusedError where that place was asked for."""
     backend, table = database.backend, queue.table
     missing = list(map(names.name, names.missing(table)))
-    beside = backend.find(connection, None, TABLE) if wanted in ("auto", "table") else None
+    beside = backend.catalog.find(connection, None, TABLE) if wanted in ("auto", "table") else None
     if wanted in ("auto", "columns") and not (missing or (beside is not None and not names.fit(backend.claims, table))):
         names.check(backend.claims, table)
     if wanted == "columns" and missing:

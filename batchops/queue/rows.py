@@ -80,7 +80,7 @@ class Rows:
 
     def key(self, found: Sequence[Any]) -> KeyValue:
         """The key that stands first in a row."""
-        return tuple(self._backend.key_value(value) for value in found[: len(self._queue.key)])
+        return tuple(self._backend.keys.value(value) for value in found[: len(self._queue.key)])
 
     def of(
         self, connection: sa.Connection, keys: Sequence[KeyValue], columns: Sequence[sa.ColumnElement[Any]]
@@ -109,13 +109,13 @@ class Rows:
 
     def out(self) -> list[sa.ColumnElement[Any]]:
         """The key's columns, exact."""
-        return [self._backend.key_out(self._queue.table, name) for name in self._queue.key]
+        return [self._backend.keys.out(self._queue.table, name) for name in self._queue.key]
 
     def among(self, keys: Sequence[KeyValue]) -> Iterator[Condition]:
         """Conditions for rows with one of `keys`, each as long as a statement may be."""
-        longest = self._backend.longest_list
+        longest = self._backend.keys.longest_list
         for start in range(0, len(keys), longest):
-            yield self._backend.among(self._queue.table, self._queue.key, keys[start : start + longest])
+            yield self._backend.keys.among(self._queue.table, self._queue.key, keys[start : start + longest])
 
     def change(
         self, connection: sa.Connection, statement: sa.Update | sa.Delete, keys: Sequence[KeyValue],
@@ -164,7 +164,7 @@ class Rows:
         """The key of the first row for which it holds, pending or not, where that comes before `key`; else `key`."""
         if key is None:
             return None
-        upto = self._backend.upto(self._queue.table, self._queue.key, key)
+        upto = self._backend.keys.upto(self._queue.table, self._queue.key, key)
         row = connection.execute(self.first_of(1, low, [where, upto])).first()
         return key if row is None else self.key(row)
 

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from batchops import durations
-from batchops.db.values import Value
+from batchops.db.literals import Value
 from batchops.errors import UsageError, did_you_mean
 from batchops.recipes.mistakes import Mistake
 from batchops.recipes.toml_lines import TomlSource

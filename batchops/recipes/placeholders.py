@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from batchops.db.registry import registrations
 from batchops.errors import UsageError, did_you_mean
 from batchops.recipes.keys import Given, key
 from batchops.recipes.mistakes import Mistake
@@ -16,7 +17,6 @@ from batchops.sql.validators import refuse_aggregates, refuse_statements, value_
 
 S = TypeVar("S", bound=VerbSpec)
 _NAMED = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
-_DIALECTS = ("postgres", "mysql", "sqlite")
 
 
 def bound(spec: S, params: Mapping[str, Param]) -> S:
@@ -50,14 +50,15 @@ def _slips(
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
     """Only what is wrong whichever database it is for."""
     refused, names = list[UsageError](), list[set[str]]()
-    for dialect in _DIALECTS:
+    dialects = {one.dialect for one in registrations()}
+    for dialect in dialects:
         try:
             tokens = tokenize(text, dialect)
             look(tokens)
             names.append({tokens.at(index + 1).written for index in value_names(tokens)})
         except UsageError as error:
             refused.append(error)
-    if len(refused) == len(_DIALECTS):
+    if len(refused) == len(dialects):
         yield refused[0].message, refused[0].hint
         return
     for name in sorted(set.intersection(*names)):

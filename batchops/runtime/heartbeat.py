@@ -60,7 +60,7 @@ class Heartbeat:
         self._lease = lease
         self._stop = stop
         self._threads = threads
-        self._with_batches = ledger.in_target and ledger.database.backend.one_writer
+        self._with_batches = ledger.in_target and ledger.database.backend.sessions.one_writer
         self._clock = LeaseClock(lease.seconds, clock, renewed=clock())
 
     def renewing(self) -> AbstractContextManager[None]:

@@ -65,7 +65,7 @@ class Lease:
 
 def acquire(connection: sa.Connection, ledger: Ledger, job: str, seconds: float) -> Lease:
     """Take the job, waiting for nobody; LockedError names who is at work."""
-    leases, now = ledger.leases, ledger.database.backend.epoch()
+    leases, now = ledger.leases, ledger.database.backend.own_tables.epoch()
     lease = Lease(job, new_token(), seconds)
     mine = {
         "token": lease.token, "owner": json.dumps(this_process().as_dict()), "run": None,
@@ -103,7 +103,7 @@ def renew(ledger: Ledger, lease: Lease) -> bool:
 
 def renew_within(connection: sa.Connection, ledger: Ledger, lease: Lease) -> bool:
     """The same in the caller's own transaction."""
-    now = ledger.database.backend.epoch()
+    now = ledger.database.backend.own_tables.epoch()
     renewal = _mine(ledger, lease).values(renewed_at=now, lease_until=now + lease.seconds)
     return connection.execute(renewal).rowcount == 1
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 
 from batchops.db.database import Database
-from batchops.db.notifications import Notifications
+from batchops.db.sessions import Notifications
 from batchops.events import Emit, Warned
 from batchops.runtime.backoff import Backoff
 from batchops.runtime.stop import Stop

@@ -81,14 +81,14 @@ class Fires:
         meta = sa.MetaData(schema=ledger.schema)
         self.schedules, self.fires = schedule_tables(meta)
         self.tables = Making(ledger.database, meta)
-        self._storable = ForeignText(ledger.database.backend, ledger.schema, self.fires.name, "note")
+        self._storable = ForeignText(ledger.database.backend.own_tables, ledger.schema, self.fires.name, "note")
         self._process = secrets.token_hex(4)
         self._held: dict[str, Fire] = {}
 
     def make(self, schedules: Sequence[Schedule]) -> None:
         """The tables, and a row for each schedule: one that is new owes nothing from before this moment."""
         self.tables.make()
-        now = self.database.backend.epoch()
+        now = self.database.backend.own_tables.epoch()
         with self.database.transaction() as connection:
             for schedule in schedules:
                 self._register(connection, schedule)
@@ -118,7 +118,7 @@ class Fires:
         """The database's clock, and which schedules have open fires; it writes nothing and locks nothing."""
         query = sa.select(self.schedules.c.schedule, self.schedules.c.open_at)
         with self.database.reading() as connection:
-            now = float(connection.execute(sa.select(self.database.backend.epoch())).scalar_one())
+            now = float(connection.execute(sa.select(self.database.backend.own_tables.epoch())).scalar_one())
             rows = connection.execute(query.where(self.schedules.c.schedule.in_(names))).all()
         return now, frozenset(row.schedule for row in rows if row.open_at is not None)
 
@@ -127,7 +127,7 @@ class Fires:
         lost = set()
         with self.database.transaction() as connection:
             for token, rows in rows_by_token.items():
-                until = self.database.backend.epoch() + LEASE
+                until = self.database.backend.own_tables.epoch() + LEASE
                 beat = self._mine(token).values(lease_until=until, row_count=self._held[token].rows + rows)
                 if connection.execute(beat).rowcount != 1:
                     lost.add(token)
@@ -135,7 +135,7 @@ class Fires:
 
     def finish(self, fire: Fire, state: State, rows: int, note: str) -> bool:
         """Write down how it ended; False where another has it by now. Asked again, it changes nothing."""
-        now = self.database.backend.epoch()
+        now = self.database.backend.own_tables.epoch()
         with self.database.transaction() as connection:
             end = self._mine(fire.token).values(
                 state=state, finished_at=now, lease_until=None, row_count=fire.rows + rows,
@@ -162,7 +162,7 @@ class Fires:
     def _prune(self, name: str, older_than: float) -> int:
         """By the primary key, a few in each transaction."""
         fires, gone = self.fires, 0
-        before = self.database.backend.epoch() - older_than
+        before = self.database.backend.own_tables.epoch() - older_than
         while True:
             with self.database.transaction() as connection:
                 newest = self._newest(connection, name)
@@ -176,12 +176,12 @@ class Fires:
 
     def _register(self, connection: sa.Connection, schedule: Schedule) -> None:
         now = self._now(connection)
-        insert = self.database.backend.insert_once(self.schedules)
+        insert = self.database.backend.own_tables.insert_once(self.schedules)
         row = {"schedule": schedule.name, "times": str(schedule.times), "since": int(now), "seen_at": now}
         connection.execute(insert.values(row))
 
     def _now(self, connection: sa.Connection) -> float:
-        return float(connection.execute(sa.select(self.database.backend.epoch())).scalar_one())
+        return float(connection.execute(sa.select(self.database.backend.own_tables.epoch())).scalar_one())
 
     def _locked(self, connection: sa.Connection, schedule: Schedule) -> "_Locked":
         """The schedule's row, ours until the transaction ends; the clock is read only once it is."""
@@ -246,7 +246,7 @@ class Fires:
         self, connection: sa.Connection, name: str, decided: Sequence[Decided], token: str, now: float
     ) -> Fire | None:
         """The rows; the fire that is ours by them, unless another scheduler had its row already."""
-        insert, mine = self.database.backend.insert_once(self.fires), None
+        insert, mine = self.database.backend.own_tables.insert_once(self.fires), None
         others = []
         for one in decided:
             row = {"schedule": name, "fire_at": one.fire_at, "state": one.state, "row_count": 0, "attempts": 0}

@@ -9,8 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from batchops.bulk.spec import BulkSpec
-from batchops.db.backend import Timeouts
-from batchops.db.registry import connect
+from batchops.db.database import connect
+from batchops.db.sessions import Timeouts
 from batchops.db.url_references import is_reference
 from batchops.db.urls import address
 from batchops.errors import BatchopsError, RefusedError, UsageError
@@ -143,7 +143,7 @@ def may_keep_fires(jobs: Sequence[Scheduled], environ: Mapping[str, str]) -> Non
             with place.open() as fires:
                 database = fires.database
                 with database.reading() as connection:
-                    server = database.backend.server(connection)
+                    server = database.backend.catalog.server(connection)
                 forbidden = server.refusal(database.address.shown) or fires.tables.obstacle(server.role)
         except RefusedError:
             raise

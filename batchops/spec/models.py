@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from batchops.db.byte_limit import MOST_BYTES
-from batchops.db.values import Value
+from batchops.db.literals import Value
 from batchops.errors import UsageError, did_you_mean
 from batchops.runtime.limits import Window
 from batchops.runtime.stop import GRACE

@@ -6,9 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from batchops.db.backend import Timeouts
-from batchops.db.database import Database
-from batchops.db.registry import connect
+from batchops.db.database import Database, connect
+from batchops.db.sessions import Timeouts
 from batchops.db.table import Table
 from batchops.db.urls import DatabaseAddress, address
 from batchops.errors import UsageError

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
-from batchops.db.values import Value
+from batchops.db.literals import Value
 from batchops.runtime.limits import Window
 
 Duration = timedelta | str

@@ -14,8 +14,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from batchops.db.literals import Value
 from batchops.db.sql_functions import SqlFunctions
-from batchops.db.values import Value
 from batchops.errors import UsageError
 from batchops.sql.columns import Columns, columns_read, columns_written_like, refuse_shadowed
 from batchops.sql.time_functions import TimeFunctionCall, find_time_functions, refuse_volatile

@@ -6,7 +6,7 @@ import time
 import psycopg
 import pytest
 
-from batchops.db.postgresql.watchdog import WatchedConnection
+from batchops.db.postgresql.sessions import WatchedConnection
 from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.crash.scenario import COUNT_UP, MATCHING, at, job, make

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import batchops as library
-from batchops.db.registry import connect
+from batchops.db.database import connect
 from batchops.db.urls import address
 from batchops.events import SLEEP, Committed, Event, Finished, Started, Throttled, Warned
 from batchops.ledger.ledger import Ledger

@@ -1,6 +1,6 @@
 """Texts from outside in tables of batchops' own, where the database's character set cannot hold them."""
 
-from batchops.db.registry import connect
+from batchops.db.database import connect
 from batchops.db.urls import address
 from batchops.outbox.failures import RefusedEvent, RefusedEvents, State
 from batchops.outbox.resolve import Chosen, find_outbox

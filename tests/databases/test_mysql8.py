@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import make_url
 
-from batchops.db.backend import Timeouts
 from batchops.db.database import Database as Connected
-from batchops.db.registry import connect
+from batchops.db.database import connect
+from batchops.db.sessions import Timeouts
 from batchops.db.urls import address
 from tests.command import Result, here
 from tests.conftest import NewDatabase

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import batchops
-from batchops.db.values import Value
+from batchops.db.literals import Value
 from batchops.errors import UsageError
 from tests.figures import Figures
 from tests.services.database import Database

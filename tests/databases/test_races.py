@@ -8,8 +8,8 @@ import sqlalchemy as sa
 import batchops as library
 from batchops.bulk.operations.delete import Delete
 from batchops.bulk.strategies.strategy import Batch
-from batchops.db.mysql.backend import MySQL
-from batchops.db.postgresql.backend import PostgreSQL
+from batchops.db.mysql.sessions import MySQLSessions
+from batchops.db.postgresql.sessions import PostgreSQLSessions
 from batchops.runtime.batch_size import Size
 from tests.race import FLIPS, OLD, ROWS, Writers, forgotten, make, touched_wrongly
 from tests.services.database import Database
@@ -74,8 +74,8 @@ def test_without_the_predicate_repeated_it_would_fail(  # type: ignore[no-untype
     make(database)
     monkeypatch.setattr("batchops.bulk.prepare.Delete", Trusting)
     monkeypatch.setattr(Size, "listed", True)
-    monkeypatch.setattr(PostgreSQL, "locks_rows", False)
-    monkeypatch.setattr(MySQL, "locks_rows", False)
+    monkeypatch.setattr(PostgreSQLSessions, "locks_rows", False)
+    monkeypatch.setattr(MySQLSessions, "locks_rows", False)
     with in_a_hurry(database):
         library.purge(**settings(database) | {"strategy": "key"})
     assert touched_wrongly(database, OLD), "a wrong variant went unnoticed"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from batchops.db.registry import connect
+from batchops.db.database import connect
 from batchops.db.urls import address
 from batchops.events import Committed, Event
 from batchops.runtime.stop import Stop

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from batchops.db.registry import connect
+from batchops.db.database import connect
 from batchops.db.urls import address
 from batchops.errors import LockedError
 from batchops.outbox.after_delivery import DeliveryRecorder

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from batchops.db.database import Database as Reached
-from batchops.db.registry import connect
+from batchops.db.database import connect
 from batchops.db.urls import address
 from batchops.outbox.failures import RefusedEvents
 from batchops.outbox.resolve import Chosen, find_outbox

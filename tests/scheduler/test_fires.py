@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from batchops.db.registry import connect
+from batchops.db.database import connect
 from batchops.db.urls import address
 from batchops.ledger.ledger import Ledger
 from batchops.scheduler.fires import DEATHS, Claimed, Fires

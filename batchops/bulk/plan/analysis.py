@@ -50,7 +50,7 @@ class RunStrategy:
 
 def probed(connection: sa.Connection, database: Database, found: Inspection, route: RunStrategy) -> tuple[Probe, ...]:
     """The strategy's statements at its start, middle and end; at least one."""
-    writes = database.backend.explains_writes and found.may_write
+    writes = database.backend.planner.explains_writes and found.may_write
     listed = tuple(probes(connection, route.strategy, route.operation, route.cursor, writes=writes))
     if listed:
         return listed
@@ -90,7 +90,7 @@ def describe(
 
 
 def _explained(connection: sa.Connection, database: Database, probe: Probe) -> Explained:
-    explain = database.backend.explain(connection, probe.explainable)
+    explain = database.backend.planner.explain(connection, probe.explainable)
     note = () if probe.explainable is probe.statement else (SELECTED,)
     return Explained(probe.place, shown_sql(database, probe.statement), (*note, *explain))
 
@@ -103,7 +103,7 @@ def _estimate(
         more = "" if route.pinned.condition is None else ", before the condition"
         return found.ids.rows, f"ids that name a row{more}"
     queries = _to_come(found, route)
-    estimate = added(database.backend.matches(connection, rows) for rows in queries)
+    estimate = added(database.backend.planner.matches(connection, rows) for rows in queries)
     if not spec.count and estimate is not None and queries and not _computes(database, route):
         return estimate, "the planner's estimate"
     seconds = spec.statement_timeout.total_seconds() if spec.count else QUICK

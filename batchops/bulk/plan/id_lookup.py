@@ -37,7 +37,7 @@ def listed_ids(
     ids.spool(file.entries(names))
 
     def look_up(entries: Sequence[Entry]) -> list[tuple[int, KeyValue]]:
-        return database.backend.look_up(connection, table, names, [texts for _, texts in entries], key.columns)
+        return database.backend.keys.look_up(connection, table, names, [texts for _, texts in entries], key.columns)
 
     for some in ids.spooled(AT_ONCE):
         found = _looked_up(connection, database, look_up, file, some)

@@ -11,7 +11,8 @@ from batchops.bulk.spec import BulkSpec
 from batchops.bulk.strategies.id_file import IdFile
 from batchops.bulk.strategies.id_spool import IdList
 from batchops.bulk.verb import BulkVerb
-from batchops.db.backend import Backend, Server
+from batchops.db.backend import Backend
+from batchops.db.catalog import Server
 from batchops.db.database import Database
 from batchops.db.facts import TableFacts
 from batchops.db.lookup import find_key, find_table
@@ -48,7 +49,7 @@ def inspect_table(
 ) -> Inspection:  # fmt: skip
     """What can be found out first; RefusedError where there is nothing to plan."""
     backend = database.backend
-    server = backend.server(connection)
+    server = backend.catalog.server(connection)
     table = find_table(connection, backend, spec.table)
     facts = backend.facts.of(connection, table)
     _refuse_view(backend, table, facts, verb, spec)
@@ -58,7 +59,7 @@ def inspect_table(
             f"ALTER TABLE {table.label} REPLICA IDENTITY USING INDEX …, or FULL.",
         )
     if facts.hides_rows:  # else nothing of it could be planned; the check refuses the run
-        backend.accept_hidden_rows(connection)
+        backend.sessions.accept_hidden_rows(connection)
     key, unusable = _key(database, table, facts, verb, spec)
     parsed = check(database, table, spec, key.columns if key else ())
     forbidden = tuple(_forbidden(database, server, table, facts, verb, parsed))
@@ -93,7 +94,9 @@ def _refuse_view(backend: Backend, table: Table, facts: TableFacts, verb: BulkVe
             f'"{table.label}" is a materialized view, whose rows come from other tables.',
             "change those, then REFRESH MATERIALIZED VIEW.",
         )
-    if table.kind == "view" and not (verb.removes and backend.row_id is None and facts.base and "view" in spec.allow):
+    if table.kind == "view" and not (
+        verb.removes and backend.keys.row_id is None and facts.base and "view" in spec.allow
+    ):
         # Allowed it is sound only where a DELETE itself can be limited: nothing names a view's rows.
         behind = f": {facts.base}" if facts.base else ""
         raise RefusedError(f'"{table.label}" is a view, not a table.', f"name the table behind it{behind}.")

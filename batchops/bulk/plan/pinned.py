@@ -10,7 +10,7 @@ from batchops.bulk.plan.subselect_values import PinnedText, pin_values
 from batchops.bulk.spec import BackfillSpec, BulkSpec
 from batchops.bulk.strategies.strategy import Choice
 from batchops.db import epoch_columns
-from batchops.db.backend import Server
+from batchops.db.catalog import Server
 from batchops.db.database import Database
 from batchops.db.facts import RESTRICT, Reference
 from batchops.db.lookup import no_column, unquoted
@@ -212,9 +212,9 @@ def _column(table: Table, named: str) -> str:
 def _cutoff(connection: sa.Connection, database: Database, table: Table, spec: BulkSpec) -> str:
     column = table.column(_column(table, spec.by or ""))
     if spec.before is not None:
-        return database.backend.cutoff_before(connection, table, column, spec.before)
+        return database.backend.cutoffs.before(connection, table, column, spec.before)
     assert spec.older_than is not None  # the spec takes --by with one of the two only
-    return database.backend.cutoff_ago(connection, table, column, spec.older_than)
+    return database.backend.cutoffs.ago(connection, table, column, spec.older_than)
 
 
 def _between_quotes(literal: str) -> str:

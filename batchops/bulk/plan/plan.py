@@ -9,7 +9,7 @@ from batchops.bulk.plan.cost import Cost
 from batchops.bulk.plan.pinned import Pinned
 from batchops.bulk.plan.referenced_rows import Staying
 from batchops.bulk.verb import BulkVerb
-from batchops.db.backend import Server
+from batchops.db.catalog import Server
 from batchops.db.facts import TableFacts
 from batchops.db.table import Table
 from batchops.reporters.figures import count, counted, rough

@@ -60,7 +60,7 @@ def literal_of(connection: sa.Connection, database: Database, text: str) -> str 
     try:
         return database.backend.facts.value_literal(connection, user_sql(f"({text}) AS v"))
     except DBAPIError as error:
-        if database.backend.classify(driver_error(error)) not in _NOT_ALONE:
+        if database.backend.faults.classify(driver_error(error)) not in _NOT_ALONE:
             raise
         return None
     finally:

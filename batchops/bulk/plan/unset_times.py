@@ -50,7 +50,7 @@ class Times:
 
     def _unit(self, connection: sa.Connection) -> epoch_columns.Unit | None:
         """What the column counts; None where it holds no numbers, or those of a Julian day."""
-        written = self.database.backend.cutoff_before(connection, self.table, self.column, _SOME_DAY)
+        written = self.database.backend.cutoffs.before(connection, self.table, self.column, _SOME_DAY)
         try:
             return epoch_columns.unit_of(Decimal(written))
         except InvalidOperation:
@@ -60,7 +60,7 @@ class Times:
         name = connection.dialect.identifier_preparer.quote(self.column.name)
         if counts:
             return f"{name} <= 0"
-        value = self.database.backend.unset_time
+        value = self.database.backend.cutoffs.unset_time
         return None if value is None else f"{name} = {value}"
 
     def _of_one_unit(self, connection: sa.Connection, unit: epoch_columns.Unit, seconds: float) -> None:

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.key import WORTH_SPLITTING, KeyStrategy
 from batchops.bulk.strategies.strategy import Batch, Choice, Situation, StrategyKind, StrategyText, Target
-from batchops.db.backend import Backend, Blocks
+from batchops.db.backend import Backend
+from batchops.db.blocks import Blocks
 from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import START_ROWS, Size
 from batchops.sql.selection import Selection
@@ -123,9 +124,9 @@ class BlockStrategy(KeyStrategy):
 
 
 def _choose(situation: Situation) -> Choice | None:
-    leaves = situation.leaves
+    leaves, blocks = situation.leaves, situation.backend.blocks
     tables = (situation.table,) if leaves is None else leaves
-    if not tables or any(situation.backend.blocks(situation.connection, table) is None for table in tables):
+    if not tables or blocks is None or not all(blocks.serves(situation.connection, table) for table in tables):
         return None
     if leaves:
         return Choice(BlockStrategy.name, (), f"{situation.partitions}, each in disk order", leaves)
@@ -134,7 +135,7 @@ def _choose(situation: Situation) -> Choice | None:
 
 
 def _build(target: Target) -> BlockStrategy:
-    blocks = target.backend.blocks(target.connection, target.selection.table)
+    blocks = target.backend.blocks
     assert blocks is not None  # chosen because they exist, and pinned with the table's identity
     further = FURTHER_PASSES if target.look_again else 0
     return BlockStrategy(target.backend, target.selection, blocks, further_passes=further)

@@ -38,12 +38,12 @@ class IdsStrategy(KeyStrategy):
         range_ = cursor.ranges[0]
         if range_.keys:
             return self._revisit(connection, cursor, size)
-        aim = min(size.rows, self._backend.longest_list)
+        aim = min(size.rows, self._backend.keys.longest_list)
         chunk = self._ids.next(range_.after, range_.upto, aim)
         behind = cursor.finished_range() if len(chunk) < aim else cursor.moved(chunk[-1])
         if not chunk:
             return self._batch(None, behind, 0, 0)
-        select = self._matching(self._backend.among(self._table, self._key, chunk))
+        select = self._matching(self._backend.keys.among(self._table, self._key, chunk))
         keys = self._lock(connection, select, size)
         if size.skip_locked:
             behind = self._revisit_later(behind, range_, self._left(self._values(connection, select), keys), 1)
@@ -71,8 +71,8 @@ class IdsStrategy(KeyStrategy):
         ]
         for range_ in cursor.ranges:
             after = range_.after
-            while not range_.keys and (chunk := self._ids.next(after, range_.upto, self._backend.longest_list)):
-                rows.append(self._matching(self._backend.among(self._table, self._key, chunk)).order_by(None))
+            while not range_.keys and (chunk := self._ids.next(after, range_.upto, self._backend.keys.longest_list)):
+                rows.append(self._matching(self._backend.keys.among(self._table, self._key, chunk)).order_by(None))
                 after = chunk[-1]
         return rows
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.key import KeyStrategy
 from batchops.bulk.strategies.strategy import Choice, Situation, StrategyKind, StrategyText
-from batchops.db.backend import IndexUse
+from batchops.db.planner import IndexUse
 from batchops.db.table import Key, Table, quoted
 from batchops.db.types import KeyValue
 
@@ -40,7 +40,7 @@ class IndexStrategy(KeyStrategy):
 
         Not where so many rows share a value that the window would become much larger than it was meant to be.
         """
-        if self._backend.indexes_hold_key:
+        if self._backend.planner.indexes_hold_key:
             return super()._end(connection, range_, read)
         slack = read // 4 + 1
         ahead = self._values_along(range_).offset(read - 1).limit(slack + 1).cte("ahead")
@@ -48,7 +48,7 @@ class IndexStrategy(KeyStrategy):
         end, beyond = connection.execute(sa.select(*ends)).one()
         if end is None:
             return None
-        last = (self._backend.key_value(end),)
+        last = (self._backend.keys.value(end),)
         if range_.upto is not None and last == range_.upto[:1]:
             return None
         if end != beyond:
@@ -64,10 +64,10 @@ class IndexStrategy(KeyStrategy):
         first = self._key[:1]
         bounds = [self._selection.clause, *self._filled]
         if range_.after is not None:
-            behind = self._backend.after if len(range_.after) == 1 else self._backend.claims.since
+            behind = self._backend.keys.after if len(range_.after) == 1 else self._backend.claims.since
             bounds.append(behind(self._table, first, range_.after[:1]))
         if range_.upto is not None:
-            bounds.append(self._backend.upto(self._table, first, range_.upto[:1]))
+            bounds.append(self._backend.keys.upto(self._table, first, range_.upto[:1]))
         rows: sa.Select[Any] = self._table.alone(sa.select(self._out[0]).select_from(self._table.called))
         return rows.where(*bounds).order_by(self._order[0])
 
@@ -76,11 +76,11 @@ def _choose(situation: Situation) -> Choice | None:
     if situation.leaves is not None:
         return None
     table, key = situation.table, situation.key
-    use = situation.backend.index_for(situation.connection, table, situation.matching)
+    use = situation.backend.planner.index_for(situation.connection, table, situation.matching)
     if use is None or key is None or not _worth_it(use, table, key):
         return None
     first = use.columns[0]
-    if situation.backend.key_refusal(table.column(first)) or _holds_null(situation, first):
+    if situation.backend.keys.refusal(table.column(first)) or _holds_null(situation, first):
         return None
     share = f"about {use.rows:,} rows" if table.rows is None else f"about {use.rows:,} of {table.rows:,} rows"
     return Choice(IndexStrategy.name, _columns(first, key.columns), f"index {use.name} finds {share}")

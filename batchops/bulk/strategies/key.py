@@ -31,10 +31,10 @@ class KeyStrategy:
         self._selection = selection
         self._table = selection.table
         self._key = tuple(key)
-        self._locks = backend.locks_rows and selection.table.lockable
+        self._locks = backend.sessions.locks_rows and selection.table.lockable
         """Else rows are listed only: the writing statement repeats the condition, so rows that changed are left out."""
-        self._out = [backend.key_out(self._table, name).label(f"k{i}") for i, name in enumerate(self._key)]
-        self._order = [backend.key_order(self._table, name) for name in self._key]
+        self._out = [backend.keys.out(self._table, name).label(f"k{i}") for i, name in enumerate(self._key)]
+        self._order = [backend.keys.order(self._table, name) for name in self._key]
         # Of a key with NULLs only the rows without one are named; the pinned condition leaves the others out too.
         usable = self.name != "key" or any(own.columns == self._key for own in self._table.keys)
         self._filled = [] if usable else [self._table.called.c[quoted(name)].is_not(None) for name in self._key]
@@ -101,10 +101,10 @@ class KeyStrategy:
 
     def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
         """A query for each range, and one for each list of keys to be come back to."""
-        most = self._backend.longest_list
+        most = self._backend.keys.longest_list
         lists = [range_.keys[i : i + most] for range_ in cursor.ranges for i in range(0, len(range_.keys), most)]
         wheres = [self._within(range_.after, range_.upto) for range_ in cursor.ranges if not range_.keys]
-        wheres += [self._backend.among(self._table, self._key, keys) for keys in lists]
+        wheres += [self._backend.keys.among(self._table, self._key, keys) for keys in lists]
         return [self._matching(where).order_by(None) for where in wheres]
 
     def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:
@@ -112,15 +112,15 @@ class KeyStrategy:
         if cursor.over:
             return None
         if keys := cursor.ranges[0].keys:
-            return self._batch(self._among(keys[: self._backend.longest_list]), cursor, 0)
+            return self._batch(self._among(keys[: self._backend.keys.longest_list]), cursor, 0)
         end = self._end(connection, cursor.ranges[0], START_ROWS)
         return self._plain(connection, cursor, Size(START_ROWS, START_ROWS), end)
 
     def _within(self, after: KeyValue | None, upto: KeyValue | None) -> sa.ColumnElement[bool]:
         """Rows behind one key, up to and with another; either may be of the first columns only."""
-        bounds = [self._backend.after(self._table, self._key[: len(after)], after)] if after is not None else []
+        bounds = [self._backend.keys.after(self._table, self._key[: len(after)], after)] if after is not None else []
         if upto is not None:
-            bounds.append(self._backend.upto(self._table, self._key[: len(upto)], upto))
+            bounds.append(self._backend.keys.upto(self._table, self._key[: len(upto)], upto))
         return sa.and_(sa.true(), *bounds)
 
     def _followed(self, range_: Range, columns: Sequence[sa.ColumnElement[Any]] = ()) -> sa.Select[Any]:
@@ -134,7 +134,7 @@ class KeyStrategy:
         ordered = self._followed(range_, columns).order_by(*self._order)
         # Made exact outside, for this one key: inside it would be for every one that is skipped.
         end = ordered.offset(read - 1).limit(1).subquery()
-        row = connection.execute(sa.select(*(self._backend.exact(column) for column in end.c))).first()
+        row = connection.execute(sa.select(*(self._backend.keys.exact(column) for column in end.c))).first()
         return None if row is None else self._value(row)
 
     def _edge(self, connection: sa.Connection, range_: Range, *, upwards: bool) -> KeyValue | None:
@@ -149,7 +149,7 @@ class KeyStrategy:
             return None
         low = range_.after or self._edge(connection, range_, upwards=True)
         high = range_.upto or self._edge(connection, range_, upwards=False)
-        middle = self._backend.between(self._table, self._key, low, high) if low and high else None
+        middle = self._backend.keys.between(self._table, self._key, low, high) if low and high else None
         return middle or far
 
     def _matching(self, where: sa.ColumnElement[bool]) -> sa.Select[Any]:
@@ -160,7 +160,7 @@ class KeyStrategy:
     def _listed(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Batch:
         """Lock the window's first `size.rows` matches; a window without any still moves the cursor."""
         range_ = cursor.ranges[0]
-        aim = min(size.rows, self._backend.longest_list)
+        aim = min(size.rows, self._backend.keys.longest_list)
         keys = self._lock(connection, self._matching(self._within(range_.after, end or range_.upto)).limit(aim), size)
         read = size.read
         # A window that the list fills to its very end was not cut.
@@ -180,7 +180,7 @@ class KeyStrategy:
     def _revisit(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch:
         """Rows that were locked when the strategy met them; or refused, and then from the last."""
         range_ = cursor.ranges[0]
-        aim = min(size.rows, self._backend.longest_list, len(range_.keys))
+        aim = min(size.rows, self._backend.keys.longest_list, len(range_.keys))
         cut = aim if range_.refused_at is None else len(range_.keys) - aim
         now, rest = (
             (range_.keys[:cut], range_.keys[cut:])
@@ -190,7 +190,7 @@ class KeyStrategy:
         behind = cursor.finished_range()
         if rest:
             behind = replace(behind, ranges=(replace(range_, keys=rest), *behind.ranges))
-        select = self._matching(self._backend.among(self._table, self._key, now))
+        select = self._matching(self._backend.keys.among(self._table, self._key, now))
         keys = self._lock(connection, select, size)
         left = self._left(self._values(connection, select), keys) if size.skip_locked else ()
         if range_.visits < _VISITS:
@@ -226,7 +226,7 @@ class KeyStrategy:
         return [self._value(row) for row in connection.execute(select)]
 
     def _value(self, row: sa.Row[Any]) -> KeyValue:
-        return tuple(self._backend.key_value(v) for v in row)
+        return tuple(self._backend.keys.value(v) for v in row)
 
     @staticmethod
     def _left(every: Sequence[KeyValue], taken: Sequence[KeyValue]) -> tuple[KeyValue, ...]:
@@ -240,7 +240,7 @@ class KeyStrategy:
         )
 
     def _among(self, keys: Sequence[KeyValue]) -> sa.ColumnElement[bool] | None:
-        return self._backend.among(self._table, self._key, keys) if keys else None
+        return self._backend.keys.among(self._table, self._key, keys) if keys else None
 
     @staticmethod
     def _behind(cursor: Cursor, end: KeyValue | None) -> Cursor:

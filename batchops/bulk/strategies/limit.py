@@ -28,16 +28,16 @@ class LimitStrategy:
         """Listed by the hidden row number where there is one; else the statement itself is limited."""
         if cursor.over:
             return None
-        if self._backend.row_id is None:
+        if self._backend.keys.row_id is None:
             return Batch(self._selection, sa.true(), cursor, size.rows, limit=size.rows)
-        aim = min(size.rows, self._backend.longest_list)
-        select = self._ids(self._backend.row_id, aim)
-        locks = self._backend.locks_rows and self._selection.table.lockable
+        aim = min(size.rows, self._backend.keys.longest_list)
+        select = self._ids(self._backend.keys.row_id, aim)
+        locks = self._backend.sessions.locks_rows and self._selection.table.lockable
         locking = select.with_for_update(skip_locked=size.skip_locked) if locks else select
-        ids = [(self._backend.key_value(row[0]),) for row in connection.execute(locking)]
+        ids = [(self._backend.keys.value(row[0]),) for row in connection.execute(locking)]
         short = len(ids) < aim
         locked = len(connection.execute(select).all()) - len(ids) if short and size.skip_locked else 0
-        where = self._backend.among(self._selection.table, (self._backend.row_id,), ids) if ids else None
+        where = self._backend.keys.among(self._selection.table, (self._backend.keys.row_id,), ids) if ids else None
         behind = cursor.finished_range() if short else cursor
         return Batch(self._selection, where, behind, len(ids), len(ids), max(0, locked))
 
@@ -77,7 +77,7 @@ class LimitStrategy:
 
     def _ids(self, row_id: str, aim: int) -> sa.Select[Any]:
         table = self._selection.table
-        ids: sa.Select[Any] = table.alone(sa.select(self._backend.key_out(table, row_id)).select_from(table.called))
+        ids: sa.Select[Any] = table.alone(sa.select(self._backend.keys.out(table, row_id)).select_from(table.called))
         return ids.where(self._selection.clause).limit(aim)
 
 

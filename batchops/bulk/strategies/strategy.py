@@ -112,7 +112,8 @@ class Situation:
     @cached_property
     def leaves(self) -> tuple[Table, ...] | None:
         """Partitions that may hold such rows; None for a plain table, empty where only the parent can be processed."""
-        found = self.backend.leaves(self.connection, self.table, self.matching, "DELETE")
+        partitions = self.backend.partitions
+        found = partitions.leaves(self.connection, self.table, self.matching, "DELETE") if partitions else None
         return None if found is None else tuple(found)
 
     @property

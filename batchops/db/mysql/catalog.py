@@ -5,10 +5,10 @@ from itertools import groupby
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Server
+from batchops.db.catalog import Server
 from batchops.db.faults import Fault
 from batchops.db.mysql import faults
-from batchops.db.mysql.products import product_of
+from batchops.db.mysql.rights import hides
 from batchops.db.table import Column, Key, Table, TableIdentity
 
 _KINDS = {"BASE TABLE": "table", "VIEW": "view", "SYSTEM VERSIONED": "table", "SEQUENCE": "view"}
@@ -52,19 +52,6 @@ SELECT version() AS version, database() AS db, current_user() AS role, @@session
 """)
 
 
-def server(connection: sa.Connection) -> Server:
-    """Facts of the server and the session."""
-    row = connection.execute(_SERVER).one()
-    return Server(
-        product=product_of(connection).name,
-        version=row.version.split("-")[0],
-        identity=f"mysql:{row.place}:{row.db}",
-        role=row.role,
-        zone=row.system_zone if row.zone == "SYSTEM" else row.zone,
-        read_only=bool(row.read_only),
-    )
-
-
 def find(connection: sa.Connection, schema: str | None, name: str) -> Table | None:
     """The table of that name, compared as the server itself compares names."""
     row = connection.execute(_FIND, {"schema": schema, "name": name}).first()
@@ -94,18 +81,6 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
     )
 
 
-def table_identity(connection: sa.Connection, table: Table) -> TableIdentity:
-    """InnoDB's table id, which asks for the right PROCESS; TRUNCATE, OPTIMIZE and a rebuilding ALTER change it too."""
-    query = sa.text(_TABLE_ID.format(view=product_of(connection).table_ids))
-    try:
-        number = connection.execute(query, {"schema": table.schema, "name": table.name}).scalar()
-    except sa.exc.DBAPIError as error:
-        if faults.classify(error) is not Fault.DENIED:
-            raise
-        return TableIdentity()
-    return TableIdentity(None if number is None else f"innodb {number}")
-
-
 def unlabelled(label: str) -> tuple[str | None, str]:
     """A label leaves out the current database."""
     schema, dot, name = label.partition(".")
@@ -115,3 +90,42 @@ def unlabelled(label: str) -> tuple[str | None, str]:
 def tables(connection: sa.Connection) -> Sequence[str]:
     """Tables of the current database."""
     return list(connection.execute(_TABLES).scalars())
+
+
+class MySQLCatalog:
+    """By information_schema, so far as this account may look into it."""
+
+    product = "MySQL"
+    table_ids = "innodb_tables"
+    """The view of information_schema with InnoDB's own table ids."""
+    find = staticmethod(find)
+    unlabelled = staticmethod(unlabelled)
+    tables = staticmethod(tables)
+    hides = staticmethod(hides)
+
+    def server(self, connection: sa.Connection) -> Server:
+        """Facts of the server and the session."""
+        row = connection.execute(_SERVER).one()
+        return Server(
+            product=self.product,
+            version=row.version.split("-")[0],
+            identity=f"mysql:{row.place}:{row.db}",
+            role=row.role,
+            zone=row.system_zone if row.zone == "SYSTEM" else row.zone,
+            read_only=bool(row.read_only),
+        )
+
+    def find_all(self, connection: sa.Connection, names: Sequence[tuple[str | None, str]]) -> list[Table]:
+        found = (find(connection, schema, name) for schema, name in names)
+        return [table for table in found if table is not None]
+
+    def table_identity(self, connection: sa.Connection, table: Table) -> TableIdentity:
+        """InnoDB's table id, for the right PROCESS; TRUNCATE, OPTIMIZE and a rebuilding ALTER change it too."""
+        query = sa.text(_TABLE_ID.format(view=self.table_ids))
+        try:
+            number = connection.execute(query, {"schema": table.schema, "name": table.name}).scalar()
+        except sa.exc.DBAPIError as error:
+            if faults.classify(error) is not Fault.DENIED:
+                raise
+            return TableIdentity()
+        return TableIdentity(None if number is None else f"innodb {number}")

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from batchops.db.claims import OrderBy, RowBytes, as_then, joined
 from batchops.db.mysql import keys
-from batchops.db.mysql.products import product_of
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 from batchops.errors import TransientError
@@ -33,6 +32,9 @@ _BITS = {"tiny": 8, "small": 16, "medium": 24, None: 32, "big": 64}
 class MySQLClaims:
     """FOR UPDATE SKIP LOCKED."""
 
+    product = "MySQL"
+    skip_locked_since: tuple[int, int] = (8, 0)
+
     types: Mapping[str, str] = {
         "text": "varchar(500) CHARACTER SET utf8mb4", "long text": "mediumtext CHARACTER SET utf8mb4",
         "number": "double", "count": "integer NOT NULL DEFAULT 0",
@@ -42,10 +44,9 @@ class MySQLClaims:
 
     def refusal(self, connection: sa.Connection, table: Table) -> str | None:
         row = connection.execute(_ENGINE, {"schema": table.schema, "name": table.name}).one()
-        product = product_of(connection)
         version = tuple(int(part) for part in re.findall(r"\d+", row.version)[:2])
-        if version < product.skip_locked_since:
-            known = f"{product.name} knows it since {'.'.join(map(str, product.skip_locked_since))}"
+        if version < self.skip_locked_since:
+            known = f"{self.product} knows it since {'.'.join(map(str, self.skip_locked_since))}"
             return f"this server ({row.version}) does not know SKIP LOCKED; {known}"
         return None if row.engine == "InnoDB" else f"its engine, {row.engine}, locks no rows"
 

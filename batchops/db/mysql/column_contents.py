@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.db.column_contents import Clock, Kind, refused_by
-from batchops.db.mysql.products import product_of
 from batchops.db.table import Column, Table
 
 _CHECKS = """
@@ -32,6 +31,9 @@ _KINDS: tuple[tuple[tuple[str, ...], Kind], ...] = (
 class MySQLContents:
     """By column_type and information_schema."""
 
+    same_check_table = ""
+    """What else tells the checks of two tables apart; here a name is one schema's own."""
+
     def kind(self, connection: sa.Connection, table: Table, column: Column) -> Kind:  # noqa: ARG002  the type says it
         type = column.type.lower()
         return next((kind for starts, kind in _KINDS if type.startswith(starts)), Kind.OTHER)
@@ -51,7 +53,7 @@ class MySQLContents:
         return None
 
     def checks(self, connection: sa.Connection, table: Table) -> list[tuple[str, str]]:
-        query = sa.text(_CHECKS.format(same_table=product_of(connection).same_check_table))
+        query = sa.text(_CHECKS.format(same_table=self.same_check_table))
         found = connection.execute(query, {"schema": table.schema, "table": table.name})
         return [(check.name, check.clause.replace("\\'", "'")) for check in found]  # as MySQL 8 writes it
 

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from batchops.db.event_tables import EventTables
 from batchops.db.mysql.keys import text_of
 from batchops.db.table import Column, Table, quoted
 
@@ -65,3 +66,14 @@ class MySQLEvents:
         turns = sorted({zlib.crc32(aggregate.encode()) % self.lock_rows for aggregate in aggregates})
         places = ", ".join("?" for _ in turns)
         return f"SELECT turn FROM batchops_turn WHERE turn IN ({places}) ORDER BY turn FOR UPDATE", turns
+
+
+class PyMySQL:
+    """How PyMySQL is spoken to in a user's own transaction."""
+
+    quote, place, binary = "`", "%s", ""
+    events: EventTables = MySQLEvents()
+
+    def alone(self, connection: Any) -> bool:
+        in_transaction = 1  # SERVER_STATUS.SERVER_STATUS_IN_TRANS
+        return bool(connection.get_autocommit() and not connection.server_status & in_transaction)

@@ -1,19 +1,18 @@
 """What hangs on a MariaDB or MySQL table, and what its plans read whole."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.db.explain import explained
-from batchops.db.facts import CASCADE, RESTRICT, FullRead, Other, Reference, TableFacts, Trigger
+from batchops.db.facts import CASCADE, RESTRICT, FullRead, Other, Reference, TableFacts, TableName, Trigger
 from batchops.db.faults import Fault, driver_error
 from batchops.db.mysql import server_health, table_reads
 from batchops.db.mysql.faults import classify
-from batchops.db.mysql.products import product_of
+from batchops.db.mysql.planner import MySQLPlanner
 from batchops.db.table import Key, Table
 
 _TABLE = sa.text("""
@@ -58,8 +57,16 @@ _ROLLS_BACK = {"InnoDB", "ndbcluster", "ROCKSDB"}
 class MySQLFacts:
     """By information_schema, so far as this account may look into it, and EXPLAIN."""
 
-    tables_read = staticmethod(table_reads.tables_read)
     value_literal = staticmethod(table_reads.value_literal)
+
+    def __init__(self, planner: MySQLPlanner) -> None:
+        self.planner = planner
+
+    def tables_read(
+        self, connection: sa.Connection, table: Table, condition: sa.ColumnElement[bool] | sa.TextClause,
+        values: Sequence[sa.TextClause], functions: Collection[str],
+    ) -> frozenset[TableName]:  # fmt: skip
+        return table_reads.tables_read(connection, self.planner, table, condition, values, functions)
 
     def of(self, connection: sa.Connection, table: Table) -> TableFacts:
         """What hangs on the table. Foreign keys of tables that this account may not see stay unseen."""
@@ -77,7 +84,7 @@ class MySQLFacts:
             frees_space=f"OPTIMIZE TABLE {table.label} (writes it anew)",
             log=server_health.log(connection),
             replicas=server_health.replicas(connection),
-            free_bytes=server_health.free_bytes(connection),
+            free_bytes=self.free_bytes(connection),
             warnings=(
                 *server_health.warnings(connection, keyless=not table.keys and table.kind == "table"),
                 *_table_warnings(about.engine, about.kind, rolls_back=rolls_back),
@@ -89,7 +96,7 @@ class MySQLFacts:
     ) -> Sequence[FullRead]:
         """Rows of EXPLAIN of type ALL or index."""
         limited = isinstance(statement, sa.Select) and statement._limit_clause is not None
-        rows = explained(connection, statement, product_of(connection).explain).mappings().all()
+        rows = self.planner.rows(connection, statement)
         return [
             FullRead(str(row["table"]), int(row["rows"] or 0))
             for row in rows
@@ -102,11 +109,20 @@ class MySQLFacts:
         """By a timeout of this statement's own."""
         counted = sa.select(sa.func.count()).select_from(rows.subquery())
         try:
-            return int(product_of(connection).scalar_within(connection, counted, seconds))
+            return int(self.scalar_within(connection, counted, seconds))
         except DBAPIError as error:
             if classify(driver_error(error)) not in (Fault.TIMED_OUT, Fault.DENIED):
                 raise
             return None
+
+    def scalar_within(self, connection: sa.Connection, select: sa.Select[Any], seconds: float) -> Any:
+        """The one value of `select`; a timeout where that takes longer."""
+        hint = f"/*+ MAX_EXECUTION_TIME({max(1, round(seconds * 1000))}) */"
+        return connection.execute(select.prefix_with(hint)).scalar_one()
+
+    def free_bytes(self, connection: sa.Connection) -> int | None:  # noqa: ARG002  MySQL does not tell
+        """On the disk of the data directory."""
+        return None
 
 
 def _references(connection: sa.Connection, parent: Other, schema: str) -> Iterator[Reference]:

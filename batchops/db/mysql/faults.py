@@ -1,8 +1,13 @@
 """PyMySQL's errors as faults, in one table of MySQL's and MariaDB's error numbers."""
 
-import pymysql
+from collections.abc import Sequence
 
-from batchops.db.faults import Fault, driver_error
+import pymysql
+import sqlalchemy as sa
+
+from batchops.db.faults import Fault, Suspect, driver_error
+from batchops.db.table import Table
+from batchops.db.types import KeyValue
 
 _NUMBERS: dict[Fault, tuple[int, ...]] = {
     # Full tables and disks, memory, connections; a record changed since it was read; a packet too large (a
@@ -101,3 +106,16 @@ def message(error: BaseException) -> str:
     if error.args and error.args[0] == 1064:
         return text.partition(" near '")[0].partition(";")[0]
     return text or "the connection is closed"
+
+
+class MySQLFaults:
+    """What PyMySQL's errors mean; MySQL names no row."""
+
+    classify = staticmethod(classify)
+    message = staticmethod(message)
+
+    def refused_row(
+        self, connection: sa.Connection, error: BaseException, table: Table, names: Sequence[str],  # noqa: ARG002
+        keys: Sequence[KeyValue],  # noqa: ARG002
+    ) -> Suspect | None:  # fmt: skip
+        return None

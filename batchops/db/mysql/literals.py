@@ -1,18 +1,26 @@
-"""A value as a literal of MariaDB and MySQL."""
+"""Values and points in time as literals of MariaDB and MySQL."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
-from batchops.db import values
+import sqlalchemy as sa
+
+from batchops.db import epoch_columns
+from batchops.db.literals import Value, day, microseconds, moment, no_time, number, quoted_text, whole
+from batchops.db.table import Column, Table
 from batchops.errors import UsageError
 
+_WORDS = {"datetime": "TIMESTAMP", "timestamp": "TIMESTAMP", "date": "DATE"}
+_NUMBERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double"})
 
-def literal(value: values.Value) -> str:
+
+def literal(value: Value) -> str:
     """Typed where there is a type for it; a duration is what may stand behind + or -."""
     match value:
         case bool():
             return "TRUE" if value else "FALSE"
         case str():
-            text = values.quoted_text(value)
+            text = quoted_text(value)
             # Whether a backslash escapes hangs on sql_mode; hexadecimal digits mean the same in any.
             return f"_utf8mb4 X'{value.encode().hex()}'" if "\\" in value else text
         case datetime() if value.tzinfo is not None:
@@ -21,10 +29,64 @@ def literal(value: values.Value) -> str:
                 "write it in the session's zone, without its own.",
             )
         case datetime():
-            return f"TIMESTAMP'{values.moment(value)}'"
+            return f"TIMESTAMP'{moment(value)}'"
         case date():
-            return f"DATE'{values.day(value)}'"
+            return f"DATE'{day(value)}'"
         case timedelta():
-            return f"INTERVAL {values.microseconds(value)} MICROSECOND"
+            return f"INTERVAL {microseconds(value)} MICROSECOND"
         case _:
-            return values.number(value)
+            return number(value)
+
+
+def _counts(column: Column) -> bool:
+    """Whether it counts time in a number."""
+    return column.type.split("(")[0].split(" ")[0].lower() in _NUMBERS
+
+
+def _word(table: Table, column: Column, point: str) -> str:
+    """The word before a literal of its type; UsageError for what is no time. `point`: the cut-off, for people."""
+    base = column.type.split("(")[0].split(" ")[0].lower()
+    if base not in _WORDS:
+        # A zone or digits behind the seconds are an error to an UPDATE that casts them.
+        raise no_time(table, column, "date, datetime or timestamp", f"CAST(LEFT({{}}, 19) AS datetime) < {point}", "`")
+    return _WORDS[base]
+
+
+def before(connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
+    """The moment as written, read by the server in the session's zone."""
+    point = datetime.fromisoformat(moment)
+    if _counts(column):
+        unit = epoch_columns.unit_in(connection, table, column)
+        read_here = sa.text("SELECT unix_timestamp(CAST(:moment AS datetime(6)))")
+        local = point.timestamp() if point.tzinfo else connection.execute(read_here, {"moment": moment}).scalar_one()
+        return epoch_columns.literal(unit, local)
+    word = _word(table, column, f"'{moment}'")
+    # MariaDB's own reading drops a zone, with a warning that nobody sees.
+    here = "convert_tz(:moment, '+00:00', @@session.time_zone)" if point.tzinfo else ":moment"
+    plain = point.astimezone(UTC).replace(tzinfo=None) if point.tzinfo else point
+    kind = "date" if word == "DATE" else "datetime(6)"
+    read = sa.text(f"SELECT CAST(CAST({here} AS {kind}) AS char)")
+    text = connection.execute(read, {"moment": plain.isoformat(" ")}).scalar_one()
+    return f"{word}'{text}'"
+
+
+def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta) -> str:
+    """The server's now less `ago`."""
+    if _counts(column):
+        now = connection.execute(sa.text("SELECT unix_timestamp(now(6))")).scalar_one()
+        seconds = now - Decimal(ago // timedelta(microseconds=1)) / 1_000_000
+        return epoch_columns.literal(epoch_columns.unit_in(connection, table, column), seconds)
+    number, unit = whole(ago)
+    word = _word(table, column, f"NOW() - INTERVAL {number} {unit.upper()}")
+    kind = "date" if word == "DATE" else "datetime(6)"
+    read = sa.text(f"SELECT CAST(CAST(now(6) - INTERVAL :us MICROSECOND AS {kind}) AS char)")
+    text = connection.execute(read, {"us": ago // timedelta(microseconds=1)}).scalar_one()
+    return f"{word}'{text}'"
+
+
+class MySQLCutoffs:
+    """By the column's type, or by what stands in it."""
+
+    unset_time: str | None = "0"
+    before = staticmethod(before)
+    ago = staticmethod(ago)

@@ -6,9 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.db.explain import explained
 from batchops.db.faults import Fault, driver_error
 from batchops.db.mysql.faults import classify
+from batchops.db.planner import explained
 from batchops.db.rights import grant
 from batchops.db.table import Table, quoted
 
@@ -72,3 +72,11 @@ def _denied(connection: sa.Connection, statement: Statement) -> bool:
     except DBAPIError as error:
         return classify(driver_error(error)) is Fault.DENIED
     return False
+
+
+class MySQLRights:
+    """By what the server denies."""
+
+    making = staticmethod(making_right)
+    numbering = staticmethod(numbering_rights)
+    missing = staticmethod(missing_right)

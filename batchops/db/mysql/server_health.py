@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.db.facts import LogCost
-from batchops.db.mysql.products import product_of
 
 OLD = 5
 """Seconds from which a transaction that holds back the clean-up of dead rows is worth a word."""
@@ -22,8 +21,8 @@ SELECT trx_mysql_thread_id AS id, timestampdiff(SECOND, trx_started, now()) AS a
 WHERE trx_mysql_thread_id <> connection_id() AND trx_started < now() - INTERVAL :old SECOND
 ORDER BY trx_started LIMIT 3
 """)
-_DISK = (
-    "SELECT available * 1024 FROM information_schema.{view} WHERE @@datadir LIKE concat(path, '%') "
+_DISK = sa.text(
+    "SELECT available * 1024 FROM information_schema.disks WHERE @@datadir LIKE concat(path, '%') "
     "ORDER BY length(path) DESC LIMIT 1"
 )
 
@@ -42,9 +41,8 @@ def replicas(connection: sa.Connection) -> tuple[str, ...]:
 
 
 def free_bytes(connection: sa.Connection) -> int | None:
-    """On the disk of the data directory, where the server tells."""
-    view = product_of(connection).disks
-    rows = _seen(connection, sa.text(_DISK.format(view=view))) if view else []
+    """On the disk of the data directory, where the plugin DISKS tells; MySQL has none such."""
+    rows = _seen(connection, _DISK)
     return int(rows[0][0]) if rows else None
 
 

@@ -1,7 +1,8 @@
-"""What is set in each new session, and what the client itself has to watch where the server does not."""
+"""MySQL's sessions: what is set in each new one, and what the client has to watch as the server does not."""
 
 import ssl
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pymysql
@@ -9,12 +10,85 @@ import sqlalchemy as sa
 from pymysql.connections import Connection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from batchops.db.backend import Timeouts
-from batchops.db.mysql.products import product_of
-from batchops.db.mysql.watchdog import Kill, Watchdog
+from batchops.db.mysql.watchdog import Watchdog
+from batchops.db.sessions import SILENCE, Timeouts
+from batchops.db.urls import DatabaseAddress
 
 _STALE = 0.8
 """Share of the time after which the server closes an idle session; from then on it may be closed any moment."""
+
+
+class MySQLSessions:
+    """Through PyMySQL. MySQL itself ends neither a DELETE nor an UPDATE that runs too long."""
+
+    one_writer = False
+    locks_rows = True
+    undoes_statements = True
+
+    def engine(self, address: DatabaseAddress, timeouts: Timeouts, connections: int) -> sa.Engine:
+        engine = sa.create_engine(
+            address.url,
+            pool_size=connections,
+            pool_timeout=30,
+            # Every transaction is ended by us; a ROLLBACK at each return would be one more round trip a batch.
+            pool_reset_on_return=None,
+            connect_args={
+                "connect_timeout": 10,
+                "read_timeout": timeouts.statement + SILENCE,
+                "write_timeout": timeouts.statement + SILENCE,
+                # A hostile server could otherwise ask for any file of this machine.
+                "local_infile": False,
+            },
+        )
+
+        @sa.event.listens_for(engine, "do_connect")
+        def connect(_: object, __: object, args: Any, options: Any) -> "Connection[Any]":
+            return _Session(*args, **options)
+
+        return engine
+
+    def version(self, connection: Any) -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT version()")
+            return str(cursor.fetchone()[0])
+
+    def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:
+        settings = {
+            "max_execution_time": str(max(1, round(timeouts.statement * 1000))),
+            # A client that was stopped, or whose host is gone, must not keep its rows locked.
+            "wait_timeout": str(max(1, round(timeouts.statement))),
+            # A table's rows and bytes would be those of up to a day ago.
+            "information_schema_stats_expiry": "0",
+        }
+        set_in_each_session(engine, timeouts, settings)
+        _limit_statements(engine, Watchdog(timeouts.statement, lambda connection: self.cancel(connection, engine)))
+        _replace_stale_connections(engine, timeouts.statement * _STALE)
+
+    def accept_hidden_rows(self, connection: sa.Connection) -> None:
+        pass  # there are no policies here
+
+    def begin(self, connection: sa.Connection, *, lazy: bool = False) -> None:  # noqa: ARG002  set for a whole server
+        connection.exec_driver_sql("START TRANSACTION READ WRITE")
+
+    def begin_reading(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql("START TRANSACTION READ ONLY")
+
+    def cancel(self, connection: Any, engine: sa.Engine) -> None:
+        with engine.connect() as other:
+            other.exec_driver_sql(f"KILL QUERY {int(connection.thread_id())}")
+
+
+def set_in_each_session(engine: sa.Engine, timeouts: Timeouts, settings: Mapping[str, str]) -> None:
+    """Isolation, lock timeouts and `settings`, once for each connection."""
+    waits = dict.fromkeys(("innodb_lock_wait_timeout", "lock_wait_timeout"), str(max(1, round(timeouts.lock))))
+    listed = ", ".join(f"SESSION {name} = {value}" for name, value in (waits | dict(settings)).items())
+
+    @sa.event.listens_for(engine, "connect")
+    def settle(connection: "pymysql.Connection[Any]", _: ConnectionPoolEntry) -> None:
+        with connection.cursor() as cursor:
+            # At REPEATABLE READ a range locks the gaps, and every INSERT into them waits.
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            cursor.execute("SET " + listed)
 
 
 class _Session(Connection):
@@ -28,42 +102,15 @@ class _Session(Connection):
         return context
 
 
-def keep_in_order(engine: sa.Engine, timeouts: Timeouts, kill: Kill) -> None:
-    """Settings for each session of the engine, and timeouts kept by the client where the server has none."""
-
-    @sa.event.listens_for(engine, "do_connect")
-    def connect(_: object, __: object, args: Any, options: Any) -> "Connection[Any]":
-        return _Session(*args, **options)
-
-    @sa.event.listens_for(engine, "connect")
-    def settle(connection: "pymysql.Connection[Any]", _: ConnectionPoolEntry) -> None:
-        settings = {
-            "innodb_lock_wait_timeout": str(max(1, round(timeouts.lock))),
-            "lock_wait_timeout": str(max(1, round(timeouts.lock))),
-            **product_of(engine).settings(timeouts),
-        }
-        with connection.cursor() as cursor:
-            # At REPEATABLE READ a range locks the gaps, and every INSERT into them waits.
-            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-            cursor.execute("SET " + ", ".join(f"SESSION {name} = {value}" for name, value in settings.items()))
-
-    _limit_statements(engine, Watchdog(timeouts.statement, kill))
-    _replace_stale_connections(engine, timeouts.statement * _STALE)
-
-
 def _limit_statements(engine: sa.Engine, watchdog: Watchdog) -> None:
-    """By the watchdog, unless the server does it itself."""
+    """By the watchdog."""
 
     def execute(cursor: Any, statement: str, parameters: Any, _: object) -> bool:
-        if product_of(engine).limits_writes:
-            return False
         with watchdog.watching(cursor.connection):
             cursor.execute(statement, parameters)
         return True
 
     def execute_many(cursor: Any, statement: str, parameters: Any, _: object) -> bool:
-        if product_of(engine).limits_writes:
-            return False
         with watchdog.watching(cursor.connection):
             cursor.executemany(statement, parameters)
         return True
@@ -73,7 +120,7 @@ def _limit_statements(engine: sa.Engine, watchdog: Watchdog) -> None:
 
 
 def _replace_stale_connections(engine: sa.Engine, seconds: float) -> None:
-    """Those that were idle so long: where only wait_timeout frees locks, it ends idle sessions of the pool too."""
+    """Those that were idle so long: wait_timeout, which frees locks, ends idle sessions of the pool too."""
 
     @sa.event.listens_for(engine, "checkin")
     def put_back(_: object, record: ConnectionPoolEntry) -> None:
@@ -82,5 +129,5 @@ def _replace_stale_connections(engine: sa.Engine, seconds: float) -> None:
     @sa.event.listens_for(engine, "checkout")
     def take(_: object, record: ConnectionPoolEntry, __: object) -> None:
         idle = time.monotonic() - record.info.get("idle_since", time.monotonic())
-        if idle > seconds and not product_of(engine).ends_idle_transactions:
+        if idle > seconds:
             raise sa.exc.DisconnectionError("The server may have closed the session, which was idle.")

@@ -9,10 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from pymysql.constants import FIELD_TYPE
 
-from batchops.db.explain import explained
 from batchops.db.facts import TableName
 from batchops.db.mysql.literals import literal
-from batchops.db.mysql.products import product_of
+from batchops.db.mysql.planner import MySQLPlanner
 from batchops.db.mysql.sql_functions import SQL_FUNCTIONS
 from batchops.db.table import Table
 
@@ -41,13 +40,13 @@ _NO_LITERAL = frozenset({FIELD_TYPE.BIT, FIELD_TYPE.GEOMETRY, FIELD_TYPE.JSON})
 
 
 def tables_read(
-    connection: sa.Connection, table: Table, condition: sa.ColumnElement[bool] | sa.TextClause,
-    values: Sequence[sa.TextClause], functions: Collection[str],
+    connection: sa.Connection, planner: MySQLPlanner, table: Table,
+    condition: sa.ColumnElement[bool] | sa.TextClause, values: Sequence[sa.TextClause], functions: Collection[str],
 ) -> frozenset[TableName]:  # fmt: skip
     """By the statement as the server has rewritten it, with each table's schema; functions by their source."""
     here = connection.execute(sa.select(sa.func.database())).scalar_one()
     rows = sa.select(*values) if values else sa.select(sa.literal_column("1"))
-    explained(connection, rows.select_from(table.called).where(condition), product_of(connection).explain).all()
+    planner.rows(connection, rows.select_from(table.called).where(condition))
     notes = [str(note[2]) for note in connection.exec_driver_sql("SHOW WARNINGS") if note[1] == 1003]
     found = [pair for note in notes for pair in _tables_in(note)]
     own = (table.schema or here, table.name)

@@ -18,19 +18,18 @@ WHERE c.oid = CAST(:oid AS oid) AND c.relkind = 'r' AND a.amname = 'heap'
 _SIZE = sa.text("SELECT pg_catalog.pg_relation_size(CAST(:oid AS oid)) / current_setting('block_size')::int")
 
 
-def has_tid_ranges(connection: sa.Connection, table: Table) -> bool:
-    """Range scans by ctid came with PostgreSQL 14; other access methods need not have them."""
-    return bool(connection.execute(_HEAP, {"oid": table.identity}).scalar())
-
-
 class HeapBlocks:
-    """Blocks of one heap. A place is a ctid's text."""
+    """Blocks of heaps. A place is a ctid's text."""
 
     place = "ctid"
     start: KeyValue = ("(0,0)",)
 
     def __init__(self) -> None:
         self._storage: dict[tuple[str, str | None, str], sa.Select[Any]] = {}
+
+    def serves(self, connection: sa.Connection, table: Table) -> bool:
+        """Range scans by ctid came with PostgreSQL 14; other access methods need not have them."""
+        return bool(connection.execute(_HEAP, {"oid": table.identity}).scalar())
 
     def last(self, connection: sa.Connection, table: Table) -> int:
         """The number of the last block; -1 for none."""

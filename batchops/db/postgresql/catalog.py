@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Server
+from batchops.db.catalog import Server
 from batchops.db.table import Column, Key, Table, TableIdentity
 
 _KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "materialized view", "f": "foreign table"}
@@ -155,3 +155,17 @@ def unlabelled(label: str) -> tuple[str | None, str]:
 def tables(connection: sa.Connection) -> Sequence[str]:
     """Tables of the user's schemas, with the schema where the search path does not find them."""
     return list(connection.execute(_TABLES).scalars())
+
+
+class PostgreSQLCatalog:
+    """By pg_catalog, which shows every table to everybody."""
+
+    server = staticmethod(server)
+    find = staticmethod(find)
+    find_all = staticmethod(find_all)
+    table_identity = staticmethod(table_identity)
+    unlabelled = staticmethod(unlabelled)
+    tables = staticmethod(tables)
+
+    def hides(self, connection: sa.Connection, table: Table) -> bool:  # noqa: ARG002  the protocol's shape
+        return False

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from batchops.db.event_tables import EventTables
 from batchops.db.table import Column, Table, quoted
 
 # Whoever writes to a table holds this lock on it from before its first row's number is drawn until the end of
@@ -86,3 +87,19 @@ def _number(aggregate: str) -> int:
     """64 bits, in a part of the locks' space that is ours by agreement only; two aggregates that meet just wait."""
     digest = hashlib.blake2b(aggregate.encode(), digest_size=8, salt=_SPACE.to_bytes(5, "big")).digest()
     return int.from_bytes(digest, "big", signed=True)
+
+
+class Psycopg:
+    """How psycopg is spoken to in a user's own transaction."""
+
+    quote, place = '"', "%s"
+    # In a column of text bytes would become the text of their digits, without an error.
+    binary = (
+        "SELECT 1 FROM pg_catalog.pg_attribute WHERE attrelid = CAST(? AS regclass) AND attname = ?"
+        " AND atttypid = CAST('bytea' AS regtype)"
+    )
+    events: EventTables = PostgreSQLEvents()
+
+    def alone(self, connection: Any) -> bool:
+        idle = 0  # TransactionStatus.IDLE
+        return bool(connection.autocommit and connection.info.transaction_status == idle)

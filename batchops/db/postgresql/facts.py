@@ -21,7 +21,7 @@ from batchops.db.facts import (
 from batchops.db.faults import Fault, driver_error
 from batchops.db.postgresql import server_health, table_reads
 from batchops.db.postgresql.faults import classify
-from batchops.db.postgresql.plans import plan_of
+from batchops.db.postgresql.planner import plan_of
 from batchops.db.table import Key, Table
 
 _ACTIONS = {"c": CASCADE, "n": SET_NULL, "d": SET_DEFAULT, "a": RESTRICT, "r": RESTRICT}

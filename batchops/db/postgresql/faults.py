@@ -1,11 +1,14 @@
 """psycopg's errors as faults, in one table of SQLSTATEs."""
 
 import re
+from collections.abc import Sequence
 
 import psycopg
+import sqlalchemy as sa
 
-from batchops.db.faults import Fault, driver_error
+from batchops.db.faults import Fault, Suspect, driver_error
 from batchops.db.table import Table
+from batchops.db.types import KeyValue
 
 # A whole code before its class of two characters.
 _STATES = {
@@ -96,7 +99,7 @@ def message(error: BaseException) -> str:
     return first.removeprefix("connection failed: ").removeprefix("connection is bad: ")
 
 
-def refused_row(error: BaseException, table: Table) -> str | None:
+def _failing_row(error: BaseException, table: Table) -> str | None:
     """By the detail of a violated CHECK or NOT NULL, which lists the row's columns in the table's order."""
     error = driver_error(error)
     if not isinstance(error, psycopg.Error) or error.sqlstate not in ("23514", "23502"):
@@ -111,3 +114,18 @@ def _refusal(text: str) -> Fault:
     if "FATAL" not in text and "No such file" in text:
         return Fault.UNREACHABLE
     return next((fault for words, fault in _REFUSALS.items() if words in text), Fault.UNREACHABLE)
+
+
+class PostgreSQLFaults:
+    """What psycopg's errors mean."""
+
+    classify = staticmethod(classify)
+    message = staticmethod(message)
+
+    def refused_row(
+        self, connection: sa.Connection, error: BaseException, table: Table, names: Sequence[str],  # noqa: ARG002
+        keys: Sequence[KeyValue],
+    ) -> Suspect | None:  # fmt: skip
+        text = _failing_row(error, table) if tuple(names) == table.column_names[:1] else None
+        place = next((i for i, key in enumerate(keys) if str(key[0]) == text), None)
+        return None if place is None else Suspect(place, certain=True)

@@ -1,26 +1,79 @@
-"""A value as a literal of PostgreSQL."""
+"""Values and points in time as literals of PostgreSQL."""
 
 from datetime import date, datetime, timedelta
+from typing import Any
 
-from batchops.db import values
+import sqlalchemy as sa
+
+from batchops.db import epoch_columns
+from batchops.db.literals import Value, day, microseconds, moment, no_time, number, quoted_text, whole
+from batchops.db.postgresql.keys import Named
+from batchops.db.table import Column, Table
+
+_TIMES = ("timestamp", "date")
+_NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double")
 
 
-def literal(value: values.Value) -> str:
+def literal(value: Value) -> str:
     """Typed where there is a type for it."""
     match value:
         case bool():
             return "TRUE" if value else "FALSE"
         case str():
-            text = values.quoted_text(value)
+            text = quoted_text(value)
             # E'' reads a backslash the same way whatever standard_conforming_strings says.
             return "E" + text.replace("\\", "\\\\") if "\\" in text else text
         case datetime() if value.tzinfo is not None:
             return f"TIMESTAMPTZ '{value.isoformat(' ')}'"
         case datetime():
-            return f"TIMESTAMP '{values.moment(value)}'"
+            return f"TIMESTAMP '{moment(value)}'"
         case date():
-            return f"DATE '{values.day(value)}'"
+            return f"DATE '{day(value)}'"
         case timedelta():
-            return f"INTERVAL '{values.microseconds(value)} microseconds'"
+            return f"INTERVAL '{microseconds(value)} microseconds'"
         case _:
-            return values.number(value)
+            return number(value)
+
+
+def _counts(table: Table, column: Column, point: str) -> bool:
+    """Whether it counts time in a number; UsageError for what is no time at all. `point`: the cut-off, for people."""
+    if not column.type.startswith((*_TIMES, *_NUMBERS)):
+        raise no_time(table, column, "date or timestamp", f"CAST({{}} AS timestamptz) < {point}", '"')
+    return column.type.startswith(_NUMBERS)
+
+
+def _literal(connection: sa.Connection, value: sa.ColumnElement[Any], column: Column) -> str:
+    text = connection.execute(sa.select(sa.cast(sa.cast(value, Named(column.type)), sa.Text))).scalar_one()
+    return f"CAST('{text}' AS {column.type})"
+
+
+def before(connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
+    """The moment as written, read by the server in the session's zone."""
+    text = sa.bindparam(None, datetime.fromisoformat(moment).isoformat(" "), sa.Text)
+    if _counts(table, column, f"'{moment}'"):
+        return _number(connection, table, column, sa.cast(text, Named("timestamptz")))
+    with connection.begin_nested():
+        return _literal(connection, text, column)
+
+
+def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta) -> str:
+    """The server's now less `ago`."""
+    point = sa.func.now() - sa.cast(sa.bindparam(None, ago), sa.Interval)
+    number, unit = whole(ago)
+    if _counts(table, column, f"now() - interval '{number} {unit}s'"):
+        return _number(connection, table, column, point)
+    return _literal(connection, point, column)
+
+
+def _number(connection: sa.Connection, table: Table, column: Column, point: sa.ColumnElement[Any]) -> str:
+    unit = epoch_columns.unit_in(connection, table, column)
+    seconds = connection.execute(sa.select(sa.cast(sa.func.extract("epoch", point), sa.Numeric))).scalar_one()
+    return epoch_columns.literal(unit, seconds)
+
+
+class PostgreSQLCutoffs:
+    """By the column's type, or by what stands in it."""
+
+    unset_time: str | None = None
+    before = staticmethod(before)
+    ago = staticmethod(ago)

@@ -1,4 +1,4 @@
-"""The tables behind a partitioned or inherited one, each processed by itself."""
+"""PostgreSQL's partitions: each processed by itself, or dropped whole where a condition covers it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,9 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.partitions import Detached
 from batchops.db.postgresql import catalog
-from batchops.db.postgresql.plans import nodes, plan_of
-from batchops.db.table import Table
+from batchops.db.postgresql.planner import nodes, plan_of
+from batchops.db.table import Table, quoted
 
 _LEAVES = sa.text("""
 WITH RECURSIVE below AS (
@@ -21,21 +22,81 @@ FROM below JOIN pg_catalog.pg_class c USING (oid) JOIN pg_catalog.pg_namespace n
 WHERE c.relkind <> 'p' ORDER BY c.oid
 """)
 _POLICIES = sa.text("SELECT relrowsecurity FROM pg_catalog.pg_class WHERE oid = CAST(:oid AS oid)")
+_PARENT = sa.text("""
+SELECT n.nspname AS schema, p.relname AS name, pg_catalog.pg_get_expr(c.relpartbound, c.oid) AS bound
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
+JOIN pg_catalog.pg_class p ON p.oid = i.inhparent JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace
+WHERE c.oid = CAST(:oid AS oid) AND c.relispartition
+""")
 
 
-def leaves(connection: sa.Connection, table: Table, select: sa.Select[Any], right: str) -> Sequence[Table] | None:
-    """The leaves that may hold rows of `select`, by the planner's own word; None for a plain table.
+class PostgreSQLPartitions:
+    """The tables behind a partitioned or inherited one; whole ones are detached, counted again, dropped."""
 
-    Empty: it must be processed as one, because this role may not touch the leaves themselves, or a policy on
-    the parent would not hold for them.
-    """
-    rows = connection.execute(_LEAVES, {"oid": table.identity, "right": right}).all()
-    if table.kind != "partitioned" and len(rows) == 1:
-        return None
-    guarded = connection.execute(_POLICIES, {"oid": table.identity}).scalar_one()
-    if guarded or not all(row.may and row.kind == "r" for row in rows):
-        return ()
-    top = plan_of(connection, select)
-    reached = {(node.get("Schema"), node["Relation Name"]) for node in nodes(top) if "Relation Name" in node}
-    names = [(row.nspname, row.relname) for row in rows if (row.nspname, row.relname) in reached]
-    return [replace(leaf, alias=table.name, only=True) for leaf in catalog.find_all(connection, names)]
+    def leaves(
+        self, connection: sa.Connection, table: Table, select: sa.Select[Any], right: str
+    ) -> Sequence[Table] | None:
+        """The leaves that may hold rows of `select`, by the planner's own word; None for a plain table.
+
+        Empty: it must be processed as one, because this role may not touch the leaves themselves, or a policy on
+        the parent would not hold for them.
+        """
+        rows = connection.execute(_LEAVES, {"oid": table.identity, "right": right}).all()
+        if table.kind != "partitioned" and len(rows) == 1:
+            return None
+        guarded = connection.execute(_POLICIES, {"oid": table.identity}).scalar_one()
+        if guarded or not all(row.may and row.kind == "r" for row in rows):
+            return ()
+        top = plan_of(connection, select)
+        reached = {(node.get("Schema"), node["Relation Name"]) for node in nodes(top) if "Relation Name" in node}
+        names = [(row.nspname, row.relname) for row in rows if (row.nspname, row.relname) in reached]
+        return [replace(leaf, alias=table.name, only=True) for leaf in catalog.find_all(connection, names)]
+
+    def covered(self, connection: sa.Connection, leaves: Sequence[Table], failing: sa.TextClause) -> list[Table]:
+        """The partitions of which the planner can prove, by their bounds, that no row is `failing`."""
+        connection.exec_driver_sql("SET LOCAL constraint_exclusion = on")
+        found = []
+        for leaf in leaves:
+            rest: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(leaf.called)
+            rest = rest.where(failing)
+            if plan_of(connection, rest).get("One-Time Filter") == "false":
+                found.append(leaf)
+        return found
+
+    def detach(self, connection: sa.Connection, leaf: Table) -> Detached | None:
+        """Take the partition out of its parent, whose lock is held until the transaction ends; None: it is none."""
+        parent = connection.execute(_PARENT, {"oid": leaf.identity}).first()
+        if parent is None:
+            return None
+        detached = Detached(leaf.schema, leaf.name, parent.schema, parent.name, parent.bound)
+        leaf_name = _leaf(connection, detached)
+        connection.exec_driver_sql(f"ALTER TABLE {_parent(connection, detached)} DETACH PARTITION {leaf_name}")
+        return detached
+
+    def hold(self, connection: sa.Connection, detached: Detached) -> None:
+        """Nobody reads it by now but who knows its name."""
+        connection.exec_driver_sql(f"LOCK TABLE {_leaf(connection, detached)} IN ACCESS EXCLUSIVE MODE")
+
+    def attach(self, connection: sa.Connection, detached: Detached) -> None:
+        """Put it back as it was."""
+        connection.exec_driver_sql(
+            f"ALTER TABLE {_parent(connection, detached)} "
+            f"ATTACH PARTITION {_leaf(connection, detached)} {detached.bound}"
+        )
+
+    def drop(self, connection: sa.Connection, detached: Detached) -> None:
+        """For good."""
+        connection.exec_driver_sql(f"DROP TABLE {_leaf(connection, detached)}")
+
+
+def _leaf(connection: sa.Connection, detached: Detached) -> str:
+    return _named(connection, detached.schema, detached.name)
+
+
+def _parent(connection: sa.Connection, detached: Detached) -> str:
+    return _named(connection, detached.parent_schema, detached.parent)
+
+
+def _named(connection: sa.Connection, schema: str | None, name: str) -> str:
+    table = sa.table(quoted(name), schema=quoted(schema) if schema else None)
+    return connection.dialect.identifier_preparer.format_table(table)

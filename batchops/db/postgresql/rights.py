@@ -60,3 +60,11 @@ def missing_right(
     if not missing:
         return None
     return () if len(missing) == len(table.columns) else missing
+
+
+class PostgreSQLRights:
+    """By the catalog's own functions."""
+
+    making = staticmethod(making_right)
+    numbering = staticmethod(numbering_rights)
+    missing = staticmethod(missing_right)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from batchops.db.facts import TableName
 from batchops.db.postgresql.literals import literal
-from batchops.db.postgresql.plans import nodes, plan_of
+from batchops.db.postgresql.planner import nodes, plan_of
 from batchops.db.table import Table
 
 _FAMILY = sa.text("""

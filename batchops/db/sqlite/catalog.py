@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Server
+from batchops.db.catalog import Server
 from batchops.db.sqlite.writable import obstacle, unreadable
 from batchops.db.table import Column, Key, Table, TableIdentity
 from batchops.errors import RefusedError
@@ -122,3 +122,20 @@ def unlabelled(label: str) -> tuple[str | None, str]:
 def tables(connection: sa.Connection) -> Sequence[str]:
     """Tables of the file."""
     return list(connection.execute(_TABLES).scalars())
+
+
+class SQLiteCatalog:
+    """By the pragmas; a file shows everything to everybody."""
+
+    server = staticmethod(server)
+    find = staticmethod(find)
+    table_identity = staticmethod(table_identity)
+    unlabelled = staticmethod(unlabelled)
+    tables = staticmethod(tables)
+
+    def find_all(self, connection: sa.Connection, names: Sequence[tuple[str | None, str]]) -> list[Table]:
+        found = (find(connection, schema, name) for schema, name in names)
+        return [table for table in found if table is not None]
+
+    def hides(self, *_: object) -> bool:
+        return False

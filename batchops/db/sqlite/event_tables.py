@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.event_tables import EventTables
 from batchops.db.table import Column, Table, quoted
 
 HASH = "batchops_hash"
@@ -61,3 +62,15 @@ class SQLiteEvents:
 
     def writer_lock(self, aggregates: Sequence[str]) -> tuple[str, Sequence[Any]] | None:  # noqa: ARG002  one writer
         return None
+
+
+class SQLite3:
+    """How sqlite3 is spoken to in a user's own transaction."""
+
+    quote, place, binary = '"', "?", ""
+    events: EventTables = SQLiteEvents()
+
+    def alone(self, connection: Any) -> bool:
+        # In its older mode sqlite3 begins a transaction by itself; with Python 3.12's autocommit=False there is one.
+        begins = getattr(connection, "autocommit", None) is False
+        return connection.isolation_level is None and not connection.in_transaction and not begins

@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.db.explain import explained
 from batchops.db.facts import CASCADE, RESTRICT, FullRead, LogCost, Other, Reference, TableFacts, Trigger
 from batchops.db.faults import Fault, driver_error
+from batchops.db.planner import explained
 from batchops.db.sqlite import table_reads
 from batchops.db.sqlite.faults import classify
 from batchops.db.table import Key, Table, quoted

@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.db.explain import explained
 from batchops.db.facts import TableName
+from batchops.db.planner import explained
 from batchops.db.sqlite.literals import literal
 from batchops.db.sqlite.sql_functions import SQL_FUNCTIONS
 from batchops.db.table import Table, quoted

@@ -34,7 +34,7 @@ class ColumnLeases:
         self._claims = backend.claims
         self._queue = queue
         self._moment = moment
-        self._storable = ForeignText(backend, queue.table.schema, queue.table.name, names.name("failure"))
+        self._storable = ForeignText(backend.own_tables, queue.table.schema, queue.table.name, names.name("failure"))
         hidden = set(map(names.name, HIDDEN))
         columns = [name for name in queue.table.column_names if name not in hidden] if whole else []
         self._rows = Rows(backend, queue, columns, max_bytes)
@@ -72,7 +72,7 @@ class ColumnLeases:
         for mine in self._rows.among(keys) if self.keeps_marks else ():
             query: sa.Select[Any] = sa.select(*self._rows.out(), self.own(BEFORE_CLAIM).label("before"))
             query = query.select_from(self._queue.table.called).where(mine, self.own("lease") == token, self._marked())
-            self._undo(connection, query.with_for_update() if self._backend.locks_rows else query)
+            self._undo(connection, query.with_for_update() if self._backend.sessions.locks_rows else query)
 
     def unmark_lost(self, connection: sa.Connection, rows: int, low: KeyValue | None) -> None:
         if self.keeps_marks:

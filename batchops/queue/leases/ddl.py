@@ -82,7 +82,7 @@ def _some(connection: sa.Connection, table: Table, holds: sa.ColumnElement[bool]
 def table_ddl(connection: sa.Connection, database: Database) -> Iterator[str]:
     """The statement that makes the table beside, or brings it up to date; none where it is as it should be."""
     format_table = database.engine.dialect.identifier_preparer.format_table
-    beside, old = (database.backend.find(connection, None, name) for name in (TABLE, OLD_TABLE))
+    beside, old = (database.backend.catalog.find(connection, None, name) for name in (TABLE, OLD_TABLE))
     if beside is None and old is not None and "relation" in old.column_names:
         yield f"ALTER TABLE {format_table(old.clause)} RENAME TO {TABLE}"
         beside = replace(old, name=TABLE)

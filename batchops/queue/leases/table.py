@@ -40,7 +40,7 @@ class TableLeases:
         self._claims = backend.claims
         self._queue = queue
         self._moment = moment
-        self._storable = ForeignText(backend, None, TABLE, "failure")
+        self._storable = ForeignText(backend.own_tables, None, TABLE, "failure")
         self._relation = queue.table.label
         self._rows = Rows(backend, queue, queue.table.column_names if whole else [], max_bytes)
         self._mark = ClaimedMark(backend, queue, self._rows)
@@ -241,7 +241,7 @@ class TableLeases:
     def _still(self, connection: sa.Connection, names: Sequence[str], where: Condition) -> list[str]:
         """Those for which it holds, by their latest state."""
         query = sa.select(LEASES.c.row_key)
-        query = query.with_for_update() if self._backend.locks_rows else query
+        query = query.with_for_update() if self._backend.sessions.locks_rows else query
         return [r[0] for some in self._chunks(names) for r in connection.execute(query.where(*self._of(some), where))]
 
     def _held(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> dict[str, KeyValue]:
@@ -250,7 +250,7 @@ class TableLeases:
         for mine in self._rows.among(keys):
             query: sa.Select[Any] = sa.select(*self._rows.out(), self._name.label("n"))
             query = query.select_from(self._queue.table.called).where(mine)
-            query = query.with_for_update() if self._backend.locks_rows else query
+            query = query.with_for_update() if self._backend.sessions.locks_rows else query
             named |= {row[-1]: self._rows.key(row) for row in connection.execute(query)}
         return {name: named[name] for name in self._still(connection, list(named), LEASES.c.lease == token)}
 

@@ -55,7 +55,7 @@ def _done(event: str) -> str:
 
 def _concurrently(context: CheckContext) -> str:
     """PostgreSQL makes an index beside writers only if asked; SQLite wants a name for it."""
-    return "CONCURRENTLY " if context.database.backend.row_id == "ctid" else "… "
+    return "CONCURRENTLY " if context.database.backend.keys.row_id == "ctid" else "… "
 
 
 CHECK = Check("fk-index", "a child table refers here without an index", _look)

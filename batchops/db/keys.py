@@ -1,12 +1,12 @@
-"""Rows by the texts that people write for their keys, where the values are made here and compared by the server."""
+"""Keys: how they are read, put in order, compared and sent again."""
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from batchops.db.table import Table
+from batchops.db.table import Column, Table
 from batchops.db.types import KeyValue
 from batchops.errors import RowRefusedError
 
@@ -15,6 +15,66 @@ _UUID = re.compile(r"\s*[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\s*", re.IGNORE
 _BYTES = ("binary", "blob")
 Read = Callable[[Table, str, str], Sequence[Any]]
 """(table, column, text): the values that it may mean; ValueError where it is none of the column's type."""
+Select = Callable[[Sequence[KeyValue]], list[tuple[KeyValue, KeyValue]]]
+"""Rows among those values: what each has there, and its key."""
+
+
+class Keys(Protocol):
+    """What one database can do with the keys of rows."""
+
+    row_id: str | None
+    """A hidden column that names a row inside a transaction."""
+    longest_list: int
+    """How many keys `among` takes at the most."""
+
+    def refusal(self, column: Column) -> str | None:
+        """Why this column cannot be followed as a key; None where it can."""
+
+    def out(self, table: Table, name: str) -> sa.ColumnElement[Any]:
+        """How a key column is selected so that its value is exact."""
+
+    def exact(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """The same for a key's column that another SELECT has found."""
+
+    def order(self, table: Table, name: str) -> sa.ColumnElement[Any]:
+        """The key column as rows are put in order by it."""
+
+    def value(self, value: Any) -> Any:
+        """What `out` gave, as it is kept and sent again."""
+
+    def after(self, table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
+        """Rows behind `key` in the order of `names`."""
+
+    def upto(self, table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
+        """Rows up to and with `key`."""
+
+    def among(self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
+        """Rows with one of `keys`, by the index."""
+
+    def look_up(
+        self,
+        connection: sa.Connection,
+        table: Table,
+        names: Sequence[str],
+        texts: Sequence[tuple[str, ...]],
+        key: Sequence[str],
+    ) -> list[tuple[int, KeyValue]]:
+        """The values in `key` of the rows that there are of those with `texts` in `names`, with the texts' places.
+
+        RowRefusedError, or the driver's own error, where one cannot be read in its column's type.
+        """
+
+    def between(self, table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:
+        """A key halfway by number; None where the first column is none or there is nothing between."""
+
+
+def midpoint(low: KeyValue, high: KeyValue) -> int | None:
+    """The whole number in the middle; None where there is none strictly between them."""
+    try:
+        first, last = int(low[0]), int(high[0])
+    except (TypeError, ValueError):
+        return None
+    return (first + last) // 2 if last - first > 1 else None
 
 
 def readings(table: Table, names: Sequence[str], texts: tuple[str, ...], read: Read) -> list[KeyValue]:
@@ -35,10 +95,6 @@ def readings(table: Table, names: Sequence[str], texts: tuple[str, ...], read: R
 def uuid_bytes(text: str) -> bytes | None:
     """The 16 bytes of a UUID that is written with its dashes; None for any other text."""
     return bytes.fromhex(text.replace("-", "")) if _UUID.fullmatch(text) else None
-
-
-Select = Callable[[Sequence[KeyValue]], list[tuple[KeyValue, KeyValue]]]
-"""Rows among those values: what each has there, and its key."""
 
 
 def matched(wanted: Sequence[Sequence[KeyValue]], select: Select) -> list[tuple[int, KeyValue]]:

@@ -1,0 +1,105 @@
+"""MariaDB: MySQL but for what is here."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.catalog import Catalog
+from batchops.db.claims import ClaimQueries
+from batchops.db.column_contents import Contents
+from batchops.db.facts import Facts
+from batchops.db.faults import Faults, Suspect, driver_error
+from batchops.db.mysql import server_health
+from batchops.db.mysql.backend import MySQL
+from batchops.db.mysql.catalog import MySQLCatalog
+from batchops.db.mysql.claims import MySQLClaims
+from batchops.db.mysql.column_contents import MySQLContents
+from batchops.db.mysql.facts import MySQLFacts
+from batchops.db.mysql.faults import MySQLFaults
+from batchops.db.mysql.planner import MySQLPlanner
+from batchops.db.mysql.sessions import MySQLSessions, set_in_each_session
+from batchops.db.planner import Planner, explained
+from batchops.db.sessions import Sessions, Timeouts
+from batchops.db.table import Table
+from batchops.db.types import KeyValue
+
+_REFERRED_TO = (1217, 1451)
+
+
+class MariaDBSessions(MySQLSessions):
+    """The server itself ends what runs too long, and sessions that are idle in a transaction."""
+
+    def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:
+        settings = {
+            "max_statement_time": str(timeouts.statement),
+            "idle_transaction_timeout": str(max(1, round(timeouts.statement))),
+        }
+        set_in_each_session(engine, timeouts, settings)
+
+
+class MariaDBCatalog(MySQLCatalog):
+    """InnoDB's view of its tables has another name."""
+
+    product = "MariaDB"
+    table_ids = "innodb_sys_tables"
+
+
+class MariaDBClaims(MySQLClaims):
+    """Other versions know SKIP LOCKED."""
+
+    product = "MariaDB"
+    skip_locked_since = (10, 6)
+
+
+class MariaDBContents(MySQLContents):
+    """A check of a column has the column's name in every table."""
+
+    same_check_table = "AND c.table_name = t.table_name"
+
+
+class MariaDBPlanner(MySQLPlanner):
+    """It has no FORMAT that shows `filtered`."""
+
+    prefix = "EXPLAIN EXTENDED"
+
+
+class MariaDBFacts(MySQLFacts):
+    """A time limit stands before the statement, and a plugin tells of disks."""
+
+    def scalar_within(self, connection: sa.Connection, select: sa.Select[Any], seconds: float) -> Any:
+        return explained(connection, select, f"SET STATEMENT max_statement_time = {seconds} FOR").scalar_one()
+
+    def free_bytes(self, connection: sa.Connection) -> int | None:
+        return server_health.free_bytes(connection)
+
+
+class MariaDBFaults(MySQLFaults):
+    """Since 10.7 it says how many rows came before the one that it refused."""
+
+    def refused_row(
+        self, connection: sa.Connection, error: BaseException, table: Table, names: Sequence[str],  # noqa: ARG002
+        keys: Sequence[KeyValue],
+    ) -> Suspect | None:  # fmt: skip
+        # Rows that refer to others of their list are told apart faster by halves.
+        version = connection.dialect.server_version_info
+        cause = driver_error(error)
+        if version is None or version < (10, 7) or not cause.args or cause.args[0] in _REFERRED_TO:
+            return None
+        connection.exec_driver_sql("GET DIAGNOSTICS CONDITION 1 @batchops_row = ROW_NUMBER")
+        number = int(connection.exec_driver_sql("SELECT @batchops_row").scalar_one() or 0)
+        return Suspect(number - 1, certain=False) if 0 < number <= len(keys) else None
+
+
+class MariaDB(MySQL):
+    """MariaDB 10.6 and later, through PyMySQL."""
+
+    catalog: Catalog = MariaDBCatalog()
+    planner: Planner = MariaDBPlanner()
+    facts: Facts = MariaDBFacts(MariaDBPlanner())
+    contents: Contents = MariaDBContents()
+    faults: Faults = MariaDBFaults()
+    claims: ClaimQueries = MariaDBClaims()
+
+    def __init__(self) -> None:
+        self.sessions: Sessions = MariaDBSessions()

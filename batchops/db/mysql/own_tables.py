@@ -1,0 +1,36 @@
+"""What batchops' own tables need on MySQL and MariaDB."""
+
+import sqlalchemy as sa
+
+from batchops.db.storable_text import BASIC, TextRoom, codec_of
+
+_CLIENT = sa.text("SELECT @@character_set_client")
+_COLUMN = sa.text("""
+SELECT character_set_name, character_maximum_length, character_octet_length FROM information_schema.columns
+WHERE table_schema = coalesce(:schema, database()) AND table_name = :name AND column_name = :column
+""")
+_KNOWN = (
+    ("utf8mb4", "utf-8"), ("utf8", BASIC), ("utf8mb3", BASIC), ("ucs2", BASIC), ("latin1", "cp1252"),
+    ("latin5", "iso8859-9"), ("latin7", "iso8859-13"), ("greek", "iso8859-7"), ("hebrew", "iso8859-8"),
+    ("koi8r", "koi8-r"), ("koi8u", "koi8-u"), ("macroman", "mac-roman"), ("ujis", "euc-jp"), ("euckr", "euc-kr"),
+    ("utf16", "utf-8"), ("utf16le", "utf-8"), ("utf32", "utf-8"),
+)  # fmt: skip
+
+
+class MySQLOwnTables:
+    """Its clock, an INSERT that may come late, room for texts."""
+
+    def epoch(self) -> sa.ColumnElement[float]:
+        return sa.cast(sa.func.unix_timestamp(sa.func.now(6)), sa.Double)
+
+    def insert_once(self, table: sa.Table) -> sa.Insert:
+        # ON DUPLICATE KEY UPDATE would count a row that was there already, as SQLAlchemy asks for rows found.
+        return sa.insert(table).prefix_with("IGNORE").execution_options(preserve_rowcount=True)
+
+    def text_room(self, connection: sa.Connection, schema: str | None, table: str, column: str) -> TextRoom:
+        """By the character sets of the session and the column, and the column's length, where it is one of text."""
+        client = codec_of(connection.execute(_CLIENT).scalar_one(), _KNOWN)
+        values = {"schema": schema, "name": table, "column": column}
+        charset, characters, octets = connection.execute(_COLUMN, values).one_or_none() or (None, None, None)
+        codecs = (client,) if charset is None else (client, codec_of(charset, _KNOWN))
+        return TextRoom(codecs, characters, octets)

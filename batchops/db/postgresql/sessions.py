@@ -1,0 +1,132 @@
+"""PostgreSQL's sessions: their settings, a watch over silent servers, and LISTEN."""
+
+import time
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+import psycopg
+import sqlalchemy as sa
+
+from batchops.db.postgresql import loaders
+from batchops.db.sessions import SILENCE, Timeouts
+from batchops.db.urls import DatabaseAddress
+from batchops.errors import ConnectionLostError
+
+# Everything is SET LOCAL inside the transaction: behind a transaction pooler a session setting reaches
+# somebody else's session. row_security=off turns a hidden row into an error. The float and date styles make
+# a key's text exact whatever the database's own defaults are; DateStyle keeps the order of day and month.
+_SETTINGS = (
+    "SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {statement}; "
+    "SET LOCAL idle_in_transaction_session_timeout = {statement}; SET LOCAL row_security = off; "
+    "SET LOCAL extra_float_digits = 1; SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = postgres; "
+    "SET LOCAL bytea_output = hex"
+)
+T = TypeVar("T")
+
+
+class PostgreSQLSessions:
+    """Through psycopg; `settings` are sent with each BEGIN."""
+
+    one_writer = False
+    locks_rows = True
+    undoes_statements = False
+    settings = _SETTINGS
+
+    def __init__(self) -> None:
+        self._settings = ""
+
+    def engine(self, address: DatabaseAddress, timeouts: Timeouts, connections: int) -> sa.Engine:
+        return sa.create_engine(
+            "postgresql+psycopg://",
+            creator=lambda: _connect(address.conninfo or "", timeouts.statement + SILENCE),
+            isolation_level="AUTOCOMMIT",
+            pool_size=connections,
+            pool_timeout=30,
+            use_native_hstore=False,
+        )
+
+    def version(self, connection: Any) -> str:
+        return str(connection.execute("SELECT version()").fetchone()[0])
+
+    def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:  # noqa: ARG002  the protocol's shape
+        lock, statement = round(timeouts.lock * 1000), round(timeouts.statement * 1000)
+        self._settings = self.settings.format(lock=lock, statement=statement)
+
+    def accept_hidden_rows(self, connection: sa.Connection) -> None:
+        self._settings = self._settings.replace("row_security = off", "row_security = on")
+        connection.exec_driver_sql("SET LOCAL row_security = on")
+
+    def begin(self, connection: sa.Connection, *, lazy: bool = False) -> None:
+        wait = "; SET LOCAL synchronous_commit = off" if lazy else ""
+        connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {self._settings}{wait}")
+
+    def begin_reading(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {self._settings}")
+
+    def cancel(self, connection: Any, engine: sa.Engine) -> None:  # noqa: ARG002  the protocol's shape
+        connection.cancel_safe(timeout=5)
+
+
+class PostgreSQLNotifications:
+    """What comes by NOTIFY, from whichever session."""
+
+    def listen(self, connection: sa.Connection, channel: str) -> None:
+        name = connection.dialect.identifier_preparer.quote_identifier(channel)
+        connection.exec_driver_sql(f"LISTEN {name}")
+
+    def notify(self, connection: sa.Connection, channel: str) -> None:
+        connection.execute(sa.select(sa.func.pg_notify(channel, "")))
+
+    def received(self, connection: sa.Connection, seconds: float) -> frozenset[str]:
+        driver: Any = connection.connection.driver_connection
+        try:
+            return frozenset(one.channel for one in driver.notifies(timeout=seconds, stop_after=1))
+        except psycopg.Error as error:  # not by way of SQLAlchemy, which would translate it
+            raise ConnectionLostError(f"The connection that listens was lost: {error}") from error
+
+
+class WatchedConnection(psycopg.Connection[Any]):
+    """Closes itself when one statement's answer, COMMIT's too, takes longer than `silence` seconds.
+
+    The server ends statements that run too long. Where not even that is heard, the link is half open: TCP
+    keeps it for hours, as a peer or proxy may go on acknowledging what nobody reads.
+    """
+
+    silence: float = 60.0
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
+        """As psycopg's own, which wakes up several times a second in any case."""
+        return super().wait(self._within(gen, time.monotonic() + self.silence), *args, **options)
+
+    def _within(self, gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, T]:
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                wanted = gen.send(ready)
+                if not ready and time.monotonic() > deadline:
+                    self.close()
+                    raise psycopg.OperationalError(f"no answer for {self.silence:g} s")
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def _connect(conninfo: str, silence: float) -> psycopg.Connection[Any]:
+    # AUTOCOMMIT at the driver: BEGIN is ours, in one message with its settings. No prepared
+    # statements: poolers lose them, and a plan for the condition's real values is the better one.
+    connection = WatchedConnection.connect(
+        conninfo,
+        autocommit=True,
+        prepare_threshold=None,
+        application_name="batchops",
+        client_encoding="utf8",  # else a SQL_ASCII database's texts come as bytes, and its own encoding bounds ours
+        connect_timeout=10,
+        tcp_user_timeout=30000,
+        keepalives_idle=30,
+        keepalives_interval=10,
+        keepalives_count=3,
+    )
+    connection.silence = silence
+    loaders.register(connection)
+    return connection

@@ -1,0 +1,92 @@
+"""SQLite's sessions: one file, one writer."""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.faults import Fault
+from batchops.db.sessions import Timeouts
+from batchops.db.sqlite import faults
+from batchops.db.sqlite.event_tables import HASH, hashed
+from batchops.db.urls import DatabaseAddress
+
+BUSY_TIMEOUT = 250
+"""Milliseconds that SQLite itself waits for its file to be written to."""
+
+
+class SQLiteSessions:
+    """Through Python's own module."""
+
+    one_writer = True
+    locks_rows = False
+    undoes_statements = False  # a constraint or trigger may say FAIL, which keeps what was done
+
+    def __init__(self) -> None:
+        self._lock_timeout = Timeouts().lock
+        self._cancelled: set[int] = set()
+        self.text: Callable[[bytes], str] = str
+        """What makes a text of what the file has as one."""
+
+    def engine(self, address: DatabaseAddress, timeouts: Timeouts, connections: int) -> sa.Engine:
+        engine = sa.create_engine(
+            address.url,
+            pool_size=connections,
+            connect_args={"timeout": timeouts.lock, "isolation_level": None},
+        )
+
+        @sa.event.listens_for(engine, "connect")
+        def settle(connection: sqlite3.Connection, _: object) -> None:
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.create_function(HASH, 1, hashed, deterministic=True)
+
+        return engine
+
+    def version(self, connection: Any) -> str:  # noqa: ARG002  the library's
+        return sqlite3.sqlite_version
+
+    def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:  # noqa: ARG002  the protocol's shape
+        self._lock_timeout = timeouts.lock
+
+    def accept_hidden_rows(self, connection: sa.Connection) -> None:
+        pass  # there are no policies here
+
+    def begin(self, connection: sa.Connection, *, lazy: bool = False) -> None:  # noqa: ARG002  set for a whole file
+        # A read that later turns into a write is refused as busy whatever the timeout; IMMEDIATE waits.
+        self._read_text(connection)
+        connection.exec_driver_sql("PRAGMA query_only = OFF")
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+        try:
+            self._begin_immediate(connection)
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(self._lock_timeout * 1000)}")
+
+    def _begin_immediate(self, connection: sa.Connection) -> None:
+        """SQLite's own waiting for the file cannot be interrupted, so it waits in small pieces."""
+        end = time.monotonic() + self._lock_timeout
+        mine = id(connection.connection.driver_connection)
+        self._cancelled.discard(mine)
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except sa.exc.OperationalError as error:
+                passing = faults.classify(error) is Fault.TRANSIENT
+                if not passing or time.monotonic() > end or mine in self._cancelled:
+                    raise
+
+    def begin_reading(self, connection: sa.Connection) -> None:
+        self._read_text(connection)
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+        connection.exec_driver_sql("BEGIN DEFERRED")
+
+    def _read_text(self, connection: sa.Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.text_factory = self.text
+
+    def cancel(self, connection: Any, engine: sa.Engine) -> None:  # noqa: ARG002  the protocol's shape
+        self._cancelled.add(id(connection))
+        connection.interrupt()
