@@ -125,7 +125,8 @@ class Database:
             for right, columns in needs:
                 missing = self.backend.rights.missing(connection, table, right, columns)
                 if missing is not None:
-                    return MissingRight(right, missing, table, role)
+                    account = self.backend.rights.account(connection.dialect, role)
+                    return MissingRight(right, missing, table, role, account)
         return None
 
     @contextmanager

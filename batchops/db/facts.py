@@ -140,6 +140,9 @@ class FullRead:
 class Facts(Protocol):
     """What one family can find out about them."""
 
+    new_index: str
+    """How a statement begins that makes an index while others write, up to ON."""
+
     def of(self, connection: sa.Connection, table: Table) -> TableFacts:
         """What hangs on the table."""
 

@@ -31,7 +31,8 @@ def hidden(
     table = Table(schema, name, "table", (), (), name)
     if not backend.catalog.hides(connection, table):
         return None
-    return MissingRight(rights, (), table, backend.catalog.server(connection).role)
+    role = backend.catalog.server(connection).role
+    return MissingRight(rights, (), table, role, backend.rights.account(connection.dialect, role))
 
 
 def no_column(flag: str, table: Table, name: str) -> UsageError:

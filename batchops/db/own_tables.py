@@ -1,8 +1,10 @@
 """What statements on batchops' own tables need: a clock, an INSERT that may come late, room for texts."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import ExecutableDDLElement
 
 from batchops.db.storable_text import TextRoom
 
@@ -18,3 +20,18 @@ class OwnTables(Protocol):
 
     def text_room(self, connection: sa.Connection, schema: str | None, table: str, column: str) -> TextRoom:
         """What a text column can hold; `schema` None: of a table that batchops has made where new tables go."""
+
+
+class RenameTable(ExecutableDDLElement):
+    """ALTER TABLE … RENAME TO, in the schema where the table is."""
+
+    inherit_cache = False
+
+    def __init__(self, table: sa.Table, name: str) -> None:
+        self.table, self.name = table, name
+
+
+@compiles(RenameTable)
+def _renamed(element: RenameTable, compiler: Any, **_: Any) -> str:
+    table = compiler.preparer.format_table(element.table)
+    return f"ALTER TABLE {table} RENAME TO {compiler.preparer.quote(element.name)}"

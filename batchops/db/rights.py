@@ -21,6 +21,8 @@ class MissingRight:
     """Those without it; empty: the table as a whole."""
     table: Table
     role: str
+    account: str
+    """The role as SQL names it."""
 
     @property
     def message(self) -> str:
@@ -32,24 +34,17 @@ class MissingRight:
         """The statement that gives it."""
         prepare = dialect.identifier_preparer
         columns = f" ({', '.join(map(prepare.quote, self.columns))})" if self.columns else ""
-        return f"grant it: {grant(dialect, [self.right + columns], self.table, self.role)}"
+        return f"grant it: {grant(dialect, [self.right + columns], self.table, self.account)}"
 
     def refusal(self, dialect: Dialect) -> RefusedError:
         """As an error."""
         return RefusedError(self.message, self.hint(dialect))
 
 
-def grant(dialect: Dialect, rights: Sequence[str], table: Table, role: str) -> str:
-    """The statement that gives the role these rights on the table."""
+def grant(dialect: Dialect, rights: Sequence[str], table: Table, account: str) -> str:
+    """The statement that gives these rights on the table."""
     on = dialect.identifier_preparer.format_table(table.clause)
-    return f"GRANT {', '.join(rights)} ON {on} TO {account(dialect, role)};"
-
-
-def account(dialect: Dialect, role: str) -> str:
-    """The role as SQL names it."""
-    # MySQL's account is written with its host, each part quoted.
-    name, at, host = role.rpartition("@") if dialect.name in ("mysql", "mariadb") else (role, "", "")
-    return f"'{name}'@'{host}'" if at else dialect.identifier_preparer.quote(name)
+    return f"GRANT {', '.join(rights)} ON {on} TO {account};"
 
 
 Needs = Sequence[tuple[str, Sequence[str]]]
@@ -58,6 +53,9 @@ Needs = Sequence[tuple[str, Sequence[str]]]
 
 class Rights(Protocol):
     """What a role may do, by the server's own word; the transaction is one of `Database.explaining`."""
+
+    def account(self, dialect: Dialect, role: str) -> str:
+        """The role as SQL names it."""
 
     def making(self, connection: sa.Connection, table: Table, role: str) -> str | None:
         """The statement that lets this role make a table and use it; None where it may, or the server does not tell."""

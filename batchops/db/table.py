@@ -134,5 +134,10 @@ class Table:
         if not self.only:
             return statement
         if isinstance(statement, sa.Select):
-            return statement.with_hint(self.called, "ONLY", "postgresql")
-        return statement.with_hint("ONLY", self.called, "postgresql")
+            return statement.with_hint(self.called, "ONLY")
+        return statement.with_hint("ONLY", self.called)
+
+
+def limited(delete: sa.Delete, rows: int) -> sa.Delete:
+    """DELETE … LIMIT, for a database without `Keys.row_id`: of those that SQLAlchemy knows, MySQL alone has it."""
+    return delete.with_dialect_options(mysql_limit=rows)

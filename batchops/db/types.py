@@ -1,15 +1,30 @@
-"""Column types that a family spells in its own way."""
+"""Types of keys and of the columns of batchops' own tables.
+
+A database that spells one in its own way says so with `sqlalchemy.ext.compiler.compiles`.
+"""
 
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.mysql import MEDIUMTEXT
 
-LONG_TEXT = sa.Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
-"""MySQL's plain TEXT ends at 64 KiB."""
-WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-"""SQLite numbers rows by itself only in a column called INTEGER."""
-KEY_TEXT = sa.Text().with_variant(sa.String(200, collation="utf8mb4_bin"), "mysql", "mariadb")
-"""Text that a key may hold: MySQL's needs a length, and compares without regard to case unless told."""
 KeyValue = tuple[Any, ...]
 """One row's key: a value per column as the driver takes and gives it, so that it can be compared and looked up."""
+
+
+class LongText(sa.Text):
+    """Text of any length."""
+
+
+class Whole(sa.BigInteger):
+    """Whole numbers by which a table may number its rows itself."""
+
+
+class KeyText(sa.Text):
+    """Text of at most `width` characters that a key may hold; another for each other text, in upper or lower case."""
+
+    def __init__(self, width: int = 200) -> None:
+        super().__init__()
+        self.width = width
+
+
+LONG_TEXT, WHOLE, KEY_TEXT = LongText(), Whole(), KeyText()

@@ -54,7 +54,7 @@ def _missing(
     needed = [(right, () if right == "DELETE" else own.column_names) for right in NEEDED.get(table.name, _CHANGED)]
     lacks = [right for right, columns in needed if backend.rights.missing(connection, own, right, columns) is not None]
     if lacks:
-        yield grant(database.engine.dialect, lacks, own, role)
+        yield grant(connection.dialect, lacks, own, backend.rights.account(connection.dialect, role))
 
 
 def _as_table(table: sa.Table) -> Table:

@@ -9,6 +9,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex, ExecutableDDLElement
 from sqlalchemy.types import TypeEngine
 
+from batchops.db.own_tables import RenameTable
+
 
 class Change(Protocol):
     """One statement of a migration."""
@@ -75,7 +77,7 @@ class RenameTable:
 
     def statement(self, schema: str | None) -> ExecutableDDLElement:
         """ALTER TABLE … RENAME TO."""
-        return _Rename(sa.Table(self.old, sa.MetaData(schema=schema)), self.table)
+        return RenameTable(sa.Table(self.old, sa.MetaData(schema=schema)), self.table)
 
 
 @dataclass(frozen=True)
@@ -115,31 +117,11 @@ class _AddColumn(ExecutableDDLElement):
         self.column = column
 
 
-class _Rename(ExecutableDDLElement):
-    inherit_cache = False
-
-    def __init__(self, table: sa.Table, name: str) -> None:
-        self.table, self.name = table, name
-
-
 class _RenameColumn(ExecutableDDLElement):
     inherit_cache = False
 
     def __init__(self, table: sa.Table, old: str, name: str) -> None:
         self.table, self.old, self.name = table, old, name
-
-
-@compiles(_Rename)
-def _renamed(element: _Rename, compiler: Any, **_: Any) -> str:
-    table = compiler.preparer.format_table(element.table)
-    return f"ALTER TABLE {table} RENAME TO {compiler.preparer.quote(element.name)}"
-
-
-@compiles(_Rename, "mysql", "mariadb")
-def _renamed_in_its_schema(element: _Rename, compiler: Any, **_: Any) -> str:
-    """Without its schema the new name would be one of the session's."""
-    table, new = element.table, sa.Table(element.name, sa.MetaData(schema=element.table.schema))
-    return f"ALTER TABLE {compiler.preparer.format_table(table)} RENAME TO {compiler.preparer.format_table(new)}"
 
 
 @compiles(_RenameColumn)

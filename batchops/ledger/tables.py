@@ -5,7 +5,7 @@ A change to a table of runs is a migration too: see `migrations`.
 
 import sqlalchemy as sa
 
-from batchops.db.types import LONG_TEXT, WHOLE
+from batchops.db.types import LONG_TEXT, WHOLE, KeyText
 
 IDENTITY = sa.String(100)
 """What a server remembers a table by."""
@@ -13,7 +13,7 @@ BY_JOB = ("batchops_run_by_job", ("job", "run"))
 BY_TABLE = ("batchops_run_by_table", ("table_identity", "work"))
 BY_END = ("batchops_run_by_end", ("prunable", "ended_at"))
 """Indexes of runs: name and columns."""
-_SCHEDULE = sa.String(255).with_variant(sa.String(255, collation="utf8mb4_bin"), "mysql", "mariadb")
+_SCHEDULE = KeyText(255)
 
 
 def version_table(meta: sa.MetaData) -> sa.Table:

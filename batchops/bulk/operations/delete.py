@@ -5,6 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.bulk.strategies.strategy import Batch
+from batchops.db.table import limited
 
 
 class Delete:
@@ -16,7 +17,7 @@ class Delete:
         """With a LIMIT only where the strategy has no other bound; only some databases have it."""
         table = batch.selection.table
         delete = table.alone(sa.delete(table.called).where(*batch.conditions))
-        return delete if batch.limit is None else delete.with_dialect_options(mysql_limit=batch.limit)
+        return delete if batch.limit is None else limited(delete, batch.limit)
 
     def afterwards(self, batch: Batch) -> tuple[()]:  # noqa: ARG002
         return ()

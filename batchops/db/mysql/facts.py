@@ -57,6 +57,7 @@ _ROLLS_BACK = {"InnoDB", "ndbcluster", "ROCKSDB"}
 class MySQLFacts:
     """By information_schema, so far as this account may look into it, and EXPLAIN."""
 
+    new_index = "CREATE INDEX …"
     value_literal = staticmethod(table_reads.value_literal)
 
     def __init__(self, planner: MySQLPlanner) -> None:

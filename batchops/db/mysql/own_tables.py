@@ -1,8 +1,13 @@
 """What batchops' own tables need on MySQL and MariaDB."""
 
-import sqlalchemy as sa
+from typing import Any
 
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+
+from batchops.db.own_tables import RenameTable
 from batchops.db.storable_text import BASIC, TextRoom, codec_of
+from batchops.db.types import KeyText, LongText
 
 _CLIENT = sa.text("SELECT @@character_set_client")
 _COLUMN = sa.text("""
@@ -15,6 +20,23 @@ _KNOWN = (
     ("koi8r", "koi8-r"), ("koi8u", "koi8-u"), ("macroman", "mac-roman"), ("ujis", "euc-jp"), ("euckr", "euc-kr"),
     ("utf16", "utf-8"), ("utf16le", "utf-8"), ("utf32", "utf-8"),
 )  # fmt: skip
+
+
+@compiles(LongText, "mysql", "mariadb")
+def _long_text(*_: object, **__: object) -> str:
+    return "MEDIUMTEXT"  # a plain TEXT ends at 64 KiB
+
+
+@compiles(KeyText, "mysql", "mariadb")
+def _key_text(type_: KeyText, *_: object, **__: object) -> str:
+    return f"VARCHAR({type_.width}) COLLATE utf8mb4_bin"  # needs a length; compares without regard to case unless told
+
+
+@compiles(RenameTable, "mysql", "mariadb")
+def _renamed(element: RenameTable, compiler: Any, **_: Any) -> str:
+    """Without its schema the new name would be one of the session's."""
+    table, new = element.table, sa.Table(element.name, sa.MetaData(schema=element.table.schema))
+    return f"ALTER TABLE {compiler.preparer.format_table(table)} RENAME TO {compiler.preparer.format_table(new)}"
 
 
 class MySQLOwnTables:

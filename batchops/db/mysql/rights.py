@@ -17,6 +17,12 @@ _USED = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _NEVER = sa.literal_column("1") == sa.literal_column("0")
 
 
+def account(dialect: sa.Dialect, role: str) -> str:
+    """Written with its host, each part quoted."""
+    name, at, host = role.rpartition("@")
+    return f"'{name}'@'{host}'" if at else dialect.identifier_preparer.quote(role)
+
+
 def missing_right(
     connection: sa.Connection, table: Table, right: str, columns: Sequence[str]
 ) -> tuple[str, ...] | None:  # fmt: skip
@@ -41,7 +47,9 @@ def making_right(connection: sa.Connection, table: Table, role: str) -> str | No
     except DBAPIError as error:
         made = classify(driver_error(error)) is not Fault.DENIED
     used = all(not _denied(connection, _statement(table, right, table.column_names[:1])) for right in _USED)
-    return None if made and used else grant(dialect, ("CREATE", "ALTER", "INDEX", *_USED), table, role)
+    return (
+        None if made and used else grant(dialect, ("CREATE", "ALTER", "INDEX", *_USED), table, account(dialect, role))
+    )
 
 
 def numbering_rights(connection: sa.Connection, table: Table, role: str) -> tuple[str, ...]:  # noqa: ARG001
@@ -77,6 +85,7 @@ def _denied(connection: sa.Connection, statement: Statement) -> bool:
 class MySQLRights:
     """By what the server denies."""
 
+    account = staticmethod(account)
     making = staticmethod(making_right)
     numbering = staticmethod(numbering_rights)
     missing = staticmethod(missing_right)

@@ -130,6 +130,7 @@ _LIMITED = {"Limit", "LockRows", "Result", "Subquery Scan", "Append", "Merge App
 class PostgreSQLFacts:
     """By the catalogs and EXPLAIN."""
 
+    new_index = "CREATE INDEX CONCURRENTLY"
     tables_read = staticmethod(table_reads.tables_read)
     value_literal = staticmethod(table_reads.value_literal)
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from batchops.db.rights import account
 from batchops.db.table import Table
 
 # A grant on the table counts for each of its columns.
@@ -29,6 +28,11 @@ SELECT CAST(CAST(s.oid AS regclass) AS text) FROM pg_catalog.pg_depend d JOIN pg
 WHERE d.refobjid = CAST(:oid AS oid) AND d.deptype = 'a' AND d.classid = CAST('pg_catalog.pg_class' AS regclass)
   AND CASE s.relkind WHEN 'S' THEN NOT pg_catalog.has_sequence_privilege(s.oid, 'USAGE') END
 """)
+
+
+def account(dialect: sa.Dialect, role: str) -> str:
+    """A name like any other."""
+    return dialect.identifier_preparer.quote(role)
 
 
 def making_right(connection: sa.Connection, table: Table, role: str) -> str | None:
@@ -65,6 +69,7 @@ def missing_right(
 class PostgreSQLRights:
     """By the catalog's own functions."""
 
+    account = staticmethod(account)
     making = staticmethod(making_right)
     numbering = staticmethod(numbering_rights)
     missing = staticmethod(missing_right)

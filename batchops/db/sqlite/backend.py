@@ -5,6 +5,7 @@ from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.compiler import compiles
 
 from batchops.db.blocks import Blocks
 from batchops.db.catalog import Catalog
@@ -33,6 +34,7 @@ from batchops.db.sqlite.planner import SQLitePlanner
 from batchops.db.sqlite.sessions import SQLiteSessions
 from batchops.db.sqlite.sql_functions import SQL_FUNCTIONS
 from batchops.db.storable_text import TextRoom
+from batchops.db.types import Whole
 
 _ANY_BYTES = partial(str, encoding="utf-8", errors="surrogateescape")
 """SQLite takes any bytes for a text. Twice as slow as Python's own way, so only once there was such a one."""
@@ -59,6 +61,9 @@ class SQLiteFaults:
 class SQLiteRights:
     """There are none but the file's."""
 
+    def account(self, dialect: sa.Dialect, role: str) -> str:  # noqa: ARG002  there are no roles
+        return role
+
     def making(self, *_: object) -> str | None:
         return None
 
@@ -67,6 +72,11 @@ class SQLiteRights:
 
     def missing(self, *_: object) -> tuple[str, ...] | None:
         return None
+
+
+@compiles(Whole, "sqlite")
+def _whole(*_: object, **__: object) -> str:
+    return "INTEGER"  # the one type by which it numbers rows itself
 
 
 class SQLiteOwnTables:

@@ -40,6 +40,7 @@ _ENOUGH = 1_000_000
 class SQLiteFacts:
     """By the schema and EXPLAIN QUERY PLAN."""
 
+    new_index = "CREATE INDEX …"
     tables_read = staticmethod(table_reads.tables_read)
     value_literal = staticmethod(table_reads.value_literal)
 

@@ -9,17 +9,16 @@ from sqlalchemy.schema import CreateTable
 
 from batchops.db.database import Database
 from batchops.db.table import Table, quoted
-from batchops.db.types import KEY_TEXT, LONG_TEXT
+from batchops.db.types import KEY_TEXT, LONG_TEXT, KeyText
 from batchops.queue.leases.column_names import BEFORE_CLAIM, LeaseColumns
 
 TABLE = "batchops_row_lease"
 OLD_TABLE = "batchops_lease"
 """Its name before; runs have their leases there now."""
-_KEY = sa.Text().with_variant(sa.String(500, collation="utf8mb4_bin"), "mysql", "mariadb")
 LEASES = sa.Table(
     TABLE, sa.MetaData(),
     sa.Column("relation", KEY_TEXT, primary_key=True),
-    sa.Column("row_key", _KEY, primary_key=True),
+    sa.Column("row_key", KeyText(500), primary_key=True),
     sa.Column("lease", sa.String(40)),
     sa.Column("lease_until", sa.Double),
     sa.Column("attempts", sa.Integer, nullable=False),

@@ -24,7 +24,7 @@ def _look(context: CheckContext) -> Iterator[Objection]:
         yield Objection(
             f'"{reference.child.label}" refers to "{reference.parent.label}" by {", ".join(reference.columns)} without '
             f"an index: for each row that is {_done(link.event)} the database would read it whole.",
-            f"CREATE INDEX {_concurrently(context)}ON {place} ({columns})",
+            f"{context.database.backend.facts.new_index} ON {place} ({columns})",
         )
 
 
@@ -51,11 +51,6 @@ def _small(context: CheckContext, child: Other) -> bool:
 
 def _done(event: str) -> str:
     return "deleted" if event == "DELETE" else "changed"
-
-
-def _concurrently(context: CheckContext) -> str:
-    """PostgreSQL makes an index beside writers only if asked; SQLite wants a name for it."""
-    return "CONCURRENTLY " if context.database.backend.keys.row_id == "ctid" else "… "
 
 
 CHECK = Check("fk-index", "a child table refers here without an index", _look)
