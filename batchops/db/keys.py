@@ -24,6 +24,8 @@ class Keys(Protocol):
 
     row_id: str | None
     """A hidden column that names a row inside a transaction."""
+    limits_deletes: bool
+    """Whether it has DELETE … LIMIT, see `table.limited`."""
     longest_list: int
     """How many keys `among` takes at the most."""
 

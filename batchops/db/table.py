@@ -139,5 +139,5 @@ class Table:
 
 
 def limited(delete: sa.Delete, rows: int) -> sa.Delete:
-    """DELETE … LIMIT, for a database without `Keys.row_id`: of those that SQLAlchemy knows, MySQL alone has it."""
+    """DELETE … LIMIT, where `Keys.limits_deletes`: of the dialects that SQLAlchemy knows, MySQL's alone has it."""
     return delete.with_dialect_options(mysql_limit=rows)

@@ -95,7 +95,7 @@ def _refuse_view(backend: Backend, table: Table, facts: TableFacts, verb: BulkVe
             "change those, then REFRESH MATERIALIZED VIEW.",
         )
     if table.kind == "view" and not (
-        verb.removes and backend.keys.row_id is None and facts.base and "view" in spec.allow
+        verb.removes and backend.keys.limits_deletes and facts.base and "view" in spec.allow
     ):
         # Allowed it is sound only where a DELETE itself can be limited: nothing names a view's rows.
         behind = f": {facts.base}" if facts.base else ""

@@ -82,7 +82,8 @@ class LimitStrategy:
 
 
 def _choose(situation: Situation) -> Choice | None:
-    if situation.leaves is not None:
+    keys = situation.backend.keys
+    if situation.leaves is not None or (keys.row_id is None and not keys.limits_deletes):
         return None
     why = "nothing names a row" if situation.wanted == AUTO else "asked for"
     return Choice(LimitStrategy.name, (), f"{why}; it reads again over what earlier batches left behind")

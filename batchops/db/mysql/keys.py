@@ -197,6 +197,7 @@ class MySQLKeys:
     """What statements need to know of keys."""
 
     row_id: str | None = None
+    limits_deletes = True
     longest_list = 1_000
     refusal = staticmethod(refusal)
     out = staticmethod(out)

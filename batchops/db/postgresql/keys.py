@@ -176,6 +176,7 @@ class PostgreSQLKeys:
     """What statements need to know of keys."""
 
     row_id: str | None = "ctid"
+    limits_deletes = False
     longest_list = 50_000
     refusal = staticmethod(refusal)
     out = staticmethod(out)

@@ -155,6 +155,7 @@ class SQLiteKeys:
     """What statements need to know of keys."""
 
     row_id: str | None = "rowid"
+    limits_deletes = False
     longest_list = 5_000
     refusal = staticmethod(refusal)
     out = staticmethod(out)
