@@ -22,7 +22,7 @@ class OwnTables(Protocol):
         """What a text column can hold; `schema` None: of a table that batchops has made where new tables go."""
 
 
-class RenameTable(ExecutableDDLElement):
+class TableRename(ExecutableDDLElement):
     """ALTER TABLE … RENAME TO, in the schema where the table is."""
 
     inherit_cache = False
@@ -31,7 +31,7 @@ class RenameTable(ExecutableDDLElement):
         self.table, self.name = table, name
 
 
-@compiles(RenameTable)
-def _renamed(element: RenameTable, compiler: Any, **_: Any) -> str:
+@compiles(TableRename)
+def _renamed(element: TableRename, compiler: Any, **_: Any) -> str:
     table = compiler.preparer.format_table(element.table)
     return f"ALTER TABLE {table} RENAME TO {compiler.preparer.quote(element.name)}"

@@ -9,7 +9,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex, ExecutableDDLElement
 from sqlalchemy.types import TypeEngine
 
-from batchops.db.own_tables import RenameTable
+from batchops.db.own_tables import TableRename
 
 
 class Change(Protocol):
@@ -77,7 +77,7 @@ class RenameTable:
 
     def statement(self, schema: str | None) -> ExecutableDDLElement:
         """ALTER TABLE … RENAME TO."""
-        return RenameTable(sa.Table(self.old, sa.MetaData(schema=schema)), self.table)
+        return TableRename(sa.Table(self.old, sa.MetaData(schema=schema)), self.table)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
-from batchops.db.own_tables import RenameTable
+from batchops.db.own_tables import TableRename
 from batchops.db.storable_text import BASIC, TextRoom, codec_of
 from batchops.db.types import KeyText, LongText
 
@@ -32,8 +32,8 @@ def _key_text(type_: KeyText, *_: object, **__: object) -> str:
     return f"VARCHAR({type_.width}) COLLATE utf8mb4_bin"  # needs a length; compares without regard to case unless told
 
 
-@compiles(RenameTable, "mysql", "mariadb")
-def _renamed(element: RenameTable, compiler: Any, **_: Any) -> str:
+@compiles(TableRename, "mysql", "mariadb")
+def _renamed(element: TableRename, compiler: Any, **_: Any) -> str:
     """Without its schema the new name would be one of the session's."""
     table, new = element.table, sa.Table(element.name, sa.MetaData(schema=element.table.schema))
     return f"ALTER TABLE {compiler.preparer.format_table(table)} RENAME TO {compiler.preparer.format_table(new)}"
