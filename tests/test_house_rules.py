@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
+from batchops.bulk.strategies import STRATEGIES
 from batchops.verbs import VERBS
 
 ROOT = Path(__file__).parent.parent
@@ -17,6 +18,8 @@ LONGEST_MODULE, LONGEST_FUNCTION = 300, 40
 THE_LOOP = {"batchops/runtime/loop.py:run"}
 SKIPS = {"skip", "skipif", "xfail", "importorskip"}
 NAMELESS = re.compile(r"(^|_)(utils?|helpers?|common|managers?|base|impl)(_|$)")
+STRATEGY_NAMES = "batchops/spec/typed.py"
+ASKS_STRATEGY = re.compile(r"strategy|\bwanted\b|\bkind\.name\b")
 TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "batchops", "tests", "recipes"}
 
 
@@ -90,6 +93,16 @@ def test_verbs_are_compared_in_their_own_folders_alone() -> None:
         if constant.value in {*VERBS, "archive"}
     ]
     assert told == []
+
+
+def test_no_strategy_is_named_outside_its_file() -> None:
+    """Others ask the registry: a strategy is one file and one line, and its name in what --strategy takes."""
+    files = {path.stem for path in (ROOT / "batchops" / "bulk" / "strategies").glob("*.py")}
+    names = {kind.name for kind in STRATEGIES} & files
+    assert len(names) == len(STRATEGIES)
+    others = [path for path in MODULES if path.parent.name != "strategies" and where(path) != STRATEGY_NAMES]
+    bad = [f"{where(path)}:{line}" for path in others for line in named_strategies(tree(path), names)]
+    assert bad == []
 
 
 def test_what_is_public_promises_something() -> None:
@@ -205,6 +218,23 @@ def chosen_by(node: ast.AST) -> Iterator[ast.Constant]:
             return
     for place in places:
         yield from (inner for inner in ast.walk(place) if isinstance(inner, ast.Constant)) if place else ()
+
+
+def named_strategies(module: ast.Module, names: set[str]) -> Iterator[int]:
+    """Lines that import a strategy, compare or match one's name, or list some."""
+    for node in ast.walk(module):
+        text = {c.value for c in ast.walk(node) if isinstance(c, ast.Constant) and isinstance(c.value, str)}
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            own = node.module.removeprefix("batchops.bulk.strategies")
+            if own != node.module and names & {own.strip("."), *(alias.name for alias in node.names)}:
+                yield node.lineno
+        elif isinstance(node, ast.Compare | ast.Match) and text & names and ASKS_STRATEGY.search(ast.unparse(node)):
+            yield node.lineno
+        elif isinstance(node, ast.Tuple | ast.List | ast.Set | ast.Dict):
+            listed = node.keys if isinstance(node, ast.Dict) else node.elts
+            named = [one for one in listed if isinstance(one, ast.Constant) and one.value in names]
+            if len(named) > 1 and 2 * len(named) >= len(listed):
+                yield node.lineno
 
 
 def public(module: ast.Module) -> Iterator[ast.Module | ast.ClassDef | ast.FunctionDef]:

@@ -97,6 +97,6 @@ def _from_where_it_stopped(whole: Cursor, behind: Run) -> Cursor:
     if len(whole.ranges) > 1 or len(behind.workers) > 1:
         # What is left first, then everything: what has just been emptied is quickly read.
         return replace(whole, ranges=(*left, *whole.ranges))
-    if first.after is None or first.storage != full.storage:
+    if first.after is None or first.token != full.token:
         return whole
     return replace(whole, ranges=(replace(full, after=first.after), replace(full, upto=first.after)))

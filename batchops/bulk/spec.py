@@ -1,12 +1,13 @@
 """What purge and backfill are asked to do."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from batchops.spec import parsers
 from batchops.spec.models import CHANGES, PROGRESS, ROWS, SAFETY, STRATEGY, Duration, Flag, Key, Several, VerbSpec
+from batchops.spec.typed import StrategyName
 
 CHECKS = (
     "no-key", "own-table", "scan", "fk-index", "cascades", "triggers", "rls", "nullable-key", "view", "foreign-table",
@@ -48,9 +49,10 @@ class BulkSpec(VerbSpec):
         description="Rows whose key is in FILE: one id in each line, or a CSV whose header names the key. - is stdin.",
     )
     all_rows: Annotated[bool, Flag(group=ROWS)] = Field(False, description="All rows. Replaces a condition.")
-    strategy: Annotated[Literal["auto", "key", "index", "block", "limit"], Flag("NAME", STRATEGY)] = Field(
+    strategy: Annotated[StrategyName, Flag("NAME", STRATEGY)] = Field(
         "auto",
-        description="How batches find rows: auto, key, index, block, limit. Default: auto. The plan gives the reason.",
+        description=f"How batches find rows: {', '.join(get_args(StrategyName))}. Default: auto. The plan gives the "
+        "reason.",
     )
     allow: Annotated[Several, AfterValidator(_known_checks), Flag("NAME", SAFETY, several=True)] = Field(
         (), description=f"Override one safety check. Repeatable: {', '.join(CHECKS)}."

@@ -13,6 +13,8 @@ from batchops.runtime.limits import Window
 
 Duration = timedelta | str
 """Text is read as on the command line: 50ms, 90d."""
+StrategyName = Literal["auto", "key", "index", "block", "limit"]
+"""The strategies that --strategy takes."""
 
 
 class VerbOptions(TypedDict, total=False):
@@ -49,7 +51,7 @@ class BulkOptions(VerbOptions, total=False):
     by: str | None
     ids: str | PathLike[str] | None
     all_rows: bool
-    strategy: Literal["auto", "key", "index", "block", "limit"]
+    strategy: StrategyName
     allow: Sequence[str] | str
     count: bool
     max_rejected: int

@@ -31,12 +31,12 @@ class BlockStrategy(KeyStrategy):
         self._per_block = blocks.rows_per_block(selection.table)
 
     def begin(self, connection: sa.Connection) -> Cursor:
-        """From the first block to the last that is there now."""
+        """From the first block to the last that is there now; its token is the file whose blocks are meant."""
         last = self._blocks.last(connection, self._table)
         if last < 0:
             return Cursor(())
         storage = self._blocks.storage(connection, self._table)
-        return Cursor((Range(self._blocks.start, self._blocks.end_of(last), storage=storage),))
+        return Cursor((Range(self._blocks.start, self._blocks.end_of(last), token=storage),))
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
         """As along a key; but a table that was written anew meanwhile is begun anew."""
@@ -49,7 +49,7 @@ class BlockStrategy(KeyStrategy):
     def _plain(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Batch:
         """Empty where the table was written anew: the statement itself sees to that, without a round trip for it."""
         batch = super()._plain(connection, cursor, size, end)
-        kept = self._blocks.kept(self._table, cursor.ranges[0].storage)
+        kept = self._blocks.kept(self._table, cursor.ranges[0].token)
         return replace(batch, where=kept if batch.where is None else sa.and_(batch.where, kept))
 
     def _listed(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Batch:
@@ -59,7 +59,7 @@ class BlockStrategy(KeyStrategy):
 
     def relocated(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:
         """After CLUSTER, VACUUM FULL, pg_repack every row has another place. A further pass finds what is left."""
-        if cursor.over or self._blocks.storage(connection, self._table) == cursor.ranges[0].storage:
+        if cursor.over or self._blocks.storage(connection, self._table) == cursor.ranges[0].token:
             return None
         return replace(cursor.finished_range(), base=-1)
 

@@ -21,8 +21,8 @@ class Range:
     """How often the strategy has been here before."""
     leaf: str | None = None
     """Which partition, by its identity; None: the table itself."""
-    storage: int | None = None
-    """For the strategy block: the file whose blocks are meant."""
+    token: int | None = None
+    """What the strategy itself has to know of the range; nobody else reads it."""
     refused_at: int | None = None
     """Rows that the worker had changed when `keys` were refused, -1 for any number: they are tried again as long as
     others go."""
@@ -71,7 +71,7 @@ class Cursor:
             return self.revisit_later(refused)
         *before, last = self.ranges
         same_round = last.refused_at is not None and last.visits == refused.visits
-        if not same_round or (last.leaf, last.storage) != (refused.leaf, refused.storage):
+        if not same_round or (last.leaf, last.token) != (refused.leaf, refused.token):
             return self.revisit_later(refused)
         keys = (*last.keys, *refused.keys) if refused.visits == 0 else (*refused.keys, *last.keys)
         return replace(self, ranges=(*before, replace(last, keys=keys)))
@@ -101,7 +101,7 @@ def _dumped(range_: Range) -> list[Any]:
         keys,
         range_.visits,
         range_.leaf,
-        range_.storage,
+        range_.token,
         range_.refused_at,
     ]
 
