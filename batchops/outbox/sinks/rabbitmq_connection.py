@@ -186,7 +186,7 @@ class Line:
     def _returned(self, _: Any, method: Any, properties: Any, __: bytes) -> None:
         """Said before the confirm of the same message."""
         if self._load is not None:
-            self._load.returned[properties.message_id] = f"no queue takes it ({method.reply_text})"
+            self._load.returned[properties.message_id] = _unroutable(method)
 
     def _confirmed(self, frame: Any) -> None:
         load = self._load
@@ -228,6 +228,16 @@ class _Load:
         if (reason := self.returned.pop(self.messages[index].id, None)) is not None:
             return Refused(reason)
         return Unsent(FULL) if nacked else None
+
+
+def _unroutable(method: Any) -> str:
+    """Why a message came back, and what is to be declared or bound."""
+    exchange, key, said = method.exchange, method.routing_key, method.reply_text
+    if said != "NO_ROUTE":
+        return f"no queue takes it ({said})"
+    if not exchange:
+        return f'no queue takes it ({said}): declare a queue "{key}", or name an exchange in the URL: exchange=NAME'
+    return f'no queue takes it ({said}): bind a queue to exchange "{exchange}" for the routing key "{key}"'
 
 
 def _why(reason: BaseException) -> Trouble:

@@ -1,34 +1,17 @@
 """`--exec`: a program run once a row, without a shell."""
 
-import shlex
-import shutil
 import time
 from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
-from batchops.errors import UsageError
 from batchops.queue.handlers import Failed, Result, Unstarted, Values, json_line
 from batchops.queue.handlers.child_process import LAST_SECONDS, Child, Spawner, TimeLimit
+from batchops.queue.handlers.program import argv_of
 from batchops.runtime.stop import Stop
 
 LAST_WORDS = 8_192
 """Bytes of stderr in which the reason of a failure is looked for."""
-
-
-def argv_of(command: str, flag: str) -> list[str]:
-    """The words of a command whose program is there; UsageError for any other."""
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise UsageError(f"{flag}: {error}.", "quotes must be closed; no shell is used.") from error
-    if not words:
-        raise UsageError(f"{flag}: the command is empty.")
-    if shutil.which(words[0]) is None:
-        raise UsageError(
-            f'{flag}: there is no program "{words[0]}".', "no shell is used: pipes and variables do not work."
-        )
-    return words
 
 
 class EachRow:

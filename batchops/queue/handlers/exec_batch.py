@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from batchops.queue.handlers import Failed, HandlerError, Result, Unstarted, Values
 from batchops.queue.handlers.child_process import LAST_SECONDS, Child, Spawner, TimeLimit
-from batchops.queue.handlers.exec import argv_of
 from batchops.queue.handlers.exec_answers import Answers
+from batchops.queue.handlers.program import argv_of
 from batchops.runtime.stop import Stop
 
 LONGEST = 1_000_000

@@ -35,7 +35,9 @@ def test_unroutable_is_that_events_trouble(queue: Queue, opened: Open) -> None:
     sent = [message("no-such-queue", 1, "a"), message(queue.topic, 2, "a"), message(queue.topic, 3, "b")]
     deliveries = opened(queue.url).send(sent)
     assert kinds(deliveries) == ["Refused", "Unsent", "ok"]
-    assert "no queue takes it (NO_ROUTE)" in str(deliveries[0])
+    assert 'no queue takes it (NO_ROUTE): declare a queue "no-such-queue"' in str(deliveries[0])
+    (unbound,) = opened(queue.url + "?exchange=amq.topic").send([message("shop.order", 4, "c")])
+    assert 'bind a queue to exchange "amq.topic" for the routing key "shop.order"' in str(unbound)
     assert same(sent[2:], queue.received(1))
 
 
