@@ -213,7 +213,7 @@ def _droppable_asked(
         return
     if partitions is None:
         raise RefusedError(
-            "--drop-partitions: batchops can drop no partitions of this database.",
+            "--drop-partitions: only PostgreSQL's partitions can be dropped.",
             "leave it out, or drop them with ALTER TABLE … DROP PARTITION.",
         )
     if not ledger.in_target:
