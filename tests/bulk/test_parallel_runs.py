@@ -84,7 +84,7 @@ def test_max_rows_beyond_what_there_is(server: Database) -> None:
 
 
 @pytest.mark.parametrize("limit", [{"max_batches": 3}, {"max_time": "1s", "sleep": "300ms"}])
-def test_a_limit_ends_every_lane(server: Database, limit: dict[str, Any]) -> None:
+def test_a_limit_ends_every_worker(server: Database, limit: dict[str, Any]) -> None:
     """Also those that wait for a worker that is too short to be split."""
     make(server, 2_000)
     finished = library.purge(**job(server, workers=4, batch_size=10, **limit))
@@ -93,7 +93,7 @@ def test_a_limit_ends_every_lane(server: Database, limit: dict[str, Any]) -> Non
     assert "max_batches" not in limit or finished.batches == limit["max_batches"]
 
 
-def test_a_lane_that_fails_ends_the_run(server: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_fails_ends_the_run(server: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its own reason, though others were only stopped."""
     make(server)
     advance = Ledger.advance
@@ -113,7 +113,7 @@ def test_a_lane_that_fails_ends_the_run(server: Database, monkeypatch: pytest.Mo
     assert (again.reason, again.run, again.rows) == ("done", finished.run, MATCHING)
 
 
-def test_a_bug_in_one_lane_is_no_quiet_end(server: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_in_one_worker_is_no_quiet_end(server: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     make(server)
     advance = Ledger.advance
 
@@ -129,7 +129,7 @@ def test_a_bug_in_one_lane_is_no_quiet_end(server: Database, monkeypatch: pytest
     assert library.purge(**job(server)).rows == MATCHING
 
 
-def test_sqlite_has_one_lane(sqlite: Database) -> None:
+def test_sqlite_has_one_worker(sqlite: Database) -> None:
     make(sqlite)
     finished = library.backfill(**job(sqlite, workers=4, batch_size=2_000), set=["touched = touched + 1"])
     assert (finished.reason, finished.rows) == ("done", MATCHING)

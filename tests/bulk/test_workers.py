@@ -134,7 +134,7 @@ def test_of_several_ranges_the_later_ones_are_handed_over_without_asking_the_dat
     assert (bounds(first), bounds(second)) == ([(0, 1), (1, 2), (2, 3)], [(3, 4), (4, 5)])
 
 
-def test_a_lane_that_is_over_is_used_again() -> None:
+def test_a_worker_that_is_over_is_used_again() -> None:
     scene = Scene()
     first, second = scene.take(), scene.take()
     second.over()
@@ -194,7 +194,7 @@ def test_where_a_hand_over_may_be_durable_or_not_the_run_ends() -> None:
     assert scene.stop.reason == "busy"
 
 
-def test_another_turn_begins_once_every_lane_is_over() -> None:
+def test_a_further_pass_begins_once_every_worker_is_over() -> None:
     scene = Scene(turns=1)
     first, second = scene.take(), scene.take()
     scene.tally.locked = 7
@@ -215,7 +215,7 @@ def test_a_stop_ends_a_worker_that_waits() -> None:
     assert scene.take() is None
 
 
-def test_a_worker_s_step_takes_its_lane_while_idle_and_leaves_it_for_others() -> None:
+def test_a_thread_s_step_takes_its_worker_while_idle_and_leaves_it_for_others() -> None:
     scene = Scene()
     worker, other = WorkerStep(scene.lanes), WorkerStep(scene.lanes)
     assert worker(None) is None  # type: ignore[arg-type]  # it has no worker yet
@@ -224,7 +224,7 @@ def test_a_worker_s_step_takes_its_lane_while_idle_and_leaves_it_for_others() ->
     assert bounds(scene.take()) == [(500, 1000)]
 
 
-def test_the_gravest_ending_counts_and_a_change_of_the_walk_before_done() -> None:
+def test_the_gravest_ending_counts_and_a_replan_before_done() -> None:
     done, limit, turned = Ending("done", 0), Ending("max-rows", 0), Ending(REPLAN, 0)
     refused, incomplete = Ending("refused", 12), Ending("incomplete", 3)
     assert gravest([done, limit]) == limit

@@ -100,7 +100,7 @@ def test_the_server_falls_again_and_again(
 
 
 @pytest.mark.full
-def test_a_server_that_stays_down_longer_than_patience_lasts(
+def test_a_server_that_stays_down_longer_than_the_retry_timeout(
     batchops: Batchops, private: Private, owned: Database
 ) -> None:
     first = batchops.start(*job(owned, "--json", "--retry-timeout", "2s", *SLOW))

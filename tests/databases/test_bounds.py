@@ -109,7 +109,7 @@ def test_max_rows_while_others_insert(database: Database, strategy: str, most: i
 
 
 @pytest.mark.parametrize("on", ["postgresql", "mariadb"])
-def test_max_rows_over_several_lanes(new_database: NewDatabase, on: str) -> None:
+def test_max_rows_over_several_workers(new_database: NewDatabase, on: str) -> None:
     database = new_database(on)
     numbered(database, 90_000, m=("integer", "0"))
     job = Job(database, "purge", where="m = 0", batch_size=200, max_rows=20_011, workers=3, strategy="key")

@@ -34,7 +34,7 @@ def cutoff(finished: Finished) -> str:
     return re.split(r" \(|, ", finished.cutoff)[0]
 
 
-def test_a_predicate_with_a_clock_word(database: Database) -> None:
+def test_a_condition_with_a_time_function(database: Database) -> None:
     numbered(database, 60, created_at=(MOMENT[database.backend], DAYS_AGO[database.backend]))
     finished = Job(database, "purge", where=f"created_at < {MONTH_AGO[database.backend]}", batch_size=3)()
     assert finished.rows in (30, 31)  # the row that is 30 days old was so before the run began

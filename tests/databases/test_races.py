@@ -57,7 +57,7 @@ def test_backfill(database: Database) -> None:
 
 
 @pytest.mark.parametrize("name", ["postgresql", pytest.param("mariadb", marks=pytest.mark.full)])
-def test_without_the_predicate_repeated_it_would_fail(  # type: ignore[no-untyped-def]  # a fixture of ours
+def test_without_the_condition_repeated_it_would_fail(  # type: ignore[no-untyped-def]  # a fixture of ours
     name: str, new_database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same race and the same check, with keys that were listed without a lock a moment ago, and trusted."""

@@ -39,7 +39,7 @@ def test_jitter_only_shortens_a_pause() -> None:
     assert breaker.throttle() == ("the destination is down: refused", pytest.approx(0.75 * FIRST))
 
 
-def test_patience_begins_with_the_first_failure_and_success_ends_it() -> None:
+def test_the_timeout_begins_with_the_first_failure_and_success_ends_it() -> None:
     breaker, clock = circuit(patience=10.0)
     breaker.trip("refused")
     clock.now += 6.0

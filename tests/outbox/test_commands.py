@@ -42,7 +42,7 @@ def test_check_proves_what_the_relay_did(database: Database, tmp_path: Path) -> 
     assert (proved.code, {one["exit"] for one in proved.json()["findings"]}) == (0, {0}), proved
 
 
-def test_check_finds_what_was_passed_by_and_what_was_inverted(database: Database, tmp_path: Path) -> None:
+def test_check_finds_what_was_skipped_and_what_was_inverted(database: Database, tmp_path: Path) -> None:
     made(database)
     saved(database, [event("o", n) for n in range(5)])
     assert relay(database, f"file:{tmp_path / 'out'}").code == 0

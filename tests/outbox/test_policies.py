@@ -126,7 +126,7 @@ def test_block_goes_on_by_itself(box: Database, webhook: Webhook, relays: Relays
     assert (taken(webhook), left(box), states(box), asked(webhook, 2)) == (WHOLE, 0, [], 4)
 
 
-def test_park_key_after_its_last_attempt_and_put_it_back(box: Database, webhook: Webhook, relays: Relays) -> None:
+def test_hold_key_after_its_last_attempt_and_redrive_it(box: Database, webhook: Webhook, relays: Relays) -> None:
     refuses(webhook, 409, 5)
     policy = ("--on-failed", "hold-key", "--max-attempts", "2")
     done = relays(*policy)

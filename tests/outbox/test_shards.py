@@ -85,7 +85,7 @@ def relays(database: Database) -> Iterator[Relays]:
     relays.database.close()
 
 
-def test_shards_go_over_one_a_heartbeat_and_not_before_they_are_at_rest(relays: Relays) -> None:
+def test_shards_go_over_one_a_heartbeat_and_not_before_all_is_marked(relays: Relays) -> None:
     first, second = relays.one(), relays.one()
     assert (turned(first), turned(second)) == (4, 0)
     first.look()

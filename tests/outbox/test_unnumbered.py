@@ -96,7 +96,7 @@ def test_killed_relays_lose_nothing_of_it(
     right(out, framework, 400)
 
 
-def test_an_event_that_comes_in_before_all_others_is_not_passed_by(
+def test_an_event_that_comes_in_before_all_others_is_not_skipped(
     batchops: Batchops, postgresql: Database, tmp_path: Path
 ) -> None:
     """In an order that is no number an event may come in anywhere: there is no mark behind which nobody looks."""

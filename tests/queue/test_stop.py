@@ -79,7 +79,7 @@ def test_a_zombie_finalises_nothing(batchops: Batchops, database: Database, tmp_
 
 
 @pytest.mark.in_turn
-def test_poison_is_parked_and_the_others_go_on(
+def test_poison_is_a_dead_letter_and_the_others_go_on(
     batchops: Batchops, database: Database, tmp_path: Path, figures: Figures
 ) -> None:
     jobs(database, 40)

@@ -190,7 +190,7 @@ def test_a_column_that_cannot_serve_is_refused_with_the_way_out(kind: str, reque
         assert drain(database, *NOOP, *way).json()["rows"] == 1
 
 
-def test_all_five_of_other_types_are_refused_by_the_drain_or_passed_by_for_the_table_beside(database: Database) -> None:
+def test_all_five_of_other_types_are_refused_by_the_drain_or_left_for_the_lease_table(database: Database) -> None:
     moment = "timestamp NULL" if database.backend == "mysql" else "timestamp"
     database.execute(
         f"CREATE TABLE jobs (id integer PRIMARY KEY, status integer DEFAULT 0, lease varchar(100), lease_until"

@@ -5,7 +5,7 @@ from batchops.scheduler.worker_pool import WorkerPool
 from tests.clock import Clock
 
 
-def test_rests_double_up_to_the_longest() -> None:
+def test_sleeps_double_up_to_the_longest() -> None:
     idle = Idle(lambda: None, 2.0, draw=lambda: 1.0)
     assert [idle.next_sleep() for _ in range(8)] == [FIRST * 2**n for n in range(6)] + [2.0, 2.0]
     idle.worked()
@@ -17,7 +17,7 @@ def test_jitter_only_shortens_a_rest() -> None:
     assert [idle.next_sleep() for _ in range(3)] == [0.75 * FIRST] * 3
 
 
-def test_a_rest_ends_when_something_falls_due_and_is_never_none() -> None:
+def test_a_sleep_ends_when_something_falls_due_and_is_never_none() -> None:
     due = iter([0.5, 0.0, 100.0])
     idle = Idle(lambda: next(due), 60.0, draw=lambda: 1.0)
     idle._sleeps = 20

@@ -55,7 +55,7 @@ def rows(number: int = 100) -> Outcome:
     return Outcome(rows=number, read=number)
 
 
-def test_a_rest_after_each_batch_and_its_account() -> None:
+def test_a_sleep_after_each_batch_and_its_account() -> None:
     scene = Scene([rows()] * 3, sleep=2.0)
     assert scene() == Ending("done", 0)
     assert scene.clock.slept == [2.0] * 3
@@ -133,7 +133,7 @@ def test_a_passing_error_is_tried_again_later_and_smaller() -> None:
     assert (scene.tally.retries, scene.tally.rows) == (2, 100)
 
 
-def test_patience_ends_and_it_says_try_later() -> None:
+def test_the_retry_timeout_ends_and_it_says_try_later() -> None:
     scene = Scene([TransientError("gone")] * 10_000, retry_timeout=60.0)
     ending = scene()
     assert (ending.reason, ending.exit) == ("busy", 75)
@@ -159,7 +159,7 @@ def test_a_batch_that_takes_too_long_is_halved_without_a_pause_down_to_one_row()
     assert scene.clock.slept == []
 
 
-def test_a_stop_ends_a_rest_and_a_retry() -> None:
+def test_a_stop_ends_a_sleep_and_a_retry() -> None:
     resting = Scene([rows()] * 3, stop_at=10.0, sleep=60.0)
     assert resting() == Ending("signal", 143)
     assert (resting.tally.batches, resting.took) == (1, pytest.approx(10.0))

@@ -57,7 +57,7 @@ def test_it_reads_more_again_after_it_was_shrunk() -> None:
 
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 @pytest.mark.parametrize("edge", [300, 3_000])
-def test_a_size_at_which_the_plan_turns_is_avoided(edge: int, noise: float) -> None:
+def test_a_size_at_which_the_plan_flips_is_avoided(edge: int, noise: float) -> None:
     """Orphans: 2,000 rows take 8 ms; a few more and the server reads the whole parent, which takes 140."""
     pace, chance = Pacing(target=TARGET), random.Random(1)
     spent, done, behind = 0.0, 0, 0

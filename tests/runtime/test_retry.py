@@ -29,7 +29,7 @@ def test_pauses_grow_up_to_a_bound() -> None:
     assert sum(clock.slept[20:]) > 20 * sum(clock.slept[:5]) / 5
 
 
-def test_patience_runs_out() -> None:
+def test_the_timeout_ends_the_retries() -> None:
     clock, ask = Clock(), Asked(10_000)
     begun = clock.now
     with pytest.raises(TransientError, match="gone"):
@@ -37,7 +37,7 @@ def test_patience_runs_out() -> None:
     assert 60.0 <= clock.now - begun < 70.0
 
 
-def test_without_patience_it_asks_once() -> None:
+def test_without_a_timeout_it_tries_once() -> None:
     clock, ask = Clock(), Asked(10)
     with pytest.raises(TransientError):
         retrying(0.0, ask, sleep=clock.sleep, clock=clock)

@@ -415,7 +415,7 @@ def frozen(text: str, words: SqlFunctions) -> str:
         ("sqlite", "date = 1 and now = 2", None),
     ],
 )
-def test_clock_words_are_replaced_where_they_stand(family: str, text: str, expected: str | None) -> None:
+def test_time_functions_are_replaced_where_they_stand(family: str, text: str, expected: str | None) -> None:
     result = frozen(text, FAMILIES[family])
     if expected is None:
         assert result == text
@@ -433,7 +433,7 @@ def test_clock_words_are_replaced_where_they_stand(family: str, text: str, expec
         ('id in (select id from x where t < datetime("now"))', "may mean the present"),
     ],
 )
-def test_sqlite_moments_that_cannot_be_frozen(text: str, said: str) -> None:
+def test_sqlite_moments_that_cannot_be_pinned(text: str, said: str) -> None:
     assert said in refused(text, SQLITE).message
 
 
@@ -605,7 +605,7 @@ def test_sub_selects_within_another(text: str, found: list[str]) -> None:
     assert [text[s.start : s.end] for s in inner_subselects(pieces, outer) if s.value] == found
 
 
-def test_clock_words_of_an_assignment_count_from_its_value() -> None:
+def test_time_functions_of_an_assignment_count_from_its_value() -> None:
     value = assignment("  created_at =  coalesce(created_at, now())").expression
     assert value.pinned({"now()": "X"}) == "coalesce(created_at, X)"
 

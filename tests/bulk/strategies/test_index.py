@@ -125,7 +125,7 @@ def test_statistics_that_are_wrong(postgresql: Database) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_ties_in_lanes(database: Database, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ties_with_several_workers(database: Database, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batchops.bulk.strategies.key.WORTH_SPLITTING", 30)
     make(database)
     database.script("CREATE INDEX i ON t (status)")
@@ -150,7 +150,7 @@ def test_the_reason_is_printed(batchops: Batchops, database: Database) -> None:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_an_index_walk_asked_for_in_vain(name: str, new_database) -> None:  # type: ignore[no-untyped-def]  # a fixture of ours
+def test_an_index_strategy_asked_for_in_vain(name: str, new_database) -> None:  # type: ignore[no-untyped-def]  # a fixture of ours
     database: Database = new_database(name)
     make(database)
     with pytest.raises(library.BatchopsError, match="cannot use the strategy index") as refused:

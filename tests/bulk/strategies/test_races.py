@@ -66,7 +66,7 @@ def test_purge(  # type: ignore[no-untyped-def]  # a fixture of ours
 
 
 @pytest.mark.parametrize("name", ["postgresql", "mariadb"])
-def test_backfill_in_lanes(  # type: ignore[no-untyped-def]  # a fixture of ours
+def test_backfill_with_several_workers(  # type: ignore[no-untyped-def]  # a fixture of ours
     name: str, new_database
 ) -> None:
     """Each row at most once, whichever worker met it; a row whose key is changed meanwhile is another row."""
