@@ -72,7 +72,7 @@ def test_without_the_condition_repeated_it_would_fail(  # type: ignore[no-untype
 
     database = new_database(name)
     make(database)
-    monkeypatch.setattr("batchops.bulk.prepare.Delete", Trusting)
+    monkeypatch.setattr("batchops.bulk.purge.Delete", Trusting)
     monkeypatch.setattr(Size, "listed", True)
     monkeypatch.setattr(PostgreSQLSessions, "locks_rows", False)
     monkeypatch.setattr(MySQLSessions, "locks_rows", False)
