@@ -18,7 +18,7 @@ HINT = "let CASE WHEN … THEN … END leave out the rows for which it has no va
 def next_part(
     database: Database, strategy: Strategy, connection: sa.Connection, cursor: Cursor, size: Size
 ) -> Batch | None:
-    """The walk's next part; ConditionFailedError where the condition alone, which selects its rows, fails."""
+    """The strategy's next batch; ConditionFailedError where the condition alone, which selects its rows, fails."""
     try:
         return strategy.next(connection, cursor, size)
     except DBAPIError as error:
@@ -48,7 +48,7 @@ def located(
 
 
 def _place(database: Database, strategy: Strategy, cursor: Cursor, size: Size) -> str:
-    """Behind which key the first such row stands, by halving; nothing for a walk that has no places."""
+    """Behind which key the first such row stands, by halving; nothing for a strategy without a cursor."""
     good, bad, position, key = 0, max(1, size.read), cursor.position, tuple[str, ...]()
     while bad - good > 1:
         middle = (good + bad) // 2

@@ -106,7 +106,7 @@ def _work(
         heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads)
         with heartbeat.renewing():
             failed = _drop(job, now, stats)
-            ending, strategy = (failed, now.strategy) if failed else _walk(job, now, heartbeat, emitter, stop, stats)
+            ending, strategy = (failed, now.strategy) if failed else _loops(job, now, heartbeat, emitter, stop, stats)
             left_out = _left_out(job, ending)
         if left_out or (ending.reason == "done" and now.rejected):  # the latter by an earlier process of this run
             ending = as_incomplete(ending, stays(left_out) if left_out else None)
@@ -151,7 +151,7 @@ def _already_done(job: BulkJob, run: Run, emit: Emit) -> Finished:
     return end
 
 
-def _walk(
+def _loops(
     job: BulkJob, now: Run, heartbeat: Heartbeat, emitter: EventEmitter, stop: Stop, stats: RunStats
 ) -> tuple[Ending, str]:  # fmt: skip
     """The loop in all workers, with another strategy if the first reads too much; and the one it ended with."""
