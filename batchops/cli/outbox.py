@@ -18,10 +18,10 @@ from batchops.outbox.status import OutboxStatus
 from batchops.outbox.tables import PAYLOADS, OutboxTables, outbox_ddl, writer_locks_ddl
 from batchops.outbox.verify import findings, gravest
 from batchops.reporters.document import as_json, rounded
-from batchops.reporters.figures import count, visible
+from batchops.reporters.figures import count, counted, visible
 
 LISTED = 20
-"""Refused events that `show` names."""
+"""Refused events that `show` and a dry run of `redrive` name."""
 JSON = click.option("--json", "as_json_document", is_flag=True, help="Print one JSON document on stdout.")
 
 
@@ -98,10 +98,18 @@ def check(context: click.RichContext, /, as_json_document: bool, **named: Any) -
 @outbox_flags
 @click.option("--event", "events", metavar="ID", multiple=True, help="A refused event by its id. Repeatable.")
 @click.option("--all", "everything", is_flag=True, help="All refused events.")
-def redrive(events: tuple[str, ...], everything: bool, **named: Any) -> None:
+@click.option("-n", "--dry-run", is_flag=True, help="Print how many events it would be, and which. Change nothing.")
+def redrive(events: tuple[str, ...], everything: bool, dry_run: bool, **named: Any) -> None:
     """Try refused events of TABLE again now, with no attempts counted."""
     if bool(events) == everything:
         raise UsageError("Which events? Give --event or --all, one of the two.")
+    if dry_run:
+        with named_outbox(**named) as found, found.database.reading() as connection:
+            which = found.failures.named(connection, events or None) if found.tables.there(connection) else []
+        shown = f": {', '.join(which[:LISTED])}{' …' if len(which) > LISTED else ''}" if which else ""
+        label = found.outbox.table.label
+        click.echo(visible(f"{label}: {counted(len(which), 'event')} would be tried again{shown}."))
+        return
     with named_outbox(**named) as found, found.database.transaction() as connection:
         back = found.failures.redrive(connection, events or None)
     click.echo(f"{found.outbox.table.label}: {count(back)} events are tried again.")

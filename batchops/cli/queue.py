@@ -15,15 +15,18 @@ from batchops.db.database import Database, connect
 from batchops.db.lookup import find_table
 from batchops.db.urls import address
 from batchops.errors import UsageError
+from batchops.queue.failed_rows import FailedRow, FailedRows, key_text, keys_of
 from batchops.queue.leases.column_names import LeaseColumns
 from batchops.queue.leases.ddl import column_ddl, reuse_columns, table_ddl
 from batchops.queue.resolve import place_of, queue_of, time_column, without_place
 from batchops.queue.spec import DrainSpec
-from batchops.queue.status import QueueStatus, keys_of
+from batchops.queue.status import QueueStatus
 from batchops.reporters.document import as_json
-from batchops.reporters.figures import count, visible
+from batchops.reporters.figures import count, counted, visible
 from batchops.spec.models import checked
 
+NAMED = 20
+"""Rows that a dry run of redrive names."""
 _FLAGS = (
     ("--url", {"metavar": "URL", "help": "Database. Default: BATCHOPS_URL, then DATABASE_URL."}),
     (
@@ -81,21 +84,27 @@ def init(table: str, url: str | None, lease_in: str, lease_prefix: str, claimed:
 
 @command.command("show")
 @_flags
-@click.option("--where", required=True, metavar="SQL", help="SQL condition of the pending rows, as for drain.")
+@click.option("--where", metavar="SQL", help="SQL condition of the pending rows, as for drain.")
 @click.option("--by", metavar="COLUMN", help="Time column that gives the age of a row.")
 @click.option("--key", metavar="A,B", help="Key columns, as for drain.")
+@click.option("--failed", is_flag=True, help="List the failed rows by key instead, pending or not, with reasons.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="With --failed: N rows.")
 @click.option("--json", "as_json_document", is_flag=True, help="Print one JSON document on stdout.")
 def show(
-    table: str, url: str | None, lease_in: str, lease_prefix: str, where: str, by: str | None, key: str | None,
-    as_json_document: bool,
+    table: str, url: str | None, lease_in: str, lease_prefix: str, where: str | None, by: str | None,
+    key: str | None, failed: bool, limit: int, as_json_document: bool,
 ) -> None:  # fmt: skip
     """Show the state of the queue TABLE: backlog, oldest row, leased rows, failures with reasons."""
+    if where is None and not failed:
+        raise UsageError("--where is missing: which rows are pending?", "give it as for drain, or give --failed.")
+    names = LeaseColumns(lease_prefix)
     with _database(url) as database:
-        told = _told(database, _asked(table, url, where, key, by), lease_in, LeaseColumns(lease_prefix))
+        asked = _asked(table, url, where or "1 = 1", key, by)
+        told = _failed(database, asked, lease_in, names, limit) if failed else _told(database, asked, lease_in, names)
     if as_json_document:
         click.echo(as_json(told))
         return
-    for line in _lines(told):
+    for line in _failed_lines(told) if failed else _lines(told):
         click.echo(line)
 
 
@@ -103,23 +112,31 @@ def show(
 @_flags
 @click.option("--row", "rows", metavar="KEY", multiple=True, help="A row by its key (A,B for two columns). Repeatable.")
 @click.option("--all", "everything", is_flag=True, help="All dead letters.")
+@click.option("--where", metavar="SQL", help="Dead letters for which this SQL condition holds.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N rows.")
 @click.option("--set", "assignments", metavar="'COL = EXPR'", multiple=True, help="Makes a row pending again.")
 @click.option("--key", metavar="A,B", help="Key columns, as for drain.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print how many rows it would be, and which. Change nothing.")
 def redrive(
     table: str, url: str | None, lease_in: str, lease_prefix: str, rows: tuple[str, ...], everything: bool,
-    limit: int | None,
-    assignments: tuple[str, ...], key: str | None,
+    where: str | None, limit: int | None, assignments: tuple[str, ...], key: str | None, dry_run: bool,
 ) -> None:  # fmt: skip
     """Make dead letters of TABLE pending again, with no attempts counted."""
-    if bool(rows) + everything + (limit is not None) != 1:
-        raise UsageError("Which rows? Give --row, --limit or --all, one of them.")
+    if bool(rows) + everything + (limit is not None or where is not None) != 1:
+        raise UsageError("Which rows? Give --row, --where, --limit or --all; --limit goes with --where.")
     with _database(url) as database:
-        asked = _asked(table, url, "1 = 1", key, None, assignments)
+        asked = _asked(table, url, "1 = 1" if where is None else where, key, None, assignments)
         overview, queue = _overview(database, asked, lease_in, LeaseColumns(lease_prefix))
+        found = FailedRows(database, queue, overview.leases)
         keys = list(keys_of(database.backend, rows, queue)) if rows else None
-        back = overview.redrive(queue.done or (), keys, limit)
-    click.echo(f"{table}: {count(back)} rows put back.")
+        if not dry_run:
+            back = found.redrive(queue.done or (), keys, limit, chosen=where is not None)
+            click.echo(f"{table}: {count(back)} rows put back.")
+            return
+        with database.reading() as connection:
+            which = found.dead_letters(connection, keys, limit, chosen=where is not None)
+    named = _named([key_text(one) for one in which])
+    click.echo(visible(f"{table}: {counted(len(which), 'row')} would be put back{named}."))
 
 
 def _database(url: str | None) -> closing[Database]:
@@ -164,6 +181,45 @@ def _told(database: Database, spec: DrainSpec, lease_in: str, names: LeaseColumn
         "failed": [asdict(reason) for reason in reasons],
         "warnings": list(slow),
     }
+
+
+def _failed(
+    database: Database, spec: DrainSpec, lease_in: str, names: LeaseColumns, most: int
+) -> dict[str, Any]:  # fmt: skip
+    overview, queue = _overview(database, spec, lease_in, names)
+    with database.reading() as connection:
+        rows = FailedRows(database, queue, overview.leases).listed(connection, most + 1)
+    listed = [_failed_document(row) for row in rows[:most]]
+    return {"table": queue.table.label, "key": list(queue.key), "failed_rows": listed, "more": len(rows) > most}
+
+
+def _failed_document(row: FailedRow) -> dict[str, Any]:
+    return {
+        "key": key_text(row.key),
+        "state": "dead" if row.next_seconds is None else "waiting",
+        "attempts": row.attempts,
+        "reason": row.reason,
+        "next_seconds": row.next_seconds,
+    }
+
+
+def _failed_lines(told: dict[str, Any]) -> Iterator[str]:
+    rows = told["failed_rows"]
+    key = visible(",".join(told["key"]))
+    yield f"{visible(told['table'])}: {'more than ' if told['more'] else ''}{counted(len(rows), 'failed row')}"
+    width = max([len(visible(row["key"])) for row in rows], default=0)
+    for row in rows:
+        left = row["next_seconds"]
+        due = "dead letter" if left is None else f"again in {durations.show(left)}" if left > 0 else "again now"
+        what = f"{counted(row['attempts'], 'attempt')}, {due}: {visible(row['reason'])}"
+        yield f"  {key} {visible(row['key']).ljust(width)}  {what}"
+    if told["more"]:
+        yield "  … --limit N lists more of them"
+
+
+def _named(keys: list[str]) -> str:
+    more = " …" if len(keys) > NAMED else ""
+    return f": {', '.join(keys[:NAMED])}{more}" if keys else ""
 
 
 def _lines(told: dict[str, Any]) -> Iterator[str]:

@@ -149,6 +149,12 @@ class RefusedEvents:
             for r in connection.execute(query)
         ]
 
+    def named(self, connection: sa.Connection, events: Sequence[str] | None) -> list[str]:
+        """Those of these events (None: of all) that were refused and have not been sent since."""
+        query = sa.select(self._table.c.event).where(self._its()).order_by(self._table.c.next_at, self._table.c.event)
+        query = query if events is None else query.where(self._table.c.event.in_(events))
+        return list(connection.execute(query).scalars())
+
     def redrive(self, connection: sa.Connection, events: Sequence[str] | None) -> int:
         """Forget that these (None: all) were refused, so that they are tried again now; how many."""
         statement = sa.delete(self._table).where(self._its())

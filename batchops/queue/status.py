@@ -1,24 +1,17 @@
-"""A queue from outside: who holds what, what failed and why, and how failed rows come back."""
+"""A queue from outside: who holds what, and what failed and why."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.backend import Backend
 from batchops.db.database import Database
-from batchops.db.types import KeyValue
-from batchops.errors import UsageError
 from batchops.queue.leases import NEVER
 from batchops.queue.leases.columns import ColumnLeases
 from batchops.queue.leases.ddl import LEASES
 from batchops.queue.leases.table import TableLeases
-from batchops.queue.queue import ALONE, Assignments, Queue
+from batchops.queue.queue import ALONE, Queue
 from batchops.queue.rows import how_many
-
-AT_ONCE = 1_000
-"""Rows that one transaction puts back."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +35,7 @@ class Reason:
 
 
 class QueueStatus:
-    """Reads and puts back; `leases` says where everything stands."""
+    """Reads; `leases` says where everything stands."""
 
     def __init__(self, database: Database, queue: Queue, leases: ColumnLeases | TableLeases) -> None:
         self._database = database
@@ -75,18 +68,6 @@ class QueueStatus:
         rows = connection.execute(query.order_by(sa.func.count().desc()).limit(most))
         return [Reason(row.reason, int(row.waiting), int(row.dead)) for row in rows]
 
-    def redrive(self, assignments: Assignments, keys: Sequence[KeyValue] | None, most: int | None) -> int:
-        """Put rows that were given up on back, as if they had never been tried: those of `keys`, or all; how many."""
-        done = 0
-        while most is None or done < most:
-            size = AT_ONCE if most is None else min(AT_ONCE, most - done)
-            with self._database.transaction() as connection:
-                back = self.leases.redrive(connection, self._queue.values(assignments), keys, size)
-            done += back
-            if back < size or keys is not None:
-                break
-        return done
-
     def _of(self, name: str) -> sa.ColumnElement[Any]:
         return self.leases.own(name) if isinstance(self.leases, ColumnLeases) else LEASES.c[name]
 
@@ -94,14 +75,3 @@ class QueueStatus:
         if not self._in_table:
             return query.select_from(self._queue.table.called)
         return query.select_from(LEASES).where(LEASES.c.relation == self._queue.table.label)
-
-
-def keys_of(backend: Backend, texts: Sequence[str], queue: Queue) -> Iterator[KeyValue]:
-    """Keys as a person writes them: values with commas between; UsageError where the key has not so many columns."""
-    columns = [queue.table.column(name) for name in queue.key if name in queue.table.column_names]
-    for text in texts:
-        parts = [part.strip() for part in text.split(",")] if len(queue.key) > 1 else [text]
-        if len(parts) != len(queue.key):
-            raise UsageError(f"--row: the key is {', '.join(queue.key)}; give a value for each, commas between.")
-        read = backend.claims.key_from_text
-        yield tuple(read(column, part) for column, part in zip(columns, parts, strict=True)) if columns else (text,)

@@ -139,6 +139,9 @@ def test_hold_key_after_its_last_attempt_and_redrive_it(box: Database, webhook: 
     assert (again.code, unsent(box), asked(webhook, 5)) == (3, [5, 8], 2), "parked is parked until a person says so"
     assert again.json()["error"]["message"] == "Event 5 of order:b was refused: HTTP 409."
     assert "until somebody puts it back" in again.json()["error"]["hint"]
+    assert redriven(box, "--all", "-n") == "outbox: 1 event would be tried again: 5.\n"
+    assert redriven(box, "--event", "6", "--dry-run") == "outbox: 0 events would be tried again.\n"
+    assert states(box) == [("5", "held", 2, "HTTP 409")]
     redriven(box, "--event", "5")
     assert relays(*policy).code == 0
     assert (taken(webhook), left(box), states(box)) == (WHOLE, 0, [])

@@ -1,6 +1,7 @@
 """What a drain does with rows that go well, fail, wait, and are given up on, on every database."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,32 @@ def test_failed_rows_put_back_one_some_all(database: Database, place: str) -> No
     assert show(database)["backlog"] == 20
     assert drain(database, "--set", "n = n + 1").json()["rows"] == 20
     assert states(database) == {"done": 200}
+
+
+@PLACES
+def test_failed_rows_by_key_and_put_back_by_a_condition(database: Database, place: str) -> None:
+    prepared(database, place)
+    drain(database, "--call", CALL.format("some_fail"), "--max-attempts", "1", "--max-rows", "100")
+    drain(database, "--call", CALL.format("some_fail"), "--max-attempts", "2")
+    at = ("jobs", "--url", database.url)
+    told = here("queue", "show", *at, "--failed", "--json").json()
+    dead = [row["key"] for row in told["failed_rows"] if row["state"] == "dead"]
+    waiting = [row for row in told["failed_rows"] if row["state"] == "waiting"]
+    assert (len(dead) + len(waiting), told["key"], told["more"]) == (20, ["id"], False)
+    assert {int(key) for key in dead} == set(range(7, 201, 10)) - {int(row["key"]) for row in waiting}
+    assert all(row["attempts"] == 1 and row["next_seconds"] is not None for row in waiting)
+    lines = here("queue", "show", *at, "--failed", "--limit", "3").out.splitlines()
+    assert (lines[0], len(lines)) == ("jobs: more than 3 failed rows", 5)
+    assert re.fullmatch(r"  id \d+ +1 attempt, dead letter: job \d+ is odd", lines[1])
+    assert here("queue", "show", *at).code == 2
+
+    chosen = ("queue", "redrive", *at, "--where", "id < 30")
+    assert here(*chosen, "--dry-run").out == "jobs: 3 rows would be put back: 7, 17, 27.\n"
+    assert here(*chosen, "--limit", "1", "-n").out == "jobs: 1 row would be put back: 7.\n"
+    assert here("queue", "redrive", *at, "--row", "17", "--row", "18", "-n").out.endswith("put back: 17.\n")
+    assert here(*chosen).out == "jobs: 3 rows put back.\n"
+    assert here(*chosen).out == "jobs: 0 rows put back.\n"
+    assert here(*chosen[:-1], "idd < 30").code == 2
 
 
 def test_the_age_of_the_oldest(database: Database) -> None:

@@ -46,7 +46,7 @@ class TableLeases:
         self._mark = ClaimedMark(backend, queue, self._rows)
         self.keeps_marks = claimed
         self.read = self._rows.read_columns
-        self._name = backend.claims.row_name(queue.table, queue.key)
+        self.row_name = backend.claims.row_name(queue.table, queue.key)
 
     def claim(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
@@ -78,7 +78,7 @@ class TableLeases:
         # This table is small: it spares a look at the whole queue.
         if connection.execute(one.where(LEASES.c.relation == self._relation, *marked).limit(1)).first() is None:
             return
-        query = self._rows.first_of(rows, low, [sa.exists(one.where(self._its(), *marked))], [self._name])
+        query = self._rows.first_of(rows, low, [sa.exists(one.where(self._its(), *marked))], [self.row_name])
         labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
         found = {row[-1]: self._rows.key(row) for row in connection.execute(self._claims.free(labelled)).all()}
         lost = self._still(connection, list(found), sa.and_(*marked))
@@ -166,14 +166,14 @@ class TableLeases:
             names = [name for some in self._chunks(self._names(connection, keys)) for name in
                      connection.execute(parked.where(LEASES.c.row_key.in_(some))).scalars()]  # fmt: skip
         for some in self._chunks(names if marks else []):
-            mine = sa.update(self._queue.table.called).where(self._name.in_(some))
+            mine = sa.update(self._queue.table.called).where(self.row_name.in_(some))
             connection.execute(mine.ordered_values(*marks))
         for some in self._chunks(names):
             connection.execute(sa.delete(LEASES).where(*self._of(some)))
         return len(names)
 
     def _names(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> list[str]:
-        query = sa.select(self._name).select_from(self._queue.table.called)
+        query = sa.select(self.row_name).select_from(self._queue.table.called)
         return [name for mine in self._rows.among(keys) for name in connection.execute(query.where(mine)).scalars()]
 
     def next_due(self, connection: sa.Connection) -> float | None:
@@ -210,7 +210,7 @@ class TableLeases:
     def _locked(self, connection: sa.Connection, rows: int, low: KeyValue | None, where: Condition) -> dict[str, Row]:
         """Rows of the queue by the name that their lease goes by, locked."""
         fitting = self._rows.fitting(connection, rows, low, [where])
-        query = self._rows.candidates(fitting, low, [where], [*self._rows.read(sa.literal_column("0")), self._name])
+        query = self._rows.candidates(fitting, low, [where], [*self._rows.read(sa.literal_column("0")), self.row_name])
         labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
         found = connection.execute(self._claims.free(labelled)).all()
         return {row[-1]: self._rows.row(row) for row in found}
@@ -248,7 +248,7 @@ class TableLeases:
         """The keys whose lease is still `token`'s, by the name it goes by."""
         named: dict[str, KeyValue] = {}
         for mine in self._rows.among(keys):
-            query: sa.Select[Any] = sa.select(*self._rows.out(), self._name.label("n"))
+            query: sa.Select[Any] = sa.select(*self._rows.out(), self.row_name.label("n"))
             query = query.select_from(self._queue.table.called).where(mine)
             query = query.with_for_update() if self._backend.sessions.locks_rows else query
             named |= {row[-1]: self._rows.key(row) for row in connection.execute(query)}
@@ -257,7 +257,7 @@ class TableLeases:
     def _marked(self) -> Condition:
         """Leased with a mark, which may hide that the row is pending. Not by EXISTS: beside an OR that is slow."""
         names = sa.select(LEASES.c.row_key).where(LEASES.c.relation == self._relation)
-        return self._name.in_(names.where(LEASES.c.before_claim.is_not(None)))
+        return self.row_name.in_(names.where(LEASES.c.before_claim.is_not(None)))
 
     def _unmark(self, connection: sa.Connection, held: Mapping[str, KeyValue]) -> None:
         """Undo the marks of rows by the name that their lease goes by."""
@@ -289,7 +289,7 @@ class TableLeases:
         return sa.and_(LEASES.c.lease.is_not(None), LEASES.c.lease_until < self._claims.now())
 
     def _its(self) -> Condition:
-        return sa.and_(LEASES.c.relation == self._relation, LEASES.c.row_key == self._name)
+        return sa.and_(LEASES.c.relation == self._relation, LEASES.c.row_key == self.row_name)
 
     def _of(self, names: Sequence[str]) -> tuple[Condition, Condition]:
         return LEASES.c.relation == self._relation, LEASES.c.row_key.in_(names)

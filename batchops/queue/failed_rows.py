@@ -1,0 +1,151 @@
+"""The failed rows of a queue one by one: which, how often, why, when again; and how dead letters are redriven."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from batchops.db.backend import Backend
+from batchops.db.database import Database
+from batchops.db.types import KeyValue
+from batchops.db.value_formats import as_text
+from batchops.errors import UsageError
+from batchops.queue.leases import NEVER
+from batchops.queue.leases.columns import ColumnLeases
+from batchops.queue.leases.ddl import LEASES
+from batchops.queue.leases.table import TableLeases
+from batchops.queue.queue import Assignments, Queue
+from batchops.queue.rows import Rows
+
+T = TypeVar("T")
+AT_ONCE = 1_000
+"""Rows that one transaction redrives, and names in one statement."""
+
+
+@dataclass(frozen=True)
+class FailedRow:
+    """One row whose last attempt failed."""
+
+    key: KeyValue
+    attempts: int
+    reason: str
+    next_seconds: float | None
+    """Until its next attempt, negative where that is due; None for a dead letter."""
+
+
+class FailedRows:
+    """Reads and redrives them; `leases` says where their state is kept."""
+
+    def __init__(self, database: Database, queue: Queue, leases: ColumnLeases | TableLeases) -> None:
+        self._database = database
+        self._queue = queue
+        self._leases = leases
+        self._rows = Rows(database.backend, queue, ())
+
+    def listed(self, connection: sa.Connection, most: int) -> list[FailedRow]:
+        """The first of them: dead letters, then those whose next attempt is nearest."""
+        return self._found(connection, most, dead=False)
+
+    def dead_letters(
+        self, connection: sa.Connection, keys: Sequence[KeyValue] | None, most: int | None, *, chosen: bool
+    ) -> list[KeyValue]:
+        """Keys of dead letters: those of `keys`, or all; with `chosen` those for which the queue's condition holds."""
+        found = {row.key for row in self._found(connection, None, dead=True)}
+        if keys is not None or chosen:
+            found = set(self._which(connection, list(found if keys is None else keys), chosen=chosen)) & found
+        return sorted(found, key=_order)[:most]
+
+    def redrive(
+        self, assignments: Assignments, keys: Sequence[KeyValue] | None, most: int | None, *, chosen: bool
+    ) -> int:  # fmt: skip
+        """Make dead letters pending with no attempts counted: as for `dead_letters`; how many."""
+        if keys is None and not chosen:
+            return self._redrive_any(assignments, most)
+        with self._database.reading() as connection:
+            which = self.dead_letters(connection, keys, most, chosen=chosen)
+        return sum(self._back(assignments, some, AT_ONCE) for some in _chunks(which))
+
+    def _redrive_any(self, assignments: Assignments, most: int | None) -> int:
+        done = 0
+        while most is None or done < most:
+            size = AT_ONCE if most is None else min(AT_ONCE, most - done)
+            done += (back := self._back(assignments, None, size))
+            if back < size:
+                break
+        return done
+
+    def _back(self, assignments: Assignments, keys: Sequence[KeyValue] | None, most: int) -> int:
+        with self._database.transaction() as connection:
+            return self._leases.redrive(connection, self._queue.values(assignments), keys, most)
+
+    def _found(self, connection: sa.Connection, most: int | None, *, dead: bool) -> list[FailedRow]:
+        failure, attempts, next_at = (self._of(name) for name in ("failure", "attempts", "next_at"))
+        gone, order = sa.func.coalesce(next_at >= NEVER, sa.false()), [next_at]
+        where = gone if dead else sa.or_(failure.is_not(None), gone)
+        state = [attempts, failure, next_at - self._database.backend.claims.now(), sa.case((gone, 1), else_=0)]
+        ordered = [sa.case((gone, 0), else_=1), *order]
+        if isinstance(self._leases, ColumnLeases):
+            columns = [*self._rows.out(), *state]
+            query: sa.Select[Any] = sa.select(*(column.label(f"c{i}") for i, column in enumerate(columns)))
+            query = query.select_from(self._queue.table.called).where(where).order_by(*ordered).limit(most)
+            return [_failed(self._rows.key(row), row[len(self._queue.key) :]) for row in connection.execute(query)]
+        query = sa.select(*(column.label(f"c{i}") for i, column in enumerate([LEASES.c.row_key, *state])))
+        query = query.where(LEASES.c.relation == self._queue.table.label, where).order_by(*ordered).limit(most)
+        rows = connection.execute(query).all()
+        keys = self._keys(connection, [row[0] for row in rows], self._leases.row_name)
+        return [_failed(keys[row[0]], row[1:]) for row in rows if row[0] in keys]
+
+    def _of(self, name: str) -> sa.ColumnElement[Any]:
+        return self._leases.own(name) if isinstance(self._leases, ColumnLeases) else LEASES.c[name]
+
+    def _keys(
+        self, connection: sa.Connection, names: Sequence[str], row_name: sa.ColumnElement[Any]
+    ) -> dict[str, KeyValue]:  # fmt: skip
+        """The keys of rows by the names that the lease table has for them; a row that was deleted has none."""
+        columns = [*self._rows.out(), row_name]
+        query: sa.Select[Any] = sa.select(*(column.label(f"c{i}") for i, column in enumerate(columns)))
+        query = query.select_from(self._queue.table.called)
+        return {
+            row[-1]: self._rows.key(row)
+            for some in _chunks(names)
+            for row in connection.execute(query.where(row_name.in_(some)))
+        }
+
+    def _which(self, connection: sa.Connection, keys: Sequence[KeyValue], *, chosen: bool) -> Iterator[KeyValue]:
+        """Those of the keys that are in the table, as it spells them, and for which the condition holds."""
+        query: sa.Select[Any] = sa.select(*(column.label(f"c{i}") for i, column in enumerate(self._rows.out())))
+        query = query.select_from(self._queue.table.called)
+        query = query.where(self._queue.selection.clause) if chosen else query
+        for mine in self._rows.among(keys):
+            yield from map(self._rows.key, connection.execute(query.where(mine)))
+
+
+def _failed(key: KeyValue, state: Sequence[Any]) -> FailedRow:
+    attempts, reason, left, gone = state
+    return FailedRow(key, int(attempts or 0), reason or "", None if gone or left is None else float(left))
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE))
+
+
+def _order(key: KeyValue) -> tuple[Any, ...]:
+    """By value where the key is a number, else by text."""
+    return tuple((0, value, "") if isinstance(value, int) else (1, 0, as_text(value)) for value in key)
+
+
+def key_text(key: KeyValue) -> str:
+    """A key as `keys_of` reads it."""
+    return ",".join(map(as_text, key))
+
+
+def keys_of(backend: Backend, texts: Sequence[str], queue: Queue) -> Iterator[KeyValue]:
+    """Keys as a person writes them: values with commas between; UsageError where the key has not so many columns."""
+    columns = [queue.table.column(name) for name in queue.key if name in queue.table.column_names]
+    for text in texts:
+        parts = [part.strip() for part in text.split(",")] if len(queue.key) > 1 else [text]
+        if len(parts) != len(queue.key):
+            raise UsageError(f"--row: the key is {', '.join(queue.key)}; give a value for each, commas between.")
+        read = backend.claims.key_from_text
+        yield tuple(read(column, part) for column, part in zip(columns, parts, strict=True)) if columns else (text,)
