@@ -37,7 +37,7 @@ def unfenced() -> None:
     """The fence is not checked."""
 
     def advance(ledger: Ledger, connection: sa.Connection, old: Worker, new: Worker) -> None:
-        update = ledger.workers.update().where(ledger.workers.c.run == old.run, ledger.workers.c.lane == old.number)
+        update = ledger.workers.update().where(ledger.workers.c.run == old.run, ledger.workers.c.worker == old.number)
         connection.execute(update.values(cursor=new.cursor, batches=new.batches, rows_changed=new.rows))
 
     Ledger.advance = advance  # type: ignore[method-assign]
