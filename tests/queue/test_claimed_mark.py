@@ -317,7 +317,7 @@ def test_a_mark_that_is_refused_for_one_row_is_its_failure(
     handled.touch()
     monkeypatch.setenv("HANDLED", str(handled))
     refuses_by_trigger(database, "NEW.status = 'running' AND NEW.id = 5")
-    ended_ = tried(database, "--claimed", RUNNING, "--max-attempts", "2", "--failed", "status = 'failed'")
+    ended_ = tried(database, "--claimed", RUNNING, "--max-attempts", "1", "--failed", "status = 'failed'")
     assert (ended_.code, ended_.json()["rows"]) == (3, ROWS - 1), ended_
     assert "5" not in handled.read_text().split()
     assert states(database) == {"done": ROWS - 1, "failed": 1}
