@@ -18,7 +18,7 @@ from batchops.queue.prepare import VERB as DRAIN
 from batchops.recipes.load import load
 from batchops.recipes.recipe import RecipeJob
 from batchops.recipes.run import run_job
-from batchops.recipes.run_all import one_after_another
+from batchops.recipes.run_all import run_jobs
 from batchops.runtime.stop import Stop
 from batchops.spec.models import checked
 from batchops.spec.typed import BackfillOptions, DrainOptions, PurgeOptions, RelayOptions, ReplayOptions
@@ -107,7 +107,7 @@ def run(
     def one(job: RecipeJob) -> Finished:
         return run_job(job, environ, partial(on_event, job.name) if on_event else lambda _: None, stop)
 
-    return {end.job.name: end.finished for end in one_after_another(chosen, one, stop)}
+    return {end.job.name: end.finished for end in run_jobs(chosen, one, stop)}
 
 
 _VERBS: Mapping[Callable[..., Finished], Verb] = {

@@ -11,7 +11,7 @@ from batchops.events import Emit, Warned
 from batchops.ledger.owner import this_process
 from batchops.ledger.pruning import prune
 from batchops.ledger.rejected_rows import take_up
-from batchops.ledger.resume import GoOn, asked
+from batchops.ledger.resume import ContinuedRun, asked
 from batchops.ledger.run import Run
 from batchops.runtime import lease
 from batchops.runtime.retry import retrying
@@ -51,51 +51,51 @@ def begin(job: "BulkJob", stop: Stop) -> tuple[lease.Lease, Run]:
             raise
 
     timeout = job.spec.retry_timeout.total_seconds()
-    held, now = retrying(timeout, once, stopped=lambda: stop.asked or bool(unknown), sleep=stop.sleep)
+    held, run = retrying(timeout, once, stopped=lambda: stop.asked or bool(unknown), sleep=stop.sleep)
     with suppress(BatchopsError):  # the next run clears up as well
         prune(job.ledger, KEEP_RUNS, most=MOST_PRUNED)
-    return held, now
+    return held, run
 
 
 def _begin(job: "BulkJob") -> tuple[lease.Lease, Run]:
     """Take the lease, make sure that nobody has gone on meanwhile, and write down the run: one transaction."""
-    ledger, how = job.ledger, job.route.resume
+    ledger, resume = job.ledger, job.route.resume
     ledger.make()
     with ledger.database.transaction() as connection:
         key = job.previous.key(connection, ledger)
         held = lease.acquire(connection, ledger, key, job.spec.lease.total_seconds())
         last = _last(job, connection, key)
-        if isinstance(how, GoOn):
-            now = ledger.take_over(connection, how.run)
-            ledger.recognise(connection, now.run, _known(job, key))
-            now = take_up(connection, ledger, now, coming_back) if how.again else now
+        if isinstance(resume, ContinuedRun):
+            run = ledger.take_over(connection, resume.run)
+            ledger.recognise(connection, run.run, _known(job, key))
+            run = take_up(connection, ledger, run, coming_back) if resume.again else run
         else:
             if last is not None and last.state == "running":
                 # --restart: it may only be stopped, and must not write once it wakes up.
                 ledger.take_over(connection, last)
                 ledger.end(connection, last.run, "failed", "begun anew with --restart")
-            now = ledger.begin(connection, _row(job) | _known(job, key), [job.route.cursor.dumped()])
-        lease.name_run(connection, ledger, held, now.run)
-    return held, now
+            run = ledger.begin(connection, _row(job) | _known(job, key), [job.route.cursor.dumped()])
+        lease.name_run(connection, ledger, held, run.run)
+    return held, run
 
 
 def _last(job: "BulkJob", connection: sa.Connection, key: str) -> Run | None:
     """The job's last run, which must be the one that was planned with."""
-    ledger, recalled = job.ledger, job.previous.last
+    ledger, previous = job.ledger, job.previous.last
     last = ledger.latest(connection, key)
-    if recalled is not None and recalled.table == "renamed" and last is None:
-        last = ledger.one(connection, recalled.run.run)
+    if previous is not None and previous.table == "renamed" and last is None:
+        last = ledger.one(connection, previous.run.run)
         # Whoever is at work on it knows the table by its other name.
         lease.release(connection, ledger, lease.acquire(connection, ledger, last.job, 0))
-    if last != (recalled.run if recalled is not None else None):
+    if last != (previous.run if previous is not None else None):
         raise LockedError("Another run of the same job ended just now.", "run the same command again.")
     return last
 
 
 def accept_table(job: "BulkJob", run: Run) -> None:
     """Write down that --same-table was said of a run that is done: it need not be said again."""
-    recalled = job.previous.last
-    if not job.spec.same_table or recalled is None or recalled.table == "same":
+    previous = job.previous.last
+    if not job.spec.same_table or previous is None or previous.table == "same":
         return
     with job.ledger.database.transaction() as connection:
         job.ledger.recognise(connection, run.run, _known(job, job.previous.key(connection, job.ledger)))

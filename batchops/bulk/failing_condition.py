@@ -22,9 +22,11 @@ def next_part(
     try:
         return strategy.next(connection, cursor, size)
     except DBAPIError as error:
-        told = database.error(error)
-        if isinstance(told, RowRefusedError):
-            raise ConditionFailedError(told.message.partition(": ")[2], f"{HINT} What is done stays done.") from error
+        translated = database.error(error)
+        if isinstance(translated, RowRefusedError):
+            raise ConditionFailedError(
+                translated.message.partition(": ")[2], f"{HINT} What is done stays done."
+            ) from error
         raise
 
 

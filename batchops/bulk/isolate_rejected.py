@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.bulk.foresight import Foresight
+from batchops.bulk.rejection_forecast import RejectionForecast
 from batchops.bulk.strategies.strategy import Batch
 from batchops.db.backend import Backend
 from batchops.db.database import Database
@@ -23,7 +23,7 @@ MOST_REFUSED, LEAST = 20, 50
 NAMED_EACH = 4
 """Refused rows that a group is expected to hold where the server names them."""
 
-MOST_FORESEEN = 10 * MOST_REFUSED
+MOST_PREDICTED = 10 * MOST_REFUSED
 """Rows of a batch that are tried one by one at the most."""
 
 Work = Callable[[sa.Connection, Batch], int]
@@ -31,7 +31,7 @@ Work = Callable[[sa.Connection, Batch], int]
 
 
 class TooManyRejectedError(Exception):
-    """A batch holds so many rows that will be refused that it has to be smaller; the sifter's `bounded` knows."""
+    """The batch has too many rows that will be refused; `RejectedRowSearch.bounded` gives a smaller size."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class RejectedRowSearch:
     some statements more, and where every row is bad each one is tried once.
     """
 
-    def __init__(self, database: Database, work: Work, foresight: Foresight) -> None:
+    def __init__(self, database: Database, work: Work, forecast: RejectionForecast) -> None:
         self._database = database
         self._work = work
-        self._foresight = foresight
+        self._forecast = forecast
         self._share = 0.0
-        self._unforeseen = 0.0
+        self._unpredicted = 0.0
         """The share of those that nothing foretold."""
         self._named = False
         """Whether the server named the row that it refused last."""
@@ -66,7 +66,7 @@ class RejectedRowSearch:
 
     def bounded(self, size: Size, *, listed: bool) -> Size:
         """No larger than that a batch does not search for too many refused rows; `listed` unless they are foreseen."""
-        exact = size.exact or listed or self._foresight.ended
+        exact = size.exact or listed or self._forecast.ended
         most = max(LEAST, round(MOST_REFUSED / self._share)) if self._share else size.rows
         if size.rows <= most:
             return replace(size, exact=exact)
@@ -78,7 +78,7 @@ class RejectedRowSearch:
 
     def through_range(self, connection: sa.Connection, batch: Batch) -> SearchResult:
         """All rows of a range, in one statement but for those that are foreseen; RowRefusedError for another one."""
-        suspects = self._foreseen(connection, batch, max(1, batch.read))
+        suspects = self._predicted(connection, batch, max(1, batch.read))
         trial = _Trial(self._database, self._work, connection, replace(batch, keys=suspects))
         trial.each(range(len(suspects)))
         if suspects:
@@ -86,32 +86,32 @@ class RejectedRowSearch:
             batch = replace(batch, where=others if batch.where is None else sa.and_(batch.where, others))
         trial.changed += self._work(connection, batch)
         self._learn(len(suspects), len(trial.refused), 0, trial.changed + len(trial.refused))
-        return trial.sifted
+        return trial.result
 
     def __call__(self, connection: sa.Connection, batch: Batch, *, roughly: bool = False) -> SearchResult:
         """All rows of a list. `roughly`: a small group is refused as a whole, as it is tried again later."""
         trial = _Trial(self._database, self._work, connection, batch)
-        named = {repr(key) for key in self._foreseen(connection, batch, len(batch.keys))}
-        foreseen = [place for place, key in enumerate(batch.keys) if repr(key) in named] if named else []
-        trial.each(foreseen)
+        named = {repr(key) for key in self._predicted(connection, batch, len(batch.keys))}
+        predicted = [place for place, key in enumerate(batch.keys) if repr(key) in named] if named else []
+        trial.each(predicted)
         alone = len(trial.refused)
-        places = sorted(set(range(len(batch.keys))).difference(foreseen))
+        places = sorted(set(range(len(batch.keys))).difference(predicted))
         while places:
             places = self._through(trial, places, max(1, len(places) // 16) if roughly else 1)
-        self._learn(len(foreseen), alone, len(trial.refused) - alone, len(batch.keys))
-        return trial.sifted
+        self._learn(len(predicted), alone, len(trial.refused) - alone, len(batch.keys))
+        return trial.result
 
-    def _foreseen(self, connection: sa.Connection, batch: Batch, rows: int) -> tuple[KeyValue, ...]:
-        suspects = self._foresight(connection, batch)
-        if len(suspects) > MOST_FORESEEN:
+    def _predicted(self, connection: sa.Connection, batch: Batch, rows: int) -> tuple[KeyValue, ...]:
+        suspects = self._forecast(connection, batch)
+        if len(suspects) > MOST_PREDICTED:
             self._share = min(1.0, max(2 * self._share, len(suspects) / rows))
             raise TooManyRejectedError
         return suspects
 
-    def _learn(self, foreseen: int, of_these: int, others: int, rows: int) -> None:
-        self._foresight.judge(foreseen, of_these, others)
+    def _learn(self, predicted: int, of_these: int, others: int, rows: int) -> None:
+        self._forecast.judge(predicted, of_these, others)
         self._share = (self._share + (of_these + others) / max(1, rows)) / 2
-        self._unforeseen = (self._unforeseen + others / max(1, rows)) / 2
+        self._unpredicted = (self._unpredicted + others / max(1, rows)) / 2
 
     def _through(self, trial: "_Trial", places: list[int], least: int) -> list[int]:
         """Try all of them; those that the server passed by before it named another are left, probably all right."""
@@ -139,9 +139,9 @@ class RejectedRowSearch:
         return sorted(passed)
 
     def _group(self, rows: int) -> int:
-        if not self._unforeseen:
+        if not self._unpredicted:
             return rows
-        return max(1, round((NAMED_EACH if self._named else 1) / self._unforeseen))
+        return max(1, round((NAMED_EACH if self._named else 1) / self._unpredicted))
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class _Trial:
         self.seconds = 0.0
 
     @property
-    def sifted(self) -> SearchResult:
+    def result(self) -> SearchResult:
         refused = tuple((self._part.keys[place], reason) for place, reason in sorted(self.refused.items()))
         return SearchResult(self.changed, refused, self.seconds)
 
@@ -182,14 +182,14 @@ class _Trial:
         begun = time.perf_counter()
         if not (self._guarded or self._undone_alone):
             # The one before needs no RELEASE: there are few in a batch, and COMMIT ends them all.
-            self._connection.exec_driver_sql("SAVEPOINT sifting")
+            self._connection.exec_driver_sql("SAVEPOINT isolating")
             self._guarded = True
         refusal = self._try(places)
         if refusal is None:
             self._guarded = False
             return None
         if self._guarded:
-            self._connection.exec_driver_sql("ROLLBACK TO SAVEPOINT sifting")
+            self._connection.exec_driver_sql("ROLLBACK TO SAVEPOINT isolating")
         self.seconds += time.perf_counter() - begun
         return refusal
 

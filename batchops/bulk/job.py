@@ -10,7 +10,7 @@ from batchops.bulk.begin import accept_table, begin, with_previous_run
 from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.plan.analysis import RunStrategy
 from batchops.bulk.plan.plan import COUNTED, BulkPlan
-from batchops.bulk.plan.referenced_rows import Staying, staying, stays
+from batchops.bulk.plan.referenced_rows import ExcludedCount, count_excluded, excluded_message
 from batchops.bulk.previous_run import PreviousRun
 from batchops.bulk.replan import ReadMeter, another_strategy
 from batchops.bulk.rows_left import left_of
@@ -74,14 +74,14 @@ class BulkJob:
         if job.done is not None:
             return _already_done(job, job.done, emit)
         refuse(job.plan.refusals)
-        held, now = begin(job, stop)
-        stats = RunStats(locked=now.locked)
+        held, run = begin(job, stop)
+        stats = RunStats(locked=run.locked)
 
         def ended(ending: Ending) -> Finished:
-            return _finished(job, now, now.strategy, ending, stats)
+            return _finished(job, run, run.strategy, ending, stats)
 
         return whole_run(
-            emit, stop, partial(_work, job, held, now, stats), ended, grace_of(job.spec, job.database), undone=True
+            emit, stop, partial(_work, job, held, run, stats), ended, grace_of(job.spec, job.database), undone=True
         )
 
     def not_run(self, reason: str) -> Finished:
@@ -96,44 +96,44 @@ class BulkJob:
 
 
 def _work(
-    job: BulkJob, held: lease.Lease, now: Run, stats: RunStats, emitter: EventEmitter, stop: Stop
+    job: BulkJob, held: lease.Lease, run: Run, stats: RunStats, emitter: EventEmitter, stop: Stop
 ) -> Finished:  # fmt: skip
     """From Started to the end, which the ledger is told as well."""
     ending = Ending("failed", Exit.FAILED)
     try:
-        emitter(_started(job, now))
+        emitter(_started(job, run))
         job.database.underway = True
         heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads)
         with heartbeat.renewing():
-            failed = _drop(job, now, stats)
-            ending, strategy = (failed, now.strategy) if failed else _loops(job, now, heartbeat, emitter, stop, stats)
+            failed = _drop(job, run, stats)
+            ending, strategy = (failed, run.strategy) if failed else _loops(job, run, heartbeat, emitter, stop, stats)
             left_out = _left_out(job, ending)
-        if left_out or (ending.reason == "done" and now.rejected):  # the latter by an earlier process of this run
-            ending = as_incomplete(ending, stays(left_out) if left_out else None)
+        if left_out or (ending.reason == "done" and run.rejected):  # the latter by an earlier process of this run
+            ending = as_incomplete(ending, excluded_message(left_out) if left_out else None)
     except BaseException as error:
         ending = ending_of(error)
         raise
     finally:
         # The ledger keeps a limit as it was: it says how the next run goes on.
-        _record_end(job.ledger, held, now, ending.reason, ending.error.message if ending.error else None)
-    if now.rejected or stats.rejected:
+        _record_end(job.ledger, held, run, ending.reason, ending.error.message if ending.error else None)
+    if run.rejected or stats.rejected:
         ending = as_incomplete(ending)
-    end = _finished(job, now, strategy, ending, stats)
+    end = _finished(job, run, strategy, ending, stats)
     if job.spec.ledger == NONE and end.reason == "max-rejected" and end.error is not None:
         again = "mend the cause and run it again, from the beginning; --max-rejected N allows more."
         end = replace(end, error=replace(end.error, hint=again))
     rejected = end.rejected + sum(one.rows or 0 for one in left_out)
-    return replace(end, rejected=rejected, left=left_of(job, now, ending, stats, left_out))
+    return replace(end, rejected=rejected, left=left_of(job, run, ending, stats, left_out))
 
 
-def _left_out(job: BulkJob, ending: Ending) -> tuple[Staying, ...]:
+def _left_out(job: BulkJob, ending: Ending) -> tuple[ExcludedCount, ...]:
     """What other tables refer to, where the run has come to its end: looked up now, as rows may refer to more."""
     if ending.reason not in ("done", "incomplete") or not job.route.pinned.left_out:
         return ()
     seconds = job.spec.statement_timeout.total_seconds()
     with suppress(BatchopsError), job.database.reading() as connection:
-        return tuple(staying(connection, job.database, job.plan.table, job.route.pinned, seconds))
-    return (Staying("referenced by other tables", None),)
+        return tuple(count_excluded(connection, job.database, job.plan.table, job.route.pinned, seconds))
+    return (ExcludedCount("referenced by other tables", None),)
 
 
 def _already_done(job: BulkJob, run: Run, emit: Emit) -> Finished:
@@ -152,28 +152,28 @@ def _already_done(job: BulkJob, run: Run, emit: Emit) -> Finished:
 
 
 def _loops(
-    job: BulkJob, now: Run, heartbeat: Heartbeat, emitter: EventEmitter, stop: Stop, stats: RunStats
+    job: BulkJob, run: Run, heartbeat: Heartbeat, emitter: EventEmitter, stop: Stop, stats: RunStats
 ) -> tuple[Ending, str]:  # fmt: skip
     """The loop in all workers, with another strategy if the first reads too much; and the one it ended with."""
     pacing, strategy = pacing_of(job.spec, job.plan.table), job.route.strategy
     limits = limits_of(job.spec)
-    tried, metered = {now.strategy}, True
+    tried, metered = {run.strategy}, True
     while True:
         workers = Workers(
-            job.database, strategy, job.ledger, now, _steps(job, strategy, heartbeat, metered=metered), stop, stats
+            job.database, strategy, job.ledger, run, _steps(job, strategy, heartbeat, metered=metered), stop, stats
         )
         base = _loop_settings(job, pacing, limits, WorkerStep(workers))
         ending = run_in_threads(_each(base, workers), job.workers, emitter, stop, stats, emitter.threads)
         if ending.reason != REPLAN:
-            return ending, now.strategy
-        now = job.ledger.read(now.run)
-        changed = another_strategy(job, now, frozenset(tried))
+            return ending, run.strategy
+        run = job.ledger.read(run.run)
+        changed = another_strategy(job, run, frozenset(tried))
         if changed is None:
             metered = False
             continue
-        now, strategy = changed
-        tried.add(now.strategy)
-        emitter(Warned(f"The run goes on with the strategy {now.strategy}, from its beginning."))
+        run, strategy = changed
+        tried.add(run.strategy)
+        emitter(Warned(f"The run goes on with the strategy {run.strategy}, from its beginning."))
 
 
 def _steps(job: BulkJob, strategy: Strategy, heartbeat: Heartbeat, *, metered: bool) -> Callable[[Worker], BulkStep]:
@@ -204,19 +204,19 @@ def _each(base: LoopSettings, workers: Workers) -> Callable[[], LoopSettings]:
     return mine
 
 
-def _drop(job: BulkJob, now: Run, stats: RunStats) -> Ending | None:
+def _drop(job: BulkJob, run: Run, stats: RunStats) -> Ending | None:
     """Whole partitions first, where the user asked for that, or an earlier process was at it; how it failed."""
-    if not job.to_drop and not now.pinned.get("detached"):
+    if not job.to_drop and not run.pinned.get("detached"):
         return None
     try:
-        _drop_all(job, now, stats)
+        _drop_all(job, run, stats)
     except BatchopsError as error:
         return ending_of(error)
     return None
 
 
-def _drop_all(job: BulkJob, now: Run, stats: RunStats) -> None:
-    dropping = Dropping(job.database, job.ledger, now, job.plan.table, job.route.pinned.condition)
+def _drop_all(job: BulkJob, run: Run, stats: RunStats) -> None:
+    dropping = Dropping(job.database, job.ledger, run, job.plan.table, job.route.pinned.condition)
     stats.rows += dropping.finish_earlier()
     for leaf in job.to_drop:
         gone = dropping.drop(leaf)
@@ -225,17 +225,17 @@ def _drop_all(job: BulkJob, now: Run, stats: RunStats) -> None:
             job.route.strategy.forget(leaf.identity)
 
 
-def _started(job: BulkJob, now: Run) -> Started:
+def _started(job: BulkJob, run: Run) -> Started:
     return Started(
-        run=None if job.spec.ledger == NONE else now.run,
+        run=None if job.spec.ledger == NONE else run.run,
         verb=job.plan.verb.name,
         table=job.plan.label,
-        strategy=now.strategy,
-        resumed=now.batches > 0,
+        strategy=run.strategy,
+        resumed=run.batches > 0,
         table_rows=job.plan.table.rows if job.plan.pinned.listed is None else job.plan.estimate,
         estimate=job.plan.estimate,
-        rows=now.rows,
-        read=now.read,
+        rows=run.rows,
+        read=run.read,
         counted=job.plan.estimated_by == COUNTED,
         counts_read=job.plan.pinned.listed is not None or not job.route.kind.reads_matches,
         removes=job.plan.verb.removes,
@@ -254,28 +254,28 @@ def _loop_settings(job: BulkJob, pacing: Pacing, limits: Limits, step: Step) -> 
     )
 
 
-def _record_end(ledger: Ledger, held: lease.Lease, now: Run, state: str, error: str | None) -> None:
+def _record_end(ledger: Ledger, held: lease.Lease, run: Run, state: str, error: str | None) -> None:
     """Where the ledger cannot be reached, the run stays as if crashed; whoever comes next goes on with it."""
 
     def end() -> None:
         with ledger.database.transaction() as connection:
             if lease.release(connection, ledger, held):
-                ledger.end(connection, now.run, state, error)
+                ledger.end(connection, run.run, state, error)
 
     with suppress(BatchopsError):
         retrying(END_TIMEOUT, end)
 
 
-def _finished(job: BulkJob, now: Run, strategy: str, ending: Ending, stats: RunStats) -> Finished:
+def _finished(job: BulkJob, run: Run, strategy: str, ending: Ending, stats: RunStats) -> Finished:
     goes_on = ending.exit not in (Exit.LOCKED, Exit.REFUSED, Exit.INTEGRITY) and ending.reason != "done"
     here = finished(job.plan.verb.name, job.plan.label, strategy, ending, stats)
     return replace(
         here,
-        run=None if job.spec.ledger == NONE else now.run,
-        rows=now.rows + here.rows,
-        read=now.read + here.read,
-        batches=now.batches + here.batches,
-        rejected=now.rejected + here.rejected,
+        run=None if job.spec.ledger == NONE else run.run,
+        rows=run.rows + here.rows,
+        read=run.read + here.read,
+        batches=run.batches + here.batches,
+        rejected=run.rejected + here.rejected,
         cutoff=job.route.pinned.cutoff,
         participle=job.plan.verb.participle,
         listed=job.route.pinned.listed,

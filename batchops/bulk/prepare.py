@@ -15,9 +15,9 @@ from batchops.bulk.plan.checks import refusals
 from batchops.bulk.plan.checks.context import CheckContext
 from batchops.bulk.plan.inspection import Inspection, inspect_table
 from batchops.bulk.plan.pinned import Pinned, pin, time_column, without_nulls
-from batchops.bulk.plan.referenced_rows import leaving_out, staying
-from batchops.bulk.plan.unset_times import Times
-from batchops.bulk.previous_run import PreviousRun, remember
+from batchops.bulk.plan.referenced_rows import count_excluded, without_referenced
+from batchops.bulk.plan.unset_times import AgeColumn
+from batchops.bulk.previous_run import PreviousRun, find_previous_run
 from batchops.bulk.run_strategy import choose, start, strategy_of
 from batchops.bulk.spec import BackfillSpec, BulkSpec, PurgeSpec
 from batchops.bulk.strategies import strategy_kind
@@ -37,10 +37,10 @@ from batchops.errors import (
     UsageError,
 )
 from batchops.events import Listed
-from batchops.ledger.last_run import Recalled
+from batchops.ledger.last_run import LastRun
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import NONE, open_ledger
-from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume, resume, same_order, unchanged
+from batchops.ledger.resume import AlreadyDone, ContinuedRun, NewRun, Resume, resume, same_order, unchanged
 from batchops.runtime.refusal import Refusal
 from batchops.runtime.retry import retrying
 from batchops.spec.command_line import command
@@ -69,14 +69,14 @@ def _prepare(
         with database.reading() as connection:
             found = inspect_table(connection, database, verb, spec, ids)
             _applied_once(ledger, found)
-            previous = remember(connection, database, ledger, verb, spec, found)
+            previous = find_previous_run(connection, database, ledger, verb, spec, found)
             route = _route(connection, verb, spec, database, found, previous.last)
             found = _without_a_time(connection, database, spec, found, route)
             droppable = covered(connection, database, found.table, route.pinned) if verb.removes else []
             statements = probed(connection, database, found, route)
             plan = describe(connection, database, verb, spec, found, route, statements, previous.last)
             against = refusals(CheckContext(connection, database, verb, spec, found, route, statements, plan.estimate))
-            plan = replace(plan, staying=tuple(staying(connection, database, found.table, route.pinned, QUICK)))
+            plan = replace(plan, left_out=tuple(count_excluded(connection, database, found.table, route.pinned, QUICK)))
             # Without the right to the table itself there is enough to be told.
             forbidden = (*against, *(() if found.forbidden else _ledger_refusals(ledger, found.server)))
             plan = replace(
@@ -151,25 +151,25 @@ def _route(
     spec: BulkSpec,
     database: Database,
     found: Inspection,
-    last: Recalled | None,
+    last: LastRun | None,
 ) -> RunStrategy:
     purge = verb.removes
-    how = resume(
+    resumed = resume(
         last, repeatable=found.parsed.repeatable, purge=purge, restart=spec.restart, same_table=spec.same_table
     )
-    if isinstance(how, GoOn):
-        follows = strategy_kind(how.run.strategy).follows
-        unchanged(how.run, strategy=spec.strategy, key=spec.key, follows=follows)
+    if isinstance(resumed, ContinuedRun):
+        follows = strategy_kind(resumed.run.strategy).follows
+        unchanged(resumed.run, strategy=spec.strategy, key=spec.key, follows=follows)
         if not spec.same_table:
-            same_order(how.run, found.table.types_of(how.run.pinned["key"]))
-        pinned, why = Pinned.of(how.run.pinned), f"as run {how.run.run} began"
+            same_order(resumed.run, found.table.types_of(resumed.run.pinned["key"]))
+        pinned, why = Pinned.of(resumed.run.pinned), f"as run {resumed.run.run} began"
     else:
         pinned, why = _pin(connection, database, found, spec, purge=purge)
-        how = _comparable(how, pinned)
+        resumed = _comparable(resumed, pinned)
     look_again = not (isinstance(spec, PurgeSpec) and spec.no_final_pass)
     strategy = strategy_of(connection, database.backend, found.table, pinned, found.ids, look_again=look_again)
     operation = verb.operation(pinned.assignments)
-    return RunStrategy(pinned, why, strategy, operation, how, start(connection, strategy, how))
+    return RunStrategy(pinned, why, strategy, operation, resumed, start(connection, strategy, resumed))
 
 
 def _pin(
@@ -182,7 +182,7 @@ def _pin(
     if found.ids is not None:
         now = replace(now, listed=Listed(found.ids.entries, found.ids.entries - found.ids.found))
     elif purge:
-        now = leaving_out(database, now, found.table, found.facts.references)
+        now = without_referenced(database, now, found.table, found.facts.references)
     return now.by(chosen, found.table), chosen.why
 
 
@@ -191,19 +191,19 @@ def _without_a_time(
 ) -> Inspection:  # fmt: skip
     """With a warning of rows that a cut-off takes though they have no time."""
     column, predicate = time_column(found.table, spec), route.pinned.condition
-    if column is None or predicate is None or isinstance(route.resume, GoOn):
+    if column is None or predicate is None or isinstance(route.resume, ContinuedRun):
         return found
-    unset = Times(database, found.table, column, predicate).warnings(connection, QUICK)
+    unset = AgeColumn(database, found.table, column, predicate).warnings(connection, QUICK)
     return replace(found, facts=replace(found.facts, warnings=(*found.facts.warnings, *unset)))
 
 
-def _comparable(how: Resume, pinned: Pinned) -> Resume:
+def _comparable(resume: Resume, pinned: Pinned) -> Resume:
     """A cursor of another strategy, key or table means nothing here; nothing is lost by beginning anew."""
-    if not isinstance(how, Anew) or how.behind is None:
-        return how
-    before = Pinned.of(how.behind.pinned)
+    if not isinstance(resume, NewRun) or resume.behind is None:
+        return resume
+    before = Pinned.of(resume.behind.pinned)
     same = (before.strategy, before.key, before.key_types) == (pinned.strategy, pinned.key, pinned.key_types)
-    return how if same else Anew()
+    return resume if same else NewRun()
 
 
 def _droppable_asked(
@@ -246,14 +246,14 @@ def _ids_warnings(spec: BulkSpec, listed: Listed | None) -> Iterator[str]:
         yield f'Not in "{spec.table}": {listed.not_there:,} of the {listed.ids:,} ids in {shown_name(spec.ids)}.'
 
 
-def _table_warnings(spec: BulkSpec, previous: PreviousRun, how: Resume) -> tuple[str, ...]:
+def _table_warnings(spec: BulkSpec, previous: PreviousRun, resume: Resume) -> tuple[str, ...]:
     """What became of the table that the last run worked on, where that matters to this one."""
     last = previous.last
     if last is None or spec.restart:
         return ()
-    if isinstance(how, Anew) and how.because:
-        return (f"{how.because} This run begins anew.",)
-    if last.table != "rewritten" or isinstance(how, Anew) or spec.same_table:
+    if isinstance(resume, NewRun) and resume.because:
+        return (f"{resume.because} This run begins anew.",)
+    if last.table != "rewritten" or isinstance(resume, NewRun) or spec.same_table:
         return ()
     return (
         f'Table "{last.run.table}" was written anew since run {last.run.run} (TRUNCATE, VACUUM FULL, CLUSTER, ALTER). '

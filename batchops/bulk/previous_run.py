@@ -11,7 +11,7 @@ from batchops.bulk.strategies import STRATEGIES
 from batchops.bulk.verb import BulkVerb
 from batchops.db.database import Database
 from batchops.errors import RefusedError
-from batchops.ledger.last_run import Recalled, recall
+from batchops.ledger.last_run import LastRun, find_last_run
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import JobIdentity, Run
 from batchops.ledger.table_setup import NewerLedgerError, State
@@ -24,7 +24,7 @@ class PreviousRun:
     job: JobIdentity
     place: str
     """Where the data is, for a ledger that is elsewhere."""
-    last: Recalled | None = None
+    last: LastRun | None = None
     ledger: State = "current"
 
     def key(self, connection: sa.Connection, ledger: Ledger) -> str:
@@ -42,39 +42,39 @@ class PreviousRun:
         return ()
 
 
-def remember(
+def find_previous_run(
     connection: sa.Connection, database: Database, ledger: Ledger, verb: BulkVerb, spec: BulkSpec, found: Inspection
 ) -> PreviousRun:
     """By reading alone; nothing where there is no ledger yet, or none that this role may read."""
     evidence = database.backend.catalog.table_identity(connection, found.table)
-    wanted = spec.identity() | ({"ids": found.ids.digest} if found.ids is not None else {})
-    job = JobIdentity(verb.name, found.table.schema, found.table.name, wanted, evidence)
+    asked = spec.identity() | ({"ids": found.ids.digest} if found.ids is not None else {})
+    job = JobIdentity(verb.name, found.table.schema, found.table.name, asked, evidence)
     previous = PreviousRun(job, found.server.identity)
     once = not found.parsed.repeatable
     if not ledger.in_target:
         with ledger.database.reading() as elsewhere:
-            return _recalled(elsewhere, ledger, previous, once=once)
+            return _with_last_run(elsewhere, ledger, previous, once=once)
     # On the planning connection: with SQLite a writer waits for that one.
     connection.exec_driver_sql("SAVEPOINT looking")
     try:
-        return _recalled(connection, ledger, previous, once=once)
+        return _with_last_run(connection, ledger, previous, once=once)
     except NewerLedgerError:
         raise
     except (DBAPIError, RefusedError) as error:
-        told = ledger.database.error(error) if isinstance(error, DBAPIError) else error
-        if not isinstance(told, RefusedError):
+        translated = ledger.database.error(error) if isinstance(error, DBAPIError) else error
+        if not isinstance(translated, RefusedError):
             raise
         # A role that may only read the table: its dry run is worth having, and a run is refused all the same.
         connection.exec_driver_sql("ROLLBACK TO SAVEPOINT looking")
         return previous
 
 
-def _recalled(connection: sa.Connection, ledger: Ledger, previous: PreviousRun, *, once: bool) -> PreviousRun:
-    standing = ledger.state(connection)
-    if standing != "current":
-        return PreviousRun(previous.job, previous.place, None, standing)
+def _with_last_run(connection: sa.Connection, ledger: Ledger, previous: PreviousRun, *, once: bool) -> PreviousRun:
+    state = ledger.state(connection)
+    if state != "current":
+        return PreviousRun(previous.job, previous.place, None, state)
     key = previous.key(connection, ledger)
-    last = recall(connection, ledger, previous.job, key, once=once, names_rows=_names_rows)
+    last = find_last_run(connection, ledger, previous.job, key, once=once, names_rows=_names_rows)
     return PreviousRun(previous.job, previous.place, last)
 
 

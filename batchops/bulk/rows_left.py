@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.plan.analysis import QUICK, added
 from batchops.bulk.plan.plan import COUNTED
-from batchops.bulk.plan.referenced_rows import Staying
+from batchops.bulk.plan.referenced_rows import ExcludedCount
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.errors import BatchopsError
 from batchops.ledger.run import Run
@@ -22,30 +22,30 @@ _OVER = ("done", "incomplete")
 _AS_ASKED = (*_OVER, "max-rows", "max-time", "max-batches", "window", "stopped", "max-rejected")
 
 
-def left_of(job: "BulkJob", now: Run, ending: Ending, stats: RunStats, staying: Sequence[Staying]) -> int | None:
+def left_of(job: "BulkJob", run: Run, ending: Ending, stats: RunStats, left_out: Sequence[ExcludedCount]) -> int | None:
     """None where nobody knows.
 
     After the whole way it is what was passed by. Else it is counted where the plan was able to count: of a purge
     what matches, of a backfill what it has not come by and what it passed by.
     """
     over = ending.reason in _OVER
-    referred = added(one.rows for one in staying or job.plan.staying)
-    passed_by = now.rejected + len(stats.rejected) + stats.locked
+    referred = added(one.rows for one in left_out or job.plan.left_out)
+    skipped = run.rejected + len(stats.rejected) + stats.locked
     if ending.reason not in _AS_ASKED or referred is None:
         return None
     if not (job.spec.count or (job.plan.estimated_by == COUNTED and not over)):
-        return (passed_by + referred or None) if over else None
+        return (skipped + referred or None) if over else None
     anywhere = job.plan.verb.removes and job.spec.ids is None
-    matching = _counted(job, now, anywhere=anywhere)
-    return None if matching is None else matching + referred + (0 if anywhere else passed_by)
+    matching = _counted(job, run, anywhere=anywhere)
+    return None if matching is None else matching + referred + (0 if anywhere else skipped)
 
 
-def _counted(job: "BulkJob", now: Run, *, anywhere: bool) -> int | None:
+def _counted(job: "BulkJob", run: Run, *, anywhere: bool) -> int | None:
     """Those that match now, anywhere in the table or where the run has not been."""
     seconds = job.spec.statement_timeout.total_seconds() if job.spec.count else QUICK
     facts, table = job.database.backend.facts, job.plan.table
     with suppress(BatchopsError):
-        workers = job.ledger.read(now.run).workers
+        workers = job.ledger.read(run.run).workers
         with job.database.reading() as connection:
             if anywhere:
                 rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.clause)

@@ -14,7 +14,7 @@ from batchops.bulk.strategies.strategy import AUTO, Choice, Situation, Strategy,
 from batchops.db.backend import Backend
 from batchops.db.table import Table
 from batchops.errors import RefusedError
-from batchops.ledger.resume import Anew, GoOn, Resume
+from batchops.ledger.resume import ContinuedRun, NewRun, Resume
 from batchops.ledger.run import Run
 from batchops.sql.selection import Selection
 
@@ -80,13 +80,13 @@ def strategy_of(
     return PartitionedStrategy(leaves, pinned.strategy)
 
 
-def start(connection: sa.Connection, strategy: Strategy, how: Resume) -> Cursor:
+def start(connection: sa.Connection, strategy: Strategy, resume: Resume) -> Cursor:
     """Where the run begins: at the start, or behind another one and then from the start up to there."""
-    if isinstance(how, GoOn):
-        cursor = min((Cursor.loaded(worker.cursor) for worker in how.run.workers), key=lambda cursor: cursor.over)
-        return cursor.revisit_later(Range(None, None, how.again)) if how.again else cursor
+    if isinstance(resume, ContinuedRun):
+        cursor = min((Cursor.loaded(worker.cursor) for worker in resume.run.workers), key=lambda cursor: cursor.over)
+        return cursor.revisit_later(Range(None, None, resume.again)) if resume.again else cursor
     whole = strategy.begin(connection)
-    return _from_where_it_stopped(whole, how.behind) if isinstance(how, Anew) and how.behind else whole
+    return _from_where_it_stopped(whole, resume.behind) if isinstance(resume, NewRun) and resume.behind else whole
 
 
 def _from_where_it_stopped(whole: Cursor, behind: Run) -> Cursor:

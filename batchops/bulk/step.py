@@ -7,9 +7,9 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from batchops.bulk.failing_condition import located, next_part
-from batchops.bulk.foresight import Foresight
 from batchops.bulk.isolate_rejected import RejectedRowSearch, SearchResult, TooManyRejectedError, row_names
 from batchops.bulk.operations import Operation
+from batchops.bulk.rejection_forecast import RejectionForecast
 from batchops.bulk.replan import ReadMeter
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.bulk.strategies.strategy import Batch, Strategy
@@ -64,7 +64,7 @@ class BulkStep:
         self._unkept: tuple[RejectedRow, ...] = ()
         """What the last batch passed by: where the ledger is elsewhere, it may have to be written down again."""
         self._meter = read_meter
-        self._search = RejectedRowSearch(database, self._work, Foresight(database, operation))
+        self._search = RejectedRowSearch(database, self._work, RejectionForecast(database, operation))
         self._searching = False
         """Whether the last batch held rows that the database refuses, so that the next one may as well."""
         self._listing = False
@@ -150,7 +150,12 @@ class BulkStep:
         self._searching = bool(done.refused) or self._aim is not None or self._search.expects(size.rows)
         recorded = self._recorded(after)
         return replace(
-            recorded, rejected=_told(named), size=size, replan=replan, refused=len(done.refused), sifting=done.seconds
+            recorded,
+            rejected=_as_events(named),
+            size=size,
+            replan=replan,
+            refused=len(done.refused),
+            isolating_seconds=done.seconds,
         )
 
     def _worked(self, connection: sa.Connection, batch: Batch) -> SearchResult:
@@ -195,7 +200,7 @@ class BulkStep:
                 named = (RejectedRow(key, name, refused.message),)
             after = self._advanced(batch.cursor, batch, 0, len(named))
             self._note(connection, after, named)
-        return replace(self._recorded(after), rejected=_told(named), size=size)
+        return replace(self._recorded(after), rejected=_as_events(named), size=size)
 
     def _locked(self, connection: sa.Connection, batch: Batch) -> tuple[RejectedRow, ...]:
         """Rows that others held locked to the end."""
@@ -283,5 +288,5 @@ class BulkStep:
         return Outcome(rows, read, locked, after.number, self._cursor_of(before).passes)
 
 
-def _told(rows: Sequence[RejectedRow]) -> tuple[Rejected, ...]:
-    return tuple(row.told for row in rows)
+def _as_events(rows: Sequence[RejectedRow]) -> tuple[Rejected, ...]:
+    return tuple(row.as_event for row in rows)

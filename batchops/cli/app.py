@@ -53,33 +53,33 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; whatever happens ends in an exit code and never in a traceback."""
-    from batchops.cli.reported import Reported
+    from batchops.cli.command_state import CommandState
 
-    words, told = list(sys.argv[1:] if arguments is None else arguments), Reported()
+    words, state = list(sys.argv[1:] if arguments is None else arguments), CommandState()
     gc.set_threshold(COLLECTED)
     try:
-        code = cli.main(words, prog_name="batchops", standalone_mode=False, obj=told)
+        code = cli.main(words, prog_name="batchops", standalone_mode=False, obj=state)
     except ClickExit as ended:
         code = ended.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
         if error.__cause__ is None:  # else click has done it
             click.echo(err=True)  # the terminal has echoed ^C
         # Of a run that has ended only what would have been sent about it is interrupted.
-        interrupted = BatchopsError(told.interrupted)
-        code = _told(words, interrupted, "signal", Exit.INTERRUPT) if told.code is None else told.code
+        interrupted = BatchopsError(state.interrupted)
+        code = _report(words, interrupted, "signal", Exit.INTERRUPT) if state.code is None else state.code
     except click.ClickException as error:
         from batchops.cli.unknown_words import usage_error
 
         usage = usage_error(error)
-        code = _told(words, usage, usage.reason, usage.exit)
+        code = _report(words, usage, usage.reason, usage.exit)
     except BatchopsError as error:
-        code = _told(words, error, error.reason, error.exit) if told.code is None else told.code
+        code = _report(words, error, error.reason, error.exit) if state.code is None else state.code
     except BrokenPipeError:
-        code = told.code or Exit.DONE
+        code = state.code or Exit.DONE
     except Exception as error:
         if os.environ.get("BATCHOPS_DEBUG"):
             raise
-        code = _told(words, _bug(error), "failed", Exit.FAILED) if told.code is None else told.code
+        code = _report(words, _bug(error), "failed", Exit.FAILED) if state.code is None else state.code
     _leave(int(code or 0))
 
 
@@ -87,10 +87,10 @@ def _bug(error: Exception) -> BatchopsError:
     return BatchopsError(f"{type(error).__name__}: {error}", "this is a bug; BATCHOPS_DEBUG=1 shows where.")
 
 
-def _told(words: Sequence[str], error: BatchopsError, reason: str, code: int) -> int:
-    from batchops.cli.error_output import tell
+def _report(words: Sequence[str], error: BatchopsError, reason: str, code: int) -> int:
+    from batchops.cli.error_output import report_error
 
-    tell(cli, words, error, reason, code)
+    report_error(cli, words, error, reason, code)
     return code
 
 

@@ -58,7 +58,7 @@ def _known(verb: Verb, given: Mapping[str, Any]) -> None:
 
 
 def _document(plan: Plan, code: int) -> None:
-    told = {
+    document = {
         "version": __version__,
         "verb": plan.verb.name,
         "table": plan.label,
@@ -68,7 +68,7 @@ def _document(plan: Plan, code: int) -> None:
         "checks": [refusal.document() for refusal in plan.refusals],
         "warnings": list(plan.warnings),
     }
-    click.echo(as_json(told))
+    click.echo(as_json(document))
 
 
 def _lines(plan: Plan) -> None:

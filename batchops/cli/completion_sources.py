@@ -100,9 +100,9 @@ def _beginning(names: Iterable[str], begun: str) -> Items:
 
 def _recipe(context: click.Context, table: str) -> Iterable[str]:
     def look() -> Iterable[str]:
-        from batchops.recipes.toml_lines import read, understood
+        from batchops.recipes.toml_lines import parse_toml, read
 
-        found = understood(read(Path(_first(context, "recipe")))).values.get(table, {})
+        found = parse_toml(read(Path(_first(context, "recipe")))).values.get(table, {})
         return list(found) if isinstance(found, dict) else []
 
     return _in_time(look)

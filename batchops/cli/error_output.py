@@ -9,13 +9,13 @@ import rich_click as click
 from batchops.errors import BatchopsError
 from batchops.events import Failure, Finished
 from batchops.reporters.document import as_json, document
-from batchops.reporters.safe_streams import Lasting
+from batchops.reporters.safe_streams import SafeStream
 from batchops.reporters.step_summary import StepSummary
 from batchops.reporters.summary import error_lines
 from batchops.version import __version__
 
 
-def tell(group: click.Group, words: Sequence[str], error: BatchopsError, reason: str, code: int) -> None:
+def report_error(group: click.Group, words: Sequence[str], error: BatchopsError, reason: str, code: int) -> None:
     """Say it; `words` are the command line's, as what stood there may not have been understood."""
     failure = Failure(reason, error.message, error.hint)
     verb, table = _meant(group, words)
@@ -25,9 +25,9 @@ def tell(group: click.Group, words: Sequence[str], error: BatchopsError, reason:
     if "--json" in words:
         # A recipe that cannot be run has run none of its jobs.
         jobs: dict[str, object] = {"jobs": []} if verb == "run" else {}
-        Lasting(sys.stdout).line(as_json(document(finished) | jobs))
+        SafeStream(sys.stdout).line(as_json(document(finished) | jobs))
         return
-    out = Lasting(sys.stderr)
+    out = SafeStream(sys.stderr)
     for line in error_lines(failure):
         out.line(line)
 

@@ -74,8 +74,8 @@ def _show(job: Job, output: Output) -> None:
     """Warnings, and the plan: a dry run's result, else for whoever watches."""
     plan = job.plan.rehearsed() if output.dry_run else job.plan
     on_stdout = output.dry_run and not output.as_json
-    said = {text for name, text in plan.rows(whole=True) if name == "warning"} if on_stdout else set()
-    for warning in () if output.quiet else [warning for warning in plan.warnings if warning not in said]:
+    shown = {text for name, text in plan.rows(whole=True) if name == "warning"} if on_stdout else set()
+    for warning in () if output.quiet else [warning for warning in plan.warnings if warning not in shown]:
         note(f"warning: {warning}")
     if output.watched and output.plan_wanted and not output.dry_run:
         show_plan(plan)

@@ -8,18 +8,18 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from batchops.cli.reported import reported
+from batchops.cli.command_state import command_state
 from batchops.db.url_references import fetch, is_reference
 from batchops.errors import BatchopsError, UsageError
 from batchops.events import Emit, Failure, Finished
 from batchops.reporters import everyone
-from batchops.reporters.safe_streams import Lasting
+from batchops.reporters.safe_streams import SafeStream
 from batchops.runtime.threads import described
 from batchops.version import __version__
 
 if TYPE_CHECKING:
     from batchops.reporters.metrics import Metrics
-    from batchops.reporters.pings import Post
+    from batchops.reporters.pings import PingSender
 
 _OF_A_JOB = re.compile(r"([\w.-]+)=(?=(https?|env|file|cmd):)", re.ASCII)
 
@@ -40,7 +40,7 @@ class MonitoringFlags(Protocol):
 class Monitoring:
     """Whoever is told, for as long as the command runs."""
 
-    def __init__(self, metrics: "Metrics | None", post: "Post | None", urls: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, metrics: "Metrics | None", post: "PingSender | None", urls: Sequence[tuple[str, str]]) -> None:
         self.metrics, self._post, self._urls = metrics, post, urls
 
     def of(self, job: str) -> list[Emit]:
@@ -79,11 +79,11 @@ def open_monitoring(wanted: MonitoringFlags, jobs: Collection[str] = ()) -> Iter
 @contextmanager
 def report_failure(monitoring: Sequence[Emit], verb: str, table: str) -> Iterator[None]:
     """What ends the block before the run has begun is told as the end of a run, too."""
-    reported().planning = True
+    command_state().planning = True
     try:
         yield
     except Exception as error:
-        if reported().code is None:
+        if command_state().code is None:
             everyone(list(monitoring), _say)(_not_begun(verb, table, error))
         raise
 
@@ -112,10 +112,10 @@ def _metrics(wanted: MonitoringFlags, stack: ExitStack) -> "Metrics | None":
 
 
 @contextmanager
-def _post() -> "Iterator[Post]":
-    from batchops.reporters.pings import Post
+def _post() -> "Iterator[PingSender]":
+    from batchops.reporters.pings import PingSender
 
-    post = Post(_say)
+    post = PingSender(_say)
     try:
         yield post
     finally:
@@ -136,4 +136,4 @@ def _ping(text: str, jobs: Collection[str]) -> tuple[str, str]:
 
 
 def _say(text: str) -> None:
-    Lasting(sys.stderr).line(text)
+    SafeStream(sys.stderr).line(text)

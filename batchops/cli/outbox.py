@@ -10,7 +10,7 @@ import rich_click as click
 from batchops import durations
 from batchops.cli.execute import command_for
 from batchops.cli.help import Group
-from batchops.cli.outbox_options import SCHEMA, TABLE, URL, Opened, named_outbox, opened, outbox_flags
+from batchops.cli.outbox_options import SCHEMA, TABLE, URL, OpenedOutbox, named_outbox, opened, outbox_flags
 from batchops.errors import UsageError
 from batchops.outbox.relay_registry import Registered, Registry
 from batchops.outbox.replay import VERB as REPLAY
@@ -62,11 +62,11 @@ def init(table: str, url: str | None, ledger_schema: str | None, payload: str, a
 def show(as_json_document: bool, **named: Any) -> None:
     """Show the state of the outbox TABLE: backlog, oldest event, relays, refused events with reasons."""
     with named_outbox(**named) as found:
-        told = _told(found)
+        status = _status(found)
     if as_json_document:
-        click.echo(as_json(told))
+        click.echo(as_json(status))
         return
-    for line in _lines(told):
+    for line in _lines(status):
         click.echo(line)
 
 
@@ -125,7 +125,7 @@ def _relay(relay: Registered, shards: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _told(found: Opened) -> dict[str, Any]:
+def _status(found: OpenedOutbox) -> dict[str, Any]:
     with found.database.reading() as connection:
         counts = OutboxStatus(found.outbox, found.failures).counts(connection)
         there = found.tables.there(connection)
@@ -148,21 +148,23 @@ def _told(found: Opened) -> dict[str, Any]:
     }
 
 
-def _lines(told: dict[str, Any]) -> Iterator[str]:
-    yield visible(told["table"])
-    oldest = told["oldest_seconds"]
+def _lines(status: dict[str, Any]) -> Iterator[str]:
+    yield visible(status["table"])
+    oldest = status["oldest_seconds"]
     age = "" if oldest is None else f", the oldest for {durations.show(oldest)}"
-    yield f"  {'backlog':<10}{count(told['backlog'])} events to be sent{age}"
-    yield f"  {'waiting':<10}{count(told['waiting'])} events behind a refused one of their aggregate"
-    refused = ", ".join(f"{count(number)} {state}" for state, number in told["refused"].items())
+    yield f"  {'backlog':<10}{count(status['backlog'])} events to be sent{age}"
+    yield f"  {'waiting':<10}{count(status['waiting'])} events behind a refused one of their aggregate"
+    refused = ", ".join(f"{count(number)} {state}" for state, number in status["refused"].items())
     yield f"  {'refused':<10}{refused or 'none'}"
-    for relay in told["relays"]:
+    for relay in status["relays"]:
         which = ", ".join(map(str, relay["shards"])) or "none"
         yield f"  {'relay':<10}process {relay['pid']} on {visible(relay['host'])}, shards: {which}"
-    if told["unowned_shards"] or not told["shards"]:
-        unowned = f"{len(told['unowned_shards'])} of {told['shards']} shards have" if told["shards"] else "there is"
+    if status["unowned_shards"] or not status["shards"]:
+        unowned = (
+            f"{len(status['unowned_shards'])} of {status['shards']} shards have" if status["shards"] else "there is"
+        )
         yield f"  {'relay':<10}{unowned} no relay at work"
-    for event in told["events"]:
+    for event in status["events"]:
         due = f", again in {durations.show(event['pause'])}" if event["state"] == "waiting" else ""
         what = f"event {event['event']} of {event['aggregate']}, {event['attempts']} attempts{due}"
         yield f"  {event['state']:<10}{visible(what)}: {visible(event['reason'])}"

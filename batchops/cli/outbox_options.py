@@ -30,7 +30,7 @@ _MAPPED = (
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedOutbox:
     """An outbox that was found, and the tables beside it."""
 
     database: Database
@@ -55,7 +55,7 @@ def _several(order: str | None) -> tuple[str, ...] | None:
 
 
 @contextmanager
-def named_outbox(table: str, url: str | None, ledger_schema: str | None, **named: Any) -> Iterator[Opened]:
+def named_outbox(table: str, url: str | None, ledger_schema: str | None, **named: Any) -> Iterator[OpenedOutbox]:
     """The outbox; what has failed is known where the tables beside it are there."""
     with opened(url) as database:
         tables = OutboxTables(database, ledger_schema)
@@ -66,4 +66,4 @@ def named_outbox(table: str, url: str | None, ledger_schema: str | None, **named
             failures = RefusedEvents(database, tables.failed, outbox)
             if tables.there(connection):
                 failures.load(connection)
-        yield Opened(database, outbox, tables, failures)
+        yield OpenedOutbox(database, outbox, tables, failures)

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from batchops import durations
+from batchops.cli.command_state import command_state
 from batchops.cli.monitoring import open_monitoring
-from batchops.cli.reported import reported
 from batchops.cli.result_stream import result
 from batchops.errors import Exit, UsageError
 from batchops.events import Emit, Event, Finished
 from batchops.reporters import Warn, everyone, step_summary
 from batchops.reporters.document import JsonDocument
 from batchops.reporters.event_file import EventFile
-from batchops.reporters.safe_streams import Lasting
+from batchops.reporters.safe_streams import SafeStream
 from batchops.reporters.summary import SummaryLine, SummaryParagraph, unless_well
 
 LIMITS = frozenset({"max-rows", "max-time", "max-batches", "window", "stopped"})
@@ -81,7 +81,7 @@ class Output:
 
 def note(text: str) -> None:
     """A line for people, on stderr."""
-    Lasting(sys.stderr).line(text)
+    SafeStream(sys.stderr).line(text)
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def _people(output: Output, ends: Iterable[Emit], job: str, monitoring: Sequence
     line = ProgressLine(sys.stderr) if output.watched and not output.quiet and output.log_format is None else None
     say = line.say if line else note
     events = EventFile(Path(output.events), say, job=job) if output.events else None
-    alone = [] if job else [output.of_process(reported())]  # of several jobs the command itself tells the end
+    alone = [] if job else [output.of_process(command_state())]  # of several jobs the command itself tells the end
     maybe = (line, *_meanwhile(output, job, say), events and output.of_process(events), *monitoring, *ends, *alone)
     receive: list[Emit] = [each for each in maybe if each is not None]
     try:

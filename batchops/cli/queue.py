@@ -100,11 +100,13 @@ def show(
     names = LeaseColumns(lease_prefix)
     with _database(url) as database:
         asked = _asked(table, url, where or "1 = 1", key, by)
-        told = _failed(database, asked, lease_in, names, limit) if failed else _told(database, asked, lease_in, names)
+        status = (
+            _failed(database, asked, lease_in, names, limit) if failed else _status(database, asked, lease_in, names)
+        )
     if as_json_document:
-        click.echo(as_json(told))
+        click.echo(as_json(status))
         return
-    for line in _failed_lines(told) if failed else _lines(told):
+    for line in _failed_lines(status) if failed else _lines(status):
         click.echo(line)
 
 
@@ -162,7 +164,7 @@ def _overview(database: Database, spec: DrainSpec, lease_in: str, names: LeaseCo
     return QueueStatus(database, queue, place), queue
 
 
-def _told(database: Database, spec: DrainSpec, lease_in: str, names: LeaseColumns) -> dict[str, Any]:
+def _status(database: Database, spec: DrainSpec, lease_in: str, names: LeaseColumns) -> dict[str, Any]:
     overview, queue = _overview(database, spec, lease_in, names)
     with database.reading() as connection:
         counts = overview.leases.counts(connection)
@@ -203,17 +205,17 @@ def _failed_document(row: FailedRow) -> dict[str, Any]:
     }
 
 
-def _failed_lines(told: dict[str, Any]) -> Iterator[str]:
-    rows = told["failed_rows"]
-    key = visible(",".join(told["key"]))
-    yield f"{visible(told['table'])}: {'more than ' if told['more'] else ''}{counted(len(rows), 'failed row')}"
+def _failed_lines(status: dict[str, Any]) -> Iterator[str]:
+    rows = status["failed_rows"]
+    key = visible(",".join(status["key"]))
+    yield f"{visible(status['table'])}: {'more than ' if status['more'] else ''}{counted(len(rows), 'failed row')}"
     width = max([len(visible(row["key"])) for row in rows], default=0)
     for row in rows:
         left = row["next_seconds"]
         due = "dead letter" if left is None else f"again in {durations.show(left)}" if left > 0 else "again now"
         what = f"{counted(row['attempts'], 'attempt')}, {due}: {visible(row['reason'])}"
         yield f"  {key} {visible(row['key']).ljust(width)}  {what}"
-    if told["more"]:
+    if status["more"]:
         yield "  … --limit N lists more of them"
 
 
@@ -222,20 +224,21 @@ def _named(keys: list[str]) -> str:
     return f": {', '.join(keys[:NAMED])}{more}" if keys else ""
 
 
-def _lines(told: dict[str, Any]) -> Iterator[str]:
-    yield visible(told["table"])
-    oldest = told["oldest_seconds"]
+def _lines(status: dict[str, Any]) -> Iterator[str]:
+    yield visible(status["table"])
+    oldest = status["oldest_seconds"]
     age = "" if oldest is None else f", the oldest for {durations.show(oldest)}"
-    yield f"  {'backlog':<10}{count(told['backlog'])} rows free{age}"
-    yield f"  {'in flight':<10}{count(told['leased'])} rows leased, {count(told['expired'])} with a lease that ran out"
-    yield f"  {'waiting':<10}{count(told['waiting'])} rows for their next attempt"
-    yield f"  {'dead':<10}{count(told['dead_letters'])} rows given up on"
-    for worker in told["workers"]:
+    yield f"  {'backlog':<10}{count(status['backlog'])} rows free{age}"
+    leased, expired = count(status["leased"]), count(status["expired"])
+    yield f"  {'in flight':<10}{leased} rows leased, {expired} with a lease that has expired"
+    yield f"  {'waiting':<10}{count(status['waiting'])} rows for their next attempt"
+    yield f"  {'dead':<10}{count(status['dead_letters'])} rows given up on"
+    for worker in status["workers"]:
         left = worker["seconds"]
         life = f"lease for {durations.show(left)} more" if left > 0 else "no heartbeat"
         yield f"  {'worker':<10}{visible(worker['worker'])}: {count(worker['rows'])} rows, {life}"
-    for failed in told["failed"]:
+    for failed in status["failed"]:
         both = f"{count(failed['waiting'])} waiting, {count(failed['dead_letters'])} dead"
         yield f"  {'failed':<10}{both}: {visible(failed['reason'])}"
-    for warning in told["warnings"]:
+    for warning in status["warnings"]:
         yield f"  {'slow':<10}{visible(warning)}"

@@ -48,8 +48,8 @@ def check(context: click.Context, recipe: Path, param: tuple[str, ...], connect:
         mistakes, codes = _planned(recipe, given)
     code = gravest(codes)
     if as_document:
-        told = [{"line": each.line, "message": each.message, "hint": each.hint or None} for each in mistakes]
-        click.echo(as_json({"recipe": str(recipe), "exit": code, "jobs": jobs, "mistakes": told}))
+        documents = [{"line": each.line, "message": each.message, "hint": each.hint or None} for each in mistakes]
+        click.echo(as_json({"recipe": str(recipe), "exit": code, "jobs": jobs, "mistakes": documents}))
     else:
         for mistake in mistakes:
             click.echo(f"{recipe}:{mistake.line}: {visible(' '.join(mistake.text.splitlines()))}")
@@ -91,7 +91,7 @@ def new(name: str | None, output: Path | None, words: tuple[str, ...]) -> None:
 
     Each key has a comment. A URL with a password becomes a reference to an environment variable.
     """
-    verb, values = _understood(words[1:] if words[0] == "batchops" else words)
+    verb, values = _parsed_command(words[1:] if words[0] == "batchops" else words)
     spec = checked(RECIPE_VERBS[verb].spec, values)
     text = written(name or re.sub(r"[^\w-]+", "-", f"{verb}-{spec.table}"), verb, RECIPE_VERBS[verb].spec, values)
     if output is None:
@@ -105,7 +105,7 @@ def new(name: str | None, output: Path | None, words: tuple[str, ...]) -> None:
     click.echo(f"{output} is written; batchops run {output} --dry-run shows what it would do.")
 
 
-def _understood(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
+def _parsed_command(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """The verb, and the values that its command would be given."""
     from batchops.cli.app import cli
 

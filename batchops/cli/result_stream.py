@@ -6,18 +6,18 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-from batchops.cli.reported import reported
+from batchops.cli.command_state import command_state
 
 
 def result() -> TextIO:
     """The stream for the command's result."""
-    return reported().result or sys.stdout
+    return command_state().result or sys.stdout
 
 
 @contextlib.contextmanager
 def others_on_stderr() -> Iterator[None]:
     """In the block, `print()` and child processes write to stderr: stdout is for what `result()` is given."""
-    own, error, here = sys.stdout, sys.stderr, reported()
+    own, error, here = sys.stdout, sys.stderr, command_state()
     number, instead = _number(own), _number(error)
     with contextlib.ExitStack() as stack:
         if number is not None and instead is not None:

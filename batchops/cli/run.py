@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import rich_click as click
 
 from batchops.cli import completion_sources
+from batchops.cli.command_state import command_state
 from batchops.cli.execute import may_ask, print_result
 from batchops.cli.help import Command
 from batchops.cli.monitoring import Monitoring, open_monitoring
@@ -19,7 +20,6 @@ from batchops.cli.options import output_options
 from batchops.cli.output import Output, listeners, note
 from batchops.cli.plan_view import plan_lines
 from batchops.cli.recipe_options import PARAMS, RECIPE
-from batchops.cli.reported import reported
 from batchops.cli.result_stream import others_on_stderr, result
 from batchops.errors import BatchopsError, Exit, UsageError
 from batchops.events import Emit, Finished, Started
@@ -27,7 +27,7 @@ from batchops.recipes.load import load
 from batchops.recipes.params import assignments
 from batchops.recipes.recipe import RecipeJob
 from batchops.recipes.run import not_begun, run_job, warnings_of
-from batchops.recipes.run_all import Ended, gravest, one_after_another
+from batchops.recipes.run_all import Ended, gravest, run_jobs
 from batchops.reporters import Warn, everyone, step_summary
 from batchops.reporters.document import as_json, document
 from batchops.reporters.figures import visible
@@ -58,10 +58,10 @@ def command(
     output = Output(**values)
     output.interval()
     chosen = load(recipe, assignments(param)).chosen(jobs)
-    context.exit(Running(recipe, chosen, output).exit())
+    context.exit(RecipeRun(recipe, chosen, output).exit())
 
 
-class Running:
+class RecipeRun:
     """One run of a recipe."""
 
     def __init__(self, path: Path, jobs: Sequence[RecipeJob], output: Output) -> None:
@@ -73,21 +73,21 @@ class Running:
     def exit(self) -> int:
         """Plan, ask once, run; the exit code."""
         output = self._output
-        reported().planning = True
+        command_state().planning = True
         self._possible()
         asked = any(job.verb.asks for job in self._jobs) and not (output.yes or output.dry_run)
         if output.dry_run:
-            return self._told([Ended(job, self._planned(job)) for job in self._jobs])
+            return self._finish([Ended(job, self._planned(job)) for job in self._jobs])
         if asked and not self._agreed():
             note("Declined; nothing was changed.")
-            return self._told([Ended(job, _declined(job)) for job in self._jobs])
+            return self._finish([Ended(job, _declined(job)) for job in self._jobs])
         with open_monitoring(output, [job.name for job in self._jobs]) as monitoring:
             over_all = everyone(monitoring.over_all(), note)
             over_all(Started(None, "run", str(self._path), "", False, None, None))
             ends = self._run(monitoring)
             code = self._code(ends)
             over_all(Finished("run", str(self._path), "failed" if code else "done", code, __version__))
-        return self._told(ends)
+        return self._finish(ends)
 
     def _possible(self) -> None:
         """UsageError for what could not come to a good end."""
@@ -139,10 +139,10 @@ class Running:
     def _run(self, monitoring: Monitoring) -> list[Ended]:
         stop = self._stop
         self._begun = time.monotonic()  # a person's answer takes no time of the jobs'
-        reported().planning = False
+        command_state().planning = False
         with signals(stop):
             ends = []
-            for end in one_after_another(self._jobs, lambda job: self._one(job, stop, monitoring), stop):
+            for end in run_jobs(self._jobs, lambda job: self._one(job, stop, monitoring), stop):
                 if end.finished is None and not self._output.quiet:
                     note(f"{end.job.name}: skipped: {end.skipped}")
                 ends.append(end)
@@ -179,10 +179,10 @@ class Running:
         """Who tells of the end of one job: a paragraph to a person, a line to a log."""
         output = self._output
         to_person = output.watched and not output.dry_run
-        tell: Emit = SummaryParagraph(sys.stderr) if to_person else JobLine(self._result, job.name)
-        return unless_well(tell) if output.quiet else tell
+        reporter: Emit = SummaryParagraph(sys.stderr) if to_person else JobLine(self._result, job.name)
+        return unless_well(reporter) if output.quiet else reporter
 
-    def _told(self, ends: Sequence[Ended]) -> int:
+    def _finish(self, ends: Sequence[Ended]) -> int:
         """The end of all of them; the exit code."""
         output = self._output
         code = self._code(ends)
@@ -193,7 +193,7 @@ class Running:
         if output.as_json:
             jobs = [self._document(end) for end in ends]
             click.echo(as_json({"version": __version__, "recipe": str(self._path), "exit": code, "jobs": jobs}))
-        reported().code = code
+        command_state().code = code
         return code
 
     def _code(self, ends: Sequence[Ended]) -> int:

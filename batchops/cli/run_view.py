@@ -10,7 +10,7 @@ from batchops.reporters.figures import count, visible
 
 def run_document(recorded: Recorded) -> dict[str, Any]:
     """A run's fields; only ever added to."""
-    run, beat = recorded.run, recorded.holder
+    run, holder = recorded.run, recorded.holder
     return {
         "run": run.run,
         "verb": run.verb,
@@ -28,7 +28,7 @@ def run_document(recorded: Recorded) -> dict[str, Any]:
         "set": [f"{column} = {value}" for column, value in run.pinned["assignments"]],
         "cutoff": run.pinned["cutoff"],
         "by": run.by,
-        "owner": beat.owner.as_dict() if beat else None,
+        "owner": holder.owner.as_dict() if holder else None,
         "error": run.error,
     }
 

@@ -85,7 +85,7 @@ def command(
     if preview:
         _preview(read(), output["as_json"])
         return
-    context.exit(Serving(read, workers, ScheduleOutput(**output)).exit())
+    context.exit(SchedulerRun(read, workers, ScheduleOutput(**output)).exit())
 
 
 def _preview(jobs: list[Scheduled], as_document: bool) -> None:
@@ -96,7 +96,7 @@ def _preview(jobs: list[Scheduled], as_document: bool) -> None:
         click.echo(line)
 
 
-class Serving:
+class SchedulerRun:
     """One scheduler, for as long as it is up."""
 
     def __init__(self, read: Callable[[], list[Scheduled]], workers: int, output: ScheduleOutput) -> None:
@@ -114,7 +114,7 @@ class Serving:
             if not any(each.job.spec.writes_stdout for each in jobs):
                 stack.enter_context(others_on_stderr())
             monitoring = stack.enter_context(open_monitoring(self._output, [each.job.name for each in jobs]))
-            scheduler = Scheduler(self._workers, self._stop, self._tell(monitoring, stack), self._log.say)
+            scheduler = Scheduler(self._workers, self._stop, self._on_fire(monitoring, stack), self._log.say)
             if self._output.health_port:
                 place = _port(self._output.health_port)
                 stack.enter_context(http_server.serving(place, self._answers(scheduler), self._log.say))
@@ -153,7 +153,7 @@ class Serving:
             self._listening[name] = everyone([*receive, *self._events(name)], self._log.say)
         return self._listening[job.name]
 
-    def _tell(self, monitoring: Monitoring, stack: ExitStack) -> Emit:
+    def _on_fire(self, monitoring: Monitoring, stack: ExitStack) -> Emit:
         """Who is told of fires."""
         events = self._events("")
         for each in events:

@@ -104,10 +104,10 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            told = self.error(error)
-            if not isinstance(told, TransientError):
+            translated = self.error(error)
+            if not isinstance(translated, TransientError):
                 connection.exec_driver_sql("ROLLBACK TO SAVEPOINT batchops_part")
-            raise told from error
+            raise translated from error
 
     @contextmanager
     def explaining(self) -> Iterator[sa.Connection]:
@@ -199,10 +199,10 @@ class Database:
             connection.invalidate()
 
     def _commit_failed(self, error: DBAPIError) -> BatchopsError:
-        told = self.error(error)
-        if isinstance(told, ConnectionLostError):
-            return OutcomeUnknownError(f"{told.message} (COMMIT had been sent)", told.hint)
-        return told
+        translated = self.error(error)
+        if isinstance(translated, ConnectionLostError):
+            return OutcomeUnknownError(f"{translated.message} (COMMIT had been sent)", translated.hint)
+        return translated
 
 
 def connect(address: DatabaseAddress, timeouts: Timeouts | None = None, workers: int = 1) -> Database:

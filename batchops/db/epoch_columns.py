@@ -54,10 +54,10 @@ def unit_in(connection: sa.Connection, table: Table, column: Column) -> Unit:
     units = {unit_of(value) for value in values}
     if len(units) == 1 and (unit := units.pop()) is not None:
         return unit
-    said = "holds no number to tell its unit by" if not values else f"holds numbers such as {values[0]}"
+    contents = "holds no number to tell its unit by" if not values else f"holds numbers such as {values[0]}"
     raise UsageError(
-        f'Column "{column.name}" of "{table.label}" {said}: neither a date nor seconds, milliseconds, microseconds or '
-        "nanoseconds since 1970.",
+        f'Column "{column.name}" of "{table.label}" {contents}: neither a date nor seconds, milliseconds, '
+        "microseconds or nanoseconds since 1970.",
         "write the comparison yourself with --where.",
     )
 

@@ -33,7 +33,7 @@ class Trigger:
 
 
 @dataclass(frozen=True)
-class Other:
+class OtherTable:
     """Another table, by name."""
 
     schema: str | None
@@ -55,9 +55,9 @@ class Other:
 class Reference:
     """A foreign key: `columns` of `child` refer to `referred` of `parent`."""
 
-    child: Other
+    child: OtherTable
     columns: tuple[str, ...]
-    parent: Other
+    parent: OtherTable
     referred: tuple[str, ...]
     on_delete: str
     on_update: str

@@ -88,8 +88,8 @@ def readings(table: Table, names: Sequence[str], texts: tuple[str, ...], read: R
         except (ValueError, ArithmeticError) as error:
             kind = table.column(name).type if name in table.column_names else "integer"
             hint = "write bytes in hexadecimal digits (0x00ff), 16 of them also as a UUID with dashes."
-            told = hint if any(word in kind.lower() for word in _BYTES) else ""
-            raise RowRefusedError(f'"{text[:100]}" is no value for "{name}" ({kind}).', told) from error
+            shown_hint = hint if any(word in kind.lower() for word in _BYTES) else ""
+            raise RowRefusedError(f'"{text[:100]}" is no value for "{name}" ({kind}).', shown_hint) from error
         found = [(*key, value) for key in found for value in values]
     return found
 

@@ -19,8 +19,8 @@ def find_table(connection: sa.Connection, backend: Backend, named: str) -> Table
     near = did_you_mean(named, backend.catalog.tables(connection))
     for schema, name in _readings(named):
         if (denied := hidden(connection, backend, schema, name, "SELECT")) is not None:
-            said = f'There is no table "{named}", or role "{denied.role}" has no right to it.'
-            raise NotFoundError(said, near or f"if it is there, {denied.hint(connection.dialect)}")
+            message = f'There is no table "{named}", or role "{denied.role}" has no right to it.'
+            raise NotFoundError(message, near or f"if it is there, {denied.hint(connection.dialect)}")
     raise NotFoundError(f'There is no table "{named}".', near)
 
 

@@ -35,10 +35,10 @@ def recording(connection: sa.Connection) -> Iterator[list[sa.Executable]]:
 
     The block ends where its own check finds that a write changed fewer rows than it should.
     """
-    said: list[sa.Executable] = []
+    statements: list[sa.Executable] = []
 
     def receive(_: object, statement: Any, many: Any, params: Any, __: object) -> tuple[Any, Any, Any]:
-        said.append(statement)
+        statements.append(statement)
         if not isinstance(statement, sa.Select):
             return sa.select(sa.null()).where(sa.false()), [], {}
         unlocked: Any = copy.copy(statement)
@@ -48,7 +48,7 @@ def recording(connection: sa.Connection) -> Iterator[list[sa.Executable]]:
     sa.event.listen(connection, "before_execute", receive, retval=True)
     try:
         with suppress(TransientError):
-            yield said
+            yield statements
     finally:
         sa.event.remove(connection, "before_execute", receive)
 

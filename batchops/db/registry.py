@@ -30,7 +30,7 @@ class Registration:
     example: str = ""
     """How its URLs begin, for hints."""
     reader: str = ""
-    """`module:function` that makes a `Target` of the parts of a URL and the environment."""
+    """`module:function` that makes a `DriverUrl` of the parts of a URL and the environment."""
     driver: str = ""
     """The package whose connections it speaks through."""
     install: str = ""

@@ -69,7 +69,7 @@ def storable(text: str, room: TextRoom) -> str:
 
 def spelled(text: object) -> str:
     """Any text as one that is valid Unicode without NUL, and not too long."""
-    return _cut(_in(_said(text)[: LONGEST + 1].replace("\0", "\\x00"), "utf-8"), LONGEST)
+    return _cut(_in(_text_of(text)[: LONGEST + 1].replace("\0", "\\x00"), "utf-8"), LONGEST)
 
 
 def reason_of(error: BaseException) -> str:
@@ -86,7 +86,7 @@ def codec_of(name: str, known: Sequence[tuple[str, str]] = ()) -> str:
         return "ascii"
 
 
-def _said(text: object) -> str:
+def _text_of(text: object) -> str:
     try:
         return str(text)
     except Exception as error:  # noqa: BLE001  the __str__ of a class that is not ours

@@ -68,7 +68,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Target:
+class DriverUrl:
     """What a family made of a URL."""
 
     url: URL = field(repr=False)

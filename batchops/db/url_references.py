@@ -16,7 +16,7 @@ _LONGEST = 65536
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedUrl:
     """A URL and where it was found."""
 
     text: str = field(repr=False)
@@ -30,7 +30,7 @@ def is_reference(text: str) -> bool:
     return bool(colon) and kind in {"env", "file", "cmd"} and not rest.startswith("//")
 
 
-def fetch(reference: str, environ: Mapping[str, str], what: str = "database URL") -> Fetched:
+def fetch(reference: str, environ: Mapping[str, str], what: str = "database URL") -> FetchedUrl:
     """What the reference points at, which is a `what`; UsageError where there is nothing."""
     kind, _, rest = reference.partition(":")
     fetched = {"env": _from_variable, "file": _from_file, "cmd": _from_command}[kind](rest.strip(), environ, what)
@@ -41,13 +41,13 @@ def fetch(reference: str, environ: Mapping[str, str], what: str = "database URL"
     return fetched
 
 
-def _from_variable(name: str, environ: Mapping[str, str], what: str) -> Fetched:
+def _from_variable(name: str, environ: Mapping[str, str], what: str) -> FetchedUrl:
     if name not in environ:
         raise UsageError(f'There is no environment variable "{name}" to take the {what} from.')
-    return Fetched(environ[name].strip(), f"the environment variable {name}")
+    return FetchedUrl(environ[name].strip(), f"the environment variable {name}")
 
 
-def _from_file(name: str, environ: Mapping[str, str], what: str) -> Fetched:  # noqa: ARG001  one shape for all three
+def _from_file(name: str, environ: Mapping[str, str], what: str) -> FetchedUrl:  # noqa: ARG001  one shape for all three
     path = Path(name).expanduser()
     try:
         with path.open("rb") as file:
@@ -56,10 +56,10 @@ def _from_file(name: str, environ: Mapping[str, str], what: str) -> Fetched:  # 
     except OSError as error:
         raise UsageError(f'The file "{name}" with the {what} cannot be read: {error.strerror}.') from error
     warning = f'Every user of this machine can read "{name}". Hint: chmod 600.' if readable_by_all else ""
-    return Fetched(line.decode(errors="replace").strip(), f'the file "{name}"', warning)
+    return FetchedUrl(line.decode(errors="replace").strip(), f'the file "{name}"', warning)
 
 
-def _from_command(command: str, environ: Mapping[str, str], what: str) -> Fetched:
+def _from_command(command: str, environ: Mapping[str, str], what: str) -> FetchedUrl:
     try:
         argv = shlex.split(command)
     except ValueError:
@@ -68,10 +68,10 @@ def _from_command(command: str, environ: Mapping[str, str], what: str) -> Fetche
         raise UsageError("cmd: needs a program and its arguments, quoted as for a shell.")
     done = _run(argv, environ, what)
     if done.returncode:
-        said = masked(" ".join(done.stderr.decode(errors="replace").split()))[:300]
-        raise UsageError(f'The command "{argv[0]}" for the {what} ended with {done.returncode}: {said}')
+        stderr = masked(" ".join(done.stderr.decode(errors="replace").split()))[:300]
+        raise UsageError(f'The command "{argv[0]}" for the {what} ended with {done.returncode}: {stderr}')
     first, *_ = done.stdout.decode(errors="replace").splitlines() or [""]
-    return Fetched(first.strip(), f'the command "{argv[0]}"')
+    return FetchedUrl(first.strip(), f'the command "{argv[0]}"')
 
 
 def _run(argv: list[str], environ: Mapping[str, str], what: str) -> subprocess.CompletedProcess[bytes]:

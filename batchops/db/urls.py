@@ -9,8 +9,8 @@ from urllib.parse import quote, quote_plus
 import sqlalchemy as sa
 
 from batchops.db.registry import Registration, by_scheme, examples, load, registrations
-from batchops.db.url_parse import Target, masked, split
-from batchops.db.url_references import Fetched, fetch, is_reference
+from batchops.db.url_parse import DriverUrl, masked, split
+from batchops.db.url_references import FetchedUrl, fetch, is_reference
 from batchops.errors import UsageError, nearest
 
 ON_COMMAND_LINE = (
@@ -61,18 +61,18 @@ def address(given: str | None, environ: Mapping[str, str]) -> DatabaseAddress:
     database = _database(named)
     try:
         parts = split(named.text)
-        target: Target = load(database.reader)(parts, environ)
+        driver_url: DriverUrl = load(database.reader)(parts, environ)
     except UsageError as error:
         raise UsageError(f"{error.message.removesuffix('.')} ({named.place}).", error.hint) from None
-    secrets = tuple(dict.fromkeys(secret for secret in (*parts.secrets, *target.secrets) if secret))
+    secrets = tuple(dict.fromkeys(secret for secret in (*parts.secrets, *driver_url.secrets) if secret))
     bare = by_flag and bool(parts.secrets)
     warnings = (ON_COMMAND_LINE if bare else "", named.warning if parts.secrets else "")
     return DatabaseAddress(
-        url=target.url,
+        url=driver_url.url,
         database=database.name,
         shown=parts.shown,
         on_command_line=bare,
-        conninfo=target.conninfo,
+        conninfo=driver_url.conninfo,
         secrets=secrets,
         warnings=tuple(warning for warning in warnings if warning),
     )
@@ -106,18 +106,18 @@ def _forms(secret: str) -> set[str]:
     } | in_string
 
 
-def _named(given: str | None, environ: Mapping[str, str]) -> tuple[Fetched, bool]:
+def _named(given: str | None, environ: Mapping[str, str]) -> tuple[FetchedUrl, bool]:
     if given is not None:
         if not given.strip():
             raise UsageError("--url is empty.", "leave it out to use BATCHOPS_URL or DATABASE_URL.")
-        return Fetched(given.strip(), "--url"), True
+        return FetchedUrl(given.strip(), "--url"), True
     for name in ("BATCHOPS_URL", "DATABASE_URL"):
         if environ.get(name, "").strip():
-            return Fetched(environ[name].strip(), name), False
+            return FetchedUrl(environ[name].strip(), name), False
     raise UsageError(_NOT_GIVEN, "give --url URL, or set BATCHOPS_URL or DATABASE_URL.")
 
 
-def _database(named: Fetched) -> Registration:
+def _database(named: FetchedUrl) -> Registration:
     scheme, separator, _ = named.text.partition("://")
     name, plus, driver = scheme.lower().partition("+")
     if not separator:
@@ -134,7 +134,7 @@ def _database(named: Fetched) -> Registration:
     return found
 
 
-def _start(named: Fetched) -> str:
+def _start(named: FetchedUrl) -> str:
     return "What --url gives" if named.place == "--url" else f"What {named.place} holds"
 
 

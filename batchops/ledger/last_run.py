@@ -21,7 +21,7 @@ REJECTING = frozenset({"incomplete", "max-rejected"})
 
 
 @dataclass(frozen=True)
-class Recalled:
+class LastRun:
     """A job's last run."""
 
     run: Run
@@ -41,10 +41,10 @@ class Recalled:
         )
 
 
-def recall(
+def find_last_run(
     connection: sa.Connection, ledger: Ledger, job: JobIdentity, key: str, *, once: bool,
     names_rows: Callable[[Run], bool],
-) -> Recalled | None:  # fmt: skip
+) -> LastRun | None:  # fmt: skip
     """What the ledger knows of the job. Work to be done `once` is looked for under the table's other names too.
 
     `names_rows`: whether the keys that a run has written down still name the same rows.
@@ -54,7 +54,7 @@ def recall(
     if found is None:
         return None
     again = kept(connection, ledger, found.run) if found.state in REJECTING and names_rows(found) else ()
-    return Recalled(found, _table(found, job, renamed=last is None), tuple(row.key for row in again))
+    return LastRun(found, _table(found, job, renamed=last is None), tuple(row.key for row in again))
 
 
 def _table(run: Run, job: JobIdentity, *, renamed: bool) -> Table:

@@ -17,7 +17,7 @@ from batchops.db.storable_text import ForeignText
 from batchops.errors import LockedError, RefusedError
 from batchops.ledger.migrations import MIGRATIONS
 from batchops.ledger.run import Run, Worker, new_token, run_of, worker_of
-from batchops.ledger.table_setup import Making, State
+from batchops.ledger.table_setup import State, TableSetup
 from batchops.ledger.tables import ledger_tables, rejected_table
 
 FORMAT = 1
@@ -39,7 +39,7 @@ class Ledger:
             for column in (self.runs.c.error, self.rejected.c.reason, self.rejected.c.row_name)
         }
         """Makes a text from outside storable in one of these columns."""
-        self._making = Making(database, meta, "runs", MIGRATIONS)
+        self._making = TableSetup(database, meta, "runs", MIGRATIONS)
         self._advance = _advance(self.workers)
 
     def ddl(self) -> list[str]:

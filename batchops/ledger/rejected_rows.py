@@ -28,7 +28,7 @@ class RejectedRow:
     locked: bool = False
 
     @property
-    def told(self) -> Rejected:
+    def as_event(self) -> Rejected:
         """As an event."""
         return Rejected(self.name, self.reason)
 

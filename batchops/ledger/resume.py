@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from batchops.db.types import KeyValue
 from batchops.errors import IntegrityError, RefusedError
-from batchops.ledger.last_run import Recalled
+from batchops.ledger.last_run import LastRun
 from batchops.ledger.ledger import FORMAT
 from batchops.ledger.run import Run
 
@@ -14,7 +14,7 @@ ENDS = frozenset({"done", "incomplete"})
 
 
 @dataclass(frozen=True)
-class Anew:
+class NewRun:
     """A new run, over everything. With `behind`, from where that run stopped, then from the start up to there."""
 
     behind: Run | None = None
@@ -23,7 +23,7 @@ class Anew:
 
 
 @dataclass(frozen=True)
-class GoOn:
+class ContinuedRun:
     """The same run, with the values pinned at its start."""
 
     run: Run
@@ -38,12 +38,12 @@ class AlreadyDone:
     run: Run
 
 
-Resume = Anew | GoOn | AlreadyDone
+Resume = NewRun | ContinuedRun | AlreadyDone
 Follows = Callable[[tuple[str, ...], tuple[str, ...]], bool]
 """Whether a run that follows these columns follows that key."""
 
 
-def resume(last: Recalled | None, *, repeatable: bool, purge: bool, restart: bool, same_table: bool) -> Resume:
+def resume(last: LastRun | None, *, repeatable: bool, purge: bool, restart: bool, same_table: bool) -> Resume:
     """What the next run of a job is, given how the last one ended, and what has become of its table.
 
     `repeatable`: doing it twice gives what once gives. A purge that a limit ended gets a fresh cut-off, but
@@ -51,12 +51,12 @@ def resume(last: Recalled | None, *, repeatable: bool, purge: bool, restart: boo
     rows that are gone would make it another one, so it keeps what it has.
     """
     if last is None or restart:
-        return Anew()
+        return NewRun()
     if last.table in ("exchanged", "renamed") and (purge or not same_table):
         return _of_another_table(last, repeatable=repeatable)
     run = last.run
     if run.state in ENDS and repeatable:
-        return Anew()
+        return NewRun()
     if run.state == "done" or (run.state == "incomplete" and not last.again):
         return AlreadyDone(run)
     if run.format != FORMAT:
@@ -65,18 +65,18 @@ def resume(last: Recalled | None, *, repeatable: bool, purge: bool, restart: boo
             "finish it with that version, or begin anew with --restart.",
         )
     if run.state not in LIMITS:
-        return GoOn(run, last.again)
-    return Anew(run) if purge and not run.pinned.get("reads_own") else GoOn(run)
+        return ContinuedRun(run, last.again)
+    return NewRun(run) if purge and not run.pinned.get("reads_own") else ContinuedRun(run)
 
 
-def _of_another_table(last: Recalled, *, repeatable: bool) -> Anew:
+def _of_another_table(last: LastRun, *, repeatable: bool) -> NewRun:
     if not repeatable:
         raise RefusedError(
             f"{last.another} This backfill must not be applied twice to the same rows.",
             f"--same-table if the table holds the rows of run {last.run.run}: what is done stays done; --restart if "
             "its rows are new: all of it is done anew.",
         )
-    return Anew(because="" if last.run.state in ENDS else last.another)
+    return NewRun(because="" if last.run.state in ENDS else last.another)
 
 
 def same_order(run: Run, types: tuple[str | None, ...]) -> None:

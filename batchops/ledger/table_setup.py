@@ -39,7 +39,7 @@ class _Found:
     missing: tuple[sa.Executable, ...]
 
 
-class Making:
+class TableSetup:
     """The tables of `meta`, which are one part of a ledger. A part without migrations keeps no version."""
 
     def __init__(
@@ -178,11 +178,11 @@ class Making:
         try:
             version: int | None = connection.execute(query).scalar()
         except DBAPIError as error:
-            told = self._database.error(error)
-            if not isinstance(told, RefusedError):
+            translated = self._database.error(error)
+            if not isinstance(translated, RefusedError):
                 raise
             hint = "grant SELECT, INSERT, UPDATE and DELETE on the ledger's tables, or name others: --ledger-schema."
-            raise NoRightToLedgerError(f"The ledger cannot be read: {told.message}", hint) from error
+            raise NoRightToLedgerError(f"The ledger cannot be read: {translated.message}", hint) from error
         if version is not None and version > self._newest:
             raise NewerLedgerError(
                 f"The ledger here was made by a newer batchops (version {version}; this one knows {self._newest}).",

@@ -27,7 +27,7 @@ class CircuitBreaker:
         self._clock = clock
         self._backoff = Backoff(FIRST, LONGEST, draw=draw)
         self._warn = warn
-        self._told = False
+        self._reported = False
         """Whether this outage has been told of."""
         self._quiet_until = -math.inf
         self._reason = ""
@@ -57,8 +57,8 @@ class CircuitBreaker:
     def trip_by_destination(self, reason: str) -> None:
         """It failed by itself, whatever it was sent: a person is told, as soon as the waiting begins."""
         now = self._clock()
-        if not self._told and self._timeout != 0 and now >= self._quiet_until:
-            self._told, self._quiet_until = True, now + QUIET
+        if not self._reported and self._timeout != 0 and now >= self._quiet_until:
+            self._reported, self._quiet_until = True, now + QUIET
             bound = "until it is back" if self._timeout is None else f"for up to {durations.show(self._timeout)}"
             self._warn(f"The destination is down: {reason.rstrip('.')}. It is tried again {bound}.")
         self.trip(reason)
@@ -69,7 +69,7 @@ class CircuitBreaker:
 
     def close(self) -> None:
         """It works again."""
-        self._failures, self._inconclusive, self._told = 0, False, False
+        self._failures, self._inconclusive, self._reported = 0, False, False
 
     def throttle(self) -> tuple[str, float] | None:
         """Why and how long to wait; TransientError once the timeout is over."""

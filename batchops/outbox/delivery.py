@@ -8,10 +8,10 @@ from functools import partial
 
 from batchops.errors import BatchopsError, CutShortError
 from batchops.events import Emit, Warned
-from batchops.outbox.sinks import Cautious, Delivery, Message, Sink
+from batchops.outbox.sinks import Delivery, Message, Sink, WarnsOfLoss
 from batchops.runtime.threads import Threads
 
-Answer = Sequence[Delivery] | BaseException
+BatchResult = Sequence[Delivery] | BaseException
 TOPICS = 20
 """Of so many it is asked whether they keep what they acknowledge."""
 ASKING = 2.0
@@ -27,10 +27,10 @@ class DeliveryWorker:
         self._stopped = stopped
         self._emit = emit
         self._topics: set[str] = set()
-        self._cautions: set[str] = set()
+        self._loss_warnings: set[str] = set()
         self._asked = 0.0
-        self._errands: queue.SimpleQueue[Sequence[Message] | None] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._batches: queue.SimpleQueue[Sequence[Message] | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[BatchResult] = queue.SimpleQueue()
         self._threads = threads
         self._thread: threading.Thread | None = None
 
@@ -38,18 +38,18 @@ class DeliveryWorker:
         """Set out."""
         if self._thread is None:
             self._thread = self._threads.start("delivery", self._run)
-        self._errands.put(messages)
+        self._batches.put(messages)
 
     def wait(self) -> Sequence[Delivery]:
         """What became of each message; raises what the sink raised."""
         while True:
             try:
-                answer = self._answers.get(timeout=0.2)
+                answer = self._results.get(timeout=0.2)
             except queue.Empty:
                 if self._stopped():
                     late = "The destination did not answer within the grace period; nothing more was marked."
                     raise CutShortError(late) from None
-                if self._thread is not None and not self._thread.is_alive() and self._answers.empty():
+                if self._thread is not None and not self._thread.is_alive() and self._results.empty():
                     raise BatchopsError("The thread that delivers has ended; nothing more was marked.") from None
                 continue
             if isinstance(answer, BaseException):
@@ -61,31 +61,31 @@ class DeliveryWorker:
         if self._thread is None:
             self._sink.close()
             return
-        self._errands.put(None)
+        self._batches.put(None)
         self._thread.join(timeout=5.0)
 
     def _run(self) -> None:
-        while (messages := self._errands.get()) is not None:
+        while (messages := self._batches.get()) is not None:
             try:
                 self._sink.open()
-                self._answers.put(self._sink.send(messages) if messages else [])
+                self._results.put(self._sink.send(messages) if messages else [])
             except BaseException as error:  # noqa: BLE001  raised again by whoever waits
-                self._answers.put(error)
+                self._results.put(error)
             else:
-                self._threads.survive("look at the destination", partial(self._look, messages))
+                self._threads.survive("look at the destination", partial(self._check_loss, messages))
         self._sink.close()
 
-    def _look(self, messages: Sequence[Message]) -> None:
+    def _check_loss(self, messages: Sequence[Message]) -> None:
         """Whether topics that are new keep what they acknowledge."""
-        if not isinstance(self._sink, Cautious) or len(self._topics) >= TOPICS:
+        if not isinstance(self._sink, WarnsOfLoss) or len(self._topics) >= TOPICS:
             return
         for topic in sorted({message.topic for message in messages} - self._topics)[: TOPICS - len(self._topics)]:
             if self._asked > ASKING:
                 return
             begun = time.monotonic()
-            caution = self._sink.caution(topic)
+            loss_warning = self._sink.loss_warning(topic)
             self._asked += time.monotonic() - begun
             self._topics.add(topic)
-            if caution and caution not in self._cautions:
-                self._cautions.add(caution)
-                self._emit(Warned(caution))
+            if loss_warning and loss_warning not in self._loss_warnings:
+                self._loss_warnings.add(loss_warning)
+                self._emit(Warned(loss_warning))

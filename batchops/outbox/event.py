@@ -67,10 +67,12 @@ def _check_bytes(user_connection: UserConnection, events: Sequence[Event], table
 
 
 def _wait_for_turn(user_connection: UserConnection, events: Sequence[Event]) -> None:
-    turn = user_connection.events.writer_lock([f"{event.aggregate_type}:{event.aggregate_id}" for event in events])
-    if turn is None:
+    writer_lock = user_connection.events.writer_lock(
+        [f"{event.aggregate_type}:{event.aggregate_id}" for event in events]
+    )
+    if writer_lock is None:
         return  # a database with one writer
-    sql, values = turn
+    sql, values = writer_lock
     if user_connection.events.lock_rows and len(user_connection.fetch(sql, values)) != len(values):
         raise UsageError(
             "lock=True needs the rows of the table batchops_turn, which are not all there.",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Rests(StrEnum):
+class OrderSource(StrEnum):
     """What tells which of two events was written first."""
 
     NUMBER = "numbers that the database gives as events are written"
@@ -20,19 +20,19 @@ class EventOrder:
     """Columns that put every event in its one place: the last of them names it."""
 
     columns: tuple[str, ...]
-    rests: Rests
+    source: OrderSource
     asked: bool = True
     """Whether a person has named it."""
 
     @property
     def kept(self) -> bool:
         """Whether events of one aggregate are kept in it; else each event stands by itself."""
-        return self.rests is not Rests.NOTHING
+        return self.source is not OrderSource.NOTHING
 
     @property
     def numbered(self) -> bool:
         """Whether an event written later never comes before one that is there."""
-        return self.rests is Rests.NUMBER
+        return self.source is OrderSource.NUMBER
 
     @property
     def shown(self) -> str:

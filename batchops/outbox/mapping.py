@@ -109,7 +109,7 @@ class MessageMapper:
         self._id = places[outbox.message_id]
         self._id_name = outbox.message_id
         self._own_key = mapping.key.bound(places)
-        self._lonely = mapping.own_key.bound(places) if mapping.own_key else None
+        self._id_key = mapping.own_key.bound(places) if mapping.own_key else None
         self._properties = [(name, text.bound(places)) for name, text in mapping.properties.items()]
         self._shared = slice(_BEFORE, _BEFORE + len(shared))
         inside = {name: i for i, name in enumerate(shared)}
@@ -161,9 +161,9 @@ class MessageMapper:
         try:
             return self._own_key(row)
         except NullError:
-            if self._lonely is None:
+            if self._id_key is None:
                 raise
-            return self._lonely(row)
+            return self._id_key(row)
 
     def _content(self, row: Sequence[Any]) -> bytes | None:
         """None: NULL."""

@@ -18,7 +18,7 @@ from batchops.outbox.job import ORDER, RelayJob
 from batchops.outbox.mapping import MessageMapper, MessageMapping
 from batchops.outbox.outbox import Outbox
 from batchops.outbox.resolve import Chosen, find_outbox, mapping_of, warnings_of
-from batchops.outbox.sinks import Describing, Sink
+from batchops.outbox.sinks import HasProperties, Sink
 from batchops.outbox.sinks.address import without_secrets
 from batchops.outbox.sinks.registry import sink_of
 from batchops.outbox.source import unsent_events
@@ -43,7 +43,7 @@ def prepare_relay(spec: RelaySpec, environ: Mapping[str, str], *, again: str = "
 def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sink: Sink, again: str) -> RelayJob:
     server = database.backend.catalog.server(connection)
     outbox = find_outbox(connection, database, spec.table, Chosen.of(spec))
-    mapping = mapping_of(spec, outbox, sink.properties if isinstance(sink, Describing) else ())
+    mapping = mapping_of(spec, outbox, sink.properties if isinstance(sink, HasProperties) else ())
     after_delivery = _after_delivery(connection, database, outbox, spec)
     if (unwritable := server.refusal(database.address.shown)) is not None:
         raise unwritable
@@ -137,7 +137,7 @@ def _order(outbox: Outbox, aggregate: str) -> Iterator[tuple[str, str]]:
     order = outbox.order
     yield "order", f"{order.shown} within each ({aggregate})" if order.kept else order.shown
     if order.kept and not order.numbered:
-        yield "rests on", order.rests.value
+        yield "rests on", order.source.value
 
 
 VERB = Verb(

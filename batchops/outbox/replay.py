@@ -19,7 +19,7 @@ from batchops.outbox.outbox import Outbox
 from batchops.outbox.replay_step import ReplayStep
 from batchops.outbox.resolve import Chosen, find_outbox, mapping_of, warnings_of
 from batchops.outbox.sent_events import SentEvents
-from batchops.outbox.sinks import Describing, Sink
+from batchops.outbox.sinks import HasProperties, Sink
 from batchops.outbox.sinks.address import without_secrets
 from batchops.outbox.sinks.registry import sink_of
 from batchops.outbox.spec import ReplaySpec
@@ -80,7 +80,7 @@ def _prepare(connection: sa.Connection, spec: ReplaySpec, database: Database, si
             f'{", ".join(empty)} of "{outbox.table.label}" may be NULL: a replay by it could pass events by.',
             f"--order {outbox.names.id}, or another column without NULLs.",
         )
-    mapping = mapping_of(spec, outbox, sink.properties if isinstance(sink, Describing) else ())
+    mapping = mapping_of(spec, outbox, sink.properties if isinstance(sink, HasProperties) else ())
     where = list(_where(connection, spec, outbox))
     sent = SentEvents(database, outbox, MessageMapper(outbox, mapping), where, spec.max_bytes)
     facts = (("database", database.address.shown), ("to", without_secrets(spec.to)), ("topic", mapping.topic.text),
@@ -130,13 +130,13 @@ def _moment(
 
 
 def _events(spec: ReplaySpec) -> str:
-    said = [
+    parts = [
         f"sent since {spec.since}" if spec.since else "",
         f"sent before {spec.until}" if spec.until else "",
         f"of {', '.join(spec.only_aggregate)}" if spec.only_aggregate else "",
         f"of type {', '.join(spec.only_type)}" if spec.only_type else "",
     ]
-    return ", ".join(batch for batch in said if batch) or "every sent event"
+    return ", ".join(batch for batch in parts if batch) or "every sent event"
 
 
 def _sent_again(job: ReplayJob, emitter: EventEmitter, stop: Stop, stats: RunStats) -> Ending:

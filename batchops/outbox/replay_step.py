@@ -52,8 +52,8 @@ class ReplayStep:
         return Outcome(rows=acknowledged, read=acknowledged + len(rejected), rejected=tuple(rejected))
 
 
-def _rejected(batch: EventBatch, said: Iterable[object]) -> Iterator[Rejected]:
+def _rejected(batch: EventBatch, deliveries: Iterable[object]) -> Iterator[Rejected]:
     """The events of which it is said that they are refused."""
-    for id_, aggregate, one in zip(batch.ids, batch.aggregates, said, strict=True):
+    for id_, aggregate, one in zip(batch.ids, batch.aggregates, deliveries, strict=True):
         if isinstance(one, Refused):
             yield Rejected(f"{aggregate} event {as_text(id_)}", one.reason)

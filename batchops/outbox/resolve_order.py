@@ -11,7 +11,7 @@ from batchops.db.table import Column, Table
 from batchops.db.value_formats import as_text
 from batchops.errors import RefusedError, UsageError
 from batchops.outbox.columns import recognised
-from batchops.outbox.event_order import EventOrder, Rests
+from batchops.outbox.event_order import EventOrder, OrderSource
 
 NONE = "none"
 """How a person says that events stand by themselves."""
@@ -19,8 +19,8 @@ _RANDOM = re.compile(r"[0-9a-f]{12}[1345][0-9a-f]{3}[89ab][0-9a-f]{15}")
 """UUIDs of versions that do not sort by time; those of version 1 do so in a type that is made for it."""
 _MADE_RANDOM = ("gen_random_uuid", "uuid_generate_v4", "uuidv4", "randomblob")
 _RESTS = {
-    Clock.EVENT: Rests.CLOCK, Clock.STATEMENT: Rests.STATEMENT, Clock.TRANSACTION: Rests.TRANSACTION,
-    Clock.OTHER: Rests.APPLICATION,
+    Clock.EVENT: OrderSource.CLOCK, Clock.STATEMENT: OrderSource.STATEMENT, Clock.TRANSACTION: OrderSource.TRANSACTION,
+    Clock.OTHER: OrderSource.APPLICATION,
 }  # fmt: skip
 
 
@@ -33,19 +33,19 @@ def event_order(
     """
     key = _key(backend, table, id_)
     if order is not None and [name.lower() for name in order] == [NONE]:
-        return EventOrder((key,), Rests.NOTHING)
+        return EventOrder((key,), OrderSource.NOTHING)
     columns = list(order or ([id_] if id_ else [key]))
     if key in columns:
         columns = columns[: columns.index(key)]
     columns.append(key)
     first = table.column(columns[0])
     if len(columns) == 1 and backend.events.is_number(first):
-        return EventOrder((key,), Rests.NUMBER)
+        return EventOrder((key,), OrderSource.NUMBER)
     if order is None and id_ is None:
-        return EventOrder((key,), Rests.NOTHING, asked=False)
+        return EventOrder((key,), OrderSource.NOTHING, asked=False)
     for name in columns:
-        if said := backend.keys.refusal(table.column(name)):
-            raise RefusedError(f'Events cannot be put in order by "{name}" of table "{table.label}": {said}.')
+        if refusal := backend.keys.refusal(table.column(name)):
+            raise RefusedError(f'Events cannot be put in order by "{name}" of table "{table.label}": {refusal}.')
     if random(connection, backend, table, first, key):
         raise RefusedError(
             f'"{first.name}" of table "{table.label}" holds UUIDs of a version that tells no order.',
@@ -61,22 +61,22 @@ def warnings_of_order(connection: sa.Connection, backend: Backend, table: Table,
     if not order.kept:
         if not order.asked:
             guess = _guess(connection, backend, table)
-            way = f"--order {guess},{key}" if guess else "--order COLUMN,COLUMN"
+            hint = f"--order {guess},{key}" if guess else "--order COLUMN,COLUMN"
             yield (
                 f'Nothing tells in what order events of "{table.label}" were written ("{key}" is '
-                f"{table.column(key).type}): each is sent by itself, in no order. Where a column tells: {way}; "
+                f"{table.column(key).type}): each is sent by itself, in no order. Where a column tells: {hint}; "
                 "--order none says that none is needed."
             )
         return
     if order.numbered:
         return
     first = order.columns[0]
-    if order.rests is Rests.TRANSACTION:
+    if order.source is OrderSource.TRANSACTION:
         yield (
             f'"{first}" is the start of each transaction: where two of them write to one aggregate, the one that began '
             "first may write last. DEFAULT clock_timestamp() tells when an event was written."
         )
-    elif order.rests is Rests.APPLICATION:
+    elif order.source is OrderSource.APPLICATION:
         yield f'The order is that of "{first}", which the application writes: it is as good as its clocks.'
     if first != key and not backend.events.is_number(table.column(key)):
         yield f'Events of an aggregate with the same {", ".join(order.columns[:-1])} go by "{key}".'

@@ -11,7 +11,7 @@ from batchops.db.backend import Backend
 from batchops.db.column_contents import SAMPLE, Kind, sample
 from batchops.db.table import Column, Table, quoted
 from batchops.errors import RefusedError, UsageError
-from batchops.outbox.sent_column import NULL, Says, SentColumn
+from batchops.outbox.sent_column import NULL, SentColumn, SentFormat
 
 Written = Literal["time", "seconds", "milliseconds", "microseconds"]
 _QUOTED = re.compile(r"'((?:[^']|'')*)'(::.*)?")
@@ -47,31 +47,33 @@ def sent_column(
         return _by_values(connection, backend, table, column, chosen, time)
     unsent = tuple(_null(value) for value in chosen.unsent_values)
     _check(connection, backend, table, column, "--unsent-value", unsent)
-    says = (
-        _said(column, kind, chosen.sent_as) if chosen.sent_as else _told(connection, backend, table, key, column, kind)
+    sent_format = (
+        _named_format(column, kind, chosen.sent_as)
+        if chosen.sent_as
+        else _told_format(connection, backend, table, key, column, kind)
     )
-    if says is Says.FLAG:
+    if sent_format is SentFormat.FLAG:
         if unsent:
             raise UsageError("--unsent-value needs --sent-value here: which value marks a sent event?")
-        return SentColumn(backend, table, column, says, ("0", None) if column.nullable else ("0",), time=time)
+        return SentColumn(backend, table, column, sent_format, ("0", None) if column.nullable else ("0",), time=time)
     if not unsent and not column.nullable:
         raise RefusedError(
             f'Column "{column.name}" of table "{table.label}" is never NULL, so every event would count as sent.',
             "say which value means unsent: --unsent-value VALUE.",
         )
-    return SentColumn(backend, table, column, says, unsent or (None,), time=time)
+    return SentColumn(backend, table, column, sent_format, unsent or (None,), time=time)
 
 
 def warnings_of_sent(connection: sa.Connection, sent: SentColumn, key: str) -> Iterator[str]:
     """Events that a relay would leave alone without a word."""
     column = sent.column
     default = _constant(column.default)
-    if default is not None and sent.says is not Says.FLAG and default not in sent.unsent_values:
+    if default is not None and sent.sent_format is not SentFormat.FLAG and default not in sent.unsent_values:
         yield (
             f'A row that is written without "{column.name}" gets {column.default}, which does not mean unsent: '
             "it is not sent."
         )
-    if sent.says is not Says.VALUE:
+    if sent.sent_format is not SentFormat.VALUE:
         return
     own = sent.table.called.c[quoted(column.name)]
     known = [sent.unsent, sent.sent]
@@ -97,34 +99,34 @@ def _by_values(
         raise UsageError(f'"{chosen.sent_value}" cannot mean both unsent and sent.')
     _check(connection, backend, table, column, "--unsent-value", unsent)
     _check(connection, backend, table, column, "--sent-value", (sent,))
-    return SentColumn(backend, table, column, Says.VALUE, unsent, sent, time)
+    return SentColumn(backend, table, column, SentFormat.VALUE, unsent, sent, time)
 
 
-def _said(column: Column, kind: Kind, written: Written) -> Says:
+def _named_format(column: Column, kind: Kind, written: Written) -> SentFormat:
     fits = (Kind.TIME, Kind.WORDS) if written == "time" else (Kind.SMALL, Kind.NUMBER, Kind.LARGE, Kind.TIME)
     if kind not in fits:
         raise UsageError(f'--sent-as {written}: column "{column.name}" is {column.type}.')
-    return Says(written)
+    return SentFormat(written)
 
 
-def _told(
+def _told_format(
     connection: sa.Connection, backend: Backend, table: Table, key: str, column: Column, kind: Kind
-) -> Says:  # fmt: skip
+) -> SentFormat:  # fmt: skip
     """What the column itself tells."""
     match kind:
         case Kind.TIME:
-            return Says.TIME
+            return SentFormat.TIME
         case Kind.FLAG:
-            return Says.FLAG
+            return SentFormat.FLAG
         case Kind.SMALL | Kind.NUMBER | Kind.LARGE if _is_flag(connection, backend, table, key, column, kind):
-            return Says.FLAG
-    way = "name the two values: --unsent-value NEW --sent-value SENT"
+            return SentFormat.FLAG
+    hint = "name the two values: --unsent-value NEW --sent-value SENT"
     if kind in (Kind.NUMBER, Kind.LARGE):
-        way = f"for a time since 1970 give --sent-as seconds, milliseconds or microseconds; else {way}"
+        hint = f"for a time since 1970 give --sent-as seconds, milliseconds or microseconds; else {hint}"
     elif kind is Kind.WORDS:
-        way = f"{way}; for a time as text, --sent-as time"
+        hint = f"{hint}; for a time as text, --sent-as time"
     raise RefusedError(
-        f'Column "{column.name}" of table "{table.label}" is {column.type or "of no type"}: {_SENSELESS}.', f"{way}."
+        f'Column "{column.name}" of table "{table.label}" is {column.type or "of no type"}: {_SENSELESS}.', f"{hint}."
     )
 
 
@@ -153,9 +155,9 @@ def _check(
     connection: sa.Connection, backend: Backend, table: Table, column: Column, flag: str, values: Sequence[str | None]
 ) -> None:  # fmt: skip
     for value in values:
-        if said := backend.contents.refusal(connection, table, column, value):
+        if refusal := backend.contents.refusal(connection, table, column, value):
             shown = NULL if value is None else value
-            raise RefusedError(f'{flag} {shown}: column "{column.name}" of "{table.label}" cannot hold it: {said}.')
+            raise RefusedError(f'{flag} {shown}: column "{column.name}" of "{table.label}" cannot hold it: {refusal}.')
 
 
 def _null(value: str | None) -> str | None:

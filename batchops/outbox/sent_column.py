@@ -19,7 +19,7 @@ NULL = "NULL"
 """How a person names NULL among values."""
 
 
-class Says(StrEnum):
+class SentFormat(StrEnum):
     """What the column says of a sent event."""
 
     TIME = "time"
@@ -33,7 +33,7 @@ class Says(StrEnum):
     """The same, by a value that a person has named."""
 
 
-EPOCHS = {Says.SECONDS: 1, Says.MILLISECONDS: 1_000, Says.MICROSECONDS: 1_000_000}
+EPOCHS = {SentFormat.SECONDS: 1, SentFormat.MILLISECONDS: 1_000, SentFormat.MICROSECONDS: 1_000_000}
 """Units in a second."""
 
 
@@ -44,7 +44,7 @@ class SentColumn:
     backend: Backend
     table: Table
     column: Column
-    says: Says
+    sent_format: SentFormat
     unsent_values: tuple[str | None, ...]
     """Those that mean unsent; None is NULL."""
     sent_value: str | None = None
@@ -63,7 +63,7 @@ class SentColumn:
     @cached_property
     def sent(self) -> sa.ColumnElement[bool]:
         """Its events were sent. With named values an event may be neither: it failed, or was skipped by others."""
-        if self.says is Says.VALUE:
+        if self.sent_format is SentFormat.VALUE:
             return self._own.is_(None) if self.sent_value is None else self._is(self.sent_value)
         return sa.not_(self.unsent)
 
@@ -79,7 +79,7 @@ class SentColumn:
         """When an event was sent; None where no column tells."""
         if self.time is not None:
             return self._column(self.time)
-        return None if self.says in (Says.FLAG, Says.VALUE) else self._own
+        return None if self.sent_format in (SentFormat.FLAG, SentFormat.VALUE) else self._own
 
     def compared(self, connection: sa.Connection, operator: str, text: str) -> sa.ColumnElement[bool]:
         """`when` beside the moment a person wrote, or that long ago; UsageError where it is none."""
@@ -91,22 +91,22 @@ class SentColumn:
     def shown(self) -> str:
         """What marking does, for a plan."""
         name = self.column.name
-        match self.says:
-            case Says.VALUE:
+        match self.sent_format:
+            case SentFormat.VALUE:
                 was = " or ".join(NULL if value is None else value for value in self.unsent_values)
                 text = f"{name} from {was} to {NULL if self.sent_value is None else self.sent_value}"
-            case Says.FLAG:
+            case SentFormat.FLAG:
                 text = f"marked in {name}"
-            case Says.TIME:
+            case SentFormat.TIME:
                 zone = " in UTC" if self.backend.contents.zoneless(self.column) else ""
                 text = f"marked in {name}, with the time{zone}"
             case _:
-                text = f"marked in {name}, in {self.says} since 1970"
+                text = f"marked in {name}, in {self.sent_format} since 1970"
         return text if self.time is None else f"{text}; the time in {self.time.name}"
 
     def _boundary(self, connection: sa.Connection, text: str) -> str:
         column = self.time or self.column
-        unit = EPOCHS.get(self.says) if self.time is None else None
+        unit = EPOCHS.get(self.sent_format) if self.time is None else None
         if unit is None and not self.backend.contents.zoneless(column):
             return self._in_its_zone(connection, column, text)
         moment = _moment(connection.execute(sa.select(self.backend.own_tables.epoch())).scalar_one(), text)
@@ -134,16 +134,16 @@ class SentColumn:
         return self.column.stored.lower().startswith("bool")
 
     def _mark(self) -> sa.ColumnElement[Any]:
-        if self.says is Says.VALUE:
+        if self.sent_format is SentFormat.VALUE:
             return sa.null() if self.sent_value is None else self._literal(self.sent_value)
-        if self.says is Says.FLAG:
+        if self.sent_format is SentFormat.FLAG:
             return sa.true() if self._boolean else sa.literal_column("1")
-        if self.says is Says.TIME:
+        if self.sent_format is SentFormat.TIME:
             return self.backend.contents.now(self.column)
-        return sa.cast(sa.func.floor(self.backend.own_tables.epoch() * EPOCHS[self.says]), sa.BigInteger())
+        return sa.cast(sa.func.floor(self.backend.own_tables.epoch() * EPOCHS[self.sent_format]), sa.BigInteger())
 
     def _is(self, value: str) -> sa.ColumnElement[bool]:
-        if self.says is Says.FLAG:
+        if self.sent_format is SentFormat.FLAG:
             return sa.not_(self._own) if self._boolean else self._own == sa.literal_column("0")
         return self._own == self._literal(value)
 

@@ -36,10 +36,10 @@ class OutboxStatus:
         states = self.failures.by_state(connection)
         many = sum(states.values()) - states.get(State.DEAD_LETTER, 0) or states[State.DEAD_LETTER]
         which = f"event {first.event} of {first.aggregate}"
-        said = f"{which} was refused" if many == 1 else f"{many:,} events were refused, the first of them {which}"
+        text = f"{which} was refused" if many == 1 else f"{many:,} events were refused, the first of them {which}"
         redrive = f"batchops outbox redrive {self.outbox.table.label} --event {first.event}"
         hint = f"{_afterwards(first)} Once its cause is mended: {redrive}; then relay again."
-        return events.Failure("incomplete", f"{said[0].upper()}{said[1:]}: {first.reason.rstrip('.')}.", hint)
+        return events.Failure("incomplete", f"{text[0].upper()}{text[1:]}: {first.reason.rstrip('.')}.", hint)
 
     def _count(self, connection: sa.Connection, where: list[sa.ColumnElement[bool]]) -> tuple[int, float | None]:
         outbox, created = self.outbox, self.outbox.names.created_at

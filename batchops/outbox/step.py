@@ -26,7 +26,7 @@ Begin = Callable[[Callable[[], EventBatch]], Callable[[], EventBatch]]
 
 
 @dataclass(frozen=True)
-class Flight:
+class InFlightBatch:
     """Events on their way: those that have a message are with the delivery worker."""
 
     events: EventBatch
@@ -85,7 +85,7 @@ class RelayStep:
         self._counters = counters
         self._ahead = ahead
         self._begin = begin
-        self._flight: Flight | None = None
+        self._in_flight: InFlightBatch | None = None
         self._reading: Callable[[], EventBatch] | None = None
         self._behind: frozenset[str] = frozenset()
         """Aggregates whose last event was not sent, as far as what is being read does not know it yet."""
@@ -103,13 +103,13 @@ class RelayStep:
     @property
     def _at_rest(self) -> bool:
         """Whether all that was sent is marked, and nothing is being read."""
-        return self._flight is None and self._unrecorded is None and self._reading is None
+        return self._in_flight is None and self._unrecorded is None and self._reading is None
 
     def _batch(self, size: Size) -> Outcome | None:
         if self._unrecorded is None:
-            if self._flight is None and not self._first(size):
+            if self._in_flight is None and not self._first(size):
                 return None
-            self._land(size)
+            self._receive(size)
         if self._unrecorded is None:
             return Outcome(rows=0, read=0)
         record, read = self._unrecorded
@@ -119,7 +119,7 @@ class RelayStep:
 
     def finish(self) -> Outcome | None:
         """Wait for what is still on its way, and mark it; None where nothing was."""
-        if self._flight is None and self._unrecorded is None:
+        if self._in_flight is None and self._unrecorded is None:
             return None
         self._ahead = lambda: False
         return self._batch(Size(rows=1, read=1))
@@ -130,16 +130,16 @@ class RelayStep:
         if events and not self._rehearsed:
             self._recorder.rehearse(events.ids[:FEW])
             self._rehearsed = True
-        return self._depart(events, size, NOTHING)
+        return self._send(events, size, NOTHING)
 
-    def _depart(self, events: EventBatch, size: Size, unrecorded: EventBatch) -> bool:
+    def _send(self, events: EventBatch, size: Size, unrecorded: EventBatch) -> bool:
         """Send them off and begin to read what comes after; `unrecorded` is not marked yet, and not read again."""
         if not events:
             return False
         if not self._shards.certain:
             self._shards.renew()  # a process that was stopped for long must not send what another has sent by now
-        self._flight = Flight(events, events.unfit)
-        self._delivery.send(self._flight.messages)
+        self._in_flight = InFlightBatch(events, events.unfit)
+        self._delivery.send(self._in_flight.messages)
         if self._may_go_ahead():
             away = {*unrecorded.ids, *events.ids}
             last = events.front
@@ -147,14 +147,14 @@ class RelayStep:
             self._reading = self._begin(lambda: self._source.read_on(size.rows, away, last))
         return True
 
-    def _land(self, size: Size) -> None:
+    def _receive(self, size: Size) -> None:
         """Wait for the flight; the next one leaves at once, so that the destination need not wait for the database."""
-        flight = self._flight
-        assert flight is not None
+        in_flight = self._in_flight
+        assert in_flight is not None
         waiting = self._read()
-        self._flight = None
+        self._in_flight = None
         try:
-            results = flight.results(self._delivery.wait())
+            results = in_flight.results(self._delivery.wait())
         except AccessRefusedError:
             raise  # waiting does not help
         except SinkDownError as error:
@@ -163,11 +163,11 @@ class RelayStep:
         if self._circuit_breaker.probing and all(isinstance(one, Refused) and not one.final for one in results):
             self._circuit_breaker.inconclusive()  # one event alone cannot show whose fault it is: no attempt counts
             return
-        self._unrecorded = self._sorted(flight, results), len(flight.events)
-        behind = flight.behind(results)
+        self._unrecorded = self._sorted(in_flight, results), len(in_flight.events)
+        behind = in_flight.behind(results)
         kept, self._behind = behind | self._behind, behind
         if self._may_go_ahead():
-            self._depart(waiting.but(kept), size, flight.events)
+            self._send(waiting.but(kept), size, in_flight.events)
 
     def _may_go_ahead(self) -> bool:
         return self._ahead() and not self._circuit_breaker.probing and not self._shards.changing
@@ -179,12 +179,12 @@ class RelayStep:
             return reading() if reading is not None else NOTHING
         return NOTHING
 
-    def _sorted(self, flight: Flight, results: Sequence[Delivery]) -> DeliveryRecord:
+    def _sorted(self, in_flight: InFlightBatch, results: Sequence[Delivery]) -> DeliveryRecord:
         if not any(results):
             self._circuit_breaker.close()
-            return DeliveryRecord(flight.events.ids, (), flight.events.aggregates)
+            return DeliveryRecord(in_flight.events.ids, (), in_flight.events.aggregates)
         sent, aggregates, failures, unsent = [], list[str](), list[RefusedEvent](), list[Unsent]()
-        for id_, aggregate, result in zip(flight.events.ids, flight.events.aggregates, results, strict=True):
+        for id_, aggregate, result in zip(in_flight.events.ids, in_flight.events.aggregates, results, strict=True):
             match result:
                 case None:
                     sent.append(id_)

@@ -8,7 +8,7 @@ from batchops.db.database import Database
 from batchops.db.table import quoted
 from batchops.db.types import KEY_TEXT, LONG_TEXT
 from batchops.errors import RefusedError
-from batchops.ledger.table_setup import Making
+from batchops.ledger.table_setup import TableSetup
 
 WRITER_LOCKS = "batchops_turn"
 
@@ -46,7 +46,7 @@ class OutboxTables:
             sa.Column("failure", LONG_TEXT, nullable=False),
         )  # fmt: skip
 
-        self._making = Making(
+        self._making = TableSetup(
             database, self._meta, what="the tables beside the outbox",
             elsewhere="name a schema of yours with --ledger-schema",
         )  # fmt: skip

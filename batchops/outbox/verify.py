@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from batchops.db.value_formats import as_text
 from batchops.errors import Exit
-from batchops.outbox.event_order import Rests
+from batchops.outbox.event_order import OrderSource
 from batchops.outbox.failures import RefusedEvents
 from batchops.outbox.outbox import Outbox
 
@@ -97,18 +97,23 @@ def _ordered(connection: sa.Connection, outbox: Outbox) -> Violation:
         return Violation("order", Exit.DONE, "none was asked for: each event stands by itself")
     if not order.kept:
         return Violation("order", Exit.INCOMPLETE, "cannot be proved: nothing tells in what order events were written")
-    told = ", ".join(order.columns[:-1])
-    if told:
+    order_columns = ", ".join(order.columns[:-1])
+    if order_columns:
         columns = [outbox.aggregate, *outbox.ordering[:-1]]
         ties = sa.select(sa.func.count().label("events")).select_from(outbox.table.called).group_by(*columns)
         tied = ties.having(sa.func.count() > 1).subquery("tied")
         count = int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(tied.c.events), 0))).scalar_one())
         if count:
-            text = f"have the same {told} as another of their aggregate: which of them came first cannot be proved"
+            text = (
+                f"have the same {order_columns} as another of their aggregate: "
+                "which of them came first cannot be proved"
+            )
             return Violation("order", Exit.INCOMPLETE, text, count=count)
-    if order.rests is Rests.CLOCK:
-        return Violation("order", Exit.DONE, f"rests on {order.rests}, and no two events of an aggregate have the same")
-    return Violation("order", Exit.INCOMPLETE, f"cannot be proved: it rests on {order.rests}")
+    if order.source is OrderSource.CLOCK:
+        return Violation(
+            "order", Exit.DONE, f"rests on {order.source}, and no two events of an aggregate have the same"
+        )
+    return Violation("order", Exit.INCOMPLETE, f"cannot be proved: it rests on {order.source}")
 
 
 def _violated(connection: sa.Connection, about: str, query: sa.Select[Any], *, good: str, bad: str) -> Violation:

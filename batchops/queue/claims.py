@@ -34,7 +34,7 @@ DIED = "its worker's heartbeat stopped at {} attempts in a row, the last one wit
 
 
 @dataclass
-class Holding:
+class HeldRows:
     """Rows in hand, and the clock of their lease."""
 
     keys: Sequence[KeyValue]
@@ -64,7 +64,7 @@ class Claims:
         """Whether a mark has been undone, for a trial."""
         self._clock = clock
         self._low = QueueLowWaterMark(database, leases, clock, followed=in_order)
-        self._holdings: dict[str, Holding] = {}
+        self._held_rows: dict[str, HeldRows] = {}
         self._to_isolate: deque[tuple[Claim, Row]] = deque()
         """Rescued rows that are still to be tried, each alone, with the claim that holds them."""
         self._guard = threading.Lock()
@@ -86,18 +86,18 @@ class Claims:
 
     def certain(self, claim: Claim) -> bool:
         """Whether the lease cannot have run out since it was last renewed."""
-        holding = self._holdings.get(claim.token)
-        return holding is not None and holding.lease.certain
+        held = self._held_rows.get(claim.token)
+        return held is not None and held.lease.certain
 
     def leased(self) -> int:
         """Rows that this process has leased."""
         with self._guard:
-            return sum(len(holding.keys) for holding in self._holdings.values())
+            return sum(len(held.keys) for held in self._held_rows.values())
 
     def finish(self, claim: Claim) -> None:
         """The rows are finalised: no more heartbeats."""
         with self._guard:
-            self._holdings.pop(claim.token, None)
+            self._held_rows.pop(claim.token, None)
 
     @contextmanager
     def heartbeat(self, threads: Threads) -> Iterator[None]:
@@ -178,17 +178,19 @@ class Claims:
         token = _token(alone=False)
         with self.database.transaction() as connection:
             self.leases.unmark_lost(connection, rows, low)
-            parked = self._dead_letter_poison(connection, low)
+            dead_letters = self._dead_letter_poison(connection, low)
             leased = self.leases.rescue(connection, rows, low, token, self.seconds)
             found, refused = self._mark(connection, token, leased)
-        if not found and not parked:
+        if not found and not dead_letters:
             return None
-        claim = self._keep(Claim(token, found, rescued=True, claimed_at=now, dead_letters=parked, refused=refused))
+        claim = self._keep(
+            Claim(token, found, rescued=True, claimed_at=now, dead_letters=dead_letters, refused=refused)
+        )
         if not self._one_by_one:
             return claim
         with self._guard:
             self._to_isolate += [(claim, row) for row in claim.rows]
-        return self._next_isolated() if not parked else Claim(_token(alone=True), (), dead_letters=parked)
+        return self._next_isolated() if not dead_letters else Claim(_token(alone=True), (), dead_letters=dead_letters)
 
     def _next_isolated(self) -> Claim | None:
         """The next of the rows that were rescued, held by itself from now on."""
@@ -221,31 +223,31 @@ class Claims:
 
     def _forget(self, token: str, row: Row) -> None:
         with self._guard:
-            if (held := self._holdings.get(token)) is not None:
+            if (held := self._held_rows.get(token)) is not None:
                 held.keys = [key for key in held.keys if key != row.key]
                 if not held.keys:
-                    del self._holdings[token]
+                    del self._held_rows[token]
 
     def _dead_letter_poison(self, connection: sa.Connection, low: KeyValue | None) -> Sequence[tuple[Row, str]]:
-        guilty = (connection, self._attempts if self._one_by_one else None, low, DIED.format(self._attempts))
+        poison = (connection, self._attempts if self._one_by_one else None, low, DIED.format(self._attempts))
         try:
             with self.database.savepoint(connection):
-                return self.leases.dead_letter_poison(*guilty, self._failed)
+                return self.leases.dead_letter_poison(*poison, self._failed)
         except (RowRefusedError, DeniedError):
-            return self.leases.dead_letter_poison(*guilty, ())  # better set aside unmarked than claimed for ever
+            return self.leases.dead_letter_poison(*poison, ())  # better set aside unmarked than claimed for ever
 
     def _keep(self, claim: Claim) -> Claim:
         with self._guard:
-            self._holdings[claim.token] = Holding(
+            self._held_rows[claim.token] = HeldRows(
                 [row.key for row in claim.rows], LeaseClock(self.seconds, self._clock, claim.claimed_at)
             )
         return claim
 
     def _held(self) -> list[Renewal]:
         with self._guard:
-            return [(held.lease, partial(self._renew, token, held)) for token, held in self._holdings.items()]
+            return [(held.lease, partial(self._renew, token, held)) for token, held in self._held_rows.items()]
 
-    def _renew(self, token: str, held: Holding) -> bool:
+    def _renew(self, token: str, held: HeldRows) -> bool:
         """Rows that another holds by now stay its: the token in the finalising transaction is what protects."""
         with self.database.transaction() as connection:
             self.leases.renew(connection, token, held.keys, self.seconds)

@@ -74,11 +74,11 @@ class InTransaction:
         try:
             connection.exec_driver_sql("RELEASE SAVEPOINT batchops_try")
         except DBAPIError as error:
-            told = self._database.error(error)
-            if isinstance(told, TransientError):
-                raise told from error
+            translated = self._database.error(error)
+            if isinstance(translated, TransientError):
+                raise translated from error
             # PostgreSQL: a statement failed, the handler went on, and COMMIT would undo everything without a word.
-            raise _HandlerSQLError(f"a statement of the handler failed before: {told.message}") from error
+            raise _HandlerSQLError(f"a statement of the handler failed before: {translated.message}") from error
 
     def _marked(self, connection: sa.Connection, keys: Sequence[KeyValue], mark: Mark) -> Collection[KeyValue]:
         try:
@@ -93,10 +93,10 @@ class InTransaction:
                 return self._handler(values, connection, self._stop)
             return self._deadline.call(lambda: self._handler(values, connection, self._stop))
         except DBAPIError as error:
-            told = self._database.error(error)
-            if isinstance(told, TransientError):
-                raise told from error
-            raise _HandlerSQLError(told.message) from error
+            translated = self._database.error(error)
+            if isinstance(translated, TransientError):
+                raise translated from error
+            raise _HandlerSQLError(translated.message) from error
 
 
 def _still_ours(

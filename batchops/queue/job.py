@@ -208,10 +208,10 @@ def _owned(job: DrainJob, leased: int, failed: Failure | None) -> Failure:
         with suppress(BatchopsError), job.database.reading() as connection:
             holders = QueueStatus(job.database, job.queue, job.leases).holders(connection)
     named = ", ".join(f"{one.worker} ({one.rows:,}, for {durations.show(max(one.seconds, 0.0))})" for one in holders)
-    said = f"{leased:,} rows are leased to other workers{': ' if named else ''}{named}."
+    message = f"{leased:,} rows are leased to other workers{': ' if named else ''}{named}."
     return Failure(
         "locked",
-        f"{said} {failed.message}" if failed else said,
+        f"{message} {failed.message}" if failed else message,
         "with --poll this one waits for them; a worker that has died loses them once its lease ends.",
     )
 
@@ -220,7 +220,7 @@ def _shortfall(job: DrainJob, stats: RunStats, counters: Counters, counts: Count
     """How many rows are not done, and why."""
     waiting = counts.waiting if counts else 0
     given_up = counters["dead_letters"]
-    said = [
+    parts = [
         f"{waiting:,} failed and wait" if waiting else "",
         f"{given_up:,} given up on" if given_up else "",
         f"{counters['failed']:,} failed" if counters["failed"] and not waiting and not given_up else "",
@@ -228,7 +228,7 @@ def _shortfall(job: DrainJob, stats: RunStats, counters: Counters, counts: Count
         f"{stats.locked:,} stayed locked by other sessions" if stats.locked else "",
     ]
     causes = shown_causes(counters.causes)
-    message = f"{stats.rows:,} of {counters['claimed']:,} done, {', '.join(part for part in said if part)}"
+    message = f"{stats.rows:,} of {counters['claimed']:,} done, {', '.join(part for part in parts if part)}"
     redrive = f"once the cause is mended, put them back: batchops queue redrive {job.queue.table.label}"
     return Failure("incomplete", f"{message}: {causes}." if causes else f"{message}.", redrive if given_up else "")
 

@@ -124,9 +124,9 @@ def _may_write(
     needs = [("SELECT", leases.read), ("UPDATE", written), *([("DELETE", ())] if queue.done is None else [])]
     missing = database.missing_right(queue.table, server.role, needs)
     if missing is None and isinstance(leases, TableLeases):
-        beside = find_table(connection, database.backend, TABLE)
-        every = [(right, beside.column_names) for right in ("SELECT", "INSERT", "UPDATE")]
-        missing = database.missing_right(beside, server.role, [*every, ("DELETE", ())])
+        lease_table = find_table(connection, database.backend, TABLE)
+        every = [(right, lease_table.column_names) for right in ("SELECT", "INSERT", "UPDATE")]
+        missing = database.missing_right(lease_table, server.role, [*every, ("DELETE", ())])
     if missing is not None:
         raise missing.refusal(database.engine.dialect)
 
@@ -144,9 +144,9 @@ def _marks_fit(database: Database, queue: Queue) -> None:
             with database.explaining() as connection:
                 database.backend.planner.explain(connection, statement.where(queue.selection.clause))
         except (UsageError, RowRefusedError) as error:
-            said = error.message.partition(": ")[2] or error.message
+            refusal = error.message.partition(": ")[2] or error.message
             also = " or --set" if flag == "--done" and queue.work else ""
-            raise UsageError(f"{flag}{also}: the database refuses it: {said}", error.hint) from error
+            raise UsageError(f"{flag}{also}: the database refuses it: {refusal}", error.hint) from error
 
 
 def _leases(
@@ -213,8 +213,10 @@ def place_of(
     """Where leases are kept by now; None for nowhere, RefusedError where that place was asked for."""
     backend, table = database.backend, queue.table
     missing = list(map(names.name, names.missing(table)))
-    beside = backend.catalog.find(connection, None, TABLE) if wanted in ("auto", "table") else None
-    if wanted in ("auto", "columns") and not (missing or (beside is not None and not names.fit(backend.claims, table))):
+    lease_table = backend.catalog.find(connection, None, TABLE) if wanted in ("auto", "table") else None
+    if wanted in ("auto", "columns") and not (
+        missing or (lease_table is not None and not names.fit(backend.claims, table))
+    ):
         names.check(backend.claims, table)
     if wanted == "columns" and missing:
         raise RefusedError(
@@ -224,8 +226,8 @@ def place_of(
     if wanted in ("auto", "columns") and not missing and names.fit(backend.claims, table):
         names = names.as_there(backend.claims, table)
         return ColumnLeases(backend, queue, names, whole=whole, moment=moment, max_bytes=max_bytes)
-    if beside is not None:
-        claimed = BEFORE_CLAIM in beside.column_names
+    if lease_table is not None:
+        claimed = BEFORE_CLAIM in lease_table.column_names
         return TableLeases(backend, queue, whole=whole, moment=moment, max_bytes=max_bytes, claimed=claimed)
     if wanted == "table":
         raise RefusedError(
@@ -268,10 +270,10 @@ def _taken_over(database: Database, queue: Queue, spec: DrainSpec, leases: Lease
         return ""
     names = LeaseColumns(spec.lease_prefix)
     taken = names.taken_over(database.backend.claims, queue.table)
-    said = [f"; {column.name} ({column.type}) is the table's own, taken over" for column in taken]
+    notes = [f"; {column.name} ({column.type}) is the table's own, taken over" for column in taken]
     if names.name("attempts") in [column.name for column in taken]:
-        said.append(f": what it has counted counts, so a row at {spec.max_attempts} is given up on once it fails")
-    return "".join(said)
+        notes.append(f": what it has counted counts, so a row at {spec.max_attempts} is given up on once it fails")
+    return "".join(notes)
 
 
 def _plan(

@@ -59,10 +59,10 @@ class QueueStatus:
 
     def reasons(self, connection: sa.Connection, most: int = 20) -> list[Reason]:
         """The commonest reasons first."""
-        failure, parked = self._of("failure"), self._of("next_at") >= NEVER
+        failure, dead_letters = self._of("failure"), self._of("next_at") >= NEVER
         waits = sa.and_(self._of("next_at").is_not(None), self._of("next_at") < NEVER)
         query: sa.Select[Any] = sa.select(
-            failure.label("reason"), how_many(waits).label("waiting"), how_many(parked).label("dead")
+            failure.label("reason"), how_many(waits).label("waiting"), how_many(dead_letters).label("dead")
         )
         query = self._from(query).where(failure.is_not(None)).group_by(failure)
         rows = connection.execute(query.order_by(sa.func.count().desc()).limit(most))

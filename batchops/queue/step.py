@@ -30,7 +30,7 @@ from batchops.queue.handlers import (
     Unmarked,
     Unstarted,
 )
-from batchops.queue.handlers.sql import InSql
+from batchops.queue.handlers.sql import SqlHandler
 from batchops.queue.in_transaction import LOST, InTransaction
 from batchops.queue.mark_check import Marks
 from batchops.queue.queue import Claim, Queue, Row
@@ -75,7 +75,7 @@ class ClaimStep:
         self._marks = marks
         self._stop = stop
         self._in_transaction = InTransaction(claims.database, handler, deadline, stop)
-        self._marking = InTransaction(claims.database, InSql(), deadline, stop)
+        self._marking = InTransaction(claims.database, SqlHandler(), deadline, stop)
         self._late = f"the handler did not come back within {deadline.seconds:g} s"
         self._at_once = False
         """Whether what COMMIT would refuse is looked for before it: once something was refused."""
@@ -256,8 +256,8 @@ class ClaimStep:
         return self._outcome(now, done)
 
     def _outcome(self, now: ClaimInHand, done: int) -> Outcome:
-        parked = [Rejected(self._name(row.key), why) for row, why in now.claim.dead_letters]
-        return Outcome(rows=done, read=len(now.claim.rows), rejected=(*parked, *now.rejected))
+        dead_letters = [Rejected(self._name(row.key), why) for row, why in now.claim.dead_letters]
+        return Outcome(rows=done, read=len(now.claim.rows), rejected=(*dead_letters, *now.rejected))
 
     def _overdue(self, now: ClaimInHand) -> Outcome:
         """The handler hangs: the one row failed; of several nobody knows which, so each is tried alone."""

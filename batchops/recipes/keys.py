@@ -95,7 +95,7 @@ def checked_all(
         try:
             built = _lenient(model, wrong)(**values)
         except ValidationError as error:
-            mistakes += _told(error, lines, line)
+            mistakes += _mistakes_of(error, lines, line)
             found = [str(each["loc"][0]) for each in error.errors(include_url=False) if each["loc"]]
             if not found:
                 return None
@@ -118,9 +118,9 @@ def _lenient(model: type[M], wrong: Sequence[str]) -> type[M]:
     return create_model(model.__name__, __base__=model, **fields)
 
 
-def _told(error: ValidationError, lines: Mapping[str, int], line: int) -> list[Mistake]:
-    said = [validation_message(each, key) for each in error.errors(include_url=False)]
-    return [Mistake(lines.get(each.field, line), _as_keys(each.text)) for each in said]
+def _mistakes_of(error: ValidationError, lines: Mapping[str, int], line: int) -> list[Mistake]:
+    messages = [validation_message(each, key) for each in error.errors(include_url=False)]
+    return [Mistake(lines.get(each.field, line), _as_keys(each.text)) for each in messages]
 
 
 def _as_keys(text: str) -> str:

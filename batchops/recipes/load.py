@@ -13,7 +13,7 @@ from batchops.recipes.mistakes import Mistake, RecipeError
 from batchops.recipes.params import Param, declared, with_values
 from batchops.recipes.placeholders import against, bound
 from batchops.recipes.recipe import Recipe, RecipeJob, circle, ordered
-from batchops.recipes.toml_lines import TomlSource, read, understood
+from batchops.recipes.toml_lines import TomlSource, parse_toml, read
 from batchops.spec import schedule
 from batchops.spec.command_line import joined
 from batchops.spec.foreign_names import command_hint
@@ -31,24 +31,24 @@ _NAME = re.compile(r"[A-Za-z0-9_][\w.-]*", re.ASCII)
 
 def load(path: Path, given: Mapping[str, str] | None = None) -> Recipe:
     """The recipe with its parameters filled; RecipeError with all its mistakes, UsageError for `given`."""
-    reader = _Reader(path, understood(read(path)), given or {})
+    reader = _Reader(path, parse_toml(read(path)), given or {})
     jobs = reader.jobs()
     missing = [param for param in reader.params.values() if param.value is None and param.type]
     for param in missing:
         hint = f"--param {param.name}=…, or a default in [params]."
         reader.mistakes.append(Mistake(param.line, f'Parameter "{param.name}" has no value.', hint))
     if reader.mistakes:
-        raise RecipeError(path, reader.told())
+        raise RecipeError(path, reader.distinct_mistakes())
     return Recipe(path, ordered(jobs), tuple(reader.params.values()))
 
 
 def check(path: Path, given: Mapping[str, str] | None = None) -> tuple[list[str], list[Mistake]]:
     """The jobs' names, and every mistake by its line; a parameter without a value is none."""
-    source = understood(read(path))
+    source = parse_toml(read(path))
     reader = _Reader(path, source, given or {})
     reader.jobs()
     table = source.values.get("job", {})
-    return list(table) if isinstance(table, dict) else [], reader.told()
+    return list(table) if isinstance(table, dict) else [], reader.distinct_mistakes()
 
 
 class _Reader:
@@ -62,11 +62,11 @@ class _Reader:
         self.params: dict[str, Param] = with_values(params, given)
         self._defaults = self._own_defaults()
 
-    def told(self) -> list[Mistake]:
+    def distinct_mistakes(self) -> list[Mistake]:
         """The mistakes, each once: one in [defaults] is every job's."""
         return sorted(set(self.mistakes))
 
-    def tell(self, line: int, message: str, hint: str = "") -> None:
+    def report(self, line: int, message: str, hint: str = "") -> None:
         """One more mistake."""
         self.mistakes.append(Mistake(line, message, hint))
 
@@ -74,10 +74,10 @@ class _Reader:
         """Those that are whole."""
         for name in set(self._source.values) - {*TABLES}:
             hint = did_you_mean(name, TABLES) or "a recipe has [params], [defaults] and [job.NAME]."
-            self.tell(self._source.line(name), f'A recipe has no "{name}".', hint)
+            self.report(self._source.line(name), f'A recipe has no "{name}".', hint)
         tables = self._table("job")
         if not tables and not self.mistakes:
-            self.tell(1, "The recipe has no job.", "write [job.NAME], with a verb and a table.")
+            self.report(1, "The recipe has no job.", "write [job.NAME], with a verb and a table.")
         needs = self._needs(tables)
         found = [self._job(name, table, needs[name]) for name, table in tables.items()]
         return [job for job in found if job is not None]
@@ -88,7 +88,7 @@ class _Reader:
             table = table.get(name, {})
         if isinstance(table, dict):
             return table
-        self.tell(self._source.line(*place), f'"{".".join(place)}" is not a table.')
+        self.report(self._source.line(*place), f'"{".".join(place)}" is not a table.')
         return {}
 
     def _own_defaults(self) -> dict[str, Given]:
@@ -98,7 +98,7 @@ class _Reader:
         for name in set(fields) - known:
             names = [key(each) for each in known]
             hint = foreign_key(name, names) or did_you_mean(key(name), names)
-            self.tell(fields[name].line, f'defaults has no key "{key(name)}".', hint)
+            self.report(fields[name].line, f'defaults has no key "{key(name)}".', hint)
         return {name: Given(each.value, each.line, default=True) for name, each in fields.items() if name in known}
 
     def _fields(self, table: Mapping[str, Any], *place: str) -> dict[str, Given]:
@@ -107,35 +107,35 @@ class _Reader:
         for written, value in table.items():
             name, line = written.replace("-", "_"), self._source.line(*place, written)
             if name in fields:
-                self.tell(line, f'"{written}" stands twice, once with dashes.')
+                self.report(line, f'"{written}" stands twice, once with dashes.')
             fields[name] = Given(value, line)
         return fields
 
     def _needs(self, tables: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         needs: dict[str, tuple[str, ...]] = {}
         for name, table in tables.items():
-            said = table.get("needs", ()) if isinstance(table, dict) else ()
-            listed = [said] if isinstance(said, str) else said
+            written = table.get("needs", ()) if isinstance(table, dict) else ()
+            listed = [written] if isinstance(written, str) else written
             line = self._source.line("job", name, "needs")
             if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
-                self.tell(line, "needs: it is no list of names.", 'write needs = ["NAME"].')
+                self.report(line, "needs: it is no list of names.", 'write needs = ["NAME"].')
                 listed = []
             for each in listed:
                 if each not in tables:
-                    self.tell(line, f'needs: there is no job "{each}".', did_you_mean(each, tables))
+                    self.report(line, f'needs: there is no job "{each}".', did_you_mean(each, tables))
             needs[name] = tuple(each for each in listed if each in tables)
-        if way := circle(needs):
-            line = self._source.line("job", way[0], "needs")
-            self.tell(line, f"needs: {' needs '.join(way)}, so none of them can begin.")
+        if circular := circle(needs):
+            line = self._source.line("job", circular[0], "needs")
+            self.report(line, f"needs: {' needs '.join(circular)}, so none of them can begin.")
         return needs
 
     def _job(self, name: str, table: Any, needs: tuple[str, ...]) -> RecipeJob | None:
         line, before = self._source.line("job", name), len(self.mistakes)
         if not isinstance(table, dict):
-            self.tell(line, f'job: "{name}" is not a table.', f"write [job.{name}].")
+            self.report(line, f'job: "{name}" is not a table.', f"write [job.{name}].")
             return None
         if not _NAME.fullmatch(name):
-            self.tell(line, f'"{name}" is no name for a job.', "use letters, digits, . _ and -.")
+            self.report(line, f'"{name}" is no name for a job.', "use letters, digits, . _ and -.")
         given = self._fields(table, "job", name)
         verb = self._verb(given, line)
         if verb is None:
@@ -145,19 +145,19 @@ class _Reader:
         spec = self._spec(verb, given, line)
         about = given.get("description", Given("", line))
         if not isinstance(about.value, str):
-            self.tell(about.line, "description: it is no text.")
+            self.report(about.line, "description: it is no text.")
         if due is not None and spec is not None and spec.stays_up:
             message = "poll: a job with times of its own ends when there is nothing to do, and begins again at the next"
-            self.tell(line, f"{message}.", "leave poll out.")
+            self.report(line, f"{message}.", "leave poll out.")
         if due is not None and spec is not None and spec.reads_stdin:
-            self.tell(line, "ids: stdin is there once, and a job with times of its own runs again.", "name a file.")
+            self.report(line, "ids: stdin is there once, and a job with times of its own runs again.", "name a file.")
         if spec is None or len(self.mistakes) > before:
             return None
         return RecipeJob(name, verb, spec, needs, due, about.value, line, self._again(name))
 
     def _verb(self, given: Mapping[str, Given], line: int) -> Verb | None:
         if "verb" not in given:
-            self.tell(line, "verb is missing.", f"the verbs are {', '.join(RECIPE_VERBS)}.")
+            self.report(line, "verb is missing.", f"the verbs are {', '.join(RECIPE_VERBS)}.")
             return None
         verb = given["verb"].value
         if isinstance(verb, str) and verb in RECIPE_VERBS:
@@ -165,7 +165,7 @@ class _Reader:
         asks = [name for name, each in RECIPE_VERBS.items() if each.asks]
         known = f"the verbs are {', '.join(RECIPE_VERBS)}."
         hint = command_hint(str(verb)) or did_you_mean(str(verb), RECIPE_VERBS, asks) or known
-        self.tell(given["verb"].line, f'verb: "{verb}" is none.', hint)
+        self.report(given["verb"].line, f'verb: "{verb}" is none.', hint)
         return None
 
     def _of_no_verb(self, given: Mapping[str, Given]) -> None:
@@ -174,7 +174,7 @@ class _Reader:
         for name in set(given) - known:
             names = [key(each) for each in known]
             hint = foreign_key(name, names) or did_you_mean(key(name), names)
-            self.tell(given[name].line, f'No verb has a key "{key(name)}".', hint)
+            self.report(given[name].line, f'No verb has a key "{key(name)}".', hint)
 
     def _schedule(self, verb: Verb, given: Mapping[str, Given], line: int) -> RecipeSchedule | None:
         shared = schedule.SHARED & flagged(verb.spec).keys()
@@ -183,7 +183,7 @@ class _Reader:
         if "every" not in wanted and "cron" not in wanted:
             for name, each in wanted.items():
                 if not each.default:
-                    self.tell(each.line, f"{key(name)} needs every or cron.")
+                    self.report(each.line, f"{key(name)} needs every or cron.")
             return None
         due: RecipeSchedule | None = self._checked(RecipeSchedule, wanted | zone, line)
         return due
@@ -194,7 +194,7 @@ class _Reader:
         others = {name: each.spec for name, each in RECIPE_VERBS.items()}
         mine = {name: each for name, each in given.items() if name not in (*OWN, *schedule.KEYS)}
         for name in set(mine) - set(known):
-            self.tell(mine[name].line, *stray(name, verb.name, others, {*known, *OWN, *schedule.KEYS}))
+            self.report(mine[name].line, *stray(name, verb.name, others, {*known, *OWN, *schedule.KEYS}))
         fields = {n: each for n, each in (self._defaults | mine).items() if n in known}
         self.mistakes += [*against(fields, model, self.params), *_no_address(fields.get("url"))]
         spec = self._checked(model, fields, line)

@@ -139,8 +139,8 @@ def _against(name: str, settings: Any) -> Iterable[tuple[str, str]]:
             yield f'has no setting "{key}"', did_you_mean(key, KEYS) or f"there are {', '.join(KEYS)}."
     kind = settings.get("type")
     if not isinstance(kind, str) or kind not in TYPES:
-        said = "has no type" if kind is None else f'has the type "{kind}", which there is not'
-        yield said, did_you_mean(str(kind), TYPES) or f"the types are {', '.join(TYPES)}."
+        wrong = "has no type" if kind is None else f'has the type "{kind}", which there is not'
+        yield wrong, did_you_mean(str(kind), TYPES) or f"the types are {', '.join(TYPES)}."
     elif "default" in settings and (wrong := _wrong(kind, settings["default"])):
         yield f"has a default that {wrong}", ""
 

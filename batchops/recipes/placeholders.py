@@ -32,8 +32,8 @@ def against(fields: Mapping[str, Given], model: type[BaseModel], params: Mapping
     for name, given in fields.items():
         assigns = flag_of(model.model_fields[name]).several
         for text in _texts({name: given.value}, model):
-            said = _slips(text, params, _assigned if assigns else _condition)
-            found += [Mistake(given.line, f"{key(name)}: {message}.", hint) for message, hint in said]
+            mistakes = _mistakes(text, params, _assigned if assigns else _condition)
+            found += [Mistake(given.line, f"{key(name)}: {message}.", hint) for message, hint in mistakes]
     return found
 
 
@@ -45,7 +45,7 @@ def _texts(values: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:
             yield from (text for text in listed if isinstance(text, str))
 
 
-def _slips(
+def _mistakes(
     text: str, params: Mapping[str, Param], look: Callable[[SqlTokens], None]
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
     """Only what is wrong whichever database it is for."""

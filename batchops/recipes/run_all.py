@@ -23,7 +23,7 @@ class Ended:
     """Why it was not run."""
 
 
-def one_after_another(
+def run_jobs(
     jobs: Iterable[RecipeJob], run: Callable[[RecipeJob], Finished], stop: Stop
 ) -> Iterator[Ended]:  # fmt: skip
     """Run each whose needs are done; after a failure the others go on, once asked to stop none begins."""

@@ -67,7 +67,7 @@ def read(path: Path) -> str:
         raise UsageError(f'"{path}" is no recipe: it is not written in UTF-8.') from error
 
 
-def understood(text: str) -> TomlSource:
+def parse_toml(text: str) -> TomlSource:
     """The text's values, with the line of each; what cannot be read is left out and told."""
     source = TomlSource()
     good = list(_statements(text, source.mistakes))
@@ -148,7 +148,7 @@ def _places(statements: list[_Statement]) -> dict[Place, int]:
     lines: dict[Place, int] = {}
     table: Place = ()
     for statement in statements:
-        places = list(_ways(statement.values))
+        places = list(_places(statement.values))
         if statement.heads:
             table = places[-1]
         for place in places:
@@ -156,11 +156,11 @@ def _places(statements: list[_Statement]) -> dict[Place, int]:
     return lines
 
 
-def _ways(values: object) -> Iterator[Place]:
+def _places(values: object) -> Iterator[Place]:
     """The places of a value's keys, from the outside in."""
     if isinstance(values, list) and values and isinstance(values[0], dict):
         values = values[0]
     for key, value in values.items() if isinstance(values, dict) else ():
         yield (key,)
-        for way in _ways(value):
-            yield (key, *way)
+        for place in _places(value):
+            yield (key, *place)

@@ -7,7 +7,7 @@ from batchops import durations
 from batchops.events import Event, Finished, Started
 from batchops.reporters import figures
 from batchops.reporters.progress import Clock, Progress
-from batchops.reporters.safe_streams import Lasting
+from batchops.reporters.safe_streams import SafeStream
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -23,7 +23,7 @@ class ProgressLine:
     """Draws the line until Finished, then takes it away; a thread draws, so batches never wait for it."""
 
     def __init__(self, stream: TextIO | None, clock: Clock = time.monotonic) -> None:
-        self._out = Lasting(stream)
+        self._out = SafeStream(stream)
         self._progress = Progress(clock)
         self._live: Live | None = None
 

@@ -6,7 +6,7 @@ from typing import TextIO
 
 from batchops.events import Event, Finished
 from batchops.reporters import Warn
-from batchops.reporters.safe_streams import Lasting
+from batchops.reporters.safe_streams import SafeStream
 
 FIELDS = (
     "version", "run", "verb", "table", "strategy", "reason", "exit", "rows", "read", "batches", "retries",
@@ -41,7 +41,7 @@ class JsonDocument:
     """Writes the document to `stream` when the run has finished."""
 
     def __init__(self, stream: TextIO | None, warn: Warn | None = None) -> None:
-        self._out = Lasting(stream, warn)
+        self._out = SafeStream(stream, warn)
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Finished):

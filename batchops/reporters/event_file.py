@@ -37,7 +37,7 @@ class EventFile:
     def __call__(self, event: Event) -> None:
         if self._file is None:
             return
-        line = (as_json(told(event, self._now()) | self._whose) + "\n").encode("ascii")
+        line = (as_json(event_fields(event, self._now()) | self._whose) + "\n").encode("ascii")
         try:
             while line:
                 line = line[os.write(self._file, line) :]
@@ -52,7 +52,7 @@ class EventFile:
             os.close(file)
 
 
-def told(event: Event, at: datetime) -> dict[str, object]:
+def event_fields(event: Event, at: datetime) -> dict[str, object]:
     """An event as its line's fields; Finished carries the fields of the `--json` document."""
     fields = document(event) if isinstance(event, Finished) else asdict(event)
     stamp = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -22,7 +22,7 @@ class HttpResponse:
     body: bytes
 
 
-Answers = Mapping[str, Callable[[], HttpResponse]]
+Routes = Mapping[str, Callable[[], HttpResponse]]
 
 
 def place(text: str) -> tuple[str, int]:
@@ -34,7 +34,7 @@ def place(text: str) -> tuple[str, int]:
 
 
 @contextmanager
-def serving(at: tuple[str, int], answers: Answers, warn: Warn) -> Iterator[None]:
+def serving(at: tuple[str, int], answers: Routes, warn: Warn) -> Iterator[None]:
     """Answer there for as long as the block runs; UsageError where the port is taken."""
     try:
         server = _Server(at, _handler(answers))
@@ -59,8 +59,8 @@ class _Server(ThreadingHTTPServer):
         """A client that goes away is no news."""
 
 
-def _handler(answers: Answers) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+def _handler(answers: Routes) -> type[BaseHTTPRequestHandler]:
+    class RequestHandler(BaseHTTPRequestHandler):
         timeout = SLOWEST
         server_version, sys_version = "batchops", ""
 
@@ -81,7 +81,7 @@ def _handler(answers: Answers) -> type[BaseHTTPRequestHandler]:
         def log_message(self, format: str, *args: object) -> None:
             """Every probe would be a line."""
 
-    return Handler
+    return RequestHandler
 
 
 def _nothing() -> HttpResponse:

@@ -8,7 +8,7 @@ from batchops import durations
 from batchops.events import Event, Finished
 from batchops.reporters import figures
 from batchops.reporters.progress import Progress
-from batchops.reporters.safe_streams import Lasting
+from batchops.reporters.safe_streams import SafeStream
 from batchops.reporters.summary import ended_line, in_one_line
 
 
@@ -16,7 +16,7 @@ class JobLine:
     """Writes one line when the job has finished, its error included: what a log or a mail from cron should hold."""
 
     def __init__(self, stream: TextIO | None, name: str) -> None:
-        self._out, self._name = Lasting(stream), name
+        self._out, self._name = SafeStream(stream), name
         self._progress = Progress()
 
     def __call__(self, event: Event) -> None:
@@ -32,7 +32,7 @@ class JobLine:
 def totals(recipe: str, ends: Sequence[Finished | None], seconds: float) -> str:
     """All jobs in one line; None for one that was not run."""
     reasons = Counter("skipped" if end is None else end.reason for end in ends)
-    said = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
+    ends = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
     rows = sum(end.rows for end in ends if end is not None)
     jobs = figures.counted(len(ends), "job")
-    return f"{figures.visible(recipe)}: {jobs}: {said}; {figures.counted(rows, 'row')} in {durations.show(seconds)}"
+    return f"{figures.visible(recipe)}: {jobs}: {ends}; {figures.counted(rows, 'row')} in {durations.show(seconds)}"

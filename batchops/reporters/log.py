@@ -23,7 +23,7 @@ from batchops.events import (
 from batchops.reporters.document import as_json, document, rounded
 from batchops.reporters.figures import counted, visible
 from batchops.reporters.progress import Progress
-from batchops.reporters.safe_streams import Lasting
+from batchops.reporters.safe_streams import SafeStream
 from batchops.reporters.summary import ended_line, error_lines
 from batchops.reporters.warnings import stopping
 
@@ -44,7 +44,7 @@ class Log:
     def __init__(
         self, stream: TextIO | None, form: Format, now: Callable[[], datetime] = _now, least: Level = "info"
     ) -> None:
-        self._out, self._form, self._now = Lasting(stream), form, now
+        self._out, self._form, self._now = SafeStream(stream), form, now
         self._least = LEVELS.index(least)
 
     def say(self, text: str) -> None:
@@ -63,12 +63,12 @@ class Log:
             if event.state in ("skipped", "coalesced"):
                 level = "warning"
             # Of these the end of the job's run has been told, with more of it.
-            told = self._form == "text" and event.state in ("ran", "running", "failed", "taken over")
-            text = "" if told else fired(event)
+            in_end = self._form == "text" and event.state in ("ran", "running", "failed", "taken over")
+            text = "" if in_end else fired(event)
             if event.state == "running" and (event.note or event.late > LATE):
                 text = fired(event)
             if text:
-                self._line(level, event.job, text, _told(event))
+                self._line(level, event.job, text, _event_fields(event))
 
     def _line(self, level: Level, job: str, text: str, fields: dict[str, object]) -> None:
         if LEVELS.index(level) < self._least:
@@ -92,7 +92,7 @@ class _JobLog:
     def __call__(self, event: Event) -> None:
         self._progress(event)
         for level, text in self._lines(event):
-            self._line(level, self._job, text, _told(event))
+            self._line(level, self._job, text, _event_fields(event))
         if isinstance(event, Finished):
             self._progress = Progress()
 
@@ -123,6 +123,6 @@ def fired(event: Fired) -> str:
     return f"{what} {state}{late}" + (f": {event.note}" if event.note else "")
 
 
-def _told(event: Event) -> dict[str, object]:
+def _event_fields(event: Event) -> dict[str, object]:
     fields = document(event) if isinstance(event, Finished) else asdict(event)
     return {"event": type(event).__name__.lower()} | {name: rounded(value) for name, value in fields.items()}

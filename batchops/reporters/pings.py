@@ -22,7 +22,7 @@ from batchops.runtime.threads import Threads
 
 TIMEOUT = 5.0
 """Seconds for one ping."""
-FAREWELL = 10.0
+CLOSE_TIMEOUT = 10.0
 """Seconds that the end waits for pings to get out."""
 STALE = 60.0
 """Seconds after which a ping that waits is sent no more: it would tell of a start or an end that is long past."""
@@ -38,7 +38,7 @@ class Ping:
     at: float
 
 
-class Post:
+class PingSender:
     """Sends pings, to each host in a thread of its own; shared by all jobs of a process."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Post:
             self._queues[host] = PingQueue(host, self._warn, self._clock, self._deliver)
         self._queues[host].put(kind, Ping(url, text.encode()[:10_000], self._clock()))
 
-    def close(self, longest: float = FAREWELL) -> None:
+    def close(self, longest: float = CLOSE_TIMEOUT) -> None:
         """Wait for what is still to be sent, but not for ever; Ctrl-C ends the waiting, not the program."""
         end = self._clock() + longest
         try:
@@ -135,7 +135,7 @@ class PingQueue:
 class Pings:
     """Tells one URL how the runs of a job begin and end."""
 
-    def __init__(self, url: str, post: Post, new_id: Callable[[], object] = uuid.uuid4) -> None:
+    def __init__(self, url: str, post: PingSender, new_id: Callable[[], object] = uuid.uuid4) -> None:
         self._url = urllib.parse.urlsplit(url)
         self._post = post
         self._new_id = new_id

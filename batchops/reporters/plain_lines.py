@@ -8,14 +8,14 @@ from batchops import durations
 from batchops.events import Event, Finished, Started
 from batchops.reporters import figures
 from batchops.reporters.progress import Clock, Progress
-from batchops.reporters.safe_streams import Lasting
+from batchops.reporters.safe_streams import SafeStream
 
 
 class ProgressLines:
     """Writes a line when `every` has passed since the last one, as the events come; nothing at the end."""
 
     def __init__(self, stream: TextIO | None, every: timedelta, clock: Clock = time.monotonic) -> None:
-        self._out = Lasting(stream)
+        self._out = SafeStream(stream)
         self._every = every.total_seconds()
         self._clock = clock
         self._progress = Progress(clock)
@@ -38,7 +38,7 @@ def progress_line(progress: Progress) -> str:
     if started is None:
         return ""
     share, left, speed = progress.share(), progress.seconds_left(), progress.speed()
-    said = [
+    parts = [
         figures.counted(progress.rows, "row") + ("" if share is None else f" ({figures.percent(share)} done)"),
         f"{figures.count(progress.rejected)} rejected" if progress.rejected else "",
         "" if speed is None else figures.rate(speed),
@@ -48,4 +48,4 @@ def progress_line(progress: Progress) -> str:
         pause,
     ]
     head = f"{started.verb} {figures.visible(started.table)}: after {durations.show(progress.elapsed() // 1)}: "
-    return head + ", ".join(part for part in said if part)
+    return head + ", ".join(part for part in parts if part)

@@ -95,8 +95,8 @@ class Progress:
 
         In a further pass it is never the whole: nobody knows yet whether there will be one more.
         """
-        ways = (self._done_and_total(), *self._limits())
-        shares = [behind / whole for behind, whole in ways if whole and behind <= whole * _SLACK]
+        parts = (self._done_and_total(), *self._limits())
+        shares = [behind / whole for behind, whole in parts if whole and behind <= whole * _SLACK]
         if not shares:
             return None
         return max(shares) if max(shares) <= 1 and not self.pass_number else _ALMOST
@@ -107,10 +107,10 @@ class Progress:
             return None
         changed, read = self._speeds(_LONG)
         speeds = (changed if self._by_rows() else read, changed, self.batches / max(self.elapsed(), _APART), 1.0)
-        ways = (self._done_and_total(), *self._limits())
+        parts = (self._done_and_total(), *self._limits())
         left = [
             max(whole - behind, 0) / speed
-            for (behind, whole), speed in zip(ways, speeds, strict=True)
+            for (behind, whole), speed in zip(parts, speeds, strict=True)
             if speed > 0 and whole and behind <= whole * _SLACK
         ]
         return min(left, default=None)

@@ -9,7 +9,7 @@ from batchops.reporters import Warn
 _PLAIN = str.maketrans({"━": "=", "─": "-", "…": ".", "×": "x"})
 
 
-class Lasting:
+class SafeStream:
     """Writes to a stream while it is there, and never raises; warns once, unless a reader just closed it."""
 
     def __init__(self, stream: TextIO | None, warn: Warn | None = None) -> None:

@@ -8,7 +8,7 @@ from batchops.errors import Exit
 from batchops.events import Emit, Event, Failure, Finished
 from batchops.reporters import figures
 from batchops.reporters.progress import Progress
-from batchops.reporters.safe_streams import Lasting
+from batchops.reporters.safe_streams import SafeStream
 
 _REASONS = {
     "done": "done",
@@ -41,7 +41,7 @@ class SummaryLine:
     """Writes one plain line at the end, and the lines of the error where there is one."""
 
     def __init__(self, stream: TextIO | None) -> None:
-        self._out = Lasting(stream)
+        self._out = SafeStream(stream)
         self._progress = Progress()
 
     def __call__(self, event: Event) -> None:
@@ -56,7 +56,7 @@ class SummaryParagraph:
     """Writes some lines for a person at the end."""
 
     def __init__(self, stream: TextIO | None) -> None:
-        self._out = Lasting(stream)
+        self._out = SafeStream(stream)
         self._progress = Progress()
 
     def __call__(self, event: Event) -> None:
@@ -109,12 +109,12 @@ def _indented(text: str) -> str:
 
 def ended_line(finished: Finished, progress: Progress) -> str:
     """How a run ended, in one line; without the error."""
-    said = [f"{_name(finished)}: {why(finished)}"]
+    parts = [f"{_name(finished)}: {why(finished)}"]
     if not _untouched(finished):
-        said += [f": {_rows(finished)} in {durations.show(finished.seconds)}", *_figures(finished, progress)]
-        said += [f", {figures.count(finished.left)} left"] if finished.left else []
-    said += [f"; to go on: {figures.visible(finished.next)}"] if finished.next else []
-    return "".join(said)
+        parts += [f": {_rows(finished)} in {durations.show(finished.seconds)}", *_figures(finished, progress)]
+        parts += [f", {figures.count(finished.left)} left"] if finished.left else []
+    parts += [f"; to go on: {figures.visible(finished.next)}"] if finished.next else []
+    return "".join(parts)
 
 
 def _untouched(finished: Finished) -> bool:
@@ -148,12 +148,12 @@ def _figures(finished: Finished, progress: Progress) -> Iterator[str]:
     ):
         if number:
             yield f", {figures.counted(number, one, many)}"
-    told = finished.drained or finished.relayed
-    if told is not None and told.failed:
-        yield f", {figures.counted(told.failed, 'attempt failed', 'attempts failed')}"
+    details = finished.drained or finished.relayed
+    if details is not None and details.failed:
+        yield f", {figures.counted(details.failed, 'attempt failed', 'attempts failed')}"
         # Where there is an error, it says why.
-        if told.causes and finished.error is None:
-            yield f": {figures.visible(told.causes[0].reason)}"
+        if details.causes and finished.error is None:
+            yield f": {figures.visible(details.causes[0].reason)}"
 
 
 def why(finished: Finished) -> str:
@@ -206,8 +206,8 @@ def _shares(progress: Progress) -> str:
 
 
 def _causes(finished: Finished) -> Iterator[str]:
-    told = finished.drained or finished.relayed
-    for cause in told.causes if told is not None else ():
+    details = finished.drained or finished.relayed
+    for cause in details.causes if details is not None else ():
         attempts = figures.counted(cause.attempts, "attempt")
         yield f"{figures.visible(cause.reason)}: {attempts}, {figures.visible(', '.join(cause.names))}"
 

@@ -46,16 +46,16 @@ class BacklogMonitor:
     def emitting(self, emit: Emit, threads: Threads) -> AbstractContextManager[None]:
         """Emit Backlog now and then, until the block ends."""
 
-        def tell(over: threading.Event) -> None:
+        def emit_counts(over: threading.Event) -> None:
             pause = EVERY
             while not over.wait(pause):
                 before = self._clock()
-                threads.survive("count of the queue", lambda: self._tell(emit))
+                threads.survive("count of the queue", lambda: self._emit_counts(emit))
                 pause = max(EVERY, SHARE * (self._clock() - before))
 
-        return threads.beside("watch", tell)
+        return threads.alongside("watch", emit_counts)
 
-    def _tell(self, emit: Emit) -> None:
+    def _emit_counts(self, emit: Emit) -> None:
         if (counts := self.counts()) is not None:
             emit(self._backlog(counts))
 

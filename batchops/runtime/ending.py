@@ -47,8 +47,8 @@ def as_incomplete(ending: Ending, error: Failure | None = None) -> Ending:
 
 def shown_causes(causes: Sequence[Cause]) -> str:
     """The first reasons in one line."""
-    said = [f"{one.reason.rstrip('.')} ({', '.join(one.names)}{_more(one)})" for one in causes[:CAUSES]]
-    return "; ".join(said) + (f"; and {len(causes) - CAUSES} more reasons" if len(causes) > CAUSES else "")
+    reasons = [f"{one.reason.rstrip('.')} ({', '.join(one.names)}{_more(one)})" for one in causes[:CAUSES]]
+    return "; ".join(reasons) + (f"; and {len(causes) - CAUSES} more reasons" if len(causes) > CAUSES else "")
 
 
 def _more(cause: Cause) -> str:

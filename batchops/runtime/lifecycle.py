@@ -102,11 +102,11 @@ def answering(stop: Stop, emitter: EventEmitter, undone: bool) -> Iterator[None]
     woken, over = threading.Event(), threading.Event()
 
     def answer() -> None:
-        said: Stopping | None = None
+        last: Stopping | None = None
         while not over.is_set():
             now = Stopping(stop.signal, stop.hurried, undone) if stop.signal is not None else None
-            if now is not None and now != said and emitter.begun:
-                emitter(said := now)
+            if now is not None and now != last and emitter.begun:
+                emitter(last := now)
             woken.wait()
             woken.clear()
 

@@ -25,7 +25,7 @@ class Outcome:
     """Whether it only showed that the table takes the marks: it does not count as a batch."""
     refused: int = 0
     """Rows that the database refused, whether they are given up on or tried again later."""
-    sifting: float = 0.0
+    isolating_seconds: float = 0.0
     """Seconds that went into telling them from the others, which a smaller batch would not spare."""
     replan: str | None = None
     """Why the run should change its strategy."""

@@ -6,7 +6,7 @@ from statistics import linear_regression, median
 
 from batchops.db.byte_limit import MOST_BYTES
 from batchops.runtime.batch_size import START_ROWS, Size
-from batchops.runtime.plan_flip import Cliff
+from batchops.runtime.plan_flip import PlanFlip
 
 MOST_ROWS = 100_000
 READ_PER_ROW = 100
@@ -48,7 +48,7 @@ class Pacing:
         self._share: float | None = None
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT)
         self._overhead = 0.0
-        self._cliff = Cliff()
+        self._cliff = PlanFlip()
 
     def size(self, skip_locked: bool = False) -> Size:
         """The next batch."""

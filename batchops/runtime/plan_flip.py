@@ -18,7 +18,7 @@ CLOSE = 1.25
 """How near the largest cheap size may come to the dear one before the search for the edge ends."""
 
 
-class Cliff:
+class PlanFlip:
     """Remembers the last size that was cheap, and the least that was not, in rows of the window.
 
     Its rows make the server's plan, whether they match or not.
@@ -44,7 +44,7 @@ class Cliff:
         each = seconds / max(1, read + CHANGED * changed)
         larger = self._cheap >= LEAST and read > 1.1 * self._cheap
         if larger and each > JUMP * self._each and seconds > 1.5 * target:
-            self._turned(read)
+            self._flipped(read)
             return True
         if self._edge is not None and read >= self._edge:
             self._edge, self._seen, self._times = None, 0, 0
@@ -64,7 +64,7 @@ class Cliff:
         """The size to go back to."""
         return self._cheap
 
-    def _turned(self, read: int) -> None:
+    def _flipped(self, read: int) -> None:
         self._edge = read if self._edge is None else min(self._edge, read)
         self._seen += 1
         if self._seen >= SEEN:

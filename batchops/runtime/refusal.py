@@ -19,8 +19,8 @@ class Refusal:
     @property
     def text(self) -> str:
         """In one line, for people."""
-        said = f"{self.message} Hint: {self.hint}" if self.hint else self.message
-        return " ".join(said.split("\n"))
+        text = f"{self.message} Hint: {self.hint}" if self.hint else self.message
+        return " ".join(text.split("\n"))
 
     def document(self) -> dict[str, str | None]:
         """The same for programs."""
@@ -30,13 +30,13 @@ class Refusal:
 
 def refusal(refusals: Sequence[Refusal]) -> RefusedError | None:
     """The error that says all that was not allowed; None where there is nothing."""
-    standing = [refusal for refusal in refusals if not refusal.allowed]
-    if not standing:
+    not_allowed = [refusal for refusal in refusals if not refusal.allowed]
+    if not not_allowed:
         return None
-    if len(standing) == 1:
-        return RefusedError(standing[0].message, standing[0].hint)
+    if len(not_allowed) == 1:
+        return RefusedError(not_allowed[0].message, not_allowed[0].hint)
     # Each with its own hint beside it, as what helps against one says nothing about another.
-    return RefusedError("\n".join(f"{refusal.check}: {refusal.text}" for refusal in standing))
+    return RefusedError("\n".join(f"{refusal.check}: {refusal.text}" for refusal in not_allowed))
 
 
 def refuse(refusals: Sequence[Refusal]) -> None:

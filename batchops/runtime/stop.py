@@ -63,7 +63,7 @@ class Stop:
             if not self.asked:
                 self.reason, self.signal, self._asked_at = reason, signal, self._clock()
             self._asked.set()
-            runs = self._told()
+            runs = self._wake_listeners()
         for run in runs:
             run.ask(reason, signal)
 
@@ -71,7 +71,7 @@ class Stop:
         """Asked to end, now or later: do it without the batch in hand."""
         with self._guard:
             self.hurried = True
-            runs = self._told()
+            runs = self._wake_listeners()
         for run in runs:
             run.hurry()
 
@@ -110,7 +110,7 @@ class Stop:
         finally:
             self._heard.remove(event)
 
-    def _told(self) -> "tuple[Stop, ...]":
+    def _wake_listeners(self) -> "tuple[Stop, ...]":
         """Wake who listens; the runs that are to be told too."""
         for event in tuple(self._heard):
             event.set()

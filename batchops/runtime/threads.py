@@ -35,7 +35,7 @@ class Threads:
         return thread
 
     @contextmanager
-    def beside(self, name: str, work: Callable[[threading.Event], object]) -> Iterator[None]:
+    def alongside(self, name: str, work: Callable[[threading.Event], object]) -> Iterator[None]:
         """Run `work(over)` until the block ends: `over` is set then, and the thread is waited for."""
         over = threading.Event()
         thread = self.start(name, lambda: work(over))
@@ -53,7 +53,7 @@ class Threads:
             while not self.wait(over, seconds):
                 self.survive(name, work)
 
-        with self.beside(name, repeat):
+        with self.alongside(name, repeat):
             yield
 
     def survive(self, name: str, work: Callable[[], object]) -> bool:

@@ -39,7 +39,7 @@ def woken(
         yield None
         return
     wake = Wake(database, notifications, channel, stop, emit)
-    with threads.beside("listen", wake.listen):
+    with threads.alongside("listen", wake.listen):
         yield wake.wait
 
 
@@ -77,7 +77,7 @@ class Wake:
         while not self._over.is_set():
             try:
                 with self._database.idle() as connection:
-                    trouble = self._heard_on(connection)
+                    trouble = self._listen_on(connection)
             except Exception as error:  # noqa: BLE001  polling goes on meanwhile, so a person should know
                 trouble = described(error).rstrip(".")
             if self._over.is_set():
@@ -88,7 +88,7 @@ class Wake:
             self._failures += 1
             self._over.wait(BACKOFF.pause(self._failures))
 
-    def _heard_on(self, connection: sa.Connection) -> str:
+    def _listen_on(self, connection: sa.Connection) -> str:
         """Listen on this connection, until notifications arrive no more; says so."""
         while self._arrive(connection):
             self._notifications.listen(connection, self._channel)
@@ -97,7 +97,7 @@ class Wake:
             while self._clock() - proved < PROVED:
                 if self._over.is_set():
                     return ""
-                self._hear(connection, SLICE)
+                self._receive(connection, SLICE)
         return UNHEARD
 
     def _arrive(self, connection: sa.Connection) -> bool:
@@ -110,11 +110,11 @@ class Wake:
             self._notifications.notify(other, self._probe)
         sent = self._clock()
         while self._clock() - sent < ARRIVES and not self._over.is_set():
-            if self._probe in self._hear(connection, SLICE):
+            if self._probe in self._receive(connection, SLICE):
                 return True
         return self._over.is_set()
 
-    def _hear(self, connection: sa.Connection, seconds: float) -> frozenset[str]:
+    def _receive(self, connection: sa.Connection, seconds: float) -> frozenset[str]:
         """The channels heard on within that long, or sooner; a notification for the process ends its sleep."""
         channels = self._notifications.received(connection, seconds)
         if self._channel in channels:

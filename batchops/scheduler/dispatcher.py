@@ -24,7 +24,7 @@ JUMP = 1.0
 """Seconds by which the database's clock must be elsewhere than reckoned to be taken as set anew."""
 PRUNED = 3600.0
 """Seconds between clearings of old fires."""
-FAREWELL = 10.0
+CLOSE_TIMEOUT = 10.0
 """Seconds to get ends written down once everything has stopped."""
 Note = Callable[[str], None]
 
@@ -43,7 +43,7 @@ class Dispatcher:
     """A thread for one ledger; a ledger that cannot be reached is tried again, and the others do not notice."""
 
     def __init__(
-        self, place: Place, pool: WorkerPool, stop: Stop, tell: Emit, note: Note, threads: Threads,
+        self, place: Place, pool: WorkerPool, stop: Stop, emit: Emit, note: Note, threads: Threads,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.place = place
@@ -51,7 +51,7 @@ class Dispatcher:
         """Why the ledger cannot be worked with just now."""
         self.seen = clock()
         """When the loop last came round."""
-        self._pool, self._stop, self._tell, self._note = pool, stop, tell, note
+        self._pool, self._stop, self._emit, self._note = pool, stop, emit, note
         self._threads, self._clock = threads, clock
         self._tasks: tuple[Task, ...] = ()
         self._known: frozenset[str] = frozenset()
@@ -60,7 +60,7 @@ class Dispatcher:
         self._nudged: set[str] = set()
         self._waits: set[str] = set()
         self._ahead = 0.0
-        self._farewell: float | None = None
+        self._close_by: float | None = None
         self._looked = self._pruned = float("-inf")
         self._lease = LeaseClock(LEASE, clock)  # of all fires at work: they are renewed together
         self._failures = 0
@@ -126,8 +126,8 @@ class Dispatcher:
         if self.running() or not self._works:
             return not self._works
         now = self._clock()
-        self._farewell = self._farewell or now + FAREWELL
-        return now > self._farewell
+        self._close_by = self._close_by or now + CLOSE_TIMEOUT
+        return now > self._close_by
 
     def _tick(self, fires: Fires) -> None:
         self._settle(fires)
@@ -187,7 +187,7 @@ class Dispatcher:
         if claimed.waits:
             self._waits.add(name)
             self._next[name] = claimed.now + LOOK
-        self._told(task, claimed)
+        self._report_claimed(task, claimed)
 
     def _freed(self) -> None:
         """A worker is free, from any thread."""
@@ -199,17 +199,17 @@ class Dispatcher:
         self._pool.release()
         self._wake.set()
 
-    def _told(self, task: Task, claimed: Claimed) -> None:
+    def _report_claimed(self, task: Task, claimed: Claimed) -> None:
         newest = {one.state: one for one in claimed.decided}
         for state, one in newest.items():
             alike = sum(each.state == state for each in claimed.decided)
-            self._tell(Fired(task.job, one.fire_at, state, 0, claimed.now - one.fire_at, one.note, alike))
+            self._emit(Fired(task.job, one.fire_at, state, 0, claimed.now - one.fire_at, one.note, alike))
         if claimed.fire and claimed.fire.fire_at not in {one.fire_at for one in claimed.decided}:
             note = "its owner is gone" if claimed.fire.taken_over else "it had waited"
             at = claimed.fire.fire_at
-            self._tell(Fired(task.job, at, "running", late=claimed.now - at, note=note))
+            self._emit(Fired(task.job, at, "running", late=claimed.now - at, note=note))
         for at in claimed.given_up:
-            self._tell(Fired(task.job, at, "failed", note="given up: process after process died over it"))
+            self._emit(Fired(task.job, at, "failed", note="given up: process after process died over it"))
             self._note(f"error: {task.job}: a fire is given up: process after process died over it")
         if claimed.forgotten:
             self._note(
@@ -233,7 +233,7 @@ class Dispatcher:
         ours = fires.finish(work.fire, state, work.rows, note)  # type: ignore[arg-type]  # a State, from outcome()
         if ours:
             rows = work.fire.rows + work.rows
-            self._tell(Fired(work.task.job, work.fire.fire_at, state, rows, note=note))
+            self._emit(Fired(work.task.job, work.fire.fire_at, state, rows, note=note))
         return ours
 
     def _renew(self, fires: Fires) -> None:

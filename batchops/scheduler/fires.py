@@ -16,7 +16,7 @@ from batchops.events import State
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.owner import Owner, this_process
 from batchops.ledger.run import new_token
-from batchops.ledger.table_setup import Making
+from batchops.ledger.table_setup import TableSetup
 from batchops.ledger.tables import schedule_tables
 from batchops.scheduler.misfires import Decided, OpenFires, Schedule, decide
 from batchops.spec.times import due
@@ -80,7 +80,7 @@ class Fires:
         self.database = ledger.database
         meta = sa.MetaData(schema=ledger.schema)
         self.schedules, self.fires = schedule_tables(meta)
-        self.tables = Making(ledger.database, meta)
+        self.tables = TableSetup(ledger.database, meta)
         self._storable = ForeignText(ledger.database.backend.own_tables, ledger.schema, self.fires.name, "note")
         self._process = secrets.token_hex(4)
         self._held: dict[str, Fire] = {}
@@ -128,8 +128,8 @@ class Fires:
         with self.database.transaction() as connection:
             for token, rows in rows_by_token.items():
                 until = self.database.backend.own_tables.epoch() + LEASE
-                beat = self._mine(token).values(lease_until=until, row_count=self._held[token].rows + rows)
-                if connection.execute(beat).rowcount != 1:
+                renewal = self._mine(token).values(lease_until=until, row_count=self._held[token].rows + rows)
+                if connection.execute(renewal).rowcount != 1:
                     lost.add(token)
         return frozenset(lost)
 

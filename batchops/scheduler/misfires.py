@@ -10,7 +10,7 @@ from typing import Literal
 
 from batchops import durations
 from batchops.events import State
-from batchops.spec.times import Times
+from batchops.spec.times import FireTimes
 
 Overlap = Literal["skip", "queue", "parallel"]
 Missed = Literal["once", "skip", "all"]
@@ -41,7 +41,7 @@ class Schedule:
 
     name: str
     """As in the table of fires."""
-    times: Times
+    times: FireTimes
     policy: MisfirePolicy = MisfirePolicy()
 
     def due_at(self, fire_at: int) -> float:

@@ -101,12 +101,12 @@ def _of_file(path: Path, params: Mapping[str, str], kept: FireLedger) -> Iterato
         yield Scheduled(path, job, before, _schedule(job, job.schedule, place), spec.url, place)
 
 
-def _schedule(job: RecipeJob, said: recipe.RecipeSchedule, place: FireLedger) -> Schedule:
-    times = said.times
-    lateness = said.misfire_grace_time
+def _schedule(job: RecipeJob, keys: recipe.RecipeSchedule, place: FireLedger) -> Schedule:
+    times = keys.times
+    grace_time = keys.misfire_grace_time
     policy = MisfirePolicy(
-        said.overlap, said.missed, said.jitter.total_seconds(),
-        None if lateness is None else lateness.total_seconds(),
+        keys.overlap, keys.missed, keys.jitter.total_seconds(),
+        None if grace_time is None else grace_time.total_seconds(),
     )  # fmt: skip
     what = [job.verb.name, job.spec.table, _what(job.spec), str(times), place.ledger == NONE]
     mark = sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]

@@ -17,9 +17,9 @@ ROUND = 0.2
 class Scheduler:
     """Stays up until `stop` is asked; a plan may be put in the place of another at any time."""
 
-    def __init__(self, workers: int, stop: Stop, tell: Emit, note: Note) -> None:
+    def __init__(self, workers: int, stop: Stop, emit: Emit, note: Note) -> None:
         self._pool = WorkerPool(workers)
-        self._stop, self._tell, self._note = stop, tell, note
+        self._stop, self._emit, self._note = stop, emit, note
         self._threads = Threads(stop.fail, note)
         self._dispatchers: dict[Place, Dispatcher] = {}
         self._leaving: list[Dispatcher] = []
@@ -36,7 +36,7 @@ class Scheduler:
             self._leaving[-1].plan(())
         for place, tasks in tasks_by_place.items():
             if place not in self._dispatchers:
-                dispatcher = Dispatcher(place, self._pool, self._stop, self._tell, self._note, self._threads)
+                dispatcher = Dispatcher(place, self._pool, self._stop, self._emit, self._note, self._threads)
                 self._dispatchers[place] = dispatcher
                 self._dispatchers[place].plan(tasks)
                 self._dispatchers[place].start()

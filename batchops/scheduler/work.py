@@ -48,14 +48,14 @@ class Work:
         """The state it ends in and what is to be said; None: it was broken off, and is to be gone on with."""
         finished = self.finished
         assert finished is not None  # asked only then
-        said = finished.error.message if finished.error else ""
+        note = finished.error.message if finished.error else ""
         if finished.reason == "signal":
-            return None, said
+            return None, note
         if finished.reason == "locked" and not self.rows:
-            return "skipped", said
+            return "skipped", note
         if finished.exit not in (Exit.DONE, Exit.LOCKED):
-            return "failed", said or finished.reason
-        return ("taken over" if self.fire.taken_over else "ran"), said if finished.reason in (
+            return "failed", note or finished.reason
+        return ("taken over" if self.fire.taken_over else "ran"), note if finished.reason in (
             "done",
             "locked",
         ) else finished.reason
@@ -76,14 +76,14 @@ class Work:
         """Once more where the run is still leased to the process whose fire this was."""
         waited = 0.0
         while True:
-            finished = self.task.run(self._hear, self.stop)
+            finished = self.task.run(self._on_event, self.stop)
             stale = finished.reason == "locked" and self.fire.taken_over and not self.rows
             if not stale or self.stop.asked or waited >= RETRY_TIMEOUT:
                 return finished
             self.stop.sleep(AGAIN)
             waited += AGAIN
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         """From any thread."""
         with self._guard:
             if isinstance(event, Started):

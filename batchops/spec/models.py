@@ -184,5 +184,5 @@ def checked(model: type[S], values: Mapping[str, Any]) -> S:
     try:
         return model(**values)
     except ValidationError as error:
-        said = validation_message(error.errors(include_url=False)[0], flag_name)
-        raise UsageError(said.text, said.hint) from None
+        message = validation_message(error.errors(include_url=False)[0], flag_name)
+        raise UsageError(message.text, message.hint) from None

@@ -69,7 +69,7 @@ class RecipeSchedule(BaseModel):
         return None
 
     @property
-    def times(self) -> times.Times:
+    def times(self) -> times.FireTimes:
         """When that is."""
         if self.every is not None:
             return times.every(self.every)

@@ -30,7 +30,7 @@ NAMED = {
 """The names that crontab(5) has for times; its @reboot is none."""
 
 
-class Times(Protocol):
+class FireTimes(Protocol):
     """When something fires."""
 
     def after(self, moment: int) -> int:
@@ -134,7 +134,7 @@ class Cron:
         raise AssertionError("cron() has made sure of it")
 
 
-def crontab(text: str, zone: ZoneInfo) -> Times:
+def crontab(text: str, zone: ZoneInfo) -> FireTimes:
     """What may stand before a command in crontab(5): five fields, a name such as @daily; also `@every 20s`.
 
     ValueError says what is wrong with it.
@@ -160,13 +160,13 @@ def cron(expression: str, zone: ZoneInfo) -> Cron:
     return Cron(" ".join(expression.split()), zone)
 
 
-def due(times: Times, after: int, upto: int, most: int) -> list[int]:
+def due(times: FireTimes, after: int, upto: int, most: int) -> list[int]:
     """The fires in (after, upto], oldest first; of very many, the newest `most` of the last week."""
     recent = list(_between(times, max(after, upto - WEEK), upto))
     return (recent or list(_between(times, after, upto)))[-most:]
 
 
-def _between(times: Times, after: int, upto: int) -> Iterator[int]:
+def _between(times: FireTimes, after: int, upto: int) -> Iterator[int]:
     at = times.after(after)
     while at <= upto:
         yield at

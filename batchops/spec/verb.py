@@ -107,5 +107,5 @@ class FactsPlan:
             yield from (("" if i else "explain", line) for i, line in enumerate(one.explain))
 
     def document(self) -> dict[str, Any]:
-        told = {} if self.statements is None else {"statements": [asdict(one) for one in self.statements]}
-        return dict(self.facts) | told
+        statements = {} if self.statements is None else {"statements": [asdict(one) for one in self.statements]}
+        return dict(self.facts) | statements

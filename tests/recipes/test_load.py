@@ -13,7 +13,7 @@ from batchops.queue.spec import DrainSpec
 from batchops.recipes.keys import key
 from batchops.recipes.load import check, load
 from batchops.recipes.mistakes import RecipeError
-from batchops.recipes.toml_lines import LARGEST, understood
+from batchops.recipes.toml_lines import LARGEST, parse_toml
 from batchops.spec.models import flagged
 from batchops.spec.schedule import RecipeSchedule
 from batchops.verbs import RECIPE_VERBS
@@ -156,7 +156,7 @@ def test_every_mistake_at_once(recipe: Path) -> None:
 
 
 def test_mistakes_in_the_syntax_are_all_told() -> None:
-    source = understood('[a]\nx = tru\ny = [1,\n  "b"\n  2]\nz = 1\nz = 2\n[a]\nu = 3\n[b]\nv = """x\n')
+    source = parse_toml('[a]\nx = tru\ny = [1,\n  "b"\n  2]\nz = 1\nz = 2\n[a]\nu = 3\n[b]\nv = """x\n')
     assert [mistake.line for mistake in sorted(source.mistakes)] == [2, 3, 7, 8, 11]
     assert source.values == {"a": {"z": 1}, "b": {}}
     assert source.line("a", "z") == 6

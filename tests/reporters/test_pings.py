@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from batchops.events import Finished, Started
-from batchops.reporters.pings import STALE, Pings, Post
+from batchops.reporters.pings import STALE, Pings, PingSender
 
 START = Started(None, "purge", "t", "key", False, None, None)
 
@@ -25,7 +25,7 @@ class Host:
         self.warned: list[str] = []
         self.gate, self.arrived = threading.Event(), threading.Event()
         self._error = error
-        self.post = Post(self.warned.append, lambda: self.now, self._take)
+        self.post = PingSender(self.warned.append, lambda: self.now, self._take)
 
     def _take(self, url: str, _: bytes) -> None:
         self.arrived.set()

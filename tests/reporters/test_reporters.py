@@ -22,7 +22,7 @@ from batchops.reporters.document import FIELDS, JsonDocument, document
 from batchops.reporters.event_file import EventFile
 from batchops.reporters.plain_lines import ProgressLines, progress_line
 from batchops.reporters.progress import Progress
-from batchops.reporters.safe_streams import Lasting
+from batchops.reporters.safe_streams import SafeStream
 from batchops.reporters.summary import SummaryLine, SummaryParagraph, unless_well
 
 EVIL = "\x1b]0;owned\x07\r\nerror: forged\x9b2J\u202e"
@@ -451,7 +451,7 @@ def test_a_lost_stream_stops_nobody(number: int) -> None:
 def test_a_locale_without_unicode_costs_neither_the_stream_nor_its_width() -> None:
     inner = io.BytesIO()
     with io.TextIOWrapper(inner, encoding="ascii", errors="strict") as out:
-        Lasting(out).line("━━── … Zoë")
+        SafeStream(out).line("━━── … Zoë")
         SummaryLine(out)(DONE)
         first, second = inner.getvalue().decode("ascii").splitlines()
     assert first == "==-- . Zo\\xeb"

@@ -40,7 +40,7 @@ def test_an_error_that_ends_a_thread_ends_the_run(error: BaseException) -> None:
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_an_error_beside_a_block_ends_the_run(error: BaseException) -> None:
     stop = Stop()
-    with Threads(stop.fail, print).beside("one", lambda _: raising(error)):
+    with Threads(stop.fail, print).alongside("one", lambda _: raising(error)):
         stop.sleep(30.0)
     assert stop.error is error
 
@@ -72,7 +72,7 @@ def test_what_ends_the_program_ends_a_heartbeat_and_the_run() -> None:
 
 def test_the_block_s_end_ends_the_thread() -> None:
     seen = threading.Event()
-    with Threads(print, print).beside("one", lambda over: (over.wait(), seen.set())):
+    with Threads(print, print).alongside("one", lambda over: (over.wait(), seen.set())):
         assert not seen.is_set()
     assert seen.is_set()
 

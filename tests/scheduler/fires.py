@@ -146,7 +146,7 @@ class Scene:
         self.clock.now = 0.0
         self.table, self.stop = Table(self.clock), Stop(self.clock)
         self.said: list[str] = []
-        self.told: list[Event] = []
+        self.events: list[Event] = []
         self.seconds: dict[str, float] = {}
         """How long each job takes."""
         self.at_work: dict[Callable[[], object], float] = {}
@@ -157,7 +157,7 @@ class Scene:
         place = Place("one", "one place", self._opened)
         slots = WorkerPool(workers, self.clock)
         threads = TurnByTurn(self)
-        self.keeper = Dispatcher(place, slots, self.stop, self.told.append, self.said.append, threads, self.clock)
+        self.dispatcher = Dispatcher(place, slots, self.stop, self.events.append, self.said.append, threads, self.clock)
 
     def task(self, name: str, every: int, takes: float = 0.0, ends: str = "done", **policy: Any) -> Task:
         """A job that changes 100 rows in that time; asked to stop before, it does so without."""
@@ -170,7 +170,7 @@ class Scene:
             exit = 0 if ends == "done" else 1
             return Finished("purge", "t", ends, exit, "", rows=100)  # type: ignore[arg-type]
 
-        return Task(name, Schedule(name, Every(every), MisfirePolicy(**policy)), run, self.told.append)
+        return Task(name, Schedule(name, Every(every), MisfirePolicy(**policy)), run, self.events.append)
 
     def at(self, second: float, action: Callable[[], object]) -> None:
         heapq.heappush(self._script, (second, next(self._numbers), action))
@@ -178,15 +178,15 @@ class Scene:
     def __call__(self, *tasks: Task, seconds: float) -> None:
         """Keep these for so long; then a stop is asked for, as by SIGTERM, and its end waited for."""
         self.at(seconds, self.ask)
-        self.keeper.plan(tasks)
-        self.keeper.start()
+        self.dispatcher.plan(tasks)
+        self.dispatcher.start()
         self.loop()
 
     def ask(self) -> None:
         self.stop.ask("signal", 15)
-        for work in self.keeper.running():
+        for work in self.dispatcher.running():
             work.stop.ask("signal", 15)
-        self.keeper.call()
+        self.dispatcher.call()
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """What comes next happens, until the time is over or somebody wakes the keeper."""
@@ -213,7 +213,7 @@ class Scene:
         return [row.began for (of, _), row in self.table.rows.items() if of == name and row.token]
 
     def heard(self, state: str) -> list[Fired]:
-        return [event for event in self.told if isinstance(event, Fired) and event.state == state]
+        return [event for event in self.events if isinstance(event, Fired) and event.state == state]
 
     def _end(self, work: Callable[[], object], at: float) -> float:
         """One that was asked to stop does so now."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from batchops.events import ENDS
-from batchops.spec.times import Times
+from batchops.spec.times import FireTimes
 from tests.services.database import Database
 
 GOOD = {"ran", "skipped", "coalesced", "taken over"}
@@ -71,12 +71,12 @@ class Told:
     """Fires that nobody has ended: one that a signal met is left for the next scheduler to go on with."""
 
 
-def told(database: Database, times_by_job: Mapping[str, Times]) -> dict[str, Told]:
+def told(database: Database, times_by_job: Mapping[str, FireTimes]) -> dict[str, Told]:
     """By job."""
     return {job: _told(database, job, times) for job, times in times_by_job.items()}
 
 
-def _told(database: Database, job: str, times: Times) -> Told:
+def _told(database: Database, job: str, times: FireTimes) -> Told:
     query = (
         "SELECT fire_at, state, started_at, finished_at FROM batchops_fire WHERE schedule LIKE :job ORDER BY fire_at"
     )

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from batchops.errors import UnreachableError
-from batchops.scheduler.dispatcher import BACKOFF, FAREWELL, LOOK, PRUNED
+from batchops.scheduler.dispatcher import BACKOFF, CLOSE_TIMEOUT, LOOK, PRUNED
 from batchops.scheduler.fires import LEASE
 from tests.scheduler.fires import NOON, Scene
 
@@ -101,10 +101,10 @@ def test_what_was_due_while_the_ledger_was_gone_is_made_up_for_once() -> None:
 def test_a_ledger_that_is_gone_is_tried_ever_more_slowly_and_never_in_a_hurry() -> None:
     scene = Scene()
     scene.table.fault = GONE
-    scene.at(0.1, scene.keeper.wake)
+    scene.at(0.1, scene.dispatcher.wake)
     scene(scene.task("quick", every=1), seconds=60.0)
     assert scene.pauses[:6] == [0.5, 1.0, 2.0, 4.0, BACKOFF.longest, BACKOFF.longest]
-    assert scene.keeper.trouble is GONE
+    assert scene.dispatcher.trouble is GONE
 
 
 def test_an_end_that_could_not_be_written_down_is_written_later() -> None:
@@ -139,17 +139,17 @@ def test_a_database_s_clock_that_is_set_anew_is_noticed_within_a_look(leap: floa
 def test_a_new_plan_takes_the_place_of_the_old_one_at_once() -> None:
     scene = Scene()
     old, new = scene.task("old", every=10, takes=5.0), scene.task("new", every=10)
-    scene.at(11.0, lambda: scene.keeper.plan([new]))
+    scene.at(11.0, lambda: scene.dispatcher.plan([new]))
     scene(old, seconds=45.0)
     assert (scene.states("old"), scene.states("new")) == ({"ran": 1}, {"ran": 3})
 
 
 def test_without_a_plan_it_ends_once_nothing_is_at_work() -> None:
     scene = Scene()
-    scene.at(11.0, lambda: scene.keeper.plan([]))
+    scene.at(11.0, lambda: scene.dispatcher.plan([]))
     scene(scene.task("old", every=10, takes=5.0), seconds=1000.0)
     assert scene.states("old") == {"ran": 1}
-    assert (scene.keeper.idle, scene.stop.asked, scene.clock.now) == (True, False, pytest.approx(15.0, abs=0.02))
+    assert (scene.dispatcher.idle, scene.stop.asked, scene.clock.now) == (True, False, pytest.approx(15.0, abs=0.02))
 
 
 def test_at_a_stop_what_is_in_hand_is_left_for_the_next_scheduler() -> None:
@@ -165,7 +165,7 @@ def test_at_a_stop_a_ledger_that_is_gone_is_not_waited_for_for_ever() -> None:
     scene = Scene()
     scene.at(12.0, lambda: setattr(scene.table, "fault", GONE))
     scene(scene.task("slow", every=10, takes=50.0), seconds=15.0)
-    assert scene.clock.now == pytest.approx(15.0 + FAREWELL, abs=1.1)
+    assert scene.clock.now == pytest.approx(15.0 + CLOSE_TIMEOUT, abs=1.1)
 
 
 def test_old_fires_are_cleared_away_now_and_then() -> None:

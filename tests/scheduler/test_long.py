@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from batchops.spec.times import Every, Times, cron
+from batchops.spec.times import Every, FireTimes, cron
 from tests.command import Batchops
 from tests.figures import Figures
 from tests.scheduler.scene import GOOD, PURGE, ev, more, recipe, there, told
@@ -46,7 +46,7 @@ def test_two_minutes(batchops: Batchops, database: Database, tmp_path: Path, fig
         time.sleep(1)
     ends = [stop(process) for process in processes]
     assert [code for code, *_ in ends] == [0, 0], ends
-    times: dict[str, Times] = {
+    times: dict[str, FireTimes] = {
         "purge": Every(2),
         "drain": Every(5),
         "minutely": cron("* * * * *", ZoneInfo("Europe/Berlin")),

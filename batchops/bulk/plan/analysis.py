@@ -21,8 +21,8 @@ from batchops.bulk.strategies.strategy import Batch, Strategy, StrategyKind
 from batchops.bulk.verb import BulkVerb
 from batchops.db.database import Database
 from batchops.db.recorded_statements import SELECTED, shown_sql
-from batchops.ledger.last_run import Recalled
-from batchops.ledger.resume import AlreadyDone, Anew, GoOn, Resume
+from batchops.ledger.last_run import LastRun
+from batchops.ledger.resume import AlreadyDone, ContinuedRun, NewRun, Resume
 from batchops.ledger.run import Run
 from batchops.sql.selection import Selection
 from batchops.sql.tokens import tokenize
@@ -60,7 +60,7 @@ def probed(connection: sa.Connection, database: Database, found: Inspection, rou
 
 def describe(
     connection: sa.Connection, database: Database, verb: BulkVerb, spec: BulkSpec, found: Inspection,
-    route: RunStrategy, statements: Sequence[Probe], last: Recalled | None,
+    route: RunStrategy, statements: Sequence[Probe], last: LastRun | None,
 ) -> BulkPlan:  # fmt: skip
     """The plan; the server has understood every statement in it, or a UsageError says what it did not."""
     explained = tuple(_explained(connection, database, probe) for probe in statements)
@@ -80,7 +80,7 @@ def describe(
         explained=explained,
         cost=cost(verb.right, found.table, found.facts, route.kind, estimate, last.run if last else None, spec),
         goes_on=_goes_on(route.resume),
-        pacing=_pace(spec),
+        pacing=_pacing_text(spec),
         limits=_limits(spec),
         name=database.address.name,
         max_rows=spec.max_rows,
@@ -98,7 +98,7 @@ def _explained(connection: sa.Connection, database: Database, probe: Probe) -> E
 def _estimate(
     connection: sa.Connection, database: Database, spec: BulkSpec, found: Inspection, route: RunStrategy
 ) -> tuple[int | None, str]:
-    facts, resumed = database.backend.facts, isinstance(route.resume, GoOn)
+    facts, resumed = database.backend.facts, isinstance(route.resume, ContinuedRun)
     if found.ids is not None and not resumed:
         more = "" if route.pinned.condition is None else ", before the condition"
         return found.ids.rows, f"ids that name a row{more}"
@@ -127,7 +127,7 @@ def _computes(database: Database, route: RunStrategy) -> bool:
 
 def _to_come(found: Inspection, route: RunStrategy) -> list[sa.Select[Any]]:
     """The rows that match; of a run that is gone on with, those that it has not come by."""
-    if isinstance(route.resume, GoOn):
+    if isinstance(route.resume, ContinuedRun):
         again = (Range(None, None, route.resume.again),) if route.resume.again else ()
         cursors = (*(Cursor.loaded(worker.cursor) for worker in route.resume.run.workers), Cursor(again))
         return [rows for cursor in cursors for rows in route.strategy.ahead(cursor)]
@@ -150,7 +150,7 @@ def _index(route: RunStrategy) -> str:
     return route.kind.found_by or f"({', '.join(route.pinned.key)})"
 
 
-def _pace(spec: BulkSpec) -> str:
+def _pacing_text(spec: BulkSpec) -> str:
     aim = f"{spec.batch_size:,} rows a batch" if spec.batch_size else f"batches of {durations.show(spec.target_time)}"
     rest = f", {durations.show(spec.sleep)} of sleep after each" if spec.sleep else ""
     workers = f", {spec.workers} workers" if spec.workers > 1 else ""
@@ -174,14 +174,14 @@ def _kept(run: Run) -> str:
 
 def _goes_on(resume: Resume) -> str | None:
     match resume:
-        case GoOn(run, again):
+        case ContinuedRun(run, again):
             more = f"; {len(again):,} that it could not change again" if again else ""
             return f"goes on with run {run.run} ({run.state}), {run.rows:,} rows done so far{more}{_kept(run)}"
         case AlreadyDone(run):
             return f"done by run {run.run} already: nothing to do unless --restart"
-        case Anew(behind=Run() as run):
+        case NewRun(behind=Run() as run):
             return f"begins where run {run.run} ended ({run.state}), then from the start up to there"
-        case Anew(because=why) if why:
+        case NewRun(because=why) if why:
             return f"begins anew: {why[0].lower()}{why[1:]}"
         case _:
             return None

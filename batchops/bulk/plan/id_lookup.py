@@ -61,8 +61,8 @@ def _looked_up(
     if not isinstance(found, BatchopsError):
         return found
     if len(entries) == 1:
-        told = found.hint if isinstance(found, RowRefusedError) else ""
-        raise file.wrong(entries[0][0], found.message, told) from found
+        hint = found.hint if isinstance(found, RowRefusedError) else ""
+        raise file.wrong(entries[0][0], found.message, hint) from found
     for half in (entries[: len(entries) // 2], entries[len(entries) // 2 :]):
         _looked_up(connection, database, look_up, file, half)
     raise found  # each half is taken, but not both together

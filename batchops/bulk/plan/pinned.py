@@ -31,7 +31,7 @@ from batchops.sql.tokens import tokenize
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class ExcludedRows:
     """Rows that a purge leaves out, as other tables refer to them."""
 
     what: str
@@ -51,7 +51,7 @@ class Pinned:
     key: tuple[str, ...] = ()
     leaves: tuple[tuple[str | None, str], ...] = ()
     """Schema and name of the partitions that are processed one by one."""
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[ExcludedRows, ...] = ()
     key_types: tuple[str | None, ...] = ()
     listed: Listed | None = None
     """What the list of ids came to, where there is one."""
@@ -71,7 +71,7 @@ class Pinned:
             strategy=kept["strategy"],
             key=tuple(kept["key"]),
             leaves=tuple((schema, name) for schema, name in kept["leaves"]),
-            left_out=tuple(LeftOut(**one) for one in kept.get("left_out", ())),
+            left_out=tuple(ExcludedRows(**one) for one in kept.get("left_out", ())),
             key_types=tuple(kept.get("key_types", ())),
             listed=Listed(**kept["listed"]) if kept.get("listed") else None,
             reads_own=kept.get("reads_own", False),

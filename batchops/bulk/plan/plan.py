@@ -7,7 +7,7 @@ from typing import Any, Self
 from batchops import durations
 from batchops.bulk.plan.cost import Cost
 from batchops.bulk.plan.pinned import Pinned
-from batchops.bulk.plan.referenced_rows import Staying
+from batchops.bulk.plan.referenced_rows import ExcludedCount
 from batchops.bulk.verb import BulkVerb
 from batchops.db.catalog import Server
 from batchops.db.facts import TableFacts
@@ -64,7 +64,7 @@ class BulkPlan:
     """Where the listed ids are from."""
     droppable: tuple[str, ...] = ()
     """Partitions that the condition covers whole."""
-    staying: tuple[Staying, ...] = ()
+    left_out: tuple[ExcludedCount, ...] = ()
     """Matching rows that other tables refer to."""
     refusals: tuple[Refusal, ...] = ()
     """What the checks have against it, the allowed ones too."""
@@ -118,7 +118,7 @@ class BulkPlan:
             "set": ", ".join(f"{column} = {value}" for column, value in pinned.assignments),
             "cut-off": pinned.cutoff or "",
             "to change": "" if self.estimate is None else _to_change(self),
-            "stay": ", ".join(_staying(one) for one in self.staying),
+            "stay": ", ".join(_left_out_text(one) for one in self.left_out),
             "strategy": f"{self.strategy}: {self.why}" + (f"; index {self.index}" if whole else ""),
             "pacing": self.pacing + (f"; ends after {self.limits}" if self.limits else ""),
             "takes": _takes(self),
@@ -173,7 +173,7 @@ class BulkPlan:
             "undo": self.verb.undo,
             "space": _space(self) or None,
             "droppable": list(self.droppable),
-            "staying": [{"rows": one.rows, "reason": one.what, "first": list(one.names)} for one in self.staying],
+            "left_out": [{"rows": one.rows, "reason": one.what, "first": list(one.names)} for one in self.left_out],
             "resume": self.goes_on,
             "warnings": list(self.facts.warnings),
             "checks": [refusal.document() for refusal in self.refusals],
@@ -217,7 +217,7 @@ def _ids(plan: BulkPlan) -> str:
     return f"{counted(listed.ids, 'id')} in {plan.id_file}{missing}"
 
 
-def _staying(one: Staying) -> str:
+def _left_out_text(one: ExcludedCount) -> str:
     return f"{'an unknown number of rows' if one.rows is None else counted(one.rows, 'row')} {one.what}"
 
 
@@ -239,5 +239,7 @@ def _rows_asked(plan: BulkPlan) -> str:
     if plan.estimate is None:
         return "every row" if plan.pinned.condition is None and plan.pinned.listed is None else "the rows that match"
     rows = counted(plan.estimate, "row")
-    said = rows if plan.estimated_by == COUNTED else f"about {rows}"
-    return said if plan.max_rows is None or plan.max_rows >= plan.estimate else f"{count(plan.max_rows)} of {said}"
+    matching = rows if plan.estimated_by == COUNTED else f"about {rows}"
+    return (
+        matching if plan.max_rows is None or plan.max_rows >= plan.estimate else f"{count(plan.max_rows)} of {matching}"
+    )

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.bulk.plan.pinned import LeftOut, Pinned
+from batchops.bulk.plan.pinned import ExcludedRows, Pinned
 from batchops.db.database import Database
 from batchops.db.facts import RESTRICT, Reference
 from batchops.db.table import Table, quoted
@@ -18,7 +18,7 @@ _ALIAS = "batchops_referring"
 
 
 @dataclass(frozen=True)
-class Staying:
+class ExcludedCount:
     """How many rows stay for one reference, with some of their keys; None: nobody knows how many."""
 
     what: str
@@ -26,22 +26,22 @@ class Staying:
     names: tuple[str, ...] = ()
 
 
-def leaving_out(database: Database, pinned: Pinned, table: Table, references: Sequence[Reference]) -> Pinned:
+def without_referenced(database: Database, pinned: Pinned, table: Table, references: Sequence[Reference]) -> Pinned:
     """The rows without those that are referred to, by an anti-join that finds them by the child's index."""
     left_out, conditions = [], [] if pinned.condition is None else [f"({pinned.condition})"]
     for reference in _restricting(references):
         refers = _refers(database, table, reference)
         asked = f"({pinned.condition}) AND {refers}" if pinned.condition else refers
-        left_out.append(LeftOut(reference.label, asked))
+        left_out.append(ExcludedRows(reference.label, asked))
         conditions.append(f"NOT {refers}")
     if not left_out:
         return pinned
     return replace(pinned, condition=" AND ".join(conditions), left_out=tuple(left_out))
 
 
-def staying(
+def count_excluded(
     connection: sa.Connection, database: Database, table: Table, pinned: Pinned, seconds: float
-) -> Iterator[Staying]:
+) -> Iterator[ExcludedCount]:
     """What was left out, counted now, as far as `seconds` go for each."""
     for one in pinned.left_out:
         # A table without any other key goes by its rowid, which is none of its columns.
@@ -55,17 +55,17 @@ def staying(
         shown = (
             ", ".join(f"{name}={as_text(value)}" for name, value in zip(names, row, strict=False)) for row in first
         )
-        yield Staying(f"referenced by {one.what}", counted, tuple(name for name in shown if name))
+        yield ExcludedCount(f"referenced by {one.what}", counted, tuple(name for name in shown if name))
 
 
-def stays(left_out: Sequence[Staying]) -> Failure:
+def excluded_message(left_out: Sequence[ExcludedCount]) -> Failure:
     """What the end of a run says of them."""
-    said = []
+    parts = []
     for one in left_out:
         many = "An unknown number of rows" if one.rows is None else f"{one.rows:,} row{'s' if one.rows != 1 else ''}"
         more = " …" if (one.rows or 0) > len(one.names) else ""
-        said.append(f"{many} {one.what} stay{' (' + ', '.join(one.names) + more + ')' if one.names else ''}")
-    return Failure("incomplete", "; ".join(said) + ".", "purge the rows that refer to them first.")
+        parts.append(f"{many} {one.what} stay{' (' + ', '.join(one.names) + more + ')' if one.names else ''}")
+    return Failure("incomplete", "; ".join(parts) + ".", "purge the rows that refer to them first.")
 
 
 def _restricting(references: Sequence[Reference]) -> Iterator[Reference]:

@@ -17,13 +17,13 @@ _SOME_DAY = "2001-09-09"
 
 
 @dataclass(frozen=True)
-class Times:
+class AgeColumn:
     """A column that tells how old rows are, among those that match."""
 
     database: Database
     table: Table
     column: Column
-    predicate: str
+    matching: str
 
     def warnings(self, connection: sa.Connection, seconds: float) -> Iterator[str]:
         """How many matching rows have no time, as far as `seconds` go; UsageError where their units differ."""
@@ -33,7 +33,7 @@ class Times:
         condition = self._unset(connection, counts=unit is not None)
         if condition is None:
             return
-        rows = self._rows(user_sql(self.predicate), user_sql(condition))
+        rows = self._rows(user_sql(self.matching), user_sql(condition))
         within = self.database.backend.facts.count_within
         counted = within(connection, rows, seconds)
         if counted == 0 or (counted is None and not within(connection, rows.limit(1), seconds)):

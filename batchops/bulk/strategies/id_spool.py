@@ -85,8 +85,8 @@ class IdList:
 
     def _within(self, after: KeyValue | None, upto: KeyValue | None) -> tuple[str, tuple[Any, ...]]:
         bounds = [(sign, _ordered(key)) for sign, key in ((">", after), ("<=", upto)) if key is not None]
-        told = " AND ".join(f"({self._order}) {sign} ({self._places})" for sign, _ in bounds)
-        return f"WHERE {told}" if told else "", tuple(value for _, values in bounds for value in values)
+        condition = " AND ".join(f"({self._order}) {sign} ({self._places})" for sign, _ in bounds)
+        return f"WHERE {condition}" if condition else "", tuple(value for _, values in bounds for value in values)
 
     def _insert(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         with self._guard:

@@ -41,15 +41,15 @@ class MySQLContents:
     def refusal(self, connection: sa.Connection, table: Table, column: Column, value: str | None) -> str | None:
         if value is None:
             return None if column.nullable else "it may not be NULL"
-        if said := self._unlike(connection, table, column, value):
-            return said
+        if refusal := self._unlike(connection, table, column, value):
+            return refusal
         for check in self.checks(connection, table):
             try:
-                said = refused_by(connection, column, sa.literal(value), [check])
+                refusal = refused_by(connection, column, sa.literal(value), [check])
             except DBAPIError:
                 continue  # it names another column too
-            if said:
-                return said
+            if refusal:
+                return refusal
         return None
 
     def checks(self, connection: sa.Connection, table: Table) -> list[tuple[str, str]]:

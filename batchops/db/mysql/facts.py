@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.db.facts import CASCADE, RESTRICT, FullRead, Other, Reference, TableFacts, TableName, Trigger
+from batchops.db.facts import CASCADE, RESTRICT, FullRead, OtherTable, Reference, TableFacts, TableName, Trigger
 from batchops.db.faults import Fault, driver_error
 from batchops.db.mysql import server_health, table_reads
 from batchops.db.mysql.faults import classify
@@ -77,7 +77,7 @@ class MySQLFacts:
         rolls_back = about.engine is None or about.engine in _ROLLS_BACK
         return TableFacts(
             triggers=tuple(Trigger(t.name, table.label, t.timing, t.event) for t in triggers),
-            references=tuple(_references(connection, Other(table.schema, table.name), about.s)),
+            references=tuple(_references(connection, OtherTable(table.schema, table.name), about.s)),
             nullable_keys=tuple(_nullable_keys(connection, where)),
             base=_base(connection, where) if table.kind == "view" else None,
             follow_updates=tuple(connection.execute(_FOLLOW, where).scalars()),
@@ -126,7 +126,7 @@ class MySQLFacts:
         return None
 
 
-def _references(connection: sa.Connection, parent: Other, schema: str) -> Iterator[Reference]:
+def _references(connection: sa.Connection, parent: OtherTable, schema: str) -> Iterator[Reference]:
     """Those of `parent`, then on from every child that cascades."""
     seen: set[tuple[str, str]] = set()
     waiting = [(parent, schema)]
@@ -144,10 +144,10 @@ def _references(connection: sa.Connection, parent: Other, schema: str) -> Iterat
                 waiting.append((found.child, listed[0].s))
 
 
-def _reference(parts: Sequence[sa.Row[Any]], parent: Other, *, direct: bool) -> Reference:
+def _reference(parts: Sequence[sa.Row[Any]], parent: OtherTable, *, direct: bool) -> Reference:
     first = parts[0]
     return Reference(
-        child=Other(None if first.here else first.s, first.n, first.estimate),
+        child=OtherTable(None if first.here else first.s, first.n, first.estimate),
         columns=tuple(part.col for part in parts),
         parent=parent,
         referred=tuple(part.referred for part in parts),

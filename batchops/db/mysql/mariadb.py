@@ -46,7 +46,7 @@ class MariaDBCatalog(MySQLCatalog):
 
 
 class MariaDBClaims(MySQLClaims):
-    """Other versions know SKIP LOCKED."""
+    """OtherTable versions know SKIP LOCKED."""
 
     product = "MariaDB"
     skip_locked_since = (10, 6)

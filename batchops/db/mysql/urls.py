@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import sqlalchemy as sa
 
-from batchops.db.url_parse import Parts, Target, host_and_port, port_number, refuse_unknown
+from batchops.db.url_parse import DriverUrl, Parts, host_and_port, port_number, refuse_unknown
 from batchops.errors import UsageError
 
 _OPTION_FILE = frozenset({"read_default_file", "read_default_group"})
@@ -21,7 +21,7 @@ _SOCKETS = ("/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.
 _MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
 
 
-def read(parts: Parts, environ: Mapping[str, str]) -> Target:
+def read(parts: Parts, environ: Mapping[str, str]) -> DriverUrl:
     """The URL with user, password, host and socket filled in from the option file."""
     parameters = {name.replace("-", "_"): value for name, value in parts.parameters.items()}
     parameters |= {"unix_socket": parameters.pop("socket")} if "socket" in parameters else {}
@@ -44,7 +44,7 @@ def read(parts: Parts, environ: Mapping[str, str]) -> Target:
         # A rogue server could ask for any file that this process can read.
         query=query | {"local_infile": "false"},
     )
-    return Target(url, secrets=(password,) if password else ())
+    return DriverUrl(url, secrets=(password,) if password else ())
 
 
 def _socket(host: str | None, port: int | None, options: Mapping[str, str]) -> dict[str, str]:

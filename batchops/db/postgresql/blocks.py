@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.postgresql.keys import Named
+from batchops.db.postgresql.keys import NamedType
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
 
@@ -70,5 +70,5 @@ def _storage(table: Table) -> sa.Select[Any]:
 
 
 def _node(table: Table) -> sa.ColumnElement[int]:
-    oid = sa.cast(sa.literal(int(table.identity), sa.BigInteger), Named("oid"))
+    oid = sa.cast(sa.literal(int(table.identity), sa.BigInteger), NamedType("oid"))
     return sa.cast(sa.func.pg_relation_filenode(oid), sa.BigInteger)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from batchops.db.claims import OrderBy, RowBytes, joined, nulls_placed
 from batchops.db.postgresql import keys
-from batchops.db.postgresql.keys import Named
+from batchops.db.postgresql.keys import NamedType
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 
@@ -117,12 +117,12 @@ class PostgreSQLClaims:
         return keys.out(table, name)
 
     def restored(self, column: Column, kept: Any) -> sa.ColumnElement[Any]:
-        return sa.cast(sa.bindparam(None, kept, sa.Text), Named(column.type))
+        return sa.cast(sa.bindparam(None, kept, sa.Text), NamedType(column.type))
 
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
         if not column.type.startswith("timestamp"):
             return None
-        now = sa.cast(sa.func.now(), Named(column.type))
+        now = sa.cast(sa.func.now(), NamedType(column.type))
         # Infinity has no distance.
         return sa.case((sa.func.isfinite(value), sa.func.date_part("epoch", now - value, type_=sa.Double())))
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.db.column_contents import Clock, Kind, refused_by
-from batchops.db.postgresql.keys import Named
+from batchops.db.postgresql.keys import NamedType
 from batchops.db.table import Column, Table
 
 _LABELS = sa.text("""
@@ -50,7 +50,7 @@ class PostgreSQLContents:
     def refusal(self, connection: sa.Connection, table: Table, column: Column, value: str | None) -> str | None:
         if value is None:
             return None if column.nullable else "it may not be NULL"
-        typed = sa.cast(sa.bindparam(None, value, sa.Text), Named(column.type))
+        typed = sa.cast(sa.bindparam(None, value, sa.Text), NamedType(column.type))
         try:
             with connection.begin_nested():
                 kept: str = connection.execute(sa.select(sa.cast(typed, sa.Text))).scalar_one()
@@ -60,8 +60,8 @@ class PostgreSQLContents:
                 return refused_by(connection, column, typed, [(name, expression) for name, expression in checks])
         except DBAPIError as error:
             labels = self._labels(connection, table, column)
-            said = str(error.orig).splitlines()[0]
-            return f"it is one of {', '.join(labels)}" if labels else said
+            message = str(error.orig).splitlines()[0]
+            return f"it is one of {', '.join(labels)}" if labels else message
 
     def checks(self, connection: sa.Connection, table: Table) -> list[tuple[str, str]]:
         return [(name, text) for name, text in connection.execute(_ALL_CHECKS, {"oid": table.identity})]
@@ -72,10 +72,10 @@ class PostgreSQLContents:
     def now(self, column: Column) -> sa.ColumnElement[Any]:
         moment: sa.ColumnElement[Any] = sa.func.statement_timestamp()
         if column.stored.startswith("timestamp") and not self.zoneless(column):
-            return sa.cast(moment, Named(column.stored))
+            return sa.cast(moment, NamedType(column.stored))
         moment = sa.func.timezone("UTC", moment)
         if self.zoneless(column):
-            return sa.cast(moment, Named(column.stored))
+            return sa.cast(moment, NamedType(column.stored))
         return sa.func.to_char(moment, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 
     def clock(self, column: Column) -> Clock:

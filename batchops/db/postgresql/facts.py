@@ -13,7 +13,7 @@ from batchops.db.facts import (
     SET_NULL,
     FullRead,
     LogCost,
-    Other,
+    OtherTable,
     Reference,
     TableFacts,
     Trigger,
@@ -181,9 +181,9 @@ class PostgreSQLFacts:
 
 def _reference(row: sa.Row[Any]) -> Reference:
     return Reference(
-        child=Other(row.child_schema, row.child, row.child_rows),
+        child=OtherTable(row.child_schema, row.child, row.child_rows),
         columns=tuple(row.columns),
-        parent=Other(row.parent_schema, row.parent),
+        parent=OtherTable(row.parent_schema, row.parent),
         referred=tuple(row.referred),
         on_delete=_ACTIONS[row.on_delete],
         on_update=_ACTIONS[row.on_update],

@@ -22,7 +22,7 @@ _UNBOUNDED = {"character": "bpchar", "bit": "bit varying"}
 _TEXTS = ("text", "character", "character varying", "bpchar", "citext", '"char"')
 
 
-class Named(UserDefinedType[Any]):
+class NamedType(UserDefinedType[Any]):
     """A type by the catalog's own spelling (format_type)."""
 
     cache_ok = True
@@ -77,7 +77,7 @@ def _type(table: Table, name: str) -> str:
 
 
 def _typed(table: Table, name: str, value: str) -> sa.ColumnElement[Any]:
-    return sa.cast(sa.bindparam(None, value, sa.Text), Named(_type(table, name)))
+    return sa.cast(sa.bindparam(None, value, sa.Text), NamedType(_type(table, name)))
 
 
 def _row(table: Table, names: Sequence[str]) -> sa.ColumnElement[Any]:
@@ -111,14 +111,14 @@ def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.Co
     texts = [sa.bindparam(None, [key[i] for key in keys], ARRAY(sa.Text)) for i in range(len(names))]
     nested = [type.endswith("]") for type in types]  # arrays of arrays come apart to their last elements
     arrays = [
-        sa.cast(text, sa.ARRAY(sa.Text) if flat else Named(f"{type}[]"))
+        sa.cast(text, sa.ARRAY(sa.Text) if flat else NamedType(f"{type}[]"))
         for text, type, flat in zip(texts, types, nested, strict=True)
     ]
     if len(arrays) == 1 and not nested[0]:
         return _column(table, names[0]) == sa.func.any(arrays[0])
     listed = sa.func.unnest(*arrays).table_valued(*(f"k{i}" for i in range(len(names)))).render_derived()
     keys_listed = [
-        sa.cast(column, Named(type)) if flat else column
+        sa.cast(column, NamedType(type)) if flat else column
         for column, type, flat in zip(listed.c, types, nested, strict=True)
     ]
     return _row(table, names).in_(sa.select(*keys_listed))
@@ -159,7 +159,7 @@ def _meanings(table: Table, names: Sequence[str], text: tuple[str, ...]) -> Iter
 
 def _read(text: sa.ColumnElement[Any], type: str) -> sa.ColumnElement[Any]:
     bare = text if type.partition("(")[0] in _TEXTS else sa.func.btrim(text)
-    return sa.cast(bare, Named(_whole(type)))
+    return sa.cast(bare, NamedType(_whole(type)))
 
 
 def _stored(table: Table, name: str) -> str:

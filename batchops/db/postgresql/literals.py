@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from batchops.db import epoch_columns
 from batchops.db.literals import Value, day, microseconds, moment, no_time, number, quoted_text, whole
-from batchops.db.postgresql.keys import Named
+from batchops.db.postgresql.keys import NamedType
 from batchops.db.table import Column, Table
 
 _TIMES = ("timestamp", "date")
@@ -43,7 +43,7 @@ def _counts(table: Table, column: Column, point: str) -> bool:
 
 
 def _literal(connection: sa.Connection, value: sa.ColumnElement[Any], column: Column) -> str:
-    text = connection.execute(sa.select(sa.cast(sa.cast(value, Named(column.type)), sa.Text))).scalar_one()
+    text = connection.execute(sa.select(sa.cast(sa.cast(value, NamedType(column.type)), sa.Text))).scalar_one()
     return f"CAST('{text}' AS {column.type})"
 
 
@@ -51,7 +51,7 @@ def before(connection: sa.Connection, table: Table, column: Column, moment: str)
     """The moment as written, read by the server in the session's zone."""
     text = sa.bindparam(None, datetime.fromisoformat(moment).isoformat(" "), sa.Text)
     if _counts(table, column, f"'{moment}'"):
-        return _number(connection, table, column, sa.cast(text, Named("timestamptz")))
+        return _number(connection, table, column, sa.cast(text, NamedType("timestamptz")))
     with connection.begin_nested():
         return _literal(connection, text, column)
 

@@ -7,14 +7,14 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo
 
-from batchops.db.url_parse import Parts, Target, host_and_port, port_number, refuse_unknown
+from batchops.db.url_parse import DriverUrl, Parts, host_and_port, port_number, refuse_unknown
 from batchops.errors import UsageError
 
 _KNOWN = frozenset(option.keyword.decode() for option in Conninfo.get_defaults()) | {"ssl"}
 _UNPRINTED = {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
 
 
-def read(parts: Parts, environ: Mapping[str, str]) -> Target:
+def read(parts: Parts, environ: Mapping[str, str]) -> DriverUrl:
     """The conninfo that libpq gets, and the same as SQLAlchemy's URL."""
     refuse_unknown(parts.parameters, _KNOWN, "libpq")
     for host in parts.hosts.split(","):
@@ -29,7 +29,7 @@ def read(parts: Parts, environ: Mapping[str, str]) -> Target:
             "each % begins a %XX, each parameter is written name=value.",
         ) from None
     password = environ.get("PGPASSWORD", "")
-    return Target(_url({name: str(value) for name, value in options.items()}), conninfo, (password,))
+    return DriverUrl(_url({name: str(value) for name, value in options.items()}), conninfo, (password,))
 
 
 def _url(options: dict[str, str]) -> sa.URL:

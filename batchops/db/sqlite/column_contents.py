@@ -49,8 +49,8 @@ class SQLiteContents:
         for check, names in _checks(connection, table):
             if names == {column.name.lower()}:
                 with suppress(DBAPIError):  # one that only its application can evaluate
-                    if said := refused_by(connection, column, own, [(check, check)]):
-                        return said
+                    if refusal := refused_by(connection, column, own, [(check, check)]):
+                        return refusal
         return None
 
     def checks(self, connection: sa.Connection, table: Table) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.db.facts import CASCADE, RESTRICT, FullRead, LogCost, Other, Reference, TableFacts, Trigger
+from batchops.db.facts import CASCADE, RESTRICT, FullRead, LogCost, OtherTable, Reference, TableFacts, Trigger
 from batchops.db.faults import Fault, driver_error
 from batchops.db.planner import explained
 from batchops.db.sqlite import table_reads
@@ -115,9 +115,9 @@ def _reference(connection: sa.Connection, parts: Sequence[sa.Row[Any]], parent: 
     if None in referred:  # written without its columns, which then are the primary key's
         referred = list(connection.execute(_PRIMARY, {"name": parent}).scalars())
     return Reference(
-        child=Other(None, first.child),
+        child=OtherTable(None, first.child),
         columns=columns,
-        parent=Other(None, parent),
+        parent=OtherTable(None, parent),
         referred=tuple(referred),
         on_delete=RESTRICT if first.on_delete == "NO ACTION" else first.on_delete,
         on_update=RESTRICT if first.on_update == "NO ACTION" else first.on_update,

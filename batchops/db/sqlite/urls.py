@@ -6,14 +6,14 @@ from urllib.parse import quote, unquote
 
 import sqlalchemy as sa
 
-from batchops.db.url_parse import Parts, Target, refuse_unknown
+from batchops.db.url_parse import DriverUrl, Parts, refuse_unknown
 from batchops.errors import UsageError
 
 _URI = frozenset({"mode", "cache", "immutable", "nolock", "psow", "vfs"})
 _KNOWN = _URI | {"uri", "timeout"}
 
 
-def read(parts: Parts, environ: Mapping[str, str]) -> Target:  # noqa: ARG001  every family is asked the same way
+def read(parts: Parts, environ: Mapping[str, str]) -> DriverUrl:  # noqa: ARG001  every family is asked the same way
     """The file's URL; opening it fails where the file does not exist."""
     if parts.hosts or parts.user is not None:
         raise UsageError(
@@ -32,7 +32,7 @@ def read(parts: Parts, environ: Mapping[str, str]) -> Target:  # noqa: ARG001  e
         )
     if "\0" in path:
         raise UsageError("The file's name in the SQLite URL holds a NUL.")
-    return Target(file_url(path, **parameters))
+    return DriverUrl(file_url(path, **parameters))
 
 
 def file_url(path: str, **parameters: str) -> sa.URL:

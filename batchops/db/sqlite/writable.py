@@ -8,20 +8,21 @@ from typing import Any
 _YES = ("1", "true", "yes", "on")
 _WAL = 2
 """What the header's bytes for reading and writing say of a file in WAL mode."""
+_WAY_OUT = "give this user the right, or run as a user that has it."
 
 
 def obstacle(path: Path, query: Mapping[str, Any]) -> tuple[str, str] | None:
     """What keeps it from being written, and the way out; None for nothing. Nothing is opened for writing."""
     for name, asked in (("mode", query.get("mode") == "ro"), ("immutable", query.get("immutable") in _YES)):
         if asked:
-            said = f"{name}={query[name]}"
-            return f"The URL opens {path.name} for reading only ({said}).", f"leave {said} out of the URL."
+            parameter = f"{name}={query[name]}"
+            return f"The URL opens {path.name} for reading only ({parameter}).", f"leave {parameter} out of the URL."
     if not _may(path, os.W_OK):
-        return f"This user may not write the file {path}{_mounted(path)}.", "let it, or run as a user that may."
+        return f"This user may not write the file {path}{_mounted(path)}.", _WAY_OUT
     if not unreadable(path) and (not _needs_folder(path) or _may(path.parent, os.W_OK | os.X_OK)):
         return None
-    said = f"This user may not write the folder {path.parent}{_mounted(path.parent)}, where SQLite keeps the journal"
-    return f"{said} of {path.name}.", "let it, or run as a user that may."
+    folder = f"{path.parent}{_mounted(path.parent)}"
+    return f"This user may not write the folder {folder}, where SQLite keeps the journal of {path.name}.", _WAY_OUT
 
 
 def unreadable(path: Path) -> bool:

@@ -83,7 +83,7 @@ class Sink(Protocol):
 
 
 @runtime_checkable
-class Describing(Protocol):
+class HasProperties(Protocol):
     """A sink whose messages have fields of the broker's own beside their headers."""
 
     properties: Collection[str]
@@ -91,10 +91,10 @@ class Describing(Protocol):
 
 
 @runtime_checkable
-class Cautious(Protocol):
+class WarnsOfLoss(Protocol):
     """A sink that can tell what becomes of events that its destination has acknowledged."""
 
-    def caution(self, topic: str) -> str | None:
+    def loss_warning(self, topic: str) -> str | None:
         """What of that topic is lost when the destination merely starts again, and how to prevent it.
 
         None where nothing is lost, or it does not say. Asks, changes nothing, and never fails.

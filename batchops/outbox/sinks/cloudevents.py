@@ -104,7 +104,7 @@ def _attributes(message: Message, source: str) -> dict[str, str]:
 
 def _data(message: Message) -> tuple[str, bytes]:
     """The content type, and `"data": …` or `"data_base64": …`."""
-    told = _told_type(message)
+    told = _declared_type(message)
     try:
         text = message.body.decode()
     except UnicodeDecodeError:
@@ -116,7 +116,7 @@ def _data(message: Message) -> tuple[str, bytes]:
 
 
 def _content_type(message: Message) -> str:
-    told = _told_type(message)
+    told = _declared_type(message)
     if told:
         return told
     try:
@@ -125,7 +125,7 @@ def _content_type(message: Message) -> str:
         return "application/octet-stream"
 
 
-def _told_type(message: Message) -> str:
+def _declared_type(message: Message) -> str:
     return next((value for name, value in message.headers.items() if name.lower() == "content-type"), "")
 
 

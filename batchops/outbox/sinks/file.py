@@ -17,8 +17,8 @@ from batchops.outbox.sinks import Delivery, Message, Sink, SinkDownError
 def sink(url: str, environ: Mapping[str, str]) -> Sink:  # noqa: ARG001  every sink's module has this
     """The file that `url` names, or standard output."""
     if url == "-":
-        return Output()
-    return File(Path(_path(url)))
+        return StandardOutput()
+    return FileSink(Path(_path(url)))
 
 
 def line(message: Message) -> str:
@@ -33,7 +33,7 @@ def line(message: Message) -> str:
     return f'{{{head}, "headers": {{{headers}}}, {body}}}\n'
 
 
-class Output:
+class StandardOutput:
     """Standard output."""
 
     def open(self) -> None:
@@ -50,7 +50,7 @@ class Output:
         """It stays open."""
 
 
-class File:
+class FileSink:
     """Appends; any number of processes may share a file.
 
     A line that a crash has torn was never acknowledged: whoever writes next cuts it off.

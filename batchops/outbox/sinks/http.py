@@ -12,7 +12,7 @@ from batchops.errors import UsageError
 from batchops.outbox.sinks import Delivery, Message, Refused, SinkDownError, cloudevents, tls
 from batchops.outbox.sinks.address import SinkAddress, address
 from batchops.outbox.sinks.http_answers import DeliveryFault, HttpAnswer, answered, unanswered
-from batchops.outbox.sinks.http_pool import Posting
+from batchops.outbox.sinks.http_pool import HttpBatch
 
 PORTS = {"http": 80, "https": 443}
 OPTIONS = ("timeout", "connections", "format", "source", "secret", "token", *tls.OPTIONS)
@@ -20,18 +20,18 @@ ANSWER_BYTES = 65_536
 """Of an answer's body so much is read, to use its connection again; it says nothing to us."""
 
 
-def sink(url: str, environ: Mapping[str, str]) -> "Http":
+def sink(url: str, environ: Mapping[str, str]) -> "HttpSink":
     """The destination of that URL; UsageError for an option that it cannot have."""
-    return Http(address(url, PORTS[url.partition(":")[0].lower()], environ), url)
+    return HttpSink(address(url, PORTS[url.partition(":")[0].lower()], environ), url)
 
 
-class Http:
+class HttpSink:
     """Several connections side by side, one request of a key at a time; redirects are not followed."""
 
     def __init__(self, at: SinkAddress, url: str) -> None:
         at.only(*OPTIONS)
         self._place = at.place
-        self._url = _target(url)
+        self._url = _request_url(url)
         self._seconds = at.seconds("timeout", 30.0)
         self._connections = at.number("connections", 8, 256)
         self._form = cloudevents.FORMS[at.choice("format", *cloudevents.FORMS)]
@@ -54,7 +54,7 @@ class Http:
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
         """Each event posted, as many side by side as there are connections."""
         self.open()
-        posting = Posting(messages, self._post, self._unfit, self._connections, self._seconds)
+        posting = HttpBatch(messages, self._post, self._unfit, self._connections, self._seconds)
         try:
             return posting.deliveries(self._place)
         finally:
@@ -108,7 +108,7 @@ def _read_away(answer: urllib3.BaseHTTPResponse) -> None:
     answer.close()
 
 
-def _target(url: str) -> str:
+def _request_url(url: str) -> str:
     """The URL that is asked for: without credentials, and without our options after the "#"."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))

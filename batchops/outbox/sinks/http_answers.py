@@ -46,7 +46,7 @@ class HttpAnswer:
     reason: str = ""
     hint: str = ""
     after: float | None = None
-    of_access: bool = False
+    access_refused: bool = False
     """Whether it refuses who asks, rather than what is asked."""
 
     @property
@@ -69,7 +69,7 @@ def answered(status: int, headers: Any) -> HttpAnswer:
         return HttpAnswer(DeliveryFault.ADDRESS, reason, hint)
     fault = _KINDS.get(status, DeliveryFault.EITHER if status >= 500 else DeliveryFault.EVENT)
     after = retry_after(headers) if fault in (DeliveryFault.EITHER, DeliveryFault.BUSY, DeliveryFault.LIMIT) else None
-    return HttpAnswer(fault, reason, hint, after, of_access=status in _OF_ACCESS)
+    return HttpAnswer(fault, reason, hint, after, access_refused=status in _OF_ACCESS)
 
 
 def unanswered(error: Exception, fault: DeliveryFault) -> HttpAnswer:
@@ -80,14 +80,14 @@ def unanswered(error: Exception, fault: DeliveryFault) -> HttpAnswer:
 
 def down(place: str, answers: Iterable[HttpAnswer]) -> SinkDownError | None:
     """The error where these, all of a call, say that the destination is at fault."""
-    told = list(answers)
-    if any(answer.fault in (None, DeliveryFault.EVENT) for answer in told):
+    all_answers = list(answers)
+    if any(answer.fault in (None, DeliveryFault.EVENT) for answer in all_answers):
         return None
-    surely = [a for a in told if a.fault in (DeliveryFault.DESTINATION, DeliveryFault.LIMIT, DeliveryFault.BUSY)]
-    if not surely and len(told) < 2:
+    surely = [a for a in all_answers if a.fault in (DeliveryFault.DESTINATION, DeliveryFault.LIMIT, DeliveryFault.BUSY)]
+    if not surely and len(all_answers) < 2:
         return None
-    first = (surely or told)[0]
-    if all(answer.of_access for answer in told):
+    first = (surely or all_answers)[0]
+    if all(answer.access_refused for answer in all_answers):
         return AccessRefusedError(f"{place}: it refuses the credentials ({first.reason}).", first.hint)
     return SinkDownError(f"{place}: {first.reason}.", first.hint)
 

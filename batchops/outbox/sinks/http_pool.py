@@ -19,7 +19,7 @@ Post = Callable[[Message, float], HttpAnswer]
 Unfit = Callable[[Message], Refused | None]
 
 
-class Posting:
+class HttpBatch:
     """One call's events, and what was answered to them."""
 
     def __init__(self, messages: Sequence[Message], post: Post, unfit: Unfit, connections: int, seconds: float) -> None:

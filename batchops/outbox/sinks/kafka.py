@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from batchops.errors import UsageError
 from batchops.outbox.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent, tls
 from batchops.outbox.sinks.address import SinkAddress, address
-from batchops.outbox.sinks.kafka_batch import Fate, Round
+from batchops.outbox.sinks.kafka_batch import FailureKind, ProducerBatch
 from batchops.outbox.sinks.ordering import HELD
 
 OPTIONS = ("timeout", "compression", "topic", "mechanism", "tls")
@@ -35,12 +35,12 @@ _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _LOGIN = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
 
 
-def sink(url: str, environ: Mapping[str, str]) -> "Kafka":
+def sink(url: str, environ: Mapping[str, str]) -> "KafkaSink":
     """The topics of that cluster; UsageError for an option that it cannot have."""
-    return Kafka(address(url, 9092, environ))
+    return KafkaSink(address(url, 9092, environ))
 
 
-class Kafka:
+class KafkaSink:
     """Sends records by an idempotent producer: within a partition, and so within a key, they arrive in order and once.
 
     A broker takes or refuses a request with all of its records, and the producer ends with the first one that is
@@ -111,7 +111,7 @@ class Kafka:
         self.open()
         producer = self._producer
         assert producer is not None
-        given = Round(producer, sending.messages, self._timeout + SPARE, alone=alone)
+        given = ProducerBatch(producer, sending.messages, self._timeout + SPARE, alone=alone)
         under_way = self._produced(given, sending)
         given.wait()
         sending.settle(under_way, given)
@@ -119,7 +119,7 @@ class Kafka:
         if given.ended:
             self.close()
 
-    def _produced(self, given: Round, sending: "_Sending") -> Sequence[int]:
+    def _produced(self, given: ProducerBatch, sending: "_Sending") -> Sequence[int]:
         """Those that may go out now. Of a key, its events for another topic wait until the ones before have arrived;
         so do all after its first: a broker that has nothing of a producer yet takes any request as its beginning, also
         the one after a request that it refused."""
@@ -141,7 +141,7 @@ class Kafka:
                 topics[key] = None
         return produced
 
-    def _remember(self, produced: Sequence[int], given: Round, messages: Sequence[Message]) -> None:
+    def _remember(self, produced: Sequence[int], given: ProducerBatch, messages: Sequence[Message]) -> None:
         """What was acknowledged has begun its key."""
         if len(self._begun) > REMEMBERED:
             self._begun.clear()
@@ -174,8 +174,8 @@ def refuses_login(error: KafkaError) -> bool:
 
     The client gives the same code where the connection ended in the middle of a login.
     """
-    said = error.str().lower()
-    return error.code() in _LOGIN and "transport" not in said and "disconnect" not in said
+    text = error.str().lower()
+    return error.code() in _LOGIN and "transport" not in text and "disconnect" not in text
 
 
 class _Sending:
@@ -202,18 +202,18 @@ class _Sending:
         last, keys = max(self.suspects), {self.messages[index].key for index in self.suspects}
         return [index for index in self.left if index <= last and self.messages[index].key in keys]
 
-    def settle(self, produced: Sequence[int], given: Round) -> None:
+    def settle(self, produced: Sequence[int], given: ProducerBatch) -> None:
         """After a round: what was produced and has no report is acknowledged."""
         alone, again, down, before = bool(self.suspects), set[int](), "", len(self.left)
         self.suspects.difference_update(produced)
-        for index, (fate, reason, final) in given.reports.items():
-            if fate is Fate.REFUSED:
+        for index, (kind, reason, final) in given.reports.items():
+            if kind is FailureKind.REFUSED:
                 self.guilty |= alone
                 self.refuse(index, Refused(reason, final=final))
-            elif fate is Fate.LOST:
+            elif kind is FailureKind.LOST:
                 down = down or reason
             again.add(index)
-            if fate is Fate.SUSPECT or (fate is Fate.TAKEN_BACK and alone):
+            if kind is FailureKind.SUSPECT or (kind is FailureKind.TAKEN_BACK and alone):
                 self.suspects.add(index)
         done = set(produced) - again
         self._keep([index for index in self.left if index not in done])

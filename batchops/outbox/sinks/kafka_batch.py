@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from batchops.outbox.sinks import Message
 
 _FINAL = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
-_OF_THE_TOPIC = frozenset({
+_TOPIC_ERRORS = frozenset({
     KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.TOPIC_EXCEPTION,
 })  # fmt: skip
@@ -21,7 +21,7 @@ _TAKEN_BACK = frozenset({
 })  # fmt: skip
 
 
-class Fate(Enum):
+class FailureKind(Enum):
     """Of a record that was not acknowledged."""
 
     REFUSED = "refused"
@@ -34,16 +34,16 @@ class Fate(Enum):
     """The cluster is in trouble, or silent."""
 
 
-class Report(NamedTuple):
+class DeliveryFailure(NamedTuple):
     """Why a record was not acknowledged."""
 
-    fate: Fate
+    kind: FailureKind
     reason: str
     final: bool = False
     """Whether another attempt would only be refused again."""
 
 
-class Round:
+class ProducerBatch:
     """Records given to a producer, until it is known of each whether it was acknowledged.
 
     The client reports successes too, if asked to, but that would be half of its cost: what was produced, and is not in
@@ -52,7 +52,7 @@ class Round:
 
     def __init__(self, producer: Producer, messages: Sequence[Message], seconds: float, *, alone: bool) -> None:
         """`seconds` without a step forward end it; `alone`: whether each record is a request of its own."""
-        self.reports: dict[int, Report] = {}
+        self.reports: dict[int, DeliveryFailure] = {}
         self.failed: set[str] = set()
         """Keys of which a record was not acknowledged."""
         self.ended = False
@@ -68,13 +68,13 @@ class Round:
         message = self._messages[index]
         if any("\0" in name for name in message.headers):
             self._produced.append(index)
-            self._settle(index, Report(Fate.REFUSED, "the name of a header holds a NUL", final=True))
+            self._settle(index, DeliveryFailure(FailureKind.REFUSED, "the name of a header holds a NUL", final=True))
             return
         # As bytes: the client ends a text at a NUL.
         headers: list[tuple[str, str | bytes | None]]
         headers = [(name, value.encode()) for name, value in (("id", message.id), *message.headers.items())]
         body = None if message.null else message.body  # a tombstone, which compaction deletes the key by
-        report = partial(self._told, index)
+        report = partial(self._reported, index)
         self._produced.append(index)
         while True:
             try:
@@ -99,8 +99,8 @@ class Round:
             return
 
     @property
-    def _silence(self) -> Report:
-        return Report(Fate.LOST, f"no acknowledgement in {self._seconds:g} s")
+    def _silence(self) -> DeliveryFailure:
+        return DeliveryFailure(FailureKind.LOST, f"no acknowledgement in {self._seconds:g} s")
 
     def _forward(self) -> bool:
         """Whether more becomes known in time."""
@@ -120,26 +120,26 @@ class Round:
         if self.ended:
             self._producer.purge(in_flight=False, blocking=False)  # what was under way may be back in its queue
 
-    def _told(self, index: int, error: KafkaError | None, _: object) -> None:
+    def _reported(self, index: int, error: KafkaError | None, _: object) -> None:
         if error is not None:
             self._settle(index, _report(error, alone=self._alone))
 
-    def _settle(self, index: int, report: Report) -> None:
+    def _settle(self, index: int, report: DeliveryFailure) -> None:
         self.reports[index] = report
         self.failed.add(self._messages[index].key)
-        self.ended = self.ended or report.fate is Fate.LOST
+        self.ended = self.ended or report.kind is FailureKind.LOST
 
 
-def _report(error: KafkaError, *, alone: bool) -> Report:
+def _report(error: KafkaError, *, alone: bool) -> DeliveryFailure:
     return _known(error.code(), f"{error.name()}: {error.str()}"[:300], alone)
 
 
 @lru_cache(100)
-def _known(code: int, said: str, alone: bool) -> Report:
+def _known(code: int, text: str, alone: bool) -> DeliveryFailure:
     if code in _TAKEN_BACK:
-        return Report(Fate.TAKEN_BACK, "taken back, as an earlier record was not acknowledged")
-    if code in _OF_THE_TOPIC:
-        return Report(Fate.REFUSED, said)
+        return DeliveryFailure(FailureKind.TAKEN_BACK, "taken back, as an earlier record was not acknowledged")
+    if code in _TOPIC_ERRORS:
+        return DeliveryFailure(FailureKind.REFUSED, text)
     if code in _FINAL:
-        return Report(Fate.REFUSED if alone else Fate.SUSPECT, said, final=True)
-    return Report(Fate.LOST, said)
+        return DeliveryFailure(FailureKind.REFUSED if alone else FailureKind.SUSPECT, text, final=True)
+    return DeliveryFailure(FailureKind.LOST, text)

@@ -48,12 +48,12 @@ _FULL = frozenset({10047, 10077})
 """Its numbers for a stream, or a store, that has no room: as any refusal by a stream, their code is 400."""
 
 
-def sink(url: str, environ: Mapping[str, str]) -> "Nats":
+def sink(url: str, environ: Mapping[str, str]) -> "NatsSink":
     """The streams of that server; UsageError for an option that it cannot have."""
-    return Nats(address(url, 4222, environ))
+    return NatsSink(address(url, 4222, environ))
 
 
-class Nats:
+class NatsSink:
     """Publishes to JetStream only: the core's own publish is acknowledged by nobody.
 
     `Nats-Msg-Id` is the event's id, so that a stream leaves out what it has had within its duplicate window.
@@ -124,7 +124,7 @@ class Nats:
             return False
         return True
 
-    def caution(self, topic: str) -> str | None:
+    def loss_warning(self, topic: str) -> str | None:
         """Where the subject's stream is in the memory of one server."""
         if self._client is None:
             return None
@@ -160,7 +160,7 @@ class Nats:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
 
     async def _connected(self) -> None:
-        self._client = Encrypted() if "tls" in self._settings else Client()
+        self._client = TlsRequired() if "tls" in self._settings else Client()
         await asyncio.wait_for(self._client.connect(**self._settings, closed_cb=self._gone), self._seconds)
         self._inbox = self._client.new_inbox()
         # Not the client's own publish_async: of a refusal by the stream it never tells.
@@ -227,7 +227,7 @@ class Nats:
         return error_reasons.down(self._place, error)
 
 
-class Encrypted(Client):
+class TlsRequired(Client):
     """Ends where the server begins no TLS, before a password is told: the client itself would go on in the clear."""
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
@@ -238,7 +238,7 @@ class Encrypted(Client):
 
 def _settings(at: SinkAddress, seconds: float) -> dict[str, Any]:
     secure = at.choice("tls", "no", "yes") == "yes" or any(name in at.options for name in tls.OPTIONS)
-    told = {"user": at.user, "password": at.password} if at.password is not None else {"token": at.user}
+    credentials = {"user": at.user, "password": at.password} if at.password is not None else {"token": at.user}
     return {
         "servers": [f"{'tls' if secure else 'nats'}://{host}:{port}" for host, port in at.hosts],
         "connect_timeout": max(1, round(seconds)),
@@ -248,7 +248,7 @@ def _settings(at: SinkAddress, seconds: float) -> dict[str, Any]:
         "name": "batchops",
         "error_cb": _quiet,
         **({"tls": tls.context(at)} if secure else {}),
-        **{name: value for name, value in told.items() if value is not None},
+        **{name: value for name, value in credentials.items() if value is not None},
     }
 
 

@@ -11,7 +11,7 @@ from batchops.errors import UsageError
 from batchops.outbox.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent, tls
 from batchops.outbox.sinks.address import SinkAddress, address
 from batchops.outbox.sinks.ordering import DeliveryOrder
-from batchops.outbox.sinks.rabbitmq_connection import Line
+from batchops.outbox.sinks.rabbitmq_connection import RabbitMQConnection
 from batchops.outbox.sinks.rabbitmq_properties import LONGEST, READ, unfit
 
 OPTIONS = ("timeout", "exchange", "topic")
@@ -19,13 +19,13 @@ WINDOW = 1_000
 """Messages under way, each of another key: the broker may refuse one and take the next."""
 
 
-def sink(url: str, environ: Mapping[str, str]) -> "Amqp":
+def sink(url: str, environ: Mapping[str, str]) -> "RabbitMQSink":
     """The exchange on that broker; UsageError for an option that it cannot have."""
     scheme = url.partition(":")[0].lower()
-    return Amqp(address(url, 5671 if scheme == "amqps" else 5672, environ))
+    return RabbitMQSink(address(url, 5671 if scheme == "amqps" else 5672, environ))
 
 
-class Amqp:
+class RabbitMQSink:
     """Publishes with confirms, `mandatory` and persistent; the topic is the routing key.
 
     A message that no queue takes comes back, and is refused: without `mandatory` it would vanish in silence.
@@ -41,7 +41,7 @@ class Amqp:
         self._seconds = at.seconds("timeout", 30.0)
         self._exchange = at.options.get("exchange", "")
         self._parameters = [_parameters(at, host, port, self._seconds) for host, port in at.hosts]
-        self._line: Line | None = None
+        self._line: RabbitMQConnection | None = None
         self._suspects: set[str] = set()
         """Were under way when the broker closed the channel: one of them was the reason."""
 
@@ -50,17 +50,17 @@ class Amqp:
         if self._line is not None and self._line.usable:
             return
         self.close()
-        troubles = []
+        problems = []
         for parameters in self._parameters:
-            self._line = Line(parameters, self._exchange, self._seconds)
+            self._line = RabbitMQConnection(parameters, self._exchange, self._seconds)
             if self._line.connect():
                 return
-            troubles.append(self._line.trouble)
+            problems.append(self._line.problem)
             self.close()
-        for trouble in troubles:
-            if trouble.of_access:
-                raise AccessRefusedError(f"{self._place}: {trouble.text}.", trouble.hint)
-        raise SinkDownError(f"{self._place}: {troubles[-1].text}.", troubles[-1].hint)
+        for problem in problems:
+            if problem.access_refused:
+                raise AccessRefusedError(f"{self._place}: {problem.text}.", problem.hint)
+        raise SinkDownError(f"{self._place}: {problems[-1].text}.", problems[-1].hint)
 
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
         """Each event, pipelined over the keys; where nothing at all is taken, the broker is at fault."""
@@ -68,21 +68,21 @@ class Amqp:
         line = self._line
         assert line is not None
         order = DeliveryOrder(messages, WINDOW, suspects=self._suspects)
-        why = line.carry(order, messages, self._unfit, self._topic)
+        why = line.publish(order, messages, self._unfit, self._topic)
         if why is None:
             self._suspects = set()
             return order.end()
         self._suspects = set()
         under_way = order.under_way
-        if line.trouble.of_a_message and (order.one_by_one or len(under_way) == 1):
+        if line.problem.message_refused and (order.one_by_one or len(under_way) == 1):
             return order.end(Refused(why, final=True))
-        if line.trouble.of_a_message:
+        if line.problem.message_refused:
             self._suspects = {messages[index].id for index in under_way}
         elif not order.acknowledged:
-            raise SinkDownError(f"{self._place}: {why}.", line.trouble.hint)
+            raise SinkDownError(f"{self._place}: {why}.", line.problem.hint)
         return order.end(Unsent(why))
 
-    def caution(self, topic: str) -> str | None:
+    def loss_warning(self, topic: str) -> str | None:
         """Where the queue of that name is not durable; what an exchange has bound to it does not tell."""
         queue = self._topic or topic
         if self._exchange:

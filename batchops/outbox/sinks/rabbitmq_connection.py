@@ -17,7 +17,7 @@ from batchops.outbox.sinks.rabbitmq_properties import UNFIT, properties_of
 from batchops.runtime.threads import described
 
 logging.getLogger("pika").addHandler(logging.NullHandler())  # else its errors would go to stderr, beside ours
-_OF_A_MESSAGE = frozenset({406, 501, 502})
+_MESSAGE_CODES = frozenset({406, 501, 502})
 """Codes for a message that the broker cannot take: too large, in a frame that is, of a syntax that it does not read."""
 _PASSES = re.compile(r"\blimit\b|\bis down\b")
 """In the words of a broker that has too many connections, or a virtual host that is about to start."""
@@ -27,22 +27,22 @@ SPARE = 5.0
 
 
 @dataclass(frozen=True)
-class Trouble:
+class ConnectionProblem:
     """Why the connection, or the channel on it, is of no use any more."""
 
     text: str
     hint: str = ""
-    of_a_message: bool = False
+    message_refused: bool = False
     """Whether the broker closed the channel because of a message, without saying which."""
-    of_access: bool = False
+    access_refused: bool = False
     """Whether the broker refused the user, or the virtual host to it."""
 
 
-class Line:
+class RabbitMQConnection:
     """A connection, its channel, and what is under way on it. Whatever touches them runs in the line's own thread."""
 
     def __init__(self, parameters: pika.ConnectionParameters, exchange: str, seconds: float) -> None:
-        self.trouble = Trouble("no answer in time")
+        self.problem = ConnectionProblem("no answer in time")
         self.usable = False
         self._exchange = exchange
         self._seconds = seconds
@@ -52,18 +52,18 @@ class Line:
         )
         self._thread = threading.Thread(target=self._run, name="batchops-amqp", daemon=True)
         self._channel: Any = None
-        self._load: _Load | None = None
+        self._publishing: _Publishing | None = None
         self._tag = 0
         self._guard = threading.Lock()
         self._over = False
 
     def connect(self) -> bool:
-        """Whether it can be used now; else `trouble` says why not."""
+        """Whether it can be used now; else `problem` says why not."""
         self._thread.start()
         self._ready.wait(self._seconds + SPARE)
         return self.usable
 
-    def carry(
+    def publish(
         self,
         order: DeliveryOrder,
         messages: Sequence[Message],
@@ -71,26 +71,29 @@ class Line:
         topic: str | None,
     ) -> str | None:
         """Until all are settled: None; or why it went no further."""
-        load = _Load(order, messages, unfit, topic)
-        if not self._asked(lambda: self._begin(load)):
-            return self.trouble.text
-        while not load.over.wait(0.2):
-            if time.monotonic() - load.moved > self._seconds:
-                self.usable, self.trouble = False, Trouble("it confirms nothing; an alarm may block whoever publishes")
-                self._end_load()
+        publishing = _Publishing(order, messages, unfit, topic)
+        if not self._call_in_thread(lambda: self._begin(publishing)):
+            return self.problem.text
+        while not publishing.over.wait(0.2):
+            if time.monotonic() - publishing.last_answer > self._seconds:
+                self.usable, self.problem = (
+                    False,
+                    ConnectionProblem("it confirms nothing; an alarm may block whoever publishes"),
+                )
+                self._end_publishing()
                 break
         if not self.usable:
-            return self.trouble.text
-        return FULL if load.nacked and not order.acknowledged else None
+            return self.problem.text
+        return FULL if publishing.nacked and not order.acknowledged else None
 
     def close(self) -> None:
         """Close the connection and end the thread."""
         if self._thread.ident is None:
             return
-        self._asked(self._closing)
+        self._call_in_thread(self._closing)
         self._thread.join(SPARE)
 
-    def _asked(self, work: Callable[[], None]) -> bool:
+    def _call_in_thread(self, work: Callable[[], None]) -> bool:
         """Whether the thread will do it; it does nothing once its loop is closed."""
         with self._guard:
             if not self._over:
@@ -101,11 +104,11 @@ class Line:
         try:
             self._connection.ioloop.start()
         except Exception as error:  # noqa: BLE001  whoever waits for an answer is told why none comes
-            self.trouble = Trouble(described(error))
+            self.problem = ConnectionProblem(described(error))
         finally:
             self.usable = False
             self._ready.set()
-            self._end_load()
+            self._end_publishing()
             with self._guard:
                 self._over = True
                 self._connection.ioloop.close()
@@ -136,48 +139,48 @@ class Line:
             return
         text = getattr(reason, "reply_text", "")
         hint = "make the exchange, or name another: exchange=NAME." if code == 404 else ""
-        self._fail(Trouble(f"{text} ({code})"[:300], hint, of_a_message=code in _OF_A_MESSAGE))
+        self._fail(ConnectionProblem(f"{text} ({code})"[:300], hint, message_refused=code in _MESSAGE_CODES))
 
     def _lost(self, _: Any, reason: BaseException) -> None:
         self._fail(_why(reason))
         self._connection.ioloop.stop()
 
-    def _fail(self, trouble: Trouble) -> None:
+    def _fail(self, problem: ConnectionProblem) -> None:
         if self.usable or not self._ready.is_set():  # the first reason is the true one
-            self.trouble = trouble
+            self.problem = problem
         self.usable = False
         self._ready.set()
-        self._end_load()
+        self._end_publishing()
 
-    def _end_load(self) -> None:
-        if self._load is not None:
-            self._load.over.set()
+    def _end_publishing(self) -> None:
+        if self._publishing is not None:
+            self._publishing.over.set()
 
-    def _begin(self, load: "_Load") -> None:
-        self._load = load
+    def _begin(self, publishing: "_Publishing") -> None:
+        self._publishing = publishing
         if self.usable:
             self._publish()
         else:
-            load.over.set()
+            publishing.over.set()
 
     def _publish(self) -> None:
         """All that may go out now."""
-        load = self._load
-        assert load is not None
-        while indexes := load.order.take():
+        publishing = self._publishing
+        assert publishing is not None
+        while indexes := publishing.order.take():
             for index in indexes:
-                if refused := load.unfit(load.messages[index]):
-                    load.order.settle(index, refused)
+                if refused := publishing.unfit(publishing.messages[index]):
+                    publishing.order.settle(index, refused)
                     continue
                 try:
-                    self._out(load.messages[index], load.topic)
+                    self._out(publishing.messages[index], publishing.topic)
                 except UNFIT as error:
-                    load.order.settle(index, Refused(str(error)[:300] or type(error).__name__, final=True))
+                    publishing.order.settle(index, Refused(str(error)[:300] or type(error).__name__, final=True))
                     continue
                 self._tag += 1
-                load.tags[self._tag] = index
-        if load.order.done:
-            load.over.set()
+                publishing.tags[self._tag] = index
+        if publishing.order.done:
+            publishing.over.set()
 
     def _out(self, message: Message, topic: str | None) -> None:
         properties = properties_of(message, self._connection.params.frame_max)
@@ -185,24 +188,24 @@ class Line:
 
     def _returned(self, _: Any, method: Any, properties: Any, __: bytes) -> None:
         """Said before the confirm of the same message."""
-        if self._load is not None:
-            self._load.returned[properties.message_id] = _unroutable(method)
+        if self._publishing is not None:
+            self._publishing.returned[properties.message_id] = _unroutable(method)
 
     def _confirmed(self, frame: Any) -> None:
-        load = self._load
-        if load is None or load.over.is_set():
+        publishing = self._publishing
+        if publishing is None or publishing.over.is_set():
             return
-        load.moved = time.monotonic()
+        publishing.last_answer = time.monotonic()
         last, nacked = frame.method.delivery_tag, frame.method.NAME == "Basic.Nack"
-        tags = [tag for tag in load.tags if tag <= last] if frame.method.multiple else [last]
+        tags = [tag for tag in publishing.tags if tag <= last] if frame.method.multiple else [last]
         for tag in tags:
-            if (index := load.tags.pop(tag, None)) is not None:
-                load.nacked |= nacked
-                load.order.settle(index, load.verdict(index, nacked))
+            if (index := publishing.tags.pop(tag, None)) is not None:
+                publishing.nacked |= nacked
+                publishing.order.settle(index, publishing.result(index, nacked))
         self._publish()
 
 
-class _Load:
+class _Publishing:
     """The messages of one `send` while they are under way."""
 
     def __init__(
@@ -217,13 +220,13 @@ class _Load:
         self.unfit = unfit
         self.topic = topic
         self.over = threading.Event()
-        self.moved = time.monotonic()
+        self.last_answer = time.monotonic()
         """When the broker was last heard."""
         self.tags: dict[int, int] = {}
         self.returned: dict[str, str] = {}
         self.nacked = False
 
-    def verdict(self, index: int, nacked: bool) -> Delivery:
+    def result(self, index: int, nacked: bool) -> Delivery:
         """A returned message is confirmed all the same: nothing can be done for it."""
         if (reason := self.returned.pop(self.messages[index].id, None)) is not None:
             return Refused(reason)
@@ -232,25 +235,25 @@ class _Load:
 
 def _unroutable(method: Any) -> str:
     """Why a message came back, and what is to be declared or bound."""
-    exchange, key, said = method.exchange, method.routing_key, method.reply_text
-    if said != "NO_ROUTE":
-        return f"no queue takes it ({said})"
+    exchange, key, reply = method.exchange, method.routing_key, method.reply_text
+    if reply != "NO_ROUTE":
+        return f"no queue takes it ({reply})"
     if not exchange:
-        return f'no queue takes it ({said}): declare a queue "{key}", or name an exchange in the URL: exchange=NAME'
-    return f'no queue takes it ({said}): bind a queue to exchange "{exchange}" for the routing key "{key}"'
+        return f'no queue takes it ({reply}): declare a queue "{key}", or name an exchange in the URL: exchange=NAME'
+    return f'no queue takes it ({reply}): bind a queue to exchange "{exchange}" for the routing key "{key}"'
 
 
-def _why(reason: BaseException) -> Trouble:
+def _why(reason: BaseException) -> ConnectionProblem:
     text = repr(reason)  # pika wraps what the broker said, or a connection lost at that moment
     if isinstance(reason, ConnectionBlockedTimeout):
-        return Trouble("an alarm blocks whoever publishes (memory or disk)", "see rabbitmqctl alarms.")
+        return ConnectionProblem("an alarm blocks whoever publishes (memory or disk)", "see rabbitmqctl alarms.")
     if "ACCESS_REFUSED" in text:
-        return Trouble("the user or password is refused", "check them in the URL.", of_access=True)
+        return ConnectionProblem("the user or password is refused", "check them in the URL.", access_refused=True)
     if "NOT_ALLOWED" in text and not _PASSES.search(text):
         hint = "amqp://host/VHOST; the first one is /."
-        return Trouble("the user has no access to this virtual host", hint, of_access=True)
-    for said in (reason, *reason.args):
-        if isinstance(said, ConnectionClosed):
-            text = f"it closed the connection: {said.reply_text} ({said.reply_code})"[:300]
-            return Trouble(text, of_a_message=said.reply_code in _OF_A_MESSAGE)
-    return Trouble(*error_reasons.why(reason))
+        return ConnectionProblem("the user has no access to this virtual host", hint, access_refused=True)
+    for cause in (reason, *reason.args):
+        if isinstance(cause, ConnectionClosed):
+            text = f"it closed the connection: {cause.reply_text} ({cause.reply_code})"[:300]
+            return ConnectionProblem(text, message_refused=cause.reply_code in _MESSAGE_CODES)
+    return ConnectionProblem(*error_reasons.why(reason))

@@ -61,9 +61,9 @@ READ: Mapping[str, Callable[[str], Any]] = {
 
 def properties_of(message: Message, frame: int) -> pika.BasicProperties:
     """Those of a persistent message; ValueError where they cannot be made, or are more than a frame of that size."""
-    told = {name: _read(name, text) for name, text in message.properties.items()}
+    values = {name: _read(name, text) for name, text in message.properties.items()}
     headers: dict[str, Any] = {**message.headers, "key": message.key}
-    properties = pika.BasicProperties(message_id=message.id, delivery_mode=2, headers=headers, **told)
+    properties = pika.BasicProperties(message_id=message.id, delivery_mode=2, headers=headers, **values)
     if sum(map(len, headers)) + sum(map(len, headers.values())) > _SURELY:
         size = _FRAME + sum(map(len, properties.encode()))
         if frame and size > frame:

@@ -50,12 +50,12 @@ _HINTS = {
 }
 
 
-def sink(url: str, environ: Mapping[str, str]) -> "Redis":
+def sink(url: str, environ: Mapping[str, str]) -> "RedisSink":
     """The streams of that server; UsageError for an option that it cannot have."""
-    return Redis(address(url, 6379, environ))
+    return RedisSink(address(url, 6379, environ))
 
 
-class Redis:
+class RedisSink:
     """Adds entries by transactions of up to 500.
 
     A transaction is executed whole or not at all, also if its answer is lost; within it, a refusal is of a stream. So a
@@ -97,13 +97,13 @@ class Redis:
         self._suspects.clear()
         return order.end()
 
-    def caution(self, topic: str) -> str | None:  # noqa: ARG002  it is all of the server's
+    def loss_warning(self, topic: str) -> str | None:  # noqa: ARG002  it is all of the server's
         """Where the server keeps no append-only file."""
         try:
-            told = self._client.info("persistence")
+            info = self._client.info("persistence")
         except RedisError:
             return None  # not every user may ask
-        if told.get("aof_enabled", 1):
+        if info.get("aof_enabled", 1):
             return None
         return (
             f"{self._place} keeps no append-only file: when it starts again, what it has acknowledged since its last "
@@ -154,7 +154,7 @@ class Redis:
                 return order.end(Unsent(reason))
             return order.end(Refused(f"the connection ended at this event alone ({reason})"))
         if alone:
-            return order.end(Refused(_said(error)))
+            return order.end(Refused(_message_of(error)))
         self._suspects = {messages[index].id for index in under_way}
         return order.end(Unsent("refused together with others; each is tried alone next"))
 
@@ -170,20 +170,22 @@ class Redis:
         if isinstance(error, AuthenticationError) or word in ("WRONGPASS", "NOAUTH"):
             return AccessRefusedError(f"{self._place}: the user or password is refused.", "check them in the URL.")
         if isinstance(error, NoPermissionError):
-            return AccessRefusedError(f"{self._place}: {_said(error)}.", "allow the user PING, MULTI, EXEC and XADD.")
+            return AccessRefusedError(
+                f"{self._place}: {_message_of(error)}.", "allow the user PING, MULTI, EXEC and XADD."
+            )
         if "DB index" in str(error):
             return AccessRefusedError(f"{self._place}: it has no database of that number.", "redis://host:6379/0.")
         if word in _FOR_ALL:
             return SinkDownError(f"{self._place}: {_FOR_ALL[word]}.", _HINTS.get(word, ""))
         if isinstance(error, ResponseError):
-            return SinkDownError(f"{self._place}: {_said(error)}.")
+            return SinkDownError(f"{self._place}: {_message_of(error)}.")
         return error_reasons.down(self._place, error)
 
 
-def _client(at: SinkAddress, files: Mapping[str, Any]) -> redis.Redis:
+def _client(at: SinkAddress, files: Mapping[str, Any]) -> redis.RedisSink:
     ((host, port),) = at.hosts
     seconds = at.seconds("timeout", 10.0)
-    return redis.Redis(
+    return redis.RedisSink(
         host=host,
         port=port,
         db=int(at.path or 0),
@@ -205,10 +207,10 @@ def _tls(at: SinkAddress) -> dict[str, Any]:
 
 
 def _delivery(answer: object) -> Delivery:
-    return Refused(_said(answer)) if isinstance(answer, Exception) else None
+    return Refused(_message_of(answer)) if isinstance(answer, Exception) else None
 
 
-def _said(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     """The server's words; the client may have put the command before them, with what is in the event."""
     return str(error).rpartition("caused error: ")[2][:300]
 
@@ -220,4 +222,4 @@ def _first_word(error: Exception) -> str:
         return "READONLY"
     if isinstance(error, redis.exceptions.BusyLoadingError):
         return "LOADING"
-    return _said(error).partition(" ")[0]
+    return _message_of(error).partition(" ")[0]

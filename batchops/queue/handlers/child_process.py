@@ -108,7 +108,7 @@ class Child:
         if self._no_more and not self._unsent:
             self._stdin.close()
 
-    def turn(self, seconds: float) -> bytes:
+    def wait_for_output(self, seconds: float) -> bytes:
         """Wait at most so long for something to happen: what was read, empty where nothing was."""
         read = b""
         for key, _ in self._selector.select(max(0.0, seconds)):
@@ -121,7 +121,7 @@ class Child:
                 self._selector.unregister(self._exit)
         return read
 
-    def rest(self) -> bytes:
+    def read_rest(self) -> bytes:
         """What can be read without waiting: what the program has started may hold its stream open for long."""
         parts = []
         while self._reads in self._selector.get_map() and (part := self._read()):
@@ -138,7 +138,7 @@ class Child:
         if left() > 0:
             self.signal(signal.SIGTERM)
         while not self.ended and (seconds := left()) > 0:
-            self.turn(min(seconds, LOOK))
+            self.wait_for_output(min(seconds, LOOK))
         if not self.ended:
             self.signal(signal.SIGKILL)
         self._popen.wait()

@@ -10,11 +10,11 @@ from batchops.queue.handlers.child_process import LAST_SECONDS, Child, Spawner, 
 from batchops.queue.handlers.program import argv_of
 from batchops.runtime.stop import Stop
 
-LAST_WORDS = 8_192
+STDERR_BYTES = 8_192
 """Bytes of stderr in which the reason of a failure is looked for."""
 
 
-class EachRow:
+class ExecHandler:
     """One process a row: the row as JSON on its stdin; exit 0 is done."""
 
     in_transaction = False
@@ -50,7 +50,7 @@ class EachRow:
             return Failed(f"{self._argv[0]} did not start: {error.strerror}")
         limit = TimeLimit(self._deadline / 2, stop)
         child.feed((json_line(row) + "\n").encode(), last=True)
-        said = _heard(child, limit)
+        output = _stderr_tail(child, limit)
         if limit.passed:
             child.end(limit.left)
             return self._cut(child.code, limit, stop)
@@ -59,7 +59,7 @@ class EachRow:
             return None
         last = time.monotonic() + LAST_SECONDS
         child.end(lambda: last - time.monotonic())  # nothing of this attempt goes on beside the next
-        return Failed(f"{_ended(child.code)}: {_last_line(said)}"[:400])
+        return Failed(f"{_ended(child.code)}: {_last_line(output)}"[:400])
 
     def _cut(self, code: int, limit: TimeLimit, stop: Stop) -> Result:
         """It was told to end: what became of the row."""
@@ -72,20 +72,20 @@ class EachRow:
         return Unstarted()
 
 
-def _heard(child: Child, limit: TimeLimit) -> bytes:
+def _stderr_tail(child: Child, limit: TimeLimit) -> bytes:
     """The end of what it said until it ended or its time was over."""
-    said = b""
+    output = b""
     while not child.ended:
         pause = limit.look()
         if limit.passed:
-            return said
-        said = (said + child.turn(pause))[-LAST_WORDS:]
-    return (said + child.rest())[-LAST_WORDS:]
+            return output
+        output = (output + child.wait_for_output(pause))[-STDERR_BYTES:]
+    return (output + child.read_rest())[-STDERR_BYTES:]
 
 
 def _ended(code: int) -> str:
     return f"exit {code}" if code > 0 else f"killed by signal {-code}"
 
 
-def _last_line(said: bytes) -> str:
-    return (said.decode(errors="replace").strip() or "it said nothing").splitlines()[-1]
+def _last_line(output: bytes) -> str:
+    return (output.decode(errors="replace").strip() or "it said nothing").splitlines()[-1]

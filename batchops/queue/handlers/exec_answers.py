@@ -70,8 +70,8 @@ class Answers:
         """Take what it has said without an end of line, once it is known to say no more."""
         self.wrong = self.wrong or f"with a line that has no end: {_short(text)}"
 
-    def _add(self, said: Any, text: str) -> None:
-        result, fields = _verdict(said)
+    def _add(self, answer: Any, text: str) -> None:
+        result, fields = _verdict(answer)
         if result is _NONE:
             self.wrong = self.wrong or f"with what is no result: {_short(text)}"
         elif (names := list(self._named(fields))) or "key" in fields:
@@ -112,17 +112,17 @@ _NONE = Failed("no result")
 _NOT_OK = "the program said that it is not ok"
 
 
-def _verdict(said: Any) -> tuple[Result, Mapping[str, Any]]:
+def _verdict(answer: Any) -> tuple[Result, Mapping[str, Any]]:
     """What a line says of a row, and its fields; _NONE where it says nothing."""
-    if isinstance(said, dict):
-        return _verdict_of(said), said
-    match said:
+    if isinstance(answer, dict):
+        return _verdict_of(answer), answer
+    match answer:
         case None | True:
             return None, {}
         case False:
             return Failed("the program said false"), {}
-        case str() if not isinstance(said, _Number):
-            return Failed(said or _NOT_OK), {}
+        case str() if not isinstance(answer, _Number):
+            return Failed(answer or _NOT_OK), {}
     return _NONE, {}
 
 
@@ -132,8 +132,8 @@ def _verdict_of(fields: Mapping[str, Any]) -> Result:
         case {"ok": True, "error": None | False | ""}:
             return None
         case {"error": reason} if reason is not None:
-            said = reason if isinstance(reason, str) else json.dumps(reason, ensure_ascii=False)
-            return Failed(said or _NOT_OK, final=final)
+            answer = reason if isinstance(reason, str) else json.dumps(reason, ensure_ascii=False)
+            return Failed(answer or _NOT_OK, final=final)
         case {"ok": True}:
             return None
         case {"ok": False}:

@@ -20,12 +20,12 @@ SINGLY = 3
 """Rows tried one by one after a program died without an answer: if it dies at each, it is broken."""
 QUIET = 0.02
 """Seconds without a further line after which answers without keys are taken for all that there are."""
-FAREWELL = 1.0
+CLOSE_TIMEOUT = 1.0
 """Seconds for a program to end by itself once its stdin is closed."""
 DIED = Failed("the program ended without an answer to this row")
 
 
-class StaysUp:
+class ExecBatchHandler:
     """One process for each worker, started when it is first needed and again after it died."""
 
     in_transaction = False
@@ -74,14 +74,14 @@ class StaysUp:
             return self._distrusted(answers, len(rows))
         results = answers.results
         match end:
-            case End.WHOLE:
+            case AnswersEnd.WHOLE:
                 self._right = True
                 return [results[place] for place in range(len(rows))]
-            case End.OVER:
+            case AnswersEnd.OVER:
                 rest: Result = Unstarted()
                 if limit.passed == "deadline":
-                    said = f"it had answered {answers.count} of {len(rows)} rows"
-                    rest = Failed(f"{self._argv[0]} did not answer within {self._deadline:g} s: {said}")
+                    text = f"it had answered {answers.count} of {len(rows)} rows"
+                    rest = Failed(f"{self._argv[0]} did not answer within {self._deadline:g} s: {text}")
                 else:
                     stop.cut = True
                 return [results.get(place, rest) for place in range(len(rows))]
@@ -107,14 +107,14 @@ class StaysUp:
     def _distrusted(self, answers: Answers, rows: int) -> Sequence[Result]:
         """Nobody knows which row an answer is about: all of them failed, none is done."""
         self._wrong += 1
-        said = f"{self._argv[0]} answered {answers.wrong}"
+        text = f"{self._argv[0]} answered {answers.wrong}"
         if not self._right and (self._wrong >= SINGLY or (rows >= SINGLY and not answers.count)):
             raise HandlerError(
-                f"{said}.", 'a result line is {"ok": true} or {"error": "why"}; messages belong on stderr.'
+                f"{text}.", 'a result line is {"ok": true} or {"error": "why"}; messages belong on stderr.'
             )
-        return [Failed(said if rows == 1 else f"{said}; nothing of its batch of {rows} counts as done")] * rows
+        return [Failed(text if rows == 1 else f"{text}; nothing of its batch of {rows} counts as done")] * rows
 
-    def _asked(self, rows: Sequence[Values], limit: TimeLimit) -> tuple[Answers, "End"]:
+    def _asked(self, rows: Sequence[Values], limit: TimeLimit) -> tuple[Answers, "AnswersEnd"]:
         program = self._program()
         answers = Answers(rows, self._key, program.answered)
         try:
@@ -122,7 +122,7 @@ class StaysUp:
         except BaseException:
             self._ended(program, limit)
             raise
-        if end is End.WHOLE and not answers.wrong and not answers.stray:
+        if end is AnswersEnd.WHOLE and not answers.wrong and not answers.stray:
             with self._guard:
                 self._free.append(program)
         else:
@@ -161,7 +161,7 @@ class StaysUp:
             return self._free.pop() if self._free else None
 
 
-class End(Enum):
+class AnswersEnd(Enum):
     """How asking a program ended."""
 
     WHOLE = auto()
@@ -187,65 +187,65 @@ class Program:
 
     def ready(self) -> bool:
         """Whether it is up, and has said nothing since the last batch."""
-        said = self._begun + self._child.turn(0)
-        self.unasked = said.decode(errors="replace").strip()[:80]
-        return not said and not self._child.ended
+        output = self._begun + self._child.wait_for_output(0)
+        self.unasked = output.decode(errors="replace").strip()[:80]
+        return not output and not self._child.ended
 
-    def ask(self, answers: Answers, limit: TimeLimit) -> End:
+    def ask(self, answers: Answers, limit: TimeLimit) -> AnswersEnd:
         """Send the rows of a batch, and take what it answers until there is an answer for each."""
         self.answered = answers.names
         self._child.feed("".join(f"{text}\n" for text in answers.lines).encode())
-        last, slowest, told = self._clock(), 0.0, False
+        last, slowest, stop_sent = self._clock(), 0.0, False
         while not (answers.wrong and answers.heard >= len(answers.lines)):
             pause = limit.look()
-            if limit.passed and not told:
-                told = True
+            if limit.passed and not stop_sent:
+                stop_sent = True
                 self._child.signal(signal.SIGTERM)
             if limit.passed and limit.left() <= 0:
-                return self._over(answers, End.OVER)
+                return self._over(answers, AnswersEnd.OVER)
             if answers.full and not self._child.unsent:
                 # A program without keys may still have an answer too many to say: about as long as its rows take.
                 quiet = 0.0 if answers.keyed else max(QUIET, slowest)
                 if self._clock() - last >= quiet:
-                    self._take(answers, self._child.turn(0))
-                    return self._over(answers, End.WHOLE)
+                    self._take(answers, self._child.wait_for_output(0))
+                    return self._over(answers, AnswersEnd.WHOLE)
                 pause = min(pause, last + quiet - self._clock())
             before = answers.heard
-            self._take(answers, self._child.turn(pause))
+            self._take(answers, self._child.wait_for_output(pause))
             if answers.heard > before:
                 now = self._clock()
                 last, slowest = now, max(slowest, now - last) if before else 0.0
             if self._child.ended:
-                self._take(answers, self._child.rest())
-                return self._over(answers, End.OVER if limit.passed else End.DIED)
-        return End.WRONG
+                self._take(answers, self._child.read_rest())
+                return self._over(answers, AnswersEnd.OVER if limit.passed else AnswersEnd.DIED)
+        return AnswersEnd.WRONG
 
     def end(self, left: Callable[[], float]) -> None:
-        """End it, and all that it has started."""
+        """AnswersEnd it, and all that it has started."""
         self._child.end(left)
 
     def close(self) -> None:
         """Close its stdin, and end it where it does not end by itself."""
         self._child.feed(b"", last=True)
-        end = self._clock() + FAREWELL
+        end = self._clock() + CLOSE_TIMEOUT
         while not self._child.ended and self._clock() < end:
-            self._child.turn(end - self._clock())
+            self._child.wait_for_output(end - self._clock())
         if self._child.ended:
             self._child.leave()
         else:
-            self._child.end(lambda: end + FAREWELL - self._clock())
+            self._child.end(lambda: end + CLOSE_TIMEOUT - self._clock())
 
-    def _take(self, answers: Answers, said: bytes) -> None:
-        *lines, self._begun = (self._begun + said).split(b"\n")
+    def _take(self, answers: Answers, output: bytes) -> None:
+        *lines, self._begun = (self._begun + output).split(b"\n")
         for text in lines:
             answers.add(text.decode(errors="replace"))
         if len(self._begun) > LONGEST:
             answers.heard = len(answers.lines)  # whatever comes next is of this line
             answers.unfinished(self._begun[:100].decode(errors="replace"))
 
-    def _over(self, answers: Answers, end: End) -> End:
+    def _over(self, answers: Answers, end: AnswersEnd) -> AnswersEnd:
         if answers.full and self._begun:
             answers.unfinished(self._begun.decode(errors="replace"))
         if answers.wrong:
-            return End.WRONG
-        return End.WHOLE if answers.full else end
+            return AnswersEnd.WRONG
+        return AnswersEnd.WHOLE if answers.full else end

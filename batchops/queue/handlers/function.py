@@ -23,14 +23,14 @@ ONE = "row"
 """The name of the first parameter of a function that is called for each row."""
 
 
-def in_python(function: Function, name: str, deadline: float) -> "InPython":
+def function_handler(function: Function, name: str, deadline: float) -> "FunctionHandler":
     """The handler for a function: `(row)` and `(row, connection)` get a row each call, any other the whole batch."""
     parameters = _parameters(function, name)
-    kind = EachInPython if parameters[:1] == (ONE,) else InPython
+    kind = RowFunctionHandler if parameters[:1] == (ONE,) else FunctionHandler
     return kind(function, name, deadline, in_transaction=len(parameters) == 2)
 
 
-class InPython:
+class FunctionHandler:
     """Calls `handler(rows)` or `handler(rows, connection)`."""
 
     can_crash = True
@@ -76,8 +76,8 @@ class InPython:
         except Exception:
             raise
         except BaseException as error:  # a thread of ours calls it: no Ctrl-C of the user's comes this way
-            said = reason_of(error)
-            raise HandlerLeftError(f"the handler raised {type(error).__name__}{said and f': {said}'}") from error
+            text = reason_of(error)
+            raise HandlerLeftError(f"the handler raised {type(error).__name__}{text and f': {text}'}") from error
 
     def _result(self, one: object) -> Result:
         match one:
@@ -93,7 +93,7 @@ class InPython:
         )
 
 
-class EachInPython(InPython):
+class RowFunctionHandler(FunctionHandler):
     """Calls `handler(row)` or `handler(row, connection)` for each row; an exception fails that row alone."""
 
     def __call__(
@@ -117,7 +117,7 @@ class EachInPython(InPython):
             return failed
 
 
-def imported(reference: str, deadline: float) -> InPython:
+def imported(reference: str, deadline: float) -> FunctionHandler:
     """The function that `package.module:function` names; UsageError where there is none."""
     module_name, colon, path = reference.partition(":")
     if not (module_name and colon and path):
@@ -140,7 +140,7 @@ def imported(reference: str, deadline: float) -> InPython:
         found = getattr(found, part)
     if not callable(found):
         raise UsageError(f'--call: "{path}" in "{module_name}" is no function.')
-    return in_python(found, reference, deadline)
+    return function_handler(found, reference, deadline)
 
 
 def _parameters(function: Function, name: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ LONGEST = 30.0
 """Seconds that one request may take."""
 
 
-class Posts:
+class HttpHandler:
     """Sends row after row over one connection; redirects are not followed."""
 
     in_transaction = False

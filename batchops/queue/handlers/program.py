@@ -45,8 +45,8 @@ def _check_interpreter(path: Path, flag: str) -> None:
     except OSError:
         return  # it may be started though not be read
     if head and head.isascii() and b"\0" not in head and not head.startswith(b"#!"):
-        said = f'{flag}: "{path}" is a text whose first line names no interpreter.'
-        raise UsageError(said, "begin it with #!/bin/sh or the like.")
+        message = f'{flag}: "{path}" is a text whose first line names no interpreter.'
+        raise UsageError(message, "begin it with #!/bin/sh or the like.")
     if not head.startswith(b"#!"):
         return
     line = head.splitlines(keepends=True)[0][2:].decode(errors="replace")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from batchops.db.url_references import fetch, is_reference
 from batchops.errors import UsageError
 from batchops.queue.handlers import Handler
-from batchops.queue.handlers.function import Function, imported, in_python
-from batchops.queue.handlers.sql import InSql
+from batchops.queue.handlers.function import Function, function_handler, imported
+from batchops.queue.handlers.sql import SqlHandler
 from batchops.queue.spec import DrainSpec
 
 
@@ -19,24 +19,24 @@ def handler_of(spec: DrainSpec, function: Function | None, environ: Mapping[str,
         if spec.handlers:
             raise UsageError(f"{spec.handlers[0]} and a handler of your own exclude each other.")
         name = getattr(function, "__name__", "the handler")
-        return in_python(function, name, spec.deadline.total_seconds())
+        return function_handler(function, name, spec.deadline.total_seconds())
     if spec.call is not None:
         return imported(spec.call, spec.deadline.total_seconds())
     if spec.exec is not None:
-        from batchops.queue.handlers.exec import EachRow
+        from batchops.queue.handlers.exec import ExecHandler
 
-        return EachRow(spec.exec, spec.deadline.total_seconds())
+        return ExecHandler(spec.exec, spec.deadline.total_seconds())
     if spec.exec_batch is not None:
-        from batchops.queue.handlers.exec_batch import StaysUp
+        from batchops.queue.handlers.exec_batch import ExecBatchHandler
 
-        return StaysUp(spec.exec_batch, spec.deadline.total_seconds())
+        return ExecBatchHandler(spec.exec_batch, spec.deadline.total_seconds())
     if spec.post is not None:
-        from batchops.queue.handlers.http import Posts
+        from batchops.queue.handlers.http import HttpHandler
 
         place = fetch(spec.post, environ, "address to post to").text if is_reference(spec.post) else spec.post
-        return Posts(place, spec.deadline.total_seconds())
+        return HttpHandler(place, spec.deadline.total_seconds())
     if spec.set:
-        return InSql()
+        return SqlHandler()
     raise UsageError(
         "Who does the work? Give --call, --exec, --exec-batch, --post or --set.", "see `batchops drain --help`."
     )

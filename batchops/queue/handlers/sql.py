@@ -8,7 +8,7 @@ from batchops.queue.handlers import Result, Values
 from batchops.runtime.stop import Stop
 
 
-class InSql:
+class SqlHandler:
     """Nothing is left to do once the rows are marked."""
 
     in_transaction = True

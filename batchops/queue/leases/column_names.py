@@ -66,8 +66,8 @@ class LeaseColumns:
             if purpose == "attempts" and (most := backend.claims.most(column)) < attempts:
                 raise self.refusal(table, column, f"{column.type} counts to {most}, and --max-attempts is {attempts}")
             value = VALUES.get(purpose, str(attempts))
-            if (said := backend.contents.refusal(connection, table, column, value)) is not None:
-                raise self.refusal(table, column, f"{said}, as in {value}")
+            if (refusal := backend.contents.refusal(connection, table, column, value)) is not None:
+                raise self.refusal(table, column, f"{refusal}, as in {value}")
 
     def other_case(self, backend: Backend, table: Table) -> None:
         """RefusedError where a column has such a name but for its case, which never counts in a name here."""

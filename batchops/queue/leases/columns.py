@@ -90,19 +90,19 @@ class ColumnLeases:
         lease, next_at = self.own("lease"), self.own("next_at")
         alive = sa.or_(next_at.is_(None), next_at < NEVER)
         full = sa.and_(sa.or_(lease.is_(None), self._expired()), alive, self._counted >= self._most)
-        guilty = sa.and_(self._expired(), lease.like(f"{ALONE}%"), self._counted >= (attempts or 0))
-        where = full if attempts is None else sa.or_(full, guilty)
+        poison = sa.and_(self._expired(), lease.like(f"{ALONE}%"), self._counted >= (attempts or 0))
+        where = full if attempts is None else sa.or_(full, poison)
         query = self._rows.candidates(100, low, [where], [self._counted.label("counted")])
         found = [(self._rows.key(row), row[-1]) for row in connection.execute(self._claims.free(query)).all()]
-        parked: list[DeadLetter] = []
-        said = FULL.format(self._most, self._names.name("attempts"))
+        dead_letters: list[DeadLetter] = []
+        reason = FULL.format(self._most, self._names.name("attempts"))
         for why, keys in (
-            (said, [key for key, counted in found if counted >= self._most]),
+            (reason, [key for key, counted in found if counted >= self._most]),
             (reason, [key for key, counted in found if counted < self._most]),
         ):
             gone = self._rows.change(connection, self._dead_letter(connection, why, marks), keys)
-            parked += [(Row(key, {}), why) for key in gone]
-        return parked
+            dead_letters += [(Row(key, {}), why) for key in gone]
+        return dead_letters
 
     def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
         if self._queue.done is None:
@@ -191,8 +191,8 @@ class ColumnLeases:
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float,
         where: Sequence[Condition], **counted: sa.ColumnElement[Any],
     ) -> Sequence[Row]:  # fmt: skip
-        told = {"lease": token, "lease_until": self._claims.now() + seconds} | counted
-        values = {self._names.name(purpose): value for purpose, value in told.items()}
+        values_by_purpose = {"lease": token, "lease_until": self._claims.now() + seconds} | counted
+        values = {self._names.name(purpose): value for purpose, value in values_by_purpose.items()}
         fitting = self._rows.fitting(connection, rows, low, where)
         candidates = self._rows.candidates(fitting, low, where)
         columns = self._rows.read(self.own("attempts"))

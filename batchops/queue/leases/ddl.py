@@ -81,13 +81,13 @@ def _some(connection: sa.Connection, table: Table, holds: sa.ColumnElement[bool]
 def table_ddl(connection: sa.Connection, database: Database) -> Iterator[str]:
     """The statement that makes the table beside, or brings it up to date; none where it is as it should be."""
     format_table = database.engine.dialect.identifier_preparer.format_table
-    beside, old = (database.backend.catalog.find(connection, None, name) for name in (TABLE, OLD_TABLE))
-    if beside is None and old is not None and "relation" in old.column_names:
+    lease_table, old = (database.backend.catalog.find(connection, None, name) for name in (TABLE, OLD_TABLE))
+    if lease_table is None and old is not None and "relation" in old.column_names:
         yield f"ALTER TABLE {format_table(old.clause)} RENAME TO {TABLE}"
-        beside = replace(old, name=TABLE)
-    if beside is not None:
-        if BEFORE_CLAIM not in beside.column_names:
+        lease_table = replace(old, name=TABLE)
+    if lease_table is not None:
+        if BEFORE_CLAIM not in lease_table.column_names:
             kind = database.backend.claims.types["long text"]
-            yield f"ALTER TABLE {format_table(beside.clause)} ADD COLUMN {BEFORE_CLAIM} {kind}"
+            yield f"ALTER TABLE {format_table(lease_table.clause)} ADD COLUMN {BEFORE_CLAIM} {kind}"
         return
     yield " ".join(str(creation().compile(dialect=database.engine.dialect)).split())

@@ -94,10 +94,10 @@ class TableLeases:
     ) -> Sequence[DeadLetter]:
         if attempts is None:
             return ()
-        guilty = (self._expired(), LEASES.c.lease.like(f"{ALONE}%"), LEASES.c.attempts >= attempts)
-        its = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), *guilty))
+        poison = (self._expired(), LEASES.c.lease.like(f"{ALONE}%"), LEASES.c.attempts >= attempts)
+        its = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), *poison))
         found = self._locked(connection, 100, low, its)
-        names = self._still(connection, list(found), sa.and_(*guilty))
+        names = self._still(connection, list(found), sa.and_(*poison))
         keys = [found[name].key for name in names]
         self._dead_letter(connection, keys, names, reason, marks)
         return [(Row(key, {}), reason) for key in keys]
@@ -149,9 +149,9 @@ class TableLeases:
         return self._rows.still_pending(connection, keys)
 
     def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
-        parked: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(LEASES)
-        parked = parked.where(self._its(), LEASES.c.next_at >= NEVER)
-        pending = self._rows.first(connection, low, sa.not_(sa.exists(parked)))
+        dead_letters: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(LEASES)
+        dead_letters = dead_letters.where(self._its(), LEASES.c.next_at >= NEVER)
+        pending = self._rows.first(connection, low, sa.not_(sa.exists(dead_letters)))
         return self._rows.first_before(connection, low, pending, self._marked()) if self.keeps_marks else pending
 
     def redrive(
@@ -159,12 +159,12 @@ class TableLeases:
         keys: Sequence[KeyValue] | None, most: int,
     ) -> int:  # fmt: skip
         """Make rows that were given up on claimable again, `marks` set in them; how many."""
-        parked = sa.select(LEASES.c.row_key).where(LEASES.c.relation == self._relation, LEASES.c.next_at >= NEVER)
+        dead_letters = sa.select(LEASES.c.row_key).where(LEASES.c.relation == self._relation, LEASES.c.next_at >= NEVER)
         if keys is None:
-            names = list(connection.execute(parked.limit(most)).scalars())
+            names = list(connection.execute(dead_letters.limit(most)).scalars())
         else:
             names = [name for some in self._chunks(self._names(connection, keys)) for name in
-                     connection.execute(parked.where(LEASES.c.row_key.in_(some))).scalars()]  # fmt: skip
+                     connection.execute(dead_letters.where(LEASES.c.row_key.in_(some))).scalars()]  # fmt: skip
         for some in self._chunks(names if marks else []):
             mine = sa.update(self._queue.table.called).where(self.row_name.in_(some))
             connection.execute(mine.ordered_values(*marks))
@@ -193,9 +193,9 @@ class TableLeases:
         ]  # fmt: skip
         query: sa.Select[Any] = sa.select(*(column.label(f"n{i}") for i, column in enumerate(columns)))
         row = connection.execute(query.select_from(LEASES).where(LEASES.c.relation == self._relation)).one()
-        waiting, leased, expired, parked = (int(value) for value in row[:4])
+        waiting, leased, expired, dead_letters = (int(value) for value in row[:4])
         whole, oldest = self._pending(connection)
-        free = max(0, whole - waiting - leased - parked)
+        free = max(0, whole - waiting - leased - dead_letters)
         return Counts(free, waiting, leased, expired, oldest=oldest, next_due=number(row[4]))
 
     def _pending(self, connection: sa.Connection) -> tuple[int, float | None]:

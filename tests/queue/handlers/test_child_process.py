@@ -37,7 +37,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 def read_line(child: Child) -> str:
     said = b""
     while b"\n" not in said:
-        said += child.turn(60)
+        said += child.wait_for_output(60)
     return said.decode().strip()
 
 
@@ -58,8 +58,8 @@ def test_a_program_has_ended_though_a_helper_holds_its_stream(spawner: Spawner) 
     child = shell(spawner, "sleep 600 & echo $!")
     helper = int(read_line(child))
     while not child.ended:
-        child.turn(60)
-    assert child.rest() == b""
+        child.wait_for_output(60)
+    assert child.read_rest() == b""
     child.leave()
     assert (child.code, gone(helper)) == (0, False)
     os.kill(helper, signal.SIGKILL)
@@ -94,7 +94,7 @@ def test_a_program_that_reads_nothing_holds_nobody_up(spawner: Spawner) -> None:
     child = shell(spawner, "exec 0<&-; echo up; exit 4")
     child.feed(b"x" * 1_000_000, last=True)
     while not child.ended:
-        child.turn(60)
+        child.wait_for_output(60)
     child.leave()
     assert child.code == 4
 
@@ -104,8 +104,8 @@ def test_more_than_a_pipe_holds_goes_both_ways(spawner: Spawner) -> None:
     child.feed(b"x" * 1_000_000, last=True)
     said = 0
     while not child.ended:
-        said += len(child.turn(60))
-    assert said + len(child.rest()) == 1_000_000
+        said += len(child.wait_for_output(60))
+    assert said + len(child.read_rest()) == 1_000_000
     child.leave()
 
 
@@ -128,7 +128,7 @@ if sys.argv[1] == "fork":
     child_process._wrapper = lambda: []
 spawner = child_process.Spawner()
 child = spawner.start(["sh", "-c", "echo $$; exec sleep 600"], reads="stdout")
-print(child.turn(60).decode(), flush=True)
+print(child.wait_for_output(60).decode(), flush=True)
 time.sleep(600)
 """
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.plan.checks.chains import links
 from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
-from batchops.db.facts import Other, Reference
+from batchops.db.facts import OtherTable, Reference
 from batchops.db.table import quoted
 
 SMALL = 1_000
@@ -41,7 +41,7 @@ def _found_by_index(context: CheckContext, reference: Reference) -> bool:
     return all(read.table.rpartition(".")[2] != reference.child.name for read in reads)
 
 
-def _small(context: CheckContext, child: Other) -> bool:
+def _small(context: CheckContext, child: OtherTable) -> bool:
     """By a look at the first rows; where this role may not look, by the statistics."""
     some: sa.Select[object] = sa.select(sa.literal_column("1")).select_from(child.clause(())).limit(SMALL + 1)
     counted = context.count(some)

@@ -13,7 +13,7 @@ from batchops.db.types import KeyValue
 from batchops.errors import TransientError
 
 
-class Foresight:
+class RejectionForecast:
     """Asks for the rows as they would be afterwards; ends for good once it cannot, or was of no use."""
 
     def __init__(self, database: Database, operation: Operation) -> None:
@@ -28,7 +28,7 @@ class Foresight:
         """Their keys. What the values did besides, as they were evaluated, is undone."""
         if self.ended:
             return ()
-        connection.exec_driver_sql("SAVEPOINT foresight")
+        connection.exec_driver_sql("SAVEPOINT forecast")
         found: tuple[KeyValue, ...] = ()
         try:
             found = self._asked(connection, batch)
@@ -36,12 +36,12 @@ class Foresight:
             if isinstance(self._database.error(error), TransientError):
                 raise  # the server may have undone the whole transaction
             self.ended = True
-        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT foresight")
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT forecast")
         return found
 
-    def judge(self, foreseen: int, of_these: int, others: int) -> None:
+    def judge(self, predicted: int, of_these: int, others: int) -> None:
         """Of so many foreseen rows so many were refused, and so many others."""
-        self.ended = self.ended or 2 * of_these < foreseen or others > of_these
+        self.ended = self.ended or 2 * of_these < predicted or others > of_these
 
     def _asked(self, connection: sa.Connection, batch: Batch) -> tuple[KeyValue, ...]:
         table = batch.selection.table

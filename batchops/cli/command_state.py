@@ -7,7 +7,7 @@ import rich_click as click
 from batchops.events import Event, Finished, Started
 
 
-class Reported:
+class CommandState:
     """One for each command line; hears the events of the run, where there is one."""
 
     def __init__(self) -> None:
@@ -30,8 +30,8 @@ class Reported:
         return "Interrupted; nothing was changed." if self.planning else "Interrupted."
 
 
-def reported() -> Reported:
+def command_state() -> CommandState:
     """That of the command at work."""
     context = click.get_current_context(silent=True)
-    found = context.find_object(Reported) if context else None
-    return found or Reported()
+    found = context.find_object(CommandState) if context else None
+    return found or CommandState()
