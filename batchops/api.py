@@ -73,7 +73,7 @@ def replay(*, on_event: Emit | None = None, stop: Stop | None = None, **options:
 
 
 def plan(verb: Callable[P, Finished], *args: P.args, **options: P.kwargs) -> Plan:
-    """What a verb would do with these options; nothing is changed: `plan(purge, table="events", where="…")`.
+    """Return what a verb would do with these options; nothing is changed: `plan(purge, table="events", where="…")`.
 
     `rows(whole=True)` gives it as names and texts, `document()` as `--dry-run --json` does, `refusals` what the
     checks have against it.

@@ -29,7 +29,7 @@ def parse(text: str) -> timedelta:
     try:
         return timedelta(seconds=sum(_parts(text, wanted)))
     except OverflowError:
-        raise ValueError(f'"{text}" is longer than can be reckoned with.') from None
+        raise ValueError(f'"{text}" is too long.') from None
 
 
 def _parts(text: str, wanted: str) -> list[float]:
@@ -39,11 +39,11 @@ def _parts(text: str, wanted: str) -> list[float]:
     while position < len(wanted):
         part = _PART.match(wanted, position)
         if part is None:
-            raise ValueError(f'"{text}" is no duration: write a number and a unit, as in 50ms, 1h30m or 90d.')
+            raise ValueError(f'"{text}" is not a duration: write a number and a unit, as in 50ms, 1h30m or 90d.')
         number, unit = part.groups()
         length = _length(text, number, unit)
         if length >= smallest:
-            raise ValueError(f'"{text}" is no duration: each unit once, the longest first, as in 1h30m.')
+            raise ValueError(f'"{text}" is not a duration: each unit once, the longest first, as in 1h30m.')
         seconds.append(float(number) * length)
         smallest, position = length, part.end()
     return seconds
@@ -53,7 +53,7 @@ def _length(text: str, number: str, unit: str) -> float:
     if not unit:
         raise ValueError(f'"{text}" has no unit: write {number}ms, {number}s, {number}min, {number}h or {number}d.')
     if unit not in _SECONDS:
-        raise ValueError(f'"{text}": "{unit}" is no unit; the units are {_UNITS}.')
+        raise ValueError(f'"{text}": "{unit}" is not a unit; the units are {_UNITS}.')
     return _SECONDS[unit]
 
 

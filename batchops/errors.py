@@ -88,14 +88,14 @@ class NotFoundError(UnreachableError):
 
 
 class LockedError(BatchopsError):
-    """Another run of the same job is at work, or has taken this one over."""
+    """Another run of the same job is running, or has taken this one over."""
 
     exit = Exit.LOCKED
     reason = "locked"
 
 
 class RefusedError(BatchopsError):
-    """A safety check, a read-only server or a missing right says no before anything was written."""
+    """A safety check, a read-only server or a missing right refuses the job before anything is written."""
 
     exit = Exit.REFUSED
     reason = "refused"
@@ -110,7 +110,7 @@ class DeniedError(RefusedError):
 
 
 class MarkRefusedError(BatchopsError):
-    """The table takes the mark of no row: whatever is worked on would be worked on again."""
+    """The table refuses the mark of every row, so each row would be processed again and again."""
 
     exit = Exit.INCOMPLETE
     reason = "incomplete"

@@ -16,7 +16,7 @@ SLEEP = "sleep"
 
 @dataclass(frozen=True)
 class Started:
-    """A run begins, or goes on where an earlier process left it."""
+    """A run begins, or continues where an earlier process left it."""
 
     run: int | None
     verb: str
@@ -77,14 +77,14 @@ class Committed:
 
 @dataclass(frozen=True)
 class Warned:
-    """Something that a person should know; the run goes on."""
+    """Something that a person should know; the run continues."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Stopping:
-    """A signal asks the run to stop: it ends after the batch in hand, or, if `hurried`, without it."""
+    """A signal asks the run to stop: it ends after the batch in progress, or, if `hurried`, without it."""
 
     signal: int
     hurried: bool
@@ -102,7 +102,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Backlog:
-    """How a queue stands, told from time to time while it is drained."""
+    """The counts of a queue, emitted from time to time while it is drained."""
 
     backlog: int
     """Pending rows that anyone may claim."""
@@ -120,7 +120,7 @@ class Backlog:
 
 @dataclass(frozen=True)
 class Fired:
-    """What became of one fire of a schedule that was due."""
+    """What happened to one due fire of a schedule."""
 
     job: str
     fire_at: int
@@ -148,7 +148,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Drained:
-    """What the end of a drain tells beside the fields of every verb."""
+    """The fields of a drain's end beside those of every verb."""
 
     claimed: int
     failed: int
@@ -170,7 +170,7 @@ class Drained:
 
 @dataclass(frozen=True)
 class Relayed:
-    """What the end of a relay tells beside the fields of every verb."""
+    """The fields of a relay's end beside those of every verb."""
 
     failed: int
     """Attempts that the destination refused."""
@@ -191,7 +191,7 @@ class Relayed:
 
 @dataclass(frozen=True)
 class Listed:
-    """What became of the ids of a list."""
+    """How many ids of a list were found."""
 
     ids: int
     """Different ones."""
@@ -234,7 +234,7 @@ class Finished:
     left: int | None = None
     """Matching rows that remain; None when not counted."""
     next: str | None = None
-    """A command that goes on, without secrets."""
+    """A command that continues, without secrets."""
     error: Failure | None = None
     done_at: str | None = None
     """When the run ended that has done it already; of "already-done" only."""
@@ -249,12 +249,12 @@ class Finished:
     listed: Listed | None = None
     """Of a purge or backfill with a list of ids."""
     participle: str = "changed"
-    """What has become of its rows, for people: deleted."""
+    """What was done to its rows, for people: deleted."""
 
 
 Event = Started | Throttled | Retried | Committed | Warned | Stopping | Rejected | Backlog | Fired | Finished
 Emit = Callable[[Event], None]
-"""Whoever listens; must not raise and must not touch the run's connections."""
+"""A listener; it must not raise and must not use the run's connections."""
 State = Literal["running", "queued", "ran", "skipped", "coalesced", "taken over", "failed"]
 """Of a fire. The first two are open; the others are ends."""
 ENDS: tuple[State, ...] = ("ran", "skipped", "coalesced", "taken over", "failed")

@@ -40,7 +40,7 @@ def with_previous_run(job: "BulkJob", emit: Emit) -> "BulkJob":
 
 
 def begin(job: "BulkJob", stop: Stop) -> tuple[lease.Lease, Run]:
-    """Not again after a lost answer to COMMIT: the lease may be ours by now, and whoever asks next finds out."""
+    """Take the lease and record the run. After a lost answer to COMMIT the next run finds out."""
     unknown: list[OutcomeUnknownError] = []
 
     def once() -> tuple[lease.Lease, Run]:
@@ -58,7 +58,7 @@ def begin(job: "BulkJob", stop: Stop) -> tuple[lease.Lease, Run]:
 
 
 def _begin(job: "BulkJob") -> tuple[lease.Lease, Run]:
-    """Take the lease, make sure that nobody has gone on meanwhile, and write down the run: one transaction."""
+    """Take the lease, make sure that nobody has continued meanwhile, and write down the run: one transaction."""
     ledger, resume = job.ledger, job.route.resume
     ledger.make()
     with ledger.database.transaction() as connection:
@@ -73,7 +73,7 @@ def _begin(job: "BulkJob") -> tuple[lease.Lease, Run]:
             if last is not None and last.state == "running":
                 # --restart: it may only be stopped, and must not write once it wakes up.
                 ledger.take_over(connection, last)
-                ledger.end(connection, last.run, "failed", "begun anew with --restart")
+                ledger.end(connection, last.run, "failed", "restarted with --restart")
             run = ledger.begin(connection, _row(job) | _known(job, key), [job.route.cursor.dumped()])
         lease.name_run(connection, ledger, held, run.run)
     return held, run
@@ -85,7 +85,7 @@ def _last(job: "BulkJob", connection: sa.Connection, key: str) -> Run | None:
     last = ledger.latest(connection, key)
     if previous is not None and previous.table == "renamed" and last is None:
         last = ledger.one(connection, previous.run.run)
-        # Whoever is at work on it knows the table by its other name.
+        # Whoever works on it knows the table by its other name.
         lease.release(connection, ledger, lease.acquire(connection, ledger, last.job, 0))
     if last != (previous.run if previous is not None else None):
         raise LockedError("Another run of the same job ended just now.", "run the same command again.")
@@ -93,7 +93,7 @@ def _last(job: "BulkJob", connection: sa.Connection, key: str) -> Run | None:
 
 
 def accept_table(job: "BulkJob", run: Run) -> None:
-    """Write down that --same-table was said of a run that is done: it need not be said again."""
+    """Record that --same-table was given for a run that is done, so that it need not be given again."""
     previous = job.previous.last
     if not job.spec.same_table or previous is None or previous.table == "same":
         return
@@ -102,7 +102,7 @@ def accept_table(job: "BulkJob", run: Run) -> None:
 
 
 def _known(job: "BulkJob", key: str) -> dict[str, object]:
-    """What the run is found by, and told from others by."""
+    """The columns that identify the run in the ledger."""
     evidence = job.previous.job.evidence
     return {
         "job": key,

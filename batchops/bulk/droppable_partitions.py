@@ -29,7 +29,7 @@ def covered(connection: sa.Connection, database: Database, table: Table, pinned:
 class Dropping:
     """Detach, count again, drop: two transactions, so that the parent is locked for a moment only.
 
-    What is detached stands in the run's row until it is dropped or back in its place: whoever goes on after a
+    What is detached is in the run's row until it is dropped or back in its place: whoever continues after a
     crash ends that first.
     """
 
@@ -44,12 +44,12 @@ class Dropping:
         self._dropped_rows = int(run.pinned.get("dropped_rows", 0))
 
     def finish_earlier(self) -> int:
-        """End what an earlier process of this run began; the rows that went."""
+        """Complete the drop that an earlier process of this run began; return the number of deleted rows."""
         under_way = self._run.pinned.get("detached")
         return self._end(Detached(**under_way)) if under_way else 0
 
     def drop(self, leaf: Table) -> int:
-        """The rows that went with it; 0 where some of them do not match after all, and it is back in its place."""
+        """Drop it and return the number of its rows; 0 if some of them do not match, and it is attached again."""
         with self._database.transaction() as connection:
             detached = self._partitions.detach(connection, leaf)
             if detached is not None:
@@ -60,7 +60,9 @@ class Dropping:
         with self._database.transaction() as connection:
             leaf = self._database.backend.catalog.find(connection, detached.schema, detached.name)
             if leaf is None:
-                raise IntegrityError(f'The detached partition "{detached.name}" is gone.', "see who dropped it.")
+                raise IntegrityError(
+                    f'The detached partition "{detached.name}" no longer exists.', "find out who dropped it."
+                )
             self._partitions.hold(connection, detached)
             rows, failing = self._count(connection, replace(leaf, alias=self._table.name))
             if failing:

@@ -12,7 +12,7 @@ from batchops.runtime.batch_size import Size
 
 _SHOWN = 100
 """Characters of the condition in a message."""
-HINT = "let CASE WHEN … THEN … END leave out the rows for which it has no value, or NULLIF(…, 0) a divisor."
+HINT = "exclude rows without a value by CASE WHEN … THEN … END, or wrap a divisor in NULLIF(…, 0)."
 
 
 def next_part(
@@ -25,7 +25,7 @@ def next_part(
         translated = database.error(error)
         if isinstance(translated, RowRefusedError):
             raise ConditionFailedError(
-                translated.message.partition(": ")[2], f"{HINT} What is done stays done."
+                translated.message.partition(": ")[2], f"{HINT} Committed batches are kept."
             ) from error
         raise
 
@@ -33,7 +33,7 @@ def next_part(
 def located(
     database: Database, strategy: Strategy, cursor: Cursor, size: Size, failed: ConditionFailedError
 ) -> ConditionFailedError:  # fmt: skip
-    """The same with the condition and the row's place. Asked outside the batch's transaction."""
+    """The error with the condition and the row's place. Runs outside the batch's transaction."""
     place = ""
     try:
         with database.reading() as connection:
@@ -64,4 +64,4 @@ def _place(database: Database, strategy: Strategy, cursor: Cursor, size: Size) -
             return ""
         good, position, key = middle, batch.cursor.position, batch.key
     named = [f"{name}={as_text(value)}" for name, value in zip(key, position or (), strict=False)]
-    return f", the first behind {', '.join(named or map(as_text, position))}" if position else ""
+    return f", the first after {', '.join(named or map(as_text, position))}" if position else ""

@@ -1,4 +1,4 @@
-"""Tells rows that the database refuses from the others of their batch, and names them."""
+"""Finds and names the rows of a batch that the database refuses."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -58,7 +58,7 @@ class RejectedRowSearch:
         self._forecast = forecast
         self._share = 0.0
         self._unpredicted = 0.0
-        """The share of those that nothing foretold."""
+        """The share of refused rows that were not predicted."""
         self._named = False
         """Whether the server named the row that it refused last."""
         self._guesses = True
@@ -114,7 +114,7 @@ class RejectedRowSearch:
         self._unpredicted = (self._unpredicted + others / max(1, rows)) / 2
 
     def _through(self, trial: "_Trial", places: list[int], least: int) -> list[int]:
-        """Try all of them; those that the server passed by before it named another are left, probably all right."""
+        """Try all. Returns the rows that the server passed before it named another; those are probably all right."""
         passed: list[int] = []
         while places:
             begin = max(0, len(places) - self._group(len(places)))
@@ -151,14 +151,14 @@ class _Refusal:
 
 
 class _Trial:
-    """Tries some of a part's rows at a time, by their places; what is refused leaves the transaction as it was."""
+    """Tries some rows of a batch at a time, by their places; a refusal leaves the transaction unchanged."""
 
     def __init__(self, database: Database, work: Work, connection: sa.Connection, batch: Batch) -> None:
         self._database = database
         self._work = work
         self._connection = connection
         self._part = batch
-        # A row that a trigger passes by in silence is no error to the server, which undoes nothing then.
+        # A row that a trigger skips in silence is no error to the server, which undoes nothing then.
         self._undone_alone = database.backend.sessions.undoes_statements and not batch.selection.table.may_veto
         self._guarded = False
         """Whether nothing was changed since the last savepoint."""

@@ -69,7 +69,7 @@ class BulkJob:
     """Plans it once more."""
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
-        """Run it. Every error once the run has begun is told in what is returned; before that it is raised."""
+        """Run it. After it has begun, every error is in what is returned; before that it is raised."""
         job = with_previous_run(self, emit)
         if job.done is not None:
             return _already_done(job, job.done, emit)
@@ -85,7 +85,7 @@ class BulkJob:
         )
 
     def not_run(self, reason: str) -> Finished:
-        """How it ends where it is not run."""
+        """The end of a job that is not run."""
         code, error = (Exit.FAILED if reason == "declined" else Exit.DONE), None
         if (refused := refusal(self.plan.refusals)) is not None:
             code, error = refused.exit, Failure(refused.reason, refused.message, refused.hint)
@@ -98,7 +98,7 @@ class BulkJob:
 def _work(
     job: BulkJob, held: lease.Lease, run: Run, stats: RunStats, emitter: EventEmitter, stop: Stop
 ) -> Finished:  # fmt: skip
-    """From Started to the end, which the ledger is told as well."""
+    """Run from Started to the end, and record the end in the ledger."""
     ending = Ending("failed", Exit.FAILED)
     try:
         emitter(_started(job, run))
@@ -114,20 +114,20 @@ def _work(
         ending = ending_of(error)
         raise
     finally:
-        # The ledger keeps a limit as it was: it says how the next run goes on.
+        # The ledger keeps a limit as it was: it says how the next run continues.
         _record_end(job.ledger, held, run, ending.reason, ending.error.message if ending.error else None)
     if run.rejected or stats.rejected:
         ending = as_incomplete(ending)
     end = _finished(job, run, strategy, ending, stats)
     if job.spec.ledger == NONE and end.reason == "max-rejected" and end.error is not None:
-        again = "mend the cause and run it again, from the beginning; --max-rejected N allows more."
+        again = "fix the cause and run it again, from the beginning; --max-rejected N allows more."
         end = replace(end, error=replace(end.error, hint=again))
     rejected = end.rejected + sum(one.rows or 0 for one in left_out)
     return replace(end, rejected=rejected, left=left_of(job, run, ending, stats, left_out))
 
 
 def _left_out(job: BulkJob, ending: Ending) -> tuple[ExcludedCount, ...]:
-    """What other tables refer to, where the run has come to its end: looked up now, as rows may refer to more."""
+    """Rows that other tables refer to, counted after a complete run, as others may refer to more of them now."""
     if ending.reason not in ("done", "incomplete") or not job.route.pinned.left_out:
         return ()
     seconds = job.spec.statement_timeout.total_seconds()
@@ -154,7 +154,7 @@ def _already_done(job: BulkJob, run: Run, emit: Emit) -> Finished:
 def _loops(
     job: BulkJob, run: Run, heartbeat: Heartbeat, emitter: EventEmitter, stop: Stop, stats: RunStats
 ) -> tuple[Ending, str]:  # fmt: skip
-    """The loop in all workers, with another strategy if the first reads too much; and the one it ended with."""
+    """Run the loop in all workers, with another strategy if the first reads too much; return the last strategy too."""
     pacing, strategy = pacing_of(job.spec, job.plan.table), job.route.strategy
     limits = limits_of(job.spec)
     tried, metered = {run.strategy}, True
@@ -173,7 +173,7 @@ def _loops(
             continue
         run, strategy = changed
         tried.add(run.strategy)
-        emitter(Warned(f"The run goes on with the strategy {run.strategy}, from its beginning."))
+        emitter(Warned(f"The run continues with the strategy {run.strategy}, from its beginning."))
 
 
 def _steps(job: BulkJob, strategy: Strategy, heartbeat: Heartbeat, *, metered: bool) -> Callable[[Worker], BulkStep]:
@@ -205,7 +205,7 @@ def _each(base: LoopSettings, workers: Workers) -> Callable[[], LoopSettings]:
 
 
 def _drop(job: BulkJob, run: Run, stats: RunStats) -> Ending | None:
-    """Whole partitions first, where the user asked for that, or an earlier process was at it; how it failed."""
+    """Drop whole partitions first, if the user asked for that or an earlier process began it; return the failure."""
     if not job.to_drop and not run.pinned.get("detached"):
         return None
     try:
@@ -255,7 +255,7 @@ def _loop_settings(job: BulkJob, pacing: Pacing, limits: Limits, step: Step) -> 
 
 
 def _record_end(ledger: Ledger, held: lease.Lease, run: Run, state: str, error: str | None) -> None:
-    """Where the ledger cannot be reached, the run stays as if crashed; whoever comes next goes on with it."""
+    """Record the end. If the ledger cannot be reached, the run stays as if crashed, and the next run continues it."""
 
     def end() -> None:
         with ledger.database.transaction() as connection:

@@ -52,7 +52,7 @@ from batchops.sql.selection import Selection
 def prepare_bulk(verb: BulkVerb, spec: BulkSpec, environ: Mapping[str, str], *, again: str = "") -> Iterator[BulkJob]:
     """Reach the database and plan the job, without writing anything; BatchopsError where it cannot be.
 
-    `again`: the command that goes on with it, where the verb's own does not.
+    `again`: the command that continues it, where the verb's own does not.
     """
     with (
         reached(spec, environ) as database,
@@ -131,17 +131,17 @@ def _names_missing_code(spec: BulkSpec, error: MissingCodeError) -> BatchopsErro
 def _names_missing_table(spec: BulkSpec, error: NotFoundError) -> UsageError:
     return UsageError(
         f"The condition or a value names a table that is not there: {error.message}",
-        f"{spec.table} has no alias here: its columns stand alone, or as {spec.table}.column; other tables stand in a "
-        "sub-select.",
+        f"{spec.table} has no alias here: write its columns alone, or as {spec.table}.column; other tables go into "
+        "a sub-select.",
     )
 
 
 def _applied_once(ledger: Ledger, found: Inspection) -> None:
-    """Work and cursor are two commits where the ledger is elsewhere: a batch between them is worked on again."""
+    """RefusedError for work that must be applied once, if the ledger is elsewhere: a crash repeats a batch."""
     if not ledger.in_target and not found.parsed.repeatable:
         raise RefusedError(
             "With the ledger elsewhere this backfill could be applied twice to the same rows.",
-            "keep the ledger in the database itself, or set columns from others than those that are set.",
+            "keep the ledger in the database itself, or use values that read none of the columns that are set.",
         )
 
 
@@ -189,7 +189,7 @@ def _pin(
 def _without_a_time(
     connection: sa.Connection, database: Database, spec: BulkSpec, found: Inspection, route: RunStrategy
 ) -> Inspection:  # fmt: skip
-    """With a warning of rows that a cut-off takes though they have no time."""
+    """Adds a warning about rows without a time that the cut-off matches."""
     column, predicate = time_column(found.table, spec), route.pinned.condition
     if column is None or predicate is None or isinstance(route.resume, ContinuedRun):
         return found
@@ -218,23 +218,26 @@ def _droppable_asked(
         )
     if not ledger.in_target:
         raise RefusedError(
-            "--drop-partitions needs the ledger in the database itself: after a crash it alone knows what is detached.",
+            "--drop-partitions needs the ledger in the database itself: after a crash only the ledger knows what is "
+            "detached.",
             "leave --ledger out.",
         )
     if spec.max_rows is not None:
-        raise UsageError("--drop-partitions and --max-rows exclude each other: a partition goes whole.")
+        raise UsageError("--drop-partitions and --max-rows exclude each other: a partition is dropped as a whole.")
     if not droppable:
         raise RefusedError(
-            f'No partition of "{spec.table}" is covered whole by the condition, so far as the server can prove.',
+            f'No partition of "{spec.table}" is covered by the condition as a whole, as far as the server can prove.',
             "leave --drop-partitions out.",
         )
 
 
 def _ledger_warnings(spec: BulkSpec, ledger: Ledger) -> tuple[str, ...]:
     if spec.ledger == NONE:
-        return ("Without a ledger a run cannot be gone on with, and a second one beside it is not noticed.",)
+        return ("Without a ledger a run cannot be continued, and a second run at the same time is not noticed.",)
     if not ledger.in_target:
-        return ("With the ledger elsewhere work and cursor are two commits: after a crash a batch is asked for twice.",)
+        return (
+            "With the ledger elsewhere, rows and checkpoint are two commits: after a crash, a batch may be done twice.",
+        )
     return ()
 
 
@@ -247,15 +250,15 @@ def _ids_warnings(spec: BulkSpec, listed: Listed | None) -> Iterator[str]:
 
 
 def _table_warnings(spec: BulkSpec, previous: PreviousRun, resume: Resume) -> tuple[str, ...]:
-    """What became of the table that the last run worked on, where that matters to this one."""
+    """Warnings about changes to the table since the last run."""
     last = previous.last
     if last is None or spec.restart:
         return ()
     if isinstance(resume, NewRun) and resume.because:
-        return (f"{resume.because} This run begins anew.",)
+        return (f"{resume.because} This run starts from the beginning.",)
     if last.table != "rewritten" or isinstance(resume, NewRun) or spec.same_table:
         return ()
     return (
-        f'Table "{last.run.table}" was written anew since run {last.run.run} (TRUNCATE, VACUUM FULL, CLUSTER, ALTER). '
-        "If its rows are new ones, say --restart.",
+        f'Table "{last.run.table}" was rewritten since run {last.run.run} (TRUNCATE, VACUUM FULL, CLUSTER, ALTER). '
+        "If its rows are new, use --restart.",
     )

@@ -36,7 +36,7 @@ class PreviousRun:
         """What a person should know of it."""
         if self.ledger == "older":
             return (
-                "The ledger is of an older version of batchops. The run brings it up to date first; until then this "
+                "The ledger was created by an older version of batchops. The run upgrades it first; until then this "
                 "plan does not know what earlier runs have done.",
             )
         return ()
@@ -45,7 +45,7 @@ class PreviousRun:
 def find_previous_run(
     connection: sa.Connection, database: Database, ledger: Ledger, verb: BulkVerb, spec: BulkSpec, found: Inspection
 ) -> PreviousRun:
-    """By reading alone; nothing where there is no ledger yet, or none that this role may read."""
+    """Read the job's last run from the ledger; none if there is no ledger yet, or this role may not read it."""
     evidence = database.backend.catalog.table_identity(connection, found.table)
     asked = spec.identity() | ({"ids": found.ids.digest} if found.ids is not None else {})
     job = JobIdentity(verb.name, found.table.schema, found.table.name, asked, evidence)
@@ -79,5 +79,5 @@ def _with_last_run(connection: sa.Connection, ledger: Ledger, previous: Previous
 
 
 def _names_rows(run: Run) -> bool:
-    """A place in the heap or in a partition may hold another row by now; a purge meets its rows again in any case."""
+    """Whether the run's keys still name the same rows; a place in a heap or partition may hold another row now."""
     return not run.pinned["leaves"] and any(kind.names_rows for kind in STRATEGIES if kind.name == run.strategy)

@@ -1,4 +1,4 @@
-"""Which rows of a batch the table's own checks will probably refuse: a hint of what to try alone, no more."""
+"""Predicts which rows of a batch the table's own checks will refuse: a hint about what to try alone."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from batchops.errors import TransientError
 
 
 class RejectionForecast:
-    """Asks for the rows as they would be afterwards; ends for good once it cannot, or was of no use."""
+    """Reads the rows as they would be after the change. It stops for good when that fails or does not help."""
 
     def __init__(self, database: Database, operation: Operation) -> None:
         self._backend = database.backend
@@ -25,7 +25,7 @@ class RejectionForecast:
         self.ended = operation.removes
 
     def __call__(self, connection: sa.Connection, batch: Batch) -> tuple[KeyValue, ...]:
-        """Their keys. What the values did besides, as they were evaluated, is undone."""
+        """The keys of these rows. Side effects of evaluating the values are rolled back."""
         if self.ended:
             return ()
         connection.exec_driver_sql("SAVEPOINT forecast")
@@ -40,7 +40,7 @@ class RejectionForecast:
         return found
 
     def judge(self, predicted: int, of_these: int, others: int) -> None:
-        """Of so many foreseen rows so many were refused, and so many others."""
+        """Learn how many of the predicted rows were refused, and how many others."""
         self.ended = self.ended or 2 * of_these < predicted or others > of_these
 
     def _asked(self, connection: sa.Connection, batch: Batch) -> tuple[KeyValue, ...]:

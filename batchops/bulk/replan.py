@@ -52,7 +52,7 @@ class ReadMeter:
         self._every = self._until = EVERY
         if self._bad < IN_A_ROW:
             return None
-        return f"A batch reads {read:,} rows of the table where it was planned to read {planned:,}."
+        return f"A batch reads {read:,} rows of the table; the plan expected {planned:,}."
 
 
 def another_strategy(job: "BulkJob", now: Run, tried: frozenset[str]) -> tuple[Run, Strategy] | None:
@@ -60,7 +60,7 @@ def another_strategy(job: "BulkJob", now: Run, tried: frozenset[str]) -> tuple[R
 
     Nor is there one for a backfill, or for a list of ids.
 
-    A purge may begin anew at any time: the rows that are gone are not met again.
+    A purge may start again at any time: the rows that are gone are not met again.
     """
     if not job.plan.verb.removes or job.spec.ids is not None:
         return None

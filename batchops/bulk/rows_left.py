@@ -23,10 +23,10 @@ _AS_ASKED = (*_OVER, "max-rows", "max-time", "max-batches", "window", "stopped",
 
 
 def left_of(job: "BulkJob", run: Run, ending: Ending, stats: RunStats, left_out: Sequence[ExcludedCount]) -> int | None:
-    """None where nobody knows.
+    """How many matching rows remain; None if unknown.
 
-    After the whole way it is what was passed by. Else it is counted where the plan was able to count: of a purge
-    what matches, of a backfill what it has not come by and what it passed by.
+    After a complete run these are the skipped rows. Otherwise they are counted if the plan could count: for a purge
+    all rows that match, for a backfill the rows not reached yet and those that it skipped.
     """
     over = ending.reason in _OVER
     referred = added(one.rows for one in left_out or job.plan.left_out)

@@ -37,7 +37,7 @@ def _refusal_of_once(situation: Situation, *, usable: bool) -> RefusedError:
         )
     return RefusedError(
         "The table has no primary key or unique index without NULLs, so a backfill cannot follow its rows.",
-        "add one; there is no way around it.",
+        "add one; no option overrides this.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What purge and backfill are asked to do."""
+"""The specs of purge and backfill."""
 
 from datetime import timedelta
 from typing import Annotated, Any, Self, get_args
@@ -92,7 +92,7 @@ class BulkSpec(VerbSpec):
         if self.older_than is not None and self.before is not None:
             raise ValueError("--older-than and --before exclude each other")
         if by_time and self.by is None:
-            raise ValueError("--older-than and --before need the column to go by: --by COLUMN")
+            raise ValueError("--older-than and --before need a time column: --by COLUMN")
         if self.by is not None and not by_time:
             raise ValueError("--by needs --older-than or --before")
         if self.all_rows and (by_time or self.where is not None):
@@ -123,7 +123,7 @@ class BulkSpec(VerbSpec):
             "before": self.before,
             "by": self.by,
         }
-        # Left out where there are none: what runs have kept before there were any goes on being found.
+        # Left out where there are none: what runs have kept before there were any is still found.
         values = {name: f"{type(value).__name__} {value}" for name, value in sorted(self.params.items())}
         return wanted | ({"params": values} if values else {})
 
@@ -141,7 +141,7 @@ class PurgeSpec(BulkSpec):
     @model_validator(mode="after")
     def _whole_partitions(self) -> Self:
         if self.drop_partitions and self.ids is not None:
-            raise ValueError("--drop-partitions excludes --ids: a partition goes whole")
+            raise ValueError("--drop-partitions excludes --ids: a partition is dropped as a whole")
         return self
 
 

@@ -24,7 +24,7 @@ from batchops.runtime.outcome import Outcome
 
 MOST_WAITING = 20_000
 """Rejected rows that a worker remembers to try again."""
-_VETO = "a trigger or rule left the row as it was, and said nothing"
+_VETO = "a trigger or rule left the row unchanged, without an error"
 
 
 class _OverfullError(Exception):
@@ -34,7 +34,7 @@ class _OverfullError(Exception):
 class BulkStep:
     """Applies the operation to the next batch. Called again after an error, it first asks what is durable.
 
-    Rows that the database refuses are told from the others of their batch, named and skipped. `comes_back`: only
+    Rows that the database refuses are separated from the others of their batch, named and skipped. `comes_back`: only
     after they were tried again at the end, as long as other rows still go.
     """
 
@@ -59,10 +59,10 @@ class BulkStep:
         self._cursors: dict[str, Cursor] = {}
         """What the ledger's texts of the last cursors say."""
         self.between_batches = threading.Lock()
-        """Held while a batch is in hand; who holds it otherwise may exchange `worker`."""
+        """Held while a batch is in progress; who holds it otherwise may exchange `worker`."""
         self._in_doubt: Worker | None = None
         self._unkept: tuple[RejectedRow, ...] = ()
-        """What the last batch passed by: where the ledger is elsewhere, it may have to be written down again."""
+        """What the last batch skipped: where the ledger is elsewhere, it may have to be written down again."""
         self._meter = read_meter
         self._search = RejectedRowSearch(database, self._work, RejectionForecast(database, operation))
         self._searching = False
@@ -76,7 +76,7 @@ class BulkStep:
 
     @property
     def cursor(self) -> Cursor:
-        """Where the worker stands."""
+        """The worker's position."""
         return self._cursor_of(self.worker)
 
     @property

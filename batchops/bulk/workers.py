@@ -1,7 +1,7 @@
 """Several loops side by side over disjoint parts of one table.
 
 The first worker starts with the whole range. A worker that has nothing to do takes
-the far half of another worker's range. So uneven ranges even out, and a run can go on with any number of workers.
+the far half of another worker's range. So uneven ranges even out, and a run can continue with any number of workers.
 """
 
 import threading
@@ -65,7 +65,7 @@ class Workers:
         return None
 
     def release(self, mine: BulkStep) -> None:
-        """A worker has no more use for it."""
+        """A worker no longer needs it."""
         with self._changed:
             self._active.remove(mine)
             self._idle.append(mine)

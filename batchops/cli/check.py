@@ -10,7 +10,7 @@ from batchops.cli.help import Command
 from batchops.cli.options import from_spec
 from batchops.errors import UsageError
 from batchops.reporters.document import as_json
-from batchops.reporters.figures import visible
+from batchops.reporters.figures import counted, visible
 from batchops.spec.models import checked, flag_name
 from batchops.spec.verb import Plan, Verb
 from batchops.verbs import VERBS
@@ -54,7 +54,7 @@ def _known(verb: Verb, given: Mapping[str, Any]) -> None:
     for name in given:
         if name not in verb.spec.model_fields:
             having = " or ".join(other for other, each in CHECKED.items() if name in each.spec.model_fields)
-            raise UsageError(f"{flag_name(name)}: {verb.name} does not have it.", f"say --verb {having}.")
+            raise UsageError(f"{flag_name(name)}: {verb.name} does not have it.", f"use --verb {having}.")
 
 
 def _document(plan: Plan, code: int) -> None:
@@ -77,5 +77,5 @@ def _lines(plan: Plan) -> None:
     for warning in plan.warnings:
         click.echo(f"warning  {visible(warning)}")
     against = sum(not refusal.allowed for refusal in plan.refusals)
-    verdict = f"{against} against it" if against else "nothing against it"
+    verdict = f"refused by {counted(against, 'check')}" if against else "no check refuses"
     click.echo(f"{plan.verb.name} {visible(plan.label)} by {plan.strategy}: {verdict}")

@@ -1,4 +1,4 @@
-"""What a command has told its user so far, for whoever has to tell of an end that comes from outside."""
+"""What a command has printed so far, needed to report an interruption or an error."""
 
 from typing import TextIO
 
@@ -8,13 +8,13 @@ from batchops.events import Event, Finished, Started
 
 
 class CommandState:
-    """One for each command line; hears the events of the run, where there is one."""
+    """The state of one command; it listens to the events of the run."""
 
     def __init__(self) -> None:
         self.planning = False
-        """Whether the command has read only, and knows it."""
+        """Whether the command has changed nothing so far."""
         self.code: int | None = None
-        """The exit code, once the end of all has been told."""
+        """The exit code, once the end was reported."""
         self.result: TextIO | None = None
         """Where the result goes, while stdout is another's; see `result`."""
 
@@ -31,7 +31,7 @@ class CommandState:
 
 
 def command_state() -> CommandState:
-    """That of the command at work."""
+    """The state of the command that runs."""
     context = click.get_current_context(silent=True)
     found = context.find_object(CommandState) if context else None
     return found or CommandState()

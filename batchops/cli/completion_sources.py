@@ -56,7 +56,7 @@ def recipes(_: click.Context, __: click.Parameter, begun: str) -> Items:
 
 
 def jobs(context: click.Context, _: click.Parameter, begun: str) -> Items:
-    """The jobs of the recipe that was named, but for those that stand there."""
+    """The jobs of the recipe that was named, but for those that are there."""
     given = context.params.get("jobs") or ()
     return _beginning([name for name in _recipe(context, "job") if name not in given], begun)
 
@@ -90,7 +90,7 @@ def one_of(choices: Iterable[str]) -> Offer:
 
 
 def _first(context: click.Context, name: str) -> str:
-    """The first argument. Where an option stands at the end without its value, click has not come to arguments."""
+    """The first argument. Where an option is at the end without its value, click has not come to arguments."""
     return str(context.params.get(name) or context.args[0])
 
 
@@ -114,7 +114,7 @@ def _in_time(look: Callable[[], Iterable[Any]]) -> list[Any]:
     def run() -> None:
         try:
             found.extend(look())
-        except Exception:  # noqa: BLE001 - an error message would stand in the middle of what is being typed
+        except Exception:  # noqa: BLE001 - an error message would be in the middle of what is being typed
             found.clear()
 
     thread = threading.Thread(target=run, daemon=True)

@@ -48,7 +48,7 @@ def make_demo_database(path: Path, rows: int = 1_000_000) -> None:
         os.replace(unfinished, path)
     except (OSError, sqlite3.Error) as error:
         raise UsageError(
-            f'The demo database "{path}" cannot be written: {error}.', "choose a folder with 200 MB to spare."
+            f'The demo database "{path}" cannot be written: {error}.', "choose a folder with 200 MB of free space."
         ) from error
     finally:
         unfinished.unlink(missing_ok=True)
@@ -72,11 +72,11 @@ def what_to_try(path: Path, rows: int = 1_000_000) -> str:
     """The text after the demo database was made: what to do with it, then with a database of one's own."""
     url = quoted(f"sqlite:///{path}")
     return f"""\
-{path}: table events had {rows:,} rows, half of them expired; those are gone now.
+{path}: table events had {rows:,} rows, half of them expired; batchops has deleted those.
 
 Look at another purge first; this changes nothing:
   batchops purge events --url {url} --where "kind = 'login'" --dry-run
-Then purge them. Ctrl-C ends it after a batch, and the same command goes on from there:
+Then purge them. Ctrl-C stops it after the current batch, and the same command continues:
   batchops purge events --url {url} --where "kind = 'login'"
 By age instead of a flag:
   batchops purge events --url {url} --older-than 90d --by created_at

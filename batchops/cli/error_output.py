@@ -16,7 +16,7 @@ from batchops.version import __version__
 
 
 def report_error(group: click.Group, words: Sequence[str], error: BatchopsError, reason: str, code: int) -> None:
-    """Say it; `words` are the command line's, as what stood there may not have been understood."""
+    """Print the error. `words` is the command line, as the parser may not have understood it."""
     failure = Failure(reason, error.message, error.hint)
     verb, table = _meant(group, words)
     finished = Finished(verb=verb, table=table, reason=reason, exit=code, version=__version__, error=failure)

@@ -43,7 +43,7 @@ def execute(verb: Verb, spec: VerbSpec, output: Output) -> int:
     if verb.asks:
         may_ask(output, spec)
     if spec.writes_stdout and output.as_json:
-        raise UsageError("--json: with --to - the events stand on stdout.", "give --events FILE, or --to file:PATH.")
+        raise UsageError("--json and --to - both write to stdout.", "use --events FILE, or --to file:PATH.")
     with ExitStack() as stack:
         if spec.runs_user_code:
             stack.enter_context(others_on_stderr())
@@ -61,17 +61,17 @@ def execute(verb: Verb, spec: VerbSpec, output: Output) -> int:
 
 
 def may_ask(output: Output, *specs: VerbSpec) -> None:
-    """UsageError where a question is to be answered, and nobody can."""
+    """UsageError if there is a question, and no terminal to ask at."""
     if output.yes or output.dry_run:
         return
     if any(spec.reads_stdin for spec in specs):
-        raise UsageError("--ids -: stdin is for the ids, so there is nobody to ask.", "say -y (--yes), or name a file.")
+        raise UsageError("--ids - reads stdin, so there is no terminal to ask at.", "use -y (--yes), or name a file.")
     if not sys.stdin.isatty():
-        raise UsageError("There is no terminal to ask at.", "say -y (--yes) to go on without a question.")
+        raise UsageError("There is no terminal to ask at.", "use -y (--yes) to run without a question.")
 
 
 def _show(job: Job, output: Output) -> None:
-    """Warnings, and the plan: a dry run's result, else for whoever watches."""
+    """Print warnings and the plan: on stdout for a dry run, otherwise on stderr."""
     plan = job.plan.rehearsed() if output.dry_run else job.plan
     on_stdout = output.dry_run and not output.as_json
     shown = {text for name, text in plan.rows(whole=True) if name == "warning"} if on_stdout else set()
@@ -92,7 +92,7 @@ def print_result(line: str) -> None:
 
 
 def _agreed(job: Job, output: Output) -> bool:
-    """Whether nobody needs to be asked, or a person says yes; what is refused anyway is not asked about."""
+    """Whether the job may run: it asks no question, or the user says yes. A refused job is not asked about."""
     if not job.plan.question:
         return True
     refuse(job.plan.refusals)

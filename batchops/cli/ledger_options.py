@@ -31,7 +31,7 @@ def ledger_flags(function: Callable[..., Any]) -> Callable[..., Any]:
 def named_ledger(url: str | None, ledger: str | None, ledger_schema: str | None) -> Iterator[Ledger]:
     """The ledger that the flags name."""
     if ledger == NONE:
-        raise UsageError("--ledger none keeps nothing that could be shown.")
+        raise UsageError("--ledger none keeps no runs that could be shown.")
     where = address(url, os.environ) if ledger is None else ledger_address(ledger, os.environ)
     with closing(connect(where)) as database:
         yield Ledger(database, ledger_schema, inside=ledger is None)

@@ -1,4 +1,4 @@
-"""The machines that are told how runs go: figures for Prometheus, pings."""
+"""The flags for monitoring, and the listeners that they name: metrics for Prometheus, pings."""
 
 import os
 import re
@@ -25,7 +25,7 @@ _OF_A_JOB = re.compile(r"([\w.-]+)=(?=(https?|env|file|cmd):)", re.ASCII)
 
 
 class MonitoringFlags(Protocol):
-    """The flags that name machines."""
+    """The monitoring flags."""
 
     @property
     def dry_run(self) -> bool: ...
@@ -38,22 +38,22 @@ class MonitoringFlags(Protocol):
 
 
 class Monitoring:
-    """Whoever is told, for as long as the command runs."""
+    """The monitoring listeners of a command."""
 
     def __init__(self, metrics: "Metrics | None", post: "PingSender | None", urls: Sequence[tuple[str, str]]) -> None:
         self.metrics, self._post, self._urls = metrics, post, urls
 
     def of(self, job: str) -> list[Emit]:
-        """Those that hear of one job among several."""
+        """The listener for one of several jobs."""
         figures: list[Emit] = [self.metrics.of(job)] if self.metrics else []
         return figures + (self._pings(job) if job else [])
 
     def whole(self, job: str = "") -> list[Emit]:
-        """Those that hear of a job that is all there is."""
+        """The listener for the only job."""
         return self.of(job) + self._pings("")
 
     def over_all(self) -> list[Emit]:
-        """Those that are told of the whole of several jobs."""
+        """The listener for several jobs as a whole."""
         return self._pings("")
 
     def _pings(self, job: str) -> list[Emit]:
@@ -66,7 +66,7 @@ class Monitoring:
 
 @contextmanager
 def open_monitoring(wanted: MonitoringFlags, jobs: Collection[str] = ()) -> Iterator[Monitoring]:
-    """The machines that the flags name; a dry run is nobody's business."""
+    """Open what the flags name; nothing for a dry run."""
     if wanted.dry_run or not (wanted.metrics_file or wanted.metrics_port or wanted.ping):
         yield Monitoring(None, None, ())
         return
@@ -78,7 +78,7 @@ def open_monitoring(wanted: MonitoringFlags, jobs: Collection[str] = ()) -> Iter
 
 @contextmanager
 def report_failure(monitoring: Sequence[Emit], verb: str, table: str) -> Iterator[None]:
-    """What ends the block before the run has begun is told as the end of a run, too."""
+    """Report an error that ends the block before the run has begun as the end of a run."""
     command_state().planning = True
     try:
         yield

@@ -58,7 +58,7 @@ _MONITORING: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 
 
 def from_spec(*models: type[VerbSpec], only: Collection[str] = ()) -> Decorator:
-    """The table as an argument and every other field as a flag, or those of `only`; values go on as they were typed.
+    """The table as an argument and every other field as a flag, or those of `only`; values stay as they were typed.
 
     A flag that several specs have is one flag.
     """
@@ -98,14 +98,14 @@ def _offered(field: Any, flag: Flag) -> completion_sources.Offer | None:
 
 
 def output_options(function: Any) -> Any:
-    """What every verb shows, and asks, and whom it tells."""
+    """The output and monitoring flags that every verb has."""
     for names, settings in reversed((*_OUTPUT, *_MONITORING)):
         function = click.option(*names, **settings)(function)
     return function
 
 
 def monitoring_options(function: Any) -> Any:
-    """Whom a command tells that has no face of that kind."""
+    """The monitoring flags, for a command without the other output flags."""
     for names, settings in reversed(_MONITORING):
         function = click.option(*names, **settings)(function)
     return function

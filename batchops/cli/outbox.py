@@ -153,7 +153,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     oldest = status["oldest_seconds"]
     age = "" if oldest is None else f", the oldest for {durations.show(oldest)}"
     yield f"  {'backlog':<10}{count(status['backlog'])} events to be sent{age}"
-    yield f"  {'waiting':<10}{count(status['waiting'])} events behind a refused one of their aggregate"
+    yield f"  {'waiting':<10}{count(status['waiting'])} events that wait for a refused event of their aggregate"
     refused = ", ".join(f"{count(number)} {state}" for state, number in status["refused"].items())
     yield f"  {'refused':<10}{refused or 'none'}"
     for relay in status["relays"]:

@@ -1,4 +1,4 @@
-"""Who listens to a run, by what was asked for and by whether a person watches."""
+"""The listeners of a run, by the flags and by whether stderr is a terminal."""
 
 import os
 import sys
@@ -71,7 +71,7 @@ class Output:
         return finished.exit
 
     def of_process(self, listener: Emit) -> Emit:
-        """The listener, told the exit code of this process: what --exit-code makes of the run's."""
+        """The listener, with the exit code of this process: --exit-code may change that of the run."""
 
         def receive(event: Event) -> None:
             listener(replace(event, exit=int(self.code(event))) if isinstance(event, Finished) else event)
@@ -88,9 +88,9 @@ def note(text: str) -> None:
 def listeners(
     output: Output, ends: Sequence[Emit] | None = None, job: str = "", monitoring: Sequence[Emit] | None = None
 ) -> Iterator[Emit]:
-    """Everyone who listens to a run, until it is over; `ends` are told of its end instead of the face's own.
+    """The listeners of a run, until it is over; `ends` get its end instead of those of the flags.
 
-    `job` is what a recipe calls it; `monitoring` are told instead of those that the face names.
+    `job` is its name in a recipe; `monitoring` replaces the listeners that the flags name.
     """
     with ExitStack() as stack:
         if monitoring is None:
@@ -120,7 +120,7 @@ def _people(output: Output, ends: Iterable[Emit], job: str, monitoring: Sequence
 
 
 def _meanwhile(output: Output, job: str, say: Warn) -> Iterator[Emit]:
-    """Who writes lines to stderr while it runs."""
+    """The listener that writes to stderr while it runs."""
     from batchops.reporters.log import Log
     from batchops.reporters.plain_lines import ProgressLines
     from batchops.reporters.warnings import Warnings
@@ -135,7 +135,7 @@ def _meanwhile(output: Output, job: str, say: Warn) -> Iterator[Emit]:
 
 
 def ends_of(output: Output, people: TextIO) -> Iterator[Emit]:
-    """Who is told how a run ended; `people` gets the one line for them, unless the document stands there."""
+    """The listeners for the end of a run; `people` gets the summary line, unless the document goes there."""
     yield _summary(output, people)
     if output.as_json:
         yield output.of_process(JsonDocument(result()))

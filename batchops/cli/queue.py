@@ -96,7 +96,7 @@ def show(
 ) -> None:  # fmt: skip
     """Show the state of the queue TABLE: backlog, oldest row, leased rows, failures with reasons."""
     if where is None and not failed:
-        raise UsageError("--where is missing: which rows are pending?", "give it as for drain, or give --failed.")
+        raise UsageError("--where is missing: which rows are pending?", "give it as for drain, or use --failed.")
     names = LeaseColumns(lease_prefix)
     with _database(url) as database:
         asked = _asked(table, url, where or "1 = 1", key, by)
@@ -232,7 +232,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     leased, expired = count(status["leased"]), count(status["expired"])
     yield f"  {'in flight':<10}{leased} rows leased, {expired} with a lease that has expired"
     yield f"  {'waiting':<10}{count(status['waiting'])} rows for their next attempt"
-    yield f"  {'dead':<10}{count(status['dead_letters'])} rows given up on"
+    yield f"  {'dead':<10}{count(status['dead_letters'])} rows that are given up"
     for worker in status["workers"]:
         left = worker["seconds"]
         life = f"lease for {durations.show(left)} more" if left > 0 else "no heartbeat"

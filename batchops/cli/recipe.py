@@ -110,7 +110,7 @@ def _parsed_command(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     from batchops.cli.app import cli
 
     if not words or words[0] not in RECIPE_VERBS:
-        raise UsageError("That is no command line of a verb.", f"the verbs are {', '.join(RECIPE_VERBS)}.")
+        raise UsageError("This is not the command line of a verb.", f"the verbs are {', '.join(RECIPE_VERBS)}.")
     verb = words[0]
     found = cli.get_command(click.Context(cli), verb)
     assert found is not None  # every verb has its command

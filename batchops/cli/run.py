@@ -90,17 +90,17 @@ class RecipeRun:
         return self._finish(ends)
 
     def _possible(self) -> None:
-        """UsageError for what could not come to a good end."""
+        """UsageError for a combination that cannot work."""
         if any(job.verb.asks for job in self._jobs):
             may_ask(self._output, *(job.spec for job in self._jobs))
         for job in self._jobs[:-1]:
             if job.spec.stays_up:
                 raise UsageError(
-                    f'Job "{job.name}" stays up (poll), so what comes after it would never run.',
-                    "leave poll out: `batchops schedule` repeats jobs; or run it alone.",
+                    f'Job "{job.name}" does not end (poll), so the jobs after it would never run.',
+                    "remove poll: `batchops schedule` repeats jobs; or run the job alone.",
                 )
         if self._taken and self._output.as_json:
-            raise UsageError("--json: a relay to - has its events on stdout.", "give --events FILE, or another to.")
+            raise UsageError("--json and a relay to - both write to stdout.", "use --events FILE, or another to.")
 
     @property
     def _taken(self) -> bool:
@@ -126,7 +126,7 @@ class RecipeRun:
         if finished.error is not None and self._output.dry_run:
             self._end(job)(finished)
         elif finished.error is not None:
-            note(f"{job.name}: cannot begin as things stand: {visible(finished.error.message)}")
+            note(f"{job.name}: cannot start now: {visible(finished.error.message)}")
         return finished
 
     def _agreed(self) -> bool:
@@ -161,7 +161,7 @@ class RecipeRun:
             return run_job(job, os.environ, emit, stop, planned)
 
     def _show(self, job: RecipeJob, plan: Plan) -> None:
-        """A dry run's result, else for whoever watches."""
+        """Print the plan: on stdout for a dry run, otherwise on stderr."""
         dry = self._output.dry_run
         if self._output.quiet and not dry:
             return
@@ -176,7 +176,7 @@ class RecipeRun:
             note(f"warning: {warning}")
 
     def _end(self, job: RecipeJob) -> Emit:
-        """Who tells of the end of one job: a paragraph to a person, a line to a log."""
+        """The listener for the end of one job: a paragraph on a terminal, a line in a log."""
         output = self._output
         to_person = output.watched and not output.dry_run
         reporter: Emit = SummaryParagraph(sys.stderr) if to_person else JobLine(self._result, job.name)
@@ -197,7 +197,7 @@ class RecipeRun:
         return code
 
     def _code(self, ends: Sequence[Ended]) -> int:
-        """The gravest of the jobs'; a signal's too where it came between two jobs and kept the rest from beginning."""
+        """The gravest exit code of the jobs; also that of a signal that came between two jobs."""
         codes = [self._output.code(end.finished) for end in ends if end.finished is not None]
         cut_short = self._stop.signal and any(end.finished is None for end in ends)
         return gravest([*codes, 128 + self._stop.signal] if cut_short and self._stop.signal else codes)
@@ -213,7 +213,7 @@ class RecipeRun:
 
 
 def _apart(job: RecipeJob) -> AbstractContextManager[None]:
-    """While code of the user's own is at work."""
+    """While code of the user's own is running."""
     return others_on_stderr() if job.spec.runs_user_code else nullcontext()
 
 

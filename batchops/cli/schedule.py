@@ -125,16 +125,16 @@ class SchedulerRun:
         return self._ended()
 
     def _round(self, scheduler: Scheduler, monitoring: Monitoring) -> None:
-        """SIGHUP: the files anew; with a mistake in them everything stays as it is."""
+        """SIGHUP: the files again; with a mistake in them everything stays as it is."""
         if not self._again.is_set():
             return
         self._again.clear()
         try:
             jobs = self._read()
         except BatchopsError as error:
-            self._log.say(f"error: the files are not read again, the old jobs stay: {error.message}")
+            self._log.say(f"error: the files were not reloaded, the old jobs stay: {error.message}")
             return
-        self._log.say("the files are read again")
+        self._log.say("the files were reloaded")
         self._plan(scheduler, jobs, monitoring)
 
     def _plan(self, scheduler: Scheduler, jobs: list[Scheduled], monitoring: Monitoring) -> None:
@@ -154,7 +154,7 @@ class SchedulerRun:
         return self._listening[job.name]
 
     def _on_fire(self, monitoring: Monitoring, stack: ExitStack) -> Emit:
-        """Who is told of fires."""
+        """The listener for fires."""
         events = self._events("")
         for each in events:
             stack.callback(each.close)

@@ -24,6 +24,6 @@ def usage_error(error: click.ClickException) -> UsageError:
     if context is None or not isinstance(error, click.NoSuchOption):
         return UsageError(error.format_message(), see)
     having = {name for param in context.command.params if isinstance(param, click.Option) for name in param.opts}
-    after = isinstance(context.command, click.Group) and "options stand after the command they are for."
+    after = isinstance(context.command, click.Group) and "options come after the command that they are for."
     hint = option_hint(error.option_name, having) or did_you_mean(error.option_name, having) or after or see
     return UsageError(f'{context.command_path} has no option "{error.option_name}".', hint)

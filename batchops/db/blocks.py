@@ -23,10 +23,10 @@ class Blocks(Protocol):
         """The number of the last block; -1 for none."""
 
     def storage(self, connection: sa.Connection, table: Table) -> int:
-        """Changes when the table is written anew; holds the table so for the transaction."""
+        """Changes when the table is rewritten; holds the table so for the transaction."""
 
     def kept(self, table: Table, storage: int | None) -> sa.ColumnElement[bool]:
-        """Whether it was not written anew, as a condition beside others."""
+        """Whether it was not rewritten, as a condition beside others."""
 
     def rows_per_block(self, table: Table) -> float:
         """By the table's own estimates; at least 1."""

@@ -34,7 +34,7 @@ class Catalog(Protocol):
     """What the server says about itself and its tables."""
 
     def server(self, connection: sa.Connection) -> Server:
-        """Facts of the server and the session."""
+        """The server and the session."""
 
     def find(self, connection: sa.Connection, schema: str | None, name: str) -> Table | None:
         """The table of that name, or None."""

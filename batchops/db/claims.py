@@ -1,4 +1,4 @@
-"""How rows are taken by one of several workers, so that none is held by two."""
+"""How several workers claim rows, so that none is claimed twice."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class RowBytes:
 
 
 class ClaimQueries(Protocol):
-    """What one family can do for workers that share a table."""
+    """What one database can do for workers that share a table."""
 
     types: Mapping[str, str]
     """The spelling of the types that lease columns have: text, long text, number, count."""
@@ -51,7 +51,7 @@ class ClaimQueries(Protocol):
         """The rows of `select`, locked, without those that others have locked."""
 
     def ordered(self, table: Table, by: OrderBy) -> Sequence[sa.ColumnElement[Any]]:
-        """What stands behind ORDER BY for it."""
+        """What follows ORDER BY for it."""
 
     def claim(
         self,

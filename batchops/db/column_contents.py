@@ -36,7 +36,7 @@ class Clock(StrEnum):
 
 
 class Contents(Protocol):
-    """What one family can tell of the values of a column."""
+    """What one database knows about the values of a column."""
 
     def kind(self, connection: sa.Connection, table: Table, column: Column) -> Kind:
         """What a column holds."""

@@ -1,4 +1,4 @@
-"""A database that is reached: its engine, its family, and transactions whose errors a person can read."""
+"""A connected database: its engine, its backend, and transactions with translated errors."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ class Database:
         workers: int = 1,
         variant: Variant | None = None,
     ) -> None:
-        """`workers`: threads that may each have a transaction in hand, beside what accompanies a run.
+        """`workers`: threads that may each have a transaction in progress, beside what accompanies a run.
 
         `variant`: the backend for a version of the server, where `backend` alone does not say it.
         """
@@ -70,7 +70,7 @@ class Database:
 
     @contextmanager
     def transaction(self, *, lazy: bool = False) -> Iterator[sa.Connection]:
-        """Commit what the block did, or roll it back; OutcomeUnknownError where only the ledger can tell.
+        """Commit what the block did, or roll it back; OutcomeUnknownError if only the ledger knows the result.
 
         `lazy`: a fall of the server may undo the last such commits, each as a whole; what is committed otherwise
         after them makes them durable too. Where a server has no such thing, it commits as always.
@@ -188,7 +188,7 @@ class Database:
             # What was asked of the driver's own connection, past SQLAlchemy: notifications, cancelling, COPY.
             raise self._translated(error, lost=False) from error
         except PoolTimeoutError as error:
-            raise TransientError("No free connection in time.") from error
+            raise TransientError("No connection was free in time.") from error
 
     @staticmethod
     def _roll_back(connection: sa.Connection) -> None:

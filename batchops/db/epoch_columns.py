@@ -1,4 +1,4 @@
-"""Columns that count time since 1970 in a number: which unit, told by the size of what stands in them."""
+"""Columns that count time since 1970 in a number: which unit, told by the size of what is in them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def of_another_unit(value: sa.ColumnElement[Any], unit: Unit) -> sa.ColumnElemen
 
 
 def unit_in(connection: sa.Connection, table: Table, column: Column) -> Unit:
-    """The unit of what stands in the column; UsageError where it is none, or more than one."""
+    """The unit of what is in the column; UsageError where it is none, or more than one."""
     own = table.called.c[quoted(column.name)]
     # 0 and -1 stand for "never" in many a table.
     some = table.alone(sa.select(own).where(own > 0)).limit(SAMPLES)

@@ -9,12 +9,12 @@ from batchops.db.table import Column, Table
 
 
 class EventTables(Protocol):
-    """What one family can do for a table of events that is read in the order they were written."""
+    """What one database can do for a table of events that is read in the order of writing."""
 
     types: Mapping[str, str]
     """How the columns of a new table are spelled: id, name, text, binary, json, created, sent."""
     unsent_index: str
-    """What stands behind ON table in the index over the unsent events."""
+    """What follows ON table in the index over the unsent events."""
     lock_rows: int
     """Rows that the table of writer locks needs so that writers can wait for each other; 0: they need none."""
 
@@ -46,4 +46,4 @@ class EventTables(Protocol):
         """Why numbers of this column may not be drawn in the order of the clock; None where nothing is known."""
 
     def writer_lock(self, aggregates: Sequence[str]) -> tuple[str, Sequence[Any]] | None:
-        """SQL, parameters as `?`, that waits until no other open transaction has one of the aggregates in hand."""
+        """SQL, parameters as `?`, that waits until no other open transaction has one of the aggregates in progress."""

@@ -1,4 +1,4 @@
-"""What hangs on a table and on its server, so that a plan can say what else a job would set in motion."""
+"""What depends on a table and its server: triggers, foreign keys and more, for the plan and its checks."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from batchops.db.table import Key, Table, quoted
 
 CASCADE, SET_NULL, SET_DEFAULT, RESTRICT = "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT"
-"""What a foreign key does to the child's rows; RESTRICT stands for NO ACTION too."""
+"""What a foreign key does to the child's rows; RESTRICT means NO ACTION too."""
 
 
 TableName = tuple[str | None, str]
@@ -134,17 +134,17 @@ class FullRead:
 
     table: str
     rows: int | None
-    """How many rows it has, so far as known."""
+    """How many rows it has, as far as known."""
 
 
 class Facts(Protocol):
-    """What one family can find out about them."""
+    """What one database can find out about tables."""
 
     new_index: str
     """How a statement begins that makes an index while others write, up to ON."""
 
     def of(self, connection: sa.Connection, table: Table) -> TableFacts:
-        """What hangs on the table."""
+        """What depends on the table."""
 
     def full_reads(
         self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update

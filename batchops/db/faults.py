@@ -1,4 +1,4 @@
-"""What can go wrong at a database, in words that no driver knows, and the error each becomes."""
+"""The faults of a database, independent of drivers, and the error that each becomes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class Fault(Enum):
 
 @dataclass(frozen=True)
 class Suspect:
-    """The row that a statement was refused for, as far as the server tells."""
+    """The row that caused a refusal, if the server reports it."""
 
     place: int
     """Its place in the list of rows that the statement was for."""
@@ -100,10 +100,10 @@ class _Meaning(NamedTuple):
     hint: str
 
 
-_LONGER = "look what it waits for; a smaller --batch-size or a longer --statement-timeout may pass."
+_LONGER = "find out what it waits for; a smaller --batch-size or a longer --statement-timeout may help."
 _AGAIN = "nothing of this batch was applied; try again later."
 _MEANINGS = {
-    Fault.TRANSIENT: _Meaning(TransientError, "The database could not do it now", _AGAIN),
+    Fault.TRANSIENT: _Meaning(TransientError, "The database cannot do it now", _AGAIN),
     Fault.LOCK_TIMEOUT: _Meaning(
         LockTimeoutError,
         "Rows are locked by another session",
@@ -113,13 +113,13 @@ _MEANINGS = {
     Fault.CONNECTION_LOST: _Meaning(ConnectionLostError, "The connection to the database is lost", _AGAIN),
     Fault.OUTCOME_UNKNOWN: _Meaning(
         OutcomeUnknownError,
-        "The connection is lost and nobody knows yet whether the batch was applied",
-        "run the same command again: it finds out first.",
+        "The connection was lost during COMMIT, so it is unknown whether the batch was applied",
+        "run the same command again: it finds out before it changes anything.",
     ),
     Fault.WRONG_NODE: _Meaning(
         ConnectionLostError,
         "This server may no longer write",
-        "another may have taken over; try again later.",
+        "another server may be the primary now; try again later.",
     ),
     Fault.ROW_REFUSED: _Meaning(RowRefusedError, "The database refuses a row", ""),
     Fault.DENIED: _Meaning(DeniedError, "The role lacks a right", "grant it, or connect as another role."),
@@ -139,8 +139,8 @@ _MEANINGS = {
     Fault.NO_TABLE: _Meaning(NotFoundError, "No such table", "check its name and schema."),
     Fault.MISSING_CODE: _Meaning(
         MissingCodeError,
-        "The table needs code that only its application has",
-        "a trigger or an index uses it; run the job where the application defines it.",
+        "The table needs a function that only its application defines",
+        "a trigger or an index calls it; run the job where the application defines it.",
     ),
     Fault.NO_COLUMN: _Meaning(UsageError, "No such column", "check the names in the condition and in --set."),
     Fault.STATEMENT: _Meaning(
@@ -148,16 +148,16 @@ _MEANINGS = {
     ),
     Fault.SEVERAL_ROWS: _Meaning(
         UsageError,
-        "A sub-select gives several rows where one value is wanted",
-        "compare with IN (SELECT …), or let it give one row: max(…), LIMIT 1.",
+        "A sub-select returns several rows where one value is needed",
+        "compare with IN (SELECT …), or let it return one row: max(…), LIMIT 1.",
     ),
     Fault.SCHEMA: _Meaning(
-        IntegrityError, "The table changed underneath", "look what changed it before you run this again."
+        IntegrityError, "The table was altered during the run", "find out what altered it before you run this again."
     ),
     Fault.CORRUPT: _Meaning(
         IntegrityError,
         "The database reports damage or an internal error",
-        "look into the server's log first.",
+        "look at the server's log first.",
     ),
     Fault.OTHER: _Meaning(BatchopsError, "The database reports an error", ""),
 }
@@ -178,7 +178,7 @@ def translate(fault: Fault, message: str) -> BatchopsError:
 
 
 def underway(fault: Fault) -> Fault:
-    """What the fault means once a run has worked: names that were there are gone, the primary has changed."""
+    """The error for a fault after a run has started: names have disappeared, the primary has changed."""
     return _UNDERWAY.get(fault, fault)
 
 

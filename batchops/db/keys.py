@@ -89,7 +89,7 @@ def readings(table: Table, names: Sequence[str], texts: tuple[str, ...], read: R
             kind = table.column(name).type if name in table.column_names else "integer"
             hint = "write bytes in hexadecimal digits (0x00ff), 16 of them also as a UUID with dashes."
             shown_hint = hint if any(word in kind.lower() for word in _BYTES) else ""
-            raise RowRefusedError(f'"{text[:100]}" is no value for "{name}" ({kind}).', shown_hint) from error
+            raise RowRefusedError(f'"{text[:100]}" is not a value for "{name}" ({kind}).', shown_hint) from error
         found = [(*key, value) for key in found for value in values]
     return found
 

@@ -18,7 +18,7 @@ Value = bool | int | float | Decimal | str | datetime | date | timedelta
 Literal = Callable[[Value], str]
 """A value as SQL; UsageError for one that this database has no literal for."""
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
-"""A name that needs no quotes; they are escaped, as the comparison stands in the shell's double ones."""
+"""A name that needs no quotes; they are escaped, as the comparison is in the shell's double ones."""
 _TEXTS = ("char", "varchar", "text", "citext", "tinytext", "mediumtext", "longtext")
 
 
@@ -26,7 +26,7 @@ class Cutoffs(Protocol):
     """Points in time as literals in a column's own type."""
 
     unset_time: str | None
-    """What stands in a column of dates where no time was set, beside NULL."""
+    """What is in a column of dates where no time was set, beside NULL."""
 
     def before(self, connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
         """A literal in the column's own type for the moment a person wrote; UsageError where it is none."""

@@ -49,7 +49,7 @@ def explained(
 ) -> sa.CursorResult[Any]:
     """The rows with which the server explains the statement, which is not run.
 
-    Sent to the driver as text: SQLAlchemy takes a DELETE for one whatever stands before it, and drops the rows.
+    Sent to the driver as text: SQLAlchemy takes a DELETE for one whatever comes before it, and drops the rows.
     """
     compiled = statement.compile(connection.engine, compile_kwargs={"render_postcompile": True})
     values = compiled.construct_params()

@@ -158,7 +158,7 @@ def _loaded(entry: Any) -> Registration:
         ) from error
     if not isinstance(found, Registration):
         raise UsageError(
-            f'The backend "{entry.name}" of the package "{entry.dist.name}" is no Registration.',
+            f'The backend "{entry.name}" of the package "{entry.dist.name}" is not a Registration.',
             f"its entry point in {GROUP} names a batchops.db.registry.Registration.",
         )
     return found

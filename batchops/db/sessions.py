@@ -27,10 +27,10 @@ class Sessions(Protocol):
     locks_rows: bool
     """Whether SELECT … FOR UPDATE (SKIP LOCKED) exists."""
     undoes_statements: bool
-    """Whether a statement that fails undoes what it did, and the transaction goes on without it."""
+    """Whether a statement that fails undoes what it did, and the transaction continues without it."""
 
     def engine(self, address: DatabaseAddress, timeouts: Timeouts, connections: int) -> sa.Engine:
-        """`connections`: how many may be at work at one time; each is kept for the next who needs one."""
+        """`connections`: how many may be running at one time; each is kept for the next who needs one."""
 
     def version(self, connection: Any) -> str:
         """What the server says its version is, asked by a driver's connection: variants are told apart by it."""

@@ -1,4 +1,4 @@
-"""The words by which one database tells the time, or answers differently at each call."""
+"""The time functions and volatile functions of one database."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from batchops.db.literals import Literal
 
 
 def listed(names: str) -> frozenset[str]:
-    """The names that stand in a text with blanks between them."""
+    """The names that are in a text with blanks between them."""
     return frozenset(names.split())
 
 

@@ -90,7 +90,7 @@ def _text_of(text: object) -> str:
     try:
         return str(text)
     except Exception as error:  # noqa: BLE001  the __str__ of a class that is not ours
-        return f"its text cannot be had ({type(error).__name__})"
+        return f"its text is not available ({type(error).__name__})"
 
 
 def _in(text: str, codec: str) -> str:

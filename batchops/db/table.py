@@ -45,19 +45,19 @@ class Key:
 
 @dataclass(frozen=True)
 class TableIdentity:
-    """What a server remembers a table by, whatever its name is; None where it does not tell."""
+    """The identity of a table in the server, independent of its name; None if the server has none."""
 
     table: str | None = None
     """Changes when another table takes the name: an OID, InnoDB's table id."""
     storage: str | None = None
-    """Changes also when the same table is written anew: a file node."""
+    """Changes also when the same table is rewritten: a file node."""
 
     def is_another_than(self, before: "TableIdentity") -> bool:
         """Whether this is surely not the table from before."""
         return None not in (self.table, before.table) and self.table != before.table
 
     def was_rewritten_since(self, before: "TableIdentity") -> bool:
-        """Whether all its rows were written anew, or are new ones: TRUNCATE, VACUUM FULL, CLUSTER, ALTER."""
+        """Whether all its rows were rewritten, or are new ones: TRUNCATE, VACUUM FULL, CLUSTER, ALTER."""
         return None not in (self.storage, before.storage) and self.storage != before.storage
 
 
@@ -130,7 +130,7 @@ class Table:
         return called
 
     def alone(self, statement: Statement) -> Statement:
-        """The statement, without the rows of the tables that inherit from this one where it stands for itself."""
+        """The statement, without the rows of inheriting tables if it is about this table alone."""
         if not self.only:
             return statement
         if isinstance(statement, sa.Select):

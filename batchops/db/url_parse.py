@@ -82,7 +82,7 @@ def split(text: str) -> Parts:
         raise UsageError("The database URL holds a control character.", f"{_ENCODE}")
     found = _URL.fullmatch(text)
     if found is None:
-        raise UsageError("That is no database URL.", f"it starts with {', '.join(examples())}.")
+        raise UsageError("This is not a database URL.", f"it starts with {', '.join(examples())}.")
     userinfo = found["userinfo"]
     user, colon, password = (userinfo or "").partition(":")
     # A "@" that belongs to a password would put the rest of the password in the host, and so into messages.
@@ -99,10 +99,10 @@ def split(text: str) -> Parts:
 
 
 def host_and_port(hosts: str) -> tuple[str | None, int | None]:
-    """One host, IPv6 in brackets, and its port; errors repeat neither, a password may stand there."""
+    """One host, IPv6 in brackets, and its port; errors repeat neither, a password may be there."""
     found = re.fullmatch(r"(\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<name>[^:\[\]]*))(:(?P<port>.*))?", hosts)
     if found is None:
-        raise UsageError("The host in the database URL cannot be read.", "an IPv6 address stands in [ ].")
+        raise UsageError("The host in the database URL cannot be read.", "an IPv6 address is written in [ ].")
     return unquote(found["six"] or found["name"] or "") or None, port_number(found["port"])
 
 
@@ -122,7 +122,7 @@ def refuse_unknown(parameters: Mapping[str, str], known: frozenset[str], whose: 
             what = f' "{name}"' if re.fullmatch(r"[A-Za-z][A-Za-z_-]{0,30}", name) else ""
             raise UsageError(
                 f"The database URL has a parameter{what} that {whose} does not know.",
-                f"leave it out, or spell it right: {', '.join(sorted(known))}.",
+                f"leave it out, or use one of these: {', '.join(sorted(known))}.",
             )
 
 

@@ -1,4 +1,4 @@
-"""Which database is meant: every spelling of a URL, and passwords kept out of whatever is printed."""
+"""Finds the database that is meant by a URL, and keeps passwords out of all output."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from batchops.errors import UsageError, nearest
 
 ON_COMMAND_LINE = (
     "A password on the command line can be read by every user of this machine. Hint: put the URL into "
-    "BATCHOPS_URL, say --url env:NAME, file:PATH or cmd:PROGRAM, or leave the password to ~/.pgpass or "
+    "BATCHOPS_URL, use --url env:NAME, file:PATH or cmd:PROGRAM, or leave the password to ~/.pgpass or "
     "~/.my.cnf."
 )
 _NOT_GIVEN = "No database is named."
@@ -121,7 +121,7 @@ def _database(named: FetchedUrl) -> Registration:
     scheme, separator, _ = named.text.partition("://")
     name, plus, driver = scheme.lower().partition("+")
     if not separator:
-        raise UsageError(f"{_start(named)} is no database URL.", _hint_for_no_url(named.text))
+        raise UsageError(f"{_start(named)} is not a database URL.", _hint_for_no_url(named.text))
     found = by_scheme(name)
     if found is None or (plus and driver not in found.drivers):
         # The scheme is repeated only where it cannot be anything else.

@@ -1,4 +1,4 @@
-"""A connection that is the caller's own, in the middle of a transaction of theirs."""
+"""A connection of the caller, inside a transaction of the caller."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -39,7 +39,8 @@ class UserConnection:
         found = next((known for package in packages if (known := by_driver(package))), None)
         if found is None or not hasattr(self._driver, "cursor"):
             raise UsageError(
-                f"{type(connection).__module__}.{type(connection).__qualname__} is no connection that batchops knows.",
+                f"{type(connection).__module__}.{type(connection).__qualname__} is not a connection that batchops "
+                "knows.",
                 f"give SQLAlchemy's Connection or Session, or one of {', '.join(drivers())}.",
             )
         self._speech: UserDriver = load(found.user_driver)()

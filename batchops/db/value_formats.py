@@ -28,7 +28,7 @@ def as_python(row: Mapping[str, Any]) -> dict[str, Any]:
 def as_json(value: Any) -> str:
     """The value as JSON on one line: what a JSON number would round is a text, and so is a moment; bytes are base64.
 
-    A document stands in it as it is.
+    A document is in it as it is.
     """
     kind = type(value)
     if kind is str:
@@ -54,7 +54,7 @@ def as_json(value: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """The value as it stands in a text; bytes in hexadecimal digits."""
+    """The value as it is in a text; bytes in hexadecimal digits."""
     if type(value) in (str, int):  # nearly all are, and a match takes longer
         return str(value) if type(value) is int or _encodable(value) else _raw(value).hex()
     match value:

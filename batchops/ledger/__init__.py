@@ -1,1 +1,1 @@
-"""Where progress lives, who is at work on it, and how a job goes on from it."""
+"""Where progress lives, who works on it, and how a job continues from it."""

@@ -33,7 +33,7 @@ def lease_holders(connection: sa.Connection, ledger: Ledger) -> dict[int, LeaseH
 
 @dataclass(frozen=True)
 class Recorded:
-    """A run and, while it is at work, its lease holder."""
+    """A run and, while it is running, its lease holder."""
 
     run: Run
     holder: LeaseHolder | None
@@ -52,8 +52,8 @@ def load_runs(ledger: Ledger, *, table: str | None = None, number: int | None = 
         state = ledger.state(connection)
         if state == "older":
             raise RefusedError(
-                "The ledger is of an older version of batchops.",
-                "the next run brings it up to date, and so does `batchops ledger init --apply`.",
+                "The ledger was created by an older version of batchops.",
+                "the next run upgrades it, and so does `batchops ledger init --apply`.",
             )
         if state == "absent":
             return []

@@ -12,7 +12,7 @@ from batchops.ledger.rejected_rows import kept
 from batchops.ledger.run import JobIdentity, Run
 
 Table = Literal["same", "rewritten", "exchanged", "renamed"]
-"""What became of the run's table, so far as the server can tell: nothing, its rows were written anew, another has
+"""What became of the run's table, as far as the server can tell: nothing, its rows were rewritten, another has
 taken its name, it has another name."""
 
 
@@ -27,16 +27,16 @@ class LastRun:
     run: Run
     table: Table = "same"
     again: tuple[KeyValue, ...] = ()
-    """Rows that it could not change, and that are tried again where it is gone on with."""
+    """Rows that it could not change, and that are tried again where it is continued."""
 
     @property
     def another(self) -> str:
-        """What speaks against taking the table for the run's, in words."""
+        """Why the table may not be that of the run, as a message."""
         run = self.run
         if self.table == "renamed":
             return f'The table is the one that run {run.run} knew as "{run.table}".'
         return (
-            f'Table "{run.table}" is not the one that run {run.run} worked on: it was made anew, swapped, restored '
+            f'Table "{run.table}" is not the one that run {run.run} worked on: it was recreated, swapped, restored '
             "or rebuilt since."
         )
 

@@ -21,7 +21,7 @@ from batchops.ledger.table_setup import State, TableSetup
 from batchops.ledger.tables import ledger_tables, rejected_table
 
 FORMAT = 1
-"""Of what stands in the tables; a run of another format is not resumed."""
+"""Of what is in the tables; a run of another format is not resumed."""
 
 
 class Ledger:
@@ -159,29 +159,29 @@ class Ledger:
         return self.one(connection, run.run)
 
     def save_pinned(self, connection: sa.Connection, run: int, pinned: dict[str, Any]) -> None:
-        """Write down what whoever goes on with the run must know."""
+        """Write down what whoever continues the run must know."""
         connection.execute(self.runs.update().where(self.runs.c.run == run).values(pinned=json.dumps(pinned)))
 
     def end(self, connection: sa.Connection, run: int, state: str, error: str | None) -> None:
-        """The run ended so."""
+        """Record the end of the run."""
         text = error and self.storable[self.runs.c.error](connection, error)
         ending = self.runs.update().where(self.runs.c.run == run, self.runs.c.state == "running")
         connection.execute(ending.values(state=state, error=text, ended_at=self.database.backend.own_tables.epoch()))
 
     def recognise(self, connection: sa.Connection, run: int, known: Mapping[str, Any]) -> None:
-        """From now on the run is known by these: its job's key, the table's name and identity."""
+        """Set what identifies the run: its job's key, the table's name and identity."""
         connection.execute(self.runs.update().where(self.runs.c.run == run).values(**known))
 
     def _is(self, worker: Worker) -> sa.ColumnElement[bool]:
         return sa.and_(self.workers.c.run == worker.run, self.workers.c.worker == worker.number)
 
     def one(self, connection: sa.Connection, number: int) -> Run:
-        """The run of that number."""
+        """The run with that number."""
         return self.select_runs(connection, self.runs.c.run == number, limit=1)[0]
 
 
 def taken_over(run: int) -> LockedError:
-    """What a process is told that comes back after its lease has run out."""
+    """The error for a process that continues after its lease has expired."""
     return LockedError(
         f"Run {run} was taken over by another process; this one wrote nothing more.",
         "nothing is lost: see `batchops runs`.",

@@ -105,7 +105,7 @@ def _identified(database: Database, row: Any, database_id: str, seen: set[str]) 
     schema, name = database.backend.catalog.unlabelled(row["table_name"])
     job = JobIdentity(row["verb"], schema, name, json.loads(row["spec"]), _evidence(row))
     # A ledger may hold runs of other databases too. None of those is a backfill that must not be applied twice,
-    # and any other may begin anew; but a purge must not go on with another database's cursor.
+    # and any other may start again; but a purge must not continue with another database's cursor.
     backfill = "set" in job.spec
     own = backfill or json.loads(row["started_by"]).get("database") == database.address.shown
     key = job.key(database_id) if own else row["job"]

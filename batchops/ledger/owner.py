@@ -1,4 +1,4 @@
-"""Which process is at work: enough to tell on the same host whether it still lives."""
+"""Which process is running: enough to tell on the same host whether it still lives."""
 
 import getpass
 import os

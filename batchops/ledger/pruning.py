@@ -1,4 +1,4 @@
-"""Runs that ended long ago are forgotten, a few in each transaction."""
+"""Removes runs that ended long ago, a few in each transaction."""
 
 import sqlalchemy as sa
 

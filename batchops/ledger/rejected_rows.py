@@ -1,4 +1,4 @@
-"""Rows that a run could not change: kept by key with their reasons, and taken up by the run that goes on with it."""
+"""Rows that a run could not change: kept by key with their reasons, and taken up by the run that continues it."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Run
 
 MOST = 10_000
-"""Rows that one run takes up: until each was tried it stands in the cursor, which every batch writes."""
+"""Rows that one run takes up: until each was tried it is in the cursor, which every batch writes."""
 LOCKED = "locked by another session at every visit"
 
 
@@ -34,7 +34,7 @@ class RejectedRow:
 
 
 def keep(connection: sa.Connection, ledger: Ledger, run: int, rows: Sequence[RejectedRow]) -> None:
-    """Write them down, in the transaction of the batch that skipped them."""
+    """Record them, in the transaction of the batch that skipped them."""
     name, reason = (ledger.storable[column] for column in (ledger.rejected.c.row_name, ledger.rejected.c.reason))
     values = [
         {
@@ -48,14 +48,14 @@ def keep(connection: sa.Connection, ledger: Ledger, run: int, rows: Sequence[Rej
 
 
 def kept(connection: sa.Connection, ledger: Ledger, run: int, most: int = MOST) -> list[RejectedRow]:
-    """Those of a run that stand there still, in the order they were met."""
+    """Those of a run that are still there, in the order they were met."""
     return [_row(row) for row in connection.execute(_first(ledger, run, most))]
 
 
 def take_up(
     connection: sa.Connection, ledger: Ledger, run: Run, coming_back: Callable[[str, Sequence[KeyValue]], str]
 ) -> Run:
-    """Move them from the list into the run's remaining ranges: each is tried once more.
+    """Move them from the list into the run's remaining ranges, so that each is tried again.
 
     `coming_back` gives the cursor that visits these keys as well.
     """

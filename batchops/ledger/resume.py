@@ -1,4 +1,4 @@
-"""How a job goes on from where its last run stopped."""
+"""How a job continues from where its last run stopped."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class NewRun:
 
     behind: Run | None = None
     because: str = ""
-    """Why an earlier run that had not ended is not gone on with."""
+    """Why an earlier run that had not ended is not continued."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ContinuedRun:
 
 @dataclass(frozen=True)
 class AlreadyDone:
-    """A backfill that must not be applied twice has been applied; but for rows that nobody knows, if incomplete."""
+    """A backfill that must not be applied twice has been applied; if it is incomplete, except for unknown rows."""
 
     run: Run
 
@@ -61,8 +61,8 @@ def resume(last: LastRun | None, *, repeatable: bool, purge: bool, restart: bool
         return AlreadyDone(run)
     if run.format != FORMAT:
         raise RefusedError(
-            f"Run {run.run} was begun by another version of batchops (ledger format {run.format}, not {FORMAT}).",
-            "finish it with that version, or begin anew with --restart.",
+            f"Run {run.run} was started by another version of batchops (ledger format {run.format}, not {FORMAT}).",
+            "finish it with that version, or start from the beginning with --restart.",
         )
     if run.state not in LIMITS:
         return ContinuedRun(run, last.again)
@@ -85,8 +85,9 @@ def same_order(run: Run, types: tuple[str | None, ...]) -> None:
     if before is not None and tuple(before) != types:
         raise IntegrityError(
             f'Run {run.run} follows the rows of "{run.table}" by {", ".join(run.pinned["key"])}, which was altered '
-            "meanwhile: its cursor may mean other rows.",
-            "--same-table if the values and their order are as they were, as from int to bigint; else --restart.",
+            "meanwhile: its checkpoint may mean other rows.",
+            "use --same-table if the values and their order did not change, as from int to bigint; otherwise "
+            "--restart.",
         )
 
 
@@ -97,12 +98,12 @@ def unchanged(run: Run, *, strategy: str, key: tuple[str, ...] | None, follows: 
     if key is not None and not follows(tuple(run.pinned["key"]), key):
         raise RefusedError(
             f"Run {run.run} follows the key {', '.join(run.pinned['key'])}, not {', '.join(key)}.",
-            "leave --key as it was, or begin anew with --restart.",
+            "keep --key as it was, or start from the beginning with --restart.",
         )
     if strategy not in ("auto", run.strategy):
         raise RefusedError(
             f"Run {run.run} uses the strategy {run.strategy}, not {strategy}.",
-            "leave --strategy as it was, or begin anew with --restart.",
+            "keep --strategy as it was, or start from the beginning with --restart.",
         )
 
 

@@ -24,7 +24,7 @@ class Change(Protocol):
 
 @dataclass(frozen=True)
 class AddColumn:
-    """A column more, NULL in the rows that are there: no database writes the table anew for that."""
+    """A column more, NULL in the rows that are there: no database rewrites the table for that."""
 
     table: str
     name: str

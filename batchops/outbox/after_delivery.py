@@ -1,4 +1,4 @@
-"""What became of events, written down: the sent ones are marked, deleted or moved, the refused ones recorded."""
+"""Records results of a delivery: sent events are marked, deleted or moved, refused ones recorded."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from batchops.outbox.sent_column import SentColumn
 from batchops.outbox.shards import Shards
 from batchops.runtime.bisect import FEW, by_halves
 
-_AGAIN = "{} events were delivered and are not marked, so they go again; let the table take the mark first."
+_AGAIN = "{} events were delivered but not marked, so they will be sent again; first let the table accept the mark."
 _NOT_YET = "nothing was delivered. See --sent, --unsent-value, --sent-value and --after-delivery."
 
 
@@ -92,7 +92,7 @@ class MoveSent:
 
 @dataclass(frozen=True)
 class DeliveryRecord:
-    """What is to be written down of one batch."""
+    """The results of one batch."""
 
     sent: Sequence[Any]
     """Ids."""
@@ -102,7 +102,7 @@ class DeliveryRecord:
 
 
 class DeliveryRecorder:
-    """Writes it down where this relay's shards are still its own."""
+    """Records results while this relay still owns its shards."""
 
     def __init__(
         self, database: Database, outbox: Outbox, shards: Shards, failures: RefusedEvents, after_delivery: AfterDelivery
@@ -202,8 +202,8 @@ def _why(error: Exception) -> str | None:
 
 
 def _unmarked(why: str) -> str:
-    return f"It was delivered, and not marked: {why}"[:400]
+    return f"It was delivered but not marked: {why}"[:400]
 
 
 def _refusal(outbox: Outbox, why: str) -> str:
-    return f'Table "{outbox.table.label}" refuses what is done with a sent event: {why}'
+    return f'Table "{outbox.table.label}" refuses the mark of a sent event: {why}'

@@ -1,4 +1,4 @@
-"""What keeps a relay from asking a destination again and again that is down."""
+"""The circuit breaker: a relay stops sending to a destination that is down, and probes it."""
 
 import math
 import random
@@ -37,7 +37,7 @@ class CircuitBreaker:
 
     @property
     def probing(self) -> bool:
-        """Whether the next thing sent is to find out whether the destination is back: little will do."""
+        """Whether the next batch is a probe, which may be small."""
         return self._failures > 0 and not self._inconclusive
 
     @property
@@ -55,7 +55,7 @@ class CircuitBreaker:
         self._reason, self._inconclusive = reason, False
 
     def trip_by_destination(self, reason: str) -> None:
-        """It failed by itself, whatever it was sent: a person is told, as soon as the waiting begins."""
+        """The destination failed, independent of the events; a warning is emitted when the wait begins."""
         now = self._clock()
         if not self._reported and self._timeout != 0 and now >= self._quiet_until:
             self._reported, self._quiet_until = True, now + QUIET
@@ -64,7 +64,7 @@ class CircuitBreaker:
         self.trip(reason)
 
     def inconclusive(self) -> None:
-        """What was sent to find out was refused, be it by its own fault: more, sent at once, will tell."""
+        """The probe was refused, perhaps by its own fault: a larger batch will show more."""
         self._inconclusive = True
 
     def close(self) -> None:

@@ -13,9 +13,9 @@ from batchops.runtime.threads import Threads
 
 BatchResult = Sequence[Delivery] | BaseException
 TOPICS = 20
-"""Of so many it is asked whether they keep what they acknowledge."""
+"""Topics that are asked whether they keep acknowledged messages, at most."""
 ASKING = 2.0
-"""Seconds for that in all: a destination that does not say is not asked again."""
+"""Seconds for all these questions; after that no topic is asked."""
 
 
 class DeliveryWorker:
@@ -35,7 +35,7 @@ class DeliveryWorker:
         self._thread: threading.Thread | None = None
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Set out."""
+        """Start a delivery."""
         if self._thread is None:
             self._thread = self._threads.start("delivery", self._run)
         self._batches.put(messages)
@@ -76,7 +76,7 @@ class DeliveryWorker:
         self._sink.close()
 
     def _check_loss(self, messages: Sequence[Message]) -> None:
-        """Whether topics that are new keep what they acknowledge."""
+        """Warn about new topics that may lose what they acknowledge."""
         if not isinstance(self._sink, WarnsOfLoss) or len(self._topics) >= TOPICS:
             return
         for topic in sorted({message.topic for message in messages} - self._topics)[: TOPICS - len(self._topics)]:

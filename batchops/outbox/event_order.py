@@ -1,11 +1,11 @@
-"""In what order an outbox's events are sent, and what that order rests on."""
+"""The order in which an outbox's events are sent, and what the order is based on."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class OrderSource(StrEnum):
-    """What tells which of two events was written first."""
+    """What decides which of two events was written first."""
 
     NUMBER = "numbers that the database gives as events are written"
     CLOCK = "the clock as each event is written"

@@ -22,7 +22,7 @@ class State(StrEnum):
     HELD = "held"
     """It is not tried again until a person says so; later events of its aggregate wait."""
     DEAD_LETTER = "dead"
-    """It is not tried again until a person says so; later events go on."""
+    """It is not tried again until a person says so; later events continue."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class RefusedEvents:
             connection.execute(sa.insert(self._table).values(**values))
 
     def forget(self, connection: sa.Connection, events: Collection[str]) -> None:
-        """Those of the events that had failed were sent after all, or fail anew."""
+        """Those of the events that had failed were sent after all, or fail again."""
         known = [event for event in events if event in self._attempts]
         if known:
             connection.execute(sa.delete(self._table).where(self._its(), self._table.c.event.in_(known)))
@@ -176,7 +176,7 @@ _GIVEN_UP = {"hold-key": State.HELD, "dead-letter": State.DEAD_LETTER}
 
 @dataclass(frozen=True)
 class FailurePolicy:
-    """`block`: it is tried again for ever; else it is given up on after its last attempt."""
+    """`block`: it is tried again without end; else it is given up on after its last attempt."""
 
     on_failed: OnFailed
     attempts: RetryPolicy

@@ -57,10 +57,10 @@ class RelayJob:
     tables: OutboxTables
     plan: FactsPlan
     again: str = ""
-    """The command that goes on with it, where the verb's own does not."""
+    """The command that continues it, where the verb's own does not."""
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
-        """Run it. Every error once the run has begun is told in what is returned; before that it is raised."""
+        """Run it. After it has begun, every error is in what is returned; before that it is raised."""
         self.tables.make()
         self.database.underway = True
         stats, counters = RunStats(), Counters("failed", "unsent", "held", "dead_letters")
@@ -82,7 +82,7 @@ class RelayJob:
         return whole_run(emit, stop, work, lambda ending: _finished(self, ending, stats, counters, None), grace)
 
     def not_run(self, reason: str) -> Finished:
-        """How it ends where it is not run."""
+        """The end of a job that is not run."""
         return Finished(self.plan.verb.name, self.plan.label, reason, 0, __version__, strategy=ORDER)
 
 
@@ -156,7 +156,7 @@ class Relay:
         )
 
     def shortfall(self, stats: RunStats, counters: Counters) -> Failure | None:
-        """What was refused or did not go through, and how to go on; None where all went well."""
+        """What was refused or did not go through, and how to continue; None where all went well."""
         if self._failures.holding or stats.rejected or (counters["failed"] and not stats.rows):
             return self._refusal() or Failure("incomplete", f"Events were refused: {shown_causes(counters.causes)}.")
         if not stats.rows and self._circuit_breaker.down is not None:
@@ -191,7 +191,7 @@ class Relay:
     def _throttle(self) -> tuple[str, float] | None:
         wait = self._shards.due()
         if wait > 0 and not self._shards.mine and self._spec.poll is not None:
-            return "every shard has another relay at work", wait
+            return "other relays own every shard", wait
         return self._circuit_breaker.throttle()
 
     def _idle(self, idle: Idle) -> float:
@@ -204,9 +204,9 @@ class Relay:
         if self._shards.changing:
             return 0.0
         if not self._shards.mine:
-            raise self._owned("Every shard of", "has another relay at work")
+            raise self._owned("Every shard of", "is owned by another relay")
         if self._source.elsewhere():
-            raise self._owned("Undelivered events of", "are in the hands of another relay")
+            raise self._owned("Undelivered events of", "belong to shards of another relay")
         return None
 
     def _owned(self, what: str, by_whom: str) -> LockedError:
@@ -215,7 +215,7 @@ class Relay:
         left = max((one.left for one in others), default=0.0)
         return LockedError(
             f'{what} "{self._spec.table}" {by_whom}: {named}.',
-            f"with --poll this one waits for them; if that process has died, its lease ends in {durations.show(left)}.",
+            f"use --poll to wait for them; if that process has died, its lease expires in {durations.show(left)}.",
         )
 
 

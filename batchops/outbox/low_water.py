@@ -1,4 +1,4 @@
-"""From where on events may be unsent, so that no look reads again what has long been sent.
+"""The low-water mark of an outbox: no query reads again what was sent long ago.
 
 A mark that merely followed the first unsent event would put an aggregate's events out of order: an event that is
 committed late, behind the mark, would be skipped while a later one of its aggregate is sent. So the mark moves
@@ -64,7 +64,7 @@ class OutboxLowWaterMark:
             self._look()
 
     def _look(self) -> None:
-        """The first unsent event, then who writes, then the first one again: each a statement that sees anew.
+        """The first unsent event, then who writes, then the first one again: each statement sees the newest state.
 
         Whoever commits between the first and the last has been seen in the last; whoever commits later was there
         when the writers were asked for.

@@ -1,4 +1,4 @@
-"""From an event's row to the message that a destination gets."""
+"""Builds messages from the rows of events."""
 
 import json
 from collections.abc import Mapping, Sequence, Set
@@ -19,7 +19,7 @@ from batchops.outbox.templates import Made, NullError, Template, as_text
 KEPT = 1_000
 """Topics and headers made last: many events have the same, as most are made of an event's type."""
 _BEFORE = 2
-"""Columns of a row that stand before those of the templates: id, aggregate."""
+"""Columns of a row that come before those of the templates: id, aggregate."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class EventBatch:
     ids: Sequence[Any]
     aggregates: Sequence[str]
     messages: Sequence[Message | Refused]
-    """Refused: no message can be made of it."""
+    """Refused: no message can be built from the event."""
     places: Sequence[KeyValue] | None = None
-    """Where each stands in the order; None: its id says it."""
+    """Where each is in the order; None: its id says it."""
 
     front: KeyValue | None = None
     """Everything before this place has been read, and what lies behind it has not."""
@@ -58,7 +58,7 @@ class EventBatch:
         return self.at([n for n, aggregate in enumerate(self.aggregates) if aggregate not in aggregates])
 
     def at(self, places: Sequence[int]) -> "EventBatch":
-        """Those that stand there."""
+        """Those that are there."""
         ids, aggregates, messages = self.ids, self.aggregates, self.messages
         own = None if self.places is None else [self.places[n] for n in places]
         return EventBatch(
@@ -149,9 +149,9 @@ class MessageMapper:
                 return Message(id_, topic, self._key(row), headers, content or b"", content is None, properties)
             return Message(id_, topic, self._key(row), headers, content)
         except NullError as error:
-            return Refused(f"no message can be made of it: {error}", final=True)
-        except (ValueError, RecursionError) as error:  # text that is no JSON, or cannot be written in UTF-8
-            return Refused(f"no message can be made of it: {error}"[:400], final=True)
+            return Refused(f"no message can be built from it: {error}", final=True)
+        except (ValueError, RecursionError) as error:  # text that is not JSON, or cannot be written in UTF-8
+            return Refused(f"no message can be built from it: {error}"[:400], final=True)
 
     def _described(self, *values: Any) -> tuple[str, Mapping[str, str]]:
         """The topic, and the headers but for those of which a column is NULL."""
@@ -194,7 +194,7 @@ def _parsed(written: Any) -> dict[str, str]:
         parse_constant=_no_number,
     )  # fmt: skip
     if not isinstance(found, dict):
-        raise ValueError("its headers are no JSON object")
+        raise ValueError("its headers are not a JSON object")
     headers = {
         str(name): str(value) if isinstance(value, str) else as_json(value)
         for name, value in found.items()
@@ -205,4 +205,4 @@ def _parsed(written: Any) -> dict[str, str]:
 
 
 def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

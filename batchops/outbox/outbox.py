@@ -65,7 +65,7 @@ class Outbox:
 
     @cached_property
     def aggregate(self) -> sa.ColumnElement[str]:
-        """What is kept in order, as one text: type and id of the aggregate. An event without one stands for itself."""
+        """What is kept in order, as one text: type and id of the aggregate, or the event itself if it has none."""
         events, names = self.backend.events, self.names
         itself = sa.literal_column("'event '").concat(events.text(self.table, names.id))
         if names.aggregate_id is None or not self.order.kept:

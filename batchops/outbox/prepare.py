@@ -1,4 +1,4 @@
-"""From what a relay was asked to do to a relay that may be run; nothing is written."""
+"""Prepares a relay: from a spec to a job; nothing is written."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -32,7 +32,7 @@ from batchops.spec.verb import FactsPlan, Verb
 def prepare_relay(spec: RelaySpec, environ: Mapping[str, str], *, again: str = "") -> Iterator[RelayJob]:
     """Reach the database and plan the relay, without writing anything; BatchopsError where it cannot be.
 
-    `again`: the command that goes on with it, where the verb's own does not.
+    `again`: the command that continues it, where the verb's own does not.
     """
     with closing(sink_of(spec.to, environ)) as sink, reached(spec, environ) as database:
         with database.reading() as connection:
@@ -52,7 +52,7 @@ def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sin
     if (forbidden := tables.obstacle(server.role)) is not None:
         raise forbidden
     if spec.listen is not None and database.backend.notifications is None:
-        raise UsageError(f"--listen: {server.product} has no notifications.", "--poll alone does it.")
+        raise UsageError(f"--listen: {server.product} has no notifications.", "use --poll alone.")
 
     def first_statements() -> Sequence[Rehearsed]:
         return _rehearsed(spec, database, outbox, mapping, after_delivery, tables)

@@ -56,7 +56,7 @@ class Registry:
         self._relation = relation
 
     def holders(self, connection: sa.Connection) -> Holders:
-        """The relay of each shard; empty where no relay has been at work yet."""
+        """The relay of each shard; empty where no relay has been running yet."""
         return _holders(connection, self._query())
 
     def locked(self, connection: sa.Connection) -> Holders:

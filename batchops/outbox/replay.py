@@ -1,4 +1,4 @@
-"""Sent events delivered again: from what a replay was asked to do to its end."""
+"""The verb replay: delivers sent events again."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ class ReplayJob:
     plan: FactsPlan
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
-        """Run it. Every error once the run has begun is told in what is returned; before that it is raised."""
+        """Run it. After it has begun, every error is in what is returned; before that it is raised."""
         stats = RunStats()
 
         def ended(ending: Ending) -> Finished:
@@ -58,7 +58,7 @@ class ReplayJob:
         return whole_run(emit, stop, lambda emitter, stop: ended(_sent_again(self, emitter, stop, stats)), ended, grace)
 
     def not_run(self, reason: str) -> Finished:
-        """How it ends where it is not run."""
+        """The end of a job that is not run."""
         return Finished(self.plan.verb.name, self.plan.label, reason, 0, __version__, strategy=ORDER)
 
 
@@ -77,7 +77,7 @@ def _prepare(connection: sa.Connection, spec: ReplaySpec, database: Database, si
         raise RefusedError(f'Table "{outbox.table.label}" has no column that tells which events were sent.')
     if empty := [name for name in outbox.order.columns if outbox.table.column(name).nullable]:
         raise RefusedError(
-            f'{", ".join(empty)} of "{outbox.table.label}" may be NULL: a replay by it could pass events by.',
+            f'{", ".join(empty)} of "{outbox.table.label}" may be NULL: a replay in that order could skip events.',
             f"--order {outbox.names.id}, or another column without NULLs.",
         )
     mapping = mapping_of(spec, outbox, sink.properties if isinstance(sink, HasProperties) else ())
@@ -108,12 +108,15 @@ def _where(connection: sa.Connection, spec: ReplaySpec, outbox: Outbox) -> Itera
     if spec.only_aggregate:
         if names.aggregate_id is None:
             raise UsageError(
-                "--of: the table has no column that tells an event's aggregate.", "give --aggregate-id COLUMN."
+                "--only-aggregate: the table has no column with the aggregate of an event.",
+                "give --aggregate-id COLUMN.",
             )
         yield outbox.backend.events.text(outbox.table, names.aggregate_id).in_(spec.only_aggregate)
     if spec.only_type:
         if names.event_type is None:
-            raise UsageError("--type: the table has no column that tells an event's type.", "give --event-type COLUMN.")
+            raise UsageError(
+                "--only-type: the table has no column with the type of an event.", "give --event-type COLUMN."
+            )
         yield outbox.backend.events.text(outbox.table, names.event_type).in_(spec.only_type)
 
 
@@ -124,7 +127,7 @@ def _moment(
     if sent is None or sent.when is None:
         raise UsageError(
             f"{flag}: the table does not tell when an event was sent.",
-            "give --of, --type or --all-events, or the column that tells: --sent-time COLUMN.",
+            "give --only-aggregate, --only-type or --all-events, or the column that tells: --sent-time COLUMN.",
         )
     return sent.compared(connection, compare, text)
 

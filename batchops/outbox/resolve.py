@@ -105,7 +105,7 @@ def _sent(
 ) -> SentColumn | None:  # fmt: skip
     if names.sent is None:
         if chosen.sent.some:
-            raise UsageError("Which column do these values stand in?", "say which one it is: --sent COLUMN.")
+            raise UsageError("Which column holds these values?", "say which one it is: --sent COLUMN.")
         return None
     time = _named(table, chosen.sent.sent_time, "--sent-time") if chosen.sent.sent_time else None
     column = table.column(names.sent)

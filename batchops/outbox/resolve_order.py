@@ -48,8 +48,9 @@ def event_order(
             raise RefusedError(f'Events cannot be put in order by "{name}" of table "{table.label}": {refusal}.')
     if random(connection, backend, table, first, key):
         raise RefusedError(
-            f'"{first.name}" of table "{table.label}" holds UUIDs of a version that tells no order.',
-            f"name what does, as in --order {_guess(connection, backend, table) or 'created_at'},{key}; with --order "
+            f'"{first.name}" of table "{table.label}" holds UUIDs of a version that has no order.',
+            f"name columns that have one, as in --order {_guess(connection, backend, table) or 'created_at'},{key}; "
+            "with --order "
             "none each event is sent by itself.",
         )
     return EventOrder(tuple(columns), _RESTS[backend.contents.clock(first)])
@@ -64,8 +65,8 @@ def warnings_of_order(connection: sa.Connection, backend: Backend, table: Table,
             hint = f"--order {guess},{key}" if guess else "--order COLUMN,COLUMN"
             yield (
                 f'Nothing tells in what order events of "{table.label}" were written ("{key}" is '
-                f"{table.column(key).type}): each is sent by itself, in no order. Where a column tells: {hint}; "
-                "--order none says that none is needed."
+                f"{table.column(key).type}): each is sent by itself, in no order. If a column tells the order: {hint}; "
+                "if no order is needed: --order none."
             )
         return
     if order.numbered:
@@ -73,13 +74,14 @@ def warnings_of_order(connection: sa.Connection, backend: Backend, table: Table,
     first = order.columns[0]
     if order.source is OrderSource.TRANSACTION:
         yield (
-            f'"{first}" is the start of each transaction: where two of them write to one aggregate, the one that began '
-            "first may write last. DEFAULT clock_timestamp() tells when an event was written."
+            f'"{first}" is the start of each transaction: of two that write to one aggregate, the one that started '
+            "first "
+            "may write last. DEFAULT clock_timestamp() gives the time of the write."
         )
     elif order.source is OrderSource.APPLICATION:
-        yield f'The order is that of "{first}", which the application writes: it is as good as its clocks.'
+        yield f'The order is that of "{first}", which the applications write: it is as exact as their clocks.'
     if first != key and not backend.events.is_number(table.column(key)):
-        yield f'Events of an aggregate with the same {", ".join(order.columns[:-1])} go by "{key}".'
+        yield f'Events of an aggregate with the same {", ".join(order.columns[:-1])} are ordered by "{key}".'
     if empty := [name for name in order.columns if table.column(name).nullable]:
         yield f"{', '.join(empty)} may be NULL: where it is, an event's place among the others cannot be told."
 

@@ -16,7 +16,7 @@ from batchops.outbox.sent_column import NULL, SentColumn, SentFormat
 Written = Literal["time", "seconds", "milliseconds", "microseconds"]
 _QUOTED = re.compile(r"'((?:[^']|'')*)'(::.*)?")
 _MOMENT = re.compile(r"(_?at|_?on|time|date|epoch|millis|ts)$")
-_SENSELESS = "what it says of a sent event cannot be told"
+_SENSELESS = "it is unclear what it says of a sent event"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ def warnings_of_sent(connection: sa.Connection, sent: SentColumn, key: str) -> I
     others = sa.select(looked.c.value).where(sa.not_(looked.c.known)).distinct().limit(5)
     if values := sorted(str(value) for value in connection.execute(others).scalars()):
         yield (
-            f'"{column.name}" also holds {", ".join(values)}: neither unsent nor sent, so those events are left alone.'
+            f'"{column.name}" also holds {", ".join(values)}: neither unsent nor sent, so batchops ignores those '
+            "events."
         )
 
 

@@ -64,7 +64,7 @@ class Shards:
     def look(self) -> None:
         """Register or renew, free the shards of relays that are gone, share out what is free.
 
-        LockedError: another relay has taken over, or one with another number of shards is at work.
+        LockedError: another relay has taken over, or one with another number of shards is running.
         """
         with self._database.transaction() as connection:
             before = self._registry.locked(connection)
@@ -159,9 +159,9 @@ class Shards:
     def _laid_out(self, connection: sa.Connection, before: Holders, others: Sequence[Registered]) -> Holders:
         if other := next((one for one in others if one.shards != self.count), None):
             raise LockedError(
-                f'A relay that divides "{self._relation}" into {other.shards} is at work, this one would into '
-                f"{self.count}: {other.named}.",
-                f"use --shards {other.shards} here too, or end the other relays first.",
+                f'Another relay divides "{self._relation}" into {other.shards} shards, this one into {self.count}: '
+                f"{other.named}.",
+                f"use --shards {other.shards} here too, or stop the other relays first.",
             )
         return before if len(before) == self.count else self._registry.lay_out(connection, self.count)
 

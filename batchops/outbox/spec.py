@@ -1,4 +1,4 @@
-"""What a relay is asked to do."""
+"""The specs of relay and replay."""
 
 import builtins
 import re

@@ -1,4 +1,4 @@
-"""How an outbox stands: what is unsent, for how long, and what holds it up."""
+"""The status of an outbox: what is unsent, for how long, and what blocks it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +29,7 @@ class OutboxStatus:
         )
 
     def refusal(self, connection: sa.Connection) -> events.Failure | None:
-        """What holds events up, or was given up on, and how to go on; None where nothing is refused."""
+        """What blocks events or was given up, and how to continue; None if nothing is refused."""
         first = next(iter(self.failures.listed(connection, 1)), None)
         if first is None:
             return None
@@ -38,7 +38,7 @@ class OutboxStatus:
         which = f"event {first.event} of {first.aggregate}"
         text = f"{which} was refused" if many == 1 else f"{many:,} events were refused, the first of them {which}"
         redrive = f"batchops outbox redrive {self.outbox.table.label} --event {first.event}"
-        hint = f"{_afterwards(first)} Once its cause is mended: {redrive}; then relay again."
+        hint = f"{_afterwards(first)} Once its cause is fixed: {redrive}; then relay again."
         return events.Failure("incomplete", f"{text[0].upper()}{text[1:]}: {first.reason.rstrip('.')}.", hint)
 
     def _count(self, connection: sa.Connection, where: list[sa.ColumnElement[bool]]) -> tuple[int, float | None]:
@@ -56,8 +56,8 @@ def _afterwards(failure: RefusedEvent) -> str:
     match failure.state:
         case State.WAITING:
             again = durations.show(max(0.0, failure.pause))
-            return f"later events of its aggregate wait; it is tried again by a relay in {again}."
+            return f"later events of its aggregate wait; a relay tries it again in {again}."
         case State.HELD:
             return "later events of its aggregate wait until somebody puts it back."
         case State.DEAD_LETTER:
-            return "later events of its aggregate have gone on without it."
+            return "later events of its aggregate were sent without it."

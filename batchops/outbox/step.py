@@ -27,11 +27,11 @@ Begin = Callable[[Callable[[], EventBatch]], Callable[[], EventBatch]]
 
 @dataclass(frozen=True)
 class InFlightBatch:
-    """Events on their way: those that have a message are with the delivery worker."""
+    """A batch in flight: the events that have a message are with the delivery worker."""
 
     events: EventBatch
     held: frozenset[str]
-    """Aggregates of which nothing goes out, as no message can be made of their next event."""
+    """Aggregates of which nothing is sent, as no message can be built from their next event."""
 
     def results(self, delivered: Sequence[Delivery]) -> Sequence[Delivery]:
         """A delivery per event."""
@@ -64,7 +64,7 @@ class InFlightBatch:
 
 
 class RelayStep:
-    """Events delivered and marked. Called again after an error, it goes on where that happened.
+    """Events delivered and marked. Called again after an error, it continues where that happened.
 
     While a batch is with the destination the one before it is marked and the one after it is read.
     """
@@ -118,7 +118,7 @@ class RelayStep:
         return self._outcome(record, read)
 
     def finish(self) -> Outcome | None:
-        """Wait for what is still on its way, and mark it; None where nothing was."""
+        """Wait for the batch in flight, and mark it; None if there is none."""
         if self._in_flight is None and self._unrecorded is None:
             return None
         self._ahead = lambda: False
@@ -133,7 +133,7 @@ class RelayStep:
         return self._send(events, size, NOTHING)
 
     def _send(self, events: EventBatch, size: Size, unrecorded: EventBatch) -> bool:
-        """Send them off and begin to read what comes after; `unrecorded` is not marked yet, and not read again."""
+        """Send the events and begin to read the next ones; `unrecorded` is not marked yet, and not read again."""
         if not events:
             return False
         if not self._shards.certain:
@@ -148,7 +148,7 @@ class RelayStep:
         return True
 
     def _receive(self, size: Size) -> None:
-        """Wait for the flight; the next one leaves at once, so that the destination need not wait for the database."""
+        """Wait for the batch in flight; send the next one at once: the destination need not wait for the database."""
         in_flight = self._in_flight
         assert in_flight is not None
         waiting = self._read()

@@ -29,7 +29,7 @@ class Template:
         return tuple(column for _, column in self.parts if column is not None)
 
     def bound(self, places: Mapping[str, int]) -> Made:
-        """A function from a row to the text; `places` says where each column stands in a row."""
+        """A function from a row to the text; `places` says where each column is in a row."""
         if not self.columns:
             constant = "".join(literal for literal, _ in self.parts)
             return lambda _: constant
@@ -53,14 +53,14 @@ def parse_template(text: str, flag: str) -> Template:
             parts.append((literal, column))
     except ValueError as error:
         raise UsageError(
-            f'{flag}: "{text}" is no template: {str(error).lower()}.',
+            f'{flag}: "{text}" is not a template: {str(error).lower()}.',
             "write a column's name in braces, as in app.{aggregate_type}; a brace itself is doubled.",
         ) from None
     return Template(text, tuple(parts))
 
 
 def as_text(value: Any, name: str) -> str:
-    """A column's value as it stands in a text; NullError for NULL."""
+    """A column's value as it is in a text; NullError for NULL."""
     if value is None:
         raise NullError(f'column "{name}" is NULL')
     return value_formats.as_text(value)

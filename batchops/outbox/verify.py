@@ -94,7 +94,7 @@ def _ordered(connection: sa.Connection, outbox: Outbox) -> Violation:
     """Whether the order is the one that events were written in, where no number tells it."""
     order = outbox.order
     if not order.kept and order.asked:
-        return Violation("order", Exit.DONE, "none was asked for: each event stands by itself")
+        return Violation("order", Exit.DONE, "no order was requested: each event is sent by itself")
     if not order.kept:
         return Violation("order", Exit.INCOMPLETE, "cannot be proved: nothing tells in what order events were written")
     order_columns = ", ".join(order.columns[:-1])

@@ -1,4 +1,4 @@
-"""What the workers of one process hold: claim, heartbeat, release."""
+"""The claims of one process: claim, heartbeat, release."""
 
 import os
 import secrets
@@ -35,7 +35,7 @@ DIED = "its worker's heartbeat stopped at {} attempts in a row, the last one wit
 
 @dataclass
 class HeldRows:
-    """Rows in hand, and the clock of their lease."""
+    """Rows in progress, and the clock of their lease."""
 
     keys: Sequence[KeyValue]
     lease: LeaseClock
@@ -155,14 +155,14 @@ class Claims:
                 self.leases.unmark(connection, token, [row.key])
         except (RowRefusedError, DeniedError) as error:
             raise MarkRefusedError(
-                f"The table takes --claimed, and refuses the old values that would undo it: {reason(error)}",
-                "let --claimed set what the table's constraints and triggers also let go back.",
+                f"The table accepts --claimed, but refuses the old values that would undo it: {reason(error)}",
+                "use values for --claimed that the constraints and triggers allow to be undone.",
             ) from error
         connection.exec_driver_sql("ROLLBACK TO SAVEPOINT batchops_trial")
         self._undoable = True
 
     def _rescued(self, rows: int, low: KeyValue | None) -> Claim | None:
-        """Rows that another has lost; one worker looks at a time."""
+        """Claim rows whose lease has expired; one worker at a time."""
         if not self._rescuing.acquire(blocking=False):
             return None
         try:
@@ -213,7 +213,7 @@ class Claims:
                 return self._keep(Claim(alone, found, rescued=True, claimed_at=now, refused=claim.refused))
 
     def release_unclaimed(self) -> None:
-        """Let go of what was rescued and nobody came to; where that fails the leases run out by themselves."""
+        """Release what was rescued and nobody came to; where that fails the leases run out by themselves."""
         with self._guard:
             left, self._to_isolate = list(self._to_isolate), deque()
         for token in {claim.token for claim, _ in left}:
@@ -234,7 +234,7 @@ class Claims:
             with self.database.savepoint(connection):
                 return self.leases.dead_letter_poison(*poison, self._failed)
         except (RowRefusedError, DeniedError):
-            return self.leases.dead_letter_poison(*poison, ())  # better set aside unmarked than claimed for ever
+            return self.leases.dead_letter_poison(*poison, ())  # better set aside unmarked than claimed without end
 
     def _keep(self, claim: Claim) -> Claim:
         with self._guard:

@@ -1,4 +1,4 @@
-"""A call that may hang, given up on after a while."""
+"""A call with a deadline."""
 
 import threading
 from collections.abc import Callable

@@ -43,7 +43,7 @@ class InTransaction:
             except (TransientError, HandlerError):
                 raise
             except DeadlinePassedError:
-                # What hangs still has the connection; it must not go on in a transaction of ours.
+                # What hangs still has the connection; it must not continue in a transaction of ours.
                 connection.invalidate()
                 raise
             except Exception as error:
@@ -70,7 +70,7 @@ class InTransaction:
             _undo_try(connection)
 
     def _end_try(self, connection: sa.Connection) -> None:
-        """Give up the savepoint, which also proves that marks and effects still stand in an open transaction."""
+        """Give up the savepoint, which also proves that marks and effects still are in an open transaction."""
         try:
             connection.exec_driver_sql("RELEASE SAVEPOINT batchops_try")
         except DBAPIError as error:

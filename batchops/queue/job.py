@@ -49,7 +49,7 @@ CLAIMS = "claims"
 """How a drain finds its rows, in the place where other verbs name their strategy."""
 Wait = Callable[[float], None]
 MARGIN = 2.0
-"""Seconds after the grace period in which what became of the batch in hand is still written down."""
+"""Seconds after the grace period in which what became of the batch in progress is still written down."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class DrainJob:
     again: str = ""
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
-        """Run it. Every error once the run has begun is told in what is returned; before that it is raised."""
+        """Run it. After it has begun, every error is in what is returned; before that it is raised."""
         self.database.underway = True
         stats, counters = RunStats(), Counters("claimed", "failed", "dead_letters", "lost", "released")
         backlog_monitor = BacklogMonitor(self.database, self.leases, counters)
@@ -82,7 +82,7 @@ class DrainJob:
         return whole_run(emit, stop, work, lambda ending: _finished(self, ending, stats, counters, None), grace)
 
     def not_run(self, reason: str) -> Finished:
-        """How it ends where it is not run."""
+        """The end of a job that is not run."""
         return Finished(self.plan.verb.name, self.plan.label, reason, 0, __version__, strategy=CLAIMS)
 
 
@@ -212,7 +212,7 @@ def _owned(job: DrainJob, leased: int, failed: Failure | None) -> Failure:
     return Failure(
         "locked",
         f"{message} {failed.message}" if failed else message,
-        "with --poll this one waits for them; a worker that has died loses them once its lease ends.",
+        "use --poll to wait for them; the lease of a worker that has died expires.",
     )
 
 
@@ -229,7 +229,7 @@ def _shortfall(job: DrainJob, stats: RunStats, counters: Counters, counts: Count
     ]
     causes = shown_causes(counters.causes)
     message = f"{stats.rows:,} of {counters['claimed']:,} done, {', '.join(part for part in parts if part)}"
-    redrive = f"once the cause is mended, put them back: batchops queue redrive {job.queue.table.label}"
+    redrive = f"once the cause is fixed, put them back: batchops queue redrive {job.queue.table.label}"
     return Failure("incomplete", f"{message}: {causes}." if causes else f"{message}.", redrive if given_up else "")
 
 

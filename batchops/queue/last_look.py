@@ -1,4 +1,4 @@
-"""What a drain that ends still waits for."""
+"""What a drain waits for before it ends."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,7 +31,7 @@ class LastLook:
         """Rows that stayed locked."""
 
     def worked(self) -> None:
-        """There was work: the timeout begins anew."""
+        """There was work: the timeout starts again."""
         self._waited, self._looks = 0.0, 0
 
     def next_sleep(self) -> float | None:

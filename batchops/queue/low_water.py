@@ -1,4 +1,4 @@
-"""How far the front of a queue has been emptied, so that no claim reads what is done again and again."""
+"""The low-water mark of a queue: no claim reads again the rows before it, which are done."""
 
 import threading
 from collections.abc import Callable

@@ -48,7 +48,7 @@ class Marks:
     ) -> None:  # fmt: skip
         """RefusedError where the first row stays pending all the same, RowRefusedError where it may be one of several.
 
-        They would be worked on for ever. `asked`: the rows that were to be marked, `marked`: those that were.
+        They would be worked on without end. `asked`: the rows that were to be marked, `marked`: those that were.
         """
         keys = list(marked) if self.proved else asked
         if not keys:
@@ -60,7 +60,7 @@ class Marks:
         else:
             raise RefusedError(
                 "Rows stay pending when they are marked: --where still holds for them. Nothing was marked.",
-                "let --done and --failed set what --where asks for.",
+                "set what --where asks for by --done and --failed.",
             )
 
     def judge(

@@ -1,4 +1,4 @@
-"""From what a drain was asked to do to a drain that may be run; nothing is written."""
+"""Prepares a drain: from a spec to a job; nothing is written."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -24,7 +24,7 @@ def prepare_drain(
 ) -> Iterator[DrainJob]:
     """Reach the database and plan the drain, without writing anything; BatchopsError where it cannot be.
 
-    `again`: the command that goes on with it, where the verb's own does not.
+    `again`: the command that continues it, where the verb's own does not.
     """
     with closing(handler_of(spec, handler, environ)) as opened, reached(spec, environ) as database:
         with database.reading() as connection:

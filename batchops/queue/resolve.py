@@ -1,4 +1,4 @@
-"""From what a drain was asked to do to a queue: names found, expressions checked, a place for leases chosen."""
+"""From a spec to a queue: finds names, checks expressions, chooses the place for leases."""
 
 import re
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def resolve_queue(connection: sa.Connection, database: Database, spec: DrainSpec
     pending = pending.where(queue.selection.clause)
     backend.planner.explain(connection, pending)  # the server has understood --where, or says what it did not
     if spec.listen is not None and backend.notifications is None:
-        raise UsageError(f"--listen: {server.product} has no notifications.", "--poll alone does it.")
+        raise UsageError(f"--listen: {server.product} has no notifications.", "use --poll alone.")
     estimate = backend.planner.matches(connection, pending)
     if counted := estimate is None:
         estimate = backend.facts.count_within(connection, pending, _QUICK)
@@ -165,8 +165,9 @@ def _leases(
         return RowLocks(backend, queue, whole=whole, moment=moment, max_bytes=most)
     if spec.lease_in == "none":
         raise UsageError(
-            "--lease-in none does only with --set or a function (rows, connection): no lock may wait for others.",
-            f"make room for leases: batchops queue init {table.label} --apply",
+            "--lease-in none does only with --set or a function (rows, connection): a row lock must not wait for "
+            "other services.",
+            f"add the lease columns: batchops queue init {table.label} --apply",
         )
     raise without_place(connection, database, table)
 
@@ -194,7 +195,7 @@ def _keeps_marks(
 
 def without_place(connection: sa.Connection, database: Database, table: Table) -> RefusedError:
     """There is no place to keep leases in, or this role does not see it; and the ways out."""
-    made = f"batchops queue init {table.label} --apply adds columns; with --lease-in table it makes a table beside."
+    made = f"batchops queue init {table.label} --apply adds columns; with --lease-in table it makes a separate table."
     return RefusedError(
         f'Table "{table.label}" has no place to keep leases in.', made + _if_hidden(connection, database)
     )

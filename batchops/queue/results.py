@@ -1,4 +1,4 @@
-"""What became of the rows of a claim: whose failure an error is, and what is to be done with each row."""
+"""The results of a claim: which row an error belongs to, and what to do with each row."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field

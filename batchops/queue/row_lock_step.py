@@ -85,10 +85,10 @@ class RowLockStep:
 
     def _overdue(self, rows: Sequence[Row]) -> list[Result]:
         if self._deadline.hanging > MOST_HANGING:
-            raise HandlerError(f"{self._deadline.hanging} calls of the handler hang.", "look what it waits for.")
+            raise HandlerError(f"{self._deadline.hanging} calls of the handler hang.", "find out what it waits for.")
         if self._deadline.given_up():
-            raise CutShortError("The handler did not come back within the grace period; nothing of it was applied.")
-        late = f"the handler did not come back within {self._deadline.seconds:g} s"
+            raise CutShortError("The handler did not return within the grace period; nothing of it was applied.")
+        late = f"the handler did not return within {self._deadline.seconds:g} s"
         if len(rows) > 1:  # asked for again with fewer rows
             raise TimedOutError(f"{late[0].upper()}{late[1:]}; nothing of this batch was applied.")
         return [Failed(late)]

@@ -1,4 +1,4 @@
-"""The rows of a queue in statements: chosen, read, named by their key, changed."""
+"""Statements about the rows of a queue: choose, read, identify by key, change."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress

@@ -1,4 +1,4 @@
-"""What a drain is asked to do."""
+"""The spec of drain."""
 
 from datetime import timedelta
 from typing import Annotated, Literal, Self

@@ -1,4 +1,4 @@
-"""A queue from outside: who holds what, and what failed and why."""
+"""The status of a queue: who holds which rows, and what failed and why."""
 
 from dataclasses import dataclass
 from typing import Any

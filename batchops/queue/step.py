@@ -1,4 +1,4 @@
-"""One step of a drain: claim, deliver, finalise; two short transactions around the work."""
+"""One step of a drain: claim, deliver, finalise, in two short transactions around the work."""
 
 import time
 from collections.abc import Collection, Sequence
@@ -58,7 +58,7 @@ class ClaimInHand:
 
 
 class ClaimStep:
-    """Rows claimed, worked on and finalised. Called again after an error, it goes on where that happened."""
+    """Rows claimed, worked on and finalised. Called again after an error, it continues where that happened."""
 
     def __init__(
         self, queue: Queue, claims: Claims, handler: Handler, attempts: RetryPolicy, deadline: Deadline,
@@ -76,7 +76,7 @@ class ClaimStep:
         self._stop = stop
         self._in_transaction = InTransaction(claims.database, handler, deadline, stop)
         self._marking = InTransaction(claims.database, SqlHandler(), deadline, stop)
-        self._late = f"the handler did not come back within {deadline.seconds:g} s"
+        self._late = f"the handler did not return within {deadline.seconds:g} s"
         self._at_once = False
         """Whether what COMMIT would refuse is looked for before it: once something was refused."""
         self._in_hand: ClaimInHand | None = None
@@ -262,11 +262,11 @@ class ClaimStep:
     def _overdue(self, now: ClaimInHand) -> Outcome:
         """The handler hangs: the one row failed; of several nobody knows which, so each is tried alone."""
         if self._deadline.given_up():
-            # It may still be at work: the leases hold until they expire, and nobody begins the same beside it.
+            # It may still be running: the leases hold until they expire, and nobody begins the same beside it.
             self._stop.cut = True
-            raise CutShortError("The handler did not come back within the grace period; its rows stay leased.")
+            raise CutShortError("The handler did not return within the grace period; its rows stay leased.")
         if self._deadline.hanging > MOST_HANGING:
-            raise HandlerError(f"{self._deadline.hanging} calls of the handler hang.", "look what it waits for.")
+            raise HandlerError(f"{self._deadline.hanging} calls of the handler hang.", "find out what it waits for.")
         claim = now.claim
         if len(claim.rows) == 1:
             return self._marked(now, [Failed(self._late)])

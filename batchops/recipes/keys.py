@@ -27,7 +27,7 @@ class Given:
     value: Any
     line: int
     default: bool = False
-    """Whether it stands in [defaults]."""
+    """Whether it is in [defaults]."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,15 @@ def _against(
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
     field = model.model_fields[name]
     if isinstance(value, bool) and field.annotation is not bool:
-        yield f"{str(value).lower()} is no value for it", ""
+        yield f"{str(value).lower()} is not a value for it", ""
     if not isinstance(value, dict):
         return
     if list(value) != ["param"] or not isinstance(value["param"], str):
-        yield "a table is no value for it", 'a parameter is put in by { param = "NAME" }.'
+        yield "a table is not a value for it", 'a parameter is put in by { param = "NAME" }.'
         return
     if flag_of(field).kind != "value":
         hint = "write :NAME where its value is wanted." if flag_of(field).kind == "sql" else "write it out."
-        yield "no parameter fills it: what is run stands in the recipe", hint
+        yield "a parameter cannot set it: what is run is written in the recipe", hint
     param = params.get(value["param"])
     if param is None:
         hint = did_you_mean(value["param"], params) or "declare it in [params]."

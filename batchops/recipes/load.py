@@ -107,7 +107,7 @@ class _Reader:
         for written, value in table.items():
             name, line = written.replace("-", "_"), self._source.line(*place, written)
             if name in fields:
-                self.report(line, f'"{written}" stands twice, once with dashes.')
+                self.report(line, f'"{written}" is given twice, once with dashes.')
             fields[name] = Given(value, line)
         return fields
 
@@ -118,7 +118,7 @@ class _Reader:
             listed = [written] if isinstance(written, str) else written
             line = self._source.line("job", name, "needs")
             if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
-                self.report(line, "needs: it is no list of names.", 'write needs = ["NAME"].')
+                self.report(line, "needs: it is not a list of names.", 'write needs = ["NAME"].')
                 listed = []
             for each in listed:
                 if each not in tables:
@@ -135,7 +135,7 @@ class _Reader:
             self.report(line, f'job: "{name}" is not a table.', f"write [job.{name}].")
             return None
         if not _NAME.fullmatch(name):
-            self.report(line, f'"{name}" is no name for a job.', "use letters, digits, . _ and -.")
+            self.report(line, f'"{name}" cannot be the name of a job.', "use letters, digits, . _ and -.")
         given = self._fields(table, "job", name)
         verb = self._verb(given, line)
         if verb is None:
@@ -145,12 +145,12 @@ class _Reader:
         spec = self._spec(verb, given, line)
         about = given.get("description", Given("", line))
         if not isinstance(about.value, str):
-            self.report(about.line, "description: it is no text.")
+            self.report(about.line, "description: it is not text.")
         if due is not None and spec is not None and spec.stays_up:
-            message = "poll: a job with times of its own ends when there is nothing to do, and begins again at the next"
+            message = "poll: a scheduled job ends when there is nothing to do, and starts again at its next fire"
             self.report(line, f"{message}.", "leave poll out.")
         if due is not None and spec is not None and spec.reads_stdin:
-            self.report(line, "ids: stdin is there once, and a job with times of its own runs again.", "name a file.")
+            self.report(line, "ids: stdin can be read only once, and a scheduled job runs again.", "name a file.")
         if spec is None or len(self.mistakes) > before:
             return None
         return RecipeJob(name, verb, spec, needs, due, about.value, line, self._again(name))

@@ -1,4 +1,4 @@
-"""What is wrong with a recipe: all of it at once, each with its line."""
+"""The mistakes in a recipe, each with its line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ from batchops.recipes.toml_lines import TomlSource
 KEYS = ("type", "default", "description")
 """What may be said about a parameter."""
 IDENTIFIER = "identifier"
-"""The type of names of tables and columns: they fill a field, and never stand in SQL as a value."""
+"""The type of names of tables and columns: they fill a field, and are never in SQL as a value."""
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _LONGEST_NAME = 200
 
@@ -53,7 +53,7 @@ def _number(value: object) -> Value:
 
 def _text(value: object) -> Value:
     if not isinstance(value, str):
-        raise ValueError("is no text: put it in quotes")
+        raise ValueError("is not text: put it in quotes")
     if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
         raise ValueError("holds what no database takes as text")
     return value
@@ -83,7 +83,7 @@ def _duration(value: object) -> Value:
     if isinstance(value, timedelta):
         return value
     if not isinstance(value, str):
-        raise ValueError("is no duration like 90d: put it in quotes, with its unit")
+        raise ValueError("is not a duration like 90d: put it in quotes, with its unit")
     return durations.parse(value)
 
 
@@ -98,7 +98,7 @@ def _boolean(value: object) -> Value:
 
 def _identifier(value: object) -> Value:
     if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > _LONGEST_NAME:
-        raise ValueError("is no name of a table or column")
+        raise ValueError("is not the name of a table or column")
     return value
 
 

@@ -31,7 +31,7 @@ class RecipeJob:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A file of jobs, each after those that it needs, else as they stand there."""
+    """A file of jobs, each after those that it needs, else as they are there."""
 
     path: Path
     jobs: tuple[RecipeJob, ...]
@@ -51,7 +51,7 @@ class Recipe:
 
 
 def ordered(jobs: Sequence[RecipeJob]) -> tuple[RecipeJob, ...]:
-    """The jobs as they stand in the file, but each after those that it needs."""
+    """The jobs as they are in the file, but each after those that it needs."""
     by_name, places = {job.name: job for job in jobs}, {job.name: place for place, job in enumerate(jobs)}
     sorter = TopologicalSorter({job.name: job.needs for job in jobs})
     sorter.prepare()

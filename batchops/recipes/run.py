@@ -1,4 +1,4 @@
-"""One job of a recipe, run to its end without a face."""
+"""Runs one job of a recipe to its end, without output of its own."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,7 +12,7 @@ from batchops.spec.verb import Plan
 from batchops.version import __version__
 
 IN_RECIPE = (
-    'A password stands in the recipe, where whoever reads the file reads it. Hint: url = "env:NAME", file:PATH or '
+    'The recipe contains a password, which anyone who can read the file can see. Hint: url = "env:NAME", file:PATH or '
     "cmd:PROGRAM, or leave the password to ~/.pgpass or ~/.my.cnf."
 )
 
@@ -24,7 +24,7 @@ def run_job(
     stop: Stop,
     planned: Callable[[Plan], None] = lambda _: None,
 ) -> Finished:
-    """Plan and run it. Whatever stands in its way is told in what is returned, and as an event.
+    """Plan and run it. Whatever is in its way is told in what is returned, and as an event.
 
     `planned` sees the plan.
     """
@@ -56,7 +56,7 @@ def run_job(
 
 
 def warnings_of(plan: Plan) -> list[str]:
-    """What to tell the user once; a password that stands in a recipe is not on the command line."""
+    """What to tell the user once; a password that is in a recipe is not on the command line."""
     return [IN_RECIPE if warning == ON_COMMAND_LINE else warning for warning in plan.warnings]
 
 

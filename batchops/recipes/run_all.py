@@ -26,10 +26,10 @@ class Ended:
 def run_jobs(
     jobs: Iterable[RecipeJob], run: Callable[[RecipeJob], Finished], stop: Stop
 ) -> Iterator[Ended]:  # fmt: skip
-    """Run each whose needs are done; after a failure the others go on, once asked to stop none begins."""
+    """Run each whose needs are done; after a failure the others continue, once asked to stop none begins."""
     ends: dict[str, Ended] = {}
     for job in jobs:
-        why = "stopped before it began" if stop.asked else _unmet(job, ends)
+        why = "stopped before it started" if stop.asked else _unmet(job, ends)
         ends[job.name] = Ended(job, None, why) if why else Ended(job, run(job))
         yield ends[job.name]
 

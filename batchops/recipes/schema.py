@@ -56,7 +56,7 @@ def _job(name: str) -> dict[str, Any]:
         "needs": {**_NAMES, "description": "Jobs that must be done before this one begins."},
         "description": {"type": "string"},
     }
-    # Any other key that must be given may stand in [defaults].
+    # Any other key that must be given may be in [defaults].
     return _object(own | _fields(verb.spec) | _due(), ["verb"], verb.spec.__doc__ or "")
 
 

@@ -1,6 +1,6 @@
 """A TOML text with the line of each key, and every mistake in its syntax, not only the first.
 
-tomllib knows neither lines nor how to go on after a mistake. But each statement of a TOML text begins on a line
+tomllib knows neither lines nor how to continue after a mistake. But each statement of a TOML text begins on a line
 of its own, and tomllib reads one alone as well as all together: so it is asked statement by statement.
 """
 
@@ -28,14 +28,14 @@ Place = tuple[str, ...]
 
 @dataclass
 class TomlSource:
-    """What stands in the text, where, and what cannot be read."""
+    """What is in the text, where, and what cannot be read."""
 
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[Place, int] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
 
     def line(self, *place: str) -> int:
-        """Where a key stands, or what it would stand in."""
+        """Where a key stands, or what it would be in."""
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)
@@ -60,11 +60,11 @@ def read(path: Path) -> str:
     except OSError as error:
         raise UsageError(f'The recipe "{path}" cannot be read: {error.strerror}.') from error
     if len(content) > LARGEST:
-        raise UsageError(f'"{path}" is larger than {LARGEST // 1024} KiB: that is no recipe.')
+        raise UsageError(f'"{path}" is larger than {LARGEST // 1024} KiB: that is not a recipe.')
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise UsageError(f'"{path}" is no recipe: it is not written in UTF-8.') from error
+        raise UsageError(f'"{path}" is not a recipe: it is not written in UTF-8.') from error
 
 
 def parse_toml(text: str) -> TomlSource:
@@ -136,7 +136,7 @@ def _without(statements: list[_Statement], error: tomllib.TOMLDecodeError, mista
     line = int(found[1]) if found and found[1] else statements[-1].line
     at = max(index for index, statement in enumerate(statements) if statement.line <= line)
     bad = statements[at]
-    what = "the table stands twice" if bad.heads else "the key stands twice, or as something else before"
+    what = "the table is defined twice" if bad.heads else "the key is defined twice, or as something else before"
     mistakes.append(Mistake(bad.line, f"{_shown(bad.text)}: {what}."))
     end = at + 1
     while bad.heads and end < len(statements) and not statements[end].heads:
@@ -148,7 +148,7 @@ def _places(statements: list[_Statement]) -> dict[Place, int]:
     lines: dict[Place, int] = {}
     table: Place = ()
     for statement in statements:
-        places = list(_places(statement.values))
+        places = list(_key_places(statement.values))
         if statement.heads:
             table = places[-1]
         for place in places:
@@ -156,11 +156,11 @@ def _places(statements: list[_Statement]) -> dict[Place, int]:
     return lines
 
 
-def _places(values: object) -> Iterator[Place]:
+def _key_places(values: object) -> Iterator[Place]:
     """The places of a value's keys, from the outside in."""
     if isinstance(values, list) and values and isinstance(values[0], dict):
         values = values[0]
     for key, value in values.items() if isinstance(values, dict) else ():
         yield (key,)
-        for place in _places(value):
+        for place in _key_places(value):
             yield (key, *place)

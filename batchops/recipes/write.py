@@ -47,7 +47,7 @@ def _lines(field: str, value: Any, text: str) -> Iterator[str]:
         yield ""
         yield f"# {text}"
     if field in ("url", "ledger") and (hidden := _without_password(str(value))) is not None:
-        yield "# It held a password, which does not belong into a file that others read."
+        yield "# It contained a password, which does not belong in a file that others read."
         value = hidden
     yield f"{key(field)} = {_toml(value)}"
 

@@ -1,11 +1,11 @@
-"""Who listens to a run: each file one listener, a callable that takes an event."""
+"""The listeners of a run: one file for each, a callable that takes an event."""
 
 from collections.abc import Callable
 
 from batchops.events import Emit, Event
 
 Warn = Callable[[str], None]
-"""Where a listener says that it cannot go on; one line, without its end."""
+"""Where a listener says that it cannot continue; one line, without its end."""
 
 
 def everyone(listeners: list[Emit], warn: Warn) -> Emit:

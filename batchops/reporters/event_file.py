@@ -17,9 +17,9 @@ def _now() -> datetime:
 
 
 class EventFile:
-    """Appends a line per event, on its way at once; where it cannot, it warns once and the run goes on.
+    """Appends a line per event, on its way at once; where it cannot, it warns once and the run continues.
 
-    `job` is a recipe's name for the run, and stands in each line then.
+    `job` is a recipe's name for the run, and is in each line then.
     """
 
     def __init__(self, path: Path, warn: Warn, now: Callable[[], datetime] = _now, job: str = "") -> None:
@@ -43,10 +43,10 @@ class EventFile:
                 line = line[os.write(self._file, line) :]
         except OSError as error:
             self.close()
-            self._warn(f'warning: no more events are written to "{self._path}": {error.strerror}. The run goes on.')
+            self._warn(f'warning: no more events are written to "{self._path}": {error.strerror}. The run continues.')
 
     def close(self) -> None:
-        """Lets go of the file; later events are not written."""
+        """Releases the file; later events are not written."""
         file, self._file = self._file, None
         if file is not None:
             os.close(file)

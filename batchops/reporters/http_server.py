@@ -29,7 +29,7 @@ def place(text: str) -> tuple[str, int]:
     """`9187` or `ADDRESS:9187`; without an address only this machine may ask. ValueError says what is wrong."""
     address, _, port = text.rpartition(":")
     if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f'"{text}" is no port: write 9187, or 0.0.0.0:9187 to answer other machines')
+        raise ValueError(f'"{text}" is not a port: write 9187, or 0.0.0.0:9187 to answer other machines')
     return address.strip("[]") or "127.0.0.1", int(port)
 
 
@@ -42,7 +42,7 @@ def serving(at: tuple[str, int], answers: Routes, warn: Warn) -> Iterator[None]:
         raise UsageError(f"Cannot listen on {at[0]}:{at[1]}: {error.strerror}.", "name another port.") from error
     where = f"http://{at[0]}:{at[1]}"
     threads = Threads(
-        lambda error: warn(f"warning: {where} answers no more: {described(error)}. The run goes on."), warn
+        lambda error: warn(f"warning: {where} has stopped answering: {described(error)}. The run continues."), warn
     )
     threads.start("web", lambda: server.serve_forever(0.2))
     try:

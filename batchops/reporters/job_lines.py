@@ -32,7 +32,7 @@ class JobLine:
 def totals(recipe: str, ends: Sequence[Finished | None], seconds: float) -> str:
     """All jobs in one line; None for one that was not run."""
     reasons = Counter("skipped" if end is None else end.reason for end in ends)
-    ends = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
+    counts = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
     rows = sum(end.rows for end in ends if end is not None)
     jobs = figures.counted(len(ends), "job")
-    return f"{figures.visible(recipe)}: {jobs}: {ends}; {figures.counted(rows, 'row')} in {durations.show(seconds)}"
+    return f"{figures.visible(recipe)}: {jobs}: {counts}; {figures.counted(rows, 'row')} in {durations.show(seconds)}"

@@ -18,7 +18,7 @@ from batchops.reporters.http_server import HttpResponse
 LABELS = ("batchops_job", "verb", "table")
 """Prometheus itself gives every figure a label `job`, and would rename ours."""
 EVERY = 5.0
-"""Seconds between two writings of the file while a run is at work."""
+"""Seconds between two writings of the file while a run works."""
 LAST_SUCCESS = "last_success_timestamp_seconds"
 
 _COUNTERS = {

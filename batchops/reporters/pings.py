@@ -57,7 +57,7 @@ class PingSender:
         self._queues[host].put(kind, Ping(url, text.encode()[:10_000], self._clock()))
 
     def close(self, longest: float = CLOSE_TIMEOUT) -> None:
-        """Wait for what is still to be sent, but not for ever; Ctrl-C ends the waiting, not the program."""
+        """Wait for what is still to be sent, but not without a limit; Ctrl-C ends the waiting, not the program."""
         end = self._clock() + longest
         try:
             left = sum([one.close(end) for one in self._queues.values()])
@@ -106,7 +106,7 @@ class PingQueue:
         while (ping := self._next()) is not None:
             try:
                 self._send(ping)
-            except Exception as error:  # noqa: BLE001  the run goes on, whatever a host or an address may do
+            except Exception as error:  # noqa: BLE001  the run continues, whatever a host or an address may do
                 self._complain(_why(error))
 
     def _next(self) -> Ping | None:
@@ -129,7 +129,7 @@ class PingQueue:
         """Once for each host; its path is a secret."""
         if not self._warned:
             self._warned = True
-            self._warn(f"warning: {self._host} did not take a ping: {why}. The run goes on.")
+            self._warn(f"warning: {self._host} did not accept a ping: {why}. The run continues.")
 
 
 class Pings:
@@ -163,7 +163,7 @@ def ping_url(text: str) -> str:
     """The text, where it is a URL that can be pinged; the error does not repeat it, as it is a secret."""
     parts = urllib.parse.urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError("What --ping gives is no http:// or https:// URL.", "env:NAME and file:PATH fetch one.")
+        raise UsageError("What --ping gives is not an http:// or https:// URL.", "env:NAME and file:PATH fetch one.")
     return text
 
 

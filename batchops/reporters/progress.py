@@ -1,4 +1,4 @@
-"""What the events of a run add up to: counts, shares of time, speed, and how much is still to come."""
+"""The progress of a run from its events: counts, speed, share done, time left."""
 
 import time
 from collections import deque
@@ -10,7 +10,7 @@ from batchops.events import IDLE, SLEEP, Backlog, Committed, Event, Finished, Re
 from batchops.reporters.figures import count, visible
 
 Clock = Callable[[], float]
-"""Seconds that only ever grow."""
+"""A monotonic clock in seconds."""
 
 _RECENT, _LONG, _APART = 10.0, 60.0, 0.25
 _ALMOST, _SLACK = 0.99, 1.1
@@ -132,7 +132,7 @@ class Progress:
         return expected if expected and expected[0] >= self.rows else None
 
     def pause(self) -> str:
-        """Why the loop is not working just now, in words; empty while it works."""
+        """Why the loop waits now, as text; empty while it works."""
         if self._pause is None:
             return ""
         event, since = self._pause
@@ -147,7 +147,7 @@ class Progress:
         return f"sleeping {left}" if event.reason == SLEEP else f"throttled: {visible(event.reason)}"
 
     def backlog(self) -> str:
-        """How the queue stands, by when it was last counted and what was done since; empty for what is no queue."""
+        """The backlog from the last count and the work since; empty for other jobs."""
         if (queue := self.queue) is None:
             return ""
         oldest = "" if queue.oldest_seconds is None else f", oldest {durations.show(queue.oldest_seconds)}"

@@ -1,4 +1,4 @@
-"""Streams that may go away while a run is at work: a closed pipe, a terminal that hung up, a full disk."""
+"""Streams that may go away while a run works: a closed pipe, a terminal that hung up, a full disk."""
 
 import errno
 import os

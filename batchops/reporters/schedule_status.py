@@ -1,4 +1,4 @@
-"""How the jobs of a scheduler stand: what became of their fires, and how the last one ended."""
+"""The status of a scheduler's jobs: the ends of their fires, and how the last one ended."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -28,7 +28,7 @@ class StepSummary:
 
 
 def append(environ: Mapping[str, str], rows: Sequence[tuple[str, Finished | None, str]]) -> None:
-    """The table with a row for each: its name, its end, and why it was not run; nothing where GitHub is not at work.
+    """The table with a row for each: its name, its end, and why it was not run; nothing where GitHub is not running.
 
     That the file cannot be written must not fail the work that is already done.
     """

@@ -1,4 +1,4 @@
-"""What to say when a run has ended: a paragraph on a terminal, a line elsewhere."""
+"""The summary of a run: a paragraph on a terminal, a line elsewhere."""
 
 from collections.abc import Iterator
 from typing import TextIO
@@ -17,17 +17,17 @@ _REASONS = {
     "max-time": "ended by --max-time",
     "max-batches": "ended by --max-batches",
     "window": "ended by --window",
-    "stopped": "stopped as asked",
+    "stopped": "stopped as requested",
     "declined": "declined, nothing was changed",
     "failed": "failed",
     "usage": "not started, because of a flag or value",
     "incomplete": "finished, but incomplete",
-    "max-rejected": "stopped, as too many rows are refused",
+    "max-rejected": "stopped, too many rows were refused",
     "unreachable": "the database cannot be reached",
     "not-found": "there is no such table",
-    "locked": "another run of the same job is at work",
+    "locked": "another run of the same job is running",
     "refused": "refused before the first write",
-    "integrity": "stopped, the counts do not add up: please look",
+    "integrity": "stopped, the counts do not add up",
     "busy": "gave up for now, try again later",
 }
 
@@ -113,7 +113,7 @@ def ended_line(finished: Finished, progress: Progress) -> str:
     if not _untouched(finished):
         parts += [f": {_rows(finished)} in {durations.show(finished.seconds)}", *_figures(finished, progress)]
         parts += [f", {figures.count(finished.left)} left"] if finished.left else []
-    parts += [f"; to go on: {figures.visible(finished.next)}"] if finished.next else []
+    parts += [f"; to continue: {figures.visible(finished.next)}"] if finished.next else []
     return "".join(parts)
 
 
@@ -191,7 +191,7 @@ def _details(finished: Finished, progress: Progress) -> Iterator[tuple[str, str]
         still = "matches" if finished.left == 1 else "match"
         yield "left", f"{figures.counted(finished.left, 'row')} still {still}"
     if finished.next:
-        yield "to go on", figures.visible(finished.next)
+        yield "continue", figures.visible(finished.next)
 
 
 def _shares(progress: Progress) -> str:

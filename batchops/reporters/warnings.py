@@ -1,4 +1,4 @@
-"""What a person should know while a run goes on, a line each."""
+"""What a person should know while a run works, a line each."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""Tells from time to time how a queue stands while it is drained."""
+"""Counts a queue from time to time while it is drained, and emits Backlog."""
 
 import threading
 import time

@@ -15,7 +15,7 @@ class Size:
     exact: bool = False
     """Whether `rows` must not be exceeded, as under a limit."""
     skip_locked: bool = False
-    """Whether to leave out rows that others hold locked, and to come back to them."""
+    """Whether to leave out rows that others hold locked, and to visit them again."""
 
     @property
     def listed(self) -> bool:

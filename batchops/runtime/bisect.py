@@ -1,4 +1,4 @@
-"""From a batch that failed to the rows or events that made it fail."""
+"""Finds the rows or events that made a batch fail."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar

@@ -38,7 +38,7 @@ class Causes:
 
 
 class RejectedRows:
-    """The rows that a run has rejected: how many, the first ones, and the reasons. It may run for ever."""
+    """The rows that a run has rejected: how many, the first ones, and the reasons. It may run without end."""
 
     def __init__(self) -> None:
         self.first: list[Rejected] = []

@@ -1,4 +1,4 @@
-"""How a run ended, in the figures that every verb has."""
+"""The end of a run, with the counts that every verb has."""
 
 from collections.abc import Sequence
 
@@ -56,6 +56,6 @@ def _more(cause: Cause) -> str:
 
 
 def of_one_that_stays(ending: Ending, stop: Stop) -> Ending:
-    """What stays up has no other end than a signal: SIGTERM is a good one, unless it cut a batch."""
+    """The ending of a job that keeps running: SIGTERM is a normal end, unless it cut a batch."""
     graceful = ending.reason == "signal" and ending.exit == Exit.TERMINATED and not stop.cut
     return Ending("signal", Exit.DONE) if graceful else ending

@@ -64,7 +64,7 @@ class Lease:
 
 
 def acquire(connection: sa.Connection, ledger: Ledger, job: str, seconds: float) -> Lease:
-    """Take the job, waiting for nobody; LockedError names who is at work."""
+    """Take the job, waiting for nobody; LockedError names who is running."""
     leases, now = ledger.leases, ledger.database.backend.own_tables.epoch()
     lease = Lease(job, new_token(), seconds)
     mine = {
@@ -83,7 +83,7 @@ def acquire(connection: sa.Connection, ledger: Ledger, job: str, seconds: float)
     owner = Owner(**json.loads(held["owner"]))
     if owner.holds(held["left"]):
         raise LockedError(
-            f"Run {held['run']} of the same job is at work: process {owner.pid} of {owner.user} on {owner.host}.",
+            f"Run {held['run']} of the same job is running: process {owner.pid} of {owner.user} on {owner.host}.",
             f"wait for it, or try again in {held['left']:.0f} s if it has died.",
         )
     connection.execute(leases.update().where(leases.c.job == job).values(**mine))

@@ -1,4 +1,4 @@
-"""A run from its first event to its last: whatever happens in between, it is told how it ended, once."""
+"""The events of a run from the first to the last; its end is always emitted, exactly once."""
 
 import threading
 from collections import deque
@@ -13,9 +13,9 @@ from batchops.runtime.threads import Threads, described
 
 
 class EventEmitter:
-    """Tells one listener what the run's threads have to say, one at a time.
+    """Passes the events of the run's threads to one listener, one at a time.
 
-    A listener that raises ends the run after the batch in hand, and is told nothing more but the end.
+    A listener that raises ends the run after the batch in progress, and is told nothing more but the end.
     """
 
     def __init__(self, emit: Emit, stop: Stop) -> None:
@@ -50,7 +50,7 @@ class EventEmitter:
             return
         try:
             self._emit(event)
-        except BaseException as error:  # noqa: BLE001  raised again at the end, once nothing is in hand any more
+        except BaseException as error:  # noqa: BLE001  raised again at the end, once nothing is in progress any more
             self._raised = error
             self._stop.fail(error if isinstance(error, KeyboardInterrupt) else _of_listener(error))
 

@@ -1,4 +1,4 @@
-"""What ends a run as asked: so many rows, so long, so many batches, the end of a window."""
+"""The limits of a run: rows, time, batches, the end of a window."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -46,7 +46,7 @@ class Limits:
         return opens if opens > now else opens + timedelta(days=1)
 
     def reached(self, seconds: float) -> str | None:
-        """The reason to end, after so long; None to go on."""
+        """The reason to end, after so long; None to continue."""
         if self.batches is not None and self.batches.spent:
             return "max-batches"
         if self.seconds is not None and seconds >= self.seconds:

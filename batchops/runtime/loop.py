@@ -43,7 +43,7 @@ class LoopSettings:
     between: Callable[[], None] = lambda: None
     """Called between batches, outside any transaction."""
     throttle: Callable[[], tuple[str, float] | None] = lambda: None
-    """Asked before each batch: why to wait, and for how many seconds; None to go on."""
+    """Asked before each batch: why to wait, and for how many seconds; None to continue."""
     idle: Callable[[], float | None] = lambda: None
     """Asked when nothing is left: seconds until a look is worth it again; None: the run is over."""
     leave: Callable[[], None] = lambda: None
@@ -232,7 +232,7 @@ def _account(job: LoopSettings, emit: Emit, stats: RunStats, size: Size, outcome
             job.pacing.observe(outcome.size or size, tried, outcome.read, seconds - outcome.isolating_seconds)
     if outcome.undone:
         lost = f"{outcome.undone} batches with {-outcome.rows:,} rows"
-        emit(Warned(f"The server fell before {lost} were on its disk; they are as they were, and done again."))
+        emit(Warned(f"The server crashed before {lost} were on its disk; the run does them again."))
         return
     for rejected in outcome.rejected:
         emit(rejected)
@@ -260,7 +260,7 @@ def _finished(stats: RunStats) -> Ending:
 def _refused_too_often(stats: RunStats) -> Ending:
     refused, tried = len(stats.rejected), len(stats.rejected) + stats.rows
     message = f"The database refused {refused:,} of {tried:,} rows."
-    hint = "mend the cause and run it again: it goes on, and tries these rows too; --max-rejected N allows more."
+    hint = "fix the cause and run it again: the run continues and retries these rows; --max-rejected N allows more."
     return Ending("max-rejected", Exit.INCOMPLETE, Failure("max-rejected", message, hint))
 
 

@@ -1,4 +1,4 @@
-"""What a step of the loop says it did."""
+"""The result of one step of the loop."""
 
 from dataclasses import dataclass
 

@@ -23,7 +23,7 @@ def run_in_threads(
             ending = run(mine, emit, stop, stats)
             if ending.error is not None:
                 stop.ask(ending.reason)
-        except BaseException as error:  # noqa: BLE001  the run ends by it, once no worker is at work
+        except BaseException as error:  # noqa: BLE001  the run ends by it, once no worker is running
             stop.fail(error)
             ending = ending_of(error)
         finally:
@@ -41,7 +41,7 @@ def _in_threads(work: Callable[[], None], workers: int, stop: Stop, threads: Thr
     try:
         others.extend(threads.start(f"worker-{i}", work) for i in range(1, workers))
         work()
-    except BaseException as error:  # noqa: BLE001  no thread more can be started, or Ctrl-C: the others are at work
+    except BaseException as error:  # noqa: BLE001  no thread more can be started, or Ctrl-C: the others are running
         stop.fail(error)
     while any(thread.is_alive() for thread in others):
         try:
@@ -57,7 +57,7 @@ def gravest(endings: list[Ending]) -> Ending:
     """The one with the gravest exit code, a limit or a replan before "done"."""
 
     def rank(ending: Ending) -> tuple[int, int]:
-        replan = ending.reason == REPLAN  # the run is to go on, even if some of its rows were rejected
+        replan = ending.reason == REPLAN  # the run is to continue, even if some of its rows were rejected
         return gravity(Exit.BUSY) if replan else gravity(ending.exit), 2 * (ending.reason == "done") + replan
 
     return min(endings, key=rank)

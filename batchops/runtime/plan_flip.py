@@ -1,11 +1,11 @@
-"""The size from which a row costs many times more: there the server's plan of a batch turns."""
+"""Detects the batch size from which a row costs many times more, as the server's plan changes there."""
 
 import math
 
 JUMP = 4.0
 """How many times dearer a row must have become in a larger batch."""
 SEEN = 2
-"""How often that must have been so, and no such batch cheap in between: a checkpoint, or others at work, pass."""
+"""How often that must have been so, and no such batch cheap in between: a checkpoint, or others running, pass."""
 CHANGED = 4
 """Rows that could be read in the time that changing one takes."""
 LEAST = 200
@@ -39,7 +39,7 @@ class PlanFlip:
         self._times = 0
 
     def observe(self, read: int, changed: int, seconds: float, target: float) -> bool:
-        """Learn from a batch that read and changed so many rows; whether it stood behind the edge."""
+        """Learn from a batch that read and changed so many rows; whether it was beyond the edge."""
         self._avoided -= 1
         each = seconds / max(1, read + CHANGED * changed)
         larger = self._cheap >= LEAST and read > 1.1 * self._cheap

@@ -1,4 +1,4 @@
-"""What speaks against a run before it has written anything."""
+"""The refusals of a run, found before it writes anything."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Refusal:
 
 
 def refusal(refusals: Sequence[Refusal]) -> RefusedError | None:
-    """The error that says all that was not allowed; None where there is nothing."""
+    """The error with every refusal that is not allowed; None if there is none."""
     not_allowed = [refusal for refusal in refusals if not refusal.allowed]
     if not not_allowed:
         return None

@@ -1,4 +1,4 @@
-"""How a run is asked to stop, by a signal or by anyone who holds the Stop, and how long its batch may then take."""
+"""How a run is asked to stop, by a signal or through its Stop, and how long its batch may take then."""
 
 import os
 import select
@@ -12,7 +12,7 @@ from batchops.runtime.threads import Threads
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE = 20.0
-"""Seconds that the batch in hand may take once a run is asked to stop, where nothing else is said."""
+"""Seconds that the batch in progress may take once a run is asked to stop, where nothing else is said."""
 AGAIN = 1.0
 """Seconds between two attempts to cancel."""
 
@@ -29,10 +29,10 @@ class Stop:
         self.error: BaseException | None = None
         """What the run ends by, where that is an error of one of its threads or listeners."""
         self.hurried = False
-        """Whether the batch in hand is to be cut now, whatever is left of the grace period."""
+        """Whether the batch in progress is to be cut now, whatever is left of the grace period."""
         self.grace = GRACE
         self.cut = False
-        """Whether a batch in hand was cut off."""
+        """Whether a batch in progress was cut off."""
         self._clock = clock
         self._asked = threading.Event()
         self._asked_at = 0.0
@@ -46,7 +46,7 @@ class Stop:
 
     @property
     def left(self) -> float | None:
-        """Seconds that the batch in hand may still take, negative once they are over; None while nobody has asked."""
+        """Seconds that the batch may still take, negative once they are over; None while nobody has asked."""
         if not self.asked:
             return None
         left = self._asked_at + self.grace - self._clock()
@@ -54,11 +54,11 @@ class Stop:
 
     @property
     def at_once(self) -> bool:
-        """Whether the batch in hand is not to be finished any more."""
+        """Whether the batch in progress is not to be finished any more."""
         return (left := self.left) is not None and left <= 0
 
     def ask(self, reason: str, signal: int | None = None) -> None:
-        """End after the batch in hand. The first reason stands."""
+        """End after the batch in progress. The first reason stands."""
         with self._guard:
             if not self.asked:
                 self.reason, self.signal, self._asked_at = reason, signal, self._clock()
@@ -68,7 +68,7 @@ class Stop:
             run.ask(reason, signal)
 
     def hurry(self) -> None:
-        """Asked to end, now or later: do it without the batch in hand."""
+        """Asked to end, now or later: do it without the batch in progress."""
         with self._guard:
             self.hurried = True
             runs = self._wake_listeners()
@@ -76,7 +76,7 @@ class Stop:
             run.hurry()
 
     def fail(self, error: BaseException) -> None:
-        """End after the batch in hand, as this has happened. The first error stands."""
+        """End after the batch in progress, as this has happened. The first error stands."""
         with self._guard:
             self.error = self.error or error
         self.ask(getattr(error, "reason", "failed"))
@@ -118,12 +118,12 @@ class Stop:
 
 
 Grace = Callable[[Stop], AbstractContextManager[None]]
-"""Bounds what the block has in hand once that Stop is asked."""
+"""Bounds what the block has in progress once that Stop is asked."""
 
 
 @contextmanager
 def grace_period(stop: Stop, seconds: float, cancel: Callable[[], None], margin: float = 0.0) -> Iterator[None]:
-    """Once `stop` is asked, give the block so many seconds to end; then cancel what it has in hand.
+    """Once `stop` is asked, give the block so many seconds to end; then cancel what it has in progress.
 
     It is cancelled again each second: between two statements there was nothing to cancel.
     `margin`: seconds after the grace period in which what became of the batch may still be written down.
@@ -154,7 +154,7 @@ def grace_period(stop: Stop, seconds: float, cancel: Callable[[], None], margin:
 def signals(stop: Stop, instead: Mapping[int, Callable[[], None]] | None = None) -> Iterator[None]:
     """The first SIGINT, SIGTERM or SIGHUP asks `stop`; the second hurries it.
 
-    A signal that `instead` names calls what stands there, and asks for nothing.
+    A signal that `instead` names calls what is there, and asks for nothing.
 
     A thread reads the signals from a pipe, so they are heard while the main thread waits inside a driver,
     and no KeyboardInterrupt tears a batch between two statements.

@@ -1,4 +1,4 @@
-"""The threads of a run: every one is started here, and none ends by an error that the run does not hear of."""
+"""The threads of a run: each is started here, and an error in one always reaches the run."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ class Threads:
     """Starts daemon threads; an error that ends one of them is given to `failed`, whatever its kind."""
 
     def __init__(self, failed: Failed, warn: Callable[[str], None], wait: Wait = threading.Event.wait) -> None:
-        """`warn` hears, once for each text, of an error after which a thread goes on."""
+        """`warn` hears, once for each text, of an error after which a thread continues."""
         self._failed = failed
         self._warn = warn
         self.wait = wait
@@ -57,7 +57,7 @@ class Threads:
             yield
 
     def survive(self, name: str, work: Callable[[], object]) -> bool:
-        """Whether `work` went well. A temporary or unexpected error is one warning, and the thread goes on."""
+        """Whether `work` went well. A temporary or unexpected error is one warning, and the thread continues."""
         try:
             work()
         except Exception as error:  # noqa: BLE001  a heartbeat that ends at its first error loses the lease

@@ -1,4 +1,4 @@
-"""How a sleep ends early: by a notification, where notifications are proved to arrive."""
+"""Ends a sleep early by a notification, if notifications are known to arrive."""
 
 import secrets
 import threading
@@ -78,7 +78,7 @@ class Wake:
             try:
                 with self._database.idle() as connection:
                     trouble = self._listen_on(connection)
-            except Exception as error:  # noqa: BLE001  polling goes on meanwhile, so a person should know
+            except Exception as error:  # noqa: BLE001  polling continues meanwhile, so a person should know
                 trouble = described(error).rstrip(".")
             if self._over.is_set():
                 return

@@ -1,1 +1,1 @@
-"""When jobs fire, who runs a fire, and what becomes of it."""
+"""Schedules: when jobs fire, which process runs a fire, and how it ends."""

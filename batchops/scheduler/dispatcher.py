@@ -21,9 +21,10 @@ LOOK = 5.0
 BACKOFF = Backoff(first=0.5, longest=LEASE / RENEWALS, jitter=0.0)
 """Between attempts to reach a ledger that cannot be reached."""
 JUMP = 1.0
-"""Seconds by which the database's clock must be elsewhere than reckoned to be taken as set anew."""
+"""Seconds by which the database's clock must be elsewhere than reckoned to be taken as set again."""
 PRUNED = 3600.0
 """Seconds between clearings of old fires."""
+_DIED = "one process after the other died while running it"
 CLOSE_TIMEOUT = 10.0
 """Seconds to get ends written down once everything has stopped."""
 Note = Callable[[str], None]
@@ -62,7 +63,7 @@ class Dispatcher:
         self._ahead = 0.0
         self._close_by: float | None = None
         self._looked = self._pruned = float("-inf")
-        self._lease = LeaseClock(LEASE, clock)  # of all fires at work: they are renewed together
+        self._lease = LeaseClock(LEASE, clock)  # of all fires running: they are renewed together
         self._failures = 0
         self._wake, self._called, self._worker_freed = threading.Event(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -73,7 +74,7 @@ class Dispatcher:
         self._thread = self._threads.start("dispatcher", self._run)
 
     def plan(self, tasks: Sequence[Task]) -> None:
-        """From now on these; what is at work ends as it was begun."""
+        """From now on these; what is running ends as it was begun."""
         self._tasks = tuple(tasks)
         self.call()
 
@@ -87,7 +88,7 @@ class Dispatcher:
         self._wake.set()
 
     def running(self) -> list[Work]:
-        """The fires that are at work here."""
+        """The fires that are running here."""
         return [work for work in tuple(self._works) if work.finished is None]
 
     @property
@@ -209,12 +210,10 @@ class Dispatcher:
             at = claimed.fire.fire_at
             self._emit(Fired(task.job, at, "running", late=claimed.now - at, note=note))
         for at in claimed.given_up:
-            self._emit(Fired(task.job, at, "failed", note="given up: process after process died over it"))
-            self._note(f"error: {task.job}: a fire is given up: process after process died over it")
+            self._emit(Fired(task.job, at, "failed", note=f"given up: {_DIED}"))
+            self._note(f"error: {task.job}: a fire is given up: {_DIED}")
         if claimed.forgotten:
-            self._note(
-                f"{task.job}: the database's clock was put back; {claimed.forgotten} fires ahead of it forgotten"
-            )
+            self._note(f"{task.job}: the database's clock was set back; {claimed.forgotten} later fires are forgotten")
 
     def _settle(self, fires: Fires) -> None:
         """Write down how fires ended; one that cannot be written now stays for the next round."""
@@ -225,7 +224,7 @@ class Dispatcher:
             self._works.remove(work)
             self._nudged.add(work.fire.schedule)
             if state is None:
-                self._note(f"{work.task.job}: broken off; whichever scheduler is next goes on with it")
+                self._note(f"{work.task.job}: interrupted; another scheduler continues it")
             elif not ours:
                 self._note(f"{work.task.job}: another scheduler had taken this fire over")
 
@@ -248,7 +247,7 @@ class Dispatcher:
             self._lease.renew(renewed)
 
     def _look(self, fires: Fires) -> None:
-        """For open fires that are not at work here: their owner may have died."""
+        """For open fires that are not running here: their owner may have died."""
         if self._clock() - self._looked < LOOK or not self._tasks:
             return
         now, open_fires = fires.look(self._names())

@@ -49,7 +49,7 @@ class Fire:
 
 @dataclass(frozen=True)
 class Claimed:
-    """What came of a look at one schedule."""
+    """The result of a look at one schedule."""
 
     now: float
     decided: tuple[Decided, ...]
@@ -123,7 +123,7 @@ class Fires:
         return now, frozenset(row.schedule for row in rows if row.open_at is not None)
 
     def renew(self, rows_by_token: Mapping[str, int]) -> frozenset[str]:
-        """Renew the leases of fires that are at work, with their rows so far; the tokens that are no longer ours."""
+        """Renew the leases of fires that are running, with their rows so far; the tokens that are no longer ours."""
         lost = set()
         with self.database.transaction() as connection:
             for token, rows in rows_by_token.items():
@@ -146,7 +146,7 @@ class Fires:
         return ended
 
     def release(self, fire: Fire, rows: int) -> bool:
-        """Let go of it half done: whichever scheduler looks next goes on with it."""
+        """Release it half done: whichever scheduler looks next continues it."""
         done = self._mine(fire.token).values(lease_until=0.0, attempts=self.fires.c.attempts - 1)
         with self.database.transaction() as connection:
             released = connection.execute(done.values(row_count=fire.rows + rows)).rowcount == 1

@@ -1,4 +1,4 @@
-"""What becomes of fires that are due, also of those that were missed or come while an earlier one is at work.
+"""What becomes of fires that are due, also of those that were missed or come while an earlier one is running.
 
 Pure: it is given what the ledger says and decides; every due fire gets one decision.
 """
@@ -57,7 +57,7 @@ class OpenFires:
     running: tuple[int, ...] = ()
     """By owners that are alive."""
     abandoned: tuple[int, ...] = ()
-    """Their owners have died, or let go of them half done."""
+    """Their owners have died, or released them half done."""
     queued: tuple[int, ...] = ()
 
 
@@ -101,9 +101,9 @@ def _overlapping(policy: MisfirePolicy, due: Sequence[int], queued: int) -> list
     if policy.overlap == "parallel":
         return _behind_a_take_over(policy, due)
     if policy.overlap == "skip":
-        return [Decided(at, "skipped", "an earlier fire is still at work") for at in due]
+        return [Decided(at, "skipped", "an earlier fire is still running") for at in due]
     if queued or not due:
-        return [Decided(at, "coalesced", "into the fire that waits already") for at in due]
+        return [Decided(at, "coalesced", "into the fire that already waits") for at in due]
     return [*_coalesced(due[:-1], due[-1]), Decided(due[-1], "queued")]
 
 

@@ -1,4 +1,4 @@
-"""The composition root of schedule: from recipe files to tasks, each with the ledger that keeps its fires."""
+"""Prepares a schedule: from recipe files to tasks, each with the ledger that keeps its fires."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ from batchops.spec.models import CHANGES, ROWS, VerbSpec, flag_of
 TIMEOUTS = Timeouts(lock=5.0, statement=30.0)
 """Of the connections that keep fires; the jobs have their own."""
 LONGEST = 200
-"""Letters of a job's name that stand in the table of fires."""
+"""Letters of a job's name that are in the table of fires."""
 
 
 Listen = Callable[[RecipeJob], Emit]
@@ -62,13 +62,14 @@ class Scheduled:
 
     @property
     def alone(self) -> str:
-        """Who does not see its fires, in words; empty where every scheduler does."""
+        """A warning that other schedulers do not see its fires; empty if they do."""
         if self.kept.ledger == NONE:
             return (
-                "its fires are kept in this process only: another scheduler fires the same, and nothing is made up for"
+                "its fires are kept in this process only: another scheduler runs the same fires, and missed fires "
+                "are not made up for"
             )
         if self.kept.ledger is not None and "://" not in self.kept.ledger and not is_reference(self.kept.ledger):
-            return f"its fires are kept in the file {self.kept.ledger}: a scheduler on another host fires the same"
+            return f"its fires are kept in the file {self.kept.ledger}: a scheduler on another host runs the same fires"
         return ""
 
 
@@ -77,7 +78,7 @@ def scheduled(paths: Sequence[Path], params: Mapping[str, str], kept: FireLedger
     found = [each for path in paths for each in _of_file(path, params, kept)]
     if not found:
         raise UsageError(
-            f"No job in {', '.join(map(str, paths))} has times of its own.",
+            f"No job in {', '.join(map(str, paths))} has a schedule.",
             'give one every = "20s" or cron = "0 3 * * *".',
         )
     names: dict[str, RecipeJob] = {}

@@ -26,11 +26,11 @@ class Scheduler:
 
     @property
     def dispatchers(self) -> tuple[Dispatcher, ...]:
-        """Those at work, one for each ledger, and those that are about to leave."""
+        """Those running, one for each ledger, and those that are about to leave."""
         return (*self._dispatchers.values(), *(dispatcher for dispatcher in self._leaving if dispatcher.alive))
 
     def plan(self, tasks_by_place: Mapping[Place, Sequence[Task]]) -> None:
-        """From now on these; what is at work ends as it was begun."""
+        """From now on these; what is running ends as it was begun."""
         for place in self._dispatchers.keys() - tasks_by_place.keys():
             self._leaving.append(self._dispatchers.pop(place))
             self._leaving[-1].plan(())
@@ -43,7 +43,7 @@ class Scheduler:
             self._dispatchers[place].plan(tasks)
 
     def serve(self, each_round: Callable[[], None]) -> None:
-        """Until asked to stop; then until what is in hand is finished and written down."""
+        """Until asked to stop; then until what is in progress is finished and written down."""
         while not self._stop.asked:
             each_round()
             self._stop.sleep(ROUND)

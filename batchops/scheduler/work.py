@@ -1,4 +1,4 @@
-"""One fire at work: its thread, its rows so far, and how it ended."""
+"""One fire in progress: its thread, its rows so far, and how it ended."""
 
 import threading
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from batchops.scheduler.misfires import Schedule
 Run = Callable[[Emit, Stop], Finished]
 """Runs a job to its end, which it also tells, and raises nothing that was to be expected."""
 AGAIN = 1.0
-"""Seconds between attempts to go on with a run whose lease a dead process still holds."""
+"""Seconds between attempts to continue a run whose lease a dead process still holds."""
 RETRY_TIMEOUT = 2 * LEASE
 
 
@@ -45,7 +45,7 @@ class Work:
         threads.start(task.job, self._work)
 
     def outcome(self) -> tuple[State | None, str]:
-        """The state it ends in and what is to be said; None: it was broken off, and is to be gone on with."""
+        """The state it ends in and what is to be said; None: it was broken off, and is to be continued."""
         finished = self.finished
         assert finished is not None  # asked only then
         note = finished.error.message if finished.error else ""

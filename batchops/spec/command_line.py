@@ -19,7 +19,7 @@ def command(verb: str, spec: VerbSpec, url: str | None) -> str:
         return ""
     words = ["batchops", verb, spec.table]
     fields = flagged(type(spec))
-    # What the job is stands before how it is done.
+    # What the job is comes before how it is done.
     for name in sorted(fields, key=lambda name: flag_of(fields[name]).group not in _FIRST):
         value = getattr(spec, name)
         if name in ("table", "restart", "same_table", "count") or value == fields[name].get_default() or value is None:

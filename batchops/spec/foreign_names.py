@@ -7,10 +7,10 @@ PURGE = "purge deletes rows: batchops purge TABLE --where …"
 BACKFILL = "backfill updates rows: batchops backfill TABLE --set … --where …"
 DRAIN = "drain hands rows to a handler: batchops drain TABLE --where … --call …"
 RELAY = "relay delivers an outbox's events: batchops relay TABLE --to URL"
-REDRIVE = "`batchops queue redrive` and `batchops outbox redrive` put back what was given up on"
-GOES_ON = "the same command goes on where its last run stopped; `batchops runs` lists the runs"
-RUNS = "`batchops runs` lists the runs, `batchops show` tells about one"
-QUEUES = "`batchops queue show` and `batchops outbox show` tell how many rows or events wait and which failed"
+REDRIVE = "`batchops queue redrive` and `batchops outbox redrive` put back what was given up"
+GOES_ON = "the same command continues where its last run stopped; `batchops runs` lists the runs"
+RUNS = "`batchops runs` lists the runs, `batchops show` shows one"
+QUEUES = "`batchops queue show` and `batchops outbox show` show how many rows or events wait and which failed"
 PLAN = "every verb takes --dry-run (-n): it shows the plan and changes nothing"
 INIT = "`batchops ledger init`, `batchops queue init` and `batchops outbox init` prepare what each needs"
 
@@ -58,7 +58,7 @@ _OPTIONS = {
         "verbose v vv debug trace log-level loglevel statistics stats"
     ),
     "--events FILE keeps every event as a JSON line": "log log-file logfile",
-    "--quiet says nothing when it ended well": "silent no-output s",
+    "--quiet prints nothing if the run ended well": "silent no-output s",
     "--json prints one document": "format output output-format o",
     "--progress-every 30s prints a line that often": "progress progress-interval status-interval",
     "--dry-run shows the plan and changes nothing": "dryrun noop no-op simulate preview plan explain test whatif",
@@ -70,36 +70,38 @@ _OPTIONS = {
     "--max-time ends the run, --statement-timeout a statement": "timeout",
     "--max-time ends the run after so long": "run-time runtime duration time-limit max-duration max-runtime",
     "--sleep waits so long after each batch": "pause delay interval throttle nice nice-ratio sleep-time wait-time rest",
-    "--retry-timeout says how long a batch is retried": (
+    "--retry-timeout limits how long a batch is retried": (
         "retries retry max-retries default-retries num-retries retry-count retry-time"
     ),
-    "--max-attempts says how often a row is tried": "max-tries tries attempts",
-    "--where says which rows": ("where-clause filter condition predicate query sql select criteria q w"),
-    "--all-rows stands instead of a condition": "all no-where everything",
+    "--max-attempts limits how often a row is tried": "max-tries tries attempts",
+    "--where selects the rows": ("where-clause filter condition predicate query sql select criteria q w"),
+    "--all-rows replaces a condition": "all no-where everything",
     "--older-than 90d --by COLUMN takes rows by their age": (
         "older age days retention keep max-age ttl older-than-days keep-days"
     ),
     "--by names the time column": "date-column time-column timestamp-column created-column age-column",
-    "--set 'COLUMN = EXPRESSION' says what is changed": "update values assign column value expression",
+    "--set 'COLUMN = EXPRESSION' changes a column": "update values assign column value expression",
     "--key names the columns that identify rows": "pk primary-key id-column key-column index-column unique-key",
-    "--order says which row comes first": "order-by sort sort-by priority",
+    "--order orders the rows": "order-by sort sort-by priority",
     "--workers N works in parallel": "threads parallel parallelism jobs concurrency processes procs j num-workers",
-    "--strategy says how rows are found": "walk method algorithm index",
+    "--strategy chooses how rows are found": "walk method algorithm index",
     "the database is named by --url, as in postgresql://user@host/database": (
         "host user username password port database db dbname dsn uri connection conn connection-string source d h u p"
     ),
     "the table is the argument after the command": "table t table-name queue outbox",
-    "--restart begins anew; without it, the same command goes on": "reset fresh from-scratch no-resume start-over",
-    "the same command goes on by itself; --restart begins anew": "resume continue checkpoint",
-    "--lease says how long rows are held without a heartbeat": "visibility-timeout lease-time lock-time ttr",
+    "--restart starts from the beginning; without it, the same command continues": (
+        "reset fresh from-scratch no-resume start-over"
+    ),
+    "the same command continues by itself; --restart starts from the beginning": "resume continue checkpoint",
+    "--lease sets how long rows are held without a heartbeat": "visibility-timeout lease-time lock-time ttr",
     "--call MODULE:FUNCTION hands rows to a Python function": "handler function callback python func",
     "--exec runs a program for each row": "command cmd script program shell",
     "--post URL posts each row": "webhook http endpoint",
     "--to names the destination": "broker sink destination dest target bootstrap-servers",
-    "--poll 10s stays up and looks that often": "watch follow forever daemon loop poll-interval",
-    "--done says what makes a row done": "on-success success ack",
-    "--failed says what is set in a row that is given up on": "on-failure on-error dead-letter dlq",
-    "--max-rejected N goes on past rows that the database refuses": "skip-errors ignore-errors ignore max-errors",
+    "--poll 10s keeps running and looks that often": "watch follow forever daemon loop poll-interval",
+    "--done marks a row as done": "on-success success ack",
+    "--failed marks a row that is given up": "on-failure on-error dead-letter dlq",
+    "--max-rejected N allows more rows that the database refuses": "skip-errors ignore-errors ignore max-errors",
 }
 
 

@@ -1,4 +1,4 @@
-"""What pydantic has against a value, in the words of whoever wrote it."""
+"""Pydantic's errors as messages that use the names of flags or keys."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def _wrong(error: Any, message: str) -> str:
         if bound in context:
             limit = context[bound]
             shown = durations.show(limit) if isinstance(limit, timedelta) else limit
-            return f'"{value}" does not do: it must be {words} {shown}'
+            return f'"{value}" is not allowed: it must be {words} {shown}'
     if error["type"] == "literal_error":
         return f'"{value}" is not one of {context["expected"]}'
     if error["type"].startswith("int_"):
@@ -58,5 +58,5 @@ def _wrong(error: Any, message: str) -> str:
     if error["type"] == "tuple_type":
         return f'"{value}" is no list'
     if error["type"] == "string_type":
-        return f'"{value}" is no text: put it in quotes'
+        return f'"{value}" is not text: put it in quotes'
     return message

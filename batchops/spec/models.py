@@ -1,4 +1,4 @@
-"""What a job is asked to do: pydantic models from which both flags and recipe keys are made."""
+"""The specs of jobs: pydantic models from which both flags and recipe keys are made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ THROTTLING = "Throttling and limits"
 SAFETY = "Safety"
 CHANGES = "Changes"
 PROGRESS = "Progress"
-"""The groups that flags stand in."""
+"""The groups that flags are in."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Flag:
     several: bool = False
     """Whether it may be repeated."""
     kind: Literal["value", "sql", "program", "unflagged"] = "value"
-    """SQL may hold `:name` for a value. SQL and programs stand in a recipe as they are: no parameter fills one.
+    """SQL may hold `:name` for a value. SQL and programs are in a recipe as they are: no parameter fills one.
     What is unflagged only a recipe or the library gives."""
 
 
@@ -126,7 +126,7 @@ class VerbSpec(BaseModel):
 
     @property
     def reads_stdin(self) -> bool:
-        """Whether what stands on stdin is the job's, so that no question can be answered there."""
+        """Whether what is on stdin is the job's, so that no question can be answered there."""
         return False
 
     @property
@@ -146,7 +146,7 @@ class VerbSpec(BaseModel):
 
     @property
     def stays_up(self) -> bool:
-        """Whether the job goes on when there is nothing to do."""
+        """Whether the job continues when there is nothing to do."""
         return False
 
 

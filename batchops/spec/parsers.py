@@ -37,7 +37,7 @@ def size(value: object) -> object:
         return value
     found = _SIZE.fullmatch(value.strip())
     if found is None:
-        raise ValueError(f'"{value}" is no size, like 16MiB, 500kB or 1000000')
+        raise ValueError(f'"{value}" is not a size, like 16MiB, 500kB or 1000000')
     return round(float(found["number"]) * _UNITS[found["unit"].lower()])
 
 
@@ -48,7 +48,7 @@ def moment(value: object) -> object:
     try:
         datetime.fromisoformat(value)
     except ValueError:
-        raise ValueError(f'"{value}" is no ISO date or time, like 2026-01-31 or 2026-01-31 12:00:00') from None
+        raise ValueError(f'"{value}" is not an ISO date or time, like 2026-01-31 or 2026-01-31 12:00:00') from None
     return value
 
 
@@ -72,7 +72,7 @@ def zone(value: object) -> object:
     try:
         return ZoneInfo(value)
     except (KeyError, ValueError, OSError):
-        raise ValueError(f'"{value}" is no time zone, like Europe/Berlin or UTC') from None
+        raise ValueError(f'"{value}" is not a time zone, like Europe/Berlin or UTC') from None
 
 
 def names(value: object) -> object:

@@ -1,4 +1,4 @@
-"""What a spec says of where, how long and how fast, as the loop wants it; the same for every verb."""
+"""From a spec to the database, limits and pacing of the loop; the same for every verb."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager

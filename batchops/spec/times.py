@@ -60,7 +60,7 @@ def every(interval: timedelta) -> Every:
     """The interval; ValueError where it is none."""
     seconds = interval.total_seconds()
     if seconds < 1 or seconds != int(seconds):
-        raise ValueError(f'"{durations.show(interval)}" is no interval: whole seconds, at least one')
+        raise ValueError(f'"{durations.show(interval)}" is not an interval: whole seconds, at least one')
     return Every(int(seconds))
 
 
@@ -135,7 +135,7 @@ class Cron:
 
 
 def crontab(text: str, zone: ZoneInfo) -> FireTimes:
-    """What may stand before a command in crontab(5): five fields, a name such as @daily; also `@every 20s`.
+    """What may come before a command in crontab(5): five fields, a name such as @daily; also `@every 20s`.
 
     ValueError says what is wrong with it.
     """
@@ -143,7 +143,7 @@ def crontab(text: str, zone: ZoneInfo) -> FireTimes:
     if name == "@every":
         return every(durations.parse(interval))
     if name.startswith("@") and text.strip().lower() not in NAMED:
-        raise ValueError(f'"{text}" is no name of a time; there are {", ".join(NAMED)} and @every 20s')
+        raise ValueError(f'"{text}" is not the name of a time; there are {", ".join(NAMED)} and @every 20s')
     return cron(NAMED.get(name, text), zone)
 
 
@@ -154,9 +154,9 @@ def cron(expression: str, zone: ZoneInfo) -> Cron:
     try:
         CronSim(expression, datetime(2000, 1, 1)).__next__()
     except CronSimError as error:
-        raise ValueError(f'"{expression}" is no cron expression: {str(error).lower()}') from None
+        raise ValueError(f'"{expression}" is not a cron expression: {str(error).lower()}') from None
     except StopIteration:
-        raise ValueError(f'"{expression}" never comes') from None
+        raise ValueError(f'"{expression}" never fires') from None
     return Cron(" ".join(expression.split()), zone)
 
 

@@ -51,7 +51,7 @@ class Job(Protocol):
     def plan(self) -> Plan: ...
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
-        """Run it. Every error once the run has begun is told in what is returned; before that it is raised."""
+        """Run it. After it has begun, every error is in what is returned; before that it is raised."""
 
     def not_run(self, reason: str) -> Finished:
         """How it ends where it is not run: "dry-run" or "declined"."""
@@ -69,7 +69,7 @@ class Verb:
     prepare: Callable[..., AbstractContextManager[Job]]
     """(spec, environ, again="") gives the job without writing anything, or raises BatchopsError.
 
-    `again` is the command that goes on with the job, where the verb's own does not.
+    `again` is the command that continues the job, where the verb's own does not.
     """
     asks: bool = False
     """Whether a person is asked before a job runs."""

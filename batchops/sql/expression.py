@@ -1,4 +1,4 @@
-"""The guard on the user's SQL expressions: a single one, that means the same in every batch, gets through.
+"""Checks the user's SQL: it must be one expression that means the same in every batch.
 
 It guards against mistakes and is no security boundary. Nothing is rewritten: the text goes to the server as it was
 written, but for the time functions. What can be seen in the tokens (parentheses, comments, semicolons,

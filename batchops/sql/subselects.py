@@ -20,7 +20,7 @@ class SubSelect:
     start: int
     end: int
     value: bool
-    """Whether it stands for one value, or true or false, rather than for a list or a table."""
+    """Whether it means one value, or true or false, rather than a list or a table."""
 
 
 def subselects(tokens: SqlTokens) -> tuple[SubSelect, ...]:

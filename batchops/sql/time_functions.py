@@ -1,4 +1,4 @@
-"""Where an expression asks for the present moment, and what in it would answer differently at each call."""
+"""Finds the time functions in an expression, and refuses volatile functions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def refuse_volatile(tokens: SqlTokens, functions: SqlFunctions, fresh: frozenset
 
 def _way_out(functions: SqlFunctions, key: str) -> str:
     if key in functions.fresh:
-        return "it may stand in --set alone, where each row gets a value once"
+        return "it may be used only in --set, where each row gets a value once"
     if "--older-than" not in functions.volatile[key]:
         return "compute the value first and write it as a literal"
     return "--older-than 90d --by COLUMN compares with a time that is fixed at the start"

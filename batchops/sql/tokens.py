@@ -62,7 +62,7 @@ class SqlTokens:
     closing: Mapping[int, int]
     """Where the bracket that a token opens is closed."""
     around: tuple[int | None, ...]
-    """The opening bracket that a token stands in."""
+    """The opening bracket that a token is in."""
     inner: frozenset[int]
     """The tokens within a sub-select."""
 
@@ -79,7 +79,7 @@ class SqlTokens:
         return self.at(index).kind in {"word", "name"} and self.at(index + 1).written == "("
 
     def arguments(self, index: int) -> list[range]:
-        """The arguments of the call whose name stands at `index`, each as the tokens it consists of."""
+        """The arguments of the call whose name is at `index`, each as the tokens it consists of."""
         opening = index + 1
         closing = self.closing[opening]
         if closing == opening + 1:

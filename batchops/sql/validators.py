@@ -1,4 +1,4 @@
-"""Checks for mistakes that would make the user's expression another statement, or ask for unbound values."""
+"""Checks for mistakes that would turn the user's expression into another statement, or leave values unbound."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -39,13 +39,13 @@ def refuse_statements(tokens: SqlTokens) -> None:
         if (token.value, tokens.at(index + 1).value) in _WRITES:
             raise UsageError(f"it holds {token.written.upper()}, which would change rows by itself")
         if token.value == "select" and tokens.around[index] is None:
-            raise UsageError("SELECT stands outside parentheses", "put a sub-select in parentheses")
+            raise UsageError("SELECT is outside parentheses", "put a sub-select in parentheses")
 
 
 def refuse_commas(tokens: SqlTokens, hint: str) -> None:
     """UsageError for a list where one expression is wanted."""
     if any(p.written == "," and tokens.around[i] is None for i, p in enumerate(tokens.tokens)):
-        raise UsageError("a comma stands outside parentheses", hint)
+        raise UsageError("a comma is outside parentheses", hint)
 
 
 def refuse_aggregates(tokens: SqlTokens) -> None:
@@ -105,7 +105,7 @@ def value_names(tokens: SqlTokens) -> Iterator[int]:
 
 
 def _joins(tokens: SqlTokens, index: int) -> bool:
-    # PostgreSQL's JSON operator has a value on either side; its geometric ones (?-, ?#) go on with a sign.
+    # PostgreSQL's JSON operator has a value on either side; its geometric ones (?-, ?#) continue with a sign.
     before, after = tokens.at(index - 1), tokens.at(index + 1)
     if tokens.touching(index) and after.kind == "sign" and after.written not in _BRACKETS:
         return True
@@ -131,7 +131,7 @@ def refuse_dangling(tokens: SqlTokens) -> None:
     """UsageError for a plain mistake in a text that the parser could not follow: a clause, an operator alone."""
     clause = next((p for i, p in enumerate(tokens.tokens) if _is_clause(tokens, i)), None)
     if clause is not None:
-        raise UsageError(f"it goes on with {clause.written.upper()}", "give the bare expression alone")
+        raise UsageError(f"it continues with {clause.written.upper()}", "give the bare expression alone")
     for index, token in enumerate(tokens.tokens):
         if _in(token, _INFIX) and not _longer(tokens, index):
             before, after = tokens.at(index - 1), tokens.at(index + 1)
@@ -159,4 +159,4 @@ def refuse_neighbours(tokens: SqlTokens) -> None:
     last = len(tokens.tokens) - 1
     left, right = tokens.at(last - 1), tokens.at(last)
     if right.kind in {"word", "name"} and left.operand and not tokens.touching(last - 1):
-        raise UsageError(f"no operator stands between {left.written} and {right.written}")
+        raise UsageError(f"there is no operator between {left.written} and {right.written}")

@@ -97,7 +97,7 @@ def test_a_ping_that_fails_fails_nothing(lite: Database, cli: Cli, hook: Pinged,
     url = f"{hook.url if trouble == 'refusing' else f'http://127.0.0.1:{free_port()}'}/{SECRET}"
     done = cli("purge", "ev", "--where", "kind = 1", "--url", lite.url, "-y", "--ping", url)
     assert done.code == 0
-    assert done.err.count("did not take a ping") == 1
+    assert done.err.count("did not accept a ping") == 1
     assert SECRET not in done.out + done.err
 
 
@@ -111,10 +111,10 @@ def test_a_dry_run_tells_nobody(lite: Database, cli: Cli, hook: Pinged, tmp_path
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--ping", SECRET), "no http:// or https:// URL"),
+        (("--ping", SECRET), "not an http:// or https:// URL"),
         (("--ping", "env:NOTSET"), '"NOTSET" to take the URL to ping from'),
         (("--ping", "other=https://example.org/x"), 'no job "other"'),
-        (("--metrics-port", "port"), "is no port"),
+        (("--metrics-port", "port"), "is not a port"),
         (("--metrics-file", "/nowhere/file"), "cannot be written"),
     ],
 )

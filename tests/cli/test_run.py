@@ -68,7 +68,7 @@ def test_in_order_of_needs(cli: Cli, recipe: Path, shop: dict[str, str], ev: Dat
     assert (told.code, told.err) == (0, "")
     assert [line.split(":")[0] for line in lines[:3]] == ["first", "last", "aside"]
     assert "backfill ev: done: 100 rows updated" in lines[0]
-    assert f"to go on: batchops run {recipe} aside" in lines[2]
+    assert f"to continue: batchops run {recipe} aside" in lines[2]
     assert lines[3].startswith(f"{recipe}: 3 jobs: 2 done, 1 max-rows; 260 rows in ")
     assert ev.rows("SELECT count(*) FROM ev WHERE kind = 1") == [(0,)]
     assert ev.rows("SELECT count(*) FROM ev WHERE kind = 9") == [(40,)]
@@ -194,8 +194,8 @@ def test_a_signal_ends_it_after_the_batch_in_hand(batchops: Batchops, recipe: Pa
     code, out, err = ended(process)
     assert code == 143
     assert "first: backfill ev: ended by SIGTERM" in out
-    assert "last: skipped: stopped before it began" in err
-    assert "aside: skipped: stopped before it began" in err
+    assert "last: skipped: stopped before it started" in err
+    assert "aside: skipped: stopped before it started" in err
     assert 0 < lite.rows("SELECT count(*) FROM ev WHERE note = 'seen'")[0][0] < 100
     assert lite.rows("SELECT count(*) FROM ev") == [(1000,)]
 
@@ -236,7 +236,7 @@ def test_a_second_signal_breaks_off_the_batch_in_hand(
         signalled(process, signal.SIGTERM)
         signalled(process, signal.SIGTERM)
         code, out, err = ended(process)
-    assert (code, err.count("stopped before it began")) == (143, 2)
+    assert (code, err.count("stopped before it started")) == (143, 2)
     assert "first: backfill ev: ended by SIGTERM" in out
     assert ev.rows("SELECT count(*) FROM ev WHERE note = 'seen'") == [(0,)]
 
@@ -248,7 +248,7 @@ def test_a_password_in_a_recipe_is_told_of(cli: Cli, recipe: Path, postgresql: D
     filled(postgresql)
     told = cli("run", recipe, "--dry-run")
     assert (told.code, told.out.splitlines()[0]) == (0, "a: purge ev  (all of it)")
-    assert told.err.startswith("warning: A password stands in the recipe")
+    assert told.err.startswith("warning: The recipe contains a password")
     assert told.err.count("warning") == 1
     assert make_url(postgresql.url).password not in told.out + told.err
 
@@ -286,7 +286,7 @@ def test_what_would_never_come_to_an_end(cli: Cli, recipe: Path) -> None:
     )
     told = cli("run", recipe, "-y")
     assert (told.code, told.err.splitlines()[0]) == (
-        2, 'error: Job "up" stays up (poll), so what comes after it would never run.',
+        2, 'error: Job "up" does not end (poll), so the jobs after it would never run.',
     )  # fmt: skip
 
 

@@ -88,7 +88,7 @@ def test_the_other_way_round(table: Database, tmp_path: Path) -> None:
 
 
 def test_it_warns(batchops: Batchops, table: Database, tmp_path: Path) -> None:
-    for where, warning in (("none", "cannot be gone on with"), (str(tmp_path / "l.db"), "two commits")):
+    for where, warning in (("none", "cannot be continued"), (str(tmp_path / "l.db"), "two commits")):
         done = batchops("purge", "t", "--where", "m = 1", "--url", table.url, "-y", "--ledger", where)
         assert done.code == 0, done
         assert warning in done.err

@@ -77,5 +77,5 @@ def test_sizes_as_people_write_them(text: object, bytes_: int) -> None:
 
 
 def test_a_size_that_is_none() -> None:
-    with pytest.raises(ValueError, match="is no size"):
+    with pytest.raises(ValueError, match="is not a size"):
         size("16 pages")

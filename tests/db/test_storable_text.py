@@ -57,7 +57,7 @@ class MuteError(Exception):
 
 
 def test_an_error_that_cannot_be_asked_is_told_of_all_the_same() -> None:
-    assert reason_of(MuteError()) == "its text cannot be had (RecursionError)"
+    assert reason_of(MuteError()) == "its text is not available (RecursionError)"
     assert reason_of(ValueError("two\nlines\0")) == "two lines\\x00"
     assert reason_of(ValueError()) == ""
 

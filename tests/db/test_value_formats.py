@@ -70,7 +70,7 @@ def test_a_function_gets_numbers_of_documents_that_are_not_rounded() -> None:
 
 
 def no_number(word: str) -> None:
-    raise ValueError(f"{word} is no JSON")
+    raise ValueError(f"{word} is not JSON")
 
 
 KEYS = st.one_of(

@@ -325,10 +325,10 @@ def test_what_may_be_repeated_begins_anew_and_says_so(
     database.execute("DROP TABLE t")
     anew(database)
     again = batchops(*words)
-    assert "begins anew" in again.err, again
+    assert "starts from the beginning" in again.err, again
     assert f"{verb} t: done: 100 rows" in again.out, again
     quiet = batchops(*words)
-    assert "begins anew" not in quiet.err, quiet
+    assert "starts from the beginning" not in quiet.err, quiet
 
 
 def test_a_dry_run_tells_of_it_and_writes_nothing(postgresql: Database, batchops: Batchops) -> None:

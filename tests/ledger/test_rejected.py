@@ -106,9 +106,9 @@ def test_on_the_command_line_as_it_was_told(table: Database, batchops: Batchops)
         "-y",
     )
     first = batchops(*words)
-    assert (first.code, "to go on: batchops backfill" in first.out) == (3, True), first
+    assert (first.code, "to continue: batchops backfill" in first.out) == (3, True), first
     planned = batchops(*words, "-n")
-    assert f"{BAD} that it could not change again" in planned.out, planned
+    assert f"{BAD} rows that it could not change are tried again" in planned.out, planned
     again = batchops(*words)
     assert (again.code, f"{BAD} rows rejected" in again.out) == (3, True), again
     shown = batchops("show", "1", "--url", table.url)

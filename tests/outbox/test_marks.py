@@ -37,7 +37,7 @@ def test_a_mark_refused_for_one_event_is_that_events_failure(database: Database,
     assert (result.code, document["reason"], document["rows"], document["dead_letters"]) == (3, "incomplete", 19, 1), (
         document
     )
-    assert "It was delivered, and not marked: " in document["error"]["message"]
+    assert "It was delivered but not marked: " in document["error"]["message"]
     assert len(delivered(out)) == 20
     again = relay(database, f"file:{out}")
     assert again.json()["rows"] == 0
@@ -52,7 +52,7 @@ def test_marks_that_are_all_refused_end_the_relay(database: Database, tmp_path: 
     result = relay(database, f"file:{out}", "--batch-size", "10", "--poll", "100ms", "--max-time", "20s")
     document = result.json()
     assert (result.code, document["reason"], document["rows"]) == (3, "incomplete", 10), document
-    assert "refuses what is done with a sent event" in document["error"]["message"]
+    assert "refuses the mark of a sent event" in document["error"]["message"]
     assert document["seconds"] < 19
     assert len(delivered(out)) <= 30
 

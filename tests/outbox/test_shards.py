@@ -172,7 +172,7 @@ def test_another_number_of_shards_is_refused_until_the_others_have_ended(relays:
         wide = relays.one(4)
         with wide.heartbeat(Threads(print, print), lambda: None):
             wide.look()
-            with pytest.raises(LockedError, match=r'divides "outbox" into 4 is at work.*process'):
+            with pytest.raises(LockedError, match=r'divides "outbox" into 4 shards.*process'):
                 relays.one(2).look()
     assert turned(relays.one(2)) == 2
 

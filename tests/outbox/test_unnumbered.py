@@ -136,13 +136,13 @@ def test_a_refused_event_of_any_id_is_known_again(database: Database, tmp_path: 
 
 ORDERS = {
     "random": ("", 0, "sent by itself, in no order"),
-    "random, asked": ("--order id", 12, "tells no order"),
-    "the id, asked": ("--id id", 12, "tells no order"),
+    "random, asked": ("--order id", 12, "has no order"),
+    "the id, asked": ("--id id", 12, "has no order"),
     "none": ("--order none", 0, ""),
     "a time": ("--order created_at,id", 0, "start of each transaction"),
     "a time as the id": ("--id created_at", 0, "start of each transaction"),
     "the clock": ("--order written_at,id", 0, 'same written_at go by "id"'),
-    "the application": ("--order told_at,id", 0, "as good as its clocks"),
+    "the application": ("--order told_at,id", 0, "as exact as their clocks"),
     "no column": ("--order nothing,id", 2, 'no column "nothing"'),
     "json": ("--order payload,id", 12, "cannot be put in order"),
 }

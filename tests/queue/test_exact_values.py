@@ -157,7 +157,7 @@ def test_a_rejected_key_is_told_as_text(mariadb: Database) -> None:
 
 
 def no_number(word: str) -> None:
-    raise ValueError(f"{word} is no JSON")
+    raise ValueError(f"{word} is not JSON")
 
 
 def test_bytes_that_sqlite_has_as_text_are_passed_on_as_bytes(sqlite: Database, tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def answering(folder: Path, *args: str) -> str:
 WRONG = {
     "too many": "answered with more lines than the 4 rows",
     "too few": "had answered 3 of 4 rows",
-    "no end": "with what is no JSON",
+    "no end": "with text that is not JSON",
     "unknown": "for a row that it was not given",
 }
 
@@ -230,7 +230,7 @@ def test_a_banner_is_no_answer(queue: Database, tmp_path: Path) -> None:
     result = drain(queue, "--exec-batch", answering(tmp_path, "banner"), "--batch-size", "5", "--backoff", "1h")
     assert (result.code, states(queue)) == (3, {"pending": 5})
     reasons = queue.column("SELECT failure FROM jobs")
-    assert all("answered with what is no JSON: tool 1.0 is ready" in reason for reason in reasons), reasons
+    assert all("answered with text that is not JSON: tool 1.0 is ready" in reason for reason in reasons), reasons
 
 
 @pytest.mark.parametrize("case", ["too many", "too few", "twice"])

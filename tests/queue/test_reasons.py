@@ -39,7 +39,7 @@ def test_a_reason_is_stored_as_the_column_can_hold_it(
     stored = failed_alone(database, place)
     begins = {
         "nul": "HTTP 500: <html>\\x00</html>", "surrogate": "name \\udcff", "wide": "→ 😀", "long": "xxx",
-        "mute": "its text cannot be had (RuntimeError)",
+        "mute": "its text is not available (RuntimeError)",
     }  # fmt: skip
     assert stored.startswith(begins[name])
     assert name != "long" or stored.endswith("x...")
@@ -106,7 +106,7 @@ MEANS = {
     "generates": "the handler raised GeneratorExit",
     "memory": "MemoryError",
     "recursion": "RecursionError",
-    "raises_mute": "MuteError: its text cannot be had (RuntimeError)",
+    "raises_mute": "MuteError: its text is not available (RuntimeError)",
     "raises_nul": "ValueError: a\\x00b\\udcff",
 }
 

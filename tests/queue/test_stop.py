@@ -111,7 +111,7 @@ def test_a_handler_that_hangs(batchops: Batchops, database: Database) -> None:
     result = apart(batchops, database, "--call", CALL.format("hangs_at_thirteen"), *args)
     assert result.code == 3, result.err
     assert states(database) == {"done": 19, "failed": 1}
-    assert "did not come back within 1 s" in database.scalar("SELECT failure FROM jobs WHERE id = 13")
+    assert "did not return within 1 s" in database.scalar("SELECT failure FROM jobs WHERE id = 13")
 
 
 @pytest.mark.parametrize("lease", ["columns", "none"])

@@ -82,7 +82,7 @@ def test_a_row_that_cannot_be_counted_is_set_aside_and_the_rest_drained(mariadb:
         " VALUES ('{}', 255, 0, 0), ('{}', 0, 0, 0), ('{}', 254, 0, 0), ('{}', 0, 0, 0)"
     )
     made = init(mariadb)
-    assert "attempts (tinyint(3) unsigned) is there already: it is taken over" in made.out
+    assert "attempts (tinyint(3) unsigned) is there already and is used" in made.out
     assert "--lease-prefix" in made.out
     planned = here("drain", "jobs", "--url", mariadb.url, *PENDING[:-1], *NOOP, "--dry-run")
     assert "attempts (tinyint(3) unsigned) is the table's own, taken over" in planned.out

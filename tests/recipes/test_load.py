@@ -141,7 +141,7 @@ def test_every_mistake_at_once(recipe: Path) -> None:
         (9, 'purge has no key "wher".', 'did you mean "where"?'),
         (
             10,
-            'older-than: "90 moons": "moons" is no unit; the units are ms, s, min, h, d, w, mo (30 days) or y '
+            'older-than: "90 moons": "moons" is not a unit; the units are ms, s, min, h, d, w, mo (30 days) or y '
             "(365 days).",
             "",
         ),
@@ -150,8 +150,8 @@ def test_every_mistake_at_once(recipe: Path) -> None:
         (15, "all-rows excludes a condition.", ""),
         (19, "where: it holds a semicolon.", "give one bare expression, without a semicolon"),
         (20, 'set: it names ":dayz", which is not declared.', 'did you mean "days"?'),
-        (21, "max-rows: true is no value for it.", ""),
-        (22, 'batch-size: "0" does not do: it must be at least 1.', ""),
+        (21, "max-rows: true is not a value for it.", ""),
+        (22, 'batch-size: "0" is not allowed: it must be at least 1.', ""),
     ]
 
 

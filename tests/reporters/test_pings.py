@@ -129,4 +129,4 @@ def test_no_answer_of_a_host_ends_the_thread(error: Exception) -> None:
         pings(end())
     host.post.close()
     assert len(host.warned) == 1
-    assert "odd.example did not take a ping" in host.warned[0]
+    assert "odd.example did not accept a ping" in host.warned[0]

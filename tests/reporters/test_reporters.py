@@ -299,7 +299,7 @@ def test_one_line_where_nobody_watches() -> None:
         ),
         (
             {"reason": "max-rows", "left": 7, "next": "batchops purge …"},
-            ", 7 left; to go on: batchops purge …\n",
+            ", 7 left; to continue: batchops purge …\n",
         ),
         ({"reason": "signal", "exit": 130}, "ended by SIGINT: "),
         ({"reason": "signal", "exit": 0}, "ended by a signal: "),
@@ -345,7 +345,7 @@ def test_the_paragraph_tells_where_the_time_went_and_how_to_go_on() -> None:
         "  rejected  and 11 more rows",
         "  locked    1 row stayed locked by other sessions",
         "  left      1 row still matches",
-        "  to go on  " + finished.next,  # type: ignore[operator]  # set above
+        "  continue  " + finished.next,  # type: ignore[operator]  # set above
     ]
 
 
@@ -427,7 +427,7 @@ def test_a_full_disk_warns_once_and_the_run_goes_on() -> None:
     tell(STARTED)
     tell(DONE)
     assert len(warnings) == 1
-    assert "The run goes on" in warnings[0]
+    assert "The run continues" in warnings[0]
 
 
 # --- streams that go away

@@ -157,7 +157,7 @@ def test_at_a_stop_what_is_in_hand_is_left_for_the_next_scheduler() -> None:
     scene(scene.task("slow", every=10, takes=50.0), seconds=15.0)
     assert scene.states("slow") == {"running": 1}
     assert scene.table.rows["slow", NOON + 10].lease_until == 0.0
-    assert "slow: broken off; whichever scheduler is next goes on with it" in scene.said
+    assert "slow: interrupted; another scheduler continues it" in scene.said
     assert scene.clock.now == pytest.approx(15.0, abs=0.2)
 
 

@@ -61,7 +61,7 @@ def test_sigterm_finishes_the_batch_and_the_next_goes_on(
     code, _, err = stop(first)
     left = postgresql.scalar("SELECT count(*) FROM ev")
     assert (code, left % 10, left > 0) == (0, 0, True), err
-    assert "whichever scheduler is next goes on with it" in err
+    assert "another scheduler continues it" in err
     assert states(postgresql)["running"] == 1
     second = batchops.start("schedule", file)
     until(lambda: states(postgresql)["taken over"], second)
@@ -121,7 +121,7 @@ def test_sighup_reads_the_files_again(batchops: Batchops, sqlite: Database, tmp_
     assert code == 0
     assert err.count("the old jobs stay") == 1
     assert "has a mistake" in err or "mistakes" in err
-    assert err.count("the files are read again") == 1
+    assert err.count("the files were reloaded") == 1
 
 
 def test_a_failing_job_is_seen_and_stops_no_other(batchops: Batchops, sqlite: Database, tmp_path: Path) -> None:
@@ -195,11 +195,11 @@ def test_what_is_wrong_is_said_at_once(batchops: Batchops, sqlite: Database, tmp
         d='verb = "drain"\ntable = "ev"\nwhere = "kind = 1"\ndelete = true\nset = []\npoll = "1s"\nevery = "5s"',
     )  # fmt: skip
     for words, said in (
-        ((untimed,), ["No job in", "has times of its own"]),
+        ((untimed,), ["No job in", "has a schedule"]),
         ((twice, other), ['Two jobs are called "one"']),
         ((tmp_path / "nothere.toml",), ["nothere.toml"]),
         ((wrong,), ["61 * * * *", "1.5 s", "itter must be shorter than", "leave poll out"]),
-        ((twice, "--health-port", "x"), ["--health-port", "is no port"]),
+        ((twice, "--health-port", "x"), ["--health-port", "is not a port"]),
         ((twice, "--ping", "nobody=https://example.org"), ['no job "nobody"']),
         ((), ["FILE"]),
     ):

@@ -88,7 +88,7 @@ def follows(database: Database, process: "subprocess.Popen[str]", clock: Path) -
         until(partial(fired, database, near), process)
     code, _, err = stop(process)
     assert code == 0, err
-    assert "clock was put back" in err
+    assert "clock was set back" in err
     assert "Traceback" not in err
     assert database.scalar(f"SELECT count(*) FROM batchops_fire WHERE fire_at > {time.time() + 90}") == 0
 

@@ -1,4 +1,4 @@
-"""What is done to the rows of a part."""
+"""What is done to the rows of a batch."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from batchops.bulk.strategies.strategy import Batch
 class Operation(Protocol):
     """One writing statement for a part's rows; its row count is what it changed.
 
-    The condition stands in it again, as a row may have changed since it was selected.
+    The condition is in it again, as a row may have changed since it was selected.
     """
 
     removes: bool

@@ -1,4 +1,4 @@
-"""Finds out, by reading alone, what a job would do."""
+"""Finds out what a job would do, without writing anything."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def describe(
     connection: sa.Connection, database: Database, verb: BulkVerb, spec: BulkSpec, found: Inspection,
     route: RunStrategy, statements: Sequence[Probe], last: LastRun | None,
 ) -> BulkPlan:  # fmt: skip
-    """The plan; the server has understood every statement in it, or a UsageError says what it did not."""
+    """The plan. UsageError if the server does not accept one of its statements."""
     explained = tuple(_explained(connection, database, probe) for probe in statements)
     estimate, by = _estimate(connection, database, spec, found, route)
     return BulkPlan(
@@ -113,7 +113,7 @@ def _estimate(
 
 
 def _computes(database: Database, route: RunStrategy) -> bool:
-    """Whether the condition computes something, which may fail on a row: a short count finds that out first."""
+    """Whether the condition computes something that may fail on a row; a short count tests that first."""
     if route.pinned.condition is None:
         return False
     tokens = tokenize(route.pinned.condition, database.backend.sql_functions.dialect)
@@ -126,7 +126,7 @@ def _computes(database: Database, route: RunStrategy) -> bool:
 
 
 def _to_come(found: Inspection, route: RunStrategy) -> list[sa.Select[Any]]:
-    """The rows that match; of a run that is gone on with, those that it has not come by."""
+    """The rows that match; of a run that is continued, those that it has not come by."""
     if isinstance(route.resume, ContinuedRun):
         again = (Range(None, None, route.resume.again),) if route.resume.again else ()
         cursors = (*(Cursor.loaded(worker.cursor) for worker in route.resume.run.workers), Cursor(again))
@@ -151,10 +151,10 @@ def _index(route: RunStrategy) -> str:
 
 
 def _pacing_text(spec: BulkSpec) -> str:
-    aim = f"{spec.batch_size:,} rows a batch" if spec.batch_size else f"batches of {durations.show(spec.target_time)}"
-    rest = f", {durations.show(spec.sleep)} of sleep after each" if spec.sleep else ""
+    aim = f"{spec.batch_size:,} rows per batch" if spec.batch_size else f"batches of {durations.show(spec.target_time)}"
+    pause = f", {durations.show(spec.sleep)} pause after each" if spec.sleep else ""
     workers = f", {spec.workers} workers" if spec.workers > 1 else ""
-    return aim + rest + workers
+    return aim + pause + workers
 
 
 def _limits(spec: BulkSpec) -> str:
@@ -168,20 +168,20 @@ def _limits(spec: BulkSpec) -> str:
 
 
 def _kept(run: Run) -> str:
-    """That its sub-selects are not evaluated once more, where that would give other values."""
+    """Says that its sub-selects are not evaluated again, if that would give other values."""
     return f'; keeps the values that it read from "{run.table}" at its start' if run.pinned.get("reads_own") else ""
 
 
 def _goes_on(resume: Resume) -> str | None:
     match resume:
         case ContinuedRun(run, again):
-            more = f"; {len(again):,} that it could not change again" if again else ""
-            return f"goes on with run {run.run} ({run.state}), {run.rows:,} rows done so far{more}{_kept(run)}"
+            more = f"; {len(again):,} rows that it could not change are tried again" if again else ""
+            return f"continues run {run.run} ({run.state}), {run.rows:,} rows done so far{more}{_kept(run)}"
         case AlreadyDone(run):
-            return f"done by run {run.run} already: nothing to do unless --restart"
+            return f"already done by run {run.run}: nothing to do unless --restart"
         case NewRun(behind=Run() as run):
-            return f"begins where run {run.run} ended ({run.state}), then from the start up to there"
+            return f"starts where run {run.run} ended ({run.state}), then continues from the start up to that point"
         case NewRun(because=why) if why:
-            return f"begins anew: {why[0].lower()}{why[1:]}"
+            return f"starts from the beginning: {why[0].lower()}{why[1:]}"
         case _:
             return None

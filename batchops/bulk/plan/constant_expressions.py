@@ -37,7 +37,7 @@ def _comparisons(tokens: SqlTokens, table: Table) -> Iterator[tuple[str, int, in
 
 
 def _joined(tokens: SqlTokens) -> Iterator[tuple[int, int]]:
-    """First token and end of each condition on the top level; none where an OR stands there."""
+    """First token and end of each condition on the top level; none where an OR is there."""
     functions = [i for i, p in enumerate(tokens.tokens) if tokens.around[i] is None and p.kind == "word"]
     if any(tokens.at(i).value in {"or", "between"} for i in functions):
         return

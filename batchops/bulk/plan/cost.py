@@ -1,4 +1,4 @@
-"""How long a run may take and what it writes into the log; rough, and it says on what basis."""
+"""A rough estimate of a run's time and of what it writes to the log, with its basis."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ def cost(
     event: str, table: Table, facts: TableFacts, kind: StrategyKind, estimate: int | None, last: Run | None,
     spec: BulkSpec,
 ) -> Cost:  # fmt: skip
-    """What is to be expected of a run over that many matching rows, up to its limits."""
+    """The cost of a run over that many matching rows, up to its limits."""
     read = estimate if kind.reads_matches else table.rows
     most = _most(spec)
     if most is not None and estimate is not None and estimate > most:
@@ -61,7 +61,7 @@ def _seconds(
     if last is not None and last.ended_at is not None and last.read >= _TELLING:
         took = max(last.ended_at - last.started_at, 0.001)  # with its pauses
         return read * took / last.read, f"as run {last.run} went: {last.read / took:,.0f} rows read a second"
-    seconds, basis = read / READ[event] + changed / CHANGED[event], "a guess by a small idle machine's speed"
+    seconds, basis = read / READ[event] + changed / CHANGED[event], "a guess from the speed of a small idle machine"
     if not spec.sleep:
         return seconds, basis
     batches = changed / spec.batch_size if spec.batch_size else seconds / spec.target_time.total_seconds()

@@ -28,7 +28,7 @@ def listed_ids(
     """The file's ids with the rows that there are; UsageError with the line of one that cannot be read."""
     if key is None:
         raise RefusedError(
-            f'--ids: table "{table.label}" has no primary key or unique index without NULLs that ids could be of.',
+            f'--ids: table "{table.label}" has no primary key or unique index without NULLs that ids could refer to.',
             "add one, or load the ids into a table and name it in --where.",
         )
     ids = IdList(file.spool(), len(key.columns), file.digest())

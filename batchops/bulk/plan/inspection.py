@@ -34,7 +34,7 @@ class Inspection:
     parsed: ParsedSpec
     facts: TableFacts
     forbidden: tuple[Refusal, ...]
-    """What forbids a run whatever is allowed."""
+    """Refusals that no --allow overrides."""
     ids: IdList | None = None
     """The rows that --ids names."""
 
@@ -70,12 +70,12 @@ def inspect_table(
 
 
 def _refers_to_itself(table: Table, facts: TableFacts) -> Iterator[str]:
-    """Which order the rows will go in."""
+    """Says in which order the rows are deleted."""
     for reference in facts.references:
         if reference.restricts_own:
             yield (
                 f'"{table.label}" refers to itself by {", ".join(reference.columns)}: a row that others still refer '
-                "to is tried again once those are gone."
+                "to is tried again after those."
             )
 
 
@@ -85,7 +85,7 @@ def _followed(facts: TableFacts, parsed: ParsedSpec) -> Iterator[str]:
     names = [name for name in facts.follow_updates if sets and name not in sets]
     if names:
         kept = " ".join(f'--set "{name} = {name}"' for name in names)
-        yield f"ON UPDATE sets {', '.join(names)} to the time of the batch; {kept} keeps what is there."
+        yield f"ON UPDATE sets {', '.join(names)} to the time of the batch; {kept} keeps the old value."
 
 
 def _refuse_view(backend: Backend, table: Table, facts: TableFacts, verb: BulkVerb, spec: BulkSpec) -> None:
@@ -103,7 +103,7 @@ def _refuse_view(backend: Backend, table: Table, facts: TableFacts, verb: BulkVe
 
 
 def _key(database: Database, table: Table, facts: TableFacts, verb: BulkVerb, spec: BulkSpec) -> tuple[Key | None, str]:
-    """A key with NULLs too, if it is asked for; the check speaks up about it. Without one a purge may yet do."""
+    """The key; also one with NULLs if the user names it, as a check covers that. A purge may work without a key."""
     if spec.key is not None:
         every = replace(table, keys=(*table.keys, *facts.nullable_keys))
         return find_key(database.backend, every, spec.key), ""
@@ -131,6 +131,7 @@ def _forbidden(
     if not facts.transactional and not parsed.repeatable:
         yield Refusal(
             "engine",
-            f'Table "{table.label}" knows no transactions: after a failure this backfill could be applied twice.',
-            "ALTER TABLE … ENGINE=InnoDB, or set columns from others than those that are set.",
+            f'Table "{table.label}" does not support transactions: after a failure this backfill could be applied '
+            "twice.",
+            "ALTER TABLE … ENGINE=InnoDB, or use values that read none of the columns that are set.",
         )

@@ -1,4 +1,4 @@
-"""What is decided once, at the start of a run, and holds for all of it."""
+"""What is decided once, at the start of a run, for the whole run."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -56,7 +56,7 @@ class Pinned:
     listed: Listed | None = None
     """What the list of ids came to, where there is one."""
     reads_own: bool = False
-    """Whether a value in it was read from what the job itself changes: evaluated anew, it would be another."""
+    """Whether a value in it was read from what the job itself changes: evaluated again, it would be another."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -122,8 +122,8 @@ def _settable(table: Table, columns: Sequence[str], key: Sequence[str]) -> None:
             raise UsageError(f'--set: column "{name}" is set twice.')
         if name in key:
             raise RefusedError(
-                f'--set: "{name}" is the key that the rows are followed by: a row could be met twice, or never.',
-                "follow another unique key with --key, or change keys with one statement of your own.",
+                f'--set: "{name}" is the key that batchops follows: a row could be visited twice, or never.',
+                "use another unique key with --key, or change keys with a statement of your own.",
             )
         if table.column(name).generated:
             raise UsageError(f'--set: column "{name}" is generated; the database itself computes it.')

@@ -1,4 +1,4 @@
-"""What a run would do, for people to read before it does."""
+"""What a run would do, shown before it starts."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -113,7 +113,7 @@ class BulkPlan:
         facts = {
             "database": _database(self),
             "table": _table(self),
-            "rows": pinned.condition or ("every row" if pinned.listed is None else "those of the ids"),
+            "rows": pinned.condition or ("every row" if pinned.listed is None else "the rows of the ids"),
             "ids": _ids(self),
             "set": ", ".join(f"{column} = {value}" for column, value in pinned.assignments),
             "cut-off": pinned.cutoff or "",
@@ -231,7 +231,7 @@ def _takes(plan: BulkPlan) -> str:
 def _space(plan: BulkPlan) -> str:
     if not plan.verb.removes or not plan.facts.frees_space:
         return ""
-    return f"stays the table's for new rows; {plan.facts.frees_space} gives it back to the disk"
+    return f"stays in the table for new rows; {plan.facts.frees_space} returns it to the disk"
 
 
 def _rows_asked(plan: BulkPlan) -> str:

@@ -1,4 +1,4 @@
-"""What --older-than and --before would take though it is no time: 0, an empty text, a number in another unit."""
+"""Values that --older-than and --before would match though they are not times: 0, '', a number in another unit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _SOME_DAY = "2001-09-09"
 
 @dataclass(frozen=True)
 class AgeColumn:
-    """A column that tells how old rows are, among those that match."""
+    """The time column of the matching rows."""
 
     database: Database
     table: Table
@@ -64,7 +64,7 @@ class AgeColumn:
         return None if value is None else f"{name} = {value}"
 
     def _of_one_unit(self, connection: sa.Connection, unit: epoch_columns.Unit, seconds: float) -> None:
-        """A few rows showed the unit; one in another unit is found by an index, or as far as a short look goes."""
+        """UsageError if a row is in another unit than the few rows that were sampled; a short search finds it."""
         own = self.table.called.c[quoted(self.column.name)]
         one = self._rows(epoch_columns.of_another_unit(own, unit)).limit(1)
         if not self.database.backend.facts.count_within(connection, one, seconds):

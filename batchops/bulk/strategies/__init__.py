@@ -15,5 +15,5 @@ def strategy_kind(name: str) -> StrategyKind:
             return kind
     raise RefusedError(
         f'This version of batchops has no strategy "{name}".',
-        "finish the run with the version that began it, or begin anew with --restart.",
+        "finish the run with the version that started it, or start from the beginning with --restart.",
     )

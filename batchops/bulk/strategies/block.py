@@ -39,7 +39,7 @@ class BlockStrategy(KeyStrategy):
         return Cursor((Range(self._blocks.start, self._blocks.end_of(last), token=storage),))
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
-        """As along a key; but a table that was written anew meanwhile is begun anew."""
+        """As along a key; but a table that was rewritten meanwhile is started again."""
         if not cursor.over and cursor.ranges[0].keys and (anew := self.relocated(connection, cursor)):
             return self._batch(None, anew, 0)
         if self._per_block > 2 * size.rows:  # one block alone may hold too many
@@ -47,7 +47,7 @@ class BlockStrategy(KeyStrategy):
         return super().next(connection, cursor, size)
 
     def _plain(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Batch:
-        """Empty where the table was written anew: the statement itself sees to that, without a round trip for it."""
+        """Empty where the table was rewritten: the statement itself sees to that, without a round trip for it."""
         batch = super()._plain(connection, cursor, size, end)
         kept = self._blocks.kept(self._table, cursor.ranges[0].token)
         return replace(batch, where=kept if batch.where is None else sa.and_(batch.where, kept))

@@ -44,18 +44,18 @@ class Cursor:
 
     @property
     def position(self) -> KeyValue | None:
-        """The key behind which the strategy goes on."""
+        """The key behind which the strategy continues."""
         return self.ranges[0].after if self.ranges else None
 
     def moved(self, after: KeyValue) -> "Cursor":
-        """The range in hand begins behind `after` now, or is done if that was its end."""
+        """The range in progress begins behind `after` now, or is done if that was its end."""
         first, *rest = self.ranges
         if after == first.upto:
             return self.finished_range()
         return replace(self, ranges=(replace(first, after=after), *rest))
 
     def finished_range(self) -> "Cursor":
-        """The range in hand holds nothing more."""
+        """The range in progress holds nothing more."""
         return replace(self, ranges=self.ranges[1:])
 
     def revisit_later(self, later: Range) -> "Cursor":

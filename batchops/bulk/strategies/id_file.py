@@ -49,7 +49,7 @@ class IdFile:
                 delimiter = self._delimiter(first.strip(), columns)
                 yield from self._plain(file) if delimiter is None else self._csv(file, columns, delimiter)
             except UnicodeDecodeError as error:
-                raise UsageError(f"--ids: {self.name} is no UTF-8 text.", "convert it, or export it anew.") from error
+                raise UsageError(f"--ids: {self.name} is not UTF-8 text.", "convert it, or export it again.") from error
 
     def wrong(self, line: int, what: str, hint: str = "") -> UsageError:
         """What is wrong with a line."""
@@ -75,7 +75,7 @@ class IdFile:
         missing = ", ".join(f'"{name}"' for name in columns if name.casefold() not in best)
         raise self.wrong(
             1, f"the header names no column {missing}.",
-            f"the first line names the key's columns: {','.join(columns)}; another unique key is named by --key.",
+            f"the first line names the key's columns: {','.join(columns)}; --key names another unique key.",
         )  # fmt: skip
 
     def _plain(self, file: Iterator[str]) -> Iterator[Entry]:

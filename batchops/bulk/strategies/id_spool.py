@@ -1,4 +1,4 @@
-"""Listed ids, spooled: as they stand in their file, and the keys of the rows that they name."""
+"""Listed ids, spooled: as they are in their file, and the keys of the rows that they name."""
 
 import json
 import re
@@ -65,7 +65,7 @@ class IdList:
         self.rows = self._one("SELECT count(*) FROM listed")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Release the file."""
         self._db.close()
 
     def next(self, after: KeyValue | None, upto: KeyValue | None, size: int) -> list[KeyValue]:

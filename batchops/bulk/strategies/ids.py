@@ -100,10 +100,10 @@ STRATEGY = StrategyKind(
     IdsStrategy.name,
     StrategyText(
         "the keys that the file lists",
-        "for --ids, and only there",
+        "only for --ids",
         "purge, backfill",
         "all",
-        "it has no primary key or unique index without NULLs that ids could be of",
+        "it has no primary key or unique index without NULLs that ids could refer to",
     ),
     _choose,
     _build,

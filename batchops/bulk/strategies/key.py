@@ -16,13 +16,13 @@ from batchops.runtime.batch_size import START_ROWS, Size
 from batchops.sql.selection import Selection
 
 _VISITS = 2
-"""How often a locked row is come back to; each visit waits for the lock as long as a statement may."""
+"""How often a locked row is visited again; each visit waits for the lock as long as a statement may."""
 WORTH_SPLITTING = 20_000
 """Rows in a range below which a second worker does not pay."""
 
 
 class KeyStrategy:
-    """Follows `key`'s columns upwards, to the greatest that stands there at the start."""
+    """Follows `key`'s columns upwards, to the greatest that is there at the start."""
 
     name = "key"
 
@@ -40,7 +40,7 @@ class KeyStrategy:
         self._filled = [] if usable else [self._table.called.c[quoted(name)].is_not(None) for name in self._key]
 
     def begin(self, connection: sa.Connection) -> Cursor:
-        """From the least key to the greatest that stands there now."""
+        """From the least key to the greatest that is there now."""
         last = self._edge(connection, Range(None, None), upwards=False)
         return Cursor(()) if last is None else Cursor((Range(None, last),))
 
@@ -100,7 +100,7 @@ class KeyStrategy:
         return None
 
     def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
-        """A query for each range, and one for each list of keys to be come back to."""
+        """A query for each range, and one for each list of keys to be visited again."""
         most = self._backend.keys.longest_list
         lists = [range_.keys[i : i + most] for range_ in cursor.ranges for i in range(0, len(range_.keys), most)]
         wheres = [self._within(range_.after, range_.upto) for range_ in cursor.ranges if not range_.keys]

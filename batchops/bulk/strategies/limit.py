@@ -85,8 +85,8 @@ def _choose(situation: Situation) -> Choice | None:
     keys = situation.backend.keys
     if situation.leaves is not None or (keys.row_id is None and not keys.limits_deletes):
         return None
-    why = "nothing names a row" if situation.wanted == AUTO else "asked for"
-    return Choice(LimitStrategy.name, (), f"{why}; it reads again over what earlier batches left behind")
+    why = "no key identifies a row" if situation.wanted == AUTO else "asked for"
+    return Choice(LimitStrategy.name, (), f"{why}; each batch reads again what earlier batches left behind")
 
 
 STRATEGY = StrategyKind(
@@ -102,6 +102,6 @@ STRATEGY = StrategyKind(
     lambda target: LimitStrategy(target.backend, target.selection),
     reads_matches=True,
     starts_over=True,
-    found_by="whatever finds the condition's rows",
+    found_by="any plan that finds the rows of the condition",
     faster="add a key, or CREATE INDEX ON {table} (…) for the condition",
 )

@@ -30,7 +30,7 @@ class PartitionedStrategy:
         return Cursor(tuple(ranges))
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
-        """The next part of the leaf in hand."""
+        """The next part of the leaf in progress."""
         while not cursor.over:
             strategy = self._leaves.get(cursor.ranges[0].leaf or "")
             if strategy is not None:
@@ -67,7 +67,7 @@ class PartitionedStrategy:
         return Cursor(tuple(ranges), cursor.passes + 1, rows) if ranges else None
 
     def relocated(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:
-        """As the strategy of the leaf in hand says."""
+        """As the strategy of the leaf in progress says."""
         strategy = None if cursor.over else self._leaves.get(cursor.ranges[0].leaf or "")
         return strategy.relocated(connection, cursor) if strategy else None
 

@@ -1,4 +1,4 @@
-"""What a strategy is: what chooses it, how it finds rows, and the batch that it hands to an operation."""
+"""What a strategy is: how it is chosen, how it finds rows, and the batch that it gives to an operation."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from batchops.sql.selection import Selection
 
 @dataclass(frozen=True)
 class Batch:
-    """The next rows: those of `selection` for which `where` holds too; None: none of those read matches."""
+    """The next rows: those of `selection` that also match `where`; None: no row that was read matches."""
 
     selection: Selection
     where: sa.ColumnElement[bool] | None
@@ -45,7 +45,7 @@ class Batch:
 
 
 class Strategy(Protocol):
-    """Pulled inside the transaction that works on what it gives, so that a retry simply asks again."""
+    """Called inside the transaction that changes the rows, so that a retry calls it again."""
 
     name: str
 
@@ -71,7 +71,7 @@ class Strategy(Protocol):
         """A further pass, once every worker has finished and the run has changed `rows`; None if none is needed."""
 
     def relocated(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:
-        """Asked after an empty batch: the cursor to go on with, if the table was rewritten; else None."""
+        """Asked after an empty batch: the cursor to continue with, if the table was rewritten; else None."""
 
     def ahead(self, cursor: Cursor) -> Sequence[sa.Select[Any]]:
         """The keys of the matching rows behind `cursor`; for the plan and the end, nothing is locked."""

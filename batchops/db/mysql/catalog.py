@@ -93,7 +93,7 @@ def tables(connection: sa.Connection) -> Sequence[str]:
 
 
 class MySQLCatalog:
-    """By information_schema, so far as this account may look into it."""
+    """By information_schema, as far as this account may look into it."""
 
     product = "MySQL"
     table_ids = "innodb_tables"
@@ -104,7 +104,7 @@ class MySQLCatalog:
     hides = staticmethod(hides)
 
     def server(self, connection: sa.Connection) -> Server:
-        """Facts of the server and the session."""
+        """The server and the session."""
         row = connection.execute(_SERVER).one()
         return Server(
             product=self.product,

@@ -89,7 +89,7 @@ class MySQLClaims:
         if hint := _by_key(table, names):
             statement = statement.with_hint(hint, table.called) if isinstance(statement, sa.Update) else statement
         if rows and connection.execute(statement).rowcount != len(rows):
-            raise TransientError("Rows changed hands just now.")
+            raise TransientError("Another session has changed the locked rows.")
         return [tuple(keys.value(value) for value in row) for row in rows]
 
     def row_name(self, table: Table, names: Sequence[str]) -> sa.ColumnElement[str]:

@@ -55,7 +55,7 @@ _ROLLS_BACK = {"InnoDB", "ndbcluster", "ROCKSDB"}
 
 
 class MySQLFacts:
-    """By information_schema, so far as this account may look into it, and EXPLAIN."""
+    """By information_schema, as far as this account may look into it, and EXPLAIN."""
 
     new_index = "CREATE INDEX …"
     value_literal = staticmethod(table_reads.value_literal)
@@ -82,7 +82,7 @@ class MySQLFacts:
             base=_base(connection, where) if table.kind == "view" else None,
             follow_updates=tuple(connection.execute(_FOLLOW, where).scalars()),
             transactional=rolls_back,
-            frees_space=f"OPTIMIZE TABLE {table.label} (writes it anew)",
+            frees_space=f"OPTIMIZE TABLE {table.label} (rewrites it)",
             log=server_health.log(connection),
             replicas=server_health.replicas(connection),
             free_bytes=self.free_bytes(connection),
@@ -174,7 +174,7 @@ def _base(connection: sa.Connection, where: dict[str, str]) -> str | None:
 def _table_warnings(engine: str | None, kind: str, *, rolls_back: bool) -> Iterator[str]:
     if not rolls_back:
         yield (
-            f"The table's engine {engine} knows no transactions: a batch that fails half way stays half done, "
+            f"The table's engine {engine} does not support transactions: a batch that fails half way stays half done, "
             "and readers wait for each batch."
         )
     if kind == "SYSTEM VERSIONED":

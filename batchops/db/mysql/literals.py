@@ -85,7 +85,7 @@ def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta)
 
 
 class MySQLCutoffs:
-    """By the column's type, or by what stands in it."""
+    """By the column's type, or by what is in it."""
 
     unset_time: str | None = "0"
     before = staticmethod(before)

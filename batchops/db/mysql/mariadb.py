@@ -65,7 +65,7 @@ class MariaDBPlanner(MySQLPlanner):
 
 
 class MariaDBFacts(MySQLFacts):
-    """A time limit stands before the statement, and a plugin tells of disks."""
+    """A time limit comes before the statement, and a plugin tells of disks."""
 
     def scalar_within(self, connection: sa.Connection, select: sa.Select[Any], seconds: float) -> Any:
         return explained(connection, select, f"SET STATEMENT max_statement_time = {seconds} FOR").scalar_one()

@@ -1,4 +1,4 @@
-"""Rights in MySQL and MariaDB: by the server's own word, as grants may stand on a role or on a pattern of names."""
+"""Rights in MySQL and MariaDB: by the server's own word, as grants may be on a role or on a pattern of names."""
 
 from collections.abc import Sequence
 from typing import Any

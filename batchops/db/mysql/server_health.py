@@ -36,7 +36,7 @@ def log(connection: sa.Connection) -> LogCost | None:
 
 
 def replicas(connection: sa.Connection) -> tuple[str, ...]:
-    """Those that fetch the binary log now, so far as this account may see them."""
+    """Those that fetch the binary log now, as far as this account may see them."""
     return tuple(row[0] for row in _seen(connection, _REPLICAS))
 
 
@@ -51,7 +51,7 @@ def warnings(connection: sa.Connection, *, keyless: bool) -> Iterator[str]:
     for row in _seen(connection, _SNAPSHOTS, old=OLD):
         yield (
             f"Session {row.id} has had a transaction open for {row.age} s: "
-            "rows that die now stay in the table until it ends."
+            "rows that are deleted now stay on the disk until it ends."
         )
     about = connection.execute(_LOG).one()
     if about.kept and about.format == "STATEMENT":
@@ -60,7 +60,7 @@ def warnings(connection: sa.Connection, *, keyless: bool) -> Iterator[str]:
             "clock may choose other rows there. Hint: SET GLOBAL binlog_format = 'ROW'."
         )
     elif about.kept and keyless:
-        yield "The table has no key: row-based replicas read it whole for each row that changes."
+        yield "The table has no key: row-based replicas scan it for each row that changes."
 
 
 def _seen(connection: sa.Connection, query: sa.TextClause, **values: Any) -> list[sa.Row[Any]]:

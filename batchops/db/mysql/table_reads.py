@@ -15,7 +15,7 @@ from batchops.db.mysql.planner import MySQLPlanner
 from batchops.db.mysql.sql_functions import SQL_FUNCTIONS
 from batchops.db.table import Table
 
-# A column is written with its table before it and goes on behind the table's name.
+# A column is written with its table before it and continues behind the table's name.
 _TABLE = {mark: re.compile(r"`((?:[^`]|``)+)`\.`((?:[^`]|``)+)`(?!\.)".replace("`", mark)) for mark in ("`", '"')}
 """By what encloses a name: with ANSI_QUOTES the server itself writes double quotes."""
 _QUOTED = re.compile(r"""'(?:[^'\\]|''|\\.)*'|"(?:[^"\\]|""|\\.)*"|`(?:[^`]|``)+`""", re.DOTALL)
@@ -62,13 +62,13 @@ def tables_read(
 
 
 def _tables_in(text: str) -> list[tuple[str, str]]:
-    """The tables in a text of the server's, as often as they stand there."""
+    """The tables in a text of the server's, as often as they are there."""
     found = [(mark, pair) for mark, table in _TABLE.items() for pair in table.findall(text)]
     return [(schema.replace(2 * mark, mark), name.replace(2 * mark, mark)) for mark, (schema, name) in found]
 
 
 def _written_in(text: str, here: str) -> set[tuple[str, str]]:
-    """What stands behind FROM and JOIN: MariaDB 10.11 does not show what stands in a WITH that it materialises."""
+    """What follows FROM and JOIN: MariaDB 10.11 does not show what is in a WITH that it materialises."""
     names: list[str] = []
 
     def numbered(quoted: re.Match[str]) -> str:
@@ -79,7 +79,7 @@ def _written_in(text: str, here: str) -> set[tuple[str, str]]:
     def bare(name: str) -> str:
         return names[int(name[1:-1])] if name.startswith("`") else name
 
-    text = _QUOTED.sub(numbered, text)  # double quotes enclose a name with ANSI_QUOTES; no string stands behind FROM
+    text = _QUOTED.sub(numbered, text)  # double quotes enclose a name with ANSI_QUOTES; no string follows FROM
     if not _SELECT.search(text):
         return set()  # extract(year FROM created_at)
     found = _FROM.findall(text) + (_LISTED.findall(text) if _WITH.search(text) else [])

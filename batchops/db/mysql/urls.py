@@ -72,7 +72,7 @@ def _options(parameters: Mapping[str, str], environ: Mapping[str, str]) -> dict[
         parser.read_string("\n".join(line for line in lines if not line.lstrip().startswith("!")))
     except (ConfigError, OSError):
         # Not chained: the parser repeats lines of the file.
-        raise UsageError(f"The option file {path} cannot be read.", "mend it, or make it readable.") from None
+        raise UsageError(f"The option file {path} cannot be read.", "fix it, or make it readable.") from None
     group = parameters.get("read_default_group", "client")
     pairs = parser.items(group) if parser.has_section(group) else []
     return {name.replace("-", "_"): _unquoted(value) for name, value in pairs if value}
@@ -88,7 +88,9 @@ def _tls(parameters: Mapping[str, str]) -> dict[str, str]:
     query = {name: value for name, value in parameters.items() if name in _TLS}
     mode = _mode(parameters)
     if mode.startswith("VERIFY") and not {"ssl_ca", "ssl_capath"} & query.keys():
-        raise UsageError("To verify the server, the database URL must name whom to trust.", "add ssl_ca=FILE.")
+        raise UsageError(
+            "To verify the server, the database URL must name a certificate authority.", "add ssl_ca=FILE."
+        )
     if mode == "DISABLED":
         return {"ssl_disabled": "true"}
     if mode in {"REQUIRED", "VERIFY_CA"}:
@@ -102,7 +104,7 @@ def _mode(parameters: Mapping[str, str]) -> str:
     if "ssl_mode" in parameters:
         mode = parameters["ssl_mode"].upper()
         if mode not in _MODES:
-            raise UsageError("ssl_mode in the database URL is none of its words.", f"{', '.join(_MODES)}.")
+            raise UsageError("ssl_mode in the database URL has an unknown value.", f"{', '.join(_MODES)}.")
         return mode
     on = {name for name in _TLS_WORDS if parameters.get(name, "").lower() in {"1", "true", "yes", "on"}}
     if "ssl_disabled" in on:

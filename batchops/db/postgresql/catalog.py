@@ -83,7 +83,7 @@ SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) AS s
 
 
 def server(connection: sa.Connection) -> Server:
-    """Facts of the server and the session."""
+    """The server and the session."""
     row = connection.execute(_SERVER).one()
     return Server(
         product="PostgreSQL",

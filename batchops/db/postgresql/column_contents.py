@@ -27,7 +27,7 @@ _CLOCKS = {
     "statement_timestamp": Clock.STATEMENT, "now()": Clock.TRANSACTION, "transaction_timestamp": Clock.TRANSACTION,
     "current_timestamp": Clock.TRANSACTION, "localtimestamp": Clock.TRANSACTION,
 }  # fmt: skip
-"""By what stands in a default, the most telling first."""
+"""By what is in a default, the most telling first."""
 _KINDS = {
     "boolean": Kind.FLAG, "smallint": Kind.SMALL, "integer": Kind.NUMBER, "bigint": Kind.LARGE, "date": Kind.TIME,
     "real": Kind.LARGE, "double precision": Kind.LARGE, "text": Kind.WORDS, "citext": Kind.WORDS, "name": Kind.WORDS,

@@ -63,7 +63,7 @@ JOIN pg_catalog.pg_rewrite w ON w.ev_class = own.oid AND w.ev_type IN ('2', '4')
 JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
 """)
 # An index serves where its first columns are those of the foreign key, in whatever order. A constraint that
-# stands for another one on a partition is left out.
+# represents another one on a partition is left out.
 _REFERENCES = sa.text(f"""{_OWN}, tree AS (
     SELECT c.oid, c.conrelid, c.conparentid, c.confdeltype = 'c' OR c.confupdtype = 'c' AS goes_on
     FROM pg_catalog.pg_constraint c WHERE c.contype = 'f' AND c.confrelid IN (SELECT oid FROM own)
@@ -196,7 +196,7 @@ def _table_warnings(about: sa.Row[Any]) -> Iterator[str]:
     if about.unlogged:
         yield "The table is unlogged: a crash of the server empties it, and the ledger would not know."
     if about.published and about.named_whole:
-        yield "The table is published with REPLICA IDENTITY FULL: subscribers may read it whole for each row."
+        yield "The table is published with REPLICA IDENTITY FULL: subscribers may scan it for each row."
 
 
 def _scanned_whole(node: dict[str, Any], *, limited: bool = False) -> Iterator[str]:

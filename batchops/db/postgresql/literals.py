@@ -72,7 +72,7 @@ def _number(connection: sa.Connection, table: Table, column: Column, point: sa.C
 
 
 class PostgreSQLCutoffs:
-    """By the column's type, or by what stands in it."""
+    """By the column's type, or by what is in it."""
 
     unset_time: str | None = None
     before = staticmethod(before)

@@ -44,12 +44,12 @@ def warnings(connection: sa.Connection) -> Iterator[str]:
         kept = "dead rows and WAL" if slot.rows else "WAL"
         yield (
             f'Replication slot "{slot.name}" has no consumer and keeps {kept} on the disk. '
-            f"Hint: if nobody will come for it, pg_drop_replication_slot('{slot.name}')."
+            f"Hint: if nothing will use it again, pg_drop_replication_slot('{slot.name}')."
         )
 
 
 def _snapshot(row: sa.Row[Any]) -> str:
     return (
         f'Session {row.pid} ({row.role}, "{row.program}") has had a transaction open for {row.age} s: '
-        "rows that die now stay in the table until it ends."
+        "rows that are deleted now stay on the disk until it ends."
     )

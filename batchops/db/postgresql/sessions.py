@@ -89,7 +89,7 @@ class WatchedConnection(psycopg.Connection[Any]):
     """Closes itself when one statement's answer, COMMIT's too, takes longer than `silence` seconds.
 
     The server ends statements that run too long. Where not even that is heard, the link is half open: TCP
-    keeps it for hours, as a peer or proxy may go on acknowledging what nobody reads.
+    keeps it for hours, as a peer or proxy may continue acknowledging what nobody reads.
     """
 
     silence: float = 60.0

@@ -22,7 +22,7 @@ _NUMBERS = ("int", "num", "dec", "real", "doub", "floa", "bit")
 
 
 class SQLiteContents:
-    """Any value may stand in any column."""
+    """Any value may be in any column."""
 
     def kind(self, connection: sa.Connection, table: Table, column: Column) -> Kind:
         type = column.type.lower()
@@ -73,7 +73,7 @@ class SQLiteContents:
         return False
 
     def _times(self, connection: sa.Connection, table: Table, column: Column) -> bool:
-        """Whether its values are spelled as dates, so far as there are any."""
+        """Whether its values are spelled as dates, as far as there are any."""
         return all(isinstance(value, str) and _DATE.match(value) for value in self._values(connection, table, column))
 
     def _flags(self, connection: sa.Connection, table: Table, column: Column) -> bool:

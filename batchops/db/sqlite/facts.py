@@ -45,14 +45,14 @@ class SQLiteFacts:
     value_literal = staticmethod(table_reads.value_literal)
 
     def of(self, connection: sa.Connection, table: Table) -> TableFacts:
-        """What hangs on the table."""
+        """What depends on the table."""
         path = connection.execute(_FILE).scalar_one()
         triggers = connection.execute(_TRIGGERS, {"name": table.name}).all()
         return TableFacts(
             triggers=tuple(t for row in triggers if (t := _trigger(row.name, row.sql, table))),
             references=tuple(_references(connection, table.name)),
             nullable_keys=tuple(_nullable_keys(connection, table)),
-            frees_space="VACUUM (writes the file anew)",
+            frees_space="VACUUM (rewrites the file)",
             log=LogCost("journal", 0, 0.0, 4096),
             free_bytes=_free_bytes(path) if path else None,
         )

@@ -1,4 +1,4 @@
-"""Keys in SQLite: any value may stand in any column, so values are kept with their own type."""
+"""Keys in SQLite: any value may be in any column, so values are kept with their own type."""
 
 import math
 import re

@@ -47,7 +47,7 @@ def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta)
 
 
 def _spelled(connection: sa.Connection, table: Table, column: Column, point: datetime) -> str:
-    """SQLite compares times as text or number: the literal must look like what stands in the column."""
+    """SQLite compares times as text or number: the literal must look like what is in the column."""
     own = table.clause.c[quoted(column.name)]
     # 0, -1 and an empty text stand for "never" in many a table.
     times = sa.select(own).where(own > 0, own != "").limit(1)
@@ -88,7 +88,7 @@ def _text(sample: str, point: datetime) -> str | None:
 
 
 class SQLiteCutoffs:
-    """By the column's type, or by what stands in it."""
+    """By the column's type, or by what is in it."""
 
     unset_time: str | None = "''"
     before = staticmethod(before)

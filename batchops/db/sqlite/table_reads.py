@@ -26,7 +26,7 @@ def tables_read(
     connection: sa.Connection, table: Table, condition: sa.ColumnElement[bool] | sa.TextClause,
     values: Sequence[sa.TextClause], functions: Collection[str],  # noqa: ARG001  none is stored in the file
 ) -> frozenset[TableName]:  # fmt: skip
-    """By what the library asks leave to read, where a row of the table's columns stands for the table itself."""
+    """By what the library asks leave to read, where a row of the table's columns is read for the table itself."""
     names = {name.lower() for name in table.column_names}
     hidden = [name for name in _ROW_NAMES if name not in names]
     columns = [sa.null().label(quoted(name)) for name in (*table.column_names, *hidden)]

@@ -27,7 +27,7 @@ def read(parts: Parts, environ: Mapping[str, str]) -> DriverUrl:  # noqa: ARG001
     path = path.removeprefix("file:") if uri else path
     if path in {"", ":memory:"} or parameters.get("mode") == "memory":
         raise UsageError(
-            "An SQLite database in memory is empty and gone afterwards.",
+            "An SQLite database in memory is empty at the start and lost at the end.",
             "name a file: sqlite:///file.db.",
         )
     if "\0" in path:

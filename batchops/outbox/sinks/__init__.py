@@ -1,4 +1,4 @@
-"""Where events go: each file one kind of broker or destination."""
+"""The destinations of events: one file for each kind."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ class Sink(Protocol):
         that was not acknowledged no later one of its key is delivered by this call: those are Unsent."""
 
     def close(self) -> None:
-        """Let go of connections; called again, it does nothing."""
+        """Release connections; called again, it does nothing."""
 
 
 @runtime_checkable

@@ -47,7 +47,7 @@ class SinkAddress:
         except ValueError as error:
             raise UsageError(f"{self.scheme}://…{name}=: {error}") from None
         if not seconds:
-            raise UsageError(f"{self.scheme}://…{name}= must be more than nothing.")
+            raise UsageError(f"{self.scheme}://…{name}= must be greater than 0.")
         return seconds
 
     def number(self, name: str, default: int, most: int) -> int:
@@ -85,7 +85,9 @@ def address(text: str, port: int, environ: Mapping[str, str]) -> SinkAddress:
     try:
         parts = urlsplit(text)
     except ValueError:
-        raise UsageError(f"The {scheme}:// URL cannot be read.", f"an IPv6 address stands in [ ]; {_ENCODE}") from None
+        raise UsageError(
+            f"The {scheme}:// URL cannot be read.", f"an IPv6 address is written in [ ]; {_ENCODE}"
+        ) from None
     userinfo, at, hosts = parts.netloc.rpartition("@")
     user, colon, password = userinfo.partition(":")
     # A "@" or "/" that belongs to a password would put the rest of it where it is printed.

@@ -24,7 +24,7 @@ _HELD = frozenset({"host", "content-length", "transfer-encoding", "connection", 
 
 
 def structured(message: Message, source: str) -> tuple[Headers, bytes]:
-    """The whole event as one JSON document; a body that is JSON stands in it as it is."""
+    """The whole event as one JSON document; a body that is JSON is in it as it is."""
     if message.null:
         return {"Content-Type": "application/cloudevents+json"}, json.dumps(_attributes(message, source)).encode()
     kind, member = _data(message)
@@ -138,7 +138,7 @@ def _is_json(text: str) -> bool:
 
 
 def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _percent(value: str) -> str:

@@ -1,4 +1,4 @@
-"""Why a connection failed, in words that repeat no address and no secret."""
+"""Explains why a connection failed, without addresses and secrets."""
 
 import re
 import ssl

@@ -22,7 +22,7 @@ def sink(url: str, environ: Mapping[str, str]) -> Sink:  # noqa: ARG001  every s
 
 
 def line(message: Message) -> str:
-    """A message as a line; a body that is no text stands in `body_base64` instead of `body`."""
+    """A message as a line; a body that is no text is in `body_base64` instead of `body`."""
     try:
         body = '"body": null' if message.null else f'"body": {quoted(message.body.decode())}'
     except UnicodeDecodeError:

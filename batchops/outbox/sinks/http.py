@@ -46,7 +46,7 @@ class HttpSink:
     def open(self) -> None:
         """Be ready; who answers is seen with the first event: an empty request might do something."""
         if (left := self._quiet_until - time.monotonic()) > 0:
-            raise SinkDownError(f"{self._place} asks to be left alone for another {left:.0f} s.")
+            raise SinkDownError(f"{self._place} asks to wait for another {left:.0f} s.")
         if self._pool is None:
             more: dict[str, Any] = {} if self._tls is None else {"ssl_context": self._tls}
             self._pool = urllib3.PoolManager(retries=False, maxsize=self._connections, **more)

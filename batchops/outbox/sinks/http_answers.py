@@ -1,4 +1,4 @@
-"""Whose fault an HTTP answer is: the event's, the destination's, or, seen alone, either's."""
+"""Decides from an HTTP answer whether the event or the destination is at fault."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _HINTS = {
     401: "check the user and password in the URL, or #token=.",
     403: "check the address, and what its credentials allow.",
     404: "check the address.",
-    405: "check the address: it takes no POST.",
+    405: "check the address: it does not accept POST.",
     407: "a proxy asks for credentials.",
 }
 

@@ -137,7 +137,7 @@ class KafkaSink:
                 if first:
                     topics[key] = topic if (topic, key) in self._begun else None
             else:
-                sending.refuse(index, Refused(f'"{topic[:60]!a}" is no name of a topic', final=True))
+                sending.refuse(index, Refused(f'"{topic[:60]!a}" cannot be the name of a topic', final=True))
                 topics[key] = None
         return produced
 
@@ -149,7 +149,7 @@ class KafkaSink:
         self._begun.update((self._topic or message.topic, message.key) for message in acknowledged)
 
     def close(self) -> None:
-        """Let go of the producer; what it still has is not sent."""
+        """Release the producer; what it still has is not sent."""
         producer, self._producer = self._producer, None
         self._begun.clear()
         if producer is not None:
@@ -220,7 +220,7 @@ class _Sending:
         if not alone:
             self.guilty, self.together = False, sum(len(self.messages[index].body) for index in self.suspects)
         if down or (given.ended and len(self.left) == before and (alone or not self.suspects)):
-            self.give_up(down or "the producer ended for no reason that it told")
+            self.give_up(down or "the producer ended without a reason")
 
     def refuse(self, index: int, why: Refused) -> None:
         """One that was refused: nothing of its key is sent any more."""

@@ -112,7 +112,7 @@ class ProducerBatch:
         return True
 
     def _poll(self, seconds: float) -> None:
-        """Hear reports. Not by `flush`: that goes on calling back after it has met an error that it will raise."""
+        """Hear reports. Not by `flush`: that continues calling back after it has met an error that it will raise."""
         try:
             self._producer.poll(seconds)
         except KafkaException:
@@ -137,7 +137,7 @@ def _report(error: KafkaError, *, alone: bool) -> DeliveryFailure:
 @lru_cache(100)
 def _known(code: int, text: str, alone: bool) -> DeliveryFailure:
     if code in _TAKEN_BACK:
-        return DeliveryFailure(FailureKind.TAKEN_BACK, "taken back, as an earlier record was not acknowledged")
+        return DeliveryFailure(FailureKind.TAKEN_BACK, "withdrawn, as an earlier record was not acknowledged")
     if code in _TOPIC_ERRORS:
         return DeliveryFailure(FailureKind.REFUSED, text)
     if code in _FINAL:

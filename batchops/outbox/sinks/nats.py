@@ -43,7 +43,7 @@ _TOO_LARGE = frozenset({10054, 10097})
 _OF_ACCESS = ("authorization", "credentials", "authentication expired", "authentication revoked")
 """In the server's words when it refuses who connects."""
 LONGEST = 3_900
-"""Bytes of a subject: servers read no line that is longer than 4,096 with what else stands in it."""
+"""Bytes of a subject: servers read no line that is longer than 4,096 with what else is in it."""
 _FULL = frozenset({10047, 10077})
 """Its numbers for a stream, or a store, that has no room: as any refusal by a stream, their code is 400."""
 
@@ -209,7 +209,7 @@ class NatsSink:
     def _unfit(self, message: Message) -> Refused | None:
         subject = self._subject or message.topic
         if not _SUBJECT.fullmatch(subject):
-            return Refused(f"{subject[:60]!a} is no subject to publish to", final=True)
+            return Refused(f"{subject[:60]!a} is not a subject to publish to", final=True)
         texts = (message.id, message.key, *message.headers.values())
         if any(sign in text for text in texts for sign in "\r\n\0") or not all(map(_HEADER.fullmatch, message.headers)):
             return Refused("its id, key or a header holds what no header can", final=True)
@@ -228,7 +228,7 @@ class NatsSink:
 
 
 class TlsRequired(Client):
-    """Ends where the server begins no TLS, before a password is told: the client itself would go on in the clear."""
+    """Ends where the server begins no TLS, before a password is told: the client itself would continue in the clear."""
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         if not info.get("tls_required"):
@@ -261,7 +261,7 @@ async def _closed(client: Client) -> None:
 
 
 def _header_bytes(message: Message) -> int:
-    """As they stand on the wire, with ours among them."""
+    """As they are on the wire, with ours among them."""
     named = {**message.headers, "Nats-Msg-Id": message.id, "key": message.key}
     return 12 + sum(len(name) + len(value.encode()) + 4 for name, value in named.items())
 

@@ -106,7 +106,7 @@ class DeliveryOrder:
             self._failed.add(key)
             self._suspects.difference_update(self._waiting[key])
         if not left and self._waiting[key] and key not in self._failed:
-            # A suspect's key goes on first: as long as there are suspects, everything goes one by one.
+            # A suspect's key goes first: as long as there are suspects, everything goes one by one.
             (self._ready.appendleft if self._suspects else self._ready.append)(key)
 
     def end(self, why: Delivery = NOT_TRIED) -> list[Delivery]:

@@ -108,7 +108,7 @@ class RabbitMQSink:
     def _unfit(self, message: Message) -> Refused | None:
         topic = self._topic or message.topic
         if "\0" in topic or not (topic or self._exchange) or len(topic.encode()) > LONGEST:
-            return Refused("its topic is no routing key: 1 to 255 bytes without NUL", final=True)
+            return Refused("its topic is not a routing key: 1 to 255 bytes without NUL", final=True)
         why = unfit(message)
         return Refused(why, final=True) if why else None
 

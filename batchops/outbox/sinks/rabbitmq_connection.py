@@ -78,7 +78,7 @@ class RabbitMQConnection:
             if time.monotonic() - publishing.last_answer > self._seconds:
                 self.usable, self.problem = (
                     False,
-                    ConnectionProblem("it confirms nothing; an alarm may block whoever publishes"),
+                    ConnectionProblem("it confirms nothing; an alarm may block publishers"),
                 )
                 self._end_publishing()
                 break
@@ -138,7 +138,7 @@ class RabbitMQConnection:
             self._fail(_why(reason))
             return
         text = getattr(reason, "reply_text", "")
-        hint = "make the exchange, or name another: exchange=NAME." if code == 404 else ""
+        hint = "declare the exchange, or name another: exchange=NAME." if code == 404 else ""
         self._fail(ConnectionProblem(f"{text} ({code})"[:300], hint, message_refused=code in _MESSAGE_CODES))
 
     def _lost(self, _: Any, reason: BaseException) -> None:
@@ -246,7 +246,7 @@ def _unroutable(method: Any) -> str:
 def _why(reason: BaseException) -> ConnectionProblem:
     text = repr(reason)  # pika wraps what the broker said, or a connection lost at that moment
     if isinstance(reason, ConnectionBlockedTimeout):
-        return ConnectionProblem("an alarm blocks whoever publishes (memory or disk)", "see rabbitmqctl alarms.")
+        return ConnectionProblem("an alarm blocks publishers (memory or disk)", "see rabbitmqctl alarms.")
     if "ACCESS_REFUSED" in text:
         return ConnectionProblem("the user or password is refused", "check them in the URL.", access_refused=True)
     if "NOT_ALLOWED" in text and not _PASSES.search(text):

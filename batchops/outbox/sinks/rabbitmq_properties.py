@@ -28,7 +28,7 @@ def _short(text: str) -> str:
 
 def _priority(text: str) -> int:
     if not re.fullmatch(r"\d{1,3}", text) or int(text) > 255:
-        raise ValueError("is no number from 0 to 255")
+        raise ValueError("is not a number from 0 to 255")
     return int(text)
 
 
@@ -48,7 +48,7 @@ def _timestamp(text: str) -> int:
 
 def _milliseconds(text: str) -> str:
     if not re.fullmatch(r"\d{1,10}", text):
-        raise ValueError("is no number of milliseconds")
+        raise ValueError("is not a number of milliseconds")
     return text
 
 

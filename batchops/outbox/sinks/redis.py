@@ -182,10 +182,10 @@ class RedisSink:
         return error_reasons.down(self._place, error)
 
 
-def _client(at: SinkAddress, files: Mapping[str, Any]) -> redis.RedisSink:
+def _client(at: SinkAddress, files: Mapping[str, Any]) -> redis.Redis:
     ((host, port),) = at.hosts
     seconds = at.seconds("timeout", 10.0)
-    return redis.RedisSink(
+    return redis.Redis(
         host=host,
         port=port,
         db=int(at.path or 0),

@@ -25,7 +25,7 @@ SCHEMES = {
     "-": _FILE, "file": _FILE, "http": _HTTP, "https": _HTTP, "redis": _REDIS, "rediss": _REDIS, "kafka": _KAFKA,
     "nats": _NATS, "amqp": _AMQP, "amqps": _AMQP,
 }  # fmt: skip
-"""By what stands before the colon; each module has `sink(url, environ)`."""
+"""By what comes before the colon; each module has `sink(url, environ)`."""
 SPELLINGS = (
     "kafka://",
     "amqp://",
@@ -51,7 +51,7 @@ def sink_of(url: str, environ: Mapping[str, str]) -> Sink:
     scheme = "-" if url == "-" else url.partition(":")[0].lower() if ":" in url else ""
     kind = SCHEMES.get(scheme)
     if kind is None or not (kind is _FILE or "://" in url):
-        raise UsageError("--to: this is no destination that batchops knows.", f"there are {', '.join(SPELLINGS)}.")
+        raise UsageError("--to: batchops does not know this destination.", f"there are {', '.join(SPELLINGS)}.")
     found: Sink = _module(kind, scheme).sink(url, environ)
     return found
 

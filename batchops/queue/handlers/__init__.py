@@ -1,4 +1,4 @@
-"""Who works on the rows of a queue: each file one kind of handler."""
+"""The handlers of a queue: one file for each kind."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class HandlerError(BatchopsError):
 
 
 class HandlerLeftError(Exception):
-    """A handler meant to end the process, as by sys.exit(): it failed for these rows, and the drain goes on."""
+    """A handler meant to end the process, as by sys.exit(): it failed for these rows, and the drain continues."""
 
 
 class HandlerDownError(TransientError):
@@ -84,4 +84,4 @@ class Handler(Protocol):
         """Called before the first batch: the columns that tell rows apart, and who is told what is odd."""
 
     def close(self) -> None:
-        """Let go of processes and connections; called again, it does nothing."""
+        """Release processes and connections; called again, it does nothing."""

@@ -75,7 +75,7 @@ class Child:
         self._unsent = b""
         self._no_more = False
         self.ended = False
-        """Whether the program itself has ended; what it has started may go on."""
+        """Whether the program itself has ended; what it has started may continue."""
         assert popen.stdin is not None
         self._stdin: IO[bytes] = popen.stdin
         reads = popen.stdout or popen.stderr
@@ -150,12 +150,12 @@ class Child:
         self.close()
 
     def leave(self) -> None:
-        """Wait for the program itself and let go of its streams: what it has left behind on purpose goes on."""
+        """Wait for the program itself and close its streams: what it has left behind on purpose continues."""
         self._popen.wait()
         self.close()
 
     def close(self) -> None:
-        """Let go of its streams."""
+        """Release its streams."""
         self._selector.close()
         for pipe in (self._stdin, self._reads, self._exit):
             with suppress(OSError):
@@ -192,7 +192,7 @@ class Child:
 
 
 class TimeLimit:
-    """How long a program may go on: its own seconds, and the grace period once the run was asked to stop."""
+    """How long a program may continue: its own seconds, and the grace period once the run was asked to stop."""
 
     def __init__(self, seconds: float, stop: Stop, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -200,7 +200,7 @@ class TimeLimit:
         self._end = clock() + seconds
         self._kill = 0.0
         self.passed: Literal["deadline", "stop"] | None = None
-        """Why the program is to end; None: it may go on."""
+        """Why the program is to end; None: it may continue."""
 
     def look(self) -> float:
         """Seconds until the next look, after this one."""

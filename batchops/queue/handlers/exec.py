@@ -58,7 +58,7 @@ class ExecHandler:
             child.leave()
             return None
         last = time.monotonic() + LAST_SECONDS
-        child.end(lambda: last - time.monotonic())  # nothing of this attempt goes on beside the next
+        child.end(lambda: last - time.monotonic())  # nothing of this attempt continues beside the next
         return Failed(f"{_ended(child.code)}: {_last_line(output)}"[:400])
 
     def _cut(self, code: int, limit: TimeLimit, stop: Stop) -> Result:
@@ -88,4 +88,4 @@ def _ended(code: int) -> str:
 
 
 def _last_line(output: bytes) -> str:
-    return (output.decode(errors="replace").strip() or "it said nothing").splitlines()[-1]
+    return (output.decode(errors="replace").strip() or "it printed nothing").splitlines()[-1]

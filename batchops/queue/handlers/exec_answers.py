@@ -1,4 +1,4 @@
-"""What a program answers to the rows of a batch: which row each answer is about, and whether it can be trusted."""
+"""The answers of a program to the rows of a batch: which row each is about, and whether they can be trusted."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,16 +64,16 @@ class Answers:
         try:
             self._add(_read(text), text)
         except ValueError:
-            self.wrong = self.wrong or f"with what is no JSON: {_short(text)}"
+            self.wrong = self.wrong or f"with text that is not JSON: {_short(text)}"
 
     def unfinished(self, text: str) -> None:
         """Take what it has said without an end of line, once it is known to say no more."""
-        self.wrong = self.wrong or f"with a line that has no end: {_short(text)}"
+        self.wrong = self.wrong or f"with an unfinished line: {_short(text)}"
 
     def _add(self, answer: Any, text: str) -> None:
         result, fields = _verdict(answer)
         if result is _NONE:
-            self.wrong = self.wrong or f"with what is no result: {_short(text)}"
+            self.wrong = self.wrong or f"with JSON that is not a result: {_short(text)}"
         elif (names := list(self._named(fields))) or "key" in fields:
             self._keyed(names, result, text)
         elif len(self._in_order) == len(self.lines):
@@ -109,7 +109,7 @@ class Answers:
 
 
 _NONE = Failed("no result")
-_NOT_OK = "the program said that it is not ok"
+_NOT_OK = "the program answered that the row is not ok"
 
 
 def _verdict(answer: Any) -> tuple[Result, Mapping[str, Any]]:
@@ -120,7 +120,7 @@ def _verdict(answer: Any) -> tuple[Result, Mapping[str, Any]]:
         case None | True:
             return None, {}
         case False:
-            return Failed("the program said false"), {}
+            return Failed("the program answered false"), {}
         case str() if not isinstance(answer, _Number):
             return Failed(answer or _NOT_OK), {}
     return _NONE, {}

@@ -139,7 +139,7 @@ def imported(reference: str, deadline: float) -> FunctionHandler:
             raise UsageError(f'--call: "{module_name}" has no function "{path}".', hint)
         found = getattr(found, part)
     if not callable(found):
-        raise UsageError(f'--call: "{path}" in "{module_name}" is no function.')
+        raise UsageError(f'--call: "{path}" in "{module_name}" is not a function.')
     return function_handler(found, reference, deadline)
 
 

@@ -70,7 +70,7 @@ class HttpHandler:
             answer = self._pool.request("POST", self._url, body=body, headers=headers, redirect=False)
         except self._unreached as error:
             message = f"Nothing answers at the address of --post ({type(error).__name__}); no attempt is counted."
-            raise HandlerDownError(message, "see that the service is up; the rows wait.") from None
+            raise HandlerDownError(message, "check that the service is up; the rows wait.") from None
         except self._errors.HTTPError as error:
             # The URL may hold a token, and urllib3 repeats it: the kind of error must do.
             return Failed(f"no answer: {type(error).__name__}")

@@ -45,7 +45,7 @@ class Leases(Protocol):
         """Set the mark of a claim in rows that this transaction has leased; the rows as they are then."""
 
     def unmark(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
-        """Undo the marks of rows that are still held; what lets go of rows does that by itself."""
+        """Undo the marks of rows that are still held; what releases rows does that by itself."""
 
     def unmark_lost(self, connection: sa.Connection, rows: int, low: KeyValue | None) -> None:
         """Undo the marks of up to so many rows whose lease has run out, so that it shows which of them are pending."""
@@ -77,10 +77,10 @@ class Leases(Protocol):
         """Whether another pending row than `but` can be marked done; None: there is none. To be rolled back."""
 
     def release(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
-        """Let go of rows that nobody has begun to work on: no attempt counts."""
+        """Release rows that nobody has begun to work on: no attempt counts."""
 
     def expire(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> None:
-        """Let go of rows at which something went wrong that cannot be told from the others: each is tried alone."""
+        """Release rows at which something went wrong that cannot be separated from the others: each is tried alone."""
 
     def renew(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], seconds: float) -> None:
         """Hold on to the rows for another while."""

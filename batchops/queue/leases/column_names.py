@@ -91,7 +91,7 @@ class LeaseColumns:
         return RefusedError(
             f'Table "{table.label}" has a column {column.name} of its own: {why}.',
             "--lease-prefix batchops_ gives leases columns of their own, for queue init and drain alike; "
-            "--lease-in table keeps them in a table beside.",
+            "--lease-in table keeps them in a separate table.",
         )
 
     def taken_over(self, claims: ClaimQueries, table: Table) -> Sequence[Column]:
@@ -103,7 +103,7 @@ class LeaseColumns:
             if not claims.is_own(column, self.kinds[purpose]) or (purpose == "attempts" and column.nullable)
         ]  # fmt: skip
         if not self.missing(table):
-            # What `queue init` adds stands in one row, in its own order.
+            # The columns that `queue init` adds follow one another, in its own order.
             for before, after in pairwise(map(self.name, KINDS)):
                 if places[after] < places[before]:
                     others.append(table.column(after))

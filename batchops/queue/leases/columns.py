@@ -16,7 +16,7 @@ from batchops.queue.queue import ALONE, Assignments, Queue, Row
 from batchops.queue.rows import Condition, Rows, Savepoint, age, how_many, number
 from batchops.runtime.counters import Counts
 
-FULL = "its attempts stand at {}, which is as far as the column {} counts"
+FULL = "its attempts stand at {}, the maximum of the column {}"
 
 
 class ColumnLeases:

@@ -60,7 +60,7 @@ def reuse_columns(
             connection, table, table.clause.c[quoted(name)].is_not(None)
         ):
             raise names.refusal(table, column, "another program keeps values in it")
-        yield f"{name} ({column.type}) is there already: it is taken over{_counted(connection, table, purpose, name)}."
+        yield f"{name} ({column.type}) is there already and is used{_counted(connection, table, purpose, name)}."
 
 
 def _counted(connection: sa.Connection, table: Table, purpose: str, name: str) -> str:

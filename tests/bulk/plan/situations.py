@@ -198,8 +198,8 @@ SITUATIONS = {
         "cascades", ALL, cascades_on_update, '"named"', {f"{COUNT}named WHERE n > 10000": 300},
         verb="backfill", options={"set": ("n = n + 10000",)},
     ),
-    "a trigger": Situation("triggers", ALL, triggers, "read what it does", GONE | {f"{COUNT}log": 300}),
-    "a rule": Situation("triggers", ("postgresql",), rule, "read what it does", GONE | {f"{COUNT}log": 300}),
+    "a trigger": Situation("triggers", ALL, triggers, "check what it does", GONE | {f"{COUNT}log": 300}),
+    "a rule": Situation("triggers", ("postgresql",), rule, "check what it does", GONE | {f"{COUNT}log": 300}),
     "a key with NULLs": Situation(
         "nullable-key", ALL, nullable_key, "NOT NULL",
         {f"{COUNT}t": 360, f"{COUNT}t WHERE kind = 1": 60, f"{COUNT}t WHERE kind = 1 AND code IS NOT NULL": 0},

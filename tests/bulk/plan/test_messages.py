@@ -140,7 +140,7 @@ def test_what_only_the_application_defines(tmp_path: Path) -> None:
     url = f"sqlite:///{path}"
     with pytest.raises(MissingCodeError, match="title_sort") as trigger:
         library.backfill(url=url, table="books", all_rows=True, set=["seen = 1"], allow=("triggers",))
-    assert "a trigger or an index uses it" in trigger.value.hint
+    assert "a trigger or an index calls it" in trigger.value.hint
     with pytest.raises(MissingCodeError, match="icu_root"):
         library.purge(url=url, table="items", where="id = 1")
     with pytest.raises(UsageError, match="no_such"):

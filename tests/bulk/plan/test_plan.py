@@ -81,7 +81,7 @@ def test_it_says_where_it_goes_on_and_how_fast_it_went(batchops: Batchops, janua
     ("kind", "make", "words"),
     [
         ("postgresql", "ALTER TABLE t SET UNLOGGED", "unlogged"),
-        ("mariadb", "ALTER TABLE t ENGINE = MyISAM", "no transactions"),
+        ("mariadb", "ALTER TABLE t ENGINE = MyISAM", "not support transactions"),
         ("mariadb", "ALTER TABLE t ADD SYSTEM VERSIONING", "keeps its history"),
     ],
 )

@@ -39,7 +39,7 @@ STORAGE = (
     ),
     Shape("unlogged", {"id": "integer"}, ("id",), IDS, (PG,), options="WITH (fillfactor = 50)"),
     Shape("system-versioned", {"id": "integer"}, ("id",), IDS, (MARIA,), options="WITH SYSTEM VERSIONING"),
-    Shape(  # counting up is refused: it knows no transactions
+    Shape(  # counting up is refused: it does not support transactions
         "Aria", {"id": "integer"}, ("id",), IDS, (MARIA,), options="ENGINE=Aria", assignments=("times = n + 1",)
     ),
     Shape("partitioned", {"id": "integer"}, ("id",), IDS, (MARIA,), options="PARTITION BY HASH (id) PARTITIONS 4"),

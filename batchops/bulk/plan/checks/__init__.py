@@ -34,7 +34,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def refusals(context: CheckContext) -> Iterator[Refusal]:
-    """What the server, the role and the checks have against this job; the allowed ones are marked."""
+    """What the server, the role and the checks refuse in this job; allowed refusals are marked."""
     yield from context.found.forbidden
     for check in CHECKS:
         allowed = check.name in context.spec.allow

@@ -18,7 +18,7 @@ def _look(context: CheckContext) -> Iterator[Objection]:
         why = f"ON {link.event} {link.action} by {columns}"
         yield Objection(
             f'The database would also {_effect(link)} {many} of "{child}" ({why}).',
-            f'change the rows of "{child}" first, in batches of their own',
+            f'change the rows of "{child}" first, in separate batches',
         )
 
 

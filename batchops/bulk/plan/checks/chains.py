@@ -1,4 +1,4 @@
-"""Foreign keys as a change sets them off, one behind the other."""
+"""The chains of foreign keys that a change triggers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from batchops.db.table import quoted
 
 @dataclass(frozen=True)
 class Link:
-    """A foreign key that a job reaches: what happens to the parent there, and by what way it got there."""
+    """A foreign key that a job reaches: what happens to the parent, and through which other keys."""
 
     reference: Reference
     event: str
@@ -36,7 +36,7 @@ class Link:
 
 
 def links(context: CheckContext) -> Iterator[Link]:
-    """Every foreign key that the job sets off, nearest first, each once."""
+    """Every foreign key that the job triggers, nearest first, each once."""
     direct = [r for r in context.facts.references if r.direct]
     waiting = [
         Link(r, context.event, None)
@@ -54,7 +54,7 @@ def links(context: CheckContext) -> Iterator[Link]:
 
 
 def _behind(context: CheckContext, link: Link) -> Iterator[Link]:
-    """What the change of the child's rows sets off in turn."""
+    """What the change of the child's rows triggers in turn."""
     if link.action == RESTRICT:
         return
     child = link.reference.child

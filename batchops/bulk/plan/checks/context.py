@@ -1,4 +1,4 @@
-"""What a check is, and what it gets to see."""
+"""What a check is, and what it can see."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class CheckContext:
     route: RunStrategy
     probes: tuple[Probe, ...]
     estimate: int | None
-    """Rows that match, so far as known."""
+    """Rows that match, as far as known."""
 
     @property
     def event(self) -> str:
@@ -96,7 +96,7 @@ class CheckContext:
 
 @dataclass(frozen=True)
 class Objection:
-    """What is wrong, and the way out of it."""
+    """What is wrong, and how to solve it."""
 
     message: str
     hint: str

@@ -23,7 +23,7 @@ def _look(context: CheckContext) -> Iterator[Objection]:
         place = ".".join(quote(batch) for batch in (reference.child.schema, reference.child.name) if batch)
         yield Objection(
             f'"{reference.child.label}" refers to "{reference.parent.label}" by {", ".join(reference.columns)} without '
-            f"an index: for each row that is {_done(link.event)} the database would read it whole.",
+            f"an index: for each row that is {_done(link.event)} the database would scan the whole table.",
             f"{context.database.backend.facts.new_index} ON {place} ({columns})",
         )
 

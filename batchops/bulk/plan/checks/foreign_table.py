@@ -8,13 +8,13 @@ from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
 def _look(context: CheckContext) -> Iterator[Objection]:
     if context.table.kind == "foreign table":
         yield Objection(
-            f'"{context.table.label}" is a foreign table: its rows and the cursor would be two commits.',
-            "run batchops on the server that the table lies on",
+            f'"{context.table.label}" is a foreign table: its rows and the checkpoint cannot be one commit.',
+            "run batchops on the server that has the table",
         )
     for name in context.facts.foreign_parts:
         yield Objection(
-            f'Partition "{name}" of "{context.table.label}" lies on another server: its rows and the cursor would be '
-            "two commits.",
+            f'Partition "{name}" of "{context.table.label}" is on another server: its rows and the checkpoint '
+            "cannot be one commit.",
             f"run batchops there, and here on the partitions without {name}",
         )
 

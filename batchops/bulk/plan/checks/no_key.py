@@ -1,4 +1,4 @@
-"""no-key: nothing names a row, so batches can only take the first rows that match, again and again."""
+"""no-key: no key identifies a row, so batches can only take the first rows that match, again and again."""
 
 from collections.abc import Iterator
 
@@ -12,8 +12,8 @@ def _look(context: CheckContext) -> Iterator[Objection]:
     why = context.found.unusable or "no primary key or unique index without NULLs"
     yield Objection(
         f'Table "{context.table.label}" has {why}, so batches cannot be followed.',
-        f"add one, or say --strategy {kind.name} (slower, and slower still beside an old snapshot)",
+        f"add one, or use --strategy {kind.name} (slower, and slower still beside an old snapshot)",
     )
 
 
-CHECK = Check("no-key", "no key to follow: each batch begins at the start again", _look)
+CHECK = Check("no-key", "no key to follow: each batch starts from the beginning", _look)

@@ -20,9 +20,9 @@ def _look(context: CheckContext) -> Iterator[Objection]:
     counted = context.count(rows)
     many = "some rows" if counted is None else f"{counted:,} {'row' if counted == 1 else 'rows'}"
     yield Objection(
-        f"The key ({', '.join(key.columns)}) may be NULL: {many} without a value there would be left out.",
-        "follow a key without NULLs, or ALTER it to NOT NULL",
+        f"The key ({', '.join(key.columns)}) may be NULL: {many} without a value there would be skipped.",
+        "use a --key without NULLs, or ALTER it to NOT NULL",
     )
 
 
-CHECK = Check("nullable-key", "rows without a key are left out", _look)
+CHECK = Check("nullable-key", "rows without a key are skipped", _look)

@@ -138,7 +138,7 @@ def _reads_table(context: CheckContext, name: TableName, text: str) -> bool:
 
 def _keys_aside(context: CheckContext) -> str:
     return (
-        f"put the keys aside first (CREATE TABLE ids AS SELECT … FROM {context.table.label} WHERE …) and use --where "
+        f"copy the keys first (CREATE TABLE ids AS SELECT … FROM {context.table.label} WHERE …) and use --where "
         "'id IN (SELECT id FROM ids)', or, where one batch cannot change what the next one finds"
     )
 
@@ -147,7 +147,7 @@ def _values_aside(context: CheckContext, column: str) -> str:
     table, key = context.table.label, context.route.pinned.key
     same = " AND ".join(f"v.{name} = {table}.{name}" for name in key)
     return (
-        f"put the values aside first (CREATE TABLE new_values AS SELECT {', '.join(key)}, … AS {column} FROM {table}; "
+        f"copy the values first (CREATE TABLE new_values AS SELECT {', '.join(key)}, … AS {column} FROM {table}; "
         f"CREATE UNIQUE INDEX new_values_key ON new_values ({', '.join(key)})) and use --set '{column} = (SELECT "
         f"v.{column} FROM new_values AS v WHERE {same})', or, where one batch cannot change what the next one finds"
     )

@@ -9,7 +9,7 @@ def _look(context: CheckContext) -> Iterator[Objection]:
     if context.facts.hides_rows:
         yield Objection(
             f'Row-level security on "{context.table.label}" hides rows from role "{context.found.server.role}": '
-            "those would stay, and nobody would know.",
+            "those would stay, and no message would tell.",
             "connect as a role with BYPASSRLS, or as the owner where it is not forced",
         )
 

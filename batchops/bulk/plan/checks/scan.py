@@ -56,7 +56,7 @@ def _way_out(context: CheckContext, read: FullRead, *, own: bool) -> str:
     fewer = " a larger --batch-size reads it fewer times" if context.spec.batch_size else ""
     if not own:
         name = read.table.rpartition(".")[2]
-        return f'see by EXPLAIN which index in "{name}" the condition lacks, or copy the keys that it needs into a ' + (
+        return f'EXPLAIN shows which index on "{name}" the condition lacks, or copy the keys that it needs into a ' + (
             f"table of their own;{fewer}" if fewer else "table of their own"
         )
     if context.route.kind.faster:

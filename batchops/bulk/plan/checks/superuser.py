@@ -14,7 +14,8 @@ def _look(context: CheckContext) -> Iterator[Objection]:
         borrowed += context.facts.borrowed
     if borrowed:
         yield Objection(
-            f'Role "{context.found.server.role}" is a superuser, and the job would run code of others with its rights: '
+            f'Role "{context.found.server.role}" is a superuser, and the job would run code of other roles with its '
+            "rights: "
             f"{', '.join(borrowed)}.",
             "connect as the table's owner",
         )

@@ -7,7 +7,7 @@ from batchops.db.facts import Trigger
 
 
 def set_off(context: CheckContext) -> list[Trigger]:
-    """The triggers and rules that the job's statements set off."""
+    """The triggers and rules that fire on the job's statements."""
     return [
         trigger
         for trigger in context.facts.triggers
@@ -25,8 +25,8 @@ def _look(context: CheckContext) -> Iterator[Objection]:
         kind = "rule" if trigger.timing == "rule" else f"{trigger.timing} trigger"
         may = "do more than was asked for" if trigger.timing == "after" else "leave rows as they are, or do more"
         yield Objection(
-            f'The {kind} "{trigger.name}" on "{trigger.table}" is set off by each {context.event} and may {may}.',
-            "read what it does",
+            f'The {kind} "{trigger.name}" on "{trigger.table}" fires on each {context.event} and may {may}.',
+            "check what it does",
         )
 
 

@@ -1,4 +1,4 @@
-"""view: what stands behind a view is not plain to see, and nothing names its rows."""
+"""view: what is behind a view is not plain to see, and nothing names its rows."""
 
 from collections.abc import Iterator
 
