@@ -5,14 +5,18 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from tests.benchmarks import flat, gentle, memory, refused, speed, strategies
+from tests.benchmarks import flat, gentle, memory, refused, shapes, speed, strategies
 from tests.benchmarks.databases import Open, mariadb, postgresql, sqlite
+from tests.benchmarks.shapes import Opened
+from tests.benchmarks.shapes import mariadb as shaped_mariadb
+from tests.benchmarks.shapes import postgresql as shaped_postgresql
+from tests.benchmarks.shapes import sqlite as shaped_sqlite
 from tests.services.server import UnavailableError
 
 DATABASES = ("postgresql", "mariadb", "sqlite")
-GROUPS = (*DATABASES, "strategies", "flat", "memory", "gentle", "refused")
+GROUPS = (*DATABASES, "strategies", "flat", "memory", "gentle", "refused", "shapes")
 
-Measure = Callable[[Open, Namespace], bool]
+Measure = Callable[[Namespace], bool]
 """Prints its table; False if something failed to do its work."""
 
 
@@ -24,25 +28,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "mariadb": partial(mariadb.opened, wanted.mariadb_url),
         "sqlite": sqlite.opened,
     }
+    shaped: dict[str, Opened] = {
+        "postgresql": partial(shaped_postgresql.opened, wanted.pg_url),
+        "mariadb": partial(shaped_mariadb.opened, wanted.mariadb_url),
+        "sqlite": shaped_sqlite.opened,
+    }
     fine = True
     for group in wanted.groups or GROUPS:
-        for name, measure in _measures(group, wanted.on):
+        for name, measure in _measures(group, wanted.on, opened, shaped):
             try:
-                fine &= measure(opened[name], wanted)
+                fine &= measure(wanted)
             except UnavailableError as error:
                 print(f"\n== {group} on {name}: skipped, {error}")
     return 0 if fine else 1
 
 
-def _measures(group: str, on: Sequence[str]) -> Iterator[tuple[str, Measure]]:
+def _measures(
+    group: str, on: Sequence[str], opened: dict[str, Open], shaped: dict[str, Opened]
+) -> Iterator[tuple[str, Measure]]:
     if group in DATABASES:
-        yield group, speed.measure
+        yield group, partial(speed.measure, opened[group])
+    elif group == "shapes":
+        yield from ((name, partial(shapes.measure, shaped[name])) for name in on)
     elif group in ("gentle", "strategies", "refused"):
         measures = {"gentle": gentle.measure, "strategies": strategies.measure, "refused": refused.measure}
-        yield "postgresql", measures[group]
+        yield "postgresql", partial(measures[group], opened["postgresql"])
     else:
         measure = {"flat": flat.measure, "memory": memory.measure}[group]
-        yield from ((name, measure) for name in on)
+        yield from ((name, partial(measure, opened[name])) for name in on)
 
 
 def _parse(arguments: Sequence[str] | None) -> Namespace:
@@ -53,7 +66,10 @@ def _parse(arguments: Sequence[str] | None) -> Namespace:
     add("--pairs", type=int, default=3)
     add("--batch-size", type=int, default=5000, help="of every side that has a fixed one")
     add("--cap", type=float, default=90.0, help="seconds given to the naive loop")
-    add("--on", nargs="+", choices=DATABASES, default=DATABASES, help="databases of flat and memory")
+    add("--on", nargs="+", choices=DATABASES, default=DATABASES, help="databases of flat, memory and shapes")
+    add("--rows", type=int, help="rows of each shape: 500 k on PostgreSQL, 300 k elsewhere if not given")
+    add("--shape", default="", metavar="REGEX", help="only shapes that this finds in their name")
+    add("--options", type=str.split, default=[], help="of the tool in each shape, as --options='--strategy match'")
     add("--pg-url", help="instead of a private server; makes and drops databases batchops_bench*")
     add("--mariadb-url", help="instead of a private server; makes and drops the schema batchops_bench")
     wanted = parser.parse_args(arguments)

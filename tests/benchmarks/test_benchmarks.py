@@ -23,3 +23,10 @@ def test_latency_counts_from_when_the_transaction_was_due() -> None:
     traffic.transactions.append(pgbench.parse("3 17 2500000 1 100 500000 2400000"))
     assert traffic.due_between(97.5, 98.5) == [2500.0]
     assert traffic.due_between(99, 101) == []
+
+
+def test_sqlite_shapes_run_small(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shapes", "--on", "sqlite", "--rows", "3000", "--pairs", "1", "--shape", "half|either"]) == 0
+    printed = capsys.readouterr().out
+    assert "half, no index" in printed
+    assert "of 3 of 3 shapes" in printed
