@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -50,6 +50,8 @@ class Database:
             self._decide_at_connect(variant)
         self._at_work: set[Any] = set()
         self._guard = threading.Lock()
+        self._in_thread = threading.local()
+        """`reading`: the connection on which the thread reads, where a nested read shares it."""
         self.underway = False
         """Whether a run has begun to write: a table that is missing from then on has been taken away."""
 
@@ -85,10 +87,23 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A transaction that cannot write, by the server's own word; always rolled back."""
+        """A transaction that cannot write, by the server's own word; always rolled back.
+
+        Where a database has one writer, a read within a read of the same thread shares its connection. With two, a
+        writer's COMMIT would wait for the first to end, and the second for that COMMIT, until one of them gives up.
+        """
+        outer: sa.Connection | None = getattr(self._in_thread, "reading", None)
+        if outer is not None:
+            with self._errors_translated():
+                yield outer
+            return
         with self._connection() as connection:
             self.backend.sessions.begin_reading(connection)
-            yield connection
+            self._in_thread.reading = connection if self.backend.sessions.one_writer else None
+            try:
+                yield connection
+            finally:
+                self._in_thread.reading = None
 
     @contextmanager
     def trying(self) -> Iterator[sa.Connection]:
@@ -109,15 +124,9 @@ class Database:
                 connection.exec_driver_sql("ROLLBACK TO SAVEPOINT batchops_part")
             raise translated from error
 
-    @contextmanager
-    def explaining(self) -> Iterator[sa.Connection]:
+    def explaining(self) -> AbstractContextManager[sa.Connection]:
         """A transaction in which a write can be explained, and that writes nothing; always rolled back."""
-        with self._connection() as connection:
-            if self.backend.planner.explains_writes:
-                self.backend.sessions.begin_reading(connection)
-            else:
-                self.backend.sessions.begin(connection)
-            yield connection
+        return self.reading() if self.backend.planner.explains_writes else self.trying()
 
     def missing_right(self, table: Table, role: str, needs: Needs) -> MissingRight | None:
         """The first of these rights that the role lacks on the table."""
@@ -171,17 +180,21 @@ class Database:
 
     @contextmanager
     def _connection(self) -> Iterator[sa.Connection]:
-        try:
-            with self.engine.connect() as connection:
-                driver_connection = connection.connection.driver_connection
+        with self._errors_translated(), self.engine.connect() as connection:
+            driver_connection = connection.connection.driver_connection
+            with self._guard:
+                self._at_work.add(driver_connection)
+            try:
+                yield connection
+            finally:
                 with self._guard:
-                    self._at_work.add(driver_connection)
-                try:
-                    yield connection
-                finally:
-                    with self._guard:
-                        self._at_work.discard(driver_connection)
-                    self._roll_back(connection)
+                    self._at_work.discard(driver_connection)
+                self._roll_back(connection)
+
+    @contextmanager
+    def _errors_translated(self) -> Iterator[None]:
+        try:
+            yield
         except DBAPIError as error:
             raise self.error(error) from error
         except self.engine.dialect.loaded_dbapi.Error as error:
