@@ -79,7 +79,17 @@ def midpoint(low: KeyValue, high: KeyValue) -> int | None:
     return (first + last) // 2 if last - first > 1 else None
 
 
-def readings(table: Table, names: Sequence[str], texts: tuple[str, ...], read: Read) -> list[KeyValue]:
+def look_up(
+    keys: Keys, read: Read, connection: sa.Connection, table: Table, names: Sequence[str],
+    texts: Sequence[tuple[str, ...]], key: Sequence[str],
+) -> list[tuple[int, KeyValue]]:  # fmt: skip
+    """`Keys.look_up` where `read` makes the values, and not the server."""
+    wanted = [_readings(table, names, text, read) for text in texts]
+    own, of_key = ([keys.out(table, name) for name in some] for some in (names, key))
+    return _matched(wanted, _selecting(connection, table, own, of_key, lambda some: keys.among(table, names, some)))
+
+
+def _readings(table: Table, names: Sequence[str], texts: tuple[str, ...], read: Read) -> list[KeyValue]:
     """The keys that the texts of one row may mean."""
     found: list[KeyValue] = [()]
     for name, text in zip(names, texts, strict=True):
@@ -99,7 +109,7 @@ def uuid_bytes(text: str) -> bytes | None:
     return bytes.fromhex(text.replace("-", "")) if _UUID.fullmatch(text) else None
 
 
-def matched(wanted: Sequence[Sequence[KeyValue]], select: Select) -> list[tuple[int, KeyValue]]:
+def _matched(wanted: Sequence[Sequence[KeyValue]], select: Select) -> list[tuple[int, KeyValue]]:
     """Keys of the rows that `select` finds, each with its place in `wanted`."""
     places: dict[KeyValue, list[int]] = {}
     for i, keys in enumerate(wanted):
@@ -115,7 +125,7 @@ def matched(wanted: Sequence[Sequence[KeyValue]], select: Select) -> list[tuple[
     return found
 
 
-def selecting(
+def _selecting(
     connection: sa.Connection, table: Table, named: Sequence[sa.ColumnElement[Any]],
     key: Sequence[sa.ColumnElement[Any]], among: Callable[[Sequence[KeyValue]], sa.ColumnElement[bool]],
 ) -> Select:  # fmt: skip

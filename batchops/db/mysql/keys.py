@@ -10,7 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from batchops.db.keys import matched, midpoint, readings, selecting, uuid_bytes
+from batchops.db.keys import look_up, midpoint, uuid_bytes
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 from batchops.db.value_formats import span
@@ -119,19 +119,6 @@ def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.Co
     )
 
 
-def look_up(
-    connection: sa.Connection,
-    table: Table,
-    names: Sequence[str],
-    texts: Sequence[tuple[str, ...]],
-    key: Sequence[str],
-) -> list[tuple[int, KeyValue]]:
-    """As the family says."""
-    wanted = [readings(table, names, text, _read) for text in texts]
-    own, of_key = [[out(table, name) for name in some] for some in (names, key)]
-    return matched(wanted, selecting(connection, table, own, of_key, lambda some: among(table, names, some)))
-
-
 def _read(table: Table, name: str, text: str) -> Sequence[Any]:
     column = table.column(name)
     kind = base(column)
@@ -208,4 +195,9 @@ class MySQLKeys:
     upto = staticmethod(upto)
     among = staticmethod(among)
     between = staticmethod(between)
-    look_up = staticmethod(look_up)
+
+    def look_up(
+        self, connection: sa.Connection, table: Table, names: Sequence[str], texts: Sequence[tuple[str, ...]],
+        key: Sequence[str],
+    ) -> list[tuple[int, KeyValue]]:  # fmt: skip
+        return look_up(self, _read, connection, table, names, texts, key)

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.keys import matched, midpoint, readings, selecting, uuid_bytes
+from batchops.db.keys import look_up, midpoint, uuid_bytes
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 
@@ -97,19 +97,6 @@ def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.Co
     return sa.tuple_(*columns, types=[Untyped()] * len(columns)).in_([tuple(key) for key in keys])
 
 
-def look_up(
-    connection: sa.Connection,
-    table: Table,
-    names: Sequence[str],
-    texts: Sequence[tuple[str, ...]],
-    key: Sequence[str],
-) -> list[tuple[int, KeyValue]]:
-    """As the family says."""
-    wanted = [readings(table, names, text, _read) for text in texts]
-    own, of_key = [[out(table, name) for name in some] for some in (names, key)]
-    return matched(wanted, selecting(connection, table, own, of_key, lambda some: among(table, names, some)))
-
-
 def _read(table: Table, name: str, text: str) -> Sequence[Any]:
     """By the column's affinity. Where that leaves values as they are, a text may stand for several."""
     kind = table.column(name).type.upper() if name in table.column_names else "INT"
@@ -166,4 +153,9 @@ class SQLiteKeys:
     upto = staticmethod(upto)
     among = staticmethod(among)
     between = staticmethod(between)
-    look_up = staticmethod(look_up)
+
+    def look_up(
+        self, connection: sa.Connection, table: Table, names: Sequence[str], texts: Sequence[tuple[str, ...]],
+        key: Sequence[str],
+    ) -> list[tuple[int, KeyValue]]:  # fmt: skip
+        return look_up(self, _read, connection, table, names, texts, key)
