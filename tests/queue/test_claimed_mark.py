@@ -290,54 +290,43 @@ def test_what_cannot_be_is_refused_before_any_work(database: Database) -> None:
     assert states(database) == {"pending": 3}
 
 
+@pytest.fixture
+def handled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the handler writes which rows it has had."""
+    file = tmp_path / "handled"
+    file.touch()
+    monkeypatch.setenv("HANDLED", str(file))
+    return file
+
+
 @pytest.mark.in_turn
 @pytest.mark.parametrize("place", ["columns", "table"])
-def test_a_mark_that_the_table_refuses_ends_it_before_any_work(
-    database: Database, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("refuses", "says"),
+    [("NEW.status = 'running'", "--claimed"), ("NEW.status = 'pending' AND OLD.status = 'running'", "undo")],
+    ids=["refused", "not-undone"],
+)
+def test_a_mark_that_the_table_refuses_or_keeps_ends_it_before_any_work(
+    database: Database, place: str, handled: Path, refuses: str, says: str
 ) -> None:
     queue(database, place)
-    handled = tmp_path / "handled"
-    handled.touch()
-    monkeypatch.setenv("HANDLED", str(handled))
-    refuses_by_trigger(database, "NEW.status = 'running'")
+    refuses_by_trigger(database, refuses)
     refused = tried(database, "--claimed", RUNNING)
     assert (refused.code, handled.read_text()) == (3, ""), refused
-    assert "--claimed" in refused.json()["error"]["message"], refused
+    assert says in refused.json()["error"]["message"], refused
     assert states(database) == {"pending": ROWS}
     assert kept(database, place) == []
 
 
 @pytest.mark.in_turn
 @pytest.mark.parametrize("place", ["columns", "table"])
-def test_a_mark_that_is_refused_for_one_row_is_its_failure(
-    database: Database, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mark_that_is_refused_for_one_row_is_its_failure(database: Database, place: str, handled: Path) -> None:
     queue(database, place)
-    handled = tmp_path / "handled"
-    handled.touch()
-    monkeypatch.setenv("HANDLED", str(handled))
     refuses_by_trigger(database, "NEW.status = 'running' AND NEW.id = 5")
     ended_ = tried(database, "--claimed", RUNNING, "--max-attempts", "1", "--failed", "status = 'failed'")
     assert (ended_.code, ended_.json()["rows"]) == (3, ROWS - 1), ended_
     assert "5" not in handled.read_text().split()
     assert states(database) == {"done": ROWS - 1, "failed": 1}
-    assert kept(database, place) == []
-
-
-@pytest.mark.in_turn
-@pytest.mark.parametrize("place", ["columns", "table"])
-def test_a_mark_that_cannot_be_undone_ends_it_before_any_work(
-    database: Database, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    queue(database, place)
-    handled = tmp_path / "handled"
-    handled.touch()
-    monkeypatch.setenv("HANDLED", str(handled))
-    refuses_by_trigger(database, "NEW.status = 'pending' AND OLD.status = 'running'")
-    refused = tried(database, "--claimed", RUNNING)
-    assert (refused.code, handled.read_text()) == (3, ""), refused
-    assert "undo" in refused.json()["error"]["message"], refused
-    assert states(database) == {"pending": ROWS}
     assert kept(database, place) == []
 
 

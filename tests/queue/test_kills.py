@@ -149,66 +149,44 @@ def test_rows_that_are_marked_while_they_are_leased(
     figures(rows=rows, seconds=took, kills=kills)
 
 
-SET = ("--set", "n = n + 1", "--sleep", "20ms", "--batch-size", "50")
-CONNECTION = ("--call", CALL.format("effect"), "--batch-size", "50")
+EFFECTS = {
+    "set": ("--set", "n = n + 1", "--sleep", "20ms", "--batch-size", "50"),
+    "connection": ("--call", CALL.format("effect"), "--batch-size", "50"),
+}
+_QUICK = {("connection", "columns"): "postgresql", ("set", "none"): "sqlite"}
+_PLACES = [(effect, place) for effect in EFFECTS for place in ("columns", "none")]
 
 
-@tiers("postgresql")
-def test_effects_through_the_connection_are_made_exactly_once(
-    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
-) -> None:
+@pytest.mark.parametrize(
+    ("effect", "place", "name", "full"),
+    [
+        *(pytest.param(*both, name, False, id=f"{'-'.join(both)}-{name}-quick") for both, name in _QUICK.items()),
+        *(
+            pytest.param(*both, name, True, id=f"{'-'.join(both)}-{name}-full", marks=LONG)
+            for both in _PLACES
+            for name in FAMILIES
+        ),
+    ],
+)
+def test_effects_are_made_exactly_once(
+    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, effect: str, place: str, name: str, full: bool,
+    figures: Figures,
+) -> None:  # fmt: skip
+    """Through the connection and by --set, with leases and by row locks alone."""
     database = new_database(name)
-    leases(batchops, database, tmp_path, CONNECTION, figures, full=full)
-
-
-@tiers()
-def test_effects_by_set_are_made_exactly_once(
-    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
-) -> None:
-    database = new_database(name)
-    leases(batchops, database, tmp_path, SET, figures, full=full)
-
-
-def leases(
-    batchops: Batchops, database: Database, tmp_path: Path, args: tuple[str, ...], figures: Figures, *, full: bool
-) -> None:
-    """Drain with leases and kills."""
     rows = rows_for(database, full)
     jobs(database, rows)
-    leased(database)
-    logged(database)
+    if place == "columns":
+        leased(database)
+        logged(database)
+    args = EFFECTS[effect] if place == "columns" else (*EFFECTS[effect], "--lease-in", place)
     kills, took = killed(batchops, database, args, tmp_path / "none", full=full)
-    check(database, rows, kills, took, figures)
+    if place == "columns":
+        check(database, rows, kills, took, figures)
+    else:
+        assert states(database) == {"done": rows}
+        figures(rows=rows, seconds=took, kills=kills)
     exactly_once(database, args[0])
-
-
-@tiers("sqlite")
-def test_effects_by_set_are_made_exactly_once_by_row_locks_alone(
-    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
-) -> None:
-    database = new_database(name)
-    locks(batchops, database, tmp_path, SET, figures, full=full)
-
-
-@tiers()
-def test_effects_through_the_connection_are_made_exactly_once_by_row_locks_alone(
-    batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
-) -> None:
-    database = new_database(name)
-    locks(batchops, database, tmp_path, CONNECTION, figures, full=full)
-
-
-def locks(
-    batchops: Batchops, database: Database, tmp_path: Path, args: tuple[str, ...], figures: Figures, *, full: bool
-) -> None:
-    """Drain with row locks and kills."""
-    rows = rows_for(database, full)
-    jobs(database, rows)
-    args = (*args, "--lease-in", "none")
-    kills, took = killed(batchops, database, args, tmp_path / "none", full=full)
-    assert states(database) == {"done": rows}
-    exactly_once(database, args[0])
-    figures(rows=rows, seconds=took, kills=kills)
 
 
 def exactly_once(database: Database, flag: str) -> None:
