@@ -25,6 +25,13 @@ class State(StrEnum):
     """It is not tried again until a person says so; later events continue."""
 
 
+def _state(table: sa.Table) -> sa.ColumnElement[str]:
+    """A row's state by the name of today: an earlier version wrote "parked" for HELD."""
+    # Literals, as PostgreSQL would not know an expression with parameters again in GROUP BY.
+    earlier: sa.ColumnElement[bool] = table.c.state == sa.literal_column("'parked'")
+    return sa.case((earlier, sa.literal_column(f"'{State.HELD}'", sa.String())), else_=table.c.state)
+
+
 @dataclass(frozen=True)
 class RefusedEvent:
     """A refused event."""
@@ -45,6 +52,7 @@ class RefusedEvents:
     def __init__(self, database: Database, table: sa.Table, outbox: Outbox) -> None:
         self._backend = database.backend
         self._table = table
+        self._state = _state(table)
         self._outbox = outbox
         self._relation = outbox.table.label
         self._storable = ForeignText(database.backend.own_tables, table.schema, table.name, "failure")
@@ -58,7 +66,7 @@ class RefusedEvents:
         Events that were given up on are not tried again: whether there are any is all that has to be known.
         """
         columns = self._table.c
-        dead = columns.state == State.DEAD_LETTER
+        dead = self._state == State.DEAD_LETTER
         rows = connection.execute(sa.select(columns.event, columns.attempts).where(self._its(), sa.not_(dead)))
         self._attempts = {row.event: row.attempts for row in rows}
         one: sa.Select[Any] = (
@@ -85,16 +93,16 @@ class RefusedEvents:
         if not self._attempts:
             return self.alive()
         columns = self._table.c
-        held = sa.or_(columns.state == State.HELD, columns.next_at > self._backend.own_tables.epoch())
+        held = sa.or_(self._state == State.HELD, columns.next_at > self._backend.own_tables.epoch())
         its_aggregate = columns.aggregate == self._outbox.aggregate
-        return [*self.alive(), self._none(its_aggregate, columns.state != State.DEAD_LETTER, held)]
+        return [*self.alive(), self._none(its_aggregate, self._state != State.DEAD_LETTER, held)]
 
     def alive(self) -> list[sa.ColumnElement[bool]]:
         """Conditions for events that were not given up on."""
         if not self._dead:
             return []
         name = self._outbox.backend.events.text(self._outbox.table, self._outbox.names.id)
-        return [self._none(self._table.c.event == name, self._table.c.state == State.DEAD_LETTER)]
+        return [self._none(self._table.c.event == name, self._state == State.DEAD_LETTER)]
 
     def record(self, connection: sa.Connection, failures: Sequence[RefusedEvent]) -> None:
         """Write down what was refused."""
@@ -129,24 +137,24 @@ class RefusedEvents:
     def next_due(self, connection: sa.Connection) -> float | None:
         """Seconds until the nearest next attempt."""
         left = sa.func.min(self._table.c.next_at) - self._backend.own_tables.epoch()
-        found = connection.execute(sa.select(left).where(self._its(), self._table.c.state == State.WAITING)).scalar()
+        found = connection.execute(sa.select(left).where(self._its(), self._state == State.WAITING)).scalar()
         return None if found is None else float(found)
 
     def by_state(self, connection: sa.Connection) -> Mapping[State, int]:
         """How many there are."""
-        state = self._table.c.state
-        rows = connection.execute(sa.select(state, sa.func.count()).where(self._its()).group_by(state))
+        query = sa.select(self._state, sa.func.count()).where(self._its()).group_by(self._state)
+        rows = connection.execute(query)
         return {State(row[0]): row[1] for row in rows}
 
     def listed(self, connection: sa.Connection, most: int) -> list[RefusedEvent]:
         """The first of them, those that hold nothing up last; `pause` is what is left of it."""
         columns = self._table.c
         left = (columns.next_at - self._backend.own_tables.epoch()).label("left")
-        last = sa.case((columns.state == State.DEAD_LETTER, 1), else_=0)
-        query = sa.select(self._table, left).where(self._its()).order_by(last, columns.next_at).limit(most)
+        last = sa.case((self._state == State.DEAD_LETTER, 1), else_=0)
+        query = sa.select(self._table, left, self._state.label("now")).where(self._its())
         return [
-            RefusedEvent(r.event, r.aggregate, State(r.state), r.attempts, float(r.left), r.failure)
-            for r in connection.execute(query)
+            RefusedEvent(r.event, r.aggregate, State(r.now), r.attempts, float(r.left), r.failure)
+            for r in connection.execute(query.order_by(last, columns.next_at).limit(most))
         ]
 
     def named(self, connection: sa.Connection, events: Sequence[str] | None) -> list[str]:

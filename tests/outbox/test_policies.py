@@ -134,6 +134,7 @@ def test_hold_key_after_its_last_attempt_and_redrive_it(box: Database, webhook: 
         done = relays(*policy)
     assert (done.code, done.json()["held"], done.json()["rejected"]) == (3, 1, 1), done
     assert (unsent(box), states(box)) == ([5, 8], [("5", "held", 2, "HTTP 409")])
+    box.execute("UPDATE batchops_failed SET state = 'parked'")  # as an earlier version called it
     webhook.script = lambda _: 204
     again = relays(*policy)
     assert (again.code, unsent(box), asked(webhook, 5)) == (3, [5, 8], 2), "parked is parked until a person says so"
