@@ -42,10 +42,15 @@ command.add_command(command_for(REPLAY))
 )
 @click.option("--apply", is_flag=True, help="Run the SQL instead of printing it.")
 def init(table: str, url: str | None, ledger_schema: str | None, payload: str, apply: bool) -> None:
-    """Print the SQL that creates TABLE (default: outbox), its index and its helper tables. --apply runs it."""
+    """Print the SQL that creates TABLE (default: outbox), its index and its helper tables. --apply runs it.
+
+    A table that exists is left unchanged.
+    """
     with opened(url) as database:
         tables = OutboxTables(database, ledger_schema)
-        statements = [*outbox_ddl(database, table, payload), *tables.ddl(), *writer_locks_ddl(database)]
+        with database.reading() as connection:
+            own = [*outbox_ddl(connection, database, table, payload)]
+            statements = [*own, *tables.ddl(), *writer_locks_ddl(connection, database)]
         if not apply:
             for statement in statements:
                 click.echo(f"{statement};")

@@ -75,7 +75,7 @@ def _wait_for_turn(user_connection: UserConnection, events: Sequence[Event]) -> 
     sql, values = writer_lock
     if user_connection.events.lock_rows and len(user_connection.fetch(sql, values)) != len(values):
         raise UsageError(
-            "lock=True needs the rows of the table batchops_turn, which are not all there.",
+            "lock=True needs the rows of the table batchops_writer_lock, which are not all there.",
             "have them made: batchops outbox init --apply.",
         )
     if not user_connection.events.lock_rows:

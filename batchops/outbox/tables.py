@@ -1,16 +1,20 @@
 """The SQL that makes an outbox, and the tables beside it: its relays, their shards, its refused events."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import sqlalchemy as sa
 
 from batchops.db.database import Database
+from batchops.db.lookup import find_table
 from batchops.db.table import quoted
 from batchops.db.types import KEY_TEXT, LONG_TEXT
-from batchops.errors import RefusedError
+from batchops.errors import NotFoundError, RefusedError
 from batchops.ledger.table_setup import TableSetup
 
-WRITER_LOCKS = "batchops_turn"
+WRITER_LOCKS = "batchops_writer_lock"
+OLD_WRITER_LOCKS = "batchops_turn"
+"""Its name in an earlier version."""
 
 
 class OutboxTables:
@@ -69,20 +73,28 @@ class OutboxTables:
         return all(inspector.has_table(table.name, schema=table.schema) for table in self._meta.sorted_tables)
 
 
-def writer_locks_ddl(database: Database) -> Iterator[str]:
+def writer_locks_ddl(connection: sa.Connection, database: Database) -> Iterator[str]:
     """Where writers need rows to wait for each other at: the statements that make and fill their table."""
-    if rows := database.backend.events.lock_rows:
-        values = ", ".join(f"({number})" for number in range(rows))
-        yield f"CREATE TABLE IF NOT EXISTS {WRITER_LOCKS} (turn integer NOT NULL PRIMARY KEY)"
-        yield f"INSERT IGNORE INTO {WRITER_LOCKS} (turn) VALUES {values}"
+    rows, find = database.backend.events.lock_rows, database.backend.catalog.find
+    if not rows:
+        return
+    if find(connection, None, WRITER_LOCKS) is None and find(connection, None, OLD_WRITER_LOCKS) is not None:
+        # In one statement: a writer of the earlier version fails from then on, and does not lock other rows.
+        yield f"ALTER TABLE {OLD_WRITER_LOCKS} RENAME COLUMN turn TO number, RENAME TO {WRITER_LOCKS}"
+        return
+    yield f"CREATE TABLE IF NOT EXISTS {WRITER_LOCKS} (number integer NOT NULL PRIMARY KEY)"
+    yield f"INSERT IGNORE INTO {WRITER_LOCKS} (number) VALUES {', '.join(f'({number})' for number in range(rows))}"
 
 
 PAYLOADS = ("text", "binary", "json")
 """What a payload's column may hold."""
 
 
-def outbox_ddl(database: Database, name: str, payload: str) -> Iterator[str]:
-    """The table and its index; `name` with its schema, if it has one."""
+def outbox_ddl(connection: sa.Connection, database: Database, name: str, payload: str) -> Iterator[str]:
+    """The table and its index; `name` with its schema, if it has one. Nothing for a table that is there."""
+    with suppress(NotFoundError):
+        find_table(connection, database.backend, name)
+        return
     types = database.backend.events.types
     prepare = database.engine.dialect.identifier_preparer
     schema, _, plain = name.rpartition(".")

@@ -55,3 +55,15 @@ def test_bytes_stay_what_they_are(database: Database, tmp_path: Path) -> None:
     saved(database, [event(1, 1, b"\xff\x00\\x"), event(1, 2, b"[1]")])
     assert relay(database, f"file:{tmp_path}/out").code == 0
     assert [line.get("body") for line in delivered(tmp_path / "out")] == [None, "[1]"]
+
+
+def test_an_outbox_that_is_there_gets_what_is_missing_beside_it(mariadb: Database) -> None:
+    """The table that writers wait for each other at had another name in an earlier version."""
+    plain(mariadb)
+    mariadb.execute("CREATE TABLE batchops_turn (turn integer NOT NULL PRIMARY KEY)")
+    mariadb.execute("INSERT INTO batchops_turn SELECT seq FROM seq_0_to_1023")
+    for _ in range(2):
+        made(mariadb)
+    saved(mariadb, [event(n, n) for n in range(3)], lock=True)
+    assert mariadb.scalar("SELECT count(*) FROM batchops_writer_lock") == 1024
+    assert mariadb.rows("SHOW TABLES LIKE 'batchops_turn'") == []

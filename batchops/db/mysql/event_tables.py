@@ -63,9 +63,10 @@ class MySQLEvents:
 
     def writer_lock(self, aggregates: Sequence[str]) -> tuple[str, Sequence[Any]] | None:
         # GET_LOCK does not end with the transaction: it would be released before COMMIT, or never.
-        turns = sorted({zlib.crc32(aggregate.encode()) % self.lock_rows for aggregate in aggregates})
-        places = ", ".join("?" for _ in turns)
-        return f"SELECT turn FROM batchops_turn WHERE turn IN ({places}) ORDER BY turn FOR UPDATE", turns
+        numbers = sorted({zlib.crc32(aggregate.encode()) % self.lock_rows for aggregate in aggregates})
+        places = ", ".join("?" for _ in numbers)
+        query = f"SELECT number FROM batchops_writer_lock WHERE number IN ({places}) ORDER BY number FOR UPDATE"
+        return query, numbers
 
 
 class PyMySQL:
