@@ -1,7 +1,7 @@
 """The events of a run, in order: Started, then Throttled, Retried, Committed, Rejected, Stopping, last Finished."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 Reason = str
@@ -238,8 +238,6 @@ class Finished:
     error: Failure | None = None
     done_at: str | None = None
     """When the run ended that has done it already; of "already-done" only."""
-    rejections: tuple[Rejected, ...] = field(default=())
-    """The first rejected rows, for people; `rejected` is the full count."""
     rejected_causes: tuple[Cause, ...] = ()
     """The first reasons why rows were rejected, the commonest first."""
     drained: Drained | None = None

@@ -10,10 +10,11 @@ from batchops.bulk.begin import accept_table, begin, with_previous_run
 from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.plan.analysis import RunStrategy
 from batchops.bulk.plan.plan import COUNTED, BulkPlan
-from batchops.bulk.plan.referenced_rows import ExcludedCount, count_excluded, excluded_message
+from batchops.bulk.plan.referenced_rows import ExcludedCount, count_excluded
 from batchops.bulk.previous_run import PreviousRun
 from batchops.bulk.replan import ReadMeter, another_strategy
 from batchops.bulk.rows_left import left_of
+from batchops.bulk.shortfall import explained, rejection_causes
 from batchops.bulk.spec import BulkSpec
 from batchops.bulk.step import BulkStep
 from batchops.bulk.strategies.partitioned import PartitionedStrategy
@@ -27,7 +28,7 @@ from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import NONE
 from batchops.ledger.run import Run, Worker
 from batchops.runtime import lease
-from batchops.runtime.ending import as_incomplete, finished
+from batchops.runtime.ending import finished
 from batchops.runtime.heartbeat import Heartbeat
 from batchops.runtime.lifecycle import EventEmitter, whole_run
 from batchops.runtime.limits import Limits
@@ -99,7 +100,7 @@ def _work(
     job: BulkJob, held: lease.Lease, run: Run, stats: RunStats, emitter: EventEmitter, stop: Stop
 ) -> Finished:  # fmt: skip
     """Run from Started to the end, and record the end in the ledger."""
-    ending = Ending("failed", Exit.FAILED)
+    ending = whole = Ending("failed", Exit.FAILED)
     try:
         emitter(_started(job, run))
         job.database.underway = True
@@ -107,23 +108,19 @@ def _work(
         with heartbeat.renewing():
             failed = _drop(job, run, stats)
             ending, strategy = (failed, run.strategy) if failed else _loops(job, run, heartbeat, emitter, stop, stats)
-            left_out = _left_out(job, ending)
-        if left_out or (ending.reason == "done" and run.rejected):  # the latter by an earlier process of this run
-            ending = as_incomplete(ending, excluded_message(left_out) if left_out else None)
+            left_out, causes = _left_out(job, ending), rejection_causes(job, run, stats)
+            whole = explained(job, run, ending, stats, left_out, causes)
     except BaseException as error:
-        ending = ending_of(error)
+        ending = whole = ending_of(error)
         raise
     finally:
         # The ledger keeps a limit as it was: it says how the next run continues.
-        _record_end(job.ledger, held, run, ending.reason, ending.error.message if ending.error else None)
-    if run.rejected or stats.rejected:
-        ending = as_incomplete(ending)
-    end = _finished(job, run, strategy, ending, stats)
-    if job.spec.ledger == NONE and end.reason == "max-rejected" and end.error is not None:
-        again = "fix the cause and run it again, from the beginning; --max-rejected N allows more."
-        end = replace(end, error=replace(end.error, hint=again))
+        state = whole.reason if ending.reason == "done" else ending.reason
+        _record_end(job.ledger, held, run, state, whole.error.message if whole.error else None)
+    end = _finished(job, run, strategy, whole, stats)
     rejected = end.rejected + sum(one.rows or 0 for one in left_out)
-    return replace(end, rejected=rejected, left=left_of(job, run, ending, stats, left_out))
+    left = left_of(job, run, whole, stats, left_out)
+    return replace(end, rejected=rejected, rejected_causes=causes, left=left)
 
 
 def _left_out(job: BulkJob, ending: Ending) -> tuple[ExcludedCount, ...]:

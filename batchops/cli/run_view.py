@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from batchops.ledger.history import Recorded, RejectionGroup
+from batchops.events import Cause
+from batchops.ledger.history import Recorded
 from batchops.reporters.figures import count, visible
 
 
@@ -33,15 +34,9 @@ def run_document(recorded: Recorded) -> dict[str, Any]:
     }
 
 
-def rejections_document(rejections: Sequence[RejectionGroup]) -> list[dict[str, Any]]:
+def rejections_document(rejections: Sequence[Cause]) -> list[dict[str, Any]]:
     """What a run could not change, by reason."""
-    return [{"reason": one.reason, "rows": one.rows, "keys": list(one.keys)} for one in rejections]
-
-
-def rejections_line(one: RejectionGroup) -> str:
-    """The same for people."""
-    more = " …" if one.rows > len(one.keys) else ""
-    return f"{count(one.rows)} × {one.reason.rstrip('.')} ({', '.join(one.keys)}{more})"
+    return [{"reason": one.reason, "rows": one.attempts, "keys": list(one.names)} for one in rejections]
 
 
 def run_row(recorded: Recorded) -> tuple[str, ...]:

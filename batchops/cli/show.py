@@ -6,11 +6,12 @@ from batchops.bulk.strategies.cursor import Cursor
 from batchops.cli import completion_sources
 from batchops.cli.help import Command
 from batchops.cli.ledger_options import ledger_flags, named_ledger
-from batchops.cli.run_view import moment, rejections_document, rejections_line, run_document
+from batchops.cli.run_view import moment, rejections_document, run_document
 from batchops.errors import UsageError
 from batchops.ledger.history import Recorded, load_rejections, load_runs
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import count, visible
+from batchops.runtime.causes import counted_cause
 
 
 @click.command("show", cls=Command)
@@ -31,7 +32,7 @@ def command(run: int, url: str | None, ledger: str | None, ledger_schema: str | 
         if text:
             click.echo(f"{name:<10}{visible(text)}")
     for one in rejections:
-        click.echo(f"{'rejected':<10}{visible(rejections_line(one))}")
+        click.echo(f"{'rejected':<10}{visible(counted_cause(one))}")
 
 
 def _facts(recorded: Recorded) -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from batchops.errors import RefusedError
+from batchops.events import Cause
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.owner import Owner
 from batchops.ledger.rejected_rows import kept
@@ -67,22 +68,12 @@ def load_runs(ledger: Ledger, *, table: str | None = None, number: int | None = 
     return [Recorded(run, holders.get(run.run)) for run in runs]
 
 
-@dataclass(frozen=True)
-class RejectionGroup:
-    """Rows that a run could not change for one reason."""
-
-    reason: str
-    rows: int
-    keys: tuple[str, ...]
-    """The first of them."""
-
-
-def load_rejections(ledger: Ledger, run: int, keys: int = 3) -> list[RejectionGroup]:
+def load_rejections(ledger: Ledger, run: int, keys: int = 3) -> list[Cause]:
     """What the run could not change, by reason, the most frequent first; of the first ten thousand rows."""
     with ledger.database.reading() as connection:
         rows = kept(connection, ledger, run)
     names: dict[str, list[str]] = {}
     for row in rows:
         names.setdefault(row.reason, []).append(row.name)
-    found = [RejectionGroup(reason, len(some), tuple(some[:keys])) for reason, some in names.items()]
-    return sorted(found, key=lambda one: -one.rows)
+    found = [Cause(reason, len(some), tuple(some[:keys])) for reason, some in names.items()]
+    return sorted(found, key=lambda one: -one.attempts)

@@ -1,14 +1,15 @@
 """The summary of a run: a paragraph on a terminal, a line elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from batchops import durations
 from batchops.errors import Exit
-from batchops.events import Emit, Event, Failure, Finished
+from batchops.events import Cause, Emit, Event, Failure, Finished
 from batchops.reporters import figures
 from batchops.reporters.progress import Progress
 from batchops.reporters.safe_streams import SafeStream
+from batchops.runtime.causes import counted_cause, shown_causes
 
 _REASONS = {
     "done": "done",
@@ -112,6 +113,7 @@ def ended_line(finished: Finished, progress: Progress) -> str:
     parts = [f"{_name(finished)}: {why(finished)}"]
     if not _untouched(finished):
         parts += [f": {_rows(finished)} in {durations.show(finished.seconds)}", *_figures(finished, progress)]
+        parts += [f": {figures.visible(shown_causes(unsaid))}"] if (unsaid := _unsaid_causes(finished)) else []
         parts += [f", {figures.count(finished.left)} left"] if finished.left else []
     parts += [f"; to continue: {figures.visible(finished.next)}"] if finished.next else []
     return "".join(parts)
@@ -151,9 +153,6 @@ def _figures(finished: Finished, progress: Progress) -> Iterator[str]:
     details = finished.drained or finished.relayed
     if details is not None and details.failed:
         yield f", {figures.counted(details.failed, 'attempt failed', 'attempts failed')}"
-        # Where there is an error, it says why.
-        if details.causes and finished.error is None:
-            yield f": {figures.visible(details.causes[0].reason)}"
 
 
 def why(finished: Finished) -> str:
@@ -183,8 +182,7 @@ def _details(finished: Finished, progress: Progress) -> Iterator[tuple[str, str]
             yield "time", shares
     if finished.cutoff:
         yield "cut-off", figures.visible(finished.cutoff)
-    yield from (("failed", text) for text in _causes(finished))
-    yield from (("rejected", text) for text in _rejections(finished))
+    yield from _cause_lines(finished)
     if finished.locked:
         yield "locked", f"{figures.counted(finished.locked, 'row')} stayed locked by other sessions"
     if finished.left:
@@ -205,15 +203,21 @@ def _shares(progress: Progress) -> str:
     return ", ".join(f"{round(part / whole * 100)} % {name}" for name, part in spent.items() if part > 0)
 
 
-def _causes(finished: Finished) -> Iterator[str]:
+def _causes(finished: Finished) -> Sequence[Cause]:
     details = finished.drained or finished.relayed
-    for cause in details.causes if details is not None else ():
-        attempts = figures.counted(cause.attempts, "attempt")
-        yield f"{figures.visible(cause.reason)}: {attempts}, {figures.visible(', '.join(cause.names))}"
+    return finished.rejected_causes if details is None else details.causes
 
 
-def _rejections(finished: Finished) -> Iterator[str]:
-    for row in finished.rejections:
-        yield f"{figures.visible(row.key)}: {figures.visible(row.reason)}"
-    if (more := finished.rejected - len(finished.rejections)) > 0:
-        yield (f"and {figures.counted(more, 'more row')}" if finished.rejections else figures.counted(more, "row"))
+def _unsaid_causes(finished: Finished) -> list[Cause]:
+    """Those that the error does not name."""
+    said = finished.error.message if finished.error else ""
+    return [one for one in _causes(finished) if one.reason.rstrip(".") not in said]
+
+
+def _cause_lines(finished: Finished) -> Iterator[tuple[str, str]]:
+    of_rows = finished.drained is None and finished.relayed is None
+    name = "rejected" if of_rows else "failed"
+    yield from ((name, figures.visible(counted_cause(one))) for one in _unsaid_causes(finished))
+    more = finished.rejected - sum(one.attempts for one in finished.rejected_causes)
+    if of_rows and finished.error is None and more > 0:
+        yield name, f"and {figures.counted(more, 'more row')}"

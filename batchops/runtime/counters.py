@@ -1,47 +1,17 @@
-"""What a verb adds up beside the counts that every verb has, and why what it tried failed."""
+"""What a verb adds up beside the counts that every verb has."""
 
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchops.events import Cause, Rejected
-
-CAUSES = 20
-"""Different reasons that are kept; a handler may give each row one of its own."""
-NAMES = 3
-"""Rows or events that are named with each."""
-KEPT = 100
-"""Rejected rows or events that the end of a run still names; --events has them all."""
-
-
-class Causes:
-    """Counts failures by their reasons: the first reasons only, each with the first names."""
-
-    def __init__(self) -> None:
-        self._causes: dict[str, Cause] = {}
-        self._guard = threading.Lock()
-
-    def add(self, reason: str, names: Sequence[str]) -> None:
-        """It failed for this reason, at the rows or events of these names."""
-        with self._guard:
-            known = self._causes.get(reason)
-            if known is None and len(self._causes) >= CAUSES:
-                return
-            before = known or Cause(reason, 0)
-            kept = tuple(dict.fromkeys((*before.names, *names[:NAMES])))[:NAMES]
-            self._causes[reason] = Cause(reason, before.attempts + len(names), kept)
-
-    def counted(self) -> tuple[Cause, ...]:
-        """The reasons, the commonest first."""
-        with self._guard:
-            return tuple(sorted(self._causes.values(), key=lambda cause: -cause.attempts))
+from batchops.runtime.causes import Causes
 
 
 class RejectedRows:
-    """The rows that a run has rejected: how many, the first ones, and the reasons. It may run without end."""
+    """The rows that a run has rejected: how many, and the first reasons. It may run without end."""
 
     def __init__(self) -> None:
-        self.first: list[Rejected] = []
         self._count = 0
         self._causes = Causes()
 
@@ -51,7 +21,6 @@ class RejectedRows:
     def add(self, rejected: Sequence[Rejected]) -> None:
         """Some more."""
         self._count += len(rejected)
-        self.first.extend(rejected[: KEPT - len(self.first)])
         for one in rejected:
             self._causes.add(one.reason, [one.key])
 

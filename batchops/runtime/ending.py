@@ -1,15 +1,10 @@
 """The end of a run, with the counts that every verb has."""
 
-from collections.abc import Sequence
-
 from batchops.errors import Exit
-from batchops.events import Cause, Failure, Finished
+from batchops.events import Failure, Finished
 from batchops.runtime.loop import Ending, RunStats
 from batchops.runtime.stop import Stop
 from batchops.version import __version__
-
-CAUSES = 3
-"""Reasons that the error at the end of a run gives."""
 
 
 def finished(verb: str, table: str, strategy: str, ending: Ending, stats: RunStats) -> Finished:
@@ -27,7 +22,6 @@ def finished(verb: str, table: str, strategy: str, ending: Ending, stats: RunSta
         retries=stats.retries,
         rejected=len(stats.rejected),
         locked=stats.locked,
-        rejections=tuple(stats.rejected.first),
         rejected_causes=stats.rejected.causes,
         seconds=stats.seconds,
         throttled_seconds=stats.throttled_seconds,
@@ -43,16 +37,6 @@ def as_incomplete(ending: Ending, error: Failure | None = None) -> Ending:
     if ending.exit not in (Exit.DONE, Exit.INCOMPLETE) or ending.reason == "max-rejected":
         return ending
     return Ending("incomplete", Exit.INCOMPLETE, ending.error or error)
-
-
-def shown_causes(causes: Sequence[Cause]) -> str:
-    """The first reasons in one line."""
-    reasons = [f"{one.reason.rstrip('.')} ({', '.join(one.names)}{_more(one)})" for one in causes[:CAUSES]]
-    return "; ".join(reasons) + (f"; and {len(causes) - CAUSES} more reasons" if len(causes) > CAUSES else "")
-
-
-def _more(cause: Cause) -> str:
-    return " …" if cause.attempts > len(cause.names) else ""
 
 
 def of_one_that_stays(ending: Ending, stop: Stop) -> Ending:

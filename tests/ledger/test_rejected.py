@@ -86,6 +86,9 @@ def test_after_too_many_the_run_goes_on_and_tries_them_too(table: Database) -> N
     job = Job(table, "backfill", **LOWER | {"max_rejected": 10, "batch_size": 5})
     first = job()
     assert (first.reason, first.exit) == ("max-rejected", 3)
+    assert first.error is not None
+    assert "positive" in first.error.message
+    assert " (id=1, id=2, id=3 …)." in first.error.message
     table.script(MEND[table.backend])
     second = job()
     assert (second.reason, second.run, second.rows, second.rejected) == ("done", first.run, ROWS, 0)
@@ -107,10 +110,19 @@ def test_on_the_command_line_as_it_was_told(table: Database, batchops: Batchops)
     )
     first = batchops(*words)
     assert (first.code, "to continue: batchops backfill" in first.out) == (3, True), first
+    refused = next(line for line in first.out.splitlines() if line.startswith("error: "))
+    assert refused.startswith(f"error: The database refused {BAD} of {ROWS} rows: "), first
+    assert "positive" in refused, first
+    assert refused.endswith(" (id=1, id=2, id=3 …)."), first
+    assert "\nhint: fix the cause and run it again: it retries these rows alone; `batchops show 1` " in first.out, first
     planned = batchops(*words, "-n")
     assert f"{BAD} rows that it could not change are tried again" in planned.out, planned
     again = batchops(*words)
-    assert (again.code, f"{BAD} rows rejected" in again.out) == (3, True), again
+    assert (again.code, f"{BAD} rows rejected" in again.out, refused in again.out) == (3, True, True), again
+    assert refused in batchops(*words, "-q").out
+    document = batchops(*words, "--json").json()
+    assert (f"error: {document['error']['message']}", document["error"]["code"]) == (refused, "incomplete")
+    assert [(one["attempts"], one["names"][0]) for one in document["rejected_causes"]] == [(BAD, "id=1")]
     shown = batchops("show", "1", "--url", table.url)
     assert f"{BAD} × " in shown.out, shown
     assert "positive" in shown.out

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,20 @@ import pytest
 from rich.console import Console
 
 from batchops.errors import UsageError
-from batchops.events import SLEEP, Backlog, Committed, Event, Failure, Finished, Rejected, Retried, Started, Throttled
+from batchops.events import (
+    SLEEP,
+    Backlog,
+    Cause,
+    Committed,
+    Drained,
+    Event,
+    Failure,
+    Finished,
+    Rejected,
+    Retried,
+    Started,
+    Throttled,
+)
 from batchops.reporters import everyone, figures
 from batchops.reporters.console import ProgressLine, render
 from batchops.reporters.document import FIELDS, JsonDocument, document
@@ -24,6 +38,7 @@ from batchops.reporters.plain_lines import ProgressLines, progress_line
 from batchops.reporters.progress import Progress
 from batchops.reporters.safe_streams import SafeStream
 from batchops.reporters.summary import SummaryLine, SummaryParagraph, unless_well
+from batchops.runtime.causes import shown_causes
 
 EVIL = "\x1b]0;owned\x07\r\nerror: forged\x9b2J\u202e"
 
@@ -35,6 +50,9 @@ DONE = Finished(
     run=17, strategy="key", rows=1_234_567, read=2_000_000, batches=243, retries=2, seconds=123.45678,
     participle="deleted",
 )  # fmt: skip
+
+
+CAUSES = (Cause("violates fk", 7, ("id=5", "id=6", "id=9")), Cause("no", 1, ("id=7",)))
 
 
 class Clock:
@@ -326,7 +344,7 @@ def test_an_error_brings_its_hint() -> None:
 def test_the_paragraph_tells_where_the_time_went_and_how_to_go_on() -> None:
     finished = replace(
         DONE, reason="incomplete", exit=3, rejected=12, cutoff="2026-01-01 00:00:00+00:00", left=1, locked=1,
-        next="batchops purge events --where " + "'x' " * 40, rejections=(Rejected("id=5", "violates fk"),),
+        next="batchops purge events --where " + "'x' " * 40, rejected_causes=CAUSES,
     )  # fmt: skip
     before = (
         replace(STARTED, rows=1_000_000),
@@ -341,8 +359,9 @@ def test_the_paragraph_tells_where_the_time_went_and_how_to_go_on() -> None:
         "  resumed   1,000,000 rows of them by an earlier process of this run",
         "  time      60 % working, 30 % sleeping, 10 % retrying",
         "  cut-off   2026-01-01 00:00:00+00:00",
-        "  rejected  id=5: violates fk",
-        "  rejected  and 11 more rows",
+        "  rejected  7 × violates fk (id=5, id=6, id=9 …)",
+        "  rejected  1 × no (id=7)",
+        "  rejected  and 4 more rows",
         "  locked    1 row stayed locked by other sessions",
         "  left      1 row still matches",
         "  continue  " + finished.next,  # type: ignore[operator]  # set above
@@ -350,9 +369,24 @@ def test_the_paragraph_tells_where_the_time_went_and_how_to_go_on() -> None:
 
 
 @pytest.mark.parametrize("text_of", [line_of, paragraph_of])
+def test_reasons_are_told_once_by_the_error_or_beside_it(text_of: Callable[[Finished], str]) -> None:
+    drained = Drained(9, 8, 0, 0, 0, None, None, None, None, CAUSES)
+    for finished in (
+        replace(DONE, rejected=8, rejected_causes=CAUSES),
+        replace(DONE, drained=drained),
+        replace(DONE, rejected=8, rejected_causes=CAUSES, error=Failure("busy", "gave up")),
+        replace(DONE, rejected=8, rejected_causes=CAUSES, error=Failure("incomplete", shown_causes(CAUSES))),
+        replace(DONE, drained=drained, error=Failure("incomplete", f"1 of 9 done: {shown_causes(CAUSES)}")),
+    ):
+        text = text_of(finished)
+        told = [text.count(said) for said in ("7 × violates fk (id=5, id=6, id=9 …)", "no (id=7)")]
+        assert told == [1, 1], text
+
+
+@pytest.mark.parametrize("text_of", [line_of, paragraph_of])
 def test_no_text_steers_the_terminal_or_forges_a_line(text_of: object) -> None:
     finished = replace(
-        DONE, table=EVIL, cutoff=EVIL, next=EVIL, rejected=1, rejections=(Rejected(EVIL, EVIL),),
+        DONE, table=EVIL, cutoff=EVIL, next=EVIL, rejected=1, rejected_causes=(Cause(f"no: {EVIL}", 1, (EVIL,)),),
         error=Failure("failed", EVIL, EVIL),
     )  # fmt: skip
     text = text_of(finished)  # type: ignore[operator]  # one of the two functions above

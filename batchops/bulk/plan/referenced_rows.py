@@ -11,7 +11,6 @@ from batchops.db.database import Database
 from batchops.db.facts import RESTRICT, Reference
 from batchops.db.table import Table, quoted
 from batchops.db.value_formats import as_text
-from batchops.events import Failure
 from batchops.sql.selection import user_sql
 
 _ALIAS = "batchops_referring"
@@ -58,14 +57,14 @@ def count_excluded(
         yield ExcludedCount(f"referenced by {one.what}", counted, tuple(name for name in shown if name))
 
 
-def excluded_message(left_out: Sequence[ExcludedCount]) -> Failure:
+def excluded_message(left_out: Sequence[ExcludedCount]) -> str:
     """What the end of a run says of them."""
     parts = []
     for one in left_out:
         many = "An unknown number of rows" if one.rows is None else f"{one.rows:,} row{'s' if one.rows != 1 else ''}"
         more = " …" if (one.rows or 0) > len(one.names) else ""
         parts.append(f"{many} {one.what} stay{' (' + ', '.join(one.names) + more + ')' if one.names else ''}")
-    return Failure("incomplete", "; ".join(parts) + ".", "purge the rows that refer to them first.")
+    return "; ".join(parts) + "."
 
 
 def _restricting(references: Sequence[Reference]) -> Iterator[Reference]:
