@@ -11,7 +11,8 @@ import threading
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,23 +59,30 @@ def fill(url: str, jobs: int) -> None:
         connection.execute("CHECKPOINT")
 
 
-def bare(url: str, jobs: int, size: int) -> float:
-    """The same claims by psycopg alone, from where the last one ended; jobs/s."""
-    done, low = 0, 0
-    with psycopg.connect(url) as connection:
+def bare(url: str, jobs: int, size: int, workers: int = 1) -> float:
+    """The same claims by psycopg alone, each worker's from where its last one ended; jobs/s."""
+    with ExitStack() as stack:
+        connections = [stack.enter_context(psycopg.connect(url)) for _ in range(workers)]
+        pool = stack.enter_context(ThreadPoolExecutor(workers))
         before = time.perf_counter()
-        while True:
-            rows = connection.execute(CLAIM, (low, size, "x")).fetchall()
-            connection.commit()
-            if not rows:
-                break
-            ids = [row[0] for row in rows]
-            done += len(connection.execute(FINALISE, (ids, "x")).fetchall())
-            connection.commit()
-            low = min(ids)
+        done = sum(pool.map(partial(_bare, size), connections, map(str, range(workers))))
         seconds = time.perf_counter() - before
     assert done == jobs
     return jobs / seconds
+
+
+def _bare(size: int, connection: psycopg.Connection[Any], token: str) -> int:
+    """One worker: leased and committed, nothing done, finalised where the lease still holds and committed."""
+    done, low = 0, 0
+    while True:
+        rows = connection.execute(CLAIM, (low, size, token)).fetchall()
+        connection.commit()
+        if not rows:
+            return done
+        ids = [row[0] for row in rows]
+        done += len(connection.execute(FINALISE, (ids, token)).fetchall())
+        connection.commit()
+        low = min(ids)
 
 
 def ours(url: str, *args: str) -> float:
@@ -113,6 +121,27 @@ def speed(url: str, jobs: int, pairs: int) -> None:
         best = max(tried, key=tried.__getitem__)
         if tried[best]:
             sides[f"{name}, {count:,} jobs, best of {settings}: {best}"] = partial(peer, name, url, count, best)
+    turns = _turns(url, jobs, pairs, sides)
+    table(("side", "jobs/s", "batchops ×", "its best ×"), [_line(name, turns) for name in sides])
+
+
+def by_hand(url: str, jobs: int, pairs: int) -> None:
+    """The same promises with the same batches, by the tool and by hand."""
+    heading(f"drain on PostgreSQL beside the same by hand in psycopg: {jobs:,} jobs, pairs in one run")
+    lines = []
+    for workers, size in ((1, 500), (2, 500), (2, 1_000)):
+        fixed = ("--workers", str(workers), "--batch-size", str(size))
+        sides = {"hand": partial(bare, url, jobs, size, workers), "batchops": partial(ours, url, *fixed)}
+        turns = _turns(url, jobs, pairs, sides)
+        rates = [f"{statistics.median(turn[side] for turn in turns):,.0f}" for side in sides]
+        ratios = [turn["batchops"] / turn["hand"] for turn in turns]
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        lines.append((f"{workers} workers, {size:,} rows", *rates, f"{statistics.median(ratios):.2f}", spread))
+    table(("batches", "by hand", "batchops", "×", ""), lines)
+
+
+def _turns(url: str, jobs: int, pairs: int, sides: dict[str, Callable[[], float]]) -> list[dict[str, float]]:
+    """Each side's rate on a fresh table, in turn."""
     turns: list[dict[str, float]] = []
     for turn in range(pairs):
         turns.append({})
@@ -120,7 +149,7 @@ def speed(url: str, jobs: int, pairs: int) -> None:
             say(f"{name}: {turn + 1}")
             fill(url, jobs)
             turns[-1][name] = side()
-    table(("side", "jobs/s", "batchops ×", "its best ×"), [_line(name, turns) for name in sides])
+    return turns
 
 
 def _line(name: str, turns: list[dict[str, float]]) -> tuple[str, ...]:
@@ -199,9 +228,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=100_000)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=30)
-    parser.add_argument("--only", choices=("speed", "snapshot", "producer"), help="one of the three tables")
+    parser.add_argument("--only", choices=("hand", "speed", "snapshot", "producer"), help="one table")
     wanted = parser.parse_args()
     with servers.postgresql(None) as url:
+        if wanted.only in (None, "hand"):
+            by_hand(url, wanted.jobs, wanted.pairs)
         if wanted.only in (None, "speed"):
             speed(url, wanted.jobs, wanted.pairs)
         if wanted.only in (None, "snapshot"):
