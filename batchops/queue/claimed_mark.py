@@ -3,7 +3,6 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,7 +39,7 @@ class ClaimedMark:
             both = {name: (before[key][name], values[name]) for name in self._columns}
             groups[json.dumps(both, separators=(",", ":"))].append(key)
         now = self._rows.contents(connection, keys, self._columns)
-        return [replace(row, values={**row.values, **now.get(row.key, {})}) for row in rows], groups
+        return [row._replace(values={**row.values, **now.get(row.key, {})}) for row in rows], groups
 
     def undo(
         self, connection: sa.Connection, kept: Mapping[KeyValue, str], *also: tuple[sa.ColumnElement[Any], Any]

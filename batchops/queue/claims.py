@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import sqlalchemy as sa
@@ -209,7 +209,7 @@ class Claims:
                 raise
             self._forget(claim.token, row)
             if mine:
-                found = [replace(row, attempts=row.attempts + 1)]
+                found = [row._replace(attempts=row.attempts + 1)]
                 return self._keep(Claim(alone, found, rescued=True, claimed_at=now, refused=claim.refused))
 
     def release_unclaimed(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -58,8 +58,7 @@ class Queue:
         return [column for one in self.order for column in backend.claims.ordered(self.table, one)]
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One claimed row: what a handler gets of it, and what finds it again."""
 
     key: KeyValue

@@ -40,6 +40,8 @@ class SortedResults:
 
 def sort_results(rows: Sequence[Row], results: Sequence[Result], attempts: RetryPolicy) -> SortedResults:
     """Each row's result weighed against the attempts it has had."""
+    if not any(results):
+        return SortedResults(done=[row.key for row in rows])
     sorted_ = SortedResults()
     pauses: dict[tuple[str, int], float] = {}
     for row, result in zip(rows, results, strict=True):
@@ -61,6 +63,8 @@ def sort_results(rows: Sequence[Row], results: Sequence[Result], attempts: Retry
 def untried(claim: Claim) -> Sequence[Result]:
     """Results before any work: None but for rows that are held without the mark of a claim."""
     refused = claim.refused
+    if not refused:
+        return [None] * len(claim.rows)
     return [Unmarked(refused[row.key], flag="--claimed") if row.key in refused else None for row in claim.rows]
 
 

@@ -66,21 +66,29 @@ class Rows:
         return self._limit.rows(rows, sizes)
 
     def read(self, attempts: sa.ColumnElement[Any]) -> list[sa.ColumnElement[Any]]:
-        """The columns behind the key from which `row` makes a Row."""
+        """The columns behind the key from which `rows` makes a Row each."""
         table, content = self._queue.table, self._backend.events.content
         return [attempts, *(content(table, name) for name in self._columns)]
 
-    def row(self, found: Sequence[Any]) -> Row:
-        """A row of key and `read` columns."""
+    def rows(self, found: Sequence[Sequence[Any]]) -> list[Row]:
+        """A Row for each of these, of key and `read` columns."""
         first = len(self._queue.key)
-        last = first + 1 + len(self._columns)
-        values = self._values(self._columns, found[first + 1 : last])
+        read, values = slice(first + 1, first + 1 + len(self._columns)), self._values
         # From MySQL's unsigned integers a Decimal.
-        return Row(self.key(found), values, int(found[first] or 0))
+        counts = [int(row[first] or 0) for row in found]
+        contents = [values(self._columns, row[read]) for row in found]
+        return list(map(Row, self.keys(found), contents, counts))
+
+    def keys(self, found: Sequence[Sequence[Any]]) -> list[KeyValue]:
+        """The keys that stand first in these."""
+        value, width = self._backend.keys.value, len(self._queue.key)
+        if width == 1:
+            return [(value(row[0]),) for row in found]
+        return [tuple(map(value, row[:width])) for row in found]
 
     def key(self, found: Sequence[Any]) -> KeyValue:
         """The key that stands first in a row."""
-        return tuple(self._backend.keys.value(value) for value in found[: len(self._queue.key)])
+        return self.keys([found])[0]
 
     def of(
         self, connection: sa.Connection, keys: Sequence[KeyValue], columns: Sequence[sa.ColumnElement[Any]]
@@ -103,8 +111,9 @@ class Rows:
 
     def _values(self, names: Sequence[str], found: Sequence[Any]) -> dict[str, Any]:
         values = dict(zip(names, found, strict=True))
-        for name in self._documents.intersection(names):
-            values[name] = None if values[name] is None else JsonText(values[name])
+        if self._documents:
+            for name in self._documents.intersection(names):
+                values[name] = None if values[name] is None else JsonText(values[name])
         return values
 
     def out(self) -> list[sa.ColumnElement[Any]]:

@@ -152,6 +152,8 @@ class ClaimStep:
             return self._worked(now, self._in_transaction, before)
 
     def _delivered(self, claim: Claim) -> Sequence[Result]:
+        if not claim.refused:
+            return self._handled(claim.rows)
         rows = [row for row in claim.rows if row.key not in claim.refused]
         results = iter(self._handled(rows) if rows else ())
         return [next(results) if one is None else one for one in untried(claim)]
@@ -166,8 +168,9 @@ class ClaimStep:
             return self._deadline.call(lambda: self._handler(values, None, self._stop))
 
         # The failure of a whole batch may be another row's: what comes again is not handed over with others.
-        suspected = self._handler.isolate_failed
-        return apart(rows, lambda row: suspected and row.attempts > 1, lambda some: by_halves(some, work, blamed))
+        if not self._handler.isolate_failed:
+            return by_halves(rows, work, blamed)
+        return apart(rows, lambda row: row.attempts > 1, lambda some: by_halves(some, work, blamed))
 
     def _marked(self, now: ClaimInHand, results: Sequence[Result]) -> Outcome:
         sorted_ = sort_results(now.claim.rows, results, self._attempts)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -63,13 +64,13 @@ class PostgreSQLClaims:
         update = sa.update(table.called).values({quoted(name): value for name, value in values.items()})
         out = [*(keys.out(table, name) for name in names), *columns, numbered.c.place]
         update = update.where(*same).returning(*(column.label(f"c{i}") for i, column in enumerate(out)))
-        return sorted(connection.execute(table.alone(update)), key=lambda row: row[-1])
+        return sorted(_rows(connection, table.alone(update)), key=itemgetter(-1))
 
     def change(
         self, connection: sa.Connection, table: Table, names: Sequence[str], statement: sa.Update | sa.Delete
     ) -> Sequence[KeyValue]:
         changed = statement.returning(*(keys.out(table, name) for name in names))
-        return [tuple(row) for row in connection.execute(changed)]
+        return _rows(connection, changed)
 
     def row_name(self, table: Table, names: Sequence[str]) -> sa.ColumnElement[str]:
         name = joined([_text(table, one) for one in names], lambda part: sa.cast(sa.func.length(part), sa.Text))
@@ -125,6 +126,12 @@ class PostgreSQLClaims:
         now = sa.cast(sa.func.now(), NamedType(column.type))
         # Infinity has no distance.
         return sa.case((sa.func.isfinite(value), sa.func.date_part("epoch", now - value, type_=sa.Double())))
+
+
+def _rows(connection: sa.Connection, statement: sa.Update | sa.Delete) -> Sequence[tuple[Any, ...]]:
+    """As the driver gives them: SQLAlchemy fetches them one by one, and makes a Row of each."""
+    found: Sequence[tuple[Any, ...]] = connection.execute(statement).cursor.fetchall()
+    return found
 
 
 def _text(table: Table, name: str) -> sa.ColumnElement[str]:

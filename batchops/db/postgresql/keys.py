@@ -18,6 +18,8 @@ from batchops.db.types import KeyValue
 
 _NO_ORDER = ("json", "xml", "point", "box", "polygon", "path", "line", "lseg", "circle", "money")
 _LENGTH = re.compile(r"\(\d+(,-?\d+)?\)")
+_PLAIN = ("smallint", "integer", "bigint", "uuid")
+"""Types whose texts need no quotes in an array; None, which no key of theirs holds, would be no number."""
 _UNBOUNDED = {"character": "bpchar", "bit": "bit varying"}
 _TEXTS = ("text", "character", "character varying", "bpchar", "citext", '"char"')
 
@@ -108,7 +110,7 @@ def upto(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[
 def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
     """One array a column, so that no number of keys runs out of parameters."""
     types = [_type(table, name) for name in names]
-    texts = [sa.bindparam(None, [key[i] for key in keys], ARRAY(sa.Text)) for i in range(len(names))]
+    texts = [sa.bindparam(None, _array(type, [key[i] for key in keys]), sa.Text) for i, type in enumerate(types)]
     nested = [type.endswith("]") for type in types]  # arrays of arrays come apart to their last elements
     arrays = [
         sa.cast(text, sa.ARRAY(sa.Text) if flat else NamedType(f"{type}[]"))
@@ -122,6 +124,20 @@ def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.Co
         for column, type, flat in zip(listed.c, types, nested, strict=True)
     ]
     return _row(table, names).in_(sa.select(*keys_listed))
+
+
+def _array(type: str, values: Sequence[str | None]) -> str:
+    """An array of that type as the server reads it: the driver takes a hundred times as long over a list."""
+    if type in _PLAIN:
+        return f"{{{','.join(map(str, values))}}}"
+    return f"{{{','.join(map(_element, values))}}}"
+
+
+def _element(value: str | None) -> str:
+    if value is None:
+        return "NULL"
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def look_up(

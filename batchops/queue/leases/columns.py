@@ -197,7 +197,7 @@ class ColumnLeases:
         candidates = self._rows.candidates(fitting, low, where)
         columns = self._rows.read(self.own("attempts"))
         taken = self._claims.claim(connection, self._queue.table, self._queue.key, candidates, values, columns)
-        return [self._rows.row(row) for row in taken]
+        return self._rows.rows(taken)
 
     def own(self, purpose: str) -> sa.ColumnElement[Any]:
         """A lease's column, by what it is for."""

@@ -37,7 +37,7 @@ class RowLocks:
         fitting = self._rows.fitting(connection, rows, low, without)
         query = self._rows.candidates(fitting, low, without, self._rows.read(sa.literal_column("1")))
         labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
-        return [self._rows.row(row) for row in connection.execute(self._backend.claims.free(labelled))]
+        return self._rows.rows(connection.execute(self._backend.claims.free(labelled)).all())
 
     def ack(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
         """Mark or delete the rows."""

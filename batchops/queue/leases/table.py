@@ -1,7 +1,6 @@
 """Leases in a table beside the queue's own, for tables whose columns are not ours to add to."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -213,7 +212,7 @@ class TableLeases:
         query = self._rows.candidates(fitting, low, [where], [*self._rows.read(sa.literal_column("0")), self.row_name])
         labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
         found = connection.execute(self._claims.free(labelled)).all()
-        return {row[-1]: self._rows.row(row) for row in found}
+        return dict(zip([row[-1] for row in found], self._rows.rows(found), strict=True))
 
     def _take(
         self, connection: sa.Connection, found: dict[str, Row], token: str, seconds: float, still: Condition,
@@ -231,7 +230,7 @@ class TableLeases:
                 relation=self._relation, row_key=sa.bindparam("name"), lease=token, lease_until=until, attempts=1
             )
             connection.execute(insert, fresh)
-        return [replace(found[name], attempts=known.get(name, 0) + counted) for name in taken]
+        return [found[name]._replace(attempts=known.get(name, 0) + counted) for name in taken]
 
     def _known(self, connection: sa.Connection, names: Sequence[str]) -> dict[str, int]:
         """Attempts of those that have a row here."""
