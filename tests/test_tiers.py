@@ -31,6 +31,13 @@ def test_parts_by_name() -> None:
         parser.parse(["--full=crsah"])
 
 
+@pytest.mark.wide(2)
+@pytest.mark.parametrize("case", range(5))
+def test_of_a_wide_test_the_quick_tier_runs_some_cases(request: pytest.FixtureRequest, case: int) -> None:
+    run = [item for item in request.session.items if item.name.startswith("test_of_a_wide_test_")]
+    assert len(run) <= (2 if request.config.getoption("--full") is None else 5), case
+
+
 def test_figures_are_one_table() -> None:
     reports = [
         report("tests/crash/test_kills.py::test_b", ("kills", "20"), ("jobs", "3")),

@@ -38,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: of the full tier, run with --full only")
     config.addinivalue_line("markers", "in_turn: the quick tier runs each case on one database, in turn")
+    config.addinivalue_line("markers", "wide(n): the quick tier runs n of its cases, always the same; each is a kind")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -77,13 +78,13 @@ def _parts(value: str) -> frozenset[str]:
 
 
 def _quick(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Of a test marked `in_turn` each case on one of its databases only."""
+    """Of a test marked `in_turn` each case on one of its databases only; of one marked `wide(n)` n cases."""
     of_tier = [item for item in items if item.get_closest_marker("full") is None]
     databases_by_case: dict[str, set[str]] = {}
     for item in of_tier:
         case, database = _case(item)
         databases_by_case.setdefault(case, set()).add(database)
-    return [item for item in of_tier if _chosen(item, databases_by_case)]
+    return _narrowed([item for item in of_tier if _chosen(item, databases_by_case)])
 
 
 def _chosen(item: pytest.Item, databases_by_case: dict[str, set[str]]) -> bool:
@@ -92,6 +93,20 @@ def _chosen(item: pytest.Item, databases_by_case: dict[str, set[str]]) -> bool:
     case, database = _case(item)
     names = sorted(databases_by_case[case])
     return names[zlib.crc32(case.encode()) % len(names)] == database
+
+
+def _narrowed(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Without the cases of a wide test that are for the full tier."""
+    left: dict[str, int] = {}
+    left_out = set()
+    for item in sorted(items, key=lambda item: zlib.crc32(item.name.encode())):
+        if (wide := item.get_closest_marker("wide")) is None:
+            continue
+        test = f"{item.path} {item.name.partition('[')[0]}"
+        left[test] = left.get(test, wide.args[0]) - 1
+        if left[test] < 0:
+            left_out.add(item)
+    return [item for item in items if item not in left_out]
 
 
 def _case(item: pytest.Item) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from tests.benchmarks import flat, pgbench
 from tests.benchmarks.__main__ import main
 
 
+@pytest.mark.full
 def test_sqlite_speed_runs_small(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sqlite", "--scale", "0.02", "--pairs", "1"]) == 0
     printed = capsys.readouterr().out

@@ -76,6 +76,7 @@ def test_max_rows_is_met_exactly(server: Database, strategy: str, most: int) -> 
         assert server.scalar("SELECT count(*) FROM t") == ROWS - turn * most
 
 
+@pytest.mark.full
 def test_max_rows_beyond_what_there_is(server: Database) -> None:
     """A worker that finds nothing more holds nothing back."""
     make(server)
@@ -183,6 +184,7 @@ def expected(verb: str) -> dict[tuple[bool, int], int]:
     return others if verb == "purge" else others | {(True, 1): MATCHING}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("verb", [pytest.param("purge", marks=pytest.mark.full), "backfill"])
 def test_kills(batchops: Batchops, server: Database, verb: str) -> None:
     make(server)

@@ -16,6 +16,7 @@ from tests.services.database import Database
 from tests.waiting import HANG, ended, signalled, until
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("poll", [(), ("--poll", "100ms")], ids=["once", "staying"])
 def test_a_relay_whose_destination_hangs_is_cut(batchops: Batchops, sqlite: Database, poll: tuple[str, ...]) -> None:
     """Nothing is marked as sent that was not acknowledged; the exit code tells of the cut."""

@@ -165,6 +165,7 @@ def meanwhile(act: Callable[[], None], every: float) -> Iterator[list[int]]:
         thread.join()
 
 
+@pytest.mark.full
 def test_sessions_are_ended_again_and_again(batchops: Batchops, served: Database) -> None:
     kills = batches = 0
 
@@ -230,6 +231,7 @@ CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW SET NEW.kind = IF(NEW.id = 7
 _NO_LONGER = {"postgresql": "DROP TRIGGER slow ON t", "mysql": "DROP TRIGGER slow"}
 
 
+@pytest.mark.full
 def test_one_slow_row(batchops: Batchops, served: Database) -> None:
     """The batch is halved down to the row, and the end names what to do; all rows before it are done."""
     served.script(_SLOW_ROW[served.backend])

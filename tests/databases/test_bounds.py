@@ -29,6 +29,7 @@ def test_one_row_in_ten_thousand(database: Database, verb: str, more: dict[str, 
     assert any(batch.rows == 0 for batch in job.batches), "a window without a match is a batch too"
 
 
+@pytest.mark.wide(3)
 @pytest.mark.parametrize(("verb", "more"), JOBS, ids=IDS)
 @pytest.mark.parametrize("size", [1, N])
 def test_every_row(database: Database, verb: str, more: dict[str, object], size: int) -> None:
@@ -49,6 +50,7 @@ def test_matches_in_a_clump(database: Database, verb: str, more: dict[str, objec
     assert max(batch.read for batch in job.batches) > 10 * N
 
 
+@pytest.mark.wide(4)
 @pytest.mark.parametrize(("verb", "more"), JOBS, ids=IDS)
 @pytest.mark.parametrize(
     "most", [1, N - 1, *(pytest.param(n, marks=pytest.mark.full) for n in (N, N + 1, 2 * N)), 3 * N]

@@ -122,6 +122,7 @@ def test_a_heartbeat_survives_what_nobody_has_thought_of(
     assert "heartbeat" in warning.message
 
 
+@pytest.mark.wide(6)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("error", BREAKS, ids=lambda error: error.__name__)
 def test_a_listener_that_raises_leaves_nothing_behind(

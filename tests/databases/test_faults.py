@@ -56,6 +56,7 @@ def tables(database: Database) -> Database:
     return database
 
 
+@pytest.mark.wide(12)
 @pytest.mark.parametrize(
     ("sql", "fault"),
     [

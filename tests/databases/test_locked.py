@@ -45,10 +45,12 @@ def purged_around(table: Database, strategy: str) -> None:
     assert (after.reason, after.exit, after.rows, after.locked) == ("done", 0, len(HELD), 0)
 
 
+@pytest.mark.full
 def test_purge(table: Database) -> None:
     purged_around(table, "key")
 
 
+@pytest.mark.full
 def test_purge_by_blocks(postgresql: Database) -> None:
     numbered(postgresql, ROWS, m=("integer", "0"))
     purged_around(postgresql, "block")

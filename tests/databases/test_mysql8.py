@@ -98,6 +98,7 @@ def no_strangers(wire: MySQL8Wire, without: Callable[[Missing], NoReturn]) -> Ca
     return no_strangers
 
 
+@pytest.mark.full
 def test_a_plan_is_made_by_statements_of_mysql_8(database: Database, no_strangers: Callable[[], None]) -> None:
     plan = ran(database, "purge", "events", "--where", "kind = 'k1'", "--dry-run")
     assert "MySQL 8.0.36" in plan.out
@@ -152,6 +153,7 @@ def queue_and_outbox(database: Database, tmp_path: Path) -> None:
     assert (done.code, done.json()["rows"]) == (0, 50), done.err
 
 
+@pytest.mark.full
 def test_a_write_that_takes_too_long_is_ended_though_the_server_has_no_timeout_for_it(database: Database) -> None:
     """The batch is halved down to the row, and the end names what to do; all rows before it are done."""
     database.script(SLOW)

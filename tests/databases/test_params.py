@@ -63,6 +63,7 @@ def test_hostile_texts_stay_values(notes: Database) -> None:
     assert notes.rows("SELECT * FROM canary") == []
 
 
+@pytest.mark.full
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(

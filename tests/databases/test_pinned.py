@@ -137,6 +137,7 @@ def zoned(request: pytest.FixtureRequest, new_database: NewDatabase) -> tuple[Da
     return new_database("mariadb" if family == "mysql" else family), name
 
 
+@pytest.mark.wide(6)
 def test_before(dated: tuple[Database, str]) -> None:
     database, name = dated
     day = name in DAYS
@@ -148,6 +149,7 @@ def test_before(dated: tuple[Database, str]) -> None:
     assert database.column("SELECT id FROM t ORDER BY id") == [*range(10, 20), 99]
 
 
+@pytest.mark.wide(4)
 def test_before_with_a_zone(zoned: tuple[Database, str]) -> None:
     """12:00 in London is 14:00 at +02:00; the sessions are in UTC."""
     database, name = zoned
@@ -155,6 +157,7 @@ def test_before_with_a_zone(zoned: tuple[Database, str]) -> None:
     assert Job(database, "purge", before="2026-01-31 14:00:00+02:00", by="at")().rows == 10
 
 
+@pytest.mark.wide(6)
 def test_older_than(dated: tuple[Database, str]) -> None:
     database, name = dated
     now = datetime.now(UTC).replace(microsecond=0)

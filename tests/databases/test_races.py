@@ -43,6 +43,7 @@ def test_purge(database: Database) -> None:
     assert flips(writers) > 30, "the race did not take place"
 
 
+@pytest.mark.full
 @pytest.mark.in_turn
 def test_backfill(database: Database) -> None:
     """Each row at most once, though what it sets makes it match no less."""
@@ -56,6 +57,7 @@ def test_backfill(database: Database) -> None:
     assert flips(writers) > 30, "the race did not take place"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["postgresql", pytest.param("mariadb", marks=pytest.mark.full)])
 def test_without_the_condition_repeated_it_would_fail(  # type: ignore[no-untyped-def]  # a fixture of ours
     name: str, new_database, monkeypatch: pytest.MonkeyPatch

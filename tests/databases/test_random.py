@@ -123,6 +123,7 @@ def explore(database: Database, examples: int) -> None:
     explored()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", EXAMPLES)
 @pytest.mark.in_turn
 def test_random(new_database: NewDatabase, name: str) -> None:

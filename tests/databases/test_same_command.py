@@ -20,6 +20,7 @@ OF_EVERY_KIND: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("key", [("id",), ("other",), None], ids=lambda key: str(key))
 def test_a_key_given_with_any_strategy(database: Database, key: tuple[str, ...] | None) -> None:
     numbered(database, 4_000, other=("integer NOT NULL", "4001 - i"), n=("integer NOT NULL", "i % 60"))

@@ -231,6 +231,7 @@ REWRITES = {
 }
 
 
+@pytest.mark.wide(4)
 @pytest.mark.parametrize(("name", "upkeep"), [(name, sql) for name, some in REWRITES.items() for sql in some])
 def test_upkeep_makes_no_other_table_of_it(new_database: NewDatabase, name: str, upkeep: str) -> None:
     database = new_database(name)

@@ -58,6 +58,7 @@ def test_what_was_begun_is_gone_on_with(old: Database) -> None:
     assert old.column("SELECT DISTINCT m FROM t") == [1]
 
 
+@pytest.mark.wide(2)
 def test_the_tables_become_those_of_a_new_ledger(old: Database, new_database: NewDatabase) -> None:
     version_1.add(old, OldRun())
     Job(old, "backfill", **ONCE)()
@@ -189,6 +190,7 @@ def test_a_ledger_of_a_newer_version_is_left_alone(sqlite: Database, batchops: B
     assert batchops("runs", "--url", sqlite.url).code == 12
 
 
+@pytest.mark.full
 @pytest.mark.in_turn
 def test_two_first_runs_bring_it_up_to_date_together(old: Database, batchops: Batchops) -> None:
     version_1.add(old, *(OldRun(job=f"{n:064}", where=f"id > {n}") for n in range(1_200)))

@@ -69,6 +69,7 @@ def test_what_is_refused_again_is_tried_again_and_counted_once(table: Database) 
     assert values(table) == [(-5, BAD - 20), (5, 20), (90, ROWS - BAD)]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["postgresql", "mariadb"])
 def test_rows_that_stayed_locked_are_taken_up_too(new_database: NewDatabase, name: str) -> None:
     database = new_database(name)

@@ -45,6 +45,7 @@ def ids(receiver: Receiver) -> list[str]:
     return [one.id for one in receiver.everything()]
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("broker", ["rabbitmq", "nats", "kafka"])
 def test_what_goes_nowhere_is_not_marked(service: Service, database: Database, broker: str) -> None:
     """No queue, no stream, no topic takes it: that is told of those events, and the others go out."""

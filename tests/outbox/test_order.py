@@ -99,6 +99,7 @@ def tiers(*quick: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("name", "full"), cases)
 
 
+@pytest.mark.full
 @tiers("postgresql")
 def test_killed_relays_lose_nothing_and_keep_the_order(
     batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool, figures: Figures
@@ -118,6 +119,7 @@ def test_killed_relays_lose_nothing_and_keep_the_order(
     assert relay.end() == [0]
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(
     ("reader", "fault"),
     [

@@ -148,6 +148,7 @@ ORDERS = {
 }
 
 
+@pytest.mark.wide(4)
 @pytest.mark.parametrize("case", ORDERS)
 def test_what_the_order_rests_on_is_said(postgresql: Database, case: str) -> None:
     args, code, words = ORDERS[case]

@@ -56,6 +56,7 @@ def test_failed_rows_wait_and_are_given_up_on_with_their_reason(database: Databa
     assert reason in {failed["reason"] for failed in shown["failed"]}
 
 
+@pytest.mark.wide(2)
 @PLACES
 @pytest.mark.parametrize("handler", ["effect_but_tens", "effect_and_results"])
 def test_what_was_done_for_a_failed_row_in_the_transaction_is_undone(

@@ -184,6 +184,7 @@ def test_a_failed_mark_that_the_table_refuses_sets_rows_aside_and_ends_the_drain
     assert "job 7 is odd; --failed was refused" in shown["failed"][0]["reason"]
 
 
+@pytest.mark.wide(3)
 @pytest.mark.parametrize("args", [("--dry-run",), ()])
 @pytest.mark.parametrize("mark", ["n = 'many'", "n = nofunc(1)", "status = (SELECT nope FROM jobs)"])
 def test_a_mark_that_the_server_does_not_understand_is_refused_at_the_plan(

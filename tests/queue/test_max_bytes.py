@@ -34,6 +34,7 @@ def jobs(database: Database, place: str) -> None:
         assert here("queue", "init", "jobs", "--lease-in", place, "--apply", "--url", database.url).code == 0
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("place", ["columns", "table", "none"])
 def test_a_claim(database: Database, place: str) -> None:
     jobs(database, place)

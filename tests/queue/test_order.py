@@ -44,6 +44,7 @@ def drained(database: Database, order: str, place: str, handler: Any) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.wide(6)
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("order", ORDERS)
 def test_in_order(database: Database, order: str, place: str) -> None:

@@ -62,6 +62,7 @@ def test_a_helper_left_in_the_background_fails_no_row(queue: Database, tmp_path:
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize(
     ("work", "reason"),
     [("sleep 600 & echo $! >> $1; wait", "did not end within 0.2 s"), ("sleep 600 & echo $! >> $1; exit 3", "exit 3")],
@@ -136,6 +137,7 @@ def test_the_second_signal_cuts_at_once(batchops: Batchops, queue: Database, tmp
     assert leases(queue) == [("pending", 1, 0)]
 
 
+@pytest.mark.full
 def test_a_function_cut_by_the_grace_period_keeps_its_lease(
     batchops: Batchops, database: Database, tmp_path: Path
 ) -> None:
@@ -214,6 +216,7 @@ WRONG = {
 }
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("case", list(WRONG))
 def test_answers_that_match_no_row_fail_the_whole_batch(queue: Database, tmp_path: Path, case: str) -> None:
     """None is done, none is given up on; the reason says what was wrong. The first row is a batch by itself."""
@@ -233,6 +236,7 @@ def test_a_banner_is_no_answer(queue: Database, tmp_path: Path) -> None:
     assert all("answered with text that is not JSON: tool 1.0 is ready" in reason for reason in reasons), reasons
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("case", ["too many", "too few", "twice"])
 def test_an_innocent_row_of_a_bad_batch_is_done_in_the_end(queue: Database, tmp_path: Path, case: str) -> None:
     """What failed with its batch is tried alone, so the row that is to blame fails alone."""

@@ -24,6 +24,7 @@ def failed_alone(database: Database, place: str = "columns") -> str:
     return str(failure)
 
 
+@pytest.mark.wide(5)
 @pytest.mark.parametrize("place", ["columns", "table"])
 @pytest.mark.parametrize("name", ["nul", "surrogate", "wide", "long", "mute"])
 def test_a_reason_is_stored_as_the_column_can_hold_it(
@@ -77,6 +78,7 @@ def test_a_reason_fits_a_short_column_of_postgresql(
     assert failed_alone(postgresql) == "x" * 397 + "..."
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize(
     ("encoding", "stored"),
     [("LATIN1", "\\u2192 \\U0001f600"), ("SQL_ASCII", "\\u2192 \\U0001f600"), ("UTF8", "→ 😀")],

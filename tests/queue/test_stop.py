@@ -114,6 +114,7 @@ def test_a_handler_that_hangs(batchops: Batchops, database: Database) -> None:
     assert "did not return within 1 s" in database.scalar("SELECT failure FROM jobs WHERE id = 13")
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("lease", ["columns", "none"])
 def test_a_handler_that_hangs_in_the_transaction(batchops: Batchops, postgresql: Database, lease: str) -> None:
     jobs(postgresql, 20)

@@ -174,6 +174,7 @@ UNFIT = {
 }
 
 
+@pytest.mark.wide(6)
 @pytest.mark.parametrize("kind", UNFIT)
 def test_a_column_that_cannot_serve_is_refused_with_the_way_out(kind: str, request: pytest.FixtureRequest) -> None:
     server, column, said = UNFIT[kind]

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+import pytest
+
 from tests.command import Batchops
 from tests.outbox.boxes import event, left, made, saved
 from tests.queue.jobs import DRAIN, jobs, leased, states
@@ -55,6 +57,7 @@ def ended(process: subprocess.Popen[str]) -> None:
     assert process.wait(60) == 0
 
 
+@pytest.mark.full
 def test_a_pooler_that_passes_no_notification_on_is_said_to(
     batchops: Batchops, postgresql: Database, tmp_path: Path, without: Without
 ) -> None:
@@ -91,6 +94,7 @@ def test_a_pooler_in_session_mode_wakes(
         ended(process)
 
 
+@pytest.mark.full
 def test_one_whose_connection_was_cut_listens_again(batchops: Batchops, postgresql: Database, tmp_path: Path) -> None:
     made(postgresql)
     events = tmp_path / "events"

@@ -81,6 +81,7 @@ def test_the_cron_lines(program: Path, sqlite: Database, tmp_path: Path) -> None
     assert (code, mail.count("\n"), mail.split(":")[0]) == (10, 1, "expired-sessions")
 
 
+@pytest.mark.full
 def test_the_ci_steps(program: Path, sqlite: Database, tmp_path: Path) -> None:
     """Run as GitHub's runner does, from the file; the page gets its table."""
     workflow = yaml.safe_load((DEPLOY / "github-actions.yml").read_text())

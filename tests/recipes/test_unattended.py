@@ -48,6 +48,7 @@ def test_the_list_of_recipes_is_whole() -> None:
     assert recipes == {*(ROOT / "recipes").glob("*.toml")}
 
 
+@pytest.mark.full
 def test_the_cron_lines(shop: Database, program: Path, tmp_path: Path) -> None:
     lines = re.findall(r"^[\d*/]+ [\d*]+ \* \* \* +(.*)$", README, re.M)
     assert len(lines) == 2
@@ -69,6 +70,7 @@ def test_the_unit_is_the_shipped_one() -> None:
     assert set(unit.text.splitlines()) <= set(shipped.splitlines())
 
 
+@pytest.mark.full
 def test_the_ci_steps(shop: Database, program: Path, tmp_path: Path) -> None:
     (steps_of_a_job,) = blocks(README, "yaml")
     steps: list[dict[str, Any]] = yaml.safe_load(steps_of_a_job.text)

@@ -41,6 +41,7 @@ def test_every_check_has_a_name_that_can_be_allowed() -> None:
     assert {situation.check for situation in SITUATIONS.values()} | elsewhere == set(NAMES)
 
 
+@pytest.mark.wide(7)
 @pytest.mark.parametrize(("name", "family"), CASES)
 def test_refused_and_allowed(new_database: NewDatabase, name: str, family: str) -> None:
     database, situation = new_database(family), SITUATIONS[name]
@@ -98,6 +99,7 @@ def jobs(table: str, column: str) -> list[tuple[str, BulkSpec]]:
     ]
 
 
+@pytest.mark.full
 def test_none_on_ordinary_tables(january: Database) -> None:
     """Real tables as they are loaded, with their keys and indexes."""
     tables = {"flights": "dep_time", "weather": "wind_gust", "planes": "speed", "airports": "tzone", "airlines": "name"}

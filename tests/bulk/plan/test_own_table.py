@@ -84,6 +84,7 @@ def job(database: Database, where: str) -> dict[str, Any]:
     return {"url": database.url, "table": "posts", "where": where, "batch_size": 20, "allow": ["cascades", "scan"]}
 
 
+@pytest.mark.wide(4)
 @pytest.mark.parametrize("name", FIXED)
 def test_one_value_is_evaluated_once(forum: Database, name: str) -> None:
     """More batches than one delete exactly what one statement deletes."""
@@ -130,6 +131,7 @@ def resume_of(batchops: Batchops, database: Database, where: str) -> str:
     return str(plan.json()["plan"]["resume"])
 
 
+@pytest.mark.wide(5)
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_changes_with_each_batch_is_refused(forum: Database, name: str) -> None:
     with pytest.raises(RefusedError) as caught:

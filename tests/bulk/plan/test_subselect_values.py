@@ -46,6 +46,7 @@ def tables(new_database: NewDatabase, family: str) -> Database:
     return database
 
 
+@pytest.mark.wide(6)
 @pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("family", "condition"), [*CONDITIONS, *((family, FROM_PARENTHESES) for family in TABLES)]

@@ -93,6 +93,7 @@ def test_numbers_are_in_the_order_of_numbers(tmp_path: Path) -> None:
         assert [key for (key,) in chunks(ids, 2)] == ["-1", "2", "9", "10", "100"]
 
 
+@pytest.mark.full
 def test_many_ids_are_not_in_memory(tmp_path: Path) -> None:
     (path := tmp_path / "ids").write_text("".join(f"{number}\n" for number in range(MANY)))
     tracemalloc.start()

@@ -79,6 +79,7 @@ def exported(made: Made, shape: Shape, database: Database) -> str:
     return text.getvalue()
 
 
+@pytest.mark.wide(4)
 @pytest.mark.parametrize(("shape", "on"), SHAPES)
 def test_every_shape_of_key(new_database: NewDatabase, tmp_path: Path, shape: Shape, on: str) -> None:
     """Ids as the database itself writes them change the rows that one plain statement does."""
@@ -160,6 +161,7 @@ def test_a_condition_holds_too(table: Database, tmp_path: Path) -> None:
     assert table.scalar("SELECT count(*) FROM t") == 950
 
 
+@pytest.mark.wide(4)
 @pytest.mark.parametrize(
     ("text", "said"),
     [

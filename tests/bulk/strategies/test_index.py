@@ -83,6 +83,7 @@ def analyze(database: Database) -> None:
     database.execute("ANALYZE TABLE t" if database.backend == "mysql" else "ANALYZE")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("cases", ["some", pytest.param("others", marks=pytest.mark.full)])
 def test_the_end_is_that_of_one_statement(database: Database, cases: str) -> None:
     """Every index and condition in turn, on one table that is put back."""
@@ -158,6 +159,7 @@ def test_an_index_strategy_asked_for_in_vain(name: str, new_database) -> None:  
     assert refused.value.exit == 12
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("rows", "values", "of_them", "times"), [(60_000, 2000, 100, 8), (200_000, 500, 10, 20)])
 def test_each_match_is_met_a_few_times_at_most(
     postgresql: Database, rows: int, values: int, of_them: int, times: int

@@ -95,6 +95,7 @@ def test_without_a_further_pass_such_a_row_lives_on(postgresql: Database, size: 
     assert postgresql.column(f"SELECT id FROM t WHERE {HALF}") == [2500]
 
 
+@pytest.mark.wide(4)
 @pytest.mark.parametrize("strategy", ["key", "index", "block", "limit"])
 @pytest.mark.parametrize("options", [{}, {"max_rows": 40}], ids=["plain", "listed"])
 def test_a_row_that_no_longer_matches_is_left_alone(

@@ -77,6 +77,7 @@ def differences(database: Database) -> int:
     )
 
 
+@pytest.mark.wide(3)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_same_rows_as_one_statement(postgresql: Database, shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batchops.bulk.strategies.block.WORTH_SPLITTING", 300)
@@ -86,6 +87,7 @@ def test_the_same_rows_as_one_statement(postgresql: Database, shape: str, monkey
     assert differences(postgresql) == 0
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("shape", ["range", "sub-partitions", "other columns"])
 def test_along_the_key(postgresql: Database, shape: str) -> None:
     make(postgresql, shape)
@@ -94,6 +96,7 @@ def test_along_the_key(postgresql: Database, shape: str) -> None:
     assert differences(postgresql) == 0
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("shape", ["range", "sub-partitions", "inheritance"])
 def test_backfill(postgresql: Database, shape: str) -> None:
     make(postgresql, shape)

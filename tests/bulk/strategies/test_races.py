@@ -42,6 +42,7 @@ def job(database: Database, strategy: str, workers: int) -> dict[str, object]:
     }  # fmt: skip
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(
     ("name", "strategy", "workers"), [*QUICK, *(pytest.param(*one, marks=pytest.mark.full) for one in LONG)]
 )
@@ -84,6 +85,7 @@ def test_backfill_with_several_workers(  # type: ignore[no-untyped-def]  # a fix
     assert sum(writers.writes.values()) > 30, "the race did not take place"
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.full), 4])
 @pytest.mark.parametrize("strategy", ["key", "block"])
 def test_partitions(postgresql: Database, strategy: str, workers: int) -> None:

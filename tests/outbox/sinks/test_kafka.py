@@ -109,6 +109,7 @@ def test_nothing_is_under_way_behind_the_first_record_of_a_key(limited: tuple[Li
     assert (way.refused, way.passed) == (2, 0)
 
 
+@pytest.mark.full
 def test_a_topic_that_takes_less_than_a_request(limited: tuple[Limited, Topic], opened: Open) -> None:
     """Requests become smaller, once; a record that is too large by itself is refused, and nobody else."""
     way, topic = limited
@@ -139,6 +140,7 @@ def test_killed_and_started_again(private: Private, opened: Open) -> None:
     assert same(sent, again.received(20))
 
 
+@pytest.mark.full
 def test_more_than_the_client_holds_and_nobody_there(private: Private, opened: Open) -> None:
     topic = Topic.new(service.bootstrap(private.url))
     sink, sent = opened(topic.url + "?timeout=500ms"), messages(topic, 50_000, keys=50_000)

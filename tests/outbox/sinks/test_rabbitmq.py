@@ -78,6 +78,7 @@ def test_an_event_that_is_too_large(private: Private, opened: Open) -> None:
     assert kinds(sink.send([sent[0], sent[2]])) == ["ok", "ok"]
 
 
+@pytest.mark.full
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pika, asked whether it is up again
 def test_killed_and_started_again(private: Private, opened: Open) -> None:
     queue = Queue(private.url)
@@ -94,6 +95,7 @@ def test_killed_and_started_again(private: Private, opened: Open) -> None:
     assert same(sent, queue.received(60))
 
 
+@pytest.mark.full
 def test_an_alarm_blocks_whoever_publishes(private: Private, opened: Open) -> None:
     queue = Queue(private.url)
     sink = opened(queue.url + "?timeout=1s")
