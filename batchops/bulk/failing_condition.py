@@ -30,6 +30,14 @@ def next_part(
         raise
 
 
+def ready(strategy: Strategy, cursor: Cursor) -> float:
+    """What the strategy reads ahead, in seconds; ConditionFailedError as for its next batch."""
+    try:
+        return strategy.ready(cursor)
+    except RowRefusedError as error:
+        raise ConditionFailedError(error.message.partition(": ")[2], f"{HINT} What is done stays done.") from error
+
+
 def located(
     database: Database, strategy: Strategy, cursor: Cursor, size: Size, failed: ConditionFailedError
 ) -> ConditionFailedError:  # fmt: skip

@@ -167,7 +167,7 @@ def _route(
         pinned, why = _pin(connection, database, found, spec, purge=purge)
         resumed = _comparable(resumed, pinned)
     look_again = not (isinstance(spec, PurgeSpec) and spec.no_final_pass)
-    strategy = strategy_of(connection, database.backend, found.table, pinned, found.ids, look_again=look_again)
+    strategy = strategy_of(connection, database, found.table, pinned, found.ids, look_again=look_again)
     operation = verb.operation(pinned.assignments)
     return RunStrategy(pinned, why, strategy, operation, resumed, start(connection, strategy, resumed))
 

@@ -80,4 +80,5 @@ def _with_last_run(connection: sa.Connection, ledger: Ledger, previous: Previous
 
 def _names_rows(run: Run) -> bool:
     """Whether the run's keys still name the same rows; a place in a heap or partition may hold another row now."""
-    return not run.pinned["leaves"] and any(kind.names_rows for kind in STRATEGIES if kind.name == run.strategy)
+    by_key = bool(run.pinned["key"]) and not run.pinned["leaves"]
+    return by_key and any(kind.names_rows for kind in STRATEGIES if kind.name == run.strategy)

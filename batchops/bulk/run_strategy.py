@@ -11,7 +11,7 @@ from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_spool import IdList
 from batchops.bulk.strategies.partitioned import PartitionedStrategy
 from batchops.bulk.strategies.strategy import AUTO, Choice, Situation, Strategy, Target
-from batchops.db.backend import Backend
+from batchops.db.database import Database
 from batchops.db.table import Table
 from batchops.errors import RefusedError
 from batchops.ledger.resume import ContinuedRun, NewRun, Resume
@@ -56,7 +56,7 @@ def _refusal(situation: Situation) -> RefusedError:
 
 def strategy_of(
     connection: sa.Connection,
-    backend: Backend,
+    database: Database,
     table: Table,
     pinned: Pinned,
     ids: IdList | None = None,
@@ -64,12 +64,12 @@ def strategy_of(
     look_again: bool,
 ) -> Strategy:
     """The pinned strategy for the table, or for each of its pinned partitions that still exist."""
-    kind = strategy_kind(pinned.strategy)
+    kind, backend = strategy_kind(pinned.strategy), database.backend
     assert kind.takes_ids == (ids is not None)
 
     def over(part: Table) -> Strategy:
         selection = Selection(part, pinned.condition, backend.planner.shield)
-        return kind.build(Target(connection, backend, selection, pinned.key, ids, look_again))
+        return kind.build(Target(connection, database.reading, backend, selection, pinned.key, ids, look_again))
 
     if not pinned.leaves:
         return over(table)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from batchops.bulk.failing_condition import located, next_part
+from batchops.bulk.failing_condition import located, next_part, ready
 from batchops.bulk.isolate_rejected import RejectedRowSearch, SearchResult, TooManyRejectedError, row_names
 from batchops.bulk.operations import Operation
 from batchops.bulk.rejection_forecast import RejectionForecast
@@ -126,6 +126,7 @@ class BulkStep:
         return None
 
     def _batch(self, size: Size) -> Outcome | None:
+        reading = ready(self._strategy, self.cursor)
         # Together with the ledger's row for it, so that a batch that is undone is simply done again.
         with self._database.transaction(lazy=self._ledger.in_target) as connection:
             meter = self._meter.meter(connection) if self._meter else None
@@ -155,7 +156,7 @@ class BulkStep:
             size=size,
             replan=replan,
             refused=len(done.refused),
-            isolating_seconds=done.seconds,
+            extra_seconds=done.seconds + reading,
         )
 
     def _worked(self, connection: sa.Connection, batch: Batch) -> SearchResult:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from batchops.db.addresses import Addresses
     from batchops.db.blocks import Blocks
     from batchops.db.catalog import Catalog
     from batchops.db.claims import ClaimQueries
@@ -38,6 +39,9 @@ class Backend(Protocol):
     claims: "ClaimQueries"
     events: "EventTables"
     """How an outbox is kept and read."""
+    whole_keys: "Addresses"
+    places: "Addresses | None"
+    """Of rows in their tables' blocks."""
     blocks: "Blocks | None"
     partitions: "Partitions | None"
     notifications: "Notifications | None"

@@ -229,7 +229,7 @@ def _account(job: LoopSettings, emit: Emit, stats: RunStats, size: Size, outcome
         stats.rejected.add(outcome.rejected)
         if not outcome.undone and not outcome.trial:
             tried = outcome.rows + outcome.refused
-            job.pacing.observe(outcome.size or size, tried, outcome.read, seconds - outcome.isolating_seconds)
+            job.pacing.observe(outcome.size or size, tried, outcome.read, seconds - outcome.extra_seconds)
     if outcome.undone:
         lost = f"{outcome.undone} batches with {-outcome.rows:,} rows"
         emit(Warned(f"The server crashed before {lost} were on its disk; the run does them again."))

@@ -25,8 +25,8 @@ class Outcome:
     """Whether it only showed that the table takes the marks: it does not count as a batch."""
     refused: int = 0
     """Rows that the database refused, whether they are given up on or tried again later."""
-    isolating_seconds: float = 0.0
-    """Seconds that went into telling them from the others, which a smaller batch would not spare."""
+    extra_seconds: float = 0.0
+    """Seconds for isolating rejected rows, or for reading ahead, which a smaller batch would not save."""
     replan: str | None = None
     """Why the run should change its strategy."""
 

@@ -13,7 +13,7 @@ from batchops.runtime.limits import Window
 
 Duration = timedelta | str
 """Text is read as on the command line: 50ms, 90d."""
-StrategyName = Literal["auto", "key", "index", "block", "limit"]
+StrategyName = Literal["auto", "key", "index", "block", "match", "limit"]
 """The strategies that --strategy takes."""
 
 

@@ -56,6 +56,10 @@ def test_purge_by_blocks(postgresql: Database) -> None:
     purged_around(postgresql, "block")
 
 
+def test_purge_of_matches(table: Database) -> None:
+    purged_around(table, "match")
+
+
 @pytest.mark.full
 def test_on_the_command_line(batchops: Batchops, table: Database) -> None:
     job = ("purge", "t", "--where", "m = 0", "--url", table.url, "-y", "--json", "--strategy", "key")

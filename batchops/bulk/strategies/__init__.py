@@ -1,10 +1,12 @@
 """How the rows of a batch are found: one file per strategy, and this registry of them."""
 
-from batchops.bulk.strategies import block, ids, index, key, limit
+from batchops.bulk.strategies import block, ids, index, key, limit, match
 from batchops.bulk.strategies.strategy import StrategyKind
 from batchops.errors import RefusedError
 
-STRATEGIES: tuple[StrategyKind, ...] = (ids.STRATEGY, index.STRATEGY, block.STRATEGY, key.STRATEGY, limit.STRATEGY)
+STRATEGIES: tuple[StrategyKind, ...] = (
+    ids.STRATEGY, match.STRATEGY, index.STRATEGY, block.STRATEGY, key.STRATEGY, limit.STRATEGY,
+)  # fmt: skip
 """In the order in which they are preferred."""
 
 

@@ -23,6 +23,7 @@ class BlockStrategy(KeyStrategy):
     """Follows the row's place in the table; its window is a number of blocks."""
 
     name = "block"
+    by_key = False
 
     def __init__(self, backend: Backend, selection: Selection, blocks: Blocks, *, further_passes: int) -> None:
         super().__init__(backend, selection, (blocks.place,))

@@ -23,6 +23,7 @@ class IndexStrategy(KeyStrategy):
     """Follows (indexed column, key), as KeyStrategy does, but a window is so many matching rows."""
 
     name = "index"
+    by_key = False
 
     def middle(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
         """None: it is only found by reading up to it."""

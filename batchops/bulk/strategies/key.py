@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.strategy import Batch, Choice, Situation, StrategyKind, StrategyText
 from batchops.db.backend import Backend
-from batchops.db.table import Key, Table, quoted
+from batchops.db.table import quoted
 from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import START_ROWS, Size
 from batchops.sql.selection import Selection
@@ -25,6 +25,8 @@ class KeyStrategy:
     """Follows `key`'s columns upwards, to the greatest that is there at the start."""
 
     name = "key"
+    by_key = True
+    """Whether it follows a key of the table, and nothing else."""
 
     def __init__(self, backend: Backend, selection: Selection, key: Sequence[str]) -> None:
         self._backend = backend
@@ -36,13 +38,17 @@ class KeyStrategy:
         self._out = [backend.keys.out(self._table, name).label(f"k{i}") for i, name in enumerate(self._key)]
         self._order = [backend.keys.order(self._table, name) for name in self._key]
         # Of a key with NULLs only the rows without one are named; the pinned condition leaves the others out too.
-        usable = self.name != "key" or any(own.columns == self._key for own in self._table.keys)
+        usable = not self.by_key or any(own.columns == self._key for own in self._table.keys)
         self._filled = [] if usable else [self._table.called.c[quoted(name)].is_not(None) for name in self._key]
 
     def begin(self, connection: sa.Connection) -> Cursor:
         """From the least key to the greatest that is there now."""
         last = self._edge(connection, Range(None, None), upwards=False)
         return Cursor(()) if last is None else Cursor((Range(None, last),))
+
+    def ready(self, cursor: Cursor) -> float:  # noqa: ARG002  the strategies' common shape
+        """Nothing is read ahead."""
+        return 0.0
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
         """A plain range where it cannot hold more than twice the aim, else the listed keys of a wider one."""
@@ -270,14 +276,10 @@ def _choose(situation: Situation) -> Choice | None:
         return Choice(KeyStrategy.name, key.columns, "a backfill visits each row once, along a key")
     if leaves is None:
         return Choice(KeyStrategy.name, key.columns, f"each row is named by {', '.join(key.columns)}")
-    if leaves and all(_has(leaf, key) for leaf in leaves):
+    if leaves and all(any(own.columns == key.columns for own in leaf.keys) for leaf in leaves):
         return Choice(KeyStrategy.name, key.columns, f"{situation.partitions}, each along its key", leaves)
     why = "the partitions cannot be processed one by one, so the parent is, by its key"
     return Choice(KeyStrategy.name, key.columns, why)
-
-
-def _has(leaf: Table, key: Key) -> bool:
-    return any(own.columns == key.columns for own in leaf.keys)
 
 
 STRATEGY = StrategyKind(

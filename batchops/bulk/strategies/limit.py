@@ -24,6 +24,10 @@ class LimitStrategy:
         """One range, open at both ends."""
         return Cursor((Range(None, None),))
 
+    def ready(self, cursor: Cursor) -> float:  # noqa: ARG002  the strategies' common shape
+        """Nothing is read ahead."""
+        return 0.0
+
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
         """Listed by the hidden row number where there is one; else the statement itself is limited."""
         if cursor.over:

@@ -29,6 +29,11 @@ class PartitionedStrategy:
             ranges.extend(_of(leaf, strategy.begin(connection)))
         return Cursor(tuple(ranges))
 
+    def ready(self, cursor: Cursor) -> float:
+        """What the leaf in hand needs."""
+        strategy = None if cursor.over else self._leaves.get(cursor.ranges[0].leaf or "")
+        return strategy.ready(cursor) if strategy else 0.0
+
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
         """The next part of the leaf in progress."""
         while not cursor.over:

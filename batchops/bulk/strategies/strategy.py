@@ -1,6 +1,7 @@
 """What a strategy is: how it is chosen, how it finds rows, and the batch that it gives to an operation."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -51,6 +52,9 @@ class Strategy(Protocol):
 
     def begin(self, connection: sa.Connection) -> Cursor:
         """The whole range, its end fixed now."""
+
+    def ready(self, cursor: Cursor) -> float:
+        """Read what batches behind `cursor` are chosen from, outside of any transaction; seconds that this took."""
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
         """The batch behind `cursor`; None once nothing is left."""
@@ -133,11 +137,16 @@ class Choice:
     """The partitions to process one by one; none: the table itself."""
 
 
+Reading = Callable[[], AbstractContextManager[sa.Connection]]
+"""A transaction of its own that cannot write."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What a strategy is built over: a table or one of its partitions."""
 
     connection: sa.Connection
+    reading: Reading
     backend: Backend
     selection: Selection
     key: tuple[str, ...]

@@ -1,5 +1,6 @@
 """MySQL's capabilities, put together from this folder."""
 
+from batchops.db.addresses import Addresses
 from batchops.db.blocks import Blocks
 from batchops.db.catalog import Catalog
 from batchops.db.claims import ClaimQueries
@@ -9,6 +10,7 @@ from batchops.db.facts import Facts
 from batchops.db.faults import Faults
 from batchops.db.keys import Keys
 from batchops.db.literals import Cutoffs
+from batchops.db.mysql.addresses import WholeKeys
 from batchops.db.mysql.catalog import MySQLCatalog
 from batchops.db.mysql.claims import MySQLClaims
 from batchops.db.mysql.column_contents import MySQLContents
@@ -45,6 +47,8 @@ class MySQL:
     own_tables: OwnTables = MySQLOwnTables()
     claims: ClaimQueries = MySQLClaims()
     events: EventTables = MySQLEvents()
+    whole_keys: Addresses = WholeKeys()
+    places: Addresses | None = None
     blocks: Blocks | None = None
     partitions: Partitions | None = None
     notifications: Notifications | None = None

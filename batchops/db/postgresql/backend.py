@@ -1,5 +1,6 @@
 """PostgreSQL's capabilities, put together from this folder."""
 
+from batchops.db.addresses import Addresses
 from batchops.db.blocks import Blocks
 from batchops.db.catalog import Catalog
 from batchops.db.claims import ClaimQueries
@@ -12,6 +13,7 @@ from batchops.db.literals import Cutoffs
 from batchops.db.own_tables import OwnTables
 from batchops.db.partitions import Partitions
 from batchops.db.planner import Planner
+from batchops.db.postgresql.addresses import HeapPlaces, WholeKeys
 from batchops.db.postgresql.blocks import HeapBlocks
 from batchops.db.postgresql.catalog import PostgreSQLCatalog
 from batchops.db.postgresql.claims import PostgreSQLClaims
@@ -47,6 +49,8 @@ class PostgreSQL:
     own_tables: OwnTables = PostgreSQLOwnTables()
     claims: ClaimQueries = PostgreSQLClaims()
     events: EventTables = PostgreSQLEvents()
+    whole_keys: Addresses = WholeKeys()
+    places: Addresses | None = HeapPlaces()
     blocks: Blocks | None = HeapBlocks()
     partitions: Partitions | None = PostgreSQLPartitions()
     notifications: Notifications | None = PostgreSQLNotifications()

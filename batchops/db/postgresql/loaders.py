@@ -9,15 +9,18 @@ from psycopg.abc import AdaptContext, Buffer
 from psycopg.adapt import Loader
 from psycopg.pq import Format
 
+from batchops.db.postgresql import addresses
+
 _MOMENTS = ("date", "time", "timetz", "timestamp", "timestamptz")
 _SPAN = re.compile(r"(?:([-+]?\d+) days?)? ?(?:([-+]?)(\d+):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?")
 
 
 def register(connection: "psycopg.Connection[Any]") -> None:
-    """From now on no date, time or interval that a row holds is an error on this connection."""
+    """From now on no date, time or interval is an error on this connection, and it takes lists of places."""
     for name, loader in _OR_TEXT.items():
         connection.adapters.register_loader(name, loader)
     connection.adapters.register_loader("interval", Interval)
+    addresses.register(connection)
 
 
 class Interval(Loader):

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.compiler import compiles
 
+from batchops.db.addresses import Addresses
 from batchops.db.blocks import Blocks
 from batchops.db.catalog import Catalog
 from batchops.db.claims import ClaimQueries
@@ -23,6 +24,7 @@ from batchops.db.rights import Rights
 from batchops.db.sessions import Notifications, Sessions
 from batchops.db.sql_functions import SqlFunctions
 from batchops.db.sqlite import faults
+from batchops.db.sqlite.addresses import WholeKeys
 from batchops.db.sqlite.catalog import SQLiteCatalog
 from batchops.db.sqlite.claims import SQLiteClaims
 from batchops.db.sqlite.column_contents import SQLiteContents
@@ -106,6 +108,8 @@ class SQLite:
     own_tables: OwnTables = SQLiteOwnTables()
     claims: ClaimQueries = SQLiteClaims()
     events: EventTables = SQLiteEvents()
+    whole_keys: Addresses = WholeKeys()
+    places: Addresses | None = None
     blocks: Blocks | None = None
     partitions: Partitions | None = None
     notifications: Notifications | None = None

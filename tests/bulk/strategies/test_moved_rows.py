@@ -43,6 +43,7 @@ def test_a_row_that_moves_up_takes_nobody_with_it(postgresql: Database, strategy
 
 HALF = "id % 2 = 0"
 """Enough of a block for plain ranges, without a list of rows."""
+SPARSE = "id % 20 = 0"
 LONGER = f"UPDATE t SET note = '{'x' * 7000}' WHERE id ="
 """No block has room for such a row but one that is empty, or a new one."""
 
@@ -57,7 +58,9 @@ def last_block(database: Database) -> int:
         return block_of(connection, 3000)
 
 
-def purge_while_one_grows(database: Database, where: str, **options: object) -> tuple["library.Finished", int]:
+def purge_while_one_grows(
+    database: Database, where: str, strategy: str = "block", **options: object
+) -> tuple["library.Finished", int]:
     """Row 2500 gets another place once the job is under way, and is waited for; how it ended, which block."""
     began: list[bool] = []
     moved: list[int] = []
@@ -68,23 +71,25 @@ def purge_while_one_grows(database: Database, where: str, **options: object) -> 
                 began.append(True)
                 stack.enter_context(held(database, LONGER + "2500", then=lambda by: moved.append(block_of(by, 2500))))
 
-        finished = purge(database, where, strategy="block", on_event=grow, **options)
+        finished = purge(database, where, strategy=strategy, on_event=grow, **options)
     assert moved, "the job did not wait"
     return finished, moved[0]
 
 
+@pytest.mark.wide(3)
+@pytest.mark.parametrize(("strategy", "where"), [("block", HALF), ("match", HALF), ("match", SPARSE)])
 @pytest.mark.parametrize("empty", [0, 1], ids=["beyond the end", "behind the cursor"])
-def test_blocks_pass_again(postgresql: Database, empty: int) -> None:
+def test_blocks_pass_again(postgresql: Database, empty: int, strategy: str, where: str) -> None:
     """The DELETE leaves a row alone that has another place by then; a further pass finds it there."""
     make(postgresql)
     if empty:
         postgresql.execute("DELETE FROM t WHERE id < 400")
         postgresql.execute("VACUUM t")
     last = last_block(postgresql)
-    finished, block = purge_while_one_grows(postgresql, HALF, batch_size=200)
+    finished, block = purge_while_one_grows(postgresql, where, strategy, batch_size=20 if where == SPARSE else 200)
     assert block == 0 if empty else block > last
-    assert finished.reason == "done"
-    assert postgresql.column(f"SELECT id FROM t WHERE {HALF}") == []
+    assert (finished.reason, finished.strategy) == ("done", strategy)
+    assert postgresql.column(f"SELECT id FROM t WHERE {where}") == []
 
 
 @pytest.mark.parametrize("size", [200, 50], ids=["plain", "listed"])
@@ -96,7 +101,7 @@ def test_without_a_further_pass_such_a_row_lives_on(postgresql: Database, size: 
 
 
 @pytest.mark.wide(4)
-@pytest.mark.parametrize("strategy", ["key", "index", "block", "limit"])
+@pytest.mark.parametrize("strategy", ["key", "index", "block", "match", "limit"])
 @pytest.mark.parametrize("options", [{}, {"max_rows": 40}], ids=["plain", "listed"])
 def test_a_row_that_no_longer_matches_is_left_alone(
     postgresql: Database, strategy: str, options: dict[str, object]

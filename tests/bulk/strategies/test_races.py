@@ -13,16 +13,20 @@ WALKS = [
     ("postgresql", "key"),
     ("postgresql", "index"),
     ("postgresql", "block"),
+    ("postgresql", "match"),
     ("postgresql", "limit"),
     ("mariadb", "key"),
     ("mariadb", "index"),
+    ("mariadb", "match"),
     ("mariadb", "limit"),
+    ("sqlite", "match"),
     ("sqlite", "key"),
     ("sqlite", "index"),
     ("sqlite", "limit"),
 ]
+SPLIT = ("key", "block", "match")
 EVERY = [(name, walk, workers) for name, walk in WALKS for workers in (4, 1)]
-QUICK = [one for one in EVERY if one[2] == (4 if one[1] in ("key", "block") else 1) and one[:2] not in WALKS[-2:]]
+QUICK = [one for one in EVERY if one[2] == (4 if one[1] in SPLIT else 1) and one[:2] not in WALKS[-2:]]
 LONG = [one for one in EVERY if one not in QUICK]
 
 
@@ -31,6 +35,7 @@ def small_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranges are split however small they are, so that several workers come into play on a small table."""
     monkeypatch.setattr("batchops.bulk.strategies.key.WORTH_SPLITTING", 200)
     monkeypatch.setattr("batchops.bulk.strategies.block.WORTH_SPLITTING", 200)
+    monkeypatch.setattr("batchops.bulk.strategies.match_keys.WORTH_SPLITTING", 200)
 
 
 def job(database: Database, strategy: str, workers: int) -> dict[str, object]:
@@ -62,19 +67,20 @@ def test_purge(  # type: ignore[no-untyped-def]  # a fixture of ours
     assert race.forgotten(database, where) == []
     assert finished.rows == database.scalar("SELECT count(*) FROM shadow WHERE own = 1")
     assert sum(writers.writes.values()) > (5 if name == "sqlite" else 30), "the race did not take place"
-    if workers > 1 and name != "sqlite" and strategy in ("key", "block"):
+    if workers > 1 and name != "sqlite" and strategy in SPLIT:
         assert database.scalar("SELECT count(*) FROM batchops_worker WHERE rows_changed > 0") > 1
 
 
+@pytest.mark.parametrize("strategy", ["key", "match"])
 @pytest.mark.parametrize("name", ["postgresql", "mariadb"])
 def test_backfill_with_several_workers(  # type: ignore[no-untyped-def]  # a fixture of ours
-    name: str, new_database
+    name: str, strategy: str, new_database
 ) -> None:
     """Each row at most once, whichever worker met it; a row whose key is changed meanwhile is another row."""
     database = new_database(name)
     race.make(database)
     with Writers(database) as writers:
-        finished = library.backfill(**job(database, "key", 4), set=["n = n + 1"])
+        finished = library.backfill(**job(database, strategy, 4), set=["n = n + 1"])
     assert finished.reason == "done", finished
     assert race.touched_wrongly(database, OLD) == []
     touched = f"SELECT id FROM shadow WHERE own = 1 AND id <= {ROWS}"
@@ -87,7 +93,7 @@ def test_backfill_with_several_workers(  # type: ignore[no-untyped-def]  # a fix
 
 @pytest.mark.wide(1)
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.full), 4])
-@pytest.mark.parametrize("strategy", ["key", "block"])
+@pytest.mark.parametrize("strategy", ["key", "block", "match"])
 def test_partitions(postgresql: Database, strategy: str, workers: int) -> None:
     """Rows hop from one partition to another meanwhile."""
     race.make(postgresql, "partitioned")

@@ -1,0 +1,190 @@
+"""Addresses of matching rows, sorted: in memory while they are few, else in a temporary file."""
+
+import os
+import tempfile
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain
+from typing import IO, Protocol
+
+from batchops.db.addresses import Numbers
+
+_MEMORY = 4_000_000
+"""Numbers that are kept in memory: 32 MB."""
+_RUN = 500_000
+"""Numbers that are sorted at once, which takes five times their space."""
+_SAMPLE = 4_096
+"""Of so many addresses one says where sorted runs are cut to be merged."""
+_BYTES = 8
+
+
+class _Store(Protocol):
+    """Numbers in a row, which do not change."""
+
+    def __len__(self) -> int: ...
+
+    def slice(self, start: int, end: int) -> "array[int]": ...
+
+
+class _InMemory:
+    def __init__(self, numbers: "array[int]") -> None:
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def slice(self, start: int, end: int) -> "array[int]":
+        return self._numbers[start:end]
+
+
+class _InFile:
+    """A stretch of a file that the whole process may read from."""
+
+    def __init__(self, file: IO[bytes], start: int, length: int) -> None:
+        self._file, self._start, self._length = file, start, length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def slice(self, start: int, end: int) -> "array[int]":
+        numbers = array("q")
+        count = min(end, self._length) - start
+        if count > 0:
+            numbers.frombytes(os.pread(self._file.fileno(), count * _BYTES, (self._start + start) * _BYTES))
+        return numbers
+
+
+class _Run:
+    """Sorted addresses."""
+
+    def __init__(self, store: _Store, width: int) -> None:
+        self._store, self._width = store, width
+
+    def __len__(self) -> int:
+        return len(self._store) // self._width
+
+    def __getitem__(self, place: int) -> Numbers:
+        return tuple(self._store.slice(place * self._width, (place + 1) * self._width))
+
+    def slice(self, start: int, end: int) -> "array[int]":
+        return self._store.slice(start * self._width, end * self._width)
+
+
+class AddressSpool:
+    """Each address once, in order. `width`: numbers that make one address.
+
+    Filled by one thread; once it is sorted, any number of them may read it.
+    """
+
+    def __init__(self, width: int, memory: int = _MEMORY) -> None:
+        self._width, self._memory = width, memory
+        self._fresh = array("q")
+        self._runs: list[_Run] = []
+        self._file: IO[bytes] | None = None
+        self._written = 0
+        """Numbers in the file."""
+        self._sorted = _Run(_InMemory(array("q")), width)
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """The size of its file."""
+        return self._written * _BYTES
+
+    def add(self, numbers: "array[int]") -> None:
+        """More addresses, flat, in any order."""
+        step = max(1, _RUN // self._width) * self._width
+        for start in range(0, len(numbers), step):
+            self._fresh.extend(numbers[start : start + step])
+            if len(self._fresh) >= step:
+                self._end_run()
+
+    def sort(self) -> None:
+        """All are added."""
+        self._end_run()
+        if any(after[0] <= before[len(before) - 1] for before, after in zip(self._runs, self._runs[1:], strict=False)):
+            merged, before = _merged(self._runs), self._file
+            self._file, self._runs, self._written = None, [], 0
+            for part in merged:
+                self._keep(part)
+            if before is not None:
+                before.close()
+        self._sorted = self._joined()
+        self._runs = []
+
+    def between(self, after: Numbers | None, upto: Numbers | None) -> tuple[int, int]:
+        """The places of those behind `after`, up to and with `upto`."""
+        start = 0 if after is None else bisect_right(self._sorted, after)
+        return start, len(self._sorted) if upto is None else bisect_right(self._sorted, upto, lo=start)
+
+    def __getitem__(self, place: int) -> Numbers:
+        return self._sorted[place]
+
+    def slice(self, start: int, end: int) -> "array[int]":
+        """Those at these places, flat."""
+        return self._sorted.slice(start, end)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+
+    def _end_run(self) -> None:
+        if self._fresh:
+            self._keep(_sorted(self._fresh, self._width))
+            self._fresh = array("q")
+
+    def _keep(self, numbers: "array[int]") -> None:
+        """A sorted run more; all go to disk once they are too many."""
+        if self._file is None and (sum(map(len, self._runs)) * self._width + len(numbers)) > self._memory:
+            self._file, kept, self._runs = tempfile.TemporaryFile(), self._runs, []  # noqa: SIM115  open as long as the spool
+            for run in kept:
+                self._write(run.slice(0, len(run)))
+        if self._file is None:
+            self._runs.append(_Run(_InMemory(numbers), self._width))
+        else:
+            self._write(numbers)
+
+    def _write(self, numbers: "array[int]") -> None:
+        assert self._file is not None  # the caller's condition
+        self._file.write(numbers.tobytes())
+        self._file.flush()
+        self._runs.append(_Run(_InFile(self._file, self._written, len(numbers)), self._width))
+        self._written += len(numbers)
+
+    def _joined(self) -> _Run:
+        """Runs that follow each other."""
+        if self._file is not None:
+            return _Run(_InFile(self._file, 0, self._written), self._width)
+        numbers = array("q")
+        for run in self._runs:
+            numbers.extend(run.slice(0, len(run)))
+        return _Run(_InMemory(numbers), self._width)
+
+
+def _sorted(numbers: "array[int]", width: int) -> "array[int]":
+    if width == 1:
+        return array("q", sorted(numbers))
+    addresses = sorted(zip(*(numbers[i::width] for i in range(width)), strict=True))
+    return array("q", chain.from_iterable(addresses))
+
+
+def _merged(runs: list[_Run]) -> Iterator["array[int]"]:
+    """All of them in order, a part at a time: sorting a part anew is faster than comparing the runs one by one."""
+    samples = sorted(run[place] for run in runs for place in range(0, len(run), _SAMPLE))
+    width = len(samples[0])
+    every = max(1, _RUN // width // _SAMPLE)
+    starts = [0] * len(runs)
+    for cut in [*samples[every::every], None]:
+        part = array("q")
+        for i, run in enumerate(runs):
+            end = len(run) if cut is None else bisect_left(run, cut, lo=starts[i])
+            part.extend(run.slice(starts[i], end))
+            starts[i] = end
+        if part:
+            yield _sorted(part, width)

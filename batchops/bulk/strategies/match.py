@@ -1,0 +1,59 @@
+"""The strategy match: reads the addresses of the matching rows by the server's own plan, then changes these rows."""
+
+from batchops.bulk.strategies.block import FURTHER_PASSES
+from batchops.bulk.strategies.match_keys import MatchStrategy
+from batchops.bulk.strategies.match_places import MatchByPlace
+from batchops.bulk.strategies.strategy import AUTO, Choice, Situation, StrategyKind, StrategyText, Target
+
+NAME = "match"
+
+
+def _choose(situation: Situation) -> Choice | None:
+    if situation.wanted == AUTO:
+        return None
+    return _by_place(situation) or _by_key(situation)
+
+
+def _by_place(situation: Situation) -> Choice | None:
+    blocks, places = situation.backend.blocks, situation.backend.places
+    if situation.once or blocks is None or places is None:
+        return None
+    tables = (situation.table,) if situation.leaves is None else situation.leaves
+    if not tables or not all(blocks.serves(situation.connection, table) for table in tables):
+        return None
+    return Choice(NAME, (), "the server's own plan finds the rows", situation.leaves or ())
+
+
+def _by_key(situation: Situation) -> Choice | None:
+    key = situation.key
+    if key is None or (situation.leaves is not None and not situation.once):
+        return None
+    if situation.backend.whole_keys.width(situation.table, key.columns) is None:
+        return None
+    return Choice(NAME, key.columns, "the server's own plan finds the rows")
+
+
+def _build(target: Target) -> MatchStrategy:
+    if target.key:
+        return MatchStrategy(target, target.backend.whole_keys)
+    blocks, places = target.backend.blocks, target.backend.places
+    assert blocks is not None  # chosen because they exist, and pinned with the table's identity
+    assert places is not None
+    return MatchByPlace(target, places, blocks, further_passes=FURTHER_PASSES if target.look_again else 0)
+
+
+STRATEGY = StrategyKind(
+    NAME,
+    StrategyText(
+        "the matching rows, which are read first: their places, or their keys",
+        "only with --strategy match",
+        "purge, backfill",
+        "all",
+        "its rows have neither a place nor a key that could be listed",
+    ),
+    _choose,
+    _build,
+    once=True,
+    reads_matches=True,
+    names_rows=True,
+)

@@ -1,0 +1,88 @@
+"""The same by the rows' places in a PostgreSQL heap, for purges."""
+
+from array import array
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.bulk.strategies.block import BlockStrategy
+from batchops.bulk.strategies.cursor import Cursor, Range
+from batchops.bulk.strategies.match_keys import MatchStrategy
+from batchops.bulk.strategies.strategy import Batch, Target
+from batchops.db.addresses import Addresses, Numbers
+from batchops.db.blocks import Blocks
+from batchops.db.types import KeyValue
+from batchops.runtime.batch_size import Size
+
+DENSE = 0.2
+"""Share of matching rows in a stretch of the table from which reading all of it is faster than looking each up."""
+
+
+class MatchByPlace(MatchStrategy, BlockStrategy):
+    """Follows the rows' places in a heap. Further passes look for those that were not at theirs any more."""
+
+    by_key = False
+
+    def __init__(self, target: Target, addresses: Addresses, blocks: Blocks, *, further_passes: int) -> None:
+        BlockStrategy.__init__(self, target.backend, target.selection, blocks, further_passes=further_passes)
+        self._read_by(target, addresses)
+        self._place: sa.ColumnElement[Any] = sa.literal_column(blocks.place)
+        self._whole: Range | None = None
+        """All of the table, where this process itself has begun the pass in hand."""
+        self._together_in: set[int] = set()
+        """Passes in which rows were taken together: their number alone does not say that each was there."""
+
+    def begin(self, connection: sa.Connection) -> Cursor:
+        """From the first block to the last that is there now."""
+        cursor = super().begin(connection)
+        self._whole = cursor.ranges[0] if cursor.ranges else None
+        return cursor
+
+    def another_pass(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
+        """None where each row that was read is known to be gone."""
+        alone = self._whole is not None and cursor.base >= 0 and not self._table.only
+        if alone and cursor.passes not in self._together_in and rows - cursor.base == self._matches.rows(cursor.passes):
+            return None
+        return super().another_pass(connection, cursor, rows)
+
+    def _one_by_one(self, range_: Range, behind: Cursor, found: "array[int]") -> Batch:
+        return self._in_this_file(super()._one_by_one(range_, behind, found), range_)
+
+    def _together(
+        self, cursor: Cursor, behind: Cursor, found: "array[int]", first: Numbers, last: Numbers
+    ) -> Batch | None:  # fmt: skip
+        ends = (self._addresses.key((first[0] - 1,)), self._addresses.key(last))
+        rows = round((self._blocks.block_of(ends[1]) - self._blocks.block_of(ends[0]) + 1) * self._per_block)
+        if len(found) < DENSE * rows:
+            return None
+        self._together_in.add(cursor.passes)
+        batch = replace(self._batch(self._within(*ends), behind, max(rows, len(found))), key=self._key)
+        return self._in_this_file(batch, cursor.ranges[0])
+
+    def _in_this_file(self, batch: Batch, range_: Range) -> Batch:
+        """Empty where the table was written anew: the statement itself sees to that, without a round trip for it."""
+        assert batch.where is not None  # the caller has just made it
+        return replace(batch, where=sa.and_(batch.where, self._blocks.kept(self._table, range_.token)))
+
+    def _without_locked(
+        self, connection: sa.Connection, behind: Cursor, range_: Range, listed: tuple[KeyValue, ...], size: Size
+    ) -> Batch:  # fmt: skip
+        if anew := self.relocated(connection, Cursor((range_, *behind.ranges), behind.passes, behind.base)):
+            return self._batch(None, anew, 0)
+        return super()._without_locked(connection, behind, range_, listed, size)
+
+    def _part(self, connection: sa.Connection, range_: Range) -> sa.Select[Any] | None:
+        """The places of the range's matching rows; None once the table has been written anew."""
+        if self._blocks.storage(connection, self._table) != range_.token:
+            return None
+        rows: sa.Select[Any] = self._table.alone(sa.select(self._place).select_from(self._table.called))
+        rows = rows.where(self._selection.clause)
+        # A bound that leaves nothing out would still turn the server's choice.
+        return rows if range_ == self._whole else rows.where(self._within(range_.after, range_.upto))
+
+    def _halved(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:  # noqa: ARG002
+        """By number of blocks."""
+        low, high = self._blocks.block_of(range_.after), self._blocks.block_of(range_.upto)
+        middle = self._blocks.end_of((low + high) // 2)
+        return (replace(range_, upto=middle), replace(range_, after=middle)) if high > low else None
