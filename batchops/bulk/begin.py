@@ -121,5 +121,18 @@ def _row(job: "BulkJob") -> dict[str, object]:
         "work": job.previous.job.work,
         "prunable": int(job.repeatable),
         "started_by": this_process().as_dict()
-        | {"role": job.plan.server.role, "version": __version__, "database": job.plan.database},
+        | {
+            "role": job.plan.server.role,
+            "version": __version__,
+            "database": job.plan.database,
+            "command": job.next,
+            "job": job.recipe_job,
+            "expected": _expected(job),
+        },
     }
+
+
+def _expected(job: "BulkJob") -> dict[str, int | None]:
+    """How many rows the whole run reads and changes, as far as the plan knows; by the first one its share is told."""
+    read = job.plan.estimate if job.plan.pinned.listed is not None else job.plan.table.rows
+    return {"read": None if job.route.kind.reads_matches else read, "rows": job.plan.estimate}

@@ -66,6 +66,8 @@ class BulkJob:
     """Whether doing it twice gives what once gives."""
     workers: int
     next: str
+    """The command that continues it."""
+    recipe_job: str
     again: Callable[[], "BulkJob"]
     """Plans it once more."""
 

@@ -45,25 +45,25 @@ from batchops.runtime.refusal import Refusal
 from batchops.runtime.retry import retrying
 from batchops.spec.command_line import command
 from batchops.spec.settings import reached
+from batchops.spec.verb import DIRECT, RecipeCall
 from batchops.sql.selection import Selection
 
 
 @contextmanager
-def prepare_bulk(verb: BulkVerb, spec: BulkSpec, environ: Mapping[str, str], *, again: str = "") -> Iterator[BulkJob]:
-    """Reach the database and plan the job, without writing anything; BatchopsError where it cannot be.
-
-    `again`: the command that continues it, where the verb's own does not.
-    """
+def prepare_bulk(
+    verb: BulkVerb, spec: BulkSpec, environ: Mapping[str, str], *, recipe: RecipeCall = DIRECT
+) -> Iterator[BulkJob]:
+    """Reach the database and plan the job, without writing anything; BatchopsError where it cannot be."""
     with (
         reached(spec, environ) as database,
         open_ledger(spec.ledger, spec.ledger_schema, database, environ, spec.workers) as ledger,
         id_file(spec.ids) as ids,
     ):
-        yield retrying(spec.retry_timeout.total_seconds(), lambda: _prepare(verb, spec, database, ledger, again, ids))
+        yield retrying(spec.retry_timeout.total_seconds(), lambda: _prepare(verb, spec, database, ledger, recipe, ids))
 
 
 def _prepare(
-    verb: BulkVerb, spec: BulkSpec, database: Database, ledger: Ledger, again: str, ids: IdFile | None
+    verb: BulkVerb, spec: BulkSpec, database: Database, ledger: Ledger, recipe: RecipeCall, ids: IdFile | None
 ) -> BulkJob:  # fmt: skip
     try:
         with database.reading() as connection:
@@ -102,8 +102,8 @@ def _prepare(
         done=route.resume.run if isinstance(route.resume, AlreadyDone) else None,
         repeatable=found.parsed.repeatable,
         workers=1 if database.backend.sessions.one_writer else spec.workers,
-        next=again or command(verb.command, spec, database.address.bare),
-        again=lambda: _prepare(verb, spec, database, ledger, again, ids),
+        next=recipe.command or command(verb.command, spec, database.address.bare), recipe_job=recipe.job,
+        again=lambda: _prepare(verb, spec, database, ledger, recipe, ids),
     )  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def runs(context: click.Context, _: click.Parameter, begun: str) -> Items:
         if _asks_a_program(named[0]):
             return []
         with named_ledger(*named) as ledger:
-            found = load_runs(ledger, table=None, limit=20)
+            found = load_runs(ledger, limit=20)
         return [(str(one.run.run), f"{one.run.verb} {one.run.table}: {one.state}") for one in found]
 
     return [CompletionItem(number, help=text) for number, text in _in_time(look) if number.startswith(begun)]

@@ -62,7 +62,7 @@ def _planned(recipe: Path, given: dict[str, str]) -> tuple[list[Mistake], list[i
     mistakes, codes = [], []
     for job in load(recipe, given).jobs:
         try:
-            with job.verb.prepare(job.spec, os.environ, again=job.again) as ready:
+            with job.verb.prepare(job.spec, os.environ, recipe=job.call) as ready:
                 finished = ready.not_run("dry-run")
         except BatchopsError as failure:
             finished = not_begun(job, failure)

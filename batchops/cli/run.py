@@ -115,7 +115,7 @@ class RecipeRun:
     def _planned(self, job: RecipeJob) -> Finished:
         """Plan it and show the plan; change nothing."""
         try:
-            with _apart(job), job.verb.prepare(job.spec, os.environ, again=job.again) as ready:
+            with _apart(job), job.verb.prepare(job.spec, os.environ, recipe=job.call) as ready:
                 plan = ready.plan.rehearsed() if self._output.dry_run else ready.plan
                 self._warn(plan)
                 self._show(job, plan)

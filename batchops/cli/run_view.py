@@ -4,9 +4,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from batchops.bulk.strategies.cursor import Cursor
+from batchops.db.value_formats import as_text
 from batchops.events import Cause
 from batchops.ledger.history import Recorded
-from batchops.reporters.figures import count, visible
+from batchops.ledger.run import Run
+from batchops.reporters.figures import count, percent, visible
+
+NAME = "RUN|TABLE|JOB"
+"""What the commands that show runs take."""
+_BEHIND_RUN = ("command", "job", "expected")
+"""What the ledger keeps beside the person and process that started a run."""
 
 
 def run_document(recorded: Recorded) -> dict[str, Any]:
@@ -18,6 +26,9 @@ def run_document(recorded: Recorded) -> dict[str, Any]:
         "table": run.table,
         "state": recorded.state,
         "strategy": run.strategy,
+        "job": run.by.get("job") or None,
+        "share": recorded.share,
+        "position": position(run) or None,
         "rows": run.rows,
         "read": run.read,
         "batches": run.batches,
@@ -28,10 +39,37 @@ def run_document(recorded: Recorded) -> dict[str, Any]:
         "where": run.pinned["condition"],
         "set": [f"{column} = {value}" for column, value in run.pinned["assignments"]],
         "cutoff": run.pinned["cutoff"],
-        "by": run.by,
+        "by": {name: value for name, value in run.by.items() if name not in _BEHIND_RUN},
         "owner": holder.owner.as_dict() if holder else None,
         "error": run.error,
+        "next": recorded.next,
     }
+
+
+def progress(recorded: Recorded) -> str:
+    """How far the run is, for people: 62 % · behind id 12,408."""
+    share = "" if recorded.share is None else percent(recorded.share)
+    return " · ".join(part for part in (share, position(recorded.run)) if part)
+
+
+def position(run: Run) -> str:
+    """The key behind which the run continues; of several workers, that of the first one with rows left."""
+    cursors = [cursor for worker in run.workers if not (cursor := Cursor.loaded(worker.cursor)).over]
+    if run.state == "done" or not cursors:
+        return ""
+    several = f"{len(cursors)} workers, the first one " if len(cursors) > 1 else ""
+    key = cursors[0].position
+    if key is None:
+        return f"{several}at the start" if several else ""
+    names, values = run.pinned["key"] or ["row"], [_shown(value) for value in key]
+    if len(values) == 1:
+        return f"{several}behind {names[0]} {values[0]}"
+    return f"{several}behind ({', '.join(names)}) = ({', '.join(values)})"
+
+
+def _shown(value: object) -> str:
+    text = as_text(value)
+    return count(int(text)) if text.removeprefix("-").isdecimal() and len(text) < 20 else text
 
 
 def rejections_document(rejections: Sequence[Cause]) -> list[dict[str, Any]]:
@@ -42,10 +80,11 @@ def rejections_document(rejections: Sequence[Cause]) -> list[dict[str, Any]]:
 def run_row(recorded: Recorded) -> tuple[str, ...]:
     """A line of the list."""
     run = recorded.run
+    job = f" ({run.by['job']})" if run.by.get("job") else ""
     started = datetime.fromtimestamp(run.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
     return (
-        str(run.run), run.verb, visible(run.table), recorded.state, count(run.rows), count(run.batches),
-        started, visible(run.pinned["condition"] or "every row"),
+        str(run.run), run.verb, visible(run.table + job), recorded.state, visible(progress(recorded)),
+        count(run.rows), count(run.batches), started, visible(run.pinned["condition"] or "every row"),
     )  # fmt: skip
 
 

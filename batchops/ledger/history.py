@@ -38,6 +38,8 @@ class Recorded:
 
     run: Run
     holder: LeaseHolder | None
+    newest: bool = True
+    """Whether its job has no later run."""
 
     @property
     def state(self) -> str:
@@ -46,9 +48,25 @@ class Recorded:
             return "crashed"
         return self.run.state
 
+    @property
+    def next(self) -> str | None:
+        """The command that continues the job; None if it is done, runs now, or has a later run."""
+        if not self.newest or self.state in ("running", "done"):
+            return None
+        return self.run.by.get("command") or None
 
-def load_runs(ledger: Ledger, *, table: str | None = None, number: int | None = None, limit: int = 1) -> list[Recorded]:
-    """The runs, newest first; none where there is no ledger yet."""
+    @property
+    def share(self) -> float | None:
+        """How much of the run is done, by the rows that its plan expected; None if unknown."""
+        if self.run.state == "done":
+            return 1.0
+        expected = self.run.by.get("expected") or {}
+        done = {"read": self.run.read, "rows": self.run.rows}
+        return next((min(done[name] / rows, 0.99) for name, rows in expected.items() if rows), None)
+
+
+def load_runs(ledger: Ledger, *, name: str | None = None, limit: int = 1) -> list[Recorded]:
+    """The runs, newest first; none if there is no ledger yet. `name`: a run's number, a table, or a recipe's job."""
     with ledger.database.reading() as connection:
         state = ledger.state(connection)
         if state == "older":
@@ -58,14 +76,32 @@ def load_runs(ledger: Ledger, *, table: str | None = None, number: int | None = 
             )
         if state == "absent":
             return []
-        where: list[sa.ColumnElement[bool]] = [sa.true()]
-        if table is not None:
-            where.append(ledger.runs.c.table_name == table)
-        if number is not None:
-            where.append(ledger.runs.c.run == number)
-        runs = ledger.select_runs(connection, sa.and_(*where), limit=limit)
+        where = sa.true() if name is None else _named(ledger, name)
+        runs = ledger.select_runs(connection, where, limit=limit)
         holders = lease_holders(connection, ledger)
-    return [Recorded(run, holders.get(run.run)) for run in runs]
+        newest = _newest(connection, ledger, where, limit)
+    return [Recorded(run, holders.get(run.run), run.run in newest) for run in runs]
+
+
+def _named(ledger: Ledger, name: str) -> sa.ColumnElement[bool]:
+    runs = ledger.runs.c
+    if name.isdecimal():
+        return runs.run == int(name)
+    job = json.dumps({"job": name})[1:-1]
+    return sa.or_(
+        runs.table_name == name,
+        runs.table_name.endswith(f".{name}", autoescape=True),
+        runs.started_by.contains(job, autoescape=True),
+    )
+
+
+def _newest(connection: sa.Connection, ledger: Ledger, where: sa.ColumnElement[bool], limit: int) -> set[int]:
+    """Those of the first runs whose job has no later one."""
+    runs = ledger.runs
+    chosen = sa.select(runs.c.run, runs.c.job).where(where).order_by(runs.c.run.desc()).limit(limit).subquery()
+    later = runs.alias("later")
+    has_later = sa.exists().where(later.c.job == chosen.c.job, later.c.run > chosen.c.run)
+    return set(connection.execute(sa.select(chosen.c.run).where(~has_later)).scalars())
 
 
 def load_rejections(ledger: Ledger, run: int, keys: int = 3) -> list[Cause]:

@@ -25,18 +25,15 @@ from batchops.outbox.source import unsent_events
 from batchops.outbox.spec import MOVE, RelaySpec
 from batchops.outbox.tables import OutboxTables
 from batchops.spec.settings import reached
-from batchops.spec.verb import FactsPlan, Verb
+from batchops.spec.verb import DIRECT, FactsPlan, RecipeCall, Verb
 
 
 @contextmanager
-def prepare_relay(spec: RelaySpec, environ: Mapping[str, str], *, again: str = "") -> Iterator[RelayJob]:
-    """Reach the database and plan the relay, without writing anything; BatchopsError where it cannot be.
-
-    `again`: the command that continues it, where the verb's own does not.
-    """
+def prepare_relay(spec: RelaySpec, environ: Mapping[str, str], *, recipe: RecipeCall = DIRECT) -> Iterator[RelayJob]:
+    """Reach the database and plan the relay, without writing anything; BatchopsError where it cannot be."""
     with closing(sink_of(spec.to, environ)) as sink, reached(spec, environ) as database:
         with database.reading() as connection:
-            job = _prepare(connection, spec, database, sink, again)
+            job = _prepare(connection, spec, database, sink, recipe.command)
         yield job
 
 

@@ -15,20 +15,17 @@ from batchops.queue.job import CLAIMS, DrainJob
 from batchops.queue.resolve import ResolvedQueue, resolve_queue
 from batchops.queue.spec import DrainSpec
 from batchops.spec.settings import reached
-from batchops.spec.verb import FactsPlan, Verb
+from batchops.spec.verb import DIRECT, FactsPlan, RecipeCall, Verb
 
 
 @contextmanager
 def prepare_drain(
-    spec: DrainSpec, environ: Mapping[str, str], *, handler: Function | None = None, again: str = ""
+    spec: DrainSpec, environ: Mapping[str, str], *, handler: Function | None = None, recipe: RecipeCall = DIRECT
 ) -> Iterator[DrainJob]:
-    """Reach the database and plan the drain, without writing anything; BatchopsError where it cannot be.
-
-    `again`: the command that continues it, where the verb's own does not.
-    """
+    """Reach the database and plan the drain, without writing anything; BatchopsError where it cannot be."""
     with closing(handler_of(spec, handler, environ)) as opened, reached(spec, environ) as database:
         with database.reading() as connection:
-            job = _prepare(connection, spec, database, opened, again)
+            job = _prepare(connection, spec, database, opened, recipe.command)
         yield job
 
 

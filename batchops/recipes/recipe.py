@@ -9,7 +9,7 @@ from batchops.errors import UsageError, did_you_mean
 from batchops.recipes.params import Param
 from batchops.spec.models import VerbSpec
 from batchops.spec.schedule import RecipeSchedule
-from batchops.spec.verb import Verb
+from batchops.spec.verb import RecipeCall, Verb
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class RecipeJob:
     line: int = 1
     again: str = ""
     """A command that runs this job alone, with the same parameters."""
+
+    @property
+    def call(self) -> RecipeCall:
+        """What its verb prepares it with."""
+        return RecipeCall(self.name, self.again)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def run_job(
             raise
 
     try:
-        with job.verb.prepare(job.spec, environ, again=job.again) as ready:
+        with job.verb.prepare(job.spec, environ, recipe=job.call) as ready:
             for warning in warnings_of(ready.plan):
                 receive(Warned(warning))
             planned(ready.plan)

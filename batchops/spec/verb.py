@@ -57,6 +57,18 @@ class Job(Protocol):
         """How it ends where it is not run: "dry-run" or "declined"."""
 
 
+@dataclass(frozen=True)
+class RecipeCall:
+    """The job of a recipe that a spec comes from; empty for a command of its own."""
+
+    job: str = ""
+    command: str = ""
+    """Runs that job alone, with the same parameters."""
+
+
+DIRECT = RecipeCall()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verb:
     """A command that does work on one table in batches."""
@@ -67,10 +79,7 @@ class Verb:
     participle: str
     """What has become of a row that was worked on: deleted."""
     prepare: Callable[..., AbstractContextManager[Job]]
-    """(spec, environ, again="") gives the job without writing anything, or raises BatchopsError.
-
-    `again` is the command that continues the job, where the verb's own does not.
-    """
+    """(spec, environ, recipe=DIRECT) gives the job without writing anything, or raises BatchopsError."""
     asks: bool = False
     """Whether a person is asked before a job runs."""
     group: str = ""

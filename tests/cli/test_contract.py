@@ -149,7 +149,7 @@ def test_a_second_copy_is_told_who_is_at_work(batchops: Batchops, cli: Cli, at: 
     assert cli("runs", "--json", env=at).json()["runs"][0]["state"] == "crashed"
     shown = cli("show", 1, env=at)
     assert "crashed" in shown.out
-    assert "the same command goes on" in shown.out
+    assert "continue  batchops purge ev --all-rows" in shown.out
     again = cli(*words, "--json", env=at).json()
     assert (again["run"], again["rows"], again["reason"]) == (1, ROWS, "done")
 

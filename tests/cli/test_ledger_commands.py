@@ -1,10 +1,11 @@
 """runs, show, ledger: what was done, as people and programs read it."""
 
+import shlex
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cli
+from tests.cli.conftest import ROWS, Cli
 from tests.command import Batchops
 from tests.services.database import Database
 
@@ -23,17 +24,48 @@ def test_runs_and_show(ev: Database, cli: Cli) -> None:
     ]  # fmt: skip
     assert (runs[0]["set"], runs[0]["where"], runs[0]["error"]) == (["note = 'x'"], "kind = 2", None)
     lines = cli("runs", env=env).out.splitlines()
-    assert lines[0].split() == ["RUN", "VERB", "TABLE", "STATE", "ROWS", "BATCHES", "STARTED", "WHERE"]
-    assert [line.split()[0] for line in lines[1:]] == ["2", "1"]
+    assert lines[0].split() == ["RUN", "VERB", "TABLE", "STATE", "PROGRESS", "ROWS", "BATCHES", "STARTED", "WHERE"]
+    assert [line.split()[0] for line in lines[1:3]] == ["2", "1"]
+    assert lines[3:] == [f"Continue run 2: {runs[0]['next']}"]
     shown = cli("show", 2, env=env)
     assert "2: backfill ev" in shown.out
     assert "max-rows" in shown.out
     assert cli("show", 2, "--json", env=env).json() == runs[0] | {"rejections": []}
     assert [r["run"] for r in cli("runs", "--limit", 1, "--json", env=env).json()["runs"]] == [2]
-    assert cli("runs", "--table", "nope", "--json", env=env).json() == {"runs": []}
+    assert cli("runs", "nope", "--json", env=env).json() == {"runs": []}
+    assert cli("runs", "ev", "--json", env=env).json()["runs"] == runs
     missing = cli("show", 9, env=env)
     assert (missing.code, missing.out) == (2, "")
     assert "batchops runs" in missing.err
+    missing = cli("show", "nope", env=env)
+    assert (missing.code, 'no run of a table or job "nope"' in missing.err) == (2, True)
+
+
+def test_a_run_by_its_table_or_job_with_its_share_and_the_command_that_continues_it(ev: Database, cli: Cli) -> None:
+    env = {"BATCHOPS_URL": ev.url}
+    words = ("purge", "ev", "--all-rows", "--strategy", "key", "--batch-size", "50", "--count", "-yq")
+    cli(*words, "--max-rows", 100, env=env)
+    shown = cli("show", "ev", "--json", env=env).json()
+    assert (shown["state"], shown["job"], shown["share"]) == ("max-rows", None, 100 / ROWS)
+    assert shown["position"].startswith("behind id ")
+    assert f"progress  {100 * 100 // ROWS} % · {shown['position']}" in cli("show", "ev", env=env).out.splitlines()
+    assert shown["next"].startswith("batchops purge ev --all-rows "), shown
+    again = cli(*shlex.split(shown["next"])[1:], "-yq", env=env)
+    assert again.code == 0, again
+    older, newest = reversed(cli("runs", "ev", "--json", env=env).json()["runs"])
+    assert (older["next"], newest["next"] is None) == (None, newest["state"] == "done")
+
+
+def test_a_run_by_the_job_of_its_recipe(lite: Database, cli: Cli, tmp_path: Path) -> None:
+    env = {"BATCHOPS_URL": lite.url}
+    recipe = tmp_path / "nightly.toml"
+    recipe.write_text('[job.old]\nverb = "purge"\ntable = "ev"\nwhere = "kind = 1"\nmax-rows = 5\n'
+                      '[job.older]\nverb = "purge"\ntable = "ev"\nwhere = "kind = 2"\n')  # fmt: skip
+    assert cli("run", recipe, "-yq", env=env).code == 0
+    shown = cli("show", "old", "--json", env=env).json()
+    assert (shown["job"], shown["where"], shown["next"]) == ("old", "kind = 1", f"batchops run {recipe} old")
+    assert "ev (older)" in cli("runs", "older", env=env).out
+    assert [run["run"] for run in cli("runs", "ev", "--json", env=env).json()["runs"]] == [2, 1]
 
 
 def test_init_prints_or_makes(database: Database, cli: Cli) -> None:
