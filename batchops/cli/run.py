@@ -43,7 +43,8 @@ from batchops.version import __version__
     cls=Command,
     help="Run the jobs of the recipe FILE one after another: all, or each JOB and the jobs that it needs.\n\nIf a "
     "job fails, the others still run, except the jobs that need it. The exit code is the gravest of all jobs. "
-    "The same command continues an earlier run that stopped.\n\nExample: batchops run nightly.toml --param "
+    "The same command continues an earlier run that stopped.\n\nThe plan of each job is one line; --dry-run shows "
+    "whole plans.\n\nExample: batchops run nightly.toml --param "
     "keep=30d --dry-run",
 )
 @click.argument("recipe", **RECIPE)
@@ -161,13 +162,16 @@ class RecipeRun:
             return run_job(job, os.environ, emit, stop, planned)
 
     def _show(self, job: RecipeJob, plan: Plan) -> None:
-        """Print the plan: on stdout for a dry run, otherwise on stderr."""
+        """Print the plan: whole on stdout for a dry run, otherwise as a line on stderr."""
         dry = self._output.dry_run
         if self._output.quiet and not dry:
             return
         say: Warn = print_result if dry and not self._output.as_json else note
-        first, *rest = plan_lines(plan, whole=dry)
         what = f"  ({visible(job.description)})" if job.description else ""
+        if not dry:
+            say(f"{job.name}: {visible(plan.summary)}{what}")
+            return
+        first, *rest = plan_lines(plan, whole=True)
         for line in (f"{job.name}: {first}{what}", *rest):
             say(line)
 

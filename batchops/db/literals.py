@@ -60,9 +60,16 @@ def day(value: date) -> str:
     return value.isoformat()
 
 
-def microseconds(value: timedelta) -> int:
-    """A duration as a whole number."""
-    return value // timedelta(microseconds=1)
+_SPANS = {
+    "day": timedelta(days=1), "hour": timedelta(hours=1), "minute": timedelta(minutes=1),
+    "second": timedelta(seconds=1), "microsecond": timedelta(microseconds=1),
+}  # fmt: skip
+
+
+def span(value: timedelta) -> tuple[int, str]:
+    """A duration as a whole number of the largest unit: (365, "day")."""
+    unit = next((unit for unit, length in _SPANS.items() if value and not value % length), "second")
+    return value // _SPANS[unit], unit
 
 
 def no_time(table: Table, column: Column, times: str, comparison: str, quote: str) -> UsageError:

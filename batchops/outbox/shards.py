@@ -14,6 +14,7 @@ from batchops.outbox.shard_assignment import Holders, Member, handed_over, share
 from batchops.runtime.heartbeat import Renewal, heartbeat
 from batchops.runtime.lease import RENEWALS, LeaseClock
 from batchops.runtime.threads import Threads
+from batchops.spec.command_line import quoted
 
 STANDBY = 2.0
 """Seconds between two looks, at the most, of a relay that has no shard."""
@@ -112,7 +113,7 @@ class Shards:
         """What to say once the lease has ended and another relay has the shards."""
         return LockedError(
             f'Another relay has taken over "{self._relation}"; this one marked nothing more.',
-            f"see `batchops outbox show {self._relation}`.",
+            f"see `batchops outbox show {quoted(self._relation)}`.",
         )
 
     @contextmanager

@@ -9,6 +9,7 @@ from batchops import durations, events
 from batchops.outbox.failures import RefusedEvent, RefusedEvents, State
 from batchops.outbox.outbox import Outbox
 from batchops.runtime.counters import Counts
+from batchops.spec.command_line import joined
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class OutboxStatus:
         many = sum(states.values()) - states.get(State.DEAD_LETTER, 0) or states[State.DEAD_LETTER]
         which = f"event {first.event} of {first.aggregate}"
         text = f"{which} was refused" if many == 1 else f"{many:,} events were refused, the first of them {which}"
-        redrive = f"batchops outbox redrive {self.outbox.table.label} --event {first.event}"
+        redrive = joined(["batchops", "outbox", "redrive", self.outbox.table.label, "--event", first.event])
         hint = f"{_afterwards(first)} Once its cause is fixed: {redrive}; then relay again."
         return events.Failure("incomplete", f"{text[0].upper()}{text[1:]}: {first.reason.rstrip('.')}.", hint)
 

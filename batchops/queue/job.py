@@ -41,7 +41,7 @@ from batchops.runtime.parallel import run_in_threads
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 from batchops.runtime.wake import woken
-from batchops.spec.command_line import command
+from batchops.spec.command_line import command, quoted
 from batchops.spec.settings import bounds_of, grace_of, limits_of, pacing_of
 from batchops.spec.verb import FactsPlan
 from batchops.version import __version__
@@ -230,7 +230,7 @@ def _shortfall(job: DrainJob, stats: RunStats, counters: Counters, counts: Count
     ]
     causes = shown_causes(counters.causes)
     message = f"{stats.rows:,} of {counters['claimed']:,} done, {', '.join(part for part in parts if part)}"
-    redrive = f"once the cause is fixed, put them back: batchops queue redrive {job.queue.table.label}"
+    redrive = f"once the cause is fixed, put them back: batchops queue redrive {quoted(job.queue.table.label)}"
     return Failure("incomplete", f"{message}: {causes}." if causes else f"{message}.", redrive if given_up else "")
 
 

@@ -23,6 +23,7 @@ from batchops.queue.leases.row_lock import RowLocks
 from batchops.queue.leases.table import TableLeases
 from batchops.queue.queue import Assignments, Queue
 from batchops.queue.spec import DrainSpec
+from batchops.spec.command_line import quoted
 from batchops.sql.expression import parse_assignment, parse_condition
 from batchops.sql.selection import Selection
 
@@ -165,9 +166,8 @@ def _leases(
         return RowLocks(backend, queue, whole=whole, moment=moment, max_bytes=most)
     if spec.lease_in == "none":
         raise UsageError(
-            "--lease-in none does only with --set or a function (rows, connection): a row lock must not wait for "
-            "other services.",
-            f"add the lease columns: batchops queue init {table.label} --apply",
+            "--lease-in none needs --set or a function (rows, connection): a row lock must not wait for others.",
+            f"add the lease columns: batchops queue init {quoted(table.label)} --apply",
         )
     raise without_place(connection, database, table)
 
@@ -189,13 +189,14 @@ def _keeps_marks(
         where, flags, statements = f'The table "{TABLE}"', " --lease-in table", table_ddl(connection, database)
     raise RefusedError(
         f"{where} has no column {every.name(BEFORE_CLAIM)} to keep what --claimed overwrites.",
-        f"batchops queue init {table.label}{flags} --apply adds it: {'; '.join(statements)};",
+        f"batchops queue init {quoted(table.label)}{flags} --apply adds it: {'; '.join(statements)};",
     )
 
 
 def without_place(connection: sa.Connection, database: Database, table: Table) -> RefusedError:
     """There is no place to keep leases in, or this role does not see it; and the ways out."""
-    made = f"batchops queue init {table.label} --apply adds columns; with --lease-in table it makes a separate table."
+    init = f"batchops queue init {quoted(table.label)} --apply"
+    made = f"{init} adds columns; with --lease-in table it makes a separate table."
     return RefusedError(
         f'Table "{table.label}" has no place to keep leases in.', made + _if_hidden(connection, database)
     )
@@ -215,14 +216,12 @@ def place_of(
     backend, table = database.backend, queue.table
     missing = list(map(names.name, names.missing(table)))
     lease_table = backend.catalog.find(connection, None, TABLE) if wanted in ("auto", "table") else None
-    if wanted in ("auto", "columns") and not (
-        missing or (lease_table is not None and not names.fit(backend.claims, table))
-    ):
+    if wanted in ("auto", "columns") and not missing and (lease_table is None or names.fit(backend.claims, table)):
         names.check(backend.claims, table)
     if wanted == "columns" and missing:
         raise RefusedError(
             f'Table "{table.label}" has no column {", ".join(missing)} to keep leases in.',
-            f"batchops queue init {table.label} --apply adds them, or use --lease-in table or --lease-in none.",
+            f"batchops queue init {quoted(table.label)} --apply adds them, or use --lease-in table or --lease-in none.",
         )
     if wanted in ("auto", "columns") and not missing and names.fit(backend.claims, table):
         names = names.as_there(backend.claims, table)
@@ -233,7 +232,8 @@ def place_of(
     if wanted == "table":
         raise RefusedError(
             f'There is no table "{TABLE}" to keep leases in.',
-            f"batchops queue init {table.label} --lease-in table --apply makes it." + _if_hidden(connection, database),
+            f"batchops queue init {quoted(table.label)} --lease-in table --apply makes it."
+            + _if_hidden(connection, database),
         )
     return None
 

@@ -1,5 +1,6 @@
 """The command line that asks for the same job again, quoted as a person copies it into a shell."""
 
+import re
 import shlex
 from collections.abc import Iterable
 from datetime import timedelta
@@ -9,8 +10,8 @@ from batchops.runtime.limits import Window
 from batchops.spec.models import CHANGES, DATABASE, ROWS, VerbSpec, flag_name, flag_of, flagged
 
 _FIRST = (DATABASE, ROWS, CHANGES)
-_EXPANDED = frozenset('$`\\!"')
-"""What a shell reads inside double quotes."""
+_EXPANDED = frozenset("$`!")
+"""What a shell expands inside double quotes."""
 
 
 def command(verb: str, spec: VerbSpec, url: str | None) -> str:
@@ -48,7 +49,7 @@ def joined(words: Iterable[str]) -> str:
 
 
 def quoted(word: str) -> str:
-    """One word; in double quotes where it holds single ones and nothing that a shell reads inside double quotes."""
+    """One word; in double quotes if it has single ones, and nothing that a shell expands there."""
     if "'" in word and not _EXPANDED & set(word):
-        return f'"{word}"'
+        return '"' + re.sub(r'([\\"])', r"\\\1", word) + '"'
     return shlex.quote(word)

@@ -28,6 +28,10 @@ class Plan(Protocol):
         """What a person is asked before the job runs; empty where nobody is asked."""
 
     @property
+    def summary(self) -> str:
+        """The plan in one line."""
+
+    @property
     def refusals(self) -> Sequence[Refusal]:
         """What the checks have against the job, the allowed ones too."""
 
@@ -105,6 +109,11 @@ class FactsPlan:
     statements: tuple[Rehearsed, ...] | None = None
     question: str = ""
     refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        facts = ", ".join(f"{name} {text}" for name, text in self.facts if name in ("rows", "to") and text)
+        return f"{self.verb.name} {self.label}: {facts}"
 
     def rehearsed(self) -> Self:
         return replace(self, statements=tuple(self.rehearse()))

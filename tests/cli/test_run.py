@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -162,7 +163,8 @@ def test_one_question_for_all(
     assert ended.value.code == code
     assert told.err.count("[y/N]") == 1
     assert "Run these 3 jobs?" in told.err
-    assert "first SQL" in told.err
+    assert "first SQL" not in told.err
+    assert re.search(r"^first: backfill ev: .* rows? .*by key", told.err, re.MULTILINE), told.err
     assert lite.rows("SELECT count(*) FROM ev") == [(left,)]
 
 
@@ -182,7 +184,7 @@ def test_a_recipe_with_mistakes_runs_nothing(cli: Cli, recipe: Path, lite: Datab
     told = cli("run", recipe, "-y", env={"SHOP": lite.url})
     assert (told.code, told.out) == (2, "")
     assert "has 2 mistakes" in told.err
-    assert 'line 8: batch-size: "0" does not do' in told.err
+    assert 'line 8: batch-size: "0" is not allowed' in told.err
     assert 'line 9: defaults has no key "strategys". Hint: did you mean "strategy"?' in told.err
 
 

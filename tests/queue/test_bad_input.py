@@ -63,7 +63,7 @@ def test_no_place_for_leases(database: Database) -> None:
         (("--call", CALL.format("noop")), 12, "has no place to keep leases in"),
         (("--call", CALL.format("noop"), "--lease-in", "columns"), 12, "has no column lease, lease_until"),
         (("--call", CALL.format("noop"), "--lease-in", "table"), 12, 'no table "batchops_row_lease"'),
-        (("--call", CALL.format("noop"), "--lease-in", "none"), 2, "--lease-in none does only with --set"),
+        (("--call", CALL.format("noop"), "--lease-in", "none"), 2, "--lease-in none needs --set"),
     ):
         result = drain(database, *args)
         assert (result.code, states(database)) == (code, {"pending": 5})

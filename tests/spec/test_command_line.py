@@ -18,6 +18,7 @@ def test_single_quotes_stand_in_double_ones() -> None:
     assert quoted("status = 'done'") == "\"status = 'done'\""
     assert quoted("plain") == "plain"
     assert quoted("id > 5") == "'id > 5'"
+    assert quoted("""a = '1' AND "b" = '2'""") == r'''"a = '1' AND \"b\" = '2'"'''
     assert quoted("price > '$5'") == shlex.quote("price > '$5'")
 
 

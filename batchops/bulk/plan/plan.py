@@ -103,6 +103,14 @@ class BulkPlan:
             return ""
         return f"{self.verb.question.format(rows=_rows_asked(self), table=self.label)} on {self.name}?"
 
+    @property
+    def summary(self) -> str:
+        """The plan in one line."""
+        rows = _rows_asked(self) if self.estimate is None else _to_change(self)
+        time = "" if self.cost.seconds is None else f", about {durations.show(max(self.cost.seconds, 0.1))}"
+        left = f"; {self.goes_on}" if self.goes_on else ""
+        return f"{self.verb.name} {self.label}: {rows} by {self.strategy}{time}{left}"
+
     def rehearsed(self) -> Self:
         """It has its statements from the beginning."""
         return self

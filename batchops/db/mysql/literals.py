@@ -6,7 +6,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from batchops.db import epoch_columns
-from batchops.db.literals import Value, day, microseconds, moment, no_time, number, quoted_text, whole
+from batchops.db.literals import Value, day, moment, no_time, number, quoted_text, span, whole
 from batchops.db.table import Column, Table
 from batchops.errors import UsageError
 
@@ -33,7 +33,8 @@ def literal(value: Value) -> str:
         case date():
             return f"DATE'{day(value)}'"
         case timedelta():
-            return f"INTERVAL {microseconds(value)} MICROSECOND"
+            size, unit = span(value)
+            return f"INTERVAL {size} {unit.upper()}"
         case _:
             return number(value)
 

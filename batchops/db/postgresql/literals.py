@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db import epoch_columns
-from batchops.db.literals import Value, day, microseconds, moment, no_time, number, quoted_text, whole
+from batchops.db.literals import Value, day, moment, no_time, number, quoted_text, span, whole
 from batchops.db.postgresql.keys import NamedType
 from batchops.db.table import Column, Table
 
@@ -30,7 +30,9 @@ def literal(value: Value) -> str:
         case date():
             return f"DATE '{day(value)}'"
         case timedelta():
-            return f"INTERVAL '{microseconds(value)} microseconds'"
+            # Days are those of the calendar in the session's zone, as for --older-than.
+            size, unit = span(value)
+            return f"INTERVAL '{size} {unit}{'' if size == 1 else 's'}'"
         case _:
             return number(value)
 

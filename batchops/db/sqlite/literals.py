@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import sqlalchemy as sa
 
 from batchops.db import epoch_columns
-from batchops.db.literals import Value, day, microseconds, moment, number, quoted_text
+from batchops.db.literals import Value, day, moment, number, quoted_text, span
 from batchops.db.table import Column, Table, quoted
 from batchops.errors import UsageError
 
@@ -14,7 +14,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def literal(value: Value) -> str:
-    """A moment as text, in UTC if it has a zone; a duration as its functions take it: '86400 seconds'."""
+    """A moment as text, in UTC if it has a zone; a duration as its functions take it: '90 days'."""
     match value:
         case bool():
             return str(int(value))
@@ -26,8 +26,10 @@ def literal(value: Value) -> str:
         case date():
             return f"'{day(value)}'"
         case timedelta():
-            seconds = microseconds(value) / 1_000_000
-            return f"'{seconds:.6f}".rstrip("0").rstrip(".") + " seconds'"
+            size, unit = span(value)
+            if unit == "microsecond":  # which its functions do not know
+                return f"'{value.total_seconds():.6f}".rstrip("0") + " seconds'"
+            return f"'{size} {unit}{'' if size == 1 else 's'}'"
         case _:
             return number(value)
 

@@ -81,7 +81,7 @@ def test_a_run_names_the_condition_and_the_row(
     assert finished.error.message.endswith(reason)
     assert "CASE WHEN" in finished.error.hint
     if strategy == "key":
-        assert f", the first behind id={BAD - 1}: " in finished.error.message
+        assert f", the first after id={BAD - 1}: " in finished.error.message
         assert 0 <= BAD - 1 - finished.rows < 200, "the batches before it are done"
     database.execute("UPDATE events SET words = '12'")
     assert (job().reason, job().reason) == ("done", "done")

@@ -73,7 +73,7 @@ def test_it_says_where_it_goes_on_and_how_fast_it_went(batchops: Batchops, janua
     asked = ("purge", "flights", "--where", "dep_delay < 0", "--strategy", "key")
     assert batchops(*asked, "--url", january.url, "-y", "--max-rows", "5000").code == 0
     said = plan(batchops, january, *asked)
-    assert "begins where run 1 ended (max-rows)" in said["resume"]
+    assert "starts where run 1 ended (max-rows)" in said["resume"]
     assert "small idle machine" in said["seconds_basis"] or "as run 1 went" in said["seconds_basis"]
 
 
