@@ -1,4 +1,4 @@
-"""What a verb adds up beside the counts that every verb has."""
+"""Counts of attempts, which a verb keeps beside the counts of durable work that every verb has in RunStats."""
 
 import threading
 from collections.abc import Sequence
@@ -31,7 +31,11 @@ class RejectedRows:
 
 
 class Counters:
-    """Counts by name, and the first reasons of failures, told by several workers."""
+    """Counts by name, and the first reasons of failures, added by the steps of several workers.
+
+    They count attempts, as a step makes them: also those of a batch that is retried, and those after which nothing is
+    committed. RunStats counts what is durable: the loop adds each step's Outcome to it, the same for every verb.
+    """
 
     def __init__(self, *names: str) -> None:
         self._counts: dict[str, int] = dict.fromkeys(names, 0)

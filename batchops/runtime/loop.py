@@ -54,7 +54,7 @@ class LoopSettings:
 
 @dataclass
 class RunStats:
-    """What this run has done so far in this process, all workers together."""
+    """The durable work of this process so far, all workers together; attempts are in a verb's Counters."""
 
     rows: int = 0
     read: int = 0
