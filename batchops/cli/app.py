@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         interrupted = BatchopsError(state.interrupted)
         code = _report(words, interrupted, "signal", Exit.INTERRUPT) if state.code is None else state.code
     except click.ClickException as error:
-        from batchops.cli.unknown_words import usage_error
+        from batchops.cli.error_output import usage_error
 
         usage = usage_error(error)
         code = _report(words, usage, usage.reason, usage.exit)

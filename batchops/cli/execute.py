@@ -7,12 +7,12 @@ from typing import Any
 
 import rich_click as click
 
+from batchops.cli.command_state import others_on_stderr, result
 from batchops.cli.help import Command
 from batchops.cli.monitoring import open_monitoring, report_failure
 from batchops.cli.options import from_spec, help_of, output_options
 from batchops.cli.output import Output, ends_of, listeners, note
 from batchops.cli.plan_view import plan_lines, show_plan
-from batchops.cli.result_stream import others_on_stderr, result
 from batchops.errors import UsageError
 from batchops.reporters.document import as_json, document
 from batchops.runtime.refusal import refuse

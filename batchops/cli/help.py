@@ -31,7 +31,7 @@ class Group(click.RichGroup):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """As click's, but with a hint for a command that there is not."""
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-") and not ctx.resilient_parsing:
-            from batchops.cli.unknown_words import no_command
+            from batchops.cli.error_output import no_command
 
             raise no_command(ctx, self, args[0])
         return super().resolve_command(ctx, args)

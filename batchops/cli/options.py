@@ -1,6 +1,7 @@
 """Flags made from a spec's fields, so that a flag, a recipe key and a library argument are one thing."""
 
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import rich_click as click
@@ -123,3 +124,18 @@ def help_of(verb: str, model: type[VerbSpec]) -> Decorator:
     return click.rich_config(
         RichHelpConfiguration(option_groups={f"batchops {verb}": panels})  # type: ignore[dict-item]  # its typed dict is partial
     )
+
+
+RECIPE: dict[str, Any] = {
+    "metavar": "FILE",
+    "type": click.Path(path_type=Path),
+    "shell_complete": completion_sources.recipes,
+}
+"""The argument of the commands that take a recipe."""
+PARAMS = click.option(
+    "--param",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Value for a parameter of the recipe. Repeatable.",
+    shell_complete=completion_sources.params,
+)

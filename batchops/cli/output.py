@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from batchops import durations
-from batchops.cli.command_state import command_state
+from batchops.cli.command_state import command_state, result
 from batchops.cli.monitoring import open_monitoring
-from batchops.cli.result_stream import result
 from batchops.errors import Exit, UsageError
 from batchops.events import Emit, Event, Finished
 from batchops.reporters import Warn, everyone, step_summary

@@ -9,7 +9,7 @@ from typing import Any
 import rich_click as click
 
 from batchops.cli.help import Group
-from batchops.cli.recipe_options import PARAMS, RECIPE
+from batchops.cli.options import PARAMS, RECIPE
 from batchops.errors import BatchopsError, Exit, UsageError
 from batchops.recipes.load import check as look_through
 from batchops.recipes.load import load

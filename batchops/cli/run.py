@@ -12,15 +12,13 @@ from typing import Any, TextIO
 import rich_click as click
 
 from batchops.cli import completion_sources
-from batchops.cli.command_state import command_state
+from batchops.cli.command_state import command_state, others_on_stderr, result
 from batchops.cli.execute import may_ask, print_result
 from batchops.cli.help import Command
 from batchops.cli.monitoring import Monitoring, open_monitoring
-from batchops.cli.options import output_options
+from batchops.cli.options import PARAMS, RECIPE, output_options
 from batchops.cli.output import Output, listeners, note
 from batchops.cli.plan_view import plan_lines
-from batchops.cli.recipe_options import PARAMS, RECIPE
-from batchops.cli.result_stream import others_on_stderr, result
 from batchops.errors import BatchopsError, Exit, UsageError
 from batchops.events import Emit, Finished, Started
 from batchops.recipes.load import load

@@ -13,12 +13,11 @@ from typing import Any, Literal
 
 import rich_click as click
 
+from batchops.cli.command_state import others_on_stderr
 from batchops.cli.health import health, live
 from batchops.cli.help import Command
 from batchops.cli.monitoring import Monitoring, open_monitoring
-from batchops.cli.options import monitoring_options
-from batchops.cli.recipe_options import PARAMS, RECIPE
-from batchops.cli.result_stream import others_on_stderr
+from batchops.cli.options import PARAMS, RECIPE, monitoring_options
 from batchops.cli.schedule_preview import preview_document, preview_lines
 from batchops.errors import BatchopsError, Exit, UsageError
 from batchops.events import Emit

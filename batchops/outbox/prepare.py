@@ -8,11 +8,10 @@ import sqlalchemy as sa
 from batchops.db.catalog import Server
 from batchops.db.database import Database
 from batchops.db.lookup import find_table
-from batchops.db.recorded_statements import FIRST_ROWS, Rehearsed
+from batchops.db.recorded_statements import FIRST_ROWS, Rehearsed, recording, rehearsed
 from batchops.db.table import Table
 from batchops.errors import RefusedError, UsageError
 from batchops.outbox.after_delivery import AfterDelivery, DeleteSent, MarkSent, MoveSent
-from batchops.outbox.dry_run import rehearse
 from batchops.outbox.failures import RefusedEvents
 from batchops.outbox.job import ORDER, RelayJob
 from batchops.outbox.mapping import MessageMapper, MessageMapping
@@ -26,6 +25,23 @@ from batchops.outbox.spec import MOVE, RelaySpec
 from batchops.outbox.tables import OutboxTables
 from batchops.spec.settings import reached
 from batchops.spec.verb import DIRECT, FactsPlan, RecipeCall, Verb
+
+
+def rehearse(
+    connection: sa.Connection,
+    database: Database,
+    outbox: Outbox,
+    reading: sa.Select[tuple[object, ...]],
+    after_delivery: AfterDelivery,
+) -> Iterator[Rehearsed]:
+    """What reads the first events, and what marks the first of them as sent."""
+    yield from rehearsed(connection, database, "read", [reading])
+    row = connection.execute(reading.with_only_columns(outbox.id_out).limit(1)).first()
+    if row is None:
+        return
+    with recording(connection) as marks:
+        after_delivery(connection, [outbox.backend.keys.value(row[0])])
+    yield from rehearsed(connection, database, "mark", marks)
 
 
 @contextmanager
