@@ -24,9 +24,7 @@ def next_part(
     except DBAPIError as error:
         translated = database.error(error)
         if isinstance(translated, RowRefusedError):
-            raise ConditionFailedError(
-                translated.message.partition(": ")[2], f"{HINT} Committed batches are kept."
-            ) from error
+            raise ConditionFailedError(translated.message, f"{HINT} Committed batches are kept.") from error
         raise
 
 

@@ -95,7 +95,7 @@ def _prepare(
             raise  # the job's own table
         raise _names_missing_table(spec, error) from error
     except RowRefusedError as error:  # a literal that is none of the column's type, or what fails on a row
-        raise UsageError(f"The condition or a value fails: {error.message.partition(': ')[2]}", HINT) from error
+        raise UsageError(f"The condition or a value fails: {error.message}", HINT) from error
     return BulkJob(
         spec, database, ledger, found.key, route, previous, plan,
         to_drop=tuple(droppable) if isinstance(spec, PurgeSpec) and spec.drop_partitions else (),

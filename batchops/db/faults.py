@@ -174,6 +174,8 @@ def translate(fault: Fault, message: str) -> BatchopsError:
     """The error for a fault before the first write; the message is what the family's `message` says."""
     meaning = _MEANINGS[fault]
     text = one_line(message)
+    if fault is Fault.ROW_REFUSED and text:
+        return meaning.error(text, meaning.hint)  # a reason that is shown beside the row
     return meaning.error(f"{meaning.happened}: {text}" if text else f"{meaning.happened}.", meaning.hint)
 
 

@@ -91,7 +91,7 @@ class Marks:
 
     def refuse(self, flag: str, reason: str, names: str) -> None:
         """The table takes none of them: nobody claims any more."""
-        text = reason.removeprefix("The database refuses a row: ").rstrip(".")
+        text = reason.rstrip(".")
         self.refusal = MarkRefusedError(
             f"The table refuses {flag}: {text} ({names}).",
             f"let {flag} set what the table's constraints, types and triggers allow.",

@@ -145,7 +145,7 @@ def _marks_fit(database: Database, queue: Queue) -> None:
             with database.explaining() as connection:
                 database.backend.planner.explain(connection, statement.where(queue.selection.clause))
         except (UsageError, RowRefusedError) as error:
-            refusal = error.message.partition(": ")[2] or error.message
+            refusal = error.message.split(": ", 1)[-1] if isinstance(error, UsageError) else error.message
             also = " or --set" if flag == "--done" and queue.work else ""
             raise UsageError(f"{flag}{also}: the database refuses it: {refusal}", error.hint) from error
 
