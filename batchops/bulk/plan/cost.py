@@ -61,7 +61,7 @@ def _seconds(
     if last is not None and last.ended_at is not None and last.read >= _TELLING:
         took = max(last.ended_at - last.started_at, 0.001)  # with its pauses
         return read * took / last.read, f"as run {last.run} went: {last.read / took:,.0f} rows read a second"
-    seconds, basis = read / READ[event] + changed / CHANGED[event], "a guess from the speed of a small idle machine"
+    seconds, basis = read / READ[event] + changed / CHANGED[event], "guessed for a small idle machine"
     if not spec.sleep:
         return seconds, basis
     batches = changed / spec.batch_size if spec.batch_size else seconds / spec.target_time.total_seconds()
