@@ -1,5 +1,6 @@
 """The beginning of a run: the lease is taken and the run is written down, in one transaction."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -40,30 +41,49 @@ def with_previous_run(job: "BulkJob", emit: Emit) -> "BulkJob":
 
 
 def begin(job: "BulkJob", stop: Stop) -> tuple[lease.Lease, Run]:
-    """Take the lease and record the run. After a lost answer to COMMIT the next run finds out."""
-    unknown: list[OutcomeUnknownError] = []
+    """Take the lease and record the run. After a lost answer to COMMIT the ledger tells whether it has begun."""
+    tried: list[lease.Lease] = []
 
     def once() -> tuple[lease.Lease, Run]:
+        if (begun := _begun(job, tried)) is not None:
+            return begun
         try:
-            return _begin(job)
-        except OutcomeUnknownError as error:
-            unknown.append(error)
+            return _begin(job, tried)
+        except LockedError:  # perhaps by our own COMMIT, which was still on its way
+            if (begun := _begun(job, tried)) is not None:
+                return begun
             raise
 
     timeout = job.spec.retry_timeout.total_seconds()
-    held, run = retrying(timeout, once, stopped=lambda: stop.asked or bool(unknown), sleep=stop.sleep)
+    held, run = retrying(
+        timeout, once, stopped=lambda: stop.asked, at_once=lambda e: isinstance(e, OutcomeUnknownError),
+        sleep=stop.sleep,
+    )  # fmt: skip
     with suppress(BatchopsError):  # the next run clears up as well
         prune(job.ledger, KEEP_RUNS, most=MOST_PRUNED)
     return held, run
 
 
-def _begin(job: "BulkJob") -> tuple[lease.Lease, Run]:
+def _begun(job: "BulkJob", tried: Sequence[lease.Lease]) -> tuple[lease.Lease, Run] | None:
+    """The run whose beginning was tried with one of these leases, if that is durable."""
+    if not tried:
+        return None
+    with job.ledger.database.reading() as connection:
+        for held in tried:
+            number = lease.run_of(connection, job.ledger, held)
+            if number is not None:
+                return held, job.ledger.one(connection, number)
+    return None
+
+
+def _begin(job: "BulkJob", tried: list[lease.Lease]) -> tuple[lease.Lease, Run]:
     """Take the lease, make sure that nobody has continued meanwhile, and write down the run: one transaction."""
     ledger, resume = job.ledger, job.route.resume
     ledger.make()
     with ledger.database.transaction() as connection:
         key = job.previous.key(connection, ledger)
         held = lease.acquire(connection, ledger, key, job.spec.lease.total_seconds())
+        tried.append(held)
         last = _last(job, connection, key)
         if isinstance(resume, ContinuedRun):
             run = ledger.take_over(connection, resume.run)

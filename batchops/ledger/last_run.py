@@ -54,7 +54,8 @@ def find_last_run(
     if found is None:
         return None
     again = kept(connection, ledger, found.run) if found.state in REJECTING and names_rows(found) else ()
-    return LastRun(found, _table(found, job, renamed=last is None), tuple(row.key for row in again))
+    # Not by which query found it: another process may have begun the job between the two.
+    return LastRun(found, _table(found, job, renamed=found.job != key), tuple(row.key for row in again))
 
 
 def _table(run: Run, job: JobIdentity, *, renamed: bool) -> Table:

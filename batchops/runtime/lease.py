@@ -95,6 +95,14 @@ def name_run(connection: sa.Connection, ledger: Ledger, lease: Lease, run: int) 
     connection.execute(_mine(ledger, lease).values(run=run))
 
 
+def run_of(connection: sa.Connection, ledger: Ledger, lease: Lease) -> int | None:
+    """The run that the lease is for; None if it is not held."""
+    leases = ledger.leases
+    query = sa.select(leases.c.run).where(leases.c.job == lease.job, leases.c.token == lease.token)
+    number: int | None = connection.execute(query).scalar()
+    return number
+
+
 def renew(ledger: Ledger, lease: Lease) -> bool:
     """Renew the lease; False if another holds it by now."""
     with ledger.database.transaction() as connection:

@@ -59,7 +59,11 @@ class Pacing:
         return Size(rows=rows, read=read, skip_locked=skip_locked)
 
     def observe(self, size: Size, rows: int, read: int, seconds: float) -> None:
-        """Learn from a batch that was committed: the share that matched, and whether there was time for more."""
+        """Learn from a batch that was committed: the share that matched, and whether there was time for more.
+
+        `read` may be an estimate (by a table's density), and an estimate may say less than what was changed.
+        """
+        read = max(read, rows)
         if read > 0:
             share = rows / read
             self._share = share if self._share is None else 0.5 * self._share + 0.5 * share

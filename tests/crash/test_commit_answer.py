@@ -39,3 +39,13 @@ def test_killed_after_a_lost_answer(batchops: Batchops, served: Database, scenar
     assert done.code == 0, done
     assert done.json()["rows"] == MATCHING
     assert scenario.wrong(served) is None
+
+
+def test_the_answer_to_the_beginning_is_lost(batchops: Batchops, served: Database) -> None:
+    """The ledger tells whether the run has begun: the process does not take its own lease for another's."""
+    with Proxy(served.url, "cut_after", of="insert into batchops_run", times=1) as proxy:
+        done = batchops(PURGE.verb, *PURGE.arguments, "--url", proxy.url, "-y", "--json", "--retry-timeout", "0s")
+        assert proxy.cut == 1
+    assert done.code == 0, done
+    assert PURGE.wrong(served) is None
+    assert served.scalar("SELECT count(*) FROM batchops_run") == 1

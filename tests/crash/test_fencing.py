@@ -58,7 +58,9 @@ def test_many_copies_at_once(batchops: Batchops, somewhere: Database, copies: in
     wait_for_work(at_work, somewhere, 1)
     at_work.send_signal(signal.SIGTERM)
     ends = [ended(process) for process in started]
-    assert sorted(end.code for end in ends) == [11] * (copies - 1) + [143], ends
+    assert sorted(end.code for end in ends) == [11] * (copies - 1) + [143], [
+        end for end in ends if end.code not in (11, 143)
+    ]
     assert batchops(*job(somewhere)).code == 0
     assert COUNT_UP.wrong(somewhere) is None
     assert somewhere.scalar("SELECT count(*) FROM batchops_run") == 1

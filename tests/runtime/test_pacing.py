@@ -4,6 +4,8 @@ import random
 from statistics import median
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batchops.runtime.pacing import Pacing
 
@@ -106,3 +108,17 @@ def test_an_edge_that_is_gone_is_forgotten() -> None:
         slow = 0.2 if number == 5 else 0.0
         pace.observe(size, size.rows, size.read, slow + size.rows * 1e-6)
     assert pace.size().rows > 20_000
+
+
+@given(
+    batches=st.lists(
+        st.tuples(st.integers(0, 10_000), st.integers(0, 10_000), st.floats(0, 100)), min_size=1, max_size=20
+    )
+)
+def test_any_batch_leaves_a_size(batches: list[tuple[int, int, float]]) -> None:
+    """Also one that changed rows though by its estimate it read none."""
+    pace = Pacing(target=TARGET)
+    for rows, read, seconds in batches:
+        size = pace.size()
+        assert 1 <= size.rows <= size.read
+        pace.observe(size, rows, read, seconds)
