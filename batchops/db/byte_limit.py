@@ -1,8 +1,9 @@
 """How many of the next rows fit into so many bytes of memory, asked of the server before any of them is read."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from batchops.db.claims import RowBytes
+import sqlalchemy as sa
 
 MOST_BYTES = 16 * 1024 * 1024
 """What a batch holds in memory at once, unless told otherwise."""
@@ -11,11 +12,21 @@ _FIRST = 32
 _GROWTH = 8
 
 
+@dataclass(frozen=True)
+class RowBytes:
+    """How much some columns of a row bring into memory."""
+
+    of_row: sa.ColumnElement[int]
+    """Bytes, by what the server can tell without reading what is large; about right for what is small."""
+    most: int | None
+    """What no row exceeds, by the types of the columns; None where nothing bounds them."""
+
+
 class ByteLimit:
     """For one table and the columns that are read of it; workers share one."""
 
     def __init__(self, most: int, row: RowBytes) -> None:
-        self._most = most
+        self.most = most
         self._row = row
         self._asked = _FIRST
         self.of_row = row.of_row
@@ -25,7 +36,7 @@ class ByteLimit:
 
         `sizes`: the bytes of the next so many rows, in their order.
         """
-        if wanted <= 1 or (self._row.most is not None and wanted * self._row.most <= self._most):
+        if wanted <= 1 or (self._row.most is not None and wanted * self._row.most <= self.most):
             return wanted
         while True:
             asked = min(wanted, self._asked)
@@ -39,8 +50,18 @@ class ByteLimit:
                 return wanted if asked == wanted else max(1, fits)
             self._asked = asked * _GROWTH
 
+    def likely(self, wanted: int) -> bool:
+        """Whether the next `wanted` rows fit by what is known, so that it does to cut off those that do not."""
+        bounded = self._row.most is not None and wanted * self._row.most <= self.most
+        return wanted <= self._asked or bounded
+
+    def cut_off(self, rows: int, total: float) -> None:
+        """Only so many came, of so many bytes in all: where that is much, more would not have fitted."""
+        if total > self.most / 2:
+            self._asked = rows + rows // 2 + 1
+
     def _fitting(self, sizes: Sequence[int]) -> int:
-        left = self._most
+        left = self.most
         for n, size in enumerate(sizes):
             left -= int(size)
             if left < 0:

@@ -1,11 +1,12 @@
 """How several workers claim rows, so that none is claimed twice."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
+from batchops.db.byte_limit import ByteLimit, RowBytes
 from batchops.db.table import Column, Table
 from batchops.db.types import KeyValue
 
@@ -23,13 +24,46 @@ class OrderBy:
 
 
 @dataclass(frozen=True)
-class RowBytes:
-    """How much some columns of a row bring into memory."""
+class Claimable:
+    """Which rows of a table are free, and what a claim sets in them; made of values, or of what stands for them."""
 
-    of_row: sa.ColumnElement[int]
-    """Bytes, by what the server can tell without reading what is large; about right for what is small."""
-    most: int | None
-    """What no row exceeds, by the types of the columns; None where nothing bounds them."""
+    table: Table
+    names: Sequence[str]
+    """Of the key."""
+    candidates: Callable[[Any, KeyValue | None], sa.Select[Any]]
+    """Up to so many, in order, from that key on."""
+    values: Callable[[Any, Any], Mapping[str, Any]]
+    """What is set in them, by a token and seconds."""
+    columns: Sequence[sa.ColumnElement[Any]]
+    """What is read of them, as they are then."""
+    limit: ByteLimit
+
+
+class Claiming(Protocol):
+    """Claims free rows of one table, each time the same way."""
+
+    def __call__(
+        self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
+    ) -> Sequence[Sequence[Any]]:
+        """Lock up to `rows` free candidates from `low` on, as many as may be in memory at once, set the values in them,
+        and give their keys and columns. Never more than `rows`, and in the candidates' order.
+        """
+
+
+class Marked(NamedTuple):
+    """What a statement that marks rows has done."""
+
+    keys: Collection[KeyValue]
+    """Of the rows that it changed."""
+    pending: bool | None = None
+    """Whether one of them still meets the queue's condition; None where that has to be asked."""
+
+
+class Marking(Protocol):
+    """Marks rows of one table, each time the same way."""
+
+    def __call__(self, connection: sa.Connection, keys: Sequence[KeyValue], token: str) -> Marked:
+        """Mark those of `keys` that `token` holds."""
 
 
 class ClaimQueries(Protocol):
@@ -53,18 +87,19 @@ class ClaimQueries(Protocol):
     def ordered(self, table: Table, by: OrderBy) -> Sequence[sa.ColumnElement[Any]]:
         """What follows ORDER BY for it."""
 
-    def claim(
+    def claiming(self, rows: Claimable) -> Claiming:
+        """How these are claimed."""
+
+    def marking(
         self,
-        connection: sa.Connection,
         table: Table,
         names: Sequence[str],
-        candidates: sa.Select[Any],
-        values: Mapping[str, Any],
-        columns: Sequence[sa.ColumnElement[Any]],
-    ) -> Sequence[Sequence[Any]]:
-        """Lock the free candidates, set `values` in them, and give their keys and `columns` as they are then.
+        statement: Callable[[Any], sa.Update | sa.Delete],
+        condition: sa.ColumnElement[bool] | sa.TextClause | None,
+    ) -> Marking:
+        """How rows are marked by a statement that is made of a token.
 
-        Never more than the candidates' own limit, and in the candidates' order.
+        `condition`: what pending rows meet, where the row alone says that; else None.
         """
 
     def change(
@@ -101,6 +136,64 @@ class ClaimQueries(Protocol):
 
     def age(self, column: Column, value: sa.ColumnElement[Any]) -> sa.ColumnElement[float] | None:
         """Seconds that a moment of that column lies back; None for a column without moments."""
+
+
+class SizedClaiming:
+    """Claims in several statements: how large the candidates are is asked before they are read."""
+
+    def __init__(
+        self, rows: Claimable, free: Callable[[sa.Select[Any]], sa.Select[Any]],
+        lease: Callable[[sa.Connection, Claimable, sa.Select[Any], Mapping[str, Any]], Sequence[Sequence[Any]]],
+    ) -> None:  # fmt: skip
+        """`free`: locks what a SELECT finds. `lease`: locks candidates, sets values in them, and gives them."""
+        self._rows = rows
+        self._free = free
+        self._lease = lease
+
+    def __call__(
+        self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
+    ) -> Sequence[Sequence[Any]]:
+        own = self._rows
+        fitting = own.limit.rows(rows, sizes_of(connection, own, low, self._free))
+        return self._lease(connection, own, own.candidates(fitting, low), own.values(token, seconds))
+
+
+class KeyedMarking:
+    """Marks rows by lists of keys, each statement made for its list; what they meet afterwards is not known."""
+
+    def __init__(
+        self, change: Callable[[sa.Connection, sa.Update | sa.Delete], Sequence[KeyValue]],
+        among: Callable[[Sequence[KeyValue]], sa.ColumnElement[bool]], longest: int,
+        statement: Callable[[Any], sa.Update | sa.Delete],
+    ) -> None:  # fmt: skip
+        """`longest`: how many keys `among` takes at the most."""
+        self._change = change
+        self._among = among
+        self._longest = longest
+        self._statement = statement
+
+    def __call__(self, connection: sa.Connection, keys: Sequence[KeyValue], token: str) -> Marked:
+        statement, changed = self._statement(token), set[KeyValue]()
+        for start in range(0, len(keys), self._longest):
+            mine = self._among(keys[start : start + self._longest])
+            changed.update(self._change(connection, statement.where(mine)))
+        return Marked(changed)
+
+
+def sizes_of(
+    connection: sa.Connection, rows: Claimable, low: KeyValue | None,
+    free: Callable[[sa.Select[Any]], sa.Select[Any]],
+) -> Callable[[int], Sequence[int]]:  # fmt: skip
+    """The bytes of the first so many free candidates; those that were looked at are locked.
+
+    Were they not, others could take them meanwhile, and larger ones would come in their place.
+    """
+
+    def sizes(most: int) -> Sequence[int]:
+        query = rows.candidates(most, low).with_only_columns(rows.limit.of_row.label("bytes"))
+        return connection.execute(free(query)).scalars().all()
+
+    return sizes
 
 
 def as_then(columns: Sequence[sa.ColumnElement[Any]], values: Mapping[str, Any]) -> list[sa.ColumnElement[Any]]:

@@ -29,6 +29,14 @@ class Rehearsed:
     """The server's plan; empty where it was not asked."""
 
 
+_RECORDED = "batchops_recorded"
+
+
+def is_recorded(connection: sa.Connection) -> bool:
+    """Whether the statements of this connection are recorded, which takes them as SQLAlchemy has built them."""
+    return bool(connection.get_execution_options().get(_RECORDED))
+
+
 @contextmanager
 def recording(connection: sa.Connection) -> Iterator[list[sa.Executable]]:
     """The statements of the block. Writes are not sent and find no row; reads are sent without their locks.
@@ -46,10 +54,12 @@ def recording(connection: sa.Connection) -> Iterator[list[sa.Executable]]:
         return unlocked, many, params
 
     sa.event.listen(connection, "before_execute", receive, retval=True)
+    connection.execution_options(**{_RECORDED: True})
     try:
         with suppress(TransientError):
             yield statements
     finally:
+        connection.execution_options(**{_RECORDED: False})
         sa.event.remove(connection, "before_execute", receive)
 
 

@@ -12,8 +12,10 @@ from batchops.queue.leases.row_lock import RowLocks
 
 FULL_LOOK = 60.0
 """Seconds after which a claim looks behind the mark too: for rows that were committed late."""
-LOOK = 1.0
-"""Seconds between two looks for where the front is."""
+LOOK = 0.1
+"""Seconds between two looks for where the front is: a claim reads again what was done since the last one."""
+SHARE = 20
+"""A look is made again no sooner than after this many times as long as it took."""
 
 
 class QueueLowWaterMark:
@@ -28,7 +30,8 @@ class QueueLowWaterMark:
         self._clock = clock
         self._followed = followed
         self._mark: KeyValue | None = None
-        self._full_at = self._looked_at = clock()
+        self._full_at = clock()
+        self._look_at = self._full_at + LOOK
         self._guard = threading.Lock()
 
     def mark(self) -> KeyValue | None:
@@ -45,12 +48,14 @@ class QueueLowWaterMark:
 
     def look(self) -> None:
         """Find the front again, if it is time; one worker at a time."""
-        if not self._followed or self._clock() - self._looked_at < LOOK or not self._guard.acquire(blocking=False):
+        if not self._followed or self._clock() < self._look_at or not self._guard.acquire(blocking=False):
             return
+        before = self._clock()
         try:
-            self._looked_at = self._clock()
             with suppress(TransientError), self._database.reading() as connection:
                 first = self._leases.first(connection, self._mark)
                 self._mark = self._mark if first is None else first
         finally:
+            now = self._clock()
+            self._look_at = now + max(LOOK, SHARE * (now - before))
             self._guard.release()

@@ -1,11 +1,12 @@
 """Whether a table takes the marks that its rows get: found out with one row before more are worked on."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import sqlalchemy as sa
 
+from batchops.db.claims import Marked
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
 from batchops.errors import MarkRefusedError, RefusedError, RowRefusedError, TransientError
@@ -43,15 +44,14 @@ class Marks:
                 self._trial.release()
 
     def prove(
-        self, connection: sa.Connection, leases: Leases | RowLocks, asked: Sequence[KeyValue],
-        marked: Collection[KeyValue],
-    ) -> None:  # fmt: skip
+        self, connection: sa.Connection, leases: Leases | RowLocks, asked: Sequence[KeyValue], marked: Marked
+    ) -> None:
         """RefusedError where the first row stays pending all the same, RowRefusedError where it may be one of several.
 
         They would be worked on without end. `asked`: the rows that were to be marked, `marked`: those that were.
         """
-        keys = list(marked) if self.proved else asked
-        if not keys:
+        keys = list(marked.keys) if self.proved else asked
+        if not keys or (self.proved and marked.pending is False):
             return
         if not leases.still_pending(connection, keys):
             self.proved = True

@@ -32,6 +32,8 @@ class Queue:
     """What is set in a row for as long as it is leased."""
     work: Assignments = ()
     """What is set in a row as its work, beside `done`."""
+    row_alone: bool = False
+    """Whether a row says by itself whether it is pending, as the condition reads nothing else."""
 
     @property
     def table(self) -> Table:

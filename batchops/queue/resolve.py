@@ -52,16 +52,15 @@ def resolve_queue(connection: sa.Connection, database: Database, spec: DrainSpec
     leases = _leases(connection, database, queue, spec, handler, time_column(table, spec))
     _may_write(connection, database, server, queue, leases)
     _marks_fit(database, queue)
-    pending: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.called)
-    pending = pending.where(queue.selection.clause)
+    pending: sa.Select[Any] = sa.select(sa.literal(1)).select_from(table.called).where(queue.selection.clause)
     backend.planner.explain(connection, pending)  # the server has understood --where, or says what it did not
     if spec.listen is not None and backend.notifications is None:
         raise UsageError(f"--listen: {server.product} has no notifications.", "use --poll alone.")
     estimate = backend.planner.matches(connection, pending)
     if counted := estimate is None:
         estimate = backend.facts.count_within(connection, pending, _QUICK)
-    facts = _plan(database, server, queue, spec, leases, _about(estimate, counted=counted))
-    return ResolvedQueue(queue, leases, facts, estimate)
+    about = _about(estimate, counted=counted)
+    return ResolvedQueue(queue, leases, _plan(database, server, queue, spec, leases, about), estimate)
 
 
 def _about(estimate: int | None, *, counted: bool) -> str:
@@ -80,6 +79,7 @@ def queue_of(database: Database, table: Table, spec: DrainSpec) -> Queue:
             "add a primary key.",
         )
     known: dict[str, Any] = {"functions": functions, "table": table.name, "columns": names, "params": spec.params}
+    where = parse_condition(spec.where, **known)
 
     def assignments(texts: Sequence[str], flag: str) -> Assignments:
         parsed = [parse_assignment(text, what=flag, **known) for text in texts]
@@ -91,7 +91,8 @@ def queue_of(database: Database, table: Table, spec: DrainSpec) -> Queue:
         return tuple((one.column, one.expression.text) for one in parsed)
 
     return Queue(
-        selection=Selection(table, parse_condition(spec.where, **known).text),
+        selection=Selection(table, where.text),
+        row_alone=where.reads_row_alone(functions),
         key=key.columns,
         order=_order(table, spec.order),
         done=None if spec.delete else assignments(spec.done, "--done"),

@@ -96,7 +96,7 @@ class RowLockStep:
     def _done(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
         done = self._locks.ack(connection, keys)
         self._marks.prove(connection, self._locks, keys, done)
-        return done
+        return done.keys
 
     def _name(self, key: KeyValue) -> str:
         return ", ".join(f"{name}={as_text(value)}" for name, value in zip(self._queue.key, key, strict=True))

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from batchops.db.backend import Backend
 from batchops.db.byte_limit import MOST_BYTES, ByteLimit
+from batchops.db.claims import Marking
 from batchops.db.types import KeyValue
 from batchops.db.value_formats import JsonText
 from batchops.errors import DeniedError, RowRefusedError
@@ -32,16 +33,16 @@ class Rows:
         self.read_columns = tuple(dict.fromkeys((*queue.key, *columns, *ordered, *claimed)))
         """Columns of the table that a role must be able to read, beside those of the condition."""
         self._documents = {name for name in columns if backend.events.is_document(queue.table.column(name))}
-        self._limit = ByteLimit(max_bytes, backend.claims.row_bytes(queue.table, columns))
+        self.limit = ByteLimit(max_bytes, backend.claims.row_bytes(queue.table, columns))
 
     def candidates(
-        self, rows: int, low: KeyValue | None, where: Sequence[Condition], columns: Sequence[sa.ColumnElement[Any]] = ()
+        self, rows: Any, low: KeyValue | None, where: Sequence[Condition], columns: Sequence[sa.ColumnElement[Any]] = ()
     ) -> sa.Select[Any]:
         """The first so many pending rows from `low` on: their keys, and `columns`."""
         return self.first_of(rows, low, [self._queue.selection.clause, *where], columns)
 
     def first_of(
-        self, rows: int, low: KeyValue | None, where: Sequence[Condition | sa.TextClause],
+        self, rows: Any, low: KeyValue | None, where: Sequence[Condition | sa.TextClause],
         columns: Sequence[sa.ColumnElement[Any]] = (),
     ) -> sa.Select[Any]:  # fmt: skip
         """The first so many rows from `low` on, pending or not: their keys, and `columns`."""
@@ -60,10 +61,10 @@ class Rows:
         """
 
         def sizes(most: int) -> Sequence[int]:
-            query = self.candidates(most, low, where).with_only_columns(self._limit.of_row.label("bytes"))
+            query = self.candidates(most, low, where).with_only_columns(self.limit.of_row.label("bytes"))
             return connection.execute(self._backend.claims.free(query)).scalars().all()
 
-        return self._limit.rows(rows, sizes)
+        return self.limit.rows(rows, sizes)
 
     def read(self, attempts: sa.ColumnElement[Any]) -> list[sa.ColumnElement[Any]]:
         """The columns behind the key from which `rows` makes a Row each."""
@@ -136,6 +137,12 @@ class Rows:
             one = statement.where(mine, *where)
             changed.update(self._backend.claims.change(connection, self._queue.table, self._queue.key, one))
         return changed
+
+    def marking(self, statement: Callable[[Any], sa.Update | sa.Delete]) -> Marking:
+        """How rows are marked done by a statement that is made of a token."""
+        queue = self._queue
+        condition = queue.selection.clause if queue.row_alone else None
+        return self._backend.claims.marking(queue.table, queue.key, statement, condition)
 
     def update(self, *values: tuple[sa.ColumnElement[Any], Any]) -> sa.Update:
         """An UPDATE of the queue's table, in the order given: MySQL evaluates left to right."""

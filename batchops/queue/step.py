@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
+from batchops.db.claims import Marked
 from batchops.db.types import KeyValue
 from batchops.db.value_formats import as_text
 from batchops.errors import (
@@ -232,7 +233,7 @@ class ClaimStep:
         except DeniedError as error:
             results = [Unmarked(reason(error))] * len(keys)
         if not self._marks.proved:
-            self._marks.prove(connection, self._leases, list(gone), gone)
+            self._marks.prove(connection, self._leases, list(gone), Marked(gone))
         refused = {key: one.reason for key, one in zip(keys, results, strict=True) if isinstance(one, Unmarked)}
         for key, text in refused.items():
             both = f"{why[:200]}; --failed was refused: {text}"[:400]
@@ -244,7 +245,7 @@ class ClaimStep:
     def _done(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
         done = self._leases.ack(connection, token, keys)
         self._marks.prove(connection, self._leases, keys, done)
-        return done
+        return done.keys
 
     def _counted(self, now: ClaimInHand, done: int, settled: int, sorted_: SortedResults) -> Outcome:
         missing = len(now.claim.rows) - settled

@@ -18,6 +18,7 @@ from batchops.db.literals import Value
 from batchops.db.sql_functions import SqlFunctions
 from batchops.errors import UsageError
 from batchops.sql.columns import Columns, columns_read, columns_written_like, refuse_shadowed
+from batchops.sql.subselects import called_functions
 from batchops.sql.time_functions import TimeFunctionCall, find_time_functions, refuse_volatile
 from batchops.sql.tokens import SqlTokens, tokenize
 from batchops.sql.validators import (
@@ -34,6 +35,13 @@ NOTHING: Mapping[str, Value] = {}
 _APART = frozenset({"", " ", "\n", "\t", "(", ")", ","})
 """What a literal may touch without becoming a part of it."""
 
+_PLAIN_FUNCTIONS = frozenset({
+    *("abs", "cast", "coalesce", "date_part", "date_trunc", "extract", "greatest", "least", "length", "lower", "mod"),
+    *("now", "nullif", "round", "substr", "substring", "trim", "upper"),
+    *("and", "or", "not", "in", "between", "like", "is", "case", "when", "then", "else", "interval"),
+})  # fmt: skip
+"""What may stand before an opening parenthesis where nothing but the row is read; words besides functions."""
+
 
 @dataclass(frozen=True)
 class Expression:
@@ -49,6 +57,11 @@ class Expression:
     """Whether the parser could follow it; if not, its syntax and its columns are for the server to check."""
     fresh: bool = False
     """Whether it gives each row a value of its own: random, from a sequence, or the column's default."""
+
+    def reads_row_alone(self, functions: SqlFunctions) -> bool:
+        """Whether it surely reads nothing but the row: no sub-select, and no function that might have one."""
+        called = called_functions(tokenize(self.text, functions.dialect))
+        return self.followed and not self.subquery and called <= _PLAIN_FUNCTIONS
 
     def pinned(self, literals: Mapping[str, str]) -> str:
         """The text with each time function replaced by its literal where it stands."""

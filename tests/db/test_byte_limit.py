@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import pytest
 import sqlalchemy as sa
 
-from batchops.db.byte_limit import ByteLimit
-from batchops.db.claims import RowBytes
+from batchops.db.byte_limit import ByteLimit, RowBytes
 from batchops.spec.parsers import size
 
 MB = 10**6

@@ -15,6 +15,7 @@ from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 from batchops.db.value_formats import span
 
+LONGEST_LIST = 1_000
 _REFUSED = {
     "enum": "orders by position, compares as text",
     "set": "orders by bits, compares as text",
@@ -185,7 +186,7 @@ class MySQLKeys:
 
     row_id: str | None = None
     limits_deletes = True
-    longest_list = 1_000
+    longest_list = LONGEST_LIST
     refusal = staticmethod(refusal)
     out = staticmethod(out)
     exact = staticmethod(exact)

@@ -1,15 +1,17 @@
-"""Claims in PostgreSQL: one statement that locks, leases and returns."""
+"""Claims in PostgreSQL."""
 
 import re
-from collections.abc import Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.claims import OrderBy, RowBytes, joined, nulls_placed
+from batchops.db.byte_limit import RowBytes
+from batchops.db.claims import Claimable, Claiming, Marking, OrderBy, joined, nulls_placed
 from batchops.db.postgresql import keys
+from batchops.db.postgresql.claiming import PostgreSQLClaiming
 from batchops.db.postgresql.keys import NamedType
+from batchops.db.postgresql.marking import PostgreSQLMarking
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 
@@ -49,22 +51,14 @@ class PostgreSQLClaims:
         column = table.called.c[quoted(by.column)]
         return [nulls_placed(column.desc() if by.down else column.asc(), by.nulls)]
 
-    def claim(
-        self, connection: sa.Connection, table: Table, names: Sequence[str], candidates: sa.Select[Any],
-        values: Mapping[str, Any], columns: Sequence[sa.ColumnElement[Any]],
-    ) -> Sequence[Sequence[Any]]:  # fmt: skip
-        key = [keys.order(table, name) for name in names]
-        labelled = candidates.with_only_columns(*(column.label(f"k{i}") for i, column in enumerate(key)))
-        # As a plain sub-select with LIMIT it could be evaluated again in a nested loop, and lock more than asked for.
-        free = self.free(labelled).cte("free").prefix_with("MATERIALIZED")
-        # RETURNING has no order of its own.
-        place = sa.func.row_number().over().label("place")
-        numbered = sa.select(*free.c, place).select_from(free).subquery("numbered")
-        same = (column == numbered.c[f"k{i}"] for i, column in enumerate(key))
-        update = sa.update(table.called).values({quoted(name): value for name, value in values.items()})
-        out = [*(keys.out(table, name) for name in names), *columns, numbered.c.place]
-        update = update.where(*same).returning(*(column.label(f"c{i}") for i, column in enumerate(out)))
-        return sorted(_rows(connection, table.alone(update)), key=itemgetter(-1))
+    def claiming(self, rows: Claimable) -> Claiming:
+        return PostgreSQLClaiming(rows)
+
+    def marking(
+        self, table: Table, names: Sequence[str], statement: Callable[[Any], sa.Update | sa.Delete],
+        condition: sa.ColumnElement[bool] | sa.TextClause | None,
+    ) -> Marking:  # fmt: skip
+        return PostgreSQLMarking(table, names, statement, condition)
 
     def change(
         self, connection: sa.Connection, table: Table, names: Sequence[str], statement: sa.Update | sa.Delete

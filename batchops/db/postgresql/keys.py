@@ -16,6 +16,7 @@ from batchops.db.keys import midpoint, uuid_bytes
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 
+LONGEST_LIST = 50_000
 _NO_ORDER = ("json", "xml", "point", "box", "polygon", "path", "line", "lseg", "circle", "money")
 _LENGTH = re.compile(r"\(\d+(,-?\d+)?\)")
 _PLAIN = ("smallint", "integer", "bigint", "uuid")
@@ -78,8 +79,10 @@ def _type(table: Table, name: str) -> str:
     return table.column(name).type if name in table.column_names else "tid"
 
 
-def _typed(table: Table, name: str, value: str) -> sa.ColumnElement[Any]:
-    return sa.cast(sa.bindparam(None, value, sa.Text), NamedType(_type(table, name)))
+def _typed(table: Table, name: str, value: Any) -> sa.ColumnElement[Any]:
+    """A value of a key in its column's type; or what stands for it."""
+    given = value if isinstance(value, sa.BindParameter) else sa.bindparam(None, value, sa.Text)
+    return sa.cast(given, NamedType(_type(table, name)))
 
 
 def _row(table: Table, names: Sequence[str]) -> sa.ColumnElement[Any]:
@@ -109,21 +112,30 @@ def upto(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[
 
 def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
     """One array a column, so that no number of keys runs out of parameters."""
+    return listed(table, names, [sa.bindparam(None, text, sa.Text) for text in arrays_of(table, names, keys)])
+
+
+def arrays_of(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> list[str]:
+    """The keys' values column by column, each an array as `listed` reads it."""
+    return [_array(_type(table, name), [key[i] for key in keys]) for i, name in enumerate(names)]
+
+
+def listed(table: Table, names: Sequence[str], texts: Sequence[sa.ColumnElement[str]]) -> sa.ColumnElement[bool]:
+    """Rows with one of the keys in these arrays, by the index."""
     types = [_type(table, name) for name in names]
-    texts = [sa.bindparam(None, _array(type, [key[i] for key in keys]), sa.Text) for i, type in enumerate(types)]
     nested = [type.endswith("]") for type in types]  # arrays of arrays come apart to their last elements
-    arrays = [
+    typed = [
         sa.cast(text, sa.ARRAY(sa.Text) if flat else NamedType(f"{type}[]"))
         for text, type, flat in zip(texts, types, nested, strict=True)
     ]
-    if len(arrays) == 1 and not nested[0]:
-        return _column(table, names[0]) == sa.func.any(arrays[0])
-    listed = sa.func.unnest(*arrays).table_valued(*(f"k{i}" for i in range(len(names)))).render_derived()
-    keys_listed = [
+    if len(typed) == 1 and not nested[0]:
+        return _column(table, names[0]) == sa.func.any(typed[0])
+    unnested = sa.func.unnest(*typed).table_valued(*(f"k{i}" for i in range(len(names)))).render_derived()
+    values = [
         sa.cast(column, NamedType(type)) if flat else column
-        for column, type, flat in zip(listed.c, types, nested, strict=True)
+        for column, type, flat in zip(unnested.c, types, nested, strict=True)
     ]
-    return _row(table, names).in_(sa.select(*keys_listed))
+    return _row(table, names).in_(sa.select(*values))
 
 
 def _array(type: str, values: Sequence[str | None]) -> str:
@@ -193,7 +205,7 @@ class PostgreSQLKeys:
 
     row_id: str | None = "ctid"
     limits_deletes = False
-    longest_list = 50_000
+    longest_list = LONGEST_LIST
     refusal = staticmethod(refusal)
     out = staticmethod(out)
     exact = staticmethod(exact)

@@ -1,13 +1,24 @@
 """Claims in SQLite: there is one writer, who is alone from BEGIN IMMEDIATE on."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.claims import OrderBy, RowBytes, as_then, joined, nulls_placed
+from batchops.db.byte_limit import RowBytes
+from batchops.db.claims import (
+    Claimable,
+    Claiming,
+    KeyedMarking,
+    Marking,
+    OrderBy,
+    SizedClaiming,
+    as_then,
+    joined,
+    nulls_placed,
+)
 from batchops.db.sqlite import keys
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
@@ -48,11 +59,23 @@ class SQLiteClaims:
         column = table.called.c[quoted(by.column)]
         return [nulls_placed(column.desc() if by.down else column.asc(), by.nulls)]
 
-    def claim(
-        self, connection: sa.Connection, table: Table, names: Sequence[str], candidates: sa.Select[Any],
-        values: Mapping[str, Any], columns: Sequence[sa.ColumnElement[Any]],
-    ) -> Sequence[Sequence[Any]]:  # fmt: skip
-        out = [*(keys.out(table, name) for name in names), *as_then(columns, values)]
+    def claiming(self, rows: Claimable) -> Claiming:
+        return SizedClaiming(rows, self.free, self._lease)
+
+    def marking(
+        self, table: Table, names: Sequence[str], statement: Callable[[Any], sa.Update | sa.Delete],
+        condition: sa.ColumnElement[bool] | sa.TextClause | None,  # noqa: ARG002  it is asked again
+    ) -> Marking:  # fmt: skip
+        return KeyedMarking(
+            lambda connection, one: self.change(connection, table, names, one),
+            lambda some: keys.among(table, names, some), keys.LONGEST_LIST, statement,
+        )  # fmt: skip
+
+    def _lease(
+        self, connection: sa.Connection, claimable: Claimable, candidates: sa.Select[Any], values: Mapping[str, Any]
+    ) -> Sequence[Sequence[Any]]:
+        table, names = claimable.table, claimable.names
+        out = [*(keys.out(table, name) for name in names), *as_then(claimable.columns, values)]
         labelled = [column.label(f"c{i}") for i, column in enumerate(out)]
         rows = connection.execute(candidates.with_only_columns(*labelled)).all()
         found = [tuple(keys.value(value) for value in row[: len(names)]) for row in rows]

@@ -12,6 +12,7 @@ from batchops.db.keys import look_up, midpoint, uuid_bytes
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 
+LONGEST_LIST = 5_000
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 
 
@@ -143,7 +144,7 @@ class SQLiteKeys:
 
     row_id: str | None = "rowid"
     limits_deletes = False
-    longest_list = 5_000
+    longest_list = LONGEST_LIST
     refusal = staticmethod(refusal)
     out = staticmethod(out)
     exact = staticmethod(exact)

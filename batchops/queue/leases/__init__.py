@@ -5,6 +5,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
+from batchops.db.claims import Marked
 from batchops.db.types import KeyValue
 from batchops.queue.queue import Assignments, Row
 from batchops.queue.rows import Savepoint
@@ -60,8 +61,8 @@ class Leases(Protocol):
         counted any further; `marks` are set in them. No attempts: on the latter alone.
         """
 
-    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
-        """Mark or delete the rows that are still held; which those were."""
+    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Marked:
+        """Mark or delete the rows that are still held."""
 
     def retry(
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, seconds: float

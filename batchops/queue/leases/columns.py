@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from batchops.db.backend import Backend
 from batchops.db.byte_limit import MOST_BYTES
+from batchops.db.claims import Claimable, Claiming, Marked
 from batchops.db.storable_text import ForeignText
 from batchops.db.types import KeyValue
 from batchops.queue.claimed_mark import ClaimedMark
@@ -48,18 +49,22 @@ class ColumnLeases:
         # An application's own column may be NULL where it has not counted yet.
         self._counted = sa.func.coalesce(self.own("attempts"), sa.literal_column("0"))
 
+        next_at = self.own("next_at")
+        due = sa.or_(next_at.is_(None), next_at <= self._claims.now())
+        free = [self.own("lease").is_(None), due, self._counted < self._most]
+        self._free = self._claiming(free, attempts=self._counted + 1)
+        self._lost = self._claiming([self._expired()])
+        self._done = self._rows.marking(self._marked_done)
+
     def claim(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
     ) -> Sequence[Row]:
-        next_at = self.own("next_at")
-        due = sa.or_(next_at.is_(None), next_at <= self._claims.now())
-        where = [self.own("lease").is_(None), due, self._counted < self._most]
-        return self._claim(connection, rows, low, token, seconds, where, attempts=self._counted + 1)
+        return self._rows.rows(self._free(connection, rows, low, token, seconds))
 
     def rescue(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
     ) -> Sequence[Row]:
-        return self._claim(connection, rows, low, token, seconds, [self._expired()])
+        return self._rows.rows(self._lost(connection, rows, low, token, seconds))
 
     def mark(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Row]:
         marked, kept = self._mark.set(connection, rows)
@@ -95,21 +100,17 @@ class ColumnLeases:
         query = self._rows.candidates(100, low, [where], [self._counted.label("counted")])
         found = [(self._rows.key(row), row[-1]) for row in connection.execute(self._claims.free(query)).all()]
         dead_letters: list[DeadLetter] = []
-        reason = FULL.format(self._most, self._names.name("attempts"))
+        full_reason = FULL.format(self._most, self._names.name("attempts"))
         for why, keys in (
-            (reason, [key for key, counted in found if counted >= self._most]),
+            (full_reason, [key for key, counted in found if counted >= self._most]),
             (reason, [key for key, counted in found if counted < self._most]),
         ):
             gone = self._rows.change(connection, self._dead_letter(connection, why, marks), keys)
             dead_letters += [(Row(key, {}), why) for key in gone]
         return dead_letters
 
-    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
-        if self._queue.done is None:
-            return self._change(connection, self._queue.marked_done(), token, keys)
-        marks = self._queue.values((*self._queue.work, *self._queue.done))
-        free = self._values(lease=None, lease_until=None, next_at=None, failure=None, **self._before)
-        return self._change(connection, self._rows.update(*marks, *free), token, keys)
+    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Marked:
+        return self._done(connection, keys, token)
 
     def retry(
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, seconds: float
@@ -187,21 +188,29 @@ class ColumnLeases:
         backlog, waiting, leased, expired = (int(value) for value in row[:4])
         return Counts(backlog, waiting, leased, expired, oldest=number(row[4]), next_due=number(row[5]))
 
-    def _claim(
-        self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float,
-        where: Sequence[Condition], **counted: sa.ColumnElement[Any],
-    ) -> Sequence[Row]:  # fmt: skip
-        values_by_purpose = {"lease": token, "lease_until": self._claims.now() + seconds} | counted
-        values = {self._names.name(purpose): value for purpose, value in values_by_purpose.items()}
-        fitting = self._rows.fitting(connection, rows, low, where)
-        candidates = self._rows.candidates(fitting, low, where)
-        columns = self._rows.read(self.own("attempts"))
-        taken = self._claims.claim(connection, self._queue.table, self._queue.key, candidates, values, columns)
-        return self._rows.rows(taken)
+    def _claiming(self, where: Sequence[Condition], **counted: sa.ColumnElement[Any]) -> Claiming:
+        def candidates(rows: Any, low: KeyValue | None) -> sa.Select[Any]:
+            return self._rows.candidates(rows, low, where)
+
+        def values(token: Any, seconds: Any) -> dict[str, Any]:
+            told = {"lease": token, "lease_until": self._claims.now() + seconds} | counted
+            return {self._names.name(purpose): value for purpose, value in told.items()}
+
+        queue, columns = self._queue, self._rows.read(self.own("attempts"))
+        claimable = Claimable(queue.table, queue.key, candidates, values, columns, self._rows.limit)
+        return self._claims.claiming(claimable)
 
     def own(self, purpose: str) -> sa.ColumnElement[Any]:
         """A lease's column, by what it is for."""
         return self._queue.column(self._names.name(purpose))
+
+    def _marked_done(self, token: Any) -> sa.Update | sa.Delete:
+        mine = self.own("lease") == token
+        if self._queue.done is None:
+            return self._queue.marked_done().where(mine)
+        marks = self._queue.values((*self._queue.work, *self._queue.done))
+        free = self._values(lease=None, lease_until=None, next_at=None, failure=None, **self._before)
+        return self._rows.update(*marks, *free).where(mine)
 
     def _values(self, **values: Any) -> list[tuple[sa.ColumnElement[Any], Any]]:
         return [(self.own(name), value) for name, value in values.items()]

@@ -1,12 +1,13 @@
 """The plain form: no lease at all, only the row lock of one short batch."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from batchops.db.backend import Backend
 from batchops.db.byte_limit import MOST_BYTES
+from batchops.db.claims import Marked
 from batchops.db.types import KeyValue
 from batchops.queue.queue import Queue, Row
 from batchops.queue.rows import Rows, Savepoint, age, how_many, number
@@ -27,6 +28,7 @@ class RowLocks:
         self._queue = queue
         self._moment = moment
         self._rows = Rows(backend, queue, queue.table.column_names if whole else [], max_bytes)
+        self._done = self._rows.marking(lambda _: queue.marked_done())
         self.read = self._rows.read_columns
 
     def claim(
@@ -39,9 +41,9 @@ class RowLocks:
         labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
         return self._rows.rows(connection.execute(self._backend.claims.free(labelled)).all())
 
-    def ack(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
+    def ack(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> Marked:
         """Mark or delete the rows."""
-        return self._rows.change(connection, self._queue.marked_done(), keys)
+        return self._done(connection, keys, "")
 
     def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
         """Whether another pending row than `but` can be marked done; None: there is none. To be rolled back."""

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from batchops.db.backend import Backend
 from batchops.db.byte_limit import MOST_BYTES
+from batchops.db.claims import Marked
 from batchops.db.storable_text import ForeignText
 from batchops.db.types import KeyValue
 from batchops.queue.claimed_mark import ClaimedMark
@@ -43,6 +44,7 @@ class TableLeases:
         self._relation = queue.table.label
         self._rows = Rows(backend, queue, queue.table.column_names if whole else [], max_bytes)
         self._mark = ClaimedMark(backend, queue, self._rows)
+        self._done = self._rows.marking(lambda _: queue.marked_done())
         self.keeps_marks = claimed
         self.read = self._rows.read_columns
         self.row_name = backend.claims.row_name(queue.table, queue.key)
@@ -101,9 +103,9 @@ class TableLeases:
         self._dead_letter(connection, keys, names, reason, marks)
         return [(Row(key, {}), reason) for key in keys]
 
-    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
+    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Marked:
         held = self._held(connection, token, keys)
-        done = self._rows.change(connection, self._queue.marked_done(), list(held.values()))
+        done = self._done(connection, list(held.values()), token)
         for names in self._chunks(list(held)):
             connection.execute(sa.delete(LEASES).where(*self._of(names)))
         return done

@@ -1,0 +1,70 @@
+"""How free rows are claimed in PostgreSQL: one statement locks, leases and returns as many as fit into memory."""
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.claims import Claimable, sizes_of
+from batchops.db.postgresql import keys
+from batchops.db.postgresql.repeated import RepeatedStatement
+from batchops.db.table import quoted
+from batchops.db.types import KeyValue
+
+_TYPES: dict[str, sa.types.TypeEngine[Any]] = {
+    "rows": sa.Integer(),
+    "token": sa.Text(),
+    "seconds": sa.Double(),
+    "most": sa.Double(),
+}
+
+
+class PostgreSQLClaiming:
+    """FOR UPDATE SKIP LOCKED and UPDATE … RETURNING."""
+
+    def __init__(self, rows: Claimable) -> None:
+        self._rows = rows
+        low: dict[str, sa.types.TypeEngine[Any]] = {name: sa.Text() for name in self._low(rows.names)}
+        self._from_the_beginning = RepeatedStatement(self._statement, _TYPES)
+        self._from_a_key = RepeatedStatement(self._statement, _TYPES | low)
+
+    def __call__(
+        self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
+    ) -> Sequence[Sequence[Any]]:
+        own = self._rows
+        if not own.limit.likely(rows):
+            rows = own.limit.rows(rows, sizes_of(connection, own, low, _free))
+        statement = self._from_the_beginning if low is None else self._from_a_key
+        since = dict(zip(self._low(own.names), low or (), strict=False))
+        most = float(own.limit.most)
+        found = statement.rows(connection, rows=rows, token=token, seconds=seconds, most=most, **since)
+        found = sorted(found, key=itemgetter(-2))  # RETURNING has no order of its own
+        if found and len(found) < rows:
+            own.limit.cut_off(len(found), found[-1][-1])
+        return found
+
+    def _statement(self, rows: Any, token: Any, seconds: Any, most: Any, **low: Any) -> sa.Update:
+        own, table = self._rows, self._rows.table
+        key = [keys.order(table, name).label(f"k{i}") for i, name in enumerate(own.names)]
+        size = sa.cast(own.limit.of_row, sa.Double).label("size")
+        # As a plain sub-select with LIMIT it could be evaluated again in a nested loop, and lock more than asked for.
+        candidates = own.candidates(rows, tuple(low.values()) or None).with_only_columns(*key, size)
+        free = _free(candidates).cte("free").prefix_with("MATERIALIZED")
+        place = sa.func.row_number().over(rows=(None, 0)).label("place")
+        total = sa.func.sum(free.c.size).over(rows=(None, 0)).label("total")
+        numbered = sa.select(*free.c, place, total).select_from(free).subquery("numbered")
+        same = (column == numbered.c[column.name] for column in key)
+        values = {quoted(name): value for name, value in own.values(token, seconds).items()}
+        out = [*(keys.out(table, name) for name in own.names), *own.columns, numbered.c.place, numbered.c.total]
+        fits = sa.or_(numbered.c.total <= most, numbered.c.place == sa.literal_column("1"))
+        update = sa.update(table.called).values(values).where(*same, fits)
+        return table.alone(update.returning(*(column.label(f"c{i}") for i, column in enumerate(out))))
+
+    @staticmethod
+    def _low(names: Sequence[str]) -> list[str]:
+        return [f"low{i}" for i in range(len(names))]
+
+
+def _free(select: sa.Select[Any]) -> sa.Select[Any]:
+    return select.with_for_update(skip_locked=True)

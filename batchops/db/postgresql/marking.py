@@ -1,0 +1,64 @@
+"""How claimed rows are marked in PostgreSQL: one statement, which also tells whether they are pending all the same."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.claims import Marked
+from batchops.db.postgresql.keys import LONGEST_LIST, arrays_of, listed, out
+from batchops.db.postgresql.repeated import RepeatedStatement
+from batchops.db.table import Table
+from batchops.db.types import KeyValue
+
+# What RETURNING tells is what a row stays, unless code of the table's own runs after it: a trigger of any kind may
+# change rows that this statement has returned, and so may a foreign key that sets rows of its own table.
+_UNDISTURBED = """(
+  SELECT NOT c.relhassubclass AND NOT c.relhasrules AND NOT (c.relhastriggers AND EXISTS (
+    SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgfoid <> ALL (CAST(ARRAY[
+      'pg_catalog."RI_FKey_check_ins"', 'pg_catalog."RI_FKey_check_upd"', 'pg_catalog."RI_FKey_noaction_upd"',
+      'pg_catalog."RI_FKey_noaction_del"', 'pg_catalog."RI_FKey_restrict_upd"', 'pg_catalog."RI_FKey_restrict_del"'
+    ] AS regproc[]))))
+  FROM pg_catalog.pg_class c WHERE c.oid = CAST(:oid AS oid))"""
+
+
+class PostgreSQLMarking:
+    """UPDATE or DELETE … RETURNING."""
+
+    def __init__(
+        self, table: Table, names: Sequence[str], statement: Callable[[Any], sa.Update | sa.Delete],
+        condition: sa.ColumnElement[bool] | sa.TextClause | None,
+    ) -> None:  # fmt: skip
+        self._table = table
+        self._names = names
+        self._marked = statement
+        self._condition = condition
+        self._lists = [f"list{i}" for i in range(len(names))]
+        self._repeated = RepeatedStatement(self._statement, dict.fromkeys((*self._lists, "token"), sa.Text()))
+
+    def __call__(self, connection: sa.Connection, keys: Sequence[KeyValue], token: str) -> Marked:
+        changed, pending, width = set[KeyValue](), set[bool | None](), len(self._names)
+        for start in range(0, len(keys), LONGEST_LIST):
+            arrays = arrays_of(self._table, self._names, keys[start : start + LONGEST_LIST])
+            lists = dict(zip(self._lists, arrays, strict=True))
+            found = self._repeated.rows(connection, token=token, **lists)
+            changed.update(row[:width] for row in found)
+            pending.update(row[width] for row in found)
+        return Marked(changed, True if True in pending else None if None in pending else False)
+
+    def _statement(self, token: Any, **lists: Any) -> sa.Update | sa.Delete:
+        texts = [
+            text if isinstance(text, sa.BindParameter) else sa.bindparam(None, text, sa.Text)
+            for text in lists.values()
+        ]  # fmt: skip
+        mine = self._marked(token).where(listed(self._table, self._names, texts))
+        told = [*(out(self._table, name) for name in self._names), self._pending(mine)]
+        return mine.returning(*(column.label(f"c{i}") for i, column in enumerate(told)))
+
+    def _pending(self, statement: sa.Update | sa.Delete) -> sa.ColumnElement[Any]:
+        if self._condition is None:
+            return sa.null()
+        undisturbed = sa.text(_UNDISTURBED).bindparams(oid=int(self._table.identity))
+        # Of a row that was deleted the last values are returned.
+        still = sa.false() if isinstance(statement, sa.Delete) else sa.func.coalesce(self._condition, sa.false())
+        return sa.case((undisturbed, still))

@@ -1,0 +1,83 @@
+"""What a drain sends for each batch: a claim and a mark, each a transaction of its own. A count of them is no time."""
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from tests.queue.jobs import DONE, PENDING, here, jobs, leased, states
+from tests.services.database import Database
+
+pytestmark = pytest.mark.in_turn
+ROWS, SIZE = 400, 10
+NOOP = ("--call", "tests.queue.functions:noop")
+
+
+@pytest.fixture
+def sent() -> Iterator[list[str]]:
+    """The statements that this process sends by SQLAlchemy."""
+    statements: list[str] = []
+
+    def hear(_: object, __: object, statement: str, *___: object) -> None:
+        statements.append(" ".join(statement.split()))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", hear)
+    yield statements
+    sa.event.remove(sa.Engine, "before_cursor_execute", hear)
+
+
+def drain(database: Database, *args: str, where: str = PENDING, done: str = DONE) -> dict[str, object]:
+    work = ("--where", where, "--done", done, *NOOP, "--batch-size", str(SIZE), "--json")
+    document: dict[str, object] = here("drain", "jobs", "--url", database.url, *work, *args).json()
+    return document
+
+
+def counts(sent: list[str]) -> tuple[int, int, int, int]:
+    """Claims, marks, looks at what has become of marks, and looks at the size of what is to be claimed."""
+    tables = [one for one in sent if '"jobs"' in one]
+    claims = [one for one in tables if "FOR UPDATE SKIP LOCKED" in one and '"attempts"=(coalesce' in one]
+    marks = [one for one in tables if one.startswith('UPDATE "public"."jobs" SET "status"')]
+    looks = [one for one in tables if one.startswith("SELECT 1 FROM") and "any(" in one]
+    sizes = [one for one in tables if one.startswith("SELECT") and " AS bytes " in one]
+    return len(claims), len(marks), len(looks), len(sizes)
+
+
+def test_a_batch_is_claimed_and_marked_by_a_statement_each(postgresql: Database, sent: list[str]) -> None:
+    jobs(postgresql, ROWS)
+    leased(postgresql)
+    sent.clear()
+    assert drain(postgresql)["rows"] == ROWS
+    batches = ROWS // SIZE + 1  # the first row alone shows that the table takes the mark
+    claims, marks, looks, sizes = counts(sent)
+    assert marks == batches
+    assert batches < claims <= batches + 4  # the last ones find nothing
+    assert (looks, sizes) == (1, 0)
+
+
+def test_marks_that_a_trigger_sets_back_are_looked_at_after_each_batch(postgresql: Database, sent: list[str]) -> None:
+    """What the statement itself returns does not show it."""
+    jobs(postgresql, ROWS)
+    leased(postgresql)
+    back = "BEGIN UPDATE jobs SET status = 'pending' WHERE id = NEW.id; RETURN NEW; END"
+    postgresql.script(
+        f"CREATE FUNCTION back() RETURNS trigger LANGUAGE plpgsql AS $$ {back} $$;"
+        " CREATE TRIGGER back AFTER UPDATE ON jobs FOR EACH ROW WHEN (NEW.status = 'done' AND NEW.id = 57)"
+        " EXECUTE FUNCTION back()"
+    )
+    sent.clear()
+    document = drain(postgresql, "--max-attempts", "1", "--max-time", "20s")
+    assert (document["reason"], "stays pending" in str(document["error"])) == ("incomplete", True), document
+    assert counts(sent)[2] >= ROWS // SIZE
+    assert states(postgresql) == {"done": ROWS - 1, "pending": 1}
+
+
+def test_a_condition_that_reads_more_than_the_row_is_asked_after_each_batch(
+    postgresql: Database, sent: list[str]
+) -> None:
+    jobs(postgresql, ROWS)
+    leased(postgresql)
+    postgresql.execute("CREATE TABLE paused (job bigint)")
+    sent.clear()
+    where = f"{PENDING} AND id NOT IN (SELECT job FROM paused WHERE job IS NOT NULL)"
+    assert drain(postgresql, where=where)["rows"] == ROWS
+    assert counts(sent)[2] == ROWS // SIZE + 1
