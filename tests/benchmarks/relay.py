@@ -128,7 +128,7 @@ def beside_clients(name: str, url: str, fill: Callable[[str, int], None], rows: 
     heading(f"relay from {name} to {to}: {rows:,} events, 500-byte bodies; medians of {runs} runs")
     own: list[float] = []
     sides: dict[str, list[float]] = {"relay, marks": [], "relay, deletes": []}
-    by_hand = to == "kafka" and name == "PostgreSQL"
+    by_hand = name == "PostgreSQL"
     with broker.start() as server:
         for _ in range(runs):
             own.append(client(to, broker.place(server.url), rows))
@@ -139,13 +139,15 @@ def beside_clients(name: str, url: str, fill: Callable[[str, int], None], rows: 
             if by_hand:
                 fill(url, rows)
                 place = broker.place(server.url)
-                sides.setdefault("shortest loop by hand, marks", []).append(client("kafka_by_hand", place, rows, url))
-    lines = [["the client alone", f"{statistics.median(own):,.0f}", "1", ""]]
+                sides.setdefault("shortest loop by hand, marks", []).append(client(f"{to}_by_hand", place, rows, url))
+    hand = sides.get("shortest loop by hand, marks", own)
+    lines = [["the client alone", f"{statistics.median(own):,.0f}", "1", "", ""]]
     for side, speeds in sides.items():
-        ratios = [one / base for one, base in zip(speeds, own, strict=True)]
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        lines.append([side, f"{statistics.median(speeds):,.0f}", f"{statistics.median(ratios):.2f}", spread])
-    table(["side", "events/s", "× client", ""], lines)
+        ratios, beside = ([one / base for one, base in zip(speeds, whole, strict=True)] for whole in (own, hand))
+        spread = f"{min(beside):.2f} to {max(beside):.2f}" if by_hand else ""
+        by = f"{statistics.median(beside):.2f}" if by_hand else ""
+        lines.append([side, f"{statistics.median(speeds):,.0f}", f"{statistics.median(ratios):.2f}", by, spread])
+    table(["side", "events/s", "× client", "× by hand", ""], lines)
 
 
 def main() -> int:

@@ -133,8 +133,87 @@ def kafka_by_hand(url: str, topic: str, events: int, database: str) -> float:
         return events / (time.perf_counter() - started)
 
 
+def redis_by_hand(url: str, topic: str, events: int, database: str) -> float:
+    """The same for Redis: a pipeline a batch."""
+    import psycopg
+    import redis
+
+    with redis.Redis.from_url(url) as client, psycopg.connect(database, autocommit=True) as connection:
+        client.ping()
+        started, sent = time.perf_counter(), 0
+        while rows := connection.execute(READ, [BATCH]).fetchall():
+            pipe = client.pipeline(transaction=False)
+            for id_, key, kind, aggregate, body in rows:
+                fields: dict[Any, Any] = {
+                    "id": id_, "key": key, "header:event_type": kind, "header:aggregate_type": aggregate, "body": body
+                }  # fmt: skip
+                pipe.xadd(topic, fields)
+            pipe.execute()
+            connection.execute(MARK, [f"{{{','.join(str(row[0]) for row in rows)}}}"])
+            sent += len(rows)
+        assert sent == events
+        return events / (time.perf_counter() - started)
+
+
+def rabbitmq_by_hand(url: str, topic: str, events: int, database: str) -> float:
+    """The same for RabbitMQ: a batch is marked, and the next one read, once all of it is confirmed."""
+    import pika
+    import psycopg
+
+    rows: list[tuple[Any, ...]] = []
+    waiting, open_, sent, times = iter(rows), 0, 0, list[float]()
+
+    def publish(channel: Any, most: int) -> None:
+        nonlocal open_
+        for _, (id_, key, kind, aggregate, body) in zip(range(most), waiting, strict=False):
+            headers = {"event_type": kind, "aggregate_type": aggregate, "key": key}
+            properties = pika.BasicProperties(message_id=str(id_), delivery_mode=2, headers=headers)
+            channel.basic_publish("", topic, body.encode(), properties, mandatory=True)
+            open_ += 1
+
+    def next_batch(channel: Any) -> None:
+        nonlocal rows, waiting, sent
+        if rows:
+            connection.execute(MARK, [f"{{{','.join(str(row[0]) for row in rows)}}}"])
+            sent += len(rows)
+        rows = connection.execute(READ, [BATCH]).fetchall()
+        waiting = iter(rows)
+        publish(channel, WINDOW)
+        if not rows:
+            times.append(time.perf_counter())
+            broker.close()
+
+    def opened(channel: Any) -> None:
+        confirmed = 0
+
+        def answered(frame: Any) -> None:
+            nonlocal confirmed, open_
+            assert frame.method.NAME == "Basic.Ack"
+            done = frame.method.delivery_tag - confirmed if frame.method.multiple else 1
+            confirmed, open_ = confirmed + done, open_ - done
+            publish(channel, done)
+            if not open_:
+                next_batch(channel)
+
+        def ready(_: Any) -> None:
+            times.append(time.perf_counter())
+            next_batch(channel)
+
+        channel.confirm_delivery(answered, callback=ready)
+
+    with psycopg.connect(database, autocommit=True) as connection:
+        broker = pika.SelectConnection(
+            pika.URLParameters(url), on_open_callback=lambda made: made.channel(on_open_callback=opened),
+            on_close_callback=lambda *_: broker.ioloop.stop(),
+        )  # fmt: skip
+        broker.ioloop.start()
+    assert sent == events
+    return events / (times[1] - times[0])
+
+
 CLIENTS: dict[str, Callable[..., float]] = {
     "kafka": kafka, "redis": redis, "rabbitmq": rabbitmq, "kafka_by_hand": kafka_by_hand,
+    "redis_by_hand": redis_by_hand, "rabbitmq_by_hand": rabbitmq_by_hand,
 }  # fmt: skip
 
 
