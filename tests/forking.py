@@ -38,10 +38,19 @@ class Forks:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def send(self, words: Sequence[str], folder: str, environment: Mapping[str, str], files: Sequence[int]) -> None:
-        """Have a child forked; `files`: its stdin, stdout and stderr, and where its pid and status are written."""
+    @property
+    def channel(self) -> socket.socket:
+        """Where each message has a child forked: words, folder and environment as JSON.
+
+        With it go four files: the child's stdin, stdout and stderr, and one to which its pid and status are written.
+        Once nobody can read that one any more, the child is killed.
+        """
         self._channel = self._channel or self._stack.enter_context(self._begun())
-        socket.send_fds(self._channel, [json.dumps([words, folder, dict(environment)]).encode()], files)
+        return self._channel
+
+    def send(self, words: Sequence[str], folder: str, environment: Mapping[str, str], files: Sequence[int]) -> None:
+        """Have a child forked."""
+        socket.send_fds(self.channel, [json.dumps([words, folder, dict(environment)]).encode()], files)
 
     @contextlib.contextmanager
     def _begun(self) -> Iterator[socket.socket]:
@@ -109,11 +118,13 @@ def serve(channel: socket.socket) -> list[str]:
     signal.set_wakeup_fd(woken)
     status_by_pid: dict[int, int] = {}
     while True:
-        ready, _, _ = select.select([channel, ended], [], [])
+        ready = _ready([channel.fileno(), ended], status_by_pid)
         if ended in ready:
             os.read(ended, 4096)
             _reap(status_by_pid)
-        if channel not in ready:
+        for pid in [pid for pid, status in status_by_pid.items() if status in ready]:
+            os.kill(pid, signal.SIGKILL)
+        if channel.fileno() not in ready:
             continue
         message, files, *_ = socket.recv_fds(channel, 2**20, 4)
         if not message:
@@ -130,6 +141,16 @@ def serve(channel: socket.socket) -> list[str]:
         status_by_pid[pid] = files[3]
         for number in files[:3]:
             os.close(number)
+
+
+def _ready(sources: Sequence[int], status_by_pid: Mapping[int, int]) -> set[int]:
+    """The sources that can be read, and the pipes of children that nobody waits for any more."""
+    poll = select.poll()
+    for source in sources:
+        poll.register(source, select.POLLIN)
+    for status in status_by_pid.values():
+        poll.register(status, 0)  # that its other end is closed is told all the same
+    return {number for number, _ in poll.poll()}
 
 
 def _reap(status_by_pid: dict[int, int]) -> None:
