@@ -7,7 +7,7 @@
 new_postgresql
 P -c "CREATE TABLE prices (id int PRIMARY KEY, cents int CHECK (cents > 0));
 INSERT INTO prices SELECT i, i FROM generate_series(1, 30000) i; ANALYZE"
-job=(backfill prices --all-rows --set "cents = -cents" --url "$PG" -y --max-time 5min)
+job=(backfill prices --all-rows --set "cents = -cents" --url "$PG" -y --max-time 5min --max-rejected 100 --batch-size 50)
 batchops "${job[@]}"; echo "exit $?, changed: $(P -c 'SELECT count(*) FROM prices WHERE cents < 0')"
 echo "--- with -q, as in cron"; batchops "${job[@]}" -q; echo "exit $?"
 echo "--- with --json"; batchops "${job[@]}" --json | python3 -c "

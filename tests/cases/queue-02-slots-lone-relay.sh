@@ -14,7 +14,12 @@ done
 echo "unsent after three runs: $(P -c 'select count(*) from outbox where sent_at is null') of 200"
 echo "--- two relays, one killed"
 P -c "update outbox set sent_at = null"
-(timeout -s KILL 2 batchops relay outbox --shards 2 --lease 2s --poll 200ms --sleep 100ms --batch-size 5 --to file:a.jsonl) >/dev/null 2>&1 &
-timeout 30 batchops relay outbox --shards 2 --lease 2s --poll 200ms --to file:b.jsonl --max-time 10s 2>&1 | tail -1
-wait
-echo "unsent 8 s after the kill, with a lease of 2 s: $(P -c 'select count(*) from outbox where sent_at is null')"
+relay=(relay outbox --shards 2 --lease 2s --poll 200ms)
+unsent() { P -c "select count(*) from outbox where sent_at is null"; }
+batchops "${relay[@]}" --sleep 100ms --batch-size 5 --to file:a.jsonl >/dev/null 2>&1 & first=$!
+until [ -s a.jsonl ]; do sleep 0.05; done
+batchops "${relay[@]}" --sleep 100ms --batch-size 5 --to file:b.jsonl >/dev/null 2>&1 & second=$!
+until [ -s b.jsonl ]; do sleep 0.05; done
+kill -KILL $first; wait $first 2>/dev/null
+until [ "$(unsent)" = 0 ]; do sleep 0.1; done
+kill -TERM $second; wait $second; echo "exit $?, unsent by the one that is left: $(unsent)"

@@ -26,6 +26,6 @@ else:
     channel.queue_delete(sys.argv[2])
 S
 python3 broker.py make "$DB"
-batchops relay outbox --to env:AMQP_URL --topic "$DB" --backoff 200ms --max-attempts 2 --on-failed dead-letter --retry-timeout 4s 2>&1 | grep -v '^  '
-echo "exit ${PIPESTATUS[0]}, unsent: $(P -c 'select count(*) from outbox where sent_at is null'), attempts counted: $(P -c 'select count(*) from batchops_failed')"
+batchops relay outbox --to env:AMQP_URL --topic "$DB" --backoff 200ms --max-attempts 2 --on-failed dead-letter --retry-timeout 4s -y 2>&1
+echo "exit $?, unsent: $(P -c 'select count(*) from outbox where sent_at is null'), attempts counted: $(P -c 'select count(*) from batchops_failed')"
 python3 broker.py read "$DB"
