@@ -168,7 +168,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
         unowned = (
             f"{len(status['unowned_shards'])} of {status['shards']} shards have" if status["shards"] else "there is"
         )
-        yield f"  {'relay':<10}{unowned} no relay at work"
+        yield f"  {'relay':<10}{unowned} no running relay"
     for event in status["events"]:
         due = f", again in {durations.show(event['pause'])}" if event["state"] == "waiting" else ""
         what = f"event {event['event']} of {event['aggregate']}, {event['attempts']} attempts{due}"

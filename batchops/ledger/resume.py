@@ -73,8 +73,8 @@ def _of_another_table(last: LastRun, *, repeatable: bool) -> NewRun:
     if not repeatable:
         raise RefusedError(
             f"{last.another} This backfill must not be applied twice to the same rows.",
-            f"--same-table if the table holds the rows of run {last.run.run}: what is done stays done; --restart if "
-            "its rows are new: all of it is done anew.",
+            f"--same-table if the table holds the rows of run {last.run.run}: the run continues; --restart if "
+            "its rows are new: the job starts from the beginning.",
         )
     return NewRun(because="" if last.run.state in ENDS else last.another)
 

@@ -42,7 +42,7 @@ class Registered:
     def named(self) -> str:
         """Which process it is, for people."""
         since = datetime.fromtimestamp(self.since, UTC)
-        return f"process {self.owner.pid} of {self.owner.user} on {self.owner.host}, at work since {since:%F %T} UTC"
+        return f"process {self.owner.pid} of {self.owner.user} on {self.owner.host}, running since {since:%F %T} UTC"
 
 
 class Registry:

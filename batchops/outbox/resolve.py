@@ -47,7 +47,7 @@ def find_outbox(connection: sa.Connection, database: Database, named: str, chose
     if found["aggregate_id"] is None and (order.kept or not order.asked):
         raise UsageError(
             f'Table "{table.label}" has no column that is called {" or ".join(USUAL["aggregate_id"][:2])}.',
-            "say which one it is: --aggregate-id COLUMN; where each event stands by itself: --order none.",
+            "say which one it is: --aggregate-id COLUMN; if events need no order: --order none.",
         )
     names = Names(**found | {"id": order.columns[-1]})  # type: ignore[arg-type]  # the id is there
     message_id = _named(table, chosen.message_id, "--message-id") if chosen.message_id else names.id

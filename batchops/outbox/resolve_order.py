@@ -83,7 +83,7 @@ def warnings_of_order(connection: sa.Connection, backend: Backend, table: Table,
     if first != key and not backend.events.is_number(table.column(key)):
         yield f'Events of an aggregate with the same {", ".join(order.columns[:-1])} are ordered by "{key}".'
     if empty := [name for name in order.columns if table.column(name).nullable]:
-        yield f"{', '.join(empty)} may be NULL: where it is, an event's place among the others cannot be told."
+        yield f"{', '.join(empty)} may be NULL: where it is, the place of such an event is unknown."
 
 
 def random(connection: sa.Connection, backend: Backend, table: Table, column: Column, key: str) -> bool:

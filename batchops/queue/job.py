@@ -223,7 +223,7 @@ def _shortfall(job: DrainJob, stats: RunStats, counters: Counters, counts: Count
     given_up = counters["dead_letters"]
     parts = [
         f"{waiting:,} failed and wait" if waiting else "",
-        f"{given_up:,} given up on" if given_up else "",
+        f"{given_up:,} given up" if given_up else "",
         f"{counters['failed']:,} failed" if counters["failed"] and not waiting and not given_up else "",
         f"{counters['lost']:,} lost their lease before they could be marked" if counters["lost"] else "",
         f"{stats.locked:,} stayed locked by other sessions" if stats.locked else "",

@@ -274,7 +274,7 @@ def _taken_over(database: Database, queue: Queue, spec: DrainSpec, leases: Lease
     taken = names.taken_over(database.backend.claims, queue.table)
     notes = [f"; {column.name} ({column.type}) is the table's own, taken over" for column in taken]
     if names.name("attempts") in [column.name for column in taken]:
-        notes.append(f": what it has counted counts, so a row at {spec.max_attempts} is given up on once it fails")
+        notes.append(f": its counts are kept, so a row at {spec.max_attempts} is given up when it fails")
     return "".join(notes)
 
 

@@ -28,7 +28,7 @@ def schema() -> dict[str, Any]:
     every: dict[str, Any] = {}
     for verb in RECIPE_VERBS.values():
         every |= _fields(verb.spec)
-    defaults = _object(every | _due(), [], "What stands here holds for each job whose verb knows the key.")
+    defaults = _object(every | _due(), [], "These values apply to each job whose verb has the key.")
     jobs = [_job(name) for name in RECIPE_VERBS]
     return {
         "$schema": DIALECT,

@@ -89,7 +89,7 @@ def parse_condition(
     `params` are the values for each `:name` in it; any other one is refused.
     """
     if not text.strip():
-        raise UsageError(f"{what}: the condition is empty", "for every row of the table, say --all-rows")
+        raise UsageError(f"{what}: the condition is empty", "for every row of the table, use --all-rows")
     try:
         known = Columns(table, tuple(columns), functions)
         return _expression(_bound(text, functions, params), functions, known, "join conditions by AND or OR")

@@ -31,7 +31,7 @@ def test_show(database: Database, tmp_path: Path) -> None:
     text = here("outbox", "show", "--url", database.url).out
     assert "1 events to be sent, the oldest for" in text
     assert "refused   none" in text
-    assert "shards have no relay at work" in text
+    assert "shards have no running relay" in text
 
 
 def test_check_proves_what_the_relay_did(database: Database, tmp_path: Path) -> None:

@@ -270,7 +270,7 @@ def test_what_was_said_wrongly(sqlite: Database, tmp_path: Path) -> None:
     box(sqlite, "text NOT NULL DEFAULT 'new'", "'new'")
     for args, words in (
         (("--sent-value", "x"), "needs --unsent-value"),
-        (("--unsent-value", "new"), "cannot be told"),
+        (("--unsent-value", "new"), "it is unclear"),
         ((*named("PENDING", "SENT"), "--sent-as", "time"), "exclude each other"),
         (named("new", "new"), "both"),
         (("--sent-as", "seconds"), "is TEXT"),

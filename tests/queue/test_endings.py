@@ -71,7 +71,7 @@ def test_a_limit_hides_no_row_given_up_on(database: Database, limit: str) -> Non
     document = result.json()
     assert (result.code, document["reason"]) == (3, "incomplete"), document
     assert document["rows"] > 0
-    assert "given up on: job 7 is odd (id=7" in document["error"]["message"]
+    assert "given up: job 7 is odd (id=7" in document["error"]["message"]
 
 
 @pytest.mark.parametrize("limit", LIMITS)

@@ -67,7 +67,7 @@ def _counted(connection: sa.Connection, table: Table, purpose: str, name: str) -
     if purpose != "attempts" or not _some(connection, table, table.clause.c[quoted(name)] > sa.literal_column("0")):
         return ""
     return (
-        ", and what it has counted counts. A row at --max-attempts or more is given up on at its first failure; "
+        "; its counts are kept. A row at --max-attempts or more is given up at its first failure; "
         "--lease-prefix batchops_ adds columns of its own instead"
     )
 
