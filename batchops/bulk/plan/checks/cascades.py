@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from batchops.bulk.plan.checks.chains import Link, links, rows
+from batchops.bulk.plan.chains import Link, links, rows
 from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
 from batchops.db.facts import CASCADE, RESTRICT
 

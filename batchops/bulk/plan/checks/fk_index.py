@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from batchops.bulk.plan.checks.chains import links
+from batchops.bulk.plan.chains import links
 from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
 from batchops.db.facts import OtherTable, Reference
 from batchops.db.table import quoted

@@ -2,113 +2,16 @@
 
 from collections.abc import Iterator
 
-from batchops.bulk.plan.checks.chains import links
 from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
 from batchops.db.facts import TableName
 from batchops.sql.expression import is_default
-from batchops.sql.subselects import called_functions, subselects
-from batchops.sql.tokens import SqlToken, SqlTokens, tokenize
-
-_BEFORE_A_TABLE = frozenset({"from", "join", ",", "only", "straight_join"})
-_NAMED_BY_PLACE = frozenset({"natural", "using", "*"})
+from batchops.sql.subselects import called_functions
+from batchops.sql.tokens import tokenize
 
 
 def _look(context: CheckContext) -> Iterator[Objection]:
-    for name in sorted(_changed(context) & context.read_besides, key=str):
-        if not _untouched(context, name, context.tokens):
-            yield _finding(context, name)
-
-
-def _changed(context: CheckContext) -> set[TableName]:
-    """The table, and those whose rows its foreign keys change with it."""
-    behind = {(link.reference.child.schema, link.reference.child.name) for link in links(context) if link.changes}
-    return behind | {(context.table.schema, context.table.name)}
-
-
-def _untouched(context: CheckContext, name: TableName, tokens: list[SqlTokens]) -> bool:
-    """Whether a backfill sets no column that a sub-select could read of its own table."""
-    if not context.sets or name != (context.table.schema, context.table.name):
-        return False
-    generated = [column.name for column in context.table.columns if column.generated]
-    changing = {column.casefold() for column in (*context.sets, *context.facts.follow_updates, *generated)}
-    if any(_reads(one, changing, context.table.name.casefold()) for one in tokens):
-        return False
-    # The columns that a view or a function reads stand nowhere in the text.
-    functions = frozenset[str]().union(*(called_functions(one) for one in tokens))
-    if functions and name in context.read_by("true", functions):
-        return False
-    own = context.table.name.casefold()
-    others = {source for one in tokens for source in _sources(one) if source.rpartition(".")[2].strip('"`') != own}
-    return not any(
-        name in context.read_by(f"EXISTS (SELECT 1 FROM {source})", frozenset()) for source in sorted(others)
-    )
-
-
-def _inside(tokens: SqlTokens) -> list[int]:
-    """The tokens within sub-selects."""
-    spans = subselects(tokens)
-    return [i for i, p in enumerate(tokens.tokens) if any(s.start <= p.start < s.end for s in spans)]
-
-
-def _reads(tokens: SqlTokens, columns: set[str], table: str) -> bool:
-    inside = _inside(tokens)
-    names = {tokens.at(i).value.casefold() for i in inside if _named(tokens, i)}
-    return bool(names & columns) or any(_by_place(tokens, i) or _whole(tokens, i, table) for i in inside)
-
-
-def _named(tokens: SqlTokens, index: int) -> bool:
-    token = tokens.at(index)
-    return token.kind in {"word", "name"} or token.written.startswith('"')  # a name, with ANSI_QUOTES
-
-
-def _sources(tokens: SqlTokens) -> Iterator[str]:
-    """What may be a table or a view, as it is written."""
-    for index in _inside(tokens):
-        if _named(tokens, index) and tokens.at(index - 1).value in _BEFORE_A_TABLE and not tokens.called(index):
-            last = index
-            while tokens.at(last + 1).written == "." and _named(tokens, last + 2):
-                last += 2
-            yield tokens.text[tokens.at(index).start : tokens.at(last).end]
-
-
-def _whole(tokens: SqlTokens, index: int, table: str) -> bool:
-    """Whether the table gives its columns other names there, or is handed on as a whole row."""
-    if not _named(tokens, index):
-        return False
-    here = tokens.at(index).value.casefold()
-    before, after = tokens.at(index - 1).value, tokens.at(index + 1).written
-    if here == table and before in _BEFORE_A_TABLE | {"."}:
-        alias = index + 2 if tokens.at(index + 1).value == "as" else index + 1
-        return _named(tokens, alias) and tokens.called(alias) and tokens.at(alias).operand
-    return here in _names_of(tokens, table) and after != "." and not _introduced(tokens, index, table)
-
-
-def _names_of(tokens: SqlTokens, table: str) -> set[str]:
-    """What the table is called in sub-selects."""
-    found = {table}
-    return found | {tokens.at(i).value.casefold() for i in _inside(tokens) if _introduced(tokens, i, table)}
-
-
-def _introduced(tokens: SqlTokens, index: int, table: str) -> bool:
-    """Whether that is an alias, directly behind the table's name."""
-    behind = index - 2 if tokens.at(index - 1).value == "as" else index - 1
-    if not (_named(tokens, index) and tokens.at(index).operand and _named(tokens, behind)):
-        return False
-    return tokens.at(behind).value.casefold() == table and tokens.at(behind - 1).value in _BEFORE_A_TABLE | {"."}
-
-
-def _by_place(tokens: SqlTokens, index: int) -> bool:
-    """Whether columns are taken without their names there. count(*) and EXISTS (SELECT * …) read none."""
-    token: SqlToken = tokens.at(index)
-    if token.value not in _NAMED_BY_PLACE or token.kind == "string":
-        return False
-    before = tokens.at(index - 1)
-    if token.value != "*":
-        return True
-    if before.written == "(" and tokens.at(index - 2).value == "count":
-        return False
-    exists = before.value == "select" and tokens.at(index - 3).value == "exists"
-    return not exists and (before.value in {"select", ",", "."} or before.written == ".")
+    for name in context.reads.changing():
+        yield _finding(context, name)
 
 
 def _finding(context: CheckContext, name: TableName) -> Objection:
@@ -131,7 +34,7 @@ def _set_by(context: CheckContext, name: TableName) -> str | None:
 
 
 def _reads_table(context: CheckContext, name: TableName, text: str) -> bool:
-    return name in context.read_by(
+    return name in context.reads.read_by(
         text, called_functions(tokenize(text, context.database.backend.sql_functions.dialect))
     )
 

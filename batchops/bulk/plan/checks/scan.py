@@ -18,7 +18,7 @@ def _look(context: CheckContext) -> Iterator[Objection]:
     batches = _batches(context)
     for read in _in_every_batch(context):
         own = read.table.rpartition(".")[2] == context.table.name
-        if own and (context.table.schema, context.table.name) in context.read_besides:
+        if own and (context.table.schema, context.table.name) in context.reads.besides:
             continue  # the check of that name speaks of it
         if read.rows is not None and batches * read.rows <= max(LARGE, TIMES * ((context.table.rows or 0) + read.rows)):
             continue

@@ -2,12 +2,34 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import sqlalchemy as sa
 
-from batchops.bulk.plan.checks.context import CheckContext
-from batchops.db.facts import CASCADE, RESTRICT, Reference
-from batchops.db.table import quoted
+from batchops.db.facts import CASCADE, RESTRICT, Reference, TableFacts
+from batchops.db.table import Table, quoted
+from batchops.sql.selection import Selection
+
+
+class Change(Protocol):
+    """A job, as far as its foreign keys are concerned."""
+
+    @property
+    def event(self) -> str:
+        """DELETE or UPDATE."""
+
+    @property
+    def table(self) -> Table: ...
+
+    @property
+    def facts(self) -> TableFacts: ...
+
+    @property
+    def sets(self) -> frozenset[str]:
+        """The columns that it sets."""
+
+    @property
+    def selection(self) -> Selection: ...
 
 
 @dataclass(frozen=True)
@@ -35,13 +57,11 @@ class Link:
         return self.event == "DELETE" and self.action == CASCADE
 
 
-def links(context: CheckContext) -> Iterator[Link]:
+def links(change: Change) -> Iterator[Link]:
     """Every foreign key that the job triggers, nearest first, each once."""
-    direct = [r for r in context.facts.references if r.direct]
+    direct = [r for r in change.facts.references if r.direct]
     waiting = [
-        Link(r, context.event, None)
-        for r in direct
-        if context.event == "DELETE" or context.sets.intersection(r.referred)
+        Link(r, change.event, None) for r in direct if change.event == "DELETE" or change.sets.intersection(r.referred)
     ]
     seen: set[tuple[str, str]] = set()
     while waiting:
@@ -50,15 +70,15 @@ def links(context: CheckContext) -> Iterator[Link]:
             continue
         seen.add((link.reference.label, link.event))
         yield link
-        waiting += _behind(context, link)
+        waiting += _behind(change, link)
 
 
-def _behind(context: CheckContext, link: Link) -> Iterator[Link]:
+def _behind(change: Change, link: Link) -> Iterator[Link]:
     """What the change of the child's rows triggers in turn."""
     if link.action == RESTRICT:
         return
     child = link.reference.child
-    for further in context.facts.references:
+    for further in change.facts.references:
         if (further.parent.schema, further.parent.name) != (child.schema, child.name):
             continue
         if link.deletes:
@@ -67,17 +87,17 @@ def _behind(context: CheckContext, link: Link) -> Iterator[Link]:
             yield Link(further, "UPDATE", link)
 
 
-def rows(context: CheckContext, link: Link, columns: tuple[str, ...] = ()) -> sa.Select[object]:
+def rows(change: Change, link: Link, columns: tuple[str, ...] = ()) -> sa.Select[object]:
     """The child's rows that the job reaches by that link."""
     reference = link.reference
     child = reference.child.clause([*reference.columns, *columns])
     wanted = [child.c[quoted(name)] for name in columns] or [sa.literal_column("1")]
     if link.before is None:
-        table = context.table.called
+        table = change.table.called
         referred = [table.c[quoted(name)] for name in reference.referred]
-        inner = sa.select(*referred).select_from(table).where(context.selection.clause)
+        inner = sa.select(*referred).select_from(table).where(change.selection.clause)
     else:
-        inner = rows(context, link.before, reference.referred)
+        inner = rows(change, link.before, reference.referred)
     own = [child.c[quoted(name)] for name in reference.columns]
     found: sa.Select[object] = sa.select(*wanted).select_from(child)
     return found.where(own[0].in_(inner) if len(own) == 1 else sa.tuple_(*own).in_(inner))
