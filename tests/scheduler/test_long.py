@@ -9,7 +9,7 @@ import pytest
 from batchops.spec.times import Every, FireTimes, cron
 from tests.command import Batchops
 from tests.figures import Figures
-from tests.scheduler.scene import GOOD, PURGE, ev, more, recipe, there, told
+from tests.scheduler.scene import GOOD, LEFT, PURGE, ev, more, recipe, there, told
 from tests.scheduler.test_schedule import stop
 from tests.services.database import Database
 from tests.waiting import until
@@ -19,7 +19,7 @@ table = "jobs"
 where = "status = 'pending'"
 done = "status = 'done'"
 set = ["n = n + 1"]
-lease = "none"
+lease-in = "none"
 batch-size = 20
 sleep = "100ms"
 max-rows = 300"""
@@ -55,6 +55,6 @@ def test_two_minutes(batchops: Batchops, database: Database, tmp_path: Path, fig
     for job, each in found.items():
         figures(**{job: f"{dict(each.states)}, longest wait {each.longest_wait:.1f} s"})
     assert [each.wrong for each in found.values()] == [(), (), ()]
-    assert {state for each in found.values() for state in each.states} <= {*GOOD, "running"}
+    assert {state for each in found.values() for state in each.states} <= {*GOOD, *LEFT}
     assert sum(found["minutely"].states.values()) >= 2
     assert database.rows("SELECT DISTINCT n FROM jobs WHERE status = 'done'") == [(1,)]

@@ -11,7 +11,7 @@ import pytest
 
 from batchops.spec.times import Every
 from tests.command import Batchops
-from tests.scheduler.scene import GOOD, PURGE, SLOW, ev, more, recipe, states, there, told
+from tests.scheduler.scene import GOOD, LEFT, PURGE, SLOW, ev, more, recipe, states, there, told
 from tests.services.database import Database
 from tests.services.private import free_port
 from tests.waiting import HANG, Ended, ended, signalled, until
@@ -44,7 +44,7 @@ def test_three_schedulers_and_one_dies(batchops: Batchops, database: Database, t
     found = told(database, {"quick": Every(1), "slow": Every(3)})
     assert [each.wrong for each in found.values()] == [(), ()]
     assert all(each.in_hand <= 1 for each in found.values())
-    assert {state for each in found.values() for state in each.states} <= {*GOOD, "running"}
+    assert {state for each in found.values() for state in each.states} <= {*GOOD, *LEFT}
     assert [code for code, *_ in ends] == [0, 0]
     counted = [job["fires"] for _, out, _ in ends for job in json.loads(out)["jobs"] if job["job"] == "slow"]
     assert sum(fires["taken over"] for fires in counted) == 1
