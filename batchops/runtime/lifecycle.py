@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from batchops.errors import BatchopsError
 from batchops.events import Emit, Event, Finished, Started, Stopping, Warned
 from batchops.runtime.loop import Ending, ending_of
-from batchops.runtime.stop import Grace, Stop
+from batchops.runtime.stop import Grace, Stop, watched
 from batchops.runtime.threads import Threads, described
 
 
@@ -99,25 +99,16 @@ def whole_run(
 @contextmanager
 def answering(stop: Stop, emitter: EventEmitter, undone: bool) -> Iterator[None]:
     """Emit Stopping as soon as a signal asks the run to stop, and once more when a second one hurries it."""
-    woken, over = threading.Event(), threading.Event()
+    last: Stopping | None = None
 
     def answer() -> None:
-        last: Stopping | None = None
-        while not over.is_set():
-            now = Stopping(stop.signal, stop.hurried, undone) if stop.signal is not None else None
-            if now is not None and now != last and emitter.begun:
-                emitter(last := now)
-            woken.wait()
-            woken.clear()
+        nonlocal last
+        now = Stopping(stop.signal, stop.hurried, undone) if stop.signal is not None else None
+        if now is not None and now != last and emitter.begun:
+            emitter(last := now)
 
-    with stop.heard_by(woken):
-        thread = emitter.threads.start("answer", answer)
-        try:
-            yield
-        finally:
-            over.set()
-            woken.set()
-            thread.join()
+    with watched(stop, emitter.threads, "answer", answer):
+        yield
 
 
 def _of_listener(error: BaseException) -> BatchopsError:

@@ -129,19 +129,34 @@ def grace_period(stop: Stop, seconds: float, cancel: Callable[[], None], margin:
     `margin`: seconds after the grace period in which what became of the batch may still be written down.
     """
     stop.grace = seconds
+
+    def look() -> float | None:
+        left = stop.left
+        if left is None or left + margin > 0:
+            return None if left is None else left + margin
+        stop.cut = True
+        cancel()
+        return AGAIN
+
+    with watched(stop, Threads(stop.fail, lambda _: None), "grace", look):
+        yield
+
+
+@contextmanager
+def watched(stop: Stop, threads: Threads, name: str, look: Callable[[], float | None]) -> Iterator[None]:
+    """A thread that calls `look` at once and whenever anything is asked, until the block ends.
+
+    `look` returns after how many seconds it is to be called anyway; None: only once something is asked.
+    """
     over, woken = threading.Event(), threading.Event()
 
     def watch() -> None:
         while not over.is_set():
-            left = stop.left
-            if left is not None and left + margin <= 0:
-                stop.cut = True
-                cancel()
-            woken.wait(None if left is None else left + margin if left + margin > 0 else AGAIN)
+            woken.wait(look())
             woken.clear()
 
     with stop.heard_by(woken):
-        thread = Threads(stop.fail, lambda _: None).start("grace", watch)
+        thread = threads.start(name, watch)
         try:
             yield
         finally:
