@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,6 +25,8 @@ FULL = frozenset({
     "queue-12-failures-unsaid",
 })  # fmt: skip
 """Cases whose kind another quick test has, and that take long."""
+CLIENTS = {"new_postgresql": "psql", "new_mariadb": "mariadb", "$(L ": "sqlite3"}
+"""Programs that a script calls, by what stands in it."""
 _VARYING = (
     (r"\b127\.0\.0\.1:\d+", "SERVER"),
     (r"\b(in|after) (\d[\d.,]* (ms|s|min|h|d)( \d+ s)?)(?= |,|:|;|$)", r"\1 …"),
@@ -43,6 +46,9 @@ _CASES = [
 def test_what_a_case_prints(
     script: Path, service: Callable[[str], Server], services: Services, forks: Forks, tmp_path: Path
 ) -> None:
+    for what, client in CLIENTS.items():
+        if what in script.read_text() and shutil.which(client) is None:
+            pytest.skip(f"no {client} on PATH")
     database = f"batchops_{services.id}_{'_'.join(script.stem.split('-')[:2])}"  # removed with the session's others
     printed = said(script, database, places(script, service), forks, tmp_path)
     expected = script.with_suffix(".expected")
