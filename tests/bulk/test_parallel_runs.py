@@ -11,6 +11,7 @@ import batchops as library
 from batchops.errors import RefusedError
 from batchops.ledger.ledger import Ledger
 from tests.command import Batchops
+from tests.crash.scenario import make as make_plain
 from tests.figures import Figures
 from tests.services.database import Database
 
@@ -20,18 +21,11 @@ ROWS = 60_000
 """Enough for three workers: below 20,000 a range is not split."""
 MATCHING = sum(1 for i in range(1, ROWS + 1) if i % 7 < 4)
 SERVERS = ("postgresql", "mariadb")
-_MAKE = {
-    "postgresql": "INSERT INTO t SELECT i, i % 7, 0 FROM generate_series(1, {rows}) i",
-    "mysql": "INSERT INTO t SELECT seq, seq % 7, 0 FROM seq_1_to_{rows}",
-    "sqlite": "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < {rows}) "
-    "INSERT INTO t SELECT i, i % 7, 0 FROM c",
-}
 
 
 def make(database: Database, rows: int = ROWS) -> None:
-    """`t`: kind says which rows match, touched counts how often each was updated."""
-    database.script("CREATE TABLE t (id integer PRIMARY KEY, kind integer NOT NULL, touched integer NOT NULL)")
-    database.execute(_MAKE[database.backend].format(rows=rows))
+    """With statistics, which say how large it is."""
+    make_plain(database, rows)
     database.execute("ANALYZE TABLE t" if database.backend == "mysql" else "ANALYZE")
 
 

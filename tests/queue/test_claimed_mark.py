@@ -290,15 +290,6 @@ def test_what_cannot_be_is_refused_before_any_work(database: Database) -> None:
     assert states(database) == {"pending": 3}
 
 
-@pytest.fixture
-def handled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the handler writes which rows it has had."""
-    file = tmp_path / "handled"
-    file.touch()
-    monkeypatch.setenv("HANDLED", str(file))
-    return file
-
-
 @pytest.mark.in_turn
 @pytest.mark.parametrize("place", ["columns", "table"])
 @pytest.mark.parametrize(

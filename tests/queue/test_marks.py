@@ -14,14 +14,6 @@ PLACES = pytest.mark.parametrize("place", ["columns", "table"])
 RECORD = ("--call", "tests.queue.functions:record")
 
 
-@pytest.fixture
-def handled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    file = tmp_path / "handled"
-    file.touch()
-    monkeypatch.setenv("HANDLED", str(file))
-    return file
-
-
 def worked_on(handled: Path) -> list[int]:
     return [int(line) for line in handled.read_text().splitlines()]
 

@@ -1,11 +1,9 @@
 """The walk over blocks: tables that are written anew, grow, have no key, no statistics, or huge rows."""
 
-from collections.abc import Callable
-
 import pytest
 
 import batchops as library
-from batchops.events import Committed
+from tests.bulk.strategies.between_batches import at_batch
 from tests.race import Writers
 from tests.race import make as make_race
 from tests.services.database import Database
@@ -25,19 +23,6 @@ def make(database: Database, options: str = "", rows: int = ROWS, key: str = "PR
 
 def purge(database: Database, **options: object) -> "library.Finished":
     return library.purge(**{"url": database.url, "table": "t", "where": OLD, "batch_size": 200} | options)
-
-
-def at_batch(number: int, act: Callable[[], object]) -> Callable[[object], None]:
-    """An event listener that acts between two batches, once."""
-    seen: list[object] = []
-
-    def listen(event: object) -> None:
-        if isinstance(event, Committed):
-            seen.append(event)
-            if len(seen) == number:
-                act()
-
-    return listen
 
 
 def left(database: Database) -> tuple[int, int]:

@@ -1,11 +1,10 @@
 """The strategy match: sparse and dense rows, tables that are written anew, places taken by other rows, refused rows."""
 
-from collections.abc import Callable
-
 import pytest
 
 import batchops as library
-from batchops.events import Committed, Rejected
+from batchops.events import Rejected
+from tests.bulk.strategies.between_batches import at_batch
 from tests.services.database import Database
 
 pytestmark = pytest.mark.in_turn
@@ -46,19 +45,6 @@ def purge(database: Database, where: str, **options: object) -> "library.Finishe
     return library.purge(
         **{"url": database.url, "table": "t", "where": where, "strategy": "match", "batch_size": 20} | options
     )
-
-
-def at_batch(number: int, act: Callable[[], object]) -> Callable[[object], None]:
-    """An event listener that acts between two batches, once."""
-    seen: list[object] = []
-
-    def listen(event: object) -> None:
-        if isinstance(event, Committed):
-            seen.append(event)
-            if len(seen) == number:
-                act()
-
-    return listen
 
 
 def left(database: Database, where: str) -> tuple[int, int]:
