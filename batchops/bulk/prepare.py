@@ -166,8 +166,7 @@ def _route(
     else:
         pinned, why = _pin(connection, database, found, spec, purge=purge)
         resumed = _comparable(resumed, pinned)
-    look_again = not (isinstance(spec, PurgeSpec) and spec.no_final_pass)
-    strategy = strategy_of(connection, database, found.table, pinned, found.ids, look_again=look_again)
+    strategy = strategy_of(connection, database, found.table, pinned, found.ids, look_again=spec.look_again)
     operation = verb.operation(pinned.assignments)
     return RunStrategy(pinned, why, strategy, operation, resumed, start(connection, strategy, resumed))
 

@@ -75,7 +75,7 @@ def another_strategy(job: "BulkJob", now: Run, tried: frozenset[str]) -> tuple[R
             except RefusedError:
                 continue
             pinned = job.route.pinned.by(chosen, table)
-            strategy = strategy_of(connection, job.database, table, pinned, look_again=True)
+            strategy = strategy_of(connection, job.database, table, pinned, look_again=job.spec.look_again)
             cursor = replace(strategy.begin(connection), base=now.rows)
         with job.ledger.database.transaction() as connection:
             kept = now.pinned | pinned.as_dict()

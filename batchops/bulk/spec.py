@@ -63,7 +63,7 @@ class BulkSpec(VerbSpec):
     max_rejected: Annotated[int, Flag("N", SAFETY)] = Field(
         1000,
         ge=0,
-        description="Stop when the database has refused more than N rows, or a tenth of at least 1,000 rows.",
+        description="Stop when the database has refused more than N rows, or a tenth of at least 1,000 rows. Default: 1000.",
     )
     workers: Annotated[int, Flag("N", STRATEGY)] = Field(
         1, ge=1, le=64, description="Worker threads. Default: 1. SQLite always has one."
@@ -115,6 +115,11 @@ class BulkSpec(VerbSpec):
     def reads_stdin(self) -> bool:
         return self.ids == STDIN
 
+    @property
+    def look_again(self) -> bool:
+        """Whether a strategy makes a further pass for rows that moved."""
+        return True
+
     def identity(self) -> dict[str, Any]:
         """What makes the job this job and no other, as written."""
         wanted = {
@@ -135,8 +140,12 @@ class PurgeSpec(BulkSpec):
         False, description="Drop partitions in which every row matches, instead of deleting their rows."
     )
     no_final_pass: Annotated[bool, Flag(group=STRATEGY)] = Field(
-        False, description="With the strategy block: make no further pass for rows that moved."
+        False, description="With the strategies block and match: make no further pass for rows that moved."
     )
+
+    @property
+    def look_again(self) -> bool:
+        return not self.no_final_pass
 
     @model_validator(mode="after")
     def _whole_partitions(self) -> Self:

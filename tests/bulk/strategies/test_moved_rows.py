@@ -1,11 +1,13 @@
 """A row that is changed while the job waits for its lock: it is not lost, and nor are its neighbours."""
 
 from contextlib import ExitStack
+from itertools import count
 
 import pytest
 import sqlalchemy as sa
 
 import batchops as library
+from batchops.bulk.replan import ReadMeter
 from batchops.events import Committed
 from tests.bulk.strategies.locked_rows import held
 from tests.services.database import Database
@@ -59,16 +61,15 @@ def last_block(database: Database) -> int:
 
 
 def purge_while_one_grows(
-    database: Database, where: str, strategy: str = "block", **options: object
+    database: Database, where: str, strategy: str = "block", after: int = 1, **options: object
 ) -> tuple["library.Finished", int]:
-    """Row 2500 gets another place once the job is under way, and is waited for; how it ended, which block."""
-    began: list[bool] = []
+    """Row 2500 gets another place after some commits, and is waited for; how it ended, which block."""
+    commits = count(1)
     moved: list[int] = []
     with ExitStack() as stack:
 
         def grow(event: object) -> None:
-            if isinstance(event, Committed) and not began:
-                began.append(True)
+            if isinstance(event, Committed) and next(commits) == after:
                 stack.enter_context(held(database, LONGER + "2500", then=lambda by: moved.append(block_of(by, 2500))))
 
         finished = purge(database, where, strategy=strategy, on_event=grow, **options)
@@ -97,6 +98,17 @@ def test_without_a_further_pass_such_a_row_lives_on(postgresql: Database, size: 
     make(postgresql)
     finished, _ = purge_while_one_grows(postgresql, HALF, batch_size=size, no_final_pass=True)
     assert finished.reason == "done"
+    assert postgresql.column(f"SELECT id FROM t WHERE {HALF}") == [2500]
+
+
+def test_nor_is_there_one_after_a_change_of_strategy(postgresql: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first batch is said to read too much; the strategy that takes over finds --no-final-pass too."""
+    make(postgresql)
+    warnings = iter(["A batch reads too much."])
+    monkeypatch.setattr("batchops.bulk.replan.EVERY", 1)
+    monkeypatch.setattr(ReadMeter, "check", lambda *_: next(warnings, None))
+    finished, _ = purge_while_one_grows(postgresql, HALF, "key", after=2, batch_size=200, no_final_pass=True)
+    assert (finished.reason, finished.strategy) == ("done", "block")
     assert postgresql.column(f"SELECT id FROM t WHERE {HALF}") == [2500]
 
 
