@@ -63,7 +63,8 @@ class BulkSpec(VerbSpec):
     max_rejected: Annotated[int, Flag("N", SAFETY)] = Field(
         1000,
         ge=0,
-        description="Stop when the database has refused more than N rows, or a tenth of at least 1,000 rows. Default: 1000.",
+        description="Stop when the database has refused more than N rows, or a tenth of at least 1,000 rows. "
+        "Default: 1000.",
     )
     workers: Annotated[int, Flag("N", STRATEGY)] = Field(
         1, ge=1, le=64, description="Worker threads. Default: 1. SQLite always has one."

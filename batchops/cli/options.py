@@ -36,7 +36,10 @@ _OUTPUT: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--json", "as_json"), {"is_flag": True, "help": "Print one JSON document on stdout, also for errors."}),
     (("--events",), {"metavar": "FILE", "help": "Append each event as a JSON line."}),
     (("-q", "--quiet"), {"is_flag": True, "help": "Print nothing if the run ended well or as requested."}),
-    (("--progress-every",), {"metavar": "30s", "help": "Without a terminal: print a progress line this often."}),
+    (
+        ("--progress-every",),
+        {"metavar": "30s", "help": "Without a terminal: print a progress line this often. Default: never."},
+    ),
     (
         ("--exit-code",),
         {"is_flag": True, "help": "Exit with 4 for nothing to do, with 5 if a limit ended the run."},
@@ -45,8 +48,17 @@ _OUTPUT: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 
 MONITORING = "Monitoring"
 _MONITORING: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
-    (("--metrics-file",), {"metavar": "FILE", "help": "Write metrics for Prometheus to FILE, replaced as a whole."}),
-    (("--metrics-port",), {"metavar": "[ADDRESS:]PORT", "help": "Serve metrics for Prometheus at /metrics."}),
+    (
+        ("--metrics-file",),
+        {
+            "metavar": "FILE",
+            "help": "Write metrics for Prometheus to FILE, replaced as a whole. Needs the extra prometheus.",
+        },
+    ),
+    (
+        ("--metrics-port",),
+        {"metavar": "[ADDRESS:]PORT", "help": "Serve metrics for Prometheus at /metrics. Needs the extra prometheus."},
+    ),
     (
         ("--ping",),
         {
