@@ -28,6 +28,7 @@ from batchops.outbox.sinks import (
 )
 from batchops.outbox.sinks.address import SinkAddress, address
 from batchops.outbox.sinks.ordering import DeliveryOrder, same_topic
+from batchops.outbox.sinks.redis_commands import write_quickly
 
 OPTIONS = ("timeout", "stream", "maxlen")
 WINDOW = 500
@@ -72,6 +73,7 @@ class RedisSink:
         limit = at.number("maxlen", 1, 10**12) if "maxlen" in at.options else 0
         self._trim: tuple[str | int, ...] = ("MAXLEN", "~", limit) if limit else ()
         self._client = _client(at, _tls(at) if secure else {})
+        write_quickly(self._client)
         self._is_open = False
         self._suspects: set[str] = set()
         """Were under way when a connection was lost: one of them may have been the reason."""

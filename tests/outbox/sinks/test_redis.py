@@ -6,9 +6,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+from redis._parsers import Encoder
+from redis.connection import PythonRespSerializer
 
 from batchops.errors import UsageError
 from batchops.outbox.sinks import AccessRefusedError, Message, SinkDownError
+from batchops.outbox.sinks.redis_commands import CommandPacker
 from batchops.outbox.sinks.registry import sink_of
 from tests.outbox.sinks.conftest import Open
 from tests.outbox.sinks.received import kinds, message, messages, same
@@ -197,3 +200,13 @@ def test_one_stream_for_all_and_trimmed(stream: Stream, opened: Open) -> None:
 def test_addresses_that_cannot_be_used(url: str) -> None:
     with pytest.raises(UsageError):
         sink_of(url, {})
+
+
+def test_commands_are_written_as_the_client_writes_them() -> None:
+    encode = Encoder("utf-8", "strict", decode_responses=False).encode
+    own = PythonRespSerializer(6_000, encode)
+    for command in [
+        ("XADD", "stream ä", "MAXLEN", "~", 10, "*", "", b"", "body", b"\0\r\n" * 5_000),
+        ("CLIENT SETINFO", "LIB-NAME", "x y"), ("SELECT", 3, 1.5, 2**63),
+    ]:  # fmt: skip
+        assert b"".join(CommandPacker().pack(*command)) == b"".join(own.pack(*command))
