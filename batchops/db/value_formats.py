@@ -55,8 +55,12 @@ def as_json(value: Any) -> str:
 
 def as_text(value: Any) -> str:
     """The value as it is in a text; bytes in hexadecimal digits."""
-    if type(value) in (str, int):  # nearly all are, and a match takes longer
-        return str(value) if type(value) is int or _encodable(value) else _raw(value).hex()
+    kind = type(value)
+    if kind is str:  # nearly all are, and a match takes longer
+        text: str = value
+        return text if text.isascii() or _encodable(text) else _raw(text).hex()
+    if kind is int:
+        return str(value)
     match value:
         case bytes() | bytearray() | memoryview():
             return bytes(value).hex()
@@ -78,7 +82,10 @@ def as_text(value: Any) -> str:
 def as_bytes(value: Any) -> bytes:
     """The value as the content of a message: bytes as they are, anything else as its text."""
     if isinstance(value, str):
-        return value.encode() if _encodable(value) else _raw(value)
+        try:
+            return value.encode()
+        except UnicodeEncodeError:  # what is no text at all
+            return _raw(value)
     return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else as_text(value).encode()
 
 

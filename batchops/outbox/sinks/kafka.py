@@ -112,19 +112,22 @@ class KafkaSink:
         producer = self._producer
         assert producer is not None
         given = ProducerBatch(producer, sending.messages, self._timeout + SPARE, alone=alone)
-        under_way = self._produced(given, sending)
+        under_way, first = self._produced(given, sending)
         given.wait()
         sending.settle(under_way, given)
-        self._remember(under_way, given, sending.messages)
+        self._remember(first, given, sending.messages)
         if given.ended:
             self.close()
 
-    def _produced(self, given: ProducerBatch, sending: "_Sending") -> Sequence[int]:
-        """Those that may go out now. Of a key, its events for another topic wait until the ones before have arrived;
-        so do all after its first: a broker that has nothing of a producer yet takes any request as its beginning, also
-        the one after a request that it refused."""
+    def _produced(self, given: ProducerBatch, sending: "_Sending") -> tuple[Sequence[int], Sequence[int]]:
+        """Those that may go out now, and which of them begin their keys.
+
+        Of a key, its events for another topic wait until the ones before have arrived; so do all after its first: a
+        broker that has nothing of a producer yet takes any request as its beginning, also the one after a request that
+        it refused.
+        """
         topics: dict[str, str | None] = {}
-        produced = []
+        produced, beginning = [], []
         for index in sending.next:
             message = sending.messages[index]
             topic, key = self._topic or message.topic, message.key
@@ -134,18 +137,21 @@ class KafkaSink:
             elif _is_name(topic):
                 given.produce(index, topic)
                 produced.append(index)
-                if first:
-                    topics[key] = topic if (topic, key) in self._begun else None
+                if first and (topic, key) not in self._begun:
+                    beginning.append(index)
+                    topics[key] = None
+                elif first:
+                    topics[key] = topic
             else:
                 sending.refuse(index, Refused(f'"{topic[:60]!a}" cannot be the name of a topic', final=True))
                 topics[key] = None
-        return produced
+        return produced, beginning
 
-    def _remember(self, produced: Sequence[int], given: ProducerBatch, messages: Sequence[Message]) -> None:
-        """What was acknowledged has begun its key."""
+    def _remember(self, beginning: Sequence[int], given: ProducerBatch, messages: Sequence[Message]) -> None:
+        """Those of them that were acknowledged have begun their keys."""
         if len(self._begun) > REMEMBERED:
             self._begun.clear()
-        acknowledged = (messages[index] for index in produced if index not in given.reports)
+        acknowledged = (messages[index] for index in beginning if index not in given.reports)
         self._begun.update((self._topic or message.topic, message.key) for message in acknowledged)
 
     def close(self) -> None:

@@ -10,6 +10,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from batchops.outbox.sinks import Message
 
+Headers = list[tuple[str, str | bytes | None]]
+
 _FINAL = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
 _TOPIC_ERRORS = frozenset({
     KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -62,17 +64,23 @@ class ProducerBatch:
         self._seconds = seconds
         self._alone = alone
         self._produced: list[int] = []
+        self._headers: dict[int, Headers] = {}
+        """As the client takes them, by the identity of a message's own: many messages share one mapping."""
 
     def produce(self, index: int, topic: str) -> None:
         """Add a record; waits where the client's queue is full."""
         message = self._messages[index]
-        if any("\0" in name for name in message.headers):
-            self._produced.append(index)
-            self._settle(index, DeliveryFailure(FailureKind.REFUSED, "the name of a header holds a NUL", final=True))
-            return
-        # As bytes: the client ends a text at a NUL.
-        headers: list[tuple[str, str | bytes | None]]
-        headers = [(name, value.encode()) for name, value in (("id", message.id), *message.headers.items())]
+        written = self._headers.get(id(message.headers))
+        if written is None:
+            if any("\0" in name for name in message.headers):
+                self._produced.append(index)
+                why = "the name of a header holds a NUL"
+                self._settle(index, DeliveryFailure(FailureKind.REFUSED, why, final=True))
+                return
+            # As bytes: the client ends a text at a NUL.
+            written = [(name, value.encode()) for name, value in message.headers.items()]
+            self._headers[id(message.headers)] = written
+        headers: Headers = [("id", message.id.encode()), *written]
         body = None if message.null else message.body  # a tombstone, which compaction deletes the key by
         report = partial(self._reported, index)
         self._produced.append(index)
