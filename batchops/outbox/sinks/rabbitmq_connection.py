@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import pika
@@ -197,7 +198,7 @@ class RabbitMQConnection:
             return
         publishing.last_answer = time.monotonic()
         last, nacked = frame.method.delivery_tag, frame.method.NAME == "Basic.Nack"
-        tags = [tag for tag in publishing.tags if tag <= last] if frame.method.multiple else [last]
+        tags = list(takewhile(lambda tag: tag <= last, publishing.tags)) if frame.method.multiple else [last]
         for tag in tags:
             if (index := publishing.tags.pop(tag, None)) is not None:
                 publishing.nacked |= nacked
@@ -223,6 +224,7 @@ class _Publishing:
         self.last_answer = time.monotonic()
         """When the broker was last heard."""
         self.tags: dict[int, int] = {}
+        """Of what is under way, ascending."""
         self.returned: dict[str, str] = {}
         self.nacked = False
 
