@@ -134,8 +134,8 @@ def _selecting(
     rows: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called))
 
     def select(keys: Sequence[KeyValue]) -> list[tuple[KeyValue, KeyValue]]:
-        tokens = (keys[i : i + _AT_ONCE] for i in range(0, len(keys), _AT_ONCE))
-        found = [row for token in tokens for row in connection.execute(rows.where(among(token)))]
+        chunks = (keys[i : i + _AT_ONCE] for i in range(0, len(keys), _AT_ONCE))
+        found = [row for chunk in chunks for row in connection.execute(rows.where(among(chunk)))]
         return [(tuple(row[: len(named)]), tuple(row[len(named) :])) for row in found]
 
     return select

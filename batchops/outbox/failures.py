@@ -184,7 +184,7 @@ _GIVEN_UP = {"hold-key": State.HELD, "dead-letter": State.DEAD_LETTER}
 
 @dataclass(frozen=True)
 class FailurePolicy:
-    """`block`: it is tried again without end; else it is given up on after its last attempt."""
+    """`wait`: an event is tried again without end; else it is given up on after its last attempt."""
 
     on_failed: OnFailed
     attempts: RetryPolicy

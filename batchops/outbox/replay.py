@@ -139,7 +139,7 @@ def _events(spec: ReplaySpec) -> str:
         f"of {', '.join(spec.only_aggregate)}" if spec.only_aggregate else "",
         f"of type {', '.join(spec.only_type)}" if spec.only_type else "",
     ]
-    return ", ".join(batch for batch in parts if batch) or "every sent event"
+    return ", ".join(part for part in parts if part) or "every sent event"
 
 
 def _sent_again(job: ReplayJob, emitter: EventEmitter, stop: Stop, stats: RunStats) -> Ending:

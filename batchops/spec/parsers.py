@@ -57,7 +57,7 @@ def window(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        start, end = (time.fromisoformat(batch.strip()) for batch in value.split("-"))
+        start, end = (time.fromisoformat(part.strip()) for part in value.split("-"))
     except ValueError:
         raise ValueError(f'"{value}" is not like 22:00-06:00') from None
     if start == end:
@@ -77,7 +77,7 @@ def zone(value: object) -> object:
 
 def names(value: object) -> object:
     """`a, b` as a tuple."""
-    return tuple(batch.strip() for batch in value.split(",")) if isinstance(value, str) else value
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
 def several(value: object) -> object:

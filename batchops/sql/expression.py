@@ -66,8 +66,8 @@ class Expression:
     def pinned(self, literals: Mapping[str, str]) -> str:
         """The text with each time function replaced by its literal where it stands."""
         text = self.text
-        for word in reversed(self.time_functions):
-            text = text[: word.start] + literals[word.spelling] + text[word.end :]
+        for call in reversed(self.time_functions):
+            text = text[: call.start] + literals[call.spelling] + text[call.end :]
         return text
 
 
@@ -138,10 +138,10 @@ def evaluate_time_functions(
     values: dict[str, str] = {}
     literals: dict[str, str] = {}
     for spelling in dict.fromkeys(spellings):
-        word = functions.time_functions[spelling]
-        if word.select not in values:
-            values[word.select] = evaluate(word.select)
-        literals[spelling] = word.literal.format(values[word.select].replace("'", "''"))
+        function = functions.time_functions[spelling]
+        if function.select not in values:
+            values[function.select] = evaluate(function.select)
+        literals[spelling] = function.literal.format(values[function.select].replace("'", "''"))
     return literals
 
 
@@ -156,10 +156,10 @@ def _expression(
     refuse_aggregates(tokens)
     refuse_shadowed(tokens, known)
     drawn = refuse_volatile(tokens, functions, fresh)
-    clock = find_time_functions(tokens, functions)
+    calls = find_time_functions(tokens, functions)
     tree = _tree(tokens, functions)
     columns = columns_written_like(tokens, known) if tree is None else columns_read(tree, known)
-    return Expression(text, columns, clock, subquery=bool(tokens.inner), followed=tree is not None, fresh=drawn)
+    return Expression(text, columns, calls, subquery=bool(tokens.inner), followed=tree is not None, fresh=drawn)
 
 
 def _bound(text: str, functions: SqlFunctions, params: Mapping[str, Value]) -> str:

@@ -18,14 +18,14 @@ class TimeFunctionCall:
     start: int
     end: int
     spelling: str
-    """As `SqlFunctions.clock` lists it."""
+    """As `SqlFunctions.time_functions` lists it."""
 
 
 def find_time_functions(tokens: SqlTokens, functions: SqlFunctions) -> tuple[TimeFunctionCall, ...]:
     """Every time function, in order, sub-selects included; UsageError for one that cannot be pinned."""
     found = [*_spelled(tokens, functions), *_as_arguments(tokens, functions)]
     _refuse_moments(tokens, functions)
-    return tuple(sorted(found, key=lambda occurrence: occurrence.start))
+    return tuple(sorted(found, key=lambda call: call.start))
 
 
 def refuse_volatile(tokens: SqlTokens, functions: SqlFunctions, fresh: frozenset[str]) -> bool:
@@ -91,7 +91,7 @@ def _as_arguments(tokens: SqlTokens, functions: SqlFunctions) -> list[TimeFuncti
         reach.update(i for argument in arguments for i in argument)
         for number in functions.time_arguments[token.value]:
             found += _argument(tokens, arguments[number]) if number < len(arguments) else []
-    starts = {occurrence.start for occurrence in found}
+    starts = {call.start for call in found}
     for i in sorted(reach):
         if _is_now(tokens.at(i)) and tokens.at(i).start not in starts:
             raise UsageError(

@@ -77,7 +77,7 @@ def _restricting(references: Sequence[Reference]) -> Iterator[Reference]:
 def _refers(database: Database, table: Table, reference: Reference) -> str:
     def name(*parts: str | None) -> str:
         mark = database.backend.sql_functions.quote
-        return ".".join(mark + batch.replace(mark, 2 * mark) + mark for batch in parts if batch is not None)
+        return ".".join(mark + part.replace(mark, 2 * mark) + mark for part in parts if part is not None)
 
     own = table.alias or table.name
     pairs = zip(reference.columns, reference.referred, strict=True)

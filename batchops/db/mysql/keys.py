@@ -88,11 +88,11 @@ def _spelled(table: Table, names: Sequence[str], key: KeyValue, last: str) -> sa
     columns = [table.called.c[quoted(name)] for name in names]
     values: list[sa.ColumnElement[Any]] = [sa.bindparam(None, _sent(v)) for v in key]
     strict = last[0]
-    turns = []
+    alternatives = []
     for i, (column, own) in enumerate(zip(columns, values, strict=True)):
         same = [c == v for c, v in zip(columns[:i], values[:i], strict=True)]
-        turns.append(sa.and_(*same, column.op(last if i == len(columns) - 1 else strict)(own)))
-    return turns[0] if len(turns) == 1 else sa.or_(*turns)
+        alternatives.append(sa.and_(*same, column.op(last if i == len(columns) - 1 else strict)(own)))
+    return alternatives[0] if len(alternatives) == 1 else sa.or_(*alternatives)
 
 
 def after(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:

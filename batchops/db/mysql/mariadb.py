@@ -46,7 +46,7 @@ class MariaDBCatalog(MySQLCatalog):
 
 
 class MariaDBClaims(MySQLClaims):
-    """OtherTable versions know SKIP LOCKED."""
+    """Other versions than MySQL's have SKIP LOCKED."""
 
     product = "MariaDB"
     skip_locked_since = (10, 6)

@@ -23,15 +23,15 @@ _FAMILIES = (
 )
 
 
-def _clock() -> dict[str, TimeFunction]:
-    clock = {"unix_timestamp()": TimeFunction("CAST(UNIX_TIMESTAMP() AS CHAR)", "{}")}
+def _time_functions() -> dict[str, TimeFunction]:
+    found = {"unix_timestamp()": TimeFunction("CAST(UNIX_TIMESTAMP() AS CHAR)", "{}")}
     for name, literal, bare, precise in _FAMILIES:
         endings = ["()", *([""] if bare else []), *([f"({n})" for n in range(7)] if precise else [])]
         for ending in endings:
-            # The cast prints as many fractional digits as the word has; the literal's precision is theirs.
+            # The cast prints as many fractional digits as the function has; the literal's precision is theirs.
             select = f"CAST({name.upper()}{ending or '()'} AS CHAR)"
-            clock[name + ending] = TimeFunction(select, literal)
-    return clock
+            found[name + ending] = TimeFunction(select, literal)
+    return found
 
 
 _TIME = "it moves on during the run; use NOW(), or --older-than or --before"
@@ -56,7 +56,7 @@ _VOLATILE |= dict.fromkeys(("into outfile", "into dumpfile"), _EFFECT)
 
 SQL_FUNCTIONS = SqlFunctions(
     dialect="mysql",
-    time_functions=_clock(),
+    time_functions=_time_functions(),
     volatile=_VOLATILE,
     fresh=listed(
         """rand() uuid() uuid_short() uuid_v4() uuid_v7() sys_guid() random_bytes() encrypt(1) nextval() default

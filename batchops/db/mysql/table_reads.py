@@ -116,7 +116,7 @@ def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None
 
 
 def _in_json(value: Any, written: str) -> tuple[str, ...]:
-    """OtherTable literals of a value that a JSON function does not take for a text or a number."""
+    """Other literals of a value that a JSON function does not take for a text or a number."""
     match value:
         case 0 | 1:
             return ("TRUE" if value else "FALSE",)

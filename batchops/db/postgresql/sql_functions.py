@@ -11,8 +11,8 @@ _PLAIN = "CAST({} AS text)"
 
 def _clock() -> dict[str, TimeFunction]:
     zoned = ("now()", "transaction_timestamp()", "statement_timestamp()")
-    clock = {word: TimeFunction(_ZONED.format(word), "TIMESTAMP WITH TIME ZONE '{}'") for word in zoned}
-    clock["current_date"] = TimeFunction("to_char(current_date, 'YYYY-MM-DD')", "DATE '{}'")
+    found = {word: TimeFunction(_ZONED.format(word), "TIMESTAMP WITH TIME ZONE '{}'") for word in zoned}
+    found["current_date"] = TimeFunction("to_char(current_date, 'YYYY-MM-DD')", "DATE '{}'")
     for digits in ("", *(f"({n})" for n in range(7))):
         for name, select, literal in (
             ("current_timestamp", _ZONED, f"TIMESTAMP{digits} WITH TIME ZONE '{{}}'"),
@@ -20,8 +20,8 @@ def _clock() -> dict[str, TimeFunction]:
             ("current_time", _PLAIN, f"TIME{digits} WITH TIME ZONE '{{}}'"),
             ("localtime", _PLAIN, f"TIME{digits} WITHOUT TIME ZONE '{{}}'"),
         ):
-            clock[name + digits] = TimeFunction(select.format(name + digits), literal)
-    return clock
+            found[name + digits] = TimeFunction(select.format(name + digits), literal)
+    return found
 
 
 _TIME = "it moves on during the run; use now(), or --older-than or --before"

@@ -221,7 +221,7 @@ class Program:
         return AnswersEnd.WRONG
 
     def end(self, left: Callable[[], float]) -> None:
-        """AnswersEnd it, and all that it has started."""
+        """End it, and all that it has started."""
         self._child.end(left)
 
     def close(self) -> None:

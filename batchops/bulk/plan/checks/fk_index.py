@@ -20,7 +20,7 @@ def _look(context: CheckContext) -> Iterator[Objection]:
             continue
         quote = context.database.engine.dialect.identifier_preparer.quote
         columns = ", ".join(quote(name) for name in reference.columns)
-        place = ".".join(quote(batch) for batch in (reference.child.schema, reference.child.name) if batch)
+        place = ".".join(quote(part) for part in (reference.child.schema, reference.child.name) if part)
         yield Objection(
             f'"{reference.child.label}" refers to "{reference.parent.label}" by {", ".join(reference.columns)} without '
             f"an index: for each row that is {_done(link.event)} the database would scan the whole table.",
