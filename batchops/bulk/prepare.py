@@ -189,10 +189,10 @@ def _without_a_time(
     connection: sa.Connection, database: Database, spec: BulkSpec, found: Inspection, route: RunStrategy
 ) -> Inspection:  # fmt: skip
     """Adds a warning about rows without a time that the cut-off matches."""
-    column, predicate = time_column(found.table, spec), route.pinned.condition
-    if column is None or predicate is None or isinstance(route.resume, ContinuedRun):
+    column, condition = time_column(found.table, spec), route.pinned.condition
+    if column is None or condition is None or isinstance(route.resume, ContinuedRun):
         return found
-    unset = AgeColumn(database, found.table, column, predicate).warnings(connection, QUICK)
+    unset = AgeColumn(database, found.table, column, condition).warnings(connection, QUICK)
     return replace(found, facts=replace(found.facts, warnings=(*found.facts.warnings, *unset)))
 
 

@@ -13,7 +13,7 @@ CHECKS = (
     "no-key", "own-table", "scan", "fk-index", "cascades", "triggers", "rls", "nullable-key", "view", "foreign-table",
     "superuser",
 )  # fmt: skip
-"""The safety checks that --allow overrides, each by its name."""
+"""The safety checks that --allow overrides, each by its name; a test compares them with `bulk.plan.checks`."""
 STDIN = "-"
 """The file of ids that is no file."""
 

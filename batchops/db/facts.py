@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from batchops.db.table import Key, Table, quoted
+from batchops.db.table import Key, Table, label_of, quoted
 
 CASCADE, SET_NULL, SET_DEFAULT, RESTRICT = "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT"
 """What a foreign key does to the child's rows; RESTRICT means NO ACTION too."""
@@ -43,7 +43,7 @@ class OtherTable:
     @property
     def label(self) -> str:
         """The name for people."""
-        return self.name if self.schema in (None, "public", "main") else f"{self.schema}.{self.name}"
+        return label_of(self.schema, self.name)
 
     def clause(self, columns: Sequence[str]) -> sa.TableClause:
         """The table with these of its columns, every name quoted."""

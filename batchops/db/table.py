@@ -16,6 +16,11 @@ def quoted(name: str) -> quoted_name:
     return quoted_name(name, quote=True)
 
 
+def label_of(schema: str | None, name: str) -> str:
+    """A table's name for people, with its schema where that says something."""
+    return name if schema in (None, "public", "main") else f"{schema}.{name}"
+
+
 @dataclass(frozen=True)
 class Column:
     """A column; `type` is the database's own spelling."""
@@ -98,7 +103,7 @@ class Table:
     @property
     def label(self) -> str:
         """The name for people, with its schema where that says something."""
-        return self.name if self.schema in (None, "public", "main") else f"{self.schema}.{self.name}"
+        return label_of(self.schema, self.name)
 
     @property
     def column_names(self) -> tuple[str, ...]:

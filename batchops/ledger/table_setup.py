@@ -1,7 +1,7 @@
 """Tables that are made where they are missing, and brought up to date where they are of an older version."""
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -96,7 +96,7 @@ class TableSetup:
         grants = missing_grants(self._database, self._tables, found.there, role, numbered=current)
         if not grants:
             return None
-        given = f"grant it:\n{_lines(grants)}\nor"
+        given = "\n".join(("grant it:", *grants, "or"))
         if found.missing:
             return NoRightToLedgerError(message, f"{given} {self._ways_out(found)}")
         return NoRightToLedgerError(message, f"{given} {self._elsewhere}.")
@@ -122,7 +122,7 @@ class TableSetup:
         return RefusedError(f"{what} cannot be {made} here: {error.message}", self._ways_out(found))
 
     def _ways_out(self, found: _Found) -> str:
-        statements = _lines(f"{self._text(statement)};" for statement in found.missing)
+        statements = "\n".join(f"{self._text(statement)};" for statement in found.missing)
         made = "brought up to date" if found.there.intersection(self._own) else "made"
         return f"have them {made} with the statements below, {self._elsewhere}.\n{statements}"
 
@@ -218,7 +218,3 @@ class TableSetup:
         else:
             text = str(statement.compile(self._database.engine, compile_kwargs={"literal_binds": True}))
         return "\n".join(line.rstrip() for line in text.replace("\t", "  ").split("\n")).strip()
-
-
-def _lines(statements: Iterable[str]) -> str:
-    return "\n".join(statements)

@@ -10,6 +10,7 @@ from batchops.db.backend import Backend
 from batchops.db.claims import OrderBy
 from batchops.db.table import Table, quoted
 from batchops.db.types import KeyValue
+from batchops.db.value_formats import as_text
 from batchops.sql.selection import Selection, user_sql
 
 Assignments = tuple[tuple[str, str], ...]
@@ -48,6 +49,10 @@ class Queue:
     def values(self, assignments: Assignments) -> list[tuple[sa.ColumnElement[Any], Any]]:
         """The user's assignments in SQLAlchemy's terms."""
         return [(self.column(name), user_sql(f"({expression})")) for name, expression in assignments]
+
+    def row_name(self, key: KeyValue) -> str:
+        """A row as it is named to people, by its key."""
+        return ", ".join(f"{name}={as_text(value)}" for name, value in zip(self.key, key, strict=True))
 
     def column(self, name: str) -> sa.ColumnElement[Any]:
         """A column of the table."""

@@ -6,7 +6,6 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
-from batchops.db.value_formats import as_text
 from batchops.errors import CutShortError, RowRefusedError, TimedOutError
 from batchops.events import Rejected
 from batchops.queue.deadline import MOST_HANGING, Deadline, DeadlinePassedError
@@ -80,7 +79,7 @@ class RowLockStep:
                 self._at_once = True
                 return self._batch(most, low)
             results = [Unmarked(reason(error)) for _ in rows]
-        self._marks.judge(self._database, self._locks, rows, results, self._name)
+        self._marks.judge(self._database, self._locks, rows, results, self._queue.row_name)
         return self._outcome(rows, results)
 
     def _overdue(self, rows: Sequence[Row]) -> list[Result]:
@@ -98,15 +97,12 @@ class RowLockStep:
         self._marks.prove(connection, self._locks, keys, done)
         return done.keys
 
-    def _name(self, key: KeyValue) -> str:
-        return ", ".join(f"{name}={as_text(value)}" for name, value in zip(self._queue.key, key, strict=True))
-
     def _outcome(self, rows: Sequence[Row], results: Sequence[Result]) -> Outcome:
         failed = [(row.key, one) for row, one in zip(rows, results, strict=True) if isinstance(one, Failed)]
         self._failed.extend(key for key, _ in failed)
         done = sum(one is None for one in results)
         self._counters.add(claimed=len(rows), failed=len(failed))
-        rejected = tuple(Rejected(self._name(key), one.reason) for key, one in failed)
+        rejected = tuple(Rejected(self._queue.row_name(key), one.reason) for key, one in failed)
         for one in rejected:
             self._counters.because(one.reason, [one.key])
         return Outcome(rows=done, read=len(rows), rejected=rejected)

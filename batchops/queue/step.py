@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from batchops.db.claims import Marked
 from batchops.db.types import KeyValue
-from batchops.db.value_formats import as_text
 from batchops.errors import (
     BatchopsError,
     CutShortError,
@@ -106,7 +105,7 @@ class ClaimStep:
             self._in_hand = ClaimInHand(claim)
             self._counters.add(claimed=len(claim.rows), dead_letters=len(claim.dead_letters))
             for row, why in claim.dead_letters:
-                self._counters.because(why, [self._name(row.key)])
+                self._counters.because(why, [self._queue.row_name(row.key)])
         now = self._in_hand
         try:
             outcome = self._finalised(now)
@@ -119,7 +118,7 @@ class ClaimStep:
         self._claims.finish(now.claim)
         self._in_hand = None
         if now.final:
-            self._marks.judge(self._database, self._leases, now.claim.rows, now.final, self._name)
+            self._marks.judge(self._database, self._leases, now.claim.rows, now.final, self._queue.row_name)
         return outcome
 
     def _finalised(self, now: ClaimInHand) -> Outcome:
@@ -209,7 +208,7 @@ class ClaimStep:
         now.rejected.clear()
         for why, keys in sorted_.dead_letters.items():
             gone = self._given_up(connection, token, keys, why)
-            now.rejected += [Rejected(self._name(key), why) for key in keys if key in gone]
+            now.rejected += [Rejected(self._queue.row_name(key), why) for key in keys if key in gone]
             settled += len(gone)
         if sorted_.unstarted:
             self._leases.release(connection, token, sorted_.unstarted)
@@ -239,7 +238,7 @@ class ClaimStep:
             both = f"{why[:200]}; --failed was refused: {text}"[:400]
             gone.update(self._leases.dead_letter(connection, token, [key], both, ()))
         if refused and len(refused) == len(keys):
-            self._marks.refuse("--failed", next(iter(refused.values())), self._name(keys[0]))
+            self._marks.refuse("--failed", next(iter(refused.values())), self._queue.row_name(keys[0]))
         return gone
 
     def _done(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
@@ -256,11 +255,11 @@ class ClaimStep:
             failed=sorted_.failures, dead_letters=len(now.rejected), lost=missing, released=len(sorted_.unstarted)
         )
         for why, keys in sorted_.reasons():
-            self._counters.because(why, [self._name(key) for key in keys])
+            self._counters.because(why, [self._queue.row_name(key) for key in keys])
         return self._outcome(now, done)
 
     def _outcome(self, now: ClaimInHand, done: int) -> Outcome:
-        dead_letters = [Rejected(self._name(row.key), why) for row, why in now.claim.dead_letters]
+        dead_letters = [Rejected(self._queue.row_name(row.key), why) for row, why in now.claim.dead_letters]
         return Outcome(rows=done, read=len(now.claim.rows), rejected=(*dead_letters, *now.rejected))
 
     def _overdue(self, now: ClaimInHand) -> Outcome:
@@ -277,7 +276,7 @@ class ClaimStep:
         with self._database.transaction() as connection:
             self._leases.expire(connection, claim.token, [row.key for row in claim.rows])
         self._counters.add(failed=len(claim.rows))
-        self._counters.because(self._late, [self._name(row.key) for row in claim.rows])
+        self._counters.because(self._late, [self._queue.row_name(row.key) for row in claim.rows])
         return self._outcome(now, 0)
 
     def _release(self, claim: Claim) -> None:
@@ -289,6 +288,3 @@ class ClaimStep:
                 self._leases.release(connection, claim.token, [row.key for row in claim.rows])
         except BatchopsError:
             return  # the leases run out by themselves
-
-    def _name(self, key: KeyValue) -> str:
-        return ", ".join(f"{name}={as_text(value)}" for name, value in zip(self._queue.key, key, strict=True))

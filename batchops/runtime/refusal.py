@@ -8,7 +8,7 @@ from batchops.errors import RefusedError
 
 @dataclass(frozen=True)
 class Refusal:
-    """One objection; `allowed` where the user has overridden the check by its name."""
+    """Why a job is refused; `allowed` where the user has overridden the check by its name."""
 
     check: str
     """The name that --allow takes; or "right", "ledger", "read-only", "engine", which nothing overrides."""

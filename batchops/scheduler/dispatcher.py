@@ -31,7 +31,7 @@ Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Place:
+class FireLedgerPlace:
     """A ledger that keeps fires."""
 
     key: Hashable
@@ -44,7 +44,7 @@ class Dispatcher:
     """A thread for one ledger; a ledger that cannot be reached is tried again, and the others do not notice."""
 
     def __init__(
-        self, place: Place, pool: WorkerPool, stop: Stop, emit: Emit, note: Note, threads: Threads,
+        self, place: FireLedgerPlace, pool: WorkerPool, stop: Stop, emit: Emit, note: Note, threads: Threads,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.place = place
@@ -289,7 +289,7 @@ class Dispatcher:
 class _Once:
     """The fires of a place, opened by the first call that succeeds."""
 
-    def __init__(self, stack: ExitStack, place: Place) -> None:
+    def __init__(self, stack: ExitStack, place: FireLedgerPlace) -> None:
         self._stack, self._place = stack, place
         self._fires: Fires | None = None
 

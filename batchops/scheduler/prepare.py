@@ -23,7 +23,7 @@ from batchops.recipes.recipe import RecipeJob
 from batchops.recipes.run import run_job
 from batchops.recipes.run_all import THROUGH
 from batchops.runtime.stop import Stop
-from batchops.scheduler.dispatcher import Place
+from batchops.scheduler.dispatcher import FireLedgerPlace
 from batchops.scheduler.fires import Fires
 from batchops.scheduler.misfires import MisfirePolicy, Schedule
 from batchops.scheduler.work import Task
@@ -125,13 +125,13 @@ def _what(spec: VerbSpec) -> dict[str, str]:
     }
 
 
-def placed(jobs: Sequence[Scheduled], environ: Mapping[str, str], listen: Listen) -> dict[Place, list[Task]]:
+def placed(jobs: Sequence[Scheduled], environ: Mapping[str, str], listen: Listen) -> dict[FireLedgerPlace, list[Task]]:
     """What is to be run, by the ledger that keeps its fires."""
-    found: dict[Place, list[Task]] = {}
+    found: dict[FireLedgerPlace, list[Task]] = {}
     for each in jobs:
         url = each.url if each.kept.ledger is None else None
         shown = each.kept.ledger or "the database itself"
-        place = Place((url, each.kept), shown, partial(_open, url, each.kept, environ))
+        place = FireLedgerPlace((url, each.kept), shown, partial(_open, url, each.kept, environ))
         run = partial(_run, each, environ)
         found.setdefault(place, []).append(Task(each.job.name, each.schedule, run, listen(each.job)))
     return found

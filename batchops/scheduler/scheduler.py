@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from batchops.events import Emit
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
-from batchops.scheduler.dispatcher import Dispatcher, Note, Place
+from batchops.scheduler.dispatcher import Dispatcher, FireLedgerPlace, Note
 from batchops.scheduler.work import Task
 from batchops.scheduler.worker_pool import WorkerPool
 
@@ -21,7 +21,7 @@ class Scheduler:
         self._pool = WorkerPool(workers)
         self._stop, self._emit, self._note = stop, emit, note
         self._threads = Threads(stop.fail, note)
-        self._dispatchers: dict[Place, Dispatcher] = {}
+        self._dispatchers: dict[FireLedgerPlace, Dispatcher] = {}
         self._leaving: list[Dispatcher] = []
 
     @property
@@ -29,7 +29,7 @@ class Scheduler:
         """Those running, one for each ledger, and those that are about to leave."""
         return (*self._dispatchers.values(), *(dispatcher for dispatcher in self._leaving if dispatcher.alive))
 
-    def plan(self, tasks_by_place: Mapping[Place, Sequence[Task]]) -> None:
+    def plan(self, tasks_by_place: Mapping[FireLedgerPlace, Sequence[Task]]) -> None:
         """From now on these; what is running ends as it was begun."""
         for place in self._dispatchers.keys() - tasks_by_place.keys():
             self._leaving.append(self._dispatchers.pop(place))

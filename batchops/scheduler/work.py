@@ -55,10 +55,9 @@ class Work:
             return "skipped", note
         if finished.exit not in (Exit.DONE, Exit.LOCKED):
             return "failed", note or finished.reason
-        return ("taken over" if self.fire.taken_over else "ran"), note if finished.reason in (
-            "done",
-            "locked",
-        ) else finished.reason
+        if finished.reason not in ("done", "locked"):
+            note = finished.reason
+        return ("taken over" if self.fire.taken_over else "ran"), note
 
     def _work(self) -> None:
         try:

@@ -14,7 +14,7 @@ from batchops.runtime.limits import Window
 Duration = timedelta | str
 """Text is read as on the command line: 50ms, 90d."""
 StrategyName = Literal["auto", "key", "index", "block", "match", "limit"]
-"""The strategies that --strategy takes."""
+"""The strategies that --strategy takes; a test compares them with the registry of strategies."""
 
 
 class VerbOptions(TypedDict, total=False):

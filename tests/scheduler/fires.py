@@ -12,7 +12,7 @@ from typing import Any
 from batchops.events import Committed, Emit, Event, Finished, Fired, State
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
-from batchops.scheduler.dispatcher import Dispatcher, Place
+from batchops.scheduler.dispatcher import Dispatcher, FireLedgerPlace
 from batchops.scheduler.fires import LEASE, Claimed, Fire
 from batchops.scheduler.misfires import MisfirePolicy, OpenFires, Schedule, decide
 from batchops.scheduler.work import Task
@@ -154,7 +154,7 @@ class Scene:
         self.loop: Callable[[], object] = lambda: None
         self._script: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
-        place = Place("one", "one place", self._opened)
+        place = FireLedgerPlace("one", "one place", self._opened)
         slots = WorkerPool(workers, self.clock)
         threads = TurnByTurn(self)
         self.dispatcher = Dispatcher(place, slots, self.stop, self.events.append, self.said.append, threads, self.clock)

@@ -7,7 +7,8 @@ from batchops.errors import RefusedError
 STRATEGIES: tuple[StrategyKind, ...] = (
     ids.STRATEGY, match.STRATEGY, index.STRATEGY, block.STRATEGY, key.STRATEGY, limit.STRATEGY,
 )  # fmt: skip
-"""In the order in which they are preferred."""
+"""In the order in which they are preferred. The name of a new one goes into `spec.typed.StrategyName` too; a test
+compares them."""
 
 
 def strategy_kind(name: str) -> StrategyKind:

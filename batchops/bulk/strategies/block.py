@@ -145,11 +145,11 @@ def _build(target: Target) -> BlockStrategy:
 STRATEGY = StrategyKind(
     BlockStrategy.name,
     StrategyText(
-        "the table's blocks, in disk order",
-        "if no index is selective",
-        "purge",
-        "PostgreSQL 14 or later",
-        "only a PostgreSQL heap, from version 14 on, can be scanned by block",
+        follows="the table's blocks, in disk order",
+        chosen="if no index is selective",
+        verbs="purge",
+        databases="PostgreSQL 14 or later",
+        refusal="only a PostgreSQL heap, from version 14 on, can be scanned by block",
     ),
     _choose,
     _build,

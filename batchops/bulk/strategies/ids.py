@@ -99,11 +99,11 @@ def _build(target: Target) -> IdsStrategy:
 STRATEGY = StrategyKind(
     IdsStrategy.name,
     StrategyText(
-        "the keys that the file lists",
-        "only for --ids",
-        "purge, backfill",
-        "all",
-        "it has no primary key or unique index without NULLs that ids could refer to",
+        follows="the keys that the file lists",
+        chosen="only for --ids",
+        verbs="purge, backfill",
+        databases="all",
+        refusal="it has no primary key or unique index without NULLs that ids could refer to",
     ),
     _choose,
     _build,

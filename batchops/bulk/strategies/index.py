@@ -109,11 +109,11 @@ def _holds_null(situation: Situation, column: str) -> bool:
 STRATEGY = StrategyKind(
     IndexStrategy.name,
     StrategyText(
-        "an indexed column of the condition, then the key",
-        "if one index selects at most a tenth of the rows",
-        "purge",
-        "all",
-        "the server would not find the rows by one selective index on a column without NULLs",
+        follows="an indexed column of the condition, then the key",
+        chosen="if one index selects at most a tenth of the rows",
+        verbs="purge",
+        databases="all",
+        refusal="the server would not find the rows by one selective index on a column without NULLs",
     ),
     _choose,
     lambda target: IndexStrategy(target.backend, target.selection, target.key),

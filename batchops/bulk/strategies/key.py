@@ -285,11 +285,11 @@ def _choose(situation: Situation) -> Choice | None:
 STRATEGY = StrategyKind(
     KeyStrategy.name,
     StrategyText(
-        "the primary key, or a unique index without NULLs",
-        "for every backfill; for a purge that can use neither index nor block",
-        "purge, backfill",
-        "all",
-        "it has no primary key or unique index without NULLs",
+        follows="the primary key, or a unique index without NULLs",
+        chosen="for every backfill; for a purge that can use neither index nor block",
+        verbs="purge, backfill",
+        databases="all",
+        refusal="it has no primary key or unique index without NULLs",
     ),
     _choose,
     lambda target: KeyStrategy(target.backend, target.selection, target.key),

@@ -96,11 +96,11 @@ def _choose(situation: Situation) -> Choice | None:
 STRATEGY = StrategyKind(
     LimitStrategy.name,
     StrategyText(
-        "none: each batch takes the first rows that match",
-        "for a table without a key, with --allow no-key; or with --strategy limit",
-        "purge",
-        "all",
-        "each batch reads again the index entries of deleted rows, so it must be requested",
+        follows="none: each batch takes the first rows that match",
+        chosen="for a table without a key, with --allow no-key; or with --strategy limit",
+        verbs="purge",
+        databases="all",
+        refusal="each batch reads again the index entries of deleted rows, so it must be requested",
     ),
     _choose,
     lambda target: LimitStrategy(target.backend, target.selection),

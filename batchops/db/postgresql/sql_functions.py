@@ -9,7 +9,7 @@ _LOCAL = "to_char({}, 'YYYY-MM-DD HH24:MI:SS.US')"
 _PLAIN = "CAST({} AS text)"
 
 
-def _clock() -> dict[str, TimeFunction]:
+def _time_functions() -> dict[str, TimeFunction]:
     zoned = ("now()", "transaction_timestamp()", "statement_timestamp()")
     found = {word: TimeFunction(_ZONED.format(word), "TIMESTAMP WITH TIME ZONE '{}'") for word in zoned}
     found["current_date"] = TimeFunction("to_char(current_date, 'YYYY-MM-DD')", "DATE '{}'")
@@ -66,7 +66,7 @@ _REASONS = {
 
 SQL_FUNCTIONS = SqlFunctions(
     dialect="postgres",
-    time_functions=_clock(),
+    time_functions=_time_functions(),
     volatile={name: reason for reason, names in _REASONS.items() for name in names.split()},
     fresh=listed(
         """random() random_normal() gen_random_uuid() gen_random_bytes() gen_salt() uuid_generate_v1()

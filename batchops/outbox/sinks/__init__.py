@@ -82,6 +82,15 @@ class Sink(Protocol):
         """Release connections; called again, it does nothing."""
 
 
+def answers(sink: Sink) -> bool:
+    """Whether it can be connected to now."""
+    try:
+        sink.open()
+    except SinkDownError:
+        return False
+    return True
+
+
 @runtime_checkable
 class HasProperties(Protocol):
     """A sink whose messages have fields of the broker's own beside their headers."""

@@ -24,6 +24,7 @@ from batchops.outbox.sinks import (
     Refused,
     SinkDownError,
     Unsent,
+    answers,
     error_reasons,
     tls,
 )
@@ -112,17 +113,10 @@ class NatsSink:
         reason = error_reasons.why(error)[0]
         if isinstance(error, TimeoutError):  # a server that is slow, whatever it is sent
             return order.end(Unsent(reason))
-        if order.one_by_one and self._reachable():
+        if order.one_by_one and answers(self):
             return order.end(Refused(f"the connection ended at this event alone ({reason})"))
         self._suspects = {messages[index].id for index in order.under_way}
         return order.end(Unsent(reason))
-
-    def _reachable(self) -> bool:
-        try:
-            self.open()
-        except SinkDownError:
-            return False
-        return True
 
     def loss_warning(self, topic: str) -> str | None:
         """Where the subject's stream is in the memory of one server."""

@@ -23,6 +23,7 @@ from batchops.outbox.sinks import (
     Refused,
     SinkDownError,
     Unsent,
+    answers,
     error_reasons,
     tls,
 )
@@ -151,7 +152,7 @@ class RedisSink:
         if isinstance(error, ConnectionError | TimeoutError):
             self.close()
             reason = error_reasons.why(error)[0]
-            if not (order.one_by_one and self._answers()):
+            if not (order.one_by_one and answers(self)):
                 self._suspects = {messages[index].id for index in under_way}
                 return order.end(Unsent(reason))
             return order.end(Refused(f"the connection ended at this event alone ({reason})"))
@@ -159,13 +160,6 @@ class RedisSink:
             return order.end(Refused(_message_of(error)))
         self._suspects = {messages[index].id for index in under_way}
         return order.end(Unsent("refused together with others; each is tried alone next"))
-
-    def _answers(self) -> bool:
-        try:
-            self.open()
-        except SinkDownError:
-            return False
-        return True
 
     def _down(self, error: RedisError) -> SinkDownError:
         word = _first_word(error)

@@ -22,23 +22,10 @@ _AMQP = _Kind("batchops.outbox.sinks.rabbitmq", "pika", "rabbitmq")
 _NATS = _Kind("batchops.outbox.sinks.nats", "nats", "nats")
 _KAFKA = _Kind("batchops.outbox.sinks.kafka", "confluent_kafka", "kafka")
 SCHEMES = {
-    "-": _FILE, "file": _FILE, "http": _HTTP, "https": _HTTP, "redis": _REDIS, "rediss": _REDIS, "kafka": _KAFKA,
-    "nats": _NATS, "amqp": _AMQP, "amqps": _AMQP,
+    "kafka": _KAFKA, "amqp": _AMQP, "amqps": _AMQP, "nats": _NATS, "redis": _REDIS, "rediss": _REDIS, "http": _HTTP,
+    "https": _HTTP, "file": _FILE, "-": _FILE,
 }  # fmt: skip
 """By what comes before the colon; each module has `sink(url, environ)`."""
-SPELLINGS = (
-    "kafka://",
-    "amqp://",
-    "amqps://",
-    "nats://",
-    "redis://",
-    "rediss://",
-    "http://",
-    "https://",
-    "file:PATH",
-    "-",
-)
-"""For the hint."""
 
 
 def sink_of(url: str, environ: Mapping[str, str]) -> Sink:
@@ -51,9 +38,17 @@ def sink_of(url: str, environ: Mapping[str, str]) -> Sink:
     scheme = "-" if url == "-" else url.partition(":")[0].lower() if ":" in url else ""
     kind = SCHEMES.get(scheme)
     if kind is None or not (kind is _FILE or "://" in url):
-        raise UsageError("--to: batchops does not know this destination.", f"there are {', '.join(SPELLINGS)}.")
+        known = ", ".join(map(_spelled, SCHEMES))
+        raise UsageError("--to: batchops does not know this destination.", f"there are {known}.")
     found: Sink = _module(kind, scheme).sink(url, environ)
     return found
+
+
+def _spelled(scheme: str) -> str:
+    """A scheme as it is written before an address; the paths of files have no slashes there."""
+    if scheme == "-":
+        return scheme
+    return f"{scheme}:PATH" if SCHEMES[scheme] is _FILE else f"{scheme}://"
 
 
 def _module(kind: _Kind, scheme: str) -> Any:

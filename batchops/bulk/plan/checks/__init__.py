@@ -31,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     foreign_table.CHECK,
     superuser.CHECK,
 )
+"""The name of a new one goes into `bulk.spec.CHECKS` too, in the same order; a test compares them."""
 
 
 def refusals(context: CheckContext) -> Iterator[Refusal]:
@@ -38,6 +39,6 @@ def refusals(context: CheckContext) -> Iterator[Refusal]:
     yield from context.found.forbidden
     for check in CHECKS:
         allowed = check.name in context.spec.allow
-        for finding in check.look(context):
-            hint = finding.hint if allowed else f"{finding.hint}, or --allow {check.name}."
-            yield Refusal(check.name, finding.message, hint, allowed)
+        for refusal in check.look(context):
+            hint = refusal.hint if allowed else f"{refusal.hint}, or --allow {check.name}."
+            yield Refusal(check.name, refusal.message, hint, allowed)

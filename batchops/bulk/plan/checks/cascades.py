@@ -3,20 +3,20 @@
 from collections.abc import Iterator
 
 from batchops.bulk.plan.chains import Link, links, rows
-from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
+from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
 from batchops.db.facts import CASCADE, RESTRICT
 
 COUNTED = 4
 """Foreign keys whose rows are counted unasked; each may take a moment."""
 
 
-def _look(context: CheckContext) -> Iterator[Objection]:
+def _look(context: CheckContext) -> Iterator[CheckRefusal]:
     acting = [link for link in links(context) if link.action != RESTRICT]
     for i, link in enumerate(acting):
         many = _many(context, link, look=context.spec.count or i < COUNTED)
         child, columns = link.reference.child.label, ", ".join(link.reference.columns)
         why = f"ON {link.event} {link.action} by {columns}"
-        yield Objection(
+        yield CheckRefusal(
             f'The database would also {_effect(link)} {many} of "{child}" ({why}).',
             f'change the rows of "{child}" first, in separate batches',
         )

@@ -66,8 +66,8 @@ class CheckContext:
 
 
 @dataclass(frozen=True)
-class Objection:
-    """What is wrong, and how to solve it."""
+class CheckRefusal:
+    """Why a check refuses the job, and what to do."""
 
     message: str
     hint: str
@@ -80,4 +80,4 @@ class Check:
     name: str
     what: str
     """What it protects from, in a line."""
-    look: Callable[[CheckContext], Iterator[Objection]]
+    look: Callable[[CheckContext], Iterator[CheckRefusal]]

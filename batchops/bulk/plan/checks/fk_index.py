@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from batchops.bulk.plan.chains import links
-from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
+from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
 from batchops.db.facts import OtherTable, Reference
 from batchops.db.table import quoted
 
@@ -13,7 +13,7 @@ SMALL = 1_000
 """Rows up to which a child table is read as quickly as an index would be."""
 
 
-def _look(context: CheckContext) -> Iterator[Objection]:
+def _look(context: CheckContext) -> Iterator[CheckRefusal]:
     for link in links(context):
         reference = link.reference
         if reference.indexed or _small(context, reference.child) or _found_by_index(context, reference):
@@ -21,7 +21,7 @@ def _look(context: CheckContext) -> Iterator[Objection]:
         quote = context.database.engine.dialect.identifier_preparer.quote
         columns = ", ".join(quote(name) for name in reference.columns)
         place = ".".join(quote(part) for part in (reference.child.schema, reference.child.name) if part)
-        yield Objection(
+        yield CheckRefusal(
             f'"{reference.child.label}" refers to "{reference.parent.label}" by {", ".join(reference.columns)} without '
             f"an index: for each row that is {_done(link.event)} the database would scan the whole table.",
             f"{context.database.backend.facts.new_index} ON {place} ({columns})",

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
+from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
 from batchops.db.table import quoted
 
 
-def _look(context: CheckContext) -> Iterator[Objection]:
+def _look(context: CheckContext) -> Iterator[CheckRefusal]:
     key = context.found.key
     if key is None or key not in context.facts.nullable_keys:
         return
@@ -19,7 +19,7 @@ def _look(context: CheckContext) -> Iterator[Objection]:
     # The pinned condition leaves them out already; asked without it, this is all such rows.
     counted = context.count(rows)
     many = "some rows" if counted is None else f"{counted:,} {'row' if counted == 1 else 'rows'}"
-    yield Objection(
+    yield CheckRefusal(
         f"The key ({', '.join(key.columns)}) may be NULL: {many} without a value there would be skipped.",
         "use a --key without NULLs, or ALTER it to NOT NULL",
     )

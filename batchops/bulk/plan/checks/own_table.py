@@ -2,23 +2,23 @@
 
 from collections.abc import Iterator
 
-from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
+from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
 from batchops.db.facts import TableName
 from batchops.sql.expression import is_default
 from batchops.sql.subselects import called_functions
 from batchops.sql.tokens import tokenize
 
 
-def _look(context: CheckContext) -> Iterator[Objection]:
+def _look(context: CheckContext) -> Iterator[CheckRefusal]:
     for name in context.reads.changing():
         yield _finding(context, name)
 
 
-def _finding(context: CheckContext, name: TableName) -> Objection:
+def _finding(context: CheckContext, name: TableName) -> CheckRefusal:
     own, column = name == (context.table.schema, context.table.name), _set_by(context, name)
     what = f'"{context.table.label}" itself' if own else f'"{name[1]}", whose rows change with them by a foreign key'
     reads = "The condition or a value" if column is None else f'The value of "{column}"'
-    return Objection(
+    return CheckRefusal(
         f"{reads} reads {what}: each batch would find other rows than one statement over the whole table does.",
         _values_aside(context, column) if column else _keys_aside(context),
     )

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
+from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
 
 
-def _look(context: CheckContext) -> Iterator[Objection]:
+def _look(context: CheckContext) -> Iterator[CheckRefusal]:
     if context.facts.hides_rows:
-        yield Objection(
+        yield CheckRefusal(
             f'Row-level security on "{context.table.label}" hides rows from role "{context.found.server.role}": '
             "those would stay, and no message would tell.",
             "connect as a role with BYPASSRLS, or as the owner where it is not forced",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
+from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
 from batchops.bulk.plan.cost import CHANGED, READ
 from batchops.db.facts import FullRead
 
@@ -12,7 +12,7 @@ TIMES = 20
 """How many times the rows that one statement would read they may read beyond that."""
 
 
-def _look(context: CheckContext) -> Iterator[Objection]:
+def _look(context: CheckContext) -> Iterator[CheckRefusal]:
     if context.route.kind.starts_over and context.route.pinned.condition is None:
         return  # the first rows are always among those that match
     batches = _batches(context)
@@ -23,7 +23,7 @@ def _look(context: CheckContext) -> Iterator[Objection]:
         if read.rows is not None and batches * read.rows <= max(LARGE, TIMES * ((context.table.rows or 0) + read.rows)):
             continue
         size = "" if read.rows is None else f" (about {read.rows:,} rows)"
-        yield Objection(
+        yield CheckRefusal(
             f'Each of about {batches:,} batches would read all of "{read.table.removeprefix("public.")}"{size}, by the '
             "server's own plan.",
             _way_out(context, read, own=own),

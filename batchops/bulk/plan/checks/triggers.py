@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
+from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
 from batchops.db.facts import Trigger
 
 
@@ -20,11 +20,11 @@ def _named(trigger: Trigger, columns: frozenset[str]) -> bool:
     return any(name.lower() in lower for name in trigger.columns)
 
 
-def _look(context: CheckContext) -> Iterator[Objection]:
+def _look(context: CheckContext) -> Iterator[CheckRefusal]:
     for trigger in set_off(context):
         kind = "rule" if trigger.timing == "rule" else f"{trigger.timing} trigger"
         may = "do more than was asked for" if trigger.timing == "after" else "leave rows as they are, or do more"
-        yield Objection(
+        yield CheckRefusal(
             f'The {kind} "{trigger.name}" on "{trigger.table}" fires on each {context.event} and may {may}.',
             "check what it does",
         )

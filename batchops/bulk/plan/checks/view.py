@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from batchops.bulk.plan.checks.context import Check, CheckContext, Objection
+from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
 
 
-def _look(context: CheckContext) -> Iterator[Objection]:
+def _look(context: CheckContext) -> Iterator[CheckRefusal]:
     """Only where --allow is sound: any other view was refused before anything was planned."""
     if context.table.kind == "view":
-        yield Objection(
+        yield CheckRefusal(
             f'"{context.table.label}" is a view, not a table.', f"name the table behind it: {context.facts.base}"
         )
 
