@@ -8,7 +8,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-LONGEST = 10_000
+LONGEST_TEXT = 10_000
 """Characters of a text from outside that are kept."""
 MARK = "..."
 """How a text ends that was cut."""
@@ -69,7 +69,7 @@ def storable(text: str, room: TextRoom) -> str:
 
 def spelled(text: object) -> str:
     """Any text as one that is valid Unicode without NUL, and not too long."""
-    return _cut(_in(_text_of(text)[: LONGEST + 1].replace("\0", "\\x00"), "utf-8"), LONGEST)
+    return _cut(_in(_text_of(text)[: LONGEST_TEXT + 1].replace("\0", "\\x00"), "utf-8"), LONGEST_TEXT)
 
 
 def reason_of(error: BaseException) -> str:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from batchops.ledger.ledger import Ledger
 
-AT_ONCE = 500
+RUNS_PER_TRANSACTION = 500
 """Runs that one transaction forgets."""
 
 
@@ -15,7 +15,7 @@ def prune(ledger: Ledger, older_than: float, *, most: int | None = None) -> int:
     """
     gone = 0
     while most is None or gone < most:
-        size = AT_ONCE if most is None else min(AT_ONCE, most - gone)
+        size = RUNS_PER_TRANSACTION if most is None else min(RUNS_PER_TRANSACTION, most - gone)
         forgotten = _some(ledger, older_than, size)
         gone += forgotten
         if forgotten < size:

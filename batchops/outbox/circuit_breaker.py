@@ -9,7 +9,7 @@ from batchops import durations
 from batchops.errors import TransientError
 from batchops.runtime.backoff import Backoff
 
-FIRST, LONGEST = 0.2, 15.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
 """Seconds between two probes, at first and at the most."""
 QUIET = 60.0
 """Seconds in which nobody is warned twice, however often it goes down and comes back."""
@@ -25,7 +25,7 @@ class CircuitBreaker:
         """`timeout`: seconds after which it is given up on; None: never. `warn` is told when the waiting begins."""
         self._timeout = timeout
         self._clock = clock
-        self._backoff = Backoff(FIRST, LONGEST, draw=draw)
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, draw=draw)
         self._warn = warn
         self._reported = False
         """Whether this outage has been told of."""

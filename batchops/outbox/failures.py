@@ -11,7 +11,7 @@ from batchops.db.database import Database
 from batchops.db.storable_text import ForeignText
 from batchops.outbox.outbox import Outbox
 from batchops.outbox.sinks import Refused
-from batchops.runtime.backoff import LONGEST, RetryPolicy
+from batchops.runtime.backoff import LONGEST_PAUSE, RetryPolicy
 
 
 class State(StrEnum):
@@ -26,7 +26,7 @@ class State(StrEnum):
 
 
 def _state(table: sa.Table) -> sa.ColumnElement[str]:
-    """A row's state by the name of today: an earlier version wrote "parked" for HELD."""
+    """A row's state by the name of today: an earlier version wrote "parked" for HELD, and the table has no version."""
     # Literals, as PostgreSQL would not know an expression with parameters again in GROUP BY.
     earlier: sa.ColumnElement[bool] = table.c.state == sa.literal_column("'parked'")
     return sa.case((earlier, sa.literal_column(f"'{State.HELD}'", sa.String())), else_=table.c.state)
@@ -207,4 +207,4 @@ class FailurePolicy:
     def _pause(self, refused: Refused, tried: int) -> float:
         if refused.after is not None:
             return max(refused.after, 0.0)
-        return LONGEST if refused.final else self.attempts.pause(tried)
+        return LONGEST_PAUSE if refused.final else self.attempts.pause(tried)

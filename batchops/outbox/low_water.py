@@ -20,7 +20,7 @@ from batchops.outbox.outbox import Outbox
 
 FULL_LOOK = 60.0
 """Seconds after which everything is looked at once: for numbers that were drawn before their transaction wrote."""
-LOOK = 1.0
+LOOK_SECONDS = 1.0
 """Seconds between two looks for where the front is."""
 
 
@@ -57,7 +57,7 @@ class OutboxLowWaterMark:
 
     def look(self) -> None:
         """Find the front again, if it is time."""
-        if not self._outbox.order.numbered or self._clock() - self._looked_at < LOOK:
+        if not self._outbox.order.numbered or self._clock() - self._looked_at < LOOK_SECONDS:
             return
         self._looked_at = self._clock()
         with suppress(TransientError):

@@ -1,4 +1,7 @@
-"""The SQL that makes an outbox, and the tables beside it: its relays, their shards, its refused events."""
+"""The SQL that makes an outbox, and the tables beside it: its relays, their shards, its refused events.
+
+These tables keep no version: a change to one gives TableSetup a part and migrations, as the ledger's runs have them.
+"""
 
 from collections.abc import Iterator
 from contextlib import suppress

@@ -26,7 +26,7 @@ from batchops.runtime.heartbeat import Renewal, heartbeat
 from batchops.runtime.lease import LeaseClock
 from batchops.runtime.threads import Threads
 
-AT_ONCE = 100
+MOST_RESCUED = 100
 """Rows that are rescued together, to be tried alone one after the other."""
 RESCUE_EVERY = 1.0
 """Seconds between two looks for lost leases; longer where the look itself is dear."""
@@ -167,7 +167,7 @@ class Claims:
             return None
         try:
             before = self._clock()
-            claim = self._rescue(AT_ONCE if self._one_by_one else rows, low, before)
+            claim = self._rescue(MOST_RESCUED if self._one_by_one else rows, low, before)
             took = self._clock() - before
             self._rescue_at = 0.0 if claim else self._clock() + max(RESCUE_EVERY, 10 * took)
             return claim

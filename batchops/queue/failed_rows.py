@@ -19,7 +19,7 @@ from batchops.queue.queue import Assignments, Queue
 from batchops.queue.rows import Rows
 
 T = TypeVar("T")
-AT_ONCE = 1_000
+ROWS_PER_TRANSACTION = 1_000
 """Rows that one transaction redrives, and names in one statement."""
 
 
@@ -64,12 +64,12 @@ class FailedRows:
             return self._redrive_any(assignments, most)
         with self._database.reading() as connection:
             which = self.dead_letters(connection, keys, most, chosen=chosen)
-        return sum(self._back(assignments, some, AT_ONCE) for some in _chunks(which))
+        return sum(self._back(assignments, some, ROWS_PER_TRANSACTION) for some in _chunks(which))
 
     def _redrive_any(self, assignments: Assignments, most: int | None) -> int:
         done = 0
         while most is None or done < most:
-            size = AT_ONCE if most is None else min(AT_ONCE, most - done)
+            size = ROWS_PER_TRANSACTION if most is None else min(ROWS_PER_TRANSACTION, most - done)
             done += (back := self._back(assignments, None, size))
             if back < size:
                 break
@@ -127,7 +127,7 @@ def _failed(key: KeyValue, state: Sequence[Any]) -> FailedRow:
 
 
 def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE))
+    return (items[start : start + ROWS_PER_TRANSACTION] for start in range(0, len(items), ROWS_PER_TRANSACTION))
 
 
 def _order(key: KeyValue) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from batchops.queue.leases.row_lock import RowLocks
 
 FULL_LOOK = 60.0
 """Seconds after which a claim looks behind the mark too: for rows that were committed late."""
-LOOK = 0.1
+LOOK_SECONDS = 0.1
 """Seconds between two looks for where the front is: a claim reads again what was done since the last one."""
 SHARE = 20
 """A look is made again no sooner than after this many times as long as it took."""
@@ -31,7 +31,7 @@ class QueueLowWaterMark:
         self._followed = followed
         self._mark: KeyValue | None = None
         self._full_at = clock()
-        self._look_at = self._full_at + LOOK
+        self._look_at = self._full_at + LOOK_SECONDS
         self._guard = threading.Lock()
 
     def mark(self) -> KeyValue | None:
@@ -57,5 +57,5 @@ class QueueLowWaterMark:
                 self._mark = self._mark if first is None else first
         finally:
             now = self._clock()
-            self._look_at = now + max(LOOK, SHARE * (now - before))
+            self._look_at = now + max(LOOK_SECONDS, SHARE * (now - before))
             self._guard.release()

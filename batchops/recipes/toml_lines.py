@@ -16,7 +16,7 @@ from batchops.recipes.mistakes import Mistake
 
 LARGEST = 256 * 1024
 """Bytes of a recipe; a file beyond that is no recipe."""
-LONGEST = 400
+LONGEST_STATEMENT_LINES = 400
 """Lines of one statement."""
 _UNFINISHED = "(at end of document)"
 _BEGINNING = re.compile(r"""\s*(\[+[\w\s."'-]+\]+\s*(\#.*)?$|([\w.-]|"[^"]*"|'[^']*'|\s)+=)""")
@@ -93,7 +93,7 @@ def _statements(text: str, mistakes: list[Mistake]) -> Iterator[_Statement]:
 def _one(lines: list[str], first: int, mistakes: list[Mistake]) -> tuple[int, _Statement]:
     """The statement that begins on a line, and the line after it; an empty one for what cannot be read."""
     message = ""
-    for end in range(first + 1, min(len(lines), first + LONGEST) + 1):
+    for end in range(first + 1, min(len(lines), first + LONGEST_STATEMENT_LINES) + 1):
         text = "\n".join(lines[first:end])
         try:
             return end, _Statement(first + 1, text, tomllib.loads(text + "\n"))

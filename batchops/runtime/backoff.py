@@ -1,11 +1,11 @@
-"""How long to wait between attempts, and how often a row or event is tried."""
+"""How long to wait between attempts, and how often a row or event is tried; batches: see `runtime.retry`."""
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-LONGEST = 3600.0
+LONGEST_PAUSE = 3600.0
 """Seconds between two attempts at a row or event, at the most."""
 
 
@@ -37,7 +37,7 @@ class RetryPolicy:
     @classmethod
     def starting_at(cls, first: float, max_attempts: int) -> "RetryPolicy":
         """The policy of a queue or an outbox, whose first pause lasts so many seconds."""
-        return cls(max_attempts, Backoff(first, LONGEST, jitter=0.5))
+        return cls(max_attempts, Backoff(first, LONGEST_PAUSE, jitter=0.5))
 
     def used_up(self, attempts: int) -> bool:
         """Whether a row that failed at that attempt is not tried again."""

@@ -11,6 +11,7 @@ from batchops.runtime.backoff import Backoff
 
 T = TypeVar("T")
 BACKOFF = Backoff(first=0.1, longest=10.0, jitter=1.0)
+"""Between two attempts at a batch; between those at a row or event: `backoff.RetryPolicy`."""
 
 
 def retrying(

@@ -13,7 +13,7 @@ from batchops.runtime.threads import Threads
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE = 20.0
 """Seconds that the batch in progress may take once a run is asked to stop, where nothing else is said."""
-AGAIN = 1.0
+CANCEL_RETRY_SECONDS = 1.0
 """Seconds between two attempts to cancel."""
 
 
@@ -136,7 +136,7 @@ def grace_period(stop: Stop, seconds: float, cancel: Callable[[], None], margin:
             return None if left is None else left + margin
         stop.cut = True
         cancel()
-        return AGAIN
+        return CANCEL_RETRY_SECONDS
 
     with watched(stop, Threads(stop.fail, lambda _: None), "grace", look):
         yield

@@ -16,7 +16,7 @@ from batchops.scheduler.fires import LEASE, Claimed, Fires
 from batchops.scheduler.work import Task, Work
 from batchops.scheduler.worker_pool import WorkerPool
 
-LOOK = 5.0
+LOOK_SECONDS = 5.0
 """Seconds between looks for fires whose owner is gone; also the longest that a jump of the clock goes unnoticed."""
 BACKOFF = Backoff(first=0.5, longest=LEASE / RENEWALS, jitter=0.0)
 """Between attempts to reach a ledger that cannot be reached."""
@@ -187,7 +187,7 @@ class Dispatcher:
         self._waits.discard(name)
         if claimed.waits:
             self._waits.add(name)
-            self._next[name] = claimed.now + LOOK
+            self._next[name] = claimed.now + LOOK_SECONDS
         self._report_claimed(task, claimed)
 
     def _freed(self) -> None:
@@ -248,7 +248,7 @@ class Dispatcher:
 
     def _look(self, fires: Fires) -> None:
         """For open fires that are not running here: their owner may have died."""
-        if self._clock() - self._looked < LOOK or not self._tasks:
+        if self._clock() - self._looked < LOOK_SECONDS or not self._tasks:
             return
         now, open_fires = fires.look(self._names())
         self._looked = self._clock()
@@ -270,7 +270,7 @@ class Dispatcher:
         if self._failures:
             return BACKOFF.pause(self._failures)
         coming = [self._next.get(task.schedule.name, 0.0) - self._now() for task in self._tasks]
-        looks = self._looked + LOOK - self._clock()
+        looks = self._looked + LOOK_SECONDS - self._clock()
         return 0.01 if self._nudged else max(0.01, min([*coming, looks]))
 
     def _well(self) -> None:

@@ -23,7 +23,7 @@ from batchops.spec.times import due
 
 LEASE = 15.0
 """Seconds without a heartbeat after which a fire is taken over."""
-AT_ONCE = 500
+FIRES_PER_TRANSACTION = 500
 """Fires that one transaction forgets."""
 KEEP = 7 * 86400.0
 """Seconds after which an ended fire is forgotten; a schedule's newest is kept."""
@@ -167,11 +167,11 @@ class Fires:
             with self.database.transaction() as connection:
                 newest = self._newest(connection, name)
                 old = (fires.c.schedule == name, fires.c.fire_at < newest, fires.c.finished_at < before)
-                query = sa.select(fires.c.fire_at).where(*old).order_by(fires.c.fire_at).limit(AT_ONCE)
+                query = sa.select(fires.c.fire_at).where(*old).order_by(fires.c.fire_at).limit(FIRES_PER_TRANSACTION)
                 times = list(connection.execute(query).scalars())
                 if times:
                     gone += connection.execute(fires.delete().where(*old, fires.c.fire_at <= times[-1])).rowcount
-            if len(times) < AT_ONCE:
+            if len(times) < FIRES_PER_TRANSACTION:
                 return gone
 
     def _register(self, connection: sa.Connection, schedule: Schedule) -> None:

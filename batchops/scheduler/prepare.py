@@ -32,7 +32,7 @@ from batchops.spec.models import CHANGES, ROWS, VerbSpec, flag_of
 
 TIMEOUTS = Timeouts(lock=5.0, statement=30.0)
 """Of the connections that keep fires; the jobs have their own."""
-LONGEST = 200
+LONGEST_JOB_NAME = 200
 """Letters of a job's name that are in the table of fires."""
 
 
@@ -112,7 +112,7 @@ def _schedule(job: RecipeJob, keys: recipe.RecipeSchedule, place: FireLedger) ->
     what = [job.verb.name, job.spec.table, _what(job.spec), str(times), place.ledger == NONE]
     mark = sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
     # Another job or other times under the same name are another schedule, which owes nothing from before.
-    return Schedule(f"{job.name[:LONGEST]}#{mark}", times, policy)
+    return Schedule(f"{job.name[:LONGEST_JOB_NAME]}#{mark}", times, policy)
 
 
 def _what(spec: VerbSpec) -> dict[str, str]:

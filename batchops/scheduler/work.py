@@ -13,7 +13,7 @@ from batchops.scheduler.misfires import Schedule
 
 Run = Callable[[Emit, Stop], Finished]
 """Runs a job to its end, which it also tells, and raises nothing that was to be expected."""
-AGAIN = 1.0
+TAKEOVER_RETRY_SECONDS = 1.0
 """Seconds between attempts to continue a run whose lease a dead process still holds."""
 RETRY_TIMEOUT = 2 * LEASE
 
@@ -79,8 +79,8 @@ class Work:
             stale = finished.reason == "locked" and self.fire.taken_over and not self.rows
             if not stale or self.stop.asked or waited >= RETRY_TIMEOUT:
                 return finished
-            self.stop.sleep(AGAIN)
-            waited += AGAIN
+            self.stop.sleep(TAKEOVER_RETRY_SECONDS)
+            waited += TAKEOVER_RETRY_SECONDS
 
     def _on_event(self, event: Event) -> None:
         """From any thread."""

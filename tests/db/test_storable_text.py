@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchops.db.storable_text import BASIC, LONGEST, TextRoom, codec_of, reason_of, spelled, storable
+from batchops.db.storable_text import BASIC, LONGEST_TEXT, TextRoom, codec_of, reason_of, spelled, storable
 from batchops.outbox.sinks import Refused, Unsent
 from batchops.queue.handlers import Failed
 
@@ -46,7 +46,7 @@ def test_a_text_is_cut_to_the_octets_that_fit(codec: str) -> None:
 
 
 def test_a_text_of_a_megabyte_is_cut() -> None:
-    assert len(spelled("\0" * 1_000_000)) == len(spelled("x" * 1_000_000)) == LONGEST
+    assert len(spelled("\0" * 1_000_000)) == len(spelled("x" * 1_000_000)) == LONGEST_TEXT
 
 
 class MuteError(Exception):

@@ -3,7 +3,7 @@
 import pytest
 
 from batchops.errors import TransientError
-from batchops.outbox.circuit_breaker import FIRST, LONGEST, QUIET, CircuitBreaker
+from batchops.outbox.circuit_breaker import FIRST_PAUSE, LONGEST_PAUSE, QUIET, CircuitBreaker
 from tests.clock import Clock
 
 
@@ -29,14 +29,14 @@ def test_pauses_between_probes_double_up_to_a_bound() -> None:
         clock.now += held[1]
         assert breaker.throttle() is None, "time for a probe"
         assert breaker.probing
-    assert pauses == [pytest.approx(min(LONGEST, FIRST * 2**n)) for n in range(12)]
+    assert pauses == [pytest.approx(min(LONGEST_PAUSE, FIRST_PAUSE * 2**n)) for n in range(12)]
 
 
 def test_jitter_only_shortens_a_pause() -> None:
     clock = Clock()
     breaker = CircuitBreaker(None, clock, draw=lambda: 0.0)
     breaker.trip("refused")
-    assert breaker.throttle() == ("the destination is down: refused", pytest.approx(0.75 * FIRST))
+    assert breaker.throttle() == ("the destination is down: refused", pytest.approx(0.75 * FIRST_PAUSE))
 
 
 def test_the_timeout_begins_with_the_first_failure_and_success_ends_it() -> None:
@@ -57,7 +57,7 @@ def test_the_timeout_begins_with_the_first_failure_and_success_ends_it() -> None
 def test_a_doubtful_probe_is_followed_by_more_at_once() -> None:
     breaker, clock = circuit()
     breaker.trip("refused")
-    clock.now += LONGEST
+    clock.now += LONGEST_PAUSE
     breaker.inconclusive()
     assert (breaker.probing, breaker.down, breaker.throttle()) == (False, "refused", None)
     breaker.trip("refused again")

@@ -6,12 +6,12 @@ from batchops.outbox import circuit_breaker
 from batchops.queue import last_look
 from batchops.queue.handlers import child_process
 from batchops.runtime import idle, retry, wake
-from batchops.runtime.backoff import LONGEST, Backoff, RetryPolicy
+from batchops.runtime.backoff import LONGEST_PAUSE, Backoff, RetryPolicy
 from batchops.scheduler import dispatcher
 
 USED = {
     "batch": retry.BACKOFF,
-    "broker": Backoff(circuit_breaker.FIRST, circuit_breaker.LONGEST),
+    "broker": Backoff(circuit_breaker.FIRST_PAUSE, circuit_breaker.LONGEST_PAUSE),
     "idle": Backoff(idle.FIRST, 60.0),
     "last look": last_look.BACKOFF,
     "ledger": dispatcher.BACKOFF,
@@ -46,4 +46,4 @@ def test_every_pause_is_between_nothing_and_the_longest(backoff: Backoff) -> Non
 def test_a_row_is_given_up_on_at_its_last_attempt() -> None:
     policy = RetryPolicy.starting_at(1.0, max_attempts=3)
     assert [policy.used_up(attempts) for attempts in (1, 2, 3, 4)] == [False, False, True, True]
-    assert 0.5 * LONGEST <= policy.pause(100) <= LONGEST
+    assert 0.5 * LONGEST_PAUSE <= policy.pause(100) <= LONGEST_PAUSE

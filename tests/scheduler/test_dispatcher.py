@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from batchops.errors import UnreachableError
-from batchops.scheduler.dispatcher import BACKOFF, CLOSE_TIMEOUT, LOOK, PRUNED
+from batchops.scheduler.dispatcher import BACKOFF, CLOSE_TIMEOUT, LOOK_SECONDS, PRUNED
 from batchops.scheduler.fires import LEASE
 from tests.scheduler.fires import NOON, Scene
 
@@ -81,7 +81,7 @@ def test_a_dead_scheduler_s_fire_is_taken_over_once_its_lease_is_over() -> None:
     scene.at(100.0, lambda: scene.table.of_another("slow", NOON + 100, LEASE, rows=40))
     scene(scene.task("slow", every=100, takes=2.0), seconds=130.0)
     assert scene.states("slow") == {"taken over": 1}
-    assert 100 + LEASE <= scene.began("slow")[0] <= 100 + LEASE + LOOK + 0.1
+    assert 100 + LEASE <= scene.began("slow")[0] <= 100 + LEASE + LOOK_SECONDS + 0.1
     assert scene.table.rows["slow", NOON + 100].rows == 140
 
 
@@ -130,9 +130,9 @@ def test_a_database_s_clock_that_is_set_anew_is_noticed_within_a_look(leap: floa
     scene.at(61.0, lambda: setattr(scene.table, "ahead", NOON + leap))
     scene(scene.task("quick", every=20), seconds=140.0)
     began = [at for at in scene.began("quick") if at > 61]
-    assert began[0] <= 61 + max(0.0, -leap) + LOOK + 20.1
+    assert began[0] <= 61 + max(0.0, -leap) + LOOK_SECONDS + 20.1
     if leap > 0:
-        assert began[0] <= 61 + LOOK + 0.1
+        assert began[0] <= 61 + LOOK_SECONDS + 0.1
         assert scene.states("quick")["coalesced"] == 179
 
 

@@ -13,7 +13,7 @@ from batchops.db.types import KeyValue
 from batchops.errors import BatchopsError, RefusedError, RowRefusedError, TransientError
 
 LookUp = Callable[[Sequence[Entry]], list[tuple[int, KeyValue]]]
-AT_ONCE = 1_000
+IDS_PER_STATEMENT = 1_000
 """Ids that one statement looks up."""
 
 
@@ -39,7 +39,7 @@ def listed_ids(
     def look_up(entries: Sequence[Entry]) -> list[tuple[int, KeyValue]]:
         return database.backend.keys.look_up(connection, table, names, [texts for _, texts in entries], key.columns)
 
-    for some in ids.spooled(AT_ONCE):
+    for some in ids.spooled(IDS_PER_STATEMENT):
         found = _looked_up(connection, database, look_up, file, some)
         ids.add([row for _, row in found], len({place for place, _ in found}))
     ids.ready()

@@ -11,7 +11,7 @@ from batchops.sql.selection import user_sql
 from batchops.sql.subselects import SubSelect, inner_subselects, subselects
 from batchops.sql.tokens import SqlTokens, tokenize
 
-LONGEST = 10_000
+LONGEST_VALUE = 10_000
 """Characters up to which a value is written into every statement."""
 _NOT_ALONE = (Fault.STATEMENT, Fault.NO_COLUMN, Fault.NO_TABLE, Fault.ROW_REFUSED, Fault.DENIED, Fault.READ_ONLY)
 """How a server answers to one that reads the row around it, gives several rows, or writes."""
@@ -47,7 +47,7 @@ def _pinned(
     pinned: list[tuple[int, int, str]] = []
     for one in found:
         literal = literal_of(connection, database, tokens.text[one.start : one.end]) if one.value else None
-        if literal is not None and len(literal) <= LONGEST:
+        if literal is not None and len(literal) <= LONGEST_VALUE:
             pinned.append((one.start, one.end, literal))
         else:
             pinned += _pinned(connection, database, tokens, inner_subselects(tokens, one))

@@ -43,7 +43,7 @@ _TOO_LARGE = frozenset({10054, 10097})
 """The server's numbers for a message larger than its stream takes, and for its headers."""
 _OF_ACCESS = ("authorization", "credentials", "authentication expired", "authentication revoked")
 """In the server's words when it refuses who connects."""
-LONGEST = 3_900
+LONGEST_SUBJECT_BYTES = 3_900
 """Bytes of a subject: servers read no line that is longer than 4,096 with what else is in it."""
 _FULL = frozenset({10047, 10077})
 """Its numbers for a stream, or a store, that has no room: as any refusal by a stream, their code is 400."""
@@ -208,8 +208,8 @@ class NatsSink:
         if any(sign in text for text in texts for sign in "\r\n\0") or not all(map(_HEADER.fullmatch, message.headers)):
             return Refused("its id, key or a header holds what no header can", final=True)
         assert self._client is not None
-        if len(subject.encode()) > LONGEST:
-            return Refused(f"its subject is more than {LONGEST:,} bytes", final=True)
+        if len(subject.encode()) > LONGEST_SUBJECT_BYTES:
+            return Refused(f"its subject is more than {LONGEST_SUBJECT_BYTES:,} bytes", final=True)
         size, most = len(message.body) + _header_bytes(message), self._client.max_payload
         if size > most:
             return Refused(f"its {size:,} bytes are more than the server takes ({most:,})", final=True)

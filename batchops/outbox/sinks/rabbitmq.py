@@ -12,7 +12,7 @@ from batchops.outbox.sinks import AccessRefusedError, Delivery, Message, Refused
 from batchops.outbox.sinks.address import SinkAddress, address
 from batchops.outbox.sinks.ordering import DeliveryOrder
 from batchops.outbox.sinks.rabbitmq_connection import RabbitMQConnection
-from batchops.outbox.sinks.rabbitmq_properties import LONGEST, READ, unfit
+from batchops.outbox.sinks.rabbitmq_properties import READ, SHORT_STRING_BYTES, unfit
 
 OPTIONS = ("timeout", "exchange", "topic")
 WINDOW = 1_000
@@ -107,7 +107,7 @@ class RabbitMQSink:
 
     def _unfit(self, message: Message) -> Refused | None:
         topic = self._topic or message.topic
-        if "\0" in topic or not (topic or self._exchange) or len(topic.encode()) > LONGEST:
+        if "\0" in topic or not (topic or self._exchange) or len(topic.encode()) > SHORT_STRING_BYTES:
             return Refused("its topic is not a routing key: 1 to 255 bytes without NUL", final=True)
         why = unfit(message)
         return Refused(why, final=True) if why else None

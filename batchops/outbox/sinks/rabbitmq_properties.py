@@ -10,7 +10,7 @@ import pika
 
 from batchops.outbox.sinks import Message
 
-LONGEST = 255
+SHORT_STRING_BYTES = 255
 """Bytes of a short string: a routing key, an id, a content type."""
 _LONGEST_NAME = 128
 """The same for the name of a header."""
@@ -21,8 +21,8 @@ _FRAME = 8 + 14
 
 
 def _short(text: str) -> str:
-    if "\0" in text or len(text.encode()) > LONGEST:
-        raise ValueError(f"is more than {LONGEST} bytes, or holds a NUL")
+    if "\0" in text or len(text.encode()) > SHORT_STRING_BYTES:
+        raise ValueError(f"is more than {SHORT_STRING_BYTES} bytes, or holds a NUL")
     return text
 
 
@@ -73,8 +73,8 @@ def properties_of(message: Message, frame: int) -> pika.BasicProperties:
 
 def unfit(message: Message) -> str:
     """Why it cannot be sent, by its names alone; empty where it can."""
-    if "\0" in message.id or len(message.id.encode()) > LONGEST:
-        return f"its id is more than {LONGEST} bytes, or holds a NUL"
+    if "\0" in message.id or len(message.id.encode()) > SHORT_STRING_BYTES:
+        return f"its id is more than {SHORT_STRING_BYTES} bytes, or holds a NUL"
     if any("\0" in name or len(name.encode()) > _LONGEST_NAME for name in message.headers):
         return f"the name of a header is more than {_LONGEST_NAME} bytes, or holds a NUL"
     return ""

@@ -21,9 +21,9 @@ from batchops.runtime.stop import Stop
 
 LAST_SECONDS = 5.0
 """Seconds between SIGTERM and SIGKILL."""
-LOOK = 0.2
+LOOK_SECONDS = 0.2
 """Seconds between two looks at the time and at whether the run was asked to stop."""
-ENDING = Backoff(first=0.001, longest=LOOK / 4, jitter=0.0)
+ENDING = Backoff(first=0.001, longest=LOOK_SECONDS / 4, jitter=0.0)
 """Between two looks at whether all that a program has started is gone."""
 CHUNK = 65_536
 _PR_SET_PDEATHSIG = 1
@@ -138,7 +138,7 @@ class Child:
         if left() > 0:
             self.signal(signal.SIGTERM)
         while not self.ended and (seconds := left()) > 0:
-            self.wait_for_output(min(seconds, LOOK))
+            self.wait_for_output(min(seconds, LOOK_SECONDS))
         if not self.ended:
             self.signal(signal.SIGKILL)
         self._popen.wait()
@@ -209,7 +209,7 @@ class TimeLimit:
             self.passed, self._kill = "stop", now + grace
         elif self.passed is None and now >= self._end:
             self.passed, self._kill = "deadline", now + LAST_SECONDS
-        return min(LOOK, max(0.0, self._end - now))
+        return min(LOOK_SECONDS, max(0.0, self._end - now))
 
     def left(self) -> float:
         """Seconds between now and SIGKILL, for a program that is to end."""

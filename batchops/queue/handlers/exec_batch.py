@@ -14,7 +14,7 @@ from batchops.queue.handlers.exec_answers import Answers
 from batchops.queue.handlers.program import argv_of
 from batchops.runtime.stop import Stop
 
-LONGEST = 1_000_000
+LONGEST_LINE_BYTES = 1_000_000
 """Bytes of a result line."""
 SINGLY = 3
 """Rows tried one by one after a program died without an answer: if it dies at each, it is broken."""
@@ -239,7 +239,7 @@ class Program:
         *lines, self._begun = (self._begun + output).split(b"\n")
         for text in lines:
             answers.add(text.decode(errors="replace"))
-        if len(self._begun) > LONGEST:
+        if len(self._begun) > LONGEST_LINE_BYTES:
             answers.heard = len(answers.lines)  # whatever comes next is of this line
             answers.unfinished(self._begun[:100].decode(errors="replace"))
 

@@ -11,10 +11,10 @@ from batchops.queue.handlers import Failed, HandlerDownError, HandlerLoginError,
 from batchops.runtime.backoff import retry_after
 from batchops.runtime.stop import Stop
 
-AGAIN = frozenset({408, 425, 429})
+RETRIED_STATUS = frozenset({408, 425, 429})
 CREDENTIALS = frozenset({401, 407})
 """Answers that no row is to blame for."""
-LONGEST = 30.0
+REQUEST_SECONDS = 30.0
 """Seconds that one request may take."""
 
 
@@ -37,7 +37,7 @@ class HttpHandler:
         self._errors: Any = urllib3.exceptions
         # Raised before anything of a request was sent.
         self._unreached = (self._errors.NewConnectionError, self._errors.ConnectTimeoutError, self._errors.SSLError)
-        self._pool = urllib3.PoolManager(retries=False, timeout=min(deadline / 2, LONGEST), maxsize=16)
+        self._pool = urllib3.PoolManager(retries=False, timeout=min(deadline / 2, REQUEST_SECONDS), maxsize=16)
 
     def __call__(
         self,
@@ -81,7 +81,7 @@ class HttpHandler:
                 f"The address of --post refuses the credentials (HTTP {answer.status}); no attempt is counted.",
                 "check the user, password or token in it; env:NAME and file:PATH are read once, at the start.",
             )
-        retried = answer.status in AGAIN or answer.status >= 500
+        retried = answer.status in RETRIED_STATUS or answer.status >= 500
         return Failed(
             f"HTTP {answer.status}", final=not retried, after=retry_after(answer.headers) if retried else None
         )

@@ -1,4 +1,7 @@
-"""The SQL that gives a table a place to keep leases in: columns of its own, or the table batchops_row_lease."""
+"""The SQL that gives a table a place to keep leases in: columns of its own, or the table batchops_row_lease.
+
+The table has no version, other than the ledger's: `table_ddl` adds the columns that it lacks.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace

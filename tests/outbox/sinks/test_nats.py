@@ -142,7 +142,7 @@ def test_a_line_that_only_the_server_finds_too_long(
     subject: Subject, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It ends the connection without naming the event, which is found once each goes alone."""
-    monkeypatch.setattr("batchops.outbox.sinks.nats.LONGEST", 10**9)
+    monkeypatch.setattr("batchops.outbox.sinks.nats.LONGEST_SUBJECT_BYTES", 10**9)
     sink, sent = opened(subject.url), messages(subject, 5, keys=5)
     sent[1] = sent[1]._replace(topic=f"{subject.stream}.{'x' * 5_000}")
     refused, left = list[str](), sent
