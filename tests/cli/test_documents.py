@@ -1,6 +1,8 @@
 """README and help topics are true: every command in them is run, their grants suffice, their tables are complete."""
 
 import re
+from dataclasses import fields
+from typing import get_args
 
 import pytest
 from sqlalchemy import make_url
@@ -8,7 +10,8 @@ from sqlalchemy import make_url
 from batchops.bulk.plan.checks import CHECKS
 from batchops.bulk.strategies import STRATEGIES
 from batchops.errors import Exit
-from batchops.reporters.document import FIELDS
+from batchops.events import Cause, Drained, Event, Finished, Listed, Relayed
+from batchops.reporters.document import FIELDS, document
 from tests.cli.conftest import Cli
 from tests.cli.test_help import COMMANDS
 from tests.command import Batchops
@@ -54,11 +57,14 @@ def test_every_topic_shows_a_command() -> None:
 
 
 def test_the_sample_output(cli: Cli) -> None:
-    """The README shows the plan's lines as the demo prints them."""
+    """The README shows the plan's lines as the demo prints them, and the topic plan explains them."""
     (sample,) = blocks(README.read_text(), "text")
     shown = cli("demo", "--rows", "1000")
     line = re.compile(r"^  (\w[\w -]{,9}) ", re.M)
     assert line.findall(sample.text) == line.findall(shown.err.partition("\n\n")[0])
+    assert {name.strip() for name in line.findall(sample.text)} <= set(
+        re.findall(r"`([\w -]+)`", " ".join(column("plan", "line")))
+    )
 
 
 def test_its_links_lead_somewhere() -> None:
@@ -88,7 +94,13 @@ def test_the_options_that_are_named_exist(cli: Cli) -> None:
 
 def test_the_tables_are_complete() -> None:
     assert {int(code) for code in column("exit-codes", "exit")} == {code.value for code in Exit}
-    assert words(column("output", "field")) == {*FIELDS, "causes"}
+    whole = Finished("", "", "", 0, "", done_at="now", listed=Listed(1, 1), rejected_causes=(Cause("", 1),))
+    assert words(column("output", "field")) == set(FIELDS)
+    assert words(column("output", "more")) == document(whole).keys() - FIELDS
+    assert words(column("output", "drain, relay")) == {
+        field.name for kind in (Drained, Relayed) for field in fields(kind)
+    }
+    assert {kind.__name__.lower() for kind in get_args(Event)} <= words([(HELP / "output.md").read_text()])
     assert words(column("checks", "check")) == {check.name for check in CHECKS}
     assert words(column("strategies", "strategy")) == {kind.name for kind in STRATEGIES}
 
@@ -112,8 +124,9 @@ def test_the_grants(family: str, place: int, cli: Cli, request: pytest.FixtureRe
     role = f"c_{database.name}"[-32:]
     database.execute("CREATE TABLE sessions (id int PRIMARY KEY, expires_at timestamp NULL)")
     database.execute("INSERT INTO sessions VALUES (1, '2001-01-01 00:00:00'), (2, NULL)")
-    text = blocks((HELP / "databases.md").read_text(), "sql")[place].text
-    granted = text.replace("cleaner", role).replace("shop.", f"{database.name}.")
+    texts = [block.text for block in blocks((HELP / "databases.md").read_text(), "sql")]
+    text = texts[place] + "".join(texts[2:] if place == 1 else ())
+    granted = text.replace("cleaner", role).replace("shop.", f"{database.name}.").replace("10.0.0.%", "%")
     try:
         for statement in granted.split(";\n")[:-1]:
             database.execute(statement.replace("LOGIN", "LOGIN PASSWORD 'x'") if place == 0 else statement)
