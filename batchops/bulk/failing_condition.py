@@ -15,7 +15,7 @@ _SHOWN = 100
 HINT = "exclude rows without a value by CASE WHEN … THEN … END, or wrap a divisor in NULLIF(…, 0)."
 
 
-def next_part(
+def next_batch(
     database: Database, strategy: Strategy, connection: sa.Connection, cursor: Cursor, size: Size
 ) -> Batch | None:
     """The strategy's next batch; ConditionFailedError where the condition alone, which selects its rows, fails."""
@@ -62,7 +62,7 @@ def _place(database: Database, strategy: Strategy, cursor: Cursor, size: Size) -
         middle = (good + bad) // 2
         try:
             with database.trying() as connection:
-                batch = next_part(database, strategy, connection, cursor, Size(middle, middle, exact=True))
+                batch = next_batch(database, strategy, connection, cursor, Size(middle, middle, exact=True))
         except ConditionFailedError:
             bad = middle
             continue

@@ -27,7 +27,7 @@ MOST_PREDICTED = 10 * MOST_REFUSED
 """Rows of a batch that are tried one by one at the most."""
 
 Work = Callable[[sa.Connection, Batch], int]
-"""The writing statement for a part's rows; how many it changed, RowRefusedError for one that may not be."""
+"""The writing statement for a batch's rows; how many it changed, RowRefusedError for one that may not be."""
 
 
 class TooManyRejectedError(Exception):
@@ -40,7 +40,7 @@ class SearchResult:
 
     rows: int
     refused: tuple[tuple[KeyValue, str], ...]
-    """Keys and reasons, in the part's order."""
+    """Keys and reasons, in the batch's order."""
     seconds: float = 0.0
     """The time that statements took which were refused."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from batchops.bulk.failing_condition import located, next_part, ready
+from batchops.bulk.failing_condition import located, next_batch, ready
 from batchops.bulk.isolate_rejected import RejectedRowSearch, SearchResult, TooManyRejectedError, row_names
 from batchops.bulk.operations import Operation
 from batchops.bulk.rejection_forecast import RejectionForecast
@@ -130,7 +130,7 @@ class BulkStep:
         # Together with the ledger's row for it, so that a batch that is undone is simply done again.
         with self._database.transaction(lazy=self._ledger.in_target) as connection:
             meter = self._meter.meter(connection) if self._meter else None
-            batch = next_part(self._database, self._strategy, connection, self.cursor, size)
+            batch = next_batch(self._database, self._strategy, connection, self.cursor, size)
             if batch is None:
                 self.worker = replace(self.worker, cursor=replace(self.cursor, ranges=()).dumped())
                 return None

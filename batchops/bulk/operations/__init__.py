@@ -9,7 +9,7 @@ from batchops.bulk.strategies.strategy import Batch
 
 
 class Operation(Protocol):
-    """One writing statement for a part's rows; its row count is what it changed.
+    """One writing statement for a batch's rows; its row count is what it changed.
 
     The condition is in it again, as a row may have changed since it was selected.
     """
@@ -21,7 +21,7 @@ class Operation(Protocol):
         """The writing statement."""
 
     def afterwards(self, batch: Batch) -> Sequence[sa.ColumnElement[Any]]:
-        """A row of the part as it would be, column by column; empty where it is gone."""
+        """A row of the batch as it would be, column by column; empty where it is gone."""
 
     def rehearsal(self, batch: Batch) -> sa.Select[Any]:
         """A SELECT of the same rows and expressions, for a server that explains no writing."""

@@ -9,7 +9,7 @@ from batchops.db.table import limited
 
 
 class Delete:
-    """Deletes the part's rows that still match."""
+    """Deletes the batch's rows that still match."""
 
     removes = True
 

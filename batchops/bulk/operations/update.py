@@ -12,7 +12,7 @@ from batchops.sql.selection import user_sql
 
 
 class Update:
-    """Sets columns of the part's rows that still match, in the order given: MySQL evaluates left to right."""
+    """Sets columns of the batch's rows that still match, in the order given: MySQL evaluates left to right."""
 
     removes = False
 

@@ -136,7 +136,7 @@ class SQLiteClaims:
 
 
 def _named(value: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
-    """The value with its kind: 1, 'one and x'31' may be in one column, as three keys."""
+    """The value with its kind: 1, '1' and x'31' may be in one column, as three keys."""
     kind = sa.func.typeof(value)
     return sa.case(
         (kind == "integer", sa.cast(value, sa.Text)),
