@@ -98,6 +98,8 @@ class Rejected:
 
     key: str
     reason: str
+    changed: bool = False
+    """Whether it was left alone, as it was changed since the run began; else it was refused."""
 
 
 @dataclass(frozen=True)

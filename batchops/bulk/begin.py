@@ -13,6 +13,7 @@ from batchops.ledger.owner import this_process
 from batchops.ledger.pruning import prune
 from batchops.ledger.rejected_rows import take_up
 from batchops.ledger.resume import ContinuedRun, asked
+from batchops.ledger.row_lists import drop_unneeded
 from batchops.ledger.run import Run
 from batchops.runtime import lease
 from batchops.runtime.retry import retrying
@@ -61,6 +62,7 @@ def begin(job: "BulkJob", stop: Stop) -> tuple[lease.Lease, Run]:
     )  # fmt: skip
     with suppress(BatchopsError):  # the next run clears up as well
         prune(job.ledger, KEEP_RUNS, most=MOST_PRUNED)
+        drop_unneeded(job.ledger)
     return held, run
 
 

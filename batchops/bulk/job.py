@@ -8,6 +8,7 @@ from functools import partial
 
 from batchops.bulk.begin import accept_table, begin, with_previous_run
 from batchops.bulk.droppable_partitions import Dropping
+from batchops.bulk.evaluation import evaluated, forget_list
 from batchops.bulk.plan.analysis import RunStrategy
 from batchops.bulk.plan.plan import COUNTED, BulkPlan
 from batchops.bulk.plan.referenced_rows import ExcludedCount, count_excluded
@@ -108,6 +109,7 @@ def _work(
         job.database.underway = True
         heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads)
         with heartbeat.renewing():
+            job, run = evaluated(job, run, stop)
             failed = _drop(job, run, stats)
             ending, strategy = (failed, run.strategy) if failed else _loops(job, run, heartbeat, emitter, stop, stats)
             left_out, causes = _left_out(job, ending), rejection_causes(job, run, stats)
@@ -119,6 +121,7 @@ def _work(
         # The ledger keeps a limit as it was: it says how the next run continues.
         state = whole.reason if ending.reason == "done" else ending.reason
         _record_end(job.ledger, held, run, state, whole.error.message if whole.error else None)
+        forget_list(job, state)
     end = _finished(job, run, strategy, whole, stats)
     rejected = end.rejected + sum(one.rows or 0 for one in left_out)
     left = left_of(job, run, whole, stats, left_out)

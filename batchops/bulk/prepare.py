@@ -11,14 +11,15 @@ from batchops.bulk.droppable_partitions import covered
 from batchops.bulk.failing_condition import HINT
 from batchops.bulk.job import BulkJob
 from batchops.bulk.plan.analysis import QUICK, RunStrategy, describe, probed
-from batchops.bulk.plan.checks import refusals
+from batchops.bulk.plan.checks import own_table, refusals
 from batchops.bulk.plan.checks.context import CheckContext
 from batchops.bulk.plan.inspection import Inspection, inspect_table
+from batchops.bulk.plan.own_reads import JobReads
 from batchops.bulk.plan.pinned import Pinned, pin, time_column, without_nulls
 from batchops.bulk.plan.referenced_rows import count_excluded, without_referenced
 from batchops.bulk.plan.unset_times import AgeColumn
 from batchops.bulk.previous_run import PreviousRun, find_previous_run
-from batchops.bulk.run_strategy import choose, start, strategy_of
+from batchops.bulk.run_strategy import choose, operation_of, start, strategy_of
 from batchops.bulk.spec import BackfillSpec, BulkSpec, PurgeSpec
 from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.strategies.id_file import IdFile, id_file, shown_name
@@ -41,6 +42,7 @@ from batchops.ledger.last_run import LastRun
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import NONE, open_ledger
 from batchops.ledger.resume import AlreadyDone, ContinuedRun, NewRun, Resume, resume, same_order, unchanged
+from batchops.ledger.row_lists import obstacle
 from batchops.runtime.refusal import Refusal
 from batchops.runtime.retry import retrying
 from batchops.spec.command_line import command
@@ -70,7 +72,7 @@ def _prepare(
             found = inspect_table(connection, database, verb, spec, ids)
             _applied_once(ledger, found)
             previous = find_previous_run(connection, database, ledger, verb, spec, found)
-            route = _route(connection, verb, spec, database, found, previous.last)
+            route = _route(connection, verb, spec, database, ledger, found, previous.last)
             found = _without_a_time(connection, database, spec, found, route)
             droppable = covered(connection, database, found.table, route.pinned) if verb.removes else []
             statements = probed(connection, database, found, route)
@@ -78,7 +80,7 @@ def _prepare(
             against = refusals(CheckContext(connection, database, verb, spec, found, route, statements, plan.estimate))
             plan = replace(plan, left_out=tuple(count_excluded(connection, database, found.table, route.pinned, QUICK)))
             # Without the right to the table itself there is enough to be told.
-            forbidden = (*against, *(() if found.forbidden else _ledger_refusals(ledger, found.server)))
+            forbidden = (*against, *(() if found.forbidden else _ledger_refusals(ledger, found.server, route)))
             plan = replace(
                 plan, droppable=tuple(leaf.label for leaf in droppable), refusals=forbidden,
                 warnings=(
@@ -107,7 +109,7 @@ def _prepare(
     )  # fmt: skip
 
 
-def _ledger_refusals(ledger: Ledger, server: Server) -> Iterator[Refusal]:
+def _ledger_refusals(ledger: Ledger, server: Server, route: RunStrategy) -> Iterator[Refusal]:
     """What keeps the role from writing its progress down: else it would be the run that finds out."""
     found = None
     if not ledger.in_target:
@@ -115,6 +117,8 @@ def _ledger_refusals(ledger: Ledger, server: Server) -> Iterator[Refusal]:
             server = ledger.database.backend.catalog.server(connection)
         found = server.refusal(ledger.database.address.shown)
     found = found if server.read_only else ledger.obstacle(server.role)
+    if found is None and route.kind.evaluates_once and route.pinned.row_list is None and not server.read_only:
+        found = obstacle(ledger, server.role)
     if found is not None:
         yield Refusal("ledger", found.message, found.hint)
 
@@ -150,6 +154,7 @@ def _route(
     verb: BulkVerb,
     spec: BulkSpec,
     database: Database,
+    ledger: Ledger,
     found: Inspection,
     last: LastRun | None,
 ) -> RunStrategy:
@@ -164,24 +169,32 @@ def _route(
             same_order(resumed.run, found.table.types_of(resumed.run.pinned["key"]))
         pinned, why = Pinned.of(resumed.run.pinned), f"as run {resumed.run.run} began"
     else:
-        pinned, why = _pin(connection, database, found, spec, purge=purge)
+        pinned, why = _pin(connection, database, ledger, found, verb, spec)
         resumed = _comparable(resumed, pinned)
     strategy = strategy_of(connection, database, found.table, pinned, found.ids, look_again=spec.look_again)
-    operation = verb.operation(pinned.assignments)
+    operation = operation_of(database, verb, found.table, pinned)
     return RunStrategy(pinned, why, strategy, operation, resumed, start(connection, strategy, resumed))
 
 
 def _pin(
-    connection: sa.Connection, database: Database, found: Inspection, spec: BulkSpec, *, purge: bool
+    connection: sa.Connection, database: Database, ledger: Ledger, found: Inspection, verb: BulkVerb, spec: BulkSpec
 ) -> tuple[Pinned, str]:
     now = pin(connection, database, found.server, found.table, spec, found.parsed, found.facts.references)
     now = without_nulls(database, now, found.table, found.key)
     selection = Selection(found.table, now.condition)
-    chosen = choose(Situation(connection, database.backend, selection, found.key, not purge, spec.strategy, found.ids))
+    reads = JobReads(connection, database, verb.right, found.table, found.facts, now)
+    unstable = own_table.CHECK.name not in spec.allow and any(reads.changing())
+    situation = Situation(
+        connection, database.backend, selection, found.key, not verb.removes, spec.strategy, found.ids, unstable,
+        keeps_lists=ledger.in_target,
+    )  # fmt: skip
+    chosen = choose(situation)
     if found.ids is not None:
         now = replace(now, listed=Listed(found.ids.entries, found.ids.entries - found.ids.found))
-    elif purge:
+    elif verb.removes:
         now = without_referenced(database, now, found.table, found.facts.references)
+    if strategy_kind(chosen.strategy).evaluates_once:
+        now = replace(now, stored=tuple(reads.stored()), reads_own=True)
     return now.by(chosen, found.table), chosen.why
 
 

@@ -16,6 +16,6 @@ VERB: BulkVerb = BulkVerb(
     asks=True,
     right="DELETE",
     removes=True,
-    operation=lambda _: Delete(),
+    operation=lambda _, __: Delete(),
     prepare=lambda *given, **named: prepare_bulk(VERB, *given, **named),
 )

@@ -62,7 +62,7 @@ def another_strategy(job: "BulkJob", now: Run, tried: frozenset[str]) -> tuple[R
 
     A purge may start again at any time: the rows that are gone are not met again.
     """
-    if not job.plan.verb.removes or job.spec.ids is not None:
+    if not job.plan.verb.removes or job.spec.ids is not None or job.route.kind.evaluates_once:
         return None
     backend, table = job.database.backend, job.plan.table
     selection = Selection(table, job.route.pinned.condition)
@@ -87,5 +87,5 @@ def another_strategy(job: "BulkJob", now: Run, tried: frozenset[str]) -> tuple[R
 
 def _in_order() -> list[str]:
     """The strategies that get somewhere with every batch; first those that read the table once, whatever matches."""
-    usable = [kind for kind in STRATEGIES if not (kind.starts_over or kind.takes_ids)]
+    usable = [kind for kind in STRATEGIES if not (kind.starts_over or kind.takes_ids or kind.evaluates_once)]
     return [kind.name for kind in sorted(usable, key=lambda kind: kind.reads_matches)]

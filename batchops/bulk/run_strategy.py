@@ -5,12 +5,15 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
+from batchops.bulk.operations import Operation
 from batchops.bulk.plan.pinned import Pinned
 from batchops.bulk.strategies import STRATEGIES, strategy_kind
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_spool import IdList
 from batchops.bulk.strategies.partitioned import PartitionedStrategy
+from batchops.bulk.strategies.row_list import kept, value_name
 from batchops.bulk.strategies.strategy import AUTO, Choice, Situation, Strategy, Target
+from batchops.bulk.verb import BulkVerb
 from batchops.db.database import Database
 from batchops.db.table import Table
 from batchops.errors import RefusedError
@@ -69,7 +72,9 @@ def strategy_of(
 
     def over(part: Table) -> Strategy:
         selection = Selection(part, pinned.condition, backend.planner.shield)
-        return kind.build(Target(connection, database.reading, backend, selection, pinned.key, ids, look_again))
+        listed = pinned.row_list.table(part) if pinned.row_list else None
+        target = Target(connection, database.reading, backend, selection, pinned.key, ids, listed, look_again)
+        return kind.build(target)
 
     if not pinned.leaves:
         return over(table)
@@ -78,6 +83,17 @@ def strategy_of(
         for leaf in backend.catalog.find_all(connection, pinned.leaves)
     }
     return PartitionedStrategy(leaves, pinned.strategy)
+
+
+def operation_of(database: Database, verb: BulkVerb, table: Table, pinned: Pinned) -> Operation:
+    """What is done to a row; values that are in the list of rows are taken from there."""
+    if pinned.row_list is None:
+        return verb.operation(pinned.assignments, {})
+    listed = pinned.row_list.table(table)
+    stored = {
+        column: kept(database.backend, table, listed, value_name(place)) for place, column in enumerate(pinned.stored)
+    }
+    return verb.operation(pinned.assignments, stored)
 
 
 def start(connection: sa.Connection, strategy: Strategy, resume: Resume) -> Cursor:

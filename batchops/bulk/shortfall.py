@@ -10,7 +10,7 @@ from batchops.errors import BatchopsError
 from batchops.events import Cause, Failure
 from batchops.ledger.history import load_rejections
 from batchops.ledger.location import NONE
-from batchops.ledger.rejected_rows import LOCKED
+from batchops.ledger.rejected_rows import CHANGED, LOCKED, count_changed
 from batchops.ledger.run import Run
 from batchops.runtime.causes import shown_causes
 from batchops.runtime.ending import as_incomplete
@@ -33,24 +33,40 @@ def explained(
     causes: Sequence[Cause],
 ) -> Ending:  # fmt: skip
     """The ending with what was not changed, and "incomplete" in place of done, a limit or a stop."""
-    rejected, parts = run.rejected + len(stats.rejected), list[str]()
+    changed, parts = _changed(job, run, stats), list[str]()
+    rejected = run.rejected + len(stats.rejected) - changed
     if rejected:
         tried = run.rows + stats.rows + rejected
-        why = f": {shown_causes(causes)}" if causes else ""
+        refused = [one for one in causes if one.reason != CHANGED]
+        why = f": {shown_causes(refused)}" if refused else ""
         parts.append(f"The database refused {rejected:,} of {tried:,} rows{why}.")
+    if changed:
+        each = "row was" if changed == 1 else "rows were"
+        parts.append(f"{changed:,} {each} changed by other sessions after the rows were listed, and left alone.")
     if stats.locked and ending.reason == "incomplete":
         parts.append(f"{stats.locked:,} row{'s' if stats.locked != 1 else ''} stayed locked by other sessions.")
     if left_out:
         parts.append(excluded_message(left_out))
     if not parts:
         return ending
-    error = Failure("incomplete", " ".join(parts), _hint(job, run, ending, rejected, stats))
+    error = Failure("incomplete", " ".join(parts), _hint(job, run, ending, rejected, changed, stats))
     if ending.reason == "max-rejected":
         return replace(ending, error=replace(error, code=ending.reason))
     return as_incomplete(ending, error)
 
 
-def _hint(job: "BulkJob", run: Run, ending: Ending, rejected: int, stats: RunStats) -> str:
+def _changed(job: "BulkJob", run: Run, stats: RunStats) -> int:
+    """How many listed rows were left alone, as they were changed since; by earlier processes of the run too."""
+    if not run.rejected or not job.route.kind.evaluates_once:
+        return stats.rejected.changed
+    with suppress(BatchopsError), job.ledger.database.reading() as connection:
+        return count_changed(connection, job.ledger, run.run)
+    return stats.rejected.changed
+
+
+def _hint(job: "BulkJob", run: Run, ending: Ending, rejected: int, changed: int, stats: RunStats) -> str:
+    if changed and not rejected:
+        return _hint_of_changed(job, run)
     if not rejected:
         return "run it again once they are free." if stats.locked else "purge the rows that refer to them first."
     again = "fix the cause and run it again"
@@ -59,3 +75,10 @@ def _hint(job: "BulkJob", run: Run, ending: Ending, rejected: int, stats: RunSta
         return f"{again}: {goes_on}; --max-rejected N allows more."
     listed = "" if job.spec.ledger == NONE else f"; `batchops show {run.run}` lists the rows by reason"
     return f"{again}{'' if job.repeatable else ': it retries these rows alone'}{listed}."
+
+
+def _hint_of_changed(job: "BulkJob", run: Run) -> str:
+    listed = f"`batchops show {run.run}` lists them"
+    if job.plan.verb.removes:
+        return f"{listed}; run it again to evaluate the condition anew."
+    return f"{listed}; change them by their keys, or --restart evaluates all rows anew."

@@ -10,8 +10,8 @@ from batchops.spec.models import CHANGES, PROGRESS, ROWS, SAFETY, STRATEGY, Dura
 from batchops.spec.typed import StrategyName
 
 CHECKS = (
-    "no-key", "own-table", "scan", "fk-index", "cascades", "triggers", "rls", "nullable-key", "view", "foreign-table",
-    "superuser",
+    "no-key", "own-table", "list-size", "scan", "fk-index", "cascades", "triggers", "rls", "nullable-key", "view",
+    "foreign-table", "superuser",
 )  # fmt: skip
 """The safety checks that --allow overrides, each by its name; a test compares them with `bulk.plan.checks`."""
 STDIN = "-"

@@ -14,10 +14,11 @@ from batchops.bulk.replan import ReadMeter
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
+from batchops.db.types import KeyValue
 from batchops.errors import ConditionFailedError, ConnectionLostError, IntegrityError, LockedError, RowRefusedError
 from batchops.events import Rejected
 from batchops.ledger.ledger import Ledger, taken_over
-from batchops.ledger.rejected_rows import LOCKED, RejectedRow, keep
+from batchops.ledger.rejected_rows import CHANGED, LOCKED, RejectedRow, keep
 from batchops.ledger.run import Worker
 from batchops.runtime.batch_size import Size
 from batchops.runtime.outcome import Outcome
@@ -145,8 +146,10 @@ class BulkStep:
             short = batch.limit is not None and rows < batch.limit
             cursor = batch.cursor.finished_range() if short else batch.cursor
             cursor, named = self._skip_rejected(connection, batch, cursor, done)
+            named = (*named, *self._skipped(connection, batch, batch.changed_keys, CHANGED))
             after = self._advanced(cursor, batch, rows, len(named))
-            self._note(connection, after, (*named, *self._locked(connection, batch)))
+            locked = self._skipped(connection, batch, batch.locked_keys, LOCKED)
+            self._note(connection, after, (*named, *locked))
         self._listing = False
         self._searching = bool(done.refused) or self._aim is not None or self._search.expects(size.rows)
         recorded = self._recorded(after)
@@ -203,12 +206,14 @@ class BulkStep:
             self._note(connection, after, named)
         return replace(self._recorded(after), rejected=_as_events(named), size=size)
 
-    def _locked(self, connection: sa.Connection, batch: Batch) -> tuple[RejectedRow, ...]:
-        """Rows that others held locked to the end."""
-        if not batch.locked_keys:
+    def _skipped(
+        self, connection: sa.Connection, batch: Batch, keys: Sequence[KeyValue], reason: str
+    ) -> tuple[RejectedRow, ...]:
+        """Rows that others held locked to the end, or have changed."""
+        if not keys:
             return ()
-        names = row_names(self._database.backend, connection, batch, batch.locked_keys)
-        return tuple(RejectedRow(key, names[repr(key)], LOCKED, locked=True) for key in batch.locked_keys)
+        names = row_names(self._database.backend, connection, batch, keys)
+        return tuple(RejectedRow(key, names[repr(key)], reason, locked=reason == LOCKED) for key in keys)
 
     def _advanced(self, cursor: Cursor, batch: Batch, rows: int, rejected: int) -> Worker:
         """The worker once the batch is durable."""

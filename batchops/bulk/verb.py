@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from batchops.bulk.operations import Operation
+from batchops.bulk.operations import Operation, Stored
 from batchops.spec.verb import Verb
 
 
@@ -15,8 +15,8 @@ class BulkVerb(Verb):
     """What the database calls it, as a right and as a trigger's event: DELETE or UPDATE."""
     removes: bool
     """Whether a row is gone once it is done."""
-    operation: Callable[[Sequence[tuple[str, str]]], Operation]
-    """From the columns to set, with their values, to what is done to a batch."""
+    operation: Callable[[Sequence[tuple[str, str]], Stored], Operation]
+    """From the columns to set, their values, and those that a list of rows has, to what is done to a batch."""
     question: str
     """Asked before a job runs, with {rows} and {table} to be filled in."""
     undo: str

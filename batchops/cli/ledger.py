@@ -9,6 +9,7 @@ from batchops.cli.help import Group
 from batchops.cli.ledger_options import ledger_flags, named_ledger
 from batchops.errors import UsageError
 from batchops.ledger.pruning import prune as forget
+from batchops.ledger.row_lists import drop_unneeded
 from batchops.reporters.figures import counted
 from batchops.scheduler.fires import Fires
 
@@ -57,4 +58,6 @@ def prune(url: str | None, ledger: str | None, ledger_schema: str | None, older_
             opened.make()
         gone = [counted(0 if status == "absent" else forget(opened, age.total_seconds()), "run")]
         gone += [counted(fires.prune(), "fire")] if has_fires else []
+        lists = drop_unneeded(opened) if status != "absent" else 0
+        gone += [counted(lists, "list of rows", "lists of rows")] if lists else []
     click.echo(f"Forgot {' and '.join(gone)}.")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from batchops.db.partitions import Partitions
     from batchops.db.planner import Planner
     from batchops.db.rights import Rights
+    from batchops.db.row_lists import RowLists
     from batchops.db.sessions import Notifications, Sessions
     from batchops.db.sql_functions import SqlFunctions
 
@@ -36,6 +37,7 @@ class Backend(Protocol):
     cutoffs: "Cutoffs"
     sql_functions: "SqlFunctions"
     own_tables: "OwnTables"
+    row_lists: "RowLists"
     claims: "ClaimQueries"
     events: "EventTables"
     """How an outbox is kept and read."""

@@ -47,7 +47,14 @@ class Planner(Protocol):
 def explained(
     connection: sa.Connection, statement: sa.Select[Any] | sa.Insert | sa.Delete | sa.Update, prefix: str
 ) -> sa.CursorResult[Any]:
-    """The rows with which the server explains the statement, which is not run.
+    """The rows with which the server explains the statement, which is not run."""
+    return prefixed(connection, statement, prefix)
+
+
+def prefixed(
+    connection: sa.Connection, statement: sa.Select[Any] | sa.Insert | sa.Delete | sa.Update, prefix: str
+) -> sa.CursorResult[Any]:
+    """The answer to the statement with something before it: EXPLAIN, CREATE TABLE … AS.
 
     Sent to the driver as text: SQLAlchemy takes a DELETE for one whatever comes before it, and drops the rows.
     """

@@ -60,6 +60,9 @@ class Rights(Protocol):
     def making(self, connection: sa.Connection, table: Table, role: str) -> str | None:
         """The statement that lets this role make a table and use it; None where it may, or the server does not tell."""
 
+    def listing(self, connection: sa.Connection, table: Table, role: str) -> str | None:
+        """The same for a table of any name that is read from a SELECT and dropped again."""
+
     def numbering(self, connection: sa.Connection, table: Table, role: str) -> Sequence[str]:
         """The statements that let this role have new rows of the table numbered."""
 

@@ -16,6 +16,7 @@ from batchops.ledger.run import Run
 MOST = 10_000
 """Rows that one run takes up: until each was tried it is in the cursor, which every batch writes."""
 LOCKED = "locked by another session at every visit"
+CHANGED = "changed by another session since the condition was evaluated"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class RejectedRow:
     @property
     def as_event(self) -> Rejected:
         """As an event."""
-        return Rejected(self.name, self.reason)
+        return Rejected(self.name, self.reason, changed=self.reason == CHANGED)
 
 
 def keep(connection: sa.Connection, ledger: Ledger, run: int, rows: Sequence[RejectedRow]) -> None:
@@ -83,3 +84,10 @@ def _first(ledger: Ledger, run: int, most: int) -> sa.Select[Any]:
 def _row(row: Any) -> RejectedRow:
     key = tuple(decode(value) for value in json.loads(row.row_key))
     return RejectedRow(key, row.row_name, row.reason, bool(row.locked))
+
+
+def count_changed(connection: sa.Connection, ledger: Ledger, run: int) -> int:
+    """How many of a run's rows were left alone because they were changed."""
+    rejected = ledger.rejected.c
+    rows = sa.select(sa.func.count()).where(rejected.run == run, rejected.reason == CHANGED)
+    return int(connection.execute(rows).scalar_one())

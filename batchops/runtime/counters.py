@@ -13,6 +13,8 @@ class RejectedRows:
 
     def __init__(self) -> None:
         self._count = 0
+        self.changed = 0
+        """Of these: rows that were left alone, as they were changed since."""
         self._causes = Causes()
 
     def __len__(self) -> int:
@@ -21,8 +23,14 @@ class RejectedRows:
     def add(self, rejected: Sequence[Rejected]) -> None:
         """Some more."""
         self._count += len(rejected)
+        self.changed += sum(one.changed for one in rejected)
         for one in rejected:
             self._causes.add(one.reason, [one.key])
+
+    @property
+    def refused(self) -> int:
+        """How many the database refused."""
+        return self._count - self.changed
 
     @property
     def causes(self) -> tuple[Cause, ...]:

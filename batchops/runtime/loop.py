@@ -111,7 +111,7 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
                 if pause:
                     _throttle(emit, stats, IDLE, pause, job.wait or stop.sleep, clock)
                 continue
-            if refused_too_often(job.limits, len(stats.rejected), stats.rows):
+            if refused_too_often(job.limits, stats.rejected.refused, stats.rows):
                 return _refused_too_often(stats)
             if done.replan and not job.replan.is_set():
                 job.replan.set()
@@ -258,7 +258,7 @@ def _finished(stats: RunStats) -> Ending:
 
 
 def _refused_too_often(stats: RunStats) -> Ending:
-    refused, tried = len(stats.rejected), len(stats.rejected) + stats.rows
+    refused, tried = stats.rejected.refused, stats.rejected.refused + stats.rows
     message = f"The database refused {refused:,} of {tried:,} rows."
     hint = "fix the cause and run it again: the run continues and retries these rows; --max-rejected N allows more."
     return Ending("max-rejected", Exit.INCOMPLETE, Failure("max-rejected", message, hint))

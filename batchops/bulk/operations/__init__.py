@@ -1,11 +1,14 @@
 """What is done to the rows of a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from batchops.bulk.strategies.strategy import Batch
+
+Stored = Mapping[str, sa.ColumnElement[Any]]
+"""Values that a list of rows has, by the column to set."""
 
 
 class Operation(Protocol):

@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.bulk.operations import Stored
 from batchops.bulk.strategies.strategy import Batch
 from batchops.db.table import quoted
 from batchops.sql.expression import is_default
@@ -16,30 +17,34 @@ class Update:
 
     removes = False
 
-    def __init__(self, assignments: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, assignments: Sequence[tuple[str, str]], stored: Stored) -> None:
         self._assignments = assignments
+        self._stored = stored
 
     def statement(self, batch: Batch) -> sa.Update:
         """The values as they were pinned."""
         own = batch.selection.table
         table = own.called
-        values = [(table.c[quoted(name)], _value(expression)) for name, expression in self._assignments]
+        values = [(table.c[quoted(name)], self._value(name, sql)) for name, sql in self._assignments]
         return own.alone(sa.update(table).where(*batch.conditions).ordered_values(*values))
 
     def afterwards(self, batch: Batch) -> list[sa.ColumnElement[Any]]:
         """What becomes a default stands as it is."""
         own, new = batch.selection.table, {name: sql for name, sql in self._assignments if not is_default(sql)}
         return [
-            sa.literal_column(f"({new[name]})").label(quoted(name)) if name in new else own.called.c[quoted(name)]
+            (self._stored[name] if name in self._stored else sa.literal_column(f"({new[name]})")).label(quoted(name))
+            if name in new
+            else own.called.c[quoted(name)]
             for name in own.column_names
         ]
 
     def rehearsal(self, batch: Batch) -> sa.Select[Any]:
         """The values to set."""
-        values = [_value(expression) for _, expression in self._assignments if not is_default(expression)]
+        values = [self._value(name, sql) for name, sql in self._assignments if not is_default(sql)]
         rows: sa.Select[Any] = sa.select(*(values or [sa.text("1")])).select_from(batch.selection.table.called)
         return rows.where(*batch.conditions)
 
-
-def _value(expression: str) -> sa.TextClause:
-    return user_sql(expression if is_default(expression) else f"({expression})")
+    def _value(self, name: str, expression: str) -> sa.ColumnElement[Any] | sa.TextClause:
+        if name in self._stored:
+            return self._stored[name]
+        return user_sql(expression if is_default(expression) else f"({expression})")

@@ -17,6 +17,7 @@ from batchops.bulk.spec import BulkSpec
 from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_file import shown_name
+from batchops.bulk.strategies.row_list import to_list
 from batchops.bulk.strategies.strategy import Batch, Strategy, StrategyKind
 from batchops.bulk.verb import BulkVerb
 from batchops.db.database import Database
@@ -51,6 +52,13 @@ class RunStrategy:
 def probed(connection: sa.Connection, database: Database, found: Inspection, route: RunStrategy) -> tuple[Probe, ...]:
     """The strategy's statements at its start, middle and end; at least one."""
     writes = database.backend.planner.explains_writes and found.may_write
+    if route.kind.evaluates_once and route.pinned.row_list is None:
+        values = dict(route.pinned.assignments)
+        reading = to_list(
+            database.backend, found.table, route.pinned.condition, route.pinned.key,
+            [values[name] for name in route.pinned.stored],
+        )  # fmt: skip
+        return (Probe("start", reading, reading),)
     listed = tuple(probes(connection, route.strategy, route.operation, route.cursor, writes=writes))
     if listed:
         return listed

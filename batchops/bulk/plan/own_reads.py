@@ -78,6 +78,15 @@ class JobReads:
             if not _untouched(self, name, self.tokens):
                 yield name
 
+    def stored(self) -> Iterator[str]:
+        """The columns whose values have to be evaluated at the start: those that read tables."""
+        for column, value in self.pinned.assignments:
+            if is_default(value):
+                continue
+            tokens = tokenize(value, self.database.backend.sql_functions.dialect)
+            if tokens.inner or self.read_by(f"({value}) IS NOT NULL", called_functions(tokens)):
+                yield column
+
 
 def _changed(reads: JobReads) -> set[TableName]:
     """The table, and those whose rows its foreign keys change with it."""

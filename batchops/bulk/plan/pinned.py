@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.plan.subselect_values import PinnedText, pin_values
 from batchops.bulk.spec import BackfillSpec, BulkSpec
+from batchops.bulk.strategies.row_list import RowList
 from batchops.bulk.strategies.strategy import Choice
 from batchops.db import epoch_columns
 from batchops.db.catalog import Server
@@ -57,6 +58,10 @@ class Pinned:
     """What the list of ids came to, where there is one."""
     reads_own: bool = False
     """Whether a value in it was read from what the job itself changes: evaluated again, it would be another."""
+    stored: tuple[str, ...] = ()
+    """The columns whose new values are evaluated with the list of rows, where there is one."""
+    row_list: RowList | None = None
+    """The list of rows, once it is complete."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -75,6 +80,8 @@ class Pinned:
             key_types=tuple(kept.get("key_types", ())),
             listed=Listed(**kept["listed"]) if kept.get("listed") else None,
             reads_own=kept.get("reads_own", False),
+            stored=tuple(kept.get("stored", ())),
+            row_list=RowList.of(kept["row_list"]) if kept.get("row_list") else None,
         )
 
     def by(self, choice: Choice, table: Table) -> "Pinned":

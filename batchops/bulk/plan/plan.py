@@ -6,8 +6,10 @@ from typing import Any, Self
 
 from batchops import durations
 from batchops.bulk.plan.cost import Cost
+from batchops.bulk.plan.list_bytes import list_bytes
 from batchops.bulk.plan.pinned import Pinned
 from batchops.bulk.plan.referenced_rows import ExcludedCount
+from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.verb import BulkVerb
 from batchops.db.catalog import Server
 from batchops.db.facts import TableFacts
@@ -77,6 +79,11 @@ class BulkPlan:
         return any(reference.restricts_own for reference in self.facts.references)
 
     @property
+    def lists(self) -> bool:
+        """Whether the run begins by listing its rows."""
+        return strategy_kind(self.strategy).evaluates_once and self.pinned.row_list is None
+
+    @property
     def statement(self) -> str:
         """The first writing statement."""
         return self.explained[0].statement
@@ -128,9 +135,10 @@ class BulkPlan:
             "to change": "" if self.estimate is None else _to_change(self),
             "stay": ", ".join(_left_out_text(one) for one in self.left_out),
             "strategy": f"{self.strategy}: {self.why}" + (f"; index {self.index}" if whole else ""),
+            "list": _list(self),
             "pacing": self.pacing + (f"; ends after {self.limits}" if self.limits else ""),
             "takes": _takes(self),
-            "first SQL": self.statement,
+            "reading SQL" if self.lists else "first SQL": self.statement,
             "undo": self.verb.undo,
             "space": _space(self),
             "droppable": ", ".join(self.droppable),
@@ -163,6 +171,7 @@ class BulkPlan:
             "strategy": self.strategy,
             "why": self.why,
             "key": list(self.pinned.key),
+            "list": _list(self) or None,
             "index": self.index,
             "statement": self.statement,
             "explain": list(self.explain),
@@ -227,6 +236,16 @@ def _ids(plan: BulkPlan) -> str:
 
 def _left_out_text(one: ExcludedCount) -> str:
     return f"{'an unknown number of rows' if one.rows is None else counted(one.rows, 'row')} {one.what}"
+
+
+def _list(plan: BulkPlan) -> str:
+    """Where the rows are listed, and how much that takes."""
+    if plan.pinned.row_list is not None:
+        return f"{counted(plan.pinned.row_list.rows, 'row')}, evaluated once, at {plan.pinned.row_list.at}"
+    if not plan.lists:
+        return ""
+    size = "" if plan.estimate is None else f", about {rough(list_bytes(plan.pinned, plan.estimate))}B"
+    return f"evaluated once, at the start, into a table beside the ledger{size}"
 
 
 def _takes(plan: BulkPlan) -> str:

@@ -17,7 +17,7 @@ class Probe:
 
     place: str
     """start, middle or end."""
-    statement: sa.Delete | sa.Update
+    statement: sa.Delete | sa.Update | sa.Select[Any]
     explainable: sa.Delete | sa.Update | sa.Select[Any]
     """The same, or a SELECT of the same rows where no writing can be explained."""
 

@@ -15,7 +15,7 @@ from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import START_ROWS, Size
 from batchops.sql.selection import Selection
 
-_VISITS = 2
+VISITS = 2
 """How often a locked row is visited again; each visit waits for the lock as long as a statement may."""
 WORTH_SPLITTING = 20_000
 """Rows in a range below which a second worker does not pay."""
@@ -186,22 +186,25 @@ class KeyStrategy:
     def _revisit(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch:
         """Rows that were locked when the strategy met them; or refused, and then from the last."""
         range_ = cursor.ranges[0]
-        aim = min(size.rows, self._backend.keys.longest_list, len(range_.keys))
-        cut = aim if range_.refused_at is None else len(range_.keys) - aim
-        now, rest = (
-            (range_.keys[:cut], range_.keys[cut:])
-            if range_.refused_at is None
-            else (range_.keys[cut:], range_.keys[:cut])
-        )
-        behind = cursor.finished_range()
-        if rest:
-            behind = replace(behind, ranges=(replace(range_, keys=rest), *behind.ranges))
+        now, behind = self._to_revisit(cursor, size)
         select = self._matching(self._backend.keys.among(self._table, self._key, now))
         keys = self._lock(connection, select, size)
         left = self._left(self._values(connection, select), keys) if size.skip_locked else ()
-        if range_.visits < _VISITS:
+        if range_.visits < VISITS:
             return self._listed_batch(keys, self._revisit_later(behind, range_, left, range_.visits + 1), len(now))
         return replace(self._listed_batch(keys, behind, len(now), len(left)), locked_keys=left)
+
+    def _to_revisit(self, cursor: Cursor, size: Size) -> tuple[tuple[KeyValue, ...], Cursor]:
+        """The rows to visit again now, and the cursor behind them."""
+        range_ = cursor.ranges[0]
+        aim = min(size.rows, self._backend.keys.longest_list, len(range_.keys))
+        cut = aim if range_.refused_at is None else len(range_.keys) - aim
+        parts = (range_.keys[:cut], range_.keys[cut:])
+        now, rest = parts if range_.refused_at is None else reversed(parts)
+        behind = cursor.finished_range()
+        if rest:
+            behind = replace(behind, ranges=(replace(range_, keys=rest), *behind.ranges))
+        return now, behind
 
     def _lock(self, connection: sa.Connection, select: sa.Select[Any], size: Size) -> list[KeyValue]:
         if self._locks:
@@ -241,9 +244,8 @@ class KeyStrategy:
 
     @staticmethod
     def _revisit_later(cursor: Cursor, range_: Range, keys: tuple[KeyValue, ...], visits: int) -> Cursor:
-        return (
-            cursor.revisit_later(replace(range_, after=None, upto=None, keys=keys, visits=visits)) if keys else cursor
-        )
+        later = replace(range_, after=None, upto=None, keys=keys, visits=visits)
+        return cursor.revisit_later(later) if keys else cursor
 
     def _among(self, keys: Sequence[KeyValue]) -> sa.ColumnElement[bool] | None:
         return self._backend.keys.among(self._table, self._key, keys) if keys else None

@@ -32,6 +32,8 @@ class Batch:
     """Matching rows given up on, because others held them at every visit."""
     locked_keys: tuple[KeyValue, ...] = ()
     """Those of them that were listed."""
+    changed_keys: tuple[KeyValue, ...] = ()
+    """Listed rows that are left as they are, because they were changed since."""
     limit: int | None = None
     """The most rows to take of `where`; below that, nothing is left of it."""
     key: tuple[str, ...] = ()
@@ -102,6 +104,10 @@ class Situation:
     wanted: str = AUTO
     ids: IdList | None = None
     """The rows to change, where they are listed."""
+    unstable: bool = False
+    """Whether the condition or a value means something else in each batch, as the job changes what it reads."""
+    keeps_lists: bool = False
+    """Whether a list of rows can be kept: beside the ledger, which is in the database itself."""
 
     @property
     def table(self) -> Table:
@@ -152,6 +158,8 @@ class Target:
     key: tuple[str, ...]
     """The columns that were chosen to be followed."""
     ids: IdList | None
+    listed: Table | None
+    """The list of rows that was made at the start."""
     look_again: bool
     """Whether it may make further passes."""
 
@@ -190,6 +198,8 @@ class StrategyKind:
     """Whether it reads the matching rows alone; else the whole table."""
     starts_over: bool = False
     """Whether each batch begins at the start of the table."""
+    evaluates_once: bool = False
+    """Whether it changes what one statement has found at the start, and asks neither condition nor values again."""
     names_rows: bool = False
     """Whether the keys in its cursor name the same rows in a later run."""
     follows: Callable[[tuple[str, ...], tuple[str, ...]], bool] = _same_columns

@@ -22,12 +22,14 @@ from batchops.db.mysql.literals import MySQLCutoffs
 from batchops.db.mysql.own_tables import MySQLOwnTables
 from batchops.db.mysql.planner import MySQLPlanner
 from batchops.db.mysql.rights import MySQLRights
+from batchops.db.mysql.row_lists import MySQLRowLists
 from batchops.db.mysql.sessions import MySQLSessions
 from batchops.db.mysql.sql_functions import SQL_FUNCTIONS
 from batchops.db.own_tables import OwnTables
 from batchops.db.partitions import Partitions
 from batchops.db.planner import Planner
 from batchops.db.rights import Rights
+from batchops.db.row_lists import RowLists
 from batchops.db.sessions import Notifications, Sessions
 from batchops.db.sql_functions import SqlFunctions
 
@@ -45,6 +47,7 @@ class MySQL:
     cutoffs: Cutoffs = MySQLCutoffs()
     sql_functions: SqlFunctions = SQL_FUNCTIONS
     own_tables: OwnTables = MySQLOwnTables()
+    row_lists: RowLists = MySQLRowLists()
     claims: ClaimQueries = MySQLClaims()
     events: EventTables = MySQLEvents()
     whole_keys: Addresses = WholeKeys()

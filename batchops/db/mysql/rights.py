@@ -38,18 +38,34 @@ def missing_right(
 
 def making_right(connection: sa.Connection, table: Table, role: str) -> str | None:
     """PREPARE asks for the right to CREATE; and what is made is not the role's own: it needs the other rights too."""
-    dialect, name = connection.dialect, connection.dialect.identifier_preparer.format_table(table.clause)
-    text = f"CREATE TABLE {name} (number int)".replace("'", "''").replace("%", "%%")
-    try:
-        connection.exec_driver_sql(f"PREPARE batchops_may FROM '{text}'")
-        connection.exec_driver_sql("DEALLOCATE PREPARE batchops_may")
-        made = True
-    except DBAPIError as error:
-        made = classify(driver_error(error)) is not Fault.DENIED
+    dialect, made = connection.dialect, _may_create(connection, table)
     used = all(not _denied(connection, _statement(table, right, table.column_names[:1])) for right in _USED)
     return (
         None if made and used else grant(dialect, ("CREATE", "ALTER", "INDEX", *_USED), table, account(dialect, role))
     )
+
+
+def listing_right(connection: sa.Connection, table: Table, role: str) -> str | None:
+    """For all tables of the database, as each has another name; the right to DROP cannot be asked for."""
+    rights = ("SELECT", "INSERT")
+    if _may_create(connection, table) and not any(
+        _denied(connection, _statement(table, right, table.column_names[:1])) for right in rights
+    ):
+        return None
+    schema = table.schema or connection.execute(sa.select(sa.func.database())).scalar_one()
+    where = connection.dialect.identifier_preparer.quote_identifier(schema)
+    return f"GRANT CREATE, DROP, INDEX, {', '.join(rights)} ON {where}.* TO {account(connection.dialect, role)};"
+
+
+def _may_create(connection: sa.Connection, table: Table) -> bool:
+    name = connection.dialect.identifier_preparer.format_table(table.clause)
+    text = f"CREATE TABLE {name} (number int)".replace("'", "''").replace("%", "%%")
+    try:
+        connection.exec_driver_sql(f"PREPARE batchops_may FROM '{text}'")
+        connection.exec_driver_sql("DEALLOCATE PREPARE batchops_may")
+    except DBAPIError as error:
+        return classify(driver_error(error)) is not Fault.DENIED
+    return True
 
 
 def numbering_rights(connection: sa.Connection, table: Table, role: str) -> tuple[str, ...]:  # noqa: ARG001
@@ -87,5 +103,6 @@ class MySQLRights:
 
     account = staticmethod(account)
     making = staticmethod(making_right)
+    listing = staticmethod(listing_right)
     numbering = staticmethod(numbering_rights)
     missing = staticmethod(missing_right)

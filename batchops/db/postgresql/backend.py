@@ -27,9 +27,11 @@ from batchops.db.postgresql.own_tables import PostgreSQLOwnTables
 from batchops.db.postgresql.partitions import PostgreSQLPartitions
 from batchops.db.postgresql.planner import PostgreSQLPlanner
 from batchops.db.postgresql.rights import PostgreSQLRights
+from batchops.db.postgresql.row_lists import PostgreSQLRowLists
 from batchops.db.postgresql.sessions import PostgreSQLNotifications, PostgreSQLSessions
 from batchops.db.postgresql.sql_functions import SQL_FUNCTIONS
 from batchops.db.rights import Rights
+from batchops.db.row_lists import RowLists
 from batchops.db.sessions import Notifications, Sessions
 from batchops.db.sql_functions import SqlFunctions
 
@@ -47,6 +49,7 @@ class PostgreSQL:
     cutoffs: Cutoffs = PostgreSQLCutoffs()
     sql_functions: SqlFunctions = SQL_FUNCTIONS
     own_tables: OwnTables = PostgreSQLOwnTables()
+    row_lists: RowLists = PostgreSQLRowLists()
     claims: ClaimQueries = PostgreSQLClaims()
     events: EventTables = PostgreSQLEvents()
     whole_keys: Addresses = WholeKeys()

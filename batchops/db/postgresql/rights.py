@@ -71,5 +71,6 @@ class PostgreSQLRights:
 
     account = staticmethod(account)
     making = staticmethod(making_right)
+    listing = staticmethod(making_right)
     numbering = staticmethod(numbering_rights)
     missing = staticmethod(missing_right)

@@ -21,6 +21,7 @@ from batchops.db.own_tables import OwnTables
 from batchops.db.partitions import Partitions
 from batchops.db.planner import Planner
 from batchops.db.rights import Rights
+from batchops.db.row_lists import RowLists
 from batchops.db.sessions import Notifications, Sessions
 from batchops.db.sql_functions import SqlFunctions
 from batchops.db.sqlite import faults
@@ -33,6 +34,7 @@ from batchops.db.sqlite.facts import SQLiteFacts
 from batchops.db.sqlite.keys import SQLiteKeys
 from batchops.db.sqlite.literals import SQLiteCutoffs
 from batchops.db.sqlite.planner import SQLitePlanner
+from batchops.db.sqlite.row_lists import SQLiteRowLists
 from batchops.db.sqlite.sessions import SQLiteSessions
 from batchops.db.sqlite.sql_functions import SQL_FUNCTIONS
 from batchops.db.storable_text import TextRoom
@@ -67,6 +69,9 @@ class SQLiteRights:
         return role
 
     def making(self, *_: object) -> str | None:
+        return None
+
+    def listing(self, *_: object) -> str | None:
         return None
 
     def numbering(self, *_: object) -> Sequence[str]:
@@ -106,6 +111,7 @@ class SQLite:
     cutoffs: Cutoffs = SQLiteCutoffs()
     sql_functions: SqlFunctions = SQL_FUNCTIONS
     own_tables: OwnTables = SQLiteOwnTables()
+    row_lists: RowLists = SQLiteRowLists()
     claims: ClaimQueries = SQLiteClaims()
     events: EventTables = SQLiteEvents()
     whole_keys: Addresses = WholeKeys()

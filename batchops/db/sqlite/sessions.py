@@ -11,6 +11,7 @@ from batchops.db.faults import Fault
 from batchops.db.sessions import Timeouts
 from batchops.db.sqlite import faults
 from batchops.db.sqlite.event_tables import HASH, hashed
+from batchops.db.sqlite.row_lists import DIGEST, digest
 from batchops.db.urls import DatabaseAddress
 
 BUSY_TIMEOUT = 250
@@ -41,6 +42,7 @@ class SQLiteSessions:
         def settle(connection: sqlite3.Connection, _: object) -> None:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.create_function(HASH, 1, hashed, deterministic=True)
+            connection.create_function(DIGEST, -1, digest, deterministic=True)
 
         return engine
 

@@ -175,7 +175,7 @@ SITUATIONS = {
     "no key": Situation("no-key", ("mariadb",), no_key, "--strategy limit", GONE),
     "a list of the table's own rows": Situation(
         "own-table", ALL, parent, "CREATE TABLE ids", {f"{COUNT}t": ROWS // 2},
-        options={"where": "kind = 1 AND id IN (SELECT x.id FROM t x WHERE x.kind = 1)"},
+        options={"where": "kind = 1 AND id IN (SELECT x.id FROM t x WHERE x.kind = 1)", "strategy": "key"},
     ),
     "another table read whole": Situation(
         "scan", ALL, scan_of_another, 'in "listed"', {f"{COUNT}t": 301},

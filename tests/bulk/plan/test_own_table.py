@@ -1,11 +1,13 @@
 """A condition or value that reads the table which the job changes: as in one statement, or refused."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import batchops as library
+from batchops.bulk.plan import list_bytes
 from batchops.errors import RefusedError
 from tests.bulk.plan.situations import ALL, numbers
 from tests.command import Batchops
@@ -27,7 +29,7 @@ FIXED = {
     "text": "title <= (SELECT min(title) FROM posts WHERE title > 'title 3')",
 }
 """Sub-selects that stand for one value: evaluated once, at the start."""
-REFUSED = {
+LISTED = {
     "nobody replies to it": "NOT EXISTS (SELECT 1 FROM posts AS r WHERE r.reply_to = posts.id)",
     "every one that has a double": "EXISTS (SELECT 1 FROM posts AS b WHERE b.title = posts.title AND b.id <> posts.id)",
     "all but the newest of each": "id NOT IN (SELECT max(id) FROM posts GROUP BY author)",
@@ -40,6 +42,7 @@ REFUSED = {
     "by a view of one": "author IN (SELECT author FROM busy)",
     "by rows that go with it": "EXISTS (SELECT 1 FROM likes WHERE likes.author = posts.author)",
 }
+"""What else reads the table: evaluated once too, into a list of the rows."""
 
 
 @pytest.fixture(params=ALL)
@@ -121,7 +124,7 @@ def test_the_plan_tells_of_values_that_are_kept(forum: Database, batchops: Batch
     assert library.purge(**job(forum, where), max_rows=37).run not in (first.run, anew.run)
     other = "author < (SELECT max(id) FROM authors)"
     library.purge(**job(forum, other), max_rows=37)
-    assert "then from the start up to there" in resume_of(batchops, forum, other)
+    assert "then continues from the start up to that point" in resume_of(batchops, forum, other)
 
 
 def resume_of(batchops: Batchops, database: Database, where: str) -> str:
@@ -132,11 +135,44 @@ def resume_of(batchops: Batchops, database: Database, where: str) -> str:
 
 
 @pytest.mark.wide(5)
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_changes_with_each_batch_is_refused(forum: Database, name: str) -> None:
+@pytest.mark.parametrize("name", LISTED)
+def test_what_changes_with_each_batch_is_listed_once(forum: Database, name: str) -> None:
+    gone = set(forum.column(f"SELECT id FROM posts WHERE {LISTED[name]}"))
+    wanted = [number for number in forum.column("SELECT id FROM posts ORDER BY id") if number not in gone]
+    done = library.purge(**job(forum, LISTED[name]))
+    assert (done.reason, done.strategy, done.rows, done.left) == ("done", "list", len(gone), None)
+    assert forum.column("SELECT id FROM posts ORDER BY id") == wanted
+
+
+def test_a_long_list_is_refused_by_its_size(forum: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the estimate, before anything is written; `--allow` makes the list all the same."""
+    monkeypatch.setattr(list_bytes, "MOST", 1_000)
+    options = job(forum, LISTED["all but the newest of each"])
+    with pytest.raises(RefusedError, match=r"The list of .* rows takes about") as caught:
+        library.purge(**options)
+    assert "--allow list-size" in caught.value.hint
+    assert library.purge(**options | {"allow": [*options["allow"], "list-size"]}).rows == ROWS - 7
+    assert forum.scalar("SELECT count(*) FROM posts") == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "way_out"),
+    [
+        ("nobody replies to it", {"ledger": "none"}, "keep the ledger in the database itself"),
+        pytest.param("by a view", {"strategy": "key"}, "leave --strategy out", marks=pytest.mark.full),
+        pytest.param("by a view", {"ids": True}, "copy the keys first", marks=pytest.mark.full),
+    ],
+)
+def test_what_cannot_be_listed_is_refused(
+    forum: Database, tmp_path: Path, name: str, options: dict[str, Any], way_out: str
+) -> None:  # fmt: skip
+    if "ids" in options:
+        (tmp_path / "ids").write_text("1\n2\n")
+        options = {"ids": tmp_path / "ids"}
     with pytest.raises(RefusedError) as caught:
-        library.purge(**job(forum, REFUSED[name]))
+        library.purge(**job(forum, LISTED[name]), **options)
     assert "each batch would find other rows" in caught.value.message
+    assert way_out in caught.value.hint
     assert "--allow own-table" in caught.value.hint
     assert forum.scalar("SELECT count(*) FROM posts") == ROWS
 
@@ -157,7 +193,7 @@ def test_a_backfill_may_read_other_columns_of_its_table(forum: Database) -> None
     assert forum.scalar("SELECT sum(score) FROM posts WHERE id > 450") == 450
     above = "score = coalesce((SELECT a.score FROM posts AS a WHERE a.id = posts.reply_to), 0) + 1"
     with pytest.raises(RefusedError, match="each batch would find other rows") as caught:
-        library.backfill(**options, set=[above])
+        library.backfill(**options, set=[above], strategy="key")
     wanted = forum.rows(f"SELECT id, {above.removeprefix('score = ')} FROM posts ORDER BY id")
     # What the hint says, word by word.
     said = re.search(r"\((CREATE TABLE .*); (CREATE UNIQUE INDEX .*)\) and use --set '(.*)', or", caught.value.hint)
@@ -187,10 +223,12 @@ def test_names_that_fold_and_stand_in_double_quotes() -> None:
         wheres += [f"NOT EXISTS (SELECT 1 FROM {name} AS r WHERE r.author = posts.id)" for name in names]
         for where in wheres:
             with pytest.raises(RefusedError, match="each batch would find other rows"):
-                library.purge(url=database.url, table="Posts", where=where, allow=["scan"])
+                library.purge(url=database.url, table="Posts", where=where, allow=["scan"], strategy="key")
         value = 'author = (SELECT max(o."author") FROM "POSTS" AS o WHERE o."id" < posts."id")'
         with pytest.raises(RefusedError, match="each batch would find other rows"):
-            library.backfill(url=database.url, table="posts", all_rows=True, set=[value], allow=["scan"])
+            library.backfill(
+                url=database.url, table="posts", all_rows=True, set=[value], allow=["scan"], strategy="key"
+            )
         kept = "author < 3 AND '\" FROM posts' <> 'x'"
         assert library.purge(url=database.url, table="posts", where=kept).reason == "done"
     finally:
@@ -212,5 +250,5 @@ def test_a_function_that_reads_the_table_is_refused(new_database: NewDatabase, f
     database.execute(how.format("many", "like_it(i) + 1"))
     database.execute(how.format("other", "i + 1"))
     with pytest.raises(RefusedError, match="each batch would find other rows"):
-        library.purge(url=database.url, table="posts", where="many(score) > 3", allow=["scan"])
+        library.purge(url=database.url, table="posts", where="many(score) > 3", allow=["scan"], strategy="key")
     assert library.purge(url=database.url, table="posts", where="other(score) > 40", allow=["scan"]).reason == "done"

@@ -6,6 +6,7 @@ from batchops.bulk.plan.checks import (
     cascades,
     fk_index,
     foreign_table,
+    list_size,
     no_key,
     nullable_key,
     own_table,
@@ -21,6 +22,7 @@ from batchops.runtime.refusal import Refusal
 CHECKS: tuple[Check, ...] = (
     no_key.CHECK,
     own_table.CHECK,
+    list_size.CHECK,
     scan.CHECK,
     fk_index.CHECK,
     cascades.CHECK,

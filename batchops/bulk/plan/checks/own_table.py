@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
+from batchops.bulk.strategies.strategy import AUTO
 from batchops.db.facts import TableName
 from batchops.sql.expression import is_default
 from batchops.sql.subselects import called_functions
@@ -10,6 +11,8 @@ from batchops.sql.tokens import tokenize
 
 
 def _look(context: CheckContext) -> Iterator[CheckRefusal]:
+    if context.route.kind.evaluates_once:
+        return
     for name in context.reads.changing():
         yield _finding(context, name)
 
@@ -20,7 +23,7 @@ def _finding(context: CheckContext, name: TableName) -> CheckRefusal:
     reads = "The condition or a value" if column is None else f'The value of "{column}"'
     return CheckRefusal(
         f"{reads} reads {what}: each batch would find other rows than one statement over the whole table does.",
-        _values_aside(context, column) if column else _keys_aside(context),
+        _listed_instead(context) + (_values_aside(context, column) if column else _keys_aside(context)),
     )
 
 
@@ -37,6 +40,19 @@ def _reads_table(context: CheckContext, name: TableName, text: str) -> bool:
     return name in context.reads.read_by(
         text, called_functions(tokenize(text, context.database.backend.sql_functions.dialect))
     )
+
+
+def _listed_instead(context: CheckContext) -> str:
+    """What keeps batchops from listing the rows itself, and what to do about that."""
+    if context.spec.ids is not None:
+        return ""
+    if context.found.key is None:
+        return "add a primary key, so that batchops can list the rows once, or "
+    if context.spec.ledger is not None:
+        return "keep the ledger in the database itself, so that batchops can list the rows once, or "
+    if context.spec.strategy != AUTO:
+        return "leave --strategy out, so that batchops lists the rows once, or "
+    return ""
 
 
 def _keys_aside(context: CheckContext) -> str:

@@ -1,0 +1,20 @@
+"""How much disk a list of rows takes, and how much it may take."""
+
+from batchops.bulk.plan.pinned import Pinned
+
+MOST = 1 << 30
+"""Bytes that a list may take unasked."""
+SHARE = 4
+"""It may take one part in so many of the free disk."""
+_ROW, _KEY, _VALUE = 60, 24, 32
+"""Bytes of a row with its proof, of a column of its key, and of a stored value: rough, for three databases."""
+
+
+def list_bytes(pinned: Pinned, rows: int) -> int:
+    """Bytes of a list of so many rows, with its index."""
+    return rows * (_ROW + _KEY * len(pinned.key) + _VALUE * len(pinned.stored))
+
+
+def most_bytes(free: int | None) -> int:
+    """Bytes that a list may take, where `free` are left on the disk; None: nobody knows."""
+    return MOST if free is None else min(MOST, free // SHARE)

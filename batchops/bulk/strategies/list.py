@@ -1,0 +1,152 @@
+"""The strategy list: the rows that one statement has listed at the start, as long as they are unchanged."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.bulk.strategies.cursor import Cursor, Range
+from batchops.bulk.strategies.key import VISITS, KeyStrategy
+from batchops.bulk.strategies.row_list import listed_rows
+from batchops.bulk.strategies.strategy import AUTO, Batch, Choice, Situation, StrategyKind, StrategyText, Target
+from batchops.db.backend import Backend
+from batchops.db.table import Table
+from batchops.db.types import KeyValue
+from batchops.runtime.batch_size import Size
+from batchops.sql.selection import Selection
+
+NAME = "list"
+
+
+class _ListKeys(KeyStrategy):
+    """The keys of the list itself."""
+
+    def first_keys(self, connection: sa.Connection, range_: Range, rows: int) -> tuple[KeyValue, ...]:
+        """The first so many of the range."""
+        return tuple(self._values(connection, self._followed(range_).order_by(*self._order).limit(rows)))
+
+
+class ListStrategy(KeyStrategy):
+    """Follows the list by its key. Its rows are always locked one by one, so that each is known to be unchanged."""
+
+    name = NAME
+
+    def __init__(self, backend: Backend, selection: Selection, key: Sequence[str], listed: Table | None) -> None:
+        """`listed`: the list; None: it is still to be made, and this only serves the plan."""
+        rows = selection
+        if listed is not None:
+            rows = listed_rows(backend, selection.table, listed, selection.condition)
+        super().__init__(backend, rows, key)
+        self._list = _ListKeys(backend, Selection(listed, None), key) if listed is not None else None
+
+    def begin(self, connection: sa.Connection) -> Cursor:  # noqa: ARG002  the list alone says
+        """From the first of the list to its last."""
+        return Cursor((Range(None, None),))
+
+    def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
+        """The next rows of the list, as many as are wanted."""
+        if cursor.over:
+            return None
+        range_ = cursor.ranges[0]
+        if range_.keys:
+            listed, behind = self._to_revisit(cursor, size)
+        else:
+            listed, behind = self._to_visit(connection, cursor, size)
+        if not listed:
+            return self._batch(None, behind, 0, 0)
+        keys = self._lock(connection, self._matching(self._backend.keys.among(self._table, self._key, listed)), size)
+        locked, changed = self._left_alone(connection, self._left(listed, keys))
+        given_up = locked if range_.visits >= VISITS else ()
+        if locked and not given_up:
+            behind = self._revisit_later(behind, range_, locked, range_.visits + 1)
+        batch = self._listed_batch(keys, behind, len(listed), len(given_up))
+        return replace(batch, locked_keys=given_up, changed_keys=changed)
+
+    def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
+        """In the middle of the list."""
+        return self._list.split(connection, range_) if self._list else None
+
+    def middle(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
+        """None: one statement is like any other."""
+        return None
+
+    def window(self, cursor: Cursor) -> sa.Select[Any] | None:  # noqa: ARG002
+        """None: the list alone says where it ends."""
+        return None
+
+    def last(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
+        """None, as for the middle."""
+        return None
+
+    def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
+        """The rest of the list, and the rows that are to be visited again."""
+        if self._list is None:
+            return super().ahead(cursor)
+        ranges = [range_ for range_ in cursor.ranges if not range_.keys]
+        again = [range_ for range_ in cursor.ranges if range_.keys]
+        return [
+            *self._list.ahead(replace(cursor, ranges=tuple(ranges))),
+            *super().ahead(replace(cursor, ranges=tuple(again))),
+        ]
+
+    def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:
+        """As `next` would begin; None where the list is still to be made."""
+        if cursor.over or self._list is None:
+            return None
+        keys = cursor.ranges[0].keys or self._to_visit(connection, cursor, Size(SHOWN, SHOWN))[0]
+        return self._batch(self._among(keys[:SHOWN]) if keys else sa.false(), cursor, 0)
+
+    def _to_visit(self, connection: sa.Connection, cursor: Cursor, size: Size) -> tuple[tuple[KeyValue, ...], Cursor]:
+        """The next keys of the list, and the cursor behind them."""
+        assert self._list is not None  # a run makes it before its first batch
+        aim = min(size.rows, self._backend.keys.longest_list)
+        listed = self._list.first_keys(connection, cursor.ranges[0], aim)
+        return listed, cursor.finished_range() if len(listed) < aim else cursor.moved(listed[-1])
+
+    def _left_alone(
+        self, connection: sa.Connection, keys: Sequence[KeyValue]
+    ) -> tuple[tuple[KeyValue, ...], tuple[KeyValue, ...]]:
+        """Of rows that were not locked: those that others hold, and those that were changed. The others are gone."""
+        if not keys:
+            return (), ()
+        rows: sa.Select[Any] = self._table.alone(sa.select(*self._out, self._selection.clause.label("proven")))
+        rows = rows.select_from(self._table.called).where(self._backend.keys.among(self._table, self._key, keys))
+        found = [
+            (tuple(self._backend.keys.value(value) for value in row[:-1]), bool(row[-1]))
+            for row in connection.execute(rows)
+        ]
+        return tuple(key for key, same in found if same), tuple(key for key, same in found if not same)
+
+
+SHOWN = 20
+"""Keys in the statement that a plan shows."""
+
+
+def _choose(situation: Situation) -> Choice | None:
+    key = situation.key
+    if key is None or not situation.keeps_lists or (situation.wanted == AUTO and not situation.unstable):
+        return None
+    why = "the condition or a value reads what the job changes" if situation.unstable else "asked for"
+    return Choice(NAME, key.columns, why)
+
+
+def _build(target: Target) -> ListStrategy:
+    return ListStrategy(target.backend, target.selection, target.key, target.listed)
+
+
+STRATEGY = StrategyKind(
+    NAME,
+    StrategyText(
+        follows="the rows that matched at the start, listed in a table beside the ledger",
+        chosen="if the condition or a value reads what the job changes",
+        verbs="purge, backfill",
+        databases="all",
+        refusal="a list needs a key of the table, and the ledger in the database itself",
+    ),
+    _choose,
+    _build,
+    once=True,
+    reads_matches=True,
+    evaluates_once=True,
+)

@@ -1,0 +1,74 @@
+"""Lists of rows in SQLite: read into a temporary file first, then stored in short transactions."""
+
+import hashlib
+import struct
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from batchops.db.planner import prefixed
+from batchops.db.row_lists import count, key_columns, table_name
+from batchops.db.table import Table, quoted
+
+if TYPE_CHECKING:
+    from batchops.db.database import Database
+
+DIGEST = "batchops_digest"
+_MOST = 100
+"""Values that a function may be given; an even number."""
+_TEXT = sa.literal_column("'text'", sa.Text())
+_AT_ONCE = 20_000
+"""Rows that one transaction stores."""
+_READ = "batchops_read"
+
+
+def digest(*values: Any) -> bytes:
+    """SQLite has none of its own; every connection of ours learns this one. Another for each other values."""
+    made = hashlib.blake2b(digest_size=32)
+    for value in values:
+        if isinstance(value, bytes):
+            made.update(b"%d:" % len(value))
+            made.update(value)
+        else:
+            made.update(struct.pack("<d", value) if isinstance(value, float) else repr(value).encode())
+        made.update(b",")
+    return made.digest()
+
+
+class SQLiteRowLists:
+    """While a reader reads, a writer's COMMIT waits; so nothing is written to the file as long as that goes on."""
+
+    def proof(self, table: Table) -> sa.ColumnElement[Any]:
+        """Over all columns but those that are computed; with their kinds, as text and bytes may look alike."""
+        parts = []
+        for name in (column.name for column in table.columns if not column.generated):
+            value = table.called.c[quoted(name)]
+            kind = sa.func.typeof(value)
+            parts += [kind == _TEXT, sa.case((kind == _TEXT, sa.cast(value, sa.LargeBinary)), else_=value)]
+        some = [getattr(sa.func, DIGEST)(*parts[i : i + _MOST]) for i in range(0, len(parts), _MOST)]
+        proof: sa.ColumnElement[Any] = some[0] if len(some) == 1 else getattr(sa.func, DIGEST)(*some)
+        return proof
+
+    def store(self, database: "Database", listed: Table, rows: sa.Select[Any]) -> int:
+        with database.idle() as connection:
+            connection.exec_driver_sql("PRAGMA query_only = OFF")
+            prefixed(connection, rows, f"CREATE TEMP TABLE {_READ} AS")
+            self._make(database, connection, listed)
+            last = connection.exec_driver_sql(f"SELECT coalesce(max(rowid), 0) FROM {_READ}").scalar_one()
+            name = table_name(connection.dialect, listed)
+            for start in range(0, last, _AT_ONCE):
+                some = f"SELECT * FROM temp.{_READ} WHERE rowid > {start} AND rowid <= {start + _AT_ONCE}"
+                database.backend.sessions.begin(connection)
+                connection.exec_driver_sql(f"INSERT INTO {name} {some}")
+                connection.exec_driver_sql("COMMIT")
+        with database.reading() as connection:
+            return count(connection, listed)
+
+    def _make(self, database: "Database", connection: sa.Connection, listed: Table) -> None:
+        """With the types that the key's columns have, or else no index would serve a comparison with them."""
+        quote = connection.dialect.identifier_preparer.quote_identifier
+        columns = ", ".join(f"{quote(column.name)} {column.type}".rstrip() for column in listed.columns)
+        name, key = table_name(connection.dialect, listed), key_columns(connection.dialect, listed)
+        database.backend.sessions.begin(connection)
+        connection.exec_driver_sql(f"CREATE TABLE {name} ({columns}, PRIMARY KEY ({key})) WITHOUT ROWID")
+        connection.exec_driver_sql("COMMIT")

@@ -1,0 +1,65 @@
+"""The tables that list rows for a run: their names, and their end."""
+
+import re
+from contextlib import suppress
+
+import sqlalchemy as sa
+from sqlalchemy.schema import DropTable
+
+from batchops.db.table import Column, Table
+from batchops.errors import BatchopsError, RefusedError
+from batchops.ledger.ledger import Ledger
+
+_PREFIX = "batchops_list_"
+_NAME = re.compile(rf"{_PREFIX}(\d+)_[0-9a-f]+")
+OVER = ("done", "incomplete")
+"""States of a run that needs its list no more."""
+
+
+def name_of(run: int, token: str) -> str:
+    """The name of a list for a run. `token`: random, so that two processes never make the same table."""
+    return f"{_PREFIX}{run}_{token}"
+
+
+def obstacle(ledger: Ledger, role: str) -> RefusedError | None:
+    """What keeps this role from making lists beside the ledger; None for nothing."""
+    rights = ledger.database.backend.rights
+    table = Table(ledger.schema, name_of(0, "0"), "table", (Column("number", "", nullable=True),), (), "")
+    with ledger.database.explaining() as connection:
+        grant = rights.listing(connection, table, role)
+    if grant is None:
+        return None
+    return RefusedError(f'Role "{role}" may not make the table that lists the rows.', f"grant it:\n{grant}")
+
+
+def drop(ledger: Ledger, name: str) -> None:
+    """Remove a list; where that fails, the next run or `ledger prune` does it."""
+    table = sa.Table(name, sa.MetaData(schema=ledger.schema))
+    with suppress(BatchopsError), ledger.database.transaction() as connection:
+        connection.execute(DropTable(table, if_exists=True))
+
+
+def drop_unneeded(ledger: Ledger) -> int:
+    """Remove the lists that no run goes on from; how many."""
+    if not ledger.in_target:
+        return 0
+    with ledger.database.reading() as connection:
+        names = [name for name in sa.inspect(connection).get_table_names(schema=ledger.schema) if _NAME.fullmatch(name)]
+        unneeded = [name for name in names if not _needed(connection, ledger, name)]
+    for name in unneeded:
+        drop(ledger, name)
+    return len(unneeded)
+
+
+def _needed(connection: sa.Connection, ledger: Ledger, name: str) -> bool:
+    found = _NAME.fullmatch(name)
+    assert found is not None  # the caller's choice
+    runs = ledger.select_runs(connection, ledger.runs.c.run == int(found[1]), limit=1)
+    if not runs or runs[0].state in OVER:
+        return False
+    latest, run = ledger.latest(connection, runs[0].job), runs[0]
+    if latest is None or latest.run != run.run:
+        return False
+    listed = run.pinned.get("row_list")
+    # While there is none yet, a process may just be making it.
+    return listed is None or listed["name"] == name
