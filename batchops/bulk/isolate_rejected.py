@@ -244,7 +244,8 @@ def row_names(backend: Backend, connection: sa.Connection, batch: Batch, keys: S
 
     def named(key: KeyValue) -> str:
         known = found.get(repr(key), nothing)
-        pairs = zip(batch.key, key, strict=True) if None in known else zip(names, known, strict=True)
+        gone = known is nothing and set(batch.key) <= set(table.column_names)
+        pairs = zip(batch.key, key, strict=True) if gone or None in known else zip(names, known, strict=True)
         return ", ".join(f"{name}={as_text(value)}" for name, value in pairs)
 
     return {repr(key): named(key) for key in keys}

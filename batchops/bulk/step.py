@@ -11,6 +11,7 @@ from batchops.bulk.isolate_rejected import RejectedRowSearch, SearchResult, TooM
 from batchops.bulk.operations import Operation
 from batchops.bulk.rejection_forecast import RejectionForecast
 from batchops.bulk.replan import ReadMeter
+from batchops.bulk.skipped_rows import changed_meanwhile, skipped
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
@@ -146,9 +147,11 @@ class BulkStep:
             short = batch.limit is not None and rows < batch.limit
             cursor = batch.cursor.finished_range() if short else batch.cursor
             cursor, named = self._skip_rejected(connection, batch, cursor, done)
-            named = (*named, *self._skipped(connection, batch, batch.changed_keys, CHANGED))
+            backend = self._database.backend
+            changed = skipped(backend, connection, batch, self._changed(connection, batch, done), CHANGED)
+            locked = skipped(backend, connection, batch, batch.locked_keys, LOCKED)
+            named = (*named, *changed)
             after = self._advanced(cursor, batch, rows, len(named))
-            locked = self._skipped(connection, batch, batch.locked_keys, LOCKED)
             self._note(connection, after, (*named, *locked))
         self._listing = False
         self._searching = bool(done.refused) or self._aim is not None or self._search.expects(size.rows)
@@ -206,14 +209,11 @@ class BulkStep:
             self._note(connection, after, named)
         return replace(self._recorded(after), rejected=_as_events(named), size=size)
 
-    def _skipped(
-        self, connection: sa.Connection, batch: Batch, keys: Sequence[KeyValue], reason: str
-    ) -> tuple[RejectedRow, ...]:
-        """Rows that others held locked to the end, or have changed."""
-        if not keys:
-            return ()
-        names = row_names(self._database.backend, connection, batch, keys)
-        return tuple(RejectedRow(key, names[repr(key)], reason, locked=reason == LOCKED) for key in keys)
+    def _changed(self, connection: sa.Connection, batch: Batch, done: SearchResult) -> tuple[KeyValue, ...]:
+        """Rows of a list that others have changed."""
+        if not self._operation.removes or done.rows + len(done.refused) == batch.found:
+            return batch.changed_keys
+        return (*batch.changed_keys, *changed_meanwhile(self._database.backend, connection, batch))
 
     def _advanced(self, cursor: Cursor, batch: Batch, rows: int, rejected: int) -> Worker:
         """The worker once the batch is durable."""

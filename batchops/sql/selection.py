@@ -23,6 +23,11 @@ class Selection:
     """Put before the condition where the server would otherwise use an index for it instead of the strategy's."""
 
     @property
+    def proven(self) -> sa.ColumnElement[bool] | None:
+        """What holds for rows of a list that are unchanged since; None where rows are not listed."""
+        return None
+
+    @property
     def clause(self) -> sa.ColumnElement[bool] | sa.TextClause:
         """For the selecting and, again, for the writing statement; in brackets, so that an OR in it stays in it."""
         return sa.true() if self.condition is None else user_sql(f"{self.shield}({self.condition})")

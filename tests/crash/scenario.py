@@ -55,7 +55,13 @@ class Scenario:
 MATCHING = sum(1 for i in range(1, ROWS + 1) if i % 7 < 4)
 PURGE = Scenario("purge", ("t", "--where", "kind < 4"), MATCHING)
 COUNT_UP = Scenario("backfill", ("t", "--where", "kind < 4", "--set", "touched = touched + 1"), MATCHING)
-SCENARIOS = {"purge": PURGE, "backfill": COUNT_UP}
+LISTED = Scenario("purge", ("t", "--where", "kind < 4 AND id IN (SELECT x.id FROM t AS x WHERE x.kind < 4)"), MATCHING)
+COUNT_ONCE = Scenario(
+    "backfill",
+    ("t", "--where", "kind < 4", "--set", "touched = (SELECT max(x.touched) FROM t AS x WHERE x.id = t.id) + 1"),
+    MATCHING,
+)
+SCENARIOS = {"purge": PURGE, "backfill": COUNT_UP, "listed purge": LISTED, "listed backfill": COUNT_ONCE}
 SLOW = ("--batch-size", "20", "--sleep", "30ms")
 """Of a run that is let through: seconds."""
 LINGERING = ("--batch-size", "20", "--sleep", "400ms")

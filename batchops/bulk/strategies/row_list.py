@@ -64,18 +64,23 @@ def _text(value: str) -> str:
 class ListedRows(Selection):
     """The rows of a list that nobody has changed since."""
 
-    proven: sa.ColumnElement[bool] | None = None
+    proof: sa.ColumnElement[bool] | None = None
+
+    @property
+    def proven(self) -> sa.ColumnElement[bool] | None:
+        """That the proof is the one in the list."""
+        return self.proof
 
     @property
     def clause(self) -> sa.ColumnElement[bool] | sa.TextClause:
         """The proof alone: what the condition means now, after some of the rows are gone, may be something else."""
-        return sa.true() if self.proven is None else self.proven
+        return sa.true() if self.proof is None else self.proof
 
 
 def listed_rows(backend: Backend, table: Table, listed: Table, condition: str | None) -> ListedRows:
     """The rows of `table` that `listed` proves; `condition`: by which they were found, for people."""
     proof = backend.row_lists.proof(table)
-    return ListedRows(table, condition, proven=proof == kept(backend, table, listed, PROOF))
+    return ListedRows(table, condition, proof=proof == kept(backend, table, listed, PROOF))
 
 
 def kept(backend: Backend, table: Table, listed: Table, column: str) -> sa.ScalarSelect[Any]:

@@ -1,0 +1,36 @@
+"""Rows of a batch that are left as they are, though the database refuses nothing: others hold or have changed them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.bulk.isolate_rejected import row_names
+from batchops.bulk.strategies.strategy import Batch
+from batchops.db.backend import Backend
+from batchops.db.types import KeyValue
+from batchops.ledger.rejected_rows import LOCKED, RejectedRow
+
+
+def skipped(
+    backend: Backend, connection: sa.Connection, batch: Batch, keys: Sequence[KeyValue], reason: str
+) -> tuple[RejectedRow, ...]:
+    """These rows with their names, for the ledger."""
+    if not keys:
+        return ()
+    names = row_names(backend, connection, batch, keys)
+    return tuple(RejectedRow(key, names[repr(key)], reason, locked=reason == LOCKED) for key in keys)
+
+
+def changed_meanwhile(backend: Backend, connection: sa.Connection, batch: Batch) -> tuple[KeyValue, ...]:
+    """Rows of a list that were changed after they were looked at: without the right to lock them others still can.
+
+    Asked after a purge, which leaves no other row of the batch there.
+    """
+    table, proven = batch.selection.table, batch.selection.proven
+    if proven is None or not batch.keys:
+        return ()
+    columns = [backend.keys.out(table, name) for name in batch.key]
+    rows: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called))
+    rows = rows.where(backend.keys.among(table, batch.key, batch.keys), sa.not_(proven))
+    return tuple(tuple(backend.keys.value(value) for value in row) for row in connection.execute(rows))
