@@ -16,6 +16,7 @@ from batchops.bulk.plan.checks.context import CheckContext
 from batchops.bulk.plan.inspection import Inspection, inspect_table
 from batchops.bulk.plan.own_reads import JobReads
 from batchops.bulk.plan.pinned import Pinned, pin, time_column, without_nulls
+from batchops.bulk.plan.plan import BulkPlan
 from batchops.bulk.plan.referenced_rows import count_excluded, without_referenced
 from batchops.bulk.plan.unset_times import AgeColumn
 from batchops.bulk.previous_run import PreviousRun, find_previous_run
@@ -67,37 +68,16 @@ def prepare_bulk(
 def _prepare(
     verb: BulkVerb, spec: BulkSpec, database: Database, ledger: Ledger, recipe: RecipeCall, ids: IdFile | None
 ) -> BulkJob:  # fmt: skip
-    try:
-        with database.reading() as connection:
-            found = inspect_table(connection, database, verb, spec, ids)
-            _applied_once(ledger, found)
-            previous = find_previous_run(connection, database, ledger, verb, spec, found)
-            route = _route(connection, verb, spec, database, ledger, found, previous.last)
-            found = _without_a_time(connection, database, spec, found, route)
-            droppable = covered(connection, database, found.table, route.pinned) if verb.removes else []
-            statements = probed(connection, database, found, route)
-            plan = describe(connection, database, verb, spec, found, route, statements, previous.last)
-            against = refusals(CheckContext(connection, database, verb, spec, found, route, statements, plan.estimate))
-            plan = replace(plan, left_out=tuple(count_excluded(connection, database, found.table, route.pinned, QUICK)))
-            # Without the right to the table itself there is enough to be told.
-            forbidden = (*against, *(() if found.forbidden else _ledger_refusals(ledger, found.server, route)))
-            plan = replace(
-                plan, droppable=tuple(leaf.label for leaf in droppable), refusals=forbidden,
-                warnings=(
-                    *database.address.warnings, *_ledger_warnings(spec, ledger), *previous.warnings,
-                    *_table_warnings(spec, previous, route.resume), *_ids_warnings(spec, route.pinned.listed),
-                    *found.facts.warnings,
-                ),
-            )  # fmt: skip
-            _droppable_asked(spec, ledger, database.backend.partitions, droppable)
-    except MissingCodeError as error:
-        raise _names_missing_code(spec, error) from error
-    except NotFoundError as error:
-        if not isinstance(error.__cause__, DBAPIError):
-            raise  # the job's own table
-        raise _names_missing_table(spec, error) from error
-    except RowRefusedError as error:  # a literal that is none of the column's type, or what fails on a row
-        raise UsageError(f"The condition or a value fails: {error.message}", HINT) from error
+    with _mistakes_named(spec), database.reading() as connection:
+        found = inspect_table(connection, database, verb, spec, ids)
+        _applied_once(ledger, found)
+        previous = find_previous_run(connection, database, ledger, verb, spec, found)
+        route = _route(connection, verb, spec, database, ledger, found, previous.last)
+        found = _with_unset_time_warnings(connection, database, spec, found, route)
+        droppable = covered(connection, database, found.table, route.pinned) if verb.removes else []
+        plan = _plan(connection, verb, spec, database, ledger, found, previous, route)
+        plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable))
+        _droppable_asked(spec, ledger, database.backend.partitions, droppable)
     return BulkJob(
         spec, database, ledger, found.key, route, previous, plan,
         to_drop=tuple(droppable) if isinstance(spec, PurgeSpec) and spec.drop_partitions else (),
@@ -106,6 +86,44 @@ def _prepare(
         workers=1 if database.backend.sessions.one_writer else spec.workers,
         next=recipe.command or command(verb.command, spec, database.address.bare), recipe_job=recipe.job,
         again=lambda: _prepare(verb, spec, database, ledger, recipe, ids),
+    )  # fmt: skip
+
+
+@contextmanager
+def _mistakes_named(spec: BulkSpec) -> Iterator[None]:
+    """An error of the server that the user's own SQL causes is a UsageError."""
+    try:
+        yield
+    except MissingCodeError as error:
+        raise _names_missing_code(spec, error) from error
+    except NotFoundError as error:
+        if not isinstance(error.__cause__, DBAPIError):
+            raise  # the job's own table
+        raise _names_missing_table(spec, error) from error
+    except RowRefusedError as error:  # a literal that is none of the column's type, or what fails on a row
+        raise UsageError(f"The condition or a value fails: {error.message}", HINT) from error
+
+
+def _plan(
+    connection: sa.Connection, verb: BulkVerb, spec: BulkSpec, database: Database, ledger: Ledger, found: Inspection,
+    previous: PreviousRun, route: RunStrategy,
+) -> BulkPlan:  # fmt: skip
+    """The plan with what is refused and what a person is warned of."""
+    statements = probed(connection, database, found, route)
+    plan = describe(connection, database, verb, spec, found, route, statements, previous.last)
+    context = CheckContext(connection, database, verb, spec, found, route, statements, plan.estimate)
+    refused = list(refusals(context))
+    if not found.forbidden:  # else there is enough to be told
+        refused += _ledger_refusals(ledger, found.server, route)
+    return replace(
+        plan,
+        left_out=tuple(count_excluded(connection, database, found.table, route.pinned, QUICK)),
+        refusals=tuple(refused),
+        warnings=(
+            *database.address.warnings, *_ledger_warnings(spec, ledger), *previous.warnings,
+            *_table_warnings(spec, previous, route.resume), *_ids_warnings(spec, route.pinned.listed),
+            *found.facts.warnings,
+        ),
     )  # fmt: skip
 
 
@@ -198,7 +216,7 @@ def _pin(
     return now.by(chosen, found.table), chosen.why
 
 
-def _without_a_time(
+def _with_unset_time_warnings(
     connection: sa.Connection, database: Database, spec: BulkSpec, found: Inspection, route: RunStrategy
 ) -> Inspection:  # fmt: skip
     """Adds a warning about rows without a time that the cut-off matches."""
