@@ -11,7 +11,7 @@ from batchops.bulk.strategies import STRATEGIES, strategy_kind
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_spool import IdList
 from batchops.bulk.strategies.partitioned import PartitionedStrategy
-from batchops.bulk.strategies.row_list import kept, value_name
+from batchops.bulk.strategies.row_list import RowList, kept, value_name
 from batchops.bulk.strategies.strategy import AUTO, Choice, Situation, Strategy, Target
 from batchops.bulk.verb import BulkVerb
 from batchops.db.database import Database
@@ -72,7 +72,7 @@ def strategy_of(
 
     def over(part: Table) -> Strategy:
         selection = Selection(part, pinned.condition, backend.planner.shield)
-        listed = pinned.row_list.table(part) if pinned.row_list else None
+        listed = _there(connection, database, pinned.row_list).table(part) if pinned.row_list else None
         target = Target(connection, database.reading, backend, selection, pinned.key, ids, listed, look_again)
         return kind.build(target)
 
@@ -83,6 +83,16 @@ def strategy_of(
         for leaf in backend.catalog.find_all(connection, pinned.leaves)
     }
     return PartitionedStrategy(leaves, pinned.strategy)
+
+
+def _there(connection: sa.Connection, database: Database, listed: RowList) -> RowList:
+    """The list; RefusedError where somebody has dropped it, as its rows cannot be found again."""
+    if database.backend.catalog.find(connection, listed.schema, listed.name) is None:
+        raise RefusedError(
+            f'The table "{listed.name}", which lists the rows of the run, is gone: what is left of it is not known.',
+            "--restart evaluates the condition and the values anew.",
+        )
+    return listed
 
 
 def operation_of(database: Database, verb: BulkVerb, table: Table, pinned: Pinned) -> Operation:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchops.bulk.plan.referenced_rows import ExcludedCount, excluded_message
+from batchops.db.facts import RESTRICT
 from batchops.errors import BatchopsError
 from batchops.events import Cause, Failure
 from batchops.ledger.history import load_rejections
@@ -42,7 +43,7 @@ def explained(
         parts.append(f"The database refused {rejected:,} of {tried:,} rows{why}.")
     if changed:
         each = "row was" if changed == 1 else "rows were"
-        parts.append(f"{changed:,} {each} changed by other sessions after the rows were listed, and left alone.")
+        parts.append(f"{changed:,} {each} changed after the rows were listed, by {_changers(job)}, and left alone.")
     if stats.locked and ending.reason == "incomplete":
         parts.append(f"{stats.locked:,} row{'s' if stats.locked != 1 else ''} stayed locked by other sessions.")
     if left_out:
@@ -62,6 +63,16 @@ def _changed(job: "BulkJob", run: Run, stats: RunStats) -> int:
     with suppress(BatchopsError), job.ledger.database.reading() as connection:
         return count_changed(connection, job.ledger, run.run)
     return stats.rejected.changed
+
+
+def _changers(job: "BulkJob") -> str:
+    """Who may have changed listed rows: this run's own triggers and foreign keys too, where there are some."""
+    facts, event = job.plan.facts, job.plan.verb.right
+    triggers = [f'trigger "{one.name}"' for one in facts.triggers if one.event == event]
+    rules = [f"foreign key of {one.label}" for one in facts.references if one.action(event) != RESTRICT]
+    if not triggers and not rules:
+        return "other sessions"
+    return f"other sessions or by this run's own {', '.join((*triggers, *rules))}"
 
 
 def _hint(job: "BulkJob", run: Run, ending: Ending, rejected: int, changed: int, stats: RunStats) -> str:

@@ -16,7 +16,7 @@ from batchops.ledger.run import Run
 MOST = 10_000
 """Rows that one run takes up: until each was tried it is in the cursor, which every batch writes."""
 LOCKED = "locked by another session at every visit"
-CHANGED = "changed by another session since the condition was evaluated"
+CHANGED = "changed after the rows were listed"
 
 
 @dataclass(frozen=True)

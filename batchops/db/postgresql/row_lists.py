@@ -3,11 +3,13 @@
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from batchops.db.database import Database
 from batchops.db.planner import prefixed
 from batchops.db.row_lists import count, key_columns, table_name
 from batchops.db.table import Table
+from batchops.errors import RefusedError
 
 
 class PostgreSQLRowLists:
@@ -21,8 +23,16 @@ class PostgreSQLRowLists:
         name = table_name(database.engine.dialect, listed)
         with database.transaction() as connection:
             prefixed(connection, rows, f"CREATE TABLE {name} AS")
-            connection.exec_driver_sql(
-                f"ALTER TABLE {name} ADD PRIMARY KEY ({key_columns(connection.dialect, listed)})"
-            )
+            _add_key(connection, name, key_columns(connection.dialect, listed))
             connection.exec_driver_sql(f"ANALYZE {name}")
             return count(connection, listed)
+
+
+def _add_key(connection: sa.Connection, name: str, columns: str) -> None:
+    try:
+        connection.exec_driver_sql(f"ALTER TABLE {name} ADD PRIMARY KEY ({columns})")
+    except IntegrityError as error:
+        raise RefusedError(
+            f"The rows cannot be listed: ({columns}) names more than one of them, as another table inherits the table.",
+            "purge or backfill each of these tables by itself.",
+        ) from error

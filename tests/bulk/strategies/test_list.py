@@ -55,7 +55,7 @@ def test_rows_that_others_change_stay(database: Database, batchops: Batchops) ->
     done = purge(database, on_event=lambda event: (act(event), events.append(event)))
     assert (done.reason, done.exit, done.rows, done.rejected, done.left) == ("incomplete", 3, 292, 5, 5), done
     assert done.error is not None
-    assert done.error.message == "5 rows were changed by other sessions after the rows were listed, and left alone."
+    assert done.error.message == "5 rows were changed after the rows were listed, by other sessions, and left alone."
     found = [event for event in events if isinstance(event, Rejected)]
     assert [(event.key, event.reason, event.changed) for event in found] == [
         (f"id={key}", CHANGED, True) for key in changed
@@ -246,3 +246,36 @@ def test_a_role_that_may_not_make_the_list(new_database: NewDatabase, family: st
         server.script(refused.value.hint.splitlines()[-1])
         done = library.purge(url=url, table="t", where=OLDEST)
     assert (done.reason, done.rows, lists(server)) == ("done", 300, []), done
+
+
+def test_a_run_whose_list_is_gone(database: Database) -> None:
+    make(database)
+    purge(database, max_rows=40)
+    database.execute(f"DROP TABLE {lists(database)[0]}")
+    with pytest.raises(RefusedError, match="lists the rows of the run, is gone") as refused:
+        purge(database)
+    assert "--restart" in refused.value.hint
+    assert purge(database, restart=True).rows == 300
+
+
+def test_a_table_that_another_one_inherits(postgresql: Database) -> None:
+    """The same key may be in both."""
+    make(postgresql)
+    postgresql.script("CREATE TABLE heir () INHERITS (t); INSERT INTO heir SELECT * FROM t")
+    refused = purge(postgresql)
+    assert (refused.exit, refused.rows, lists(postgresql)) == (12, 0, []), refused
+    assert postgresql.scalar("SELECT count(*) FROM t") == 2_000
+
+
+def test_rows_that_the_run_itself_changes(database: Database) -> None:
+    """A foreign key to the table itself sets them, and the end says so."""
+    database.script(
+        "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, age integer NOT NULL, n integer, "
+        "FOREIGN KEY (n) REFERENCES t (id) ON DELETE SET NULL)"
+    )
+    database.execute(f"INSERT INTO t SELECT i, 1000 - i, NULL FROM {numbers(database, 1_000)}")
+    database.execute("UPDATE t SET n = id - 1 WHERE id > 1")
+    done = purge(database, allow=["cascades", "fk-index", "scan"])
+    assert (done.reason, done.rows, done.rejected) == ("incomplete", 293, 7), done
+    assert done.error is not None
+    assert "by other sessions or by this run's own foreign key of t (n), and left alone" in done.error.message
