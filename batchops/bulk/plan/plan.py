@@ -138,7 +138,7 @@ class BulkPlan:
             "list": _list(self),
             "pacing": self.pacing + (f"; ends after {self.limits}" if self.limits else ""),
             "takes": _takes(self),
-            "reading SQL" if self.lists else "first SQL": self.statement,
+            "list SQL" if self.lists else "first SQL": self.statement,
             "undo": self.verb.undo,
             "space": _space(self),
             "droppable": ", ".join(self.droppable),
