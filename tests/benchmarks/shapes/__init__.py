@@ -33,10 +33,10 @@ Opened = Callable[[], AbstractContextManager[Shaped]]
 def measure(opened: Opened, wanted: Namespace) -> bool:
     """Print a line for each shape; False if a side failed."""
     with opened() as database:
-        chosen = [shape for shape in database.shapes if re.search(wanted.shape, shape.name)]
         rows = wanted.rows or database.rows
         say(f"shapes: filling {rows:,} rows")
         database.base(rows)
+        chosen = [shape for shape in database.shapes if re.search(wanted.shape, shape.name)]
         printing.heading(f"shapes: {database.version()}, {rows:,} rows, default pace")
         lines = [_measured(database, shape, wanted) for shape in chosen]
     columns = ("shape", "rows", "one statement", "batchops", "ratio", "min–max", "load", "")
@@ -61,6 +61,7 @@ def _measured(database: Shaped, shape: Shape, wanted: Namespace) -> tuple[tuple[
     ratios = [f"{ratio:.2f}" for ratio in (ours.ratio(), min(ours.ratios), max(ours.ratios))]
     figures = (f"{ours.timings[0].rows:,}", f"{reference.seconds():.2f} s", f"{ours.seconds():.2f} s")
     note = ours.timings[-1].note
+    say(f"{shape.name}: {ratios[0]} ({note})")
     return (shape.name, *figures, ratios[0], "–".join(ratios[1:]), f"{load:.1f}", note), ours.ratio()
 
 
