@@ -10,6 +10,7 @@ from batchops.bulk.begin import accept_table, begin, with_previous_run
 from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.evaluation import evaluated, forget_list
 from batchops.bulk.plan.analysis import RunStrategy
+from batchops.bulk.plan.cost import MOST_LOG
 from batchops.bulk.plan.plan import COUNTED, BulkPlan
 from batchops.bulk.plan.referenced_rows import ExcludedCount, count_excluded
 from batchops.bulk.previous_run import PreviousRun
@@ -157,7 +158,10 @@ def _loops(
     job: BulkJob, run: Run, heartbeat: Heartbeat, emitter: EventEmitter, stop: Stop, stats: RunStats
 ) -> tuple[Ending, str]:  # fmt: skip
     """Run the loop in all workers, with another strategy if the first reads too much; return the last strategy too."""
-    pacing, strategy = pacing_of(job.spec, job.plan.table), job.route.strategy
+    pacing = replace(pacing_of(job.spec, job.plan.table), start=job.plan.first_rows)
+    if job.plan.cost.row_log is not None:
+        pacing = replace(pacing, row_bytes=job.plan.cost.row_log, most_bytes=MOST_LOG)
+    strategy = job.route.strategy
     limits = limits_of(job.spec)
     tried, metered = {run.strategy}, True
     while True:

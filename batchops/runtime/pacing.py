@@ -39,11 +39,13 @@ class Pacing:
     target: float = 0.05
     fixed: int | None = None
     row_bytes: float | None = None
-    """Average size of a row, which bounds a batch by bytes."""
+    """What a row takes on average in memory or in the log, which bounds a batch by `most_bytes`."""
     most_bytes: int = MOST_BYTES
+    start: int = START_ROWS
+    """Rows of the first batch."""
 
     def __post_init__(self) -> None:
-        self._rows = float(self.fixed or START_ROWS)
+        self._rows = float(self.fixed or self.start)
         self._read = float(self._rows)
         self._share: float | None = None
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT)

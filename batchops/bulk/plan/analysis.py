@@ -90,6 +90,7 @@ def describe(
         goes_on=_goes_on(route.resume),
         pacing=_pacing_text(spec),
         limits=_limits(spec),
+        target=spec.target_time.total_seconds(),
         name=database.address.name,
         max_rows=spec.max_rows,
         done=isinstance(route.resume, AlreadyDone),

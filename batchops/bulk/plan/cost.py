@@ -7,6 +7,7 @@ from batchops.bulk.strategies.strategy import StrategyKind
 from batchops.db.facts import TableFacts
 from batchops.db.table import Table
 from batchops.ledger.run import Run
+from batchops.runtime.batch_size import START_ROWS
 
 READ, CHANGED = {"DELETE": 3_000_000.0, "UPDATE": 1_500_000.0}, {"DELETE": 600_000.0, "UPDATE": 200_000.0}
 """Rows a second that a small idle machine reads on the way, and deletes or updates; the slowest of three databases."""
@@ -14,6 +15,10 @@ _TELLING = 10_000
 """Rows that an earlier run must have read for its speed to say something."""
 _ROW_BYTES = 100
 """Of a row of which nothing is known."""
+_CAREFUL = 0.25
+"""Share of the target time that the first batch would take on the machine of these figures."""
+_FIRST_BYTES = 1 << 20
+"""Of all rows of the first batch, at the most."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class Cost:
     """WAL, binlog or journal."""
     log_bytes: int | None
     log_basis: str
+    row_log: float | None = None
+    """Bytes that one row adds to the log, its share of whole pages included."""
 
 
 def cost(
@@ -43,7 +50,25 @@ def cost(
         seconds, basis = spec.max_time.total_seconds(), "--max-time"
     if facts.log is None or estimate is None:
         return Cost(seconds, basis, facts.log.name if facts.log else None, None, "")
-    return Cost(seconds, basis, facts.log.name, *_log(event, table, facts, estimate))
+    written, log_basis = _log(event, table, facts, estimate)
+    return Cost(seconds, basis, facts.log.name, written, log_basis, written / estimate if estimate else None)
+
+
+MOST_LOG = 32 << 20
+"""Bytes that a batch may add to the log: replicas, archives and disks take it in at once."""
+
+
+def first_rows(event: str, table: Table, facts: TableFacts, target: float) -> int:
+    """Rows of the first batch: a short run would lose half of its time to growing from a few rows.
+
+    A few all the same where more hangs on a row than the row itself.
+    """
+    others = event == "DELETE" and facts.references
+    if others or any(trigger.event == event for trigger in facts.triggers):
+        return START_ROWS
+    row_bytes = table.bytes / table.rows if table.bytes and table.rows else _ROW_BYTES
+    rows = min(_CAREFUL * target * CHANGED[event], _FIRST_BYTES / row_bytes)
+    return max(START_ROWS, round(rows))
 
 
 def _most(spec: BulkSpec) -> int | None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from batchops import durations
-from batchops.bulk.plan.cost import Cost
+from batchops.bulk.plan.cost import Cost, first_rows
 from batchops.bulk.plan.list_bytes import list_bytes
 from batchops.bulk.plan.pinned import Pinned
 from batchops.bulk.plan.referenced_rows import ExcludedCount
@@ -59,6 +59,8 @@ class BulkPlan:
     """Where an earlier run left it, in words; None for a run from the beginning."""
     pacing: str
     limits: str
+    target: float
+    """Seconds that a batch is to take."""
     max_rows: int | None = None
     done: bool = False
     """Whether an earlier run has done it, and it is not to be done again."""
@@ -72,6 +74,11 @@ class BulkPlan:
     """What the checks have against it, the allowed ones too."""
     warnings: tuple[str, ...] = ()
     """Those about the table, and all others."""
+
+    @property
+    def first_rows(self) -> int:
+        """Rows of the first batch where --batch-size does not fix them."""
+        return first_rows(self.verb.right, self.table, self.facts, self.target)
 
     @property
     def refers_to_itself(self) -> bool:
