@@ -1,5 +1,6 @@
 """The strategy of a run: chosen at its start, built from what was pinned then, and where the run begins."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -26,10 +27,22 @@ def choose(situation: Situation) -> Choice:
     """The strategy that was asked for, or for "auto" the best for the table; RefusedError if there is none."""
     named = [kind for kind in STRATEGIES if situation.wanted in (AUTO, kind.name)]
     usable = [kind for kind in named if kind.once or not situation.once]
-    for kind in usable:
-        if kind.takes_ids == (situation.ids is not None) and (choice := kind.choose(situation)) is not None:
-            return choice
+    fitting = [kind for kind in usable if kind.takes_ids == (situation.ids is not None)]
+    choices = [choice for kind in fitting if (choice := kind.choose(situation)) is not None]
+    if len(choices) == 1 or (choices and situation.unstable):  # then only one that evaluates once is right
+        return choices[0]
+    if choices:
+        return _cheapest(choices)
     raise _refusal_of_once(situation, usable=bool(usable)) if situation.once else _refusal(situation)
+
+
+def _cheapest(choices: list[Choice]) -> Choice:
+    """The cheapest, with the figures of the two best in its reason; without figures, the first."""
+    best, second, *_ = sorted(choices, key=lambda choice: math.inf if choice.cost is None else choice.cost)
+    if best.cost is None or second.cost is None:
+        return best
+    figures = f"about {round(best.cost):,} rows read, {second.strategy} {round(second.cost):,}"
+    return replace(best, why=f"{best.why}; {figures}")
 
 
 def _refusal_of_once(situation: Situation, *, usable: bool) -> RefusedError:

@@ -16,6 +16,8 @@ Numbers = tuple[int, ...]
 class Addresses(Protocol):
     """Rows by what is a whole number to this database: their place in the table, or the whole columns of a key."""
 
+    look_up: float
+    """What it costs to read a row by its address and to find it again, for one that is read in the table's order."""
     longest_list: int
     """How many rows `among` takes at the most."""
 

@@ -26,6 +26,8 @@ class Keys(Protocol):
     """A hidden column that names a row inside a transaction."""
     limits_deletes: bool
     """Whether it has DELETE … LIMIT, see `table.limited`."""
+    in_order: float
+    """What a row costs that is read in the key's order, where windows end too, for one that is read by block."""
     longest_list: int
     """How many keys `among` takes at the most."""
 

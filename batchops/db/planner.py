@@ -1,6 +1,6 @@
 """What the server's own planner says of a statement before it runs, and its counters afterwards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,15 +10,13 @@ from batchops.db.table import Table
 
 
 @dataclass(frozen=True)
-class IndexUse:
-    """An index through which the server would find all rows of a selection."""
+class Work:
+    """What the server would do to find all rows of a selection, by its own estimate."""
 
-    name: str
-    columns: tuple[str, ...]
+    read: float
+    """In rows of the table that are read one after the other."""
     rows: int
-    """Rows the selection has, by the server's estimate."""
-    ties: float
-    """Rows with one value of the first column, where the index gives those no order that can be followed."""
+    """Rows that the selection has."""
 
 
 class Planner(Protocol):
@@ -28,8 +26,6 @@ class Planner(Protocol):
     """Whether a DELETE or UPDATE can be explained where nothing may be written."""
     shield: str
     """What keeps a condition from being looked up in an index of its own; empty where that needs no help."""
-    indexes_hold_key: bool
-    """Whether every index ends in the primary key, which is then found without a look at the row."""
 
     def matches(self, connection: sa.Connection, select: sa.Select[Any]) -> int | None:
         """How many rows the planner expects of `select`; None where it does not say."""
@@ -37,8 +33,10 @@ class Planner(Protocol):
     def explain(self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> list[str]:
         """The server's own plan of a statement, not run."""
 
-    def index_for(self, connection: sa.Connection, table: Table, select: sa.Select[Any]) -> IndexUse | None:
-        """The one index through which the server would find all rows of `select`; None for any other plan."""
+    def work(
+        self, connection: sa.Connection, table: Table, parts: Sequence[Table], select: sa.Select[Any]
+    ) -> Work | None:  # fmt: skip
+        """What it takes to find the rows of `select` on the table, which lie in `parts`; None: nobody can tell."""
 
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
         """How many rows this connection reads from now on, of users' tables, by the server's own counters."""

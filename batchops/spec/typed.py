@@ -13,7 +13,7 @@ from batchops.runtime.limits import Window
 
 Duration = timedelta | str
 """Text is read as on the command line: 50ms, 90d."""
-StrategyName = Literal["auto", "key", "index", "block", "match", "list", "limit"]
+StrategyName = Literal["auto", "key", "block", "match", "list", "limit"]
 """The strategies that --strategy takes; a test compares them with the registry of strategies."""
 
 

@@ -41,7 +41,7 @@ class CockroachPlanner(PostgreSQLPlanner):
     def matches(self, *_: object) -> None:
         return None
 
-    def index_for(self, *_: object) -> None:
+    def work(self, *_: object) -> None:
         return None
 
     def meter(self, _: object) -> None:

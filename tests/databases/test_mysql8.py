@@ -115,7 +115,7 @@ def test_every_verb_runs_by_statements_of_mysql_8(
 
 
 def purge_and_backfill(database: Database) -> None:
-    ran(database, "purge", "events", "--before", "2020-01-03", "--by", "created_at", "--strategy", "index", "--yes")
+    ran(database, "purge", "events", "--before", "2020-01-03", "--by", "created_at", "--strategy", "match", "--yes")
     ran(database, "check", "events", "--verb", "backfill", "--where", "kind = 'k1'", "--set", "n = n + 1")
     ran(database, "purge", "events", "--where", "kind = 'k1'", "--yes", "--batch-size", "50", "--workers", "2")
     ran(database, "purge", "events", "--older-than", "2000 days", "--by", "created_at", "--max-rows", "70", "--yes")

@@ -234,7 +234,7 @@ def test_rejected_rows_are_shown_as_they_come() -> None:
 
 
 def test_the_index_strategy_counts_rows_not_the_table() -> None:
-    stats = at_work(Clock(), replace(STARTED, strategy="index", estimate=40_000, counts_read=False))
+    stats = at_work(Clock(), replace(STARTED, strategy="match", estimate=40_000, counts_read=False))
     assert stats.share() == 0.5
     assert stats.seconds_left() == pytest.approx(20, rel=0.1)
 

@@ -1,15 +1,15 @@
 """How the rows of a batch are found: one file per strategy, and this registry of them."""
 
-from batchops.bulk.strategies import block, ids, index, key, limit, match
+from batchops.bulk.strategies import block, ids, key, limit, match
 from batchops.bulk.strategies.list import STRATEGY as LIST
 from batchops.bulk.strategies.strategy import StrategyKind
 from batchops.errors import RefusedError
 
 STRATEGIES: tuple[StrategyKind, ...] = (
-    ids.STRATEGY, LIST, match.STRATEGY, index.STRATEGY, block.STRATEGY, key.STRATEGY, limit.STRATEGY,
+    ids.STRATEGY, LIST, match.STRATEGY, block.STRATEGY, key.STRATEGY, limit.STRATEGY,
 )  # fmt: skip
-"""In the order in which they are preferred. The name of a new one goes into `spec.typed.StrategyName` too; a test
-compares them."""
+"""In the order in which they are preferred where no figures say more. The name of a new one goes into
+`spec.typed.StrategyName` too; a test compares them."""
 
 
 def strategy_kind(name: str) -> StrategyKind:

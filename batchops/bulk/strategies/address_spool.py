@@ -1,14 +1,12 @@
 """Addresses of matching rows, sorted: in memory while they are few, else in a temporary file."""
 
-import os
-import tempfile
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import chain
-from typing import IO, Protocol
+from typing import Protocol
 
+from batchops.bulk.strategies.scratch_file import ScratchFile
 from batchops.db.addresses import Numbers
 
 _MEMORY = 4_000_000
@@ -40,9 +38,9 @@ class _InMemory:
 
 
 class _InFile:
-    """A stretch of a file that the whole process may read from."""
+    """A stretch of a file."""
 
-    def __init__(self, file: IO[bytes], start: int, length: int) -> None:
+    def __init__(self, file: ScratchFile, start: int, length: int) -> None:
         self._file, self._start, self._length = file, start, length
 
     def __len__(self) -> int:
@@ -52,7 +50,7 @@ class _InFile:
         numbers = array("q")
         count = min(end, self._length) - start
         if count > 0:
-            numbers.frombytes(os.pread(self._file.fileno(), count * _BYTES, (self._start + start) * _BYTES))
+            numbers.frombytes(self._file.read((self._start + start) * _BYTES, count * _BYTES))
         return numbers
 
 
@@ -82,7 +80,7 @@ class AddressSpool:
         self._width, self._memory = width, memory
         self._fresh = array("q")
         self._runs: list[_Run] = []
-        self._file: IO[bytes] | None = None
+        self._file: ScratchFile | None = None
         self._written = 0
         """Numbers in the file."""
         self._sorted = _Run(_InMemory(array("q")), width)
@@ -131,8 +129,7 @@ class AddressSpool:
     def close(self) -> None:
         """Let go of the file."""
         if self._file is not None:
-            with suppress(OSError):
-                self._file.close()
+            self._file.close()
 
     def _end_run(self) -> None:
         if self._fresh:
@@ -142,7 +139,7 @@ class AddressSpool:
     def _keep(self, numbers: "array[int]") -> None:
         """A sorted run more; all go to disk once they are too many."""
         if self._file is None and (sum(map(len, self._runs)) * self._width + len(numbers)) > self._memory:
-            self._file, kept, self._runs = tempfile.TemporaryFile(), self._runs, []  # noqa: SIM115  open as long as the spool
+            self._file, kept, self._runs = ScratchFile(), self._runs, []
             for run in kept:
                 self._write(run.slice(0, len(run)))
         if self._file is None:
@@ -152,8 +149,7 @@ class AddressSpool:
 
     def _write(self, numbers: "array[int]") -> None:
         assert self._file is not None  # the caller's condition
-        self._file.write(numbers.tobytes())
-        self._file.flush()
+        self._file.add(numbers.tobytes())
         self._runs.append(_Run(_InFile(self._file, self._written, len(numbers)), self._width))
         self._written += len(numbers)
 

@@ -15,6 +15,8 @@ from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import START_ROWS, Size
 from batchops.sql.selection import Selection
 
+PASSES = 2.0
+"""How often the table is read where nothing moves."""
 FURTHER_PASSES = 3
 """A row that is updated while the DELETE waits for it lives on in another block, maybe one behind the cursor."""
 
@@ -129,10 +131,10 @@ def _choose(situation: Situation) -> Choice | None:
     tables = (situation.table,) if leaves is None else leaves
     if not tables or blocks is None or not all(blocks.serves(situation.connection, table) for table in tables):
         return None
+    cost = None if situation.rows is None else PASSES * situation.rows
     if leaves:
-        return Choice(BlockStrategy.name, (), f"{situation.partitions}, each in disk order", leaves)
-    why = "no index is selective for the condition, so the table is read in disk order"
-    return Choice(BlockStrategy.name, (), why)
+        return Choice(BlockStrategy.name, (), f"{situation.partitions}, each in disk order", leaves, cost)
+    return Choice(BlockStrategy.name, (), "the table is read in disk order", cost=cost)
 
 
 def _build(target: Target) -> BlockStrategy:
@@ -146,7 +148,7 @@ STRATEGY = StrategyKind(
     BlockStrategy.name,
     StrategyText(
         follows="the table's blocks, in disk order",
-        chosen="if no index is selective",
+        chosen="if much of the table matches, or the server has no faster plan for the condition",
         verbs="purge",
         databases="PostgreSQL 14 or later",
         refusal="only a PostgreSQL heap, from version 14 on, can be scanned by block",

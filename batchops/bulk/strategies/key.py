@@ -274,21 +274,20 @@ def _choose(situation: Situation) -> Choice | None:
     key, leaves = situation.key, None if situation.once else situation.leaves
     if key is None:
         return None
-    if situation.once:
-        return Choice(KeyStrategy.name, key.columns, "a backfill visits each row once, along a key")
-    if leaves is None:
-        return Choice(KeyStrategy.name, key.columns, f"each row is named by {', '.join(key.columns)}")
+    cost = None if situation.rows is None else situation.backend.keys.in_order * situation.rows
     if leaves and all(any(own.columns == key.columns for own in leaf.keys) for leaf in leaves):
-        return Choice(KeyStrategy.name, key.columns, f"{situation.partitions}, each along its key", leaves)
-    why = "the partitions cannot be processed one by one, so the parent is, by its key"
-    return Choice(KeyStrategy.name, key.columns, why)
+        return Choice(KeyStrategy.name, key.columns, f"{situation.partitions}, each along its key", leaves, cost)
+    why = f"each row is named by {', '.join(key.columns)}"
+    if leaves is not None:
+        why = "the partitions cannot be processed one by one, so the parent is, by its key"
+    return Choice(KeyStrategy.name, key.columns, why, cost=cost)
 
 
 STRATEGY = StrategyKind(
     KeyStrategy.name,
     StrategyText(
         follows="the primary key, or a unique index without NULLs",
-        chosen="for every backfill; for a purge that can use neither index nor block",
+        chosen="if much of the table matches, or the server has no faster plan for the condition",
         verbs="purge, backfill",
         databases="all",
         refusal="it has no primary key or unique index without NULLs",

@@ -1,4 +1,4 @@
-"""The strategy match: reads the addresses of the matching rows by the server's own plan, then changes these rows."""
+"""The strategy match: reads which rows match by the server's own plan, then changes these rows."""
 
 from batchops.bulk.strategies.block import FURTHER_PASSES
 from batchops.bulk.strategies.match_keys import MatchStrategy
@@ -6,10 +6,11 @@ from batchops.bulk.strategies.match_places import MatchByPlace
 from batchops.bulk.strategies.strategy import AUTO, Choice, Situation, StrategyKind, StrategyText, Target
 
 NAME = "match"
+WHY = "the server's own plan finds the rows"
 
 
 def _choose(situation: Situation) -> Choice | None:
-    if situation.wanted == AUTO:
+    if situation.wanted == AUTO and situation.work is None:
         return None
     return _by_place(situation) or _by_key(situation)
 
@@ -21,21 +22,23 @@ def _by_place(situation: Situation) -> Choice | None:
     tables = (situation.table,) if situation.leaves is None else situation.leaves
     if not tables or not all(blocks.serves(situation.connection, table) for table in tables):
         return None
-    return Choice(NAME, (), "the server's own plan finds the rows", situation.leaves or ())
+    return Choice(NAME, (), WHY, situation.leaves or (), _cost(situation, places.look_up))
 
 
 def _by_key(situation: Situation) -> Choice | None:
     key = situation.key
     if key is None or (situation.leaves is not None and not situation.once):
         return None
-    if situation.backend.whole_keys.width(situation.table, key.columns) is None:
-        return None
-    return Choice(NAME, key.columns, "the server's own plan finds the rows")
+    return Choice(NAME, key.columns, WHY, cost=_cost(situation, situation.backend.whole_keys.look_up))
+
+
+def _cost(situation: Situation, look_up: float) -> float | None:
+    return None if situation.work is None else situation.work.read + look_up * situation.work.rows
 
 
 def _build(target: Target) -> MatchStrategy:
     if target.key:
-        return MatchStrategy(target, target.backend.whole_keys)
+        return MatchStrategy(target)
     blocks, places = target.backend.blocks, target.backend.places
     assert blocks is not None  # chosen because they exist, and pinned with the table's identity
     assert places is not None
@@ -45,11 +48,11 @@ def _build(target: Target) -> MatchStrategy:
 STRATEGY = StrategyKind(
     NAME,
     StrategyText(
-        "the matching rows, which are read first: their places, or their keys",
-        "only with --strategy match",
-        "purge, backfill",
-        "all",
-        "its rows have neither a place nor a key that could be listed",
+        follows="the matching rows, which are read first: their places, or their keys",
+        chosen="if the server finds the matching rows faster than the table is read",
+        verbs="purge, backfill",
+        databases="all",
+        refusal="its rows have neither a place nor a key that can be followed",
     ),
     _choose,
     _build,

@@ -1,7 +1,6 @@
 """Follows the addresses of the matching rows, which are read once a pass by the server's own plan."""
 
 import time
-from array import array
 from dataclasses import replace
 from typing import Any
 
@@ -9,28 +8,25 @@ import sqlalchemy as sa
 
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.key import WORTH_SPLITTING, KeyStrategy
+from batchops.bulk.strategies.matched_rows import MatchedRows, matched_rows
 from batchops.bulk.strategies.matches import Matches
-from batchops.bulk.strategies.strategy import Batch, Target
-from batchops.db.addresses import Addresses, Numbers
-from batchops.db.table import quoted
+from batchops.bulk.strategies.strategy import Batch, Reading, Target
 from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import Size
 
 
 class MatchStrategy(KeyStrategy):
-    """Follows a key of whole numbers from one matching row to the next."""
+    """Follows a key from one matching row to the next."""
 
     name = "match"
 
-    def __init__(self, target: Target, addresses: Addresses) -> None:
+    def __init__(self, target: Target) -> None:
         super().__init__(target.backend, target.selection, target.key)
-        self._read_by(target, addresses)
+        self._read_by(target.reading, matched_rows(target.backend, self._table, self._key))
 
-    def _read_by(self, target: Target, addresses: Addresses) -> None:
-        width = addresses.width(self._table, self._key)
-        assert width is not None  # chosen because of it, and pinned with the key's types
-        self._addresses = addresses
-        self._matches = Matches(addresses, width, target.reading, self._part, self._halved)
+    def _read_by(self, reading: Reading, rows: MatchedRows) -> None:
+        self._rows = rows
+        self._matches = Matches(rows, reading, self._part, self._halved)
 
     def ready(self, cursor: Cursor) -> float:
         """Read the matching rows of the range in hand, unless that was done before."""
@@ -45,29 +41,30 @@ class MatchStrategy(KeyStrategy):
         if cursor.over or cursor.ranges[0].keys:
             return super().next(connection, cursor, size)
         range_ = cursor.ranges[0]
-        spool = self._matches.of(cursor.passes, range_) or self._matches.read(cursor.passes, range_)
-        start, end = spool.between(*self._matches.bounds(range_))
-        stop = min(end, start + min(size.rows, self._addresses.longest_list))
-        if start == stop:
+        found = self._matches.of(cursor.passes, range_) or self._matches.read(cursor.passes, range_)
+        careful = size.exact or size.skip_locked
+        most = self._backend.keys.longest_list if careful else self._rows.longest_list
+        stop = min(found.end, found.start + min(size.rows, most))
+        if found.start == stop:
             return self._batch(None, cursor.finished_range(), 0)
-        found, first, last = spool.slice(start, stop), spool[start], spool[stop - 1]
-        behind = cursor.finished_range() if stop == end else cursor.moved(self._addresses.key(last))
+        some, last = found.spool.slice(found.start, stop), found.spool.key(stop - 1)
+        behind = cursor.finished_range() if stop == found.end else cursor.moved(last)
+        rows = stop - found.start
         if size.skip_locked:
-            return self._without_locked(connection, behind, range_, self._keys(found), size)
+            return self._without_locked(connection, behind, range_, self._rows.keys(some), size)
         if size.exact or self._table.may_veto:
-            batch = replace(self._one_by_one(range_, behind, found), keys=self._keys(found))
-            return replace(batch, found=batch.read)
-        return self._together(cursor, behind, found, first, last) or self._one_by_one(range_, behind, found)
+            return replace(self._one_by_one(range_, behind, some, rows), found=rows, keys=self._rows.keys(some))
+        together = self._together(cursor, behind, found.spool.key(found.start), last, rows)
+        return together or self._one_by_one(range_, behind, some, rows)
 
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
         """In the middle of the rows that were read."""
-        spool = None if range_.keys else self._matches.latest(range_)
-        if spool is None:
+        found = None if range_.keys else self._matches.latest(range_)
+        if found is None:
             return super().split(connection, range_)
-        start, end = spool.between(*self._matches.bounds(range_))
-        if end - start < WORTH_SPLITTING:
+        if found.end - found.start < WORTH_SPLITTING:
             return None
-        middle = self._addresses.key(spool[(start + end) // 2])
+        middle = found.spool.key((found.start + found.end) // 2)
         return replace(range_, upto=middle), replace(range_, after=middle)
 
     def middle(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
@@ -90,39 +87,35 @@ class MatchStrategy(KeyStrategy):
         if range_.keys:
             return self._batch(self._among(range_.keys[: self._backend.keys.longest_list]), cursor, 0)
         assert range_.upto is not None  # the end was fixed as the range was made
-        return self._one_by_one(range_, cursor, array("q", self._addresses.numbers(range_.upto)))
+        return self._one_by_one(range_, cursor, self._rows.listed([range_.upto]), 0)
 
-    def _one_by_one(self, range_: Range, behind: Cursor, found: "array[int]") -> Batch:  # noqa: ARG002
+    def _one_by_one(self, range_: Range, behind: Cursor, some: Any, rows: int) -> Batch:  # noqa: ARG002
         """Exactly these rows."""
-        where = self._addresses.among(self._table, self._key, found)
-        return replace(self._batch(where, behind, len(found) // len(self._key)), key=self._key)
+        return replace(self._batch(self._rows.among(some), behind, rows), key=self._key)
 
     def _together(
-        self, cursor: Cursor, behind: Cursor, found: "array[int]", first: Numbers, last: Numbers  # noqa: ARG002
+        self, cursor: Cursor, behind: Cursor, first: KeyValue, last: KeyValue, rows: int  # noqa: ARG002
     ) -> Batch | None:  # fmt: skip
-        """All that match from the first of these rows to the last; None where other rows lie between them."""
+        """All that match from the first of so many rows to the last; None where many others lie between them."""
         return None
 
     def _without_locked(
         self, connection: sa.Connection, behind: Cursor, range_: Range, listed: tuple[KeyValue, ...], size: Size
     ) -> Batch:  # fmt: skip
-        listed = listed[: self._backend.keys.longest_list]
         select = self._matching(self._backend.keys.among(self._table, self._key, listed))
         keys = self._lock(connection, select, size)
         left = self._left(self._values(connection, select), keys)
         return self._listed_batch(keys, self._revisit_later(behind, range_, left, 1), len(listed))
 
-    def _keys(self, found: "array[int]") -> tuple[KeyValue, ...]:
-        width = len(self._key)
-        return tuple(
-            self._addresses.key(numbers) for numbers in zip(*(found[i::width] for i in range(width)), strict=True)
-        )
-
     def _part(self, connection: sa.Connection, range_: Range) -> sa.Select[Any] | None:  # noqa: ARG002
-        """The bare key columns of the range's matching rows."""
-        columns = [self._table.called.c[quoted(name)] for name in self._key]
+        """The range's matching rows."""
+        return self._found().where(self._within(range_.after, range_.upto), *self._filled)
+
+    def _found(self) -> sa.Select[Any]:
+        """All that match, as they are spooled."""
+        columns, order = self._rows.columns()
         rows: sa.Select[Any] = self._table.alone(sa.select(*columns).select_from(self._table.called))
-        return rows.where(self._selection.clause, self._within(range_.after, range_.upto), *self._filled)
+        return rows.where(self._selection.clause).order_by(*order)
 
     def _halved(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
         """By number, so that no row is counted for it."""

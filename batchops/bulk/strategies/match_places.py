@@ -1,6 +1,5 @@
 """The same by the rows' places in a PostgreSQL heap, for purges."""
 
-from array import array
 from dataclasses import replace
 from typing import Any
 
@@ -9,13 +8,14 @@ import sqlalchemy as sa
 from batchops.bulk.strategies.block import BlockStrategy
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.match_keys import MatchStrategy
+from batchops.bulk.strategies.matched_rows import WholeRows
 from batchops.bulk.strategies.strategy import Batch, Target
-from batchops.db.addresses import Addresses, Numbers
+from batchops.db.addresses import Addresses
 from batchops.db.blocks import Blocks
 from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import Size
 
-DENSE = 0.2
+DENSE = 0.5
 """Share of matching rows in a stretch of the table from which reading all of it is faster than looking each up."""
 
 
@@ -24,10 +24,9 @@ class MatchByPlace(MatchStrategy, BlockStrategy):
 
     by_key = False
 
-    def __init__(self, target: Target, addresses: Addresses, blocks: Blocks, *, further_passes: int) -> None:
+    def __init__(self, target: Target, places: Addresses, blocks: Blocks, *, further_passes: int) -> None:
         BlockStrategy.__init__(self, target.backend, target.selection, blocks, further_passes=further_passes)
-        self._read_by(target, addresses)
-        self._place: sa.ColumnElement[Any] = sa.literal_column(blocks.place)
+        self._read_by(target.reading, WholeRows(places, target.backend.keys, self._table, self._key, 1))
         self._whole: Range | None = None
         """All of the table, where this process itself has begun the pass in hand."""
         self._together_in: set[int] = set()
@@ -46,18 +45,16 @@ class MatchByPlace(MatchStrategy, BlockStrategy):
             return None
         return super().another_pass(connection, cursor, rows)
 
-    def _one_by_one(self, range_: Range, behind: Cursor, found: "array[int]") -> Batch:
-        return self._in_this_file(super()._one_by_one(range_, behind, found), range_)
+    def _one_by_one(self, range_: Range, behind: Cursor, some: Any, rows: int) -> Batch:
+        return self._in_this_file(super()._one_by_one(range_, behind, some, rows), range_)
 
-    def _together(
-        self, cursor: Cursor, behind: Cursor, found: "array[int]", first: Numbers, last: Numbers
-    ) -> Batch | None:  # fmt: skip
-        ends = (self._addresses.key((first[0] - 1,)), self._addresses.key(last))
-        rows = round((self._blocks.block_of(ends[1]) - self._blocks.block_of(ends[0]) + 1) * self._per_block)
-        if len(found) < DENSE * rows:
+    def _together(self, cursor: Cursor, behind: Cursor, first: KeyValue, last: KeyValue, rows: int) -> Batch | None:
+        start = self._blocks.end_of(self._blocks.block_of(first) - 1) if self._blocks.block_of(first) else None
+        read = round((self._blocks.block_of(last) - self._blocks.block_of(first) + 1) * self._per_block)
+        if rows < DENSE * read:
             return None
         self._together_in.add(cursor.passes)
-        batch = replace(self._batch(self._within(*ends), behind, max(rows, len(found))), key=self._key)
+        batch = replace(self._batch(self._within(start, last), behind, max(rows, read)), key=self._key)
         return self._in_this_file(batch, cursor.ranges[0])
 
     def _in_this_file(self, batch: Batch, range_: Range) -> Batch:
@@ -76,10 +73,8 @@ class MatchByPlace(MatchStrategy, BlockStrategy):
         """The places of the range's matching rows; None once the table has been written anew."""
         if self._blocks.storage(connection, self._table) != range_.token:
             return None
-        rows: sa.Select[Any] = self._table.alone(sa.select(self._place).select_from(self._table.called))
-        rows = rows.where(self._selection.clause)
         # A bound that leaves nothing out would still turn the server's choice.
-        return rows if range_ == self._whole else rows.where(self._within(range_.after, range_.upto))
+        return self._found() if range_ == self._whole else self._found().where(self._within(range_.after, range_.upto))
 
     def _halved(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:  # noqa: ARG002
         """By number of blocks."""

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_spool import IdList
 from batchops.db.backend import Backend
+from batchops.db.planner import Work
 from batchops.db.table import Key, Table
 from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import Size
@@ -126,6 +127,17 @@ class Situation:
         found = partitions.leaves(self.connection, self.table, self.matching, "DELETE") if partitions else None
         return None if found is None else tuple(found)
 
+    @cached_property
+    def work(self) -> Work | None:
+        """What the server itself has to do to find them, by its own estimate."""
+        return self.backend.planner.work(self.connection, self.table, self.leaves or (self.table,), self.matching)
+
+    @cached_property
+    def rows(self) -> int | None:
+        """Rows of the table, or of all partitions that may hold such rows."""
+        known = [leaf.rows for leaf in self.leaves or (self.table,)]
+        return None if None in known else sum(rows or 0 for rows in known)
+
     @property
     def partitions(self) -> str:
         """How many there are, for people."""
@@ -141,6 +153,8 @@ class Choice:
     why: str
     leaves: tuple[Table, ...] = ()
     """The partitions to process one by one; none: the table itself."""
+    cost: float | None = None
+    """What it costs to find the rows, in rows of the table that are read in order; None: nobody knows."""
 
 
 Reading = Callable[[], AbstractContextManager[sa.Connection]]

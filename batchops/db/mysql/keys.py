@@ -186,6 +186,7 @@ class MySQLKeys:
 
     row_id: str | None = None
     limits_deletes = True
+    in_order = 1.3
     longest_list = LONGEST_LIST
     refusal = staticmethod(refusal)
     out = staticmethod(out)

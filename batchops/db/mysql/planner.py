@@ -1,18 +1,12 @@
-"""MySQL's plans, the index that one would use, and its counters."""
+"""MySQL's plans, what they read, and its counters."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.planner import IndexUse, explained
+from batchops.db.planner import Work, explained
 from batchops.db.table import Table
-
-_COLUMNS = sa.text("""
-SELECT column_name FROM information_schema.statistics
-WHERE table_schema = coalesce(:schema, database()) AND table_name = :table AND index_name = :index
-  AND index_type = 'BTREE' ORDER BY seq_in_index
-""")
 
 
 class MySQLPlanner:
@@ -20,7 +14,6 @@ class MySQLPlanner:
 
     explains_writes = False
     shield = ""
-    indexes_hold_key = True
     prefix = "EXPLAIN FORMAT=TRADITIONAL"
     """A row for each table with `filtered`, and the rewritten statement as a note. Without FORMAT, a session's
     explain_format decides (8.0.32)."""
@@ -41,19 +34,21 @@ class MySQLPlanner:
         rows = self.rows(connection, statement)
         return [", ".join(f"{k}={v}" for k, v in row.items() if v is not None) for row in rows]
 
-    def index_for(self, connection: sa.Connection, table: Table, select: sa.Select[Any]) -> IndexUse | None:
-        """The one index by a range or a value of which the optimiser would find all rows of `select`.
-
-        Every InnoDB index ends with the primary key, so rows with one value have an order to be followed by.
-        """
-        rows = self.rows(connection, select)
-        if len(rows) != 1 or rows[0]["type"] not in ("range", "ref") or rows[0]["key"] is None:
-            return None
-        name = rows[0]["key"]
-        asked = {"schema": table.schema, "table": table.name, "index": name}
-        columns = list(connection.execute(_COLUMNS, asked).scalars())
-        estimate = round(float(rows[0]["rows"]) * float(rows[0]["filtered"] or 100) / 100)
-        return IndexUse(name, tuple(columns), estimate, 0.0) if columns and columns[0] else None
+    def work(
+        self, connection: sa.Connection, table: Table, parts: Sequence[Table], select: sa.Select[Any]  # noqa: ARG002
+    ) -> Work | None:  # fmt: skip
+        """By the rows that each table of the plan is read for; a sub-select's are read once, or for each row."""
+        read, rows, found = 0.0, 1.0, False
+        for row in self.rows(connection, select):
+            if row["rows"] is None:
+                continue
+            here = float(row["rows"])
+            if row["select_type"] in ("PRIMARY", "SIMPLE"):
+                read += rows * here
+                rows, found = rows * here * float(row["filtered"] or 100) / 100, True
+            else:
+                read += here * (rows if row["select_type"].startswith("DEPENDENT") else 1.0)
+        return Work(read, round(rows)) if found else None
 
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
         before = _rows_read(connection)

@@ -112,6 +112,7 @@ def _packed(connection: sa.Connection, rows: sa.Select[Any], parts: Sequence[sa.
 class HeapPlaces:
     """Rows by ctid: the number of its block, and sixteen bits for the row in it."""
 
+    look_up = 2.5
     longest_list = 100_000
 
     def width(self, table: Table, names: Sequence[str]) -> int | None:  # noqa: ARG002  every heap has places
@@ -141,6 +142,7 @@ class HeapPlaces:
 class WholeKeys:
     """Rows by columns that are whole numbers."""
 
+    look_up = 4.0
     longest_list = 100_000
 
     def width(self, table: Table, names: Sequence[str]) -> int | None:

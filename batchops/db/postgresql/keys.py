@@ -205,6 +205,7 @@ class PostgreSQLKeys:
 
     row_id: str | None = "ctid"
     limits_deletes = False
+    in_order = 2.5
     longest_list = LONGEST_LIST
     refusal = staticmethod(refusal)
     out = staticmethod(out)

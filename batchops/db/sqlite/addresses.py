@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.addresses import Numbers
-from batchops.db.sqlite.keys import Untyped
-from batchops.db.table import Table, quoted
+from batchops.db.sqlite.keys import Untyped, out
+from batchops.db.table import Table
 from batchops.db.types import KeyValue
 from batchops.errors import RefusedError
 
@@ -20,10 +20,12 @@ _AT_ONCE = 50_000
 class WholeKeys:
     """Rows by columns that are declared as whole numbers; one that holds anything else is refused as it is met."""
 
+    look_up = 3.0
     longest_list = 100_000
 
     def width(self, table: Table, names: Sequence[str]) -> int | None:
-        whole = all(name in table.column_names and "INT" in table.column(name).type.upper() for name in names)
+        hidden = set(names).difference(table.column_names)  # the row number
+        whole = all(name in hidden or "INT" in table.column(name).type.upper() for name in names)
         return len(names) if whole else None
 
     def read(self, connection: sa.Connection, rows: sa.Select[Any]) -> Iterator["array[int]"]:
@@ -40,7 +42,7 @@ class WholeKeys:
     def among(self, table: Table, names: Sequence[str], addresses: "array[int]") -> sa.ColumnElement[bool]:
         """As one text, which SQLite takes apart: a list of values has a longest length."""
         width = len(names)
-        columns = [table.called.c[quoted(name)] for name in names]
+        columns = [out(table, name) for name in names]
         flat = json.dumps(addresses.tolist() if width == 1 else list(zip(*_columns(addresses, width), strict=True)))
         listed = sa.func.json_each(sa.bindparam(None, flat, Untyped())).table_valued("value")
         if width == 1:

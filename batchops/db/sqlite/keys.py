@@ -144,6 +144,7 @@ class SQLiteKeys:
 
     row_id: str | None = "rowid"
     limits_deletes = False
+    in_order = 1.3
     longest_list = LONGEST_LIST
     refusal = staticmethod(refusal)
     out = staticmethod(out)

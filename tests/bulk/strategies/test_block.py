@@ -22,7 +22,8 @@ def make(database: Database, options: str = "", rows: int = ROWS, key: str = "PR
 
 
 def purge(database: Database, **options: object) -> "library.Finished":
-    return library.purge(**{"url": database.url, "table": "t", "where": OLD, "batch_size": 200} | options)
+    usual = {"url": database.url, "table": "t", "where": OLD, "batch_size": 200, "strategy": "block"}
+    return library.purge(**usual | options)
 
 
 def left(database: Database) -> tuple[int, int]:

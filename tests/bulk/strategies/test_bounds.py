@@ -20,7 +20,7 @@ WALKS = [
     ("postgresql", "block", MANY),
     ("postgresql", "key", SPARSE),
     pytest.param("postgresql", "key", MANY, marks=pytest.mark.full),
-    ("postgresql", "index", "made < 900"),
+    ("postgresql", "match", "made < 900"),
     ("mariadb", "key", SPARSE),
     pytest.param("mariadb", "key", MANY, marks=pytest.mark.full),
 ]

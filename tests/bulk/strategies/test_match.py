@@ -167,8 +167,17 @@ def test_a_refused_row_is_found_and_named(database: Database, where: str) -> Non
     assert left(database, where) == (len(KEPT), others)
 
 
-def test_a_key_that_is_no_number_is_refused(mariadb: Database) -> None:
-    mariadb.script("CREATE TABLE t (id varchar(20) PRIMARY KEY, kind integer)")
-    with pytest.raises(library.BatchopsError, match="match") as refused:
-        purge(mariadb, "kind = 1")
-    assert refused.value.exit == 12
+@pytest.mark.parametrize("kind", ["varchar(20)", "numeric(9, 2)"])
+def test_a_key_that_is_no_whole_number(database: Database, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is kept in a file as it is, in the server's order."""
+    monkeypatch.setattr("batchops.bulk.strategies.match_keys.WORTH_SPLITTING", 200)
+    database.script(f"CREATE TABLE t (id {kind} NOT NULL PRIMARY KEY, kind integer NOT NULL, n integer NOT NULL)")
+    rows = [(f"k{i * 7919 % 3_000}" if kind.startswith("v") else f"{i}.25", i % 3, 0) for i in range(3_000)]
+    database.insert("t", ["id", "kind", "n"], rows)
+    job = {"url": database.url, "table": "t", "where": "kind = 1", "strategy": "match", "workers": 3}
+    first = library.backfill(**job, set=["n = n + 1"], batch_size=33, max_batches=9)
+    assert (first.reason, first.rows) == ("max-batches", 9 * 33)
+    assert library.backfill(**job, set=["n = n + 1"], batch_size=33).rows == 1_000
+    assert database.rows("SELECT n, count(*) FROM t GROUP BY n ORDER BY n") == [(0, 2_000), (1, 1_000)]
+    assert library.purge(**job, batch_size=70).rows == 1_000
+    assert database.scalar("SELECT count(*) FROM t") == 2_000

@@ -32,7 +32,7 @@ def purge(database: Database, where: str, **options: object) -> "library.Finishe
     return library.purge(url=database.url, table="t", where=where, allow=["triggers", "scan"], **options)
 
 
-@pytest.mark.parametrize("strategy", ["key", "index"])
+@pytest.mark.parametrize("strategy", ["key", "match"])
 def test_a_row_that_moves_up_takes_nobody_with_it(postgresql: Database, strategy: str) -> None:
     """The list of keys that a batch has locked ends with the moved row; those that it passed by were not in it."""
     make(postgresql)
@@ -113,7 +113,7 @@ def test_nor_is_there_one_after_a_change_of_strategy(postgresql: Database, monke
 
 
 @pytest.mark.wide(4)
-@pytest.mark.parametrize("strategy", ["key", "index", "block", "match", "limit"])
+@pytest.mark.parametrize("strategy", ["key", "block", "match", "limit"])
 @pytest.mark.parametrize("options", [{}, {"max_rows": 40}], ids=["plain", "listed"])
 def test_a_row_that_no_longer_matches_is_left_alone(
     postgresql: Database, strategy: str, options: dict[str, object]

@@ -78,12 +78,16 @@ def differences(database: Database) -> int:
 
 
 @pytest.mark.wide(3)
+@pytest.mark.parametrize("strategy", ["block", "match"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_same_rows_as_one_statement(postgresql: Database, shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_rows_as_one_statement(
+    postgresql: Database, shape: str, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("batchops.bulk.strategies.block.WORTH_SPLITTING", 300)
+    monkeypatch.setattr("batchops.bulk.strategies.match_keys.WORTH_SPLITTING", 300)
     make(postgresql, shape)
-    done = purge(postgresql, workers=3 if shape == "sub-partitions" else 1)
-    assert (done.reason, done.strategy) == ("done", "block")
+    done = purge(postgresql, workers=3 if shape == "sub-partitions" else 1, strategy=strategy)
+    assert (done.reason, done.strategy) == ("done", strategy)
     assert differences(postgresql) == 0
 
 
