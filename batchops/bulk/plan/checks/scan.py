@@ -55,12 +55,14 @@ def _in_every_batch(context: CheckContext) -> list[FullRead]:
 
 
 def _way_out(context: CheckContext, read: FullRead, *, own: bool) -> str:
-    fewer = " a larger --batch-size reads it fewer times" if context.spec.batch_size else ""
+    fewer = "; a larger --batch-size reads it fewer times" if context.spec.batch_size else ""
     if not own:
         name = read.table.rpartition(".")[2]
-        return f'EXPLAIN shows which index on "{name}" the condition lacks, or copy the keys that it needs into a ' + (
-            f"table of their own;{fewer}" if fewer else "table of their own"
+        aside = (
+            f'EXPLAIN shows which index on "{name}" the condition lacks, or copy the keys that it needs into a table '
         )
+        lists = context.found.key is not None and context.spec.ledger is None and context.spec.ids is None
+        return f"{aside}of their own{', or use --strategy list, which reads it once' if lists else ''}{fewer}"
     if context.route.kind.faster:
         return context.route.kind.faster.format(table=context.table.label)
     keys = ", ".join(context.route.pinned.key) or "…"
