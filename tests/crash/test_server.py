@@ -70,7 +70,7 @@ def test_batches_that_the_server_has_lost_are_done_again(
     server.start()
     code, out, err = ended(first)
     assert code == 0, (out, err)
-    assert "done again" in err
+    assert "does them again" in err
     assert f'"rows": {MATCHING}' in out
     assert COUNT_UP.wrong(owned) is None
     assert owned.column("SELECT state FROM batchops_run") == ["done"]

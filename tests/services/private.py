@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -15,13 +16,18 @@ from typing import Any, Self
 
 from tests.services.server import START_SECONDS, Server, UnavailableError, answer
 
+BELOW_EPHEMERAL = (10_000, 32_000)
+"""Ports that Linux gives to no outgoing connection."""
+
 
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that nobody listens on, and that no outgoing connection takes until a server has it."""
+    for _ in range(100):
+        port = random.SystemRandom().randint(*BELOW_EPHEMERAL)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise UnavailableError("no free port")
 
 
 def unprivileged(*names: str) -> str | None:

@@ -47,7 +47,7 @@ def test_files(tmp_path: Path, text: str, columns: tuple[str, ...], read: list[o
     [
         (b"a,c\n1,2\n", ("a", "b"), 'line 1: the header names no column "b"'),
         (b"1\n2\n", ("a", "b"), 'line 1: the header names no column "a", "b"'),
-        (b"caf\xe9\n", ("id",), "no UTF-8"),
+        (b"caf\xe9\n", ("id",), "not UTF-8"),
         (b'id,x\n"1,2\n', ("id",), "line 2: "),
     ],
 )

@@ -266,7 +266,7 @@ def test_nothing_listed_is_nothing_done(table: Database, batchops: Batchops) -> 
         assert (result.code, "holds no ids" in result.err) == (0, True), result
     assert counts(table) == {0: 1000}
     refused = batchops(*words, stdin="1\n")
-    assert (refused.code, "say -y" in refused.err) == (2, True)
+    assert (refused.code, "use -y" in refused.err) == (2, True)
     assert batchops(*words, "-y", "--json", stdin="\ufeffid\r\n5\r\n6\r\n").json()["rows"] == 2
     plan = batchops(*words, "-n", stdin="7\n8\n2000\n").out
     assert "3 ids in stdin" in plan
