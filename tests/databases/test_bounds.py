@@ -24,6 +24,9 @@ def test_one_row_in_ten_thousand(database: Database, verb: str, more: dict[str, 
     finished = job()
     assert (finished.reason, finished.rows) == ("done", 6)
     assert all(batch.rows <= 2 * N and batch.read <= 100 * N for batch in job.batches)
+    if finished.strategy == "match":  # a statement of its own has read the table, once and without a transaction
+        assert (finished.read, len(job.batches)) == (6, 1)
+        return
     assert finished.read >= 60_000 * 0.9, "what was read is told"
     assert 12 <= finished.batches <= 40
     assert any(batch.rows == 0 for batch in job.batches), "a window without a match is a batch too"
