@@ -33,7 +33,7 @@ def ready(strategy: Strategy, cursor: Cursor) -> float:
     try:
         return strategy.ready(cursor)
     except RowRefusedError as error:
-        raise ConditionFailedError(error.message.partition(": ")[2], f"{HINT} What is done stays done.") from error
+        raise ConditionFailedError(error.message, f"{HINT} Committed batches are kept.") from error
 
 
 def located(
