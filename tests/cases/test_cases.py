@@ -21,7 +21,8 @@ SCRIPTS = sorted(HERE.glob("*-*.sh"))
 FULL = frozenset({
     "bulk-01-condition-reads-its-own-table", "bulk-08-a-random-value-for-each-row",
     "bulk-12-drop-partitions-not-proved", "queue-01-key-types", "queue-02-slots-lone-relay",
-    "queue-05-amqp-large-headers", "queue-06-failure-text", "queue-11-columns-of-that-name",
+    "queue-05-amqp-large-headers", "queue-06-failure-text", "queue-08-sigterm-ten-seconds",
+    "queue-11-columns-of-that-name",
     "queue-12-failures-unsaid",
 })  # fmt: skip
 """Cases whose kind another quick test has, and that take long."""
