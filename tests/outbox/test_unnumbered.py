@@ -141,7 +141,7 @@ ORDERS = {
     "none": ("--order none", 0, ""),
     "a time": ("--order created_at,id", 0, "start of each transaction"),
     "a time as the id": ("--id created_at", 0, "start of each transaction"),
-    "the clock": ("--order written_at,id", 0, 'same written_at go by "id"'),
+    "the clock": ("--order written_at,id", 0, 'same written_at are ordered by "id"'),
     "the application": ("--order told_at,id", 0, "as exact as their clocks"),
     "no column": ("--order nothing,id", 2, 'no column "nothing"'),
     "json": ("--order payload,id", 12, "cannot be put in order"),
