@@ -33,6 +33,7 @@ _VARYING = (
     (r"\b(in|after) (\d[\d.,]* (ms|s|min|h|d)( \d+ s)?)(?= |,|:|;|$)", r"\1 …"),
     (r" \(\d[\d.]*( [kMG])?/s\)", ""),
     (r", [\d,]+ batch(es)?", ""),
+    (r"^ *warning:? +(Session \d+|Prepared transaction|Replication slot) .*\n", ""),  # other tests' on the same server
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00(:00)?|Z)?", "…"),
 )
 """What is another at each run: times, speeds, sizes of batches."""
