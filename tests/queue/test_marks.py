@@ -125,7 +125,7 @@ def test_a_row_that_stays_pending_though_it_is_marked_fails_alone(database: Data
         leased(database, place)
     undone_by_trigger(database, 7)
     work = ("--call", "tests.queue.functions:effect", "--done", "status = 'done'", "--max-attempts", "2")
-    result = drain(database, *work, "--lease-in", place, "--max-time", "20s")
+    result = drain(database, *work, "--lease-in", place, "--backoff", "0s", "--max-time", "20s")
     document = result.json()
     assert (result.code, document["rows"]) == (3, ROWS - 1), document
     assert "stays pending" in document["error"]["message"]
