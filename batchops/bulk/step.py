@@ -17,7 +17,6 @@ from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
 from batchops.errors import ConditionFailedError, ConnectionLostError, IntegrityError, LockedError, RowRefusedError
-from batchops.events import Rejected
 from batchops.ledger.ledger import Ledger, taken_over
 from batchops.ledger.rejected_rows import CHANGED, LOCKED, RejectedRow, keep
 from batchops.ledger.run import Worker
@@ -73,6 +72,8 @@ class BulkStep:
         """Whether they are to be looked for in a list of the rows."""
         self._comes_back = comes_back
         self._renew = renew
+        self._skips_locked = False
+        """Whether the last batch left out locked rows, so that the next one does not wait for its own."""
         self._aim: int | None = None
         """Rows a batch may have where only COMMIT refuses one; None: as many as asked for."""
 
@@ -129,6 +130,8 @@ class BulkStep:
 
     def _batch(self, size: Size) -> Outcome | None:
         reading = ready(self._strategy, self.cursor)
+        if self._skips_locked and not self.cursor.ranges[0].keys:  # those are waited for
+            size = replace(size, skip_locked=True)
         # Together with the ledger's row for it, so that a batch that is undone is simply done again.
         with self._database.transaction(lazy=self._ledger.in_target) as connection:
             meter = self._meter.meter(connection) if self._meter else None
@@ -153,12 +156,13 @@ class BulkStep:
             named = (*named, *changed)
             after = self._advanced(cursor, batch, rows, len(named))
             self._note(connection, after, (*named, *locked))
+        self._skips_locked = size.skip_locked and cursor.locked > self.cursor.locked
         self._listing = False
         self._searching = bool(done.refused) or self._aim is not None or self._search.expects(size.rows)
         recorded = self._recorded(after)
         return replace(
             recorded,
-            rejected=_as_events(named),
+            rejected=tuple(row.as_event for row in named),
             size=size,
             replan=replan,
             refused=len(done.refused),
@@ -207,7 +211,7 @@ class BulkStep:
                 named = (RejectedRow(key, name, refused.message),)
             after = self._advanced(batch.cursor, batch, 0, len(named))
             self._note(connection, after, named)
-        return replace(self._recorded(after), rejected=_as_events(named), size=size)
+        return replace(self._recorded(after), rejected=tuple(row.as_event for row in named), size=size)
 
     def _changed(self, connection: sa.Connection, batch: Batch, done: SearchResult) -> tuple[KeyValue, ...]:
         """Rows of a list that others have changed."""
@@ -249,7 +253,10 @@ class BulkStep:
     def _work(self, connection: sa.Connection, batch: Batch) -> int:
         if batch.where is None:
             return 0
-        rows = connection.execute(self._operation.statement(batch)).rowcount
+        statement = self._operation.statement(batch)
+        if batch.by_keys:
+            statement = self._database.backend.keys.by_index(batch.selection.table, batch.key, statement)
+        rows = connection.execute(statement).rowcount
         if batch.found is not None and rows > batch.found:
             raise IntegrityError(
                 f"{batch.found} rows were selected but {rows} were changed; the batch was rolled back.",
@@ -263,8 +270,7 @@ class BulkStep:
         """Whether rows that were locked for the operation are as if nothing had been done; a cascade took the rest."""
         if not self._operation.removes:
             return True
-        left = self._operation.rehearsal(batch).limit(1)
-        return connection.execute(left).first() is not None
+        return connection.execute(self._operation.rehearsal(batch).limit(1)).first() is not None
 
     def _settle(self, tried: Worker) -> Outcome | None:
         """After a lost answer: the batch that was tried, where it turns out to be durable."""
@@ -292,7 +298,3 @@ class BulkStep:
         before, self.worker, self._in_doubt = self.worker, after, None
         rows, read, locked = after.rows - before.rows, after.read - before.read, after.locked - before.locked
         return Outcome(rows, read, locked, after.number, self._cursor_of(before).passes)
-
-
-def _as_events(rows: Sequence[RejectedRow]) -> tuple[Rejected, ...]:
-    return tuple(row.as_event for row in rows)

@@ -18,6 +18,8 @@ Read = Callable[[Table, str, str], Sequence[Any]]
 Select = Callable[[Sequence[KeyValue]], list[tuple[KeyValue, KeyValue]]]
 """Rows among those values: what each has there, and its key."""
 
+Written = sa.Update | sa.Delete
+
 
 class Keys(Protocol):
     """What one database can do with the keys of rows."""
@@ -55,6 +57,9 @@ class Keys(Protocol):
     def among(self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
         """Rows with one of `keys`, by the index."""
 
+    def by_index(self, table: Table, names: Sequence[str], statement: Written) -> Written:
+        """The statement about rows `among` some keys, with what makes the server use the key's index for that."""
+
     def look_up(
         self,
         connection: sa.Connection,
@@ -70,6 +75,11 @@ class Keys(Protocol):
 
     def between(self, table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:
         """A key halfway by number; None where the first column is none or there is nothing between."""
+
+
+def as_it_is(table: Table, names: Sequence[str], statement: Written) -> Written:  # noqa: ARG001  it needs no hint
+    """`Keys.by_index` where the server does that by itself."""
+    return statement
 
 
 def midpoint(low: KeyValue, high: KeyValue) -> int | None:

@@ -23,8 +23,6 @@ Clock = Callable[[], float]
 
 REPLAN = "replan"
 """The reason of an ending that is not final: the run replans."""
-SKIP_AFTER = 2
-"""Lock timeouts in a row after which a batch leaves the locked rows for later."""
 RETRY_TIMEOUT = 120.0
 """Seconds for which one batch is retried after temporary errors."""
 
@@ -192,10 +190,11 @@ class _Attempts:
     acquired: int | None
     rows: int = 0
     """Those that the last attempt aimed at."""
-    lock_timeouts: int = 0
+    skip_locked: bool = False
+    """Whether locked rows were waited for in vain: the batch leaves them for later."""
 
     def __call__(self) -> Outcome | None:
-        size = self.job.pacing.size(self.lock_timeouts >= SKIP_AFTER)
+        size = self.job.pacing.size(self.skip_locked)
         size = size if self.acquired is None else within(size, self.acquired)
         self.rows, before = size.rows, self.clock()
         outcome = self.job.step(size)
@@ -209,15 +208,13 @@ class _Attempts:
 
     def failed(self, error: TransientError, attempts: int, pause: float) -> None:
         """Remember and say it, before the pause."""
-        self.lock_timeouts += isinstance(error, LockTimeoutError)
-        _shrink(self.job, self.stats)
+        locked, before = isinstance(error, LockTimeoutError), self.skip_locked
+        self.skip_locked |= locked
+        with self.stats.guard:
+            self.stats.retries += 1
+            if before or not locked:
+                self.job.pacing.shrink()
         self.emit(Retried(error.message, attempts, pause))
-
-
-def _shrink(job: LoopSettings, stats: RunStats) -> None:
-    with stats.guard:
-        stats.retries += 1
-        job.pacing.shrink()
 
 
 def _account(job: LoopSettings, emit: Emit, stats: RunStats, size: Size, outcome: Outcome, seconds: float) -> None:

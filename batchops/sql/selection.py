@@ -1,5 +1,6 @@
 """Which rows: a table and a condition, checked and pinned."""
 
+import re
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -26,6 +27,11 @@ class Selection:
     def proven(self) -> sa.ColumnElement[bool] | None:
         """What holds for rows of a list that are unchanged since; None where rows are not listed."""
         return None
+
+    @property
+    def has_subselect(self) -> bool:
+        """Whether the condition may read other rows than the one that it is about."""
+        return re.search(r"\bselect\b", self.condition or "", re.IGNORECASE) is not None
 
     @property
     def clause(self) -> sa.ColumnElement[bool] | sa.TextClause:

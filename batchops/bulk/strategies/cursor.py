@@ -59,7 +59,10 @@ class Cursor:
         return replace(self, ranges=self.ranges[1:])
 
     def revisit_later(self, later: Range) -> "Cursor":
-        """Visit `later` once the rest is done."""
+        """Visit `later` once the rest is done; locked rows together with those that wait for the same visit."""
+        *before, last = self.ranges or (later,)
+        if self.ranges and last.keys and replace(last, keys=()) == replace(later, keys=()):
+            return replace(self, ranges=(*before, replace(last, keys=(*last.keys, *later.keys))))
         return replace(self, ranges=(*self.ranges, later))
 
     def retry_later(self, refused: Range) -> "Cursor":
@@ -75,6 +78,11 @@ class Cursor:
             return self.revisit_later(refused)
         keys = (*last.keys, *refused.keys) if refused.visits == 0 else (*refused.keys, *last.keys)
         return replace(self, ranges=(*before, replace(last, keys=keys)))
+
+    @property
+    def locked(self) -> int:
+        """Rows that were locked and are visited again."""
+        return sum(len(range_.keys) for range_ in self.ranges if range_.refused_at is None)
 
     def dumped(self) -> str:
         """As the ledger keeps it."""

@@ -262,7 +262,7 @@ class KeyStrategy:
     def _listed_batch(self, keys: Sequence[KeyValue], cursor: Cursor, read: int, locked: int = 0) -> Batch:
         """The listed rows."""
         batch = self._batch(self._among(keys), cursor, read, len(keys), locked)
-        return replace(batch, key=self._key, keys=tuple(keys))
+        return replace(batch, key=self._key, keys=tuple(keys), by_keys=not self._selection.has_subselect)
 
     def _batch(
         self, where: sa.ColumnElement[bool] | None, cursor: Cursor, read: int, found: int | None = None, locked: int = 0

@@ -91,7 +91,8 @@ class MatchStrategy(KeyStrategy):
 
     def _one_by_one(self, range_: Range, behind: Cursor, some: Any, rows: int) -> Batch:  # noqa: ARG002
         """Exactly these rows."""
-        return replace(self._batch(self._rows.among(some), behind, rows), key=self._key)
+        by_keys = not self._selection.has_subselect
+        return replace(self._batch(self._rows.among(some), behind, rows), key=self._key, by_keys=by_keys)
 
     def _together(
         self, cursor: Cursor, behind: Cursor, first: KeyValue, last: KeyValue, rows: int  # noqa: ARG002

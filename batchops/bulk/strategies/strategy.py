@@ -41,6 +41,8 @@ class Batch:
     """The columns that name its rows, where these are or can be listed."""
     keys: tuple[KeyValue, ...] = ()
     """The listed rows, where they were listed."""
+    by_keys: bool = False
+    """Whether `where` names each row by its key, and the condition reads no table of its own."""
 
     @property
     def conditions(self) -> tuple[sa.ColumnElement[bool] | sa.TextClause, ...]:

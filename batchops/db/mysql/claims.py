@@ -85,10 +85,9 @@ class MySQLClaims:
         rows = connection.execute(self.free(candidates.with_only_columns(*labelled))).all()
         found = [tuple(keys.value(value) for value in row[: len(names)]) for row in rows]
         update = sa.update(table.called).values({quoted(name): value for name, value in values.items()})
-        if hint := _by_key(table, names):
-            update = update.with_hint(hint, table.called)
         for start in range(0, len(found), _LIST):
-            connection.execute(update.where(keys.among(table, names, found[start : start + _LIST])))
+            mine = update.where(keys.among(table, names, found[start : start + _LIST]))
+            connection.execute(keys.by_index(table, names, mine))
         return rows
 
     def change(
@@ -99,8 +98,8 @@ class MySQLClaims:
             held = held.where(statement.whereclause)
         # Not FOR UPDATE: a small table is scanned for a list of keys, and rows locked by others would be waited for.
         rows = connection.execute(held).all()
-        if hint := _by_key(table, names):
-            statement = statement.with_hint(hint, table.called) if isinstance(statement, sa.Update) else statement
+        if isinstance(statement, sa.Update):  # a DELETE may have a condition that reads its own table
+            statement = keys.by_index(table, names, statement)
         if rows and connection.execute(statement).rowcount != len(rows):
             raise TransientError("Another session has changed the locked rows.")
         return [tuple(keys.value(value) for value in row) for row in rows]
@@ -170,9 +169,3 @@ class MySQLClaims:
             sa.literal_column("MICROSECOND"), value, now, type_=sa.Double()
         )
         return microseconds * sa.literal_column("1e-6", sa.Double())
-
-
-def _by_key(table: Table, names: Sequence[str]) -> str | None:
-    """A small table is scanned otherwise, and each row that others have locked is waited for; DELETE takes no hint."""
-    primary = any(key.primary and key.columns == tuple(names) for key in table.keys)
-    return "FORCE INDEX (PRIMARY)" if primary else None

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from batchops.db.keys import look_up, midpoint, uuid_bytes
+from batchops.db.keys import Written, look_up, midpoint, uuid_bytes
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 from batchops.db.value_formats import span
@@ -50,6 +50,22 @@ def exact(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 
 
 order = out
+
+
+def by_index(table: Table, names: Sequence[str], statement: Written) -> Written:
+    """A small table is scanned otherwise, and each row that others have locked is waited for."""
+    if not any(key.primary and key.columns == tuple(names) for key in table.keys):
+        return statement
+    hinted = statement.with_hint("FORCE INDEX (PRIMARY)", table.called)
+    # Only a DELETE that says from which of its tables takes a hint.
+    return hinted.prefix_with(_name(table)) if isinstance(hinted, sa.Delete) else hinted
+
+
+def _name(table: Table) -> sa.ColumnElement[Any]:
+    name = quoted(table.alias or table.name)
+    if table.alias is not None or table.schema is None:
+        return sa.column(name)
+    return sa.table(quoted(table.schema), sa.column(name)).c[name]
 
 
 def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:  # noqa: ARG001
@@ -196,6 +212,7 @@ class MySQLKeys:
     after = staticmethod(after)
     upto = staticmethod(upto)
     among = staticmethod(among)
+    by_index = staticmethod(by_index)
     between = staticmethod(between)
 
     def look_up(

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import UserDefinedType
 
-from batchops.db.keys import midpoint, uuid_bytes
+from batchops.db.keys import as_it_is, midpoint, uuid_bytes
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 
@@ -215,5 +215,6 @@ class PostgreSQLKeys:
     after = staticmethod(after)
     upto = staticmethod(upto)
     among = staticmethod(among)
+    by_index = staticmethod(as_it_is)
     between = staticmethod(between)
     look_up = staticmethod(look_up)

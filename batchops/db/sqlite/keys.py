@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.keys import look_up, midpoint, uuid_bytes
+from batchops.db.keys import as_it_is, look_up, midpoint, uuid_bytes
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 
@@ -154,6 +154,7 @@ class SQLiteKeys:
     after = staticmethod(after)
     upto = staticmethod(upto)
     among = staticmethod(among)
+    by_index = staticmethod(as_it_is)
     between = staticmethod(between)
 
     def look_up(
