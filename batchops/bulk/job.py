@@ -33,14 +33,12 @@ from batchops.runtime import lease
 from batchops.runtime.ending import finished
 from batchops.runtime.heartbeat import Heartbeat
 from batchops.runtime.lifecycle import EventEmitter, whole_run
-from batchops.runtime.limits import Limits
-from batchops.runtime.loop import REPLAN, Ending, LoopSettings, RunStats, Step, ending_of
-from batchops.runtime.pacing import Pacing
+from batchops.runtime.loop import REPLAN, Ending, LoopSettings, RunStats, ending_of
 from batchops.runtime.parallel import run_in_threads
 from batchops.runtime.refusal import refusal, refuse
 from batchops.runtime.retry import retrying
 from batchops.runtime.stop import Stop
-from batchops.spec.settings import bounds_of, grace_of, limits_of, pacing_of
+from batchops.spec.settings import bounds_of, grace_of, limits_of, loop_of, pacing_of
 from batchops.version import __version__
 
 END_TIMEOUT = 3.0
@@ -168,7 +166,7 @@ def _loops(
         workers = Workers(
             job.database, strategy, job.ledger, run, _steps(job, strategy, heartbeat, metered=metered), stop, stats
         )
-        base = _loop_settings(job, pacing, limits, WorkerStep(workers))
+        base = loop_of(job.spec, WorkerStep(workers), pacing, limits)
         ending = run_in_threads(_each(base, workers), job.workers, emitter, stop, stats, emitter.threads)
         if ending.reason != REPLAN:
             return ending, run.strategy
@@ -246,17 +244,6 @@ def _started(job: BulkJob, run: Run) -> Started:
         counts_read=job.plan.pinned.listed is not None or not job.route.kind.reads_matches,
         removes=job.plan.verb.removes,
         **bounds_of(job.spec),
-    )
-
-
-def _loop_settings(job: BulkJob, pacing: Pacing, limits: Limits, step: Step) -> LoopSettings:
-    spec = job.spec
-    return LoopSettings(
-        step=step,
-        pacing=pacing,
-        limits=limits,
-        sleep=spec.sleep.total_seconds(),
-        retry_timeout=spec.retry_timeout.total_seconds(),
     )
 
 

@@ -37,7 +37,7 @@ from batchops.runtime.pacing import Pacing
 from batchops.runtime.stop import Stop
 from batchops.runtime.wake import woken
 from batchops.spec.command_line import command
-from batchops.spec.settings import bounds_of, grace_of, limits_of
+from batchops.spec.settings import bounds_of, grace_of, limits_of, loop_of
 from batchops.spec.verb import FactsPlan
 from batchops.version import __version__
 
@@ -144,12 +144,9 @@ class Relay:
         spec, emitter = self._spec, self._telling
         due = Due(self._database, self._failures.next_due)
         idle = None if spec.poll is None else Idle(due, spec.poll.total_seconds())
-        return LoopSettings(
-            step=self._step,
-            pacing=Pacing(target=spec.target_time.total_seconds(), fixed=spec.batch_size),
-            limits=limits_of(spec),
-            sleep=spec.sleep.total_seconds(),
-            retry_timeout=spec.retry_timeout.total_seconds(),
+        pacing = Pacing(target=spec.target_time.total_seconds(), fixed=spec.batch_size)
+        return replace(
+            loop_of(spec, self._step, pacing, limits_of(spec)),
             throttle=self._throttle,
             between=idle.worked if idle else lambda: None,
             idle=partial(self._idle, idle) if idle else self._last_look,

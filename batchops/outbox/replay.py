@@ -25,10 +25,10 @@ from batchops.outbox.sinks.registry import sink_of
 from batchops.outbox.spec import ReplaySpec
 from batchops.runtime.ending import as_incomplete, finished
 from batchops.runtime.lifecycle import EventEmitter, whole_run
-from batchops.runtime.loop import Ending, LoopSettings, RunStats, run
+from batchops.runtime.loop import Ending, RunStats, run
 from batchops.runtime.pacing import Pacing
 from batchops.runtime.stop import Stop
-from batchops.spec.settings import bounds_of, grace_of, limits_of, reached
+from batchops.spec.settings import bounds_of, grace_of, limits_of, loop_of, reached
 from batchops.spec.verb import FactsPlan, Verb
 from batchops.version import __version__
 
@@ -148,12 +148,9 @@ def _sent_again(job: ReplayJob, emitter: EventEmitter, stop: Stop, stats: RunSta
     emitter(Started(None, verb, job.plan.label, ORDER, False, None, events, counted=True, **bounds))
     circuit_breaker = CircuitBreaker(spec.retry_timeout.total_seconds(), warn=lambda text: emitter(Warned(text)))
     with closing(DeliveryWorker(job.sink, lambda: stop.at_once, emitter, emitter.threads)) as delivery:
-        loop = LoopSettings(
-            step=ReplayStep(job.sent, delivery, circuit_breaker),
-            pacing=Pacing(target=0.25, fixed=_size(spec)),
-            limits=limits_of(spec),
-            sleep=spec.sleep.total_seconds(),
-            retry_timeout=spec.retry_timeout.total_seconds(),
+        step, pacing = ReplayStep(job.sent, delivery, circuit_breaker), Pacing(target=0.25, fixed=_size(spec))
+        loop = replace(
+            loop_of(spec, step, pacing, limits_of(spec)),
             throttle=lambda: circuit_breaker.throttle() or _ahead_of(spec.rate, stats, begun),
         )
         begun = time.monotonic()

@@ -42,7 +42,7 @@ from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 from batchops.runtime.wake import woken
 from batchops.spec.command_line import command, quoted
-from batchops.spec.settings import bounds_of, grace_of, limits_of, pacing_of
+from batchops.spec.settings import bounds_of, grace_of, limits_of, loop_of, pacing_of
 from batchops.spec.verb import FactsPlan
 from batchops.version import __version__
 
@@ -176,18 +176,9 @@ class Steps:
 def _loop_settings(
     job: DrainJob, pacing: Pacing, limits: Limits, step: Step, last: LastLook, due: Due, wait: Wait | None
 ) -> LoopSettings:  # fmt: skip
-    spec = job.spec
-    idle = last if spec.poll is None else Idle(due, spec.poll.total_seconds())
-    return LoopSettings(
-        step=step,
-        pacing=pacing,
-        limits=limits,
-        sleep=spec.sleep.total_seconds(),
-        retry_timeout=spec.retry_timeout.total_seconds(),
-        between=idle.worked,
-        idle=idle.next_sleep,
-        wait=wait,
-    )
+    idle = last if job.spec.poll is None else Idle(due, job.spec.poll.total_seconds())
+    base = loop_of(job.spec, step, pacing, limits)
+    return replace(base, between=idle.worked, idle=idle.next_sleep, wait=wait)
 
 
 def _ended(

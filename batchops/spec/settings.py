@@ -13,6 +13,7 @@ from batchops.db.urls import DatabaseAddress, address
 from batchops.errors import UsageError
 from batchops.runtime.budget import Budget
 from batchops.runtime.limits import Limits
+from batchops.runtime.loop import LoopSettings, Step
 from batchops.runtime.pacing import Pacing
 from batchops.runtime.stop import Grace, grace_period
 from batchops.spec.models import VerbSpec
@@ -52,6 +53,17 @@ def limits_of(spec: VerbSpec) -> Limits:
         wait=spec.wait,
         rejected=spec.most_rejected,
         wall=lambda: datetime.now(spec.time_zone),
+    )
+
+
+def loop_of(spec: VerbSpec, step: Step, pacing: Pacing, limits: Limits) -> LoopSettings:
+    """The loop with what every spec says of it; a verb adds what is its own. Workers share pacing and limits."""
+    return LoopSettings(
+        step=step,
+        pacing=pacing,
+        limits=limits,
+        sleep=spec.sleep.total_seconds(),
+        retry_timeout=spec.retry_timeout.total_seconds(),
     )
 
 
