@@ -21,7 +21,7 @@ from batchops.bulk.plan.referenced_rows import count_excluded, without_reference
 from batchops.bulk.plan.unset_times import AgeColumn
 from batchops.bulk.previous_run import PreviousRun, find_previous_run
 from batchops.bulk.run_strategy import choose, operation_of, start, strategy_of
-from batchops.bulk.spec import BackfillSpec, BulkSpec, PurgeSpec
+from batchops.bulk.spec import BulkSpec
 from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.strategies.id_file import IdFile, id_file, shown_name
 from batchops.bulk.strategies.strategy import Situation
@@ -80,7 +80,7 @@ def _prepare(
         _droppable_asked(spec, ledger, database.backend.partitions, droppable)
     return BulkJob(
         spec, database, ledger, found.key, route, previous, plan,
-        to_drop=tuple(droppable) if isinstance(spec, PurgeSpec) and spec.drop_partitions else (),
+        to_drop=tuple(droppable) if spec.drops_partitions else (),
         done=route.resume.run if isinstance(route.resume, AlreadyDone) else None,
         repeatable=found.parsed.repeatable,
         workers=1 if database.backend.sessions.one_writer else spec.workers,
@@ -144,7 +144,7 @@ def _ledger_refusals(ledger: Ledger, server: Server, route: RunStrategy) -> Iter
 def _names_missing_code(spec: BulkSpec, error: MissingCodeError) -> BatchopsError:
     """A function that the user's own SQL names is the user's mistake."""
     name = error.message.rpartition(":")[2].strip(" .")
-    texts = (spec.where or "", *(spec.set if isinstance(spec, BackfillSpec) else ()))
+    texts = (spec.where or "", *spec.assignments)
     if any(name.lower() in text.lower() for text in texts):
         return UsageError(f"There is no function or collation {name}.", "check the condition and --set.")
     return error
@@ -239,7 +239,7 @@ def _comparable(resume: Resume, pinned: Pinned) -> Resume:
 def _droppable_asked(
     spec: BulkSpec, ledger: Ledger, partitions: Partitions | None, droppable: list[Table]
 ) -> None:  # fmt: skip
-    if not isinstance(spec, PurgeSpec) or not spec.drop_partitions:
+    if not spec.drops_partitions:
         return
     if partitions is None:
         raise RefusedError(

@@ -117,6 +117,16 @@ class BulkSpec(VerbSpec):
         return self.ids == STDIN
 
     @property
+    def assignments(self) -> tuple[str, ...]:
+        """What it sets, each as "column = expression"."""
+        return ()
+
+    @property
+    def drops_partitions(self) -> bool:
+        """Whether partitions in which every row matches are dropped instead."""
+        return False
+
+    @property
     def look_again(self) -> bool:
         """Whether a strategy makes a further pass for rows that moved."""
         return True
@@ -145,6 +155,10 @@ class PurgeSpec(BulkSpec):
     )
 
     @property
+    def drops_partitions(self) -> bool:
+        return self.drop_partitions
+
+    @property
     def look_again(self) -> bool:
         return not self.no_final_pass
 
@@ -161,6 +175,10 @@ class BackfillSpec(BulkSpec):
     set: Annotated[Several, Flag("'COL = EXPR'", CHANGES, several=True, kind="sql")] = Field(
         min_length=1, description="Column and new value. Repeatable."
     )
+
+    @property
+    def assignments(self) -> tuple[str, ...]:
+        return self.set
 
     def identity(self) -> dict[str, Any]:
         return super().identity() | {"set": list(self.set)}

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.bulk.plan.subselect_values import PinnedText, pin_values
-from batchops.bulk.spec import BackfillSpec, BulkSpec
+from batchops.bulk.spec import BulkSpec
 from batchops.bulk.strategies.row_list import RowList
 from batchops.bulk.strategies.strategy import Choice
 from batchops.db import epoch_columns
@@ -114,11 +114,10 @@ def check(database: Database, table: Table, spec: BulkSpec, key: Sequence[str]) 
     where = None
     if spec.where is not None:
         where = parse_condition(spec.where, functions=functions, table=table.name, columns=names, params=spec.params)
-    assignments: list[Assignment] = []
-    if isinstance(spec, BackfillSpec):
-        for text in spec.set:
-            one = parse_assignment(text, functions=functions, table=table.name, columns=names, params=spec.params)
-            assignments.append(one)
+    assignments = [
+        parse_assignment(text, functions=functions, table=table.name, columns=names, params=spec.params)
+        for text in spec.assignments
+    ]
     _settable(table, [a.column for a in assignments], key)
     return ParsedSpec(where, tuple(assignments))
 
