@@ -11,17 +11,23 @@ from batchops.cli.options import from_spec
 from batchops.errors import UsageError
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import counted, visible
-from batchops.spec.models import checked, flag_name
+from batchops.spec.models import CHANGES, DATABASE, ROWS, checked, flag_name, flag_of, flagged
 from batchops.spec.verb import Plan, Verb
 from batchops.verbs import VERBS
 from batchops.version import __version__
 
-FLAGS = (
-    "table", "url", "where", "older_than", "before", "by", "ids", "all_rows", "set", "strategy", "key", "allow",
-    "count", "ledger", "ledger_schema", "lock_timeout", "statement_timeout",
-)  # fmt: skip
 CHECKED = {name: verb for name, verb in VERBS.items() if verb.asks}
 """The verbs whose plans are looked at by checks: those that ask before they run."""
+JOB = (DATABASE, ROWS, CHANGES)
+"""The groups of flags that say what a job is; all of a verb's are taken."""
+PLANNED = ("table", "strategy", "key", "allow", "count", "ledger", "ledger_schema", "lock_timeout", "statement_timeout")
+"""What else a plan depends on."""
+FLAGS = {
+    name
+    for verb in CHECKED.values()
+    for name, field in flagged(verb.spec).items()
+    if name in PLANNED or flag_of(field).group in JOB
+}
 
 
 @click.command(
