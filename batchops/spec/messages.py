@@ -53,6 +53,8 @@ def _wrong(error: Any, message: str) -> str:
         return f'"{value}" is not one of {context["expected"]}'
     if error["type"].startswith("int_"):
         return f'"{value}" is not a whole number'
+    if error["type"].startswith("float_"):
+        return f'"{value}" is not a number'
     if error["type"].startswith("bool_"):
         return f'"{value}" is neither true nor false'
     if error["type"] == "tuple_type":

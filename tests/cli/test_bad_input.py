@@ -45,6 +45,7 @@ CASES = [
     Wrong("purge  ev  --all-rows  --batch-size  0", 2, "at least 1"),
     Wrong("purge  ev  --all-rows  --batch-size  -5", 2, "at least 1"),
     Wrong("purge  ev  --all-rows  --batch-size  many", 2, "not a whole number"),
+    Wrong("outbox  replay  ev  --to  -  --rate  many", 2, '--rate: "many" is not a number'),
     Wrong("purge  ev  --all-rows  --max-time  -1s", 2, "negative"),
     Wrong("purge  ev  --all-rows  --sleep  soon", 2, "not a duration"),
     Wrong("purge  ev  --all-rows  --target-time  0s", 2, "more than"),
