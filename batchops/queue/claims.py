@@ -76,7 +76,7 @@ class Claims:
         claim = self._next_isolated()
         if claim is None and self._clock() >= self._rescue_at:
             claim = self._rescued(rows, self._low.mark())
-        claim = claim or self._claimed(rows, self._low.mark())
+        claim = claim or self._claimed(rows, self._low.begin())
         if claim is None:
             self._low.forget()
             claim = self._claimed(rows, None) or self._rescued(rows, None)
@@ -114,7 +114,10 @@ class Claims:
         with self.database.transaction() as connection:
             leased = self.leases.claim(connection, rows, low, token, self.seconds)
             found, refused = self._mark(connection, token, leased)
-        return self._keep(Claim(token, found, claimed_at=taken, refused=refused)) if found else None
+        if not found:
+            return None
+        self._low.claimed(found[-1].key)
+        return self._keep(Claim(token, found, claimed_at=taken, refused=refused))
 
     def _mark(
         self, connection: sa.Connection, token: str, rows: Sequence[Row]

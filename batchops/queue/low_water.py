@@ -19,7 +19,11 @@ SHARE = 20
 
 
 class QueueLowWaterMark:
-    """Nothing before `mark` is pending, leased or waiting, by the last look; workers share one."""
+    """Nothing before `mark` is pending, leased or waiting, by the last look; workers share one.
+
+    A claim begins where the last one ended, so that none reads again what others have done. The first one after a look
+    begins at the mark: it finds what has become free behind the others, a row whose next attempt is due for one.
+    """
 
     def __init__(
         self, database: Database, leases: Leases | RowLocks, clock: Callable[[], float], *, followed: bool
@@ -30,6 +34,10 @@ class QueueLowWaterMark:
         self._clock = clock
         self._followed = followed
         self._mark: KeyValue | None = None
+        self._last: KeyValue | None = None
+        """The last row of the last claim."""
+        self._looked = False
+        """Whether the next claim is the first one after a look."""
         self._full_at = clock()
         self._look_at = self._full_at + LOOK_SECONDS
         self._guard = threading.Lock()
@@ -41,10 +49,23 @@ class QueueLowWaterMark:
         self.forget()
         return None
 
+    def begin(self) -> KeyValue | None:
+        """Where the next claim begins; None: at the very beginning."""
+        mark, last = self.mark(), self._last
+        if last is None or self._looked:
+            self._looked = False
+            return mark
+        return last
+
+    def claimed(self, last: KeyValue) -> None:
+        """The last row of a claim, which is committed."""
+        if self._followed:
+            self._last = last
+
     def forget(self) -> None:
         """Look at everything from now on, until the next look."""
         with self._guard:
-            self._mark, self._full_at = None, self._clock()
+            self._mark, self._last, self._full_at = None, None, self._clock()
 
     def look(self) -> None:
         """Find the front again, if it is time; one worker at a time."""
@@ -55,6 +76,7 @@ class QueueLowWaterMark:
             with suppress(TransientError), self._database.reading() as connection:
                 first = self._leases.first(connection, self._mark)
                 self._mark = self._mark if first is None else first
+                self._looked = True
         finally:
             now = self._clock()
             self._look_at = now + max(LOOK_SECONDS, SHARE * (now - before))
