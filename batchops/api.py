@@ -7,14 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ParamSpec, Unpack
 
-from batchops.bulk.backfill import VERB as BACKFILL
-from batchops.bulk.purge import VERB as PURGE
 from batchops.errors import UsageError
 from batchops.events import Emit, Event, Finished
-from batchops.outbox.prepare import VERB as RELAY
-from batchops.outbox.replay import VERB as REPLAY
 from batchops.queue.handlers.function import Function
-from batchops.queue.prepare import VERB as DRAIN
 from batchops.recipes.load import load
 from batchops.recipes.recipe import RecipeJob
 from batchops.recipes.run import run_job
@@ -23,6 +18,7 @@ from batchops.runtime.stop import Stop
 from batchops.spec.models import checked
 from batchops.spec.typed import BackfillOptions, DrainOptions, PurgeOptions, RelayOptions, ReplayOptions
 from batchops.spec.verb import Plan, Verb
+from batchops.verbs import VERBS
 
 P = ParamSpec("P")
 
@@ -35,7 +31,7 @@ def purge(*, on_event: Emit | None = None, stop: Stop | None = None, **options: 
     BatchopsError before the first write; from then on Finished tells the reason, the exit code and the error.
     `stop.ask("stopped")` from another thread ends it after a batch.
     """
-    return _run(PURGE, options, on_event, stop)
+    return _run(purge, options, on_event, stop)
 
 
 def backfill(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[BackfillOptions]) -> Finished:
@@ -43,7 +39,7 @@ def backfill(*, on_event: Emit | None = None, stop: Stop | None = None, **option
 
     Otherwise like `purge`.
     """
-    return _run(BACKFILL, options, on_event, stop)
+    return _run(backfill, options, on_event, stop)
 
 
 def drain(
@@ -59,17 +55,17 @@ def drain(
     exception for failed. With `connection`, an SQLAlchemy Connection, it works inside the transaction that marks the
     rows. `options` are those of the command; without a handler they name one: call, exec, exec_batch, post or set.
     """
-    return _run(DRAIN, options, on_event, stop, handler=handler)
+    return _run(drain, options, on_event, stop, handler=handler)
 
 
 def relay(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[RelayOptions]) -> Finished:
     """Deliver the unsent events of an outbox to `to`, in order and at least once, as `batchops relay` does."""
-    return _run(RELAY, options, on_event, stop)
+    return _run(relay, options, on_event, stop)
 
 
 def replay(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[ReplayOptions]) -> Finished:
     """Deliver events again that were sent, as `batchops outbox replay` does; nothing is written to the database."""
-    return _run(REPLAY, options, on_event, stop)
+    return _run(replay, options, on_event, stop)
 
 
 def plan(verb: Callable[P, Finished], *args: P.args, **options: P.kwargs) -> Plan:
@@ -78,14 +74,14 @@ def plan(verb: Callable[P, Finished], *args: P.args, **options: P.kwargs) -> Pla
     `rows(whole=True)` gives it as names and texts, `document()` as `--dry-run --json` does, `refusals` what the
     checks have against it.
     """
-    if args or verb not in _VERBS:
+    if args or (named := _verb_of(verb)) is None:
         raise UsageError(
-            f"plan() takes a verb and its options by name; the verbs are {', '.join(one.__name__ for one in _VERBS)}.",
+            f"plan() takes a verb and its options by name; the verbs are {', '.join(VERBS)}.",
             'plan(purge, table="events", where="…").',
         )
     known: dict[str, Any] = {name: value for name, value in options.items() if name not in ("on_event", "stop")}
     more = {"handler": known.pop("handler")} if verb is drain and "handler" in known else {}
-    with _VERBS[verb].prepare(checked(_VERBS[verb].spec, known), os.environ, **more) as job:
+    with named.prepare(checked(named.spec, known), os.environ, **more) as job:
         return job.plan.rehearsed()
 
 
@@ -110,13 +106,14 @@ def run(
     return {end.job.name: end.finished for end in run_jobs(chosen, one, stop)}
 
 
-_VERBS: Mapping[Callable[..., Finished], Verb] = {
-    purge: PURGE, backfill: BACKFILL, drain: DRAIN, relay: RELAY, replay: REPLAY,
-}  # fmt: skip
+def _verb_of(function: Callable[..., Finished]) -> Verb | None:
+    """The verb of the same name, for a function of this module."""
+    return VERBS.get(function.__name__) if getattr(function, "__module__", "") == __name__ else None
 
 
 def _run(
-    verb: Verb, options: Mapping[str, Any], on_event: Emit | None, stop: Stop | None, **more: Any
+    function: Callable[..., Finished], options: Mapping[str, Any], on_event: Emit | None, stop: Stop | None, **more: Any
 ) -> Finished:  # fmt: skip
+    verb = VERBS[function.__name__]
     with verb.prepare(checked(verb.spec, options), os.environ, **more) as job:
         return job.run(on_event or (lambda _: None), stop or Stop())
