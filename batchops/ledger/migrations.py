@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.db.table import TableIdentity
 from batchops.ledger.run import JobIdentity
-from batchops.ledger.schema_changes import AddColumn, AddIndex, Change, RenameColumn, RenameTable
+from batchops.ledger.schema_changes import AddColumn, AddIndex, RenameColumn, RenameTable, SchemaChange
 from batchops.ledger.tables import BY_END, BY_JOB, BY_TABLE, IDENTITY
 
 STRATEGIES = {"keys": "key", "blocks": "block"}
@@ -35,7 +35,7 @@ class Migration:
     """The step to `version`. Its SQL may have been run by hand; what it fills in needs no right to change tables."""
 
     version: int
-    changes: tuple[Change, ...]
+    changes: tuple[SchemaChange, ...]
     fill: Fill
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeEngine
 from batchops.db.own_tables import TableRename
 
 
-class Change(Protocol):
+class SchemaChange(Protocol):
     """One statement of a migration."""
 
     def pending(self, inspector: sa.Inspector, schema: str | None) -> bool:

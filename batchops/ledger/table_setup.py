@@ -13,7 +13,7 @@ from batchops.db.database import Database
 from batchops.errors import BatchopsError, RefusedError, TransientError
 from batchops.ledger.grants import missing_grants
 from batchops.ledger.migrations import Migration
-from batchops.ledger.schema_changes import Change, RenameTable
+from batchops.ledger.schema_changes import RenameTable, SchemaChange
 from batchops.ledger.tables import version_table
 
 State = Literal["absent", "older", "current"]
@@ -203,7 +203,7 @@ class TableSetup:
                     yield self._versions.insert().values(self._row(self._newest))
                 yield from (CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name)))
 
-    def _changes(self, inspector: sa.Inspector, version: int) -> list[Change]:
+    def _changes(self, inspector: sa.Inspector, version: int) -> list[SchemaChange]:
         return [
             change
             for migration in self._after(version)

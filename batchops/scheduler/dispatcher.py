@@ -13,7 +13,7 @@ from batchops.runtime.lease import RENEWALS, LeaseClock
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 from batchops.scheduler.fires import LEASE, Claimed, Fires
-from batchops.scheduler.work import Task, Work
+from batchops.scheduler.work import FireInProgress, Task
 from batchops.scheduler.worker_pool import WorkerPool
 
 LOOK_SECONDS = 5.0
@@ -56,7 +56,7 @@ class Dispatcher:
         self._threads, self._clock = threads, clock
         self._tasks: tuple[Task, ...] = ()
         self._known: frozenset[str] = frozenset()
-        self._works: list[Work] = []
+        self._works: list[FireInProgress] = []
         self._next: dict[str, float] = {}
         self._nudged: set[str] = set()
         self._waits: set[str] = set()
@@ -87,7 +87,7 @@ class Dispatcher:
         self._called.set()
         self._wake.set()
 
-    def running(self) -> list[Work]:
+    def running(self) -> list[FireInProgress]:
         """The fires that are running here."""
         return [work for work in tuple(self._works) if work.finished is None]
 
@@ -172,7 +172,7 @@ class Dispatcher:
             claimed = fires.claim(task.schedule, free=free)
             self._remember(task, claimed)
             if begun := claimed.fire is not None:
-                self._works.append(Work(task, claimed.fire, self._ended, self._threads))
+                self._works.append(FireInProgress(task, claimed.fire, self._ended, self._threads))
         finally:
             if free and not begun:
                 self._pool.release()
@@ -228,7 +228,7 @@ class Dispatcher:
             elif not ours:
                 self._note(f"{work.task.job}: another scheduler had taken this fire over")
 
-    def _finish(self, fires: Fires, work: Work, state: str, note: str) -> bool:
+    def _finish(self, fires: Fires, work: FireInProgress, state: str, note: str) -> bool:
         ours = fires.finish(work.fire, state, work.rows, note)  # type: ignore[arg-type]  # a State, from outcome()
         if ours:
             rows = work.fire.rows + work.rows

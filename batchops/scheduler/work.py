@@ -30,7 +30,7 @@ class Task:
     """Who listens to this job."""
 
 
-class Work:
+class FireInProgress:
     """Runs a fire's job in a thread of its own; `ended` is called from there at the end."""
 
     def __init__(self, task: Task, fire: Fire, ended: Callable[[], None], threads: Threads) -> None:

@@ -11,7 +11,7 @@ from batchops.events import Failure, Finished
 from batchops.runtime.threads import Threads
 from batchops.scheduler.fires import Fire
 from batchops.scheduler.misfires import MisfirePolicy, Schedule
-from batchops.scheduler.work import Task, Work
+from batchops.scheduler.work import FireInProgress, Task
 from batchops.spec.times import every
 from tests.outbox.boxes import event, made, relay, saved
 from tests.outbox.sinks.webhook import Webhook
@@ -142,7 +142,9 @@ def fired(finished: Finished) -> tuple[str | None, str]:
 
     over = Event()
     threads = Threads(lambda _: None, lambda _: None)
-    work = Work(Task("job", schedule, lambda *_: finished, lambda _: None), Fire("job", 0, "token"), over.set, threads)
+    work = FireInProgress(
+        Task("job", schedule, lambda *_: finished, lambda _: None), Fire("job", 0, "token"), over.set, threads
+    )
     assert over.wait(30)
     return work.outcome()
 

@@ -16,7 +16,7 @@ _MOST_BYTES = 8 << 20
 """Of one text: below what a server sends in one row, by default."""
 
 
-class WholeKeys:
+class MySQLWholeKeys:
     """`GROUP_CONCAT` packs them: PyMySQL takes longer for a row of its own than the server does to delete it."""
 
     look_up = 3.0

@@ -10,7 +10,7 @@ from batchops.db.facts import Facts
 from batchops.db.faults import Faults
 from batchops.db.keys import Keys
 from batchops.db.literals import Cutoffs
-from batchops.db.mysql.addresses import WholeKeys
+from batchops.db.mysql.addresses import MySQLWholeKeys
 from batchops.db.mysql.catalog import MySQLCatalog
 from batchops.db.mysql.claims import MySQLClaims
 from batchops.db.mysql.column_contents import MySQLContents
@@ -50,7 +50,7 @@ class MySQL:
     row_lists: RowLists = MySQLRowLists()
     claims: ClaimQueries = MySQLClaims()
     events: EventTables = MySQLEvents()
-    whole_keys: Addresses = WholeKeys()
+    whole_keys: Addresses = MySQLWholeKeys()
     places: Addresses | None = None
     blocks: Blocks | None = None
     partitions: Partitions | None = None

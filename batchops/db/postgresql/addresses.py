@@ -139,7 +139,7 @@ class HeapPlaces:
         return (_place(numbers[0]),)
 
 
-class WholeKeys:
+class PostgreSQLWholeKeys:
     """Rows by columns that are whole numbers."""
 
     look_up = 4.0

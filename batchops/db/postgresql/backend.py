@@ -13,7 +13,7 @@ from batchops.db.literals import Cutoffs
 from batchops.db.own_tables import OwnTables
 from batchops.db.partitions import Partitions
 from batchops.db.planner import Planner
-from batchops.db.postgresql.addresses import HeapPlaces, WholeKeys
+from batchops.db.postgresql.addresses import HeapPlaces, PostgreSQLWholeKeys
 from batchops.db.postgresql.blocks import HeapBlocks
 from batchops.db.postgresql.catalog import PostgreSQLCatalog
 from batchops.db.postgresql.claims import PostgreSQLClaims
@@ -52,7 +52,7 @@ class PostgreSQL:
     row_lists: RowLists = PostgreSQLRowLists()
     claims: ClaimQueries = PostgreSQLClaims()
     events: EventTables = PostgreSQLEvents()
-    whole_keys: Addresses = WholeKeys()
+    whole_keys: Addresses = PostgreSQLWholeKeys()
     places: Addresses | None = HeapPlaces()
     blocks: Blocks | None = HeapBlocks()
     partitions: Partitions | None = PostgreSQLPartitions()

@@ -17,7 +17,7 @@ from batchops.errors import RefusedError
 _AT_ONCE = 50_000
 
 
-class WholeKeys:
+class SQLiteWholeKeys:
     """Rows by columns that are declared as whole numbers; one that holds anything else is refused as it is met."""
 
     look_up = 3.0

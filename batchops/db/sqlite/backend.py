@@ -25,7 +25,7 @@ from batchops.db.row_lists import RowLists
 from batchops.db.sessions import Notifications, Sessions
 from batchops.db.sql_functions import SqlFunctions
 from batchops.db.sqlite import faults
-from batchops.db.sqlite.addresses import WholeKeys
+from batchops.db.sqlite.addresses import SQLiteWholeKeys
 from batchops.db.sqlite.catalog import SQLiteCatalog
 from batchops.db.sqlite.claims import SQLiteClaims
 from batchops.db.sqlite.column_contents import SQLiteContents
@@ -114,7 +114,7 @@ class SQLite:
     row_lists: RowLists = SQLiteRowLists()
     claims: ClaimQueries = SQLiteClaims()
     events: EventTables = SQLiteEvents()
-    whole_keys: Addresses = WholeKeys()
+    whole_keys: Addresses = SQLiteWholeKeys()
     places: Addresses | None = None
     blocks: Blocks | None = None
     partitions: Partitions | None = None
