@@ -178,7 +178,7 @@ SITUATIONS = {
         options={"where": "kind = 1 AND id IN (SELECT x.id FROM t x WHERE x.kind = 1)", "strategy": "key"},
     ),
     "another table read whole": Situation(
-        "scan", ALL, scan_of_another, 'in "listed"', {f"{COUNT}t": 301},
+        "scan", ALL, scan_of_another, 'all of "listed"', {f"{COUNT}t": 301},
         options={
             "where": "EXISTS (SELECT 1 FROM listed WHERE listed.t_id = t.id)", "strategy": "key", "batch_size": 1,
         },
