@@ -3,17 +3,15 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import sqlalchemy as sa
 
 from tests.services.database import Database
 
-_WAITING = {
-    "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'batchops' "
-    "AND datname = current_database() AND wait_event_type = 'Lock'",
-    "mysql": "SELECT count(*) FROM information_schema.innodb_lock_waits",
-}
+_WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'batchops' "
+    "AND datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 @contextmanager
@@ -47,7 +45,15 @@ def held(
 
 def _until_waited_for(database: Database, over: threading.Event) -> bool:
     while not over.wait(0.01):
-        waiting: Any = database.scalar(_WAITING[database.backend])
-        if waiting:
+        if _waited_for(database):
             return True
     return False
+
+
+def _waited_for(database: Database) -> bool:
+    if database.backend == "postgresql":
+        return bool(database.scalar(_WAITING))
+    # INNODB_LOCK_WAITS stays as it is as long as somebody reads it more often than every 0.1 s.
+    ((_, _, status),) = database.rows("SHOW ENGINE INNODB STATUS")
+    waits = str(status).split("FOR THIS LOCK TO BE GRANTED:")[1:]
+    return any(f"`{database.name}`." in wait.splitlines()[1] for wait in waits)
