@@ -38,8 +38,11 @@ class Sessions(Protocol):
     def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:
         """Set what each connection of the engine needs; called once, before the first statement."""
 
-    def begin(self, connection: sa.Connection, *, lazy: bool = False) -> None:
-        """Begin a transaction that will write; `lazy`: its COMMIT need not wait for the disk."""
+    def begin(self, connection: sa.Connection, *, lazy: bool = False, joined: bool = False) -> None:
+        """Begin a transaction that will write; `lazy`: its COMMIT need not wait for the disk.
+
+        `joined`: it may begin with the first statement, which saves a round trip.
+        """
 
     def begin_reading(self, connection: sa.Connection) -> None:
         """Begin a transaction that the server itself keeps from writing."""

@@ -111,7 +111,7 @@ class Claims:
     def _claimed(self, rows: int, low: KeyValue | None) -> Claim | None:
         token = _token(alone=rows == 1)
         taken = self._clock()
-        with self.database.transaction() as connection:
+        with self.database.transaction(joined=True) as connection:
             leased = self.leases.claim(connection, rows, low, token, self.seconds)
             found, refused = self._mark(connection, token, leased)
         if not found:

@@ -1,7 +1,9 @@
 """What a drain sends for each batch: a claim and a mark, each a transaction of its own. A count of them is no time."""
 
 from collections.abc import Iterator
+from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -14,9 +16,16 @@ NOOP = ("--call", "tests.queue.functions:noop")
 
 
 @pytest.fixture
-def sent() -> Iterator[list[str]]:
-    """The statements that this process sends by SQLAlchemy."""
+def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The statements that this process sends, by SQLAlchemy or with the BEGIN before them."""
     statements: list[str] = []
+    execute = psycopg.ClientCursor.execute
+
+    def joined(cursor: Any, text: str, *args: Any, **options: Any) -> Any:
+        statements.append(" ".join(text.split()).rpartition("; ")[-1])
+        return execute(cursor, text, *args, **options)
+
+    monkeypatch.setattr(psycopg.ClientCursor, "execute", joined)
 
     def hear(_: object, __: object, statement: str, *___: object) -> None:
         statements.append(" ".join(statement.split()))

@@ -67,7 +67,9 @@ class MySQLSessions:
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
         pass  # there are no policies here
 
-    def begin(self, connection: sa.Connection, *, lazy: bool = False) -> None:  # noqa: ARG002  set for a whole server
+    def begin(
+        self, connection: sa.Connection, *, lazy: bool = False, joined: bool = False  # noqa: ARG002  the protocol's
+    ) -> None:  # fmt: skip
         connection.exec_driver_sql("START TRANSACTION READ WRITE")
 
     def begin_reading(self, connection: sa.Connection) -> None:

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 
+from batchops.db.postgresql.sessions import joined_begin
 from batchops.db.recorded_statements import is_recorded
 
 Build = Callable[..., sa.Select[Any] | sa.Update | sa.Delete]
@@ -33,6 +35,8 @@ class RepeatedStatement:
         else:
             compiled = self._compiled = self._compiled or self._compile(connection)
             params = compiled.construct_params({_NAME + name: value for name, value in values.items()})
+            if (begin := joined_begin(connection)) is not None:
+                return _with_begin(connection, f"{begin}; {compiled.string}", params)
             cursor = connection.exec_driver_sql(compiled.string, params).cursor
         found: Sequence[tuple[Any, ...]] = cursor.fetchall()
         return found
@@ -40,3 +44,18 @@ class RepeatedStatement:
     def _compile(self, connection: sa.Connection) -> sa.Compiled:
         places = {name: sa.bindparam(_NAME + name, type_=type) for name, type in self._types.items()}
         return self._build(**places).compile(dialect=connection.dialect)
+
+
+def _with_begin(connection: sa.Connection, text: str, params: Any) -> Sequence[tuple[Any, ...]]:
+    """What the last of several statements gives. They are one message, which takes values as literals alone."""
+    driver_connection: Any = connection.connection.driver_connection
+    cursor = psycopg.ClientCursor[tuple[Any, ...]](driver_connection)
+    try:
+        cursor.execute(text, params)
+    except psycopg.Error:
+        if driver_connection.closed:
+            connection.engine.dispose()  # as SQLAlchemy does: the other connections have most likely been lost too
+        raise
+    while cursor.nextset():
+        pass
+    return cursor.fetchall()

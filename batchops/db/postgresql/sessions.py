@@ -21,7 +21,14 @@ _SETTINGS = (
     "SET LOCAL extra_float_digits = 1; SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = postgres; "
     "SET LOCAL bytea_output = hex"
 )
+_JOINED = "batchops_begin"
 T = TypeVar("T")
+
+
+def joined_begin(connection: sa.Connection) -> str | None:
+    """The BEGIN that is to be sent with the first statement, for whoever sends it; None where it has been sent."""
+    text: str | None = connection.info.pop(_JOINED, None)
+    return text
 
 
 class PostgreSQLSessions:
@@ -48,7 +55,9 @@ class PostgreSQLSessions:
     def version(self, connection: Any) -> str:
         return str(connection.execute("SELECT version()").fetchone()[0])
 
-    def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:  # noqa: ARG002  the protocol's shape
+    def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:
+        sa.event.listen(engine, "before_cursor_execute", _begin_first)
+        sa.event.listen(engine, "checkin", _forget_begin)
         lock, statement = round(timeouts.lock * 1000), round(timeouts.statement * 1000)
         self._settings = self.settings.format(lock=lock, statement=statement)
 
@@ -56,15 +65,30 @@ class PostgreSQLSessions:
         self._settings = self._settings.replace("row_security = off", "row_security = on")
         connection.exec_driver_sql("SET LOCAL row_security = on")
 
-    def begin(self, connection: sa.Connection, *, lazy: bool = False) -> None:
+    def begin(self, connection: sa.Connection, *, lazy: bool = False, joined: bool = False) -> None:
         wait = "; SET LOCAL synchronous_commit = off" if lazy else ""
-        connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {self._settings}{wait}")
+        text = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {self._settings}{wait}"
+        if joined:
+            connection.begin()  # for SQLAlchemy alone, so that it will commit: it sends nothing
+            connection.info[_JOINED] = text
+        else:
+            connection.exec_driver_sql(text)
 
     def begin_reading(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {self._settings}")
 
     def cancel(self, connection: Any, engine: sa.Engine) -> None:  # noqa: ARG002  the protocol's shape
         connection.cancel_safe(timeout=5)
+
+
+def _begin_first(connection: sa.Connection, cursor: Any, *_: object) -> None:
+    if (text := joined_begin(connection)) is not None:
+        cursor.execute(text)
+
+
+def _forget_begin(_: object, record: Any) -> None:
+    """No statement was sent, so none may begin by it in the next transaction."""
+    record.info.pop(_JOINED, None)
 
 
 class PostgreSQLNotifications:

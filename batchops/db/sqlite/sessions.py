@@ -55,7 +55,9 @@ class SQLiteSessions:
     def accept_hidden_rows(self, connection: sa.Connection) -> None:
         pass  # there are no policies here
 
-    def begin(self, connection: sa.Connection, *, lazy: bool = False) -> None:  # noqa: ARG002  set for a whole file
+    def begin(
+        self, connection: sa.Connection, *, lazy: bool = False, joined: bool = False  # noqa: ARG002  the protocol's
+    ) -> None:  # fmt: skip
         # A read that later turns into a write is refused as busy whatever the timeout; IMMEDIATE waits.
         self._read_text(connection)
         connection.exec_driver_sql("PRAGMA query_only = OFF")
