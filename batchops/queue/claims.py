@@ -29,7 +29,9 @@ from batchops.runtime.threads import Threads
 MOST_RESCUED = 100
 """Rows that are rescued together, to be tried alone one after the other."""
 RESCUE_EVERY = 1.0
-"""Seconds between two looks for lost leases; longer where the look itself is dear."""
+"""Seconds between two looks for lost leases."""
+RESCUE_SHARE = 30
+"""The next look comes no sooner than after this many times as long as the last one took."""
 DIED = "its worker's heartbeat stopped at {} attempts in a row, the last one with this row alone"
 
 
@@ -170,9 +172,11 @@ class Claims:
             return None
         try:
             before = self._clock()
-            claim = self._rescue(MOST_RESCUED if self._one_by_one else rows, low, before)
+            with self.database.reading() as connection:
+                lost = self.leases.lost(connection, low)
+            claim = self._rescue(MOST_RESCUED if self._one_by_one else rows, low, before) if lost else None
             took = self._clock() - before
-            self._rescue_at = 0.0 if claim else self._clock() + max(RESCUE_EVERY, 10 * took)
+            self._rescue_at = 0.0 if claim else self._clock() + max(RESCUE_EVERY, RESCUE_SHARE * took)
             return claim
         finally:
             self._rescuing.release()

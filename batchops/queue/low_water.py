@@ -12,8 +12,8 @@ from batchops.queue.leases.row_lock import RowLocks
 
 FULL_LOOK = 60.0
 """Seconds after which a claim looks behind the mark too: for rows that were committed late."""
-LOOK_SECONDS = 0.1
-"""Seconds between two looks for where the front is: a claim reads again what was done since the last one."""
+LOOK_SECONDS = 0.25
+"""Seconds between two looks for where the front is: what becomes free behind the last claim waits for the next one."""
 SHARE = 20
 """A look is made again no sooner than after this many times as long as it took."""
 

@@ -42,6 +42,9 @@ class Leases(Protocol):
 
         In the queue's order."""
 
+    def lost(self, connection: sa.Connection, low: KeyValue | None) -> bool:
+        """Whether there may be a row to rescue, to unmark or to give up on: else none is looked for one by one."""
+
     def mark(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Row]:
         """Set the mark of a claim in rows that this transaction has leased; the rows as they are then."""
 

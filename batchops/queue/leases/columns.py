@@ -66,6 +66,11 @@ class ColumnLeases:
     ) -> Sequence[Row]:
         return self._rows.rows(self._lost(connection, rows, low, token, seconds))
 
+    def lost(self, connection: sa.Connection, low: KeyValue | None) -> bool:
+        pending = () if self.keeps_marks else (self._queue.selection.clause,)
+        query = self._rows.first_of(1, low, [*pending, sa.or_(self._expired(), self._full())]).order_by(None)
+        return connection.execute(query.with_only_columns(sa.literal_column("1"))).first() is not None
+
     def mark(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Row]:
         marked, kept = self._mark.set(connection, rows)
         for text, keys in kept.items():
@@ -92,11 +97,8 @@ class ColumnLeases:
     def dead_letter_poison(
         self, connection: sa.Connection, attempts: int | None, low: KeyValue | None, reason: str, marks: Assignments
     ) -> Sequence[DeadLetter]:
-        lease, next_at = self.own("lease"), self.own("next_at")
-        alive = sa.or_(next_at.is_(None), next_at < NEVER)
-        full = sa.and_(sa.or_(lease.is_(None), self._expired()), alive, self._counted >= self._most)
-        poison = sa.and_(self._expired(), lease.like(f"{ALONE}%"), self._counted >= (attempts or 0))
-        where = full if attempts is None else sa.or_(full, poison)
+        poison = sa.and_(self._expired(), self.own("lease").like(f"{ALONE}%"), self._counted >= (attempts or 0))
+        where = self._full() if attempts is None else sa.or_(self._full(), poison)
         query = self._rows.candidates(100, low, [where], [self._counted.label("counted")])
         found = [(self._rows.key(row), row[-1]) for row in connection.execute(self._claims.free(query)).all()]
         dead_letters: list[DeadLetter] = []
@@ -217,6 +219,12 @@ class ColumnLeases:
 
     def _expired(self) -> Condition:
         return sa.and_(self.own("lease").is_not(None), self.own("lease_until") < self._claims.now())
+
+    def _full(self) -> Condition:
+        """Held by nobody, and claimed so often that it cannot be counted any further."""
+        lease, next_at = self.own("lease"), self.own("next_at")
+        alive = sa.or_(next_at.is_(None), next_at < NEVER)
+        return sa.and_(sa.or_(lease.is_(None), self._expired()), alive, self._counted >= self._most)
 
     def _marked(self) -> Condition:
         return self.own(BEFORE_CLAIM).is_not(None)

@@ -62,6 +62,10 @@ class TableLeases:
         lost = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), self._expired()))
         return self._take(connection, self._locked(connection, rows, low, lost), token, seconds, self._expired(), 0)
 
+    def lost(self, connection: sa.Connection, low: KeyValue | None) -> bool:  # noqa: ARG002  a look here is short
+        one = sa.select(LEASES.c.row_key).where(LEASES.c.relation == self._relation, self._expired()).limit(1)
+        return connection.execute(one).first() is not None
+
     def mark(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Row]:
         marked, kept = self._mark.set(connection, rows)
         for text, keys in kept.items():
@@ -76,9 +80,6 @@ class TableLeases:
             return
         marked = (self._expired(), LEASES.c.before_claim.is_not(None))
         one: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(LEASES)
-        # This table is small: it spares a look at the whole queue.
-        if connection.execute(one.where(LEASES.c.relation == self._relation, *marked).limit(1)).first() is None:
-            return
         query = self._rows.first_of(rows, low, [sa.exists(one.where(self._its(), *marked))], [self.row_name])
         labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
         found = {row[-1]: self._rows.key(row) for row in connection.execute(self._claims.free(labelled)).all()}
@@ -143,8 +144,7 @@ class TableLeases:
         self._update(connection, list(held), lease_until=0.0)
 
     def renew(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], seconds: float) -> None:
-        held = list(self._held(connection, token, keys))
-        self._update(connection, held, lease_until=self._claims.now() + seconds)
+        self._update(connection, list(self._held(connection, token, keys)), lease_until=self._claims.now() + seconds)
 
     def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> bool:
         return self._rows.still_pending(connection, keys)
