@@ -96,6 +96,10 @@ class Claims:
         with self._guard:
             return sum(len(held.keys) for held in self._held_rows.values())
 
+    def released(self) -> None:
+        """Rows of this process are free again."""
+        self._low.released()
+
     def finish(self, claim: Claim) -> None:
         """The rows are finalised: no more heartbeats."""
         with self._guard:

@@ -36,8 +36,8 @@ class QueueLowWaterMark:
         self._mark: KeyValue | None = None
         self._last: KeyValue | None = None
         """The last row of the last claim."""
-        self._looked = False
-        """Whether the next claim is the first one after a look."""
+        self._at_mark = False
+        """Whether the next claim begins at the mark all the same."""
         self._full_at = clock()
         self._look_at = self._full_at + LOOK_SECONDS
         self._guard = threading.Lock()
@@ -52,8 +52,8 @@ class QueueLowWaterMark:
     def begin(self) -> KeyValue | None:
         """Where the next claim begins; None: at the very beginning."""
         mark, last = self.mark(), self._last
-        if last is None or self._looked:
-            self._looked = False
+        if last is None or self._at_mark:
+            self._at_mark = False
             return mark
         return last
 
@@ -61,6 +61,10 @@ class QueueLowWaterMark:
         """The last row of a claim, which is committed."""
         if self._followed:
             self._last = last
+
+    def released(self) -> None:
+        """Rows that were claimed are free again: the next claim begins at the mark, to keep their order."""
+        self._at_mark = True
 
     def forget(self) -> None:
         """Look at everything from now on, until the next look."""
@@ -76,7 +80,7 @@ class QueueLowWaterMark:
             with suppress(TransientError), self._database.reading() as connection:
                 first = self._leases.first(connection, self._mark)
                 self._mark = self._mark if first is None else first
-                self._looked = True
+                self._at_mark = True
         finally:
             now = self._clock()
             self._look_at = now + max(LOOK_SECONDS, SHARE * (now - before))

@@ -248,6 +248,8 @@ class ClaimStep:
 
     def _counted(self, now: ClaimInHand, done: int, settled: int, sorted_: SortedResults) -> Outcome:
         missing = len(now.claim.rows) - settled
+        if sorted_.unstarted:
+            self._claims.released()
         if now.in_doubt and self._claims.certain(now.claim):
             # Nobody can have taken them: the COMMIT whose answer was lost had been applied.
             done, missing = done + min(missing, len(sorted_.done) or missing), 0
@@ -288,3 +290,4 @@ class ClaimStep:
                 self._leases.release(connection, claim.token, [row.key for row in claim.rows])
         except BatchopsError:
             return  # the leases run out by themselves
+        self._claims.released()
