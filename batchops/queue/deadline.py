@@ -2,9 +2,12 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Answer = tuple[Any, BaseException | None]
 
 MOST_HANGING = 8
 """Calls that may hang in this process at one time; beyond that it only collects more of them."""
@@ -14,37 +17,74 @@ class DeadlinePassedError(Exception):
     """The call did not come back in time, or was given up on; it may still be running."""
 
 
+class CallThread:
+    """A thread that makes one call after the other: to start one for each takes longer than many a call."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        threading.Thread(target=self._run, name="batchops-handler", daemon=True).start()
+
+    def call(self, work: Callable[[], Any]) -> SimpleQueue[Answer]:
+        """Begin the call; where its answer comes."""
+        answers: SimpleQueue[Answer] = SimpleQueue()
+
+        def run() -> None:
+            try:
+                answers.put((work(), None))
+            except BaseException as error:  # noqa: BLE001  raised again by whoever waits
+                answers.put((None, error))
+
+        self._calls.put(run)
+        return answers
+
+    def end(self) -> None:
+        """No call follows. One that hangs cannot be ended: the thread ends once that returns."""
+        self._calls.put(None)
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+
+
 class Deadline:
-    """Runs calls in threads of their own: one that hangs cannot be ended, only left behind."""
+    """Makes calls in threads of their own: one that hangs cannot be ended, only left behind."""
 
     def __init__(self, seconds: float, given_up: Callable[[], bool]) -> None:
         self.seconds = seconds
         self.given_up = given_up
         self.hanging = 0
+        self._idle: list[CallThread] = []
+        self._guard = threading.Lock()
 
     def call(self, work: Callable[[], T]) -> T:
         """What `work` gives or raises."""
-        outcome: dict[str, Any] = {}
-        over = threading.Event()
+        with self._guard:
+            thread = self._idle.pop() if self._idle else None
+        thread = thread or CallThread()
+        try:
+            value, error = self._answer(thread.call(work))
+        except BaseException:
+            thread.end()
+            raise
+        with self._guard:
+            self._idle.append(thread)
+        if error is not None:
+            raise error
+        given: T = value
+        return given
 
-        def run() -> None:
-            try:
-                outcome["value"] = work()
-            except BaseException as error:  # noqa: BLE001  raised again by whoever waits
-                outcome["error"] = error
-            finally:
-                over.set()
+    def close(self) -> None:
+        """End the threads that are idle."""
+        with self._guard:
+            for thread in self._idle:
+                thread.end()
+            self._idle.clear()
 
-        threading.Thread(target=run, name="batchops-handler", daemon=True).start()
-        self._wait(over)
-        if "error" in outcome:
-            raise outcome["error"]
-        value: T = outcome["value"]
-        return value
-
-    def _wait(self, over: threading.Event) -> None:
+    def _answer(self, answers: SimpleQueue[Answer]) -> Answer:
         waited, slice_ = 0.0, 0.2
-        while not over.wait(min(slice_, max(0.0, self.seconds - waited))):
+        while True:
+            with suppress(Empty):
+                return answers.get(timeout=min(slice_, max(0.0, self.seconds - waited)))
             waited += slice_
             if waited >= self.seconds or self.given_up():
                 self.hanging += 1

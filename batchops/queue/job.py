@@ -136,6 +136,7 @@ class Steps:
         self._deadline = Deadline(
             spec.deadline.total_seconds() + longer, lambda: (left := stop.left) is not None and left + late <= 0
         )
+        stack.callback(self._deadline.close)
         self._attempts = RetryPolicy.starting_at(spec.backoff.total_seconds(), spec.max_attempts)
         self._claims: Claims | None = None
         self._failed: list[KeyValue] = []
