@@ -36,7 +36,7 @@ def evaluated(job: "BulkJob", run: Run, stop: Stop) -> tuple["BulkJob", Run]:
         run = job.ledger.one(connection, run.run)
     with job.database.reading() as connection:
         strategy = strategy_of(connection, job.database, job.plan.table, pinned, look_again=False)
-    operation = operation_of(job.database, job.plan.verb, job.plan.table, pinned)
+    operation = operation_of(job.plan.verb, pinned)
     return replace(job, route=replace(job.route, pinned=pinned, strategy=strategy, operation=operation)), run
 
 

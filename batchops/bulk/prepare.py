@@ -190,7 +190,7 @@ def _route(
         pinned, why = _pin(connection, database, ledger, found, verb, spec)
         resumed = _comparable(resumed, pinned)
     strategy = strategy_of(connection, database, found.table, pinned, found.ids, look_again=spec.look_again)
-    operation = operation_of(database, verb, found.table, pinned)
+    operation = operation_of(verb, pinned)
     return RunStrategy(pinned, why, strategy, operation, resumed, start(connection, strategy, resumed))
 
 

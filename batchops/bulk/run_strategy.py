@@ -12,7 +12,7 @@ from batchops.bulk.strategies import STRATEGIES, strategy_kind
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_spool import IdList
 from batchops.bulk.strategies.partitioned import PartitionedStrategy
-from batchops.bulk.strategies.row_list import RowList, kept, value_name
+from batchops.bulk.strategies.row_list import RowList, value_name
 from batchops.bulk.strategies.strategy import AUTO, Choice, Situation, Strategy, Target
 from batchops.bulk.verb import BulkVerb
 from batchops.db.database import Database
@@ -86,7 +86,8 @@ def strategy_of(
     def over(part: Table) -> Strategy:
         selection = Selection(part, pinned.condition, backend.planner.shield)
         listed = _there(connection, database, pinned.row_list).table(part) if pinned.row_list else None
-        target = Target(connection, database.reading, backend, selection, pinned.key, ids, listed, look_again)
+        values = len(pinned.assignments)
+        target = Target(connection, database.reading, backend, selection, pinned.key, ids, listed, values, look_again)
         return kind.build(target)
 
     if not pinned.leaves:
@@ -108,15 +109,11 @@ def _there(connection: sa.Connection, database: Database, listed: RowList) -> Ro
     return listed
 
 
-def operation_of(database: Database, verb: BulkVerb, table: Table, pinned: Pinned) -> Operation:
+def operation_of(verb: BulkVerb, pinned: Pinned) -> Operation:
     """What is done to a row; values that are in the list of rows are taken from there."""
     if pinned.row_list is None:
         return verb.operation(pinned.assignments, {})
-    listed = pinned.row_list.table(table)
-    stored = {
-        column: kept(database.backend, table, listed, value_name(place)) for place, column in enumerate(pinned.stored)
-    }
-    return verb.operation(pinned.assignments, stored)
+    return verb.operation(pinned.assignments, {name: value_name(place) for place, name in enumerate(pinned.stored)})
 
 
 def start(connection: sa.Connection, strategy: Strategy, resume: Resume) -> Cursor:

@@ -23,14 +23,14 @@ def skipped(
 
 
 def changed_meanwhile(backend: Backend, connection: sa.Connection, batch: Batch) -> tuple[KeyValue, ...]:
-    """Rows of a list that were changed after they were looked at: without the right to lock them others still can.
+    """Rows of a list that were changed since, and that the batch did not lock before.
 
     Asked after a purge, which leaves no other row of the batch there.
     """
     table, proven = batch.selection.table, batch.selection.proven
-    if proven is None or not batch.keys:
+    if proven is None or batch.where is None:
         return ()
     columns = [backend.keys.out(table, name) for name in batch.key]
     rows: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called))
-    rows = rows.where(backend.keys.among(table, batch.key, batch.keys), sa.not_(proven))
+    rows = rows.where(batch.where, sa.not_(proven))
     return tuple(tuple(backend.keys.value(value) for value in row) for row in connection.execute(rows))

@@ -28,8 +28,8 @@ MOST_WAITING = 20_000
 _VETO = "a trigger or rule left the row unchanged, without an error"
 
 
-class _OverfullError(Exception):
-    """A plain range held more rows than a batch may change."""
+class _InexactError(Exception):
+    """A range held other rows than the batch was to change."""
 
 
 class BulkStep:
@@ -106,7 +106,7 @@ class BulkStep:
             now = self._search.bounded(now, listed=self._listing) if self._searching else now
             try:
                 outcome = self._batch(now)
-            except _OverfullError:
+            except _InexactError:
                 size = replace(size, exact=True)
                 continue
             except ConditionFailedError as failed:
@@ -143,7 +143,7 @@ class BulkStep:
             rows = done.rows
             if batch.found is None and batch.limit is None and rows > 2 * size.rows:
                 # Others inserted into the range since its end was looked up, or a block is denser than the average.
-                raise _OverfullError
+                raise _InexactError
             if not (rows or done.refused) and (anew := self._strategy.relocated(connection, self.cursor)):
                 batch = replace(batch, cursor=anew, read=0)
             replan = self._meter.check(batch.read + rows, meter()) if self._meter and meter else None
@@ -159,15 +159,10 @@ class BulkStep:
         self._skips_locked = size.skip_locked and cursor.locked > self.cursor.locked
         self._listing = False
         self._searching = bool(done.refused) or self._aim is not None or self._search.expects(size.rows)
-        recorded = self._recorded(after)
         return replace(
-            recorded,
-            rejected=tuple(row.as_event for row in named),
-            size=size,
-            replan=replan,
-            refused=len(done.refused),
-            extra_seconds=done.seconds + reading,
-        )
+            self._recorded(after), rejected=tuple(row.as_event for row in named), size=size, replan=replan,
+            refused=len(done.refused), extra_seconds=done.seconds + reading,
+        )  # fmt: skip
 
     def _worked(self, connection: sa.Connection, batch: Batch) -> SearchResult:
         if self._searching and batch.keys:
@@ -257,12 +252,16 @@ class BulkStep:
         if batch.by_keys:
             statement = self._database.backend.keys.by_index(batch.selection.table, batch.key, statement)
         rows = connection.execute(statement).rowcount
-        if batch.found is not None and rows > batch.found:
+        if batch.found is None or rows == batch.found:
+            return rows
+        if rows > batch.found:
             raise IntegrityError(
                 f"{batch.found} rows were selected but {rows} were changed; the batch was rolled back.",
                 "look for triggers or rules on the table that change more of its rows.",
             )
-        if batch.found is not None and rows < batch.found and self._still_there(connection, batch):
+        if not self._operation.removes and not batch.keys:
+            raise _InexactError  # which rows others had changed before cannot be told once these are changed too
+        if self._still_there(connection, batch):
             raise RowRefusedError(_VETO)
         return rows
 

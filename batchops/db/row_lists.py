@@ -14,10 +14,16 @@ PROOF = "batchops_proof"
 
 
 class RowLists(Protocol):
-    """How one database makes such a list."""
+    """How one database makes such a list, and follows it."""
+
+    joins: bool
+    """Whether it deletes and updates what a join of the table with the list selects."""
 
     def proof(self, table: Table) -> sa.ColumnElement[Any]:
         """A value that is another one once any column of the row has been changed, if only by a byte."""
+
+    def follows(self, values: int) -> bool:
+        """Whether one statement changes the rows of a stretch of the list, setting so many values."""
 
     def store(self, database: "Database", listed: Table, rows: sa.Select[Any]) -> int:
         """Make the table `listed` of what `rows` selects, which one statement reads; the number of its rows.

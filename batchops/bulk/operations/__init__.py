@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from batchops.bulk.strategies.strategy import Batch
 
-Stored = Mapping[str, sa.ColumnElement[Any]]
-"""Values that a list of rows has, by the column to set."""
+Stored = Mapping[str, str]
+"""The columns of a list of rows that hold values, by the column to set."""
 
 
 class Operation(Protocol):

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.key import VISITS, KeyStrategy
-from batchops.bulk.strategies.row_list import listed_rows
+from batchops.bulk.strategies.row_list import ListedRows, ProvenRows, joined_rows
 from batchops.bulk.strategies.strategy import AUTO, Batch, Choice, Situation, StrategyKind, StrategyText, Target
 from batchops.db.backend import Backend
 from batchops.db.table import Table
@@ -22,23 +22,48 @@ NAME = "list"
 class _ListKeys(KeyStrategy):
     """The keys of the list itself."""
 
+    def stretch(self, connection: sa.Connection, range_: Range, rows: int) -> tuple[KeyValue | None, int]:
+        """The key that ends the first so many rows of the range, and how many these are; None: they are the rest."""
+        end = self._end(connection, range_, rows)
+        return end, rows if end is not None else self._read(connection, range_.after, range_.upto)
+
+    def within(self, after: KeyValue | None, upto: KeyValue | None) -> sa.ColumnElement[bool]:
+        """Rows behind one key, up to and with another."""
+        return self._within(after, upto)
+
+    def keys_within(self, within: sa.ColumnElement[bool]) -> sa.Select[Any]:
+        """The keys of those rows."""
+        return sa.select(*self._order).where(within)
+
     def first_keys(self, connection: sa.Connection, range_: Range, rows: int) -> tuple[KeyValue, ...]:
         """The first so many of the range."""
         return tuple(self._values(connection, self._followed(range_).order_by(*self._order).limit(rows)))
 
 
 class ListStrategy(KeyStrategy):
-    """Follows the list by its key. Its rows are always locked one by one, so that each is known to be unchanged."""
+    """Follows the list by its key.
+
+    One statement changes the rows of a stretch that it proves to be unchanged. Where they have to be known one by one,
+    as some are locked or refused, they are locked and proven before.
+    """
 
     name = NAME
 
-    def __init__(self, backend: Backend, selection: Selection, key: Sequence[str], listed: Table | None) -> None:
-        """`listed`: the list; None: it is still to be made, and this only serves the plan."""
-        rows = selection
+    def __init__(
+        self, backend: Backend, selection: Selection, key: Sequence[str], listed: Table | None, values: int
+    ) -> None:
+        """`listed`: the list; None: it is still to be made, and this only serves the plan.
+
+        `values`: how many columns the job sets.
+        """
+        self._rows: ListedRows | None = None
         if listed is not None:
-            rows = listed_rows(backend, selection.table, listed, selection.condition)
-        super().__init__(backend, rows, key)
+            self._rows = ListedRows(selection.table, selection.condition, backend=backend, listed=listed)
+        super().__init__(backend, self._rows or selection, key)
         self._list = _ListKeys(backend, Selection(listed, None), key) if listed is not None else None
+        self._follows = backend.row_lists.follows(values)
+        self._alone = self._locks or backend.sessions.one_writer
+        """Whether nobody else can change a row that a batch has looked at."""
 
     def begin(self, connection: sa.Connection) -> Cursor:  # noqa: ARG002  the list alone says
         """From the first of the list to its last."""
@@ -49,6 +74,8 @@ class ListStrategy(KeyStrategy):
         if cursor.over:
             return None
         range_ = cursor.ranges[0]
+        if not range_.keys and not size.exact and not size.skip_locked and self._follows:
+            return self._stretch(connection, cursor, size)
         if range_.keys:
             listed, behind = self._to_revisit(cursor, size)
         else:
@@ -61,7 +88,28 @@ class ListStrategy(KeyStrategy):
         if locked and not given_up:
             behind = self._revisit_later(behind, range_, locked, range_.visits + 1)
         batch = self._listed_batch(keys, behind, len(listed), len(given_up))
+        if self._alone and self._rows is not None:
+            rows = self._rows
+            proven = ProvenRows(rows.table, rows.condition, backend=rows.backend, listed=rows.listed)
+            batch = replace(batch, selection=proven)
         return replace(batch, locked_keys=given_up, changed_keys=changed)
+
+    def _stretch(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch:
+        """The next rows of the list as one range of it."""
+        assert self._list is not None  # a run makes it before its first batch
+        assert self._rows is not None
+        range_ = cursor.ranges[0]
+        end, rows = self._list.stretch(connection, range_, size.rows)
+        behind = self._behind(cursor, end)
+        if not rows:
+            return self._batch(None, behind, 0, 0)
+        within = self._list.within(range_.after, end or range_.upto)
+        if self._backend.row_lists.joins:
+            joined = joined_rows(self._rows, within)
+            return Batch(joined, joined.same_row, behind, rows, rows, key=self._key)
+        listed = self._list.keys_within(within)
+        among = self._order[0].in_(listed) if len(self._order) == 1 else sa.tuple_(*self._order).in_(listed)
+        return Batch(self._rows, among, behind, rows, rows, key=self._key)
 
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
         """In the middle of the list."""
@@ -132,7 +180,7 @@ def _choose(situation: Situation) -> Choice | None:
 
 
 def _build(target: Target) -> ListStrategy:
-    return ListStrategy(target.backend, target.selection, target.key, target.listed)
+    return ListStrategy(target.backend, target.selection, target.key, target.listed, target.values)
 
 
 STRATEGY = StrategyKind(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.elements import quoted_name
 
 from batchops.db.backend import Backend
 from batchops.db.row_lists import PROOF
@@ -60,31 +61,79 @@ def _text(value: str) -> str:
     return user_sql(value).text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ListedRows(Selection):
-    """The rows of a list that nobody has changed since."""
+    """The rows of a list that nobody has changed since, each looked up in the list."""
 
-    proof: sa.ColumnElement[bool] | None = None
+    backend: Backend
+    listed: Table
 
     @property
-    def proven(self) -> sa.ColumnElement[bool] | None:
+    def proven(self) -> sa.ColumnElement[bool]:
         """That the proof is the one in the list."""
-        return self.proof
+        return self.backend.row_lists.proof(self.table) == self.kept(PROOF)
 
     @property
-    def clause(self) -> sa.ColumnElement[bool] | sa.TextClause:
+    def clause(self) -> sa.ColumnElement[bool]:
         """The proof alone: what the condition means now, after some of the rows are gone, may be something else."""
-        return sa.true() if self.proof is None else self.proof
+        return self.proven
+
+    def kept(self, column: str) -> sa.ColumnElement[Any]:
+        """What the list has in this column of its own."""
+        names = self.listed.keys[0].columns
+        same = [self.listed.clause.c[quoted(name)] == self.backend.keys.order(self.table, name) for name in names]
+        value = sa.select(self.listed.clause.c[quoted(column)]).where(*same)
+        return value.correlate(self.table.called).scalar_subquery()
 
 
-def listed_rows(backend: Backend, table: Table, listed: Table, condition: str | None) -> ListedRows:
-    """The rows of `table` that `listed` proves; `condition`: by which they were found, for people."""
-    proof = backend.row_lists.proof(table)
-    return ListedRows(table, condition, proof=proof == kept(backend, table, listed, PROOF))
+@dataclass(frozen=True, kw_only=True)
+class ProvenRows(ListedRows):
+    """Rows of a list that this very transaction has found unchanged, and that nobody else can change before its end.
+
+    The proof is not asked again: a foreign key to the table itself may change some of them as others go.
+    """
+
+    @property
+    def clause(self) -> sa.ColumnElement[bool]:
+        return sa.true()
 
 
-def kept(backend: Backend, table: Table, listed: Table, column: str) -> sa.ScalarSelect[Any]:
-    """What the list has for a row of `table`."""
+@dataclass(frozen=True, kw_only=True)
+class JoinedRows(ListedRows):
+    """The rows of a stretch of the list that nobody has changed since, by a join with it.
+
+    A sub-select, as the user's values may use names that the list has too, or hidden columns.
+    """
+
+    stretch: sa.Subquery
+
+    @property
+    def same_row(self) -> sa.ColumnElement[bool]:
+        """That a row of the table is the one of the list."""
+        names = self.listed.keys[0].columns
+        keys = enumerate(self.backend.keys.order(self.table, name) for name in names)
+        return sa.and_(*(column == self.stretch.c[_key_name(place)] for place, column in keys))
+
+    @property
+    def clause(self) -> sa.ColumnElement[bool]:
+        return sa.and_(self.same_row, self.proven)
+
+    def kept(self, column: str) -> sa.ColumnElement[Any]:
+        return self.stretch.c[quoted(column)]
+
+
+def joined_rows(of: ListedRows, within: sa.ColumnElement[bool]) -> JoinedRows:
+    """`of` as a join with those rows of the list that are `within`."""
+    listed = of.listed
     names = listed.keys[0].columns
-    same = [listed.clause.c[quoted(name)] == backend.keys.order(table, name) for name in names]
-    return sa.select(listed.clause.c[quoted(column)]).where(*same).correlate(table.called).scalar_subquery()
+    others = [column.name for column in listed.columns if column.name not in names]
+    columns = [
+        *(of.backend.keys.order(listed, name).label(_key_name(place)) for place, name in enumerate(names)),
+        *(listed.clause.c[quoted(name)] for name in others),
+    ]
+    stretch = sa.select(*columns).where(within).subquery("batchops_stretch")
+    return JoinedRows(of.table, of.condition, backend=of.backend, listed=listed, stretch=stretch)
+
+
+def _key_name(place: int) -> quoted_name:
+    return quoted(f"batchops_k{place}")

@@ -176,6 +176,8 @@ class Target:
     ids: IdList | None
     listed: Table | None
     """The list of rows that was made at the start."""
+    values: int
+    """How many columns the job sets."""
     look_again: bool
     """Whether it may make further passes."""
 

@@ -19,10 +19,16 @@ _NULL = "-"
 class MySQLRowLists:
     """At READ COMMITTED such a statement reads one snapshot, and locks no row of the table that it reads."""
 
+    joins = True
+
     def proof(self, table: Table) -> sa.ColumnElement[Any]:
         """SHA-256 over all columns but those that the server computes itself."""
         parts = [_part(table, column) for column in table.columns if not column.generated]
         return sa.func.unhex(sa.func.sha2(sa.func.concat_ws(sa.literal_column("','"), *parts), _BITS))
+
+    def follows(self, values: int) -> bool:
+        """Of several values that a plain UPDATE sets, one sees those before it; with a join none does."""
+        return values <= 1
 
     def store(self, database: Database, listed: Table, rows: sa.Select[Any]) -> int:
         """The server ends the transaction with the table: until the ledger has it, it is nobody's."""

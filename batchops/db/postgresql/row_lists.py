@@ -15,9 +15,14 @@ from batchops.errors import RefusedError
 class PostgreSQLRowLists:
     """A plain table: an unlogged one is empty after a crash of the server, when half of its rows may be done."""
 
+    joins = True
+
     def proof(self, table: Table) -> sa.ColumnElement[Any]:  # noqa: ARG002  every row has one
         """Every UPDATE writes another; neither a lock, nor VACUUM, nor CLUSTER does."""
         return sa.literal_column("xmin")
+
+    def follows(self, values: int) -> bool:  # noqa: ARG002  however many
+        return True
 
     def store(self, database: Database, listed: Table, rows: sa.Select[Any]) -> int:
         name = table_name(database.engine.dialect, listed)

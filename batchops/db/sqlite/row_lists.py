@@ -38,6 +38,8 @@ def digest(*values: Any) -> bytes:
 class SQLiteRowLists:
     """While a reader reads, a writer's COMMIT waits; so nothing is written to the file as long as that goes on."""
 
+    joins = False
+
     def proof(self, table: Table) -> sa.ColumnElement[Any]:
         """Over all columns but those that are computed; with their kinds, as text and bytes may look alike."""
         parts = []
@@ -48,6 +50,9 @@ class SQLiteRowLists:
         some = [getattr(sa.func, DIGEST)(*parts[i : i + _MOST]) for i in range(0, len(parts), _MOST)]
         proof: sa.ColumnElement[Any] = some[0] if len(some) == 1 else getattr(sa.func, DIGEST)(*some)
         return proof
+
+    def follows(self, values: int) -> bool:  # noqa: ARG002  however many
+        return True
 
     def store(self, database: "Database", listed: Table, rows: sa.Select[Any]) -> int:
         with database.idle() as connection:

@@ -66,6 +66,26 @@ def test_rows_that_others_change_stay(database: Database, batchops: Batchops) ->
     assert lists(database) == []
 
 
+@pytest.mark.parametrize("sets", [[DOUBLED], [DOUBLED, "age = age + 1000000"]], ids=["one value", "two values"])
+def test_rows_that_others_change_get_no_value(database: Database, sets: list[str]) -> None:
+    """What changed after the list was made stays; each other row gets the value of the start, once."""
+    make(database)
+    wanted, before = oldest(database), dict(database.rows("SELECT id, n FROM t"))
+    values = dict(database.rows(f"SELECT id, {DOUBLED.partition(' = ')[2]} FROM t"))
+    changed = sorted(wanted)[-5:]
+    others = f"UPDATE t SET n = 77 WHERE id IN ({', '.join(map(str, changed))})"
+    done = library.backfill(
+        url=database.url, table="t", set=sets, where=OLDEST, batch_size=40, allow=["scan"],
+        on_event=at_batch(1, lambda: database.execute(others)),
+    )  # fmt: skip
+    assert (done.reason, done.rows, done.rejected) == ("incomplete", 295, 5), done
+    after = before | {key: values[key] for key in wanted} | dict.fromkeys(changed, 77)
+    assert dict(database.rows("SELECT id, n FROM t")) == after
+    assert database.scalar("SELECT count(*) FROM t WHERE age >= 2000000") == 0
+    if len(sets) == 2:
+        assert set(database.column("SELECT id FROM t WHERE age >= 1000000")) == wanted - set(changed)
+
+
 CHANGES = {
     "postgresql": ["note = 'X'", "note = 'x '", "note = NULL", "n = n"],
     "mysql": [
