@@ -155,8 +155,11 @@ def added(numbers: Iterable[int | None]) -> int | None:
     return total
 
 
+_BY_PLACE = "none: by place in the table (ctid)"
+
+
 def _index(route: RunStrategy) -> str:
-    return route.kind.found_by or f"({', '.join(route.pinned.key)})"
+    return route.kind.found_by or (f"({', '.join(route.pinned.key)})" if route.pinned.key else _BY_PLACE)
 
 
 def _pacing_text(spec: BulkSpec) -> str:

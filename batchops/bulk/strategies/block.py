@@ -131,7 +131,8 @@ def _choose(situation: Situation) -> Choice | None:
     tables = (situation.table,) if leaves is None else leaves
     if not tables or blocks is None or not all(blocks.serves(situation.connection, table) for table in tables):
         return None
-    cost = None if situation.rows is None else PASSES * situation.rows
+    walked = None if situation.rows is None else PASSES * situation.rows
+    cost = None if walked is None else walked + situation.repeated(walked)
     if leaves:
         return Choice(BlockStrategy.name, (), f"{situation.partitions}, each in disk order", leaves, cost)
     return Choice(BlockStrategy.name, (), "the table is read in disk order", cost=cost)
@@ -155,5 +156,4 @@ STRATEGY = StrategyKind(
     ),
     _choose,
     _build,
-    found_by="none: by place in the table (ctid)",
 )

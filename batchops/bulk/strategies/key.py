@@ -274,7 +274,8 @@ def _choose(situation: Situation) -> Choice | None:
     key, leaves = situation.key, None if situation.once else situation.leaves
     if key is None:
         return None
-    cost = None if situation.rows is None else situation.backend.keys.in_order * situation.rows
+    walked = None if situation.rows is None else situation.backend.keys.in_order * situation.rows
+    cost = None if walked is None else walked + situation.repeated(walked)
     if leaves and all(any(own.columns == key.columns for own in leaf.keys) for leaf in leaves):
         return Choice(KeyStrategy.name, key.columns, f"{situation.partitions}, each along its key", leaves, cost)
     why = f"each row is named by {', '.join(key.columns)}"

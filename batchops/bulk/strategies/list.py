@@ -171,12 +171,19 @@ SHOWN = 20
 """Keys in the statement that a plan shows."""
 
 
+LISTED = 10.0
+"""What it costs to list a row and to find it again unchanged, for one that is read in the table's order."""
+
+
 def _choose(situation: Situation) -> Choice | None:
-    key = situation.key
-    if key is None or not situation.keeps_lists or (situation.wanted == AUTO and not situation.unstable):
+    key, asked = situation.key, situation.wanted != AUTO
+    if key is None or not situation.keeps_lists or not (asked or situation.unstable or situation.costly):
         return None
-    why = "the condition or a value reads what the job changes" if situation.unstable else "asked for"
-    return Choice(NAME, key.columns, why)
+    if situation.unstable or asked or situation.work is None:
+        why = "the condition or a value reads what the job changes" if situation.unstable else "asked for"
+        return Choice(NAME, key.columns, why)
+    cost = situation.work.read + LISTED * situation.work.rows
+    return Choice(NAME, key.columns, "other tables are read once, and not for each batch", cost=cost)
 
 
 def _build(target: Target) -> ListStrategy:
@@ -187,7 +194,7 @@ STRATEGY = StrategyKind(
     NAME,
     StrategyText(
         follows="the rows that matched at the start, listed in a table beside the ledger",
-        chosen="if the condition or a value reads what the job changes",
+        chosen="if the condition or a value reads what the job changes, or reads much of other tables",
         verbs="purge, backfill",
         databases="all",
         refusal="a list needs a key of the table, and the ledger in the database itself",

@@ -33,7 +33,10 @@ def _by_key(situation: Situation) -> Choice | None:
 
 
 def _cost(situation: Situation, look_up: float) -> float | None:
-    return None if situation.work is None else situation.work.read + look_up * situation.work.rows
+    if situation.work is None:
+        return None
+    found = look_up * situation.work.rows
+    return situation.work.read + found + situation.repeated(found)
 
 
 def _build(target: Target) -> MatchStrategy:

@@ -89,6 +89,8 @@ class Strategy(Protocol):
         """The first batch as a plain range, for the plan; nothing is locked."""
 
 
+BATCH, CHANGED = 150_000, 5.0
+"""Rows that a small machine reads in order in a batch of 50 ms; for how many of them a row counts that is changed."""
 AUTO = "auto"
 """The choice among all strategies."""
 
@@ -133,6 +135,21 @@ class Situation:
     def work(self) -> Work | None:
         """What the server itself has to do to find them, by its own estimate."""
         return self.backend.planner.work(self.connection, self.table, self.leaves or (self.table,), self.matching)
+
+    @property
+    def costly(self) -> bool:
+        """Whether a batch would take its whole time for what its condition reads of other tables."""
+        return self.work is not None and self.work.again > BATCH
+
+    def repeated(self, walked: float) -> float:
+        """What the condition reads of other tables once more, for a strategy whose batches read so many rows.
+
+        For each row of them about as much as for the row itself; and what each batch begins with.
+        """
+        if self.work is None or not self.work.again:
+            return 0.0
+        rows_of_a_batch = max(BATCH - self.work.again, BATCH / 10)
+        return walked + max(1.0, (2 * walked + CHANGED * self.work.rows) / rows_of_a_batch) * self.work.again
 
     @cached_property
     def rows(self) -> int | None:

@@ -38,8 +38,13 @@ class PostgreSQLPlanner:
         rows, blocks = sum(part.rows or 0 for part in parts), sum(part.blocks or 0 for part in parts)
         if not rows or not blocks:
             return None
+        unit = blocks / rows + _ROW_COST
         top = plan_of(connection, select)
-        return Work(float(top["Total Cost"]) / (blocks / rows + _ROW_COST), int(top["Plan Rows"]))
+        again = 0.0
+        if len(list(nodes(top))) > 1:
+            one = select.where(sa.literal_column("ctid") == sa.literal_column("'(0,1)'::tid"))
+            again = float(plan_of(connection, one)["Total Cost"]) / unit
+        return Work(float(top["Total Cost"]) / unit, int(top["Plan Rows"]), again)
 
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
         before = connection.execute(_READ).scalar_one()
