@@ -25,7 +25,7 @@ drain() { # until it has begun
 told() { echo "exit $?"; cat out.txt; cat log; P -c "select status, attempts from jobs"; }
 echo "--- longer than the grace period"
 drain --grace 1s; kill -TERM $drain; wait $drain; told
-kill -0 "$(cat child)" 2>/dev/null && echo "a child of the program is still there"
+ps -o stat= -p "$(cat child)" | grep -qv Z && echo "a child of the program is still there"
 echo "--- within the grace period"
 drain --grace 1min; kill -TERM $drain
 until grep -q stopping events.jsonl; do sleep 0.05; done
