@@ -78,10 +78,7 @@ class Claims:
         claim = self._next_isolated()
         if claim is None and self._clock() >= self._rescue_at:
             claim = self._rescued(rows, self._low.mark())
-        claim = claim or self._claimed(rows, self._low.begin())
-        if claim is None:
-            self._low.forget()
-            claim = self._claimed(rows, None) or self._rescued(rows, None)
+        claim = claim or self._free(rows)
         if claim is not None:
             self._low.look()
         return claim
@@ -113,6 +110,14 @@ class Claims:
                 yield
         finally:
             self.release_unclaimed()
+
+    def _free(self, rows: int) -> Claim | None:
+        began = self._low.begin()
+        claim = self._claimed(rows, began)
+        if claim is not None:
+            return claim
+        self._low.forget()
+        return (self._claimed(rows, None) if began is not None else None) or self._rescued(rows, None)
 
     def _claimed(self, rows: int, low: KeyValue | None) -> Claim | None:
         token = _token(alone=rows == 1)

@@ -49,6 +49,7 @@ class PostgreSQLSessions:
             isolation_level="AUTOCOMMIT",
             pool_size=connections,
             pool_timeout=30,
+            pool_reset_on_return=None,  # whoever borrows one ends what is left open
             use_native_hstore=False,
         )
 
