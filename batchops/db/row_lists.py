@@ -18,6 +18,8 @@ class RowLists(Protocol):
 
     joins: bool
     """Whether it deletes and updates what a join of the table with the list selects."""
+    merges: bool
+    """Whether such a join may read both in the order of the key, if the keys of both are bounded."""
 
     def proof(self, table: Table) -> sa.ColumnElement[Any]:
         """A value that is another one once any column of the row has been changed, if only by a byte."""

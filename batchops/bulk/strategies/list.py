@@ -106,7 +106,10 @@ class ListStrategy(KeyStrategy):
         within = self._list.within(range_.after, end or range_.upto)
         if self._backend.row_lists.joins:
             joined = joined_rows(self._rows, within)
-            return Batch(joined, joined.same_row, behind, rows, rows, key=self._key)
+            where = joined.same_row
+            if self._backend.row_lists.merges:
+                where = sa.and_(where, self._within(range_.after, end or range_.upto))
+            return Batch(joined, where, behind, rows, rows, key=self._key)
         listed = self._list.keys_within(within)
         among = self._order[0].in_(listed) if len(self._order) == 1 else sa.tuple_(*self._order).in_(listed)
         return Batch(self._rows, among, behind, rows, rows, key=self._key)

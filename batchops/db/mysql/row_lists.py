@@ -20,6 +20,7 @@ class MySQLRowLists:
     """At READ COMMITTED such a statement reads one snapshot, and locks no row of the table that it reads."""
 
     joins = True
+    merges = False
 
     def proof(self, table: Table) -> sa.ColumnElement[Any]:
         """SHA-256 over all columns but those that the server computes itself."""

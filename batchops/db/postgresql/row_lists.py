@@ -16,6 +16,7 @@ class PostgreSQLRowLists:
     """A plain table: an unlogged one is empty after a crash of the server, when half of its rows may be done."""
 
     joins = True
+    merges = True  # else each batch may read the table whole, to hash it
 
     def proof(self, table: Table) -> sa.ColumnElement[Any]:  # noqa: ARG002  every row has one
         """Every UPDATE writes another; neither a lock, nor VACUUM, nor CLUSTER does."""
