@@ -13,7 +13,7 @@ from batchops.db.backend import Backend
 from batchops.db.faults import Fault, driver_error, translate, underway
 from batchops.db.registry import load, named_by, registered, variants
 from batchops.db.rights import MissingRight, Needs
-from batchops.db.sessions import Timeouts
+from batchops.db.sessions import Joined, Timeouts
 from batchops.db.table import Table
 from batchops.db.urls import DatabaseAddress, redact
 from batchops.errors import BatchopsError, ConnectionLostError, OutcomeUnknownError, TransientError
@@ -71,12 +71,12 @@ class Database:
             self._decided = True
 
     @contextmanager
-    def transaction(self, *, lazy: bool = False, joined: bool = False) -> Iterator[sa.Connection]:
+    def transaction(self, *, lazy: bool = False, joined: Joined = Joined.NOTHING) -> Iterator[sa.Connection]:
         """Commit what the block did, or roll it back; OutcomeUnknownError if only the ledger knows the result.
 
         `lazy`: a fall of the server may undo the last such commits, each as a whole; what is committed otherwise
         after them makes them durable too. Where a server has no such thing, it commits as always.
-        `joined`: it may begin with the first statement, where every statement is sent by way of SQLAlchemy.
+        `joined`: what may be sent with the first statement, where every statement is sent by way of SQLAlchemy.
         """
         with self._connection() as connection:
             self.backend.sessions.begin(connection, lazy=lazy, joined=joined)

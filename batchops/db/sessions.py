@@ -1,6 +1,7 @@
 """Connections, the transactions on them, and how one session wakes another."""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -9,6 +10,15 @@ from batchops.db.urls import DatabaseAddress
 
 SILENCE = 10.0
 """Seconds beyond its own timeout after which a server that says nothing counts as gone: a half-open link."""
+
+
+class Joined(Enum):
+    """What is sent along with the first statement of a transaction, each of which saves a round trip."""
+
+    NOTHING = 0
+    BEGIN = 1
+    BEGIN_AND_COMMIT = 2
+    """Where there is no second statement."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +48,10 @@ class Sessions(Protocol):
     def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:
         """Set what each connection of the engine needs; called once, before the first statement."""
 
-    def begin(self, connection: sa.Connection, *, lazy: bool = False, joined: bool = False) -> None:
+    def begin(self, connection: sa.Connection, *, lazy: bool = False, joined: Joined = Joined.NOTHING) -> None:
         """Begin a transaction that will write; `lazy`: its COMMIT need not wait for the disk.
 
-        `joined`: it may begin with the first statement, which saves a round trip.
+        `joined`: what may be sent with the first statement.
         """
 
     def begin_reading(self, connection: sa.Connection) -> None:

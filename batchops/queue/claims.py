@@ -14,6 +14,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from batchops.db.database import Database
+from batchops.db.sessions import Joined
 from batchops.db.types import KeyValue
 from batchops.errors import BatchopsError, DeniedError, MarkRefusedError, RowRefusedError
 from batchops.queue.handlers import Result, Unmarked
@@ -122,7 +123,8 @@ class Claims:
     def _claimed(self, rows: int, low: KeyValue | None) -> Claim | None:
         token = _token(alone=rows == 1)
         taken = self._clock()
-        with self.database.transaction(joined=True) as connection:
+        joined = Joined.BEGIN if self._marked else Joined.BEGIN_AND_COMMIT
+        with self.database.transaction(joined=joined) as connection:
             leased = self.leases.claim(connection, rows, low, token, self.seconds)
             found, refused = self._mark(connection, token, leased)
         if not found:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import sqlalchemy as sa
 
 from batchops.db.claims import Marked
+from batchops.db.sessions import Joined
 from batchops.db.types import KeyValue
 from batchops.errors import (
     BatchopsError,
@@ -174,7 +175,7 @@ class ClaimStep:
 
     def _marked(self, now: ClaimInHand, results: Sequence[Result]) -> Outcome:
         sorted_ = sort_results(now.claim.rows, results, self._attempts)
-        with self._database.transaction(joined=True) as connection:
+        with self._database.transaction(joined=Joined.BEGIN) as connection:
             done = len(self._done(connection, now.claim.token, sorted_.done)) if sorted_.done else 0
             settled = done + self._set_aside(connection, now, sorted_)
         # Where every lease was lost nothing was marked, and nothing is known of the marks.

@@ -22,7 +22,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     execute = psycopg.ClientCursor.execute
 
     def joined(cursor: Any, text: str, *args: Any, **options: Any) -> Any:
-        statements.append(" ".join(text.split()).rpartition("; ")[-1])
+        statements.append(" ".join(text.split()).removesuffix("; COMMIT").rpartition("; ")[-1])
         return execute(cursor, text, *args, **options)
 
     monkeypatch.setattr(psycopg.ClientCursor, "execute", joined)

@@ -11,7 +11,7 @@ from pymysql.connections import Connection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from batchops.db.mysql.watchdog import Watchdog
-from batchops.db.sessions import SILENCE, Timeouts
+from batchops.db.sessions import SILENCE, Joined, Timeouts
 from batchops.db.urls import DatabaseAddress
 
 _STALE = 0.8
@@ -68,7 +68,7 @@ class MySQLSessions:
         pass  # there are no policies here
 
     def begin(
-        self, connection: sa.Connection, *, lazy: bool = False, joined: bool = False  # noqa: ARG002  the protocol's
+        self, connection: sa.Connection, *, lazy: bool = False, joined: Joined = Joined.NOTHING  # noqa: ARG002  the shape
     ) -> None:  # fmt: skip
         connection.exec_driver_sql("START TRANSACTION READ WRITE")
 

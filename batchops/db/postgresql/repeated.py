@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-from batchops.db.postgresql.sessions import joined_begin
+from batchops.db.postgresql.sessions import joined_parts
 from batchops.db.recorded_statements import is_recorded
 
 Build = Callable[..., sa.Select[Any] | sa.Update | sa.Delete]
@@ -35,8 +35,8 @@ class RepeatedStatement:
         else:
             compiled = self._compiled = self._compiled or self._compile(connection)
             params = compiled.construct_params({_NAME + name: value for name, value in values.items()})
-            if (begin := joined_begin(connection)) is not None:
-                return _with_begin(connection, f"{begin}; {compiled.string}", params)
+            if (parts := joined_parts(connection)) is not None:
+                return _joined(connection, f"{parts[0]}{compiled.string}{parts[1]}", params)
             cursor = connection.exec_driver_sql(compiled.string, params).cursor
         found: Sequence[tuple[Any, ...]] = cursor.fetchall()
         return found
@@ -46,8 +46,8 @@ class RepeatedStatement:
         return self._build(**places).compile(dialect=connection.dialect)
 
 
-def _with_begin(connection: sa.Connection, text: str, params: Any) -> Sequence[tuple[Any, ...]]:
-    """What the last of several statements gives. They are one message, which takes values as literals alone."""
+def _joined(connection: sa.Connection, text: str, params: Any) -> Sequence[tuple[Any, ...]]:
+    """What the one of several statements gives that gives rows. A message of several takes values as literals alone."""
     driver_connection: Any = connection.connection.driver_connection
     cursor = psycopg.ClientCursor[tuple[Any, ...]](driver_connection)
     try:
@@ -56,6 +56,6 @@ def _with_begin(connection: sa.Connection, text: str, params: Any) -> Sequence[t
         if driver_connection.closed:
             connection.engine.dispose()  # as SQLAlchemy does: the other connections have most likely been lost too
         raise
-    while cursor.nextset():
+    while cursor.description is None and cursor.nextset():
         pass
     return cursor.fetchall()

@@ -8,7 +8,7 @@ import psycopg
 import sqlalchemy as sa
 
 from batchops.db.postgresql import loaders
-from batchops.db.sessions import SILENCE, Timeouts
+from batchops.db.sessions import SILENCE, Joined, Timeouts
 from batchops.db.urls import DatabaseAddress
 from batchops.errors import ConnectionLostError
 
@@ -21,14 +21,14 @@ _SETTINGS = (
     "SET LOCAL extra_float_digits = 1; SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = postgres; "
     "SET LOCAL bytea_output = hex"
 )
-_JOINED = "batchops_begin"
+_JOINED = "batchops_joined"
 T = TypeVar("T")
 
 
-def joined_begin(connection: sa.Connection) -> str | None:
-    """The BEGIN that is to be sent with the first statement, for whoever sends it; None where it has been sent."""
-    text: str | None = connection.info.pop(_JOINED, None)
-    return text
+def joined_parts(connection: sa.Connection) -> tuple[str, str] | None:
+    """What is to be sent before and behind the first statement, for whoever sends it; None where that is done."""
+    parts: tuple[str, str] | None = connection.info.pop(_JOINED, None)
+    return parts
 
 
 class PostgreSQLSessions:
@@ -66,14 +66,14 @@ class PostgreSQLSessions:
         self._settings = self._settings.replace("row_security = off", "row_security = on")
         connection.exec_driver_sql("SET LOCAL row_security = on")
 
-    def begin(self, connection: sa.Connection, *, lazy: bool = False, joined: bool = False) -> None:
+    def begin(self, connection: sa.Connection, *, lazy: bool = False, joined: Joined = Joined.NOTHING) -> None:
         wait = "; SET LOCAL synchronous_commit = off" if lazy else ""
         text = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {self._settings}{wait}"
-        if joined:
-            connection.begin()  # for SQLAlchemy alone, so that it will commit: it sends nothing
-            connection.info[_JOINED] = text
-        else:
+        if joined is Joined.NOTHING:
             connection.exec_driver_sql(text)
+            return
+        connection.begin()  # for SQLAlchemy alone, so that it will commit: it sends nothing
+        connection.info[_JOINED] = f"{text}; ", "; COMMIT" if joined is Joined.BEGIN_AND_COMMIT else ""
 
     def begin_reading(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {self._settings}")
@@ -83,8 +83,8 @@ class PostgreSQLSessions:
 
 
 def _begin_first(connection: sa.Connection, cursor: Any, *_: object) -> None:
-    if (text := joined_begin(connection)) is not None:
-        cursor.execute(text)
+    if (parts := joined_parts(connection)) is not None:
+        cursor.execute(parts[0])
 
 
 def _forget_begin(_: object, record: Any) -> None:

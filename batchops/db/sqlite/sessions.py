@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.faults import Fault
-from batchops.db.sessions import Timeouts
+from batchops.db.sessions import Joined, Timeouts
 from batchops.db.sqlite import faults
 from batchops.db.sqlite.event_tables import HASH, hashed
 from batchops.db.sqlite.row_lists import DIGEST, digest
@@ -56,7 +56,7 @@ class SQLiteSessions:
         pass  # there are no policies here
 
     def begin(
-        self, connection: sa.Connection, *, lazy: bool = False, joined: bool = False  # noqa: ARG002  the protocol's
+        self, connection: sa.Connection, *, lazy: bool = False, joined: Joined = Joined.NOTHING  # noqa: ARG002  the shape
     ) -> None:  # fmt: skip
         # A read that later turns into a write is refused as busy whatever the timeout; IMMEDIATE waits.
         self._read_text(connection)
