@@ -13,7 +13,7 @@ from batchops.bulk.plan.list_bytes import list_bytes, most_bytes
 from batchops.bulk.run_strategy import operation_of, strategy_of
 from batchops.bulk.strategies.row_list import RowList, to_list
 from batchops.errors import RefusedError, TimedOutError
-from batchops.ledger.row_lists import OVER, drop, name_of
+from batchops.ledger.row_lists import drop, drop_if_unneeded, name_of
 from batchops.ledger.run import Run
 from batchops.runtime.retry import retrying
 from batchops.runtime.stop import Stop
@@ -76,8 +76,8 @@ def _refuse_too_large(job: "BulkJob", rows: int) -> None:
         )
 
 
-def forget_list(job: "BulkJob", state: str) -> None:
-    """Remove the list of a run that is over, as far as that goes: the next run tries it again."""
+def forget_list(job: "BulkJob") -> None:
+    """Remove the list of a run that is over; a backfill tries the rows that were refused again, and needs it."""
     listed = job.route.pinned.row_list
-    if listed is not None and state in OVER:
-        drop(job.ledger, listed.name)
+    if listed is not None:
+        drop_if_unneeded(job.ledger, listed.name)

@@ -120,7 +120,7 @@ def _work(
         # The ledger keeps a limit as it was: it says how the next run continues.
         state = whole.reason if ending.reason == "done" else ending.reason
         _record_end(job.ledger, held, run, state, whole.error.message if whole.error else None)
-        forget_list(job, state)
+        forget_list(job)
     end = _finished(job, run, strategy, whole, stats)
     rejected = end.rejected + sum(one.rows or 0 for one in left_out)
     left = left_of(job, run, whole, stats, left_out)
@@ -145,8 +145,11 @@ def _already_done(job: BulkJob, run: Run, emit: Emit) -> Finished:
         run=run.run, strategy=run.strategy, cutoff=run.pinned["cutoff"], done_at=at, listed=job.route.pinned.listed,
     )  # fmt: skip
     if run.state == "incomplete":
-        message = f"Run {run.run} changed all but {run.rejected + run.locked:,} rows, and kept no list of those."
-        failure = Failure("incomplete", message, "find and change them by hand; --restart changes all of them again.")
+        why, where = "and kept no list of those", "find and change them by hand"
+        if job.route.kind.evaluates_once:
+            why, where = "which were changed after they were listed", f"`batchops show {run.run}` lists them"
+        message = f"Run {run.run} changed all but {run.rejected + run.locked:,} rows, {why}."
+        failure = Failure("incomplete", message, f"{where}; --restart changes all of them again.")
         end = replace(end, reason="incomplete", exit=int(Exit.INCOMPLETE), rejected=run.rejected, error=failure)
     emit(end)
     return end

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from batchops.db.types import KeyValue
 from batchops.ledger.ledger import Ledger
-from batchops.ledger.rejected_rows import kept
+from batchops.ledger.rejected_rows import to_retry
 from batchops.ledger.run import JobIdentity, Run
 
 Table = Literal["same", "rewritten", "exchanged", "renamed"]
@@ -53,7 +53,7 @@ def find_last_run(
     found = last or (_under_another_name(connection, ledger, job) if once else None)
     if found is None:
         return None
-    again = kept(connection, ledger, found.run) if found.state in REJECTING and names_rows(found) else ()
+    again = to_retry(connection, ledger, found.run) if found.state in REJECTING and names_rows(found) else ()
     # Not by which query found it: another process may have begun the job between the two.
     return LastRun(found, _table(found, job, renamed=found.job != key), tuple(row.key for row in again))
 

@@ -50,22 +50,29 @@ def keep(connection: sa.Connection, ledger: Ledger, run: int, rows: Sequence[Rej
 
 def kept(connection: sa.Connection, ledger: Ledger, run: int, most: int = MOST) -> list[RejectedRow]:
     """Those of a run that are still there, in the order they were met."""
+    rejected = ledger.rejected
+    rows = sa.select(rejected).where(rejected.c.run == run).order_by(rejected.c.number).limit(most)
+    return [_row(row) for row in connection.execute(rows)]
+
+
+def to_retry(connection: sa.Connection, ledger: Ledger, run: int, most: int = MOST) -> list[RejectedRow]:
+    """Those that are worth another try: a row that was changed after it was listed stays so."""
     return [_row(row) for row in connection.execute(_first(ledger, run, most))]
 
 
 def take_up(
     connection: sa.Connection, ledger: Ledger, run: Run, coming_back: Callable[[str, Sequence[KeyValue]], str]
 ) -> Run:
-    """Move them from the list into the run's remaining ranges, so that each is tried again.
+    """Move those to retry from the list into the run's remaining ranges, so that each is tried again.
 
     `coming_back` gives the cursor that visits these keys as well.
     """
     rejected, workers = ledger.rejected, ledger.workers
-    rows = kept(connection, ledger, run.run)
+    rows = to_retry(connection, ledger, run.run)
     if not rows or not run.workers:
         return run
     last = connection.execute(sa.select(sa.func.max(_first(ledger, run.run, MOST).subquery().c.number))).scalar_one()
-    connection.execute(rejected.delete().where(rejected.c.run == run.run, rejected.c.number <= last))
+    connection.execute(rejected.delete().where(*_retried(ledger, run.run), rejected.c.number <= last))
     first = run.workers[0]
     cursor = coming_back(first.cursor, [row.key for row in rows])
     locked = sum(row.locked for row in rows)
@@ -78,7 +85,11 @@ def take_up(
 
 def _first(ledger: Ledger, run: int, most: int) -> sa.Select[Any]:
     rejected = ledger.rejected
-    return sa.select(rejected).where(rejected.c.run == run).order_by(rejected.c.number).limit(most)
+    return sa.select(rejected).where(*_retried(ledger, run)).order_by(rejected.c.number).limit(most)
+
+
+def _retried(ledger: Ledger, run: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return ledger.rejected.c.run == run, ledger.rejected.c.reason != CHANGED
 
 
 def _row(row: Any) -> RejectedRow:

@@ -9,11 +9,10 @@ from sqlalchemy.schema import DropTable
 from batchops.db.table import Column, Table
 from batchops.errors import BatchopsError, RefusedError
 from batchops.ledger.ledger import Ledger
+from batchops.ledger.rejected_rows import to_retry
 
 _PREFIX = "batchops_list_"
 _NAME = re.compile(rf"{_PREFIX}(\d+)_[0-9a-f]+")
-OVER = ("done", "incomplete")
-"""States of a run that needs its list no more."""
 
 
 def name_of(run: int, token: str) -> str:
@@ -51,11 +50,22 @@ def drop_unneeded(ledger: Ledger) -> int:
     return len(unneeded)
 
 
+def drop_if_unneeded(ledger: Ledger, name: str) -> None:
+    """Remove a list unless a run goes on from it; where that cannot be told, the next run tries it again."""
+    with suppress(BatchopsError):
+        with ledger.database.reading() as connection:
+            needed = _needed(connection, ledger, name)
+        if not needed:
+            drop(ledger, name)
+
+
 def _needed(connection: sa.Connection, ledger: Ledger, name: str) -> bool:
     found = _NAME.fullmatch(name)
     assert found is not None  # the caller's choice
     runs = ledger.select_runs(connection, ledger.runs.c.run == int(found[1]), limit=1)
-    if not runs or runs[0].state in OVER:
+    if not runs or runs[0].state == "done":
+        return False
+    if runs[0].state == "incomplete" and not _retries(connection, ledger, runs[0].run):
         return False
     latest, run = ledger.latest(connection, runs[0].job), runs[0]
     if latest is None or latest.run != run.run:
@@ -63,3 +73,9 @@ def _needed(connection: sa.Connection, ledger: Ledger, name: str) -> bool:
     listed = run.pinned.get("row_list")
     # While there is none yet, a process may just be making it.
     return listed is None or listed["name"] == name
+
+
+def _retries(connection: sa.Connection, ledger: Ledger, run: int) -> bool:
+    """Whether the next run tries rows of this one again; a purge, and what may be done twice, begins anew."""
+    continued = sa.select(ledger.runs.c.run).where(ledger.runs.c.run == run, ledger.runs.c.prunable == 0)
+    return connection.execute(continued).first() is not None and bool(to_retry(connection, ledger, run, most=1))

@@ -207,4 +207,5 @@ STRATEGY = StrategyKind(
     once=True,
     reads_matches=True,
     evaluates_once=True,
+    names_rows=True,
 )

@@ -86,6 +86,34 @@ def test_rows_that_others_change_get_no_value(database: Database, sets: list[str
         assert set(database.column("SELECT id FROM t WHERE age >= 1000000")) == wanted - set(changed)
 
 
+def test_a_backfill_tries_refused_rows_again(database: Database) -> None:
+    """With the values of the start, from the list, which is kept for that; rows that were changed stay as they are."""
+    database.script(
+        "CREATE TABLE allowed (n integer NOT NULL PRIMARY KEY);"
+        "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, age integer NOT NULL, n integer NOT NULL,"
+        " FOREIGN KEY (n) REFERENCES allowed (n))"
+    )
+    new = 1_000  # what becomes of a row with n = 0
+    database.execute(f"INSERT INTO allowed SELECT i - 1 FROM {numbers(database, 1_200)} WHERE i - 1 <> {new}")
+    database.execute(f"INSERT INTO t SELECT i, i * 7919 % 1000, i % 10 FROM {numbers(database, 1_000)}")
+    refused = [key for key in sorted(oldest(database)) if key % 10 == 0]
+    job = {"url": database.url, "table": "t", "set": [DOUBLED], "where": OLDEST, "batch_size": 40, "allow": ["scan"]}
+    one = library.backfill(**job)
+    assert (one.reason, one.rows, one.rejected) == ("incomplete", 300 - len(refused), len(refused)), one
+    assert len(lists(database)) == 1
+    database.execute(f"INSERT INTO allowed VALUES ({new})")
+    database.execute(f"UPDATE t SET age = -1 WHERE id = {refused[0]}")
+    two = library.backfill(**job)
+    assert (two.run, two.reason, two.rows, two.rejected) == (one.run, "incomplete", 299, 1), two
+    assert lists(database) == []
+    assert database.column(f"SELECT id FROM t WHERE n = {new} ORDER BY id") == refused[1:]
+    three = library.backfill(**job)
+    assert (three.reason, three.rows, three.exit) == ("incomplete", 0, 3), three
+    assert three.error is not None
+    assert "which were changed after they were listed" in three.error.message
+    assert f"`batchops show {one.run}`" in three.error.hint
+
+
 CHANGES = {
     "postgresql": ["note = 'X'", "note = 'x '", "note = NULL", "n = n"],
     "mysql": [
