@@ -22,6 +22,8 @@ class JsonText(str):
 
 def as_python(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row for a function: documents as the objects that they describe, with numbers that are not rounded."""
+    if JsonText not in map(type, row.values()):
+        return dict(row)
     return {name: _parsed(value) if type(value) is JsonText else value for name, value in row.items()}
 
 

@@ -68,6 +68,9 @@ class Marks:
         name: Callable[[KeyValue], str],
     ) -> None:  # fmt: skip
         """What the end of a claim shows: a refusal of one row is that row's failure, one of all is the table's."""
+        if results and not any(results):
+            self.taken = True
+            return
         refused = [row for row, one in zip(rows, results, strict=True) if isinstance(one, Unmarked)]
         if any(one is None for one in results):
             self.taken = True

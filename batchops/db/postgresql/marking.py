@@ -42,8 +42,9 @@ class PostgreSQLMarking:
             arrays = arrays_of(self._table, self._names, keys[start : start + LONGEST_LIST])
             lists = dict(zip(self._lists, arrays, strict=True))
             found = self._repeated.rows(connection, token=token, **lists)
-            changed.update(row[:width] for row in found)
-            pending.update(row[width] for row in found)
+            columns = list(zip(*found, strict=True))  # this way no line of Python is run for a row
+            changed.update(zip(*columns[:width], strict=True))
+            pending.update(*columns[width:])
         return Marked(changed, True if True in pending else None if None in pending else False)
 
     def _statement(self, token: Any, **lists: Any) -> sa.Update | sa.Delete:
