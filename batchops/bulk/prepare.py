@@ -212,7 +212,8 @@ def _pin(
     elif verb.removes:
         now = without_referenced(database, now, found.table, found.facts.references)
     if strategy_kind(chosen.strategy).evaluates_once:
-        now = replace(now, stored=tuple(reads.stored()), reads_own=True)
+        own = [(one.columns, one.referred) for one in found.facts.references if verb.removes and one.sets_own]
+        now = replace(now, stored=tuple(reads.stored()), sets_own=tuple(own), reads_own=True)
     return now.by(chosen, found.table), chosen.why
 
 

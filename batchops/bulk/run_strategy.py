@@ -87,7 +87,10 @@ def strategy_of(
         selection = Selection(part, pinned.condition, backend.planner.shield)
         listed = _there(connection, database, pinned.row_list).table(part) if pinned.row_list else None
         values = len(pinned.assignments)
-        target = Target(connection, database.reading, backend, selection, pinned.key, ids, listed, values, look_again)
+        target = Target(
+            connection, database.reading, backend, selection, pinned.key, ids, listed, values, pinned.sets_own,
+            look_again,
+        )  # fmt: skip
         return kind.build(target)
 
     if not pinned.leaves:

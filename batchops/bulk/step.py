@@ -139,8 +139,9 @@ class BulkStep:
             if batch is None:
                 self.worker = replace(self.worker, cursor=replace(self.cursor, ranges=()).dumped())
                 return None
-            done = self._worked(connection, batch)
-            rows = done.rows
+            rows = (done := self._worked(connection, batch)).rows
+            for own in batch.then:
+                connection.execute(own)
             if batch.found is None and batch.limit is None and rows > 2 * size.rows:
                 # Others inserted into the range since its end was looked up, or a block is denser than the average.
                 raise _InexactError

@@ -73,8 +73,16 @@ class Reference:
     @property
     def restricts_own(self) -> bool:
         """Whether rows of the table refer to others of it, which may then not go before them."""
-        same = (self.child.schema, self.child.name) == (self.parent.schema, self.parent.name)
-        return self.direct and same and self.on_delete == RESTRICT
+        return self._own and self.on_delete == RESTRICT
+
+    @property
+    def sets_own(self) -> bool:
+        """Whether rows of the table refer to others of it, and are changed as these go."""
+        return self._own and self.on_delete in (SET_NULL, SET_DEFAULT)
+
+    @property
+    def _own(self) -> bool:
+        return self.direct and (self.child.schema, self.child.name) == (self.parent.schema, self.parent.name)
 
     @property
     def label(self) -> str:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.plan.subselect_values import PinnedText, pin_values
 from batchops.bulk.spec import BulkSpec
+from batchops.bulk.strategies.own_changes import OwnReference
 from batchops.bulk.strategies.row_list import RowList
 from batchops.bulk.strategies.strategy import Choice
 from batchops.db import epoch_columns
@@ -60,6 +61,8 @@ class Pinned:
     """Whether a value in it was read from what the job itself changes: evaluated again, it would be another."""
     stored: tuple[str, ...] = ()
     """The columns whose new values are evaluated with the list of rows, where there is one."""
+    sets_own: tuple[OwnReference, ...] = ()
+    """Foreign keys of the table to itself that change listed rows as others are deleted."""
     row_list: RowList | None = None
     """The list of rows, once it is complete."""
 
@@ -81,6 +84,7 @@ class Pinned:
             listed=Listed(**kept["listed"]) if kept.get("listed") else None,
             reads_own=kept.get("reads_own", False),
             stored=tuple(kept.get("stored", ())),
+            sets_own=tuple((tuple(own), tuple(referred)) for own, referred in kept.get("sets_own", ())),
             row_list=RowList.of(kept["row_list"]) if kept.get("row_list") else None,
         )
 

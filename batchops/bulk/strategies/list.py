@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.key import VISITS, KeyStrategy
+from batchops.bulk.strategies.own_changes import OwnChanges, OwnReference
 from batchops.bulk.strategies.row_list import ListedRows, ProvenRows, joined_rows
 from batchops.bulk.strategies.strategy import AUTO, Batch, Choice, Situation, StrategyKind, StrategyText, Target
 from batchops.db.backend import Backend
@@ -50,18 +51,21 @@ class ListStrategy(KeyStrategy):
     name = NAME
 
     def __init__(
-        self, backend: Backend, selection: Selection, key: Sequence[str], listed: Table | None, values: int
-    ) -> None:
+        self, backend: Backend, selection: Selection, key: Sequence[str], listed: Table | None, values: int,
+        sets_own: tuple[OwnReference, ...],
+    ) -> None:  # fmt: skip
         """`listed`: the list; None: it is still to be made, and this only serves the plan.
 
-        `values`: how many columns the job sets.
+        `values`: how many columns the job sets. `sets_own`: foreign keys that change rows of the list as others go.
         """
         self._rows: ListedRows | None = None
         if listed is not None:
             self._rows = ListedRows(selection.table, selection.condition, backend=backend, listed=listed)
         super().__init__(backend, self._rows or selection, key)
         self._list = _ListKeys(backend, Selection(listed, None), key) if listed is not None else None
-        self._follows = backend.row_lists.follows(values)
+        self._own = OwnChanges(self._rows, self._key, sets_own) if self._rows is not None and sets_own else None
+        self._follows = backend.row_lists.follows(values) and not sets_own
+        """Whether one statement serves for a stretch, where nothing else is called for."""
         self._alone = self._locks or backend.sessions.one_writer
         """Whether nobody else can change a row that a batch has looked at."""
 
@@ -91,8 +95,14 @@ class ListStrategy(KeyStrategy):
         if self._alone and self._rows is not None:
             rows = self._rows
             proven = ProvenRows(rows.table, rows.condition, backend=rows.backend, listed=rows.listed)
-            batch = replace(batch, selection=proven)
+            batch = replace(batch, selection=proven, then=self._proved_anew(connection, keys, size))
         return replace(batch, locked_keys=given_up, changed_keys=changed)
+
+    def _proved_anew(self, connection: sa.Connection, keys: Sequence[KeyValue], size: Size) -> tuple[sa.Update, ...]:
+        """For rows that the run itself changes as these go: found unchanged, and locked, before that."""
+        if self._own is None or not keys:
+            return ()
+        return self._own.proved_anew(self._left(self._lock(connection, self._own.referring(keys), size), keys))
 
     def _stretch(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch:
         """The next rows of the list as one range of it."""
@@ -190,7 +200,7 @@ def _choose(situation: Situation) -> Choice | None:
 
 
 def _build(target: Target) -> ListStrategy:
-    return ListStrategy(target.backend, target.selection, target.key, target.listed, target.values)
+    return ListStrategy(target.backend, target.selection, target.key, target.listed, target.values, target.sets_own)
 
 
 STRATEGY = StrategyKind(

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.id_spool import IdList
+from batchops.bulk.strategies.own_changes import OwnReference
 from batchops.db.backend import Backend
 from batchops.db.planner import Work
 from batchops.db.table import Key, Table
@@ -41,6 +42,8 @@ class Batch:
     """The columns that name its rows, where these are or can be listed."""
     keys: tuple[KeyValue, ...] = ()
     """The listed rows, where they were listed."""
+    then: tuple[sa.Update, ...] = ()
+    """What is written to the run's own tables once the rows are changed, in the same transaction."""
     by_keys: bool = False
     """Whether `where` names each row by its key, and the condition reads no table of its own."""
 
@@ -195,6 +198,8 @@ class Target:
     """The list of rows that was made at the start."""
     values: int
     """How many columns the job sets."""
+    sets_own: tuple[OwnReference, ...]
+    """Foreign keys of the table to itself that change listed rows as others are deleted."""
     look_again: bool
     """Whether it may make further passes."""
 
