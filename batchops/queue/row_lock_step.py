@@ -46,10 +46,11 @@ class RowLockStep:
 
     def __call__(self, size: Size) -> Outcome | None:
         """One batch; None where nothing is free, as far as the whole table goes."""
-        outcome = self._batch(size.rows, self._low.mark())
+        began = self._low.begin()
+        outcome = self._batch(size.rows, began)
         if outcome is None:
             self._low.forget()
-            outcome = self._batch(size.rows, None)
+            outcome = self._batch(size.rows, None) if began is not None else None
         if outcome is not None:
             self._low.look()
         return outcome
@@ -80,6 +81,7 @@ class RowLockStep:
                 return self._batch(most, low)
             results = [Unmarked(reason(error)) for _ in rows]
         self._marks.judge(self._database, self._locks, rows, results, self._queue.row_name)
+        self._low.claimed(rows[-1].key)
         return self._outcome(rows, results)
 
     def _overdue(self, rows: Sequence[Row]) -> list[Result]:
