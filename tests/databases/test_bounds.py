@@ -50,7 +50,8 @@ def test_matches_in_a_clump(database: Database, verb: str, more: dict[str, objec
     job = Job(database, verb, where="m = 0", batch_size=N, **more)
     assert job().rows == 3_000
     assert max(batch.rows for batch in job.batches) <= 2 * N
-    assert max(batch.read for batch in job.batches) > 10 * N
+    matched = job.events[0].strategy == "match"  # it reads no windows
+    assert matched or max(batch.read for batch in job.batches) > 10 * N
 
 
 @pytest.mark.wide(4)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from batchops.db import epoch_columns
 from batchops.db.database import Database
+from batchops.db.recorded_statements import shown_sql
 from batchops.db.table import Column, Table, quoted
 from batchops.errors import UsageError
 from batchops.sql.selection import user_sql
@@ -30,7 +31,7 @@ class AgeColumn:
         unit = self._unit(connection)
         if unit is not None:
             self._of_one_unit(connection, unit, seconds)
-        condition = self._unset(connection, counts=unit is not None)
+        condition = self._unset(counts=unit is not None)
         if condition is None:
             return
         rows = self._rows(user_sql(self.matching), user_sql(condition))
@@ -56,8 +57,8 @@ class AgeColumn:
         except InvalidOperation:
             return None
 
-    def _unset(self, connection: sa.Connection, *, counts: bool) -> str | None:
-        name = connection.dialect.identifier_preparer.quote(self.column.name)
+    def _unset(self, *, counts: bool) -> str | None:
+        name = shown_sql(self.database, sa.column(self.column.name))
         if counts:
             return f"{name} <= 0"
         value = self.database.backend.cutoffs.unset_time
