@@ -118,7 +118,12 @@ class Claims:
         if claim is not None:
             return claim
         self._low.forget()
-        return (self._claimed(rows, None) if began is not None else None) or self._rescued(rows, None)
+        if began is None:
+            return self._rescued(rows, None)
+        with self.database.reading() as connection:
+            if not self.leases.claimable(connection):
+                return None
+        return self._claimed(rows, None) or self._rescued(rows, None)
 
     def _claimed(self, rows: int, low: KeyValue | None) -> Claim | None:
         token = _token(alone=rows == 1)

@@ -159,6 +159,12 @@ class Rows:
         query = query.where(self._queue.selection.clause).limit(1)
         return any(connection.execute(query.where(mine)).first() for mine in self.among(keys))
 
+    def exists(self, connection: sa.Connection, low: KeyValue | None, *where: Condition | sa.TextClause) -> bool:
+        """Whether there is such a row from `low` on."""
+        query: sa.Select[Any] = self.first_of(1, low, where).order_by(None)
+        query = query.with_only_columns(sa.literal_column("1"))
+        return connection.execute(query).first() is not None
+
     def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
         """Whether one of the first pending rows beside `but` takes its marks; None: there is none."""
         query = self.candidates(FEW, None, [sa.not_(mine) for mine in self.among([but])])

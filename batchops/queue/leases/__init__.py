@@ -42,6 +42,9 @@ class Leases(Protocol):
 
         In the queue's order."""
 
+    def claimable(self, connection: sa.Connection) -> bool:
+        """Whether a row of the whole queue is free and due, or lost: where not, none is looked for one by one."""
+
     def lost(self, connection: sa.Connection, low: KeyValue | None) -> bool:
         """Whether there may be a row to rescue, to unmark or to give up on: else none is looked for one by one."""
 

@@ -52,6 +52,7 @@ class ColumnLeases:
         next_at = self.own("next_at")
         due = sa.or_(next_at.is_(None), next_at <= self._claims.now())
         free = [self.own("lease").is_(None), due, self._counted < self._most]
+        self._is_free = sa.and_(*free)
         self._free = self._claiming(free, attempts=self._counted + 1)
         self._lost = self._claiming([self._expired()])
         self._done = self._rows.marking(self._marked_done)
@@ -66,10 +67,12 @@ class ColumnLeases:
     ) -> Sequence[Row]:
         return self._rows.rows(self._lost(connection, rows, low, token, seconds))
 
+    def claimable(self, connection: sa.Connection) -> bool:
+        claimable = sa.or_(self._is_free, self._expired(), self._full())
+        return self._rows.exists(connection, None, self._pending(), claimable)
+
     def lost(self, connection: sa.Connection, low: KeyValue | None) -> bool:
-        pending = () if self.keeps_marks else (self._queue.selection.clause,)
-        query = self._rows.first_of(1, low, [*pending, sa.or_(self._expired(), self._full())]).order_by(None)
-        return connection.execute(query.with_only_columns(sa.literal_column("1"))).first() is not None
+        return self._rows.exists(connection, low, self._pending(), sa.or_(self._expired(), self._full()))
 
     def mark(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Row]:
         marked, kept = self._mark.set(connection, rows)

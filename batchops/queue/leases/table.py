@@ -52,15 +52,18 @@ class TableLeases:
     def claim(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
     ) -> Sequence[Row]:
-        taken = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), self._blocked()))
-        found = self._locked(connection, rows, low, sa.not_(taken))
+        found = self._locked(connection, rows, low, sa.not_(self._has(self._blocked())))
         return self._take(connection, found, token, seconds, sa.not_(self._blocked()), 1)
 
     def rescue(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
     ) -> Sequence[Row]:
-        lost = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), self._expired()))
-        return self._take(connection, self._locked(connection, rows, low, lost), token, seconds, self._expired(), 0)
+        found = self._locked(connection, rows, low, self._has(self._expired()))
+        return self._take(connection, found, token, seconds, self._expired(), 0)
+
+    def claimable(self, connection: sa.Connection) -> bool:
+        free = sa.not_(self._has(self._blocked()))
+        return self._rows.exists(connection, None, self._queue.selection.clause, free) or self.lost(connection, None)
 
     def lost(self, connection: sa.Connection, low: KeyValue | None) -> bool:  # noqa: ARG002  a look here is short
         one = sa.select(LEASES.c.row_key).where(LEASES.c.relation == self._relation, self._expired()).limit(1)
@@ -79,8 +82,7 @@ class TableLeases:
         if not self.keeps_marks:
             return
         marked = (self._expired(), LEASES.c.before_claim.is_not(None))
-        one: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(LEASES)
-        query = self._rows.first_of(rows, low, [sa.exists(one.where(self._its(), *marked))], [self.row_name])
+        query = self._rows.first_of(rows, low, [self._has(*marked)], [self.row_name])
         labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
         found = {row[-1]: self._rows.key(row) for row in connection.execute(self._claims.free(labelled)).all()}
         lost = self._still(connection, list(found), sa.and_(*marked))
@@ -97,8 +99,7 @@ class TableLeases:
         if attempts is None:
             return ()
         poison = (self._expired(), LEASES.c.lease.like(f"{ALONE}%"), LEASES.c.attempts >= attempts)
-        its = sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(self._its(), *poison))
-        found = self._locked(connection, 100, low, its)
+        found = self._locked(connection, 100, low, self._has(*poison))
         names = self._still(connection, list(found), sa.and_(*poison))
         keys = [found[name].key for name in names]
         self._dead_letter(connection, keys, names, reason, marks)
@@ -150,9 +151,7 @@ class TableLeases:
         return self._rows.still_pending(connection, keys)
 
     def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
-        dead_letters: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(LEASES)
-        dead_letters = dead_letters.where(self._its(), LEASES.c.next_at >= NEVER)
-        pending = self._rows.first(connection, low, sa.not_(sa.exists(dead_letters)))
+        pending = self._rows.first(connection, low, sa.not_(self._has(LEASES.c.next_at >= NEVER)))
         return self._rows.first_before(connection, low, pending, self._marked()) if self.keeps_marks else pending
 
     def redrive(
@@ -227,11 +226,10 @@ class TableLeases:
         until = self._claims.now() + seconds
         self._update(connection, allowed, lease=token, lease_until=until, attempts=LEASES.c.attempts + counted)
         for names in self._chunks([name for name in taken if name not in known]):
-            fresh = [{"name": name} for name in names]
             insert = sa.insert(LEASES).values(
                 relation=self._relation, row_key=sa.bindparam("name"), lease=token, lease_until=until, attempts=1
             )
-            connection.execute(insert, fresh)
+            connection.execute(insert, [{"name": name} for name in names])
         return [found[name]._replace(attempts=known.get(name, 0) + counted) for name in taken]
 
     def _known(self, connection: sa.Connection, names: Sequence[str]) -> dict[str, int]:
@@ -289,8 +287,10 @@ class TableLeases:
     def _expired(self) -> Condition:
         return sa.and_(LEASES.c.lease.is_not(None), LEASES.c.lease_until < self._claims.now())
 
-    def _its(self) -> Condition:
-        return sa.and_(LEASES.c.relation == self._relation, LEASES.c.row_key == self.row_name)
+    def _has(self, *where: Condition) -> Condition:
+        """Whether the queue's row has a row here for which it holds."""
+        its = (LEASES.c.relation == self._relation, LEASES.c.row_key == self.row_name)
+        return sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(*its, *where))
 
     def _of(self, names: Sequence[str]) -> tuple[Condition, Condition]:
         return LEASES.c.relation == self._relation, LEASES.c.row_key.in_(names)
