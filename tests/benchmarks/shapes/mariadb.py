@@ -51,6 +51,7 @@ def shapes(rows: int) -> tuple[Shape, ...]:
         Shape("prefix of a composite key", "tenant = 3", ("ADD PRIMARY KEY (tenant, id)",)),
         Shape("orphans, NOT EXISTS", "NOT EXISTS (SELECT 1 FROM customers c WHERE c.id = customer)", (KEY,)),
         Shape("half, no index", "kind = 1", (KEY,)),
+        Shape("half, by the table itself", "id IN (SELECT e.id FROM events e WHERE e.kind = 1)", (KEY,)),
         Shape("every row", "1 = 1", (KEY,)),
         Shape("newest tenth, index", f"created_at >= {_at(0.9, rows)}", (KEY, "ADD INDEX (created_at)")),
         Shape("one in a hundred, index", "score < 100", (KEY, "ADD INDEX (score)")),

@@ -58,6 +58,7 @@ def shapes(rows: int) -> tuple[Shape, ...]:
         Shape("prefix of a composite key", "tenant = 3", ("ALTER TABLE events ADD PRIMARY KEY (tenant, id)",)),
         Shape("orphans, NOT EXISTS", "NOT EXISTS (SELECT 1 FROM customers c WHERE c.id = customer)", (KEY,)),
         Shape("half, no index", "kind = 1", (KEY,)),
+        Shape("half, by the table itself", "id IN (SELECT e.id FROM events e WHERE e.kind = 1)", (KEY,)),
         Shape("every row", "1 = 1", (KEY,)),
         Shape("orphans, NOT IN", "customer NOT IN (SELECT id FROM customers)", (KEY,)),
         Shape("orphans, index on the child", "NOT EXISTS (SELECT 1 FROM customers c WHERE c.id = customer)",

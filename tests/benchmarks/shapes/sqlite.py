@@ -62,6 +62,7 @@ def shapes(rows: int) -> tuple[Shape, ...]:
         Shape("prefix of a composite key", "tenant = 3", (COMPOSITE,)),
         Shape("orphans, NOT EXISTS", "NOT EXISTS (SELECT 1 FROM customers c WHERE c.id = customer)", (PLAIN,)),
         Shape("half, no index", "kind = 1", (PLAIN,)),
+        Shape("half, by the table itself", "id IN (SELECT e.id FROM events e WHERE e.kind = 1)", (PLAIN,)),
         Shape("every row", "1 = 1", (PLAIN,)),
         Shape("newest tenth, index", f"created_at >= {_at(0.9, rows)}", (PLAIN, _index("(created_at)"))),
         Shape("one in a hundred, index", "score < 100", (PLAIN, _index("(score)"))),
