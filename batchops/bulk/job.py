@@ -1,5 +1,6 @@
 """A bulk job on one database: lease, ledger, workers and heartbeat around the loop."""
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -108,7 +109,9 @@ def _work(
         job.database.underway = True
         heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads)
         with heartbeat.renewing():
+            begun = time.monotonic()
             job, run = evaluated(job, run, stop)
+            stats.seconds = time.monotonic() - begun  # the run's time, which --max-time bounds, has the list's in it
             failed = _drop(job, run, stats)
             ending, strategy = (failed, run.strategy) if failed else _loops(job, run, heartbeat, emitter, stop, stats)
             left_out, causes = _left_out(job, ending), rejection_causes(job, run, stats)

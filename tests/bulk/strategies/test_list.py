@@ -189,6 +189,16 @@ def test_a_run_goes_on_from_its_list(database: Database, verb: str) -> None:
     assert lists(database) == []
 
 
+def test_the_time_of_the_list_counts(database: Database) -> None:
+    """A run that has no time left after it keeps the list for the next one."""
+    make(database)
+    first = purge(database, max_time="1ms")
+    assert (first.reason, first.rows, first.seconds >= 0.001) == ("max-time", 0, True), first
+    assert len(lists(database)) == 1
+    second = purge(database)
+    assert (second.reason, second.run, second.rows) == ("done", first.run, 300), second
+
+
 def test_a_list_that_is_not_complete_is_made_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     make(database)
     gone = oldest(database)
