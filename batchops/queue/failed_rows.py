@@ -1,5 +1,6 @@
 """The failed rows of a queue one by one: which, how often, why, when again; and how dead letters are redriven."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from batchops.queue.queue import Assignments, Queue
 from batchops.queue.rows import Rows
 
 T = TypeVar("T")
+_WHOLE = re.compile(r"-?\d+", re.ASCII)
 ROWS_PER_TRANSACTION = 1_000
 """Rows that one transaction redrives, and names in one statement."""
 
@@ -131,8 +133,9 @@ def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def _order(key: KeyValue) -> tuple[Any, ...]:
-    """By value where the key is a number, else by text."""
-    return tuple((0, value, "") if isinstance(value, int) else (1, 0, as_text(value)) for value in key)
+    """By value where the key is a whole number, which some drivers give as text; else by text."""
+    texts = [as_text(value) for value in key]
+    return tuple((0, int(text), "") if _WHOLE.fullmatch(text) else (1, 0, text) for text in texts)
 
 
 def key_text(key: KeyValue) -> str:

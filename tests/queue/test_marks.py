@@ -73,7 +73,9 @@ def test_a_mark_refused_for_any_other_reason_ends_the_drain_after_one_row(
     if kind == "trigger" or (kind == "length" and database.backend == "sqlite"):
         refuses_by_trigger(database, "NEW.status <> 'pending'")
     result = drain(database, *RECORD, "--done", done, "--done", "n = 1")
-    assert (result.code, worked_on(handled)) == (3, [1]), result
+    # PostgreSQL says of a text that is too long as it plans.
+    planned = kind == "length" and database.backend == "postgresql"
+    assert (result.code, worked_on(handled)) == ((2, []) if planned else (3, [1])), result
 
 
 @pytest.mark.parametrize("place", ["columns", "none"])
