@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+import re
 import signal
 import subprocess
 import threading
@@ -263,6 +264,14 @@ def until(state: Callable[[], bool], *processes: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
+def locks_a_file(pid: int) -> bool:
+    """Whether a process that is being stopped holds one then, as a relay does while it writes to its file."""
+    locks, state = Path("/proc/locks"), Path(f"/proc/{pid}/stat")
+    while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.001)
+    return locks.exists() and re.search(rf" FLOCK .* WRITE {pid} ", locks.read_text()) is not None
+
+
 class Crowd:
     """Relays that come, end, are killed, and are stopped for longer than their lease."""
 
@@ -324,6 +333,10 @@ class Crowd:
             process.send_signal(signal.SIGCONT)
         process = self._running.pop(0)
         process.send_signal(signal.SIGSTOP)
+        while locks_a_file(process.pid):  # the others would wait for it as long as it is stopped
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.01)
+            process.send_signal(signal.SIGSTOP)
         self._stopped.append(process)
         self._come()
 

@@ -1,9 +1,11 @@
 """`file:PATH` and `-`: a JSON line an event, on the disk before it counts as delivered."""
 
 import base64
+import errno
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from json.encoder import encode_basestring_ascii as quoted
@@ -12,6 +14,10 @@ from urllib.parse import unquote
 
 from batchops.errors import BatchopsError, UsageError
 from batchops.outbox.sinks import Delivery, Message, Sink, SinkDownError
+
+LONGEST_WAIT = 10.0
+"""Seconds that a write waits for another process that writes to the same file."""
+_LOOK_AGAIN = 0.002
 
 
 def sink(url: str, environ: Mapping[str, str]) -> Sink:  # noqa: ARG001  every sink's module has this
@@ -115,11 +121,26 @@ def _alone(file: int) -> Iterator[int | None]:
     if not stat.S_ISREG(os.fstat(file).st_mode):
         yield None
         return
-    fcntl.flock(file, fcntl.LOCK_EX)
+    _lock(file)
     try:
         yield _repaired(file)
     finally:
         fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _lock(file: int) -> None:
+    """TimeoutError where another process, stopped or hung, keeps it for too long."""
+    end = time.monotonic() + LONGEST_WAIT
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                text = f"another process has kept it locked for {LONGEST_WAIT:g} s"
+                raise TimeoutError(errno.ETIMEDOUT, text) from None
+            time.sleep(_LOOK_AGAIN)
+        else:
+            return
 
 
 def _repaired(file: int) -> int:

@@ -1,5 +1,6 @@
 """Files and standard output as destinations."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -63,6 +64,19 @@ def test_several_share_a_file(tmp_path: Path) -> None:
     assert all(
         [n for n in ids if n // 1000 == part] == sorted(n for n in ids if n // 1000 == part) for part in range(3)
     )
+
+
+def test_a_file_that_another_process_keeps_locked_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relay that was stopped in the middle of a write held up all others, which did not say why."""
+    monkeypatch.setattr("batchops.outbox.sinks.file.LONGEST_WAIT", 0.05)
+    path = tmp_path / "out"
+    sink = sink_of(f"file:{path}", {})
+    with path.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(SinkDownError, match="another process has kept it locked"):
+            sink.send([message(1)])
+    sink.send([message(1)])
+    assert [line["id"] for line in told(path)] == ["1"]
 
 
 def test_a_rotated_file_is_made_anew(tmp_path: Path) -> None:
