@@ -40,6 +40,9 @@ class MariaDB:
         "SELECT id FROM events LIMIT 1",
     )
 
+    kept: tuple[str, ...] = ("template",)
+    """Tables that outlast each side; the tool's own do not."""
+
     def __init__(self, server_url: str) -> None:
         self._parts = urlsplit(server_url)
         self.url = self._parts._replace(path=f"/{SCHEMA}").geturl()
@@ -64,7 +67,7 @@ class MariaDB:
             cursor.execute("SET foreign_key_checks = 0")
             cursor.execute("SHOW TABLES")
             for (name,) in cursor.fetchall():
-                if name != "template":
+                if name not in self.kept:
                     cursor.execute(f"DROP TABLE `{name}`")
             cursor.execute("CREATE TABLE events LIKE template")
             cursor.execute("INSERT INTO events SELECT * FROM template ORDER BY id")
