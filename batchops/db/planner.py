@@ -17,6 +17,8 @@ class Work:
     """In rows of the table that are read one after the other."""
     rows: int
     """Rows that the selection has."""
+    guessed: bool = False
+    """Whether that is the whole table, as the server knows nothing of the condition's columns."""
     again: float = 0.0
     """What its condition costs a statement about no more than one row, as other tables are read for it."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -94,6 +94,8 @@ class Strategy(Protocol):
 
 BATCH, CHANGED = 150_000, 5.0
 """Rows that a small machine reads in order in a batch of 50 ms; for how many of them a row counts that is changed."""
+SAMPLE, SAMPLE_SECONDS = 5_000, 0.2
+"""Rows that tell what share matches where the server does not know, and the time for that."""
 AUTO = "auto"
 """The choice among all strategies."""
 
@@ -136,8 +138,24 @@ class Situation:
 
     @cached_property
     def work(self) -> Work | None:
-        """What the server itself has to do to find them, by its own estimate."""
-        return self.backend.planner.work(self.connection, self.table, self.leaves or (self.table,), self.matching)
+        """What the server itself has to do to find them, by its own estimate or by a sample."""
+        work = self.backend.planner.work(self.connection, self.table, self.leaves or (self.table,), self.matching)
+        if work is None or not work.guessed or self.key is None:
+            return work
+        share = self._share_of_the_first(self.key.columns)
+        return work if share is None else replace(work, rows=max(1, round(share * (self.rows or work.rows))))
+
+    def _share_of_the_first(self, names: tuple[str, ...]) -> float | None:
+        """How many of the table's first rows match; None where it has fewer, or that takes too long."""
+        keys, table = self.backend.keys, self.table
+        order, columns = [keys.order(table, name) for name in names], [keys.out(table, name) for name in names]
+        rows: sa.Select[Any] = sa.select(*columns).select_from(table.called).order_by(*order)
+        last = self.connection.execute(table.alone(rows.offset(SAMPLE - 1).limit(1))).first()
+        if last is None:
+            return None
+        first = keys.upto(table, names, tuple(map(keys.value, last)))
+        counted = self.backend.facts.count_within(self.connection, self.matching.where(first), SAMPLE_SECONDS)
+        return None if counted is None else counted / SAMPLE
 
     @property
     def costly(self) -> bool:

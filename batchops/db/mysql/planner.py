@@ -38,17 +38,18 @@ class MySQLPlanner:
         self, connection: sa.Connection, table: Table, parts: Sequence[Table], select: sa.Select[Any]  # noqa: ARG002
     ) -> Work | None:  # fmt: skip
         """By the rows that each table of the plan is read for; a sub-select's are read once, or for each row."""
-        read, rows, found = 0.0, 1.0, False
+        read, rows, found, guessed = 0.0, 1.0, False, False
         for row in self.rows(connection, select):
             if row["rows"] is None:
                 continue
             here = float(row["rows"])
             if row["select_type"] in ("PRIMARY", "SIMPLE"):
                 read += rows * here
-                rows, found = rows * here * float(row["filtered"] or 100) / 100, True
+                share = float(row["filtered"] or 100) / 100
+                rows, found, guessed = rows * here * share, True, guessed or (row["type"] == "ALL" and share == 1.0)
             else:
                 read += here * (rows if row["select_type"].startswith("DEPENDENT") else 1.0)
-        return Work(read, round(rows)) if found else None
+        return Work(read, round(rows), guessed=guessed) if found else None
 
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
         before = _rows_read(connection)

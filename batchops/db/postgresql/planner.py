@@ -44,7 +44,7 @@ class PostgreSQLPlanner:
         if len(list(nodes(top))) > 1:
             one = select.where(sa.literal_column("ctid") == sa.literal_column("'(0,1)'::tid"))
             again = float(plan_of(connection, one)["Total Cost"]) / unit
-        return Work(float(top["Total Cost"]) / unit, int(top["Plan Rows"]), again)
+        return Work(float(top["Total Cost"]) / unit, int(top["Plan Rows"]), again=again)
 
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
         before = connection.execute(_READ).scalar_one()
