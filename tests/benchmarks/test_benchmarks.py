@@ -30,4 +30,4 @@ def test_sqlite_shapes_run_small(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["shapes", "--on", "sqlite", "--rows", "3000", "--pairs", "1", "--shape", "half|either"]) == 0
     printed = capsys.readouterr().out
     assert "half, no index" in printed
-    assert "of 3 of 3 shapes" in printed
+    assert "of 4 of 4 shapes" in printed

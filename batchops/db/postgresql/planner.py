@@ -32,7 +32,7 @@ class PostgreSQLPlanner:
         return [str(line) for line in explained(connection, statement, "EXPLAIN").scalars()]
 
     def work(
-        self, connection: sa.Connection, table: Table, parts: Sequence[Table], select: sa.Select[Any]  # noqa: ARG002
+        self, connection: sa.Connection, table: Table, parts: Sequence[Table], select: sa.Select[Any]
     ) -> Work | None:  # fmt: skip
         """In the planner's own cost, divided by what it would take for a row of a sequential scan."""
         rows, blocks = sum(part.rows or 0 for part in parts), sum(part.blocks or 0 for part in parts)
@@ -40,8 +40,8 @@ class PostgreSQLPlanner:
             return None
         unit = blocks / rows + _ROW_COST
         top = plan_of(connection, select)
-        again = 0.0
-        if len(list(nodes(top))) > 1:
+        again, own = 0.0, {table.name, *(part.name for part in parts)}
+        if any("Subplan Name" in node or node.get("Relation Name", table.name) not in own for node in nodes(top)):
             one = select.where(sa.literal_column("ctid") == sa.literal_column("'(0,1)'::tid"))
             again = float(plan_of(connection, one)["Total Cost"]) / unit
         return Work(float(top["Total Cost"]) / unit, int(top["Plan Rows"]), again=again)
