@@ -1,5 +1,6 @@
 """A connected database: its engine, its backend, and transactions with translated errors."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -17,6 +18,9 @@ from batchops.db.sessions import Joined, Timeouts
 from batchops.db.table import Table
 from batchops.db.urls import DatabaseAddress, redact
 from batchops.errors import BatchopsError, ConnectionLostError, OutcomeUnknownError, TransientError
+
+# Else its traceback of a connection whose close was interrupted goes to stderr.
+logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
 
 Variant = Callable[[str], Backend]
 """The backend for what a server says its version is."""
