@@ -18,7 +18,7 @@ class Work:
     rows: int
     """Rows that the selection has."""
     guessed: bool = False
-    """Whether that is the whole table, as the server knows nothing of the condition's columns."""
+    """Whether the server reads the whole table, and so knows little of how many rows of it match."""
     again: float = 0.0
     """What its condition costs a statement about no more than one row, as other tables are read for it."""
 

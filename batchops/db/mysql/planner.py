@@ -46,7 +46,7 @@ class MySQLPlanner:
             if row["select_type"] in ("PRIMARY", "SIMPLE"):
                 read += rows * here
                 share = float(row["filtered"] or 100) / 100
-                rows, found, guessed = rows * here * share, True, guessed or (row["type"] == "ALL" and share == 1.0)
+                rows, found, guessed = rows * here * share, True, guessed or row["type"] == "ALL"
             else:
                 read += here * (rows if row["select_type"].startswith("DEPENDENT") else 1.0)
         return Work(read, round(rows), guessed=guessed) if found else None

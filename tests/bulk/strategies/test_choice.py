@@ -7,6 +7,7 @@ import pytest
 
 import batchops as library
 from tests.command import Batchops
+from tests.databases.numbered import numbered
 from tests.services.database import Database
 
 pytestmark = pytest.mark.in_turn
@@ -103,6 +104,36 @@ def test_the_end_is_that_of_one_statement(database: Database, cases: str) -> Non
             assert (done.strategy == "match") == case.matched, case.name
         database.script("DROP INDEX i ON t" if database.backend == "mysql" else "DROP INDEX i")
         database.script(f"INSERT INTO t SELECT * FROM every WHERE {case.where}")
+
+
+@pytest.mark.parametrize(("where", "strategy"), [("status = 'x'", "match"), ("kind < 2", "key"), ("made >= 0", "key")])
+def test_a_scan_of_mariadb_is_judged_by_its_first_rows(mariadb: Database, where: str, strategy: str) -> None:
+    """The server expects all rows to match, as it knows nothing of the column."""
+    make(mariadb)
+    analyze(mariadb)
+    expected = mariadb.scalar(f"SELECT count(*) FROM t WHERE {where}")
+    done = library.purge(url=mariadb.url, table="t", where=where)
+    assert (done.reason, done.strategy, done.rows) == ("done", strategy, expected)
+
+
+@pytest.mark.parametrize(
+    ("where", "strategy"),
+    [
+        ("n NOT IN (SELECT i FROM few)", "match"),
+        ("NOT EXISTS (SELECT 1 FROM parent WHERE i = n)", "list"),
+    ],
+)
+def test_what_a_condition_reads_of_other_tables_counts_for_each_batch(
+    postgresql: Database, where: str, strategy: str
+) -> None:
+    """PostgreSQL guesses that half of the rows match NOT IN; and no index finds a parent."""
+    numbered(postgresql, 300_000, n=("integer", "i % 50000"))
+    postgresql.script(
+        "CREATE TABLE parent AS SELECT i FROM generate_series(1, 300000) i WHERE i % 10 <> 0; ANALYZE parent;"
+        "CREATE TABLE few AS SELECT i FROM parent WHERE i < 50000; ANALYZE few"
+    )
+    done = library.purge(url=postgresql.url, table="t", where=where)
+    assert (done.reason, done.strategy, done.rows) == ("done", strategy, 30_000)
 
 
 def test_never_analysed(database: Database) -> None:
