@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,6 +44,11 @@ class Result:
     code: int
     out: str
     err: str
+
+    @property
+    def own_err(self) -> str:
+        """Without warnings about sessions, which are those of other tests of the same server."""
+        return re.sub(r"^warning: Session \d+ .*\n", "", self.err, flags=re.MULTILINE)
 
     def json(self) -> Any:
         """The document on stdout, which must be all that is there."""

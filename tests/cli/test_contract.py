@@ -90,7 +90,7 @@ def test_the_command_that_goes_on_goes_on(lite: Database, cli: Cli) -> None:
 
 def test_without_a_terminal_one_line_is_all(cli: Cli, at: dict[str, str]) -> None:
     result = cli("purge", "ev", "--where", "kind = 1", "-y", env=at)
-    assert (result.code, result.err) == (0, "")
+    assert (result.code, result.own_err) == (0, "")
     assert result.out.startswith("purge ev: done: 100 rows deleted in ")
     assert result.out.count("\n") == 1
 

@@ -138,7 +138,7 @@ def test_the_grants(family: str, place: int, cli: Cli, request: pytest.FixtureRe
         backfill = cli(
             "backfill", "sessions", "--where", "id = 1", "--set", "expires_at = NULL", *more, env={"BATCHOPS_URL": url}
         )
-        assert (purge.code, purge.err, backfill.code, backfill.err) == (0, "", 0, "")
+        assert (purge.code, purge.own_err, backfill.code, backfill.own_err) == (0, "", 0, "")
         assert database.rows("SELECT * FROM sessions") == [(1, None)]
     finally:
         if place == 0:

@@ -17,7 +17,7 @@ def test_it_changes_nothing_at_all(ev: Database, cli: Cli) -> None:
     for words in (("purge", "ev", "--where", "kind = 1"), ("backfill", "ev", "--all-rows", "--set", "kind = kind + 1")):
         for more in ((), ("-y",), ("-q",), ("--max-rows", "5"), ("--restart",), ("--count",)):
             result = cli(*words, "--dry-run", *more, env={"BATCHOPS_URL": ev.url})
-            assert (result.code, result.err) == (0, ""), result
+            assert (result.code, result.own_err) == (0, ""), result
             assert result.out.startswith(f"{words[0]} ev\n")
     assert everything(ev) == before
     assert tables(ev) == {"ev", "other"}

@@ -66,7 +66,7 @@ def changed(recipe: Path, old: str, new: str) -> Path:
 def test_in_order_of_needs(cli: Cli, recipe: Path, shop: dict[str, str], ev: Database) -> None:
     told = cli("run", recipe, "-y", env=shop)
     lines = told.out.splitlines()
-    assert (told.code, told.err) == (0, "")
+    assert (told.code, told.own_err) == (0, "")
     assert [line.split(":")[0] for line in lines[:3]] == ["first", "last", "aside"]
     assert "backfill ev: done: 100 rows updated" in lines[0]
     assert f"to continue: batchops run {recipe} aside" in lines[2]

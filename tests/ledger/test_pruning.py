@@ -69,6 +69,7 @@ def test_more_old_runs_than_a_statement_takes_values(table: Database, batchops: 
     age(table, 91)
     assert Job(table, "purge", where="m = 8")().reason == "done"
     listed = batchops("runs", "--limit", "200000", "--json", "--url", table.url)
+    assert listed.code == 0, listed.err
     assert len(listed.json()["runs"]) == 200_000
     pruned = batchops("ledger", "prune", "--url", table.url)
     assert (pruned.code, pruned.out) == (0, "Forgot 249,011 runs.\n"), pruned
