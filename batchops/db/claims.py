@@ -78,9 +78,6 @@ class ClaimQueries(Protocol):
     def now(self) -> sa.ColumnElement[float]:
         """The server's clock in seconds since 1970, one reading for a whole statement."""
 
-    def since(self, table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
-        """Rows from `key` on in the order of `names`."""
-
     def free(self, select: sa.Select[Any]) -> sa.Select[Any]:
         """The rows of `select`, locked, without those that others have locked."""
 

@@ -51,6 +51,9 @@ class Keys(Protocol):
     def after(self, table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
         """Rows behind `key` in the order of `names`."""
 
+    def since(self, table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
+        """Rows from `key` on."""
+
     def upto(self, table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
         """Rows up to and with `key`."""
 

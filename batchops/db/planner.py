@@ -42,6 +42,11 @@ class Planner(Protocol):
     ) -> Work | None:  # fmt: skip
         """What it takes to find the rows of `select` on the table, which lie in `parts`; None: nobody can tell."""
 
+    def finds_by_key(
+        self, connection: sa.Connection, table: Table, names: Sequence[str], select: sa.Select[Any]
+    ) -> bool:  # fmt: skip
+        """Whether the server finds the rows of `select` by the index on that key of the table, and by nothing else."""
+
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
         """How many rows this connection reads from now on, of users' tables, by the server's own counters."""
 

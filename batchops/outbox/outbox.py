@@ -56,7 +56,7 @@ class Outbox:
 
     def since(self, place: KeyValue) -> sa.ColumnElement[bool]:
         """Events from that place on."""
-        return self.backend.claims.since(self.table, self.order.columns, place)
+        return self.backend.keys.since(self.table, self.order.columns, place)
 
     @cached_property
     def id_out(self) -> sa.ColumnElement[Any]:

@@ -51,7 +51,7 @@ class Rows:
         query: sa.Select[Any] = sa.select(*self.out(), *columns).select_from(self._queue.table.called)
         query = query.where(*where)
         if low is not None:
-            query = query.where(self._backend.claims.since(self._queue.table, self._queue.key, low))
+            query = query.where(self._backend.keys.since(self._queue.table, self._queue.key, low))
         return query.order_by(*self._queue.ordering(self._backend)).limit(rows)
 
     def fitting(

@@ -1,7 +1,7 @@
 """Which rows: a table and a condition, checked and pinned."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -37,3 +37,8 @@ class Selection:
     def clause(self) -> sa.ColumnElement[bool] | sa.TextClause:
         """For the selecting and, again, for the writing statement; in brackets, so that an OR in it stays in it."""
         return sa.true() if self.condition is None else user_sql(f"{self.shield}({self.condition})")
+
+    @property
+    def unshielded(self) -> sa.ColumnElement[bool] | sa.TextClause:
+        """For a statement that finds the rows by whatever index the server chooses."""
+        return replace(self, shield="").clause

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.bulk.strategies.cursor import Cursor, Range
+from batchops.bulk.strategies.key_stretch import KeyStretch
 from batchops.bulk.strategies.strategy import Batch, Choice, Situation, StrategyKind, StrategyText
 from batchops.db.backend import Backend
 from batchops.db.table import quoted
@@ -42,9 +43,9 @@ class KeyStrategy:
         self._filled = [] if usable else [self._table.called.c[quoted(name)].is_not(None) for name in self._key]
 
     def begin(self, connection: sa.Connection) -> Cursor:
-        """From the least key to the greatest that is there now."""
-        last = self._edge(connection, Range(None, None), upwards=False)
-        return Cursor(()) if last is None else Cursor((Range(None, last),))
+        """All that may match, up to the greatest key that is there now."""
+        found = KeyStretch(self._backend, self._selection, self._key, self._filled).range(connection)
+        return Cursor(()) if found is None else Cursor((found,))
 
     def ready(self, cursor: Cursor) -> float:  # noqa: ARG002  the strategies' common shape
         """Nothing is read ahead."""
@@ -212,13 +213,9 @@ class KeyStrategy:
         return self._values(connection, select)
 
     def _reached(
-        self,
-        connection: sa.Connection,
-        keys: list[KeyValue],
-        range_: Range,
-        size: Size,
+        self, connection: sa.Connection, keys: list[KeyValue], range_: Range, size: Size,
         end: KeyValue | None,  # noqa: ARG002
-    ) -> tuple[list[KeyValue], KeyValue | None]:
+    ) -> tuple[list[KeyValue], KeyValue | None]:  # fmt: skip
         """How far a full list of keys reaches without a gap, and those up to there.
 
         PostgreSQL shows a row whose key was changed while its lock was waited for with its new key: those that
@@ -274,7 +271,9 @@ def _choose(situation: Situation) -> Choice | None:
     key, leaves = situation.key, None if situation.once else situation.leaves
     if key is None:
         return None
-    walked = None if situation.rows is None else situation.backend.keys.in_order * situation.rows
+    stretch = KeyStretch(situation.backend, situation.selection, key.columns)
+    rows = situation.rows if leaves else stretch.rows(situation.connection)
+    walked = None if rows is None else situation.backend.keys.in_order * rows
     cost = None if walked is None else walked + situation.repeated(walked)
     if leaves and all(any(own.columns == key.columns for own in leaf.keys) for leaf in leaves):
         return Choice(KeyStrategy.name, key.columns, f"{situation.partitions}, each along its key", leaves, cost)
@@ -288,7 +287,7 @@ STRATEGY = StrategyKind(
     KeyStrategy.name,
     StrategyText(
         follows="the primary key, or a unique index without NULLs",
-        chosen="if much of the table matches, or the server has no faster plan for the condition",
+        chosen="if much of the table matches, the condition bounds the key itself, or no plan is faster",
         verbs="purge, backfill",
         databases="all",
         refusal="it has no primary key or unique index without NULLs",

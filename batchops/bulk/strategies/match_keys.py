@@ -14,6 +14,9 @@ from batchops.bulk.strategies.strategy import Batch, Reading, Target
 from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import Size
 
+DENSE = 0.5
+"""Share of matching rows in a stretch of the table from which reading all of it is faster than looking each up."""
+
 
 class MatchStrategy(KeyStrategy):
     """Follows a key from one matching row to the next."""
@@ -97,8 +100,12 @@ class MatchStrategy(KeyStrategy):
     def _together(
         self, cursor: Cursor, behind: Cursor, first: KeyValue, last: KeyValue, rows: int  # noqa: ARG002
     ) -> Batch | None:  # fmt: skip
-        """All that match from the first of so many rows to the last; None where many others lie between them."""
-        return None
+        """All that match from the first of so many rows to the last; None where many others may lie between them."""
+        read = self._rows.most_between(first, last)
+        if read is None or rows < DENSE * read:
+            return None
+        within = sa.and_(self._backend.keys.since(self._table, self._key, first), self._within(None, last))
+        return replace(self._batch(within, behind, read), key=self._key)
 
     def _without_locked(
         self, connection: sa.Connection, behind: Cursor, range_: Range, listed: tuple[KeyValue, ...], size: Size
@@ -116,7 +123,7 @@ class MatchStrategy(KeyStrategy):
         """All that match, as they are spooled."""
         columns, order = self._rows.columns()
         rows: sa.Select[Any] = self._table.alone(sa.select(*columns).select_from(self._table.called))
-        return rows.where(self._selection.clause).order_by(*order)
+        return rows.where(self._selection.unshielded).order_by(*order)
 
     def _halved(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
         """By number, so that no row is counted for it."""

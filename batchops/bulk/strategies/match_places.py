@@ -7,16 +7,13 @@ import sqlalchemy as sa
 
 from batchops.bulk.strategies.block import BlockStrategy
 from batchops.bulk.strategies.cursor import Cursor, Range
-from batchops.bulk.strategies.match_keys import MatchStrategy
+from batchops.bulk.strategies.match_keys import DENSE, MatchStrategy
 from batchops.bulk.strategies.matched_rows import WholeRows
 from batchops.bulk.strategies.strategy import Batch, Target
 from batchops.db.addresses import Addresses
 from batchops.db.blocks import Blocks
 from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import Size
-
-DENSE = 0.5
-"""Share of matching rows in a stretch of the table from which reading all of it is faster than looking each up."""
 
 
 class MatchByPlace(MatchStrategy, BlockStrategy):

@@ -71,6 +71,9 @@ class MatchedRows(Protocol):
     def keys(self, found: Any) -> tuple[KeyValue, ...]:
         """Their keys."""
 
+    def most_between(self, first: KeyValue, last: KeyValue) -> int | None:
+        """How many rows can lie from one key to another; None where their values do not say."""
+
 
 class _WholeSpool:
     def __init__(self, addresses: Addresses, width: int, range_: Range) -> None:
@@ -126,6 +129,11 @@ class WholeRows:
         """Number by number."""
         columns = (found[i :: self._width] for i in range(self._width))
         return tuple(map(self._addresses.key, zip(*columns, strict=True)))
+
+    def most_between(self, first: KeyValue, last: KeyValue) -> int | None:
+        """As many as there are numbers, where only the last one differs."""
+        low, high = self._addresses.numbers(first), self._addresses.numbers(last)
+        return high[-1] - low[-1] + 1 if low[:-1] == high[:-1] else None
 
 
 class _KeySpool:
@@ -219,6 +227,10 @@ class AnyRows:
     def keys(self, found: Sequence[KeyValue]) -> tuple[KeyValue, ...]:
         """As they are."""
         return tuple(found)
+
+    def most_between(self, first: KeyValue, last: KeyValue) -> int | None:  # noqa: ARG002
+        """They do not."""
+        return None
 
 
 def matched_rows(backend: Backend, table: Table, names: Sequence[str]) -> MatchedRows:

@@ -41,8 +41,6 @@ class MySQLClaims:
         "number": "double", "count": "integer NOT NULL DEFAULT 0",
     }  # fmt: skip
 
-    since = staticmethod(keys.since)
-
     def refusal(self, connection: sa.Connection, table: Table) -> str | None:
         row = connection.execute(_ENGINE, {"schema": table.schema, "name": table.name}).one()
         version = tuple(int(part) for part in re.findall(r"\d+", row.version)[:2])

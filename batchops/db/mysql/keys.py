@@ -210,6 +210,7 @@ class MySQLKeys:
     order = staticmethod(order)
     value = staticmethod(value)
     after = staticmethod(after)
+    since = staticmethod(since)
     upto = staticmethod(upto)
     among = staticmethod(among)
     by_index = staticmethod(by_index)

@@ -51,6 +51,14 @@ class MySQLPlanner:
                 read += here * (rows if row["select_type"].startswith("DEPENDENT") else 1.0)
         return Work(read, round(rows), guessed=guessed) if found else None
 
+    def finds_by_key(
+        self, connection: sa.Connection, table: Table, names: Sequence[str], select: sa.Select[Any]
+    ) -> bool:  # fmt: skip
+        if not any(key.primary and key.columns == tuple(names) for key in table.keys):
+            return False
+        first = next(iter(self.rows(connection, select)))
+        return first["key"] == "PRIMARY" and first["type"] in ("const", "ref", "range")
+
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
         before = _rows_read(connection)
         return lambda: _rows_read(connection) - before

@@ -36,8 +36,6 @@ class PostgreSQLClaims:
         "text": "text", "long text": "text", "number": "double precision", "count": "integer NOT NULL DEFAULT 0",
     }  # fmt: skip
 
-    since = staticmethod(keys.since)
-
     def refusal(self, connection: sa.Connection, table: Table) -> str | None:  # noqa: ARG002  every version can
         return None
 

@@ -213,6 +213,7 @@ class PostgreSQLKeys:
     order = staticmethod(order)
     value = staticmethod(value)
     after = staticmethod(after)
+    since = staticmethod(since)
     upto = staticmethod(upto)
     among = staticmethod(among)
     by_index = staticmethod(as_it_is)

@@ -15,6 +15,16 @@ _READ = sa.text(
 )
 
 
+_INDEX = sa.text("""
+SELECT x.relname::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+WHERE i.indrelid = CAST(:table AS oid) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND (
+    SELECT array_agg(a.attname::text ORDER BY k.place)
+    FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    WHERE k.place <= i.indnkeyatts
+) = CAST(:names AS text[])
+""")
+_CONDITIONS = {"Index Cond", "Recheck Cond"}
 _ROW_COST = 0.0125
 """Of a row and one comparison, where a block that is read in order costs 1."""
 
@@ -45,6 +55,16 @@ class PostgreSQLPlanner:
             one = select.where(sa.literal_column("ctid") == sa.literal_column("'(0,1)'::tid"))
             again = float(plan_of(connection, one)["Total Cost"]) / unit
         return Work(float(top["Total Cost"]) / unit, int(top["Plan Rows"]), again=again)
+
+    def finds_by_key(
+        self, connection: sa.Connection, table: Table, names: Sequence[str], select: sa.Select[Any]
+    ) -> bool:  # fmt: skip
+        found = list(nodes(plan_of(connection, select)))
+        used = {node["Index Name"] for node in found if "Index Cond" in node}
+        if len(used) != 1 or any("Relation Name" in node and not _CONDITIONS & node.keys() for node in found):
+            return False
+        indexes = connection.execute(_INDEX, {"table": table.identity, "names": list(names)}).scalars()
+        return used <= set(indexes)
 
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
         before = connection.execute(_READ).scalar_one()

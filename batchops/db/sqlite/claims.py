@@ -41,8 +41,6 @@ class SQLiteClaims:
         "text": "TEXT", "long text": "TEXT", "number": "REAL", "count": "INTEGER NOT NULL DEFAULT 0",
     }  # fmt: skip
 
-    since = staticmethod(keys.since)
-
     def refusal(self, connection: sa.Connection, table: Table) -> str | None:  # noqa: ARG002  the protocol's shape
         version: str = connection.exec_driver_sql("SELECT sqlite_version()").scalar_one()
         if tuple(map(int, version.split("."))) >= (3, 35):

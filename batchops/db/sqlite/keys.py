@@ -152,6 +152,7 @@ class SQLiteKeys:
     order = staticmethod(order)
     value = staticmethod(value)
     after = staticmethod(after)
+    since = staticmethod(since)
     upto = staticmethod(upto)
     among = staticmethod(among)
     by_index = staticmethod(as_it_is)

@@ -10,6 +10,7 @@ from batchops.db.planner import Work, explained
 from batchops.db.table import Table
 
 _SEARCH = re.compile(r"^SEARCH (?P<table>\S+) USING ")
+_BY_KEY = re.compile(r"^SEARCH \S+ USING (?:INTEGER PRIMARY KEY|PRIMARY KEY|(?:COVERING )?INDEX sqlite_autoindex_)")
 _MOST = 1_000_000
 """Rows that are counted at the most."""
 
@@ -38,6 +39,12 @@ class SQLitePlanner:
         matching = sa.select(sa.func.count()).select_from(select.limit(bound).subquery())
         rows = int(connection.execute(matching).scalar_one())
         return None if rows == bound else Work(rows, rows)
+
+    def finds_by_key(
+        self, connection: sa.Connection, table: Table, names: Sequence[str], select: sa.Select[Any]  # noqa: ARG002
+    ) -> bool:  # fmt: skip
+        details = [row.detail for row in explained(connection, select, "EXPLAIN QUERY PLAN")]
+        return len(details) == 1 and _BY_KEY.match(details[0]) is not None
 
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:  # noqa: ARG002  no such counters
         return None
