@@ -18,7 +18,7 @@ from tests.outbox.sinks.received import Received, Receiver
 from tests.outbox.sinks.stream import Stream
 from tests.outbox.sinks.subject import Subject
 from tests.outbox.sinks.webhook import Webhook
-from tests.outbox.test_order import LARGE, LONG, Killed, until_sent
+from tests.outbox.test_order import LONG, MANY, Killed, until_sent
 from tests.outbox.writers import aggregates, verdict, write
 from tests.services import kafka, nats, rabbitmq, redis
 from tests.services.database import Database
@@ -99,16 +99,16 @@ def test_brokers_bounced_and_relays_killed(
     database = new_database(name)
     receiver: Any = RECEIVERS[server.name](server.url)
     made(database)
-    aggregates(database, LARGE.aggregates)
+    aggregates(database, MANY.aggregates)
     killed = Killed(batchops, database, "--to", f"{receiver.url}", "--topic", receiver.topic)
     before = time.monotonic()
     with killed.while_working(3.0), bounced(server, 6.0) as bounces:
-        write(database, LARGE)
+        write(database, MANY)
         until_sent(database)
     seconds = time.monotonic() - before
     assert killed.end() == [0]
     found = verdict(database, came(receiver.everything()))
-    figures(events=LARGE.events, seconds=seconds, kills=killed.kills, bounces=len(bounces), found=found)
+    figures(events=MANY.events, seconds=seconds, kills=killed.kills, bounces=len(bounces), found=found)
     assert found.good, found
 
 
@@ -120,16 +120,16 @@ def test_relays_killed(
     """To brokers of Kafka's protocol, read without a group, and to an HTTP server."""
     database = new_database(name)
     made(database)
-    aggregates(database, LARGE.aggregates)
+    aggregates(database, MANY.aggregates)
     killed = Killed(batchops, database, "--to", receiver.url, "--topic", receiver.topic)
     before = time.monotonic()
     with killed.while_working(3.0):
-        write(database, LARGE)
+        write(database, MANY)
         until_sent(database)
     seconds = time.monotonic() - before
     assert killed.end() == [0]
     found = verdict(database, came(receiver.everything()))
-    figures(events=LARGE.events, seconds=seconds, kills=killed.kills, found=found)
+    figures(events=MANY.events, seconds=seconds, kills=killed.kills, found=found)
     assert found.good, found
 
 

@@ -23,7 +23,7 @@ from tests.services.database import FAMILIES, Database
 LEASE = "1min"
 """Longer than a busy machine lets a healthy relay wait; that one was killed is seen by its process."""
 LONG = [pytest.mark.full, pytest.mark.timeout(1200)]
-SMALL, LARGE = Writing(900, 40, delay=0.06), Writing(50_000, 1_000)
+SMALL, MANY, LARGE = Writing(900, 40, delay=0.06), Writing(15_000, 500), Writing(50_000, 1_000)
 
 
 class Killed:

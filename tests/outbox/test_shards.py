@@ -40,7 +40,7 @@ from batchops.spec.models import checked
 from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.outbox.boxes import delivered, event, left, made, relay, saved
-from tests.outbox.test_order import LARGE, LONG, Writing, in_file, sent, until_sent
+from tests.outbox.test_order import LONG, MANY, Writing, in_file, sent, until_sent
 from tests.outbox.writers import aggregates, verdict, write
 from tests.queue.jobs import here
 from tests.services.database import FAMILIES, Database
@@ -354,7 +354,7 @@ class Crowd:
 def test_the_order_holds_while_relays_come_end_die_and_freeze(
     batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, full: bool
 ) -> None:
-    database, plan = new_database(name), LARGE if full else Writing(200, 40, delay=0.06)
+    database, plan = new_database(name), MANY if full else Writing(200, 40, delay=0.06)
     made(database)
     aggregates(database, plan.aggregates)
     deeds = ("stop", "come", "kill", "come", "leave")
