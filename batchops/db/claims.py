@@ -135,48 +135,6 @@ class ClaimQueries(Protocol):
         """Seconds that a moment of that column lies back; None for a column without moments."""
 
 
-class SizedClaiming:
-    """Claims in several statements: how large the candidates are is asked before they are read."""
-
-    def __init__(
-        self, rows: Claimable, free: Callable[[sa.Select[Any]], sa.Select[Any]],
-        lease: Callable[[sa.Connection, Claimable, sa.Select[Any], Mapping[str, Any]], Sequence[Sequence[Any]]],
-    ) -> None:  # fmt: skip
-        """`free`: locks what a SELECT finds. `lease`: locks candidates, sets values in them, and gives them."""
-        self._rows = rows
-        self._free = free
-        self._lease = lease
-
-    def __call__(
-        self, connection: sa.Connection, rows: int, low: KeyValue | None, token: str, seconds: float
-    ) -> Sequence[Sequence[Any]]:
-        own = self._rows
-        fitting = own.limit.rows(rows, sizes_of(connection, own, low, self._free))
-        return self._lease(connection, own, own.candidates(fitting, low), own.values(token, seconds))
-
-
-class KeyedMarking:
-    """Marks rows by lists of keys, each statement made for its list; what they meet afterwards is not known."""
-
-    def __init__(
-        self, change: Callable[[sa.Connection, sa.Update | sa.Delete], Sequence[KeyValue]],
-        among: Callable[[Sequence[KeyValue]], sa.ColumnElement[bool]], longest: int,
-        statement: Callable[[Any], sa.Update | sa.Delete],
-    ) -> None:  # fmt: skip
-        """`longest`: how many keys `among` takes at the most."""
-        self._change = change
-        self._among = among
-        self._longest = longest
-        self._statement = statement
-
-    def __call__(self, connection: sa.Connection, keys: Sequence[KeyValue], token: str) -> Marked:
-        statement, changed = self._statement(token), set[KeyValue]()
-        for start in range(0, len(keys), self._longest):
-            mine = self._among(keys[start : start + self._longest])
-            changed.update(self._change(connection, statement.where(mine)))
-        return Marked(changed)
-
-
 def sizes_of(
     connection: sa.Connection, rows: Claimable, low: KeyValue | None,
     free: Callable[[sa.Select[Any]], sa.Select[Any]],

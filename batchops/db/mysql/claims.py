@@ -1,14 +1,17 @@
 """Claims in MySQL and MariaDB: neither has UPDATE … RETURNING, so rows are locked first and changed by key."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from batchops.db.byte_limit import RowBytes
-from batchops.db.claims import Claimable, Claiming, KeyedMarking, Marking, OrderBy, SizedClaiming, as_then, joined
+from batchops.db.claims import OrderBy, joined
+from batchops.db.keyed_claims import KeyedClaims
+from batchops.db.keys import Keys
 from batchops.db.mysql import keys
+from batchops.db.mysql.keys import MySQLKeys
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 from batchops.errors import TransientError
@@ -17,7 +20,6 @@ _ENGINE = sa.text(
     "SELECT version() AS version, (SELECT engine FROM information_schema.tables"
     " WHERE table_schema = coalesce(:schema, database()) AND table_name = :name) AS engine"
 )
-_LIST = 1_000
 _LENGTH = re.compile(r"\w+\((\d+)\)")
 _LARGE = ("text", "mediumtext", "longtext", "blob", "mediumblob", "longblob", "json", "geometry")
 _LETTERS = ("char", "varchar", "tinytext", *_LARGE)
@@ -30,8 +32,10 @@ _COUNT = re.compile(r"(tiny|small|medium|big)?int(?:\(\d+\))?( unsigned)?( zerof
 _BITS = {"tiny": 8, "small": 16, "medium": 24, None: 32, "big": 64}
 
 
-class MySQLClaims:
+class MySQLClaims(KeyedClaims):
     """FOR UPDATE SKIP LOCKED."""
+
+    row_keys: Keys = MySQLKeys()
 
     product = "MySQL"
     skip_locked_since: tuple[int, int] = (8, 0)
@@ -61,32 +65,6 @@ class MySQLClaims:
         if by.nulls is None:
             return [ordered]
         return [column.is_(None).desc() if by.nulls == "first" else column.is_(None), ordered]
-
-    def claiming(self, rows: Claimable) -> Claiming:
-        return SizedClaiming(rows, self.free, self._lease)
-
-    def marking(
-        self, table: Table, names: Sequence[str], statement: Callable[[Any], sa.Update | sa.Delete],
-        condition: sa.ColumnElement[bool] | sa.TextClause | None,  # noqa: ARG002  it is asked again
-    ) -> Marking:  # fmt: skip
-        return KeyedMarking(
-            lambda connection, one: self.change(connection, table, names, one),
-            lambda some: keys.among(table, names, some), keys.LONGEST_LIST, statement,
-        )  # fmt: skip
-
-    def _lease(
-        self, connection: sa.Connection, claimable: Claimable, candidates: sa.Select[Any], values: Mapping[str, Any]
-    ) -> Sequence[Sequence[Any]]:
-        table, names = claimable.table, claimable.names
-        out = [*(keys.out(table, name) for name in names), *as_then(claimable.columns, values)]
-        labelled = [column.label(f"c{i}") for i, column in enumerate(out)]
-        rows = connection.execute(self.free(candidates.with_only_columns(*labelled))).all()
-        found = [tuple(keys.value(value) for value in row[: len(names)]) for row in rows]
-        update = sa.update(table.called).values({quoted(name): value for name, value in values.items()})
-        for start in range(0, len(found), _LIST):
-            mine = update.where(keys.among(table, names, found[start : start + _LIST]))
-            connection.execute(keys.by_index(table, names, mine))
-        return rows
 
     def change(
         self, connection: sa.Connection, table: Table, names: Sequence[str], statement: sa.Update | sa.Delete

@@ -1,7 +1,7 @@
 """Claims in SQLite: there is one writer, who is alone from BEGIN IMMEDIATE on."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -9,23 +9,19 @@ import sqlalchemy as sa
 
 from batchops.db.byte_limit import RowBytes
 from batchops.db.claims import (
-    Claimable,
-    Claiming,
-    KeyedMarking,
-    Marking,
     OrderBy,
-    SizedClaiming,
-    as_then,
     joined,
     nulls_placed,
 )
+from batchops.db.keyed_claims import KeyedClaims
+from batchops.db.keys import Keys
 from batchops.db.sqlite import keys
+from batchops.db.sqlite.keys import SQLiteKeys
 from batchops.db.table import Column, Table, quoted
 from batchops.db.types import KeyValue
 
 _NOW = "(julianday('now') - 2440587.5) * 86400.0"
 _MOMENTS = ("date", "time")
-_LIST = 1_000
 _AFFINITIES = {
     "text": ("CHAR", "CLOB", "TEXT"),
     "long text": ("CHAR", "CLOB", "TEXT"),
@@ -34,8 +30,10 @@ _AFFINITIES = {
 }
 
 
-class SQLiteClaims:
+class SQLiteClaims(KeyedClaims):
     """UPDATE … RETURNING."""
+
+    row_keys: Keys = SQLiteKeys()
 
     types: Mapping[str, str] = {
         "text": "TEXT", "long text": "TEXT", "number": "REAL", "count": "INTEGER NOT NULL DEFAULT 0",
@@ -56,31 +54,6 @@ class SQLiteClaims:
     def ordered(self, table: Table, by: OrderBy) -> Sequence[sa.ColumnElement[Any]]:
         column = table.called.c[quoted(by.column)]
         return [nulls_placed(column.desc() if by.down else column.asc(), by.nulls)]
-
-    def claiming(self, rows: Claimable) -> Claiming:
-        return SizedClaiming(rows, self.free, self._lease)
-
-    def marking(
-        self, table: Table, names: Sequence[str], statement: Callable[[Any], sa.Update | sa.Delete],
-        condition: sa.ColumnElement[bool] | sa.TextClause | None,  # noqa: ARG002  it is asked again
-    ) -> Marking:  # fmt: skip
-        return KeyedMarking(
-            lambda connection, one: self.change(connection, table, names, one),
-            lambda some: keys.among(table, names, some), keys.LONGEST_LIST, statement,
-        )  # fmt: skip
-
-    def _lease(
-        self, connection: sa.Connection, claimable: Claimable, candidates: sa.Select[Any], values: Mapping[str, Any]
-    ) -> Sequence[Sequence[Any]]:
-        table, names = claimable.table, claimable.names
-        out = [*(keys.out(table, name) for name in names), *as_then(claimable.columns, values)]
-        labelled = [column.label(f"c{i}") for i, column in enumerate(out)]
-        rows = connection.execute(candidates.with_only_columns(*labelled)).all()
-        found = [tuple(keys.value(value) for value in row[: len(names)]) for row in rows]
-        update = sa.update(table.called).values({quoted(name): value for name, value in values.items()})
-        for start in range(0, len(found), _LIST):
-            connection.execute(update.where(keys.among(table, names, found[start : start + _LIST])))
-        return rows
 
     def change(
         self, connection: sa.Connection, table: Table, names: Sequence[str], statement: sa.Update | sa.Delete
