@@ -70,6 +70,8 @@ def _parse(arguments: Sequence[str] | None) -> Namespace:
     add("--rows", type=int, help="rows of each shape: 500 k on PostgreSQL, 300 k elsewhere if not given")
     add("--shape", default="", metavar="REGEX", help="only shapes that this finds in their name")
     add("--options", type=str.split, default=[], help="of the tool in each shape, as --options='--strategy match'")
+    add("--held", action="store_true", help="each shape with an old snapshot held open elsewhere")
+    add("--archiver", action="store_true", help="each shape of MariaDB beside pt-archiver --bulk-delete")
     add("--pg-url", help="instead of a private server; makes and drops databases batchops_bench*")
     add("--mariadb-url", help="instead of a private server; makes and drops the schema batchops_bench")
     wanted = parser.parse_args(arguments)

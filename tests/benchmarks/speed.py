@@ -91,14 +91,14 @@ def naive_loop(database: Database, wanted: Namespace) -> Timing:
     return Timing(seconds, rows, f"cut off with {left:,} rows left: the whole is slower still")
 
 
-def pt_archiver(database: MariaDB, size: int) -> Timing:
+def pt_archiver(database: MariaDB, size: int, where: str = HALF) -> Timing:
     """Percona's tool; its start-up, seen on a condition that nothing matches, is taken off as ours is."""
     if shutil.which("pt-archiver") is None:
         raise SideFailedError("pt-archiver is not on PATH (package percona-toolkit)")
     start_up = _pt_archiver(database, size, "id < 0")
-    rows = _count(database, HALF)
-    seconds = _pt_archiver(database, size, HALF) - start_up
-    _expect_none(database, HALF)
+    rows = _count(database, where)
+    seconds = _pt_archiver(database, size, where) - start_up
+    _expect_none(database, where)
     return Timing(seconds, rows, f"without {start_up:.2f} s of start-up")
 
 

@@ -4,15 +4,17 @@ import os
 import re
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from statistics import median
 from typing import Any, Protocol
 
 from tests.benchmarks import printing, tool
 from tests.benchmarks.databases import Database
+from tests.benchmarks.databases.mariadb import MariaDB
+from tests.benchmarks.flat import snapshot_held
 from tests.benchmarks.shapes.shape import Shape
 from tests.benchmarks.sides import Side, SideFailedError, Timing, compare, say
-from tests.benchmarks.speed import statement
+from tests.benchmarks.speed import pt_archiver, statement
 
 
 class Shaped(Database, Protocol):
@@ -37,9 +39,11 @@ def measure(opened: Opened, wanted: Namespace) -> bool:
         say(f"shapes: filling {rows:,} rows")
         database.base(rows)
         chosen = [shape for shape in database.shapes if re.search(wanted.shape, shape.name)]
-        printing.heading(f"shapes: {database.version()}, {rows:,} rows, default pace")
+        pace = f"batches of {wanted.batch_size:,}" if wanted.archiver else "default pace"
+        held = ", an old snapshot held open" if wanted.held else ""
+        printing.heading(f"shapes: {database.version()}, {rows:,} rows, {pace}{held}")
         lines = [_measured(database, shape, wanted) for shape in chosen]
-    columns = ("shape", "rows", "one statement", "batchops", "ratio", "min–max", "load", "")
+    columns = ("shape", "rows", _beside(wanted), "batchops", "ratio", "min–max", "load", "")
     printing.table(columns, [line for line, _ in lines])
     ratios = [ratio for _, ratio in lines if ratio is not None]
     if ratios:
@@ -51,10 +55,10 @@ def _measured(database: Shaped, shape: Shape, wanted: Namespace) -> tuple[tuple[
     """A line of the table, and the median ratio; None where a side failed."""
     say(shape.name)
     database.shape(shape)
-    one = Side("one statement", lambda: _one(database, shape))
+    one = Side(_beside(wanted), lambda: _reference(database, shape, wanted))
     load = os.getloadavg()[0]
     reference, ours = compare(
-        one, [Side(shape.name, lambda: _ours(database, shape, wanted.options))], database.renew, wanted.pairs
+        one, [Side(shape.name, lambda: _ours(database, shape, wanted))], database.renew, wanted.pairs
     )
     if ours.failure or not ours.timings:
         return (shape.name, "", "", "", "", "", f"{load:.1f}", ours.failure[:110]), None
@@ -65,15 +69,26 @@ def _measured(database: Shaped, shape: Shape, wanted: Namespace) -> tuple[tuple[
     return (shape.name, *figures, ratios[0], "–".join(ratios[1:]), f"{load:.1f}", note), ours.ratio()
 
 
-def _one(database: Shaped, shape: Shape) -> Timing:
-    timing = statement(database, shape.statement)
-    return Timing(timing.seconds, max(1, timing.rows))
+def _beside(wanted: Namespace) -> str:
+    return "pt-archiver" if wanted.archiver else "one statement"
 
 
-def _ours(database: Shaped, shape: Shape, options: Sequence[str]) -> Timing:
+def _reference(database: Shaped, shape: Shape, wanted: Namespace) -> Timing:
+    if wanted.archiver:
+        if shape.set or not isinstance(database, MariaDB):
+            raise SideFailedError("pt-archiver only deletes, and only on MariaDB")
+        return pt_archiver(database, wanted.batch_size, shape.where)
+    matching = _count(database, shape.where)
+    with snapshot_held(database) if wanted.held else nullcontext():
+        return Timing(statement(database, shape.beside or shape.statement).seconds, max(1, matching))
+
+
+def _ours(database: Shaped, shape: Shape, wanted: Namespace) -> Timing:
     """The tool with the default pace, checked to have done all of it and no more."""
     before, matching = (_count(database, where) for where in ("1 = 1", shape.where))
-    done = tool.ran(*shape.command(database.url), *options, exits=(0,))
+    options = [*wanted.options, *(["--batch-size", str(wanted.batch_size)] if wanted.archiver else [])]
+    with snapshot_held(database) if wanted.held else nullcontext():
+        done = tool.ran(*shape.command(database.url), *options, exits=(0,))
     rows = done.document["rows"]
     gone = before - _count(database, "1 = 1")
     left = _count(database, shape.left)

@@ -54,6 +54,8 @@ def shapes(rows: int) -> tuple[Shape, ...]:
         Shape("either of two indexes", "customer < 2000 OR score < 500",
               (KEY, _index("(customer)"), _index("(score)"))),
         Shape("ten rows, no index", "rare = 7", (KEY,)),
+        Shape("ten rows, beside one scan", "rare = 7", (KEY,),
+              beside="SELECT count(*) FROM events WHERE rare = 7 HAVING count(*) = 10"),
         Shape("older than, index", f"created_at < {_at(0.3, rows)}", (KEY, _index("(created_at)"))),
         Shape("prefix of a composite key", "tenant = 3", ("ALTER TABLE events ADD PRIMARY KEY (tenant, id)",)),
         Shape("orphans, NOT EXISTS", "NOT EXISTS (SELECT 1 FROM customers c WHERE c.id = customer)", (KEY,)),

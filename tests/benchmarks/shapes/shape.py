@@ -15,6 +15,8 @@ class Shape:
     done: str = ""
     """Which rows of a backfill are still to be changed; of a purge, those that match are."""
     options: tuple[str, ...] = ()
+    beside: str = ""
+    """What it is compared with; empty: the single statement that does the same."""
 
     @property
     def statement(self) -> str:
