@@ -24,7 +24,7 @@ from batchops.bulk.run_strategy import choose, operation_of, start, strategy_of
 from batchops.bulk.spec import BulkSpec
 from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.strategies.id_file import IdFile, id_file, shown_name
-from batchops.bulk.strategies.strategy import Situation
+from batchops.bulk.strategies.strategy import Choice, Situation
 from batchops.bulk.verb import BulkVerb
 from batchops.db.catalog import Server
 from batchops.db.database import Database
@@ -185,18 +185,19 @@ def _route(
         unchanged(resumed.run, strategy=spec.strategy, key=spec.key, follows=follows)
         if not spec.same_table:
             same_order(resumed.run, found.table.types_of(resumed.run.pinned["key"]))
-        pinned, why = Pinned.of(resumed.run.pinned), f"as run {resumed.run.run} began"
+        pinned, why, sampled = Pinned.of(resumed.run.pinned), f"as run {resumed.run.run} began", None
     else:
-        pinned, why = _pin(connection, database, ledger, found, verb, spec)
+        pinned, chosen = _pin(connection, database, ledger, found, verb, spec)
+        why, sampled = chosen.why, chosen.sampled
         resumed = _comparable(resumed, pinned)
     strategy = strategy_of(connection, database, found.table, pinned, found.ids, look_again=spec.look_again)
     operation = operation_of(verb, pinned)
-    return RunStrategy(pinned, why, strategy, operation, resumed, start(connection, strategy, resumed))
+    return RunStrategy(pinned, why, strategy, operation, resumed, start(connection, strategy, resumed), sampled)
 
 
 def _pin(
     connection: sa.Connection, database: Database, ledger: Ledger, found: Inspection, verb: BulkVerb, spec: BulkSpec
-) -> tuple[Pinned, str]:
+) -> tuple[Pinned, Choice]:
     now = pin(connection, database, found.server, found.table, spec, found.parsed, found.facts.references)
     now = without_nulls(database, now, found.table, found.key)
     selection = Selection(found.table, now.condition)
@@ -214,7 +215,7 @@ def _pin(
     if strategy_kind(chosen.strategy).evaluates_once:
         own = [(one.columns, one.referred) for one in found.facts.references if verb.removes and one.sets_own]
         now = replace(now, stored=tuple(reads.stored()), sets_own=tuple(own), reads_own=True)
-    return now.by(chosen, found.table), chosen.why
+    return now.by(chosen, found.table), chosen
 
 
 def _with_unset_time_warnings(

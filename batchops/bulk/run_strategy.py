@@ -32,7 +32,8 @@ def choose(situation: Situation) -> Choice:
     if len(choices) == 1 or (choices and situation.unstable):  # then only one that evaluates once is right
         return choices[0]
     if choices:
-        return _cheapest(choices)
+        work = situation.work
+        return replace(_cheapest(choices), sampled=work.rows if work is not None and work.sampled else None)
     raise _refusal_of_once(situation, usable=bool(usable)) if situation.once else _refusal(situation)
 
 

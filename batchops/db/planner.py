@@ -19,6 +19,8 @@ class Work:
     """Rows that the selection has."""
     guessed: bool = False
     """Whether the server reads the whole table, and so knows little of how many rows of it match."""
+    sampled: bool = False
+    """Whether `rows` is what a sample says, and not the server."""
     again: float = 0.0
     """What its condition costs a statement about no more than one row, as other tables are read for it."""
 

@@ -42,6 +42,8 @@ class RunStrategy:
     operation: Operation
     resume: Resume
     cursor: Cursor
+    sampled: int | None = None
+    """How many rows match by a sample, where one was taken."""
 
     @property
     def kind(self) -> StrategyKind:
@@ -112,13 +114,18 @@ def _estimate(
         more = "" if route.pinned.condition is None else ", before the condition"
         return found.ids.rows, f"ids that name a row{more}"
     queries = _to_come(found, route)
-    estimate = added(database.backend.planner.matches(connection, rows) for rows in queries)
+    estimate, by = (
+        added(database.backend.planner.matches(connection, rows) for rows in queries),
+        "the planner's estimate",
+    )
+    if route.sampled is not None:
+        estimate, by = route.sampled, "a sample of the table's first rows"
     if not spec.count and estimate is not None and queries and not _computes(database, route):
-        return estimate, "the planner's estimate"
+        return estimate, by
     seconds = spec.statement_timeout.total_seconds() if spec.count else QUICK
     if (counted := added(facts.count_within(connection, rows, seconds) for rows in queries)) is not None:
         return counted, COUNTED
-    return estimate, "the planner's estimate: counting took too long" if spec.count else "the planner's estimate"
+    return estimate, f"{by}: counting took too long" if spec.count else by
 
 
 def _computes(database: Database, route: RunStrategy) -> bool:

@@ -143,7 +143,9 @@ class Situation:
         if work is None or not work.guessed or self.key is None:
             return work
         share = self._share_of_the_first(self.key.columns)
-        return work if share is None else replace(work, rows=max(1, round(share * (self.rows or work.rows))))
+        return (
+            work if share is None else replace(work, rows=max(1, round(share * (self.rows or work.rows))), sampled=True)
+        )
 
     def _share_of_the_first(self, names: tuple[str, ...]) -> float | None:
         """How many of the table's first rows match; None where it has fewer, or that takes too long."""
@@ -195,6 +197,8 @@ class Choice:
     """The partitions to process one by one; none: the table itself."""
     cost: float | None = None
     """What it costs to find the rows, in rows of the table that are read in order; None: nobody knows."""
+    sampled: int | None = None
+    """How many rows match by a sample, where the server knows little of that."""
 
 
 Reading = Callable[[], AbstractContextManager[sa.Connection]]

@@ -112,6 +112,8 @@ def test_a_scan_of_mariadb_is_judged_by_its_first_rows(mariadb: Database, where:
     make(mariadb)
     analyze(mariadb)
     expected = mariadb.scalar(f"SELECT count(*) FROM t WHERE {where}")
+    planned = library.plan(library.purge, url=mariadb.url, table="t", where=where)
+    assert planned.estimate == pytest.approx(expected, rel=0.2)
     done = library.purge(url=mariadb.url, table="t", where=where)
     assert (done.reason, done.strategy, done.rows) == ("done", strategy, expected)
 
