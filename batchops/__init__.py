@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Started,
         Stopping,
         Throttled,
+        ThrottleReason,
         Warned,
     )
     from batchops.runtime.stop import Stop
@@ -63,6 +64,7 @@ __all__ = [
     "Started",
     "Stop",
     "Stopping",
+    "ThrottleReason",
     "Throttled",
     "TransientError",
     "UnreachableError",

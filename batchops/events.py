@@ -44,11 +44,28 @@ class Started:
 
 
 @dataclass(frozen=True)
+class ThrottleReason:
+    """Why one throttle asks to wait before the next batch, and for how many seconds."""
+
+    reason: str
+    """For people: the signal, its value and its limit."""
+    seconds: float
+    throttle: str = ""
+    """Its name; empty for what no flag names, like a destination that is down."""
+    value: float | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
 class Throttled:
     """The loop waits, outside any transaction, for `seconds`."""
 
     reason: str
+    """All reasons in one line."""
     seconds: float
+    """The longest that one of them asks for."""
+    reasons: tuple[ThrottleReason, ...] = ()
+    """Those of the throttles; empty for IDLE, SLEEP and a closed window."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from batchops import durations
 from batchops.errors import TransientError
+from batchops.events import ThrottleReason
 from batchops.runtime.backoff import Backoff
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
@@ -71,7 +72,7 @@ class CircuitBreaker:
         """It works again."""
         self._failures, self._inconclusive, self._reported = 0, False, False
 
-    def throttle(self) -> tuple[str, float] | None:
+    def throttle(self) -> ThrottleReason | None:
         """Why and how long to wait; TransientError once the timeout is over."""
         now = self._clock()
         if not self._failures or now >= self._until:
@@ -81,4 +82,4 @@ class CircuitBreaker:
                 f"The destination is down: {self._reason.rstrip('.')}.",
                 "nothing was marked that it did not acknowledge; run the same command again once it is back.",
             )
-        return f"the destination is down: {self._reason}", self._until - now
+        return ThrottleReason(f"the destination is down: {self._reason}", self._until - now)

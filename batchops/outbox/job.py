@@ -8,7 +8,7 @@ from functools import partial
 from batchops import durations
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit, LockedError
-from batchops.events import Committed, Emit, Failure, Finished, Relayed, Started, Warned
+from batchops.events import Committed, Emit, Failure, Finished, Relayed, Started, ThrottleReason, Warned
 from batchops.outbox.after_delivery import AfterDelivery, DeliveryRecorder
 from batchops.outbox.circuit_breaker import CircuitBreaker
 from batchops.outbox.delivery import DeliveryWorker
@@ -147,7 +147,7 @@ class Relay:
         pacing = Pacing(target=spec.target_time.total_seconds(), fixed=spec.batch_size)
         return replace(
             loop_of(spec, self._step, pacing, limits_of(spec)),
-            throttle=self._throttle,
+            throttles=(self._await_shards, self._circuit_breaker.throttle),
             between=idle.worked if idle else lambda: None,
             idle=partial(self._idle, idle) if idle else self._last_look,
             wait=stack.enter_context(woken(self._database, spec.listen, self._stop, emitter.threads, emitter)),
@@ -186,11 +186,11 @@ class Relay:
     def _ahead(self) -> bool:
         return not self._stop.asked and self._spec.max_rows is None and self._spec.max_batches is None
 
-    def _throttle(self) -> tuple[str, float] | None:
+    def _await_shards(self) -> ThrottleReason | None:
         wait = self._shards.due()
         if wait > 0 and not self._shards.mine and self._spec.poll is not None:
-            return "other relays own every shard", wait
-        return self._circuit_breaker.throttle()
+            return ThrottleReason("other relays own every shard", wait)
+        return None
 
     def _idle(self, idle: Idle) -> float:
         """Seconds until a look is worth it, for a relay that stays up."""

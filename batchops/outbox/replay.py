@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.db.recorded_statements import FIRST_ROWS, Rehearsed, rehearsed
 from batchops.errors import RefusedError, UsageError
-from batchops.events import Emit, Finished, Started, Warned
+from batchops.events import Emit, Finished, Started, ThrottleReason, Warned
 from batchops.outbox.circuit_breaker import CircuitBreaker
 from batchops.outbox.delivery import DeliveryWorker
 from batchops.outbox.job import ORDER
@@ -151,7 +151,7 @@ def _sent_again(job: ReplayJob, emitter: EventEmitter, stop: Stop, stats: RunSta
         step, pacing = ReplayStep(job.sent, delivery, circuit_breaker), Pacing(target=0.25, fixed=_size(spec))
         loop = replace(
             loop_of(spec, step, pacing, limits_of(spec)),
-            throttle=lambda: circuit_breaker.throttle() or _ahead_of(spec.rate, stats, begun),
+            throttles=(circuit_breaker.throttle, lambda: _ahead_of(spec.rate, stats, begun)),
         )
         begun = time.monotonic()
         ending = run(loop, emitter, stop, stats)
@@ -166,10 +166,10 @@ def _size(spec: ReplaySpec) -> int | None:
     return min(spec.batch_size or 100_000, max(1, int(spec.rate / OFTEN)))
 
 
-def _ahead_of(rate: float | None, stats: RunStats, begun: float) -> tuple[str, float] | None:
+def _ahead_of(rate: float | None, stats: RunStats, begun: float) -> ThrottleReason | None:
     """How long to wait so that no more than `rate` a second are sent."""
     early = 0.0 if rate is None else stats.read / rate - (time.monotonic() - begun)
-    return ("--rate", early) if early > 0.001 else None
+    return ThrottleReason("--rate", early) if early > 0.001 else None
 
 
 VERB = Verb(

@@ -28,8 +28,15 @@ def document(finished: Finished) -> dict[str, object]:
 
 
 def rounded(value: object) -> object:
-    """Seconds to the millisecond; anything else as it is."""
-    return round(value, 3) if isinstance(value, float) else value
+    """Seconds to the millisecond, also in what is nested; anything else as it is."""
+    match value:
+        case float():
+            return round(value, 3)
+        case dict():
+            return {name: rounded(one) for name, one in value.items()}
+        case list() | tuple():
+            return [rounded(one) for one in value]
+    return value
 
 
 def as_json(value: object) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from batchops.errors import BatchopsError, Exit, LockTimeoutError, TimedOutError, TransientError
-from batchops.events import IDLE, SLEEP, Committed, Emit, Failure, Retried, Throttled, Warned
+from batchops.events import IDLE, SLEEP, Committed, Emit, Failure, Retried, Throttled, ThrottleReason, Warned
 from batchops.runtime.batch_size import Size
 from batchops.runtime.counters import RejectedRows
 from batchops.runtime.limits import Limits, refused_too_often, within
@@ -19,6 +19,8 @@ from batchops.runtime.threads import described
 
 Step = Callable[[Size], Outcome | None]
 """One batch of that size, committed when it returns; None once nothing is left."""
+Throttle = Callable[[], ThrottleReason | None]
+"""Asked before each batch, by all workers at once: why to wait, None to continue. What it raises ends the run."""
 Clock = Callable[[], float]
 
 REPLAN = "replan"
@@ -40,8 +42,8 @@ class LoopSettings:
     """Set once a step has asked to replan; all workers end then."""
     between: Callable[[], None] = lambda: None
     """Called between batches, outside any transaction."""
-    throttle: Callable[[], tuple[str, float] | None] = lambda: None
-    """Asked before each batch: why to wait, and for how many seconds; None to continue."""
+    throttles: tuple[Throttle, ...] = ()
+    """The loop waits as long as the one that asks for most; then all are asked again."""
     idle: Callable[[], float | None] = lambda: None
     """Asked when nothing is left: seconds until a look is worth it again; None: the run is over."""
     leave: Callable[[], None] = lambda: None
@@ -96,8 +98,8 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
                 return _stopped(stop)
             if reason := job.limits.reached(stats.seconds):
                 return Ending(reason, Exit.DONE)
-            if (throttle := job.throttle()) is not None:
-                _throttle(emit, stats, *throttle, stop.sleep, clock)
+            if reasons := tuple(asks for throttle in job.throttles if (asks := throttle()) is not None):
+                _wait(emit, stats, _together(reasons), stop.sleep, clock)
                 continue
             done = _batch(job, emit, stop, stats, clock)
             if isinstance(done, Ending):
@@ -107,7 +109,7 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
                 if pause is None:
                     return _stopped(stop) if stop.asked else _finished(stats)
                 if pause:
-                    _throttle(emit, stats, IDLE, pause, job.wait or stop.sleep, clock)
+                    _wait(emit, stats, Throttled(IDLE, pause), job.wait or stop.sleep, clock)
                 continue
             if refused_too_often(job.limits, stats.rejected.refused, stats.rows):
                 return _refused_too_often(stats)
@@ -118,7 +120,7 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
                 return Ending(REPLAN, Exit.DONE)
             job.between()
             if job.sleep and not stop.asked:
-                _throttle(emit, stats, SLEEP, job.sleep, stop.sleep, clock)
+                _wait(emit, stats, Throttled(SLEEP, job.sleep), stop.sleep, clock)
     except BatchopsError as error:
         if stop.asked and isinstance(error, TransientError):
             return _stopped(stop)
@@ -134,7 +136,7 @@ def _wait_for_window(
     emit(Warned(f"--window is closed now; it opens at {opens:%Y-%m-%d %H:%M}{'' if job.limits.wait else ' (--wait)'}."))
     while job.limits.wait and not stop.asked and job.limits.closed() is not None:
         seconds = (opens - job.limits.wall()).total_seconds()
-        _throttle(emit, stats, "window", max(0.1, min(60.0, seconds)), stop.sleep, clock)
+        _wait(emit, stats, Throttled("window", max(0.1, min(60.0, seconds))), stop.sleep, clock)
 
 
 def _batch(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock) -> Outcome | Ending | None:
@@ -238,12 +240,14 @@ def _account(job: LoopSettings, emit: Emit, stats: RunStats, size: Size, outcome
     )
 
 
-def _throttle(
-    emit: Emit, stats: RunStats, reason: str, seconds: float, wait: Callable[[float], None], clock: Clock
-) -> None:  # fmt: skip
-    emit(Throttled(reason, seconds))
+def _together(reasons: tuple[ThrottleReason, ...]) -> Throttled:
+    return Throttled("; ".join(one.reason for one in reasons), max(one.seconds for one in reasons), reasons)
+
+
+def _wait(emit: Emit, stats: RunStats, why: Throttled, wait: Callable[[float], None], clock: Clock) -> None:
+    emit(why)
     before = clock()
-    wait(seconds)
+    wait(why.seconds)
     with stats.guard:
         stats.throttled_seconds += clock() - before
 

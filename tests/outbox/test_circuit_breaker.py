@@ -3,6 +3,7 @@
 import pytest
 
 from batchops.errors import TransientError
+from batchops.events import ThrottleReason
 from batchops.outbox.circuit_breaker import FIRST_PAUSE, LONGEST_PAUSE, QUIET, CircuitBreaker
 from tests.clock import Clock
 
@@ -24,9 +25,9 @@ def test_pauses_between_probes_double_up_to_a_bound() -> None:
         breaker.trip("refused")
         held = breaker.throttle()
         assert held is not None
-        assert "refused" in held[0]
-        pauses.append(held[1])
-        clock.now += held[1]
+        assert "refused" in held.reason
+        pauses.append(held.seconds)
+        clock.now += held.seconds
         assert breaker.throttle() is None, "time for a probe"
         assert breaker.probing
     assert pauses == [pytest.approx(min(LONGEST_PAUSE, FIRST_PAUSE * 2**n)) for n in range(12)]
@@ -36,7 +37,7 @@ def test_jitter_only_shortens_a_pause() -> None:
     clock = Clock()
     breaker = CircuitBreaker(None, clock, draw=lambda: 0.0)
     breaker.trip("refused")
-    assert breaker.throttle() == ("the destination is down: refused", pytest.approx(0.75 * FIRST_PAUSE))
+    assert breaker.throttle() == ThrottleReason("the destination is down: refused", pytest.approx(0.75 * FIRST_PAUSE))
 
 
 def test_the_timeout_begins_with_the_first_failure_and_success_ends_it() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from batchops.errors import BatchopsError, LockTimeoutError, TimedOutError, TransientError
-from batchops.events import IDLE, SLEEP, Committed, Event, Retried, Throttled, Warned
+from batchops.events import IDLE, SLEEP, Committed, Event, Retried, Throttled, ThrottleReason, Warned
 from batchops.runtime.batch_size import Size
 from batchops.runtime.budget import Budget
 from batchops.runtime.limits import Limits, Window
@@ -116,13 +116,41 @@ def test_a_window_that_is_closed_may_be_waited_for() -> None:
 
 
 def test_what_asks_to_wait_is_asked_again_before_each_batch() -> None:
-    answers = iter([("behind", 3.0), ("behind", 3.0), None, ("behind", 1.0), None, None])
-    scene = Scene([rows()] * 2, throttle=lambda: next(answers))
+    late, less = ThrottleReason("behind", 3.0), ThrottleReason("behind", 1.0)
+    answers = iter([late, late, None, less, None, None])
+    scene = Scene([rows()] * 2, throttles=(lambda: next(answers),))
     assert scene().reason == "done"
     assert [(event.reason, event.seconds) for event in scene.heard(Throttled)] == [("behind", 3.0)] * 2 + [
         ("behind", 1.0)
     ]
     assert scene.tally.throttled_seconds == 7.0
+
+
+def test_all_reasons_are_told_and_the_longest_is_waited_for() -> None:
+    lag = ThrottleReason("replica-lag: 12 s behind, more than 10 s", 1.0, "replica-lag", 12.0, 10.0)
+    paused = ThrottleReason("paused by ann", 2.0)
+    answers = iter([(lag, paused), (None, paused), (None, None), (None, None)])
+    now: tuple[ThrottleReason | None, ...] = ()
+
+    def first() -> ThrottleReason | None:
+        nonlocal now
+        now = next(answers)
+        return now[0]
+
+    scene = Scene([rows()], throttles=(first, lambda: now[1]))
+    assert scene().reason == "done"
+    told = [(event.reason, event.seconds, event.reasons) for event in scene.heard(Throttled)]
+    both = "replica-lag: 12 s behind, more than 10 s; paused by ann"
+    assert told == [(both, 2.0, (lag, paused)), ("paused by ann", 2.0, (paused,))]
+
+
+def test_a_throttle_that_raises_ends_the_run_and_a_stop_ends_a_wait() -> None:
+    def gone() -> ThrottleReason | None:
+        raise TransientError("it never recovers")
+
+    assert Scene([rows()], throttles=(gone,))().reason == "busy"
+    scene = Scene([rows()], stop_at=5.0, throttles=(lambda: ThrottleReason("paused", 3600.0),))
+    assert (scene().reason, scene.took) == ("signal", 5.0)
 
 
 def test_a_passing_error_is_tried_again_later_and_smaller() -> None:
