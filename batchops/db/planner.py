@@ -21,6 +21,8 @@ class Work:
     """Whether the server reads the whole table, and so knows little of how many rows of it match."""
     sampled: bool = False
     """Whether `rows` is what a sample says, and not the server."""
+    others: float = 0.0
+    """What of `read` is read of other tables, once for each row that the condition is asked about."""
     again: float = 0.0
     """What its condition costs a statement about no more than one row, as other tables are read for it."""
 

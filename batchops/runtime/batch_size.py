@@ -1,6 +1,6 @@
 """How large the next batch may be."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 START_ROWS = 500
 """Rows that a batch aims to change before anything is known of their cost."""
@@ -16,6 +16,12 @@ class Size:
     """Whether `rows` must not be exceeded, as under a limit."""
     skip_locked: bool = False
     """Whether to leave out rows that others hold locked, and to visit them again."""
+
+    def upto(self, most: int) -> "Size":
+        """No more than so many rows, and no more read for them than in proportion."""
+        if self.rows <= most:
+            return self
+        return replace(self, rows=most, read=max(most, self.read * most // self.rows))
 
     @property
     def listed(self) -> bool:

@@ -42,13 +42,17 @@ def validation_message(error: Any, spelled: Callable[[str], str]) -> ValidationM
     return ValidationMessage(field, f": {_wrong(error, message)}", spelled=spelled(field))
 
 
+def _limit(limit: Any) -> str:
+    if isinstance(limit, timedelta):
+        return durations.show(limit)
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
+
+
 def _wrong(error: Any, message: str) -> str:
     value, context = error["input"], error.get("ctx", {})
     for bound, words in _BOUNDS:
         if bound in context:
-            limit = context[bound]
-            shown = durations.show(limit) if isinstance(limit, timedelta) else limit
-            return f'"{value}" is not allowed: it must be {words} {shown}'
+            return f'"{value}" is not allowed: it must be {words} {_limit(context[bound])}'
     if error["type"] == "literal_error":
         return f'"{value}" is not one of {context["expected"]}'
     if error["type"].startswith("int_"):

@@ -58,10 +58,10 @@ class KeyStrategy:
         range_ = cursor.ranges[0]
         if range_.keys:
             return self._revisit(connection, cursor, size)
-        end = self._end(connection, range_, size.read)
         if size.listed or self._table.may_veto:
-            return self._listed(connection, cursor, size, end)
-        return self._plain(connection, cursor, size, end)
+            size = size.upto(self._backend.keys.longest_list)
+            return self._listed(connection, cursor, size, self._end(connection, range_, size.read))
+        return self._plain(connection, cursor, size, self._end(connection, range_, size.read))
 
     def _plain(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Batch:
         range_ = cursor.ranges[0]
@@ -167,7 +167,7 @@ class KeyStrategy:
     def _listed(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Batch:
         """Lock the window's first `size.rows` matches; a window without any still moves the cursor."""
         range_ = cursor.ranges[0]
-        aim = min(size.rows, self._backend.keys.longest_list)
+        aim = size.rows
         keys = self._lock(connection, self._matching(self._within(range_.after, end or range_.upto)).limit(aim), size)
         read = size.read
         # A window that the list fills to its very end was not cut.
@@ -274,7 +274,7 @@ def _choose(situation: Situation) -> Choice | None:
     stretch = KeyStretch(situation.backend, situation.selection, key.columns)
     rows = situation.rows if leaves else stretch.rows(situation.connection)
     walked = None if rows is None else situation.backend.keys.in_order * rows
-    cost = None if walked is None else walked + situation.repeated(walked)
+    cost = None if walked is None else walked + situation.asked(walked) + situation.repeated(walked)
     if leaves and all(any(own.columns == key.columns for own in leaf.keys) for leaf in leaves):
         return Choice(KeyStrategy.name, key.columns, f"{situation.partitions}, each along its key", leaves, cost)
     why = f"each row is named by {', '.join(key.columns)}"

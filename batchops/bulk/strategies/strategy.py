@@ -164,6 +164,12 @@ class Situation:
         """Whether a batch would take its whole time for what its condition reads of other tables."""
         return self.work is not None and self.work.again > BATCH
 
+    def asked(self, walked: float) -> float:
+        """What the condition reads of other tables row by row; twice where matches lie apart, as they are listed."""
+        if self.work is None:
+            return 0.0
+        return self.work.others * (1 if 2 * self.work.rows > walked else 2)
+
     def repeated(self, walked: float) -> float:
         """What the condition reads of other tables once more, for a strategy whose batches read so many rows.
 

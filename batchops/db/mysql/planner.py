@@ -38,7 +38,7 @@ class MySQLPlanner:
         self, connection: sa.Connection, table: Table, parts: Sequence[Table], select: sa.Select[Any]  # noqa: ARG002
     ) -> Work | None:  # fmt: skip
         """By the rows that each table of the plan is read for; a sub-select's are read once, or for each row."""
-        read, rows, found, guessed = 0.0, 1.0, False, False
+        read, others, rows, found, guessed = 0.0, 0.0, 1.0, False, False
         for row in self.rows(connection, select):
             if row["rows"] is None:
                 continue
@@ -47,9 +47,12 @@ class MySQLPlanner:
                 read += rows * here
                 share = float(row["filtered"] or 100) / 100
                 rows, found, guessed = rows * here * share, True, guessed or row["type"] == "ALL"
+            elif row["select_type"].startswith("DEPENDENT"):
+                others += here * rows
             else:
-                read += here * (rows if row["select_type"].startswith("DEPENDENT") else 1.0)
-        return Work(read, round(rows), guessed=guessed) if found else None
+                read += here
+                others += rows if row["select_type"] == "MATERIALIZED" else 0.0  # each row is looked up in it
+        return Work(read + others, round(rows), guessed=guessed, others=others) if found else None
 
     def finds_by_key(
         self, connection: sa.Connection, table: Table, names: Sequence[str], select: sa.Select[Any]
