@@ -265,11 +265,11 @@ def until(state: Callable[[], bool], *processes: subprocess.Popen[str]) -> None:
 
 
 def locks_a_file(pid: int) -> bool:
-    """Whether a process that is being stopped holds one then, as a relay does while it writes to its file."""
+    """Whether a process that is being stopped holds one then: of the file that it writes to, or of SQLite's."""
     locks, state = Path("/proc/locks"), Path(f"/proc/{pid}/stat")
     while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "T":
         time.sleep(0.001)
-    return locks.exists() and re.search(rf" FLOCK .* WRITE {pid} ", locks.read_text()) is not None
+    return locks.exists() and re.search(rf"(FLOCK .* WRITE|POSIX .*) {pid} ", locks.read_text()) is not None
 
 
 class Crowd:
