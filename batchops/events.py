@@ -219,6 +219,18 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class ThrottledBy:
+    """What one throttle did to a run."""
+
+    throttle: str
+    seconds: float
+    """How long it asked to wait, all workers together."""
+    value: float | None
+    """The highest that it waited for; None where it had no value."""
+    limit: float | None
+
+
+@dataclass(frozen=True)
 class Failure:
     """The error part of the document."""
 
@@ -248,6 +260,8 @@ class Finished:
     seconds: float = 0.0
     """This process's wall time in the loop."""
     throttled_seconds: float = 0.0
+    throttled_by: tuple[ThrottledBy, ...] = ()
+    """What each throttle did to this process."""
     cutoff: str | None = None
     """The pinned point in time that the condition uses, with its zone."""
     left: int | None = None

@@ -34,12 +34,13 @@ from batchops.runtime import lease
 from batchops.runtime.ending import finished
 from batchops.runtime.heartbeat import Heartbeat
 from batchops.runtime.lifecycle import EventEmitter, whole_run
-from batchops.runtime.loop import REPLAN, Ending, LoopSettings, RunStats, ending_of
+from batchops.runtime.loop import REPLAN, Ending, LoopSettings, RunStats, Throttle, ending_of
 from batchops.runtime.parallel import run_in_threads
 from batchops.runtime.refusal import refusal, refuse
 from batchops.runtime.retry import retrying
 from batchops.runtime.stop import Stop
 from batchops.spec.settings import bounds_of, grace_of, limits_of, loop_of, pacing_of
+from batchops.throttles.watching import watching
 from batchops.version import __version__
 
 END_TIMEOUT = 3.0
@@ -112,8 +113,11 @@ def _work(
             begun = time.monotonic()
             job, run = evaluated(job, run, stop)
             stats.seconds = time.monotonic() - begun  # the run's time, which --max-time bounds, has the list's in it
-            failed = _drop(job, run, stats)
-            ending, strategy = (failed, run.strategy) if failed else _loops(job, run, heartbeat, emitter, stop, stats)
+            dropped = _drop(job, run, stats)
+            if dropped is None:
+                ending, strategy = _throttled(job, run, heartbeat, emitter, stop, stats)
+            else:
+                ending, strategy = dropped, run.strategy
             left_out, causes = _left_out(job, ending), rejection_causes(job, run, stats)
             whole = explained(job, run, ending, stats, left_out, causes)
     except BaseException as error:
@@ -158,8 +162,16 @@ def _already_done(job: BulkJob, run: Run, emit: Emit) -> Finished:
     return end
 
 
-def _loops(
+def _throttled(
     job: BulkJob, run: Run, heartbeat: Heartbeat, emitter: EventEmitter, stop: Stop, stats: RunStats
+) -> tuple[Ending, str]:  # fmt: skip
+    with watching(job.plan.throttles, emitter.threads, job.spec.throttle_timeout.total_seconds()) as throttles:
+        return _loops(job, run, heartbeat, throttles, emitter, stop, stats)
+
+
+def _loops(
+    job: BulkJob, run: Run, heartbeat: Heartbeat, throttles: tuple[Throttle, ...], emitter: EventEmitter, stop: Stop,
+    stats: RunStats,
 ) -> tuple[Ending, str]:  # fmt: skip
     """Run the loop in all workers, with another strategy if the first reads too much; return the last strategy too."""
     pacing = replace(pacing_of(job.spec, job.plan.table), start=job.plan.first_rows)
@@ -172,7 +184,7 @@ def _loops(
         workers = Workers(
             job.database, strategy, job.ledger, run, _steps(job, strategy, heartbeat, metered=metered), stop, stats
         )
-        base = loop_of(job.spec, WorkerStep(workers), pacing, limits)
+        base = replace(loop_of(job.spec, WorkerStep(workers), pacing, limits), throttles=throttles)
         ending = run_in_threads(_each(base, workers), job.workers, emitter, stop, stats, emitter.threads)
         if ending.reason != REPLAN:
             return ending, run.strategy

@@ -4,14 +4,26 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
 from typing import Any
 
 from batchops.errors import UsageError
-from batchops.events import Backlog, Committed, Emit, Event, Finished, Fired, Rejected, Retried, Started, Throttled
+from batchops.events import (
+    Backlog,
+    Committed,
+    Emit,
+    Event,
+    Finished,
+    Fired,
+    Rejected,
+    Retried,
+    Started,
+    Throttled,
+    ThrottleReason,
+)
 from batchops.reporters import Warn
 from batchops.reporters.http_server import HttpResponse
 
@@ -39,6 +51,12 @@ _GAUGES = {
     "backlog_oldest_seconds": "How long the oldest of them has been waiting.",
 }
 
+_OF_THROTTLES = {
+    "throttle_waiting": "1 while a throttle makes a run wait, else 0.",
+    "throttle_value": "The value for which it last made a run wait.",
+    "throttle_limit": "The limit of that value.",
+}
+
 
 class Metrics:
     """Counts what runs tell; `of` gives the listener for one job."""
@@ -54,6 +72,10 @@ class Metrics:
         for name, text in _GAUGES.items():
             made[name] = self._library.Gauge(f"batchops_{name}", text, LABELS, registry=self._registry)
         self._made = made
+        made |= {
+            name: self._library.Gauge(f"batchops_{name}", text, (*LABELS, "throttle"), registry=self._registry)
+            for name, text in _OF_THROTTLES.items()
+        }
         self._fires = self._library.Counter(
             "batchops_fires", "Fires of schedules that were due, by what became of them.", (LABELS[0], "state"),
             registry=self._registry,
@@ -141,6 +163,7 @@ class _JobMetrics:
     def __init__(self, job: str, made: dict[str, Any]) -> None:
         self._job, self._made = job, made
         self._labels = (job, "", "")
+        self._throttled: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -152,8 +175,10 @@ class _JobMetrics:
                 self._of("rows").inc(event.rows)
                 self._of("batches").inc()
                 self._of("batch_seconds").inc(event.seconds)
+                self._waits(())
             case Throttled():
                 self._of("throttled_seconds").inc(event.seconds)
+                self._waits(event.reasons)
             case Retried():
                 self._of("retries").inc()
             case Rejected():
@@ -164,8 +189,21 @@ class _JobMetrics:
             case Finished():
                 self._ended(event)
 
+    def _waits(self, reasons: Iterable[ThrottleReason]) -> None:
+        """Of a throttle that no longer makes it wait, the gauge says so."""
+        named = {one.throttle: one for one in reasons if one.throttle}
+        for name in self._throttled - named.keys():
+            self._of("throttle_waiting", name).set(0)
+        for name, one in named.items():
+            self._of("throttle_waiting", name).set(1)
+            if one.value is not None and one.limit is not None:
+                self._of("throttle_value", name).set(one.value)
+                self._of("throttle_limit", name).set(one.limit)
+        self._throttled = {*named}
+
     def _ended(self, finished: Finished) -> None:
         self._labels = (self._job, finished.verb, finished.table)
+        self._waits(())
         self._of("runs").inc()
         self._of("failures").inc(1 if finished.exit else 0)
         self._of("last_exit_code").set(finished.exit)
@@ -176,8 +214,8 @@ class _JobMetrics:
             self._of("backlog_rows").set(finished.drained.backlog)
             self._of("backlog_oldest_seconds").set(finished.drained.oldest_seconds or 0.0)
 
-    def _of(self, name: str) -> Any:
-        return self._made[name].labels(*self._labels)
+    def _of(self, name: str, *more: str) -> Any:
+        return self._made[name].labels(*self._labels, *more)
 
 
 def _library() -> ModuleType:

@@ -25,6 +25,7 @@ def finished(verb: str, table: str, strategy: str, ending: Ending, stats: RunSta
         rejected_causes=stats.rejected.causes,
         seconds=stats.seconds,
         throttled_seconds=stats.throttled_seconds,
+        throttled_by=stats.throttled_by.all(),
         error=ending.error,
     )
 

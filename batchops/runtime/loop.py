@@ -16,6 +16,7 @@ from batchops.runtime.pacing import Pacing
 from batchops.runtime.retry import retrying
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import described
+from batchops.runtime.throttle_totals import ThrottleTotals
 
 Step = Callable[[Size], Outcome | None]
 """One batch of that size, committed when it returns; None once nothing is left."""
@@ -64,6 +65,7 @@ class RunStats:
     rejected: RejectedRows = field(default_factory=RejectedRows)
     seconds: float = 0.0
     throttled_seconds: float = 0.0
+    throttled_by: ThrottleTotals = field(default_factory=ThrottleTotals)
     guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
 
@@ -249,7 +251,9 @@ def _wait(emit: Emit, stats: RunStats, why: Throttled, wait: Callable[[float], N
     before = clock()
     wait(why.seconds)
     with stats.guard:
-        stats.throttled_seconds += clock() - before
+        waited = clock() - before
+        stats.throttled_seconds += waited
+        stats.throttled_by.add(why.reasons, waited)
 
 
 def _finished(stats: RunStats) -> Ending:

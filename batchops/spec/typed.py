@@ -54,6 +54,8 @@ class BulkOptions(VerbOptions, total=False):
     strategy: StrategyName
     allow: Sequence[str] | str
     count: bool
+    throttle: Sequence[str] | str
+    throttle_timeout: Duration
     max_rejected: int
     workers: int
     ledger: str | None

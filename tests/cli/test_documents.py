@@ -1,7 +1,7 @@
 """README and help topics are true: every command in them is run, their grants suffice, their tables are complete."""
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import get_args
 
 import pytest
@@ -10,8 +10,9 @@ from sqlalchemy import make_url
 from batchops.bulk.plan.checks import CHECKS
 from batchops.bulk.strategies import STRATEGIES
 from batchops.errors import Exit
-from batchops.events import Cause, Drained, Event, Finished, Listed, Relayed
+from batchops.events import Cause, Drained, Event, Finished, Listed, Relayed, ThrottledBy
 from batchops.reporters.document import FIELDS, document
+from batchops.throttles import THROTTLES
 from tests.cli.conftest import Cli
 from tests.cli.test_help import COMMANDS
 from tests.command import Batchops
@@ -95,11 +96,13 @@ def test_the_options_that_are_named_exist(cli: Cli) -> None:
 def test_the_tables_are_complete() -> None:
     assert {int(code) for code in column("exit-codes", "exit")} == {code.value for code in Exit}
     whole = Finished("", "", "", 0, "", done_at="now", listed=Listed(1, 1), rejected_causes=(Cause("", 1),))
+    whole = replace(whole, throttled_by=(ThrottledBy("", 0.0, None, None),))
     assert words(column("output", "field")) == set(FIELDS)
     assert words(column("output", "more")) == document(whole).keys() - FIELDS
     assert words(column("output", "drain, relay")) == {
         field.name for kind in (Drained, Relayed) for field in fields(kind)
     }
+    assert words(column("throttling", "throttle")) == {kind.name for kind in THROTTLES}
     assert {kind.__name__.lower() for kind in get_args(Event)} <= words([(HELP / "output.md").read_text()])
     assert words(column("checks", "check")) == {check.name for check in CHECKS}
     assert words(column("strategies", "strategy")) == {kind.name for kind in STRATEGIES}

@@ -25,8 +25,10 @@ from batchops.db.recorded_statements import SELECTED, shown_sql
 from batchops.ledger.last_run import LastRun
 from batchops.ledger.resume import AlreadyDone, ContinuedRun, NewRun, Resume
 from batchops.ledger.run import Run
+from batchops.spec.throttle_settings import settings
 from batchops.sql.selection import Selection
 from batchops.sql.tokens import tokenize
+from batchops.throttles.chosen import chosen
 
 QUICK = 0.3
 """Seconds for counting something that nobody asked to have counted."""
@@ -93,6 +95,7 @@ def describe(
         pacing=_pacing_text(spec),
         limits=_limits(spec),
         target=spec.target_time.total_seconds(),
+        throttles=chosen(settings(spec.throttle)),
         name=database.address.name,
         max_rows=spec.max_rows,
         done=isinstance(route.resume, AlreadyDone),

@@ -16,6 +16,7 @@ from batchops.db.facts import TableFacts
 from batchops.db.table import Table
 from batchops.reporters.figures import count, counted, rough
 from batchops.runtime.refusal import Refusal
+from batchops.throttles.chosen import ChosenThrottle
 
 COUNTED = "counted"
 """How an estimate was made that is none."""
@@ -61,6 +62,7 @@ class BulkPlan:
     limits: str
     target: float
     """Seconds that a batch is to take."""
+    throttles: tuple[ChosenThrottle, ...] = ()
     max_rows: int | None = None
     done: bool = False
     """Whether an earlier run has done it, and it is not to be done again."""
@@ -144,6 +146,7 @@ class BulkPlan:
             "strategy": f"{self.strategy}: {self.why}" + (f"; index {self.index}" if whole else ""),
             "list": _list(self),
             "pacing": self.pacing + (f"; ends after {self.limits}" if self.limits else ""),
+            "throttles": "; ".join(one.text for one in self.throttles),
             "takes": _takes(self),
             "list SQL" if self.lists else "first SQL": self.statement,
             "undo": self.verb.undo,
@@ -188,6 +191,7 @@ class BulkPlan:
             ],
             "pacing": self.pacing,
             "limits": self.limits or None,
+            "throttles": [one.document() for one in self.throttles],
             "seconds": None if self.cost.seconds is None else round(self.cost.seconds, 1),
             "seconds_basis": self.cost.seconds_basis,
             "log": self.cost.log,

@@ -1,0 +1,48 @@
+"""What a server can be watched for: each signal, and the right that it takes to read it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from batchops.db.table import Table
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One reading of a signal."""
+
+    value: float | None
+    """In its unit; None: there is nothing to measure now, as on a server without replicas."""
+    of: str = ""
+    """What the value is of: the replica, the slot."""
+    reason: str = ""
+    """Why to wait, whatever the value, where the signal itself says so."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whom a signal is read for."""
+
+    role: str
+    table: "Table | None" = None
+
+
+class Signal(Protocol):
+    """A signal that is read again and again, and may compare readings."""
+
+    def read(self, connection: "sa.Connection") -> Measured:
+        """One reading. Raises where there is none: what is unknown is no value."""
+
+
+@dataclass(frozen=True)
+class ServerSignal:
+    """A signal that one database offers."""
+
+    open: Callable[[Scope], Signal]
+    missing_right: "Callable[[sa.Connection, Scope], str | None]" = lambda _, __: None
+    """The statement that lets the role read it; None where it may."""
+    of_table: bool = False
+    """Whether it is about the job's table."""

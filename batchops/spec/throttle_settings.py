@@ -1,0 +1,72 @@
+"""`--throttle NAME=LIMIT,stop=LIMIT` as settings, and which throttles there are by default."""
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+
+from batchops import durations
+from batchops.errors import nearest
+from batchops.spec import parsers
+from batchops.throttles import THROTTLES
+from batchops.throttles.kind import ThrottleKind, ThrottleSetting
+from batchops.throttles.units import BYTES, SECONDS
+
+OFF = "off"
+SEE = "`batchops help throttling` lists them"
+
+
+def settings(texts: Sequence[str]) -> tuple[ThrottleSetting, ...]:
+    """The throttles that the texts ask for, then the defaults that none of them names; ValueError for a mistake."""
+    asked = tuple(setting(text) for text in texts)
+    names = [one.kind.name for one in asked]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f'"{name}" is given twice')
+    defaults = [kind for kind in THROTTLES if kind.by_default and kind.name not in names]
+    return (*asked, *(ThrottleSetting(kind, kind.limit, asked=False) for kind in defaults))
+
+
+def setting(text: str) -> ThrottleSetting:
+    """`load=4,stop=8`; ValueError says what is wrong with it."""
+    named, _, stop = (part.strip() for part in text.partition(","))
+    name, equals, limit = (part.strip() for part in named.partition("="))
+    kind = next((kind for kind in THROTTLES if kind.name == name), None)
+    if kind is None:
+        near = nearest(name, [kind.name for kind in THROTTLES])
+        raise ValueError(f'there is no throttle "{name}"; ' + (f'did you mean "{near}"?' if near else SEE))
+    if limit == OFF and not stop:
+        return ThrottleSetting(kind, None)
+    if not equals and kind.limit is None:
+        raise ValueError(f'"{name}" needs a limit, like {name}={kind.unit.example}')
+    waits = kind.limit if not equals else _limit(kind, limit)
+    return ThrottleSetting(kind, waits, _stop(kind, stop, waits) if stop else None)
+
+
+def _stop(kind: ThrottleKind, text: str, waits: float | None) -> float:
+    word, equals, limit = (part.strip() for part in text.partition("="))
+    if word != "stop" or not equals:
+        raise ValueError(f'"{text}" is not like stop={kind.unit.example}')
+    value = _limit(kind, limit)
+    if waits is not None and value <= waits:
+        raise ValueError(f"stop={limit} must be more than the limit at which the run waits")
+    return value
+
+
+def _limit(kind: ThrottleKind, text: str) -> float:
+    if kind.unit is SECONDS:
+        found = durations.parse(text)
+        assert isinstance(found, timedelta)
+        return found.total_seconds()
+    if kind.unit is BYTES:
+        if re.fullmatch(r"[\d.]+", text):
+            raise ValueError(f'"{text}" has no unit: write {text}MB or {text}GB')
+        return float(str(parsers.size(text)))
+    if not re.fullmatch(r"\d+(\.\d+)?", text):
+        raise ValueError(f'"{text}" is not a number, like {kind.unit.example}')
+    return float(text)
+
+
+def checked_texts(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The texts, where each is a throttle; for pydantic."""
+    settings(texts)
+    return texts

@@ -1,0 +1,20 @@
+"""The throttle `load`: how many processes of this host want a CPU."""
+
+import os
+
+from batchops.db.signals import Measured
+from batchops.throttles.kind import ThrottleKind
+from batchops.throttles.units import NUMBER
+
+
+class _Load:
+    def read(self) -> Measured:
+        return Measured(os.getloadavg()[0])
+
+
+KIND = ThrottleKind(
+    name="load",
+    text="load average of the host that batchops runs on, over one minute",
+    unit=NUMBER,
+    open=_Load,
+)

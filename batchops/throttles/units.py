@@ -1,0 +1,37 @@
+"""The units of throttles: how a value is shown, and what its limit looks like."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batchops import durations
+
+_PREFIXES = ("", "k", "M", "G", "T", "P")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a throttle counts in."""
+
+    name: str
+    example: str
+    """A limit in it."""
+    show: Callable[[float], str]
+
+
+def shown_number(value: float) -> str:
+    """1,234 or 0.75."""
+    return f"{value:,.0f}" if value == round(value) or abs(value) >= 1_000 else f"{value:,.2f}"
+
+
+def shown_bytes(value: float) -> str:
+    """12.3 MB."""
+    for prefix in _PREFIXES:
+        if abs(value) < 999.5 or prefix == _PREFIXES[-1]:
+            break
+        value /= 1_000
+    return f"{value:.3g} {prefix}B"
+
+
+NUMBER = Unit("number", "4", shown_number)
+SECONDS = Unit("seconds", "10s", durations.show)
+BYTES = Unit("bytes", "1GB", shown_bytes)

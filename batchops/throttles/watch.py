@@ -1,0 +1,128 @@
+"""Watch: the newest reading of one signal, and what it asks of the loop."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from batchops import durations
+from batchops.db.signals import Measured
+from batchops.errors import BatchopsError, TransientError
+from batchops.events import ThrottleReason
+from batchops.runtime.threads import described
+from batchops.throttles.kind import ThrottleSetting
+
+EVERY = 1.0
+"""Seconds between two readings, and between two looks of a loop that waits."""
+STALE = 15.0
+"""Seconds without a reading after which a run waits for one."""
+RESUME = 0.9
+"""The share of the limit below which a run that waits goes on."""
+FIRST = 0.02
+"""Seconds that a loop waits for the first reading at a time, at first."""
+Clock = Callable[[], float]
+
+
+class Patience:
+    """Ends the run that throttles have kept waiting, without a batch in between, for longer than the timeout."""
+
+    def __init__(self, timeout: float, clock: Clock = time.monotonic) -> None:
+        self._timeout = timeout
+        self._clock = clock
+        self._waiting: set[str] = set()
+        self._since = 0.0
+        self._guard = threading.Lock()
+
+    def tell(self, name: str, reason: str) -> None:
+        """What this throttle says now; an empty reason: go on."""
+        with self._guard:
+            if not reason:
+                self._waiting.discard(name)
+                return
+            if not self._waiting:
+                self._since = self._clock()
+            self._waiting.add(name)
+            waited = self._clock() - self._since
+        if waited >= self._timeout:
+            raise TransientError(
+                f"Throttled for {durations.show(waited)} without a batch: {reason}.",
+                "the same command continues the run; --throttle-timeout allows a longer wait.",
+            )
+
+
+class Watch:
+    """A throttle at work. One thread reads; workers call it before each batch."""
+
+    def __init__(
+        self, setting: ThrottleSetting, read: Callable[[], Measured], patience: Patience, clock: Clock = time.monotonic
+    ) -> None:
+        self.name = setting.kind.name
+        self._setting = setting
+        self._read = read
+        self._patience = patience
+        self._clock = clock
+        self._begun = self._at = clock()
+        self._measured: Measured | None = None
+        self._trouble = ""
+        self._waiting = False
+        self._beyond_stop = 0
+        self._guard = threading.Lock()
+
+    def look(self) -> None:
+        """Take a reading. An error of the signal is kept: without a reading the run waits in the end."""
+        try:
+            measured = self._read()
+        except (BatchopsError, OSError) as error:
+            with self._guard:
+                self._trouble = described(error)
+            return
+        with self._guard:
+            self._measured, self._at, self._trouble = measured, self._clock(), ""
+            self._waiting = self._holds(measured)
+            stop = self._setting.stop
+            beyond = stop is not None and measured.value is not None and measured.value > stop
+            self._beyond_stop = self._beyond_stop + 1 if beyond else 0
+
+    def __call__(self) -> ThrottleReason | None:
+        """Why to wait; None: go on. Raises to end the run."""
+        with self._guard:
+            asks = self._asks()
+            ended = self._beyond_stop > 1
+        self._patience.tell(self.name, "" if asks is None else asks.reason)
+        if ended and asks is not None and self._setting.stop is not None:
+            beyond = f"more than stop={self._setting.kind.unit.show(self._setting.stop)}"
+            raise TransientError(f"{asks.reason}, {beyond}.", "run the same command again once it has come down.")
+        return asks
+
+    def _asks(self) -> ThrottleReason | None:
+        now = self._clock()
+        if self._measured is None and now - self._begun < STALE:
+            soon = min(EVERY, max(FIRST, (now - self._begun) / 2))
+            return ThrottleReason(f"{self.name}: waiting for the first reading", soon, self.name)
+        if now - self._at >= STALE:
+            why = f": {self._trouble.rstrip('.')}" if self._trouble else ""
+            reason = f"{self.name}: no reading for {durations.show(now - self._at)}{why}"
+            return ThrottleReason(reason, EVERY, self.name, limit=self._setting.limit)
+        if not self._waiting or self._measured is None:
+            return None
+        value = self._measured.value
+        return ThrottleReason(self._reason(self._measured), EVERY, self.name, value, self._setting.limit)
+
+    def _holds(self, measured: Measured) -> bool:
+        limit = self._setting.limit
+        if measured.reason:
+            return True
+        if measured.value is None or limit is None:
+            return False
+        return measured.value > limit or (self._waiting and limit > 0 and measured.value >= RESUME * limit)
+
+    def _reason(self, measured: Measured) -> str:
+        if measured.reason:
+            return f"{self.name}: {measured.reason}"
+        return described_reading(self._setting, measured)
+
+
+def described_reading(setting: ThrottleSetting, measured: Measured) -> str:
+    """A value with its limit: replica-lag of standby1: 12.3 s (limit 10 s)."""
+    of = f" of {measured.of}" if measured.of else ""
+    value = "nothing to measure" if measured.value is None else setting.kind.unit.show(measured.value)
+    return f"{setting.kind.name}{of}: {value} ({setting.limits})"
