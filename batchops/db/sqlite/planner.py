@@ -30,11 +30,14 @@ class SQLitePlanner:
     def work(
         self, connection: sa.Connection, table: Table, parts: Sequence[Table], select: sa.Select[Any]  # noqa: ARG002
     ) -> Work | None:  # fmt: skip
-        """The rows that match, counted up to a bound, where an index finds them; None where the table is read."""
+        """The rows that match, counted up to a bound, where an index finds them.
+
+        Where the table is read, all of its rows; None for a large one, as others wait for a reader to write.
+        """
         details = [row.detail for row in explained(connection, select, "EXPLAIN QUERY PLAN")]
         searched = any((found := _SEARCH.match(detail)) and found["table"] == table.name for detail in details)
         if not searched or any(detail.startswith("SCAN") and detail.split()[1] == table.name for detail in details):
-            return None
+            return Work(table.rows, table.rows, guessed=True) if table.rows and table.rows <= _MOST else None
         bound = min(_MOST, table.rows // 2 if table.rows else _MOST) + 1
         matching = sa.select(sa.func.count()).select_from(select.limit(bound).subquery())
         rows = int(connection.execute(matching).scalar_one())

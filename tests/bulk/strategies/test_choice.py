@@ -7,6 +7,7 @@ import pytest
 
 import batchops as library
 from tests.command import Batchops
+from tests.conftest import NewDatabase
 from tests.databases.numbered import numbered
 from tests.services.database import Database
 
@@ -106,15 +107,17 @@ def test_the_end_is_that_of_one_statement(database: Database, cases: str) -> Non
         database.script(f"INSERT INTO t SELECT * FROM every WHERE {case.where}")
 
 
+@pytest.mark.parametrize("name", ["mariadb", "sqlite"])
 @pytest.mark.parametrize(("where", "strategy"), [("status = 'x'", "match"), ("kind < 2", "key"), ("made >= 0", "key")])
-def test_a_scan_of_mariadb_is_judged_by_its_first_rows(mariadb: Database, where: str, strategy: str) -> None:
-    """The server expects all rows to match, as it knows nothing of the column."""
-    make(mariadb)
-    analyze(mariadb)
-    expected = mariadb.scalar(f"SELECT count(*) FROM t WHERE {where}")
-    planned = library.plan(library.purge, url=mariadb.url, table="t", where=where)
+def test_a_scan_is_judged_by_the_first_rows(new_database: NewDatabase, name: str, where: str, strategy: str) -> None:
+    """MariaDB expects all rows to match, as it knows nothing of the column; SQLite expects nothing."""
+    database = new_database(name)
+    make(database)
+    analyze(database)
+    expected = database.scalar(f"SELECT count(*) FROM t WHERE {where}")
+    planned = library.plan(library.purge, url=database.url, table="t", where=where)
     assert planned.estimate == pytest.approx(expected, rel=0.2)
-    done = library.purge(url=mariadb.url, table="t", where=where)
+    done = library.purge(url=database.url, table="t", where=where)
     assert (done.reason, done.strategy, done.rows) == ("done", strategy, expected)
 
 
