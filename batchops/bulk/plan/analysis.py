@@ -117,13 +117,11 @@ def _estimate(
         more = "" if route.pinned.condition is None else ", before the condition"
         return found.ids.rows, f"ids that name a row{more}"
     queries = _to_come(found, route)
-    estimate, by = (
-        added(database.backend.planner.matches(connection, rows) for rows in queries),
-        "the planner's estimate",
-    )
+    planned = added(database.backend.planner.matches(connection, rows) for rows in queries)
+    estimate, by = planned, "the planner's estimate"
     if route.sampled is not None:
         estimate, by = route.sampled, "a sample of the table's first rows"
-    if not spec.count and estimate is not None and queries and not _computes(database, route):
+    if not spec.count and planned is not None and queries and not _computes(database, route):
         return estimate, by
     seconds = spec.statement_timeout.total_seconds() if spec.count else QUICK
     if (counted := added(facts.count_within(connection, rows, seconds) for rows in queries)) is not None:
