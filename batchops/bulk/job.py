@@ -29,8 +29,10 @@ from batchops.errors import BatchopsError, Exit
 from batchops.events import Emit, Failure, Finished, Started, Warned
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import NONE
+from batchops.ledger.requests import scopes_of
 from batchops.ledger.run import Run, Worker
 from batchops.runtime import lease
+from batchops.runtime.control import Control
 from batchops.runtime.ending import finished
 from batchops.runtime.heartbeat import Heartbeat
 from batchops.runtime.lifecycle import EventEmitter, whole_run
@@ -109,13 +111,14 @@ def _work(
         emitter(_started(job, run))
         job.database.underway = True
         heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads)
-        with heartbeat.renewing():
+        control = _control(job, held, run, emitter, stop)
+        with heartbeat.renewing(control.look_if_due):
             begun = time.monotonic()
             job, run = evaluated(job, run, stop)
             stats.seconds = time.monotonic() - begun  # the run's time, which --max-time bounds, has the list's in it
             dropped = _drop(job, run, stats)
             if dropped is None:
-                ending, strategy = _throttled(job, run, heartbeat, emitter, stop, stats)
+                ending, strategy = _throttled(job, run, heartbeat, control, emitter, stop, stats)
             else:
                 ending, strategy = dropped, run.strategy
             left_out, causes = _left_out(job, ending), rejection_causes(job, run, stats)
@@ -162,11 +165,19 @@ def _already_done(job: BulkJob, run: Run, emit: Emit) -> Finished:
     return end
 
 
+def _control(job: BulkJob, held: lease.Lease, run: Run, emitter: EventEmitter, stop: Stop) -> Control:
+    """Obeys requests to the run; what was asked before it began is known."""
+    scopes = scopes_of(run.run, run.job, job.recipe_job)
+    control = Control(job.ledger, held, scopes, stop, emitter.warn)
+    retrying(job.spec.retry_timeout.total_seconds(), control.look, stopped=lambda: stop.asked, sleep=stop.sleep)
+    return control
+
+
 def _throttled(
-    job: BulkJob, run: Run, heartbeat: Heartbeat, emitter: EventEmitter, stop: Stop, stats: RunStats
+    job: BulkJob, run: Run, heartbeat: Heartbeat, control: Control, emitter: EventEmitter, stop: Stop, stats: RunStats
 ) -> tuple[Ending, str]:  # fmt: skip
     with watching(job.plan.throttles, emitter.threads, job.spec.throttle_timeout.total_seconds()) as throttles:
-        return _loops(job, run, heartbeat, throttles, emitter, stop, stats)
+        return _loops(job, run, heartbeat, (control.throttle, *throttles), emitter, stop, stats)
 
 
 def _loops(

@@ -28,6 +28,8 @@ COMMANDS = {
     "demo": "Create a SQLite file with a million rows and purge half of them.",
     "runs": "List the runs in a ledger.",
     "show": "Show one run: its progress, its end, how to continue.",
+    "pause": "Pause runs: no further batch until they are resumed.",
+    "resume": "Resume runs that are paused.",
     "completion": "Print a shell script that completes commands, tables, columns, recipes and runs.",
     "ledger": "Print, create or prune the tables of the ledger.",
     "help": "Explain a topic: strategies, checks, resume, delivery, recipes, exit codes and more.",

@@ -8,6 +8,7 @@ from batchops.bulk.strategies.cursor import Cursor
 from batchops.db.value_formats import as_text
 from batchops.events import Cause
 from batchops.ledger.history import Recorded
+from batchops.ledger.requests import Request
 from batchops.ledger.run import Run
 from batchops.reporters.figures import count, percent, visible
 
@@ -41,6 +42,7 @@ def run_document(recorded: Recorded) -> dict[str, Any]:
         "cutoff": run.pinned["cutoff"],
         "by": {name: value for name, value in run.by.items() if name not in _BEHIND_RUN},
         "owner": holder.owner.as_dict() if holder else None,
+        "paused": [request_document(pause) for pause in recorded.pauses],
         "error": run.error,
         "next": recorded.next,
     }
@@ -70,6 +72,18 @@ def position(run: Run) -> str:
 def _shown(value: object) -> str:
     text = as_text(value)
     return count(int(text)) if text.removeprefix("-").isdecimal() and len(text) < 20 else text
+
+
+def request_document(request: Request) -> dict[str, Any]:
+    """What somebody asked of a run, of its job or of every run."""
+    return {
+        "action": request.action,
+        "scope": request.scope.partition(" ")[0],
+        "by": request.by,
+        "at": request.time,
+        "reason": request.reason or None,
+        "settings": dict(request.settings),
+    }
 
 
 def rejections_document(rejections: Sequence[Cause]) -> list[dict[str, Any]]:

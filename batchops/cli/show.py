@@ -5,9 +5,9 @@ import rich_click as click
 from batchops.cli import completion_sources
 from batchops.cli.help import Command
 from batchops.cli.ledger_options import ledger_flags, named_ledger
-from batchops.cli.run_view import NAME, moment, progress, rejections_document, run_document
+from batchops.cli.run_view import NAME, moment, progress, rejections_document, request_document, run_document
 from batchops.errors import UsageError
-from batchops.ledger.history import Recorded, load_rejections, load_runs
+from batchops.ledger.history import Recorded, load_rejections, load_requests, load_runs
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import count, visible
 from batchops.runtime.causes import counted_cause
@@ -25,17 +25,22 @@ def command(name: str, url: str | None, ledger: str | None, ledger_schema: str |
     with named_ledger(url, ledger, ledger_schema) as opened:
         found = load_runs(opened, name=name)
         rejections = load_rejections(opened, found[0].run.run) if found else []
+        requests = load_requests(opened, found[0]) if found else []
     if not found:
         what = f"run {name}" if name.isdecimal() else f'run of a table or job "{name}"'
         raise UsageError(f"There is no {what} in this ledger.", "see `batchops runs`.")
     if as_json_document:
-        click.echo(as_json(run_document(found[0]) | {"rejections": rejections_document(rejections)}))
+        asked = [request_document(one) for one in requests]
+        more = {"rejections": rejections_document(rejections), "requests": asked}
+        click.echo(as_json(run_document(found[0]) | more))
         return
     for label, text in _facts(found[0]).items():
         if text:
             click.echo(f"{label:<10}{visible(text)}")
     for one in rejections:
         click.echo(f"{'rejected':<10}{visible(counted_cause(one))}")
+    for request in requests:
+        click.echo(f"{'asked':<10}{visible(request.text)}")
 
 
 def _facts(recorded: Recorded) -> dict[str, str]:
@@ -46,6 +51,7 @@ def _facts(recorded: Recorded) -> dict[str, str]:
         "job": run.by.get("job", ""),
         "state": recorded.state,
         "progress": progress(recorded),
+        "paused": "; ".join(pause.paused.removeprefix("paused ") for pause in recorded.pauses),
         "rows": f"{count(run.rows)} changed, {count(run.read)} read, in {count(run.batches)} batches",
         "where": run.pinned["condition"] or "every row",
         "set": ", ".join(f"{column} = {value}" for column, value in run.pinned["assignments"]),

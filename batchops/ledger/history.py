@@ -1,7 +1,7 @@
 """Runs as a ledger remembers them."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -10,6 +10,7 @@ from batchops.events import Cause
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.owner import Owner
 from batchops.ledger.rejected_rows import kept
+from batchops.ledger.requests import Request, load, load_pauses, scopes_of
 from batchops.ledger.run import Run
 
 
@@ -19,16 +20,17 @@ class LeaseHolder:
 
     owner: Owner
     alive: bool
+    token: str
 
 
 def lease_holders(connection: sa.Connection, ledger: Ledger) -> dict[int, LeaseHolder]:
     """The lease holder of each run that has not released its lease."""
     leases, now = ledger.leases, ledger.database.backend.own_tables.epoch()
-    query = sa.select(leases.c.run, leases.c.owner, (leases.c.lease_until - now).label("left"))
+    query = sa.select(leases.c.run, leases.c.owner, leases.c.token, (leases.c.lease_until - now).label("left"))
     found = {}
     for row in connection.execute(query.where(leases.c.run.is_not(None))):
         owner = Owner(**json.loads(row.owner))
-        found[row.run] = LeaseHolder(owner, owner.holds(row.left))
+        found[row.run] = LeaseHolder(owner, owner.holds(row.left), row.token)
     return found
 
 
@@ -40,18 +42,32 @@ class Recorded:
     holder: LeaseHolder | None
     newest: bool = True
     """Whether its job has no later run."""
+    pauses: tuple[Request, ...] = ()
+    """Those in effect for whoever works on the run."""
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a process is working on it, or waits to."""
+        return self.run.state == "running" and self.holder is not None and self.holder.alive
 
     @property
     def state(self) -> str:
-        """As in the ledger, but "crashed" for a run that says it is running and sends no heartbeat."""
-        if self.run.state == "running" and (self.holder is None or not self.holder.alive):
+        """As in the ledger, but "crashed" for one that is running without a living process, and "paused"."""
+        if self.run.state != "running":
+            return self.run.state
+        if not self.at_work:
             return "crashed"
-        return self.run.state
+        return "paused" if self.pauses else "running"
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes of requests that it obeys."""
+        return scopes_of(self.run.run, self.run.job, self.run.by.get("job") or "")
 
     @property
     def next(self) -> str | None:
         """The command that continues the job; None if it is done, runs now, or has a later run."""
-        if not self.newest or self.state in ("running", "done"):
+        if not self.newest or self.at_work or self.run.state == "done":
             return None
         return self.run.by.get("command") or None
 
@@ -65,8 +81,13 @@ class Recorded:
         return next((min(done[name] / rows, 0.99) for name, rows in expected.items() if rows), None)
 
 
-def load_runs(ledger: Ledger, *, name: str | None = None, limit: int = 1) -> list[Recorded]:
-    """The runs, newest first; none if there is no ledger yet. `name`: a run's number, a table, or a recipe's job."""
+def load_runs(
+    ledger: Ledger, *, name: str | None = None, job: str | None = None, limit: int = 1
+) -> list[Recorded]:  # fmt: skip
+    """The runs, newest first; none if there is no ledger yet.
+
+    `name`: a run's number, a table, or a recipe's job; `job`: the key of a job.
+    """
     with ledger.database.reading() as connection:
         state = ledger.state(connection)
         if state == "older":
@@ -77,10 +98,19 @@ def load_runs(ledger: Ledger, *, name: str | None = None, limit: int = 1) -> lis
         if state == "absent":
             return []
         where = sa.true() if name is None else _named(ledger, name)
+        where = where if job is None else ledger.runs.c.job == job
         runs = ledger.select_runs(connection, where, limit=limit)
         holders = lease_holders(connection, ledger)
         newest = _newest(connection, ledger, where, limit)
-    return [Recorded(run, holders.get(run.run), run.run in newest) for run in runs]
+        pauses = load_pauses(connection, ledger)
+    found = [Recorded(run, holders.get(run.run), run.run in newest) for run in runs]
+    return [replace(one, pauses=tuple(pauses[scope] for scope in one.scopes if scope in pauses)) for one in found]
+
+
+def load_requests(ledger: Ledger, recorded: Recorded) -> list[Request]:
+    """What was asked of the run, of its job and of every run, the oldest first."""
+    with ledger.database.reading() as connection:
+        return load(connection, ledger, recorded.scopes)
 
 
 def _named(ledger: Ledger, name: str) -> sa.ColumnElement[bool]:

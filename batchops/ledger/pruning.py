@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from batchops.ledger.ledger import Ledger
+from batchops.ledger.requests import scope_of_run
 
 RUNS_PER_TRANSACTION = 500
 """Runs that one transaction forgets."""
@@ -31,6 +32,8 @@ def _some(ledger: Ledger, older_than: float, size: int) -> int:
         numbers = list(connection.execute(query).scalars())
         if numbers:
             connection.execute(ledger.rejected.delete().where(ledger.rejected.c.run.in_(numbers)))
+            own = [scope_of_run(number) for number in numbers]
+            connection.execute(ledger.requests.delete().where(ledger.requests.c.scope.in_(own)))
             connection.execute(workers.delete().where(workers.c.run.in_(numbers)))
             connection.execute(runs.delete().where(runs.c.run.in_(numbers), *old))
     return len(numbers)

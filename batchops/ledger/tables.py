@@ -14,6 +14,7 @@ BY_TABLE = ("batchops_run_by_table", ("table_identity", "work"))
 BY_END = ("batchops_run_by_end", ("prunable", "ended_at"))
 """Indexes of runs: name and columns."""
 _SCHEDULE = KeyText(255)
+_SCOPE = KeyText(255)
 
 
 def version_table(meta: sa.MetaData) -> sa.Table:
@@ -85,6 +86,22 @@ def rejected_table(meta: sa.MetaData) -> sa.Table:
         sa.Column("reason", LONG_TEXT, nullable=False),
         sa.Column("locked", sa.SmallInteger, nullable=False),
         sa.Index("batchops_rejected_by_run", "run"),
+    )  # fmt: skip
+
+
+def request_table(meta: sa.MetaData) -> sa.Table:
+    """Requests to runs, to jobs, or to every run: what was asked, by whom and when."""
+    return sa.Table(
+        "batchops_request", meta,
+        sa.Column("number", WHOLE, primary_key=True, autoincrement=True),
+        sa.Column("scope", _SCOPE, nullable=False),
+        sa.Column("action", sa.String(10), nullable=False),
+        sa.Column("reason", LONG_TEXT),
+        sa.Column("settings", LONG_TEXT, nullable=False),
+        sa.Column("lease", sa.String(32)),
+        sa.Column("requested_by", sa.Text, nullable=False),
+        sa.Column("requested_at", sa.Double, nullable=False),
+        sa.Index("batchops_request_by_scope", "scope"),
     )  # fmt: skip
 
 

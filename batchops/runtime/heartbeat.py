@@ -63,9 +63,16 @@ class Heartbeat:
         self._with_batches = ledger.in_target and ledger.database.backend.sessions.one_writer
         self._clock = LeaseClock(lease.seconds, clock, renewed=clock())
 
-    def renewing(self) -> AbstractContextManager[None]:
-        """Renew for as long as the block runs."""
-        return heartbeat(self._threads, self._lease.seconds, self._held, self._lost)
+    def renewing(self, beside: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
+        """Renew for as long as the block runs; `beside` is called at each turn, after the renewal."""
+
+        def turn() -> None:
+            try:
+                self.renew()
+            finally:
+                beside()
+
+        return self._threads.repeating("heartbeat", self._lease.seconds / RENEWALS, turn)
 
     def renew_with_batch(self, connection: sa.Connection) -> None:
         """Renew in a batch's own transaction, where that is needed and due."""

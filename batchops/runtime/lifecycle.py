@@ -25,7 +25,7 @@ class EventEmitter:
         self._raised: BaseException | None = None
         self._warnings: deque[str] = deque()
         self.begun = False
-        self.threads = Threads(stop.fail, self._warn)
+        self.threads = Threads(stop.fail, self.warn)
         """The run's threads: one that an error ends, ends the run."""
 
     def __call__(self, event: Event) -> None:
@@ -54,8 +54,8 @@ class EventEmitter:
             self._raised = error
             self._stop.fail(error if isinstance(error, KeyboardInterrupt) else _of_listener(error))
 
-    def _warn(self, text: str) -> None:
-        """A heartbeat does not wait for a listener that takes its time: the next event brings the warning along."""
+    def warn(self, text: str) -> None:
+        """Emit Warned, without waiting for a listener that takes its time: the next event brings it along then."""
         self._warnings.append(text)
         if self._guard.acquire(blocking=False):
             try:

@@ -35,6 +35,9 @@ class Stop:
         """Whether a batch in progress was cut off."""
         self._clock = clock
         self._asked = threading.Event()
+        self._woken = threading.Condition()
+        self._wakes = 0
+        """How often whoever sleeps was woken."""
         self._asked_at = 0.0
         self._heard: list[threading.Event] = []
         self._runs: list[Stop] = []
@@ -98,8 +101,16 @@ class Stop:
                 self.cut = self.cut or run.cut
 
     def sleep(self, seconds: float) -> None:
-        """Wait so long, or until asked."""
-        self._asked.wait(seconds)
+        """Wait so long, or until asked or woken."""
+        with self._woken:
+            before = self._wakes
+            self._woken.wait_for(lambda: self.asked or self._wakes != before, seconds)
+
+    def wake(self) -> None:
+        """End the sleeps in progress: why somebody waits may have changed."""
+        with self._woken:
+            self._wakes += 1
+            self._woken.notify_all()
 
     @contextmanager
     def heard_by(self, event: threading.Event) -> Iterator[None]:
@@ -111,7 +122,8 @@ class Stop:
             self._heard.remove(event)
 
     def _wake_listeners(self) -> "tuple[Stop, ...]":
-        """Wake who listens; the runs that are to be told too."""
+        """Wake who listens or sleeps; the runs that are to be told too."""
+        self.wake()
         for event in tuple(self._heard):
             event.set()
         return tuple(self._runs)

@@ -92,6 +92,19 @@ def test_a_ledger_of_the_names_before_is_brought_up_to_date(database: Database, 
     assert database.scalar("SELECT version FROM batchops_ledger") == NEWEST
 
 
+@pytest.mark.in_turn
+def test_a_ledger_without_requests_gets_their_table(database: Database, batchops: Batchops) -> None:
+    """Until then nobody takes it for none at all: what is done stays done."""
+    numbered(database, ROWS, m=("integer", "0"))
+    assert Job(database, "backfill", **ONCE)().reason == "done"
+    database.script("DROP TABLE batchops_request")
+    database.execute("UPDATE batchops_ledger SET version = 4")
+    older = batchops("pause", "1", "--url", database.url)
+    assert (older.code, "older version" in older.err) == (12, True), older
+    assert Job(database, "backfill", **ONCE)().reason == "already-done"
+    assert database.scalar("SELECT count(*) FROM batchops_request") == 0
+
+
 def test_the_leases_of_a_queue_make_room_for_those_of_runs(database: Database, batchops: Batchops) -> None:
     """Both had the name batchops_lease, one after the other."""
     numbered(database, ROWS, m=("integer", "0"))

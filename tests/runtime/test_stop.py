@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from batchops.runtime.stop import Stop, grace_period
+from tests.waiting import HANG
 
 
 class Clock:
@@ -63,3 +64,14 @@ def test_what_ends_within_the_grace_period_is_not_cut() -> None:
     assert not cut.is_set()
     assert not stop.cut
     assert threading.active_count() < 100
+
+
+def test_a_wake_ends_the_sleeps_in_progress_and_no_later_one() -> None:
+    stop, slept = Stop(), threading.Event()
+    thread = threading.Thread(target=lambda: (stop.sleep(HANG), slept.set()))
+    thread.start()
+    while not slept.is_set():
+        stop.wake()
+    thread.join()
+    assert not stop.asked
+    stop.sleep(0.01)

@@ -1,0 +1,95 @@
+"""What the commands share that ask something of runs: the runs they mean, and how the answer is shown."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rich_click as click
+
+from batchops.cli import completion_sources
+from batchops.cli.ledger_options import ledger_flags
+from batchops.cli.run_view import NAME, request_document
+from batchops.errors import UsageError
+from batchops.ledger.control import Answer, Target
+from batchops.reporters.document import as_json
+from batchops.reporters.figures import visible
+
+_JOB = "The job of a recipe, or of the run with that number: this run and all later ones."
+_ALL = "Every run that is at work now."
+_DATABASE = "Every run whose progress is in this ledger, now and later."
+
+
+def target_flags(*, reason: bool = True, later: bool = True) -> Callable[[Any], Any]:
+    """The arguments and flags that name runs; `reason`: and say why; `later`: also runs that are yet to begin."""
+    words = f"[{NAME}] [REASON]" if reason else f"[{NAME}]"
+
+    def decorate(function: Any) -> Any:
+        function = click.option("--json", "as_json_document", is_flag=True, help="Print one JSON document on stdout.")(
+            function
+        )
+        function = ledger_flags(function)
+        if later:
+            function = click.option("--database", is_flag=True, help=_DATABASE)(function)
+        function = click.option("--all", "every", is_flag=True, help=_ALL)(function)
+        function = click.option("--job", metavar="JOB|RUN", help=_JOB)(function)
+        return click.argument("words", nargs=-1, metavar=words, shell_complete=completion_sources.runs)(function)
+
+    return decorate
+
+
+def target_of(
+    words: Sequence[str], job: str | None, every: bool, database: bool = False, *, reason: bool = True
+) -> tuple[Target, str]:
+    """The runs that the words and flags name, and the reason."""
+    given = [name for name, value in (("--job", job), ("--all", every), ("--database", database)) if value]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other.")
+    left = list(words)
+    run = left.pop(0) if left and not given else None
+    if run is None and not given:
+        raise UsageError("No run is named.", "name a run, a table or a job; or use --job or --all.")
+    if len(left) > int(reason):
+        raise UsageError(f'"{left[int(reason)]}" is one argument too many.', "put a reason of several words in quotes.")
+    return Target(run, job, every, database), left[0] if left else ""
+
+
+def show_answers(
+    answers: Sequence[Answer], action: str, line: Callable[[Answer], str], *, as_json_document: bool
+) -> None:
+    """Print what became of the requests: a line for each run, or one document."""
+    if as_json_document:
+        click.echo(as_json({"action": action, "runs": [_document(one) for one in answers]}))
+        return
+    for one in answers:
+        click.echo(visible(line(one)))
+    if not answers:
+        click.echo("No run is at work.")
+
+
+def name_of(answer: Answer) -> str:
+    """The run or job that is meant: Run 7 (purge events)."""
+    if answer.run is None:
+        return "Every run with this ledger"
+    run = answer.run.run
+    if answer.scope.startswith("job "):
+        return f"Job {run.by.get('job') or f'of run {run.run}'} ({run.verb} {run.table})"
+    return f"Run {run.run} ({run.verb} {run.table})"
+
+
+def not_running(answer: Answer) -> str:
+    """What to say where no process works on a run."""
+    state = answer.run.state if answer.run is not None else ""
+    return f"{name_of(answer)} is not running: {state}."
+
+
+def _document(answer: Answer) -> dict[str, Any]:
+    run = answer.run.run if answer.run is not None else None
+    return {
+        "run": run.run if run is not None else None,
+        "verb": run.verb if run is not None else None,
+        "table": run.table if run is not None else None,
+        "job": (run.by.get("job") or None) if run is not None else None,
+        "state": answer.run.state if answer.run is not None else None,
+        "scope": answer.scope.partition(" ")[0],
+        "effect": answer.effect,
+        "paused": [request_document(pause) for pause in answer.pauses],
+    }

@@ -1,0 +1,124 @@
+"""Asks something of runs: finds those that are meant, and writes a request for each."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from batchops.errors import UsageError
+from batchops.ledger.history import Recorded, load_runs
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.requests import EVERY_RUN, Action, Request, add, load_pauses, scope_of_job, scope_of_run
+from batchops.ledger.resume import ENDS, LIMITS
+
+MOST_RUNS = 10_000
+"""Runs among which `--all` looks for those at work, newest first."""
+Effect = Literal["asked", "not-running", "not-paused"]
+"""Whether a request was written; else why it would change nothing."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which runs are meant: one of these."""
+
+    run: str | None = None
+    """A run's number; or a table or a recipe's job, whose newest run it is."""
+    job: str | None = None
+    """The name of a recipe's job, or the number of one of the job's runs: this run and all later ones."""
+    every: bool = False
+    """Every run that is at work now."""
+    database: bool = False
+    """Every run with this ledger, now and later."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a request."""
+
+    scope: str
+    effect: Effect
+    run: Recorded | None = None
+    """The run that is meant, or the newest one of the job; None for every run."""
+    """As it is after this."""
+    every_pause: Request | None = None
+    """What keeps every run paused after this."""
+
+    @property
+    def pauses(self) -> tuple[Request, ...]:
+        """What keeps what is meant paused after this."""
+        if self.run is not None:
+            return self.run.pauses
+        return () if self.every_pause is None else (self.every_pause,)
+
+
+def ask(
+    ledger: Ledger, target: Target, action: Action, reason: str = "", settings: Mapping[str, Any] | None = None
+) -> list[Answer]:
+    """Ask it of every run that is meant; UsageError where there is none of that name."""
+    if target.database:
+        ledger.make()  # what is paused may be yet to come
+    meant = list(_meant(ledger, target, action))
+    with ledger.database.transaction() as connection:
+        return [_asked(connection, ledger, scope, one, action, reason, settings or {}) for scope, one in meant]
+
+
+def _meant(ledger: Ledger, target: Target, action: Action) -> Iterator[tuple[str, Recorded | None]]:
+    if target.database:
+        yield EVERY_RUN, None
+    elif target.every:
+        for one in load_runs(ledger, limit=MOST_RUNS):
+            own = scope_of_run(one.run.run)
+            if one.at_work or (action == "resume" and any(pause.scope == own for pause in one.pauses)):
+                yield own, one
+    elif target.job is not None:
+        one = _newest(ledger, target.job)
+        named = target.job == one.run.by.get("job")
+        if not named and not target.job.isdecimal():
+            raise UsageError(
+                f'"{target.job}" is no job of a recipe.', f"--job {one.run.run} is the job of run {one.run.run}."
+            )
+        (newest,) = [one] if named else load_runs(ledger, job=one.run.job)
+        yield scope_of_job(target.job if named else one.run.job), newest
+    else:
+        one = _newest(ledger, target.run or "")
+        if action in ("pause", "set"):
+            _continues(one)
+        yield scope_of_run(one.run.run), one
+
+
+def _newest(ledger: Ledger, name: str) -> Recorded:
+    found = load_runs(ledger, name=name)
+    if not found:
+        what = f"run {name}" if name.isdecimal() else f'run of a table or job "{name}"'
+        raise UsageError(f"There is no {what} in this ledger.", "see `batchops runs`.")
+    return found[0]
+
+
+def _continues(one: Recorded) -> None:
+    """UsageError for a run that nobody works on any more."""
+    state, run = one.run.state, one.run.run
+    if state in ENDS | LIMITS or not one.newest:
+        raise UsageError(
+            f"Run {run} has ended ({state}).", f"--job {run} is for this job's later runs; see `batchops runs`."
+        )
+
+
+def _asked(
+    connection: sa.Connection, ledger: Ledger, scope: str, one: Recorded | None, action: Action, reason: str,
+    settings: Mapping[str, Any],
+) -> Answer:  # fmt: skip
+    effect: Effect = "asked"
+    if action in ("stop", "cancel"):
+        if one is None or one.holder is None or not one.at_work:
+            return Answer(scope, "not-running", one)
+        # For the process that holds the lease: one that continues the run later is not meant.
+        add(connection, ledger, scope_of_run(one.run.run), action, reason, settings, lease=one.holder.token)
+    elif action == "resume" and scope not in load_pauses(connection, ledger):
+        effect = "not-paused"
+    else:
+        add(connection, ledger, scope, action, reason, settings)
+    held = load_pauses(connection, ledger)
+    if one is None:
+        return Answer(scope, effect, every_pause=held.get(EVERY_RUN))
+    return Answer(scope, effect, replace(one, pauses=tuple(held[name] for name in one.scopes if name in held)))

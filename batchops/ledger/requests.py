@@ -1,0 +1,147 @@
+"""Requests to runs, made from outside: kept as rows with who asked and when, read with the heartbeat.
+
+A pause, its end and changed settings stay in effect for whoever continues the run, or for later runs of the job. A stop
+or a cancel is for one process: it names the lease that this process holds.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.owner import this_process
+
+Action = Literal["pause", "resume", "stop", "cancel", "set"]
+EVERY_RUN = "database"
+"""The scope of every run whose progress is in this ledger."""
+LONGEST_NAME = 200
+"""Characters of a job's name in a scope, which is a key."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asked of a run, of a job, or of every run."""
+
+    number: int
+    scope: str
+    action: str
+    reason: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    lease: str | None = None
+    """The token of the lease that a process must hold to obey it; None: whoever works on the run."""
+    user: str = ""
+    host: str = ""
+    at: float = 0.0
+    """Seconds since 1970 by the database's clock."""
+
+    @property
+    def by(self) -> str:
+        """Who asked: ann@db1."""
+        return f"{self.user}@{self.host}"
+
+    @property
+    def time(self) -> str:
+        """When, as people and programs read it."""
+        return datetime.fromtimestamp(self.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    @property
+    def text(self) -> str:
+        """The request in words: pause by ann@db1 at 2026-11-29T11:02:03Z (database): month-end closing."""
+        kind = self.scope.partition(" ")[0]
+        where = "" if kind == "run" else f" ({kind})"
+        what = "".join(f" {name}={value}" for name, value in self.settings.items())
+        reason = f": {self.reason}" if self.reason else ""
+        return f"{self.action}{what} by {self.by} at {self.time}{where}{reason}"
+
+    @property
+    def paused(self) -> str:
+        """A pause in words: paused by ann@db1 since 2026-11-29T11:02:03Z: month-end closing."""
+        return f"paused by {self.by} since {self.time}" + (f": {self.reason}" if self.reason else "")
+
+
+def scope_of_run(run: int) -> str:
+    """The scope of one run."""
+    return f"run {run}"
+
+
+def scope_of_job(job: str) -> str:
+    """The scope of a job, by its key or by the name that it has in a recipe; in ASCII, for any character set."""
+    name = json.dumps(job)[1:-1]
+    return f"job {name if len(name) <= LONGEST_NAME else sha256(name.encode()).hexdigest()}"
+
+
+def scopes_of(run: int, job: str, recipe_job: str = "") -> tuple[str, ...]:
+    """The scopes that a run obeys, the widest first."""
+    jobs = [scope_of_job(name) for name in (recipe_job, job) if name]
+    return (EVERY_RUN, *jobs, scope_of_run(run))
+
+
+def add(
+    connection: sa.Connection, ledger: Ledger, scope: str, action: Action, reason: str = "",
+    settings: Mapping[str, Any] | None = None, lease: str | None = None,
+) -> None:  # fmt: skip
+    """Write a request down."""
+    me, columns = this_process(), ledger.requests.c
+    connection.execute(
+        ledger.requests.insert().values(
+            scope=scope,
+            action=action,
+            reason=ledger.storable[columns.reason](connection, reason),
+            settings=json.dumps(dict(settings or {})),
+            lease=lease,
+            requested_by=json.dumps({"user": me.user, "host": me.host}),
+            requested_at=ledger.database.backend.own_tables.epoch(),
+        )
+    )
+
+
+def load(connection: sa.Connection, ledger: Ledger, scopes: Iterable[str]) -> list[Request]:
+    """The requests to these scopes, the oldest first."""
+    return _selected(connection, ledger, ledger.requests.c.scope.in_(list(scopes)))
+
+
+def load_pauses(connection: sa.Connection, ledger: Ledger) -> dict[str, Request]:
+    """The pauses in effect by scope."""
+    found = _selected(connection, ledger, ledger.requests.c.action.in_(["pause", "resume"]))
+    return {one.scope: one for one in pauses(found)}
+
+
+def _selected(connection: sa.Connection, ledger: Ledger, where: sa.ColumnElement[bool]) -> list[Request]:
+    rows = connection.execute(sa.select(ledger.requests).where(where).order_by(ledger.requests.c.number))
+    return [
+        Request(
+            row.number, row.scope, row.action, row.reason or "", json.loads(row.settings), row.lease,
+            **json.loads(row.requested_by), at=row.requested_at,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def pauses(requests: Iterable[Request]) -> list[Request]:
+    """The pauses in effect: of each scope the last one, unless it was resumed."""
+    last = {one.scope: one for one in requests if one.action in ("pause", "resume")}
+    return [one for one in last.values() if one.action == "pause"]
+
+
+def to_stop(requests: Iterable[Request], lease: str) -> Request | None:
+    """What asks the holder of that lease to stop; a cancel before a stop."""
+    found = [one for one in requests if one.action in ("stop", "cancel") and one.lease == lease]
+    return min(found, key=lambda one: (one.action != "cancel", one.number), default=None)
+
+
+def settings(requests: Sequence[Request], scopes: Sequence[str], lease: str) -> dict[str, Any]:
+    """The settings in effect for the holder of that lease: a later one replaces an earlier one of the same scope.
+
+    A run's own replace those of its job.
+    """
+    found: dict[str, Any] = {}
+    for scope in scopes:
+        for one in requests:
+            if one.scope == scope and one.action == "set" and one.lease in (None, lease):
+                found |= one.settings
+    return found

@@ -1,0 +1,61 @@
+"""pause, resume: which runs are meant, what is answered, what is refused."""
+
+import pytest
+
+from tests.cli.conftest import Cli
+from tests.services.database import Database
+
+pytestmark = pytest.mark.in_turn
+
+PURGE = ("purge", "ev", "--where", "kind = 1", "-yq")
+
+
+def test_what_is_not_there_is_refused(ev: Database, cli: Cli) -> None:
+    env = {"BATCHOPS_URL": ev.url}
+    for words in (("pause", 7), ("resume", 7), ("pause", "nope"), ("pause", "--job", "nope")):
+        answer = cli(*words, env=env)
+        assert (answer.code, "There is no run" in answer.err, answer.out) == (2, True, ""), answer
+    cli(*PURGE, env=env)
+    ended = cli("pause", 1, env=env)
+    assert (ended.code, "Run 1 has ended (done)." in ended.err, "--job 1" in ended.err) == (2, True, True), ended
+    no_job = cli("pause", "--job", "ev", env=env)
+    assert (no_job.code, '"ev" is no job of a recipe' in no_job.err) == (2, True), no_job
+    assert ev.scalar("SELECT count(*) FROM batchops_request") == 0
+
+
+def test_what_is_meant_must_be_clear(ev: Database, cli: Cli) -> None:
+    env = {"BATCHOPS_URL": ev.url}
+    for words, said in (
+        ((), "No run is named."),
+        (("--all", "--database"), "--all and --database exclude each other."),
+        (("1", "month-end", "closing"), '"closing" is one argument too many.'),
+        (("--ledger", "none", "1"), "--ledger none keeps no runs"),
+    ):
+        answer = cli("pause", *words, env=env)
+        assert (answer.code, said in answer.err) == (2, True), answer
+
+
+def test_a_pause_of_every_run_before_there_is_a_ledger(ev: Database, cli: Cli) -> None:
+    env = {"BATCHOPS_URL": ev.url}
+    paused = cli("pause", "--database", "überfällig 🛑", env=env)
+    assert (paused.code, paused.out) == (0, "Every run with this ledger is paused, and so are later runs.\n"), paused
+    again = cli("pause", "--database", "--json", env=env).json()
+    assert [(one["run"], one["effect"], one["scope"]) for one in again["runs"]] == [(None, "asked", "database")]
+    assert cli("resume", "--database", env=env).out == "Every run with this ledger is resumed.\n"
+    assert cli("resume", "--database", env=env).out == "Every run with this ledger was not paused.\n"
+    assert cli("pause", "--all", env=env).out == "No run is at work.\n"
+    assert cli(*PURGE, env=env).code == 0
+
+
+def test_a_run_that_stopped_can_be_paused_and_resumed_without_a_process(ev: Database, cli: Cli) -> None:
+    env = {"BATCHOPS_URL": ev.url}
+    cli(*PURGE, env=env)
+    ev.execute("UPDATE batchops_run SET state = 'running', ended_at = NULL")  # as after kill -9
+    paused = cli("pause", "ev", env=env)
+    assert "No process works on it now; one that continues it starts paused." in paused.out, paused
+    (run,) = cli("runs", "--json", env=env).json()["runs"]
+    assert (run["state"], [pause["scope"] for pause in run["paused"]]) == ("crashed", ["run"])
+    resumed = cli("resume", 1, env=env)
+    assert "Run 1 (purge ev) is resumed. No process is waiting, and this starts none." in resumed.out, resumed
+    assert "Continue it: batchops purge ev" in resumed.out
+    assert cli("runs", "--json", env=env).json()["runs"][0]["paused"] == []
