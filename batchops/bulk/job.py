@@ -4,19 +4,19 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 
-from batchops.bulk.begin import accept_table, begin, with_previous_run
+from batchops.bulk.begin import begin, with_previous_run
 from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.evaluation import evaluated, forget_list
 from batchops.bulk.plan.analysis import RunStrategy
 from batchops.bulk.plan.cost import MOST_LOG
-from batchops.bulk.plan.plan import COUNTED, BulkPlan
+from batchops.bulk.plan.plan import BulkPlan
 from batchops.bulk.plan.referenced_rows import ExcludedCount, count_excluded
 from batchops.bulk.previous_run import PreviousRun
 from batchops.bulk.replan import ReadMeter, another_strategy
 from batchops.bulk.rows_left import left_of
+from batchops.bulk.run_events import already_done, ended, started
 from batchops.bulk.shortfall import explained, rejection_causes
 from batchops.bulk.spec import BulkSpec
 from batchops.bulk.step import BulkStep
@@ -26,14 +26,12 @@ from batchops.bulk.workers import Workers, WorkerStep
 from batchops.db.database import Database
 from batchops.db.table import Key, Table
 from batchops.errors import BatchopsError, Exit
-from batchops.events import Emit, Failure, Finished, Started, Warned
+from batchops.events import Emit, Failure, Finished, Warned
 from batchops.ledger.ledger import Ledger
-from batchops.ledger.location import NONE
 from batchops.ledger.requests import scopes_of
 from batchops.ledger.run import Run, Worker
 from batchops.runtime import lease
 from batchops.runtime.control import Control
-from batchops.runtime.ending import finished
 from batchops.runtime.heartbeat import Heartbeat
 from batchops.runtime.lifecycle import EventEmitter, whole_run
 from batchops.runtime.loop import REPLAN, Ending, LoopSettings, RunStats, Throttle, ending_of
@@ -41,7 +39,7 @@ from batchops.runtime.parallel import run_in_threads
 from batchops.runtime.refusal import refusal, refuse
 from batchops.runtime.retry import retrying
 from batchops.runtime.stop import Stop
-from batchops.spec.settings import bounds_of, grace_of, limits_of, loop_of, pacing_of
+from batchops.spec.settings import grace_of, limits_of, loop_of, pacing_of
 from batchops.throttles.watching import watching
 from batchops.version import __version__
 
@@ -79,16 +77,16 @@ class BulkJob:
         """Run it. After it has begun, every error is in what is returned; before that it is raised."""
         job = with_previous_run(self, emit)
         if job.done is not None:
-            return _already_done(job, job.done, emit)
+            return already_done(job, job.done, emit)
         refuse(job.plan.refusals)
         held, run = begin(job, stop)
         stats = RunStats(locked=run.locked)
 
-        def ended(ending: Ending) -> Finished:
-            return _finished(job, run, run.strategy, ending, stats)
+        def failed(ending: Ending) -> Finished:
+            return ended(job, run, run.strategy, ending, stats)
 
         return whole_run(
-            emit, stop, partial(_work, job, held, run, stats), ended, grace_of(job.spec, job.database), undone=True
+            emit, stop, partial(_work, job, held, run, stats), failed, grace_of(job.spec, job.database), undone=True
         )
 
     def not_run(self, reason: str) -> Finished:
@@ -108,7 +106,7 @@ def _work(
     """Run from Started to the end, and record the end in the ledger."""
     ending = whole = Ending("failed", Exit.FAILED)
     try:
-        emitter(_started(job, run))
+        emitter(started(job, run))
         job.database.underway = True
         heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads)
         control = _control(job, held, run, emitter, stop)
@@ -131,7 +129,7 @@ def _work(
         state = whole.reason if ending.reason == "done" else ending.reason
         _record_end(job.ledger, held, run, state, whole.error.message if whole.error else None)
         forget_list(job)
-    end = _finished(job, run, strategy, whole, stats)
+    end = ended(job, run, strategy, whole, stats)
     rejected = end.rejected + sum(one.rows or 0 for one in left_out)
     left = left_of(job, run, whole, stats, left_out)
     return replace(end, rejected=rejected, rejected_causes=causes, left=left)
@@ -145,24 +143,6 @@ def _left_out(job: BulkJob, ending: Ending) -> tuple[ExcludedCount, ...]:
     with suppress(BatchopsError), job.database.reading() as connection:
         return tuple(count_excluded(connection, job.database, job.plan.table, job.route.pinned, seconds))
     return (ExcludedCount("referenced by other tables", None),)
-
-
-def _already_done(job: BulkJob, run: Run, emit: Emit) -> Finished:
-    accept_table(job, run)
-    at = datetime.fromtimestamp(run.ended_at or run.started_at, UTC).isoformat(timespec="seconds")
-    end = Finished(
-        verb=job.plan.verb.name, table=job.plan.label, reason="already-done", exit=int(Exit.DONE), version=__version__,
-        run=run.run, strategy=run.strategy, cutoff=run.pinned["cutoff"], done_at=at, listed=job.route.pinned.listed,
-    )  # fmt: skip
-    if run.state == "incomplete":
-        why, where = "and kept no list of those", "find and change them by hand"
-        if job.route.kind.evaluates_once:
-            why, where = "which were changed after they were listed", f"`batchops show {run.run}` lists them"
-        message = f"Run {run.run} changed all but {run.rejected + run.locked:,} rows, {why}."
-        failure = Failure("incomplete", message, f"{where}; --restart changes all of them again.")
-        end = replace(end, reason="incomplete", exit=int(Exit.INCOMPLETE), rejected=run.rejected, error=failure)
-    emit(end)
-    return end
 
 
 def _control(job: BulkJob, held: lease.Lease, run: Run, emitter: EventEmitter, stop: Stop) -> Control:
@@ -258,24 +238,6 @@ def _drop_all(job: BulkJob, run: Run, stats: RunStats) -> None:
             job.route.strategy.forget(leaf.identity)
 
 
-def _started(job: BulkJob, run: Run) -> Started:
-    return Started(
-        run=None if job.spec.ledger == NONE else run.run,
-        verb=job.plan.verb.name,
-        table=job.plan.label,
-        strategy=run.strategy,
-        resumed=run.batches > 0,
-        table_rows=job.plan.table.rows if job.plan.pinned.listed is None else job.plan.estimate,
-        estimate=job.plan.estimate,
-        rows=run.rows,
-        read=run.read,
-        counted=job.plan.estimated_by == COUNTED,
-        counts_read=job.plan.pinned.listed is not None or not job.route.kind.reads_matches,
-        removes=job.plan.verb.removes,
-        **bounds_of(job.spec),
-    )
-
-
 def _record_end(ledger: Ledger, held: lease.Lease, run: Run, state: str, error: str | None) -> None:
     """Record the end. If the ledger cannot be reached, the run stays as if crashed, and the next run continues it."""
 
@@ -286,20 +248,3 @@ def _record_end(ledger: Ledger, held: lease.Lease, run: Run, state: str, error: 
 
     with suppress(BatchopsError):
         retrying(END_TIMEOUT, end)
-
-
-def _finished(job: BulkJob, run: Run, strategy: str, ending: Ending, stats: RunStats) -> Finished:
-    goes_on = ending.exit not in (Exit.LOCKED, Exit.REFUSED, Exit.INTEGRITY) and ending.reason != "done"
-    here = finished(job.plan.verb.name, job.plan.label, strategy, ending, stats)
-    return replace(
-        here,
-        run=None if job.spec.ledger == NONE else run.run,
-        rows=run.rows + here.rows,
-        read=run.read + here.read,
-        batches=run.batches + here.batches,
-        rejected=run.rejected + here.rejected,
-        cutoff=job.route.pinned.cutoff,
-        participle=job.plan.verb.participle,
-        listed=job.route.pinned.listed,
-        next=(job.next or None) if goes_on else None,
-    )
