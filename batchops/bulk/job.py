@@ -156,7 +156,8 @@ def _control(job: BulkJob, held: lease.Lease, run: Run, emitter: EventEmitter, s
 def _throttled(
     job: BulkJob, run: Run, heartbeat: Heartbeat, control: Control, emitter: EventEmitter, stop: Stop, stats: RunStats
 ) -> tuple[Ending, str]:  # fmt: skip
-    with watching(job.plan.throttles, emitter.threads, job.spec.throttle_timeout.total_seconds()) as throttles:
+    timeout = job.spec.throttle_timeout.total_seconds()
+    with watching(job.plan.throttles, job.database.address, emitter.threads, timeout) as throttles:
         return _loops(job, run, heartbeat, (control.throttle, *throttles), emitter, stop, stats)
 
 

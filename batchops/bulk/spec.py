@@ -6,8 +6,8 @@ from typing import Annotated, Any, Self, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from batchops.spec import parsers
-from batchops.spec.models import CHANGES, PROGRESS, ROWS, SAFETY, STRATEGY, Duration, Flag, Key, Several, VerbSpec
-from batchops.spec.throttle_settings import checked_texts
+from batchops.spec.models import CHANGES, PROGRESS, ROWS, SAFETY, STRATEGY, Duration, Flag, Key, Several
+from batchops.spec.throttled import ThrottledSpec
 from batchops.spec.typed import StrategyName
 
 CHECKS = (
@@ -26,7 +26,7 @@ def _known_checks(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-class BulkSpec(VerbSpec):
+class BulkSpec(ThrottledSpec):
     """What purge and backfill share."""
 
     key: Key = Field(None, description="Key columns that order the rows. Default: the primary key.")
@@ -60,15 +60,6 @@ class BulkSpec(VerbSpec):
     )
     count: Annotated[bool, Flag(group=SAFETY)] = Field(
         False, description="Count the matching rows before the question. This can take long."
-    )
-    throttle: Annotated[Several, AfterValidator(checked_texts), Flag("NAME=LIMIT", several=True)] = Field(
-        (), description="Wait while a signal is above LIMIT. NAME=LIMIT,stop=LIMIT ends the run. Repeatable."
-    )
-    throttle_timeout: Annotated[Duration, Flag("30min")] = Field(
-        timedelta(minutes=30),
-        ge=timedelta(0),
-        description="End after throttles have made the run wait this long without a batch.",
-        validate_default=True,
     )
     max_rejected: Annotated[int, Flag("N", SAFETY)] = Field(
         1000,

@@ -1,7 +1,7 @@
 """`--throttle NAME=LIMIT,stop=LIMIT` as settings, and which throttles there are by default."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from batchops import durations
@@ -15,9 +15,11 @@ OFF = "off"
 SEE = "`batchops help throttling` lists them"
 
 
-def settings(texts: Sequence[str]) -> tuple[ThrottleSetting, ...]:
-    """The throttles that the texts ask for, then the defaults that none of them names; ValueError for a mistake."""
-    asked = tuple(setting(text) for text in texts)
+def settings(texts: Sequence[str], more: Mapping[str, str | None]) -> tuple[ThrottleSetting, ...]:
+    """The throttles that the texts ask for and, by their names, those that have flags of their own; then the defaults
+    that none of them names. ValueError for a mistake."""
+    own = [(kind, more.get(kind.name)) for kind in THROTTLES]
+    asked = (*map(setting, texts), *(ThrottleSetting(kind, argument=text) for kind, text in own if text is not None))
     names = [one.kind.name for one in asked]
     for name in names:
         if names.count(name) > 1:
@@ -34,6 +36,8 @@ def setting(text: str) -> ThrottleSetting:
     if kind is None:
         near = nearest(name, [kind.name for kind in THROTTLES])
         raise ValueError(f'there is no throttle "{name}"; ' + (f'did you mean "{near}"?' if near else SEE))
+    if kind.flag:
+        raise ValueError(f'the throttle "{name}" has a flag of its own: {kind.flag}')
     if limit == OFF and not stop:
         return ThrottleSetting(kind, None)
     if not equals and kind.limit is None:
@@ -64,9 +68,3 @@ def _limit(kind: ThrottleKind, text: str) -> float:
     if not re.fullmatch(r"\d+(\.\d+)?", text):
         raise ValueError(f'"{text}" is not a number, like {kind.unit.example}')
     return float(text)
-
-
-def checked_texts(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """The texts, where each is a throttle; for pydantic."""
-    settings(texts)
-    return texts

@@ -41,7 +41,17 @@ class VerbOptions(TypedDict, total=False):
     grace: Duration
 
 
-class BulkOptions(VerbOptions, total=False):
+class ThrottledOptions(VerbOptions, total=False):
+    """What the verbs take that keep to throttles."""
+
+    throttle: Sequence[str] | str
+    throttle_file: str | PathLike[str] | None
+    throttle_query: str | None
+    throttle_http: str | None
+    throttle_timeout: Duration
+
+
+class BulkOptions(ThrottledOptions, total=False):
     """What purge and backfill share."""
 
     key: Sequence[str] | str | None
@@ -54,8 +64,6 @@ class BulkOptions(VerbOptions, total=False):
     strategy: StrategyName
     allow: Sequence[str] | str
     count: bool
-    throttle: Sequence[str] | str
-    throttle_timeout: Duration
     max_rejected: int
     workers: int
     ledger: str | None

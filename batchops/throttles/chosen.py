@@ -1,13 +1,15 @@
 """Which throttles a run keeps to, found out before it starts, with a first reading for its plan."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
-from batchops.db.signals import Measured
-from batchops.errors import BatchopsError, RefusedError
-from batchops.throttles.kind import ThrottleSetting
-from batchops.throttles.watch import described_reading
+from batchops.db.database import Database
+from batchops.db.signals import Measured, Scope, ServerSignal
+from batchops.errors import BatchopsError, IntegrityError, NotFoundError, RefusedError, RowRefusedError, UsageError
+from batchops.throttles.kind import ThrottleKind, ThrottleSetting
+from batchops.throttles.probes import probe_database, reading
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,9 @@ class ChosenThrottle:
     """A throttle of a plan."""
 
     setting: ThrottleSetting
+    scope: Scope
+    signal: ServerSignal | None = None
+    """The signal of the database; None: one of this host."""
     measured: Measured | None = None
     """The first reading."""
     off: str = ""
@@ -28,9 +33,11 @@ class ChosenThrottle:
     @property
     def text(self) -> str:
         """For people: load: 0.42 (limit 4)."""
-        if self.off or self.measured is None:
+        if self.off or self.setting.limit is None:
             return f"{self.setting.kind.name}: off{f' ({self.off})' if self.off else ''}"
-        return described_reading(self.setting, self.measured)
+        if self.measured is None:
+            return f"{self.setting.kind.name} ({self.setting.limits})"
+        return self.setting.reading(self.measured)
 
     def document(self) -> dict[str, Any]:
         """The same for programs."""
@@ -39,6 +46,7 @@ class ChosenThrottle:
             "unit": self.setting.kind.unit.name,
             "value": self.measured.value if self.measured else None,
             "of": (self.measured.of or None) if self.measured else None,
+            "reason": (self.measured.reason or None) if self.measured else None,
             "limit": self.setting.limit,
             "stop": self.setting.stop,
             "on": self.on,
@@ -46,15 +54,44 @@ class ChosenThrottle:
         }
 
 
-def chosen(settings: Sequence[ThrottleSetting]) -> tuple[ChosenThrottle, ...]:
-    """The throttles of a run; RefusedError where one that was asked for cannot be read."""
-    return tuple(_read(setting) for setting in settings)
+def chosen(
+    database: Database, settings: Sequence[ThrottleSetting], scope: Scope
+) -> tuple[ChosenThrottle, ...]:  # fmt: skip
+    """The throttles of a run; UsageError or RefusedError where one that was asked for cannot be read.
+
+    Those that were asked for are read once, by a connection as the run will use it.
+    """
+    if not settings:
+        return ()
+    with closing(probe_database(database.address)) as probes:
+        return tuple(_chosen(database, probes, one, scope) for one in settings)
 
 
-def _read(setting: ThrottleSetting) -> ChosenThrottle:
-    if setting.limit is None or setting.kind.open is None:
-        return ChosenThrottle(setting)
+def _chosen(
+    database: Database, probes: Database, setting: ThrottleSetting, scope: Scope
+) -> ChosenThrottle:  # fmt: skip
+    one = ChosenThrottle(setting, scope)
+    if setting.limit is None:
+        return one
+    with _named(setting.kind):
+        if setting.kind.local is not None:
+            return replace(one, measured=setting.kind.local(setting.argument).read())
+        assert setting.kind.query is not None  # no other kind is known yet
+        signal = setting.kind.query(setting.argument, database.backend)
+        return replace(one, signal=signal, measured=reading(probes, signal.open(scope))())
+
+
+@contextmanager
+def _named(kind: ThrottleKind) -> Iterator[None]:
+    """An error names the flag. What cannot be read at the start is refused, whatever the reason."""
+    flag = kind.flag.partition(" ")[0] or f"--throttle {kind.name}"
     try:
-        return ChosenThrottle(setting, setting.kind.open().read())
-    except (BatchopsError, OSError) as error:
-        raise RefusedError(f'The throttle "{setting.kind.name}" cannot be read: {error}', "leave it out.") from error
+        yield
+    except UsageError as error:
+        raise UsageError(f"{flag}: {error.message}", error.hint) from error
+    except (IntegrityError, NotFoundError, RowRefusedError) as error:  # what the server makes of the user's own SQL
+        raise UsageError(f"{flag}: {error.message.partition(': ')[2] or error.message}") from error
+    except BatchopsError as error:
+        raise RefusedError(f"{flag} cannot be read: {error.message}", error.hint) from error
+    except OSError as error:
+        raise RefusedError(f"{flag} cannot be read: {error.strerror or error}.") from error

@@ -1,11 +1,12 @@
-"""ThrottleKind: what is known of a throttle by its name; and Limits, what it is asked to keep to."""
+"""ThrottleKind: what is known of a throttle by its name; ThrottleSetting: what a run is to keep to."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from batchops.db.signals import Measured
-from batchops.throttles.units import Unit
+from batchops.db.backend import Backend
+from batchops.db.signals import Measured, ServerSignal
+from batchops.throttles.units import NUMBER, Unit
 
 
 class LocalSignal(Protocol):
@@ -17,18 +18,25 @@ class LocalSignal(Protocol):
 
 @dataclass(frozen=True)
 class ThrottleKind:
-    """One throttle: what it measures, in which unit, and its limits where a flag names none."""
+    """One throttle: what it measures, in which unit, and its limits where a flag names none.
+
+    With neither `local` nor `query` it is the database's signal of the same name.
+    """
 
     name: str
     text: str
-    """What it measures, for `batchops throttles` and the help."""
-    unit: Unit
+    """What it measures, or waits for, for `batchops throttles` and the help."""
+    unit: Unit = NUMBER
     limit: float | None = None
     """The limit where the flag names none; None: it must name one."""
     by_default: bool = False
     """Whether it is watched without a flag, where it can be read."""
-    open: Callable[[], LocalSignal] | None = None
-    """The signal of this host; None: the database's signal of the same name."""
+    flag: str = ""
+    """The flag of its own, where --throttle does not take it."""
+    local: Callable[[str], LocalSignal] | None = None
+    """From the flag's value to a signal of this host."""
+    query: Callable[[str, Backend], ServerSignal] | None = None
+    """The same to a signal that any database can read; UsageError for what cannot be one."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +44,14 @@ class ThrottleSetting:
     """A throttle that a run is to keep to."""
 
     kind: ThrottleKind
-    limit: float | None
+    limit: float | None = 0.0
     """Above it the run waits; None: the throttle is off."""
     stop: float | None = None
     """Above it, at two readings in a row, the run ends."""
     asked: bool = True
     """Whether a flag names it; else it is a default."""
+    argument: str = ""
+    """The value of a flag of its own."""
 
     @property
     def limits(self) -> str:
@@ -50,3 +60,13 @@ class ThrottleSetting:
             return "off"
         stop = "" if self.stop is None else f", stop {self.kind.unit.show(self.stop)}"
         return f"limit {self.kind.unit.show(self.limit)}{stop}"
+
+    def reading(self, measured: Measured) -> str:
+        """A value with its limit: replica-lag of standby1: 12.3 s (limit 10 s)."""
+        of = f" of {measured.of}" if measured.of else ""
+        if measured.reason:
+            return f"{self.kind.name}: {measured.reason}"
+        if measured.value is None:
+            return f"{self.kind.name}: {measured.of or 'nothing to measure now'}"
+        limits = "" if self.kind.flag else f" ({self.limits})"
+        return f"{self.kind.name}{of}: {self.kind.unit.show(measured.value)}{limits}"

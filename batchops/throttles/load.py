@@ -4,7 +4,6 @@ import os
 
 from batchops.db.signals import Measured
 from batchops.throttles.kind import ThrottleKind
-from batchops.throttles.units import NUMBER
 
 
 class _Load:
@@ -15,6 +14,5 @@ class _Load:
 KIND = ThrottleKind(
     name="load",
     text="load average of the host that batchops runs on, over one minute",
-    unit=NUMBER,
-    open=_Load,
+    local=lambda _: _Load(),
 )

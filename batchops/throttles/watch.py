@@ -105,7 +105,7 @@ class Watch:
         if not self._waiting or self._measured is None:
             return None
         value = self._measured.value
-        return ThrottleReason(self._reason(self._measured), EVERY, self.name, value, self._setting.limit)
+        return ThrottleReason(self._setting.reading(self._measured), EVERY, self.name, value, self._setting.limit)
 
     def _holds(self, measured: Measured) -> bool:
         limit = self._setting.limit
@@ -114,15 +114,3 @@ class Watch:
         if measured.value is None or limit is None:
             return False
         return measured.value > limit or (self._waiting and limit > 0 and measured.value >= RESUME * limit)
-
-    def _reason(self, measured: Measured) -> str:
-        if measured.reason:
-            return f"{self.name}: {measured.reason}"
-        return described_reading(self._setting, measured)
-
-
-def described_reading(setting: ThrottleSetting, measured: Measured) -> str:
-    """A value with its limit: replica-lag of standby1: 12.3 s (limit 10 s)."""
-    of = f" of {measured.of}" if measured.of else ""
-    value = "nothing to measure" if measured.value is None else setting.kind.unit.show(measured.value)
-    return f"{setting.kind.name}{of}: {value} ({setting.limits})"

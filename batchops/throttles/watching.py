@@ -1,39 +1,62 @@
-"""The threads that read the signals of a run's throttles, beside the loop and with a connection of their own."""
+"""The threads that read the signals of a run's throttles, beside the loop and with connections of their own."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from threading import Event
 
-from batchops.events import ThrottleReason
+from batchops.db.database import Database
+from batchops.db.urls import DatabaseAddress
+from batchops.runtime.loop import Throttle
 from batchops.runtime.threads import Threads
 from batchops.throttles.chosen import ChosenThrottle
+from batchops.throttles.probes import probe_database, reading
 from batchops.throttles.watch import EVERY, Patience, Watch
 
-Asks = Callable[[], ThrottleReason | None]
+SERVER = "server"
+"""The thread that reads all signals of the server itself, by one connection."""
 
 
 @contextmanager
-def watching(chosen: Sequence[ChosenThrottle], threads: Threads, timeout: float) -> Iterator[tuple[Asks, ...]]:
+def watching(
+    chosen: Sequence[ChosenThrottle], address: DatabaseAddress, threads: Threads, timeout: float
+) -> Iterator[tuple[Throttle, ...]]:
     """What the loop is to ask before each batch, while the block runs. `timeout`: seconds of one wait at the most."""
+    if not any(one.on for one in chosen):
+        yield ()
+        return
     patience = Patience(timeout)
-    with ExitStack() as stack:
-        watches = []
-        for one in chosen:
-            if one.on and one.setting.kind.open is not None:
-                watch = Watch(one.setting, one.setting.kind.open().read, patience)
-                stack.enter_context(_reading(watch, threads))
-                watches.append(watch)
+    with closing(probe_database(address)) as probes, ExitStack() as stack:
+        watches = [_watch(one, probes, patience) for one in chosen if one.on]
+        groups: dict[str, list[Watch]] = {}
+        for one, watch in zip((one for one in chosen if one.on), watches, strict=True):
+            own = one.signal is None or one.setting.kind.flag
+            groups.setdefault(watch.name if own else SERVER, []).append(watch)
+        for name, members in groups.items():
+            stack.enter_context(_reading(f"throttle-{name}", members, threads, probes))
         yield tuple(watches)
 
 
+def _watch(one: ChosenThrottle, probes: Database, patience: Patience) -> Watch:
+    if one.signal is not None:
+        return Watch(one.setting, reading(probes, one.signal.open(one.scope)), patience)
+    assert one.setting.kind.local is not None  # else it has a signal
+    return Watch(one.setting, one.setting.kind.local(one.setting.argument).read, patience)
+
+
 @contextmanager
-def _reading(watch: Watch, threads: Threads) -> Iterator[None]:
-    name = f"throttle-{watch.name}"
+def _reading(name: str, watches: Sequence[Watch], threads: Threads, probes: Database) -> Iterator[None]:
+    over = Event()
 
-    def work(over: Event) -> None:
-        threads.survive(name, watch.look)
-        while not threads.wait(over, EVERY):
-            threads.survive(name, watch.look)
+    def work() -> None:
+        while not over.is_set():
+            for watch in watches:
+                threads.survive(name, watch.look)
+            threads.wait(over, EVERY)
 
-    with threads.alongside(name, work):
+    thread = threads.start(name, work)
+    try:
         yield
+    finally:
+        over.set()
+        probes.cancel()
+        thread.join()

@@ -1,12 +1,18 @@
 """Throttles on the command line: in the plan, while a run waits, at its end, and in a recipe."""
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Cli
+from tests.cli.answering import Service, answering
+from tests.cli.conftest import Cli, everything, filled
+from tests.command import Batchops
+from tests.conftest import NewDatabase
 from tests.services.database import Database
+from tests.waiting import Process, ended, until
 
 PURGE = ("purge", "ev", "--where", "kind = 1", "-y")
 
@@ -69,3 +75,109 @@ def test_a_recipe_has_it_as_a_key(lite: Database, cli: Cli, tmp_path: Path) -> N
     recipe.write_text(recipe.read_text().replace("load=0", "lod=0"))
     wrong = cli("recipe", "check", recipe)
     assert (wrong.code, 'did you mean "load"?' in wrong.out + wrong.err) == (2, True)
+
+
+def waiting(events: Path) -> str:
+    """The newest reason to wait; empty before the first."""
+    if not events.exists():
+        return ""
+    lines = map(json.loads, events.read_text().splitlines())
+    return next((one["reason"] for one in reversed([*lines]) if one["event"] == "throttled"), "")
+
+
+def end_of(process: Process) -> dict[str, Any]:
+    """The document of its end."""
+    return dict(json.loads(ended(process).out))
+
+
+@pytest.fixture
+def web() -> Iterator[Service]:
+    with answering() as web:
+        yield web
+
+
+@pytest.fixture
+def held(lite: Database, batchops: Batchops, tmp_path: Path) -> Callable[..., tuple[Process, Path]]:
+    """A purge that a throttle holds: its process, and its events."""
+
+    def held(*flags: object) -> tuple[Process, Path]:
+        events = tmp_path / "events"
+        purge = batchops.start(*PURGE, "--url", lite.url, *flags, "--events", events, "--json")
+        until(lambda: waiting(events) and "first reading" not in waiting(events))
+        return purge, events
+
+    return held
+
+
+def test_a_file_holds_it_until_it_is_gone(held: Callable[..., tuple[Process, Path]], tmp_path: Path) -> None:
+    hold = tmp_path / "hold"
+    hold.touch()
+    purge, events = held("--throttle-file", hold)
+    assert waiting(events) == f"file: {hold} exists"
+    hold.unlink()
+    end = end_of(purge)
+    assert (end["reason"], end["rows"], end["throttled_by"][0]["throttle"]) == ("done", 100, "file")
+
+
+def test_a_query_holds_it_with_its_reason(held: Callable[..., tuple[Process, Path]], lite: Database) -> None:
+    lite.execute("CREATE TABLE holds (reason varchar(100))")
+    lite.execute("INSERT INTO holds VALUES ('the nightly backup is at work')")
+    purge, events = held("--throttle-query", "SELECT reason FROM holds")
+    assert waiting(events) == "query: the nightly backup is at work"
+    lite.execute("DELETE FROM holds")
+    assert end_of(purge)["rows"] == 100
+
+
+def test_a_service_holds_it_with_its_reason(held: Callable[..., tuple[Process, Path]], web: Service) -> None:
+    web.answer = 503, b"replicas are rebuilt\n"
+    purge, events = held("--throttle-http", f"{web.url}/hold?token=tell-no-one")
+    assert waiting(events) == f"http: {web.url}/hold answers 503: replicas are rebuilt"
+    web.answer = 200, b""
+    assert end_of(purge)["rows"] == 100
+    assert "tell-no-one" not in events.read_text()
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "code", "says"),
+    [
+        ("query", "DELETE FROM other", 2, "it must be a SELECT"),
+        ("query", "SELECT 1; DELETE FROM other", 2, "a semicolon"),
+        ("query", "SELECT a FROM nowhere", 2, "nowhere"),
+        ("query", "SELECT nope FROM other", 2, "nope"),
+        ("query", "SELECT NULL", 2, "it gives NULL"),
+        ("query", "SELECT a, b FROM other", 2, "2 columns"),
+        ("query", "  ", 2, "it is empty"),
+        ("file", "", 2, "it is empty"),
+        ("http", "ftp://localhost/", 2, "not an http:// or https:// URL"),
+        ("http", "http://ann:secret@localhost/", 2, "env:NAME or file:PATH"),
+        ("http", "env:BATCHOPS_NOWHERE", 2, "BATCHOPS_NOWHERE"),
+        ("http", "http://127.0.0.1:1/", 12, "does not answer"),
+    ],
+)
+def test_what_cannot_be_a_throttle_is_refused_in_a_line(
+    ev: Database, cli: Cli, flag: str, value: str, code: int, says: str
+) -> None:  # fmt: skip
+    before = everything(ev)
+    ran = cli(*PURGE, "--url", ev.url, f"--throttle-{flag}", value)
+    assert (ran.code, ran.err.startswith(f"error: --throttle-{flag}")) == (code, True), ran.err
+    assert says in ran.err
+    assert "secret" not in ran.err
+    assert everything(ev) == before
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"), [((302, b""), "redirects to"), ((404, b""), "answers 404"), (None, "nothing within 2 s")]
+)
+def test_a_service_that_is_no_good_is_refused(
+    lite: Database, cli: Cli, web: Service, answer: tuple[int, bytes] | None, says: str
+) -> None:  # fmt: skip
+    web.answer = answer
+    ran = cli(*PURGE, "--url", lite.url, "--throttle-http", web.url)
+    assert (ran.code, says in ran.err) == (12, True), ran.err
+
+
+def test_a_query_that_writes_is_refused_by_the_server(new_database: NewDatabase, cli: Cli) -> None:
+    ev = filled(new_database("postgresql"))
+    query = "WITH gone AS (DELETE FROM other RETURNING 1) SELECT count(*) FROM gone"
+    ran = cli(*PURGE, "--url", ev.url, "--throttle-query", query)
+    assert (ran.code, "read-only" in ran.err, len(ev.rows("SELECT a FROM other"))) == (12, True, 2), ran.err

@@ -35,8 +35,8 @@ def test_a_mistake_is_named(text: str, says: str) -> None:
 
 def test_one_that_is_given_twice_is_a_mistake_and_a_default_gives_way() -> None:
     with pytest.raises(ValueError, match='"load" is given twice'):
-        settings(("load=4", "load=5"))
+        settings(("load=4", "load=5"), {})
     defaults = [kind.name for kind in THROTTLES if kind.by_default]
-    assert [one.kind.name for one in settings(())] == defaults
+    assert [one.kind.name for one in settings((), {})] == defaults
     for name in defaults:
-        assert [one.limit for one in settings((f"{name}=off",)) if one.kind.name == name] == [None]
+        assert [one.limit for one in settings((f"{name}=off",), {}) if one.kind.name == name] == [None]

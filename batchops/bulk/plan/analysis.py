@@ -22,10 +22,10 @@ from batchops.bulk.strategies.strategy import Batch, Strategy, StrategyKind
 from batchops.bulk.verb import BulkVerb
 from batchops.db.database import Database
 from batchops.db.recorded_statements import SELECTED, shown_sql
+from batchops.db.signals import Scope
 from batchops.ledger.last_run import LastRun
 from batchops.ledger.resume import AlreadyDone, ContinuedRun, NewRun, Resume
 from batchops.ledger.run import Run
-from batchops.spec.throttle_settings import settings
 from batchops.sql.selection import Selection
 from batchops.sql.tokens import tokenize
 from batchops.throttles.chosen import chosen
@@ -95,7 +95,7 @@ def describe(
         pacing=_pacing_text(spec),
         limits=_limits(spec),
         target=spec.target_time.total_seconds(),
-        throttles=chosen(settings(spec.throttle)),
+        throttles=chosen(database, spec.throttles, Scope(found.server.role, found.table)),
         name=database.address.name,
         max_rows=spec.max_rows,
         done=isinstance(route.resume, AlreadyDone),

@@ -1,0 +1,52 @@
+"""The spec of a verb that keeps to throttles."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from batchops.spec import parsers
+from batchops.spec.models import Duration, Flag, Several, VerbSpec
+from batchops.spec.throttle_settings import settings
+from batchops.throttles.http import checked_url
+from batchops.throttles.kind import ThrottleSetting
+
+
+def _known(texts: tuple[str, ...]) -> tuple[str, ...]:
+    settings(texts, {})
+    return texts
+
+
+def _filled(text: str | None) -> str | None:
+    if text is not None and not text.strip():
+        raise ValueError("it is empty")
+    return text
+
+
+class ThrottledSpec(VerbSpec):
+    """What the verbs share that wait for signals between batches."""
+
+    throttle: Annotated[Several, AfterValidator(_known), Flag("NAME=LIMIT", several=True)] = Field(
+        (), description="Wait while a signal is above LIMIT. NAME=LIMIT,stop=LIMIT ends the run. Repeatable."
+    )
+    throttle_file: Annotated[str | None, BeforeValidator(parsers.path), AfterValidator(_filled), Flag("PATH")] = Field(
+        None, description="Wait while this file exists."
+    )
+    throttle_query: Annotated[str | None, AfterValidator(_filled), Flag("SQL", kind="program")] = Field(
+        None, description="Wait while this SELECT gives a number above 0, true or a text: the reason."
+    )
+    throttle_http: Annotated[str | None, AfterValidator(checked_url), Flag("URL")] = Field(
+        None, description="Wait while this URL answers 423, 429 or 503. env:NAME and file:PATH fetch it."
+    )
+    throttle_timeout: Annotated[Duration, Flag("30min")] = Field(
+        timedelta(minutes=30),
+        ge=timedelta(0),
+        description="End after throttles have made the run wait this long without a batch.",
+        validate_default=True,
+    )
+
+    @property
+    def throttles(self) -> tuple[ThrottleSetting, ...]:
+        """All that it keeps to, the defaults too."""
+        own = {"file": self.throttle_file, "query": self.throttle_query, "http": self.throttle_http}
+        return settings(self.throttle, own)
