@@ -30,6 +30,8 @@ COMMANDS = {
     "show": "Show one run: its progress, its end, how to continue.",
     "pause": "Pause runs: no further batch until they are resumed.",
     "resume": "Resume runs that are paused.",
+    "stop": "Stop runs after the batch in progress.",
+    "cancel": "Stop runs at once: the batch in progress is rolled back.",
     "completion": "Print a shell script that completes commands, tables, columns, recipes and runs.",
     "ledger": "Print, create or prune the tables of the ledger.",
     "help": "Explain a topic: strategies, checks, resume, delivery, recipes, exit codes and more.",

@@ -1,4 +1,4 @@
-"""pause, resume: which runs are meant, what is answered, what is refused."""
+"""pause, resume, stop, cancel: which runs are meant, what is answered, what is refused."""
 
 import pytest
 
@@ -12,12 +12,16 @@ PURGE = ("purge", "ev", "--where", "kind = 1", "-yq")
 
 def test_what_is_not_there_is_refused(ev: Database, cli: Cli) -> None:
     env = {"BATCHOPS_URL": ev.url}
-    for words in (("pause", 7), ("resume", 7), ("pause", "nope"), ("pause", "--job", "nope")):
+    for words in (("pause", 7), ("resume", 7), ("stop", 7), ("cancel", "nope"), ("pause", "--job", "nope")):
         answer = cli(*words, env=env)
         assert (answer.code, "There is no run" in answer.err, answer.out) == (2, True, ""), answer
     cli(*PURGE, env=env)
     ended = cli("pause", 1, env=env)
     assert (ended.code, "Run 1 has ended (done)." in ended.err, "--job 1" in ended.err) == (2, True, True), ended
+    for action in ("stop", "cancel"):
+        over = cli(action, 1, env=env)
+        assert (over.code, over.out) == (0, "Run 1 (purge ev) is not running: done.\n"), over
+        assert cli(action, "--job", 1, "--json", env=env).json()["runs"][0]["effect"] == "not-running"
     no_job = cli("pause", "--job", "ev", env=env)
     assert (no_job.code, '"ev" is no job of a recipe' in no_job.err) == (2, True), no_job
     assert ev.scalar("SELECT count(*) FROM batchops_request") == 0
@@ -43,7 +47,8 @@ def test_a_pause_of_every_run_before_there_is_a_ledger(ev: Database, cli: Cli) -
     assert [(one["run"], one["effect"], one["scope"]) for one in again["runs"]] == [(None, "asked", "database")]
     assert cli("resume", "--database", env=env).out == "Every run with this ledger is resumed.\n"
     assert cli("resume", "--database", env=env).out == "Every run with this ledger was not paused.\n"
-    assert cli("pause", "--all", env=env).out == "No run is at work.\n"
+    for action in ("pause", "resume", "stop", "cancel"):
+        assert cli(action, "--all", env=env).out == "No run is at work.\n"
     assert cli(*PURGE, env=env).code == 0
 
 

@@ -1,13 +1,29 @@
 """Runs that are paused, resumed, stopped and cancelled from outside while they work."""
 
+import contextlib
+import random
 import signal
+import sqlite3
 import subprocess
+import time
 from typing import Any
 
 import pytest
 
 from tests.command import Batchops
-from tests.crash.scenario import COUNT_UP, LINGERING, PURGE, Scenario, batches_done, job, make, wait_for_work
+from tests.crash.scenario import (
+    COUNT_UP,
+    LINGERING,
+    PURGE,
+    SCENARIOS,
+    Scenario,
+    batches_done,
+    job,
+    locked,
+    make,
+    wait_for_work,
+)
+from tests.figures import Figures
 from tests.leases import lease_ends
 from tests.services.database import Database
 from tests.waiting import ended, until
@@ -111,3 +127,114 @@ def test_a_pause_of_a_job_holds_its_later_runs(batchops: Batchops, database: Dat
     until(lambda: state(batchops, database) == "paused", process)
     assert [one["run"] for one in ask(batchops, database, "resume", "--job", 1)["runs"]] == [2]
     assert ended(process).code == 0
+
+
+@pytest.mark.in_turn
+def test_a_stop_ends_the_process_that_works_and_no_later_one(batchops: Batchops, database: Database) -> None:
+    make(database)
+    first = batchops.start(*job(database, *QUICK, *LINGERING, "--json"))
+    wait_for_work(first, database)
+    assert [one["effect"] for one in ask(batchops, database, "stop", 1, "enough")["runs"]] == ["asked"]
+    end = ended(first)
+    assert (end.code, '"reason": "stopped"' in end.out, "asked the run to stop: enough" in end.err) == (0, True, True)
+    assert state(batchops, database) == "stopped"
+    second = batchops(*job(database, "--json"))
+    assert (second.code, second.json()["run"], COUNT_UP.wrong(database)) == (0, 1, None), second
+
+
+@pytest.mark.in_turn
+def test_a_stop_ends_a_run_that_is_paused(batchops: Batchops, database: Database) -> None:
+    make(database)
+    ask(batchops, database, "pause", "--database")
+    process = batchops.start(*job(database, *QUICK))
+    until(lambda: batchops("runs", "--json", "--url", database.url).json()["runs"], process)
+    ask(batchops, database, "stop", "--all")
+    assert (ended(process).code, state(batchops, database), batches_done(database)) == (0, "stopped", 0)
+
+
+LINGER = {
+    "postgresql": "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$;\n"
+    "CREATE TRIGGER linger BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION linger();",
+    "mysql": "CREATE TRIGGER linger BEFORE UPDATE ON t FOR EACH ROW DO SLEEP(0.1);",
+    "sqlite": "CREATE TRIGGER linger BEFORE UPDATE ON t BEGIN SELECT (WITH RECURSIVE c(i) AS "
+    "(SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 500000) SELECT max(i) FROM c); END;",
+}
+
+
+def writing(database: Database) -> bool:
+    """Whether the tool has begun to write."""
+    if database.backend != "sqlite":
+        return locked(database)
+    with contextlib.closing(sqlite3.connect(database.url.removeprefix("sqlite:///"), timeout=0)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        return False
+
+
+@pytest.mark.in_turn
+def test_a_cancel_rolls_back_the_batch_in_progress(batchops: Batchops, database: Database) -> None:
+    make(database)
+    database.script(LINGER[database.backend])
+    size = ("--batch-size", "4000", "--strategy", "key", "--allow", "triggers", "--json")
+    process = batchops.start(*job(database, *QUICK, *size))
+    until(lambda: batches_done(database) == 0 and batchops("runs", "--url", database.url).out.count("\n") > 1, process)
+    until(lambda: writing(database) and writing(database), process)
+    if database.backend == "sqlite":  # its one writer holds the file: no request can be written
+        assert batchops("cancel", 1, "--url", database.url).code == 75
+        return
+    ask(batchops, database, "cancel", 1)
+    end = ended(process)
+    assert (end.code, '"reason": "stopped"' in end.out) == (0, True), end
+    assert (state(batchops, database), batches_done(database)) == ("stopped", 0)
+    assert database.column("SELECT DISTINCT touched FROM t") == [0]
+
+
+@pytest.mark.parametrize("scenario", [PURGE, COUNT_UP], ids=["purge", "backfill"])
+@pytest.mark.in_turn
+def test_a_few_random_commands(batchops: Batchops, database: Database, scenario: Scenario) -> None:
+    make(database)
+    commanded(batchops, database, scenario, 8)
+    assert scenario.wrong(database) is None
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_a_hundred_random_commands_and_kills(
+    batchops: Batchops, database: Database, scenario: Scenario, figures: Figures
+) -> None:
+    make(database)
+    met = commanded(batchops, database, scenario, 100)
+    figures(**met)
+    assert scenario.wrong(database) is None
+
+
+def commanded(batchops: Batchops, database: Database, scenario: Scenario, number: int) -> dict[str, int]:
+    """Gives random commands to a job that is started again whenever it has ended; how many met it at work."""
+    chance, met = random.Random(4711), dict.fromkeys(("pause", "resume", "stop", "cancel", "kill"), 0)
+    words = job(database, "--lease", "1s", "--batch-size", "7", "--sleep", "100ms", scenario=scenario)
+    process = batchops.start(*words)
+    wait_for_work(process, database, 1)
+    for _ in range(number):
+        command = chance.choice(list(met))
+        if process.poll() is not None:
+            process = batchops.start(*words)
+        if command == "kill":
+            process.send_signal(signal.SIGKILL)
+            met[command] += process.wait() == -signal.SIGKILL
+        else:
+            target = chance.choice(
+                [("--job", "1"), ("--database",)] if command in ("pause", "resume") else [("--all",)]
+            )
+            answers = ask(batchops, database, command, *target)["runs"]
+            met[command] += any(one["effect"] == "asked" for one in answers)
+        time.sleep(chance.uniform(0, 0.6))
+    for target in (("--job", "1"), ("--database",)):
+        ask(batchops, database, "resume", *target)
+    process.wait()
+    last = batchops(*job(database, "--json", scenario=scenario))
+    assert last.code == 0, last
+    return met
