@@ -157,7 +157,7 @@ def _throttled(
     job: BulkJob, run: Run, heartbeat: Heartbeat, control: Control, emitter: EventEmitter, stop: Stop, stats: RunStats
 ) -> tuple[Ending, str]:  # fmt: skip
     timeout = job.spec.throttle_timeout.total_seconds()
-    with watching(job.plan.throttles, job.database.address, emitter.threads, timeout) as throttles:
+    with watching(job.plan.throttles, job.database.address, emitter.threads, stats, timeout) as throttles:
         return _loops(job, run, heartbeat, (control.throttle, *throttles), emitter, stop, stats)
 
 

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from batchops.db.addresses import Addresses
     from batchops.db.blocks import Blocks
     from batchops.db.catalog import Catalog
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from batchops.db.rights import Rights
     from batchops.db.row_lists import RowLists
     from batchops.db.sessions import Notifications, Sessions
+    from batchops.db.signals import ServerSignal
     from batchops.db.sql_functions import SqlFunctions
 
 
@@ -46,4 +49,6 @@ class Backend(Protocol):
     """Of rows in their tables' blocks."""
     blocks: "Blocks | None"
     partitions: "Partitions | None"
+    signals: "Mapping[str, ServerSignal]"
+    """What a run may be throttled by, beside signals that any database has."""
     notifications: "Notifications | None"

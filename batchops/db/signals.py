@@ -44,5 +44,7 @@ class ServerSignal:
     open: Callable[[Scope], Signal]
     missing_right: "Callable[[sa.Connection, Scope], str | None]" = lambda _, __: None
     """The statement that lets the role read it; None where it may."""
+    quiet: "Callable[[sa.Connection, Scope], bool]" = lambda _, __: False
+    """Whether there is nothing to measure now, so that a default need not be watched yet."""
     of_table: bool = False
     """Whether it is about the job's table."""

@@ -65,6 +65,7 @@ class RunStats:
     rejected: RejectedRows = field(default_factory=RejectedRows)
     seconds: float = 0.0
     throttled_seconds: float = 0.0
+    slowest_batch: float = 0.0
     throttled_by: ThrottleTotals = field(default_factory=ThrottleTotals)
     guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -226,6 +227,7 @@ def _account(job: LoopSettings, emit: Emit, stats: RunStats, size: Size, outcome
         stats.rows += outcome.rows
         stats.read += outcome.read
         stats.batches += outcome.batches
+        stats.slowest_batch = max(stats.slowest_batch, seconds)
         stats.locked += outcome.locked
         stats.rejected.add(outcome.rejected)
         if not outcome.undone and not outcome.trial:

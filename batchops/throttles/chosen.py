@@ -5,6 +5,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import sqlalchemy as sa
+
+from batchops.db.backend import Backend
 from batchops.db.database import Database
 from batchops.db.signals import Measured, Scope, ServerSignal
 from batchops.errors import BatchopsError, IntegrityError, NotFoundError, RefusedError, RowRefusedError, UsageError
@@ -22,6 +25,8 @@ class ChosenThrottle:
     """The signal of the database; None: one of this host."""
     measured: Measured | None = None
     """The first reading."""
+    quiet: bool = False
+    """Whether it is a default with nothing to measure yet."""
     off: str = ""
     """Why it is not watched, and the statement that changes that."""
 
@@ -55,30 +60,49 @@ class ChosenThrottle:
 
 
 def chosen(
-    database: Database, settings: Sequence[ThrottleSetting], scope: Scope
+    connection: sa.Connection, database: Database, settings: Sequence[ThrottleSetting], scope: Scope
 ) -> tuple[ChosenThrottle, ...]:  # fmt: skip
     """The throttles of a run; UsageError or RefusedError where one that was asked for cannot be read.
 
-    Those that were asked for are read once, by a connection as the run will use it.
+    Those that were asked for are read once, by a connection as the run will use it. A default that this database does
+    not have is left out.
     """
-    if not settings:
-        return ()
+    backend = database.backend
     with closing(probe_database(database.address)) as probes:
-        return tuple(_chosen(database, probes, one, scope) for one in settings)
+        return tuple(
+            _asked(connection, backend, probes, one, scope) if one.asked else _default(connection, backend, one, scope)
+            for one in settings
+            if one.asked or one.kind.name in backend.signals
+        )
 
 
-def _chosen(
-    database: Database, probes: Database, setting: ThrottleSetting, scope: Scope
+def _asked(
+    connection: sa.Connection, backend: Backend, probes: Database, setting: ThrottleSetting, scope: Scope
 ) -> ChosenThrottle:  # fmt: skip
-    one = ChosenThrottle(setting, scope)
+    one, kind = ChosenThrottle(setting, scope), setting.kind
     if setting.limit is None:
         return one
-    with _named(setting.kind):
-        if setting.kind.local is not None:
-            return replace(one, measured=setting.kind.local(setting.argument).read())
-        assert setting.kind.query is not None  # no other kind is known yet
-        signal = setting.kind.query(setting.argument, database.backend)
+    with _named(kind):
+        if kind.local is not None:
+            return replace(one, measured=kind.local(setting.argument).read())
+        signal = kind.query(setting.argument, backend) if kind.query is not None else _offered(backend, kind)
+        if (grant := signal.missing_right(connection, scope)) is not None:
+            raise RefusedError(f'role "{scope.role}" has no right to it.', f"grant it: {grant}")
         return replace(one, signal=signal, measured=reading(probes, signal.open(scope))())
+
+
+def _offered(backend: Backend, kind: ThrottleKind) -> ServerSignal:
+    if kind.name in backend.signals:
+        return backend.signals[kind.name]
+    names = ", ".join(backend.signals) or "none"
+    raise RefusedError("this database has no such signal.", f"signals of this server: {names}.")
+
+
+def _default(connection: sa.Connection, backend: Backend, setting: ThrottleSetting, scope: Scope) -> ChosenThrottle:
+    one, signal = ChosenThrottle(setting, scope), backend.signals[setting.kind.name]
+    if (grant := signal.missing_right(connection, scope)) is not None:
+        return replace(one, off=f"not readable: {grant}")
+    return replace(one, signal=signal, quiet=signal.quiet(connection, scope))
 
 
 @contextmanager

@@ -67,6 +67,12 @@ class Watch:
         self._beyond_stop = 0
         self._guard = threading.Lock()
 
+    @property
+    def measures(self) -> bool:
+        """Whether the newest reading has a value."""
+        with self._guard:
+            return self._measured is not None and self._measured.value is not None
+
     def look(self) -> None:
         """Take a reading. An error of the signal is kept: without a reading the run waits in the end."""
         try:

@@ -1,62 +1,54 @@
 """The threads that read the signals of a run's throttles, beside the loop and with connections of their own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from threading import Event
 
 from batchops.db.database import Database
+from batchops.db.signals import Measured
 from batchops.db.urls import DatabaseAddress
-from batchops.runtime.loop import Throttle
+from batchops.runtime.loop import RunStats, Throttle
 from batchops.runtime.threads import Threads
 from batchops.throttles.chosen import ChosenThrottle
 from batchops.throttles.probes import probe_database, reading
-from batchops.throttles.watch import EVERY, Patience, Watch
-
-SERVER = "server"
-"""The thread that reads all signals of the server itself, by one connection."""
+from batchops.throttles.server_thread import ServerThread
+from batchops.throttles.watch import Patience, Watch
 
 
 @contextmanager
 def watching(
-    chosen: Sequence[ChosenThrottle], address: DatabaseAddress, threads: Threads, timeout: float
+    chosen: Sequence[ChosenThrottle], address: DatabaseAddress, threads: Threads, stats: RunStats, timeout: float
 ) -> Iterator[tuple[Throttle, ...]]:
-    """What the loop is to ask before each batch, while the block runs. `timeout`: seconds of one wait at the most."""
-    if not any(one.on for one in chosen):
+    """What the loop is to ask before each batch, while the block runs. `timeout`: seconds of one wait at the most.
+
+    The server's own signals share a thread and a connection; what may take its time has a thread of its own.
+    """
+    on = [one for one in chosen if one.on]
+    if not on:
         yield ()
         return
     patience = Patience(timeout)
-    with closing(probe_database(address)) as probes, ExitStack() as stack:
-        watches = [_watch(one, probes, patience) for one in chosen if one.on]
-        groups: dict[str, list[Watch]] = {}
-        for one, watch in zip((one for one in chosen if one.on), watches, strict=True):
-            own = one.signal is None or one.setting.kind.flag
-            groups.setdefault(watch.name if own else SERVER, []).append(watch)
-        for name, members in groups.items():
-            stack.enter_context(_reading(f"throttle-{name}", members, threads, probes))
-        yield tuple(watches)
+    with ExitStack() as stack:
+        probes = stack.enter_context(closing(probe_database(address)))
+        server = ServerThread("throttles", threads, probes, lambda: stats.slowest_batch)
+        asked: list[Throttle] = []
+        for one in on:
+            watch = Watch(one.setting, _read(one, probes), patience)
+            if one.quiet:
+                asked.append(server.add_quiet(watch, one.setting.kind.wakes_after))
+                continue
+            asked.append(watch)
+            if one.signal is not None and not one.setting.kind.flag:
+                server.add(watch)
+                continue
+            own = ServerThread(f"throttle-{watch.name}", threads, probes)
+            own.add(watch)
+            stack.enter_context(own.running())
+        stack.enter_context(server.running())
+        yield tuple(asked)
 
 
-def _watch(one: ChosenThrottle, probes: Database, patience: Patience) -> Watch:
+def _read(one: ChosenThrottle, probes: Database) -> Callable[[], Measured]:
     if one.signal is not None:
-        return Watch(one.setting, reading(probes, one.signal.open(one.scope)), patience)
+        return reading(probes, one.signal.open(one.scope))
     assert one.setting.kind.local is not None  # else it has a signal
-    return Watch(one.setting, one.setting.kind.local(one.setting.argument).read, patience)
-
-
-@contextmanager
-def _reading(name: str, watches: Sequence[Watch], threads: Threads, probes: Database) -> Iterator[None]:
-    over = Event()
-
-    def work() -> None:
-        while not over.is_set():
-            for watch in watches:
-                threads.survive(name, watch.look)
-            threads.wait(over, EVERY)
-
-    thread = threads.start(name, work)
-    try:
-        yield
-    finally:
-        over.set()
-        probes.cancel()
-        thread.join()
+    return one.setting.kind.local(one.setting.argument).read

@@ -1,9 +1,8 @@
 """Throttles on the command line: in the plan, while a run waits, at its end, and in a recipe."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from tests.cli.conftest import Cli, everything, filled
 from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.services.database import Database
-from tests.waiting import Process, ended, until
+from tests.throttles.run import ThrottledRun
 
 PURGE = ("purge", "ev", "--where", "kind = 1", "-y")
 
@@ -77,64 +76,38 @@ def test_a_recipe_has_it_as_a_key(lite: Database, cli: Cli, tmp_path: Path) -> N
     assert (wrong.code, 'did you mean "load"?' in wrong.out + wrong.err) == (2, True)
 
 
-def waiting(events: Path) -> str:
-    """The newest reason to wait; empty before the first."""
-    if not events.exists():
-        return ""
-    lines = map(json.loads, events.read_text().splitlines())
-    return next((one["reason"] for one in reversed([*lines]) if one["event"] == "throttled"), "")
-
-
-def end_of(process: Process) -> dict[str, Any]:
-    """The document of its end."""
-    return dict(json.loads(ended(process).out))
-
-
 @pytest.fixture
 def web() -> Iterator[Service]:
     with answering() as web:
         yield web
 
 
-@pytest.fixture
-def held(lite: Database, batchops: Batchops, tmp_path: Path) -> Callable[..., tuple[Process, Path]]:
-    """A purge that a throttle holds: its process, and its events."""
-
-    def held(*flags: object) -> tuple[Process, Path]:
-        events = tmp_path / "events"
-        purge = batchops.start(*PURGE, "--url", lite.url, *flags, "--events", events, "--json")
-        until(lambda: waiting(events) and "first reading" not in waiting(events))
-        return purge, events
-
-    return held
-
-
-def test_a_file_holds_it_until_it_is_gone(held: Callable[..., tuple[Process, Path]], tmp_path: Path) -> None:
+def test_a_file_holds_it_until_it_is_gone(batchops: Batchops, lite: Database, tmp_path: Path) -> None:
     hold = tmp_path / "hold"
     hold.touch()
-    purge, events = held("--throttle-file", hold)
-    assert waiting(events) == f"file: {hold} exists"
+    run = ThrottledRun(batchops, tmp_path, *PURGE, "--url", lite.url, "--throttle-file", hold)
+    assert run.until_throttled()["reason"] == f"file: {hold} exists"
     hold.unlink()
-    end = end_of(purge)
+    end = run.end()
     assert (end["reason"], end["rows"], end["throttled_by"][0]["throttle"]) == ("done", 100, "file")
 
 
-def test_a_query_holds_it_with_its_reason(held: Callable[..., tuple[Process, Path]], lite: Database) -> None:
+def test_a_query_holds_it_with_its_reason(batchops: Batchops, lite: Database, tmp_path: Path) -> None:
     lite.execute("CREATE TABLE holds (reason varchar(100))")
     lite.execute("INSERT INTO holds VALUES ('the nightly backup is at work')")
-    purge, events = held("--throttle-query", "SELECT reason FROM holds")
-    assert waiting(events) == "query: the nightly backup is at work"
+    run = ThrottledRun(batchops, tmp_path, *PURGE, "--url", lite.url, "--throttle-query", "SELECT reason FROM holds")
+    assert run.until_throttled()["reason"] == "query: the nightly backup is at work"
     lite.execute("DELETE FROM holds")
-    assert end_of(purge)["rows"] == 100
+    assert run.end()["rows"] == 100
 
 
-def test_a_service_holds_it_with_its_reason(held: Callable[..., tuple[Process, Path]], web: Service) -> None:
+def test_a_service_holds_it_with_its_reason(batchops: Batchops, lite: Database, tmp_path: Path, web: Service) -> None:
     web.answer = 503, b"replicas are rebuilt\n"
-    purge, events = held("--throttle-http", f"{web.url}/hold?token=tell-no-one")
-    assert waiting(events) == f"http: {web.url}/hold answers 503: replicas are rebuilt"
+    url = f"{web.url}/hold?token=tell-no-one"
+    run = ThrottledRun(batchops, tmp_path, *PURGE, "--url", lite.url, "--throttle-http", url)
+    assert run.until_throttled()["reason"] == f"http: {web.url}/hold answers 503: replicas are rebuilt"
     web.answer = 200, b""
-    assert end_of(purge)["rows"] == 100
-    assert "tell-no-one" not in events.read_text()
+    assert run.end()["rows"] == 100
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def describe(
         pacing=_pacing_text(spec),
         limits=_limits(spec),
         target=spec.target_time.total_seconds(),
-        throttles=chosen(database, spec.throttles, Scope(found.server.role, found.table)),
+        throttles=chosen(connection, database, spec.throttles, Scope(found.server.role, found.table)),
         name=database.address.name,
         max_rows=spec.max_rows,
         done=isinstance(route.resume, AlreadyDone),

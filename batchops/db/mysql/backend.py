@@ -1,5 +1,8 @@
 """MySQL's capabilities, put together from this folder."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from batchops.db.addresses import Addresses
 from batchops.db.blocks import Blocks
 from batchops.db.catalog import Catalog
@@ -31,6 +34,7 @@ from batchops.db.planner import Planner
 from batchops.db.rights import Rights
 from batchops.db.row_lists import RowLists
 from batchops.db.sessions import Notifications, Sessions
+from batchops.db.signals import ServerSignal
 from batchops.db.sql_functions import SqlFunctions
 
 
@@ -54,6 +58,7 @@ class MySQL:
     places: Addresses | None = None
     blocks: Blocks | None = None
     partitions: Partitions | None = None
+    signals: Mapping[str, ServerSignal] = MappingProxyType({})
     notifications: Notifications | None = None
 
     def __init__(self) -> None:

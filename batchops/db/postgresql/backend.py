@@ -1,5 +1,7 @@
 """PostgreSQL's capabilities, put together from this folder."""
 
+from collections.abc import Mapping
+
 from batchops.db.addresses import Addresses
 from batchops.db.blocks import Blocks
 from batchops.db.catalog import Catalog
@@ -29,10 +31,12 @@ from batchops.db.postgresql.planner import PostgreSQLPlanner
 from batchops.db.postgresql.rights import PostgreSQLRights
 from batchops.db.postgresql.row_lists import PostgreSQLRowLists
 from batchops.db.postgresql.sessions import PostgreSQLNotifications, PostgreSQLSessions
+from batchops.db.postgresql.signals import SIGNALS
 from batchops.db.postgresql.sql_functions import SQL_FUNCTIONS
 from batchops.db.rights import Rights
 from batchops.db.row_lists import RowLists
 from batchops.db.sessions import Notifications, Sessions
+from batchops.db.signals import ServerSignal
 from batchops.db.sql_functions import SqlFunctions
 
 
@@ -56,6 +60,7 @@ class PostgreSQL:
     places: Addresses | None = HeapPlaces()
     blocks: Blocks | None = HeapBlocks()
     partitions: Partitions | None = PostgreSQLPartitions()
+    signals: Mapping[str, ServerSignal] = SIGNALS
     notifications: Notifications | None = PostgreSQLNotifications()
 
     def __init__(self) -> None:

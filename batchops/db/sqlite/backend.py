@@ -1,7 +1,8 @@
 """SQLite's capabilities, put together from this folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -23,6 +24,7 @@ from batchops.db.planner import Planner
 from batchops.db.rights import Rights
 from batchops.db.row_lists import RowLists
 from batchops.db.sessions import Notifications, Sessions
+from batchops.db.signals import ServerSignal
 from batchops.db.sql_functions import SqlFunctions
 from batchops.db.sqlite import faults
 from batchops.db.sqlite.addresses import SQLiteWholeKeys
@@ -118,6 +120,7 @@ class SQLite:
     places: Addresses | None = None
     blocks: Blocks | None = None
     partitions: Partitions | None = None
+    signals: Mapping[str, ServerSignal] = MappingProxyType({})
     notifications: Notifications | None = None
 
     def __init__(self) -> None:

@@ -1,0 +1,40 @@
+"""How long others wait for locks that sessions of batchops hold on a PostgreSQL server."""
+
+import time
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from batchops.db.signals import Measured, ServerSignal
+
+# Behind a pooler the driver knows another pid than the server, but the application's name is passed on. Its locks
+# are for all roles to see. Before version 14 the view lacks waitstart.
+_WAITING = sa.text("""
+WITH ours AS (
+    SELECT pid FROM pg_catalog.pg_stat_activity WHERE application_name = 'batchops' AND usename = current_user
+)
+SELECT l.pid, extract(epoch FROM clock_timestamp() - (to_jsonb(l) ->> 'waitstart')::timestamptz)::float8 AS waited
+FROM pg_catalog.pg_locks l
+WHERE NOT l.granted AND l.pid NOT IN (SELECT pid FROM ours)
+  AND pg_catalog.pg_blocking_pids(l.pid) && ARRAY(SELECT pid FROM ours)
+""")
+
+
+class Blocked:
+    """Remembers who waits since when, for a server that does not say."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since: dict[int, float] = {}
+
+    def read(self, connection: sa.Connection) -> Measured:
+        rows, now = connection.execute(_WAITING).all(), self._clock()
+        self._since = {row.pid: self._since.get(row.pid, now) for row in rows}
+        waited = [(now - self._since[row.pid] if row.waited is None else row.waited, row.pid) for row in rows]
+        if not waited:
+            return Measured(0.0)
+        longest, pid = max(waited)
+        return Measured(longest, of=f"session {pid}")
+
+
+SIGNAL = ServerSignal(lambda _: Blocked(), quiet=lambda _, __: True)

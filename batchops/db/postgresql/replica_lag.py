@@ -1,0 +1,80 @@
+"""How far the standbys of a PostgreSQL server are behind: by its own figure, and by WAL not yet replayed there."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from batchops.db.postgresql.stats_right import missing_stats_right
+from batchops.db.signals import Measured, Scope, ServerSignal
+from batchops.errors import UnreachableError
+
+RECONNECTS = 60.0
+"""Seconds for which a standby that has gone is expected back."""
+_MARKS = 4_096
+# A logical subscriber confirms when it likes; pg_receivewal and pg_basebackup replay nothing.
+_STANDBYS = """
+FROM pg_catalog.pg_stat_replication r
+WHERE state IN ('streaming', 'catchup') AND (replay_lsn IS NOT NULL OR flush_lsn IS NULL)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE s.active_pid = r.pid AND s.slot_type = 'logical')
+"""
+_LAG = sa.text(f"""
+SELECT application_name || coalesce(' (' || host(client_addr) || ')', '') AS name,
+       extract(epoch FROM replay_lag)::float8 AS lag,
+       pg_catalog.pg_wal_lsn_diff(replay_lsn, '0/0')::bigint AS replayed {_STANDBYS}
+""")
+_NOW = sa.text("SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')::bigint")
+_ANY = sa.text("SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_replication)")
+
+
+class ReplicaLag:
+    """Remembers how much WAL there was when, so that a standby whose own figure is old or missing is found out."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._marks: deque[tuple[float, int]] = deque()
+        self._seen: dict[str, float] = {}
+        self._told: dict[str, tuple[float | None, int, float]] = {}
+
+    def read(self, connection: sa.Connection) -> Measured:
+        rows = connection.execute(_LAG).all()
+        written, now = int(connection.execute(_NOW).scalar_one()), self._clock()
+        self._expect_back({row.name for row in rows}, now)
+        if not rows:
+            return Measured(None, of="no replica")
+        if unknown := [row.name for row in rows if row.replayed is None]:
+            raise UnreachableError(f"replica {unknown[0]} has not said yet what it has replayed.")
+        self._mark(now, written, min(row.replayed for row in rows))
+        lag, name = max((self._lag(row.name, row.lag, row.replayed, written, now), row.name) for row in rows)
+        return Measured(lag, of=name)
+
+    def _lag(self, name: str, told: float | None, replayed: int, written: int, now: float) -> float:
+        """What the standby was behind when it last said so, and for how long it has said nothing new since."""
+        if replayed >= written:
+            return 0.0
+        if self._told.get(name, ())[:2] != (told, replayed):
+            self._told[name] = told, replayed, now
+        missing = next((now - at for at, mark in self._marks if mark > replayed), 0.0)
+        return max(missing, 0.0 if told is None else told + now - self._told[name][2])
+
+    def _mark(self, now: float, written: int, replayed: int) -> None:
+        while self._marks and self._marks[0][1] <= replayed:
+            self._marks.popleft()
+        if not self._marks or self._marks[-1][1] < written:
+            self._marks.append((now, written))
+        if len(self._marks) > _MARKS:  # the oldest alone counts
+            self._marks = deque([*self._marks][::2])
+
+    def _expect_back(self, there: set[str], now: float) -> None:
+        self._seen = {name: at for name, at in self._seen.items() if now - at < RECONNECTS}
+        self._seen |= dict.fromkeys(there, now)
+        if gone := sorted(self._seen.keys() - there):
+            raise UnreachableError(f"replica {gone[0]} is gone.")
+
+
+def _none_there(connection: sa.Connection, _: Scope) -> bool:
+    return not connection.execute(_ANY).scalar_one()
+
+
+SIGNAL = ServerSignal(lambda _: ReplicaLag(), missing_stats_right, quiet=_none_there)

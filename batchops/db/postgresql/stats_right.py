@@ -1,0 +1,16 @@
+"""The right to see what other roles' sessions do, which PostgreSQL's statistics views ask for."""
+
+import sqlalchemy as sa
+
+from batchops.db.postgresql.rights import account
+from batchops.db.signals import Scope
+
+_HELD = sa.text("SELECT pg_catalog.pg_has_role(current_user, CAST(:role AS name), 'USAGE')")
+STATS = "pg_read_all_stats"
+
+
+def missing_stats_right(connection: sa.Connection, scope: Scope) -> str | None:
+    """The statement that gives it; None where the role has it."""
+    if connection.execute(_HELD, {"role": STATS}).scalar_one():
+        return None
+    return f"GRANT {STATS} TO {account(connection.dialect, scope.role)};"

@@ -1,0 +1,115 @@
+"""The thread that reads the signals of a server, and when it has nothing to do."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from batchops.db.database import Database
+from batchops.events import ThrottleReason
+from batchops.runtime.threads import Threads
+from batchops.throttles.watch import EVERY, Clock, Watch
+
+LOOK_AGAIN = 10.0
+"""Seconds after which a default that had nothing to measure is looked at again."""
+
+
+@dataclass
+class Quiet:
+    """A default that costs nothing until there is something to measure: no thread, no connection.
+
+    It wakes up once a batch has taken as long as its kind says; else once a look every LOOK_AGAIN seconds has found
+    something.
+    """
+
+    watch: Watch
+    wakes_after: float | None
+    slowest_batch: Callable[[], float]
+    """Seconds that the slowest batch so far has taken."""
+    wake: Callable[[], None]
+    clock: Clock = time.monotonic
+    awake: bool = False
+    _looked: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._looked = self.clock()
+
+    def __call__(self) -> ThrottleReason | None:
+        """What the watch says, once it is awake."""
+        if self.awake:
+            return self.watch()
+        if self.wakes_after is None:
+            if self.clock() - self._looked >= LOOK_AGAIN:
+                self.wake()
+        elif self.slowest_batch() >= self.wakes_after:
+            self.awake = True
+            self.wake()
+        return None
+
+    def look(self) -> None:
+        """Look whether there is something to measure, if that is due."""
+        now = self.clock()
+        if self.wakes_after is None and now - self._looked >= LOOK_AGAIN:
+            self._looked = now
+            self.watch.look()
+            self.awake = self.watch.measures
+
+
+class ServerThread:
+    """Reads each second what is awake; it starts with the first watch that is, and keeps one connection meanwhile."""
+
+    def __init__(
+        self, name: str, threads: Threads, probes: Database, slowest_batch: Callable[[], float] = lambda: 0.0
+    ) -> None:  # fmt: skip
+        self._name = name
+        self._threads = threads
+        self._probes = probes
+        self._slowest_batch = slowest_batch
+        self._watches: list[Watch] = []
+        self._quiet: list[Quiet] = []
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._guard = threading.Lock()
+
+    def add(self, watch: Watch) -> None:
+        """From now on, read it."""
+        self._watches.append(watch)
+
+    def add_quiet(self, watch: Watch, wakes_after: float | None) -> Quiet:
+        """Read it once it wakes up."""
+        quiet = Quiet(watch, wakes_after, self._slowest_batch, self.start)
+        self._quiet.append(quiet)
+        return quiet
+
+    def start(self) -> None:
+        """Begin to read, unless that is done."""
+        with self._guard:
+            if self._thread is None and not self._over.is_set():
+                self._thread = self._threads.start(self._name, self._work)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """While the block runs; a statement at work at its end is cancelled."""
+        if self._watches:
+            self.start()
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._over.set()
+            if self._thread is not None:
+                self._probes.cancel()
+                self._thread.join()
+
+    def _work(self) -> None:
+        while not self._over.is_set():
+            for quiet in self._quiet:
+                if not quiet.awake:
+                    self._threads.survive(self._name, quiet.look)
+            awake = [*self._watches, *(quiet.watch for quiet in self._quiet if quiet.awake)]
+            for watch in awake:
+                self._threads.survive(self._name, watch.look)
+            if not awake:
+                self._probes.close()
+            self._threads.wait(self._over, EVERY)
