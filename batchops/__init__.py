@@ -25,15 +25,12 @@ if TYPE_CHECKING:
     )
     from batchops.events import (
         Backlog,
-        Cause,
         Committed,
-        Drained,
         Event,
         Failure,
         Finished,
-        Listed,
+        Maintaining,
         Rejected,
-        Relayed,
         Retried,
         Started,
         Stopping,
@@ -41,6 +38,7 @@ if TYPE_CHECKING:
         ThrottleReason,
         Warned,
     )
+    from batchops.finished_details import Cause, Drained, Listed, Relayed, SpaceLeft
     from batchops.runtime.stop import Stop
 
 __all__ = [
@@ -56,11 +54,13 @@ __all__ = [
     "IntegrityError",
     "Listed",
     "LockedError",
+    "Maintaining",
     "NotFoundError",
     "RefusedError",
     "Rejected",
     "Relayed",
     "Retried",
+    "SpaceLeft",
     "Started",
     "Stop",
     "Stopping",

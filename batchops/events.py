@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from batchops.finished_details import Cause, Drained, Listed, Relayed, SpaceLeft, ThrottledBy
+
 Reason = str
 """Why a run ended; the words of the command line's contract: done, max-rows, window, signal, incomplete …"""
 
@@ -155,79 +157,10 @@ class Fired:
 
 
 @dataclass(frozen=True)
-class Cause:
-    """Why attempts failed."""
+class Maintaining:
+    """The batches are over, and this statement is at work for the table."""
 
-    reason: str
-    attempts: int
-    """How many failed for it."""
-    names: tuple[str, ...] = ()
-    """The first rows or events at which they did."""
-
-
-@dataclass(frozen=True)
-class Drained:
-    """The fields of a drain's end beside those of every verb."""
-
-    claimed: int
-    failed: int
-    """Attempts that failed."""
-    dead_letters: int
-    """Rows given up on by this run."""
-    lost: int
-    """Rows whose lease was lost before they could be finalised; what was done for them was not recorded."""
-    released: int
-    """Rows claimed and released before anyone worked on them."""
-    backlog: int | None
-    """Pending rows that are free and due; None when not counted."""
-    waiting: int | None
-    leased: int | None
-    oldest_seconds: float | None
-    causes: tuple[Cause, ...] = ()
-    """Why attempts failed: the first reasons, the commonest first."""
-
-
-@dataclass(frozen=True)
-class Relayed:
-    """The fields of a relay's end beside those of every verb."""
-
-    failed: int
-    """Attempts that the destination refused."""
-    unsent: int
-    """Deliveries that were not acknowledged, by no fault of the event."""
-    held: int
-    """Aggregates that this run holds because an event was refused."""
-    dead_letters: int
-    """Events that this run gave up on."""
-    backlog: int | None
-    """Unsent events that nothing holds up; None when not counted."""
-    waiting: int | None
-    """Unsent events that a refused one of their aggregate holds up."""
-    oldest_seconds: float | None
-    causes: tuple[Cause, ...] = ()
-    """Why attempts failed: the first reasons, the commonest first."""
-
-
-@dataclass(frozen=True)
-class Listed:
-    """How many ids of a list were found."""
-
-    ids: int
-    """Different ones."""
-    not_there: int
-    """Those of them that named no row as the run began."""
-
-
-@dataclass(frozen=True)
-class ThrottledBy:
-    """What one throttle did to a run."""
-
-    throttle: str
-    seconds: float
-    """How long it asked to wait, all workers together."""
-    value: float | None
-    """The highest that it waited for; None where it had no value."""
-    limit: float | None
+    statement: str
 
 
 @dataclass(frozen=True)
@@ -279,11 +212,17 @@ class Finished:
     """The same of a relay."""
     listed: Listed | None = None
     """Of a purge or backfill with a list of ids."""
+    maintained: tuple[str, ...] = ()
+    """The statements that were run for the table after the last batch."""
+    space: SpaceLeft | None = None
+    """Of a purge or backfill that changed rows."""
     participle: str = "changed"
     """What was done to its rows, for people: deleted."""
 
 
-Event = Started | Throttled | Retried | Committed | Warned | Stopping | Rejected | Backlog | Fired | Finished
+Event = (
+    Started | Throttled | Retried | Committed | Warned | Stopping | Rejected | Backlog | Fired | Maintaining | Finished
+)
 Emit = Callable[[Event], None]
 """A listener; it must not raise and must not use the run's connections."""
 State = Literal["running", "queued", "ran", "skipped", "coalesced", "taken over", "failed"]

@@ -9,6 +9,7 @@ from functools import partial
 from batchops.bulk.begin import begin, with_previous_run
 from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.evaluation import evaluated, forget_list
+from batchops.bulk.maintenance import maintained, space_left
 from batchops.bulk.plan.analysis import RunStrategy
 from batchops.bulk.plan.cost import MOST_LOG
 from batchops.bulk.plan.plan import BulkPlan
@@ -129,10 +130,13 @@ def _work(
         state = whole.reason if ending.reason == "done" else ending.reason
         _record_end(job.ledger, held, run, state, whole.error.message if whole.error else None)
         forget_list(job)
+    whole, after = maintained(job, whole, stats, emitter, stop)
     end = ended(job, run, strategy, whole, stats)
     rejected = end.rejected + sum(one.rows or 0 for one in left_out)
     left = left_of(job, run, whole, stats, left_out)
-    return replace(end, rejected=rejected, rejected_causes=causes, left=left)
+    return replace(
+        end, rejected=rejected, rejected_causes=causes, left=left, maintained=after, space=space_left(job, stats)
+    )
 
 
 def _left_out(job: BulkJob, ending: Ending) -> tuple[ExcludedCount, ...]:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from batchops.bulk.droppable_partitions import covered
 from batchops.bulk.failing_condition import HINT
 from batchops.bulk.job import BulkJob
+from batchops.bulk.maintenance import refuse_what_cannot_be_had
 from batchops.bulk.plan.analysis import QUICK, RunStrategy, describe, probed
 from batchops.bulk.plan.checks import own_table, refusals
 from batchops.bulk.plan.checks.context import CheckContext
@@ -38,7 +39,7 @@ from batchops.errors import (
     RowRefusedError,
     UsageError,
 )
-from batchops.events import Listed
+from batchops.finished_details import Listed
 from batchops.ledger.last_run import LastRun
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import NONE, open_ledger
@@ -78,6 +79,7 @@ def _prepare(
         plan = _plan(connection, verb, spec, database, ledger, found, previous, route)
         plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable))
         _droppable_asked(spec, ledger, database.backend.partitions, droppable)
+        refuse_what_cannot_be_had(connection, database, found.table, spec)
     return BulkJob(
         spec, database, ledger, found.key, route, previous, plan,
         to_drop=tuple(droppable) if spec.drops_partitions else (),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from batchops.bulk.plan.referenced_rows import ExcludedCount, excluded_message
 from batchops.db.facts import RESTRICT
 from batchops.errors import BatchopsError
-from batchops.events import Cause, Failure
+from batchops.events import Failure
+from batchops.finished_details import Cause
 from batchops.ledger.history import load_rejections
 from batchops.ledger.location import NONE
 from batchops.ledger.rejected_rows import CHANGED, LOCKED, count_changed

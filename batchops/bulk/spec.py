@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from batchops.spec import parsers
-from batchops.spec.models import CHANGES, PROGRESS, ROWS, SAFETY, STRATEGY, Duration, Flag, Key, Several
+from batchops.spec.models import CHANGES, MAINTENANCE, PROGRESS, ROWS, SAFETY, STRATEGY, Duration, Flag, Key, Several
 from batchops.spec.throttled import ThrottledSpec
 from batchops.spec.typed import StrategyName
 
@@ -60,6 +60,12 @@ class BulkSpec(ThrottledSpec):
     )
     count: Annotated[bool, Flag(group=SAFETY)] = Field(
         False, description="Count the matching rows before the question. This can take long."
+    )
+    analyze: Annotated[bool, Flag(group=MAINTENANCE)] = Field(
+        False, description="Run ANALYZE on the table after the last batch."
+    )
+    vacuum: Annotated[bool, Flag(group=MAINTENANCE)] = Field(
+        False, description="Run VACUUM on the table after the last batch. SQLite: the incremental one, in parts."
     )
     max_rejected: Annotated[int, Flag("N", SAFETY)] = Field(
         1000,

@@ -6,7 +6,7 @@ from typing import Any
 
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.db.value_formats import as_text
-from batchops.events import Cause
+from batchops.finished_details import Cause
 from batchops.ledger.history import Recorded
 from batchops.ledger.requests import Request
 from batchops.ledger.run import Run

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from batchops.db.faults import Faults
     from batchops.db.keys import Keys
     from batchops.db.literals import Cutoffs
+    from batchops.db.maintenance import Maintenance
     from batchops.db.own_tables import OwnTables
     from batchops.db.partitions import Partitions
     from batchops.db.planner import Planner
@@ -41,6 +42,7 @@ class Backend(Protocol):
     sql_functions: "SqlFunctions"
     own_tables: "OwnTables"
     row_lists: "RowLists"
+    maintenance: "Maintenance"
     claims: "ClaimQueries"
     events: "EventTables"
     """How an outbox is kept and read."""

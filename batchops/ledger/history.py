@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from batchops.errors import RefusedError
-from batchops.events import Cause
+from batchops.finished_details import Cause
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.owner import Owner
 from batchops.ledger.rejected_rows import kept

@@ -8,7 +8,8 @@ from functools import partial
 from batchops import durations
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit, LockedError
-from batchops.events import Committed, Emit, Failure, Finished, Relayed, Started, ThrottleReason, Warned
+from batchops.events import Committed, Emit, Failure, Finished, Started, ThrottleReason, Warned
+from batchops.finished_details import Relayed
 from batchops.outbox.after_delivery import AfterDelivery, DeliveryRecorder
 from batchops.outbox.circuit_breaker import CircuitBreaker
 from batchops.outbox.delivery import DeliveryWorker

@@ -9,7 +9,8 @@ from batchops import durations
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
 from batchops.errors import BatchopsError, Exit
-from batchops.events import Drained, Emit, Failure, Finished, Started, Warned
+from batchops.events import Emit, Failure, Finished, Started, Warned
+from batchops.finished_details import Drained
 from batchops.queue.claims import Claims
 from batchops.queue.deadline import Deadline
 from batchops.queue.handlers import Handler

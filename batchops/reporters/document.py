@@ -24,6 +24,8 @@ def document(finished: Finished) -> dict[str, object]:
         more = {**more, "listed": values["listed"]}
     if finished.throttled_by:
         more = {**more, "throttled_by": values["throttled_by"]}
+    if finished.maintained:
+        more = {**more, "maintained": values["maintained"], "space": values["space"]}
     if finished.rejected_causes:
         more = {**more, "rejected_causes": values["rejected_causes"]}
     return {name: rounded(value) for name, value in ({name: values[name] for name in FIELDS} | more).items()}

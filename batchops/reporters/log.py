@@ -13,6 +13,7 @@ from batchops.events import (
     Event,
     Finished,
     Fired,
+    Maintaining,
     Rejected,
     Retried,
     Started,
@@ -106,6 +107,8 @@ class _JobLog:
                 yield "warning", f"retrying in {durations.show(event.seconds)}: {event.error}"
             case Rejected():
                 yield "warning", f"row {event.key} was not changed: {event.reason}"
+            case Maintaining():
+                yield "info", f"{event.statement} is running"
             case Finished():
                 error = "" if event.error is None else "; " + " ".join(error_lines(event.error))
                 yield ("error" if event.exit else "info"), ended_line(event, self._progress) + error

@@ -18,6 +18,7 @@ from batchops.events import (
     Event,
     Finished,
     Fired,
+    Maintaining,
     Rejected,
     Retried,
     Started,
@@ -186,6 +187,8 @@ class _JobMetrics:
             case Backlog():
                 self._of("backlog_rows").set(event.backlog)
                 self._of("backlog_oldest_seconds").set(event.oldest_seconds or 0.0)
+            case Maintaining():
+                self._waits(())
             case Finished():
                 self._ended(event)
 

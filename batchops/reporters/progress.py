@@ -6,7 +6,19 @@ from collections.abc import Callable
 from threading import Lock
 
 from batchops import durations
-from batchops.events import IDLE, SLEEP, Backlog, Committed, Event, Finished, Rejected, Retried, Started, Throttled
+from batchops.events import (
+    IDLE,
+    SLEEP,
+    Backlog,
+    Committed,
+    Event,
+    Finished,
+    Maintaining,
+    Rejected,
+    Retried,
+    Started,
+    Throttled,
+)
 from batchops.reporters.figures import count, visible
 
 Clock = Callable[[], float]
@@ -36,6 +48,7 @@ class Progress:
         self._begun = clock()
         self._marks: deque[tuple[float, int, int]] = deque([(self._begun, 0, 0)])
         self._pause: tuple[Throttled | Retried, float] | None = None
+        self._maintaining = ""
 
     def __call__(self, event: Event) -> None:
         with self._lock:
@@ -59,6 +72,8 @@ class Progress:
                 self.queue, self._before_queue = event, self.rows
             case Rejected():
                 self.rejected += 1
+            case Maintaining():
+                self._maintaining = event.statement
             case Finished():
                 pass
 
@@ -132,7 +147,9 @@ class Progress:
         return expected if expected and expected[0] >= self.rows else None
 
     def pause(self) -> str:
-        """Why the loop waits now, as text; empty while it works."""
+        """Why the loop waits now, or what follows it, as text; empty while it works."""
+        if self._maintaining:
+            return f"{visible(self._maintaining)} is running"
         if self._pause is None:
             return ""
         event, since = self._pause

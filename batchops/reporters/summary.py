@@ -5,7 +5,8 @@ from typing import TextIO
 
 from batchops import durations
 from batchops.errors import Exit
-from batchops.events import Cause, Emit, Event, Failure, Finished
+from batchops.events import Emit, Event, Failure, Finished
+from batchops.finished_details import Cause, SpaceLeft
 from batchops.reporters import figures
 from batchops.reporters.progress import Progress
 from batchops.reporters.safe_streams import SafeStream
@@ -188,8 +189,21 @@ def _details(finished: Finished, progress: Progress) -> Iterator[tuple[str, str]
     if finished.left:
         still = "matches" if finished.left == 1 else "match"
         yield "left", f"{figures.counted(finished.left, 'row')} still {still}"
+    if finished.space is not None and (space := _space(finished.space)):
+        yield "space", figures.visible(space)
     if finished.next:
         yield "continue", figures.visible(finished.next)
+
+
+def _space(space: SpaceLeft) -> str:
+    parts = [
+        "" if space.bytes is None else f"takes {figures.rough(space.bytes)}B",
+        f"{figures.rough(space.free_bytes)}B of it free for new rows" if space.free_bytes else "",
+        f"about {figures.counted(space.dead_rows, 'dead row')} until VACUUM" if space.dead_rows else "",
+    ]
+    said = ", ".join(part for part in parts if part)
+    returned = f"{space.returned_by} returns space to the disk" if space.returned_by else ""
+    return "; ".join(part for part in (said, returned) if part)
 
 
 def _shares(progress: Progress) -> str:

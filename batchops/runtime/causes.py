@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 
-from batchops.events import Cause
+from batchops.finished_details import Cause
 
 KEPT = 20
 """Different reasons that are kept; a handler may give each row one of its own."""

@@ -4,7 +4,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchops.events import Cause, Rejected
+from batchops.events import Rejected
+from batchops.finished_details import Cause
 from batchops.runtime.causes import Causes
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from batchops.events import ThrottledBy, ThrottleReason
+from batchops.events import ThrottleReason
+from batchops.finished_details import ThrottledBy
 
 
 class ThrottleTotals:

@@ -64,6 +64,8 @@ class BulkOptions(ThrottledOptions, total=False):
     strategy: StrategyName
     allow: Sequence[str] | str
     count: bool
+    analyze: bool
+    vacuum: bool
     max_rejected: int
     workers: int
     ledger: str | None

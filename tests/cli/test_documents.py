@@ -10,7 +10,8 @@ from sqlalchemy import make_url
 from batchops.bulk.plan.checks import CHECKS
 from batchops.bulk.strategies import STRATEGIES
 from batchops.errors import Exit
-from batchops.events import Cause, Drained, Event, Finished, Listed, Relayed, ThrottledBy
+from batchops.events import Event, Finished
+from batchops.finished_details import Cause, Drained, Listed, Relayed, ThrottledBy
 from batchops.reporters.document import FIELDS, document
 from batchops.throttles import THROTTLES
 from tests.cli.conftest import Cli
@@ -96,7 +97,7 @@ def test_the_options_that_are_named_exist(cli: Cli) -> None:
 def test_the_tables_are_complete() -> None:
     assert {int(code) for code in column("exit-codes", "exit")} == {code.value for code in Exit}
     whole = Finished("", "", "", 0, "", done_at="now", listed=Listed(1, 1), rejected_causes=(Cause("", 1),))
-    whole = replace(whole, throttled_by=(ThrottledBy("", 0.0, None, None),))
+    whole = replace(whole, throttled_by=(ThrottledBy("", 0.0, None, None),), maintained=("VACUUM",))
     assert words(column("output", "field")) == set(FIELDS)
     assert words(column("output", "more")) == document(whole).keys() - FIELDS
     assert words(column("output", "drain, relay")) == {

@@ -16,20 +16,8 @@ import pytest
 from rich.console import Console
 
 from batchops.errors import UsageError
-from batchops.events import (
-    SLEEP,
-    Backlog,
-    Cause,
-    Committed,
-    Drained,
-    Event,
-    Failure,
-    Finished,
-    Rejected,
-    Retried,
-    Started,
-    Throttled,
-)
+from batchops.events import SLEEP, Backlog, Committed, Event, Failure, Finished, Rejected, Retried, Started, Throttled
+from batchops.finished_details import Cause, Drained
 from batchops.reporters import everyone, figures
 from batchops.reporters.console import ProgressLine, render
 from batchops.reporters.document import FIELDS, JsonDocument, document

@@ -1,6 +1,7 @@
 """A run that never ends does not remember every row that it has rejected."""
 
-from batchops.events import Cause, Rejected
+from batchops.events import Rejected
+from batchops.finished_details import Cause
 from batchops.runtime.causes import KEPT, NAMES, SHOWN, shown_causes
 from batchops.runtime.loop import RunStats
 

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops import durations
+from batchops.bulk.maintenance import asked
 from batchops.bulk.operations import Operation
 from batchops.bulk.plan.cost import cost
 from batchops.bulk.plan.inspection import Inspection
@@ -96,6 +97,7 @@ def describe(
         limits=_limits(spec),
         target=spec.target_time.total_seconds(),
         throttles=chosen(connection, database, spec.throttles, Scope(found.server.role, found.table)),
+        afterwards=tuple(f"{statement} {found.table.label}" for statement in asked(spec)),
         name=database.address.name,
         max_rows=spec.max_rows,
         done=isinstance(route.resume, AlreadyDone),

@@ -18,7 +18,7 @@ from batchops.db.facts import RESTRICT, Reference
 from batchops.db.lookup import no_column, unquoted
 from batchops.db.table import Column, Key, Table
 from batchops.errors import RefusedError, UsageError
-from batchops.events import Listed
+from batchops.finished_details import Listed
 from batchops.sql.expression import (
     Assignment,
     Expression,

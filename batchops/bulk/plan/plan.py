@@ -63,6 +63,8 @@ class BulkPlan:
     target: float
     """Seconds that a batch is to take."""
     throttles: tuple[ChosenThrottle, ...] = ()
+    afterwards: tuple[str, ...] = ()
+    """Statements that follow the last batch."""
     max_rows: int | None = None
     done: bool = False
     """Whether an earlier run has done it, and it is not to be done again."""
@@ -151,6 +153,7 @@ class BulkPlan:
             "list SQL" if self.lists else "first SQL": self.statement,
             "undo": self.verb.undo,
             "space": _space(self),
+            "then": ", ".join(self.afterwards),
             "droppable": ", ".join(self.droppable),
             "resume": self.goes_on or "",
         }
@@ -200,6 +203,7 @@ class BulkPlan:
             "free_bytes": self.facts.free_bytes,
             "undo": self.verb.undo,
             "space": _space(self) or None,
+            "afterwards": list(self.afterwards),
             "droppable": list(self.droppable),
             "left_out": [{"rows": one.rows, "reason": one.what, "first": list(one.names)} for one in self.left_out],
             "resume": self.goes_on,

@@ -13,6 +13,7 @@ from batchops.db.facts import Facts
 from batchops.db.faults import Faults
 from batchops.db.keys import Keys
 from batchops.db.literals import Cutoffs
+from batchops.db.maintenance import Maintenance
 from batchops.db.mysql.addresses import MySQLWholeKeys
 from batchops.db.mysql.catalog import MySQLCatalog
 from batchops.db.mysql.claims import MySQLClaims
@@ -22,6 +23,7 @@ from batchops.db.mysql.facts import MySQLFacts
 from batchops.db.mysql.faults import MySQLFaults
 from batchops.db.mysql.keys import MySQLKeys
 from batchops.db.mysql.literals import MySQLCutoffs
+from batchops.db.mysql.maintenance import MySQLMaintenance
 from batchops.db.mysql.own_tables import MySQLOwnTables
 from batchops.db.mysql.planner import MySQLPlanner
 from batchops.db.mysql.rights import MySQLRights
@@ -52,6 +54,7 @@ class MySQL:
     sql_functions: SqlFunctions = SQL_FUNCTIONS
     own_tables: OwnTables = MySQLOwnTables()
     row_lists: RowLists = MySQLRowLists()
+    maintenance: Maintenance = MySQLMaintenance()
     claims: ClaimQueries = MySQLClaims()
     events: EventTables = MySQLEvents()
     whole_keys: Addresses = MySQLWholeKeys()

@@ -12,6 +12,7 @@ from batchops.db.facts import Facts
 from batchops.db.faults import Faults
 from batchops.db.keys import Keys
 from batchops.db.literals import Cutoffs
+from batchops.db.maintenance import Maintenance
 from batchops.db.own_tables import OwnTables
 from batchops.db.partitions import Partitions
 from batchops.db.planner import Planner
@@ -25,6 +26,7 @@ from batchops.db.postgresql.facts import PostgreSQLFacts
 from batchops.db.postgresql.faults import PostgreSQLFaults
 from batchops.db.postgresql.keys import PostgreSQLKeys
 from batchops.db.postgresql.literals import PostgreSQLCutoffs
+from batchops.db.postgresql.maintenance import PostgreSQLMaintenance
 from batchops.db.postgresql.own_tables import PostgreSQLOwnTables
 from batchops.db.postgresql.partitions import PostgreSQLPartitions
 from batchops.db.postgresql.planner import PostgreSQLPlanner
@@ -54,6 +56,7 @@ class PostgreSQL:
     sql_functions: SqlFunctions = SQL_FUNCTIONS
     own_tables: OwnTables = PostgreSQLOwnTables()
     row_lists: RowLists = PostgreSQLRowLists()
+    maintenance: Maintenance = PostgreSQLMaintenance()
     claims: ClaimQueries = PostgreSQLClaims()
     events: EventTables = PostgreSQLEvents()
     whole_keys: Addresses = PostgreSQLWholeKeys()

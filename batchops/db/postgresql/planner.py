@@ -59,6 +59,8 @@ class PostgreSQLPlanner:
     def finds_by_key(
         self, connection: sa.Connection, table: Table, names: Sequence[str], select: sa.Select[Any]
     ) -> bool:  # fmt: skip
+        if not table.blocks:  # one like PostgreSQL has other plans
+            return False
         found = list(nodes(plan_of(connection, select)))
         used = {node["Index Name"] for node in found if "Index Cond" in node}
         if len(used) != 1 or any("Relation Name" in node and not _CONDITIONS & node.keys() for node in found):

@@ -18,6 +18,7 @@ from batchops.db.facts import Facts
 from batchops.db.faults import Fault, Faults, Suspect
 from batchops.db.keys import Keys
 from batchops.db.literals import Cutoffs
+from batchops.db.maintenance import Maintenance
 from batchops.db.own_tables import OwnTables
 from batchops.db.partitions import Partitions
 from batchops.db.planner import Planner
@@ -35,6 +36,7 @@ from batchops.db.sqlite.event_tables import SQLiteEvents
 from batchops.db.sqlite.facts import SQLiteFacts
 from batchops.db.sqlite.keys import SQLiteKeys
 from batchops.db.sqlite.literals import SQLiteCutoffs
+from batchops.db.sqlite.maintenance import SQLiteMaintenance
 from batchops.db.sqlite.planner import SQLitePlanner
 from batchops.db.sqlite.row_lists import SQLiteRowLists
 from batchops.db.sqlite.sessions import SQLiteSessions
@@ -114,6 +116,7 @@ class SQLite:
     sql_functions: SqlFunctions = SQL_FUNCTIONS
     own_tables: OwnTables = SQLiteOwnTables()
     row_lists: RowLists = SQLiteRowLists()
+    maintenance: Maintenance = SQLiteMaintenance()
     claims: ClaimQueries = SQLiteClaims()
     events: EventTables = SQLiteEvents()
     whole_keys: Addresses = SQLiteWholeKeys()

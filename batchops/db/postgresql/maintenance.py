@@ -1,0 +1,52 @@
+"""VACUUM and ANALYZE in PostgreSQL, which both are the owner's."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from batchops.db.maintenance import Statement, TableSpace, table_name
+from batchops.db.table import Table
+
+_SPACE = sa.text("""
+SELECT sum(pg_catalog.pg_total_relation_size(relid))::bigint AS bytes,
+       sum(pg_catalog.pg_stat_get_dead_tuples(relid))::bigint AS dead
+FROM (
+    SELECT CAST(:oid AS oid) AS relid
+    UNION SELECT relid FROM pg_catalog.pg_partition_tree(CAST(CAST(:oid AS oid) AS regclass)) WHERE isleaf
+) AS parts
+""")
+_OWNS = sa.text("""
+SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') OR pg_catalog.pg_has_role(d.datdba, 'USAGE') AS owns,
+       pg_catalog.pg_get_userbyid(c.relowner)::text AS owner
+FROM pg_catalog.pg_class c, pg_catalog.pg_database d
+WHERE c.oid = CAST(:oid AS oid) AND d.datname = pg_catalog.current_database()
+""")
+_MAY = sa.text("SELECT pg_catalog.has_table_privilege(CAST(:oid AS oid), 'MAINTAIN')")
+_MAINTAIN_SINCE = 17_00_00
+_LOCK_WAIT = "5s"
+"""For a lock that conflicts with nothing but maintenance and changes of the table itself."""
+
+
+class PostgreSQLMaintenance:
+    """Both statements let readers and writers go on."""
+
+    def space(self, connection: sa.Connection, table: Table) -> TableSpace:
+        row = connection.execute(_SPACE, {"oid": table.identity}).one()
+        return TableSpace(row.bytes, dead_rows=row.dead)
+
+    def refusal(self, connection: sa.Connection, table: Table, statement: Statement) -> tuple[str, str] | None:
+        row = connection.execute(_OWNS, {"oid": table.identity}).one()
+        if row.owns:
+            return None
+        version = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one())
+        if version >= _MAINTAIN_SINCE and connection.execute(_MAY, {"oid": table.identity}).scalar_one():
+            return None
+        why = f'{statement} of "{table.label}" is for its owner, {row.owner}; the server skips it for other roles'
+        return why, "leave it to autovacuum, or run batchops as the owner."
+
+    def run(
+        self, connection: sa.Connection, table: Table, statement: Statement,
+        stopped: Callable[[], bool],  # noqa: ARG002  it is cancelled as a whole
+    ) -> None:  # fmt: skip
+        connection.exec_driver_sql(f"SET lock_timeout = '{_LOCK_WAIT}'")
+        connection.exec_driver_sql(f"{statement} {table_name(connection, table)}")

@@ -1,0 +1,50 @@
+"""ANALYZE and the incremental vacuum of SQLite."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from batchops.db.maintenance import Statement, TableSpace, table_name
+from batchops.db.table import Table
+
+_INCREMENTAL = 2
+"""What `PRAGMA auto_vacuum` says of a file whose free pages can be given back in parts."""
+_PAGES = 1_000
+"""Pages in one part: others wait for the file as long as that takes."""
+_ANALYZED = 1_000
+"""Rows of each index that are looked at: a table is read whole otherwise."""
+
+
+class SQLiteMaintenance:
+    """Pages belong to the file, not to a table."""
+
+    def space(self, connection: sa.Connection, table: Table) -> TableSpace:  # noqa: ARG002  the whole file
+        size, pages, free = (_pragma(connection, name) for name in ("page_size", "page_count", "freelist_count"))
+        return TableSpace(size * pages, size * free)
+
+    def refusal(
+        self, connection: sa.Connection, table: Table, statement: Statement  # noqa: ARG002  the whole file
+    ) -> tuple[str, str] | None:  # fmt: skip
+        if statement == "ANALYZE" or _pragma(connection, "auto_vacuum") == _INCREMENTAL:
+            return None
+        why = "the file cannot be vacuumed in parts, as its auto_vacuum is not INCREMENTAL"
+        return why, "set PRAGMA auto_vacuum = INCREMENTAL and run VACUUM once, which rewrites the file."
+
+    def run(
+        self, connection: sa.Connection, table: Table, statement: Statement, stopped: Callable[[], bool]
+    ) -> None:  # fmt: skip
+        connection.exec_driver_sql("PRAGMA query_only = OFF")
+        if statement == "ANALYZE":
+            connection.exec_driver_sql(f"PRAGMA analysis_limit = {_ANALYZED}")
+            connection.exec_driver_sql(f"ANALYZE {table_name(connection, table)}")
+            return
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        while (free := _pragma(connection, "freelist_count")) and not stopped():
+            driver.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()  # a step for each page
+            if _pragma(connection, "freelist_count") >= free:
+                return  # others free pages as fast as they are given back
+
+
+def _pragma(connection: sa.Connection, name: str) -> int:
+    return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())

@@ -1,0 +1,93 @@
+"""What the end of a run tells beside the counts that every verb has."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why attempts failed."""
+
+    reason: str
+    attempts: int
+    """How many failed for it."""
+    names: tuple[str, ...] = ()
+    """The first rows or events at which they did."""
+
+
+@dataclass(frozen=True)
+class Drained:
+    """The fields of a drain's end beside those of every verb."""
+
+    claimed: int
+    failed: int
+    """Attempts that failed."""
+    dead_letters: int
+    """Rows given up on by this run."""
+    lost: int
+    """Rows whose lease was lost before they could be finalised; what was done for them was not recorded."""
+    released: int
+    """Rows claimed and released before anyone worked on them."""
+    backlog: int | None
+    """Pending rows that are free and due; None when not counted."""
+    waiting: int | None
+    leased: int | None
+    oldest_seconds: float | None
+    causes: tuple[Cause, ...] = ()
+    """Why attempts failed: the first reasons, the commonest first."""
+
+
+@dataclass(frozen=True)
+class Relayed:
+    """The fields of a relay's end beside those of every verb."""
+
+    failed: int
+    """Attempts that the destination refused."""
+    unsent: int
+    """Deliveries that were not acknowledged, by no fault of the event."""
+    held: int
+    """Aggregates that this run holds because an event was refused."""
+    dead_letters: int
+    """Events that this run gave up on."""
+    backlog: int | None
+    """Unsent events that nothing holds up; None when not counted."""
+    waiting: int | None
+    """Unsent events that a refused one of their aggregate holds up."""
+    oldest_seconds: float | None
+    causes: tuple[Cause, ...] = ()
+    """Why attempts failed: the first reasons, the commonest first."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """How many ids of a list were found."""
+
+    ids: int
+    """Different ones."""
+    not_there: int
+    """Those of them that named no row as the run began."""
+
+
+@dataclass(frozen=True)
+class ThrottledBy:
+    """What one throttle did to a run."""
+
+    throttle: str
+    seconds: float
+    """How long it asked to wait, all workers together."""
+    value: float | None
+    """The highest that it waited for; None where it had no value."""
+    limit: float | None
+
+
+@dataclass(frozen=True)
+class SpaceLeft:
+    """What the table takes on the disk after the run, by the server's figures; None: it does not say."""
+
+    bytes: int | None
+    """With its indexes; in SQLite of the whole file."""
+    free_bytes: int | None
+    """Of these, what new rows can use at once."""
+    dead_rows: int | None
+    """Versions of rows that are kept until VACUUM, about."""
+    returned_by: str | None
+    """The command that returns the space of deleted rows to the disk."""
