@@ -35,12 +35,13 @@ from batchops.runtime import lease
 from batchops.runtime.control import Control
 from batchops.runtime.heartbeat import Heartbeat
 from batchops.runtime.lifecycle import EventEmitter, whole_run
+from batchops.runtime.live_settings import LiveSettings
 from batchops.runtime.loop import REPLAN, Ending, LoopSettings, RunStats, Throttle, ending_of
 from batchops.runtime.parallel import run_in_threads
 from batchops.runtime.refusal import refusal, refuse
 from batchops.runtime.retry import retrying
 from batchops.runtime.stop import Stop
-from batchops.spec.settings import grace_of, limits_of, loop_of, pacing_of
+from batchops.spec.settings import grace_of, live_of, loop_of, pacing_of
 from batchops.throttles.watching import watching
 from batchops.version import __version__
 
@@ -110,14 +111,15 @@ def _work(
         emitter(started(job, run))
         job.database.underway = True
         heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads)
-        control = _control(job, held, run, emitter, stop)
+        live = _live(job)
+        control = _control(job, held, run, live, emitter, stop)
         with heartbeat.renewing(control.look_if_due):
             begun = time.monotonic()
             job, run = evaluated(job, run, stop)
             stats.seconds = time.monotonic() - begun  # the run's time, which --max-time bounds, has the list's in it
             dropped = _drop(job, run, stats)
             if dropped is None:
-                ending, strategy = _throttled(job, run, heartbeat, control, emitter, stop, stats)
+                ending, strategy = _throttled(job, run, heartbeat, control, live, emitter, stop, stats)
             else:
                 ending, strategy = dropped, run.strategy
             left_out, causes = _left_out(job, ending), rejection_causes(job, run, stats)
@@ -149,39 +151,45 @@ def _left_out(job: BulkJob, ending: Ending) -> tuple[ExcludedCount, ...]:
     return (ExcludedCount("referenced by other tables", None),)
 
 
-def _control(job: BulkJob, held: lease.Lease, run: Run, emitter: EventEmitter, stop: Stop) -> Control:
+def _live(job: BulkJob) -> LiveSettings:
+    pacing = replace(pacing_of(job.spec, job.plan.table), start=job.plan.first_rows)
+    if job.plan.cost.row_log is not None:
+        pacing = replace(pacing, row_bytes=job.plan.cost.row_log, most_bytes=MOST_LOG)
+    return live_of(job.spec, pacing, job.workers, several=not job.database.backend.sessions.one_writer)
+
+
+def _control(
+    job: BulkJob, held: lease.Lease, run: Run, live: LiveSettings, emitter: EventEmitter, stop: Stop
+) -> Control:  # fmt: skip
     """Obeys requests to the run; what was asked before it began is known."""
     scopes = scopes_of(run.run, run.job, job.recipe_job)
-    control = Control(job.ledger, held, scopes, stop, emitter.warn)
+    control = Control(job.ledger, held, scopes, live, stop, emitter.warn)
     retrying(job.spec.retry_timeout.total_seconds(), control.look, stopped=lambda: stop.asked, sleep=stop.sleep)
     return control
 
 
 def _throttled(
-    job: BulkJob, run: Run, heartbeat: Heartbeat, control: Control, emitter: EventEmitter, stop: Stop, stats: RunStats
+    job: BulkJob, run: Run, heartbeat: Heartbeat, control: Control, live: LiveSettings, emitter: EventEmitter,
+    stop: Stop, stats: RunStats,
 ) -> tuple[Ending, str]:  # fmt: skip
     timeout = job.spec.throttle_timeout.total_seconds()
     with watching(job.plan.throttles, job.database.address, emitter.threads, stats, timeout) as throttles:
-        return _loops(job, run, heartbeat, (control.throttle, *throttles), emitter, stop, stats)
+        return _loops(job, run, heartbeat, (control.throttle, *throttles), live, emitter, stop, stats)
 
 
 def _loops(
-    job: BulkJob, run: Run, heartbeat: Heartbeat, throttles: tuple[Throttle, ...], emitter: EventEmitter, stop: Stop,
-    stats: RunStats,
+    job: BulkJob, run: Run, heartbeat: Heartbeat, throttles: tuple[Throttle, ...], live: LiveSettings,
+    emitter: EventEmitter, stop: Stop, stats: RunStats,
 ) -> tuple[Ending, str]:  # fmt: skip
     """Run the loop in all workers, with another strategy if the first reads too much; return the last strategy too."""
-    pacing = replace(pacing_of(job.spec, job.plan.table), start=job.plan.first_rows)
-    if job.plan.cost.row_log is not None:
-        pacing = replace(pacing, row_bytes=job.plan.cost.row_log, most_bytes=MOST_LOG)
     strategy = job.route.strategy
-    limits = limits_of(job.spec)
     tried, metered = {run.strategy}, True
     while True:
         workers = Workers(
             job.database, strategy, job.ledger, run, _steps(job, strategy, heartbeat, metered=metered), stop, stats
         )
-        base = replace(loop_of(job.spec, WorkerStep(workers), pacing, limits), throttles=throttles)
-        ending = run_in_threads(_each(base, workers), job.workers, emitter, stop, stats, emitter.threads)
+        base = replace(loop_of(job.spec, WorkerStep(workers), live), throttles=throttles)
+        ending = run_in_threads(_each(base, workers), live.workers, emitter, stop, stats, emitter.threads)
         if ending.reason != REPLAN:
             return ending, run.strategy
         run = job.ledger.read(run.run)

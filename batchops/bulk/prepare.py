@@ -48,7 +48,7 @@ from batchops.ledger.row_lists import obstacle
 from batchops.runtime.refusal import Refusal
 from batchops.runtime.retry import retrying
 from batchops.spec.command_line import command
-from batchops.spec.settings import reached
+from batchops.spec.settings import MOST_WORKERS, reached
 from batchops.spec.verb import DIRECT, RecipeCall
 from batchops.sql.selection import Selection
 
@@ -60,7 +60,7 @@ def prepare_bulk(
     """Reach the database and plan the job, without writing anything; BatchopsError where it cannot be."""
     with (
         reached(spec, environ) as database,
-        open_ledger(spec.ledger, spec.ledger_schema, database, environ, spec.workers) as ledger,
+        open_ledger(spec.ledger, spec.ledger_schema, database, environ, MOST_WORKERS) as ledger,
         id_file(spec.ids) as ids,
     ):
         yield retrying(spec.retry_timeout.total_seconds(), lambda: _prepare(verb, spec, database, ledger, recipe, ids))

@@ -32,6 +32,7 @@ COMMANDS = {
     "resume": "Resume runs that are paused.",
     "stop": "Stop runs after the batch in progress.",
     "cancel": "Stop runs at once: the batch in progress is rolled back.",
+    "set": "Change settings of runs while they work.",
     "completion": "Print a shell script that completes commands, tables, columns, recipes and runs.",
     "ledger": "Print, create or prune the tables of the ledger.",
     "help": "Explain a topic: strategies, checks, resume, delivery, recipes, exit codes and more.",

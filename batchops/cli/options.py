@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import rich_click as click
+from pydantic import BaseModel
 from rich_click.rich_help_configuration import RichHelpConfiguration
 
 from batchops import durations
@@ -70,7 +71,7 @@ _MONITORING: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 )  # fmt: skip
 
 
-def from_spec(*models: type[VerbSpec], only: Collection[str] = ()) -> Decorator:
+def from_spec(*models: type[BaseModel], only: Collection[str] = ()) -> Decorator:
     """The table as an argument and every other field as a flag, or those of `only`; values stay as they were typed.
 
     A flag that several specs have is one flag.

@@ -1,6 +1,6 @@
 """Asks something of runs: finds those that are meant, and writes a request for each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -9,7 +9,16 @@ import sqlalchemy as sa
 from batchops.errors import UsageError
 from batchops.ledger.history import Recorded, load_runs
 from batchops.ledger.ledger import Ledger
-from batchops.ledger.requests import EVERY_RUN, Action, Request, add, load_pauses, scope_of_job, scope_of_run
+from batchops.ledger.requests import (
+    EVERY_RUN,
+    FOR_THE_PROCESS,
+    Action,
+    Request,
+    add,
+    load_pauses,
+    scope_of_job,
+    scope_of_run,
+)
 from batchops.ledger.resume import ENDS, LIMITS
 
 MOST_RUNS = 10_000
@@ -53,12 +62,19 @@ class Answer:
 
 
 def ask(
-    ledger: Ledger, target: Target, action: Action, reason: str = "", settings: Mapping[str, Any] | None = None
-) -> list[Answer]:
-    """Ask it of every run that is meant; UsageError where there is none of that name."""
+    ledger: Ledger, target: Target, action: Action, reason: str = "", settings: Mapping[str, Any] | None = None,
+    possible: Callable[[Recorded], None] = lambda _: None,
+) -> list[Answer]:  # fmt: skip
+    """Ask it of every run that is meant; UsageError where there is none of that name.
+
+    `possible` raises where it cannot be asked of a run.
+    """
     if target.database:
         ledger.make()  # what is paused may be yet to come
     meant = list(_meant(ledger, target, action))
+    for _, one in meant:
+        if one is not None:
+            possible(one)
     with ledger.database.transaction() as connection:
         return [_asked(connection, ledger, scope, one, action, reason, settings or {}) for scope, one in meant]
 
@@ -114,6 +130,8 @@ def _asked(
             return Answer(scope, "not-running", one)
         # For the process that holds the lease: one that continues the run later is not meant.
         add(connection, ledger, scope_of_run(one.run.run), action, reason, settings, lease=one.holder.token)
+    elif action == "set":
+        effect = _set(connection, ledger, scope, one, reason, settings)
     elif action == "resume" and scope not in load_pauses(connection, ledger):
         effect = "not-paused"
     else:
@@ -122,3 +140,19 @@ def _asked(
     if one is None:
         return Answer(scope, effect, every_pause=held.get(EVERY_RUN))
     return Answer(scope, effect, replace(one, pauses=tuple(held[name] for name in one.scopes if name in held)))
+
+
+def _set(
+    connection: sa.Connection, ledger: Ledger, scope: str, one: Recorded | None, reason: str,
+    settings: Mapping[str, Any],
+) -> Effect:  # fmt: skip
+    """Of the settings, some are for the process at work alone."""
+    here = {name: value for name, value in settings.items() if name in FOR_THE_PROCESS}
+    lasting = {name: value for name, value in settings.items() if name not in FOR_THE_PROCESS}
+    if lasting:
+        add(connection, ledger, scope, "set", reason, lasting)
+    if here and one is not None and one.holder is not None and one.at_work:
+        add(connection, ledger, scope_of_run(one.run.run), "set", reason, here, lease=one.holder.token)
+    elif not lasting:
+        return "not-running"
+    return "asked"

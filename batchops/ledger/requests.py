@@ -13,10 +13,15 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from batchops import durations
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.owner import this_process
 
 Action = Literal["pause", "resume", "stop", "cancel", "set"]
+IN_SECONDS = ("sleep", "target_time")
+"""The settings that are durations, kept in seconds."""
+FOR_THE_PROCESS = ("max_rows",)
+"""The settings that are for the process that works on the run now, and for no later one."""
 EVERY_RUN = "database"
 """The scope of every run whose progress is in this ledger."""
 LONGEST_NAME = 200
@@ -54,9 +59,18 @@ class Request:
         """The request in words: pause by ann@db1 at 2026-11-29T11:02:03Z (database): month-end closing."""
         kind = self.scope.partition(" ")[0]
         where = "" if kind == "run" else f" ({kind})"
-        what = "".join(f" {name}={value}" for name, value in self.settings.items())
+        what = f" {self.settings_text}" if self.settings else ""
         reason = f": {self.reason}" if self.reason else ""
         return f"{self.action}{what} by {self.by} at {self.time}{where}{reason}"
+
+    @property
+    def settings_text(self) -> str:
+        """The settings in words: --sleep 200 ms, --batch-size 500."""
+        return ", ".join(
+            f"--{name.replace('_', '-')} {durations.show(value) if name in IN_SECONDS else value}"
+            for name, value in self.settings.items()
+            if value is not None
+        )
 
     @property
     def paused(self) -> str:

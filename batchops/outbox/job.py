@@ -38,7 +38,7 @@ from batchops.runtime.pacing import Pacing
 from batchops.runtime.stop import Stop
 from batchops.runtime.wake import woken
 from batchops.spec.command_line import command
-from batchops.spec.settings import bounds_of, grace_of, limits_of, loop_of
+from batchops.spec.settings import bounds_of, grace_of, live_of, loop_of
 from batchops.spec.verb import FactsPlan
 from batchops.version import __version__
 
@@ -147,7 +147,7 @@ class Relay:
         idle = None if spec.poll is None else Idle(due, spec.poll.total_seconds())
         pacing = Pacing(target=spec.target_time.total_seconds(), fixed=spec.batch_size)
         return replace(
-            loop_of(spec, self._step, pacing, limits_of(spec)),
+            loop_of(spec, self._step, live_of(spec, pacing)),
             throttles=(self._await_shards, self._circuit_breaker.throttle),
             between=idle.worked if idle else lambda: None,
             idle=partial(self._idle, idle) if idle else self._last_look,

@@ -28,7 +28,7 @@ from batchops.runtime.lifecycle import EventEmitter, whole_run
 from batchops.runtime.loop import Ending, RunStats, run
 from batchops.runtime.pacing import Pacing
 from batchops.runtime.stop import Stop
-from batchops.spec.settings import bounds_of, grace_of, limits_of, loop_of, reached
+from batchops.spec.settings import bounds_of, grace_of, live_of, loop_of, reached
 from batchops.spec.verb import FactsPlan, Verb
 from batchops.version import __version__
 
@@ -150,7 +150,7 @@ def _sent_again(job: ReplayJob, emitter: EventEmitter, stop: Stop, stats: RunSta
     with closing(DeliveryWorker(job.sink, lambda: stop.at_once, emitter, emitter.threads)) as delivery:
         step, pacing = ReplayStep(job.sent, delivery, circuit_breaker), Pacing(target=0.25, fixed=_size(spec))
         loop = replace(
-            loop_of(spec, step, pacing, limits_of(spec)),
+            loop_of(spec, step, live_of(spec, pacing)),
             throttles=(circuit_breaker.throttle, lambda: _ahead_of(spec.rate, stats, begun)),
         )
         begun = time.monotonic()

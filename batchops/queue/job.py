@@ -35,15 +35,14 @@ from batchops.runtime.counters import Counters, Counts
 from batchops.runtime.ending import as_incomplete, finished, of_one_that_stays
 from batchops.runtime.idle import Due, Idle
 from batchops.runtime.lifecycle import EventEmitter, whole_run
-from batchops.runtime.limits import Limits
+from batchops.runtime.live_settings import LiveSettings
 from batchops.runtime.loop import Ending, LoopSettings, RunStats, Step, ending_of
-from batchops.runtime.pacing import Pacing
 from batchops.runtime.parallel import run_in_threads
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 from batchops.runtime.wake import woken
 from batchops.spec.command_line import command, quoted
-from batchops.spec.settings import bounds_of, grace_of, limits_of, loop_of, pacing_of
+from batchops.spec.settings import bounds_of, grace_of, live_of, loop_of, pacing_of
 from batchops.spec.verb import FactsPlan
 from batchops.version import __version__
 
@@ -98,14 +97,14 @@ def _worked(
         step = Steps(job, stop, counters, emitter.threads, stack)
         wait = stack.enter_context(woken(job.database, job.spec.listen, stop, emitter.threads, emitter))
         pacing = replace(pacing_of(job.spec, job.queue.table), most_bytes=job.spec.max_bytes)
-        limits = limits_of(job.spec)
         workers = 1 if job.database.backend.sessions.one_writer and job.handler.in_transaction else job.spec.workers
         timeout = job.spec.lock_timeout.total_seconds()
         last = LastLook(job.database, job.leases, timeout, step.left_alone, step.leased)
+        live = live_of(job.spec, pacing, workers)
         due = Due(job.database, job.leases.next_due)
         ending = run_in_threads(
-            lambda: _loop_settings(job, pacing, limits, step(), last, due, wait),
-            workers,
+            lambda: _loop_settings(job, live, step(), last, due, wait),
+            live.workers,
             emitter,
             stop,
             stats,
@@ -176,10 +175,10 @@ class Steps:
 
 
 def _loop_settings(
-    job: DrainJob, pacing: Pacing, limits: Limits, step: Step, last: LastLook, due: Due, wait: Wait | None
+    job: DrainJob, live: LiveSettings, step: Step, last: LastLook, due: Due, wait: Wait | None
 ) -> LoopSettings:  # fmt: skip
     idle = last if job.spec.poll is None else Idle(due, job.spec.poll.total_seconds())
-    base = loop_of(job.spec, step, pacing, limits)
+    base = loop_of(job.spec, step, live)
     return replace(base, between=idle.worked, idle=idle.next_sleep, wait=wait)
 
 

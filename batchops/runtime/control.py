@@ -10,6 +10,7 @@ from batchops.ledger import requests
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.requests import Request
 from batchops.runtime.lease import RENEWALS, Lease
+from batchops.runtime.live_settings import LiveSettings
 from batchops.runtime.stop import Stop
 
 PAUSE_SECONDS = 5.0
@@ -24,13 +25,14 @@ class Control:
     """
 
     def __init__(
-        self, ledger: Ledger, lease: Lease, scopes: Sequence[str], stop: Stop, warn: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
+        self, ledger: Ledger, lease: Lease, scopes: Sequence[str], live: LiveSettings, stop: Stop,
+        warn: Callable[[str], None], clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         """`scopes`: those that the run obeys; `warn` hears what was asked."""
         self._ledger = ledger
         self._lease = lease
         self._scopes = scopes
+        self._live = live
         self._stop = stop
         self._warn = warn
         self._clock = clock
@@ -40,6 +42,7 @@ class Control:
         self._guard = threading.Lock()
         self._pauses: list[Request] = []
         self._stopping: Request | None = None
+        self._settings: list[Request] = []
 
     def look(self) -> None:
         """Read the requests and obey them."""
@@ -47,6 +50,7 @@ class Control:
             self._looked = self._clock()
             with self._ledger.database.reading() as connection:
                 found = requests.load(connection, self._ledger, self._scopes)
+            self._obey_settings(found)
             self._obey_pauses(requests.pauses(found))
             self._obey_stop(requests.to_stop(found, self._lease.token))
 
@@ -61,6 +65,15 @@ class Control:
             self.look_if_due()
         held = self._pauses
         return ThrottleReason("; ".join(one.paused for one in held), PAUSE_SECONDS, "pause") if held else None
+
+    def _obey_settings(self, found: Sequence[Request]) -> None:
+        mine = [one for one in found if one.action == "set" and one.lease in (None, self._lease.token)]
+        for one in mine:
+            if one not in self._settings:
+                self._warn(f"{one.by} set {one.settings_text}, at {one.time}.")
+        self._settings = mine
+        if self._live.change(requests.settings(mine, self._scopes, self._lease.token)):
+            self._stop.wake()
 
     def _obey_pauses(self, held: list[Request]) -> None:
         for one in held:

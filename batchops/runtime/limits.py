@@ -1,7 +1,7 @@
 """The limits of a run: rows, time, batches, the end of a window."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 
 from batchops.runtime.batch_size import Size
@@ -26,7 +26,8 @@ class Window:
 class Limits:
     """None: no such limit."""
 
-    rows: Budget | None = None
+    rows: Budget = field(default_factory=Budget)
+    """The rows that may be changed, which can be limited while the run works."""
     seconds: float | None = None
     batches: Budget | None = None
     window: Window | None = None

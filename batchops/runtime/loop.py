@@ -11,6 +11,7 @@ from batchops.events import IDLE, SLEEP, Committed, Emit, Failure, Retried, Thro
 from batchops.runtime.batch_size import Size
 from batchops.runtime.counters import RejectedRows
 from batchops.runtime.limits import Limits, refused_too_often, within
+from batchops.runtime.live_settings import Sleep
 from batchops.runtime.outcome import Outcome
 from batchops.runtime.pacing import Pacing
 from batchops.runtime.retry import retrying
@@ -26,6 +27,8 @@ Clock = Callable[[], float]
 
 REPLAN = "replan"
 """The reason of an ending that is not final: the run replans."""
+SURPLUS = "surplus"
+"""The reason of the ending of one worker: the run is to have fewer of them."""
 RETRY_TIMEOUT = 120.0
 """Seconds for which one batch is retried after temporary errors."""
 
@@ -37,7 +40,7 @@ class LoopSettings:
     step: Step
     pacing: Pacing = field(default_factory=Pacing)
     limits: Limits = field(default_factory=Limits)
-    sleep: float = 0.0
+    sleep: Sleep = field(default_factory=Sleep)
     retry_timeout: float = RETRY_TIMEOUT
     replan: threading.Event = field(default_factory=threading.Event)
     """Set once a step has asked to replan; all workers end then."""
@@ -47,6 +50,8 @@ class LoopSettings:
     """The loop waits as long as the one that asks for most; then all are asked again."""
     idle: Callable[[], float | None] = lambda: None
     """Asked when nothing is left: seconds until a look is worth it again; None: the run is over."""
+    surplus: Callable[[], bool] = lambda: False
+    """Asked before each batch: whether this worker is one too many by now."""
     leave: Callable[[], None] = lambda: None
     """Called once the loop is over, however it ended."""
     wait: Callable[[float], None] | None = None
@@ -101,6 +106,8 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
                 return _stopped(stop)
             if reason := job.limits.reached(stats.seconds):
                 return Ending(reason, Exit.DONE)
+            if job.surplus():
+                return Ending(SURPLUS, Exit.DONE)
             if reasons := tuple(asks for throttle in job.throttles if (asks := throttle()) is not None):
                 _wait(emit, stats, _together(reasons), stop.sleep, clock)
                 continue
@@ -122,8 +129,8 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
             if job.replan.is_set():
                 return Ending(REPLAN, Exit.DONE)
             job.between()
-            if job.sleep and not stop.asked:
-                _wait(emit, stats, Throttled(SLEEP, job.sleep), stop.sleep, clock)
+            if (pause := job.sleep.seconds) and not stop.asked:
+                _wait(emit, stats, Throttled(SLEEP, pause), stop.sleep, clock)
     except BatchopsError as error:
         if stop.asked and isinstance(error, TransientError):
             return _stopped(stop)
@@ -161,7 +168,7 @@ def _bounded(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: 
     """One batch of no more rows than may still be changed, retried after temporary errors."""
     budget = job.limits.rows
     # Acquired once for all attempts: one of them may turn out to have been applied after all.
-    acquired = budget.acquire(2 * job.pacing.size().rows) if budget else None
+    acquired = budget.acquire(2 * job.pacing.size().rows)
     if acquired == 0:
         return Ending("max-rows", Exit.DONE)
     attempt = _Attempts(job, emit, stop, stats, clock, acquired)
@@ -179,8 +186,7 @@ def _bounded(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: 
         used = outcome.rows if outcome else 0
         return outcome
     finally:
-        if budget and acquired is not None:
-            budget.release(acquired, used)
+        budget.release(acquired, used)
 
 
 @dataclass

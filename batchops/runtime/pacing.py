@@ -89,6 +89,14 @@ class Pacing:
             self._rows = min(float(START_ROWS), size.rows * change)
         self._fit()
 
+    def change(self, target: float | None, fixed: int | None) -> None:
+        """Another target, or another fixed size, from the next batch on; a `fixed` of None: the size adapts again."""
+        self.target = target or self.target
+        if fixed is not None and fixed != self.fixed:
+            self._rows, self._read = float(fixed), max(self._read, float(fixed))
+        self.fixed = fixed
+        self._fit()
+
     def shrink(self) -> None:
         """Halve it, after a timeout or another temporary error."""
         self._rows = max(1.0, self._rows / 2)

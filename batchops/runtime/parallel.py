@@ -1,26 +1,28 @@
 """Several loops at the same time, each in a thread of its own."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from batchops.errors import Exit, gravity
 from batchops.events import Emit
-from batchops.runtime.loop import REPLAN, Ending, LoopSettings, RunStats, ending_of, run
+from batchops.runtime.live_settings import WorkerCount
+from batchops.runtime.loop import REPLAN, SURPLUS, Ending, LoopSettings, RunStats, ending_of, run
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 
 
 def run_in_threads(
-    job: Callable[[], LoopSettings], workers: int, emit: Emit, stop: Stop, stats: RunStats, threads: Threads
+    job: Callable[[], LoopSettings], workers: WorkerCount, emit: Emit, stop: Stop, stats: RunStats, threads: Threads
 ) -> Ending:  # fmt: skip
     """Run that many loops; when one ends for a reason, the others end after their batch. The gravest ending counts."""
     endings: list[Ending] = []
 
     def work() -> None:
-        mine: LoopSettings | None = None
+        mine, ending = None, Ending(SURPLUS, Exit.DONE)
         try:
             mine = job()
-            ending = run(mine, emit, stop, stats)
+            ending = run(replace(mine, surplus=workers.surplus), emit, stop, stats)
             if ending.error is not None:
                 stop.ask(ending.reason)
         except BaseException as error:  # noqa: BLE001  the run ends by it, once no worker is running
@@ -29,23 +31,38 @@ def run_in_threads(
         finally:
             if mine is not None:
                 mine.leave()
+            if ending.reason != SURPLUS:
+                workers.ended()
         endings.append(ending)
 
     _in_threads(work, workers, stop, threads)
     return gravest([*endings, ending_of(stop.error)] if stop.error else endings)
 
 
-def _in_threads(work: Callable[[], None], workers: int, stop: Stop, threads: Threads) -> None:
+def _in_threads(work: Callable[[], None], workers: WorkerCount, stop: Stop, threads: Threads) -> None:
     """In this thread and in others, until all have ended."""
     others: list[threading.Thread] = []
+    first: list[bool] = []
+
+    def start() -> None:
+        if not first:  # this thread's own, which begins once the others have
+            first.append(True)
+            return
+        others.append(threads.start(f"worker-{len(others) + 1}", work))
+
     try:
-        others.extend(threads.start(f"worker-{i}", work) for i in range(1, workers))
-        work()
+        with workers.starting(start):
+            work()
+            _join(others, stop)
     except BaseException as error:  # noqa: BLE001  no thread more can be started, or Ctrl-C: the others are running
         stop.fail(error)
+    _join(others, stop)  # also one that was started last
+
+
+def _join(others: Sequence[threading.Thread], stop: Stop) -> None:
     while any(thread.is_alive() for thread in others):
         try:
-            for thread in others:
+            for thread in tuple(others):
                 thread.join()
         except KeyboardInterrupt as error:  # of a caller that takes no signals
             if stop.error is not None:
@@ -54,7 +71,8 @@ def _in_threads(work: Callable[[], None], workers: int, stop: Stop, threads: Thr
 
 
 def gravest(endings: list[Ending]) -> Ending:
-    """The one with the gravest exit code, a limit or a replan before "done"."""
+    """The one with the gravest exit code, a limit or a replan before "done"; that of a worker too many never."""
+    endings = [ending for ending in endings if ending.reason != SURPLUS] or endings
 
     def rank(ending: Ending) -> tuple[int, int]:
         replan = ending.reason == REPLAN  # the run is to continue, even if some of its rows were rejected

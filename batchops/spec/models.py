@@ -54,7 +54,7 @@ Duration = Annotated[timedelta, BeforeValidator(parsers.duration)]
 Bytes = Annotated[int, BeforeValidator(parsers.size), WithJsonSchema(parsers.SIZE)]
 Key = Annotated[tuple[str, ...] | None, BeforeValidator(parsers.names), Flag("A,B", STRATEGY)]
 Several = Annotated[tuple[str, ...], BeforeValidator(parsers.several)]
-S = TypeVar("S", bound="VerbSpec")
+S = TypeVar("S", bound=BaseModel)
 
 
 class VerbSpec(BaseModel):

@@ -13,10 +13,14 @@ from batchops.db.urls import DatabaseAddress, address
 from batchops.errors import UsageError
 from batchops.runtime.budget import Budget
 from batchops.runtime.limits import Limits
+from batchops.runtime.live_settings import LiveSettings, Sleep, WorkerCount
 from batchops.runtime.loop import LoopSettings, Step
 from batchops.runtime.pacing import Pacing
 from batchops.runtime.stop import Grace, grace_period
 from batchops.spec.models import VerbSpec
+
+MOST_WORKERS = 64
+"""Workers that a run may have, or get while it works; a connection opens only when it is needed."""
 
 
 def address_of(spec: VerbSpec, environ: Mapping[str, str]) -> DatabaseAddress:
@@ -34,7 +38,7 @@ def address_of(spec: VerbSpec, environ: Mapping[str, str]) -> DatabaseAddress:
 def reached(spec: VerbSpec, environ: Mapping[str, str]) -> Iterator[Database]:
     """Its database, with its timeouts, closed at the end."""
     timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
-    with closing(connect(address_of(spec, environ), timeouts, getattr(spec, "workers", 1))) as database:
+    with closing(connect(address_of(spec, environ), timeouts, MOST_WORKERS)) as database:
         yield database
 
 
@@ -46,7 +50,7 @@ def grace_of(spec: VerbSpec, database: Database, margin: float = 0.0) -> Grace:
 def limits_of(spec: VerbSpec) -> Limits:
     """Its limits, for all workers together; they count what this process does."""
     return Limits(
-        rows=None if spec.max_rows is None else Budget(spec.max_rows),
+        rows=Budget(spec.max_rows),
         seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
         batches=None if spec.max_batches is None else Budget(spec.max_batches),
         window=spec.window,
@@ -56,13 +60,19 @@ def limits_of(spec: VerbSpec) -> Limits:
     )
 
 
-def loop_of(spec: VerbSpec, step: Step, pacing: Pacing, limits: Limits) -> LoopSettings:
-    """The loop with what every spec says of it; a verb adds what is its own. Workers share pacing and limits."""
+def live_of(spec: VerbSpec, pacing: Pacing, workers: int = 1, *, several: bool = True) -> LiveSettings:
+    """Its settings that may change while it works; `several`: whether it may have more than one worker."""
+    sleep = Sleep(spec.sleep.total_seconds())
+    return LiveSettings(pacing, limits_of(spec), sleep, WorkerCount(workers), several)
+
+
+def loop_of(spec: VerbSpec, step: Step, live: LiveSettings) -> LoopSettings:
+    """The loop with what every spec says of it; a verb adds what is its own. Workers share what is live."""
     return LoopSettings(
         step=step,
-        pacing=pacing,
-        limits=limits,
-        sleep=spec.sleep.total_seconds(),
+        pacing=live.pacing,
+        limits=live.limits,
+        sleep=live.sleep,
         retry_timeout=spec.retry_timeout.total_seconds(),
     )
 

@@ -64,3 +64,27 @@ def test_a_run_that_stopped_can_be_paused_and_resumed_without_a_process(ev: Data
     assert "Run 1 (purge ev) is resumed. No process is waiting, and this starts none." in resumed.out, resumed
     assert "Continue it: batchops purge ev" in resumed.out
     assert cli("runs", "--json", env=env).json()["runs"][0]["paused"] == []
+
+
+def test_what_cannot_be_set_is_refused(ev: Database, cli: Cli) -> None:
+    env = {"BATCHOPS_URL": ev.url}
+    cli(*PURGE, env=env)
+    ev.execute("UPDATE batchops_run SET state = 'running', ended_at = NULL")  # as after kill -9
+    for words, said in (
+        ((), "Nothing is to be changed."),
+        (("--strategy", "key"), "--strategy cannot be changed while a run works."),
+        (("--window=22:00-06:00",), "--window cannot be changed while a run works."),
+        (("--batch-size", "0"), "--batch-size"),
+        (("--sleep", "5"), "has no unit"),
+        (("--workers", "65"), "--workers"),
+    ):
+        answer = cli("set", 1, *words, env=env)
+        assert (answer.code, said in answer.err) == (2, True), answer
+    several = cli("set", 1, "--workers", 2, env=env)
+    assert several.code == (2 if ev.backend == "sqlite" else 0), several
+    for_nobody = cli("set", 1, "--max-rows", 5, env=env)
+    assert (for_nobody.code, for_nobody.out) == (0, "Run 1 (purge ev) is not running: crashed.\n"), for_nobody
+    later = cli("set", "--job", 1, "--sleep", "200ms", env=env)
+    assert later.out == "Job of run 1 (purge ev) is asked to change its settings. No process works on it now.\n"
+    assert "set --sleep 200 ms by " in cli("show", 1, env=env).out
+    assert "set --sleep 200 ms, at " in cli(*PURGE[:-1], "-y", env=env).err

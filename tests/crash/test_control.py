@@ -1,16 +1,19 @@
 """Runs that are paused, resumed, stopped and cancelled from outside while they work."""
 
 import contextlib
+import json
 import random
 import signal
 import sqlite3
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.command import Batchops
+from tests.conftest import NewDatabase
 from tests.crash.scenario import (
     COUNT_UP,
     LINGERING,
@@ -152,6 +155,64 @@ def test_a_stop_ends_a_run_that_is_paused(batchops: Batchops, database: Database
     assert (ended(process).code, state(batchops, database), batches_done(database)) == (0, "stopped", 0)
 
 
+@pytest.mark.in_turn
+def test_settings_change_in_the_middle_of_a_long_sleep_and_for_whoever_continues(
+    batchops: Batchops, database: Database
+) -> None:
+    make(database)
+    events = batchops.home / "events.jsonl"
+    first = batchops.start(*job(database, *QUICK, "--batch-size", "20", "--sleep", "1h", "--events", str(events)))
+    wait_for_work(first, database, batches=1)
+    ask(batchops, database, "set", 1, "--batch-size", 50, "--sleep", "300ms")
+    until(lambda: batches_done(database) >= 3, first)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert 50 in sizes(events)
+    second = batchops.start(*job(database, *QUICK, "--batch-size", "20", "--events", str(events)))
+    done = batches_done(database)
+    until(lambda: batches_done(database) >= done + 2, second)
+    assert sizes(events)[-1] == 50
+    ask(batchops, database, "set", 1, "--target-time", "50ms", "--sleep", "0s")
+    end = ended(second)
+    assert (end.code, "set --sleep 300 ms, --batch-size 50" in end.err) == (0, True), end
+    assert COUNT_UP.wrong(database) is None
+
+
+def sizes(events: Path) -> list[int]:
+    """The sizes of the batches, in their order."""
+    found = [json.loads(line) for line in events.read_text().splitlines()]
+    return [event["size"] for event in found if event["event"] == "committed"]
+
+
+@pytest.mark.in_turn
+def test_a_limit_that_is_set_ends_the_process_that_works(batchops: Batchops, database: Database) -> None:
+    make(database)
+    process = batchops.start(*job(database, *QUICK, *LINGERING, "--json"))
+    wait_for_work(process, database)
+    ask(batchops, database, "set", 1, "--max-rows", 1, "--sleep", "1ms")
+    end = ended(process)
+    assert (end.code, json.loads(end.out)["reason"]) == (0, "max-rows"), end
+    assert 0 < json.loads(end.out)["rows"] < COUNT_UP.expected_rows
+    last = batchops(*job(database, "--json"))
+    assert (last.json()["run"], COUNT_UP.wrong(database)) == (1, None), last
+
+
+@pytest.mark.parametrize("name", ["postgresql", "mariadb"])
+def test_workers_come_and_go(batchops: Batchops, new_database: NewDatabase, name: str) -> None:
+    database = new_database(name)
+    make(database, rows=80_000)  # below 20,000 a range is not split
+    process = batchops.start(*job(database, *QUICK, "--batch-size", "100", "--sleep", "100ms", "--strategy", "key"))
+    wait_for_work(process, database)
+    ask(batchops, database, "set", 1, "--workers", 3)
+    query = "SELECT count(*) FROM batchops_worker WHERE batches > 0"
+    until(lambda: database.scalar(query) >= 3, process)
+    ask(batchops, database, "set", 1, "--workers", 1, "--sleep", "1ms", "--batch-size", "1000")
+    end = ended(process)
+    touched = database.rows("SELECT touched, count(*) FROM t WHERE kind < 4 GROUP BY touched")
+    assert (end.code, touched) == (0, [(1, sum(i % 7 < 4 for i in range(1, 80_001)))]), end
+    assert database.scalar("SELECT count(*) FROM t WHERE kind >= 4 AND touched > 0") == 0
+
+
 LINGER = {
     "postgresql": "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS "
     "$$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$;\n"
@@ -214,7 +275,7 @@ def test_a_hundred_random_commands_and_kills(
 
 def commanded(batchops: Batchops, database: Database, scenario: Scenario, number: int) -> dict[str, int]:
     """Gives random commands to a job that is started again whenever it has ended; how many met it at work."""
-    chance, met = random.Random(4711), dict.fromkeys(("pause", "resume", "stop", "cancel", "kill"), 0)
+    chance, met = random.Random(4711), dict.fromkeys(("pause", "resume", "stop", "cancel", "set", "kill"), 0)
     words = job(database, "--lease", "1s", "--batch-size", "7", "--sleep", "100ms", scenario=scenario)
     process = batchops.start(*words)
     wait_for_work(process, database, 1)

@@ -173,7 +173,7 @@ def leaves_nothing_behind(
 def test_an_error_between_the_beginning_and_the_loop(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     job = purged(database)
 
-    def fall(_: Heartbeat) -> None:
+    def fall(*_: object) -> None:
         raise OSError("no thread more")
 
     monkeypatch.setattr(Heartbeat, "renewing", fall)

@@ -46,3 +46,15 @@ def test_many_workers_change_exactly_so_many() -> None:
     for thread in threads:
         thread.join()
     assert (total[0], allowance.spent) == (1_000, True)
+
+
+def test_a_limit_that_is_set_late_counts_what_was_used() -> None:
+    budget = Budget()
+    assert (budget.limited, budget.spent, budget.acquire(50)) == (False, False, None)
+    budget.release(None, 30)
+    budget.limit(40)
+    assert budget.acquire(50) == 10
+    budget.release(10, 10)
+    assert (budget.spent, budget.acquire(5)) == (True, 0)
+    budget.limit(None)
+    assert budget.acquire(5) is None

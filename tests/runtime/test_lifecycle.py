@@ -7,6 +7,7 @@ from batchops.events import Committed, Event, Finished, Started
 from batchops.runtime.batch_size import Size
 from batchops.runtime.ending import finished
 from batchops.runtime.lifecycle import EventEmitter, whole_run
+from batchops.runtime.live_settings import WorkerCount
 from batchops.runtime.loop import Ending, LoopSettings, RunStats, run
 from batchops.runtime.outcome import Outcome
 from batchops.runtime.parallel import run_in_threads
@@ -58,7 +59,9 @@ def ran(listener: Listener, step: Batches, stop: Stop, workers: int = 1) -> Fini
         telling(STARTED)
         if workers == 1:
             return end(run(LoopSettings(step), telling, stop, stats))
-        return end(run_in_threads(lambda: LoopSettings(step), workers, telling, stop, stats, telling.threads))
+        return end(
+            run_in_threads(lambda: LoopSettings(step), WorkerCount(workers), telling, stop, stats, telling.threads)
+        )
 
     return whole_run(listener, stop, work, end)
 

@@ -11,6 +11,7 @@ from batchops.events import IDLE, SLEEP, Committed, Event, Retried, Throttled, T
 from batchops.runtime.batch_size import Size
 from batchops.runtime.budget import Budget
 from batchops.runtime.limits import Limits, Window
+from batchops.runtime.live_settings import LiveSettings, Sleep, WorkerCount
 from batchops.runtime.loop import Ending, LoopSettings, RunStats, run
 from batchops.runtime.outcome import Outcome
 from batchops.runtime.pacing import Pacing
@@ -24,13 +25,13 @@ Answer = Outcome | BaseException | None
 class Scene:
     """A job whose step gives, or raises, one answer after the other; at last there is nothing left."""
 
-    def __init__(self, answers: Iterable[Answer], stop_at: float | None = None, **job: Any) -> None:
+    def __init__(self, answers: Iterable[Answer], stop_at: float | None = None, sleep: float = 0.0, **job: Any) -> None:
         self.clock, self.events, self.tally = Clock(), list[Event](), RunStats()
         self.begun = self.clock.now
         self.stop = ClockedStop(self.clock, None if stop_at is None else self.begun + stop_at)
         self.sizes: list[Size] = []
         self._answers: Iterator[Answer] = iter(answers)
-        self._job = {"pacing": Pacing(fixed=100)} | job
+        self._job = {"pacing": Pacing(fixed=100), "sleep": Sleep(sleep)} | job
 
     def __call__(self) -> Ending:
         return run(LoopSettings(step=self._step, **self._job), self.events.append, self.stop, self.tally, self.clock)
@@ -205,3 +206,42 @@ def test_idle_it_looks_again_and_takes_up_what_came() -> None:
     assert scene().reason == "done"
     assert [(event.reason, event.seconds) for event in scene.heard(Throttled)] == [(IDLE, 5.0), (IDLE, 7.0)]
     assert scene.tally.rows == 200
+
+
+def test_settings_that_change_are_those_of_the_next_batch() -> None:
+    pacing = Pacing(fixed=100)
+    live = LiveSettings(pacing, Limits(), Sleep(2.0))
+    scene = Scene([rows()] * 20, pacing=pacing, limits=live.limits)
+    scene._job["sleep"] = live.sleep
+    changes = iter(({"batch_size": 40}, {"sleep": 7.0}, {"max_rows": 500}))
+    scene._job["between"] = lambda: live.change(next(changes, {}))
+    assert scene() == Ending("max-rows", 0)
+    assert [size.rows for size in scene.sizes[:3]] == [100, 40, 40]
+    assert scene.clock.slept[:3] == [2.0, 7.0, 7.0]
+    assert scene.tally.rows == 500
+
+
+def test_the_same_settings_again_change_nothing() -> None:
+    live = LiveSettings()
+    assert live.change({"sleep": 1.0, "workers": 3})
+    assert not live.change({"sleep": 1.0, "workers": 3})
+    assert live.change({"sleep": 0.0, "workers": 3})
+    assert (live.sleep.seconds, live.workers.wanted) == (0.0, 3)
+
+
+def test_a_target_lets_the_size_adapt_again() -> None:
+    live = LiveSettings(Pacing(fixed=100))
+    live.change({"target_time": 1.0, "batch_size": None})
+    assert (live.pacing.fixed, live.pacing.target) == (None, 1.0)
+    live.change({"target_time": 1.0, "batch_size": 7})
+    assert (live.pacing.fixed, live.pacing.size().rows) == (7, 7)
+
+
+def test_a_loop_that_is_one_too_many_ends() -> None:
+    count = WorkerCount(2)
+    with count.starting(lambda: None):
+        assert not count.surplus()
+        count.change(1)
+        assert [count.surplus(), count.surplus()] == [True, False]
+        count.change(2)
+        assert not count.surplus()

@@ -1,0 +1,94 @@
+"""The settings of a run that can be changed while it works."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from batchops.runtime.limits import Limits
+from batchops.runtime.pacing import Pacing
+
+
+@dataclass
+class Sleep:
+    """The pause after each batch."""
+
+    seconds: float = 0.0
+
+
+class WorkerCount:
+    """How many loops a run has. While it works others are started, or some end after their batch."""
+
+    def __init__(self, wanted: int = 1) -> None:
+        self.wanted = wanted
+        self._running = 0
+        self._start: Callable[[], None] | None = None
+        self._guard = threading.RLock()
+
+    @contextmanager
+    def starting(self, start: Callable[[], None]) -> Iterator[None]:
+        """In the block there are as many loops as are wanted; `start` begins one more."""
+        try:
+            with self._guard:
+                self._start = start
+                self._fill()
+            yield
+        finally:
+            with self._guard:
+                self._start = None
+
+    def change(self, wanted: int) -> None:
+        """So many from now on."""
+        with self._guard:
+            self.wanted = wanted
+            self._fill()
+
+    def surplus(self) -> bool:
+        """Whether the loop that asks is one too many, and is to end; it counts no more then."""
+        with self._guard:
+            surplus = self._running > self.wanted
+            self._running -= surplus
+            return surplus
+
+    def ended(self) -> None:
+        """A loop has ended that was not one too many."""
+        with self._guard:
+            self._running -= 1
+
+    def _fill(self) -> None:
+        while self._start is not None and self._running < self.wanted:
+            self._start()
+            self._running += 1
+
+
+@dataclass
+class LiveSettings:
+    """What the loops of a run share that may change: `change` makes it so, for the next batch."""
+
+    pacing: Pacing = field(default_factory=Pacing)
+    limits: Limits = field(default_factory=Limits)
+    sleep: Sleep = field(default_factory=Sleep)
+    workers: WorkerCount = field(default_factory=WorkerCount)
+    several: bool = True
+    """Whether it may have more than one worker."""
+
+    def __post_init__(self) -> None:
+        self._applied: dict[str, Any] = {}
+
+    def change(self, settings: Mapping[str, Any]) -> bool:
+        """Apply those that differ from what was applied last; whether any does."""
+        new = {name: value for name, value in settings.items() if self._applied.get(name, _NOTHING) != value}
+        self._applied |= new
+        if "batch_size" in new or "target_time" in new:
+            self.pacing.change(settings.get("target_time"), settings.get("batch_size", self.pacing.fixed))
+        if "sleep" in new:
+            self.sleep.seconds = new["sleep"]
+        if "max_rows" in new:
+            self.limits.rows.limit(new["max_rows"])
+        if "workers" in new and self.several:
+            self.workers.change(new["workers"])
+        return bool(new)
+
+
+_NOTHING = object()

@@ -1,0 +1,51 @@
+"""The options that can be changed while a run works, as `batchops set` takes them."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from batchops.errors import UsageError
+from batchops.spec.models import Duration, Flag, VerbSpec, checked, flag_name
+
+
+class LiveSpec(BaseModel):
+    """What may change; None: it stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sleep: Annotated[Duration | None, Flag("100ms")] = Field(
+        None, ge=timedelta(0), description="Pause after each batch."
+    )
+    batch_size: Annotated[int | None, Flag("N")] = Field(
+        None, ge=1, le=1_000_000, description="Fixed number of rows for each batch."
+    )
+    target_time: Annotated[Duration | None, Flag("50ms")] = Field(
+        None, gt=timedelta(0), description="Time that a batch aims to take. The batch size adapts to it again."
+    )
+    max_rows: Annotated[int | None, Flag("N")] = Field(
+        None, ge=1, description="End after N rows changed by the process that works now."
+    )
+    workers: Annotated[int | None, Flag("N")] = Field(None, ge=1, le=64, description="Worker threads.")
+
+
+def live_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the options ask for, as the ledger keeps it: durations in seconds; UsageError for a wrong one, or none."""
+    spec = checked(LiveSpec, values)
+    found = {name: _kept(value) for name, value in spec if value is not None}
+    if not found:
+        options = ", ".join(flag_name(name) for name in LiveSpec.model_fields)
+        raise UsageError("Nothing is to be changed.", f"give one of {options}.")
+    if "target_time" in found:
+        found.setdefault("batch_size", None)  # it adapts again
+    return found
+
+
+def changeable(spec: type[VerbSpec]) -> frozenset[str]:
+    """The options of a verb that can be changed while it works."""
+    return frozenset(LiveSpec.model_fields) & frozenset(spec.model_fields)
+
+
+def _kept(value: object) -> object:
+    return value.total_seconds() if isinstance(value, timedelta) else value
