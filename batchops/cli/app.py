@@ -25,6 +25,7 @@ COMMANDS = {
     "queue": "Prepare a table for drain, show its state, redrive failed rows.",
     "check": "Check whether a job is safe and fast. Changes nothing.",
     "strategies": "List the strategies, and what each needs.",
+    "throttles": "List what a run on this database can wait for, with the values now.",
     "demo": "Create a SQLite file with a million rows and purge half of them.",
     "runs": "List the runs in a ledger.",
     "show": "Show one run: its progress, its end, how to continue.",

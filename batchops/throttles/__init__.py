@@ -1,9 +1,23 @@
 """What a run waits for between batches: one file for each throttle, and this registry of them."""
 
-from batchops.throttles import blocked, file, http, load, query, replica_lag
+from batchops.throttles import (
+    active_sessions,
+    archive_backlog,
+    blocked,
+    dead_tuples,
+    file,
+    http,
+    load,
+    query,
+    replica_lag,
+    slot_lag,
+    vacuum,
+    xmin_age,
+)  # fmt: skip
 from batchops.throttles.kind import ThrottleKind
 
 THROTTLES: tuple[ThrottleKind, ...] = (
-    replica_lag.KIND, blocked.KIND, load.KIND, file.KIND, query.KIND, http.KIND,
+    replica_lag.KIND, blocked.KIND, slot_lag.KIND, xmin_age.KIND, dead_tuples.KIND, vacuum.KIND, active_sessions.KIND,
+    archive_backlog.KIND, load.KIND, file.KIND, query.KIND, http.KIND,
 )  # fmt: skip
 """In the order in which people read of them."""

@@ -103,7 +103,7 @@ class Watch:
         now = self._clock()
         if self._measured is None and now - self._begun < STALE:
             soon = min(EVERY, max(FIRST, (now - self._begun) / 2))
-            return ThrottleReason(f"{self.name}: waiting for the first reading", soon, self.name)
+            return ThrottleReason(f"{self.name}: waiting for the first reading", soon)
         if now - self._at >= STALE:
             why = f": {self._trouble.rstrip('.')}" if self._trouble else ""
             reason = f"{self.name}: no reading for {durations.show(now - self._at)}{why}"

@@ -5,14 +5,12 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from batchops.db.postgresql.one_row import OURS
 from batchops.db.signals import Measured, ServerSignal
 
-# Behind a pooler the driver knows another pid than the server, but the application's name is passed on. Its locks
-# are for all roles to see. Before version 14 the view lacks waitstart.
-_WAITING = sa.text("""
-WITH ours AS (
-    SELECT pid FROM pg_catalog.pg_stat_activity WHERE application_name = 'batchops' AND usename = current_user
-)
+# Locks are for all roles to see. Before version 14 the view lacks waitstart.
+_WAITING = sa.text(f"""
+WITH ours AS (SELECT pid FROM pg_catalog.pg_stat_activity WHERE {OURS})
 SELECT l.pid, extract(epoch FROM clock_timestamp() - (to_jsonb(l) ->> 'waitstart')::timestamptz)::float8 AS waited
 FROM pg_catalog.pg_locks l
 WHERE NOT l.granted AND l.pid NOT IN (SELECT pid FROM ours)

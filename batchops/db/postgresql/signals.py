@@ -2,10 +2,16 @@
 
 from collections.abc import Mapping
 
-from batchops.db.postgresql import blocked, replica_lag
+from batchops.db.postgresql import active_sessions, blocked, dead_rows, replica_lag, wal_backlog
 from batchops.db.signals import ServerSignal
 
 SIGNALS: Mapping[str, ServerSignal] = {
     "replica-lag": replica_lag.SIGNAL,
     "blocked": blocked.SIGNAL,
+    "slot-lag": wal_backlog.SLOT_LAG,
+    "xmin-age": dead_rows.XMIN_AGE,
+    "dead-tuples": dead_rows.DEAD_TUPLES,
+    "vacuum": dead_rows.VACUUM,
+    "active-sessions": active_sessions.SIGNAL,
+    "archive-backlog": wal_backlog.ARCHIVE_BACKLOG,
 }

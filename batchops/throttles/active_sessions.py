@@ -1,0 +1,8 @@
+"""The throttle `active-sessions`: sessions of others that are at work."""
+
+from batchops.throttles.kind import ThrottleKind
+
+KIND = ThrottleKind(
+    name="active-sessions",
+    text="sessions of others that run a statement now",
+)

@@ -1,0 +1,8 @@
+"""The throttle `xmin-age`: how long ago the oldest snapshot was taken, which keeps dead rows on the disk."""
+
+from batchops.throttles.kind import ThrottleKind
+
+KIND = ThrottleKind(
+    name="xmin-age",
+    text="age in transactions of the oldest snapshot of another session, slot or prepared transaction",
+)
