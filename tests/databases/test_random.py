@@ -27,7 +27,7 @@ PREDICATES = (
 VALUES = ("v = v + 1", "v = 5", "v = NULL", "v = coalesce(v, 0) - k1")
 KEYS = ("PRIMARY KEY (k1, k2)", "PRIMARY KEY (k2, k1)", "UNIQUE (k2, k1)")
 EXAMPLES = {"sqlite": 20, "postgresql": 4, "mariadb": 4}
-LONG = {"sqlite": 1500, "postgresql": 150, "mariadb": 150}
+LONG = {"sqlite": 600, "postgresql": 150, "mariadb": 150}
 
 
 @dataclass(frozen=True)
