@@ -14,6 +14,7 @@ from batchops.runtime.limits import Limits, refused_too_often, within
 from batchops.runtime.live_settings import Sleep
 from batchops.runtime.outcome import Outcome
 from batchops.runtime.pacing import Pacing
+from batchops.runtime.rate import RateLimit
 from batchops.runtime.retry import retrying
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import described
@@ -41,6 +42,9 @@ class LoopSettings:
     pacing: Pacing = field(default_factory=Pacing)
     limits: Limits = field(default_factory=Limits)
     sleep: Sleep = field(default_factory=Sleep)
+    nice: float = 0.0
+    """How many times as long as a batch took to sleep after it, besides."""
+    rate: RateLimit | None = None
     retry_timeout: float = RETRY_TIMEOUT
     replan: threading.Event = field(default_factory=threading.Event)
     """Set once a step has asked to replan; all workers end then."""
@@ -108,18 +112,20 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
                 return Ending(reason, Exit.DONE)
             if job.surplus():
                 return Ending(SURPLUS, Exit.DONE)
-            if reasons := tuple(asks for throttle in job.throttles if (asks := throttle()) is not None):
+            if reasons := _reasons(job, stats):
                 _wait(emit, stats, _together(reasons), stop.sleep, clock)
                 continue
+            before = clock()
             done = _batch(job, emit, stop, stats, clock)
+            took = clock() - before
             if isinstance(done, Ending):
                 return done
             if done is None:
-                pause = retrying(job.retry_timeout, job.idle, stopped=lambda: stop.asked, sleep=stop.sleep, clock=clock)
-                if pause is None:
+                rest = retrying(job.retry_timeout, job.idle, stopped=lambda: stop.asked, sleep=stop.sleep, clock=clock)
+                if rest is None:
                     return _stopped(stop) if stop.asked else _finished(stats)
-                if pause:
-                    _wait(emit, stats, Throttled(IDLE, pause), job.wait or stop.sleep, clock)
+                if rest:
+                    _wait(emit, stats, Throttled(IDLE, rest), job.wait or stop.sleep, clock)
                 continue
             if refused_too_often(job.limits, stats.rejected.refused, stats.rows):
                 return _refused_too_often(stats)
@@ -129,7 +135,7 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
             if job.replan.is_set():
                 return Ending(REPLAN, Exit.DONE)
             job.between()
-            if (pause := job.sleep.seconds) and not stop.asked:
+            if (pause := job.sleep.seconds + job.nice * took) and not stop.asked:
                 _wait(emit, stats, Throttled(SLEEP, pause), stop.sleep, clock)
     except BatchopsError as error:
         if stop.asked and isinstance(error, TransientError):
@@ -137,6 +143,13 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
         return ending_of(error)
     finally:
         stats.seconds = clock() - begun
+
+
+def _reasons(job: LoopSettings, stats: RunStats) -> tuple[ThrottleReason, ...]:
+    """Why not to do the next batch now."""
+    asked = [throttle() for throttle in job.throttles]
+    asked += [job.rate(stats.rows)] if job.rate is not None else []
+    return tuple(reason for reason in asked if reason is not None)
 
 
 def _wait_for_window(

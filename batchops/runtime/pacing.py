@@ -43,9 +43,11 @@ class Pacing:
     most_bytes: int = MOST_BYTES
     start: int = START_ROWS
     """Rows of the first batch."""
+    most_rows: int | None = None
+    """Rows of a batch whose size was not asked for."""
 
     def __post_init__(self) -> None:
-        self._rows = float(self.fixed or self.start)
+        self._rows = float(self.fixed or min(self.start, self._ceiling()))
         self._read = float(self._rows)
         self._share: float | None = None
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT)
@@ -86,7 +88,7 @@ class Pacing:
             self._rows = (self._cliff.cheap if behind else self._cliff.within(wanted * each)) / each
         elif size.rows < START_ROWS:
             # Of a batch that has shrunk far down nothing matches: it must be able to read more again.
-            self._rows = min(float(START_ROWS), size.rows * change)
+            self._rows = min(float(START_ROWS), size.rows * change, self._ceiling())
         self._fit()
 
     def change(self, target: float | None, fixed: int | None) -> None:
@@ -136,4 +138,5 @@ class Pacing:
         self._read = min(wanted, self._read, max(self._rows * READ_PER_ROW, anyhow))
 
     def _ceiling(self) -> float:
-        return min(MOST_ROWS, max(1.0, self.most_bytes / self.row_bytes)) if self.row_bytes else MOST_ROWS
+        by_bytes = max(1.0, self.most_bytes / self.row_bytes) if self.row_bytes else MOST_ROWS
+        return min(MOST_ROWS, by_bytes, self.most_rows or MOST_ROWS)

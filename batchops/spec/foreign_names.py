@@ -69,7 +69,9 @@ _OPTIONS = {
     ),
     "--max-time ends the run, --statement-timeout a statement": "timeout",
     "--max-time ends the run after so long": "run-time runtime duration time-limit max-duration max-runtime",
-    "--sleep waits so long after each batch": "pause delay interval nice nice-ratio sleep-time wait-time rest",
+    "--sleep waits so long after each batch": "pause delay interval sleep-time wait-time rest",
+    "--nice waits after each batch in proportion to it": "nice-ratio",
+    "--max-rate bounds the rows of a second": "rate rate-limit rps",
     "--retry-timeout limits how long a batch is retried": (
         "retries retry max-retries default-retries num-retries retry-count retry-time"
     ),

@@ -22,6 +22,7 @@ from batchops.db.byte_limit import MOST_BYTES
 from batchops.db.literals import Value
 from batchops.errors import UsageError, did_you_mean
 from batchops.runtime.limits import Window
+from batchops.runtime.rate import Rate
 from batchops.runtime.stop import GRACE
 from batchops.spec import parsers
 from batchops.spec.messages import validation_message
@@ -84,6 +85,16 @@ class VerbSpec(BaseModel):
     )
     sleep: Annotated[Duration, Flag("100ms")] = Field(
         timedelta(0), ge=timedelta(0), description="Pause after each batch."
+    )
+    nice: Annotated[float, Flag("1.0")] = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        allow_inf_nan=False,
+        description="Pause after each batch this many times as long as it took.",
+    )
+    max_rate: Annotated[Rate | None, BeforeValidator(parsers.rate), Flag("5000/s")] = Field(
+        None, description="Change no more rows than this, all workers of this process together."
     )
     max_rows: Annotated[int | None, Flag("N")] = Field(
         None, ge=1, description="End after N changed rows. Never exceeded."

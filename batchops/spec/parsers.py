@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from batchops import durations
 from batchops.runtime.limits import Window
+from batchops.runtime.rate import Rate
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "gb": 10**9, "gib": 2**30}
 _SIZE = re.compile(rf"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>{'|'.join(_UNITS)})", re.IGNORECASE)
@@ -29,6 +30,22 @@ def duration(value: object) -> object:
 def path(value: object) -> object:
     """A path as its text."""
     return os.fsdecode(value) if isinstance(value, os.PathLike) else value
+
+
+_RATE = re.compile(r"(?P<number>\d[\d_]*(?:\.\d+)?)\s*/\s*(?P<unit>s|min|h)")
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
+
+
+def rate(value: object) -> object:
+    """`5000/s` as a Rate; a bare number is refused, as it does not say in which time."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f'{value:g} has no unit: write it like "{value:g}/s", in quotes')
+    if not isinstance(value, str):
+        return value
+    found = _RATE.fullmatch(value.strip())
+    if found is None or not float(found["number"]):
+        raise ValueError(f'"{value}" is not a rate above 0, like 5000/s or 300/min')
+    return Rate(float(found["number"]) / _SECONDS[found["unit"]], value.strip())
 
 
 def size(value: object) -> object:

@@ -16,6 +16,7 @@ from batchops.runtime.limits import Limits
 from batchops.runtime.live_settings import LiveSettings, Sleep, WorkerCount
 from batchops.runtime.loop import LoopSettings, Step
 from batchops.runtime.pacing import Pacing
+from batchops.runtime.rate import RateLimit
 from batchops.runtime.stop import Grace, grace_period
 from batchops.spec.models import VerbSpec
 
@@ -73,6 +74,8 @@ def loop_of(spec: VerbSpec, step: Step, live: LiveSettings) -> LoopSettings:
         pacing=live.pacing,
         limits=live.limits,
         sleep=live.sleep,
+        nice=spec.nice,
+        rate=RateLimit(spec.max_rate.rows, "max-rate", str(spec.max_rate)) if spec.max_rate else None,
         retry_timeout=spec.retry_timeout.total_seconds(),
     )
 
@@ -88,5 +91,6 @@ def pacing_of(spec: VerbSpec, table: Table) -> Pacing:
     return Pacing(
         target=spec.target_time.total_seconds(),
         fixed=spec.batch_size,
+        most_rows=spec.max_rate.a_batch if spec.max_rate else None,
         row_bytes=table.bytes / table.rows if table.bytes and table.rows else None,
     )

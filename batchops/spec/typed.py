@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from batchops.db.literals import Value
 from batchops.runtime.limits import Window
+from batchops.runtime.rate import Rate
 
 Duration = timedelta | str
 """Text is read as on the command line: 50ms, 90d."""
@@ -29,6 +30,8 @@ class VerbOptions(TypedDict, total=False):
     batch_size: int | None
     target_time: Duration
     sleep: Duration
+    nice: float
+    max_rate: Rate | str | None
     max_rows: int | None
     max_time: Duration | None
     max_batches: int | None

@@ -175,6 +175,8 @@ def _index(route: RunStrategy) -> str:
 def _pacing_text(spec: BulkSpec) -> str:
     aim = f"{spec.batch_size:,} rows per batch" if spec.batch_size else f"batches of {durations.show(spec.target_time)}"
     pause = f", {durations.show(spec.sleep)} pause after each" if spec.sleep else ""
+    pause += f", a pause of {spec.nice:g} times its duration after each" if spec.nice else ""
+    pause += f", at most {spec.max_rate}" if spec.max_rate else ""
     workers = f", {spec.workers} workers" if spec.workers > 1 else ""
     return aim + pause + workers
 

@@ -1,0 +1,49 @@
+"""A highest number of rows a second, for all workers of a process together."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batchops.events import ThrottleReason
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Rows a second, and how that was written."""
+
+    rows: float
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def a_batch(self) -> int:
+        """Rows of a batch that do not come in bursts: those of a second."""
+        return max(1, round(self.rows))
+
+
+class RateLimit:
+    """Waits after each batch for as long as its rows take at the rate. A time of rest gives no credit for later."""
+
+    def __init__(self, rate: float, name: str, text: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """`rate`: rows a second. `name`: the flag's; `text`: its value, for people."""
+        self.rate = rate
+        self._name, self._text = name, text
+        self._clock = clock
+        self._free_at = clock()
+        self._rows: int | None = None
+        self._guard = threading.Lock()
+
+    def __call__(self, rows: int) -> ThrottleReason | None:
+        """Why to wait once the run has changed so many rows in all; None: go on."""
+        with self._guard:
+            now = self._clock()
+            added = 0 if self._rows is None else max(0, rows - self._rows)
+            self._rows = rows
+            self._free_at = max(self._free_at + added / self.rate, now)
+            seconds = self._free_at - now
+        if seconds <= 0:
+            return None
+        return ThrottleReason(f"{self._name} {self._text}", seconds, self._name, limit=self.rate)
