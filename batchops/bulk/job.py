@@ -33,10 +33,11 @@ from batchops.ledger.requests import scopes_of
 from batchops.ledger.run import Run, Worker
 from batchops.runtime import lease
 from batchops.runtime.control import Control
+from batchops.runtime.ending import Ending, ending_of
 from batchops.runtime.heartbeat import Heartbeat
 from batchops.runtime.lifecycle import EventEmitter, whole_run
 from batchops.runtime.live_settings import LiveSettings
-from batchops.runtime.loop import REPLAN, Ending, LoopSettings, RunStats, Throttle, ending_of
+from batchops.runtime.loop import REPLAN, LoopSettings, RunStats, Throttle
 from batchops.runtime.parallel import run_in_threads
 from batchops.runtime.refusal import refusal, refuse
 from batchops.runtime.retry import retrying

@@ -12,7 +12,8 @@ from batchops.db.table import Table
 from batchops.errors import BatchopsError, Exit, RefusedError
 from batchops.events import Emit, Failure, Maintaining
 from batchops.finished_details import SpaceLeft
-from batchops.runtime.loop import Ending, RunStats
+from batchops.runtime.ending import Ending
+from batchops.runtime.loop import RunStats
 from batchops.runtime.stop import Stop
 
 if TYPE_CHECKING:  # the job itself imports this

@@ -12,7 +12,8 @@ from batchops.bulk.plan.referenced_rows import ExcludedCount
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.errors import BatchopsError
 from batchops.ledger.run import Run
-from batchops.runtime.loop import Ending, RunStats
+from batchops.runtime.ending import Ending
+from batchops.runtime.loop import RunStats
 from batchops.sql.selection import Selection
 
 if TYPE_CHECKING:  # the job itself imports this

@@ -10,8 +10,8 @@ from batchops.errors import Exit
 from batchops.events import Emit, Failure, Finished, Started
 from batchops.ledger.location import NONE
 from batchops.ledger.run import Run
-from batchops.runtime.ending import finished
-from batchops.runtime.loop import Ending, RunStats
+from batchops.runtime.ending import Ending, finished
+from batchops.runtime.loop import RunStats
 from batchops.spec.settings import bounds_of
 from batchops.version import __version__
 

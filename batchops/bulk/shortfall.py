@@ -15,8 +15,8 @@ from batchops.ledger.location import NONE
 from batchops.ledger.rejected_rows import CHANGED, LOCKED, count_changed
 from batchops.ledger.run import Run
 from batchops.runtime.causes import shown_causes
-from batchops.runtime.ending import as_incomplete
-from batchops.runtime.loop import Ending, RunStats
+from batchops.runtime.ending import Ending, as_incomplete
+from batchops.runtime.loop import RunStats
 
 if TYPE_CHECKING:  # the job itself imports this
     from batchops.bulk.job import BulkJob

@@ -30,10 +30,10 @@ from batchops.runtime.backlog import BacklogMonitor
 from batchops.runtime.backoff import RetryPolicy
 from batchops.runtime.causes import shown_causes
 from batchops.runtime.counters import Counters, Counts
-from batchops.runtime.ending import as_incomplete, finished, of_one_that_stays
+from batchops.runtime.ending import Ending, as_incomplete, finished, of_one_that_stays
 from batchops.runtime.idle import Due, Idle
 from batchops.runtime.lifecycle import EventEmitter, whole_run
-from batchops.runtime.loop import Ending, LoopSettings, RunStats, run
+from batchops.runtime.loop import LoopSettings, RunStats, run
 from batchops.runtime.pacing import Pacing
 from batchops.runtime.stop import Stop
 from batchops.runtime.wake import woken

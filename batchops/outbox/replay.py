@@ -23,9 +23,9 @@ from batchops.outbox.sinks import HasProperties, Sink
 from batchops.outbox.sinks.address import without_secrets
 from batchops.outbox.sinks.registry import sink_of
 from batchops.outbox.spec import ReplaySpec
-from batchops.runtime.ending import as_incomplete, finished
+from batchops.runtime.ending import Ending, as_incomplete, finished
 from batchops.runtime.lifecycle import EventEmitter, whole_run
-from batchops.runtime.loop import Ending, RunStats, run
+from batchops.runtime.loop import RunStats, run
 from batchops.runtime.pacing import Pacing
 from batchops.runtime.stop import Stop
 from batchops.spec.settings import bounds_of, grace_of, live_of, loop_of, reached

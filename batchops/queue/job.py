@@ -32,11 +32,11 @@ from batchops.runtime.backlog import BacklogMonitor
 from batchops.runtime.backoff import RetryPolicy
 from batchops.runtime.causes import shown_causes
 from batchops.runtime.counters import Counters, Counts
-from batchops.runtime.ending import as_incomplete, finished, of_one_that_stays
+from batchops.runtime.ending import Ending, as_incomplete, ending_of, finished, of_one_that_stays
 from batchops.runtime.idle import Due, Idle
 from batchops.runtime.lifecycle import EventEmitter, whole_run
 from batchops.runtime.live_settings import LiveSettings
-from batchops.runtime.loop import Ending, LoopSettings, RunStats, Step, ending_of
+from batchops.runtime.loop import LoopSettings, RunStats, Step
 from batchops.runtime.parallel import run_in_threads
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads

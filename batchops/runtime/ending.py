@@ -1,13 +1,38 @@
-"""The end of a run, with the counts that every verb has."""
+"""How a run ends: why, with which code, and with the counts that every verb has."""
 
-from batchops.errors import Exit
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batchops.errors import BatchopsError, Exit
 from batchops.events import Failure, Finished
-from batchops.runtime.loop import Ending, RunStats
 from batchops.runtime.stop import Stop
+from batchops.runtime.threads import described
 from batchops.version import __version__
 
+if TYPE_CHECKING:  # the loop itself imports this
+    from batchops.runtime.loop import RunStats
 
-def finished(verb: str, table: str, strategy: str, ending: Ending, stats: RunStats) -> Finished:
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended: its reason, its exit code, and the error if it was one."""
+
+    reason: str
+    exit: int
+    error: Failure | None = None
+
+
+def ending_of(error: BaseException) -> Ending:
+    """How a run ends that an error ends, whatever its kind."""
+    if isinstance(error, BatchopsError):
+        return Ending(error.reason, error.exit, Failure(error.reason, error.message, error.hint))
+    if isinstance(error, KeyboardInterrupt):
+        return Ending("signal", Exit.INTERRUPT)
+    hint = "this is a bug; BATCHOPS_DEBUG=1 shows where."
+    return Ending("failed", Exit.FAILED, Failure("failed", described(error), hint))
+
+
+def finished(verb: str, table: str, strategy: str, ending: Ending, stats: "RunStats") -> Finished:
     """What this process has done; a verb adds what it alone knows."""
     return Finished(
         verb=verb,
@@ -44,3 +69,19 @@ def of_one_that_stays(ending: Ending, stop: Stop) -> Ending:
     """The ending of a job that keeps running: SIGTERM is a normal end, unless it cut a batch."""
     graceful = ending.reason == "signal" and ending.exit == Exit.TERMINATED and not stop.cut
     return Ending("signal", Exit.DONE) if graceful else ending
+
+
+def stopped(stop: Stop) -> Ending:
+    """The ending of a loop that was asked to stop."""
+    if stop.error is not None:
+        return ending_of(stop.error)
+    reason = stop.reason or "stopped"
+    if reason == "locked":
+        message = "Another process has taken this run over; this one wrote nothing more."
+        return Ending("locked", Exit.LOCKED, Failure("locked", message, "see `batchops runs`."))
+    if reason == "max-rejected":
+        return Ending(reason, Exit.INCOMPLETE)
+    if reason == "busy":
+        message = "It is unknown whether a range was handed from one worker to another."
+        return Ending("busy", Exit.BUSY, Failure("busy", message, "run the same command again: the ledger knows."))
+    return Ending(reason, 128 + stop.signal if stop.signal else Exit.DONE)

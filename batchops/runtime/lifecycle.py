@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 
 from batchops.errors import BatchopsError
 from batchops.events import Emit, Event, Finished, Started, Stopping, Warned
-from batchops.runtime.loop import Ending, ending_of
+from batchops.runtime.ending import Ending, ending_of
 from batchops.runtime.stop import Grace, Stop, watched
 from batchops.runtime.threads import Threads, described
 

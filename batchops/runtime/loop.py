@@ -10,6 +10,7 @@ from batchops.errors import BatchopsError, Exit, LockTimeoutError, TimedOutError
 from batchops.events import IDLE, SLEEP, Committed, Emit, Failure, Retried, Throttled, ThrottleReason, Warned
 from batchops.runtime.batch_size import Size
 from batchops.runtime.counters import RejectedRows
+from batchops.runtime.ending import Ending, ending_of, stopped
 from batchops.runtime.limits import Limits, refused_too_often, within
 from batchops.runtime.live_settings import Sleep
 from batchops.runtime.outcome import Outcome
@@ -17,7 +18,6 @@ from batchops.runtime.pacing import Pacing
 from batchops.runtime.rate import RateLimit
 from batchops.runtime.retry import retrying
 from batchops.runtime.stop import Stop
-from batchops.runtime.threads import described
 from batchops.runtime.throttle_totals import ThrottleTotals
 
 Step = Callable[[Size], Outcome | None]
@@ -79,25 +79,6 @@ class RunStats:
     guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How a run ended: its reason, its exit code, and the error if it was one."""
-
-    reason: str
-    exit: int
-    error: Failure | None = None
-
-
-def ending_of(error: BaseException) -> Ending:
-    """How a run ends that an error ends, whatever its kind."""
-    if isinstance(error, BatchopsError):
-        return Ending(error.reason, error.exit, Failure(error.reason, error.message, error.hint))
-    if isinstance(error, KeyboardInterrupt):
-        return Ending("signal", Exit.INTERRUPT)
-    hint = "this is a bug; BATCHOPS_DEBUG=1 shows where."
-    return Ending("failed", Exit.FAILED, Failure("failed", described(error), hint))
-
-
 def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock = time.monotonic) -> Ending:
     """Work until nothing is left or there is a reason to stop; every way out gives its reason."""
     begun = clock() - stats.seconds
@@ -107,7 +88,7 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
         while True:
             stats.seconds = clock() - begun
             if stop.asked:
-                return _stopped(stop)
+                return stopped(stop)
             if reason := job.limits.reached(stats.seconds):
                 return Ending(reason, Exit.DONE)
             if job.surplus():
@@ -123,7 +104,7 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
             if done is None:
                 rest = retrying(job.retry_timeout, job.idle, stopped=lambda: stop.asked, sleep=stop.sleep, clock=clock)
                 if rest is None:
-                    return _stopped(stop) if stop.asked else _finished(stats)
+                    return stopped(stop) if stop.asked else _finished(stats)
                 if rest:
                     _wait(emit, stats, Throttled(IDLE, rest), job.wait or stop.sleep, clock)
                 continue
@@ -139,7 +120,7 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
                 _wait(emit, stats, Throttled(SLEEP, pause), stop.sleep, clock)
     except BatchopsError as error:
         if stop.asked and isinstance(error, TransientError):
-            return _stopped(stop)
+            return stopped(stop)
         return ending_of(error)
     finally:
         stats.seconds = clock() - begun
@@ -288,18 +269,3 @@ def _refused_too_often(stats: RunStats) -> Ending:
     message = f"The database refused {refused:,} of {tried:,} rows."
     hint = "fix the cause and run it again: the run continues and retries these rows; --max-rejected N allows more."
     return Ending("max-rejected", Exit.INCOMPLETE, Failure("max-rejected", message, hint))
-
-
-def _stopped(stop: Stop) -> Ending:
-    if stop.error is not None:
-        return ending_of(stop.error)
-    reason = stop.reason or "stopped"
-    if reason == "locked":
-        message = "Another process has taken this run over; this one wrote nothing more."
-        return Ending("locked", Exit.LOCKED, Failure("locked", message, "see `batchops runs`."))
-    if reason == "max-rejected":
-        return Ending(reason, Exit.INCOMPLETE)
-    if reason == "busy":
-        message = "It is unknown whether a range was handed from one worker to another."
-        return Ending("busy", Exit.BUSY, Failure("busy", message, "run the same command again: the ledger knows."))
-    return Ending(reason, 128 + stop.signal if stop.signal else Exit.DONE)

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from batchops.errors import Exit, gravity
 from batchops.events import Emit
+from batchops.runtime.ending import Ending, ending_of
 from batchops.runtime.live_settings import WorkerCount
-from batchops.runtime.loop import REPLAN, SURPLUS, Ending, LoopSettings, RunStats, ending_of, run
+from batchops.runtime.loop import REPLAN, SURPLUS, LoopSettings, RunStats, run
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 

@@ -12,7 +12,8 @@ from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.workers import Workers, WorkerStep
 from batchops.errors import BatchopsError, ConnectionLostError, OutcomeUnknownError
 from batchops.ledger.run import Worker
-from batchops.runtime.loop import REPLAN, Ending, RunStats
+from batchops.runtime.ending import Ending
+from batchops.runtime.loop import REPLAN, RunStats
 from batchops.runtime.parallel import gravest
 from batchops.runtime.stop import Stop
 

@@ -5,10 +5,10 @@ import pytest
 from batchops.errors import BatchopsError, Exit, RefusedError
 from batchops.events import Committed, Event, Finished, Started
 from batchops.runtime.batch_size import Size
-from batchops.runtime.ending import finished
+from batchops.runtime.ending import Ending, finished
 from batchops.runtime.lifecycle import EventEmitter, whole_run
 from batchops.runtime.live_settings import WorkerCount
-from batchops.runtime.loop import Ending, LoopSettings, RunStats, run
+from batchops.runtime.loop import LoopSettings, RunStats, run
 from batchops.runtime.outcome import Outcome
 from batchops.runtime.parallel import run_in_threads
 from batchops.runtime.stop import Stop

@@ -10,9 +10,10 @@ from batchops.errors import BatchopsError, LockTimeoutError, TimedOutError, Tran
 from batchops.events import IDLE, SLEEP, Committed, Event, Retried, Throttled, ThrottleReason, Warned
 from batchops.runtime.batch_size import Size
 from batchops.runtime.budget import Budget
+from batchops.runtime.ending import Ending
 from batchops.runtime.limits import Limits, Window
 from batchops.runtime.live_settings import LiveSettings, Sleep, WorkerCount
-from batchops.runtime.loop import Ending, LoopSettings, RunStats, run
+from batchops.runtime.loop import LoopSettings, RunStats, run
 from batchops.runtime.outcome import Outcome
 from batchops.runtime.pacing import Pacing
 from tests.clock import Clock, ClockedStop
