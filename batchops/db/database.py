@@ -164,6 +164,13 @@ class Database:
             with suppress(Exception):
                 self._backend.sessions.cancel(driver_connection, self.engine)
 
+    def sessions_at_work(self) -> frozenset[int]:
+        """The numbers by which the server knows the connections that are lent out now."""
+        with self._guard:
+            at_work = list(self._at_work)
+        numbers = (self._backend.sessions.session(one) for one in at_work)
+        return frozenset(number for number in numbers if number is not None)
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()

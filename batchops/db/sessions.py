@@ -45,6 +45,9 @@ class Sessions(Protocol):
     def version(self, connection: Any) -> str:
         """What the server says its version is, asked by a driver's connection: variants are told apart by it."""
 
+    def session(self, connection: Any) -> int | None:
+        """The number by which the server knows a driver's connection; None where there is none such."""
+
     def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:
         """Set what each connection of the engine needs; called once, before the first statement."""
 

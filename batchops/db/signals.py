@@ -1,6 +1,6 @@
 """What a server can be watched for: each signal, and the right that it takes to read it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,6 +28,8 @@ class Scope:
 
     role: str
     table: "Table | None" = None
+    own_sessions: "Callable[[], Collection[int]]" = lambda: ()
+    """The sessions of the run that are at work, by the numbers that the server knows them by."""
 
 
 class Signal(Protocol):

@@ -6,18 +6,22 @@ from batchops.throttles import (
     blocked,
     dead_tuples,
     file,
+    history_list,
     http,
     load,
     query,
     replica_lag,
     slot_lag,
+    threads_running,
     vacuum,
+    wal_size,
     xmin_age,
 )  # fmt: skip
 from batchops.throttles.kind import ThrottleKind
 
 THROTTLES: tuple[ThrottleKind, ...] = (
     replica_lag.KIND, blocked.KIND, slot_lag.KIND, xmin_age.KIND, dead_tuples.KIND, vacuum.KIND, active_sessions.KIND,
-    archive_backlog.KIND, load.KIND, file.KIND, query.KIND, http.KIND,
+    archive_backlog.KIND, threads_running.KIND, history_list.KIND, wal_size.KIND, load.KIND, file.KIND,
+    query.KIND, http.KIND,
 )  # fmt: skip
 """In the order in which people read of them."""

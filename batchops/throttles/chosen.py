@@ -10,7 +10,15 @@ import sqlalchemy as sa
 from batchops.db.backend import Backend
 from batchops.db.database import Database
 from batchops.db.signals import Measured, Scope, ServerSignal
-from batchops.errors import BatchopsError, IntegrityError, NotFoundError, RefusedError, RowRefusedError, UsageError
+from batchops.errors import (
+    BatchopsError,
+    IntegrityError,
+    NotFoundError,
+    RefusedError,
+    RowRefusedError,
+    TransientError,
+    UsageError,
+)
 from batchops.throttles.kind import ThrottleKind, ThrottleSetting
 from batchops.throttles.probes import probe_database, reading
 
@@ -70,7 +78,7 @@ def chosen(
     backend = database.backend
     with closing(probe_database(database.address)) as probes:
         return tuple(
-            _asked(connection, backend, probes, one, scope) if one.asked else _default(connection, backend, one, scope)
+            _asked(connection, backend, probes, one, scope) if one.asked else _default(connection, database, one, scope)
             for one in settings
             if one.asked or one.kind.name in backend.signals
         )
@@ -98,11 +106,18 @@ def _offered(backend: Backend, kind: ThrottleKind) -> ServerSignal:
     raise RefusedError("this database has no such signal.", f"signals of this server: {names}.")
 
 
-def _default(connection: sa.Connection, backend: Backend, setting: ThrottleSetting, scope: Scope) -> ChosenThrottle:
-    one, signal = ChosenThrottle(setting, scope), backend.signals[setting.kind.name]
-    if (grant := signal.missing_right(connection, scope)) is not None:
-        return replace(one, off=f"not readable: {grant}")
-    return replace(one, signal=signal, quiet=signal.quiet(connection, scope))
+def _default(connection: sa.Connection, database: Database, setting: ThrottleSetting, scope: Scope) -> ChosenThrottle:
+    """A default that cannot be read is off, whatever the reason: a server may be none of those that are known."""
+    one, signal = ChosenThrottle(setting, scope), database.backend.signals[setting.kind.name]
+    try:
+        with database.savepoint(connection):
+            if (grant := signal.missing_right(connection, scope)) is not None:
+                return replace(one, off=f"not readable: {grant}")
+            return replace(one, signal=signal, quiet=signal.quiet(connection, scope))
+    except TransientError:
+        raise
+    except BatchopsError as error:
+        return replace(one, off=f"not readable: {error.message}")
 
 
 @contextmanager

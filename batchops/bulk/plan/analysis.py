@@ -96,7 +96,9 @@ def describe(
         pacing=_pacing_text(spec),
         limits=_limits(spec),
         target=spec.target_time.total_seconds(),
-        throttles=chosen(connection, database, spec.throttles, Scope(found.server.role, found.table)),
+        throttles=chosen(
+            connection, database, spec.throttles, Scope(found.server.role, found.table, database.sessions_at_work)
+        ),
         afterwards=tuple(f"{statement} {found.table.label}" for statement in asked(spec)),
         name=database.address.name,
         max_rows=spec.max_rows,

@@ -1,7 +1,6 @@
 """MySQL's capabilities, put together from this folder."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from batchops.db.addresses import Addresses
 from batchops.db.blocks import Blocks
@@ -29,6 +28,7 @@ from batchops.db.mysql.planner import MySQLPlanner
 from batchops.db.mysql.rights import MySQLRights
 from batchops.db.mysql.row_lists import MySQLRowLists
 from batchops.db.mysql.sessions import MySQLSessions
+from batchops.db.mysql.signals import SIGNALS
 from batchops.db.mysql.sql_functions import SQL_FUNCTIONS
 from batchops.db.own_tables import OwnTables
 from batchops.db.partitions import Partitions
@@ -61,7 +61,7 @@ class MySQL:
     places: Addresses | None = None
     blocks: Blocks | None = None
     partitions: Partitions | None = None
-    signals: Mapping[str, ServerSignal] = MappingProxyType({})
+    signals: Mapping[str, ServerSignal] = SIGNALS
     notifications: Notifications | None = None
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """MariaDB: MySQL but for what is here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,8 +19,10 @@ from batchops.db.mysql.facts import MySQLFacts
 from batchops.db.mysql.faults import MySQLFaults
 from batchops.db.mysql.planner import MySQLPlanner
 from batchops.db.mysql.sessions import MySQLSessions, set_in_each_session
+from batchops.db.mysql.signals import BLOCKED, SIGNALS
 from batchops.db.planner import Planner, explained
 from batchops.db.sessions import Sessions, Timeouts
+from batchops.db.signals import ServerSignal
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
 
@@ -100,6 +102,7 @@ class MariaDB(MySQL):
     contents: Contents = MariaDBContents()
     faults: Faults = MariaDBFaults()
     claims: ClaimQueries = MariaDBClaims()
+    signals: Mapping[str, ServerSignal] = SIGNALS | {"blocked": BLOCKED}
 
     def __init__(self) -> None:
         self.sessions: Sessions = MariaDBSessions()

@@ -52,6 +52,9 @@ class MySQLSessions:
             cursor.execute("SELECT version()")
             return str(cursor.fetchone()[0])
 
+    def session(self, connection: Any) -> int | None:
+        return int(connection.thread_id())
+
     def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:
         settings = {
             "max_execution_time": str(max(1, round(timeouts.statement * 1000))),

@@ -56,6 +56,10 @@ class PostgreSQLSessions:
     def version(self, connection: Any) -> str:
         return str(connection.execute("SELECT version()").fetchone()[0])
 
+    def session(self, connection: Any) -> int | None:
+        pid: int = connection.info.backend_pid
+        return pid
+
     def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:
         sa.event.listen(engine, "before_cursor_execute", _begin_first)
         sa.event.listen(engine, "checkin", _forget_begin)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -41,6 +40,7 @@ from batchops.db.sqlite.planner import SQLitePlanner
 from batchops.db.sqlite.row_lists import SQLiteRowLists
 from batchops.db.sqlite.sessions import SQLiteSessions
 from batchops.db.sqlite.sql_functions import SQL_FUNCTIONS
+from batchops.db.sqlite.wal_size import SIGNALS
 from batchops.db.storable_text import TextRoom
 from batchops.db.types import Whole
 
@@ -123,7 +123,7 @@ class SQLite:
     places: Addresses | None = None
     blocks: Blocks | None = None
     partitions: Partitions | None = None
-    signals: Mapping[str, ServerSignal] = MappingProxyType({})
+    signals: Mapping[str, ServerSignal] = SIGNALS
     notifications: Notifications | None = None
 
     def __init__(self) -> None:

@@ -49,6 +49,9 @@ class SQLiteSessions:
     def version(self, connection: Any) -> str:  # noqa: ARG002  the library's
         return sqlite3.sqlite_version
 
+    def session(self, connection: Any) -> int | None:  # noqa: ARG002  the protocol's shape
+        return None
+
     def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:  # noqa: ARG002  the protocol's shape
         self._lock_timeout = timeouts.lock
 

@@ -1,0 +1,8 @@
+"""The throttle `threads-running`: threads of a MariaDB or MySQL server that are at work."""
+
+from batchops.throttles.kind import ThrottleKind
+
+KIND = ThrottleKind(
+    name="threads-running",
+    text="threads of the server that run a statement now, without those of the run",
+)
