@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
+from batchops.budget.sharing import sharing
 from batchops.bulk.begin import begin, with_previous_run
 from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.evaluation import evaluated, forget_list
@@ -174,8 +175,12 @@ def _throttled(
     stop: Stop, stats: RunStats,
 ) -> tuple[Ending, str]:  # fmt: skip
     timeout = job.spec.throttle_timeout.total_seconds()
-    with watching(job.plan.throttles, job.database.address, emitter.threads, stats, timeout) as throttles:
-        return _loops(job, run, heartbeat, (control.throttle, *throttles), live, emitter, stop, stats)
+    name = f"{job.plan.verb.name} {job.plan.label}"
+    with (
+        watching(job.plan.throttles, job.database.address, emitter.threads, stats, timeout) as throttles,
+        sharing(job.spec.budget, name, live, emitter.threads, stats) as shared,
+    ):
+        return _loops(job, run, heartbeat, (control.throttle, *throttles, *shared), live, emitter, stop, stats)
 
 
 def _loops(

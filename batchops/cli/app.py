@@ -26,6 +26,7 @@ COMMANDS = {
     "check": "Check whether a job is safe and fast. Changes nothing.",
     "strategies": "List the strategies, and what each needs.",
     "throttles": "List what a run on this database can wait for, with the values now.",
+    "budget": "Set or show a rate and a number of workers that several runs share.",
     "demo": "Create a SQLite file with a million rows and purge half of them.",
     "runs": "List the runs in a ledger.",
     "show": "Show one run: its progress, its end, how to continue.",

@@ -57,6 +57,8 @@ class Pacing:
     def size(self, skip_locked: bool = False) -> Size:
         """The next batch."""
         rows = max(1, round(self._rows))
+        if self.fixed is None and self.most_rows is not None:
+            rows = min(rows, self.most_rows)
         read = max(rows, round(self._read))
         if read <= NEARLY_PLAIN * rows:
             read = min(read, 2 * rows)

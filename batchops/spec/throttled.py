@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from batchops.budget.address import checked as budget_checked
 from batchops.spec import parsers
 from batchops.spec.models import Duration, Flag, Several, VerbSpec
 from batchops.spec.throttle_settings import settings
@@ -37,6 +38,9 @@ class ThrottledSpec(VerbSpec):
     )
     throttle_http: Annotated[str | None, AfterValidator(checked_url), Flag("URL")] = Field(
         None, description="Wait while this URL answers 423, 429 or 503. env:NAME and file:PATH fetch it."
+    )
+    budget: Annotated[str | None, AfterValidator(budget_checked), Flag("URL#NAME")] = Field(
+        None, description="Share the rate and the workers of this budget with other runs: batchops budget."
     )
     throttle_timeout: Annotated[Duration, Flag("30min")] = Field(
         timedelta(minutes=30),

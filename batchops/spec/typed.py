@@ -51,6 +51,7 @@ class ThrottledOptions(VerbOptions, total=False):
     throttle_file: str | PathLike[str] | None
     throttle_query: str | None
     throttle_http: str | None
+    budget: str | None
     throttle_timeout: Duration
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops import durations
+from batchops.budget.sharing import shown_budget
 from batchops.bulk.maintenance import asked
 from batchops.bulk.operations import Operation
 from batchops.bulk.plan.cost import cost
@@ -179,6 +180,7 @@ def _pacing_text(spec: BulkSpec) -> str:
     pause = f", {durations.show(spec.sleep)} pause after each" if spec.sleep else ""
     pause += f", a pause of {spec.nice:g} times its duration after each" if spec.nice else ""
     pause += f", at most {spec.max_rate}" if spec.max_rate else ""
+    pause += f", with a share of the budget {shown_budget(spec.budget)}" if spec.budget else ""
     workers = f", {spec.workers} workers" if spec.workers > 1 else ""
     return aim + pause + workers
 
