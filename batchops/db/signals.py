@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from batchops.db.table import Table
+    from batchops.db.urls import DatabaseAddress
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Scope:
 
     role: str
     table: "Table | None" = None
+    replicas: "tuple[DatabaseAddress, ...]" = ()
+    """The replicas that are named."""
     own_sessions: "Callable[[], Collection[int]]" = lambda: ()
     """The sessions of the run that are at work, by the numbers that the server knows them by."""
 
@@ -48,5 +51,7 @@ class ServerSignal:
     """The statement that lets the role read it; None where it may."""
     quiet: "Callable[[sa.Connection, Scope], bool]" = lambda _, __: False
     """Whether there is nothing to measure now, so that a default need not be watched yet."""
-    of_table: bool = False
-    """Whether it is about the job's table."""
+    unavailable: Callable[[Scope], str] = lambda _: ""
+    """What is missing to measure it, which a right does not give; empty: nothing."""
+    takes_replicas: bool = False
+    """Whether it is about replicas that are named."""

@@ -1,11 +1,16 @@
 """The spec of a verb that keeps to throttles."""
 
+import os
 from datetime import timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from batchops.budget.address import checked as budget_checked
+from batchops.db.url_parse import split
+from batchops.db.url_references import is_reference
+from batchops.db.urls import DatabaseAddress, address
+from batchops.errors import UsageError
 from batchops.spec import parsers
 from batchops.spec.models import Duration, Flag, Several, VerbSpec
 from batchops.spec.throttle_settings import settings
@@ -24,6 +29,17 @@ def _filled(text: str | None) -> str | None:
     return text
 
 
+def _without_passwords(urls: tuple[str, ...]) -> tuple[str, ...]:
+    for url in urls:
+        try:
+            secrets = () if is_reference(url) else split(url).secrets
+        except UsageError as error:
+            raise ValueError(error.message) from None
+        if secrets:
+            raise ValueError("a password in the URL would be shown; env:NAME, file:PATH or ~/.my.cnf keep it")
+    return urls
+
+
 class ThrottledSpec(VerbSpec):
     """What the verbs share that wait for signals between batches."""
 
@@ -38,6 +54,9 @@ class ThrottledSpec(VerbSpec):
     )
     throttle_http: Annotated[str | None, AfterValidator(checked_url), Flag("URL")] = Field(
         None, description="Wait while this URL answers 423, 429 or 503. env:NAME and file:PATH fetch it."
+    )
+    replica: Annotated[Several, AfterValidator(_without_passwords), Flag("URL", several=True)] = Field(
+        (), description="Replica for replica-lag on MariaDB and MySQL. env:NAME and file:PATH fetch it. Repeatable."
     )
     budget: Annotated[str | None, AfterValidator(budget_checked), Flag("URL#NAME")] = Field(
         None, description="Share the rate and the workers of this budget with other runs: batchops budget."
@@ -54,3 +73,11 @@ class ThrottledSpec(VerbSpec):
         """All that it keeps to, the defaults too."""
         own = {"file": self.throttle_file, "query": self.throttle_query, "http": self.throttle_http}
         return settings(self.throttle, own)
+
+    @property
+    def replica_addresses(self) -> tuple[DatabaseAddress, ...]:
+        """Where the replicas are; UsageError where a URL is none."""
+        try:
+            return tuple(address(url, os.environ) for url in self.replica)
+        except UsageError as error:
+            raise UsageError(error.message.replace("--url", "--replica"), error.hint) from None

@@ -52,6 +52,7 @@ class ThrottledOptions(VerbOptions, total=False):
     throttle_query: str | None
     throttle_http: str | None
     budget: str | None
+    replica: Sequence[str] | str
     throttle_timeout: Duration
 
 

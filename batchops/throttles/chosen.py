@@ -76,12 +76,21 @@ def chosen(
     not have is left out.
     """
     backend = database.backend
+    if scope.replicas and not any(signal.takes_replicas for signal in backend.signals.values()):
+        raise UsageError("--replica: this database names its replicas itself, or has none.", "leave it out.")
     with closing(probe_database(database.address)) as probes:
         return tuple(
-            _asked(connection, backend, probes, one, scope) if one.asked else _default(connection, database, one, scope)
+            _asked(connection, backend, probes, one, scope)
+            if one.asked or _takes_replicas(backend, one.kind, scope)
+            else _default(connection, database, one, scope)
             for one in settings
-            if one.asked or one.kind.name in backend.signals
+            if one.asked or _there(backend, one.kind, scope)
         )
+
+
+def _takes_replicas(backend: Backend, kind: ThrottleKind, scope: Scope) -> bool:
+    """Whether replicas are named for it, each of which must be one."""
+    return bool(scope.replicas) and kind.name in backend.signals and backend.signals[kind.name].takes_replicas
 
 
 def _asked(
@@ -94,6 +103,8 @@ def _asked(
         if kind.local is not None:
             return replace(one, measured=kind.local(setting.argument).read())
         signal = kind.query(setting.argument, backend) if kind.query is not None else _offered(backend, kind)
+        if missing := signal.unavailable(scope):
+            raise UsageError(f"{missing}.")
         if (grant := signal.missing_right(connection, scope)) is not None:
             raise RefusedError(f'role "{scope.role}" has no right to it.', f"grant it: {grant}")
         return replace(one, signal=signal, measured=reading(probes, signal.open(scope))())
@@ -104,6 +115,10 @@ def _offered(backend: Backend, kind: ThrottleKind) -> ServerSignal:
         return backend.signals[kind.name]
     names = ", ".join(backend.signals) or "none"
     raise RefusedError("this database has no such signal.", f"signals of this server: {names}.")
+
+
+def _there(backend: Backend, kind: ThrottleKind, scope: Scope) -> bool:
+    return kind.name in backend.signals and not backend.signals[kind.name].unavailable(scope)
 
 
 def _default(connection: sa.Connection, database: Database, setting: ThrottleSetting, scope: Scope) -> ChosenThrottle:

@@ -86,8 +86,8 @@ def _offer(database: Database, kind: ThrottleKind, scope: Scope) -> Offer:
 
 
 def _of_server(database: Database, kind: ThrottleKind, signal: ServerSignal, scope: Scope) -> Offer:
-    if signal.of_table and scope.table is None:
-        return Offer(kind, trouble="name a table")
+    if missing := signal.unavailable(scope):
+        return Offer(kind, trouble=missing)
     with database.reading() as connection:
         grant = signal.missing_right(connection, scope)
     if grant is not None:

@@ -1,7 +1,7 @@
 """A run in a process of its own, seen by its events: what it waits for, and how it ended."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ FIRST = "first reading"
 class ThrottledRun:
     """`batchops ARGS… --events FILE --json`, started."""
 
-    def __init__(self, batchops: Batchops, folder: Path, *args: object) -> None:
+    def __init__(
+        self, batchops: Batchops, folder: Path, *args: object, env: Mapping[str, str] | None = None
+    ) -> None:  # fmt: skip
         self._events = folder / "events"
-        self._process = batchops.start(*map(str, args), "--events", self._events, "--json")
+        self._process = batchops.start(*map(str, args), "--events", self._events, "--json", env=env)
 
     def events(self, name: str) -> list[dict[str, Any]]:
         text = self._events.read_text() if self._events.exists() else ""

@@ -97,15 +97,17 @@ def describe(
         pacing=_pacing_text(spec),
         limits=_limits(spec),
         target=spec.target_time.total_seconds(),
-        throttles=chosen(
-            connection, database, spec.throttles, Scope(found.server.role, found.table, database.sessions_at_work)
-        ),
+        throttles=chosen(connection, database, spec.throttles, _scope(database, spec, found)),
         afterwards=tuple(f"{statement} {found.table.label}" for statement in asked(spec)),
         name=database.address.name,
         max_rows=spec.max_rows,
         done=isinstance(route.resume, AlreadyDone),
         id_file=shown_name(spec.ids),
     )
+
+
+def _scope(database: Database, spec: BulkSpec, found: Inspection) -> Scope:
+    return Scope(found.server.role, found.table, spec.replica_addresses, database.sessions_at_work)
 
 
 def _explained(connection: sa.Connection, database: Database, probe: Probe) -> Explained:

@@ -10,7 +10,7 @@ from batchops.db.claims import ClaimQueries
 from batchops.db.column_contents import Contents
 from batchops.db.facts import Facts
 from batchops.db.faults import Faults, Suspect, driver_error
-from batchops.db.mysql import server_health
+from batchops.db.mysql import replica_lag, server_health
 from batchops.db.mysql.backend import MySQL
 from batchops.db.mysql.catalog import MySQLCatalog
 from batchops.db.mysql.claims import MySQLClaims
@@ -102,7 +102,7 @@ class MariaDB(MySQL):
     contents: Contents = MariaDBContents()
     faults: Faults = MariaDBFaults()
     claims: ClaimQueries = MariaDBClaims()
-    signals: Mapping[str, ServerSignal] = SIGNALS | {"blocked": BLOCKED}
+    signals: Mapping[str, ServerSignal] = SIGNALS | {"replica-lag": replica_lag.MARIADB, "blocked": BLOCKED}
 
     def __init__(self) -> None:
         self.sessions: Sessions = MariaDBSessions()

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.db.faults import Fault, driver_error
+from batchops.db.mysql import replica_lag
 from batchops.db.mysql.faults import classify
 from batchops.db.mysql.rights import account
 from batchops.db.signals import Measured, Scope, ServerSignal
@@ -76,6 +77,7 @@ def _process_right(query: str) -> Callable[[sa.Connection, Scope], str | None]:
 
 
 SIGNALS: dict[str, ServerSignal] = {
+    "replica-lag": replica_lag.MYSQL,
     "threads-running": ServerSignal(ThreadsRunning),
     "history-list": ServerSignal(
         lambda _: HistoryList(), _process_right("SELECT 1 FROM information_schema.innodb_metrics LIMIT 1")

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from batchops.db.postgresql.one_row import OURS, OWN_TABLE, OneRow, oid_of
+from batchops.db.postgresql.one_row import OURS, OWN_TABLE, OneRow, no_table, oid_of
 from batchops.db.postgresql.stats_right import missing_stats_right
 from batchops.db.signals import Measured, Scope, ServerSignal
 
@@ -43,11 +43,11 @@ class _Vacuum:
 
 
 XMIN_AGE = ServerSignal(lambda _: OneRow(_XMIN, "no snapshot of another session"))
-DEAD_TUPLES = ServerSignal(lambda scope: OneRow(_DEAD, oid=oid_of(scope)), of_table=True)
+DEAD_TUPLES = ServerSignal(lambda scope: OneRow(_DEAD, oid=oid_of(scope)), unavailable=no_table)
 
 
 def _vacuum(scope: Scope) -> _Vacuum:
     return _Vacuum(oid_of(scope))
 
 
-VACUUM = ServerSignal(_vacuum, missing_stats_right, of_table=True)
+VACUUM = ServerSignal(_vacuum, missing_stats_right, unavailable=no_table)

@@ -39,3 +39,8 @@ class OneRow:
 def oid_of(scope: Scope) -> str | None:
     """The table's, for a signal that is about it."""
     return None if scope.table is None else str(scope.table.identity)
+
+
+def no_table(scope: Scope) -> str:
+    """What is missing to measure it, where no table is named."""
+    return "" if scope.table is not None else "name a table"
