@@ -19,7 +19,8 @@ COMMANDS = (
     "", "purge", "backfill", "check", "drain", "run", "recipe", "recipe check", "recipe schema",
     "recipe new", "completion", "queue", "queue init", "queue show", "queue redrive", "relay", "outbox",
     "outbox init", "outbox show", "outbox check", "outbox redrive", "outbox replay",
-    "schedule", "strategies", "throttles", "demo", "runs", "show", "pause", "resume", "stop", "cancel", "set",
+    "schedule", "strategies", "throttles", "budget", "budget set", "budget show",
+    "demo", "runs", "show", "pause", "resume", "stop", "cancel", "set",
     "ledger", "ledger init", "ledger prune", "help",
 )  # fmt: skip
 HEAVY = ("sqlalchemy", "pydantic", "pyarrow", "psycopg", "pymysql", "sqlglot")
