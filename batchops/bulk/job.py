@@ -43,7 +43,7 @@ from batchops.runtime.parallel import run_in_threads
 from batchops.runtime.refusal import refusal, refuse
 from batchops.runtime.retry import retrying
 from batchops.runtime.stop import Stop
-from batchops.spec.settings import grace_of, live_of, loop_of, pacing_of
+from batchops.spec.settings import grace_of, live_of, loop_of, pacing_of, rate_limit
 from batchops.throttles.watching import watching
 from batchops.version import __version__
 
@@ -155,6 +155,8 @@ def _left_out(job: BulkJob, ending: Ending) -> tuple[ExcludedCount, ...]:
 
 def _live(job: BulkJob) -> LiveSettings:
     pacing = replace(pacing_of(job.spec, job.plan.table), start=job.plan.first_rows)
+    if job.plan.rate is not None:
+        pacing = replace(pacing, most_rows=job.plan.rate.a_batch)
     if job.plan.cost.row_log is not None:
         pacing = replace(pacing, row_bytes=job.plan.cost.row_log, most_bytes=MOST_LOG)
     return live_of(job.spec, pacing, job.workers, several=not job.database.backend.sessions.one_writer)
@@ -188,13 +190,13 @@ def _loops(
     emitter: EventEmitter, stop: Stop, stats: RunStats,
 ) -> tuple[Ending, str]:  # fmt: skip
     """Run the loop in all workers, with another strategy if the first reads too much; return the last strategy too."""
-    strategy = job.route.strategy
+    strategy, rate = job.route.strategy, rate_limit(job.plan.rate)
     tried, metered = {run.strategy}, True
     while True:
         workers = Workers(
             job.database, strategy, job.ledger, run, _steps(job, strategy, heartbeat, metered=metered), stop, stats
         )
-        base = replace(loop_of(job.spec, WorkerStep(workers), live), throttles=throttles)
+        base = replace(loop_of(job.spec, WorkerStep(workers), live), throttles=throttles, rate=rate)
         ending = run_in_threads(_each(base, workers), live.workers, emitter, stop, stats, emitter.threads)
         if ending.reason != REPLAN:
             return ending, run.strategy

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from batchops.runtime.rate import Rate
 from batchops.spec import parsers
 from batchops.spec.models import CHANGES, MAINTENANCE, PROGRESS, ROWS, SAFETY, STRATEGY, Duration, Flag, Key, Several
 from batchops.spec.throttled import ThrottledSpec
@@ -60,6 +61,9 @@ class BulkSpec(ThrottledSpec):
     )
     count: Annotated[bool, Flag(group=SAFETY)] = Field(
         False, description="Count the matching rows before the question. This can take long."
+    )
+    max_bytes_rate: Annotated[Rate | None, BeforeValidator(parsers.bytes_rate), Flag("20MB/s")] = Field(
+        None, description="Write no more than this to WAL, binlog or journal, by the plan's estimate for a row."
     )
     analyze: Annotated[bool, Flag(group=MAINTENANCE)] = Field(
         False, description="Run ANALYZE on the table after the last batch."

@@ -10,10 +10,15 @@ from batchops.events import ThrottleReason
 
 @dataclass(frozen=True)
 class Rate:
-    """Rows a second, and how that was written."""
+    """Rows a second, and how that was written; or bytes, as the flag says."""
 
     rows: float
     text: str
+    flag: str = "max-rate"
+
+    def of_rows(self, row_bytes: float) -> "Rate":
+        """A rate of bytes as one of rows that have so many each."""
+        return Rate(self.rows / max(row_bytes, 1.0), self.text, self.flag)
 
     def __str__(self) -> str:
         return self.text

@@ -48,6 +48,19 @@ def rate(value: object) -> object:
     return Rate(float(found["number"]) / _SECONDS[found["unit"]], value.strip())
 
 
+def bytes_rate(value: object) -> object:
+    """`20MB/s` as a Rate."""
+    if not isinstance(value, str):
+        return value
+    number, mark, unit = value.strip().rpartition("/")
+    if not mark or unit.strip() not in _SECONDS or not _SIZE.fullmatch(number.strip()):
+        raise ValueError(f'"{value}" is not a rate of bytes, like 20MB/s or 500MiB/min')
+    found = size(number)
+    if not isinstance(found, int) or found <= 0:
+        raise ValueError(f'"{value}" is not a rate above 0, like 20MB/s')
+    return Rate(found / _SECONDS[unit.strip()], value.strip(), "max-bytes-rate")
+
+
 def size(value: object) -> object:
     """`16MiB` as a number of bytes; a bare number counts bytes."""
     if not isinstance(value, str):

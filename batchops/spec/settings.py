@@ -16,7 +16,7 @@ from batchops.runtime.limits import Limits
 from batchops.runtime.live_settings import LiveSettings, Sleep, WorkerCount
 from batchops.runtime.loop import LoopSettings, Step
 from batchops.runtime.pacing import Pacing
-from batchops.runtime.rate import RateLimit
+from batchops.runtime.rate import Rate, RateLimit
 from batchops.runtime.stop import Grace, grace_period
 from batchops.spec.models import VerbSpec
 
@@ -75,9 +75,14 @@ def loop_of(spec: VerbSpec, step: Step, live: LiveSettings) -> LoopSettings:
         limits=live.limits,
         sleep=live.sleep,
         nice=spec.nice,
-        rate=RateLimit(spec.max_rate.rows, "max-rate", str(spec.max_rate)) if spec.max_rate else None,
+        rate=rate_limit(spec.max_rate),
         retry_timeout=spec.retry_timeout.total_seconds(),
     )
+
+
+def rate_limit(rate: Rate | None) -> RateLimit | None:
+    """What the workers of a process keep to together."""
+    return None if rate is None else RateLimit(rate.rows, rate.flag, rate.text)
 
 
 def bounds_of(spec: VerbSpec) -> dict[str, Any]:

@@ -69,6 +69,7 @@ class BulkOptions(ThrottledOptions, total=False):
     strategy: StrategyName
     allow: Sequence[str] | str
     count: bool
+    max_bytes_rate: Rate | str | None
     analyze: bool
     vacuum: bool
     max_rejected: int

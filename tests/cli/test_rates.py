@@ -37,6 +37,8 @@ def test_a_nice_run_sleeps_as_long_as_it_works(ev: Database, cli: Cli) -> None:
     [
         ("--max-rate", "5000", "is not a rate above 0, like 5000/s or 300/min"),
         ("--max-rate", "0/s", "is not a rate above 0"),
+        ("--max-bytes-rate", "20MB", "is not a rate of bytes, like 20MB/s"),
+        ("--max-bytes-rate", "0MB/s", "is not a rate above 0"),
         ("--nice", "-1", "must be at least 0"),
         ("--nice", "very", "is not a number"),
     ],
@@ -51,3 +53,17 @@ def test_the_plan_says_it(ev: Database, cli: Cli) -> None:
     told = cli("purge", "ev", "--all-rows", "--max-rate", "300/min", "--nice", "0.5", "--dry-run", "--url", ev.url)
     (pacing,) = [line for line in told.out.splitlines() if line.startswith("  pacing ")]
     assert pacing.endswith("a pause of 0.5 times its duration after each, at most 300/min")
+
+
+def test_bytes_a_second_are_rows_a_second_by_the_plan(ev: Database, cli: Cli) -> None:
+    words = ("purge", "ev", "--all-rows", "--max-bytes-rate", "100kB/s", "--url", ev.url)
+    planned = cli(*words, "--dry-run", "--json")
+    if ev.backend == "mysql":  # the server of the tests has no binlog
+        assert (planned.code, "writes no binlog" in planned.json()["error"]["message"]) == (12, True)
+        return
+    told = planned.json()["plan"]
+    rate = 100_000 / (told["log_bytes"] / told["estimate"])
+    assert f"at most 100kB/s (about {rate:,.0f} rows/s)" in told["pacing"]
+    document = cli(*words, "-yq", "--json").json()
+    assert (document["rows"], document["reason"]) == (ROWS, "done")
+    assert document["seconds"] >= (ROWS - rate) / rate - 0.1

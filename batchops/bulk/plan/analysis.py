@@ -10,7 +10,7 @@ from batchops import durations
 from batchops.budget.sharing import shown_budget
 from batchops.bulk.maintenance import asked
 from batchops.bulk.operations import Operation
-from batchops.bulk.plan.cost import cost
+from batchops.bulk.plan.cost import Cost, cost
 from batchops.bulk.plan.inspection import Inspection
 from batchops.bulk.plan.pinned import Pinned
 from batchops.bulk.plan.plan import COUNTED, BulkPlan, Explained
@@ -25,9 +25,11 @@ from batchops.bulk.verb import BulkVerb
 from batchops.db.database import Database
 from batchops.db.recorded_statements import SELECTED, shown_sql
 from batchops.db.signals import Scope
+from batchops.errors import RefusedError
 from batchops.ledger.last_run import LastRun
 from batchops.ledger.resume import AlreadyDone, ContinuedRun, NewRun, Resume
 from batchops.ledger.run import Run
+from batchops.runtime.rate import Rate
 from batchops.sql.selection import Selection
 from batchops.sql.tokens import tokenize
 from batchops.throttles.chosen import chosen
@@ -79,6 +81,8 @@ def describe(
     """The plan. UsageError if the server does not accept one of its statements."""
     explained = tuple(_explained(connection, database, probe) for probe in statements)
     estimate, by = _estimate(connection, database, spec, found, route)
+    costs = cost(verb.right, found.table, found.facts, route.kind, estimate, last.run if last else None, spec)
+    rate = _rate(spec, costs, estimate)
     return BulkPlan(
         verb=verb,
         database=database.address.shown,
@@ -92,9 +96,10 @@ def describe(
         estimated_by=by,
         index=_index(route),
         explained=explained,
-        cost=cost(verb.right, found.table, found.facts, route.kind, estimate, last.run if last else None, spec),
+        cost=costs,
+        rate=rate,
         goes_on=_goes_on(route.resume),
-        pacing=_pacing_text(spec),
+        pacing=_pacing_text(spec, rate),
         limits=_limits(spec),
         target=spec.target_time.total_seconds(),
         throttles=chosen(connection, database, spec.throttles, _scope(database, spec, found)),
@@ -177,11 +182,23 @@ def _index(route: RunStrategy) -> str:
     return route.kind.found_by or (f"({', '.join(route.pinned.key)})" if route.pinned.key else _BY_PLACE)
 
 
-def _pacing_text(spec: BulkSpec) -> str:
+def _rate(spec: BulkSpec, costs: Cost, estimate: int | None) -> Rate | None:
+    """The lower of the rates that it is to keep to; RefusedError where nobody knows what a row writes."""
+    rates = [] if spec.max_rate is None else [spec.max_rate]
+    if spec.max_bytes_rate is not None and estimate != 0:
+        if costs.row_log is None:
+            unknown = "it is not known how many rows match" if costs.log else "this server writes no binlog"
+            raise RefusedError(f"--max-bytes-rate: {unknown}.", "use --max-rate in its place.")
+        rates.append(spec.max_bytes_rate.of_rows(costs.row_log))
+    return min(rates, key=lambda rate: rate.rows, default=None)
+
+
+def _pacing_text(spec: BulkSpec, rate: Rate | None) -> str:
     aim = f"{spec.batch_size:,} rows per batch" if spec.batch_size else f"batches of {durations.show(spec.target_time)}"
     pause = f", {durations.show(spec.sleep)} pause after each" if spec.sleep else ""
     pause += f", a pause of {spec.nice:g} times its duration after each" if spec.nice else ""
-    pause += f", at most {spec.max_rate}" if spec.max_rate else ""
+    pause += f", at most {rate}" if rate else ""
+    pause += f" (about {rate.rows:,.0f} rows/s)" if rate and rate.flag == "max-bytes-rate" else ""
     pause += f", with a share of the budget {shown_budget(spec.budget)}" if spec.budget else ""
     workers = f", {spec.workers} workers" if spec.workers > 1 else ""
     return aim + pause + workers

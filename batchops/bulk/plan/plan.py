@@ -15,6 +15,7 @@ from batchops.db.catalog import Server
 from batchops.db.facts import TableFacts
 from batchops.db.table import Table
 from batchops.reporters.figures import count, counted, rough
+from batchops.runtime.rate import Rate
 from batchops.runtime.refusal import Refusal
 from batchops.throttles.chosen import ChosenThrottle
 
@@ -63,6 +64,8 @@ class BulkPlan:
     target: float
     """Seconds that a batch is to take."""
     throttles: tuple[ChosenThrottle, ...] = ()
+    rate: Rate | None = None
+    """Rows a second that it keeps to."""
     afterwards: tuple[str, ...] = ()
     """Statements that follow the last batch."""
     max_rows: int | None = None
