@@ -42,6 +42,7 @@ from batchops.runtime.loop import REPLAN, LoopSettings, RunStats, Throttle
 from batchops.runtime.parallel import run_in_threads
 from batchops.runtime.refusal import refusal, refuse
 from batchops.runtime.retry import retrying
+from batchops.runtime.sampler import Sampler
 from batchops.runtime.stop import Stop
 from batchops.spec.settings import grace_of, live_of, loop_of, pacing_of, rate_limit
 from batchops.throttles.watching import watching
@@ -112,7 +113,8 @@ def _work(
     try:
         emitter(started(job, run))
         job.database.underway = True
-        heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads)
+        sampler = Sampler(job.ledger, run, stats)
+        heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads, sample=sampler)
         live = _live(job)
         control = _control(job, held, run, live, emitter, stop)
         with heartbeat.renewing(control.look_if_due):

@@ -80,12 +80,6 @@ class BulkSpec(ThrottledSpec):
     workers: Annotated[int, Flag("N", STRATEGY)] = Field(
         1, ge=1, le=64, description="Worker threads. Default: 1. SQLite always has one."
     )
-    ledger: Annotated[str | None, Flag("URL|FILE|none", PROGRESS)] = Field(
-        None, description="Where progress is kept. Default: in the target database."
-    )
-    ledger_schema: Annotated[str | None, Flag("NAME", PROGRESS)] = Field(
-        None, description="Schema of the ledger's tables."
-    )
     lease: Annotated[Duration, Flag("15s", PROGRESS)] = Field(
         timedelta(seconds=15),
         ge=timedelta(seconds=1),

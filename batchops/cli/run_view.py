@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from batchops import durations
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.db.value_formats import as_text
 from batchops.finished_details import Cause
 from batchops.ledger.history import Recorded
 from batchops.ledger.requests import Request
 from batchops.ledger.run import Run
-from batchops.reporters.figures import count, percent, visible
+from batchops.ledger.samples import Sample
+from batchops.reporters.figures import count, percent, rate, visible
 
 NAME = "RUN|TABLE|JOB"
 """What the commands that show runs take."""
@@ -42,6 +44,9 @@ def run_document(recorded: Recorded) -> dict[str, Any]:
         "cutoff": run.pinned["cutoff"],
         "by": {name: value for name, value in run.by.items() if name not in _BEHIND_RUN},
         "owner": holder.owner.as_dict() if holder else None,
+        "heartbeat": moment(holder.heartbeat) if holder else None,
+        "rate": None if recorded.rate is None else round(recorded.rate, 1),
+        "waiting": recorded.waiting or None,
         "paused": [request_document(pause) for pause in recorded.pauses],
         "error": run.error,
         "next": recorded.next,
@@ -86,6 +91,27 @@ def request_document(request: Request) -> dict[str, Any]:
     }
 
 
+def sample_document(sample: Sample) -> dict[str, Any]:
+    """A sample of a run."""
+    return {
+        "at": datetime.fromtimestamp(sample.at, UTC).isoformat(timespec="milliseconds"),
+        "rows": sample.rows,
+        "read": sample.read,
+        "batches": sample.batches,
+        "batch_rows": sample.batch_rows,
+        "batch_seconds": round(sample.batch_seconds, 3),
+        "throttled_seconds": round(sample.throttled_seconds, 3),
+        "waiting": sample.waiting or None,
+    }
+
+
+def sample_line(sample: Sample) -> str:
+    """The same for people."""
+    batch = f"batch {count(sample.batch_rows)} in {durations.show(sample.batch_seconds)}" if sample.batches else ""
+    parts = (moment(sample.at) or "", f"{count(sample.rows)} rows", f"{count(sample.read)} read", batch, sample.waiting)
+    return ", ".join(part for part in parts if part)
+
+
 def rejections_document(rejections: Sequence[Cause]) -> list[dict[str, Any]]:
     """What a run could not change, by reason."""
     return [{"reason": one.reason, "rows": one.attempts, "keys": list(one.names)} for one in rejections]
@@ -96,8 +122,10 @@ def run_row(recorded: Recorded) -> tuple[str, ...]:
     run = recorded.run
     job = f" ({run.by['job']})" if run.by.get("job") else ""
     started = datetime.fromtimestamp(run.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    speed = "" if recorded.rate is None else rate(recorded.rate)
+    now = " · ".join(part for part in (progress(recorded), speed, recorded.waiting) if part)
     return (
-        str(run.run), run.verb, visible(run.table + job), recorded.state, visible(progress(recorded)),
+        str(run.run), run.verb, visible(run.table + job), recorded.state, visible(now),
         count(run.rows), count(run.batches), started, visible(run.pinned["condition"] or "every row"),
     )  # fmt: skip
 

@@ -2,22 +2,35 @@
 
 import rich_click as click
 
+from batchops import durations
 from batchops.cli import completion_sources
 from batchops.cli.help import Command
 from batchops.cli.ledger_options import ledger_flags, named_ledger
-from batchops.cli.run_view import NAME, moment, progress, rejections_document, request_document, run_document
+from batchops.cli.run_view import (
+    NAME,
+    moment,
+    progress,
+    rejections_document,
+    request_document,
+    run_document,
+    sample_document,
+    sample_line,
+)
 from batchops.errors import UsageError
-from batchops.ledger.history import Recorded, load_rejections, load_requests, load_runs
+from batchops.ledger.history import LeaseHolder, Recorded, load_rejections, load_requests, load_ring, load_runs
 from batchops.reporters.document import as_json
-from batchops.reporters.figures import count, visible
+from batchops.reporters.figures import count, rate, visible
 from batchops.runtime.causes import counted_cause
 
 
 @click.command("show", cls=Command)
 @click.argument("name", metavar=NAME, shell_complete=completion_sources.runs)
 @ledger_flags
+@click.option("--samples", is_flag=True, help="Also the samples of the last hour, one for each heartbeat.")
 @click.option("--json", "as_json_document", is_flag=True, help="Print one JSON document on stdout.")
-def command(name: str, url: str | None, ledger: str | None, ledger_schema: str | None, as_json_document: bool) -> None:
+def command(
+    name: str, url: str | None, ledger: str | None, ledger_schema: str | None, samples: bool, as_json_document: bool
+) -> None:
     """Show a run: its progress, its end, who started it, and the command that continues it.
 
     RUN is its number. TABLE or JOB, a job of a recipe, means the newest run.
@@ -26,12 +39,14 @@ def command(name: str, url: str | None, ledger: str | None, ledger_schema: str |
         found = load_runs(opened, name=name)
         rejections = load_rejections(opened, found[0].run.run) if found else []
         requests = load_requests(opened, found[0]) if found else []
+        ring = load_ring(opened, found[0].run.run) if found and samples else []
     if not found:
         what = f"run {name}" if name.isdecimal() else f'run of a table or job "{name}"'
         raise UsageError(f"There is no {what} in this ledger.", "see `batchops runs`.")
     if as_json_document:
         asked = [request_document(one) for one in requests]
         more = {"rejections": rejections_document(rejections), "requests": asked}
+        more |= {"samples": [sample_document(one) for one in ring]} if samples else {}
         click.echo(as_json(run_document(found[0]) | more))
         return
     for label, text in _facts(found[0]).items():
@@ -41,6 +56,8 @@ def command(name: str, url: str | None, ledger: str | None, ledger_schema: str |
         click.echo(f"{'rejected':<10}{visible(counted_cause(one))}")
     for request in requests:
         click.echo(f"{'asked':<10}{visible(request.text)}")
+    for sample in ring:
+        click.echo(f"{'sample':<10}{visible(sample_line(sample))}")
 
 
 def _facts(recorded: Recorded) -> dict[str, str]:
@@ -52,13 +69,23 @@ def _facts(recorded: Recorded) -> dict[str, str]:
         "state": recorded.state,
         "progress": progress(recorded),
         "paused": "; ".join(pause.paused.removeprefix("paused ") for pause in recorded.pauses),
+        "rate": "" if recorded.rate is None else rate(recorded.rate),
+        "waiting": recorded.waiting,
         "rows": f"{count(run.rows)} changed, {count(run.read)} read, in {count(run.batches)} batches",
         "where": run.pinned["condition"] or "every row",
         "set": ", ".join(f"{column} = {value}" for column, value in run.pinned["assignments"]),
         "cut-off": run.pinned["cutoff"] or "",
         "started": f"{moment(run.started_at)} by {run.by['user']} on {run.by['host']}{role}",
         "ended": moment(run.ended_at) or "",
-        "process": f"{holder.owner.pid} on {holder.owner.host}" if holder and holder.alive else "",
+        "process": _process(holder) if holder and recorded.run.state == "running" else "",
         "error": run.error or "",
         "continue": recorded.next or "",
     }
+
+
+def _process(holder: LeaseHolder) -> str:
+    """Which process it is, and whether it still gives a heartbeat."""
+    named = f"{holder.owner.pid} on {holder.owner.host}"
+    if holder.gone:
+        return f"{named}, which is gone"
+    return f"{named}, last heartbeat {durations.show(holder.silent)} ago"

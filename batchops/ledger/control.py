@@ -114,7 +114,7 @@ def _newest(ledger: Ledger, name: str) -> Recorded:
 def _continues(one: Recorded) -> None:
     """UsageError for a run that nobody works on any more."""
     state, run = one.run.state, one.run.run
-    if state in ENDS | LIMITS or not one.newest:
+    if not one.at_work and (state in ENDS | LIMITS or not one.newest):
         raise UsageError(
             f"Run {run} has ended ({state}).", f"--job {run} is for this job's later runs; see `batchops runs`."
         )

@@ -17,6 +17,7 @@ NEEDED = {
     "batchops_lease": (*_CHANGED, "DELETE"),
     "batchops_rejected": ("SELECT", "INSERT", "DELETE"),
     "batchops_request": ("SELECT", "INSERT", "DELETE"),
+    "batchops_sample": ("SELECT", "INSERT", "DELETE"),
     **dict.fromkeys(("batchops_fire", "batchops_relay", "batchops_shard", "batchops_failed"), (*_CHANGED, "DELETE")),
 }
 """What a run, a scheduler or a relay does with each of its tables."""

@@ -12,6 +12,7 @@ from batchops.ledger.owner import Owner
 from batchops.ledger.rejected_rows import kept
 from batchops.ledger.requests import Request, load, load_pauses, scopes_of
 from batchops.ledger.run import Run
+from batchops.ledger.samples import Sample, load_samples
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,27 @@ class LeaseHolder:
 
     owner: Owner
     alive: bool
+    """Whether its lease has not ended, and it may be running."""
+    gone: bool
+    """Whether its process surely runs no more."""
     token: str
+    heartbeat: float
+    """The last one, in seconds since 1970 by the database's clock."""
+    silent: float
+    """Seconds since then."""
 
 
 def lease_holders(connection: sa.Connection, ledger: Ledger) -> dict[int, LeaseHolder]:
     """The lease holder of each run that has not released its lease."""
     leases, now = ledger.leases, ledger.database.backend.own_tables.epoch()
-    query = sa.select(leases.c.run, leases.c.owner, leases.c.token, (leases.c.lease_until - now).label("left"))
+    left, silent = (leases.c.lease_until - now).label("left"), (now - leases.c.renewed_at).label("silent")
+    query = sa.select(leases.c.run, leases.c.owner, leases.c.token, leases.c.renewed_at, left, silent)
     found = {}
     for row in connection.execute(query.where(leases.c.run.is_not(None))):
         owner = Owner(**json.loads(row.owner))
-        found[row.run] = LeaseHolder(owner, owner.holds(row.left), row.token)
+        found[row.run] = LeaseHolder(
+            owner, owner.holds(row.left), owner.gone(), row.token, row.renewed_at, max(row.silent, 0.0)
+        )
     return found
 
 
@@ -44,6 +55,21 @@ class Recorded:
     """Whether its job has no later run."""
     pauses: tuple[Request, ...] = ()
     """Those in effect for whoever works on the run."""
+    samples: tuple[Sample, ...] = ()
+    """The last two of a run that is at work."""
+
+    @property
+    def rate(self) -> float | None:
+        """Rows changed a second between the last two heartbeats; None where nobody knows."""
+        if len(self.samples) < 2 or not self.at_work:
+            return None
+        before, last = self.samples[-2:]
+        return max(last.rows - before.rows, 0) / max(last.at - before.at, 0.001)
+
+    @property
+    def waiting(self) -> str:
+        """Why the run waits, by its last heartbeat; empty while it works."""
+        return self.samples[-1].waiting if self.samples and self.at_work else ""
 
     @property
     def at_work(self) -> bool:
@@ -52,11 +78,16 @@ class Recorded:
 
     @property
     def state(self) -> str:
-        """As in the ledger, but "crashed" for one that is running without a living process, and "paused"."""
+        """As in the ledger; of a run that has not ended also "paused", "stale" and "crashed".
+
+        "stale": no heartbeat comes, and the process may live. "crashed": the process is gone.
+        """
         if self.run.state != "running":
             return self.run.state
-        if not self.at_work:
+        if self.holder is None or self.holder.gone:
             return "crashed"
+        if not self.holder.alive:
+            return "stale"
         return "paused" if self.pauses else "running"
 
     @property
@@ -103,8 +134,22 @@ def load_runs(
         holders = lease_holders(connection, ledger)
         newest = _newest(connection, ledger, where, limit)
         pauses = load_pauses(connection, ledger)
+        shown = {run.run for run in runs} & holders.keys()
+        samples = {run: tuple(load_samples(connection, ledger, run, 2)) for run in shown}
     found = [Recorded(run, holders.get(run.run), run.run in newest) for run in runs]
-    return [replace(one, pauses=tuple(pauses[scope] for scope in one.scopes if scope in pauses)) for one in found]
+    return [
+        replace(
+            one, pauses=tuple(pauses[scope] for scope in one.scopes if scope in pauses),
+            samples=samples.get(one.run.run, ()),
+        )
+        for one in found
+    ]  # fmt: skip
+
+
+def load_ring(ledger: Ledger, run: int) -> list[Sample]:
+    """All samples of a run that are kept, the oldest first."""
+    with ledger.database.reading() as connection:
+        return load_samples(connection, ledger, run)
 
 
 def load_requests(ledger: Ledger, recorded: Recorded) -> list[Request]:

@@ -18,7 +18,7 @@ from batchops.errors import LockedError, RefusedError
 from batchops.ledger.migrations import MIGRATIONS
 from batchops.ledger.run import Run, Worker, new_token, run_of, worker_of
 from batchops.ledger.table_setup import State, TableSetup
-from batchops.ledger.tables import ledger_tables, rejected_table, request_table
+from batchops.ledger.tables import ledger_tables, rejected_table, request_table, sample_table
 
 FORMAT = 1
 """Of what is in the tables; a run of another format is not resumed."""
@@ -35,6 +35,7 @@ class Ledger:
         self.runs, self.workers, self.leases = ledger_tables(meta)
         self.rejected = rejected_table(meta)
         self.requests = request_table(meta)
+        self.samples = sample_table(meta)
         self.storable = {
             column: ForeignText(database.backend.own_tables, schema, column.table.name, column.name)
             for column in (
@@ -42,6 +43,7 @@ class Ledger:
                 self.rejected.c.reason,
                 self.rejected.c.row_name,
                 self.requests.c.reason,
+                self.samples.c.waiting,
             )
         }
         """Makes a text from outside storable in one of these columns."""

@@ -20,11 +20,15 @@ class Owner:
 
     def gone(self) -> bool:
         """Whether this process surely runs no more; False where that cannot be told from here."""
-        here = this_process()
-        if not self.boot or (self.boot, self.namespace) != (here.boot, here.namespace):
+        if not self.here():
             return False
         started = _started(self.pid)
         return started != self.started if started or not _hidden(self.pid) else False
+
+    def here(self) -> bool:
+        """Whether it can be told from here if this process runs: it is on this host, since its last start."""
+        here = this_process()
+        return bool(self.boot) and (self.boot, self.namespace) == (here.boot, here.namespace)
 
     def holds(self, left: float) -> bool:
         """Whether a lease with so many seconds left is still this process's; else another may take it over."""

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from batchops.ledger import samples
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.requests import scope_of_run
 
@@ -9,24 +10,25 @@ RUNS_PER_TRANSACTION = 500
 """Runs that one transaction forgets."""
 
 
-def prune(ledger: Ledger, older_than: float, *, most: int | None = None) -> int:
-    """Forget runs that ended more than so many seconds ago, at most `most` of them; the number forgotten.
+def prune(ledger: Ledger, older_than: float, *, most: int | None = None, job: str | None = None) -> int:
+    """Forget runs that ended more than so many seconds ago, of one job or of all, at most `most`; how many.
 
     What proves that a backfill has been applied is kept for as long as it is its job's last run.
     """
     gone = 0
     while most is None or gone < most:
         size = RUNS_PER_TRANSACTION if most is None else min(RUNS_PER_TRANSACTION, most - gone)
-        forgotten = _some(ledger, older_than, size)
+        forgotten = _some(ledger, older_than, size, job)
         gone += forgotten
         if forgotten < size:
             break
     return gone
 
 
-def _some(ledger: Ledger, older_than: float, size: int) -> int:
+def _some(ledger: Ledger, older_than: float, size: int, job: str | None) -> int:
     runs, workers = ledger.runs, ledger.workers
-    old = (runs.c.prunable == 1, runs.c.ended_at < ledger.database.backend.own_tables.epoch() - older_than)
+    old = [runs.c.prunable == 1, runs.c.ended_at < ledger.database.backend.own_tables.epoch() - older_than]
+    old += [] if job is None else [runs.c.job == job]
     query = sa.select(runs.c.run).where(*old).order_by(runs.c.ended_at).limit(size)
     with ledger.database.transaction() as connection:
         numbers = list(connection.execute(query).scalars())
@@ -34,6 +36,7 @@ def _some(ledger: Ledger, older_than: float, size: int) -> int:
             connection.execute(ledger.rejected.delete().where(ledger.rejected.c.run.in_(numbers)))
             own = [scope_of_run(number) for number in numbers]
             connection.execute(ledger.requests.delete().where(ledger.requests.c.scope.in_(own)))
+            samples.forget(connection, ledger, numbers)
             connection.execute(workers.delete().where(workers.c.run.in_(numbers)))
             connection.execute(runs.delete().where(runs.c.run.in_(numbers), *old))
     return len(numbers)

@@ -105,6 +105,23 @@ def request_table(meta: sa.MetaData) -> sa.Table:
     )  # fmt: skip
 
 
+def sample_table(meta: sa.MetaData) -> sa.Table:
+    """Samples of runs, of each a ring."""
+    return sa.Table(
+        "batchops_sample", meta,
+        sa.Column("run", WHOLE, primary_key=True, autoincrement=False),
+        sa.Column("slot", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("taken_at", sa.Double, nullable=False),
+        sa.Column("rows_changed", sa.BigInteger, nullable=False),
+        sa.Column("rows_read", sa.BigInteger, nullable=False),
+        sa.Column("batches", sa.BigInteger, nullable=False),
+        sa.Column("batch_rows", sa.BigInteger, nullable=False),
+        sa.Column("batch_seconds", sa.Double, nullable=False),
+        sa.Column("throttled_seconds", sa.Double, nullable=False),
+        sa.Column("waiting", LONG_TEXT),
+    )  # fmt: skip
+
+
 def schedule_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table]:
     """Schedules and their fires; fire times are whole seconds since 1970, so that they can be a key."""
     schedules = sa.Table(

@@ -10,6 +10,7 @@ from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit, LockedError
 from batchops.events import Committed, Emit, Failure, Finished, Started, ThrottleReason, Warned
 from batchops.finished_details import Relayed
+from batchops.ledger.ledger import Ledger
 from batchops.outbox.after_delivery import AfterDelivery, DeliveryRecorder
 from batchops.outbox.circuit_breaker import CircuitBreaker
 from batchops.outbox.delivery import DeliveryWorker
@@ -33,8 +34,10 @@ from batchops.runtime.counters import Counters, Counts
 from batchops.runtime.ending import Ending, as_incomplete, finished, of_one_that_stays
 from batchops.runtime.idle import Due, Idle
 from batchops.runtime.lifecycle import EventEmitter, whole_run
+from batchops.runtime.live_settings import LiveSettings
 from batchops.runtime.loop import LoopSettings, RunStats, run
 from batchops.runtime.pacing import Pacing
+from batchops.runtime.run_record import RunFacts, RunRecord, run_record
 from batchops.runtime.stop import Stop
 from batchops.runtime.wake import woken
 from batchops.spec.command_line import command
@@ -60,6 +63,9 @@ class RelayJob:
     plan: FactsPlan
     again: str = ""
     """The command that continues it, where the verb's own does not."""
+    ledger: Ledger | None = None
+    """Where the run has its row."""
+    recipe_job: str = ""
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
         """Run it. After it has begun, every error is in what is returned; before that it is raised."""
@@ -68,17 +74,25 @@ class RelayJob:
         stats, counters = RunStats(), Counters("failed", "unsent", "held", "dead_letters")
 
         def work(emitter: EventEmitter, stop: Stop) -> Finished:
+            with ExitStack() as record_of:  # longer than the relay: what it marks at last is in the row
+                return relayed(record_of, emitter, stop)
+
+        def relayed(record_of: ExitStack, emitter: EventEmitter, stop: Stop) -> Finished:
+            pacing = Pacing(target=self.spec.target_time.total_seconds(), fixed=self.spec.batch_size)
+            live = live_of(self.spec, pacing, several=False)
             with ExitStack() as stack:
-                relay = Relay(self, emitter, stop, stats, counters, stack)
-                emitter(_started(self, relay.backlog()))
+                relay = Relay(self, live, emitter, stop, stats, counters, stack)
+                begun = partial(_begun, self, emitter, relay.backlog())
+                row = run_record(self.ledger, _facts(self), live, stats, stop, emitter, begun)
+                record = record_of.enter_context(row)
                 stack.enter_context(relay.backlog_monitor.emitting(emitter, emitter.threads))
-                ending = run(relay.loop_settings(stack), emitter, stop, stats)
+                ending = run(relay.loop_settings(record, stack), emitter, stop, stats)
                 relay.finish()
             counts = relay.backlog_monitor.counts()
             ending = _ended(self, ending, relay.shortfall(stats, counters), stop)
             if stop.reason == "locked":
                 ending = relay.lost(ending)
-            return _finished(self, ending, stats, counters, counts)
+            return record.ended(_finished(self, ending, stats, counters, counts))
 
         grace = grace_of(self.spec, self.database)
         return whole_run(emit, stop, work, lambda ending: _finished(self, ending, stats, counters, None), grace)
@@ -88,18 +102,28 @@ class RelayJob:
         return Finished(self.plan.verb.name, self.plan.label, reason, 0, __version__, strategy=ORDER)
 
 
-def _started(job: RelayJob, backlog: int | None) -> Started:
+def _begun(job: RelayJob, emitter: EventEmitter, backlog: int | None, run: int | None) -> None:
     rows, bounds = job.outbox.table.rows, bounds_of(job.spec)
-    return Started(None, job.plan.verb.name, job.plan.label, ORDER, False, rows, backlog, counted=True, **bounds)
+    emitter(Started(run, job.plan.verb.name, job.plan.label, ORDER, False, rows, backlog, counted=True, **bounds))
+
+
+def _facts(job: RelayJob) -> RunFacts:
+    to = without_secrets(job.spec.to)
+    shown = job.database.address.shown
+    return RunFacts(
+        job.plan.verb.name, job.plan.label, ORDER, shown, more={"to": to}, command=_next(job), recipe_job=job.recipe_job
+    )
 
 
 class Relay:
     """What a running relay is made of."""
 
     def __init__(
-        self, job: RelayJob, emitter: EventEmitter, stop: Stop, stats: RunStats, counters: Counters, stack: ExitStack
+        self, job: RelayJob, live: LiveSettings, emitter: EventEmitter, stop: Stop, stats: RunStats, counters: Counters,
+        stack: ExitStack,
     ) -> None:  # fmt: skip
         spec, database, outbox = job.spec, job.database, job.outbox
+        self._live = live
         self._spec = spec
         self._database = database
         self._telling = emitter
@@ -140,15 +164,14 @@ class Relay:
         counts = self.backlog_monitor.counts()
         return counts.backlog if counts else None
 
-    def loop_settings(self, stack: ExitStack) -> LoopSettings:
+    def loop_settings(self, record: RunRecord, stack: ExitStack) -> LoopSettings:
         """The loop's."""
         spec, emitter = self._spec, self._telling
         due = Due(self._database, self._failures.next_due)
         idle = None if spec.poll is None else Idle(due, spec.poll.total_seconds())
-        pacing = Pacing(target=spec.target_time.total_seconds(), fixed=spec.batch_size)
         return replace(
-            loop_of(spec, self._step, live_of(spec, pacing)),
-            throttles=(self._await_shards, self._circuit_breaker.throttle),
+            loop_of(spec, self._step, self._live),
+            throttles=(record.throttle, self._await_shards, self._circuit_breaker.throttle),
             between=idle.worked if idle else lambda: None,
             idle=partial(self._idle, idle) if idle else self._last_look,
             wait=stack.enter_context(woken(self._database, spec.listen, self._stop, emitter.threads, emitter)),
@@ -185,7 +208,7 @@ class Relay:
                 self._telling(Committed(outcome.rows, outcome.read, 0.0, outcome.read))
 
     def _ahead(self) -> bool:
-        return not self._stop.asked and self._spec.max_rows is None and self._spec.max_batches is None
+        return not (self._stop.asked or self._live.limits.rows.limited or self._live.limits.batches)
 
     def _await_shards(self) -> ThrottleReason | None:
         wait = self._shards.due()

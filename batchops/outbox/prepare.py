@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -23,7 +24,7 @@ from batchops.outbox.sinks.registry import sink_of
 from batchops.outbox.source import unsent_events
 from batchops.outbox.spec import MOVE, RelaySpec
 from batchops.outbox.tables import OutboxTables
-from batchops.spec.settings import reached
+from batchops.spec.settings import reached, record_ledger
 from batchops.spec.verb import DIRECT, FactsPlan, RecipeCall, Verb
 
 
@@ -47,10 +48,14 @@ def rehearse(
 @contextmanager
 def prepare_relay(spec: RelaySpec, environ: Mapping[str, str], *, recipe: RecipeCall = DIRECT) -> Iterator[RelayJob]:
     """Reach the database and plan the relay, without writing anything; BatchopsError where it cannot be."""
-    with closing(sink_of(spec.to, environ)) as sink, reached(spec, environ) as database:
+    with (
+        closing(sink_of(spec.to, environ)) as sink,
+        reached(spec, environ) as database,
+        record_ledger(spec, database, environ) as ledger,
+    ):
         with database.reading() as connection:
             job = _prepare(connection, spec, database, sink, recipe.command)
-        yield job
+        yield replace(job, ledger=ledger, recipe_job=recipe.job)
 
 
 def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sink: Sink, again: str) -> RelayJob:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -11,6 +12,7 @@ from batchops.db.database import Database
 from batchops.db.recorded_statements import FIRST_ROWS, Rehearsed, rehearsed
 from batchops.errors import RefusedError, UsageError
 from batchops.events import Emit, Finished, Started, ThrottleReason, Warned
+from batchops.ledger.ledger import Ledger
 from batchops.outbox.circuit_breaker import CircuitBreaker
 from batchops.outbox.delivery import DeliveryWorker
 from batchops.outbox.job import ORDER
@@ -25,10 +27,12 @@ from batchops.outbox.sinks.registry import sink_of
 from batchops.outbox.spec import ReplaySpec
 from batchops.runtime.ending import Ending, as_incomplete, finished
 from batchops.runtime.lifecycle import EventEmitter, whole_run
+from batchops.runtime.live_settings import LiveSettings
 from batchops.runtime.loop import RunStats, run
 from batchops.runtime.pacing import Pacing
+from batchops.runtime.run_record import RunFacts, RunRecord, run_record
 from batchops.runtime.stop import Stop
-from batchops.spec.settings import bounds_of, grace_of, live_of, loop_of, reached
+from batchops.spec.settings import bounds_of, grace_of, live_of, loop_of, reached, record_ledger
 from batchops.spec.verb import FactsPlan, Verb
 from batchops.version import __version__
 
@@ -45,6 +49,8 @@ class ReplayJob:
     sink: Sink
     sent: SentEvents
     plan: FactsPlan
+    ledger: Ledger | None = None
+    """Where the run has its row."""
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
         """Run it. After it has begun, every error is in what is returned; before that it is raised."""
@@ -55,7 +61,14 @@ class ReplayJob:
             return replace(end, participle=self.plan.verb.participle)
 
         grace = grace_of(self.spec, self.database)
-        return whole_run(emit, stop, lambda emitter, stop: ended(_sent_again(self, emitter, stop, stats)), ended, grace)
+
+        def work(emitter: EventEmitter, stop: Stop) -> Finished:
+            spec, pacing = self.spec, Pacing(target=0.25, fixed=_size(self.spec))
+            live, begun = live_of(spec, pacing, several=False), partial(_begun, self, emitter)
+            with run_record(self.ledger, _facts(self), live, stats, stop, emitter, begun) as record:
+                return record.ended(ended(_sent_again(self, live, record, emitter, stop, stats)))
+
+        return whole_run(emit, stop, work, ended, grace)
 
     def not_run(self, reason: str) -> Finished:
         """The end of a job that is not run."""
@@ -64,11 +77,15 @@ class ReplayJob:
 
 @contextmanager
 def prepare_replay(spec: ReplaySpec, environ: Mapping[str, str]) -> Iterator[ReplayJob]:
-    """Reach the database and plan the replay; BatchopsError where it cannot be. Nothing is written, then or later."""
-    with closing(sink_of(spec.to, environ)) as sink, reached(spec, environ) as database:
+    """Reach the database and plan the replay; BatchopsError where it cannot be. No event is changed, then or later."""
+    with (
+        closing(sink_of(spec.to, environ)) as sink,
+        reached(spec, environ) as database,
+        record_ledger(spec, database, environ) as ledger,
+    ):
         with database.reading() as connection:
             job = _prepare(connection, spec, database, sink)
-        yield job
+        yield replace(job, ledger=ledger)
 
 
 def _prepare(connection: sa.Connection, spec: ReplaySpec, database: Database, sink: Sink) -> ReplayJob:
@@ -142,16 +159,26 @@ def _events(spec: ReplaySpec) -> str:
     return ", ".join(part for part in parts if part) or "every sent event"
 
 
-def _sent_again(job: ReplayJob, emitter: EventEmitter, stop: Stop, stats: RunStats) -> Ending:
+def _begun(job: ReplayJob, emitter: EventEmitter, run: int | None) -> None:
+    verb, events, bounds = job.plan.verb.name, job.sent.count(), bounds_of(job.spec)
+    emitter(Started(run, verb, job.plan.label, ORDER, False, None, events, counted=True, **bounds))
+
+
+def _facts(job: ReplayJob) -> RunFacts:
+    more = {"to": without_secrets(job.spec.to)}
+    return RunFacts(job.plan.verb.name, job.plan.label, ORDER, job.database.address.shown, more=more)
+
+
+def _sent_again(
+    job: ReplayJob, live: LiveSettings, record: RunRecord, emitter: EventEmitter, stop: Stop, stats: RunStats
+) -> Ending:
     spec = job.spec
-    verb, events, bounds = job.plan.verb.name, job.sent.count(), bounds_of(spec)
-    emitter(Started(None, verb, job.plan.label, ORDER, False, None, events, counted=True, **bounds))
     circuit_breaker = CircuitBreaker(spec.retry_timeout.total_seconds(), warn=lambda text: emitter(Warned(text)))
     with closing(DeliveryWorker(job.sink, lambda: stop.at_once, emitter, emitter.threads)) as delivery:
-        step, pacing = ReplayStep(job.sent, delivery, circuit_breaker), Pacing(target=0.25, fixed=_size(spec))
+        step = ReplayStep(job.sent, delivery, circuit_breaker)
         loop = replace(
-            loop_of(spec, step, live_of(spec, pacing)),
-            throttles=(circuit_breaker.throttle, lambda: _ahead_of(spec.rate, stats, begun)),
+            loop_of(spec, step, live),
+            throttles=(record.throttle, circuit_breaker.throttle, lambda: _ahead_of(spec.rate, stats, begun)),
         )
         begun = time.monotonic()
         ending = run(loop, emitter, stop, stats)
@@ -176,7 +203,7 @@ VERB = Verb(
     name="replay",
     group="outbox",
     spec=ReplaySpec,
-    help="Deliver sent events of TABLE again, in the order of writing.\n\nNothing is written to the database. "
+    help="Deliver sent events of TABLE again, in the order of writing.\n\nNo event is changed. "
     "replay asks no question.\n\nExample: batchops outbox replay outbox --to file:again.jsonl --since 2h "
     "--rate 500",
     participle="sent again",

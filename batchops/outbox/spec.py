@@ -87,7 +87,9 @@ class EventsSpec(PayloadSpec):
         None, description="Column that also gets the time, if --sent is only a flag."
     )
     ledger_schema: Annotated[str | None, Flag("NAME", PROGRESS)] = Field(
-        None, description="Schema of batchops_relay, batchops_shard and batchops_failed. The first run creates them."
+        None,
+        description="Schema of the ledger's tables, and of batchops_relay, batchops_shard and batchops_failed. The "
+        "first run creates them.",
     )
 
     @builtins.property

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from batchops import durations
 from batchops.db.database import Database
@@ -11,6 +12,7 @@ from batchops.db.types import KeyValue
 from batchops.errors import BatchopsError, Exit
 from batchops.events import Emit, Failure, Finished, Started, Warned
 from batchops.finished_details import Drained
+from batchops.ledger.ledger import Ledger
 from batchops.queue.claims import Claims
 from batchops.queue.deadline import Deadline
 from batchops.queue.handlers import Handler
@@ -38,6 +40,7 @@ from batchops.runtime.lifecycle import EventEmitter, whole_run
 from batchops.runtime.live_settings import LiveSettings
 from batchops.runtime.loop import LoopSettings, RunStats, Step
 from batchops.runtime.parallel import run_in_threads
+from batchops.runtime.run_record import RunFacts, RunRecord, run_record
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 from batchops.runtime.wake import woken
@@ -65,6 +68,9 @@ class DrainJob:
     estimate: int | None
     plan: FactsPlan
     again: str = ""
+    ledger: Ledger | None = None
+    """Where the run has its row."""
+    recipe_job: str = ""
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
         """Run it. After it has begun, every error is in what is returned; before that it is raised."""
@@ -73,11 +79,13 @@ class DrainJob:
         backlog_monitor = BacklogMonitor(self.database, self.leases, counters)
 
         def work(emitter: EventEmitter, stop: Stop) -> Finished:
-            rows, bounds = self.queue.table.rows, bounds_of(self.spec)
-            emitter(Started(None, self.plan.verb.name, self.plan.label, CLAIMS, False, rows, self.estimate, **bounds))
-            ending = _worked(self, emitter, stop, stats, counters, backlog_monitor)
-            counts = backlog_monitor.counts()
-            return _finished(self, _ended(self, ending, stats, counters, counts, stop), stats, counters, counts)
+            live = _live(self)
+            begun = partial(_begun, self, emitter)
+            with run_record(self.ledger, _facts(self), live, stats, stop, emitter, begun) as record:
+                ending = _worked(self, live, record, emitter, stop, stats, counters, backlog_monitor)
+                counts = backlog_monitor.counts()
+                ending = _ended(self, ending, stats, counters, counts, stop)
+                return record.ended(_finished(self, ending, stats, counters, counts))
 
         grace = grace_of(self.spec, self.database, MARGIN)
         return whole_run(emit, stop, work, lambda ending: _finished(self, ending, stats, counters, None), grace)
@@ -87,23 +95,38 @@ class DrainJob:
         return Finished(self.plan.verb.name, self.plan.label, reason, 0, __version__, strategy=CLAIMS)
 
 
+def _live(job: DrainJob) -> LiveSettings:
+    pacing = replace(pacing_of(job.spec, job.queue.table), most_bytes=job.spec.max_bytes)
+    one = job.database.backend.sessions.one_writer and job.handler.in_transaction
+    return live_of(job.spec, pacing, 1 if one else job.spec.workers, several=not one)
+
+
+def _facts(job: DrainJob) -> RunFacts:
+    shown = job.database.address.shown
+    return RunFacts(
+        job.plan.verb.name, job.plan.label, CLAIMS, shown, job.spec.where, command=_next(job), recipe_job=job.recipe_job
+    )
+
+
+def _begun(job: DrainJob, emitter: EventEmitter, run: int | None) -> None:
+    rows, bounds = job.queue.table.rows, bounds_of(job.spec)
+    emitter(Started(run, job.plan.verb.name, job.plan.label, CLAIMS, False, rows, job.estimate, **bounds))
+
+
 def _worked(
-    job: DrainJob, emitter: EventEmitter, stop: Stop, stats: RunStats, counters: Counters,
-    backlog_monitor: BacklogMonitor
+    job: DrainJob, live: LiveSettings, record: RunRecord, emitter: EventEmitter, stop: Stop, stats: RunStats,
+    counters: Counters, backlog_monitor: BacklogMonitor,
 ) -> Ending:  # fmt: skip
     with ExitStack() as stack:
         stack.enter_context(backlog_monitor.emitting(emitter, emitter.threads))
         job.handler.open(job.queue.key, lambda text: emitter(Warned(text)))
         step = Steps(job, stop, counters, emitter.threads, stack)
         wait = stack.enter_context(woken(job.database, job.spec.listen, stop, emitter.threads, emitter))
-        pacing = replace(pacing_of(job.spec, job.queue.table), most_bytes=job.spec.max_bytes)
-        workers = 1 if job.database.backend.sessions.one_writer and job.handler.in_transaction else job.spec.workers
         timeout = job.spec.lock_timeout.total_seconds()
         last = LastLook(job.database, job.leases, timeout, step.left_alone, step.leased)
-        live = live_of(job.spec, pacing, workers)
         due = Due(job.database, job.leases.next_due)
         ending = run_in_threads(
-            lambda: _loop_settings(job, live, step(), last, due, wait),
+            lambda: _loop_settings(job, live, record, step(), last, due, wait),
             live.workers,
             emitter,
             stop,
@@ -175,11 +198,12 @@ class Steps:
 
 
 def _loop_settings(
-    job: DrainJob, live: LiveSettings, step: Step, last: LastLook, due: Due, wait: Wait | None
+    job: DrainJob, live: LiveSettings, record: RunRecord, step: Step, last: LastLook, due: Due, wait: Wait | None
 ) -> LoopSettings:  # fmt: skip
     idle = last if job.spec.poll is None else Idle(due, job.spec.poll.total_seconds())
     base = loop_of(job.spec, step, live)
-    return replace(base, between=idle.worked, idle=idle.next_sleep, wait=wait)
+    throttles = (record.throttle, *base.throttles)
+    return replace(base, throttles=throttles, between=idle.worked, idle=idle.next_sleep, wait=wait)
 
 
 def _ended(

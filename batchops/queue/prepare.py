@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -16,7 +17,7 @@ from batchops.queue.leases.row_lock import RowLocks
 from batchops.queue.queue import Queue, Row
 from batchops.queue.resolve import ResolvedQueue, resolve_queue
 from batchops.queue.spec import DrainSpec
-from batchops.spec.settings import reached
+from batchops.spec.settings import reached, record_ledger
 from batchops.spec.verb import DIRECT, FactsPlan, RecipeCall, Verb
 
 TOKEN = "dry-run"
@@ -54,10 +55,14 @@ def prepare_drain(
     spec: DrainSpec, environ: Mapping[str, str], *, handler: Function | None = None, recipe: RecipeCall = DIRECT
 ) -> Iterator[DrainJob]:
     """Reach the database and plan the drain, without writing anything; BatchopsError where it cannot be."""
-    with closing(handler_of(spec, handler, environ)) as opened, reached(spec, environ) as database:
+    with (
+        closing(handler_of(spec, handler, environ)) as opened,
+        reached(spec, environ) as database,
+        record_ledger(spec, database, environ) as ledger,
+    ):
         with database.reading() as connection:
             job = _prepare(connection, spec, database, opened, recipe.command)
-        yield job
+        yield replace(job, ledger=ledger, recipe_job=recipe.job)
 
 
 def _prepare(connection: sa.Connection, spec: DrainSpec, database: Database, handler: Handler, again: str) -> DrainJob:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 import sqlalchemy as sa
 
@@ -54,8 +54,11 @@ class Heartbeat:
     """
 
     def __init__(
-        self, ledger: Ledger, lease: Lease, stop: Stop, threads: Threads, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+        self, ledger: Ledger, lease: Lease, stop: Stop, threads: Threads, clock: Callable[[], float] = time.monotonic,
+        sample: Callable[[sa.Connection], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        """`sample` writes a sample of the run in a transaction that it is given, at each renewal."""
+        self._sample = sample
         self._ledger = ledger
         self._lease = lease
         self._stop = stop
@@ -78,13 +81,22 @@ class Heartbeat:
         """Renew in a batch's own transaction, where that is needed and due."""
         if self._with_batches and self._clock.due:
             self._clock.renew(lambda: renew_within(connection, self._ledger, self._lease))
+            self._sample(connection)
 
     def renew(self) -> None:
         """Renew, if that is due."""
         renew_due(self._held(), self._lost)
 
     def _held(self) -> list[Renewal]:
-        return [(self._clock, lambda: renew(self._ledger, self._lease))]
+        return [(self._clock, self._renewed)]
+
+    def _renewed(self) -> bool:
+        kept = renew(self._ledger, self._lease)
+        if kept:
+            # In a transaction of its own: the lease does not depend on it.
+            with suppress(BatchopsError), self._ledger.database.transaction() as connection:
+                self._sample(connection)
+        return kept
 
     def _lost(self) -> None:
         self._stop.ask("locked")

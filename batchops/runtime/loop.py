@@ -74,6 +74,12 @@ class RunStats:
     rejected: RejectedRows = field(default_factory=RejectedRows)
     seconds: float = 0.0
     throttled_seconds: float = 0.0
+    batch_rows: int = 0
+    """Rows that the last batch aimed at."""
+    batch_seconds: float = 0.0
+    """What it took."""
+    waiting: str = ""
+    """Why a worker waits now; empty while they work, or sleep as they are to."""
     slowest_batch: float = 0.0
     throttled_by: ThrottleTotals = field(default_factory=ThrottleTotals)
     guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -227,6 +233,7 @@ def _account(job: LoopSettings, emit: Emit, stats: RunStats, size: Size, outcome
         stats.rows += outcome.rows
         stats.read += outcome.read
         stats.batches += outcome.batches
+        stats.batch_rows, stats.batch_seconds = (outcome.size or size).rows, seconds
         stats.slowest_batch = max(stats.slowest_batch, seconds)
         stats.locked += outcome.locked
         stats.rejected.add(outcome.rejected)
@@ -251,8 +258,10 @@ def _together(reasons: tuple[ThrottleReason, ...]) -> Throttled:
 def _wait(emit: Emit, stats: RunStats, why: Throttled, wait: Callable[[float], None], clock: Clock) -> None:
     emit(why)
     before = clock()
+    stats.waiting = "" if why.reason == SLEEP else why.reason
     wait(why.seconds)
     with stats.guard:
+        stats.waiting = ""
         waited = clock() - before
         stats.throttled_seconds += waited
         stats.throttled_by.add(why.reasons, waited)

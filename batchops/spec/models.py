@@ -130,6 +130,13 @@ class VerbSpec(BaseModel):
         validate_default=True,
     )
 
+    ledger: Annotated[str | None, Flag("URL|FILE|none", PROGRESS)] = Field(
+        None, description="Where runs and their progress are kept. Default: in the target database."
+    )
+    ledger_schema: Annotated[str | None, Flag("NAME", PROGRESS)] = Field(
+        None, description="Schema of the ledger's tables."
+    )
+
     @model_validator(mode="after")
     def _one_database(self) -> Self:
         if self.engine is not None and self.url is not None:

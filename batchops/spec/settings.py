@@ -11,6 +11,8 @@ from batchops.db.sessions import Timeouts
 from batchops.db.table import Table
 from batchops.db.urls import DatabaseAddress, address
 from batchops.errors import UsageError
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.location import NONE, open_ledger
 from batchops.runtime.budget import Budget
 from batchops.runtime.limits import Limits
 from batchops.runtime.live_settings import LiveSettings, Sleep, WorkerCount
@@ -41,6 +43,16 @@ def reached(spec: VerbSpec, environ: Mapping[str, str]) -> Iterator[Database]:
     timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
     with closing(connect(address_of(spec, environ), timeouts, MOST_WORKERS)) as database:
         yield database
+
+
+@contextmanager
+def record_ledger(spec: VerbSpec, database: Database, environ: Mapping[str, str]) -> Iterator[Ledger | None]:
+    """The ledger for the row of a run that keeps no progress there; None where none is to be kept."""
+    if spec.ledger == NONE:
+        yield None
+        return
+    with open_ledger(spec.ledger, spec.ledger_schema, database, environ) as ledger:
+        yield ledger
 
 
 def grace_of(spec: VerbSpec, database: Database, margin: float = 0.0) -> Grace:

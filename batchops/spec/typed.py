@@ -42,6 +42,8 @@ class VerbOptions(TypedDict, total=False):
     statement_timeout: Duration
     retry_timeout: Duration
     grace: Duration
+    ledger: str | None
+    ledger_schema: str | None
 
 
 class ThrottledOptions(VerbOptions, total=False):
@@ -74,8 +76,6 @@ class BulkOptions(ThrottledOptions, total=False):
     vacuum: bool
     max_rejected: int
     workers: int
-    ledger: str | None
-    ledger_schema: str | None
     lease: Duration
     restart: bool
     same_table: bool
@@ -150,7 +150,6 @@ class EventsOptions(PayloadOptions, total=False):
     sent_value: str | None
     sent_as: Literal["time", "seconds", "milliseconds", "microseconds"] | None
     sent_time: str | None
-    ledger_schema: str | None
 
 
 class RelayOptions(EventsOptions, total=False):

@@ -1,8 +1,14 @@
 """pause, resume, stop, cancel: which runs are meant, what is answered, what is refused."""
 
+import json
+import os
+
+import pexpect
 import pytest
 
+from batchops.ledger.owner import this_process
 from tests.cli.conftest import Cli
+from tests.command import Batchops, hear_interrupts
 from tests.services.database import Database
 
 pytestmark = pytest.mark.in_turn
@@ -88,3 +94,39 @@ def test_what_cannot_be_set_is_refused(ev: Database, cli: Cli) -> None:
     assert later.out == "Job of run 1 (purge ev) is asked to change its settings. No process works on it now.\n"
     assert "set --sleep 200 ms by " in cli("show", 1, env=env).out
     assert "set --sleep 200 ms, at " in cli(*PURGE[:-1], "-y", env=env).err
+
+
+def test_the_list_is_drawn_again_and_again(lite: Database, batchops: Batchops) -> None:
+    env = batchops.environment({"TERM": "xterm-256color", "BATCHOPS_URL": lite.url})
+    argv = batchops.argv("runs", "--watch")
+    child = pexpect.spawn(
+        argv[0], argv[1:], env=env, dimensions=(50, 200), encoding="utf-8", timeout=60, preexec_fn=hear_interrupts
+    )
+    child.expect_exact("HEARTBEAT")
+    batchops(*PURGE, env={"BATCHOPS_URL": lite.url})
+    child.expect(r"1\s+purge\s+ev\s+\S*done")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    piped = batchops("runs", "--watch", env={"BATCHOPS_URL": lite.url})
+    assert (piped.code, "--watch needs a terminal" in piped.err) == (2, True), piped
+
+
+def test_what_gives_no_heartbeat_is_told_apart(ev: Database, cli: Cli) -> None:
+    """A process that can be asked is: nobody is taken for dead by time alone."""
+    env = {"BATCHOPS_URL": ev.url}
+    cli(*PURGE, env=env)
+    ev.execute("UPDATE batchops_run SET state = 'running', ended_at = NULL")
+    ev.execute(
+        "INSERT INTO batchops_lease (job, run, token, owner, renewed_at, lease_until) "
+        "SELECT job, run, 'x', '', 1, 1 FROM batchops_run"
+    )
+    owner = json.loads(ev.scalar("SELECT started_by FROM batchops_run"))
+    states = []
+    for boot, pid in ((owner["boot"], os.getpid()), (owner["boot"], 0), ("another host", 1)):
+        mine = {name: owner[name] for name in ("user", "host", "namespace")} | {"boot": boot, "pid": pid}
+        mine["started"] = this_process().started if pid == os.getpid() else "1"
+        ev.execute("UPDATE batchops_lease SET owner = :owner", owner=json.dumps(mine))
+        states.append(cli("runs", "--json", env=env).json()["runs"][0]["state"])
+    assert states == ["stale", "crashed", "stale"]

@@ -80,7 +80,7 @@ def test_no_right_to_make_the_ledger(server: Database, role: Role, cli: Cli, tmp
     with_file = cli(*PURGE, "-y", "--ledger", tmp_path / "progress.db", "--json", env=env)
     assert with_file.json()["rows"] == 90, with_file
     made = cli("ledger", "init", env=env)
-    assert made.out.count("CREATE TABLE") == 8
+    assert made.out.count("CREATE TABLE") == 9
     for statement in made.out.split(";\n")[:-1]:
         server.execute(statement)
         table = statement.split("(")[0].split()[-1]
@@ -239,6 +239,17 @@ def test_a_role_without_the_rights_to_a_relays_own_tables(server: Database, role
             server.execute(statement)
     sent = cli("relay", "box", "--to", "-", env=env)
     assert (sent.code, server.scalar("SELECT count(*) FROM box WHERE sent_at IS NULL")) == (0, 0), sent
+
+
+def test_a_drain_without_a_right_to_the_ledger_warns_once_and_goes_on(server: Database, role: Role, cli: Cli) -> None:
+    words = ("drain", "ev", "--where", "kind = 1", "--done", "kind = 0", "--set", "note = 'x'", "--batch-size", 7)
+    env = role("SELECT, UPDATE")
+    done = cli(*words, "--json", env=env)
+    assert (done.code, done.json()["rows"], done.json()["run"]) == (0, 100, None), done
+    assert done.err.count("Nobody can see this run in the ledger, pause it or stop it there: ") == 1, done
+    server.execute("UPDATE ev SET kind = 1 WHERE note = 'x'")
+    quiet = cli(*words, "--ledger", "none", env=env)
+    assert (quiet.code, "ledger" in quiet.err) == (0, False), quiet
 
 
 @pytest.mark.usefixtures("server")

@@ -1,0 +1,77 @@
+"""Samples of a run: what it has done so far, written with its heartbeat into a ring."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from batchops.ledger.ledger import Ledger
+
+SLOTS = 720
+"""Samples that are kept of a run: an hour at a heartbeat each 5 seconds."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A run at one moment; its counts are of the whole run."""
+
+    at: float = field(default=0.0)
+    """Seconds since 1970 by the database's clock."""
+    rows: int = 0
+    read: int = 0
+    batches: int = 0
+    batch_rows: int = 0
+    """Rows that the last batch aimed at."""
+    batch_seconds: float = 0.0
+    """What it took."""
+    throttled_seconds: float = 0.0
+    """Of this process."""
+    waiting: str = ""
+    """Why the run waits; empty while it works."""
+
+
+def add(connection: sa.Connection, ledger: Ledger, run: int, slot: int, sample: Sample) -> None:
+    """Write a sample in the place of the one that had this slot."""
+    samples, columns = ledger.samples, ledger.samples.c
+    connection.execute(samples.delete().where(columns.run == run, columns.slot == slot))
+    connection.execute(
+        samples.insert().values(
+            run=run,
+            slot=slot,
+            taken_at=ledger.database.backend.own_tables.epoch(),
+            rows_changed=sample.rows,
+            rows_read=sample.read,
+            batches=sample.batches,
+            batch_rows=sample.batch_rows,
+            batch_seconds=sample.batch_seconds,
+            throttled_seconds=sample.throttled_seconds,
+            waiting=ledger.storable[columns.waiting](connection, sample.waiting),
+        )
+    )
+
+
+def next_slot(connection: sa.Connection, ledger: Ledger, run: int) -> int:
+    """The slot of the oldest sample, or the first free one."""
+    columns = ledger.samples.c
+    newest = sa.select(columns.slot).where(columns.run == run).order_by(columns.taken_at.desc(), columns.slot.desc())
+    slot = connection.execute(newest.limit(1)).scalar()
+    return 0 if slot is None else (slot + 1) % SLOTS
+
+
+def load_samples(connection: sa.Connection, ledger: Ledger, run: int, most: int = SLOTS) -> list[Sample]:
+    """The newest samples of a run, the oldest of them first."""
+    samples, columns = ledger.samples, ledger.samples.c
+    query = sa.select(samples).where(columns.run == run).order_by(columns.taken_at.desc(), columns.slot.desc())
+    found = [
+        Sample(
+            row.taken_at, row.rows_changed, row.rows_read, row.batches, row.batch_rows, row.batch_seconds,
+            row.throttled_seconds, row.waiting or "",
+        )
+        for row in connection.execute(query.limit(most))
+    ]  # fmt: skip
+    return found[::-1]
+
+
+def forget(connection: sa.Connection, ledger: Ledger, runs: Collection[int]) -> None:
+    """Remove the samples of these runs."""
+    connection.execute(ledger.samples.delete().where(ledger.samples.c.run.in_(list(runs))))

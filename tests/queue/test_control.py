@@ -1,0 +1,97 @@
+"""Drains as the ledger shows them, and as they are paused, resumed, changed and stopped from outside."""
+
+import json
+import signal
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.command import Batchops
+from tests.leases import lease_ends
+from tests.queue.jobs import DRAIN, jobs, states
+from tests.services.database import Database
+from tests.waiting import ended, until
+
+POLLING = ("--set", "n = n + 1", "--poll", "100ms", "--batch-size", "10", "--json")
+
+
+def ask(batchops: Batchops, database: Database, *words: object) -> Any:
+    result = batchops(*words, "--json", "--url", database.url)
+    assert result.code == 0, result
+    return result.json()
+
+
+def run(batchops: Batchops, database: Database, number: int = 1) -> Any:
+    """The run as `show` has it."""
+    return ask(batchops, database, "show", number)
+
+
+def heartbeats(database: Database, process: "subprocess.Popen[str]", number: int) -> None:
+    for _ in range(number):
+        before = lease_ends(database, "batchops_lease")
+        until(lambda before=before: lease_ends(database, "batchops_lease") > before, process)  # type: ignore[misc]
+
+
+def pending(database: Database) -> int:
+    return states(database).get("pending", 0)
+
+
+@pytest.mark.in_turn
+def test_a_drain_has_a_row_and_obeys(batchops: Batchops, database: Database) -> None:
+    jobs(database, 40)
+    process = batchops.start("drain", "jobs", "--url", database.url, *DRAIN, *POLLING)
+    until(lambda: pending(database) == 0, process)
+    until(lambda: run(batchops, database)["rows"] == 40, process)
+    shown = run(batchops, database)
+    assert (shown["verb"], shown["table"].rpartition(".")[2], shown["state"]) == ("drain", "jobs", "running")
+    assert (shown["where"], shown["owner"]["pid"]) == ("status = 'pending'", process.pid)
+    assert shown["next"] is None
+
+    ask(batchops, database, "pause", 1, "handler is broken")
+    until(lambda: "handler is broken" in (run(batchops, database)["waiting"] or ""), process)
+    database.execute("UPDATE jobs SET status = 'pending'")
+    heartbeats(database, process, 2)
+    assert pending(database) == 40
+    ask(batchops, database, "set", 1, "--batch-size", 7)
+    ask(batchops, database, "resume", 1)
+    until(lambda: pending(database) == 0, process)
+    ask(batchops, database, "stop", "--job", 1)
+    end = ended(process)
+    assert (end.code, json.loads(end.out)["reason"], json.loads(end.out)["run"]) == (0, "stopped", 1), end
+    assert (run(batchops, database)["state"], run(batchops, database)["rows"]) == ("stopped", 80)
+    samples = ask(batchops, database, "show", 1, "--samples")["samples"]
+    assert samples[-1]["rows"] >= 40
+    assert {sample["batch_rows"] for sample in samples} <= {10, 7}
+    assert sorted(samples, key=lambda sample: sample["at"]) == samples
+
+
+@pytest.mark.in_turn
+def test_several_drains_of_a_table_are_several_runs_and_a_dead_one_is_told_apart(
+    batchops: Batchops, database: Database
+) -> None:
+    jobs(database, 5)
+    words = ("drain", "jobs", "--url", database.url, *DRAIN, *POLLING)
+    first, second = batchops.start(*words), batchops.start(*words)
+    until(lambda: len(ask(batchops, database, "runs")["runs"]) == 2, first)
+    assert [one["state"] for one in ask(batchops, database, "runs")["runs"]] == ["running", "running"]
+    by_process = {one["owner"]["pid"]: one["run"] for one in ask(batchops, database, "runs")["runs"]}
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert run(batchops, database, by_process[first.pid])["state"] == "crashed"
+    assert run(batchops, database, by_process[second.pid])["state"] == "running"
+    (cancelled,) = ask(batchops, database, "cancel", "--all")["runs"]
+    assert cancelled["run"] == by_process[second.pid]
+    assert ended(second).code == 0
+    last = batchops(*(word for word in words if word not in ("--poll", "100ms")))
+    assert (last.code, last.json()["run"]) == (0, 3)
+    assert [one["state"] for one in ask(batchops, database, "runs")["runs"]] == ["done", "stopped", "crashed"] or [
+        one["state"] for one in ask(batchops, database, "runs")["runs"]
+    ] == ["done", "crashed", "stopped"]
+
+
+def test_a_drain_without_a_ledger(batchops: Batchops, sqlite: Database) -> None:
+    jobs(sqlite, 5)
+    done = batchops("drain", "jobs", "--url", sqlite.url, *DRAIN, "--set", "n = 1", "--ledger", "none", "--json")
+    assert (done.code, done.json()["run"], "warning" in done.err) == (0, None, False), done
+    assert sqlite.column("SELECT name FROM sqlite_master WHERE name LIKE 'batchops_run%'") == []
