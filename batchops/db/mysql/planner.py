@@ -60,7 +60,8 @@ class MySQLPlanner:
         if not any(key.primary and key.columns == tuple(names) for key in table.keys):
             return False
         first = next(iter(self.rows(connection, select)))
-        return first["key"] == "PRIMARY" and first["type"] in ("const", "ref", "range")
+        own = first["table"] == (table.alias or table.name)
+        return own and first["key"] == "PRIMARY" and first["type"] in ("const", "ref", "range")
 
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
         before = _rows_read(connection)
