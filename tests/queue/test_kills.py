@@ -99,7 +99,7 @@ def check(database: Database, rows: int, kills: int, took: float, figures: Figur
 def rows_for(database: Database, full: bool) -> int:
     if not full:
         return 2_000
-    return 20_000 if database.backend == "sqlite" else 100_000
+    return 20_000 if database.backend == "sqlite" else 50_000
 
 
 LONG = [pytest.mark.full, pytest.mark.timeout(900)]
