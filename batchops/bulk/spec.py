@@ -1,10 +1,11 @@
 """The specs of purge and backfill."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from batchops.budget.address import checked as budget_checked
 from batchops.runtime.rate import Rate
 from batchops.spec import parsers
 from batchops.spec.models import CHANGES, MAINTENANCE, PROGRESS, ROWS, SAFETY, STRATEGY, Duration, Flag, Key, Several
@@ -30,6 +31,7 @@ def _known_checks(names: tuple[str, ...]) -> tuple[str, ...]:
 class BulkSpec(ThrottledSpec):
     """What purge and backfill share."""
 
+    default_throttles: ClassVar[bool] = True
     key: Key = Field(None, description="Key columns that order the rows. Default: the primary key.")
     where: Annotated[str | None, Flag("SQL", ROWS, kind="sql")] = Field(
         None, description="SQL condition. Time functions are evaluated once, at the start."
@@ -70,6 +72,9 @@ class BulkSpec(ThrottledSpec):
     )
     vacuum: Annotated[bool, Flag(group=MAINTENANCE)] = Field(
         False, description="Run VACUUM on the table after the last batch. SQLite: the incremental one, in parts."
+    )
+    budget: Annotated[str | None, AfterValidator(budget_checked), Flag("URL#NAME")] = Field(
+        None, description="Share the rate and the workers of this budget with other runs: batchops budget."
     )
     max_rejected: Annotated[int, Flag("N", SAFETY)] = Field(
         1000,

@@ -38,7 +38,7 @@ from batchops.runtime.ending import Ending, as_incomplete, ending_of, finished, 
 from batchops.runtime.idle import Due, Idle
 from batchops.runtime.lifecycle import EventEmitter, whole_run
 from batchops.runtime.live_settings import LiveSettings
-from batchops.runtime.loop import LoopSettings, RunStats, Step
+from batchops.runtime.loop import LoopSettings, RunStats, Step, Throttle
 from batchops.runtime.parallel import run_in_threads
 from batchops.runtime.run_record import RunFacts, RunRecord, run_record
 from batchops.runtime.stop import Stop
@@ -47,6 +47,8 @@ from batchops.runtime.wake import woken
 from batchops.spec.command_line import command, quoted
 from batchops.spec.settings import bounds_of, grace_of, live_of, loop_of, pacing_of
 from batchops.spec.verb import FactsPlan
+from batchops.throttles.chosen import ChosenThrottle
+from batchops.throttles.watching import watching
 from batchops.version import __version__
 
 CLAIMS = "claims"
@@ -71,6 +73,7 @@ class DrainJob:
     ledger: Ledger | None = None
     """Where the run has its row."""
     recipe_job: str = ""
+    throttles: tuple[ChosenThrottle, ...] = ()
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
         """Run it. After it has begun, every error is in what is returned; before that it is raised."""
@@ -125,8 +128,10 @@ def _worked(
         timeout = job.spec.lock_timeout.total_seconds()
         last = LastLook(job.database, job.leases, timeout, step.left_alone, step.leased)
         due = Due(job.database, job.leases.next_due)
+        patience, address = job.spec.throttle_timeout.total_seconds(), job.database.address
+        throttles = stack.enter_context(watching(job.throttles, address, emitter.threads, stats, patience))
         ending = run_in_threads(
-            lambda: _loop_settings(job, live, record, step(), last, due, wait),
+            lambda: _loop_settings(job, live, (record.throttle, *throttles), step(), last, due, wait),
             live.workers,
             emitter,
             stop,
@@ -198,11 +203,11 @@ class Steps:
 
 
 def _loop_settings(
-    job: DrainJob, live: LiveSettings, record: RunRecord, step: Step, last: LastLook, due: Due, wait: Wait | None
+    job: DrainJob, live: LiveSettings, throttles: tuple[Throttle, ...], step: Step, last: LastLook, due: Due,
+    wait: Wait | None,
 ) -> LoopSettings:  # fmt: skip
     idle = last if job.spec.poll is None else Idle(due, job.spec.poll.total_seconds())
     base = loop_of(job.spec, step, live)
-    throttles = (record.throttle, *base.throttles)
     return replace(base, throttles=throttles, between=idle.worked, idle=idle.next_sleep, wait=wait)
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.recorded_statements import FIRST_ROWS, Rehearsed, recording, rehearsed
+from batchops.db.signals import Scope
 from batchops.queue.handlers import Handler
 from batchops.queue.handlers.function import Function
 from batchops.queue.handlers.registry import handler_of
@@ -19,6 +20,7 @@ from batchops.queue.resolve import ResolvedQueue, resolve_queue
 from batchops.queue.spec import DrainSpec
 from batchops.spec.settings import reached, record_ledger
 from batchops.spec.verb import DIRECT, FactsPlan, RecipeCall, Verb
+from batchops.throttles.chosen import ChosenThrottle, chosen
 
 TOKEN = "dry-run"
 
@@ -71,10 +73,29 @@ def _prepare(connection: sa.Connection, spec: DrainSpec, database: Database, han
     def first_statements() -> Sequence[Rehearsed]:
         return _rehearsed(spec, database, found)
 
+    throttles = _throttles(connection, spec, database, found.queue)
+    watched = (("throttles", "; ".join(one.text for one in throttles)),) if throttles else ()
     plan = FactsPlan(
-        VERB, found.queue.table.label, CLAIMS, found.facts, database.address.warnings, rehearse=first_statements
+        VERB,
+        found.queue.table.label,
+        CLAIMS,
+        (*found.facts, *watched),
+        database.address.warnings,
+        rehearse=first_statements,
     )
-    return DrainJob(spec, database, found.queue, found.leases, handler, found.estimate, plan, again)
+    return DrainJob(
+        spec, database, found.queue, found.leases, handler, found.estimate, plan, again, throttles=throttles
+    )
+
+
+def _throttles(
+    connection: sa.Connection, spec: DrainSpec, database: Database, queue: Queue
+) -> tuple[ChosenThrottle, ...]:  # fmt: skip
+    if not spec.throttles:
+        return ()
+    role = database.backend.catalog.server(connection).role
+    scope = Scope(role, queue.table, spec.replica_addresses, database.sessions_at_work)
+    return chosen(connection, database, spec.throttles, scope)
 
 
 def _rehearsed(spec: DrainSpec, database: Database, found: ResolvedQueue) -> list[Rehearsed]:

@@ -13,13 +13,14 @@ from batchops.spec.models import (
     PayloadSpec,
     Several,
 )
+from batchops.spec.throttled import ThrottledSpec
 
 WORK = "Changes"
 CLAIMS = "Leases and retries"
 HANDLERS = ("call", "exec", "exec_batch", "post")
 
 
-class DrainSpec(PayloadSpec):
+class DrainSpec(PayloadSpec, ThrottledSpec):
     """Hand pending rows to a handler, by any number of workers."""
 
     key: Key = Field(None, description="Key columns that order the rows. Default: the primary key.")

@@ -2,11 +2,10 @@
 
 import os
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from batchops.budget.address import checked as budget_checked
 from batchops.db.url_parse import split
 from batchops.db.url_references import is_reference
 from batchops.db.urls import DatabaseAddress, address
@@ -15,7 +14,7 @@ from batchops.spec import parsers
 from batchops.spec.models import Duration, Flag, Several, VerbSpec
 from batchops.spec.throttle_settings import settings
 from batchops.throttles.http import checked_url
-from batchops.throttles.kind import ThrottleSetting
+from batchops.throttles.kind import ThrottleKind, ThrottleSetting
 
 
 def _known(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -43,6 +42,8 @@ def _without_passwords(urls: tuple[str, ...]) -> tuple[str, ...]:
 class ThrottledSpec(VerbSpec):
     """What the verbs share that wait for signals between batches."""
 
+    default_throttles: ClassVar[bool] = False
+    """Whether some are watched without a flag."""
     throttle: Annotated[Several, AfterValidator(_known), Flag("NAME=LIMIT", several=True)] = Field(
         (), description="Wait while a signal is above LIMIT. NAME=LIMIT,stop=LIMIT ends the run. Repeatable."
     )
@@ -58,9 +59,6 @@ class ThrottledSpec(VerbSpec):
     replica: Annotated[Several, AfterValidator(_without_passwords), Flag("URL", several=True)] = Field(
         (), description="Replica for replica-lag on MariaDB and MySQL. env:NAME and file:PATH fetch it. Repeatable."
     )
-    budget: Annotated[str | None, AfterValidator(budget_checked), Flag("URL#NAME")] = Field(
-        None, description="Share the rate and the workers of this budget with other runs: batchops budget."
-    )
     throttle_timeout: Annotated[Duration, Flag("30min")] = Field(
         timedelta(minutes=30),
         ge=timedelta(0),
@@ -70,9 +68,13 @@ class ThrottledSpec(VerbSpec):
 
     @property
     def throttles(self) -> tuple[ThrottleSetting, ...]:
-        """All that it keeps to, the defaults too."""
+        """All that it keeps to; of the defaults those that concern it."""
         own = {"file": self.throttle_file, "query": self.throttle_query, "http": self.throttle_http}
-        return settings(self.throttle, own)
+        return tuple(one for one in settings(self.throttle, own) if one.asked or self._by_default(one.kind))
+
+    def _by_default(self, kind: ThrottleKind) -> bool:
+        """A queue that waited for a replica unasked would keep its users waiting."""
+        return self.default_throttles or (kind.of_replicas and bool(self.replica))
 
     @property
     def replica_addresses(self) -> tuple[DatabaseAddress, ...]:

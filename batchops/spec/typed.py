@@ -53,7 +53,6 @@ class ThrottledOptions(VerbOptions, total=False):
     throttle_file: str | PathLike[str] | None
     throttle_query: str | None
     throttle_http: str | None
-    budget: str | None
     replica: Sequence[str] | str
     throttle_timeout: Duration
 
@@ -79,6 +78,7 @@ class BulkOptions(ThrottledOptions, total=False):
     lease: Duration
     restart: bool
     same_table: bool
+    budget: str | None
 
 
 class PurgeOptions(BulkOptions, total=False):
@@ -100,7 +100,7 @@ class PayloadOptions(VerbOptions, total=False):
     max_bytes: int | str
 
 
-class DrainOptions(PayloadOptions, total=False):
+class DrainOptions(PayloadOptions, ThrottledOptions, total=False):
     """Options of `drain`; without a handler they name one: call, exec, exec_batch, post or set."""
 
     key: Sequence[str] | str | None

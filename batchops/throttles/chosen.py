@@ -1,8 +1,9 @@
 """Which throttles a run keeps to, found out before it starts, with a first reading for its plan."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -78,7 +79,8 @@ def chosen(
     backend = database.backend
     if scope.replicas and not any(signal.takes_replicas for signal in backend.signals.values()):
         raise UsageError("--replica: this database names its replicas itself, or has none.", "leave it out.")
-    with closing(probe_database(database.address)) as probes:
+    with ExitStack() as stack:
+        probes = partial(_probes, stack, database)
         return tuple(
             _asked(connection, backend, probes, one, scope)
             if one.asked or _takes_replicas(backend, one.kind, scope)
@@ -88,13 +90,18 @@ def chosen(
         )
 
 
+def _probes(stack: ExitStack, database: Database) -> Database:
+    """Made only where there is something to read."""
+    return stack.enter_context(closing(probe_database(database.address)))
+
+
 def _takes_replicas(backend: Backend, kind: ThrottleKind, scope: Scope) -> bool:
     """Whether replicas are named for it, each of which must be one."""
     return bool(scope.replicas) and kind.name in backend.signals and backend.signals[kind.name].takes_replicas
 
 
 def _asked(
-    connection: sa.Connection, backend: Backend, probes: Database, setting: ThrottleSetting, scope: Scope
+    connection: sa.Connection, backend: Backend, probes: Callable[[], Database], setting: ThrottleSetting, scope: Scope
 ) -> ChosenThrottle:  # fmt: skip
     one, kind = ChosenThrottle(setting, scope), setting.kind
     if setting.limit is None:
@@ -107,7 +114,7 @@ def _asked(
             raise UsageError(f"{missing}.")
         if (grant := signal.missing_right(connection, scope)) is not None:
             raise RefusedError(f'role "{scope.role}" has no right to it.', f"grant it: {grant}")
-        return replace(one, signal=signal, measured=reading(probes, signal.open(scope))())
+        return replace(one, signal=signal, measured=reading(probes(), signal.open(scope))())
 
 
 def _offered(backend: Backend, kind: ThrottleKind) -> ServerSignal:

@@ -31,6 +31,8 @@ class ThrottleKind:
     """The limit where the flag names none; None: it must name one."""
     by_default: bool = False
     """Whether it is watched without a flag, where it can be read."""
+    of_replicas: bool = False
+    """Whether it is about replicas, which --replica may name."""
     wakes_after: float | None = None
     """As a default it is not watched before a batch has taken so many seconds."""
     flag: str = ""

@@ -9,4 +9,5 @@ KIND = ThrottleKind(
     unit=SECONDS,
     limit=10.0,
     by_default=True,
+    of_replicas=True,
 )
