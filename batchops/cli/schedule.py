@@ -174,7 +174,8 @@ class SchedulerRun:
         graceful = number == signal.SIGTERM and in_time
         code = int(Exit.DONE if graceful else 128 + number)
         fires = ", ".join(f"{counted(many, 'fire')} {state}" for state, many in sorted(self._status.fires().items()))
-        by = signal.Signals(number).name + (", which cut a batch" if self._stop.cut else "")
+        by = signal.Signals(number).name if self._stop.signal or not self._stop.asked else "a request"
+        by += ", which cut a batch" if self._stop.cut else ""
         if (error := self._stop.error) is not None:  # a thread that keeps the time has ended
             code, by = int(getattr(error, "exit", Exit.FAILED)), "an error"
             self._log.say(f"error: {described(error)}")

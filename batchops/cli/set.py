@@ -56,6 +56,8 @@ def _known(words: Sequence[str]) -> None:
 
 def _possible(run: Recorded, settings: Collection[str], one_writer: bool) -> None:
     """UsageError for what the verb of that run has not."""
+    if run.run.verb not in VERBS:
+        raise UsageError(f"Run {run.run.run} is a scheduler: set the runs of its jobs.", "see `batchops runs`.")
     spec = VERBS[run.run.verb].spec
     lacking = [flag_name(name) for name in settings if name not in changeable(spec)]
     if lacking:

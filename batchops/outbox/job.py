@@ -83,7 +83,7 @@ class RelayJob:
             with ExitStack() as stack:
                 relay = Relay(self, live, emitter, stop, stats, counters, stack)
                 begun = partial(_begun, self, emitter, relay.backlog())
-                row = run_record(self.ledger, _facts(self), live, stats, stop, emitter, begun)
+                row = run_record(self.ledger, _facts(self), live, stats, stop, emitter.threads, emitter.warn, begun)
                 record = record_of.enter_context(row)
                 stack.enter_context(relay.backlog_monitor.emitting(emitter, emitter.threads))
                 ending = run(relay.loop_settings(record, stack), emitter, stop, stats)

@@ -65,7 +65,9 @@ class ReplayJob:
         def work(emitter: EventEmitter, stop: Stop) -> Finished:
             spec, pacing = self.spec, Pacing(target=0.25, fixed=_size(self.spec))
             live, begun = live_of(spec, pacing, several=False), partial(_begun, self, emitter)
-            with run_record(self.ledger, _facts(self), live, stats, stop, emitter, begun) as record:
+            with run_record(
+                self.ledger, _facts(self), live, stats, stop, emitter.threads, emitter.warn, begun
+            ) as record:
                 return record.ended(ended(_sent_again(self, live, record, emitter, stop, stats)))
 
         return whole_run(emit, stop, work, ended, grace)

@@ -84,7 +84,9 @@ class DrainJob:
         def work(emitter: EventEmitter, stop: Stop) -> Finished:
             live = _live(self)
             begun = partial(_begun, self, emitter)
-            with run_record(self.ledger, _facts(self), live, stats, stop, emitter, begun) as record:
+            with run_record(
+                self.ledger, _facts(self), live, stats, stop, emitter.threads, emitter.warn, begun
+            ) as record:
                 ending = _worked(self, live, record, emitter, stop, stats, counters, backlog_monitor)
                 counts = backlog_monitor.counts()
                 ending = _ended(self, ending, stats, counters, counts, stop)

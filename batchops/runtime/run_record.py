@@ -20,12 +20,12 @@ from batchops.runtime import lease
 from batchops.runtime.control import Control
 from batchops.runtime.heartbeat import renew_due
 from batchops.runtime.lease import RENEWALS, LeaseClock
-from batchops.runtime.lifecycle import EventEmitter
 from batchops.runtime.live_settings import LiveSettings
 from batchops.runtime.loop import RunStats
 from batchops.runtime.retry import retrying
 from batchops.runtime.sampler import Sampler
 from batchops.runtime.stop import Stop
+from batchops.runtime.threads import Threads
 from batchops.version import __version__
 
 LEASE = 15.0
@@ -80,8 +80,8 @@ class RunRecord:
 
 @contextmanager
 def run_record(
-    ledger: Ledger | None, facts: RunFacts, live: LiveSettings, stats: RunStats, stop: Stop, emitter: EventEmitter,
-    begun: Callable[[int | None], None],
+    ledger: Ledger | None, facts: RunFacts, live: LiveSettings, stats: RunStats, stop: Stop, threads: Threads,
+    warn: Callable[[str], None], begun: Callable[[int | None], None],
 ) -> Iterator[RunRecord]:  # fmt: skip
     """Keep a row of the run until the block ends; `begun` is called with its number once it is there.
 
@@ -96,19 +96,19 @@ def run_record(
     if ledger is None or found is None:
         begun(None)
         if why:
-            emitter.warn(why)
+            warn(why)
         yield RunRecord()
         return
     held, run = found
     begun(run.run)
     scopes = scopes_of(run.run, run.job, facts.recipe_job)
-    control = Control(ledger, held, scopes, live, stop, emitter.warn)
+    control = Control(ledger, held, scopes, live, stop, warn)
     with suppress(BatchopsError):
         retrying(TIMEOUT, control.look)
     record = RunRecord(run.run, control)
     heartbeat = _Heartbeat(ledger, held, run, stats, control)
     try:
-        with emitter.threads.repeating("run's heartbeat", LEASE / RENEWALS, heartbeat.turn):
+        with threads.repeating("run's heartbeat", LEASE / RENEWALS, heartbeat.turn):
             yield record
     finally:
         with suppress(BatchopsError):

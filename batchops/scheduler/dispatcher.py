@@ -2,9 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from batchops.errors import BatchopsError
 from batchops.events import Emit, Fired
@@ -13,6 +12,7 @@ from batchops.runtime.lease import RENEWALS, LeaseClock
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 from batchops.scheduler.fires import LEASE, Claimed, Fires
+from batchops.scheduler.places import FireLedgerPlace, OpenedOnce
 from batchops.scheduler.work import FireInProgress, Task
 from batchops.scheduler.worker_pool import WorkerPool
 
@@ -30,24 +30,15 @@ CLOSE_TIMEOUT = 10.0
 Note = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class FireLedgerPlace:
-    """A ledger that keeps fires."""
-
-    key: Hashable
-    """The same for the same ledger."""
-    shown: str = field(compare=False)
-    open: Callable[[], AbstractContextManager[Fires]] = field(compare=False)
-
-
 class Dispatcher:
     """A thread for one ledger; a ledger that cannot be reached is tried again, and the others do not notice."""
 
     def __init__(
         self, place: FireLedgerPlace, pool: WorkerPool, stop: Stop, emit: Emit, note: Note, threads: Threads,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic, held: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
-        self.place = place
+        """`held`: whether to begin no fire now; what is running goes on."""
+        self.place, self._held = place, held
         self.trouble: BatchopsError | None = None
         """Why the ledger cannot be worked with just now."""
         self.seen = clock()
@@ -102,7 +93,7 @@ class Dispatcher:
 
     def _run(self) -> None:
         with ExitStack() as stack:
-            opened = _Once(stack, self.place)
+            opened = OpenedOnce(stack, self.place)
             while not self._over():
                 self._wake.clear()
                 self._called.clear()
@@ -112,7 +103,7 @@ class Dispatcher:
                 self._threads.wait(self._called if self._failures else self._wake, self._pause())
         self._pool.freed.remove(self._freed)
 
-    def _round(self, opened: "_Once") -> None:
+    def _round(self, opened: OpenedOnce) -> None:
         try:
             self._tick(opened())
             self._well()
@@ -139,7 +130,7 @@ class Dispatcher:
         if self._worker_freed.is_set():
             self._worker_freed.clear()
             self._nudged |= self._waits
-        for task in self._tasks:
+        for task in self._offered():
             self._offer(fires, task)
         self._look(fires)
         if self._clock() - self._pruned > PRUNED:
@@ -257,6 +248,9 @@ class Dispatcher:
         self._ahead = now - self._clock()
         self._nudged |= open_fires - {work.fire.schedule for work in self._works}
 
+    def _offered(self) -> tuple[Task, ...]:
+        return () if self._held() else self._tasks
+
     def _names(self) -> frozenset[str]:
         return frozenset(task.schedule.name for task in self._tasks)
 
@@ -269,9 +263,10 @@ class Dispatcher:
             return 0.5 if self._failures else 0.1
         if self._failures:
             return BACKOFF.pause(self._failures)
-        coming = [self._next.get(task.schedule.name, 0.0) - self._now() for task in self._tasks]
+        offered = self._offered()
+        coming = [self._next.get(task.schedule.name, 0.0) - self._now() for task in offered]
         looks = self._looked + LOOK_SECONDS - self._clock()
-        return 0.01 if self._nudged else max(0.01, min([*coming, looks]))
+        return 0.01 if self._nudged and offered else max(0.01, min([*coming, looks]))
 
     def _well(self) -> None:
         if self.trouble is not None:
@@ -284,16 +279,3 @@ class Dispatcher:
             self._note(f"error: the ledger in {self.place.shown}: {error.message}{hint}")
         self.trouble = error
         self._failures += 1
-
-
-class _Once:
-    """The fires of a place, opened by the first call that succeeds."""
-
-    def __init__(self, stack: ExitStack, place: FireLedgerPlace) -> None:
-        self._stack, self._place = stack, place
-        self._fires: Fires | None = None
-
-    def __call__(self) -> Fires:
-        if self._fires is None:
-            self._fires = self._stack.enter_context(self._place.open())
-        return self._fires

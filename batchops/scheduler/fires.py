@@ -77,7 +77,7 @@ class Fires:
     """Fires in one ledger, for the schedulers of one process."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self.database = ledger.database
+        self.ledger, self.database = ledger, ledger.database
         meta = sa.MetaData(schema=ledger.schema)
         self.schedules, self.fires = schedule_tables(meta)
         self.tables = TableSetup(ledger.database, meta)

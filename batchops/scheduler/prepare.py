@@ -23,9 +23,9 @@ from batchops.recipes.recipe import RecipeJob
 from batchops.recipes.run import run_job
 from batchops.recipes.run_all import THROUGH
 from batchops.runtime.stop import Stop
-from batchops.scheduler.dispatcher import FireLedgerPlace
 from batchops.scheduler.fires import Fires
 from batchops.scheduler.misfires import MisfirePolicy, Schedule
+from batchops.scheduler.places import FireLedgerPlace
 from batchops.scheduler.work import Task
 from batchops.spec import schedule as recipe
 from batchops.spec.models import CHANGES, ROWS, VerbSpec, flag_of

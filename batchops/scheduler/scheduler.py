@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from batchops.events import Emit
+from batchops.events import Emit, Event
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
-from batchops.scheduler.dispatcher import Dispatcher, FireLedgerPlace, Note
+from batchops.scheduler.dispatcher import Dispatcher, Note
+from batchops.scheduler.places import FireLedgerPlace
+from batchops.scheduler.scheduler_row import SchedulerRow
 from batchops.scheduler.work import Task
 from batchops.scheduler.worker_pool import WorkerPool
 
@@ -23,6 +25,7 @@ class Scheduler:
         self._threads = Threads(stop.fail, note)
         self._dispatchers: dict[FireLedgerPlace, Dispatcher] = {}
         self._leaving: list[Dispatcher] = []
+        self._rows: dict[FireLedgerPlace, SchedulerRow] = {}
 
     @property
     def dispatchers(self) -> tuple[Dispatcher, ...]:
@@ -34,13 +37,23 @@ class Scheduler:
         for place in self._dispatchers.keys() - tasks_by_place.keys():
             self._leaving.append(self._dispatchers.pop(place))
             self._leaving[-1].plan(())
+            self._rows.pop(place).close()
         for place, tasks in tasks_by_place.items():
             if place not in self._dispatchers:
-                dispatcher = Dispatcher(place, self._pool, self._stop, self._emit, self._note, self._threads)
-                self._dispatchers[place] = dispatcher
-                self._dispatchers[place].plan(tasks)
-                self._dispatchers[place].start()
+                self._begin(place, tasks)
             self._dispatchers[place].plan(tasks)
+
+    def _begin(self, place: FireLedgerPlace, tasks: Sequence[Task]) -> None:
+        row = SchedulerRow(place, tasks, self._stop, self._note, self._threads)
+
+        def emit(event: Event) -> None:
+            row.count(event)
+            self._emit(event)
+
+        dispatcher = Dispatcher(place, self._pool, self._stop, emit, self._note, self._threads, held=row.held)
+        self._dispatchers[place], self._rows[place] = dispatcher, row
+        dispatcher.plan(tasks)
+        dispatcher.start()
 
     def serve(self, each_round: Callable[[], None]) -> None:
         """Until asked to stop; then until what is in progress is finished and written down."""
@@ -53,6 +66,8 @@ class Scheduler:
             for dispatcher in self.dispatchers:
                 self._pass_on(dispatcher)
             time.sleep(ROUND / 4)
+        for row in self._rows.values():
+            row.close()
 
     def _pass_on(self, dispatcher: Dispatcher) -> None:
         """A fire has a Stop of its own, as it may also be stopped alone."""

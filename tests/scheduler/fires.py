@@ -12,9 +12,10 @@ from typing import Any
 from batchops.events import Committed, Emit, Event, Finished, Fired, State
 from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
-from batchops.scheduler.dispatcher import Dispatcher, FireLedgerPlace
+from batchops.scheduler.dispatcher import Dispatcher
 from batchops.scheduler.fires import LEASE, Claimed, Fire
 from batchops.scheduler.misfires import MisfirePolicy, OpenFires, Schedule, decide
+from batchops.scheduler.places import FireLedgerPlace
 from batchops.scheduler.work import Task
 from batchops.scheduler.worker_pool import WorkerPool
 from batchops.spec.times import Every, due
