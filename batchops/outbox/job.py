@@ -1,5 +1,6 @@
 """A relay on one database: shards, delivery worker, circuit breaker and low-water mark around the loop."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -35,7 +36,7 @@ from batchops.runtime.ending import Ending, as_incomplete, finished, of_one_that
 from batchops.runtime.idle import Due, Idle
 from batchops.runtime.lifecycle import EventEmitter, whole_run
 from batchops.runtime.live_settings import LiveSettings
-from batchops.runtime.loop import LoopSettings, RunStats, run
+from batchops.runtime.loop import LoopSettings, RunStats, Throttle, run
 from batchops.runtime.pacing import Pacing
 from batchops.runtime.run_record import RunFacts, RunRecord, run_record
 from batchops.runtime.stop import Stop
@@ -43,6 +44,8 @@ from batchops.runtime.wake import woken
 from batchops.spec.command_line import command
 from batchops.spec.settings import bounds_of, grace_of, live_of, loop_of
 from batchops.spec.verb import FactsPlan
+from batchops.throttles.chosen import ChosenThrottle
+from batchops.throttles.watching import watching
 from batchops.version import __version__
 
 ORDER = "outbox"
@@ -66,6 +69,8 @@ class RelayJob:
     ledger: Ledger | None = None
     """Where the run has its row."""
     recipe_job: str = ""
+    watched: tuple[ChosenThrottle, ...] = ()
+    """What it waits for, as a flag names it."""
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
         """Run it. After it has begun, every error is in what is returned; before that it is raised."""
@@ -86,7 +91,9 @@ class RelayJob:
                 row = run_record(self.ledger, _facts(self), live, stats, stop, emitter.threads, emitter.warn, begun)
                 record = record_of.enter_context(row)
                 stack.enter_context(relay.backlog_monitor.emitting(emitter, emitter.threads))
-                ending = run(relay.loop_settings(record, stack), emitter, stop, stats)
+                patience, address = self.spec.throttle_timeout.total_seconds(), self.database.address
+                throttles = stack.enter_context(watching(self.watched, address, emitter.threads, stats, patience))
+                ending = run(relay.loop_settings(record, throttles, stack), emitter, stop, stats)
                 relay.finish()
             counts = relay.backlog_monitor.counts()
             ending = _ended(self, ending, relay.shortfall(stats, counters), stop)
@@ -129,6 +136,8 @@ class Relay:
         self._telling = emitter
         self._stop = stop
         self._stats = stats
+        self._holding: frozenset[Throttle] = frozenset()
+        """The throttles that ask to wait."""
         self._failures = RefusedEvents(database, job.tables.failed, outbox)
         label = outbox.table.label
         self._shards = Shards(
@@ -164,14 +173,28 @@ class Relay:
         counts = self.backlog_monitor.counts()
         return counts.backlog if counts else None
 
-    def loop_settings(self, record: RunRecord, stack: ExitStack) -> LoopSettings:
+    def _settled(self, throttle: Throttle) -> Throttle:
+        """It makes the loop wait once what is with the destination is marked; until then nothing more is sent."""
+
+        def asks() -> ThrottleReason | None:
+            reason = throttle()
+            self._holding = self._holding - {throttle} if reason is None else self._holding | {throttle}
+            return reason if self._step.at_rest else None
+
+        return asks
+
+    def loop_settings(self, record: RunRecord, throttles: Sequence[Throttle], stack: ExitStack) -> LoopSettings:
         """The loop's."""
         spec, emitter = self._spec, self._telling
         due = Due(self._database, self._failures.next_due)
         idle = None if spec.poll is None else Idle(due, spec.poll.total_seconds())
         return replace(
             loop_of(spec, self._step, self._live),
-            throttles=(record.throttle, self._await_shards, self._circuit_breaker.throttle),
+            throttles=(
+                *map(self._settled, (record.throttle, *throttles)),
+                self._await_shards,
+                self._circuit_breaker.throttle,
+            ),
             between=idle.worked if idle else lambda: None,
             idle=partial(self._idle, idle) if idle else self._last_look,
             wait=stack.enter_context(woken(self._database, spec.listen, self._stop, emitter.threads, emitter)),
@@ -208,7 +231,7 @@ class Relay:
                 self._telling(Committed(outcome.rows, outcome.read, 0.0, outcome.read))
 
     def _ahead(self) -> bool:
-        return not (self._stop.asked or self._live.limits.rows.limited or self._live.limits.batches)
+        return not (self._stop.asked or self._holding or self._live.limits.rows.limited or self._live.limits.batches)
 
     def _await_shards(self) -> ThrottleReason | None:
         wait = self._shards.due()

@@ -10,6 +10,7 @@ from batchops.db.catalog import Server
 from batchops.db.database import Database
 from batchops.db.lookup import find_table
 from batchops.db.recorded_statements import FIRST_ROWS, Rehearsed, recording, rehearsed
+from batchops.db.signals import Scope
 from batchops.db.table import Table
 from batchops.errors import RefusedError, UsageError
 from batchops.outbox.after_delivery import AfterDelivery, DeleteSent, MarkSent, MoveSent
@@ -26,6 +27,7 @@ from batchops.outbox.spec import MOVE, RelaySpec
 from batchops.outbox.tables import OutboxTables
 from batchops.spec.settings import reached, record_ledger
 from batchops.spec.verb import DIRECT, FactsPlan, RecipeCall, Verb
+from batchops.throttles.chosen import chosen
 
 
 def rehearse(
@@ -75,11 +77,14 @@ def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sin
     def first_statements() -> Sequence[Rehearsed]:
         return _rehearsed(spec, database, outbox, mapping, after_delivery, tables)
 
+    scope = Scope(server.role, outbox.table, spec.replica_addresses, database.sessions_at_work)
+    watched = chosen(connection, database, spec.throttles, scope)
+    throttles = (("throttles", "; ".join(one.text for one in watched)),) if watched else ()
     plan = FactsPlan(
-        VERB, outbox.table.label, ORDER, _facts(database, server, outbox, mapping, spec),
+        VERB, outbox.table.label, ORDER, (*_facts(database, server, outbox, mapping, spec), *throttles),
         (*database.address.warnings, *warnings_of(connection, outbox, mapping)), rehearse=first_statements,
     )  # fmt: skip
-    return RelayJob(spec, database, sink, outbox, mapping, after_delivery, tables, plan, again)
+    return RelayJob(spec, database, sink, outbox, mapping, after_delivery, tables, plan, again, watched=watched)
 
 
 def _rehearsed(

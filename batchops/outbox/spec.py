@@ -16,6 +16,7 @@ from batchops.spec.models import (
     PayloadSpec,
     Several,
 )
+from batchops.spec.throttled import ThrottledSpec
 
 COLUMNS = "Columns"
 MESSAGE = "Message"
@@ -97,7 +98,7 @@ class EventsSpec(PayloadSpec):
         return self.to == STDOUT
 
 
-class RelaySpec(EventsSpec):
+class RelaySpec(EventsSpec, ThrottledSpec):
     """Deliver an outbox's events, in order, at least once."""
 
     after_delivery: Annotated[str, Flag("mark|delete|move:TABLE", DELIVERY)] = Field(

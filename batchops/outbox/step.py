@@ -96,12 +96,12 @@ class RelayStep:
         """One batch; None where nothing is to be sent now."""
         if self._shards.due() <= 0:
             self._shards.look()
-        if self._shards.changing and self._at_rest and self._shards.change():
+        if self._shards.changing and self.at_rest and self._shards.change():
             self._source.look_at_everything()
         return self._batch(size) if self._shards.mine else None
 
     @property
-    def _at_rest(self) -> bool:
+    def at_rest(self) -> bool:
         """Whether all that was sent is marked, and nothing is being read."""
         return self._in_flight is None and self._unrecorded is None and self._reading is None
 

@@ -152,7 +152,7 @@ class EventsOptions(PayloadOptions, total=False):
     sent_time: str | None
 
 
-class RelayOptions(EventsOptions, total=False):
+class RelayOptions(EventsOptions, ThrottledOptions, total=False):
     """Options of `relay`."""
 
     after_delivery: str
