@@ -12,6 +12,9 @@ Reason = str
 IDLE = "idle"
 """The reason in Throttled while there is no work."""
 
+PAUSE = "pause"
+"""The name in ThrottleReason while somebody has paused the run."""
+
 SLEEP = "sleep"
 """The reason in Throttled for the pause of `--sleep`; any other reason is a throttle's."""
 

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from batchops.events import ThrottleReason
+from batchops.events import PAUSE, ThrottleReason
 from batchops.ledger import requests
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.requests import Request
@@ -64,7 +64,7 @@ class Control:
         if self._between_batches:
             self.look_if_due()
         held = self._pauses
-        return ThrottleReason("; ".join(one.paused for one in held), PAUSE_SECONDS, "pause") if held else None
+        return ThrottleReason("; ".join(one.paused for one in held), PAUSE_SECONDS, PAUSE) if held else None
 
     def _obey_settings(self, found: Sequence[Request]) -> None:
         mine = [one for one in found if one.action == "set" and one.lease in (None, self._lease.token)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from batchops.errors import BatchopsError, Exit, LockTimeoutError, TimedOutError, TransientError
-from batchops.events import IDLE, SLEEP, Committed, Emit, Failure, Retried, Throttled, ThrottleReason, Warned
+from batchops.events import IDLE, PAUSE, SLEEP, Committed, Emit, Failure, Retried, Throttled, ThrottleReason, Warned
 from batchops.runtime.batch_size import Size
 from batchops.runtime.counters import RejectedRows
 from batchops.runtime.ending import Ending, ending_of, stopped
@@ -139,6 +139,12 @@ def _reasons(job: LoopSettings, stats: RunStats) -> tuple[ThrottleReason, ...]:
     return tuple(reason for reason in asked if reason is not None)
 
 
+def _paused(job: LoopSettings) -> bool:
+    """Whether somebody has paused the run."""
+    asked = (throttle() for throttle in job.throttles)
+    return any(reason is not None and reason.throttle == PAUSE for reason in asked)
+
+
 def _wait_for_window(
     job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock, opens: datetime
 ) -> None:  # fmt: skip
@@ -203,8 +209,11 @@ class _Attempts:
     """Those that the last attempt aimed at."""
     skip_locked: bool = False
     """Whether locked rows were waited for in vain: the batch leaves them for later."""
+    failures: int = 0
 
     def __call__(self) -> Outcome | None:
+        if self.failures and _paused(self.job):
+            return Outcome(0, 0)  # the run waits until it is resumed, and tries the batch anew then
         size = self.job.pacing.size(self.skip_locked)
         size = size if self.acquired is None else within(size, self.acquired)
         self.rows, before = size.rows, self.clock()
@@ -219,6 +228,7 @@ class _Attempts:
 
     def failed(self, error: TransientError, attempts: int, pause: float) -> None:
         """Remember and say it, before the pause."""
+        self.failures = attempts
         locked, before = isinstance(error, LockTimeoutError), self.skip_locked
         self.skip_locked |= locked
         with self.stats.guard:

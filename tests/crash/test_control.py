@@ -290,7 +290,8 @@ def commanded(batchops: Batchops, database: Database, scenario: Scenario, number
             target = chance.choice(
                 [("--job", "1"), ("--database",)] if command in ("pause", "resume") else [("--all",)]
             )
-            answers = ask(batchops, database, command, *target)["runs"]
+            size = ("--batch-size", chance.randrange(3, 12)) if command == "set" else ()
+            answers = ask(batchops, database, command, *target, *size)["runs"]
             met[command] += any(one["effect"] == "asked" for one in answers)
         time.sleep(chance.uniform(0, 0.6))
     for target in (("--job", "1"), ("--database",)):

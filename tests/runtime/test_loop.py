@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from batchops.errors import BatchopsError, LockTimeoutError, TimedOutError, TransientError
-from batchops.events import IDLE, SLEEP, Committed, Event, Retried, Throttled, ThrottleReason, Warned
+from batchops.events import IDLE, PAUSE, SLEEP, Committed, Event, Retried, Throttled, ThrottleReason, Warned
 from batchops.runtime.batch_size import Size
 from batchops.runtime.budget import Budget
 from batchops.runtime.ending import Ending
@@ -246,3 +246,18 @@ def test_a_loop_that_is_one_too_many_ends() -> None:
         assert [count.surplus(), count.surplus()] == [True, False]
         count.change(2)
         assert not count.surplus()
+
+
+def test_a_batch_that_failed_is_not_tried_again_while_the_run_is_paused() -> None:
+    """It is tried anew once the run is resumed, with its whole time for retries."""
+    error, paused = TransientError("deadlock"), [0]
+
+    def throttle() -> ThrottleReason | None:
+        paused[0] += 1
+        return ThrottleReason("paused by ann", 300.0, PAUSE) if 2 <= paused[0] <= 4 else None
+
+    scene = Scene([error, rows()], throttles=(throttle,), retry_timeout=120.0)
+    assert scene() == Ending("done", 0)
+    assert [event.seconds for event in scene.heard(Throttled)] == [300.0, 300.0]
+    assert (len(scene.heard(Retried)), scene.tally.rows) == (1, 100)
+    assert len(scene.sizes) == 3

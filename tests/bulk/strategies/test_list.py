@@ -292,7 +292,7 @@ def test_a_role_that_may_not_make_the_list(new_database: NewDatabase, family: st
     library.purge(url=server.url, table="t", where="id < 0")
     with role(server, "SELECT, DELETE, UPDATE") as url:
         name = sa.make_url(url).username
-        tables = ("run", "worker", "lease", "rejected", "ledger")
+        tables = ("run", "worker", "lease", "rejected", "ledger", "request", "sample")
         server.script(
             ";".join(f"GRANT SELECT, INSERT, UPDATE, DELETE ON batchops_{table} TO {name}" for table in tables)
         )
