@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from batchops.db.backend import Backend
@@ -212,6 +212,8 @@ class Database:
         except self.engine.dialect.loaded_dbapi.Error as error:
             # What was asked of the driver's own connection, past SQLAlchemy: notifications, cancelling, COPY.
             raise self._translated(error, lost=False) from error
+        except PendingRollbackError as error:  # a statement more on a connection that was lost before COMMIT
+            raise translate(Fault.CONNECTION_LOST, "") from error
         except PoolTimeoutError as error:
             raise TransientError("No connection was free in time.") from error
 

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +14,13 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from batchops.db.database import connect
 from batchops.db.faults import Fault
 from batchops.db.mysql import faults as mysql
 from batchops.db.postgresql import faults as postgresql
 from batchops.db.sqlite import faults as sqlite_faults
 from batchops.db.urls import address
+from batchops.errors import ConnectionLostError
 from tests.services.database import Database
 
 FAULTS = {"postgresql": postgresql, "mysql": mysql, "sqlite": sqlite_faults}
@@ -151,13 +153,13 @@ def test_statement_timeout(new_database: Callable[..., Database], kind: str, set
         assert seen(database, lambda: connection.exec_driver_sql(slow))[0] is Fault.TIMED_OUT
 
 
-@pytest.mark.parametrize(
-    ("kind", "whoami", "kill"),
-    [
-        ("postgresql", "SELECT pg_backend_pid()", "SELECT pg_terminate_backend({0})"),
-        ("mariadb", "SELECT connection_id()", "KILL {0}"),
-    ],
-)
+KILLS = [
+    ("postgresql", "SELECT pg_backend_pid()", "SELECT pg_terminate_backend({0})"),
+    ("mariadb", "SELECT connection_id()", "KILL {0}"),
+]
+
+
+@pytest.mark.parametrize(("kind", "whoami", "kill"), KILLS)
 def test_killed(new_database: Callable[..., Database], kind: str, whoami: str, kill: str) -> None:
     database = new_database(kind)
     with session(database) as connection:
@@ -169,6 +171,28 @@ def test_killed(new_database: Callable[..., Database], kind: str, whoami: str, k
         assert driver is not None
         driver.close()
         assert seen(database, lambda: driver.cursor().execute("SELECT 1"))[0] is Fault.CONNECTION_LOST
+
+
+@pytest.mark.parametrize(("kind", "whoami", "kill"), KILLS)
+def test_a_statement_more_on_a_lost_connection(
+    new_database: Callable[..., Database], kind: str, whoami: str, kill: str
+) -> None:
+    """As where the search for a refused row goes on while the server falls."""
+    target = new_database(kind)
+    database = connect(address(target.url, {}))
+
+    def twice(connection: sa.Connection) -> None:
+        target.execute(kill.format(connection.exec_driver_sql(whoami).scalar_one()))
+        with suppress(DBAPIError):
+            connection.exec_driver_sql("SELECT 1")
+        connection.exec_driver_sql("SELECT 1")
+
+    with (
+        pytest.raises(ConnectionLostError, match="The connection to the database is lost"),
+        database.transaction() as it,
+    ):
+        twice(it)
+    database.close()
 
 
 def test_idle_in_a_transaction(postgresql: Database) -> None:
