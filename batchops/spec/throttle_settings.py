@@ -9,7 +9,7 @@ from batchops.errors import nearest
 from batchops.spec import parsers
 from batchops.throttles import THROTTLES
 from batchops.throttles.kind import ThrottleKind, ThrottleSetting
-from batchops.throttles.units import BYTES, SECONDS
+from batchops.throttles.units import BYTES, BYTES_A_SECOND, SECONDS
 
 OFF = "off"
 SEE = "`batchops help throttling` lists them"
@@ -61,7 +61,9 @@ def _limit(kind: ThrottleKind, text: str) -> float:
         found = durations.parse(text)
         assert isinstance(found, timedelta)
         return found.total_seconds()
-    if kind.unit is BYTES:
+    if kind.unit is BYTES_A_SECOND and text.endswith("/s"):
+        text = text.removesuffix("/s")
+    if kind.unit in (BYTES, BYTES_A_SECOND):
         if re.fullmatch(r"[\d.]+", text):
             raise ValueError(f'"{text}" has no unit: write {text}MB or {text}GB')
         return float(str(parsers.size(text)))

@@ -14,6 +14,7 @@ from batchops.throttles import (
     slot_lag,
     threads_running,
     vacuum,
+    wal_rate,
     wal_size,
     xmin_age,
 )  # fmt: skip
@@ -21,7 +22,7 @@ from batchops.throttles.kind import ThrottleKind
 
 THROTTLES: tuple[ThrottleKind, ...] = (
     replica_lag.KIND, blocked.KIND, slot_lag.KIND, xmin_age.KIND, dead_tuples.KIND, vacuum.KIND, active_sessions.KIND,
-    archive_backlog.KIND, threads_running.KIND, history_list.KIND, wal_size.KIND, load.KIND, file.KIND,
+    archive_backlog.KIND, wal_rate.KIND, threads_running.KIND, history_list.KIND, wal_size.KIND, load.KIND, file.KIND,
     query.KIND, http.KIND,
 )  # fmt: skip
 """In the order in which people read of them."""

@@ -2,12 +2,13 @@
 
 import http.client
 import os
+import re
 import socket
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from batchops.db.signals import Measured
 from batchops.db.url_references import fetch, is_reference
@@ -19,6 +20,8 @@ TIMEOUT = 2.0
 WAIT = (423, 429, 503)
 """Answers that mean: wait."""
 _LONGEST = 200
+_SECRET = re.compile(r"(?i)pass|pwd|secret|token|key|auth|sig")
+"""In the name of a parameter whose value is nobody's business."""
 
 
 class _Http:
@@ -114,7 +117,7 @@ def checked_url(text: str) -> str:
         parts = _parts(text)
     except UsageError as error:
         raise ValueError(error.message.partition("gives is ")[2]) from None
-    if parts.username is not None:
+    if parts.username is not None or any(_SECRET.search(name) for name, _ in parse_qsl(parts.query)):
         raise ValueError("a password in the URL would be shown; env:NAME or file:PATH keep it")
     return text
 

@@ -35,3 +35,4 @@ def shown_bytes(value: float) -> str:
 NUMBER = Unit("number", "4", shown_number)
 SECONDS = Unit("seconds", "10s", durations.show)
 BYTES = Unit("bytes", "1GB", shown_bytes)
+BYTES_A_SECOND = Unit("bytes per second", "20MB/s", lambda value: f"{shown_bytes(value)}/s")

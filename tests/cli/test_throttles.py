@@ -103,7 +103,7 @@ def test_a_query_holds_it_with_its_reason(batchops: Batchops, lite: Database, tm
 
 def test_a_service_holds_it_with_its_reason(batchops: Batchops, lite: Database, tmp_path: Path, web: Service) -> None:
     web.answer = 503, b"replicas are rebuilt\n"
-    url = f"{web.url}/hold?token=tell-no-one"
+    url = f"{web.url}/hold?job=nightly"
     run = ThrottledRun(batchops, tmp_path, *PURGE, "--url", lite.url, "--throttle-http", url)
     assert run.until_throttled()["reason"] == f"http: {web.url}/hold answers 503: replicas are rebuilt"
     web.answer = 200, b""
@@ -123,6 +123,7 @@ def test_a_service_holds_it_with_its_reason(batchops: Batchops, lite: Database, 
         ("file", "", 2, "it is empty"),
         ("http", "ftp://localhost/", 2, "not an http:// or https:// URL"),
         ("http", "http://ann:secret@localhost/", 2, "env:NAME or file:PATH"),
+        ("http", "http://localhost/?a=1&api_key=secret", 2, "env:NAME or file:PATH"),
         ("http", "env:BATCHOPS_NOWHERE", 2, "BATCHOPS_NOWHERE"),
         ("http", "http://127.0.0.1:1/", 12, "does not answer"),
     ],

@@ -67,6 +67,7 @@ def test_a_replica_that_applies_nothing_holds_the_run_until_it_does(
     assert (end["rows"], end["throttled_by"][0]["throttle"]) == (ROWS, "replica-lag")
 
 
+@pytest.mark.full
 def test_a_replica_that_is_stopped_holds_the_run_at_once(
     pair: tuple[Private, Private], table: Database, batchops: Batchops, tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ def session(table: Database) -> Iterator[pymysql.cursors.Cursor]:
         yield cursor
 
 
+@pytest.mark.full
 def test_threads_of_others_that_are_at_work(table: Database, batchops: Batchops, tmp_path: Path) -> None:
     with session(table) as sleeps, session(table) as kills:
         number = sleeps.connection.thread_id()
@@ -55,6 +56,7 @@ def sleep(cursor: pymysql.cursors.Cursor) -> None:
         cursor.execute("SELECT sleep(600)")
 
 
+@pytest.mark.full
 def test_old_versions_that_a_snapshot_keeps(table: Database, batchops: Batchops, tmp_path: Path) -> None:
     with session(table) as other:
         other.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")

@@ -117,6 +117,7 @@ def test_a_role_that_may_not_see_it_is_told_the_grant(replicated: Database, batc
         replicated.script(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
+@pytest.mark.full
 def test_a_replica_that_has_gone_is_missed_for_a_while(private_postgresql: Private) -> None:
     """By a clock of its own."""
     clock = Clock()

@@ -74,6 +74,7 @@ def test_a_logical_slot_that_nobody_reads_never_recovers(table: Database, hold: 
     assert "slot unread" in end["error"]["message"]
 
 
+@pytest.mark.full
 def test_an_old_snapshot_of_another_session(table: Database, hold: Hold) -> None:
     with session(table) as other:
         other.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t")
@@ -85,6 +86,7 @@ def test_an_old_snapshot_of_another_session(table: Database, hold: Hold) -> None
         assert run.end()["rows"] == ROWS
 
 
+@pytest.mark.full
 def test_dead_rows_that_are_not_cleaned_up(table: Database, hold: Hold) -> None:
     table.script("ALTER TABLE t SET (autovacuum_enabled = off)")
     table.execute("UPDATE t SET v = v")
@@ -108,6 +110,7 @@ def test_autovacuum_at_work_on_the_table(table: Database, hold: Hold) -> None:
     assert run.end()["rows"] == ROWS
 
 
+@pytest.mark.full
 def test_sessions_of_others_that_are_at_work(table: Database, hold: Hold) -> None:
     with session(table) as other:
         sleeper = threading.Thread(target=sleep, args=(other,))
@@ -125,6 +128,7 @@ def sleep(connection: psycopg.Connection[Any]) -> None:
         connection.execute("SELECT pg_sleep(600)")
 
 
+@pytest.mark.full
 def test_wal_that_waits_to_be_archived(archiving: Private, table: Database, hold: Hold) -> None:
     def switch() -> None:
         table.execute("UPDATE t SET v = v")
@@ -143,6 +147,29 @@ def test_wal_that_waits_to_be_archived(archiving: Private, table: Database, hold
     assert run.until_throttled()["value"] > 2
     (archiving.folder / FULL).unlink()
     table.execute("SELECT pg_switch_wal()")
+    assert run.end()["rows"] == ROWS
+
+
+@pytest.mark.full
+def test_wal_that_others_write(table: Database, hold: Hold) -> None:
+    over = threading.Event()
+
+    def write() -> None:
+        with session(table) as other:
+            other.execute("CREATE TABLE log (note text)")
+            while not over.wait(0.05):
+                other.execute("INSERT INTO log SELECT repeat('x', 1000) FROM generate_series(1, 200)")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        run = hold("wal-rate=100kB/s", "--batch-size", 100, "--sleep", "200ms")
+        why = run.until_throttled()
+    finally:
+        over.set()
+        writer.join()
+    assert why["reason"].startswith("wal-rate: ")
+    assert why["reason"].endswith("B/s (limit 100 kB/s)")
     assert run.end()["rows"] == ROWS
 
 

@@ -25,7 +25,7 @@ SELECT application_name || coalesce(' (' || host(client_addr) || ')', '') AS nam
        pg_catalog.pg_wal_lsn_diff(replay_lsn, '0/0')::bigint AS replayed {_STANDBYS}
 """)
 _NOW = sa.text("SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')::bigint")
-_ANY = sa.text("SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_replication)")
+_ANY = sa.text(f"SELECT EXISTS (SELECT {_STANDBYS})")
 
 
 class ReplicaLag:

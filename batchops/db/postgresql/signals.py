@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from batchops.db.postgresql import active_sessions, blocked, dead_rows, replica_lag, wal_backlog
+from batchops.db.postgresql import active_sessions, blocked, dead_rows, replica_lag, wal_backlog, wal_rate
 from batchops.db.signals import ServerSignal
 
 SIGNALS: Mapping[str, ServerSignal] = {
@@ -13,5 +13,6 @@ SIGNALS: Mapping[str, ServerSignal] = {
     "dead-tuples": dead_rows.DEAD_TUPLES,
     "vacuum": dead_rows.VACUUM,
     "active-sessions": active_sessions.SIGNAL,
+    "wal-rate": wal_rate.SIGNAL,
     "archive-backlog": wal_backlog.ARCHIVE_BACKLOG,
 }

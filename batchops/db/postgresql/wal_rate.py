@@ -1,0 +1,33 @@
+"""How much WAL a PostgreSQL server writes in a second, whoever it is for."""
+
+import time
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from batchops.db.signals import Measured, ServerSignal
+
+_NOW = sa.text("SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')::bigint")
+SHORTEST = 0.5
+"""Seconds between two readings that tell a rate."""
+
+
+class WalRate:
+    """From one reading to the next."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._before: tuple[float, int] | None = None
+        self._rate: float | None = None
+
+    def read(self, connection: sa.Connection) -> Measured:
+        now, written = self._clock(), int(connection.execute(_NOW).scalar_one())
+        if self._before is None:
+            self._before = now, written
+        elif (seconds := now - self._before[0]) >= SHORTEST:
+            self._rate = (written - self._before[1]) / seconds
+            self._before = now, written
+        return Measured(self._rate, of="" if self._rate is not None else "known after a second")
+
+
+SIGNAL = ServerSignal(lambda _: WalRate())
