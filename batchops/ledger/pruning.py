@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from batchops.ledger import samples
 from batchops.ledger.ledger import Ledger
-from batchops.ledger.requests import scope_of_run
+from batchops.ledger.requests import drop_superseded, scope_of_run
 
 RUNS_PER_TRANSACTION = 500
 """Runs that one transaction forgets."""
@@ -15,6 +15,8 @@ def prune(ledger: Ledger, older_than: float, *, most: int | None = None, job: st
 
     What proves that a backfill has been applied is kept for as long as it is its job's last run.
     """
+    with ledger.database.transaction() as connection:
+        drop_superseded(connection, ledger, older_than)
     gone = 0
     while most is None or gone < most:
         size = RUNS_PER_TRANSACTION if most is None else min(RUNS_PER_TRANSACTION, most - gone)

@@ -24,6 +24,7 @@ FOR_THE_PROCESS = ("max_rows",)
 """The settings that are for the process that works on the run now, and for no later one."""
 EVERY_RUN = "database"
 """The scope of every run whose progress is in this ledger."""
+NUMBERS_PER_STATEMENT = 500
 LONGEST_NAME = 200
 """Characters of a job's name in a scope, which is a key."""
 
@@ -159,3 +160,17 @@ def settings(requests: Sequence[Request], scopes: Sequence[str], lease: str) -> 
             if one.scope == scope and one.action == "set" and one.lease in (None, lease):
                 found |= one.settings
     return found
+
+
+def drop_superseded(connection: sa.Connection, ledger: Ledger, older_than: float) -> None:
+    """Remove old requests to jobs and to every run that are in effect no more."""
+    columns, before = ledger.requests.c, ledger.database.backend.own_tables.epoch() - older_than
+    found = _selected(connection, ledger, columns.action.in_(["pause", "resume"]))
+    last = {one.scope: one.number for one in found}
+    old = sa.select(columns.number, columns.scope).where(
+        columns.requested_at < before, columns.action.in_(["pause", "resume"])
+    )
+    gone = [row.number for row in connection.execute(old) if row.number != last[row.scope]]
+    for i in range(0, len(gone), NUMBERS_PER_STATEMENT):
+        some = gone[i : i + NUMBERS_PER_STATEMENT]
+        connection.execute(ledger.requests.delete().where(columns.number.in_(some)))

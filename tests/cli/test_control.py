@@ -10,6 +10,7 @@ from batchops.ledger.owner import this_process
 from tests.cli.conftest import Cli
 from tests.command import Batchops, hear_interrupts
 from tests.services.database import Database
+from tests.waiting import ended
 
 pytestmark = pytest.mark.in_turn
 
@@ -130,3 +131,15 @@ def test_what_gives_no_heartbeat_is_told_apart(ev: Database, cli: Cli) -> None:
         ev.execute("UPDATE batchops_lease SET owner = :owner", owner=json.dumps(mine))
         states.append(cli("runs", "--json", env=env).json()["runs"][0]["state"])
     assert states == ["stale", "crashed", "stale"]
+
+
+def test_two_people_at_once_and_the_later_one_counts(ev: Database, cli: Cli, batchops: Batchops) -> None:
+    env = {"BATCHOPS_URL": ev.url}
+    cli(*PURGE, env=env)
+    ev.execute("UPDATE batchops_run SET state = 'running', ended_at = NULL")
+    both = [batchops.start("set", "1", "--batch-size", size, env=env) for size in ("7", "9")]
+    assert [ended(process).code for process in both] == [0, 0]
+    asked = cli("show", 1, "--json", env=env).json()["requests"]
+    assert sorted(one["settings"]["batch_size"] for one in asked) == [7, 9]
+    again = cli(*PURGE[:-1], "-y", env=env)
+    assert again.err.count(" set --batch-size ") == 2, again

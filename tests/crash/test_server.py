@@ -15,9 +15,10 @@ from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.crash.scenario import COUNT_UP, MATCHING, ROWS, SLOW, batches_done, job, make, wait_for_work
 from tests.figures import Figures
+from tests.leases import lease_ends
 from tests.services.database import Database
 from tests.services.private import Private
-from tests.waiting import ended
+from tests.waiting import ended, until
 
 _SESSIONS = {
     "postgresql": "SELECT pid FROM pg_stat_activity WHERE application_name = 'batchops' AND datname = '{name}'",
@@ -51,6 +52,25 @@ def test_the_server_falls_and_comes_back(batchops: Batchops, private: Private, o
     assert f'"rows": {MATCHING}' in out
     assert COUNT_UP.wrong(owned) is None
     assert owned.column("SELECT state FROM batchops_run") == ["done"]
+
+
+def test_the_server_falls_while_the_run_is_paused(batchops: Batchops, private: Private, owned: Database) -> None:
+    """It stays paused, as far as it knows and as the ledger says, and goes on once it is resumed."""
+    first = batchops.start(*job(owned, "--lease", "3s", *SLOW))
+    wait_for_work(first, owned)
+    assert batchops("pause", "1", "disk is full", "--url", owned.url).code == 0
+    until(lambda: batchops("show", "1", "--url", owned.url).out.count("disk is full") >= 2, first)
+    until(lambda: "waiting   paused by" in batchops("show", "1", "--url", owned.url).out, first)
+    done = batches_done(owned)
+    private.stop()
+    time.sleep(4)  # longer than the lease
+    private.start()
+    before = lease_ends(owned, "batchops_lease")
+    until(lambda: lease_ends(owned, "batchops_lease") > before, first)
+    assert batches_done(owned) == done
+    assert batchops("resume", "1", "--url", owned.url).code == 0
+    end = ended(first)
+    assert (end.code, COUNT_UP.wrong(owned)) == (0, None), end
 
 
 @pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.full), "3"])

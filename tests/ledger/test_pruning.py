@@ -126,3 +126,15 @@ def test_what_a_run_asks_the_ledger_is_found_by_an_index(family: str, new_databa
         ]
     assert len(plans) > 3
     assert [plan for plan in plans if "SCAN batchops_run" in plan] == []
+
+
+def test_requests_go_with_their_run_and_old_ones_that_are_over(table: Database, batchops: Batchops) -> None:
+    Job(table, "purge", where="m = 7")()
+    for words in (("pause", "--database", "a"), ("resume", "--database"), ("pause", "--database", "b"),
+                  ("pause", "--job", "1")):  # fmt: skip
+        assert batchops(*words, "--url", table.url).code == 0
+    table.execute(f"UPDATE batchops_request SET requested_at = requested_at - {91 * DAY}")
+    table.execute("UPDATE batchops_request SET scope = 'run 1' WHERE scope <> 'database'")
+    age(table, 91)
+    assert batchops("ledger", "prune", "--url", table.url).out == "Forgot 1 run.\n"
+    assert table.rows("SELECT action, reason FROM batchops_request") == [("pause", "b")]
