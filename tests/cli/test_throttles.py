@@ -101,6 +101,23 @@ def test_a_query_holds_it_with_its_reason(batchops: Batchops, lite: Database, tm
     assert run.end()["rows"] == 100
 
 
+@pytest.mark.full
+def test_what_can_no_longer_be_read_holds_it_after_a_while(batchops: Batchops, lite: Database, tmp_path: Path) -> None:
+    lite.execute("CREATE TABLE holds (reason varchar(100))")
+    slow = ("--batch-size", 1, "--sleep", "1s", "--max-rows", 25)
+    run = ThrottledRun(
+        batchops, tmp_path, *PURGE, "--url", lite.url, *slow, "--throttle-query", "SELECT reason FROM holds"
+    )
+    run.until(lambda: run.events("committed"))
+    lite.execute("DROP TABLE holds")
+    why = run.until_throttled()
+    lite.execute("CREATE TABLE holds (reason varchar(100))")
+    assert (why["throttle"], why["value"]) == ("query", None)
+    assert "query: no reading for " in why["reason"]
+    assert "holds" in why["reason"]
+    assert run.end()["rows"] == 25
+
+
 def test_a_service_holds_it_with_its_reason(batchops: Batchops, lite: Database, tmp_path: Path, web: Service) -> None:
     web.answer = 503, b"replicas are rebuilt\n"
     url = f"{web.url}/hold?job=nightly"

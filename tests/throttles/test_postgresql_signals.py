@@ -34,7 +34,7 @@ def archiving() -> Iterator[Private]:
     except UnavailableError as error:
         pytest.skip(str(error))
     full = f"--archive_command=test ! -e {server.folder / FULL}"
-    more = ("--archive_mode=on", full, "--autovacuum_naptime=1s")
+    more = ("--archive_mode=on", full, "--autovacuum_naptime=1s", "--log_connections=on")
     with replace(server, argv=[*server.argv, *more]) as server:
         yield server
 
@@ -171,6 +171,35 @@ def test_wal_that_others_write(table: Database, hold: Hold) -> None:
     assert why["reason"].startswith("wal-rate: ")
     assert why["reason"].endswith("B/s (limit 100 kB/s)")
     assert run.end()["rows"] == ROWS
+
+
+def test_defaults_with_nothing_to_see_open_no_connection(
+    archiving: Private, table: Database, batchops: Batchops
+) -> None:
+    """By the server's own log: without a replica, and with batches that are quick."""
+
+    def connections(*flags: object) -> int:
+        before = archiving.log.read_text().count("application_name=batchops")
+        args = (
+            *PURGE,
+            "--url",
+            table.url,
+            "--max-rows",
+            200,
+            "--batch-size",
+            10,
+            "--strategy",
+            "key",
+            "--sleep",
+            "5ms",
+        )
+        assert batchops(*args, *flags, "--json").json()["rows"] == 200
+        return archiving.log.read_text().count("application_name=batchops") - before
+
+    connections()  # it makes the ledger
+    off = connections("--throttle", "replica-lag=off", "--throttle", "blocked=off")
+    assert connections() == off
+    assert connections("--throttle", "blocked") > off
 
 
 def test_all_are_listed_with_their_values_or_the_grant(table: Database, batchops: Batchops) -> None:
