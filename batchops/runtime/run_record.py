@@ -35,6 +35,8 @@ TIMEOUT = 3.0
 KEEP = 7 * 86400.0
 """Seconds after which an ended run is forgotten: there may be one each second."""
 MOST_PRUNED = 1_000
+SILENT = 86400.0
+"""Seconds after which a process of another host counts as gone."""
 NO_ROW = "Nobody can see this run in the ledger, pause it or stop it there"
 NO_PLACE = '{"ranges":[],"pass":0,"base":0}'
 """The cursor of a worker that follows no range."""
@@ -175,10 +177,16 @@ def _row(facts: RunFacts, job: str) -> dict[str, object]:
 
 
 def _end_crashed(connection: sa.Connection, ledger: Ledger, job: str) -> None:
-    """Nobody continues a run of this kind: one whose process is gone has ended."""
+    """Nobody continues a run of this kind: one whose process is gone has ended.
+
+    So has one on a host that cannot be asked, once it has been silent for a day.
+    """
     runs, leases = ledger.runs.c, ledger.leases.c
-    query = sa.select(runs.run, leases.job, leases.owner).join_from(ledger.runs, ledger.leases, runs.run == leases.run)
-    for row in connection.execute(query.where(runs.job == job, runs.state == "running")).all():
-        if Owner(**json.loads(row.owner)).gone():
+    silent = (ledger.database.backend.own_tables.epoch() - leases.lease_until).label("silent")
+    query = sa.select(runs.run, leases.job, leases.owner, silent)
+    joined = query.join_from(ledger.runs, ledger.leases, runs.run == leases.run)
+    for row in connection.execute(joined.where(runs.job == job, runs.state == "running")).all():
+        owner = Owner(**json.loads(row.owner))
+        if owner.gone() or (not owner.here() and row.silent > SILENT):
             connection.execute(ledger.leases.delete().where(leases.job == row.job))
             ledger.end(connection, row.run, "crashed", None)

@@ -241,6 +241,24 @@ def test_a_role_without_the_rights_to_a_relays_own_tables(server: Database, role
     assert (sent.code, server.scalar("SELECT count(*) FROM box WHERE sent_at IS NULL")) == (0, 0), sent
 
 
+def test_who_may_only_look_cannot_pause_and_few_rights_are_enough(server: Database, role: Role, cli: Cli) -> None:
+    owner = {"BATCHOPS_URL": server.url}
+    assert cli(*PURGE, "-yq", env=owner).code == 0
+    env = role("SELECT")
+    name = make_url(env["BATCHOPS_URL"]).username
+    who = f"'{name}'@'%'" if server.backend == "mysql" else f'"{name}"'
+    for table in ("ledger", "run", "worker", "lease", "rejected", "request", "sample"):
+        server.execute(f"GRANT SELECT ON batchops_{table} TO {who}")
+    assert cli("runs", env=env).code == 0
+    refused = cli("pause", "--job", 1, env=env)
+    assert (refused.code, "batchops_request" in refused.err) == (12, True), refused
+    server.execute(f"GRANT INSERT ON batchops_request TO {who}")
+    if server.backend == "postgresql":
+        server.execute(f"GRANT USAGE ON SEQUENCE batchops_request_number_seq TO {who}")
+    assert cli("pause", "--job", 1, env=env).code == 0
+    assert "paused" in cli("show", 1, env=owner).out
+
+
 def test_a_drain_without_a_right_to_the_ledger_warns_once_and_goes_on(server: Database, role: Role, cli: Cli) -> None:
     words = ("drain", "ev", "--where", "kind = 1", "--done", "kind = 0", "--set", "note = 'x'", "--batch-size", 7)
     env = role("SELECT, UPDATE")

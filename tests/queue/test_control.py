@@ -95,3 +95,21 @@ def test_a_drain_without_a_ledger(batchops: Batchops, sqlite: Database) -> None:
     done = batchops("drain", "jobs", "--url", sqlite.url, *DRAIN, "--set", "n = 1", "--ledger", "none", "--json")
     assert (done.code, done.json()["run"], "warning" in done.err) == (0, None, False), done
     assert sqlite.column("SELECT name FROM sqlite_master WHERE name LIKE 'batchops_run%'") == []
+
+
+@pytest.mark.in_turn
+def test_a_dead_drain_of_another_host_ends_after_a_day(batchops: Batchops, database: Database) -> None:
+    jobs(database, 5)
+    words = ("drain", "jobs", "--url", database.url, *DRAIN, "--set", "n = 1", "-q")
+    process = batchops.start(*words, "--poll", "100ms")
+    until(lambda: len(ask(batchops, database, "runs")["runs"]) == 1, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    owner = json.loads(database.scalar("SELECT owner FROM batchops_lease")) | {"boot": "another host"}
+    database.execute("UPDATE batchops_lease SET owner = :owner", owner=json.dumps(owner))
+    ended_at = float(database.scalar("SELECT lease_until FROM batchops_lease"))
+    for ago, state in ((3_600.0, "stale"), (2 * 86_400.0, "crashed")):
+        database.execute("UPDATE batchops_lease SET lease_until = :at", at=ended_at - ago)
+        assert batchops(*words).code == 0
+        assert run(batchops, database)["state"] == state
+    assert database.scalar("SELECT count(*) FROM batchops_lease") == 0
