@@ -148,7 +148,8 @@ class TableSetup:
 
     def _found(self, connection: sa.Connection) -> _Found:
         inspector = sa.inspect(connection)
-        there = frozenset(table.name for table in self._tables if self._sees(inspector, table.name))
+        # The table of versions last: it is made before the others, or with them, so that they are never taken for old.
+        there = frozenset(table.name for table in reversed(self._tables) if self._sees(inspector, table.name))
         version = self._version(connection, there)
         changes = self._changes(inspector, version or FIRST)
         renamed = [change for change in changes if isinstance(change, RenameTable)]
