@@ -253,6 +253,7 @@ def test_a_cancel_rolls_back_the_batch_in_progress(batchops: Batchops, database:
     assert database.column("SELECT DISTINCT touched FROM t") == [0]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("scenario", [PURGE, COUNT_UP], ids=["purge", "backfill"])
 @pytest.mark.in_turn
 def test_a_few_random_commands(batchops: Batchops, database: Database, scenario: Scenario) -> None:

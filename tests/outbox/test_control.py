@@ -20,6 +20,7 @@ def ask(batchops: Batchops, database: Database, *words: object) -> Any:
     return result.json()
 
 
+@pytest.mark.full
 def test_a_relay_has_a_row_and_obeys(batchops: Batchops, database: Database, tmp_path: Path) -> None:
     made(database)
     saved(database, [event(n % 7, n) for n in range(20)])

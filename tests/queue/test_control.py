@@ -37,6 +37,7 @@ def pending(database: Database) -> int:
     return states(database).get("pending", 0)
 
 
+@pytest.mark.full
 @pytest.mark.in_turn
 def test_a_drain_has_a_row_and_obeys(batchops: Batchops, database: Database) -> None:
     jobs(database, 40)

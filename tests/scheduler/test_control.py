@@ -18,6 +18,7 @@ def ask(batchops: Batchops, database: Database, *words: object) -> Any:
     return result.json()
 
 
+@pytest.mark.full
 @pytest.mark.in_turn
 def test_a_scheduler_has_a_row_and_obeys(batchops: Batchops, database: Database, tmp_path: Path) -> None:
     database.execute("CREATE TABLE t (id integer PRIMARY KEY)")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.command import Batchops
 from tests.outbox.boxes import delivered, event, left, made, saved
 from tests.services.database import Database
@@ -10,6 +12,7 @@ from tests.throttles.run import ThrottledRun
 EVENTS = 200
 
 
+@pytest.mark.in_turn
 def test_a_file_holds_it_with_nothing_in_flight(database: Database, batchops: Batchops, tmp_path: Path) -> None:
     made(database)
     saved(database, [event(f"a{n % 5}", n) for n in range(EVENTS)])
