@@ -26,6 +26,7 @@ def test_latency_counts_from_when_the_transaction_was_due() -> None:
     assert traffic.due_between(99, 101) == []
 
 
+@pytest.mark.full
 def test_sqlite_shapes_run_small(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["shapes", "--on", "sqlite", "--rows", "3000", "--pairs", "1", "--shape", "half|either"]) == 0
     printed = capsys.readouterr().out

@@ -53,6 +53,7 @@ def heartbeats(database: Database, process: "subprocess.Popen[str]", number: int
         until(lambda before=before: lease_ends(database, "batchops_lease") > before, process)  # type: ignore[misc]
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("scenario", [PURGE, COUNT_UP], ids=["purge", "backfill"])
 @pytest.mark.in_turn
 def test_a_paused_run_does_no_batch_and_survives_kill_9(

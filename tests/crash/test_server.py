@@ -54,6 +54,7 @@ def test_the_server_falls_and_comes_back(batchops: Batchops, private: Private, o
     assert owned.column("SELECT state FROM batchops_run") == ["done"]
 
 
+@pytest.mark.full
 def test_the_server_falls_while_the_run_is_paused(batchops: Batchops, private: Private, owned: Database) -> None:
     """It stays paused, as far as it knows and as the ledger says, and goes on once it is resumed."""
     first = batchops.start(*job(owned, "--lease", "3s", *SLOW))

@@ -45,6 +45,7 @@ def test_a_relay_has_a_row_and_obeys(batchops: Batchops, database: Database, tmp
     assert (ask(batchops, database, "show", 1)["state"], ask(batchops, database, "show", 1)["rows"]) == ("stopped", 30)
 
 
+@pytest.mark.full
 def test_a_replay_has_a_row_and_waits_while_every_run_is_paused(
     batchops: Batchops, database: Database, tmp_path: Path
 ) -> None:

@@ -236,6 +236,7 @@ def test_a_banner_is_no_answer(queue: Database, tmp_path: Path) -> None:
     assert all("answered with text that is not JSON: tool 1.0 is ready" in reason for reason in reasons), reasons
 
 
+@pytest.mark.wide(2)
 @pytest.mark.wide(1)
 @pytest.mark.parametrize("case", ["too many", "too few", "twice"])
 def test_an_innocent_row_of_a_bad_batch_is_done_in_the_end(queue: Database, tmp_path: Path, case: str) -> None:

@@ -69,6 +69,7 @@ def test_old_versions_that_a_snapshot_keeps(table: Database, batchops: Batchops,
         assert run.end()["rows"] == ROWS
 
 
+@pytest.mark.full
 def test_a_session_that_waits_for_a_batch_holds_the_next_one(
     table: Database, batchops: Batchops, tmp_path: Path
 ) -> None:

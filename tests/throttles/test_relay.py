@@ -12,6 +12,7 @@ from tests.throttles.run import ThrottledRun
 EVENTS = 200
 
 
+@pytest.mark.full
 @pytest.mark.in_turn
 def test_a_file_holds_it_with_nothing_in_flight(database: Database, batchops: Batchops, tmp_path: Path) -> None:
     made(database)
