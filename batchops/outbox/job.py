@@ -91,8 +91,8 @@ class RelayJob:
                 row = run_record(self.ledger, _facts(self), live, stats, stop, emitter.threads, emitter.warn, begun)
                 record = record_of.enter_context(row)
                 stack.enter_context(relay.backlog_monitor.emitting(emitter, emitter.threads))
-                patience, address = self.spec.throttle_timeout.total_seconds(), self.database.address
-                throttles = stack.enter_context(watching(self.watched, address, emitter.threads, stats, patience))
+                timeout, address = self.spec.throttle_timeout.total_seconds(), self.database.address
+                throttles = stack.enter_context(watching(self.watched, address, emitter.threads, stats, timeout))
                 ending = run(relay.loop_settings(record, throttles, stack), emitter, stop, stats)
                 relay.finish()
             counts = relay.backlog_monitor.counts()

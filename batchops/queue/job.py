@@ -130,8 +130,8 @@ def _worked(
         timeout = job.spec.lock_timeout.total_seconds()
         last = LastLook(job.database, job.leases, timeout, step.left_alone, step.leased)
         due = Due(job.database, job.leases.next_due)
-        patience, address = job.spec.throttle_timeout.total_seconds(), job.database.address
-        throttles = stack.enter_context(watching(job.throttles, address, emitter.threads, stats, patience))
+        timeout, address = job.spec.throttle_timeout.total_seconds(), job.database.address
+        throttles = stack.enter_context(watching(job.throttles, address, emitter.threads, stats, timeout))
         ending = run_in_threads(
             lambda: _loop_settings(job, live, (record.throttle, *throttles), step(), last, due, wait),
             live.workers,

@@ -22,7 +22,7 @@ FIRST = 0.02
 Clock = Callable[[], float]
 
 
-class Patience:
+class WaitTimeout:
     """Ends the run that throttles have kept waiting, without a batch in between, for longer than the timeout."""
 
     def __init__(self, timeout: float, clock: Clock = time.monotonic) -> None:
@@ -53,12 +53,16 @@ class Watch:
     """A throttle at work. One thread reads; workers call it before each batch."""
 
     def __init__(
-        self, setting: ThrottleSetting, read: Callable[[], Measured], patience: Patience, clock: Clock = time.monotonic
+        self,
+        setting: ThrottleSetting,
+        read: Callable[[], Measured],
+        timeout: WaitTimeout,
+        clock: Clock = time.monotonic,
     ) -> None:
         self.name = setting.kind.name
         self._setting = setting
         self._read = read
-        self._patience = patience
+        self._timeout = timeout
         self._clock = clock
         self._begun = self._at = clock()
         self._measured: Measured | None = None
@@ -93,7 +97,7 @@ class Watch:
         with self._guard:
             asks = self._asks()
             ended = self._beyond_stop > 1
-        self._patience.tell(self.name, "" if asks is None else asks.reason)
+        self._timeout.tell(self.name, "" if asks is None else asks.reason)
         if ended and asks is not None and self._setting.stop is not None:
             beyond = f"more than stop={self._setting.kind.unit.show(self._setting.stop)}"
             raise TransientError(f"{asks.reason}, {beyond}.", "run the same command again once it has come down.")

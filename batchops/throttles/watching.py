@@ -11,7 +11,7 @@ from batchops.runtime.threads import Threads
 from batchops.throttles.chosen import ChosenThrottle
 from batchops.throttles.probes import probe_database, reading
 from batchops.throttles.server_thread import ServerThread
-from batchops.throttles.watch import Patience, Watch
+from batchops.throttles.watch import WaitTimeout, Watch
 
 
 @contextmanager
@@ -26,13 +26,13 @@ def watching(
     if not on:
         yield ()
         return
-    patience = Patience(timeout)
+    longest = WaitTimeout(timeout)
     with ExitStack() as stack:
         probes = stack.enter_context(closing(probe_database(address)))
         server = ServerThread("throttles", threads, probes, lambda: stats.slowest_batch)
         asked: list[Throttle] = []
         for one in on:
-            watch = Watch(one.setting, _read(one, probes), patience)
+            watch = Watch(one.setting, _read(one, probes), longest)
             if one.quiet:
                 asked.append(server.add_quiet(watch, one.setting.kind.wakes_after))
                 continue

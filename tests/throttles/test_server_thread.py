@@ -3,7 +3,7 @@
 from batchops.db.signals import Measured
 from batchops.throttles.kind import ThrottleKind, ThrottleSetting
 from batchops.throttles.server_thread import LOOK_AGAIN, Quiet
-from batchops.throttles.watch import Patience, Watch
+from batchops.throttles.watch import WaitTimeout, Watch
 from tests.clock import Clock
 
 LAG = ThrottleKind("lag", "how late a copy is", limit=10.0)
@@ -15,7 +15,7 @@ class Scene:
     def __init__(self, wakes_after: float | None) -> None:
         self.clock, self.woken, self.slowest = Clock(), 0, 0.0
         self.now = Measured(None)
-        self.watch = Watch(ThrottleSetting(LAG, 10.0), lambda: self.now, Patience(60.0, self.clock), self.clock)
+        self.watch = Watch(ThrottleSetting(LAG, 10.0), lambda: self.now, WaitTimeout(60.0, self.clock), self.clock)
         self.quiet = Quiet(self.watch, wakes_after, lambda: self.slowest, self._wake, self.clock)
 
     def _wake(self) -> None:

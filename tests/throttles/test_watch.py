@@ -1,4 +1,4 @@
-"""A watch by a clock of its own: hysteresis, readings that are missing, the limit that ends a run, patience."""
+"""A watch by a clock of its own: hysteresis, readings that are missing, the limit that ends a run, timeout."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from batchops.db.signals import Measured
 from batchops.errors import TransientError, UnreachableError
 from batchops.throttles.kind import ThrottleKind, ThrottleSetting
 from batchops.throttles.units import SECONDS
-from batchops.throttles.watch import STALE, Patience, Watch
+from batchops.throttles.watch import STALE, WaitTimeout, Watch
 from tests.clock import Clock
 
 LAG = ThrottleKind("lag", "how late a copy is", SECONDS, limit=10.0)
@@ -18,7 +18,7 @@ class Scene:
     def __init__(self, limit: float = 10.0, stop: float | None = None, timeout: float = 1800.0) -> None:
         self.clock = Clock()
         self.now: Measured | Exception = Measured(0.0)
-        self.watch = Watch(ThrottleSetting(LAG, limit, stop), self._read, Patience(timeout, self.clock), self.clock)
+        self.watch = Watch(ThrottleSetting(LAG, limit, stop), self._read, WaitTimeout(timeout, self.clock), self.clock)
 
     def _read(self) -> Measured:
         if isinstance(self.now, Exception):
@@ -96,11 +96,11 @@ def test_patience_ends_with_the_timeout_and_begins_anew_with_each_batch() -> Non
 
 def test_throttles_that_take_turns_share_one_timeout() -> None:
     clock = Clock()
-    patience = Patience(60.0, clock)
-    patience.tell("lag", "late")
+    timeout = WaitTimeout(60.0, clock)
+    timeout.tell("lag", "late")
     clock.now += 40
-    patience.tell("load", "high")
-    patience.tell("lag", "")
+    timeout.tell("load", "high")
+    timeout.tell("lag", "")
     clock.now += 20
     with pytest.raises(TransientError, match="high"):
-        patience.tell("load", "high")
+        timeout.tell("load", "high")

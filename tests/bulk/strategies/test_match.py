@@ -1,9 +1,17 @@
 """The strategy match: sparse and dense rows, tables that are written anew, places taken by other rows, refused rows."""
 
+from contextlib import closing
+
 import pytest
 
 import batchops as library
+from batchops.bulk.strategies.cursor import Range
+from batchops.bulk.strategies.match_keys import MatchStrategy
+from batchops.bulk.strategies.strategy import Target
+from batchops.db.database import connect
+from batchops.db.urls import address
 from batchops.events import Rejected
+from batchops.sql.selection import Selection
 from tests.bulk.strategies.between_batches import at_batch
 from tests.services.database import Database
 
@@ -181,3 +189,19 @@ def test_a_key_that_is_no_whole_number(database: Database, kind: str, monkeypatc
     assert database.rows("SELECT n, count(*) FROM t GROUP BY n ORDER BY n") == [(0, 2_000), (1, 1_000)]
     assert library.purge(**job, batch_size=70).rows == 1_000
     assert database.scalar("SELECT count(*) FROM t") == 2_000
+
+
+def test_sqlite_finds_the_rows_by_its_index(sqlite: Database) -> None:
+    """What keeps the writing statement to its list does not keep the reading one from an index."""
+    make(sqlite)
+    database = connect(address(sqlite.url, {}))
+    backend = database.backend
+    with closing(database), database.reading() as connection:
+        table = backend.catalog.find(connection, None, "t")
+        assert table is not None
+        selection = Selection(table, SPARSE, backend.planner.shield)
+        target = Target(connection, database.reading, backend, selection, ("id",), None, None, 0, (), look_again=False)
+        rows = MatchStrategy(target)._part(connection, Range(None, None))
+        assert rows is not None
+        (detail,) = backend.planner.explain(connection, rows)
+        assert "INDEX t_kind (kind=?)" in detail
