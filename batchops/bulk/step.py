@@ -162,7 +162,7 @@ class BulkStep:
         self._searching = bool(done.refused) or self._aim is not None or self._search.expects(size.rows)
         return replace(
             self._recorded(after), rejected=tuple(row.as_event for row in named), size=size, replan=replan,
-            refused=len(done.refused), extra_seconds=done.seconds + reading,
+            refused=len(done.refused), extra_seconds=done.seconds + reading, last=cursor.over,
         )  # fmt: skip
 
     def _worked(self, connection: sa.Connection, batch: Batch) -> SearchResult:

@@ -174,8 +174,8 @@ class Progress:
         return f"backlog {count(left)}{oldest}{failed}{dead}"
 
     def _by_rows(self) -> bool:
-        """Where only what matches is read, the table's size says nothing."""
-        return self.started is not None and not self.started.counts_read
+        """Where only what matches is read, the table's size says nothing; and it may be unknown."""
+        return self.started is not None and not (self.started.counts_read and self.started.table_rows)
 
     def _done_and_total(self) -> tuple[float, float]:
         """Rows behind and in all, of what this pass reads; 0 in all where unknown."""

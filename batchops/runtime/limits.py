@@ -46,10 +46,17 @@ class Limits:
         opens = datetime.combine(now.date(), self.window.start, now.tzinfo)
         return opens if opens > now else opens + timedelta(days=1)
 
+    @property
+    def spent(self) -> bool:
+        """Whether no row or no batch more may be done."""
+        return self.rows.spent or (self.batches is not None and self.batches.spent)
+
     def reached(self, seconds: float) -> str | None:
         """The reason to end, after so long; None to continue."""
         if self.batches is not None and self.batches.spent:
             return "max-batches"
+        if self.rows.spent:
+            return "max-rows"
         if self.seconds is not None and seconds >= self.seconds:
             return "max-time"
         if self.window is not None and not self.window.holds(self.wall().time()):

@@ -87,7 +87,7 @@ class RunStats:
 
 def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock = time.monotonic) -> Ending:
     """Work until nothing is left or there is a reason to stop; every way out gives its reason."""
-    begun = clock() - stats.seconds
+    begun, last = clock() - stats.seconds, False
     try:
         if (opens := job.limits.closed()) is not None:
             _wait_for_window(job, emit, stop, stats, clock, opens)
@@ -99,7 +99,7 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
                 return Ending(reason, Exit.DONE)
             if job.surplus():
                 return Ending(SURPLUS, Exit.DONE)
-            if reasons := _reasons(job, stats):
+            if not last and (reasons := _reasons(job, stats)):
                 _wait(emit, stats, _together(reasons), stop.sleep, clock)
                 continue
             before = clock()
@@ -107,6 +107,7 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
             took = clock() - before
             if isinstance(done, Ending):
                 return done
+            last = done is not None and done.last
             if done is None:
                 rest = retrying(job.retry_timeout, job.idle, stopped=lambda: stop.asked, sleep=stop.sleep, clock=clock)
                 if rest is None:
@@ -122,7 +123,8 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
             if job.replan.is_set():
                 return Ending(REPLAN, Exit.DONE)
             job.between()
-            if (pause := job.sleep.seconds + job.nice * took) and not stop.asked:
+            pause = 0.0 if last or job.limits.spent else job.sleep.seconds + job.nice * took
+            if pause and not stop.asked:
                 _wait(emit, stats, Throttled(SLEEP, pause), stop.sleep, clock)
     except BatchopsError as error:
         if stop.asked and isinstance(error, TransientError):

@@ -27,6 +27,8 @@ class Outcome:
     """Rows that the database refused, whether they are given up on or tried again later."""
     extra_seconds: float = 0.0
     """Seconds for isolating rejected rows, or for reading ahead, which a smaller batch would not save."""
+    last: bool = False
+    """Whether nothing is left for whoever did it, so that no pause follows."""
     replan: str | None = None
     """Why the run should change its strategy."""
 

@@ -18,6 +18,13 @@ def test_a_purge_keeps_to_its_rate(ev: Database, cli: Cli) -> None:
     assert (throttle["throttle"], throttle["limit"]) == ("max-rate", 500)
 
 
+@pytest.mark.parametrize("pause", [("--sleep", "1h"), ("--max-rate", "1/h"), ("--nice", "1000")])
+def test_nothing_is_waited_for_after_the_last_batch(ev: Database, cli: Cli, pause: tuple[str, str]) -> None:
+    words = ("purge", "ev", "--all-rows", "--batch-size", ROWS, *pause, "-yq", "--json", "--url", ev.url)
+    document = cli(*words).json()
+    assert (document["rows"], document["reason"], document["throttled_seconds"]) == (ROWS, "done", 0)
+
+
 def test_workers_keep_to_it_together(ev: Database, cli: Cli) -> None:
     words = ("purge", "ev", "--all-rows", "--max-rate", "500/s", "--workers", 3, "-yq", "--json", "--url", ev.url)
     document = cli(*words).json()

@@ -227,6 +227,14 @@ def test_the_index_strategy_counts_rows_not_the_table() -> None:
     assert stats.seconds_left() == pytest.approx(20, rel=0.1)
 
 
+def test_where_the_tables_size_is_unknown_rows_of_the_plan_tell() -> None:
+    """A file of SQLite that was never analysed has no statistics; its plan counts or samples."""
+    stats = at_work(Clock(), replace(STARTED, table_rows=None, estimate=40_000, counted=True))
+    assert stats.share() == 0.5
+    assert stats.seconds_left() == pytest.approx(20, rel=0.1)
+    assert "50 %" in drawn(stats, 120)
+
+
 def test_a_resumed_run_counts_from_where_it_was_but_its_speed_is_its_own() -> None:
     stats = at_work(Clock(), replace(STARTED, resumed=True, rows=300_000, read=600_000))
     assert stats.rows == 320_000

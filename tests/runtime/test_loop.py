@@ -1,6 +1,7 @@
 """The loop by a clock of its own: rests, limits, holds, temporary errors and stops, without a database."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from batchops.runtime.live_settings import LiveSettings, Sleep, WorkerCount
 from batchops.runtime.loop import LoopSettings, RunStats, run
 from batchops.runtime.outcome import Outcome
 from batchops.runtime.pacing import Pacing
+from batchops.runtime.rate import RateLimit
 from tests.clock import Clock, ClockedStop
 
 BATCH = 0.05
@@ -65,6 +67,24 @@ def test_a_sleep_after_each_batch_and_its_account() -> None:
     assert scene.tally.seconds == pytest.approx(6.0 + 4 * BATCH)
     assert [event.reason for event in scene.heard(Throttled)] == [SLEEP] * 3
     assert [event.rows for event in scene.heard(Committed)] == [100] * 3
+
+
+def test_nothing_is_waited_for_after_the_last_batch() -> None:
+    """Neither the pause nor what the rate asks for; the workers' shares are waited for as before."""
+    scene = Scene([rows(), replace(rows(), last=True)], sleep=2.0)
+    scene._job["rate"] = RateLimit(10.0, "max-rate", "10/s", scene.clock)
+    assert scene() == Ending("done", 0)
+    assert scene.tally.rows == 200
+    assert scene.clock.slept == [2.0, pytest.approx(8.0 - BATCH)]
+
+
+@pytest.mark.parametrize("limits", [lambda: Limits(batches=Budget(2)), lambda: Limits(rows=Budget(200))])
+def test_nothing_is_waited_for_once_a_limit_is_reached(limits: Callable[[], Limits]) -> None:
+    scene = Scene([rows()] * 50, sleep=2.0, limits=limits())
+    scene._job["rate"] = RateLimit(10.0, "max-rate", "10/s", scene.clock)
+    assert scene().exit == 0
+    assert scene.tally.rows == 200
+    assert scene.clock.slept == [2.0, pytest.approx(8.0 - BATCH)]
 
 
 @pytest.mark.parametrize(
