@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from batchops.db.event_tables import EventTables
     from batchops.db.facts import Facts
     from batchops.db.faults import Faults
+    from batchops.db.foreign_keys import ForeignKeys
     from batchops.db.keys import Keys
     from batchops.db.literals import Cutoffs
     from batchops.db.maintenance import Maintenance
@@ -35,6 +36,7 @@ class Backend(Protocol):
     planner: "Planner"
     facts: "Facts"
     """What hangs on a table and on its server."""
+    foreign_keys: "ForeignKeys"
     contents: "Contents"
     rights: "Rights"
     faults: "Faults"

@@ -10,6 +10,7 @@ from batchops.db.column_contents import Contents
 from batchops.db.event_tables import EventTables
 from batchops.db.facts import Facts
 from batchops.db.faults import Faults
+from batchops.db.foreign_keys import ForeignKeys
 from batchops.db.keys import Keys
 from batchops.db.literals import Cutoffs
 from batchops.db.maintenance import Maintenance
@@ -20,6 +21,7 @@ from batchops.db.mysql.column_contents import MySQLContents
 from batchops.db.mysql.event_tables import MySQLEvents
 from batchops.db.mysql.facts import MySQLFacts
 from batchops.db.mysql.faults import MySQLFaults
+from batchops.db.mysql.foreign_keys import MySQLForeignKeys
 from batchops.db.mysql.keys import MySQLKeys
 from batchops.db.mysql.literals import MySQLCutoffs
 from batchops.db.mysql.maintenance import MySQLMaintenance
@@ -47,6 +49,7 @@ class MySQL:
     keys: Keys = MySQLKeys()
     planner: Planner = MySQLPlanner()
     facts: Facts = MySQLFacts(MySQLPlanner())
+    foreign_keys: ForeignKeys = MySQLForeignKeys()
     contents: Contents = MySQLContents()
     rights: Rights = MySQLRights()
     faults: Faults = MySQLFaults()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -22,18 +23,26 @@ WHERE table_name = :name AND table_schema = coalesce(:schema, database())
 
 # DEFAULT_GENERATED, which MySQL says of a default that is an expression, is no generated column; and GENERATED,
 # as a name, is reserved there.
+_LISTED = sa.text("""
+SELECT table_schema AS s, table_name AS n, table_type AS kind, table_rows AS estimate, engine,
+       data_length + index_length AS size
+FROM information_schema.tables WHERE (table_schema, table_name) IN :names
+""").bindparams(sa.bindparam("names", expanding=True))
+
 _COLUMNS = sa.text("""
-SELECT column_name AS name, column_type AS type, is_nullable = 'YES' AS nullable, extra LIKE '% GENERATED%' AS computed,
-       nullif(column_default, 'NULL') AS preset
-FROM information_schema.columns WHERE table_schema = :schema AND table_name = :name ORDER BY ordinal_position
-""")
+SELECT table_schema AS s, table_name AS n, column_name AS name, column_type AS type, is_nullable = 'YES' AS nullable,
+       extra LIKE '% GENERATED%' AS computed, nullif(column_default, 'NULL') AS preset
+FROM information_schema.columns WHERE (table_schema, table_name) IN :names
+ORDER BY table_schema, table_name, ordinal_position
+""").bindparams(sa.bindparam("names", expanding=True))
 
 _KEYS = sa.text("""
-SELECT index_name AS name, column_name AS col, sub_part AS part, nullable = 'YES' AS nullable
+SELECT table_schema AS s, table_name AS n, index_name AS name, column_name AS col, sub_part AS part,
+       nullable = 'YES' AS nullable
 FROM information_schema.statistics
-WHERE table_schema = :schema AND table_name = :name AND non_unique = 0 AND index_type = 'BTREE'
-ORDER BY index_name <> 'PRIMARY', index_name, seq_in_index
-""")
+WHERE (table_schema, table_name) IN :names AND non_unique = 0 AND index_type = 'BTREE'
+ORDER BY table_schema, table_name, index_name <> 'PRIMARY', index_name, seq_in_index
+""").bindparams(sa.bindparam("names", expanding=True))
 
 # InnoDB writes names as file names, and a partition as a table of its own.
 _TABLE_ID = """
@@ -45,6 +54,8 @@ _TABLES = sa.text(
     "SELECT table_name FROM information_schema.tables WHERE table_schema = database() ORDER BY 1 LIMIT 5000"
 )
 
+_CURRENT = sa.text("SELECT database()")
+
 _SERVER = sa.text("""
 SELECT version() AS version, database() AS db, current_user() AS role, @@session.time_zone AS zone,
        @@system_time_zone AS system_zone, @@global.read_only AS read_only,
@@ -55,30 +66,47 @@ SELECT version() AS version, database() AS db, current_user() AS role, @@session
 def find(connection: sa.Connection, schema: str | None, name: str) -> Table | None:
     """The table of that name, compared as the server itself compares names."""
     row = connection.execute(_FIND, {"schema": schema, "name": name}).first()
-    if row is None:
-        return None
-    where = {"schema": row.s, "name": row.n}
-    columns = [
-        Column(c.name, c.type, bool(c.nullable), bool(c.computed), default=c.preset)
-        for c in connection.execute(_COLUMNS, where)
-    ]
-    keys = []
-    for index, parts in groupby(connection.execute(_KEYS, where).all(), key=lambda part: part.name):
+    return None if row is None else _described(connection, [row])[0]
+
+
+def find_all(connection: sa.Connection, names: Sequence[tuple[str | None, str]]) -> list[Table]:
+    """Those that are there of many tables, by four statements in all."""
+    if not names:
+        return []
+    current = connection.execute(_CURRENT).scalar()
+    wanted = [(schema or current, name) for schema, name in names]
+    found = {(row.s, row.n): row for row in connection.execute(_LISTED, {"names": wanted})}
+    return _described(connection, [found[name] for name in wanted if name in found])
+
+
+def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Table]:
+    if not rows:
+        return []
+    names = {"names": [(row.s, row.n) for row in rows]}
+    columns: dict[tuple[str, str], list[Column]] = {(row.s, row.n): [] for row in rows}
+    for c in connection.execute(_COLUMNS, names):
+        columns[c.s, c.n].append(Column(c.name, c.type, bool(c.nullable), bool(c.computed), default=c.preset))
+    keys: dict[tuple[str, str], list[Key]] = {(row.s, row.n): [] for row in rows}
+    parts_of = groupby(connection.execute(_KEYS, names).all(), key=lambda part: (part.s, part.n, part.name))
+    for (s, n, index), parts in parts_of:
         listed = list(parts)
         # An index on a prefix or an expression does not name each row; nor does one with NULLs.
         if all(p.part is None and not p.nullable and p.col is not None for p in listed):
-            keys.append(Key(tuple(p.col for p in listed), index == "PRIMARY"))
-    current = connection.execute(sa.text("SELECT database()")).scalar()
-    return Table(
-        schema=None if row.s == current else row.s,
-        name=row.n,
-        kind=_KINDS.get(row.kind, "view"),
-        columns=tuple(columns),
-        keys=tuple(sorted(keys, key=lambda k: (not k.primary, len(k.columns)))),
-        identity=f"{row.s}.{row.n}",
-        rows=row.estimate,
-        bytes=row.size,
-    )
+            keys[s, n].append(Key(tuple(p.col for p in listed), index == "PRIMARY"))
+    current = connection.execute(_CURRENT).scalar()
+    return [
+        Table(
+            schema=None if row.s == current else row.s,
+            name=row.n,
+            kind=_KINDS.get(row.kind, "view"),
+            columns=tuple(columns[row.s, row.n]),
+            keys=tuple(sorted(keys[row.s, row.n], key=lambda k: (not k.primary, len(k.columns)))),
+            identity=f"{row.s}.{row.n}",
+            rows=row.estimate,
+            bytes=row.size,
+        )
+        for row in rows
+    ]
 
 
 def unlabelled(label: str) -> tuple[str | None, str]:
@@ -99,6 +127,7 @@ class MySQLCatalog:
     table_ids = "innodb_tables"
     """The view of information_schema with InnoDB's own table ids."""
     find = staticmethod(find)
+    find_all = staticmethod(find_all)
     unlabelled = staticmethod(unlabelled)
     tables = staticmethod(tables)
     hides = staticmethod(hides)
@@ -114,10 +143,6 @@ class MySQLCatalog:
             zone=row.system_zone if row.zone == "SYSTEM" else row.zone,
             read_only=bool(row.read_only),
         )
-
-    def find_all(self, connection: sa.Connection, names: Sequence[tuple[str | None, str]]) -> list[Table]:
-        found = (find(connection, schema, name) for schema, name in names)
-        return [table for table in found if table is not None]
 
     def table_identity(self, connection: sa.Connection, table: Table) -> TableIdentity:
         """InnoDB's table id, for the right PROCESS; TRUNCATE, OPTIMIZE and a rebuilding ALTER change it too."""

@@ -10,6 +10,7 @@ from batchops.db.column_contents import Contents
 from batchops.db.event_tables import EventTables
 from batchops.db.facts import Facts
 from batchops.db.faults import Faults
+from batchops.db.foreign_keys import ForeignKeys
 from batchops.db.keys import Keys
 from batchops.db.literals import Cutoffs
 from batchops.db.maintenance import Maintenance
@@ -24,6 +25,7 @@ from batchops.db.postgresql.column_contents import PostgreSQLContents
 from batchops.db.postgresql.event_tables import PostgreSQLEvents
 from batchops.db.postgresql.facts import PostgreSQLFacts
 from batchops.db.postgresql.faults import PostgreSQLFaults
+from batchops.db.postgresql.foreign_keys import PostgreSQLForeignKeys
 from batchops.db.postgresql.keys import PostgreSQLKeys
 from batchops.db.postgresql.literals import PostgreSQLCutoffs
 from batchops.db.postgresql.maintenance import PostgreSQLMaintenance
@@ -49,6 +51,7 @@ class PostgreSQL:
     keys: Keys = PostgreSQLKeys()
     planner: Planner = PostgreSQLPlanner()
     facts: Facts = PostgreSQLFacts()
+    foreign_keys: ForeignKeys = PostgreSQLForeignKeys()
     contents: Contents = PostgreSQLContents()
     rights: Rights = PostgreSQLRights()
     faults: Faults = PostgreSQLFaults()

@@ -15,6 +15,7 @@ from batchops.db.column_contents import Contents
 from batchops.db.event_tables import EventTables
 from batchops.db.facts import Facts
 from batchops.db.faults import Fault, Faults, Suspect
+from batchops.db.foreign_keys import ForeignKeys
 from batchops.db.keys import Keys
 from batchops.db.literals import Cutoffs
 from batchops.db.maintenance import Maintenance
@@ -33,6 +34,7 @@ from batchops.db.sqlite.claims import SQLiteClaims
 from batchops.db.sqlite.column_contents import SQLiteContents
 from batchops.db.sqlite.event_tables import SQLiteEvents
 from batchops.db.sqlite.facts import SQLiteFacts
+from batchops.db.sqlite.foreign_keys import SQLiteForeignKeys
 from batchops.db.sqlite.keys import SQLiteKeys
 from batchops.db.sqlite.literals import SQLiteCutoffs
 from batchops.db.sqlite.maintenance import SQLiteMaintenance
@@ -110,6 +112,7 @@ class SQLite:
     keys: Keys = SQLiteKeys()
     planner: Planner = SQLitePlanner()
     facts: Facts = SQLiteFacts()
+    foreign_keys: ForeignKeys = SQLiteForeignKeys()
     contents: Contents = SQLiteContents()
     rights: Rights = SQLiteRights()
     cutoffs: Cutoffs = SQLiteCutoffs()

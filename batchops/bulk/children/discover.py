@@ -1,0 +1,225 @@
+"""Finds the graph of a table: from the live catalogue, and from the edges that a person declares."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from batchops.bulk.children.declared import Choices, declared_keys
+from batchops.bulk.children.edge_text import DeclaredEdge, EdgeChoice
+from batchops.bulk.children.graph import Edge, EdgeAction, Graph, name_of
+from batchops.bulk.children.order import components
+from batchops.db.database import Database
+from batchops.db.facts import CASCADE, RESTRICT, SET_NULL, TableName
+from batchops.db.foreign_keys import NO_ACTION, ForeignKey, Indexes
+from batchops.db.lookup import find_table
+from batchops.db.table import Table
+from batchops.errors import UsageError
+
+_DELETES = (CASCADE, NO_ACTION, RESTRICT)
+_EQUAL = re.compile(r"""["`]?(\w+)["`]?\s*=(?!=)""")
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """A foreign key, seen from a table of the graph that it refers to."""
+
+    key: ForeignKey
+    parent: TableName
+    part: bool = False
+    """Whether it refers to a partition of that table alone."""
+
+
+@dataclass(frozen=True)
+class _Declared:
+    """What the keys come from."""
+
+    conditions: Mapping[int, str | None]
+    """By the identity of a declared key: its condition."""
+    ends: frozenset[TableName]
+    choices: Choices
+
+
+def graph_of(
+    connection: sa.Connection, database: Database, root: Table, declared: Sequence[DeclaredEdge] = (),
+    stop_at: Sequence[str] = (), chosen: Sequence[EdgeChoice] = (),
+) -> Graph:  # fmt: skip
+    """The graph below `root`; UsageError or NotFoundError for what is declared or chosen and is not there.
+
+    It takes the same few statements for any number of tables, and some more for each one that is named here.
+    """
+    backend = database.backend
+    catalogue = list(backend.foreign_keys.all(connection))
+    own = [
+        (edge.condition, key)
+        for edge, key in declared_keys(connection, database, declared)
+        if edge.condition is not None or not _known(key, catalogue)
+    ]
+    names = frozenset(name_of(find_table(connection, backend, name)) for name in stop_at)
+    asked = _Declared({id(key): condition for condition, key in own}, names, Choices(connection, database, chosen))
+    partitions = backend.foreign_keys.partitions(connection)
+    keys = [*catalogue, *(key for _, key in own)]
+    reached = list(_closure(name_of(root), keys, partitions, asked))
+    tables = _tables(connection, database, root, [reach for reach, _ in reached])
+    indexes = backend.foreign_keys.indexes(connection, list(tables.values()))
+    edges = tuple(
+        _edge(database, reach, action, tables, indexes, asked) for reach, action in reached if reach.key.child in tables
+    )
+    asked.choices.all_used(edges)
+    return Graph(root, edges, components(root, edges))
+
+
+def _known(key: ForeignKey, catalogue: Sequence[ForeignKey]) -> bool:
+    """Whether the catalogue has what was declared."""
+    return any(
+        (key.child, key.parent) == (other.child, other.parent)
+        and set(zip(key.columns, key.referred, strict=True)) == set(zip(other.columns, other.referred, strict=True))
+        for other in catalogue
+    )
+
+
+def _tables(
+    connection: sa.Connection, database: Database, root: Table, reached: Sequence[_Reach]
+) -> dict[TableName, Table]:  # fmt: skip
+    names = dict.fromkeys(name for reach in reached for name in (reach.key.child, reach.parent))
+    names.pop(name_of(root), None)
+    found = {name_of(table): table for table in database.backend.catalog.find_all(connection, list(names))}
+    return {name_of(root): root} | found
+
+
+def _closure(
+    root: TableName, keys: Sequence[ForeignKey], partitions: Mapping[TableName, TableName], asked: _Declared
+) -> Iterator[tuple[_Reach, EdgeAction | None]]:  # fmt: skip
+    """The keys that rows of the root, and rows deleted with them, are referred to by; nearest first."""
+    by_parent: dict[TableName, list[ForeignKey]] = {}
+    for key in keys:
+        by_parent.setdefault(key.parent, []).append(key)
+    seen, waiting = {root}, [root]
+    while waiting:
+        table = waiting.pop(0)
+        for reach in _reaching(table, by_parent, partitions):
+            action = _action(reach, asked)
+            yield reach, action
+            if action == "delete" and reach.key.child not in seen:
+                seen.add(reach.key.child)
+                waiting.append(reach.key.child)
+
+
+def _reaching(
+    table: TableName, by_parent: Mapping[TableName, Sequence[ForeignKey]], partitions: Mapping[TableName, TableName]
+) -> Iterator[_Reach]:  # fmt: skip
+    """A row of a partition is one of its parent's too; and what refers to one partition reaches rows of the parent."""
+    for key in by_parent.get(table, ()):
+        yield _Reach(key, table)
+    above = partitions.get(table)
+    while above is not None:
+        for key in by_parent.get(above, ()):
+            yield _Reach(key, table)
+        above = partitions.get(above)
+    for name, keys in by_parent.items():
+        if _lies_in(name, table, partitions):
+            yield from (_Reach(key, table, part=True) for key in keys)
+
+
+def _lies_in(part: TableName, table: TableName, partitions: Mapping[TableName, TableName]) -> bool:
+    above = partitions.get(part)
+    while above is not None and above != table:
+        above = partitions.get(above)
+    return above is not None
+
+
+def _action(reach: _Reach, asked: _Declared) -> EdgeAction | None:
+    """What happens along the edge; None where a person has to choose."""
+    key = reach.key
+    if key.child in asked.ends:
+        return "refuse"
+    chosen = asked.choices.action(key.child, key.columns, reach.parent)
+    if chosen is not None or id(key) in asked.conditions or reach.part:
+        return chosen
+    if key.on_delete == SET_NULL:
+        return "null"
+    return "delete" if key.on_delete in _DELETES else None
+
+
+def _edge(
+    database: Database, reach: _Reach, action: EdgeAction | None, tables: Mapping[TableName, Table], indexes: Indexes,
+    asked: _Declared,
+) -> Edge:  # fmt: skip
+    key = reach.key
+    child, parent = tables[key.child], tables[reach.parent]
+    condition = asked.conditions.get(id(key))
+    declared = id(key) in asked.conditions
+    columns, nulls = _spelled(child, key.columns), _nulls(child, key)
+    why = _why(reach, action, declared=declared, stopped=key.child in asked.ends)
+    if action == "null" and not nulls:
+        cannot = f"{child.label}.{', '.join(columns)} cannot be NULL"
+        if key.on_delete != SET_NULL:
+            raise UsageError(f"--edge: {cannot}, so its rows cannot be kept.", "choose delete or refuse.")
+        action, why = None, f"ON DELETE SET NULL, but {cannot}"
+    indexed = _indexed(columns, indexes.get(key.child, ()), condition)
+    return Edge(
+        child=child, columns=columns, parent=parent, referred=_spelled(parent, key.referred),
+        action=action or "refuse", why=why, chosen=action is not None, on_delete=key.on_delete, constraint=key.name,
+        declared=declared, condition=condition, nulls=nulls, indexed=indexed,
+        index=None if indexed else _missing_index(database, child, columns),
+        deferrable=key.deferrable and key.on_delete != RESTRICT, deferred=key.deferred,
+        validated=key.validated, enforced=key.enforced,
+    )  # fmt: skip
+
+
+def _why(reach: _Reach, action: EdgeAction | None, *, declared: bool, stopped: bool) -> str:
+    rule = f"ON DELETE {reach.key.on_delete}"
+    if stopped:
+        return "--stop-at"
+    if action is None and declared:
+        return "declared by --child"
+    if action is None and reach.part:
+        return "it refers to one partition alone"
+    by_rule = not declared and not reach.part and action == _by_rule(reach.key)
+    return rule if action is None or by_rule else "chosen by --edge"
+
+
+def _by_rule(key: ForeignKey) -> EdgeAction:
+    return "null" if key.on_delete == SET_NULL else "delete"
+
+
+def _nulls(child: Table, key: ForeignKey) -> tuple[str, ...]:
+    """The columns to set to NULL: what the key's own rule would set, else as many as can be; one is enough."""
+    able = {
+        column.name.casefold()
+        for column in child.columns
+        if column.nullable and not column.generated and column.name not in child.primary
+    }
+    wanted = _spelled(child, key.sets or key.columns)
+    found = tuple(name for name in wanted if name.casefold() in able)
+    whole = key.match_full or key.on_delete == SET_NULL
+    return () if whole and len(found) < len(wanted) else found
+
+
+def _spelled(table: Table, names: Sequence[str]) -> tuple[str, ...]:
+    """As the table has them: SQLite takes any capitals."""
+    known = {name.casefold(): name for name in table.column_names}
+    return tuple(name if name in table.column_names else known.get(name.casefold(), name) for name in names)
+
+
+def _indexed(columns: Sequence[str], indexes: Sequence[Sequence[str]], condition: str | None) -> bool:
+    """Whether an index begins with the columns, in whatever order; those that a condition fixes may be among them."""
+    wanted = {name.casefold() for name in columns}
+    fixed = {name.casefold() for name in _EQUAL.findall(condition or "")}
+    for index in indexes:
+        beginning = set()
+        for name in index:
+            if name.casefold() not in wanted | fixed:
+                break
+            beginning.add(name.casefold())
+        if wanted <= beginning:
+            return True
+    return False
+
+
+def _missing_index(database: Database, child: Table, columns: Sequence[str]) -> str:
+    quote = database.engine.dialect.identifier_preparer.quote
+    place = ".".join(quote(part) for part in (child.schema, child.name) if part)
+    how = "CREATE INDEX" if child.kind == "partitioned" else database.backend.facts.new_index
+    return f"{how} ON {place} ({', '.join(map(quote, columns))})"

@@ -1,0 +1,164 @@
+"""The graph of a purge with children: the tables that refer to its rows, and what happens along each foreign key."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from batchops.db.facts import TableName
+from batchops.db.table import Table, label_of
+
+EdgeAction = Literal["delete", "null", "refuse"]
+ACTIONS: tuple[EdgeAction, ...] = ("delete", "null", "refuse")
+
+
+def name_of(table: Table) -> TableName:
+    """Schema and name, which tell a table from every other of its database."""
+    return table.schema, table.name
+
+
+@dataclass(frozen=True)
+class Edge:
+    """`columns` of `child` refer to `referred` of `parent`: a foreign key, or what --child declares."""
+
+    child: Table
+    columns: tuple[str, ...]
+    parent: Table
+    referred: tuple[str, ...]
+    action: EdgeAction
+    """What batchops does with the child's rows before their parent goes. `refuse`: a parent that has such rows stays,
+    and is rejected."""
+    why: str
+    """Why this action: the catalogue's rule, --edge, --stop-at, or what keeps it from being chosen."""
+    chosen: bool
+    """Whether the action may be taken; else the plan refuses the run and names --edge."""
+    on_delete: str = ""
+    """The catalogue's own: CASCADE, NO ACTION, RESTRICT, SET NULL or SET DEFAULT; empty for a declared one."""
+    constraint: str | None = None
+    """Its name in the catalogue; None where it has none there."""
+    declared: bool = False
+    condition: str | None = None
+    """SQL on the child that its rows must match too: `owner_type = 'Post'`. Only of a declared one."""
+    nulls: tuple[str, ...] = ()
+    """The columns that are set to NULL where a row is kept, or a circle broken; empty: that is not possible."""
+    indexed: bool = True
+    """Whether an index finds the child's rows by `columns`."""
+    index: str | None = None
+    """The CREATE INDEX that is missing; None where there is one."""
+    deferrable: bool = False
+    """Whether a transaction may have it checked at COMMIT; never RESTRICT, which is checked at once."""
+    deferred: bool = False
+    """Whether it is checked at COMMIT unless told otherwise: an error of it comes only there."""
+    validated: bool = True
+    """Whether the server vouches that no row is an orphan."""
+    enforced: bool = True
+    """Whether the server itself acts on it."""
+
+    @property
+    def nullable(self) -> bool:
+        return bool(self.nulls)
+
+    @property
+    def own(self) -> bool:
+        """Whether a table refers to itself."""
+        return name_of(self.child) == name_of(self.parent)
+
+    @property
+    def source(self) -> str:
+        """Child and columns, for people: `orders.customer_id`, `lines.(order_id, position)`."""
+        return f"{self.child.label}.{columns_text(self.columns)}"
+
+    @property
+    def label(self) -> str:
+        """For people: `orders.customer_id -> customers.id`."""
+        return f"{self.source} -> {self.parent.label}.{columns_text(self.referred)}"
+
+    @property
+    def name(self) -> str:
+        """The constraint's name, else its label: what a rejected row names as its reason."""
+        return self.constraint or self.label
+
+
+@dataclass(frozen=True)
+class Component:
+    """Tables whose rows may refer to each other in a circle; or one table alone."""
+
+    tables: tuple[Table, ...]
+    """Deepest first, once `breaks` are nulled and `deferred` deferred."""
+    edges: tuple[Edge, ...] = ()
+    """Edges between these tables, along which rows are deleted; of a table to itself too."""
+    breaks: tuple[Edge, ...] = ()
+    """Of these, the ones of other tables whose `nulls` are set to NULL first, so that the rest has an order."""
+    deferred: tuple[Edge, ...] = ()
+    """Those that neither have an order nor can be nulled, but can be deferred: all in one transaction."""
+    unbreakable: tuple[Edge, ...] = ()
+    """A circle that can be broken nowhere; not empty: the plan refuses the run."""
+
+    @property
+    def circular(self) -> bool:
+        """Whether several tables refer to each other in a circle."""
+        return len(self.tables) > 1
+
+    @property
+    def own(self) -> tuple[Edge, ...]:
+        """References of a table to itself: leaf first, in rounds."""
+        return tuple(edge for edge in self.edges if edge.own)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The tables that a purge of `root` reaches, and how."""
+
+    root: Table
+    edges: tuple[Edge, ...]
+    """All, nearest to the root first; several may lead to one table."""
+    components: tuple[Component, ...]
+    """The tables whose rows are deleted, deepest first; the root is in the last one."""
+
+    @cached_property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables whose rows are deleted, deepest first: a table comes before those it refers to, circles aside."""
+        return tuple(table for component in self.components for table in component.tables)
+
+    @cached_property
+    def touched(self) -> tuple[Table, ...]:
+        """Those whose rows are deleted, set to NULL, or looked for because they keep a parent; each once."""
+        found = {name_of(table): table for table in self.tables}
+        return tuple(
+            (found | {name_of(e.child): e.child for e in self.edges if name_of(e.child) not in found}).values()
+        )
+
+    def to(self, parent: Table) -> tuple[Edge, ...]:
+        """The edges whose rows refer to the table."""
+        return tuple(edge for edge in self.edges if name_of(edge.parent) == name_of(parent))
+
+    def of(self, child: Table) -> tuple[Edge, ...]:
+        """The edges by which the table's rows refer to others of the graph: the paths to it."""
+        return tuple(edge for edge in self.edges if name_of(edge.child) == name_of(child))
+
+    def acting(self, action: EdgeAction) -> Iterator[Edge]:
+        """The edges with this action."""
+        return (edge for edge in self.edges if edge.action == action)
+
+    def component(self, table: Table) -> Component:
+        """The one with the table; KeyError for a table from which nothing is deleted."""
+        wanted = name_of(table)
+        for component in self.components:
+            if any(name_of(one) == wanted for one in component.tables):
+                return component
+        raise KeyError(table.label)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing refers to the root."""
+        return not self.edges
+
+
+def columns_text(columns: tuple[str, ...]) -> str:
+    """One column as it is, several in parentheses."""
+    return columns[0] if len(columns) == 1 else f"({', '.join(columns)})"
+
+
+def text_of(name: TableName) -> str:
+    """A table's name for people."""
+    return label_of(*name)

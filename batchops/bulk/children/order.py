@@ -1,0 +1,98 @@
+"""The order in which the tables of a graph go: deepest first, circles told apart and broken."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from batchops.bulk.children.graph import Component, Edge, name_of
+from batchops.db.facts import TableName
+from batchops.db.table import Table
+
+
+def components(root: Table, edges: Sequence[Edge]) -> tuple[Component, ...]:
+    """The tables that rows are deleted from, by circle, deepest first."""
+    deleting = [edge for edge in edges if edge.action == "delete"]
+    tables = {name_of(root): root} | {name_of(edge.child): edge.child for edge in deleting}
+    return tuple(_component([tables[name] for name in names], deleting) for names in _circles(list(tables), deleting))
+
+
+def _component(tables: Sequence[Table], deleting: Sequence[Edge]) -> Component:
+    names = {name_of(table) for table in tables}
+    inside = tuple(edge for edge in deleting if {name_of(edge.child), name_of(edge.parent)} <= names)
+    others = [edge for edge in inside if not edge.own]
+    kept = [edge for edge in others if not edge.nullable and not edge.deferrable]
+    by_name = {name_of(table): table for table in tables}
+    circle = next((names for names in _circles(list(by_name), kept) if len(names) > 1), None)
+    if circle is not None:
+        unbreakable = tuple(e for e in kept if {name_of(e.child), name_of(e.parent)} <= set(circle))
+        return Component(tuple(tables), inside, unbreakable=unbreakable)
+    # As few as will do: what is deferred costs one transaction for all, what is nulled an UPDATE.
+    deferred: list[Edge] = []
+    breaks: list[Edge] = []
+    for edge in (edge for edge in others if not edge.nullable and edge.deferrable):
+        (deferred if _closes(edge, kept) else kept).append(edge)
+    for edge in (edge for edge in others if edge.nullable):
+        (breaks if _closes(edge, kept) else kept).append(edge)
+    ordered = tuple(by_name[name] for names in _circles(list(by_name), kept) for name in names)
+    return Component(ordered, inside, tuple(breaks), tuple(deferred))
+
+
+def _closes(edge: Edge, kept: Sequence[Edge]) -> bool:
+    """Whether the edge would close a circle with those that are kept."""
+    names = list({name_of(table) for one in (*kept, edge) for table in (one.child, one.parent)})
+    return any(len(circle) > 1 for circle in _circles(names, [*kept, edge]))
+
+
+def _circles(names: Sequence[TableName], edges: Sequence[Edge]) -> Iterator[list[TableName]]:
+    """The strongly connected sets of tables by Tarjan's algorithm, children before their parents.
+
+    It follows the edges from parent to child, so that a set is complete once everything below it is.
+    """
+    children: dict[TableName, list[TableName]] = {name: [] for name in names}
+    for edge in edges:
+        if name_of(edge.parent) in children and name_of(edge.child) in children:
+            children[name_of(edge.parent)].append(name_of(edge.child))
+    seen: dict[TableName, int] = {}
+    low: dict[TableName, int] = {}
+    path: list[TableName] = []
+    for first in names:
+        if first in seen:
+            continue
+        # By hand, as a chain of tables may be deeper than Python's own stack.
+        waiting = [(first, iter(children[first]))]
+        seen[first] = low[first] = len(seen)
+        path.append(first)
+        while waiting:
+            name, rest = waiting[-1]
+            below = next(rest, None)
+            if below is None:
+                waiting.pop()
+                if waiting:
+                    low[waiting[-1][0]] = min(low[waiting[-1][0]], low[name])
+                if low[name] == seen[name]:
+                    yield _taken_off(path, name)
+            elif below not in seen:
+                seen[below] = low[below] = len(seen)
+                path.append(below)
+                waiting.append((below, iter(children[below])))
+            elif below in path:
+                low[name] = min(low[name], seen[below])
+
+
+def _taken_off(path: list[TableName], name: TableName) -> list[TableName]:
+    place = path.index(name)
+    found = path[place:]
+    del path[place:]
+    return found
+
+
+def depths(root: Table, edges: Sequence[Edge]) -> Mapping[TableName, int]:
+    """How many edges each table is away from the root, at the least."""
+    found = {name_of(root): 0}
+    waiting = [name_of(root)]
+    while waiting:
+        name = waiting.pop(0)
+        for edge in edges:
+            child = name_of(edge.child)
+            if name_of(edge.parent) == name and child not in found:
+                found[child] = found[name] + 1
+                waiting.append(child)
+    return found

@@ -1,0 +1,52 @@
+"""The foreign keys of a whole database, for the graph of a parent and its children."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from batchops.db.facts import TableName
+from batchops.db.table import Table
+
+NO_ACTION = "NO ACTION"
+Indexes = Mapping[TableName, Sequence[tuple[str, ...]]]
+"""By table: the columns of each index that has every row of it, in the index's order."""
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """One foreign key as the catalogue has it: `columns` of `child` refer to `referred` of `parent`."""
+
+    name: str | None
+    """None where the database gives none a name: SQLite."""
+    child: TableName
+    columns: tuple[str, ...]
+    parent: TableName
+    referred: tuple[str, ...]
+    on_delete: str
+    """CASCADE, SET NULL, SET DEFAULT, RESTRICT or NO ACTION."""
+    sets: tuple[str, ...] = ()
+    """The columns that its own SET NULL sets; empty: all."""
+    match_full: bool = False
+    """Whether its columns are NULL together or not at all."""
+    deferrable: bool = False
+    deferred: bool = False
+    """Whether it is checked at COMMIT unless told otherwise."""
+    validated: bool = True
+    """Whether the server vouches for rows that are there: not where checks may have been off."""
+    enforced: bool = True
+    """Whether it acts on this session's statements."""
+
+
+class ForeignKeys(Protocol):
+    """What one database's catalogue says about its foreign keys, in few statements for any number of tables."""
+
+    def all(self, connection: sa.Connection) -> Sequence[ForeignKey]:
+        """All that this role may see, of every schema; one that a partition repeats for its parent is left out."""
+
+    def partitions(self, connection: sa.Connection) -> Mapping[TableName, TableName]:
+        """The parent of each partition."""
+
+    def indexes(self, connection: sa.Connection, tables: Sequence[Table]) -> Indexes:
+        """The indexes of these tables, the primary key among them; none that is partial or not yet valid."""

@@ -1,0 +1,65 @@
+"""Foreign keys by information_schema."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.facts import TableName
+from batchops.db.foreign_keys import ForeignKey, Indexes
+from batchops.db.table import Table
+
+_ALL = sa.text("""
+SELECT k.constraint_name AS name, nullif(k.table_schema, database()) AS s, k.table_name AS n, k.column_name AS col,
+       nullif(k.referenced_table_schema, database()) AS parent_s, k.referenced_table_name AS parent,
+       k.referenced_column_name AS referred, r.delete_rule AS on_delete
+FROM information_schema.key_column_usage k
+JOIN information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema
+    AND r.constraint_name = k.constraint_name AND r.table_name = k.table_name
+WHERE k.referenced_table_name IS NOT NULL
+ORDER BY k.table_schema, k.table_name, k.constraint_name, k.ordinal_position
+""")
+_INDEXES = sa.text("""
+SELECT nullif(table_schema, database()) AS s, table_name AS n, index_name AS name, column_name AS col, sub_part AS part
+FROM information_schema.statistics
+WHERE (table_schema, table_name) IN :names AND index_type IN ('BTREE', 'HASH')
+ORDER BY table_schema, table_name, index_name, seq_in_index
+""").bindparams(sa.bindparam("names", expanding=True))
+_CURRENT = sa.text("SELECT database()")
+
+
+class MySQLForeignKeys:
+    """As far as this account may see the tables. Any session may have had foreign_key_checks off."""
+
+    def all(self, connection: sa.Connection) -> Sequence[ForeignKey]:
+        rows = connection.execute(_ALL).all()
+        return [_foreign_key(list(parts)) for _, parts in groupby(rows, key=lambda r: (r.s, r.n, r.name))]
+
+    def partitions(self, connection: sa.Connection) -> Mapping[TableName, TableName]:  # noqa: ARG002
+        """None is a table of its own here."""
+        return {}
+
+    def indexes(self, connection: sa.Connection, tables: Sequence[Table]) -> Indexes:
+        found: dict[TableName, list[tuple[str, ...]]] = {(table.schema, table.name): [] for table in tables}
+        if not found:
+            return found
+        current = connection.execute(_CURRENT).scalar()
+        rows = connection.execute(_INDEXES, {"names": [(s or current, n) for s, n in found]}).all()
+        for (s, n, _), parts in groupby(rows, key=lambda r: (r.s, r.n, r.name)):
+            # An index on a prefix is of use up to there; so is one on an expression.
+            found[s, n].append(tuple("" if part.part is not None else part.col or "" for part in parts))
+        return found
+
+
+def _foreign_key(parts: Sequence[sa.Row[Any]]) -> ForeignKey:
+    first = parts[0]
+    return ForeignKey(
+        name=first.name,
+        child=(first.s, first.n),
+        columns=tuple(part.col for part in parts),
+        parent=(first.parent_s, first.parent),
+        referred=tuple(part.referred for part in parts),
+        on_delete=first.on_delete,
+        validated=False,
+    )

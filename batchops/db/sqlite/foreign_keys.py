@@ -1,0 +1,79 @@
+"""Foreign keys by SQLite's pragmas."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.facts import TableName
+from batchops.db.foreign_keys import ForeignKey, Indexes
+from batchops.db.table import Table
+
+_ALL = sa.text("""
+SELECT m.name AS child, f.id, f."from" AS col, coalesce(p.name, f."table") AS parent, f."to" AS referred, f.on_delete,
+       m.sql LIKE '%DEFERRABLE INITIALLY DEFERRED%' AS deferred
+FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
+LEFT JOIN sqlite_master p ON p.type = 'table' AND p.name = f."table" COLLATE NOCASE
+WHERE m.type = 'table' ORDER BY m.name, f.id DESC, f.seq
+""")
+_PRIMARY = sa.text("""
+SELECT m.name AS "table", c.name FROM sqlite_master m JOIN pragma_table_xinfo(m.name) c
+WHERE m.type = 'table' AND c.pk ORDER BY m.name, c.pk
+""")
+_INDEXES = sa.text("""
+SELECT m.name AS "table", i.name AS name, coalesce(c.name, '') AS col
+FROM sqlite_master m JOIN pragma_index_list(m.name) i JOIN pragma_index_info(i.name) c
+WHERE m.type = 'table' AND NOT i.partial ORDER BY m.name, i.name, c.seqno
+""")
+
+
+class SQLiteForeignKeys:
+    """Of the file itself. Each connection decides whether they act; batchops' own lets them."""
+
+    def all(self, connection: sa.Connection) -> Sequence[ForeignKey]:
+        rows = connection.execute(_ALL).all()
+        primary = _primary_keys(connection)
+        return [
+            _foreign_key(list(parts), primary.get(name, ()))
+            for (_, _, name), parts in groupby(rows, key=lambda r: (r.child, r.id, r.parent))
+        ]
+
+    def partitions(self, connection: sa.Connection) -> Mapping[TableName, TableName]:  # noqa: ARG002
+        """There are none."""
+        return {}
+
+    def indexes(self, connection: sa.Connection, tables: Sequence[Table]) -> Indexes:
+        wanted = {table.name: (table.schema, table.name) for table in tables}
+        found: dict[TableName, list[tuple[str, ...]]] = {name: [] for name in wanted.values()}
+        for table, columns in _primary_keys(connection).items():
+            if table in wanted:
+                found[wanted[table]].append(columns)
+        rows = connection.execute(_INDEXES).all()
+        for (table, _), parts in groupby(rows, key=lambda r: (r.table, r.name)):
+            if table in wanted:
+                found[wanted[table]].append(tuple(part.col for part in parts))
+        return found
+
+
+def _primary_keys(connection: sa.Connection) -> dict[str, tuple[str, ...]]:
+    rows = connection.execute(_PRIMARY).all()
+    return {table: tuple(row.name for row in parts) for table, parts in groupby(rows, key=lambda r: r.table)}
+
+
+def _foreign_key(parts: Sequence[sa.Row[Any]], primary: tuple[str, ...]) -> ForeignKey:
+    first = parts[0]
+    named = tuple(part.referred for part in parts)
+    return ForeignKey(
+        name=None,
+        child=(None, first.child),
+        columns=tuple(part.col for part in parts),
+        parent=(None, first.parent),
+        # Written without its columns it means the primary key.
+        referred=primary if None in named else named,
+        on_delete=first.on_delete,
+        deferrable=True,  # PRAGMA defer_foreign_keys defers all of a transaction
+        # The pragma does not tell; where the table's text says so of one, others of its keys count as deferred too.
+        deferred=bool(first.deferred),
+        validated=False,
+    )
