@@ -58,7 +58,7 @@ def test_a_missing_index_is_named(database: Database) -> None:
     assert items.index.endswith("(order_id)")
     if database.backend == "postgresql":
         assert items.index == "CREATE INDEX CONCURRENTLY ON public.items (order_id)"
-    database.execute("CREATE INDEX some ON items (order_id, id)")
+    database.execute("CREATE INDEX by_order ON items (order_id, id)")
     assert the_edge(read_graph(database, "users"), "items.order_id").indexed
 
 
