@@ -1,0 +1,252 @@
+"""Canonical lines as Arrow's typed columns, and back: exact both ways, or an error that names the row."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from batchops.archive.inexact import InexactRow, InexactRowsError
+from batchops.db.exact_columns import ExactColumn, ExactKind
+from batchops.db.exact_text import restyled, unescape
+
+Spell = Callable[[Any], Any]
+
+_SPECIAL = "[\\\\\x08-\x0d]"
+_ESCAPES = (("\\", "\\\\"), ("\b", "\\b"), ("\f", "\\f"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"), ("\v", "\\v"))
+_DASHES = (8, 13, 18, 23)
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """One kind of column in Arrow: its type, and its texts to values and back; ArrowInvalid where that fails."""
+
+    type: Any
+    read: Spell
+    write: Spell
+
+
+class ArrowRows:
+    """Rows of these columns."""
+
+    def __init__(self, columns: Sequence[ExactColumn]) -> None:
+        self._columns = tuple(columns)
+        self._spellings = [spelling(column) for column in columns]
+        fields = [_field(column, how) for column, how in zip(columns, self._spellings, strict=True)]
+        self.schema = pa.schema(fields)
+        self._names = [f"c{number}" for number in range(len(columns))]
+        self._convert = csv.ConvertOptions(
+            column_types=dict.fromkeys(self._names, pa.binary()), null_values=["\\N"], strings_can_be_null=True
+        )
+        self._parse = csv.ParseOptions(delimiter="\t", quote_char=False, escape_char=False, ignore_empty_lines=False)
+
+    def batch(self, lines: Sequence[bytes]) -> Any:
+        """The rows as a record batch; InexactRowsError for values that their types cannot have."""
+        texts = self._texts(lines)
+        arrays = []
+        for place, text in enumerate(texts):
+            try:
+                arrays.append(self._spellings[place].read(text))
+            except (pa.ArrowInvalid, ValueError) as error:
+                raise InexactRowsError(self._failing(place, text)) from error
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def lines(self, batch: Any) -> list[bytes]:
+        """The canonical lines of a record batch."""
+        texts = [_escaped(how.write(array)) for how, array in zip(self._spellings, batch.columns, strict=True)]
+        joined = pc.binary_join_element_wise(*texts, "\t", null_handling="replace", null_replacement="\\N")
+        return joined.cast(pa.binary()).to_pylist() if len(texts) else [b""] * batch.num_rows
+
+    def inexact(self, lines: Sequence[bytes]) -> list[InexactRow]:
+        """Rows whose values would not be the same again, each with its place among `lines`, column and reason."""
+        found = []
+        for place, text in enumerate(self._texts(lines)):
+            how = self._spellings[place]
+            try:
+                back = how.write(how.read(text))
+                if back.equals(text.cast(pa.string())):
+                    continue
+            except (pa.ArrowInvalid, ValueError):
+                pass
+            found += self._failing(place, text)
+        return sorted(found, key=lambda row: row.place)
+
+    def _texts(self, lines: Sequence[bytes]) -> list[Any]:
+        """A binary array of unescaped texts for each column."""
+        block = pa.py_buffer(b"\n".join(lines) + b"\n")
+        if not lines:
+            return [pa.array([], pa.binary()) for _ in self._names]
+        options = csv.ReadOptions(column_names=self._names, block_size=max(block.size + 1, 1 << 10), use_threads=False)
+        table = csv.read_csv(pa.BufferReader(block), options, self._parse, self._convert)
+        if table.num_rows != len(lines):
+            raise ValueError(f"{len(lines)} lines were {table.num_rows} rows")
+        return [_unescaped(_whole(table.column(name))) for name in self._names]
+
+    def _failing(self, place: int, texts: Any) -> list[InexactRow]:
+        """Which values of a column are not exact, one by one."""
+        how, column, found = self._spellings[place], self._columns[place], []
+        for row in range(len(texts)):
+            text = texts.slice(row, 1)
+            try:
+                if how.write(how.read(text)).equals(text.cast(pa.string())):
+                    continue
+            except (pa.ArrowInvalid, ValueError):
+                pass
+            value = (text[0].as_py() or b"")[:60].decode("utf-8", "backslashreplace")
+            found.append(InexactRow(row, column.name, f"{value} is not exact as {how.type}"))
+        return found
+
+
+def spelling(column: ExactColumn) -> Spelling:
+    """How a column's texts are in Arrow."""
+    kind = column.kind
+    if kind is ExactKind.DECIMAL:
+        return _decimal(column.precision, column.scale)
+    return _SPELLINGS[kind]
+
+
+def _field(column: ExactColumn, how: Spelling) -> Any:
+    return pa.field(column.name, how.type, column.nullable, metadata={"batchops": f"{column.kind} {column.sql_type}"})
+
+
+def _whole(chunked: Any) -> Any:
+    combined = chunked.combine_chunks()
+    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined
+
+
+def _unescaped(texts: Any) -> Any:
+    """Few values have anything to unescape, so Python looks at those alone."""
+    escaped = pc.match_substring(texts, "\\")
+    if not pc.any(escaped).as_py():
+        return texts
+    return pa.array([unescape(text) if text is not None else None for text in texts.to_pylist()], pa.binary())
+
+
+def _escaped(texts: Any) -> Any:
+    if not pc.any(pc.match_substring_regex(texts, _SPECIAL)).as_py():
+        return texts
+    for plain, escape in _ESCAPES:
+        texts = pc.replace_substring(texts, plain, escape)
+    return texts
+
+
+def _cast(type: Any) -> Spelling:
+    return Spelling(type, lambda texts: _text(texts).cast(type), lambda values: values.cast(pa.string()))
+
+
+def _text(texts: Any) -> Any:
+    """It checks that they are UTF-8."""
+    return texts.cast(pa.string())
+
+
+def _decimal(precision: int, scale: int) -> Spelling:
+    type = pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)
+
+    def write(values: Any) -> Any:
+        texts = values.cast(pa.string())
+        return _mended(texts, "E", lambda text: _positional(text, scale))
+
+    return Spelling(type, lambda texts: _text(texts).cast(type), write)
+
+
+def _positional(text: str, scale: int) -> str:
+    """`1E-8` as `0.00000001`."""
+    digits, _, _ = text.partition("E")
+    sign, digits = ("-", digits[1:]) if digits.startswith("-") else ("", digits)
+    mantissa, _, fraction = digits.partition(".")
+    exponent = int(text.partition("E")[2])
+    unscaled = (mantissa + fraction).rjust(1, "0")
+    places = len(fraction) - exponent
+    unscaled = unscaled.rjust(places + 1, "0")
+    assert places == scale
+    return f"{sign}{unscaled[:-places]}.{unscaled[-places:]}"
+
+
+def _mended(texts: Any, pattern: str, mend: Callable[[str], str]) -> Any:
+    """Arrow's texts, those that match the pattern spelled by `mend`."""
+    found = pc.match_substring_regex(texts, pattern)
+    if not pc.any(found).as_py():
+        return texts
+    wrong = re.compile(pattern)
+    mended = [text if text is None or not wrong.search(text) else mend(text) for text in texts.to_pylist()]
+    return pa.array(mended, pa.string())
+
+
+def _number(widest: int) -> Spell:
+    words = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+    pattern = rf"e|n|^-?0\.0000|\d{{{widest + 1}}}|^-?\d{{{widest + 1},}}"
+
+    def write(values: Any) -> Any:
+        return _mended(values.cast(pa.string()), pattern, lambda text: words.get(text) or restyled(text, widest))
+
+    return write
+
+
+def _moment(values: Any) -> Any:
+    """Without the zeros at the end of a fraction, which is always there."""
+    return pc.utf8_rtrim(pc.utf8_rtrim(values.cast(pa.string()), "0"), ".")
+
+
+def _instant(values: Any) -> Any:
+    plain = _moment(values.cast(pa.timestamp("us")))
+    return pc.binary_join_element_wise(plain, "+00", "")
+
+
+def _bytes(texts: Any) -> Any:
+    def value(text: bytes | None) -> bytes | None:
+        if text is None:
+            return None
+        if not text.startswith(b"\\x"):
+            raise ValueError("no hexadecimal digits")
+        return bytes.fromhex(text[2:].decode())
+
+    return pa.array([value(text) for text in texts.to_pylist()], pa.binary())
+
+
+def _hex(values: Any) -> Any:
+    return pa.array([None if one is None else f"\\x{one.hex()}" for one in values.to_pylist()], pa.string())
+
+
+def _uuids(texts: Any) -> Any:
+    def value(text: bytes | None) -> bytes | None:
+        return None if text is None else bytes.fromhex(text.replace(b"-", b"").decode())
+
+    stored = pa.array([value(text) for text in texts.to_pylist()], pa.binary(16))
+    return pa.ExtensionArray.from_storage(pa.uuid(), stored)
+
+
+def _dashed(values: Any) -> Any:
+    def text(value: bytes | None) -> str | None:
+        if value is None:
+            return None
+        digits = value.hex()
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+    return pa.array([text(value) for value in values.storage.to_pylist()], pa.string())
+
+
+def _truth(texts: Any) -> Any:
+    if not pc.all(pc.is_in(texts, pa.array([b"t", b"f", None], pa.binary()))).as_py():
+        raise ValueError("neither t nor f")
+    return pc.equal(texts, pa.scalar(b"t", pa.binary()))
+
+
+_INSTANT = pa.timestamp("us", "UTC")
+_SPELLINGS = {
+    ExactKind.INT8: _cast(pa.int8()), ExactKind.INT16: _cast(pa.int16()), ExactKind.INT32: _cast(pa.int32()),
+    ExactKind.INT64: _cast(pa.int64()), ExactKind.UINT8: _cast(pa.uint8()), ExactKind.UINT16: _cast(pa.uint16()),
+    ExactKind.UINT32: _cast(pa.uint32()), ExactKind.UINT64: _cast(pa.uint64()),
+    ExactKind.FLOAT: Spelling(pa.float32(), lambda texts: _text(texts).cast(pa.float32()), _number(6)),
+    ExactKind.DOUBLE: Spelling(pa.float64(), lambda texts: _text(texts).cast(pa.float64()), _number(15)),
+    ExactKind.BOOLEAN: Spelling(pa.bool_(), _truth, lambda values: pc.if_else(values, "t", "f")),
+    ExactKind.DATE: _cast(pa.date32()),
+    ExactKind.TIMESTAMP: Spelling(pa.timestamp("us"), lambda texts: _text(texts).cast(pa.timestamp("us")), _moment),
+    ExactKind.INSTANT: Spelling(_INSTANT, lambda texts: _text(texts).cast(_INSTANT), _instant),
+    ExactKind.UUID: Spelling(pa.uuid(), _uuids, _dashed),
+    ExactKind.BYTES: Spelling(pa.binary(), _bytes, _hex),
+    ExactKind.TEXT: Spelling(pa.string(), _text, lambda values: values),
+    ExactKind.TAGGED: Spelling(pa.string(), _text, lambda values: values),
+}  # fmt: skip

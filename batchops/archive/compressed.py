@@ -1,0 +1,86 @@
+"""Compressed streams over an open file: gzip by Python itself, zstd by pyarrow."""
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, cast
+
+from batchops.archive.formats import Compression, missing_library
+
+
+def compressing(file: BinaryIO, compression: Compression) -> BinaryIO:
+    """What compresses into `file`; closing it leaves the file open."""
+    if compression == "gzip":
+        return cast("BinaryIO", gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0))
+    return cast("BinaryIO", _Zstd(file))
+
+
+@contextmanager
+def reading_compressed(file: BinaryIO, compression: Compression) -> Iterator[BinaryIO]:
+    """The content of `file`; ValueError where it is damaged or ends too early."""
+    try:
+        if compression == "gzip":
+            with gzip.GzipFile(fileobj=file, mode="rb") as plain:
+                yield cast("BinaryIO", plain)
+            return
+        pa = _pyarrow()
+        with pa.CompressedInputStream(pa.PythonFile(_Unclosed(file), mode="r"), "zstd") as plain:
+            yield cast("BinaryIO", io.BufferedReader(_Plain(plain), 1 << 16))
+    except (OSError, EOFError, zlib.error) as error:  # pyarrow's errors of compression are OSErrors
+        raise ValueError(str(error)) from error
+
+
+class _Zstd:
+    def __init__(self, file: BinaryIO) -> None:
+        pa = _pyarrow()
+        self._file = pa.PythonFile(_Unclosed(file), mode="w")
+        self._stream = pa.CompressedOutputStream(self._file, "zstd")
+
+    def write(self, data: bytes) -> int:
+        self._stream.write(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Unclosed:
+    """pyarrow closes what it is given, and asks it more than it needs."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read = file.read
+        self.write = file.write
+        self.flush = file.flush
+        self.tell = file.tell
+        self.readable = file.readable
+        self.writable = file.writable
+
+    def close(self) -> None:
+        pass
+
+
+class _Plain(io.RawIOBase):
+    """pyarrow's own stream gives no lines."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow as pa
+    except ModuleNotFoundError as error:
+        raise missing_library(error, "zstd") from error
+    return pa

@@ -1,0 +1,49 @@
+"""What proves that rows are the same rows: a digest of their canonical lines that no order changes."""
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+
+_MASK = (1 << 128) - 1
+
+
+class RowsDigest:
+    """The sum, mod 2^128, of the 128-bit BLAKE2b hashes of canonical lines, and how many there were.
+
+    Equal for the same lines in any order; a line that is there twice counts twice.
+    """
+
+    __slots__ = ("_sum", "rows")
+
+    def __init__(self, text: str = "0", rows: int = 0) -> None:
+        """`text`: as `str()` gave it, to go on from there."""
+        self._sum = int(text, 16)
+        self.rows = rows
+
+    def add(self, lines: Sequence[bytes]) -> None:
+        """Add lines, without their line ends."""
+        read = int.from_bytes
+        self._sum = (
+            self._sum + sum([read(blake2b(line, digest_size=16).digest(), "little") for line in lines])
+        ) & _MASK
+        self.rows += len(lines)
+
+    def merge(self, other: "RowsDigest") -> None:
+        """Add all lines of another."""
+        self._sum = (self._sum + other._sum) & _MASK
+        self.rows += other.rows
+
+    def __str__(self) -> str:
+        return f"{self._sum:032x}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RowsDigest) and (self._sum, self.rows) == (other._sum, other.rows)
+
+    def __hash__(self) -> int:
+        return hash((self._sum, self.rows))
+
+
+def digest_of(lines: Iterable[bytes]) -> RowsDigest:
+    """The digest of these lines."""
+    digest = RowsDigest()
+    digest.add([*lines])
+    return digest

@@ -1,0 +1,140 @@
+"""Manifests: numbered, each created once, and each with the digest of the one before it."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+from batchops.archive.destination import Destination
+from batchops.archive.layout import MANIFESTS, manifest_name
+from batchops.archive.records import VERSION, ArchivedTable, SegmentRecord, dumped, loaded
+from batchops.errors import NotFoundError
+
+
+@dataclass(frozen=True)
+class ListedSegment:
+    """A segment as a manifest lists it."""
+
+    name: str
+    record: SegmentRecord
+    sidecar_sha256: str
+    """Of the record's own file."""
+
+
+@dataclass(frozen=True)
+class TableSegments:
+    """A table with its segments of one run."""
+
+    table: ArchivedTable
+    segments: tuple[ListedSegment, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One run's archive: which rows of which tables, and in which files they are."""
+
+    run: int
+    tables: tuple[TableSegments, ...]
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Condition, cutoff, server, versions: what a person wants to know, as JSON holds it."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all tables."""
+        return sum(one.record.rows for table in self.tables for one in table.segments)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {"run": self.run, "rows": self.rows, **self.about, "tables": [*map(_table, self.tables)]}
+
+
+@dataclass(frozen=True)
+class FoundManifest:
+    """A manifest in a destination."""
+
+    number: int
+    sha256: str
+    previous: str
+    """The digest that it has of the one before it."""
+    manifest: Manifest
+
+
+def append_manifest(destination: Destination, manifest: Manifest) -> int:
+    """Write it durably behind the last one there; its number. Whoever is faster is behind whom this one is then."""
+    while True:
+        number, previous = _end(destination)
+        document = {
+            "version": VERSION,
+            "number": number + 1,
+            "previous": previous,
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            **manifest.document(),
+        }
+        if destination.create(manifest_name(number + 1), dumped(document)):
+            return number + 1
+
+
+def manifests(destination: Destination) -> Iterator[FoundManifest]:
+    """Those that are there, by number; ValueError with the name for one that makes no sense."""
+    for name in destination.names(MANIFESTS):
+        data = destination.read(name)
+        try:
+            yield _found(data)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{name}: {error}") from error
+
+
+def manifest_of(data: bytes) -> FoundManifest:
+    """The manifest of a file's content; ValueError where it is none."""
+    try:
+        return _found(data)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"it is no manifest ({error})") from error
+
+
+def _end(destination: Destination) -> tuple[int, str]:
+    """The number and the digest of the last manifest; 0 where there is none."""
+    listed = [name for name in destination.names(MANIFESTS) if name.removeprefix(MANIFESTS)[:8].isdecimal()]
+    number = int(listed[-1].removeprefix(MANIFESTS)[:8]) if listed else 0
+    digest = ""
+    for later in count(number):  # a listing may lag behind
+        try:
+            digest = hashlib.sha256(destination.read(manifest_name(later))).hexdigest()
+        except NotFoundError:
+            if later:
+                return later - 1, digest
+    raise AssertionError
+
+
+def _found(data: bytes) -> FoundManifest:
+    document = loaded(data)
+    about = {name: value for name, value in document.items() if name not in _OWN}
+    tables = tuple(
+        TableSegments(ArchivedTable.of(one), tuple(map(_listed, one["segments"]))) for one in document["tables"]
+    )
+    manifest = Manifest(document["run"], tables, about)
+    if manifest.rows != document["rows"]:
+        raise ValueError("its rows do not add up")
+    return FoundManifest(document["number"], hashlib.sha256(data).hexdigest(), document["previous"], manifest)
+
+
+_OWN = frozenset(("version", "number", "previous", "run", "rows", "tables"))
+
+
+def _table(table: TableSegments) -> dict[str, Any]:
+    return {**table.table.document(), "segments": [*map(_segment, table.segments)]}
+
+
+def _segment(segment: ListedSegment) -> dict[str, Any]:
+    return {"name": segment.name, "sidecar_sha256": segment.sidecar_sha256, **segment.record.document()}
+
+
+def _listed(document: Mapping[str, Any]) -> ListedSegment:
+    return ListedSegment(document["name"], SegmentRecord.of(document), document["sidecar_sha256"])
+
+
+def listed_of(sidecars: Sequence[tuple[str, SegmentRecord, bytes]]) -> tuple[ListedSegment, ...]:
+    """Segments for a manifest, each by its name, its record and the content of its record's file."""
+    return tuple(ListedSegment(name, record, hashlib.sha256(data).hexdigest()) for name, record, data in sidecars)

@@ -1,0 +1,59 @@
+"""Segments as Parquet: a block of lines is a row group."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchops.archive.arrow import ArrowRows
+from batchops.archive.formats import Compression, RowFormat
+from batchops.archive.inexact import InexactRow
+from batchops.db.exact_columns import ExactColumn
+
+BLOCK = 16_384
+"""Rows that are read at once."""
+
+
+class Parquet:
+    """Rows of these columns in Parquet."""
+
+    def __init__(self, columns: Sequence[ExactColumn], compression: Compression) -> None:
+        self._rows = ArrowRows(columns)
+        self._compression = compression
+
+    def writer(self, file: BinaryIO) -> "ParquetWriter":
+        options = {"compression": self._compression, "write_page_checksum": True}
+        return ParquetWriter(self._rows, pq.ParquetWriter(file, self._rows.schema, **options))
+
+    def read(self, file: BinaryIO) -> Iterator[list[bytes]]:
+        try:
+            with pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False) as opened:
+                if opened.schema_arrow.types != self._rows.schema.types:
+                    raise ValueError("its columns are of other types than its record says")
+                for batch in opened.iter_batches(BLOCK, use_threads=False):
+                    yield self._rows.lines(batch)
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(str(error)) from error
+
+    def inexact(self, lines: Sequence[bytes]) -> list[InexactRow]:
+        return self._rows.inexact(lines)
+
+
+class ParquetWriter:
+    """One file."""
+
+    def __init__(self, rows: ArrowRows, writer: Any) -> None:
+        self._rows = rows
+        self._writer = writer
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        self._writer.write_batch(self._rows.batch(lines), row_group_size=max(1, len(lines)))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def format_of(columns: Sequence[ExactColumn], compression: Compression) -> RowFormat:
+    """Parquet for rows of these columns."""
+    return Parquet(columns, compression)

@@ -1,0 +1,116 @@
+"""Segments: canonical lines into a file that is read back before it is there, and out of one."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from batchops.archive.durable import create, put_in_place
+from batchops.archive.formats import RowFormat, SegmentFormat
+from batchops.archive.lines import RowsDigest
+from batchops.archive.records import SegmentRecord, key_texts
+from batchops.db.exact_columns import ExactColumn
+from batchops.db.exact_text import fields_of
+from batchops.errors import IntegrityError
+
+BLOCK = 65_536
+"""Most rows of a block, which Parquet makes a row group of."""
+BLOCK_BYTES = 16 << 20
+_PART = 1 << 20
+
+
+def write_segment(
+    lines: Iterable[bytes],
+    columns: Sequence[ExactColumn],
+    format: SegmentFormat,
+    path: Path,
+    key: Sequence[str] = (),
+) -> SegmentRecord:
+    """Write the canonical lines into a file that is not there yet, and read them back.
+
+    The file appears under its name only when it is durable and has given back the same rows. InexactRowsError for
+    rows that the format cannot hold exactly, IntegrityError where it gives back others, FileExistsError.
+    """
+    if path.exists():
+        raise FileExistsError(path)
+    rows, partial = format.of(columns), path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.partial")
+    try:
+        with create(partial) as file:
+            written, first, last = _written(lines, rows, file)
+        record = _read_back(partial, rows, written)
+        put_in_place(partial, path)
+    finally:
+        with suppress(FileNotFoundError):
+            partial.unlink()
+    names = [column.name for column in columns]
+    places = [names.index(name) for name in key]
+    first_key, last_key = (
+        key_texts([fields_of(line)[place] for place in places]) if line else () for line in (first, last)
+    )
+    return SegmentRecord(**(record | {"first_key": first_key, "last_key": last_key}))  # type: ignore[arg-type]  # mypy does not see into the dict
+
+
+def read_segment(file: BinaryIO, columns: Sequence[ExactColumn], format: SegmentFormat) -> Iterator[list[bytes]]:
+    """The canonical lines of a segment in blocks; IntegrityError where the file makes no sense."""
+    return _read(file, format.of(columns))
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """The SHA-256 of what is left of an open file."""
+    digest = hashlib.sha256()
+    while part := file.read(_PART):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def blocks_of(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The lines in blocks that are bounded by rows and by bytes."""
+    rest = iter(lines)
+    size = BLOCK
+    while block := list(islice(rest, size)):
+        weight = sum(map(len, block))
+        size = max(64, min(BLOCK, int(len(block) * BLOCK_BYTES / max(weight, 1))))
+        for start in range(0, len(block), size):
+            yield block[start : start + size]
+
+
+def _written(
+    lines: Iterable[bytes], rows: RowFormat, file: BinaryIO
+) -> tuple[RowsDigest, bytes | None, bytes | None]:  # fmt: skip
+    """The digest of what was written, its first line and its last."""
+    digest, first, last = RowsDigest(), None, None
+    writer = rows.writer(file)
+    for block in blocks_of(lines):
+        digest.add(block)
+        first = block[0] if first is None else first
+        last = block[-1]
+        writer.write(block)
+    writer.close()
+    return digest, first, last
+
+
+def _read_back(path: Path, rows: RowFormat, written: RowsDigest) -> dict[str, object]:
+    read = RowsDigest()
+    with path.open("rb") as file:
+        for block in _read(file, rows):
+            read.add(block)
+        file.seek(0)
+        sha256 = sha256_of(file)
+        size = file.tell()
+    if read != written:
+        raise IntegrityError(
+            f"{path.name} gives back {read.rows} rows that are not the {written.rows} rows written into it.",
+            "nothing was removed; look at the disk, or use --format jsonl.",
+        )
+    return {"rows": read.rows, "bytes": size, "sha256": sha256, "digest": str(written), "read_back": str(read)}
+
+
+def _read(file: BinaryIO, rows: RowFormat) -> Iterator[list[bytes]]:
+    try:
+        yield from rows.read(file)
+    except (ValueError, EOFError, OSError) as error:
+        name = getattr(file, "name", "the segment")
+        raise IntegrityError(f"{name} cannot be read: {error}") from error

@@ -1,0 +1,182 @@
+"""Canonical lines of rows: fields escaped and read back, and the exact text of a driver's value."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from batchops.db.exact_columns import ExactColumn, ExactKind
+from batchops.db.value_formats import span
+
+NULL = b"\\N"
+_ESCAPES = {b"\\": b"\\\\", b"\b": b"\\b", b"\f": b"\\f", b"\n": b"\\n", b"\r": b"\\r", b"\t": b"\\t", b"\v": b"\\v"}
+_SPECIAL = re.compile(rb"[\\\x08-\x0d]")
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_MEANT = {escaped[1:]: plain for plain, escaped in _ESCAPES.items()}
+
+Text = Callable[[Any], str | bytes]
+
+
+class InexactValue(ValueError):  # noqa: N818  a value, which its row's error names
+    """A value that its column's kind has no exact text for."""
+
+
+def escape(value: bytes) -> bytes:
+    """The value as a field of a line."""
+    if _SPECIAL.search(value) is None:
+        return value
+    return _SPECIAL.sub(lambda found: _ESCAPES[found[0]], value)
+
+
+def unescape(field: bytes) -> bytes | None:
+    """The value of a field; None for NULL."""
+    if b"\\" not in field:
+        return field
+    return None if field == NULL else _ESCAPED.sub(lambda found: _MEANT.get(found[1], found[1]), field)
+
+
+def line_of(values: Sequence[bytes | None]) -> bytes:
+    """The canonical line of a row whose values are texts already."""
+    return b"\t".join([NULL if value is None else escape(value) for value in values])
+
+
+def fields_of(line: bytes) -> list[bytes | None]:
+    """The values of a canonical line, as texts."""
+    if b"\\" not in line:
+        return [*line.split(b"\t")]
+    return [unescape(field) for field in line.split(b"\t")]
+
+
+def line_maker(columns: Sequence[ExactColumn]) -> Callable[[Sequence[Any]], bytes]:
+    """What makes a row's canonical line of a driver's values, as `ExactColumns.selected` gives them.
+
+    It raises InexactValue, with the column's name, for a value that is none of the column's kind.
+    """
+    texts = [_TEXTS.get(column.kind, _text) for column in columns]
+
+    def line(row: Sequence[Any]) -> bytes:
+        fields = []
+        for value, text, column in zip(row, texts, columns, strict=True):
+            if value is None:
+                fields.append(NULL)
+                continue
+            try:
+                spelled = text(value)
+            except (InexactValue, ValueError, TypeError) as error:
+                raise InexactValue(f"{column.name}: {error}") from error
+            fields.append(escape(spelled if isinstance(spelled, bytes) else spelled.encode()))
+        return b"\t".join(fields)
+
+    return line
+
+
+def float_text(value: float) -> str:
+    """A double as PostgreSQL spells it: the shortest digits that give it again."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return restyled(repr(value), 15)
+
+
+def restyled(digits: str, widest: int) -> str:
+    """A number's digits in PostgreSQL's style: with an exponent from `widest` digits on, and below 0.0001."""
+    mantissa, _, exponent = digits.lower().partition("e")
+    sign, mantissa = ("-", mantissa[1:]) if mantissa.startswith("-") else ("", mantissa)
+    whole, _, fraction = mantissa.partition(".")
+    significant = (whole + fraction).lstrip("0")
+    point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len(significant))
+    significant = significant.rstrip("0")
+    if not significant:
+        return f"{sign}0"
+    power = point - 1
+    if power < -4 or power >= widest:
+        more = f".{significant[1:]}" if len(significant) > 1 else ""
+        return f"{sign}{significant[0]}{more}e{'-' if power < 0 else '+'}{abs(power):02}"
+    if point <= 0:
+        return f"{sign}0.{'0' * -point}{significant}"
+    if len(significant) <= point:
+        return f"{sign}{significant}{'0' * (point - len(significant))}"
+    return f"{sign}{significant[:point]}.{significant[point:]}"
+
+
+def tagged(value: Any) -> str | bytes:
+    """A value of SQLite with its storage class."""
+    match value:
+        case bool():
+            raise InexactValue("a truth value is none of SQLite's")
+        case int():
+            return f"i:{value}"
+        case float():
+            return f"r:{float_text(value)}"
+        case str():
+            return b"t:" + _encoded(value)
+        case bytes():
+            return f"b:\\x{value.hex()}"
+    raise InexactValue(f"{type(value).__name__} is none of SQLite's storage classes")
+
+
+def _whole(value: Any) -> str:
+    if type(value) is int or (type(value) is Decimal and value == value.to_integral_value()):
+        return str(int(value))
+    raise InexactValue(f"{value!r:.60} is no whole number")
+
+
+def _decimal(value: Any) -> str:
+    if type(value) is not Decimal:
+        raise InexactValue(f"{value!r:.60} is no decimal number")
+    return f"{value:f}"
+
+
+def _double(value: Any) -> str:
+    if type(value) is not float:
+        raise InexactValue(f"{value!r:.60} is no floating-point number")
+    return float_text(value)
+
+
+def _boolean(value: Any) -> str:
+    if value not in (0, 1):
+        raise InexactValue(f"{value!r:.60} is no truth value")
+    return "t" if value else "f"
+
+
+def _bytes(value: Any) -> str:
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise InexactValue(f"{value!r:.60} is no binary value")
+    return f"\\x{bytes(value).hex()}"
+
+
+def _text(value: Any) -> bytes:
+    if type(value) is not str:
+        return _moment(value)
+    return _encoded(value)
+
+
+def _moment(value: Any) -> bytes:
+    match value:
+        case datetime():
+            return value.isoformat(" ").encode()
+        case date() | time():
+            return value.isoformat().encode()
+        case timedelta():
+            return span(value).encode()
+    raise InexactValue(f"{value!r:.60} is no text")
+
+
+def _encoded(value: str) -> bytes:
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise InexactValue("it is not valid UTF-8") from error
+
+
+_TEXTS: dict[ExactKind, Text] = {
+    **dict.fromkeys(
+        (
+            ExactKind.INT8, ExactKind.INT16, ExactKind.INT32, ExactKind.INT64,
+            ExactKind.UINT8, ExactKind.UINT16, ExactKind.UINT32, ExactKind.UINT64,
+        ), _whole,
+    ),
+    ExactKind.DECIMAL: _decimal, ExactKind.FLOAT: _double, ExactKind.DOUBLE: _double, ExactKind.BOOLEAN: _boolean,
+    ExactKind.BYTES: _bytes, ExactKind.TAGGED: tagged,
+}  # fmt: skip
