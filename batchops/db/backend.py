@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from batchops.db.claims import ClaimQueries
     from batchops.db.column_contents import Contents
     from batchops.db.event_tables import EventTables
+    from batchops.db.exact_columns import ExactColumns
     from batchops.db.facts import Facts
     from batchops.db.faults import Faults
     from batchops.db.foreign_keys import ForeignKeys
@@ -48,6 +49,8 @@ class Backend(Protocol):
     claims: "ClaimQueries"
     events: "EventTables"
     """How an outbox is kept and read."""
+    exact_columns: "ExactColumns"
+    """How values are outside the database, and come back the same."""
     whole_keys: "Addresses"
     places: "Addresses | None"
     """Of rows in their tables' blocks."""

@@ -8,6 +8,7 @@ from batchops.db.catalog import Catalog
 from batchops.db.claims import ClaimQueries
 from batchops.db.column_contents import Contents
 from batchops.db.event_tables import EventTables
+from batchops.db.exact_columns import ExactColumns
 from batchops.db.facts import Facts
 from batchops.db.faults import Faults
 from batchops.db.foreign_keys import ForeignKeys
@@ -19,6 +20,7 @@ from batchops.db.mysql.catalog import MySQLCatalog
 from batchops.db.mysql.claims import MySQLClaims
 from batchops.db.mysql.column_contents import MySQLContents
 from batchops.db.mysql.event_tables import MySQLEvents
+from batchops.db.mysql.exact_columns import MySQLExactColumns
 from batchops.db.mysql.facts import MySQLFacts
 from batchops.db.mysql.faults import MySQLFaults
 from batchops.db.mysql.foreign_keys import MySQLForeignKeys
@@ -60,6 +62,7 @@ class MySQL:
     maintenance: Maintenance = MySQLMaintenance()
     claims: ClaimQueries = MySQLClaims()
     events: EventTables = MySQLEvents()
+    exact_columns: ExactColumns = MySQLExactColumns()
     whole_keys: Addresses = MySQLWholeKeys()
     places: Addresses | None = None
     blocks: Blocks | None = None

@@ -8,6 +8,7 @@ from batchops.db.catalog import Catalog
 from batchops.db.claims import ClaimQueries
 from batchops.db.column_contents import Contents
 from batchops.db.event_tables import EventTables
+from batchops.db.exact_columns import ExactColumns
 from batchops.db.facts import Facts
 from batchops.db.faults import Faults
 from batchops.db.foreign_keys import ForeignKeys
@@ -23,6 +24,7 @@ from batchops.db.postgresql.catalog import PostgreSQLCatalog
 from batchops.db.postgresql.claims import PostgreSQLClaims
 from batchops.db.postgresql.column_contents import PostgreSQLContents
 from batchops.db.postgresql.event_tables import PostgreSQLEvents
+from batchops.db.postgresql.exact_columns import PostgreSQLExactColumns
 from batchops.db.postgresql.facts import PostgreSQLFacts
 from batchops.db.postgresql.faults import PostgreSQLFaults
 from batchops.db.postgresql.foreign_keys import PostgreSQLForeignKeys
@@ -62,6 +64,7 @@ class PostgreSQL:
     maintenance: Maintenance = PostgreSQLMaintenance()
     claims: ClaimQueries = PostgreSQLClaims()
     events: EventTables = PostgreSQLEvents()
+    exact_columns: ExactColumns = PostgreSQLExactColumns()
     whole_keys: Addresses = PostgreSQLWholeKeys()
     places: Addresses | None = HeapPlaces()
     blocks: Blocks | None = HeapBlocks()

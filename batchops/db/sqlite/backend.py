@@ -13,6 +13,7 @@ from batchops.db.catalog import Catalog
 from batchops.db.claims import ClaimQueries
 from batchops.db.column_contents import Contents
 from batchops.db.event_tables import EventTables
+from batchops.db.exact_columns import ExactColumns
 from batchops.db.facts import Facts
 from batchops.db.faults import Fault, Faults, Suspect
 from batchops.db.foreign_keys import ForeignKeys
@@ -33,6 +34,7 @@ from batchops.db.sqlite.catalog import SQLiteCatalog
 from batchops.db.sqlite.claims import SQLiteClaims
 from batchops.db.sqlite.column_contents import SQLiteContents
 from batchops.db.sqlite.event_tables import SQLiteEvents
+from batchops.db.sqlite.exact_columns import SQLiteExactColumns
 from batchops.db.sqlite.facts import SQLiteFacts
 from batchops.db.sqlite.foreign_keys import SQLiteForeignKeys
 from batchops.db.sqlite.keys import SQLiteKeys
@@ -122,6 +124,7 @@ class SQLite:
     maintenance: Maintenance = SQLiteMaintenance()
     claims: ClaimQueries = SQLiteClaims()
     events: EventTables = SQLiteEvents()
+    exact_columns: ExactColumns = SQLiteExactColumns()
     whole_keys: Addresses = SQLiteWholeKeys()
     places: Addresses | None = None
     blocks: Blocks | None = None

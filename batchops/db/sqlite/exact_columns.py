@@ -1,0 +1,72 @@
+"""SQLite's values as exact text: a column's kind is what it holds, as its declared type binds nobody."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.exact_columns import ExactColumn, ExactKind
+from batchops.db.table import Column, Table, quoted
+
+_CLASSES = ("integer", "real", "text", "blob")
+_KINDS = {
+    "integer": ExactKind.INT64, "real": ExactKind.DOUBLE, "text": ExactKind.TEXT, "blob": ExactKind.BYTES,
+}  # fmt: skip
+
+
+class SQLiteExactColumns:
+    """By one reading of the whole table: storage class for storage class."""
+
+    def columns(self, connection: sa.Connection, table: Table) -> Sequence[ExactColumn]:
+        held = _held(connection, table)
+        own_number = _own_number(table)
+        return [
+            ExactColumn(
+                column.name, column.type, _kind(column, classes), column.nullable, generated=column.generated,
+                identity=column.name == own_number,
+            )
+            for column, classes in zip(table.columns, held, strict=True)
+        ]  # fmt: skip
+
+    def settle(self, connection: sa.Connection) -> None:
+        pass  # it has one spelling
+
+    def selected(self, table: Table, columns: Sequence[ExactColumn]) -> Sequence[sa.ColumnElement[Any]]:
+        return [table.called.c[quoted(column.name)] for column in columns]
+
+
+def _held(connection: sa.Connection, table: Table) -> list[list[str]]:
+    """Which storage classes there are, for each column."""
+    asked = [
+        sa.func.max(sa.func.typeof(table.called.c[quoted(column.name)]) == storage)
+        for column in table.columns
+        for storage in _CLASSES
+    ]
+    row = connection.execute(sa.select(*asked).select_from(table.called)).one()
+    by_column = [row[start : start + len(_CLASSES)] for start in range(0, len(row), len(_CLASSES))]
+    return [[name for name, held in zip(_CLASSES, found, strict=True) if held] for found in by_column]
+
+
+def _kind(column: Column, classes: Sequence[str]) -> ExactKind:
+    if len(classes) == 1:
+        return _KINDS[classes[0]]
+    return ExactKind.TAGGED if classes else _declared(column.type.lower())
+
+
+def _declared(type: str) -> ExactKind:
+    """What a column without a value is meant to hold, by SQLite's own rules."""
+    if "int" in type:
+        return ExactKind.INT64
+    if any(word in type for word in ("char", "clob", "text")):
+        return ExactKind.TEXT
+    if not type or "blob" in type:
+        return ExactKind.TAGGED
+    return ExactKind.DOUBLE if any(word in type for word in ("real", "floa", "doub")) else ExactKind.TAGGED
+
+
+def _own_number(table: Table) -> str | None:
+    """INTEGER PRIMARY KEY, which SQLite numbers."""
+    if len(table.known_by) != 1:
+        return None
+    column = next((one for one in table.columns if one.name == table.known_by[0]), None)
+    return column.name if column is not None and column.type.lower() == "integer" else None
