@@ -212,7 +212,7 @@ def _pin(
     chosen = choose(situation)
     if found.ids is not None:
         now = replace(now, listed=Listed(found.ids.entries, found.ids.entries - found.ids.found))
-    elif verb.removes:
+    elif verb.removes and found.graph is None:
         now = without_referenced(database, now, found.table, found.facts.references)
     if strategy_kind(chosen.strategy).evaluates_once:
         own = [(one.columns, one.referred) for one in found.facts.references if verb.removes and one.sets_own]

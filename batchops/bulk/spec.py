@@ -6,9 +6,22 @@ from typing import Annotated, Any, ClassVar, Self, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from batchops.budget.address import checked as budget_checked
+from batchops.bulk.children.edge_text import AskedEdges, declared_edge, edge_choice
+from batchops.bulk.children.spec import ChildrenSpec
 from batchops.runtime.rate import Rate
 from batchops.spec import parsers
-from batchops.spec.models import CHANGES, MAINTENANCE, PROGRESS, ROWS, SAFETY, STRATEGY, Duration, Flag, Key, Several
+from batchops.spec.models import (
+    CHANGES,
+    MAINTENANCE,
+    PROGRESS,
+    ROWS,
+    SAFETY,
+    STRATEGY,
+    Duration,
+    Flag,
+    Key,
+    Several,
+)
 from batchops.spec.throttled import ThrottledSpec
 from batchops.spec.typed import StrategyName
 
@@ -132,6 +145,16 @@ class BulkSpec(ThrottledSpec):
         return ()
 
     @property
+    def takes_children(self) -> bool:
+        """Whether the rows of other tables that refer to the rows go with them."""
+        return False
+
+    @property
+    def asked_edges(self) -> AskedEdges:
+        """What was asked about the references to the rows."""
+        return AskedEdges()
+
+    @property
     def drops_partitions(self) -> bool:
         """Whether partitions in which every row matches are dropped instead."""
         return False
@@ -154,7 +177,7 @@ class BulkSpec(ThrottledSpec):
         return wanted | ({"params": values} if values else {})
 
 
-class PurgeSpec(BulkSpec):
+class PurgeSpec(ChildrenSpec, BulkSpec):
     """Delete rows in small transactions."""
 
     drop_partitions: Annotated[bool, Flag(group=STRATEGY)] = Field(
@@ -176,7 +199,23 @@ class PurgeSpec(BulkSpec):
     def _whole_partitions(self) -> Self:
         if self.drop_partitions and self.ids is not None:
             raise ValueError("--drop-partitions excludes --ids: a partition is dropped as a whole")
+        if self.with_children and self.drop_partitions:
+            raise ValueError("--with-children excludes --drop-partitions: a partition is dropped without its children")
         return self
+
+    @property
+    def takes_children(self) -> bool:
+        return self.with_children
+
+    @property
+    def asked_edges(self) -> AskedEdges:
+        return AskedEdges(
+            tuple(map(declared_edge, self.child)), self.stop_at, tuple(map(edge_choice, self.edge)), self.params
+        )
+
+    def identity(self) -> dict[str, Any]:
+        graph = {"child": sorted(self.child), "edge": sorted(self.edge), "stop_at": sorted(self.stop_at)}
+        return super().identity() | ({"children": graph, "mark": self.mark} if self.with_children else {})
 
 
 class BackfillSpec(BulkSpec):

@@ -34,6 +34,7 @@ THROTTLING = "Throttling and limits"
 SAFETY = "Safety"
 MAINTENANCE = "After the run"
 CHANGES = "Changes"
+CHILDREN = "Children"
 PROGRESS = "Progress"
 """The groups that flags are in."""
 

@@ -86,6 +86,12 @@ class PurgeOptions(BulkOptions, total=False):
 
     drop_partitions: bool
     no_final_pass: bool
+    with_children: bool
+    child: Sequence[str] | str
+    edge: Sequence[str] | str
+    stop_at: Sequence[str] | str
+    mark: str | None
+    max_total: int | None
 
 
 class BackfillOptions(BulkOptions, total=False):

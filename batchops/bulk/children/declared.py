@@ -1,7 +1,7 @@
 """Edges that a person declares, held against the catalogue: tables, columns and types must be there and fit."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -10,6 +10,7 @@ from batchops.bulk.children.graph import Edge, EdgeAction, columns_text, name_of
 from batchops.db.database import Database
 from batchops.db.facts import TableName
 from batchops.db.foreign_keys import ForeignKey
+from batchops.db.literals import Value
 from batchops.db.lookup import find_table, no_column
 from batchops.db.table import Table
 from batchops.errors import RefusedError, UsageError, did_you_mean
@@ -26,21 +27,18 @@ _TABLES = ("table", "partitioned")
 
 
 def declared_keys(
-    connection: sa.Connection, database: Database, declared: Sequence[DeclaredEdge]
-) -> Iterator[tuple[DeclaredEdge, ForeignKey]]:  # fmt: skip
-    """Each as a foreign key would be, with the names that the catalogue has; the server enforces none of them."""
+    connection: sa.Connection, database: Database, declared: Sequence[DeclaredEdge], params: Mapping[str, Value]
+) -> Iterator[tuple[str | None, ForeignKey]]:  # fmt: skip
+    """Each as a foreign key would be, with the names that the catalogue has, and its condition."""
     for edge in declared:
         what = f'--child "{edge.text}"'
         child, columns = _found(connection, database, edge.child, what)
         parent, referred = _found(connection, database, edge.parent, what)
         for own, other in zip(columns, referred, strict=True):
             _comparable(child, own, parent, other, what)
-        if edge.condition is not None:
-            _check_condition(database, child, edge.condition, what)
-        yield (
-            edge,
-            ForeignKey(None, name_of(child), columns, name_of(parent), referred, "", validated=False, enforced=False),
-        )
+        condition = None if edge.condition is None else _condition(database, child, edge.condition, what, params)
+        names = name_of(child), columns, name_of(parent), referred
+        yield condition, ForeignKey(None, *names, on_delete="", validated=False, enforced=False)
 
 
 def _found(connection: sa.Connection, database: Database, end: End, flag: str) -> tuple[Table, tuple[str, ...]]:
@@ -83,15 +81,18 @@ def _kind(spelled: str) -> str:
     return next((kind for kind, names in _KINDS if names.search(spelled)), spelled.lower())
 
 
-def _check_condition(database: Database, child: Table, text: str, flag: str) -> None:
+def _condition(database: Database, child: Table, text: str, flag: str, params: Mapping[str, Value]) -> str:
     functions = database.backend.sql_functions
-    condition = parse_condition(text, functions=functions, table=child.name, columns=child.column_names, what=flag)
+    condition = parse_condition(
+        text, functions=functions, table=child.name, columns=child.column_names, what=flag, params=params
+    )
     if condition.time_functions or not condition.reads_row_alone(functions):
         raise UsageError(
             f"{flag}: the condition may read nothing but columns of {child.label}: an edge must mean the same in "
             "every batch.",
             "for example where owner_type = 'Post'",
         )
+    return condition.text
 
 
 class Choices:

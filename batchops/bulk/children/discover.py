@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from batchops.bulk.children.declared import Choices, declared_keys
-from batchops.bulk.children.edge_text import DeclaredEdge, EdgeChoice
+from batchops.bulk.children.edge_text import ASKED_NOTHING, AskedEdges
 from batchops.bulk.children.graph import Edge, EdgeAction, Graph, name_of
 from batchops.bulk.children.order import components
 from batchops.db.database import Database
@@ -42,8 +42,7 @@ class _Declared:
 
 
 def graph_of(
-    connection: sa.Connection, database: Database, root: Table, declared: Sequence[DeclaredEdge] = (),
-    stop_at: Sequence[str] = (), chosen: Sequence[EdgeChoice] = (),
+    connection: sa.Connection, database: Database, root: Table, asked_edges: AskedEdges = ASKED_NOTHING
 ) -> Graph:  # fmt: skip
     """The graph below `root`; UsageError or NotFoundError for what is declared or chosen and is not there.
 
@@ -52,12 +51,13 @@ def graph_of(
     backend = database.backend
     catalogue = list(backend.foreign_keys.all(connection))
     own = [
-        (edge.condition, key)
-        for edge, key in declared_keys(connection, database, declared)
-        if edge.condition is not None or not _known(key, catalogue)
+        (condition, key)
+        for condition, key in declared_keys(connection, database, asked_edges.declared, asked_edges.params)
+        if condition is not None or not _known(key, catalogue)
     ]
-    names = frozenset(name_of(find_table(connection, backend, name)) for name in stop_at)
-    asked = _Declared({id(key): condition for condition, key in own}, names, Choices(connection, database, chosen))
+    names = frozenset(name_of(find_table(connection, backend, name)) for name in asked_edges.stop_at)
+    choices = Choices(connection, database, asked_edges.chosen)
+    asked = _Declared({id(key): condition for condition, key in own}, names, choices)
     partitions = backend.foreign_keys.partitions(connection)
     keys = [*catalogue, *(key for _, key in own)]
     reached = list(_closure(name_of(root), keys, partitions, asked))

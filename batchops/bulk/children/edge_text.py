@@ -1,9 +1,11 @@
 """What a person writes about edges: --child "audit.entity_id -> users.id", --edge "orders.customer_id = null"."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from batchops.bulk.children.graph import ACTIONS, EdgeAction, columns_text
+from batchops.db.literals import Value
 
 _NAME = r'(?:"(?:[^"]|"")+"|`(?:[^`]|``)+`|[^\s."`(),=>-][^\s."`(),=>]*)'
 _END = rf"(?:(?:{_NAME}\.)?{_NAME})\.(?:{_NAME}|\(\s*{_NAME}(?:\s*,\s*{_NAME})*\s*\))"
@@ -52,6 +54,20 @@ class EdgeChoice:
     def text(self) -> str:
         parent = "" if self.parent is None else f" -> {self.parent.text}"
         return f"{self.child.text}{parent} = {self.action}"
+
+
+@dataclass(frozen=True)
+class AskedEdges:
+    """All that a person says about a graph."""
+
+    declared: tuple[DeclaredEdge, ...] = ()
+    stop_at: tuple[str, ...] = ()
+    chosen: tuple[EdgeChoice, ...] = ()
+    params: Mapping[str, Value] = field(default_factory=dict)
+    """Values for `:name` in the conditions of declared edges."""
+
+
+ASKED_NOTHING = AskedEdges()
 
 
 def declared_edge(text: str) -> DeclaredEdge:

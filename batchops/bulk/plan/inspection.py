@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
+from batchops.bulk.children.discover import graph_of
+from batchops.bulk.children.graph import Graph
 from batchops.bulk.plan.id_lookup import listed_ids
 from batchops.bulk.plan.pinned import ParsedSpec, check
 from batchops.bulk.spec import BulkSpec
@@ -37,6 +39,8 @@ class Inspection:
     """Refusals that no --allow overrides."""
     ids: IdList | None = None
     """The rows that --ids names."""
+    graph: Graph | None = None
+    """The tables whose rows go with these; None without --with-children."""
 
     @property
     def may_write(self) -> bool:
@@ -63,10 +67,11 @@ def inspect_table(
     key, unusable = _key(database, table, facts, verb, spec)
     parsed = check(database, table, spec, key.columns if key else ())
     forbidden = tuple(_forbidden(database, server, table, facts, verb, parsed))
-    own = _refers_to_itself(table, facts) if verb.removes else ()
+    own = _refers_to_itself(table, facts) if verb.removes and not spec.takes_children else ()
     facts = replace(facts, warnings=(*facts.warnings, *_followed(facts, parsed), *own))
     ids = listed_ids(connection, database, table, key, file, facts.nullable_keys) if file is not None else None
-    return Inspection(server, table, key, unusable, parsed, facts, forbidden, ids)
+    graph = graph_of(connection, database, table, spec.asked_edges) if spec.takes_children else None
+    return Inspection(server, table, key, unusable, parsed, facts, forbidden, ids, graph)
 
 
 def _refers_to_itself(table: Table, facts: TableFacts) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from batchops.bulk.children.discover import graph_of
-from batchops.bulk.children.edge_text import declared_edge, edge_choice
+from batchops.bulk.children.edge_text import AskedEdges, declared_edge, edge_choice
 from batchops.bulk.children.graph import Edge, Graph
 from batchops.db.database import connect
 from batchops.db.lookup import find_table
@@ -24,10 +24,8 @@ def read_graph(
             table = find_table(connection, mine.backend, root)
             if statements is not None:
                 sa.event.listen(mine.engine, "before_cursor_execute", lambda *sent: statements.append(sent[2]))
-            return graph_of(
-                connection, mine, table, [declared_edge(text) for text in child], stop_at,
-                [edge_choice(text) for text in edge],
-            )  # fmt: skip
+            asked = AskedEdges(tuple(map(declared_edge, child)), tuple(stop_at), tuple(map(edge_choice, edge)))
+            return graph_of(connection, mine, table, asked)
     finally:
         mine.close()
 

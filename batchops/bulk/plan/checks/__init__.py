@@ -39,7 +39,11 @@ CHECKS: tuple[Check, ...] = (
 def refusals(context: CheckContext) -> Iterator[Refusal]:
     """What the server, the role and the checks refuse in this job; allowed refusals are marked."""
     yield from context.found.forbidden
+    if context.found.graph is not None:
+        yield Refusal("children", "A purge with children cannot run yet.", "use --dry-run to see its plan.")
     for check in CHECKS:
+        if context.found.graph is not None and check in (fk_index.CHECK, cascades.CHECK):
+            continue  # the graph says what happens along each reference
         allowed = check.name in context.spec.allow
         for refusal in check.look(context):
             hint = refusal.hint if allowed else f"{refusal.hint}, or --allow {check.name}."
