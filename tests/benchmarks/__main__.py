@@ -71,6 +71,7 @@ def _parse(arguments: Sequence[str] | None) -> Namespace:
     add("--shape", default="", metavar="REGEX", help="only shapes that this finds in their name")
     add("--options", type=str.split, default=[], help="of the tool in each shape, as --options='--strategy match'")
     add("--held", action="store_true", help="each shape with an old snapshot held open elsewhere")
+    add("--by-hand", action="store_true", help="each shape also by the shortest loop by hand, in as many batches")
     add("--archiver", action="store_true", help="each shape of MariaDB beside pt-archiver --bulk-delete")
     add("--pg-url", help="instead of a private server; makes and drops databases batchops_bench*")
     add("--mariadb-url", help="instead of a private server; makes and drops the schema batchops_bench")

@@ -28,7 +28,9 @@ def test_latency_counts_from_when_the_transaction_was_due() -> None:
 
 @pytest.mark.full
 def test_sqlite_shapes_run_small(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["shapes", "--on", "sqlite", "--rows", "3000", "--pairs", "1", "--shape", "half|either"]) == 0
+    options = ("--rows", "3000", "--pairs", "1", "--by-hand", "--shape", "half|either")
+    assert main(["shapes", "--on", "sqlite", *options]) == 0
     printed = capsys.readouterr().out
     assert "half, no index" in printed
     assert "of 4 of 4 shapes" in printed
+    assert printed.count("by hand") == 4

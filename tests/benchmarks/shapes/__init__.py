@@ -12,6 +12,7 @@ from tests.benchmarks import printing, tool
 from tests.benchmarks.databases import Database
 from tests.benchmarks.databases.mariadb import MariaDB
 from tests.benchmarks.flat import snapshot_held
+from tests.benchmarks.shapes.by_hand import by_hand
 from tests.benchmarks.shapes.shape import Shape
 from tests.benchmarks.sides import Side, SideFailedError, Timing, compare, say
 from tests.benchmarks.speed import pt_archiver, statement
@@ -65,6 +66,10 @@ def _measured(database: Shaped, shape: Shape, wanted: Namespace) -> tuple[tuple[
     ratios = [f"{ratio:.2f}" for ratio in (ours.ratio(), min(ours.ratios), max(ours.ratios))]
     figures = (f"{ours.timings[0].rows:,}", f"{reference.seconds():.2f} s", f"{ours.seconds():.2f} s")
     note = ours.timings[-1].note
+    if wanted.by_hand:
+        batches = int(note.split()[0])
+        hand = Side("by hand", lambda: by_hand(database, shape, batches))
+        note += f", by hand {compare(one, [hand], database.renew, wanted.pairs)[1].ratio():.2f}"
     say(f"{shape.name}: {ratios[0]} ({note})")
     return (shape.name, *figures, ratios[0], "–".join(ratios[1:]), f"{load:.1f}", note), ours.ratio()
 
