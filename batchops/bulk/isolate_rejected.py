@@ -12,7 +12,7 @@ from batchops.bulk.rejection_forecast import RejectionForecast
 from batchops.bulk.strategies.strategy import Batch
 from batchops.db.backend import Backend
 from batchops.db.database import Database
-from batchops.db.faults import Suspect
+from batchops.db.faults import TOGETHER, Suspect
 from batchops.db.types import KeyValue
 from batchops.db.value_formats import as_text
 from batchops.errors import RowRefusedError
@@ -23,8 +23,8 @@ MOST_REFUSED, LEAST = 20, 50
 NAMED_EACH = 4
 """Refused rows that a group is expected to hold where the server names them."""
 
-MOST_PREDICTED = 10 * MOST_REFUSED
-"""Rows of a batch that are tried one by one at the most."""
+MOST_PREDICTED, MOST_TOGETHER = 10 * MOST_REFUSED, 10 * MOST_REFUSED
+"""Rows of a batch that are tried one by one at the most; that it is expected to hold where a statement tries many."""
 
 Work = Callable[[sa.Connection, Batch], int]
 """The writing statement for a batch's rows; how many it changed, RowRefusedError for one that may not be."""
@@ -67,7 +67,8 @@ class RejectedRowSearch:
     def bounded(self, size: Size, *, listed: bool) -> Size:
         """No larger than that a batch does not search for too many refused rows; `listed` unless they are foreseen."""
         exact = size.exact or listed or self._forecast.ended
-        most = max(LEAST, round(MOST_REFUSED / self._share)) if self._share else size.rows
+        expected = MOST_TOGETHER if self._forecast.confirms else MOST_REFUSED
+        most = max(LEAST, round(expected / self._share)) if self._share else size.rows
         if size.rows <= most:
             return replace(size, exact=exact)
         return replace(size, rows=most, read=max(most, size.read * most // size.rows), exact=exact)
@@ -78,9 +79,10 @@ class RejectedRowSearch:
 
     def through_range(self, connection: sa.Connection, batch: Batch) -> SearchResult:
         """All rows of a range, in one statement but for those that are foreseen; RowRefusedError for another one."""
-        suspects = self._predicted(connection, batch, max(1, batch.read))
-        trial = _Trial(self._database, self._work, connection, replace(batch, keys=suspects))
-        trial.each(range(len(suspects)))
+        groups = self._predicted(connection, batch, max(1, batch.read))
+        suspects = tuple(key for group in groups for key in group)
+        trial = self._trial(connection, replace(batch, keys=suspects))
+        trial.alike(groups)
         if suspects:
             others = sa.not_(self._database.backend.keys.among(batch.selection.table, batch.key, suspects))
             batch = replace(batch, where=others if batch.where is None else sa.and_(batch.where, others))
@@ -90,10 +92,8 @@ class RejectedRowSearch:
 
     def __call__(self, connection: sa.Connection, batch: Batch, *, roughly: bool = False) -> SearchResult:
         """All rows of a list. `roughly`: a small group is refused as a whole, as it is tried again later."""
-        trial = _Trial(self._database, self._work, connection, batch)
-        named = {repr(key) for key in self._predicted(connection, batch, len(batch.keys))}
-        predicted = [place for place, key in enumerate(batch.keys) if repr(key) in named] if named else []
-        trial.each(predicted)
+        trial = self._trial(connection, batch)
+        predicted = trial.alike(self._predicted(connection, batch, len(batch.keys)))
         alone = len(trial.refused)
         places = sorted(set(range(len(batch.keys))).difference(predicted))
         while places:
@@ -101,12 +101,16 @@ class RejectedRowSearch:
         self._learn(len(predicted), alone, len(trial.refused) - alone, len(batch.keys))
         return trial.result
 
-    def _predicted(self, connection: sa.Connection, batch: Batch, rows: int) -> tuple[KeyValue, ...]:
-        suspects = self._forecast(connection, batch)
-        if len(suspects) > MOST_PREDICTED:
-            self._share = min(1.0, max(2 * self._share, len(suspects) / rows))
+    def _trial(self, connection: sa.Connection, batch: Batch) -> "_Trial":
+        return _Trial(self._database, self._work, connection, batch, self._forecast.confirmed)
+
+    def _predicted(self, connection: sa.Connection, batch: Batch, rows: int) -> tuple[tuple[KeyValue, ...], ...]:
+        groups = self._forecast(connection, batch)
+        suspects = sum(map(len, groups))
+        if suspects > MOST_PREDICTED:
+            self._share = min(1.0, max(2 * self._share, suspects / rows))
             raise TooManyRejectedError
-        return suspects
+        return groups
 
     def _learn(self, predicted: int, of_these: int, others: int, rows: int) -> None:
         self._forecast.judge(predicted, of_these, others)
@@ -153,7 +157,11 @@ class _Refusal:
 class _Trial:
     """Tries some rows of a batch at a time, by their places; a refusal leaves the transaction unchanged."""
 
-    def __init__(self, database: Database, work: Work, connection: sa.Connection, batch: Batch) -> None:
+    def __init__(
+        self, database: Database, work: Work, connection: sa.Connection, batch: Batch,
+        confirmed: Callable[[sa.Connection, Batch], bool],
+    ) -> None:  # fmt: skip
+        self._confirmed = confirmed
         self._database = database
         self._work = work
         self._connection = connection
@@ -170,6 +178,31 @@ class _Trial:
     def result(self) -> SearchResult:
         refused = tuple((self._part.keys[place], reason) for place, reason in sorted(self.refused.items()))
         return SearchResult(self.changed, refused, self.seconds)
+
+    def alike(self, groups: Iterable[Sequence[KeyValue]]) -> list[int]:
+        """Groups that the same constraint probably refuses; their places.
+
+        Two rows of a group give the server's reason; of the others it says together whether it refuses each.
+        """
+        known = {repr(key): place for place, key in enumerate(self._part.keys)}
+        predicted: list[int] = []
+        for group in groups:
+            places = [place for place in (known.get(repr(key)) for key in group) if place is not None]
+            predicted += places
+            self.each(places[:2])
+            reasons = {self.refused.get(place) for place in places[:2]}
+            for begin in range(2, len(places), TOGETHER):
+                self._together(places[begin : begin + TOGETHER], reasons.copy().pop() if len(reasons) == 1 else None)
+        return predicted
+
+    def _together(self, places: Sequence[int], reason: str | None) -> None:
+        """Refused for that reason if the server refuses each of them; else each by itself."""
+        begun = time.perf_counter()
+        if reason is None or not self._confirmed(self._connection, self._of(places)):
+            self.each(places)
+            return
+        self.refused.update(dict.fromkeys(places, reason))
+        self.seconds += time.perf_counter() - begun
 
     def each(self, places: Iterable[int]) -> None:
         """Each by itself."""
@@ -194,11 +227,9 @@ class _Trial:
         return refusal
 
     def _try(self, places: Sequence[int]) -> _Refusal | None:
-        batch, backend = self._part, self._database.backend
-        keys = tuple(batch.keys[place] for place in places)
-        where = backend.keys.among(batch.selection.table, batch.key, keys)
+        batch, backend, part = self._part, self._database.backend, self._of(places)
         try:
-            self.changed += self._work(self._connection, replace(batch, where=where, keys=keys, found=len(keys)))
+            self.changed += self._work(self._connection, part)
         except RowRefusedError as error:
             return _Refusal(error.message)
         except DBAPIError as error:
@@ -207,9 +238,16 @@ class _Trial:
                 raise
             if len(places) == 1:
                 return _Refusal(refused.message)
-            suspect = backend.faults.refused_row(self._connection, error, batch.selection.table, batch.key, keys)
+            table = batch.selection.table
+            suspect = backend.faults.refused_row(self._connection, error, table, batch.key, part.keys)
             return _Refusal(refused.message, suspect and replace(suspect, place=places[suspect.place]))
         return None
+
+    def _of(self, places: Sequence[int]) -> Batch:
+        """These rows alone."""
+        batch, keys = self._part, tuple(self._part.keys[place] for place in places)
+        where = self._database.backend.keys.among(batch.selection.table, batch.key, keys)
+        return replace(batch, where=where, keys=keys, found=len(keys))
 
 
 def _last_refused(trial: _Trial, places: list[int], begin: int, refusal: _Refusal, least: int) -> list[int]:

@@ -1,6 +1,7 @@
 """Predicts which rows of a batch the table's own checks will refuse: a hint about what to try alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -11,6 +12,8 @@ from batchops.db.database import Database
 from batchops.db.table import Table, quoted
 from batchops.db.types import KeyValue
 from batchops.errors import TransientError
+
+Answer = TypeVar("Answer")
 
 
 class RejectionForecast:
@@ -23,27 +26,47 @@ class RejectionForecast:
         self._checks: dict[str, Sequence[str]] = {}
         """What holds for a row of a table, by the table's identity."""
         self.ended = operation.removes
+        self.confirms = False
+        """Whether the server has said of several rows together that it refuses each."""
+        self._together = True
+        """Whether it could be asked so far."""
 
-    def __call__(self, connection: sa.Connection, batch: Batch) -> tuple[KeyValue, ...]:
-        """The keys of these rows. Side effects of evaluating the values are rolled back."""
+    def __call__(self, connection: sa.Connection, batch: Batch) -> tuple[tuple[KeyValue, ...], ...]:
+        """The keys of these rows, those together that the same checks refuse."""
         if self.ended:
             return ()
+        groups = self._undone(connection, lambda: self._asked(connection, batch))
+        self.ended = groups is None
+        return groups or ()
+
+    def confirmed(self, connection: sa.Connection, batch: Batch) -> bool:
+        """Whether the server itself refuses each of the listed rows, by a constraint."""
+        table = batch.selection.table
+        if not self._together or table.may_veto:  # a row that a trigger skips is not refused
+            return False
+        faults, update = self._backend.faults, self._operation.statement(batch)
+        assert isinstance(update, sa.Update)
+        asked = lambda: faults.refuses_each(connection, update, len(batch.keys), table, batch.key)  # noqa: E731
+        self._together = self.confirms = bool(self._undone(connection, asked))
+        return self._together
+
+    def _undone(self, connection: sa.Connection, asked: Callable[[], Answer]) -> Answer | None:
+        """The answer, or None where the server does not give one; what the question did is rolled back."""
         connection.exec_driver_sql("SAVEPOINT forecast")
-        found: tuple[KeyValue, ...] = ()
+        answer: Answer | None = None
         try:
-            found = self._asked(connection, batch)
+            answer = asked()
         except DBAPIError as error:  # a value that cannot be evaluated for one of the rows, for the most part
             if isinstance(self._database.error(error), TransientError):
                 raise  # the server may have undone the whole transaction
-            self.ended = True
         connection.exec_driver_sql("ROLLBACK TO SAVEPOINT forecast")
-        return found
+        return answer
 
     def judge(self, predicted: int, of_these: int, others: int) -> None:
         """Learn how many of the predicted rows were refused, and how many others."""
         self.ended = self.ended or 2 * of_these < predicted or others > of_these
 
-    def _asked(self, connection: sa.Connection, batch: Batch) -> tuple[KeyValue, ...]:
+    def _asked(self, connection: sa.Connection, batch: Batch) -> tuple[tuple[KeyValue, ...], ...]:
         table = batch.selection.table
         if table.identity not in self._checks:
             self._checks[table.identity] = self._of(connection, table)
@@ -53,8 +76,12 @@ class RejectionForecast:
         rows = sa.select(*key, *self._operation.afterwards(batch)).select_from(table.called)
         after = table.alone(rows.where(*batch.conditions)).subquery(quoted(table.alias or table.name))
         refused = [sa.not_(sa.literal_column(f"({text})", sa.Boolean())) for text in self._checks[table.identity]]
-        found = connection.execute(sa.select(*(after.c[column.name] for column in key)).where(sa.or_(*refused)))
-        return tuple(tuple(self._backend.keys.value(value) for value in values) for values in found)
+        found = sa.select(*(after.c[column.name] for column in key), *refused).where(sa.or_(*refused))
+        groups: dict[tuple[object, ...], list[KeyValue]] = {}
+        for values in connection.execute(found):
+            by = tuple(values[len(key) :])
+            groups.setdefault(by, []).append(tuple(map(self._backend.keys.value, values[: len(key)])))
+        return tuple(map(tuple, groups.values()))
 
     def _of(self, connection: sa.Connection, table: Table) -> list[str]:
         quote = self._backend.sql_functions.quote

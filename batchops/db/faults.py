@@ -64,6 +64,10 @@ class Fault(Enum):
     OTHER = auto()
 
 
+TOGETHER = 50
+"""Rows of which a server can be asked in one statement whether it refuses each of them: MySQL keeps 64 warnings."""
+
+
 @dataclass(frozen=True)
 class Suspect:
     """The row that caused a refusal, if the server reports it."""
@@ -92,6 +96,15 @@ class Faults(Protocol):
         keys: Sequence[KeyValue],
     ) -> Suspect | None:
         """Which row with one of `keys` in `names` the last statement was refused for; None where unsaid."""
+
+    def refuses_each(
+        self, connection: sa.Connection, update: sa.Update, rows: int, table: Table, names: Sequence[str], /
+    ) -> bool:
+        """Whether the server refuses every single one of the `rows` of the UPDATE, by a constraint of the table.
+
+        `names` is a key of the table, and the rows are no more than TOGETHER. False where it does not, or where that
+        cannot be asked; the driver's own error for anything else. The caller takes back what the question changed.
+        """
 
 
 class _Meaning(NamedTuple):

@@ -1,6 +1,6 @@
 """Rows that the database refuses: told from the others, tried again where others free them, or left out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -71,6 +71,19 @@ def made(request: pytest.FixtureRequest, new_database: NewDatabase) -> Callable[
     return make
 
 
+@pytest.fixture
+def sent() -> Iterator[list[str]]:
+    """The first words of the statements that go out."""
+    words = list[str]()
+
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        words.append(statement.lstrip('"`').split(maxsplit=1)[0])
+
+    sa.event.listen(Engine, "before_cursor_execute", count)
+    yield words
+    sa.event.remove(Engine, "before_cursor_execute", count)
+
+
 def test_bad_rows_cost_few_batches(made: Callable[[Callable[[Database], None]], Database]) -> None:
     """A bad row is found inside the transaction of its batch; the others of the batch are changed with it."""
     database, events = made(prices), list[Any]()
@@ -83,6 +96,47 @@ def test_bad_rows_cost_few_batches(made: Callable[[Callable[[Database], None]], 
     keys = {event.key for event in events if isinstance(event, Rejected)}
     assert keys == {f"id={20 * i}" for i in range(1, ROWS // 20 + 1)}
     assert len([event for event in events if isinstance(event, Committed)]) <= 2 * ROWS // 200
+
+
+def test_rows_that_a_check_refuses_are_tried_together(
+    made: Callable[[Callable[[Database], None]], Database], sent: list[str]
+) -> None:
+    """Two of a batch show the reason; of the others the server says in one statement whether it refuses each."""
+    database = made(prices)
+    finished = library.backfill(
+        **job(database, "prices", all_rows=True, set=["cents = cents - 10"], batch_size=ROWS // 2)
+    )
+    assert (finished.reason, finished.rejected) == ("incomplete", ROWS // 20)
+    assert database.scalar("SELECT count(*) FROM prices WHERE cents = 90") == ROWS - ROWS // 20
+    assert sent.count("UPDATE") + sent.count("DO") <= ROWS // 20 // 4
+
+
+STORED = {
+    "postgresql": ("numeric(5,0)", "kept <= 9", "kept + more", "9, CASE WHEN i % 20 = 0 THEN 0.4 ELSE 0.6 END"),
+    "mysql": ("decimal(5,0)", "kept <= 9", "kept + more", "9, CASE WHEN i % 20 = 0 THEN 0.4 ELSE 0.6 END"),
+    "sqlite": ("integer", "typeof(kept) = 'integer'", "more", "1, CASE WHEN i % 20 = 0 THEN '5' ELSE 'x' END"),
+}
+"""A column's type, a CHECK that some values pass only as they are stored, the value to set, and rows."""
+
+
+def test_a_row_that_is_right_once_it_is_stored_is_not_refused(
+    made: Callable[[Callable[[Database], None]], Database],
+) -> None:
+    """Its value looks wrong before it has the column's type, as do those of the rows about it, which are refused."""
+    database = made(lambda _: None)
+    type_, check, value, rows = STORED[database.backend]
+    more = "varchar(9)" if database.backend == "sqlite" else "numeric(5,1)"
+    database.execute(
+        f"CREATE TABLE s (id integer PRIMARY KEY, kept {type_} CHECK ({check}), more {more}, times integer DEFAULT 0)"
+    )
+    database.execute(f"INSERT INTO s (id, kept, more) SELECT i, {rows} FROM {numbers(database, 400)}")
+    finished = library.backfill(
+        **job(database, "s", all_rows=True, batch_size=200, max_rejected=1000)
+        | {"set": [f"kept = {value}", "times = times + 1"]}
+    )
+    assert (finished.rows, finished.rejected) == (20, 380), finished
+    assert database.column("SELECT DISTINCT times FROM s WHERE id % 20 = 0") == [1]
+    assert database.column("SELECT DISTINCT times FROM s WHERE id % 20 <> 0") == [0]
 
 
 REFUSING = {
@@ -105,7 +159,9 @@ _SIGNAL = {
 @pytest.mark.parametrize(
     "kind", ["not-null", *(pytest.param(k, marks=pytest.mark.full) for k in ("division", "reference", "trigger"))]
 )
-def test_refused_rows_cost_few_statements(made: Callable[[Callable[[Database], None]], Database], kind: str) -> None:
+def test_refused_rows_cost_few_statements(
+    made: Callable[[Callable[[Database], None]], Database], sent: list[str], kind: str
+) -> None:
     """Whether or not the server names the row that it refuses; and no row is changed twice."""
 
     def goods(database: Database) -> None:
@@ -121,21 +177,11 @@ def test_refused_rows_cost_few_statements(made: Callable[[Callable[[Database], N
         if kind == "trigger":
             database.execute(_SIGNAL[database.backend])
 
-    database, sent = made(goods), list[str]()
+    database = made(goods)
     value, never = REFUSING[kind]
-
-    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        sent.append(statement.lstrip('"`').split(maxsplit=1)[0])
-
-    sa.event.listen(Engine, "before_cursor_execute", count)
-    try:
-        finished = library.backfill(
-            **job(
-                database, "goods", all_rows=True, set=[value, "times = times + 1"], batch_size=1_000, allow=["triggers"]
-            )
-        )
-    finally:
-        sa.event.remove(Engine, "before_cursor_execute", count)
+    finished = library.backfill(
+        **job(database, "goods", all_rows=True, set=[value, "times = times + 1"], batch_size=1_000, allow=["triggers"])
+    )
     assert (finished.reason, finished.rows, finished.rejected) == ("incomplete", ROWS - ROWS // 40, ROWS // 40)
     assert database.scalar("SELECT count(*) FROM goods WHERE times = 1") == ROWS - ROWS // 40
     assert database.scalar(f"SELECT count(*) FROM goods WHERE {never} OR times > 1") == 0

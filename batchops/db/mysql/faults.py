@@ -6,6 +6,7 @@ import pymysql
 import sqlalchemy as sa
 
 from batchops.db.faults import Fault, Suspect, driver_error
+from batchops.db.mysql.refused_together import refuses_each
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
 
@@ -113,6 +114,7 @@ class MySQLFaults:
 
     classify = staticmethod(classify)
     message = staticmethod(message)
+    refuses_each = staticmethod(refuses_each)
 
     def refused_row(
         self, connection: sa.Connection, error: BaseException, table: Table, names: Sequence[str],  # noqa: ARG002

@@ -7,6 +7,7 @@ import psycopg
 import sqlalchemy as sa
 
 from batchops.db.faults import Fault, Suspect, driver_error
+from batchops.db.postgresql.refused_together import refuses_each
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
 
@@ -121,6 +122,7 @@ class PostgreSQLFaults:
 
     classify = staticmethod(classify)
     message = staticmethod(message)
+    refuses_each = staticmethod(refuses_each)
 
     def refused_row(
         self, connection: sa.Connection, error: BaseException, table: Table, names: Sequence[str],  # noqa: ARG002

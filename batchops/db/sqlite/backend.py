@@ -69,6 +69,10 @@ class SQLiteFaults:
     def refused_row(self, *_: object) -> Suspect | None:
         return None
 
+    def refuses_each(self, connection: sa.Connection, update: sa.Update, *_: object) -> bool:
+        """OR IGNORE leaves out what a constraint refuses."""
+        return connection.execute(update.prefix_with("OR IGNORE")).rowcount == 0
+
 
 class SQLiteRights:
     """There are none but the file's."""
