@@ -58,6 +58,24 @@ class Relayed:
 
 
 @dataclass(frozen=True)
+class Archived:
+    """The fields of an archive's end beside those of every verb."""
+
+    to: str
+    """Where the rows are, without secrets."""
+    segments: int | None
+    """Files of the whole run; None where the rows are in a table."""
+    bytes: int | None
+    """Of these files."""
+    unsealed: int
+    """Rows of the run that are in spools only: the same command seals them."""
+    verify: str | None
+    """The command that reads all of it back."""
+    restore: str | None
+    """The command that brings the rows back."""
+
+
+@dataclass(frozen=True)
 class Listed:
     """How many ids of a list were found."""
 

@@ -18,6 +18,7 @@ from batchops.bulk.plan.referenced_rows import ExcludedCount, count_excluded
 from batchops.bulk.previous_run import PreviousRun
 from batchops.bulk.replan import ReadMeter, another_strategy
 from batchops.bulk.rows_left import left_of
+from batchops.bulk.rows_out import OpenOut, RowsOut
 from batchops.bulk.run_events import already_done, ended, started
 from batchops.bulk.shortfall import explained, rejection_causes
 from batchops.bulk.spec import BulkSpec
@@ -75,6 +76,8 @@ class BulkJob:
     next: str
     """The command that continues it."""
     recipe_job: str
+    out: RowsOut
+    """Where its rows go before they are changed."""
     again: Callable[[], "BulkJob"]
     """Plans it once more."""
 
@@ -121,11 +124,8 @@ def _work(
             begun = time.monotonic()
             job, run = evaluated(job, run, stop)
             stats.seconds = time.monotonic() - begun  # the run's time, which --max-time bounds, has the list's in it
-            dropped = _drop(job, run, stats)
-            if dropped is None:
-                ending, strategy = _throttled(job, run, heartbeat, control, live, emitter, stop, stats)
-            else:
-                ending, strategy = dropped, run.strategy
+            out = job.out.open(job.database, job.ledger, run, held)
+            ending, strategy = _changed(job, run, out, heartbeat, control, live, emitter, stop, stats)
             left_out, causes = _left_out(job, ending), rejection_causes(job, run, stats)
             whole = explained(job, run, ending, stats, left_out, causes)
     except BaseException as error:
@@ -141,8 +141,25 @@ def _work(
     rejected = end.rejected + sum(one.rows or 0 for one in left_out)
     left = left_of(job, run, whole, stats, left_out)
     return replace(
-        end, rejected=rejected, rejected_causes=causes, left=left, maintained=after, space=space_left(job, stats)
+        end,
+        rejected=rejected,
+        rejected_causes=causes,
+        left=left,
+        maintained=after,
+        space=space_left(job, stats),
+        archived=out.archived(),
     )
+
+
+def _changed(
+    job: BulkJob, run: Run, out: OpenOut, heartbeat: Heartbeat, control: Control, live: LiveSettings,
+    emitter: EventEmitter, stop: Stop, stats: RunStats,
+) -> tuple[Ending, str]:  # fmt: skip
+    """Whole partitions first, then batches, then what is left open; how that ended, and by which strategy."""
+    ending, strategy = _drop(job, run, stats), run.strategy
+    if ending is None:
+        ending, strategy = _throttled(job, run, out, heartbeat, control, live, emitter, stop, stats)
+    return out.close(ending), strategy
 
 
 def _left_out(job: BulkJob, ending: Ending) -> tuple[ExcludedCount, ...]:
@@ -175,8 +192,8 @@ def _control(
 
 
 def _throttled(
-    job: BulkJob, run: Run, heartbeat: Heartbeat, control: Control, live: LiveSettings, emitter: EventEmitter,
-    stop: Stop, stats: RunStats,
+    job: BulkJob, run: Run, out: OpenOut, heartbeat: Heartbeat, control: Control, live: LiveSettings,
+    emitter: EventEmitter, stop: Stop, stats: RunStats,
 ) -> tuple[Ending, str]:  # fmt: skip
     timeout = job.spec.throttle_timeout.total_seconds()
     name = f"{job.plan.verb.name} {job.plan.label}"
@@ -184,11 +201,11 @@ def _throttled(
         watching(job.plan.throttles, job.database.address, emitter.threads, stats, timeout) as throttles,
         sharing(job.spec.budget, name, live, emitter.threads, stats) as shared,
     ):
-        return _loops(job, run, heartbeat, (control.throttle, *throttles, *shared), live, emitter, stop, stats)
+        return _loops(job, run, out, heartbeat, (control.throttle, *throttles, *shared), live, emitter, stop, stats)
 
 
 def _loops(
-    job: BulkJob, run: Run, heartbeat: Heartbeat, throttles: tuple[Throttle, ...], live: LiveSettings,
+    job: BulkJob, run: Run, out: OpenOut, heartbeat: Heartbeat, throttles: tuple[Throttle, ...], live: LiveSettings,
     emitter: EventEmitter, stop: Stop, stats: RunStats,
 ) -> tuple[Ending, str]:  # fmt: skip
     """Run the loop in all workers, with another strategy if the first reads too much; return the last strategy too."""
@@ -196,7 +213,7 @@ def _loops(
     tried, metered = {run.strategy}, True
     while True:
         workers = Workers(
-            job.database, strategy, job.ledger, run, _steps(job, strategy, heartbeat, metered=metered), stop, stats
+            job.database, strategy, job.ledger, run, _steps(job, strategy, out, heartbeat, metered=metered), stop, stats
         )
         base = replace(loop_of(job.spec, WorkerStep(workers), live), throttles=throttles, rate=rate)
         ending = run_in_threads(_each(base, workers), live.workers, emitter, stop, stats, emitter.threads)
@@ -212,20 +229,16 @@ def _loops(
         emitter(Warned(f"The run continues with the strategy {run.strategy}, from its beginning."))
 
 
-def _steps(job: BulkJob, strategy: Strategy, heartbeat: Heartbeat, *, metered: bool) -> Callable[[Worker], BulkStep]:
+def _steps(
+    job: BulkJob, strategy: Strategy, out: OpenOut, heartbeat: Heartbeat, *, metered: bool
+) -> Callable[[Worker], BulkStep]:  # fmt: skip
     def step(worker: Worker) -> BulkStep:
         read_meter = ReadMeter(job.database.backend) if metered else None
         comes_back = job.plan.verb.removes and job.plan.refers_to_itself
         return BulkStep(
-            job.database,
-            strategy,
-            job.route.operation,
-            job.ledger,
-            worker,
-            read_meter,
-            heartbeat.renew_with_batch,
-            comes_back=comes_back,
-        )
+            job.database, strategy, out.execution(job.route.operation), job.ledger, worker, read_meter,
+            heartbeat.renew_with_batch, comes_back=comes_back,
+        )  # fmt: skip
 
     return step
 

@@ -5,10 +5,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from batchops.bulk.droppable_partitions import covered
-from batchops.bulk.failing_condition import HINT
 from batchops.bulk.job import BulkJob
 from batchops.bulk.maintenance import refuse_what_cannot_be_had
 from batchops.bulk.plan.analysis import QUICK, RunStrategy, describe, probed
@@ -21,24 +19,19 @@ from batchops.bulk.plan.plan import BulkPlan
 from batchops.bulk.plan.referenced_rows import count_excluded, without_referenced
 from batchops.bulk.plan.unset_times import AgeColumn
 from batchops.bulk.previous_run import PreviousRun, find_previous_run
+from batchops.bulk.rows_out import Preparing
 from batchops.bulk.run_strategy import choose, operation_of, start, strategy_of
 from batchops.bulk.spec import BulkSpec
 from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.strategies.id_file import IdFile, id_file, shown_name
 from batchops.bulk.strategies.strategy import Choice, Situation
+from batchops.bulk.user_mistakes import mistakes_named
 from batchops.bulk.verb import BulkVerb
 from batchops.db.catalog import Server
 from batchops.db.database import Database
 from batchops.db.partitions import Partitions
 from batchops.db.table import Table
-from batchops.errors import (
-    BatchopsError,
-    MissingCodeError,
-    NotFoundError,
-    RefusedError,
-    RowRefusedError,
-    UsageError,
-)
+from batchops.errors import RefusedError, UsageError
 from batchops.finished_details import Listed
 from batchops.ledger.last_run import LastRun
 from batchops.ledger.ledger import Ledger
@@ -69,15 +62,17 @@ def prepare_bulk(
 def _prepare(
     verb: BulkVerb, spec: BulkSpec, database: Database, ledger: Ledger, recipe: RecipeCall, ids: IdFile | None
 ) -> BulkJob:  # fmt: skip
-    with _mistakes_named(spec), database.reading() as connection:
+    with mistakes_named(spec), database.reading() as connection:
         found = inspect_table(connection, database, verb, spec, ids)
         _applied_once(ledger, found)
         previous = find_previous_run(connection, database, ledger, verb, spec, found)
         route = _route(connection, verb, spec, database, ledger, found, previous.last)
         found = _with_unset_time_warnings(connection, database, spec, found, route)
         droppable = covered(connection, database, found.table, route.pinned) if verb.removes else []
+        out = verb.rows_out(Preparing(connection, database, ledger, verb, spec, found))
         plan = _plan(connection, verb, spec, database, ledger, found, previous, route)
-        plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable))
+        plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable), out=out.facts)
+        plan = replace(plan, refusals=(*plan.refusals, *out.refusals), warnings=(*plan.warnings, *out.warnings))
         _droppable_asked(spec, ledger, database.backend.partitions, droppable)
         refuse_what_cannot_be_had(connection, database, found.table, spec)
     return BulkJob(
@@ -87,23 +82,9 @@ def _prepare(
         repeatable=found.parsed.repeatable,
         workers=1 if database.backend.sessions.one_writer else spec.workers,
         next=recipe.command or command(verb.command, spec, database.address.bare), recipe_job=recipe.job,
+        out=out,
         again=lambda: _prepare(verb, spec, database, ledger, recipe, ids),
     )  # fmt: skip
-
-
-@contextmanager
-def _mistakes_named(spec: BulkSpec) -> Iterator[None]:
-    """An error of the server that the user's own SQL causes is a UsageError."""
-    try:
-        yield
-    except MissingCodeError as error:
-        raise _names_missing_code(spec, error) from error
-    except NotFoundError as error:
-        if not isinstance(error.__cause__, DBAPIError):
-            raise  # the job's own table
-        raise _names_missing_table(spec, error) from error
-    except RowRefusedError as error:  # a literal that is none of the column's type, or what fails on a row
-        raise UsageError(f"The condition or a value fails: {error.message}", HINT) from error
 
 
 def _plan(
@@ -141,23 +122,6 @@ def _ledger_refusals(ledger: Ledger, server: Server, route: RunStrategy) -> Iter
         found = obstacle(ledger, server.role)
     if found is not None:
         yield Refusal("ledger", found.message, found.hint)
-
-
-def _names_missing_code(spec: BulkSpec, error: MissingCodeError) -> BatchopsError:
-    """A function that the user's own SQL names is the user's mistake."""
-    name = error.message.rpartition(":")[2].strip(" .")
-    texts = (spec.where or "", *spec.assignments)
-    if any(name.lower() in text.lower() for text in texts):
-        return UsageError(f"There is no function or collation {name}.", "check the condition and --set.")
-    return error
-
-
-def _names_missing_table(spec: BulkSpec, error: NotFoundError) -> UsageError:
-    return UsageError(
-        f"The condition or a value names a table that is not there: {error.message}",
-        f"{spec.table} has no alias here: write its columns alone, or as {spec.table}.column; other tables go into "
-        "a sub-select.",
-    )
 
 
 def _applied_once(ledger: Ledger, found: Inspection) -> None:

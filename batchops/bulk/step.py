@@ -1,14 +1,15 @@
 """One step of the loop: select, work and record in one transaction."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import sqlalchemy as sa
 
+from batchops.bulk.execution import Execution, InexactError
 from batchops.bulk.failing_condition import located, next_batch, ready
 from batchops.bulk.isolate_rejected import RejectedRowSearch, SearchResult, TooManyRejectedError, row_names
-from batchops.bulk.operations import Operation
 from batchops.bulk.rejection_forecast import RejectionForecast
 from batchops.bulk.replan import ReadMeter
 from batchops.bulk.skipped_rows import changed_meanwhile, skipped
@@ -16,7 +17,7 @@ from batchops.bulk.strategies.cursor import Cursor
 from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
-from batchops.errors import ConditionFailedError, ConnectionLostError, IntegrityError, LockedError, RowRefusedError
+from batchops.errors import ConditionFailedError, ConnectionLostError, LockedError, RowRefusedError
 from batchops.ledger.ledger import Ledger, taken_over
 from batchops.ledger.rejected_rows import CHANGED, LOCKED, RejectedRow, keep
 from batchops.ledger.run import Worker
@@ -25,11 +26,6 @@ from batchops.runtime.outcome import Outcome
 
 MOST_WAITING = 20_000
 """Rejected rows that a worker remembers to try again."""
-_VETO = "a trigger or rule left the row unchanged, without an error"
-
-
-class _InexactError(Exception):
-    """A range held other rows than the batch was to change."""
 
 
 class BulkStep:
@@ -43,7 +39,7 @@ class BulkStep:
         self,
         database: Database,
         strategy: Strategy,
-        operation: Operation,
+        execution: Execution,
         ledger: Ledger,
         worker: Worker,
         read_meter: ReadMeter | None = None,
@@ -54,7 +50,7 @@ class BulkStep:
         """`renew` may keep the run's lease alive in the batch's own transaction."""
         self._database = database
         self._strategy = strategy
-        self._operation = operation
+        self._execution = execution
         self._ledger = ledger
         self.worker = worker
         self._cursors: dict[str, Cursor] = {}
@@ -65,7 +61,7 @@ class BulkStep:
         self._unkept: tuple[RejectedRow, ...] = ()
         """What the last batch skipped: where the ledger is elsewhere, it may have to be written down again."""
         self._meter = read_meter
-        self._search = RejectedRowSearch(database, self._work, RejectionForecast(database, operation))
+        self._search = RejectedRowSearch(database, execution.work, RejectionForecast(database, execution.operation))
         self._searching = False
         """Whether the last batch held rows that the database refuses, so that the next one may as well."""
         self._listing = False
@@ -106,7 +102,7 @@ class BulkStep:
             now = self._search.bounded(now, listed=self._listing) if self._searching else now
             try:
                 outcome = self._batch(now)
-            except _InexactError:
+            except InexactError:
                 size = replace(size, exact=True)
                 continue
             except ConditionFailedError as failed:
@@ -133,7 +129,7 @@ class BulkStep:
         if self._skips_locked and not self.cursor.ranges[0].keys:  # those are waited for
             size = replace(size, skip_locked=True)
         # Together with the ledger's row for it, so that a batch that is undone is simply done again.
-        with self._database.transaction(lazy=self._ledger.in_target) as connection:
+        with self._transaction() as connection:
             meter = self._meter.meter(connection) if self._meter else None
             batch = next_batch(self._database, self._strategy, connection, self.cursor, size)
             if batch is None:
@@ -144,7 +140,7 @@ class BulkStep:
                 connection.execute(own)
             if batch.found is None and batch.limit is None and rows > 2 * size.rows:
                 # Others inserted into the range since its end was looked up, or a block is denser than the average.
-                raise _InexactError
+                raise InexactError
             if not (rows or done.refused) and (anew := self._strategy.relocated(connection, self.cursor)):
                 batch = replace(batch, cursor=anew, read=0)
             replan = self._meter.check(batch.read + rows, meter()) if self._meter and meter else None
@@ -165,13 +161,21 @@ class BulkStep:
             refused=len(done.refused), extra_seconds=done.seconds + reading, last=cursor.over,
         )  # fmt: skip
 
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        """Of a batch: its rows, and the ledger's row for it where that is in the database."""
+        self._execution.begin(self.worker)
+        lazy = self._execution.lazy and self._ledger.in_target
+        with self._database.transaction(lazy=lazy, durable=not self._execution.lazy) as connection:
+            yield connection
+
     def _worked(self, connection: sa.Connection, batch: Batch) -> SearchResult:
         if self._searching and batch.keys:
             first = self.cursor.ranges[0].refused_at is None
             return self._search(connection, batch, roughly=self._comes_back and first)
         if self._searching and batch.key:
             return self._search.through_range(connection, batch)
-        return SearchResult(self._work(connection, batch), ())
+        return SearchResult(self._execution.work(connection, batch), ())
 
     def _skip_rejected(
         self, connection: sa.Connection, batch: Batch, cursor: Cursor, done: SearchResult
@@ -195,7 +199,7 @@ class BulkStep:
 
     def _skip_row(self, size: Size, refused: RowRefusedError) -> Outcome:
         """Move the cursor over the one row that is refused."""
-        with self._database.transaction(lazy=self._ledger.in_target) as connection:
+        with self._transaction() as connection:
             batch = self._strategy.next(connection, self.cursor, size)
             if batch is None or batch.cursor == self.cursor:
                 raise refused  # this strategy has no cursor to skip it with
@@ -211,7 +215,7 @@ class BulkStep:
 
     def _changed(self, connection: sa.Connection, batch: Batch, done: SearchResult) -> tuple[KeyValue, ...]:
         """Rows of a list that others have changed."""
-        if not self._operation.removes or done.rows + len(done.refused) == batch.found:
+        if not self._execution.operation.removes or done.rows + len(done.refused) == batch.found:
             return batch.changed_keys
         return (*batch.changed_keys, *changed_meanwhile(self._database.backend, connection, batch))
 
@@ -229,6 +233,7 @@ class BulkStep:
     def _note(self, connection: sa.Connection, after: Worker, skipped: Sequence[RejectedRow]) -> None:
         """Progress and the skipped rows, where the ledger is in the database; elsewhere it is a commit of its own."""
         self._unkept = tuple(skipped)
+        self._execution.record(connection, after)
         if self._ledger.in_target:
             self._advance(connection, after)
             self._renew(connection)
@@ -245,32 +250,6 @@ class BulkStep:
     def _advance(self, connection: sa.Connection, after: Worker) -> None:
         self._ledger.advance(connection, self.worker, after)
         keep(connection, self._ledger, self.worker.run, self._unkept)
-
-    def _work(self, connection: sa.Connection, batch: Batch) -> int:
-        if batch.where is None:
-            return 0
-        statement = self._operation.statement(batch)
-        if batch.by_keys:
-            statement = self._database.backend.keys.by_index(batch.selection.table, batch.key, statement)
-        rows = connection.execute(statement).rowcount
-        if batch.found is None or rows == batch.found:
-            return rows
-        if rows > batch.found:
-            raise IntegrityError(
-                f"{batch.found} rows were selected but {rows} were changed; the batch was rolled back.",
-                "look for triggers or rules on the table that change more of its rows.",
-            )
-        if not self._operation.removes and not batch.keys:
-            raise _InexactError  # which rows others had changed before cannot be told once these are changed too
-        if self._still_there(connection, batch):
-            raise RowRefusedError(_VETO)
-        return rows
-
-    def _still_there(self, connection: sa.Connection, batch: Batch) -> bool:
-        """Whether rows that were locked for the operation are as if nothing had been done; a cascade took the rest."""
-        if not self._operation.removes:
-            return True
-        return connection.execute(self._operation.rehearsal(batch).limit(1)).first() is not None
 
     def _settle(self, tried: Worker) -> Outcome | None:
         """After a lost answer: the batch that was tried, where it turns out to be durable."""
@@ -289,6 +268,7 @@ class BulkStep:
     def _set_back(self, durable: Worker) -> Outcome:
         """To where the ledger is: with its rows the work itself is undone."""
         before, self.worker, self._in_doubt = self.worker, durable, None
+        self._execution.undone()
         rows, read, locked = (durable.rows - before.rows, durable.read - before.read, durable.locked - before.locked)
         return Outcome(
             rows, read, locked, durable.number, self._cursor_of(durable).passes, undone=before.batches - durable.batches
@@ -296,5 +276,6 @@ class BulkStep:
 
     def _accept(self, after: Worker) -> Outcome:
         before, self.worker, self._in_doubt = self.worker, after, None
+        self._execution.committed()
         rows, read, locked = after.rows - before.rows, after.read - before.read, after.locked - before.locked
         return Outcome(rows, read, locked, after.number, self._cursor_of(before).passes)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from batchops.bulk.operations import Operation, Stored
+from batchops.bulk.rows_out import IN_PLACE, Preparing, RowsOut
 from batchops.spec.verb import Verb
 
 
@@ -17,6 +18,8 @@ class BulkVerb(Verb):
     """Whether a row is gone once it is done."""
     operation: Callable[[Sequence[tuple[str, str]], Stored], Operation]
     """From the columns to set, their values, and those that a list of rows has, to what is done to a batch."""
+    rows_out: Callable[[Preparing], RowsOut] = lambda _: IN_PLACE
+    """Where the rows of a job go before they are changed."""
     question: str
     """Asked before a job runs, with {rows} and {table} to be filled in."""
     undo: str

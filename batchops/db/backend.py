@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from batchops.db.partitions import Partitions
     from batchops.db.planner import Planner
     from batchops.db.rights import Rights
+    from batchops.db.row_lines import RowLines
     from batchops.db.row_lists import RowLists
     from batchops.db.sessions import Notifications, Sessions
     from batchops.db.signals import ServerSignal
@@ -45,6 +46,8 @@ class Backend(Protocol):
     sql_functions: "SqlFunctions"
     own_tables: "OwnTables"
     row_lists: "RowLists"
+    row_lines: "RowLines | None"
+    """How rows leave the database as exact text."""
     maintenance: "Maintenance"
     claims: "ClaimQueries"
     events: "EventTables"

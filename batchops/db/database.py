@@ -75,15 +75,18 @@ class Database:
             self._decided = True
 
     @contextmanager
-    def transaction(self, *, lazy: bool = False, joined: Joined = Joined.NOTHING) -> Iterator[sa.Connection]:
+    def transaction(
+        self, *, lazy: bool = False, durable: bool = False, joined: Joined = Joined.NOTHING
+    ) -> Iterator[sa.Connection]:
         """Commit what the block did, or roll it back; OutcomeUnknownError if only the ledger knows the result.
 
         `lazy`: a fall of the server may undo the last such commits, each as a whole; what is committed otherwise
         after them makes them durable too. Where a server has no such thing, it commits as always.
+        `durable`: it commits to the disk, also where the session's own setting is weaker.
         `joined`: what may be sent with the first statement, where every statement is sent by way of SQLAlchemy.
         """
         with self._connection() as connection:
-            self.backend.sessions.begin(connection, lazy=lazy, joined=joined)
+            self.backend.sessions.begin(connection, lazy=lazy, durable=durable, joined=joined)
             yield connection
             try:
                 connection.commit()

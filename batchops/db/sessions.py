@@ -51,9 +51,12 @@ class Sessions(Protocol):
     def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:
         """Set what each connection of the engine needs; called once, before the first statement."""
 
-    def begin(self, connection: sa.Connection, *, lazy: bool = False, joined: Joined = Joined.NOTHING) -> None:
+    def begin(
+        self, connection: sa.Connection, *, lazy: bool = False, durable: bool = False, joined: Joined = Joined.NOTHING
+    ) -> None:
         """Begin a transaction that will write; `lazy`: its COMMIT need not wait for the disk.
 
+        `durable`: it has to, also where the session's own setting is weaker, as far as a session may set that.
         `joined`: what may be sent with the first statement.
         """
 

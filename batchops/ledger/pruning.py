@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from batchops.ledger import samples
+from batchops.ledger import samples, spools
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.requests import drop_superseded, scope_of_run
 
@@ -30,6 +30,8 @@ def prune(ledger: Ledger, older_than: float, *, most: int | None = None, job: st
 def _some(ledger: Ledger, older_than: float, size: int, job: str | None) -> int:
     runs, workers = ledger.runs, ledger.workers
     old = [runs.c.prunable == 1, runs.c.ended_at < ledger.database.backend.own_tables.epoch() - older_than]
+    # Rows of an archive may be nowhere but in a spool that only the ledger tells the length of.
+    old += [~spools.unsealed_of(ledger, runs.c.run)]
     old += [] if job is None else [runs.c.job == job]
     query = sa.select(runs.c.run).where(*old).order_by(runs.c.ended_at).limit(size)
     with ledger.database.transaction() as connection:
@@ -39,6 +41,7 @@ def _some(ledger: Ledger, older_than: float, size: int, job: str | None) -> int:
             own = [scope_of_run(number) for number in numbers]
             connection.execute(ledger.requests.delete().where(ledger.requests.c.scope.in_(own)))
             samples.forget(connection, ledger, numbers)
+            spools.forget(connection, ledger, numbers)
             connection.execute(workers.delete().where(workers.c.run.in_(numbers)))
             connection.execute(runs.delete().where(runs.c.run.in_(numbers), *old))
     return len(numbers)

@@ -122,6 +122,26 @@ def sample_table(meta: sa.MetaData) -> sa.Table:
     )  # fmt: skip
 
 
+def spool_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table]:
+    """Spools of archives, each with the length that counts; and the segments that were made of them."""
+    spools = sa.Table(
+        "batchops_spool", meta,
+        sa.Column("run", WHOLE, primary_key=True, autoincrement=False),
+        sa.Column("spool", KeyText(100), primary_key=True),
+        sa.Column("valid_length", sa.BigInteger, nullable=False),
+        sa.Column("rows_kept", sa.BigInteger, nullable=False),
+        sa.Column("digest", sa.String(32), nullable=False),
+        sa.Column("segment", sa.Integer),
+    )  # fmt: skip
+    segments = sa.Table(
+        "batchops_segment", meta,
+        sa.Column("run", WHOLE, primary_key=True, autoincrement=False),
+        sa.Column("segment", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("record", LONG_TEXT),
+    )  # fmt: skip
+    return spools, segments
+
+
 def schedule_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table]:
     """Schedules and their fires; fire times are whole seconds since 1970, so that they can be a key."""
     schedules = sa.Table(

@@ -77,6 +77,8 @@ class BulkPlan:
     """Partitions that the condition covers whole."""
     left_out: tuple[ExcludedCount, ...] = ()
     """Matching rows that other tables refer to."""
+    out: tuple[tuple[str, str], ...] = ()
+    """Where its rows go, as names and texts."""
     refusals: tuple[Refusal, ...] = ()
     """What the checks have against it, the allowed ones too."""
     warnings: tuple[str, ...] = ()
@@ -145,6 +147,7 @@ class BulkPlan:
             "rows": pinned.condition or ("every row" if pinned.listed is None else "the rows of the ids"),
             "ids": _ids(self),
             "set": ", ".join(f"{column} = {value}" for column, value in pinned.assignments),
+            **dict(self.out),
             "cut-off": pinned.cutoff or "",
             "to change": "" if self.estimate is None else _to_change(self),
             "stay": ", ".join(_left_out_text(one) for one in self.left_out),
@@ -212,7 +215,7 @@ class BulkPlan:
             "resume": self.goes_on,
             "warnings": list(self.facts.warnings),
             "checks": [refusal.document() for refusal in self.refusals],
-        }
+        } | ({"archive": dict(self.out)} if self.out else {})
 
 
 def _explained(plan: BulkPlan) -> Iterator[tuple[str, str]]:

@@ -38,6 +38,7 @@ from batchops.db.own_tables import OwnTables
 from batchops.db.partitions import Partitions
 from batchops.db.planner import Planner
 from batchops.db.rights import Rights
+from batchops.db.row_lines import RowLines
 from batchops.db.row_lists import RowLists
 from batchops.db.sessions import Notifications, Sessions
 from batchops.db.signals import ServerSignal
@@ -58,6 +59,7 @@ class MySQL:
     cutoffs: Cutoffs = MySQLCutoffs()
     sql_functions: SqlFunctions = SQL_FUNCTIONS
     own_tables: OwnTables = MySQLOwnTables()
+    row_lines: RowLines | None = None
     row_lists: RowLists = MySQLRowLists()
     maintenance: Maintenance = MySQLMaintenance()
     claims: ClaimQueries = MySQLClaims()

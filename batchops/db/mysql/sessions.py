@@ -71,7 +71,8 @@ class MySQLSessions:
         pass  # there are no policies here
 
     def begin(
-        self, connection: sa.Connection, *, lazy: bool = False, joined: Joined = Joined.NOTHING  # noqa: ARG002  the shape
+        self, connection: sa.Connection, *, lazy: bool = False, durable: bool = False,  # noqa: ARG002  the shape
+        joined: Joined = Joined.NOTHING,  # noqa: ARG002
     ) -> None:  # fmt: skip
         connection.exec_driver_sql("START TRANSACTION READ WRITE")
 

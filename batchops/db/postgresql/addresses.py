@@ -63,8 +63,18 @@ class _TidListDumper(Dumper):
         return obj.binary
 
 
+class _TidTextDumper(Dumper):
+    """For a COPY, into which the driver writes the values itself."""
+
+    oid = _TID_ARRAY
+
+    def dump(self, obj: TidList) -> Buffer:
+        return obj.text.encode()
+
+
 def register(connection: "psycopg.Connection[Any]") -> None:
     """From now on this connection takes a `TidList`."""
+    connection.adapters.register_dumper(TidList, _TidTextDumper)
     connection.adapters.register_dumper(TidList, _TidListDumper)
 
 

@@ -8,6 +8,7 @@ import psycopg
 import sqlalchemy as sa
 
 from batchops.db.postgresql import loaders
+from batchops.db.postgresql.row_lines import copy_rows
 from batchops.db.sessions import SILENCE, Joined, Timeouts
 from batchops.db.urls import DatabaseAddress
 from batchops.errors import ConnectionLostError
@@ -21,6 +22,7 @@ _SETTINGS = (
     "SET LOCAL extra_float_digits = 1; SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = postgres; "
     "SET LOCAL bytea_output = hex"
 )
+_DURABLE = "; SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
 _JOINED = "batchops_joined"
 T = TypeVar("T")
 
@@ -62,6 +64,7 @@ class PostgreSQLSessions:
 
     def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:
         sa.event.listen(engine, "before_cursor_execute", _begin_first)
+        sa.event.listen(engine, "do_execute", copy_rows)
         sa.event.listen(engine, "checkin", _forget_begin)
         lock, statement = round(timeouts.lock * 1000), round(timeouts.statement * 1000)
         self._settings = self.settings.format(lock=lock, statement=statement)
@@ -70,8 +73,10 @@ class PostgreSQLSessions:
         self._settings = self._settings.replace("row_security = off", "row_security = on")
         connection.exec_driver_sql("SET LOCAL row_security = on")
 
-    def begin(self, connection: sa.Connection, *, lazy: bool = False, joined: Joined = Joined.NOTHING) -> None:
-        wait = "; SET LOCAL synchronous_commit = off" if lazy else ""
+    def begin(
+        self, connection: sa.Connection, *, lazy: bool = False, durable: bool = False, joined: Joined = Joined.NOTHING
+    ) -> None:
+        wait = "; SET LOCAL synchronous_commit = off" if lazy else _DURABLE if durable else ""
         text = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {self._settings}{wait}"
         if joined is Joined.NOTHING:
             connection.exec_driver_sql(text)

@@ -24,6 +24,7 @@ from batchops.db.own_tables import OwnTables
 from batchops.db.partitions import Partitions
 from batchops.db.planner import Planner
 from batchops.db.rights import Rights
+from batchops.db.row_lines import RowLines
 from batchops.db.row_lists import RowLists
 from batchops.db.sessions import Notifications, Sessions
 from batchops.db.signals import ServerSignal
@@ -124,6 +125,7 @@ class SQLite:
     cutoffs: Cutoffs = SQLiteCutoffs()
     sql_functions: SqlFunctions = SQL_FUNCTIONS
     own_tables: OwnTables = SQLiteOwnTables()
+    row_lines: RowLines | None = None
     row_lists: RowLists = SQLiteRowLists()
     maintenance: Maintenance = SQLiteMaintenance()
     claims: ClaimQueries = SQLiteClaims()

@@ -59,10 +59,14 @@ class SQLiteSessions:
         pass  # there are no policies here
 
     def begin(
-        self, connection: sa.Connection, *, lazy: bool = False, joined: Joined = Joined.NOTHING  # noqa: ARG002  the shape
+        self, connection: sa.Connection, *, lazy: bool = False,  # noqa: ARG002  the shape
+        durable: bool = False,
+        joined: Joined = Joined.NOTHING,  # noqa: ARG002
     ) -> None:  # fmt: skip
         # A read that later turns into a write is refused as busy whatever the timeout; IMMEDIATE waits.
         self._read_text(connection)
+        if durable:
+            connection.exec_driver_sql("PRAGMA synchronous = FULL")
         connection.exec_driver_sql("PRAGMA query_only = OFF")
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
         try:

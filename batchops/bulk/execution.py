@@ -1,0 +1,92 @@
+"""How a batch is carried out: its statement, and what has to be durable before it commits."""
+
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from batchops.bulk.operations import Operation
+from batchops.bulk.strategies.strategy import Batch
+from batchops.db.database import Database
+from batchops.errors import IntegrityError, RowRefusedError
+from batchops.ledger.run import Worker
+
+_VETO = "a trigger or rule left the row unchanged, without an error"
+
+
+class InexactError(Exception):
+    """A range held other rows than the batch was to change."""
+
+
+class Execution(Protocol):
+    """One worker's. Nothing of it counts until `committed`."""
+
+    operation: Operation
+    lazy: bool
+    """Whether a fall of the server may undo its last batches, each as a whole."""
+
+    def begin(self, worker: Worker) -> None:
+        """A transaction begins; what an earlier one tried was rolled back."""
+
+    def work(self, connection: sa.Connection, batch: Batch) -> int:
+        """Change the batch's rows, or a part of them; how many. RowRefusedError: the caller undoes what it did."""
+
+    def record(self, connection: sa.Connection, after: Worker) -> None:
+        """All rows are changed: what else has to be durable with them. `after`: the worker once it is."""
+
+    def committed(self) -> None:
+        """What was recorded last is durable."""
+
+    def undone(self) -> None:
+        """The server has lost batches that were durable."""
+
+
+class DirectExecution:
+    """The operation's statement, and nothing else."""
+
+    lazy = True
+
+    def __init__(self, database: Database, operation: Operation) -> None:
+        self._database = database
+        self.operation = operation
+
+    def begin(self, worker: Worker) -> None:
+        pass
+
+    def record(self, connection: sa.Connection, after: Worker) -> None:
+        pass
+
+    def committed(self) -> None:
+        pass
+
+    def undone(self) -> None:
+        pass
+
+    def work(self, connection: sa.Connection, batch: Batch) -> int:
+        """The rows that it changed are those that were selected, or none of them is kept from it in silence."""
+        if batch.where is None:
+            return 0
+        statement = self.operation.statement(batch)
+        if batch.by_keys:
+            statement = self._database.backend.keys.by_index(batch.selection.table, batch.key, statement)
+        rows = self._carried_out(connection, batch, statement)
+        if batch.found is None or rows == batch.found:
+            return rows
+        if rows > batch.found:
+            raise IntegrityError(
+                f"{batch.found} rows were selected but {rows} were changed; the batch was rolled back.",
+                "look for triggers or rules on the table that change more of its rows.",
+            )
+        if not self.operation.removes and not batch.keys:
+            raise InexactError  # which rows others had changed before cannot be told once these are changed too
+        if self._still_there(connection, batch):
+            raise RowRefusedError(_VETO)
+        return rows
+
+    def _carried_out(self, connection: sa.Connection, batch: Batch, statement: sa.Delete | sa.Update) -> int:  # noqa: ARG002
+        return connection.execute(statement).rowcount
+
+    def _still_there(self, connection: sa.Connection, batch: Batch) -> bool:
+        """Whether rows that were locked for the operation are as if nothing had been done; a cascade took the rest."""
+        if not self.operation.removes:
+            return True
+        return connection.execute(self.operation.rehearsal(batch).limit(1)).first() is not None

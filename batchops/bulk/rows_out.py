@@ -1,0 +1,87 @@
+"""Where the rows of a job go before they are changed: nowhere, or into an archive."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import sqlalchemy as sa
+
+from batchops.bulk.execution import DirectExecution, Execution
+from batchops.bulk.operations import Operation
+from batchops.bulk.spec import BulkSpec
+from batchops.db.database import Database
+from batchops.finished_details import Archived
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.run import Run
+from batchops.runtime.ending import Ending
+from batchops.runtime.lease import Lease
+from batchops.runtime.refusal import Refusal
+
+if TYPE_CHECKING:  # both know what this module says
+    from batchops.bulk.plan.inspection import Inspection
+    from batchops.bulk.verb import BulkVerb
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """What is known of a job while it is planned."""
+
+    connection: sa.Connection
+    database: Database
+    ledger: Ledger
+    verb: "BulkVerb"
+    spec: BulkSpec
+    found: "Inspection"
+
+
+class OpenOut(Protocol):
+    """The same while the run is at work."""
+
+    def execution(self, operation: Operation) -> Execution:
+        """How one worker carries out its batches."""
+
+    def close(self, ending: Ending) -> Ending:
+        """No batch follows: finish what is open; how the run ends then."""
+
+    def archived(self) -> Archived | None:
+        """What the end of the run says of it."""
+
+
+class RowsOut(Protocol):
+    """Where the rows of a planned job go."""
+
+    facts: tuple[tuple[str, str], ...]
+    """For the plan: names and texts."""
+    refusals: Sequence[Refusal]
+    warnings: tuple[str, ...]
+
+    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> OpenOut:
+        """Begin, once the run is in the ledger; BatchopsError where that cannot be."""
+
+
+class _InPlace:
+    """The rows are changed where they are."""
+
+    facts: tuple[tuple[str, str], ...] = ()
+    refusals: Sequence[Refusal] = ()
+    warnings: tuple[str, ...] = ()
+
+    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> OpenOut:  # noqa: ARG002
+        return _Unmoved(database)
+
+
+class _Unmoved:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def execution(self, operation: Operation) -> Execution:
+        return DirectExecution(self._database, operation)
+
+    def close(self, ending: Ending) -> Ending:
+        return ending
+
+    def archived(self) -> None:
+        return None
+
+
+IN_PLACE: RowsOut = _InPlace()

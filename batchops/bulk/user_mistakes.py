@@ -1,0 +1,42 @@
+"""Errors of the server that the user's own SQL causes, named as such."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError
+
+from batchops.bulk.failing_condition import HINT
+from batchops.bulk.spec import BulkSpec
+from batchops.errors import BatchopsError, MissingCodeError, NotFoundError, RowRefusedError, UsageError
+
+
+@contextmanager
+def mistakes_named(spec: BulkSpec) -> Iterator[None]:
+    """An error of the server that the user's own SQL causes is a UsageError."""
+    try:
+        yield
+    except MissingCodeError as error:
+        raise _names_missing_code(spec, error) from error
+    except NotFoundError as error:
+        if not isinstance(error.__cause__, DBAPIError):
+            raise  # the job's own table
+        raise _names_missing_table(spec, error) from error
+    except RowRefusedError as error:  # a literal that is none of the column's type, or what fails on a row
+        raise UsageError(f"The condition or a value fails: {error.message}", HINT) from error
+
+
+def _names_missing_code(spec: BulkSpec, error: MissingCodeError) -> BatchopsError:
+    """A function that the user's own SQL names is the user's mistake."""
+    name = error.message.rpartition(":")[2].strip(" .")
+    texts = (spec.where or "", *spec.assignments)
+    if any(name.lower() in text.lower() for text in texts):
+        return UsageError(f"There is no function or collation {name}.", "check the condition and --set.")
+    return error
+
+
+def _names_missing_table(spec: BulkSpec, error: NotFoundError) -> UsageError:
+    return UsageError(
+        f"The condition or a value names a table that is not there: {error.message}",
+        f"{spec.table} has no alias here: write its columns alone, or as {spec.table}.column; other tables go into "
+        "a sub-select.",
+    )

@@ -1,0 +1,108 @@
+"""Spools of an archive in the ledger: how much of each counts, and which segment it has become a part of."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.ledger.ledger import Ledger
+
+MODULUS = 1 << 128
+"""Of digests of rows, which are sums."""
+
+
+@dataclass(frozen=True)
+class Spool:
+    """A spool as far as it counts."""
+
+    run: int
+    name: str
+    length: int
+    """Bytes of committed batches, with the header."""
+    rows: int
+    digest: int
+    """Of these rows, whatever their order."""
+    segment: int | None = None
+    """Which segment of the run it is a part of; None while it may grow, or was left behind."""
+
+    def grown(self, length: int, rows: int, digest: int) -> "Spool":
+        """It with a batch more."""
+        return Spool(self.run, self.name, length, self.rows + rows, (self.digest + digest) % MODULUS, self.segment)
+
+
+def add(connection: sa.Connection, ledger: Ledger, spool: Spool) -> None:
+    """Record a new spool with its first batch, in the transaction of that batch."""
+    values = {"run": spool.run, "spool": spool.name, "segment": None} | _counts(spool)
+    connection.execute(ledger.spools.insert().values(values))
+
+
+def advance(connection: sa.Connection, ledger: Ledger, spool: Spool) -> None:
+    """Record a spool that has grown, in the transaction of the batch."""
+    connection.execute(ledger.spools.update().where(_is(ledger, spool)).values(_counts(spool)))
+
+
+def _counts(spool: Spool) -> dict[str, Any]:
+    return {"valid_length": spool.length, "rows_kept": spool.rows, "digest": f"{spool.digest:032x}"}
+
+
+def _is(ledger: Ledger, spool: Spool) -> sa.ColumnElement[bool]:
+    return sa.and_(ledger.spools.c.run == spool.run, ledger.spools.c.spool == spool.name)
+
+
+def unsealed_of(ledger: Ledger, run: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """Whether the run has spools whose rows are in no sealed segment."""
+    spools, segments = ledger.spools.c, ledger.segments.c
+    sealed = sa.select(segments.run).where(
+        segments.run == spools.run, segments.segment == spools.segment, segments.record.is_not(None)
+    )
+    return sa.exists(sa.select(spools.run).where(spools.run == run, ~sealed.exists()))
+
+
+def unsealed(connection: sa.Connection, ledger: Ledger, job: str) -> list[Spool]:
+    """All such spools of a job's runs, the oldest first."""
+    spools, segments, runs = ledger.spools, ledger.segments, ledger.runs
+    own = sa.and_(segments.c.run == spools.c.run, segments.c.segment == spools.c.segment)
+    query = sa.select(spools).join(runs, runs.c.run == spools.c.run).outerjoin(segments, own)
+    query = query.where(runs.c.job == job, segments.c.record.is_(None)).order_by(spools.c.run, spools.c.spool)
+    return [_spool(row) for row in connection.execute(query)]
+
+
+def _spool(row: Any) -> Spool:
+    return Spool(row.run, row.spool, row.valid_length, row.rows_kept, int(row.digest, 16), row.segment)
+
+
+def assign(connection: sa.Connection, ledger: Ledger, run: int, spools: Sequence[Spool]) -> int:
+    """Make these spools, which nobody writes to any more, the parts of a new segment; its number in the run."""
+    segments = ledger.segments
+    last = connection.execute(sa.select(sa.func.max(segments.c.segment)).where(segments.c.run == run)).scalar()
+    number = int(last or 0) + 1
+    connection.execute(segments.insert().values(run=run, segment=number, record=None))
+    for spool in spools:
+        connection.execute(ledger.spools.update().where(_is(ledger, spool)).values(segment=number))
+    return number
+
+
+def sealed(connection: sa.Connection, ledger: Ledger, run: int, segment: int, record: dict[str, Any]) -> None:
+    """Record that a segment is durable where it belongs."""
+    mine = sa.and_(ledger.segments.c.run == run, ledger.segments.c.segment == segment)
+    connection.execute(ledger.segments.update().where(mine).values(record=json.dumps(record)))
+
+
+def records(connection: sa.Connection, ledger: Ledger, run: int) -> list[dict[str, Any]]:
+    """What was recorded of the run's sealed segments, in their order."""
+    segments = ledger.segments.c
+    query = sa.select(segments.record).where(segments.run == run, segments.record.is_not(None))
+    return [json.loads(record) for record in connection.execute(query.order_by(segments.segment)).scalars()]
+
+
+def names_of(connection: sa.Connection, ledger: Ledger, run: int) -> frozenset[str]:
+    """The spools of a run that the ledger knows."""
+    return frozenset(connection.execute(sa.select(ledger.spools.c.spool).where(ledger.spools.c.run == run)).scalars())
+
+
+def forget(connection: sa.Connection, ledger: Ledger, runs: Collection[int]) -> None:
+    """Remove what is known of these runs' spools and segments."""
+    for table in (ledger.spools, ledger.segments):
+        connection.execute(table.delete().where(table.c.run.in_(list(runs))))
