@@ -26,8 +26,8 @@ pytest_plugins = ("tests.tiers", "tests.figures")
 SERVICES_KEY = pytest.StashKey[Services]()
 REQUIRED_KEY = pytest.StashKey[frozenset[str]]()
 WITHOUT_DATABASES = (
-    "db", "outbox/sinks", "queue/handlers", "reporters", "runtime", "spec", "sql", "test_api.py", "test_durations.py",
-    "test_house_rules.py", "test_tiers.py",
+    "archive", "db", "outbox/sinks", "queue/handlers", "reporters", "runtime", "spec", "sql", "test_api.py",
+    "test_durations.py", "test_house_rules.py", "test_tiers.py",
 )  # fmt: skip
 WITH_BROKERS = ("outbox",)
 NewDatabase = Callable[..., Database]

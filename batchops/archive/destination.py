@@ -7,7 +7,7 @@ from typing import BinaryIO, Protocol
 
 from batchops.archive.durable import create_whole, make_folder, put_in_place, sync_folder
 from batchops.archive.segments import sha256_of
-from batchops.errors import IntegrityError, NotFoundError
+from batchops.errors import IntegrityError, NotFoundError, UsageError
 
 PARTIAL = ".partial"
 """Ends the names of files that were not finished; nobody reads them."""
@@ -40,6 +40,16 @@ class Destination(Protocol):
 
     def staging(self) -> Path:
         """A local folder in which files are made that `publish` then moves."""
+
+
+def open_destination(text: str) -> Destination:
+    """The destination of that address, which need not be there yet; UsageError for one that is none."""
+    scheme, separator, _ = text.partition("://")
+    if not separator:
+        return FolderDestination(Path(text))
+    if scheme == "file":
+        return FolderDestination(Path(text.removeprefix("file://")))
+    raise UsageError(f"{scheme}: is no place for an archive.", "name a folder.")
 
 
 class FolderDestination:

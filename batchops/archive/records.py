@@ -18,17 +18,20 @@ class ArchivedTable:
     label: str
     columns: tuple[ExactColumn, ...]
     key: tuple[str, ...]
+    family: str = ""
+    """Whose types the columns have: `ExactColumns.family`."""
 
     def document(self) -> dict[str, Any]:
         """As JSON holds it."""
-        return {"table": self.label, "key": list(self.key), "columns": [*map(_column, self.columns)]}
+        own = {"table": self.label, "family": self.family, "key": list(self.key)}
+        return own | {"columns": [*map(_column, self.columns)]}
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "ArchivedTable":
         """The same of a document; ValueError where it is none."""
         try:
             columns = tuple(ExactColumn(**(one | {"kind": ExactKind(one["kind"])})) for one in document["columns"])
-            return cls(document["table"], columns, tuple(document["key"]))
+            return cls(document["table"], columns, tuple(document["key"]), document["family"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"it does not describe a table ({error})") from error
 

@@ -17,6 +17,7 @@ from batchops.verbs import RECIPE_VERBS
 from batchops.version import __version__
 
 COMMANDS = {
+    "archive": "Verify, list and show archives of rows.",
     **RECIPE_VERBS.summaries,
     "outbox": "Create an outbox, show it, verify its order, send events again.",
     "run": "Run the jobs of a recipe, one after another.",

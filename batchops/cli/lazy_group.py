@@ -9,6 +9,9 @@ import rich_click as click
 from batchops.cli.help import Group
 from batchops.verbs import VERBS
 
+BEHIND_VERBS = {"archive": frozenset(("verify", "list", "show"))}
+"""Words behind a verb that are commands of their own; a table of such a name is given with its schema."""
+
 
 class LazyGroup(Group):
     """`commands_by_name` maps a name to its line in the help; what is no verb is in the module `batchops.cli.NAME`."""
@@ -33,6 +36,12 @@ class LazyGroup(Group):
         command = import_module(f"batchops.cli.{name}").command
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """A verb that has commands behind it is their group for those alone."""
+        if len(args) > 1 and args[1] in BEHIND_VERBS.get(args[0], ()):
+            return args[0], import_module(f"batchops.cli.{args[0]}").command, args[1:]
+        return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> Any:
         """The Tab key needs the commands' lines only."""

@@ -70,6 +70,9 @@ class ExactColumn:
 class ExactColumns(Protocol):
     """How one database spells values exactly, and takes them back."""
 
+    family: str
+    """Whose types its columns have; what is archived from one family is taken back by it as it was."""
+
     def columns(self, connection: sa.Connection, table: Table) -> Sequence[ExactColumn]:
         """The columns of the table, in its order."""
 

@@ -16,8 +16,9 @@ from tests.documents import HELP
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 COMMANDS = (
-    "", "purge", "backfill", "check", "drain", "run", "recipe", "recipe check", "recipe schema",
-    "recipe new", "completion", "queue", "queue init", "queue show", "queue redrive", "relay", "outbox",
+    "", "archive verify", "archive list", "archive show", "purge", "backfill", "check", "drain", "run", "recipe",
+    "recipe check", "recipe schema", "recipe new", "completion", "queue", "queue init", "queue show",
+    "queue redrive", "relay", "outbox",
     "outbox init", "outbox show", "outbox check", "outbox redrive", "outbox replay",
     "schedule", "strategies", "throttles", "budget", "budget set", "budget show",
     "demo", "runs", "show", "pause", "resume", "stop", "cancel", "set",

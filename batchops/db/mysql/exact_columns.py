@@ -28,6 +28,8 @@ _SERVERS = ("json", "inet4", "inet6", "uuid")
 class MySQLExactColumns:
     """By column_type."""
 
+    family = "mysql"
+
     def columns(self, connection: sa.Connection, table: Table) -> Sequence[ExactColumn]:
         named = {"schema": table.schema, "name": table.name}
         details = {row.name: row for row in connection.execute(_DETAILS, named)}

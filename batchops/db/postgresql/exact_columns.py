@@ -38,6 +38,8 @@ _WITHOUT_INPUT = frozenset(("pg_node_tree", "pg_ndistinct", "pg_dependencies", "
 class PostgreSQLExactColumns:
     """By the type below any domain."""
 
+    family = "postgresql"
+
     def columns(self, connection: sa.Connection, table: Table) -> Sequence[ExactColumn]:
         details = {row.name: row for row in connection.execute(_DETAILS, {"oid": table.identity})}
         return [_exact(column, details[column.name]) for column in table.columns]

@@ -17,6 +17,8 @@ _KINDS = {
 class SQLiteExactColumns:
     """By one reading of the whole table: storage class for storage class."""
 
+    family = "sqlite"
+
     def columns(self, connection: sa.Connection, table: Table) -> Sequence[ExactColumn]:
         held = _held(connection, table)
         own_number = _own_number(table)

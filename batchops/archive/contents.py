@@ -1,0 +1,125 @@
+"""What a destination holds: its manifests, the segments of each run, and what else lies there."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from batchops.archive.destination import Destination
+from batchops.archive.formats import format_of_name
+from batchops.archive.layout import MANIFESTS, MARKER, manifest_name, record_name, segment_of
+from batchops.archive.manifest import FoundManifest, ListedSegment, manifest_of
+from batchops.archive.records import ArchivedTable, Sidecar
+from batchops.errors import NotFoundError
+
+SPOOL = ".spool"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is not as it was written."""
+
+    name: str
+    what: str
+    """missing, truncated, changed, unreadable."""
+    text: str
+
+
+@dataclass(frozen=True)
+class FoundSegment:
+    """A segment that a manifest or a record speaks of."""
+
+    run: int
+    table: ArchivedTable
+    listed: ListedSegment
+    manifest: int | None
+    """The number of its manifest; None where there is only its record."""
+
+
+@dataclass
+class Contents:
+    """All of it, as far as it can be read."""
+
+    manifests: list[FoundManifest] = field(default_factory=list)
+    segments: list[FoundSegment] = field(default_factory=list)
+    """Those of manifests by their order, then those of runs without one."""
+    unlisted_runs: dict[int, int] = field(default_factory=dict)
+    """Runs with segments in no manifest, and how many: crashed, or at work."""
+    unsealed: list[str] = field(default_factory=list)
+    """Spools, which have not become segments."""
+    unrecorded: list[str] = field(default_factory=list)
+    """Segments without a record: a crash came between."""
+    damage: list[Damage] = field(default_factory=list)
+
+    def of(self, table: str | None = None, run: int | None = None) -> list[FoundSegment]:
+        """The segments of one table, of one run; None: of all."""
+        wanted = (one for one in self.segments if table is None or one.table.label == table)
+        return [one for one in wanted if run is None or one.run == run]
+
+
+def contents(destination: Destination) -> Contents:
+    """Look at names, manifests and records; no segment is read. NotFoundError where nothing is archived there."""
+    names = [*destination.names()]
+    if not any(name == MARKER or name.startswith(MANIFESTS) or format_of_name(name) for name in names):
+        raise NotFoundError(f"There is no archive in {destination.shown}.", "check the destination.")
+    found = Contents(unsealed=[name for name in names if name.endswith(SPOOL)])
+    _read_manifests(destination, names, found)
+    listed = {one.listed.name for one in found.segments}
+    there = set(names)
+    for name in names:
+        if name in listed or name == MARKER or name.startswith((MANIFESTS, "staging/")):
+            continue
+        if name.endswith(".json") and format_of_name(segment_of(name)):
+            if segment_of(name) not in listed:
+                _read_sidecar(destination, name, found)
+        elif format_of_name(name) and record_name(name) not in there:
+            found.unrecorded.append(name)
+    return found
+
+
+def _read_manifests(destination: Destination, names: list[str], found: Contents) -> None:
+    """In their order, each against the digest that the next one has of it."""
+    numbers = sorted(_numbers(names))
+    previous = ""
+    for number in range(1, (numbers[-1] if numbers else 0) + 1):
+        name = manifest_name(number)
+        try:
+            one = manifest_of(destination.read(name))
+        except NotFoundError:
+            found.damage.append(Damage(name, "missing", "a later manifest follows it"))
+            previous = "?"
+            continue
+        except ValueError as error:
+            found.damage.append(Damage(name, "unreadable", str(error)))
+            previous = "?"
+            continue
+        if one.number != number or (previous != "?" and one.previous != previous):
+            text = f"it follows another manifest {number - 1} than the one that is there"
+            found.damage.append(Damage(name, "changed", text))
+        previous = one.sha256
+        found.manifests.append(one)
+        found.segments += _segments(one)
+
+
+def _segments(one: FoundManifest) -> Iterator[FoundSegment]:
+    for table in one.manifest.tables:
+        for listed in table.segments:
+            yield FoundSegment(one.manifest.run, table.table, listed, one.number)
+
+
+def _numbers(names: list[str]) -> Iterator[int]:
+    for name in names:
+        number = name.removeprefix(MANIFESTS).removesuffix(".json")
+        if name.startswith(MANIFESTS) and number.isdecimal():
+            yield int(number)
+
+
+def _read_sidecar(destination: Destination, name: str, found: Contents) -> None:
+    data = destination.read(name)
+    try:
+        sidecar = Sidecar.loaded(data)
+    except ValueError as error:
+        found.damage.append(Damage(name, "unreadable", str(error)))
+        return
+    listed = ListedSegment(segment_of(name), sidecar.record, hashlib.sha256(data).hexdigest())
+    found.segments.append(FoundSegment(sidecar.run, sidecar.table, listed, None))
+    found.unlisted_runs[sidecar.run] = found.unlisted_runs.get(sidecar.run, 0) + 1

@@ -1,0 +1,80 @@
+"""Whose a destination is: one database's, written to from one host."""
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchops.archive.destination import Destination
+from batchops.archive.layout import MARKER
+from batchops.archive.records import VERSION, dumped, loaded
+from batchops.errors import IntegrityError, NotFoundError, RefusedError
+
+_HOST_ID = "/etc/machine-id"
+
+
+@dataclass(frozen=True)
+class DestinationOwner:
+    """The database, by its ledger's own id, and the host."""
+
+    database_id: str
+    host: str
+    database: str = ""
+    """The address, for people."""
+
+
+def this_host() -> str:
+    """This host, by its name and the id of its installation where it has one."""
+    try:
+        installation = Path(_HOST_ID).read_text().strip()
+    except OSError:
+        installation = ""
+    return f"{socket.gethostname()} {installation}".strip()
+
+
+def claim(destination: Destination, owner: DestinationOwner) -> None:
+    """Make an empty destination the owner's; RefusedError where it is another's, or holds something else."""
+    found = owner_of(destination)
+    if found is None:
+        if destination.names():
+            raise RefusedError(
+                f"{destination.shown} is not empty, and no archive of batchops.", "name an empty folder, or a new one."
+            )
+        document = {
+            "version": VERSION,
+            "database_id": owner.database_id,
+            "host": owner.host,
+            "database": owner.database,
+        }
+        destination.create(MARKER, dumped(document))
+        found = owner_of(destination)
+    check(destination, owner, found)
+
+
+def check(destination: Destination, owner: DestinationOwner, found: DestinationOwner | None) -> None:
+    """RefusedError where `found`, as the destination says, is another; None: it is nobody's yet."""
+    if found is None:
+        return
+    if found.database_id != owner.database_id:
+        raise RefusedError(
+            f"{destination.shown} holds the archive of another database ({found.database}).",
+            "give each database a destination of its own.",
+        )
+    if found.host != owner.host:
+        raise RefusedError(
+            f"{destination.shown} belongs to this database on the host {found.host}, not on {owner.host}: a restored "
+            "copy of a database must not write to the archive of the original.",
+            f"name another destination; if the archive itself has moved here, correct the host in {MARKER}.",
+        )
+
+
+def owner_of(destination: Destination) -> DestinationOwner | None:
+    """Whose it says it is; None where it has no marker."""
+    try:
+        data = destination.read(MARKER)
+    except NotFoundError:
+        return None
+    try:
+        document = loaded(data)
+        return DestinationOwner(document["database_id"], document["host"], document.get("database", ""))
+    except (ValueError, KeyError) as error:
+        raise IntegrityError(f"{MARKER} of {destination.shown} is damaged: {error}") from error

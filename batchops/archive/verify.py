@@ -1,0 +1,86 @@
+"""Verifies an archive without a database: every file against its records, and every row against both digests."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batchops.archive.contents import Contents, Damage, FoundSegment, contents
+from batchops.archive.destination import Destination
+from batchops.archive.formats import format_of_name
+from batchops.archive.layout import record_name
+from batchops.archive.lines import RowsDigest
+from batchops.archive.segments import read_segment, sha256_of
+from batchops.errors import IntegrityError, NotFoundError
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found."""
+
+    contents: Contents
+    rows: int
+    """Of segments that are whole."""
+    bytes: int
+    damage: tuple[Damage, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is as it was written."""
+        return not self.damage
+
+
+def verify(destination: Destination, seen: Callable[[FoundSegment, Damage | None], None] = lambda *_: None) -> Verified:
+    """Read everything; `seen` is called after each segment. NotFoundError where no archive is."""
+    found = contents(destination)
+    damage, rows, size = [*found.damage], 0, 0
+    for segment in found.segments:
+        wrong = segment_damage(destination, segment)
+        seen(segment, wrong)
+        if wrong is None:
+            rows, size = rows + segment.listed.record.rows, size + segment.listed.record.bytes
+        else:
+            damage.append(wrong)
+    return Verified(found, rows, size, tuple(damage))
+
+
+def segment_damage(destination: Destination, segment: FoundSegment) -> Damage | None:
+    """What is wrong with a segment's record or its file; None where nothing is."""
+    return _sidecar_damage(destination, segment) or _file_damage(destination, segment)
+
+
+def _sidecar_damage(destination: Destination, segment: FoundSegment) -> Damage | None:
+    name = record_name(segment.listed.name)
+    try:
+        data = destination.read(name)
+    except NotFoundError:
+        return Damage(name, "missing", f"the record of {segment.listed.name}")
+    if hashlib.sha256(data).hexdigest() != segment.listed.sidecar_sha256:
+        return Damage(name, "changed", "it is not the record that its manifest lists")
+    return None
+
+
+def _file_damage(destination: Destination, segment: FoundSegment) -> Damage | None:
+    name, record = segment.listed.name, segment.listed.record
+    format = format_of_name(name)
+    if format is None:
+        return Damage(name, "unreadable", "no format of batchops has this name")
+    try:
+        file = destination.open(name)
+    except NotFoundError:
+        return Damage(name, "missing", f"{record.rows:,} rows")
+    with file:
+        sha256, size = sha256_of(file), file.tell()
+        if size < record.bytes:
+            return Damage(name, "truncated", f"{size:,} bytes of {record.bytes:,}")
+        if sha256 != record.sha256:
+            return Damage(name, "changed", "its SHA-256 is not the one in its record")
+        file.seek(0)
+        digest = RowsDigest()
+        try:
+            for lines in read_segment(file, segment.table.columns, format):
+                digest.add(lines)
+        except IntegrityError as error:
+            return Damage(name, "unreadable", error.message)
+    if (str(digest), digest.rows) != (record.digest, record.rows) or record.read_back != record.digest:
+        return Damage(name, "changed", f"its {digest.rows:,} rows are not the {record.rows:,} that were archived")
+    return None

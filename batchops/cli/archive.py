@@ -1,0 +1,180 @@
+"""batchops archive verify, list and show; the verb archive itself is in bulk/."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import rich_click as click
+
+from batchops.archive.contents import Contents, Damage, FoundSegment, contents
+from batchops.archive.destination import Destination, open_destination
+from batchops.archive.ownership import owner_of
+from batchops.archive.verify import Verified, verify
+from batchops.cli.help import Group
+from batchops.errors import Exit, NotFoundError
+from batchops.reporters.document import as_json
+from batchops.reporters.figures import count, counted, rough, visible
+
+DEST = click.argument("dest", metavar="DEST")
+JSON = click.option("--json", "as_json_document", is_flag=True, help="Print one JSON document on stdout.")
+
+
+@click.group("archive", cls=Group)
+def command() -> None:
+    """Verify, list and show archives of rows."""
+
+
+@command.command("verify")
+@DEST
+@JSON
+@click.pass_context
+def verify_command(context: click.RichContext, /, dest: str, as_json_document: bool) -> None:
+    """Verify the archive in DEST: each file against its records, each row against both digests.
+
+    Needs no database. Exit 0: everything is as it was written. 13: files are missing, truncated or changed; their
+    names are printed.
+    """
+    destination = open_destination(dest)
+    watched = sys.stderr.isatty() and not as_json_document
+    found = verify(destination, _progress() if watched else lambda *_: None)
+    code = Exit.DONE if found.whole else Exit.INTEGRITY
+    if as_json_document:
+        click.echo(as_json(_verified(destination, found, code)))
+    else:
+        for line in _verified_lines(destination, found):
+            click.echo(visible(line))
+    context.exit(int(code))
+
+
+@command.command("list")
+@DEST
+@JSON
+def list_command(dest: str, as_json_document: bool) -> None:
+    """List the archived runs in DEST: tables, rows, files, and the manifest of each."""
+    destination = open_destination(dest)
+    runs = _runs(contents(destination))
+    if as_json_document:
+        click.echo(as_json({"destination": destination.shown, "runs": runs}))
+        return
+    rows = [("RUN", "TABLE", "ROWS", "FILES", "BYTES", "MANIFEST", "WRITTEN")]
+    for run in runs:
+        numbers = count(run["rows"]), count(run["segments"]), rough(run["bytes"])
+        manifest = "none: crashed or at work" if run["manifest"] is None else str(run["manifest"])
+        rows.append((str(run["run"]), visible(run["table"]), *numbers, manifest, run["written"] or ""))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+@command.command("show")
+@DEST
+@click.argument("run", type=int, required=False)
+@JSON
+def show_command(dest: str, run: int | None, as_json_document: bool) -> None:
+    """Show what is in DEST, or what RUN archived: columns, condition, server, files with their first and last key."""
+    destination = open_destination(dest)
+    found = contents(destination)
+    if run is not None and not found.of(run=run):
+        raise NotFoundError(f"Run {run} has archived nothing in {destination.shown}.", "see `batchops archive list`.")
+    shown = [*_shown(found, run)]
+    if as_json_document:
+        click.echo(as_json({"destination": destination.shown, "owner": _owner(destination), "runs": shown}))
+        return
+    for one in shown:
+        for line in _shown_lines(one):
+            click.echo(visible(line))
+
+
+def _progress() -> Any:
+    """A line on the terminal that is written over."""
+    seen = rows = 0
+
+    def line(segment: FoundSegment, _: Damage | None) -> None:
+        nonlocal seen, rows
+        seen, rows = seen + 1, rows + segment.listed.record.rows
+        click.echo(f"\r\x1b[K{counted(seen, 'file')}, {count(rows)} rows\r", nl=False, err=True)
+
+    return line
+
+
+def _verified(destination: Destination, found: Verified, code: int) -> dict[str, Any]:
+    inside = found.contents
+    return {
+        "destination": destination.shown, "exit": int(code), "rows": found.rows, "bytes": found.bytes,
+        "segments": len(inside.segments), "manifests": len(inside.manifests),
+        "damage": [asdict(one) for one in found.damage],
+        "without_manifest": sorted(inside.unlisted_runs), "unsealed": inside.unsealed,
+        "unrecorded": inside.unrecorded,
+    }  # fmt: skip
+
+
+def _verified_lines(destination: Destination, found: Verified) -> Iterator[str]:
+    inside = found.contents
+    what = f"{counted(len(inside.segments), 'file')}, {counted(len(inside.manifests), 'manifest')}"
+    state = "verified" if found.whole else "DAMAGED"
+    yield f"{destination.shown}: {state}, {count(found.rows)} rows are as they were archived ({what})"
+    for damage in found.damage:
+        yield f"  {damage.what:<10}{damage.name}: {damage.text}"
+    for run, files in sorted(inside.unlisted_runs.items()):
+        yield f"  {'note':<10}run {run} has no manifest: it crashed or is at work; {counted(files, 'file')} by records"
+    for name in inside.unsealed:
+        yield f"  {'note':<10}{name} is a spool of a run that crashed or is at work; it is not verified"
+    for name in inside.unrecorded:
+        yield f"  {'note':<10}{name} has no record: it was not finished, and no row of it counts"
+
+
+def _runs(found: Contents) -> list[dict[str, Any]]:
+    """A row for each table of each run."""
+    written = {one.number: one.manifest.about.get("written") for one in found.manifests}
+    rows: dict[tuple[int, str, int | None], dict[str, Any]] = {}
+    for segment in found.segments:
+        key = segment.run, segment.table.label, segment.manifest
+        row = rows.setdefault(key, {"run": key[0], "table": key[1], "rows": 0, "segments": 0, "bytes": 0})
+        row["rows"] += segment.listed.record.rows
+        row["bytes"] += segment.listed.record.bytes
+        row["segments"] += 1
+        row["manifest"] = segment.manifest
+        row["written"] = written.get(segment.manifest or 0)
+    return [*rows.values()]
+
+
+def _owner(destination: Destination) -> dict[str, Any] | None:
+    owner = owner_of(destination)
+    return None if owner is None else asdict(owner)
+
+
+def _shown(found: Contents, run: int | None) -> Iterator[dict[str, Any]]:
+    about = {one.number: dict(one.manifest.about) for one in found.manifests}
+    for row in _runs(found):
+        if run is not None and row["run"] != run:
+            continue
+        own = [one for one in found.of(row["table"], row["run"]) if one.manifest == row["manifest"]]
+        table = own[0].table.document()
+        files = [{"name": one.listed.name, **one.listed.record.document()} for one in own]
+        yield {
+            **row,
+            **about.get(row["manifest"], {}),
+            "columns": table["columns"],
+            "key": table["key"],
+            "files": files,
+        }
+
+
+def _shown_lines(run: dict[str, Any]) -> Iterator[str]:
+    yield f"run {run['run']}: {run['table']}, {counted(run['rows'], 'row')} in {counted(run['segments'], 'file')}"
+    told = {"run", "table", "rows", "segments", "bytes", "columns", "key", "files"}
+    for name, value in run.items():
+        if name not in told and value not in (None, "", {}):
+            text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+            yield f"  {name.replace('_', ' '):<10}{text}"
+    yield f"  {'key':<10}{', '.join(run['key']) or 'none'}"
+    for column in run["columns"]:
+        yield f"  {'column':<10}{column['name']}: {column['sql_type']} ({column['kind']})"
+    for file in run["files"]:
+        ends = f", from {_key(file['first_key'])} to {_key(file['last_key'])}" if file["first_key"] else ""
+        yield f"  {'file':<10}{file['name']}: {counted(file['rows'], 'row')}, {rough(file['bytes'])}B{ends}"
+
+
+def _key(values: list[str | None]) -> str:
+    return ", ".join("NULL" if value is None else value for value in values)
