@@ -28,6 +28,20 @@ _ENTRIES = {
 }
 
 
+@dataclass(frozen=True)
+class CommandsBehind:
+    """Words behind a verb that are commands of their own; a table of such a name is given with its schema."""
+
+    summary: str
+    names: frozenset[str]
+
+
+BEHIND_VERBS = {
+    "archive": CommandsBehind("Verify, list and show archives of rows.", frozenset(("verify", "list", "show")))
+}
+"""By the verb; each is in the module of that name in `batchops.cli`."""
+
+
 class Verbs(Mapping[str, "Verb"]):
     """Verbs by name."""
 

@@ -7,10 +7,7 @@ from typing import Any
 import rich_click as click
 
 from batchops.cli.help import Group
-from batchops.verbs import VERBS
-
-BEHIND_VERBS = {"archive": frozenset(("verify", "list", "show"))}
-"""Words behind a verb that are commands of their own; a table of such a name is given with its schema."""
+from batchops.verbs import BEHIND_VERBS, VERBS
 
 
 class LazyGroup(Group):
@@ -39,7 +36,8 @@ class LazyGroup(Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """A verb that has commands behind it is their group for those alone."""
-        if len(args) > 1 and args[1] in BEHIND_VERBS.get(args[0], ()):
+        behind = BEHIND_VERBS.get(args[0]) if len(args) > 1 else None
+        if behind is not None and args[1] in behind.names:
             return args[0], import_module(f"batchops.cli.{args[0]}").command, args[1:]
         return super().resolve_command(ctx, args)
 
