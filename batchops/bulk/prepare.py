@@ -167,7 +167,7 @@ def _pin(
     now = pin(connection, database, found.server, found.table, spec, found.parsed, found.facts.references)
     now = without_nulls(database, now, found.table, found.key)
     selection = Selection(found.table, now.condition)
-    reads = JobReads(connection, database, verb.right, found.table, found.facts, now)
+    reads = JobReads(connection, database, verb.right, found.table, found.facts, now, found.graph)
     unstable = own_table.CHECK.name not in spec.allow and any(reads.changing())
     situation = Situation(
         connection, database.backend, selection, found.key, not verb.removes, spec.strategy, found.ids, unstable,

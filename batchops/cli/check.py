@@ -11,14 +11,14 @@ from batchops.cli.options import from_spec
 from batchops.errors import UsageError
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import counted, visible
-from batchops.spec.models import CHANGES, DATABASE, ROWS, checked, flag_name, flag_of, flagged
+from batchops.spec.models import CHANGES, CHILDREN, DATABASE, ROWS, checked, flag_name, flag_of, flagged
 from batchops.spec.verb import Plan, Verb
 from batchops.verbs import VERBS
 from batchops.version import __version__
 
 CHECKED = {name: verb for name, verb in VERBS.items() if verb.asks}
 """The verbs whose plans are looked at by checks: those that ask before they run."""
-JOB = (DATABASE, ROWS, CHANGES)
+JOB = (DATABASE, ROWS, CHANGES, CHILDREN)
 """The groups of flags that say what a job is; all of a verb's are taken."""
 PLANNED = ("table", "strategy", "key", "allow", "count", "ledger", "ledger_schema", "lock_timeout", "statement_timeout")
 """What else a plan depends on."""

@@ -1,6 +1,6 @@
 """What depends on a table and its server: triggers, foreign keys and more, for the plan and its checks."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -153,6 +153,10 @@ class Facts(Protocol):
 
     def of(self, connection: sa.Connection, table: Table) -> TableFacts:
         """What depends on the table."""
+
+    def guards(self, connection: sa.Connection, tables: Sequence[Table]) -> Mapping[TableName, TableFacts]:
+        """Of each of many tables what keeps its rows from being changed as asked, and no more: triggers, policies,
+        parts on other servers, a publication without a replica identity, an engine without transactions."""
 
     def full_reads(
         self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update

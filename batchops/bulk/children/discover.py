@@ -221,5 +221,8 @@ def _indexed(columns: Sequence[str], indexes: Sequence[Sequence[str]], condition
 def _missing_index(database: Database, child: Table, columns: Sequence[str]) -> str:
     quote = database.engine.dialect.identifier_preparer.quote
     place = ".".join(quote(part) for part in (child.schema, child.name) if part)
-    how = "CREATE INDEX" if child.kind == "partitioned" else database.backend.facts.new_index
+    # Where an index must have a name, the statement leaves a place for it; and no partitioned table's is made aside.
+    name = quote("_".join([child.name, *columns]))
+    how = database.backend.facts.new_index.replace("…", name)
+    how = "CREATE INDEX" if child.kind == "partitioned" else how
     return f"{how} ON {place} ({', '.join(map(quote, columns))})"

@@ -121,6 +121,14 @@ class Graph:
         return tuple(table for component in self.components for table in component.tables)
 
     @cached_property
+    def changed(self) -> tuple[Table, ...]:
+        """Those whose rows are deleted or set to NULL; each once."""
+        found = {name_of(table): table for table in self.tables}
+        for edge in self.acting("null"):
+            found.setdefault(name_of(edge.child), edge.child)
+        return tuple(found.values())
+
+    @cached_property
     def touched(self) -> tuple[Table, ...]:
         """Those whose rows are deleted, set to NULL, or looked for because they keep a parent; each once."""
         found = {name_of(table): table for table in self.tables}

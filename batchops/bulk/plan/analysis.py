@@ -8,13 +8,15 @@ import sqlalchemy as sa
 
 from batchops import durations
 from batchops.budget.sharing import shown_budget
+from batchops.bulk.children.plan import ChildrenPlan
+from batchops.bulk.children.reached import Counting, rows_reached
 from batchops.bulk.maintenance import asked
 from batchops.bulk.operations import Operation
 from batchops.bulk.plan.cost import Cost, cost
 from batchops.bulk.plan.inspection import Inspection
 from batchops.bulk.plan.pinned import Pinned
-from batchops.bulk.plan.plan import COUNTED, BulkPlan, Explained
-from batchops.bulk.plan.probes import Probe, probes, whole
+from batchops.bulk.plan.plan import COUNTED, BulkPlan
+from batchops.bulk.plan.probes import Explained, Probe, probes, whole
 from batchops.bulk.spec import BulkSpec
 from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.strategies.cursor import Cursor, Range
@@ -108,7 +110,20 @@ def describe(
         max_rows=spec.max_rows,
         done=isinstance(route.resume, AlreadyDone),
         id_file=shown_name(spec.ids),
+        children=_children(connection, database, spec, found, route, estimate),
     )
+
+
+def _children(
+    connection: sa.Connection, database: Database, spec: BulkSpec, found: Inspection, route: RunStrategy,
+    estimate: int | None,
+) -> ChildrenPlan | None:  # fmt: skip
+    if found.graph is None:
+        return None
+    selection = Selection(found.table, route.pinned.condition) if found.ids is None else None
+    seconds = spec.statement_timeout.total_seconds() if spec.count else None
+    counting = Counting(connection, database, selection, estimate, seconds)
+    return ChildrenPlan(found.graph, *rows_reached(found.graph, counting))
 
 
 def _scope(database: Database, spec: BulkSpec, found: Inspection) -> Scope:

@@ -71,7 +71,16 @@ def inspect_table(
     facts = replace(facts, warnings=(*facts.warnings, *_followed(facts, parsed), *own))
     ids = listed_ids(connection, database, table, key, file, facts.nullable_keys) if file is not None else None
     graph = graph_of(connection, database, table, spec.asked_edges) if spec.takes_children else None
+    if graph is not None and graph.empty:
+        facts = replace(facts, warnings=(*facts.warnings, _nothing_refers(table)))
     return Inspection(server, table, key, unusable, parsed, facts, forbidden, ids, graph)
+
+
+def _nothing_refers(table: Table) -> str:
+    return (
+        f'Nothing refers to "{table.label}", as far as this role sees the catalogue: --with-children changes nothing. '
+        '--child "TABLE.COLUMN -> …" declares what has no foreign key.'
+    )
 
 
 def _refers_to_itself(table: Table, facts: TableFacts) -> Iterator[str]:

@@ -7,6 +7,7 @@ from functools import cached_property
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from batchops.bulk.children.graph import Graph
 from batchops.bulk.plan.chains import links
 from batchops.bulk.plan.pinned import Pinned
 from batchops.db.database import Database
@@ -32,6 +33,8 @@ class JobReads:
     table: Table
     facts: TableFacts
     pinned: Pinned
+    graph: Graph | None = None
+    """The tables whose rows go with the job's."""
 
     @property
     def sets(self) -> frozenset[str]:
@@ -90,6 +93,8 @@ class JobReads:
 
 def _changed(reads: JobReads) -> set[TableName]:
     """The table, and those whose rows its foreign keys change with it."""
+    if reads.graph is not None:
+        return {(table.schema, table.name) for table in reads.graph.changed}
     behind = {(link.reference.child.schema, link.reference.child.name) for link in links(reads) if link.changes}
     return behind | {(reads.table.schema, reads.table.name)}
 

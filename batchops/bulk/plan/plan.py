@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from batchops import durations
+from batchops.bulk.children.plan import ChildrenPlan
 from batchops.bulk.plan.cost import Cost, first_rows
 from batchops.bulk.plan.list_bytes import list_bytes
 from batchops.bulk.plan.pinned import Pinned
+from batchops.bulk.plan.probes import Explained
 from batchops.bulk.plan.referenced_rows import ExcludedCount
 from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.verb import BulkVerb
@@ -21,16 +23,6 @@ from batchops.throttles.chosen import ChosenThrottle
 
 COUNTED = "counted"
 """How an estimate was made that is none."""
-
-
-@dataclass(frozen=True)
-class Explained:
-    """A writing statement with its values in place, and the server's own plan of it."""
-
-    place: str
-    """start, middle or end of the range."""
-    statement: str
-    explain: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -79,6 +71,8 @@ class BulkPlan:
     """Matching rows that other tables refer to."""
     out: tuple[tuple[str, str], ...] = ()
     """Where its rows go, as names and texts."""
+    children: ChildrenPlan | None = None
+    """The tables whose rows go with these; None without --with-children."""
     refusals: tuple[Refusal, ...] = ()
     """What the checks have against it, the allowed ones too."""
     warnings: tuple[str, ...] = ()
@@ -124,7 +118,8 @@ class BulkPlan:
         """What a person is asked before the run; empty where there is nothing to do."""
         if self.done:
             return ""
-        return f"{self.verb.question.format(rows=_rows_asked(self), table=self.label)} on {self.name}?"
+        rows = _rows_asked(self) + ("" if self.children is None else f" with {self.children.question}")
+        return f"{self.verb.question.format(rows=rows, table=self.label)} on {self.name}?"
 
     @property
     def summary(self) -> str:
@@ -164,6 +159,7 @@ class BulkPlan:
             "resume": self.goes_on or "",
         }
         yield from ((name, text) for name, text in facts.items() if text)
+        yield from self.children.rows() if self.children else ()
         if whole:
             yield from (("warning", warning) for warning in self.facts.warnings)
             yield from _explained(self)
@@ -215,7 +211,13 @@ class BulkPlan:
             "resume": self.goes_on,
             "warnings": list(self.facts.warnings),
             "checks": [refusal.document() for refusal in self.refusals],
-        } | ({"archive": dict(self.out)} if self.out else {})
+        } | _further(self)
+
+
+def _further(plan: BulkPlan) -> dict[str, Any]:
+    """What only some plans have."""
+    archive = {"archive": dict(plan.out)} if plan.out else {}
+    return archive | ({"children": plan.children.document()} if plan.children else {})
 
 
 def _explained(plan: BulkPlan) -> Iterator[tuple[str, str]]:
@@ -248,8 +250,7 @@ def _to_change(plan: BulkPlan) -> str:
 
 
 def _ids(plan: BulkPlan) -> str:
-    listed = plan.pinned.listed
-    if listed is None:
+    if (listed := plan.pinned.listed) is None:
         return ""
     missing = f", {count(listed.not_there)} of them not in the table" if listed.not_there else ""
     return f"{counted(listed.ids, 'id')} in {plan.id_file}{missing}"

@@ -22,6 +22,16 @@ class Probe:
     """The same, or a SELECT of the same rows where no writing can be explained."""
 
 
+@dataclass(frozen=True)
+class Explained:
+    """A writing statement with its values in place, and the server's own plan of it."""
+
+    place: str
+    """start, middle or end of the range."""
+    statement: str
+    explain: tuple[str, ...]
+
+
 def probes(
     connection: sa.Connection, strategy: Strategy, operation: Operation, cursor: Cursor, *, writes: bool
 ) -> Iterator[Probe]:

@@ -1,7 +1,7 @@
 """What hangs on a MariaDB or MySQL table, and what its plans read whole."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -24,11 +24,16 @@ SELECT view_definition AS body FROM information_schema.views
 WHERE table_schema = :schema AND table_name = :name AND is_updatable = 'YES'
 """)
 _TRIGGERS = sa.text("""
-SELECT trigger_name AS name, lower(action_timing) AS timing, event_manipulation AS event
+SELECT nullif(event_object_schema, database()) AS s, event_object_table AS n, trigger_name AS name,
+       lower(action_timing) AS timing, event_manipulation AS event
 FROM information_schema.triggers
-WHERE event_object_schema = :schema AND event_object_table = :name AND event_manipulation IN ('DELETE', 'UPDATE')
-ORDER BY action_order
-""")
+WHERE (event_object_schema, event_object_table) IN :names AND event_manipulation IN ('DELETE', 'UPDATE')
+ORDER BY event_object_schema, event_object_table, action_order
+""").bindparams(sa.bindparam("names", expanding=True))
+_ENGINES = sa.text("""
+SELECT nullif(table_schema, database()) AS s, table_name AS n, engine FROM information_schema.tables
+WHERE (table_schema, table_name) IN :names
+""").bindparams(sa.bindparam("names", expanding=True))
 _REFERENCES = sa.text("""
 SELECT k.constraint_name AS name, k.table_schema AS s, k.table_name AS n, k.column_name AS col,
        k.referenced_column_name AS referred, r.delete_rule AS on_delete, r.update_rule AS on_update,
@@ -73,10 +78,9 @@ class MySQLFacts:
         """What hangs on the table. Foreign keys of tables that this account may not see stay unseen."""
         about = connection.execute(_TABLE, {"schema": table.schema, "name": table.name}).one()
         where = {"schema": about.s, "name": table.name}
-        triggers = connection.execute(_TRIGGERS, where).all()
-        rolls_back = about.engine is None or about.engine in _ROLLS_BACK
+        rolls_back = _rolls_back(about.engine)
         return TableFacts(
-            triggers=tuple(Trigger(t.name, table.label, t.timing, t.event) for t in triggers),
+            triggers=_triggers(connection, [(about.s, table)]).get((table.schema, table.name), ()),
             references=tuple(_references(connection, OtherTable(table.schema, table.name), about.s)),
             nullable_keys=tuple(_nullable_keys(connection, where)),
             base=_base(connection, where) if table.kind == "view" else None,
@@ -91,6 +95,18 @@ class MySQLFacts:
                 *_table_warnings(about.engine, about.kind, rolls_back=rolls_back),
             ),
         )
+
+    def guards(self, connection: sa.Connection, tables: Sequence[Table]) -> Mapping[TableName, TableFacts]:
+        """By three statements in all."""
+        current = str(connection.execute(sa.text("SELECT database()")).scalar())
+        placed = [(table.schema or current, table) for table in tables]
+        firing = _triggers(connection, placed)
+        names = [(schema, table.name) for schema, table in placed]
+        engines = {(s, n): engine for s, n, engine in connection.execute(_ENGINES, {"names": names})}
+        return {
+            name: TableFacts(triggers=firing.get(name, ()), transactional=_rolls_back(engines.get(name)))
+            for name in ((table.schema, table.name) for table in tables)
+        }
 
     def full_reads(
         self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update
@@ -124,6 +140,22 @@ class MySQLFacts:
     def free_bytes(self, connection: sa.Connection) -> int | None:  # noqa: ARG002  MySQL does not tell
         """On the disk of the data directory."""
         return None
+
+
+def _rolls_back(engine: str | None) -> bool:
+    return engine is None or engine in _ROLLS_BACK
+
+
+def _triggers(
+    connection: sa.Connection, tables: Sequence[tuple[str, Table]]
+) -> Mapping[TableName, tuple[Trigger, ...]]:  # fmt: skip
+    """By table; each comes with the schema that it lies in."""
+    labels = {(table.schema, table.name): table.label for _, table in tables}
+    rows = connection.execute(_TRIGGERS, {"names": [(schema, table.name) for schema, table in tables]}).all()
+    return {
+        name: tuple(Trigger(t.name, labels[name], t.timing, t.event) for t in listed)
+        for name, listed in groupby(rows, key=lambda row: (row.s, row.n))
+    }
 
 
 def _references(connection: sa.Connection, parent: OtherTable, schema: str) -> Iterator[Reference]:

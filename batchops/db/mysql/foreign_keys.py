@@ -1,5 +1,6 @@
 """Foreign keys by information_schema."""
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -7,15 +8,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.facts import TableName
-from batchops.db.foreign_keys import ForeignKey, Indexes
-from batchops.db.table import Table
+from batchops.db.foreign_keys import NO_ACTION, ForeignKey, Indexes
+from batchops.db.table import Table, quoted
 
 _ALL = sa.text("""
 SELECT k.constraint_name AS name, nullif(k.table_schema, database()) AS s, k.table_name AS n, k.column_name AS col,
        nullif(k.referenced_table_schema, database()) AS parent_s, k.referenced_table_name AS parent,
        k.referenced_column_name AS referred, r.delete_rule AS on_delete
 FROM information_schema.key_column_usage k
-JOIN information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema
+LEFT JOIN information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema
     AND r.constraint_name = k.constraint_name AND r.table_name = k.table_name
 WHERE k.referenced_table_name IS NOT NULL
 ORDER BY k.table_schema, k.table_name, k.constraint_name, k.ordinal_position
@@ -26,6 +27,11 @@ FROM information_schema.statistics
 WHERE (table_schema, table_name) IN :names AND index_type IN ('BTREE', 'HASH')
 ORDER BY table_schema, table_name, index_name, seq_in_index
 """).bindparams(sa.bindparam("names", expanding=True))
+_NAME, _COLUMNS = r"`(?:[^`]|``)+`", r"\((?:[^()`]|`[^`]*`)*\)"
+_CONSTRAINT = re.compile(
+    rf"CONSTRAINT `(?P<name>(?:[^`]|``)+)` FOREIGN KEY {_COLUMNS} REFERENCES (?:{_NAME}\.)?{_NAME} {_COLUMNS}"
+    r"(?: ON DELETE (?P<rule>CASCADE|SET NULL|SET DEFAULT|RESTRICT|NO ACTION))?"
+)
 _CURRENT = sa.text("SELECT database()")
 
 
@@ -34,7 +40,12 @@ class MySQLForeignKeys:
 
     def all(self, connection: sa.Connection) -> Sequence[ForeignKey]:
         rows = connection.execute(_ALL).all()
-        return [_foreign_key(list(parts)) for _, parts in groupby(rows, key=lambda r: (r.s, r.n, r.name))]
+        unsaid = {(row.s, row.n) for row in rows if row.on_delete is None}
+        rules = {name: _rules(connection, *name) for name in sorted(unsaid, key=str)}
+        return [
+            _foreign_key(list(parts), rules.get((s, n), {}).get(constraint))
+            for (s, n, constraint), parts in groupby(rows, key=lambda r: (r.s, r.n, r.name))
+        ]
 
     def partitions(self, connection: sa.Connection) -> Mapping[TableName, TableName]:  # noqa: ARG002
         """None is a table of its own here."""
@@ -52,7 +63,16 @@ class MySQLForeignKeys:
         return found
 
 
-def _foreign_key(parts: Sequence[sa.Row[Any]]) -> ForeignKey:
+def _rules(connection: sa.Connection, schema: str | None, name: str) -> dict[str, str]:
+    """By constraint, from the table's own DDL: an account that may only read a table sees no rules elsewhere."""
+    table = connection.dialect.identifier_preparer.format_table(sa.table(quoted(name), schema=schema))
+    ddl = connection.exec_driver_sql(f"SHOW CREATE TABLE {table.replace('%', '%%')}").one()[1]
+    return {
+        found["name"].replace("``", "`"): (found["rule"] or NO_ACTION).upper() for found in _CONSTRAINT.finditer(ddl)
+    }
+
+
+def _foreign_key(parts: Sequence[sa.Row[Any]], rule: str | None) -> ForeignKey:
     first = parts[0]
     return ForeignKey(
         name=first.name,
@@ -60,6 +80,6 @@ def _foreign_key(parts: Sequence[sa.Row[Any]]) -> ForeignKey:
         columns=tuple(part.col for part in parts),
         parent=(first.parent_s, first.parent),
         referred=tuple(part.referred for part in parts),
-        on_delete=first.on_delete,
+        on_delete=first.on_delete or rule or NO_ACTION,
         validated=False,
     )

@@ -16,10 +16,9 @@ from batchops.db.facts import (
     OtherTable,
     Reference,
     TableFacts,
-    Trigger,
 )
 from batchops.db.faults import Fault, driver_error
-from batchops.db.postgresql import server_health, table_reads
+from batchops.db.postgresql import guards, server_health, table_reads
 from batchops.db.postgresql.faults import classify
 from batchops.db.postgresql.planner import plan_of
 from batchops.db.table import Key, Table
@@ -30,38 +29,6 @@ WITH RECURSIVE own AS (
     SELECT CAST(:oid AS oid) AS oid
     UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN own ON i.inhparent = own.oid
 )"""
-_TABLE = sa.text(f"""{_OWN}
-SELECT bool_or(pg_catalog.row_security_active(c.oid)) AS hides, bool_or(c.relpersistence = 'u') AS unlogged,
-       array_agg(c.relname::text) FILTER (WHERE c.relkind = 'f' AND c.oid <> CAST(:oid AS oid)) AS foreign_parts,
-       bool_or(c.relreplident = 'n' OR c.relreplident = 'd' AND NOT EXISTS (
-           SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary
-       )) AS nameless, bool_or(c.relreplident = 'f') AS named_whole,
-       EXISTS (SELECT FROM pg_catalog.pg_publication_tables p JOIN pg_catalog.pg_publication u USING (pubname)
-               JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
-               WHERE (u.pubdelete OR u.pubupdate)
-                 AND p.tablename = any(array_agg(c.relname)) AND n.oid = any(array_agg(c.relnamespace))) AS published,
-       (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS superuser
-FROM own JOIN pg_catalog.pg_class c USING (oid)
-""")
-# Bits of tgtype: 1 row, 2 before, 8 delete, 16 update. One that is made for each partition is told once.
-_TRIGGERS = sa.text(f"""{_OWN}
-SELECT DISTINCT ON (t.tgname, event) t.tgname::text AS name, c.relname::text AS "table", event,
-       CASE WHEN t.tgtype::int & 2 <> 0 THEN 'before' ELSE 'after' END AS timing,
-       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
-             WHERE a.attrelid = t.tgrelid AND a.attnum = any(t.tgattr::int2[])) AS columns,
-       CASE WHEN NOT p.prosecdef AND NOT r.rolsuper THEN r.rolname::text END AS author
-FROM own JOIN pg_catalog.pg_trigger t ON t.tgrelid = own.oid
-JOIN pg_catalog.pg_class c ON c.oid = own.oid
-JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid JOIN pg_catalog.pg_roles r ON r.oid = p.proowner
-CROSS JOIN LATERAL (VALUES ('DELETE', 8), ('UPDATE', 16)) AS e(event, bit)
-WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype::int & e.bit <> 0
-UNION ALL
-SELECT w.rulename::text, c.relname::text, CASE w.ev_type WHEN '4' THEN 'DELETE' ELSE 'UPDATE' END, 'rule', '{{}}',
-       CASE WHEN NOT r.rolsuper THEN r.rolname::text END
-FROM own JOIN pg_catalog.pg_class c ON c.oid = own.oid AND c.relkind IN ('r', 'p')
-JOIN pg_catalog.pg_rewrite w ON w.ev_class = own.oid AND w.ev_type IN ('2', '4') AND w.ev_enabled IN ('O', 'A')
-JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
-""")
 # An index serves where its first columns are those of the foreign key, in whatever order. A constraint that
 # represents another one on a partition is left out.
 _REFERENCES = sa.text(f"""{_OWN}, tree AS (
@@ -133,17 +100,17 @@ class PostgreSQLFacts:
     new_index = "CREATE INDEX CONCURRENTLY"
     tables_read = staticmethod(table_reads.tables_read)
     value_literal = staticmethod(table_reads.value_literal)
+    guards = staticmethod(guards.guards)
 
     def of(self, connection: sa.Connection, table: Table) -> TableFacts:
         """What hangs on the table and the tables that inherit from it."""
         oid = {"oid": table.identity}
-        about = connection.execute(_TABLE, oid).one()
+        about = guards.described(connection, [table])[table.identity]
         nullable = connection.execute(_NULLABLE, oid).scalars()
-        triggers = connection.execute(_TRIGGERS, oid).all()
         bases = connection.execute(_BASE, {"schema": table.schema, "name": table.name}).scalars().all()
         return TableFacts(
             unnamed_rows=bool(about.published and about.nameless),
-            triggers=tuple(Trigger(t.name, t.table, t.timing, t.event, tuple(t.columns), t.author) for t in triggers),
+            triggers=guards.triggers(connection, [table]).get(table.identity, ()),
             references=tuple(_reference(row) for row in connection.execute(_REFERENCES, oid)),
             nullable_keys=tuple(Key(tuple(columns), primary=False) for columns in nullable),
             hides_rows=bool(about.hides),

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from threading import Timer
 from typing import Any
@@ -10,7 +10,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.db.facts import CASCADE, RESTRICT, FullRead, LogCost, OtherTable, Reference, TableFacts, Trigger
+from batchops.db.facts import (
+    CASCADE,
+    RESTRICT,
+    FullRead,
+    LogCost,
+    OtherTable,
+    Reference,
+    TableFacts,
+    TableName,
+    Trigger,
+)
 from batchops.db.faults import Fault, driver_error
 from batchops.db.planner import explained
 from batchops.db.sqlite import table_reads
@@ -47,15 +57,17 @@ class SQLiteFacts:
     def of(self, connection: sa.Connection, table: Table) -> TableFacts:
         """What depends on the table."""
         path = connection.execute(_FILE).scalar_one()
-        triggers = connection.execute(_TRIGGERS, {"name": table.name}).all()
         return TableFacts(
-            triggers=tuple(t for row in triggers if (t := _trigger(row.name, row.sql, table))),
+            triggers=_triggers(connection, table),
             references=tuple(_references(connection, table.name)),
             nullable_keys=tuple(_nullable_keys(connection, table)),
             frees_space="VACUUM (rewrites the file)",
             log=LogCost("journal", 0, 0.0, 4096),
             free_bytes=_free_bytes(path) if path else None,
         )
+
+    def guards(self, connection: sa.Connection, tables: Sequence[Table]) -> Mapping[TableName, TableFacts]:
+        return {(table.schema, table.name): TableFacts(triggers=_triggers(connection, table)) for table in tables}
 
     def full_reads(
         self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update
@@ -83,6 +95,11 @@ class SQLiteFacts:
         finally:
             timer.cancel()
             timer.join()
+
+
+def _triggers(connection: sa.Connection, table: Table) -> tuple[Trigger, ...]:
+    rows = connection.execute(_TRIGGERS, {"name": table.name}).all()
+    return tuple(found for row in rows if (found := _trigger(row.name, row.sql, table)))
 
 
 def _trigger(name: str, sql: str, table: Table) -> Trigger | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from batchops.bulk.plan.checks import (
     cascades,
+    children,
     fk_index,
     foreign_table,
     list_size,
@@ -16,7 +17,7 @@ from batchops.bulk.plan.checks import (
     triggers,
     view,
 )
-from batchops.bulk.plan.checks.context import Check, CheckContext
+from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
 from batchops.runtime.refusal import Refusal
 
 CHECKS: tuple[Check, ...] = (
@@ -41,10 +42,18 @@ def refusals(context: CheckContext) -> Iterator[Refusal]:
     yield from context.found.forbidden
     if context.found.graph is not None:
         yield Refusal("children", "A purge with children cannot run yet.", "use --dry-run to see its plan.")
+        yield from children.forbidden(context, context.found.graph)
+    for name, refusal in _overridable(context):
+        allowed = name in context.spec.allow
+        hint = refusal.hint if allowed else f"{refusal.hint}, or --allow {name}."
+        yield Refusal(name, refusal.message, hint, allowed)
+
+
+def _overridable(context: CheckContext) -> Iterator[tuple[str, CheckRefusal]]:
+    """By check; a graph says itself what happens along each reference."""
+    graph = context.found.graph
+    of_graph = [] if graph is None else list(children.overridable(context, graph))
     for check in CHECKS:
-        if context.found.graph is not None and check in (fk_index.CHECK, cascades.CHECK):
-            continue  # the graph says what happens along each reference
-        allowed = check.name in context.spec.allow
-        for refusal in check.look(context):
-            hint = refusal.hint if allowed else f"{refusal.hint}, or --allow {check.name}."
-            yield Refusal(check.name, refusal.message, hint, allowed)
+        if graph is None or check not in (fk_index.CHECK, cascades.CHECK):
+            yield from ((check.name, refusal) for refusal in check.look(context))
+        yield from (one for one in of_graph if one[0] == check.name)

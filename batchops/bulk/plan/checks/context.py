@@ -53,7 +53,9 @@ class CheckContext:
     @cached_property
     def reads(self) -> JobReads:
         """Which tables the condition and the values read."""
-        return JobReads(self.connection, self.database, self.event, self.table, self.facts, self.route.pinned)
+        return JobReads(
+            self.connection, self.database, self.event, self.table, self.facts, self.route.pinned, self.found.graph
+        )  # fmt: skip
 
     @property
     def selection(self) -> Selection:

@@ -8,6 +8,7 @@ from batchops.bulk.plan.chains import links
 from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
 from batchops.db.facts import OtherTable, Reference
 from batchops.db.table import quoted
+from batchops.sql.selection import user_sql
 
 SMALL = 1_000
 """Rows up to which a child table is read as quickly as an index would be."""
@@ -16,7 +17,7 @@ SMALL = 1_000
 def _look(context: CheckContext) -> Iterator[CheckRefusal]:
     for link in links(context):
         reference = link.reference
-        if reference.indexed or _small(context, reference.child) or _found_by_index(context, reference):
+        if not slow(context, reference):
             continue
         quote = context.database.engine.dialect.identifier_preparer.quote
         columns = ", ".join(quote(name) for name in reference.columns)
@@ -28,7 +29,18 @@ def _look(context: CheckContext) -> Iterator[CheckRefusal]:
         )
 
 
-def _found_by_index(context: CheckContext, reference: Reference) -> bool:
+def slow(context: CheckContext, reference: Reference, condition: str | None = None) -> bool:
+    """Whether the child is large, and no index finds those of its rows that refer to a parent and match."""
+    return not (
+        reference.indexed
+        or _small(context, reference.child)
+        or _found_by_index(context, reference, sa.true() if condition is None else user_sql(f"({condition})"))
+    )
+
+
+def _found_by_index(
+    context: CheckContext, reference: Reference, condition: sa.ColumnElement[bool] | sa.TextClause
+) -> bool:  # fmt: skip
     """Whether the server itself looks a parent's rows up by an index: a partial one, or one of some columns."""
     child = reference.child.clause(reference.columns)
     parent = reference.parent.clause(reference.referred)
@@ -36,7 +48,7 @@ def _found_by_index(context: CheckContext, reference: Reference) -> bool:
     same = [
         child.c[quoted(own)] == sa.select(parent.c[quoted(other)]).limit(1).scalar_subquery() for own, other in pairs
     ]
-    lookup: sa.Select[object] = sa.select(sa.literal_column("1")).select_from(child).where(*same)
+    lookup: sa.Select[object] = sa.select(sa.literal_column("1")).select_from(child).where(*same, condition)
     reads = context.database.backend.facts.full_reads(context.connection, lookup)
     return all(read.table.rpartition(".")[2] != reference.child.name for read in reads)
 

@@ -1,6 +1,6 @@
 """triggers: code on the table may keep rows from being changed, or change more than them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
 from batchops.db.facts import Trigger
@@ -8,11 +8,12 @@ from batchops.db.facts import Trigger
 
 def set_off(context: CheckContext) -> list[Trigger]:
     """The triggers and rules that fire on the job's statements."""
-    return [
-        trigger
-        for trigger in context.facts.triggers
-        if trigger.event == context.event and (not trigger.columns or _named(trigger, context.sets))
-    ]
+    return fired_by(context.facts.triggers, context.event, context.sets)
+
+
+def fired_by(triggers: Sequence[Trigger], event: str, sets: frozenset[str] = frozenset()) -> list[Trigger]:
+    """Those that fire on a DELETE, or on an UPDATE of these columns."""
+    return [one for one in triggers if one.event == event and (not one.columns or _named(one, sets))]
 
 
 def _named(trigger: Trigger, columns: frozenset[str]) -> bool:
@@ -21,11 +22,16 @@ def _named(trigger: Trigger, columns: frozenset[str]) -> bool:
 
 
 def _look(context: CheckContext) -> Iterator[CheckRefusal]:
-    for trigger in set_off(context):
+    yield from fires(set_off(context))
+
+
+def fires(triggers: Sequence[Trigger]) -> Iterator[CheckRefusal]:
+    """What is said of each of them."""
+    for trigger in triggers:
         kind = "rule" if trigger.timing == "rule" else f"{trigger.timing} trigger"
         may = "do more than was asked for" if trigger.timing == "after" else "leave rows as they are, or do more"
         yield CheckRefusal(
-            f'The {kind} "{trigger.name}" on "{trigger.table}" fires on each {context.event} and may {may}.',
+            f'The {kind} "{trigger.name}" on "{trigger.table}" fires on each {trigger.event} and may {may}.',
             "check what it does",
         )
 

@@ -1,0 +1,139 @@
+"""How many rows a purge reaches along each edge: counted up to a cap within a short time, else estimated."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.bulk.children.graph import Edge, Graph, name_of
+from batchops.bulk.children.order import depths
+from batchops.db.database import Database
+from batchops.db.facts import TableName
+from batchops.db.table import quoted
+from batchops.sql.selection import Selection, user_sql
+
+CAP = 100_000
+"""Rows up to which an edge's are counted unasked."""
+EACH, ALTOGETHER = 0.3, 3.0
+"""Seconds that counting may take unasked: for one edge, and for all."""
+DEEP = 6
+"""Edges from the root up to which rows are counted: a server takes long to plan a statement over many tables."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """The child's rows along an edge."""
+
+    rows: int | None
+    """None: nobody knows."""
+    counted: bool
+    capped: bool = False
+    """Whether there are more than were counted."""
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        if self.rows is None:
+            return "rows unknown"
+        many = f"{self.rows:,} {'row' if self.rows == 1 else 'rows'}"
+        if self.capped:
+            return f"more than {many}"
+        return many if self.counted else f"about {many}"
+
+    def document(self) -> dict[str, object]:
+        """For programs."""
+        return {"rows": self.rows, "counted": self.counted and not self.capped}
+
+
+@dataclass(frozen=True)
+class Counting:
+    """What counting goes by."""
+
+    connection: sa.Connection
+    database: Database
+    selection: Selection | None
+    """The root's rows; None where they are in a list that the server does not have."""
+    root_rows: int | None
+    """How many these are, by the plan's own estimate or the list."""
+    seconds: float | None
+    """Seconds for one edge where a person asked for counts, without any cap; None: unasked."""
+
+
+def rows_reached(graph: Graph, counting: Counting) -> tuple[Reached, tuple[Reached, ...]]:
+    """The root's rows, and those by edge, in their order. A table that refers to itself is counted one level deep.
+
+    Where several paths lead to an edge's parent, the shortest one counts: it is a first look, not the work.
+    """
+    until = time.monotonic() + ALTOGETHER
+    root = _root(counting)
+    paths: dict[TableName, Edge] = {}
+    found: dict[TableName, int | None] = {name_of(graph.root): root.rows}
+    depth = depths(graph.root, graph.edges)
+    results = []
+    for edge in graph.edges:
+        late = counting.seconds is None and time.monotonic() > until
+        guess = late or depth[name_of(edge.parent)] >= DEEP
+        rows = None if counting.selection is None or guess else rows_along(edge, graph, paths, counting.selection)
+        result = (None if rows is None else _counted(rows, counting)) or _estimated(edge, found)
+        results.append(result)
+        if edge.action == "delete" and name_of(edge.child) != name_of(graph.root):
+            paths.setdefault(name_of(edge.child), edge)
+            found.setdefault(name_of(edge.child), result.rows)
+    return root, tuple(results)
+
+
+def _root(counting: Counting) -> Reached:
+    if counting.selection is None:
+        return Reached(counting.root_rows, counted=True)
+    table = counting.selection.table
+    rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.called)
+    counted = _counted(table.alone(rows).where(counting.selection.clause), counting)
+    return counted or Reached(counting.root_rows, counted=False)
+
+
+def _counted(rows: sa.Select[Any], counting: Counting) -> Reached | None:
+    asked, facts = counting.seconds is not None, counting.database.backend.facts
+    limited = rows if asked else rows.limit(CAP + 1)
+    number = facts.count_within(counting.connection, limited, counting.seconds or EACH)
+    if number is None:
+        return None
+    return Reached(CAP, counted=True, capped=True) if number > CAP and not asked else Reached(number, counted=True)
+
+
+def _estimated(edge: Edge, found: Mapping[TableName, int | None]) -> Reached:
+    """As many for each parent as there are on the average, by the tables' statistics."""
+    parents, all_parents, all_rows = found.get(name_of(edge.parent)), edge.parent.rows, edge.child.rows
+    if all_rows is None or parents is None or not all_parents:
+        return Reached(all_rows, counted=False)
+    return Reached(min(all_rows, round(parents * all_rows / all_parents)), counted=False)
+
+
+def rows_along(edge: Edge, graph: Graph, paths: Mapping[TableName, Edge], selection: Selection) -> sa.Select[Any]:
+    """The child's rows along the edge, from the root's down the paths."""
+    parents = _parents(edge, graph, paths, selection)
+    return _referring(edge, parents, [sa.literal_column("1")])
+
+
+def _parents(edge: Edge, graph: Graph, paths: Mapping[TableName, Edge], selection: Selection) -> sa.Select[Any]:
+    """What the edge's columns must be among."""
+    if name_of(edge.parent) == name_of(graph.root) or name_of(edge.parent) not in paths:
+        root = selection.table
+        referred = [root.called.c[quoted(name)] for name in edge.referred]
+        found: sa.Select[Any] = sa.select(*referred).select_from(root.called)
+        return root.alone(found).where(selection.clause)
+    above = paths[name_of(edge.parent)]
+    wanted = [above.child.clause.c[quoted(name)] for name in edge.referred]
+    return _referring(above, _parents(above, graph, paths, selection), wanted)
+
+
+def _referring(
+    edge: Edge, parents: sa.Select[Any], wanted: Sequence[sa.ColumnElement[object]]
+) -> sa.Select[Any]:  # fmt: skip
+    child = edge.child.clause
+    own = [child.c[quoted(name)] for name in edge.columns]
+    among = own[0].in_(parents) if len(own) == 1 else sa.tuple_(*own).in_(parents)
+    also = sa.true() if edge.condition is None else user_sql(f"({edge.condition})")
+    rows: sa.Select[Any] = sa.select(*wanted).select_from(child).where(among, also)  # type: ignore[assignment]  # of any columns
+    return rows

@@ -1,0 +1,231 @@
+"""The plan of a purge with children: its tree and counts, what it refuses table by table; it writes nothing."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url
+
+from batchops import verbs as registry
+from batchops.bulk.plan.plan import BulkPlan
+from batchops.bulk.spec import PurgeSpec
+from batchops.errors import UsageError
+from batchops.spec.models import checked
+from tests.bulk.children.test_graph import make
+from tests.command import Batchops
+from tests.services.database import Database
+
+SHOP = """
+CREATE TABLE users (id integer PRIMARY KEY, gone integer NOT NULL, invited_by integer);
+CREATE TABLE orders (id integer PRIMARY KEY, user_id integer NOT NULL,
+  FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE);
+CREATE TABLE items (id integer PRIMARY KEY, order_id integer NOT NULL, FOREIGN KEY (order_id) REFERENCES orders (id));
+CREATE TABLE reviews (id integer PRIMARY KEY, user_id integer, FOREIGN KEY (user_id) REFERENCES users (id)
+  ON DELETE SET NULL);
+CREATE TABLE comments (id integer PRIMARY KEY, owner_id integer, owner_type varchar(20));
+CREATE INDEX orders_of ON orders (user_id);
+CREATE INDEX items_of ON items (order_id);
+CREATE INDEX reviews_of ON reviews (user_id);
+CREATE INDEX comments_of ON comments (owner_type, owner_id);
+INSERT INTO users VALUES (1, 1, NULL), (2, 1, NULL), (3, 0, NULL);
+INSERT INTO orders VALUES (1, 1), (2, 1), (3, 3);
+INSERT INTO items VALUES (1, 1), (2, 1), (3, 2), (4, 3);
+INSERT INTO reviews VALUES (1, 1), (2, 3);
+INSERT INTO comments VALUES (1, 1, 'User'), (2, 1, 'Post'), (3, 3, 'User')
+"""
+COMMENTS = "comments.owner_id -> users.id where owner_type = 'User'"
+READY = "A purge with children cannot run yet."
+
+
+@contextmanager
+def planned(database: Database, **options: Any) -> Iterator[BulkPlan]:
+    asked = {"url": database.url, "table": "users", "where": "gone = 1", "with_children": True} | options
+    with registry.VERBS["purge"].prepare(checked(PurgeSpec, asked), os.environ) as job:
+        yield job.plan  # type: ignore[misc]
+
+
+def rows(plan: BulkPlan) -> list[str]:
+    return [text for name, text in plan.rows(whole=False) if name in ("children", "", "in all", "circle", "index")]
+
+
+def refused(plan: BulkPlan) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for one in plan.refusals:
+        if one.message != READY and not one.allowed:
+            found.setdefault(one.check, []).append(one.message)
+    return found
+
+
+def test_the_tree(database: Database) -> None:
+    make(database, SHOP)
+    before = database.rows("SELECT * FROM items")
+    with planned(database, child=COMMENTS, edge="comments.owner_id = delete") as plan:
+        assert rows(plan) == [
+            "users                    2 rows  delete    the rows themselves, last",
+            "├─ orders by user_id     2 rows  delete    ON DELETE CASCADE",
+            "│  └─ items by order_id  3 rows  delete    ON DELETE " + the_rule(database),
+            "├─ reviews by user_id    1 row   set NULL  ON DELETE SET NULL",
+            "└─ comments by owner_id  1 row   delete    chosen by --edge, where owner_type = 'User'",
+            "9 rows of 5 tables",
+        ]
+        assert refused(plan) == {}
+        assert "with their rows in 4 other tables" in plan.question
+        document = plan.document()["children"]
+    assert sorted(document["order"][:-1]) == ["comments", "items", "orders"]
+    assert document["order"].index("items") < document["order"].index("orders") < document["order"].index("users")
+    assert [edge["rows"] for edge in document["edges"]] == [2, 1, 1, 3]
+    assert database.rows("SELECT * FROM items") == before
+
+
+def the_rule(database: Database) -> str:
+    """MariaDB says RESTRICT of a foreign key without a rule, until 11."""
+    return "RESTRICT" if database.backend == "mysql" else "NO ACTION"
+
+
+def test_what_has_to_be_chosen(database: Database) -> None:
+    make(database, SHOP)
+    with planned(database, child=COMMENTS) as plan:
+        assert any(line.startswith("└─ comments by owner_id  1 row   refused ") for line in rows(plan))
+        (message,) = refused(plan)["children"]
+        (hint,) = (one.hint for one in plan.refusals if one.message == message)
+    assert "comments.owner_id" in message
+    assert hint == '--edge "comments.owner_id = delete", or null, or refuse.'
+
+
+def test_an_empty_graph_is_said(database: Database) -> None:
+    make(database, SHOP)
+    with planned(database, table="comments", where="id = 1") as plan:
+        assert ("children", 'none: nothing refers to "comments"') in list(plan.rows(whole=False))
+        assert any("Nothing refers to" in warning for warning in plan.warnings)
+
+
+def test_tables_that_cannot_be_followed(database: Database) -> None:
+    """SQLite has its row number."""
+    make(database, SHOP)
+    database.execute(
+        "CREATE TABLE tags (user_id integer NOT NULL, tag integer, FOREIGN KEY (user_id) REFERENCES users (id))"
+    )
+    with planned(database) as plan:
+        expected = (
+            [] if database.backend == "sqlite" else ['Table "tags" has no primary key or unique index without NULLs']
+        )
+        assert [one.partition(",")[0] for one in refused(plan).get("no-key", [])] == expected
+    with planned(database, stop_at="tags") as plan:
+        assert refused(plan) == {}
+
+
+def test_triggers_of_each_table(database: Database) -> None:
+    make(database, SHOP)
+    ddl = {
+        "postgresql": [
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
+            "CREATE TRIGGER on_items AFTER DELETE ON items FOR EACH ROW EXECUTE FUNCTION f()",
+            "CREATE TRIGGER on_reviews AFTER UPDATE OF user_id ON reviews FOR EACH ROW EXECUTE FUNCTION f()",
+            "CREATE TRIGGER unfired AFTER UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION f()",
+        ],
+        "mysql": [
+            "CREATE TRIGGER on_items AFTER DELETE ON items FOR EACH ROW SET @a = 1",
+            "CREATE TRIGGER on_reviews AFTER UPDATE ON reviews FOR EACH ROW SET @a = 1",
+            "CREATE TRIGGER unfired AFTER UPDATE ON orders FOR EACH ROW SET @a = 1",
+        ],
+        "sqlite": [
+            "CREATE TRIGGER on_items AFTER DELETE ON items BEGIN SELECT 1; END",
+            "CREATE TRIGGER on_reviews AFTER UPDATE OF user_id ON reviews BEGIN SELECT 1; END",
+            "CREATE TRIGGER unfired AFTER UPDATE ON orders BEGIN SELECT 1; END",
+        ],
+    }[database.backend]
+    for statement in ddl:
+        database.execute(statement)
+    with planned(database) as plan:
+        said = refused(plan)["triggers"]
+    assert len(said) == 2
+    assert any('"on_items" on "items"' in one for one in said)
+    assert any('"on_reviews" on "reviews"' in one for one in said)
+    with planned(database, allow="triggers") as plan:
+        assert refused(plan) == {}
+
+
+def test_an_index_that_a_large_child_lacks(postgresql: Database) -> None:
+    make(postgresql, SHOP)
+    postgresql.execute("DROP INDEX items_of")
+    postgresql.execute("INSERT INTO items SELECT i, 1 FROM generate_series(5, 1200) AS i")
+    with planned(postgresql) as plan:
+        (message,) = refused(plan)["fk-index"]
+        assert '"items" refers to "orders" by order_id without an index' in message
+        assert "CREATE INDEX CONCURRENTLY ON public.items (order_id);" in rows(plan)
+        assert any("no index" in line for line in rows(plan))
+
+
+def test_a_circle_that_nothing_breaks_is_printed(mariadb: Database) -> None:
+    make(
+        mariadb,
+        """CREATE TABLE users (id integer PRIMARY KEY, gone integer NOT NULL, team integer NOT NULL);
+        CREATE TABLE teams (id integer PRIMARY KEY, boss integer NOT NULL, FOREIGN KEY (boss) REFERENCES users (id));
+        ALTER TABLE users ADD FOREIGN KEY (team) REFERENCES teams (id)""",
+    )
+    with planned(mariadb) as plan:
+        (message,) = refused(plan)["children"]
+        assert "users.team -> teams.id" in message
+        assert "teams.boss -> users.id" in message
+        assert any("can be NULL" in line for line in rows(plan))
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_no_right_on_a_grandchild(kind: str, request: pytest.FixtureRequest) -> None:
+    database: Database = request.getfixturevalue(kind)
+    make(database, SHOP)
+    name = f"r_{database.name}"[-32:]
+    who = f"'{name}'@'%'" if database.backend == "mysql" else f'"{name}"'
+    login = "IDENTIFIED BY 'x'" if database.backend == "mysql" else "LOGIN PASSWORD 'x'"
+    database.execute(f"CREATE USER {who} {login}")
+    try:
+        for table in ("users", "orders", "reviews"):
+            database.execute(f"GRANT SELECT, UPDATE, DELETE ON {table} TO {who}")
+        database.execute(f"GRANT SELECT ON items TO {who}")
+        url = make_url(database.url).set(username=name, password="x").render_as_string(hide_password=False)
+        with planned(database, url=url) as plan:
+            assert plan.children is not None
+            (missing,) = refused(plan)["right"]
+            assert "DELETE" in missing
+            assert "items" in missing
+            rule = {edge.child.name: edge.on_delete for edge in plan.children.graph.edges}
+            assert (rule["orders"], rule["reviews"]) == ("CASCADE", "SET NULL")
+    finally:
+        database.execute(f"DROP OWNED BY {who}" if database.backend == "postgresql" else f"DROP USER {who}")
+        if database.backend == "postgresql":
+            database.execute(f"DROP USER {who}")
+
+
+def test_a_condition_that_reads_a_child_is_evaluated_once(database: Database) -> None:
+    make(database, SHOP)
+    with planned(database, where="id IN (SELECT user_id FROM orders)") as plan:
+        assert plan.strategy == "list"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"with_children": False, "child": COMMENTS}, "--child needs --with-children"),
+        ({"child": "comments.owner_id users.id"}, "is not an edge"),
+        ({"child": "comments.(a, b) -> users.id"}, "as many on both sides"),
+        ({"edge": "orders.user_id = drop"}, 'no action "drop"'),
+        ({"edge": "orders = delete"}, "is no choice"),
+        ({"drop_partitions": True}, "excludes --drop-partitions"),
+    ],
+)
+def test_options_that_are_wrong(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        checked(PurgeSpec, {"table": "users", "where": "gone = 1", "with_children": True} | options)
+
+
+def test_on_the_command_line(batchops: Batchops, sqlite: Database) -> None:
+    """A dry run shows the tree, in lines and in JSON."""
+    make(sqlite, SHOP)
+    asked = ("purge", "users", "--where", "gone = 1", "--with-children", "--url", sqlite.url, "-n")
+    shown = batchops(*asked)
+    assert "  children  users " in shown.out
+    assert "│  └─ items by order_id  3 rows" in shown.out
+    assert batchops(*asked, "--json").json()["plan"]["children"]["total"] == "8 rows of 4 tables"
+    assert batchops("check", *asked[1:-1]).code in (0, 12)
