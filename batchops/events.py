@@ -62,6 +62,11 @@ class ThrottleReason:
 
 
 @dataclass(frozen=True)
+class UsualReason(ThrottleReason):
+    """One that belongs to the course of a run, as a rate does: it is no news."""
+
+
+@dataclass(frozen=True)
 class Throttled:
     """The loop waits, outside any transaction, for `seconds`."""
 

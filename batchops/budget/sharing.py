@@ -8,7 +8,7 @@ from batchops import durations
 from batchops.budget.address import budget_address
 from batchops.budget.shares import LEASE, Budgets, Member, Share, budgets_at, this_member
 from batchops.errors import BatchopsError
-from batchops.events import ThrottleReason
+from batchops.events import ThrottleReason, UsualReason
 from batchops.runtime.live_settings import LiveSettings
 from batchops.runtime.loop import RunStats, Throttle
 from batchops.runtime.rate import RateLimit
@@ -65,7 +65,7 @@ class SharedBudget:
         if asks is None:
             return None
         reason = f"budget {self._name}: {limit.rate:,.0f} rows/s" if limit else ""
-        return ThrottleReason(f"{reason} of {share.runs} runs", min(asks.seconds, EVERY), NAME, limit=asks.limit)
+        return UsualReason(f"{reason} of {share.runs} runs", min(asks.seconds, EVERY), NAME, limit=asks.limit)
 
 
 def shown_budget(text: str) -> str:

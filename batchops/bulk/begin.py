@@ -15,9 +15,11 @@ from batchops.ledger.rejected_rows import take_up
 from batchops.ledger.resume import ContinuedRun, asked
 from batchops.ledger.row_lists import drop_unneeded
 from batchops.ledger.run import Run
+from batchops.ledger.run_events import save_plan
 from batchops.runtime import lease
 from batchops.runtime.retry import retrying
 from batchops.runtime.stop import Stop
+from batchops.spec.verb import kept_plan
 from batchops.version import __version__
 
 if TYPE_CHECKING:  # the job itself imports this
@@ -98,6 +100,7 @@ def _begin(job: "BulkJob", tried: list[lease.Lease]) -> tuple[lease.Lease, Run]:
                 ledger.end(connection, last.run, "failed", "restarted with --restart")
             run = ledger.begin(connection, _row(job) | _known(job, key), [job.route.cursor.dumped()])
         lease.name_run(connection, ledger, held, run.run)
+        save_plan(connection, ledger, run.run, kept_plan(job.plan))
     return held, run
 
 

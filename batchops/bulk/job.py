@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from batchops.budget.sharing import sharing
 from batchops.bulk.begin import begin, with_previous_run
 from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.evaluation import evaluated, forget_list
@@ -45,8 +44,8 @@ from batchops.runtime.refusal import refusal, refuse
 from batchops.runtime.retry import retrying
 from batchops.runtime.sampler import Sampler
 from batchops.runtime.stop import Stop
+from batchops.spec.loop_throttles import loop_throttles
 from batchops.spec.settings import grace_of, live_of, loop_of, pacing_of, rate_limit
-from batchops.throttles.watching import watching
 from batchops.version import __version__
 
 END_TIMEOUT = 3.0
@@ -113,10 +112,10 @@ def _work(
 ) -> Finished:  # fmt: skip
     """Run from Started to the end, and record the end in the ledger."""
     ending = whole = Ending("failed", Exit.FAILED)
+    sampler = Sampler(job.ledger, run, stats, emitter.log)
     try:
         emitter(started(job, run))
         job.database.underway = True
-        sampler = Sampler(job.ledger, run, stats)
         heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads, sample=sampler)
         live = _live(job)
         control = _control(job, held, run, live, emitter, stop)
@@ -134,7 +133,7 @@ def _work(
     finally:
         # The ledger keeps a limit as it was: it says how the next run continues.
         state = whole.reason if ending.reason == "done" else ending.reason
-        _record_end(job.ledger, held, run, state, whole.error.message if whole.error else None)
+        _record_end(job.ledger, held, run, sampler, state, whole.error.message if whole.error else None)
         forget_list(job)
     whole, after = maintained(job, whole, stats, emitter, stop)
     end = ended(job, run, strategy, whole, stats)
@@ -195,13 +194,11 @@ def _throttled(
     job: BulkJob, run: Run, out: OpenOut, heartbeat: Heartbeat, control: Control, live: LiveSettings,
     emitter: EventEmitter, stop: Stop, stats: RunStats,
 ) -> tuple[Ending, str]:  # fmt: skip
-    timeout = job.spec.throttle_timeout.total_seconds()
-    name = f"{job.plan.verb.name} {job.plan.label}"
-    with (
-        watching(job.plan.throttles, job.database.address, emitter.threads, stats, timeout) as throttles,
-        sharing(job.spec.budget, name, live, emitter.threads, stats) as shared,
-    ):
-        return _loops(job, run, out, heartbeat, (control.throttle, *throttles, *shared), live, emitter, stop, stats)
+    plan = job.plan
+    with loop_throttles(
+        job.spec, plan, plan.throttles, job.database, plan.table, live, emitter, stats
+    ) as throttles:  # fmt: skip
+        return _loops(job, run, out, heartbeat, (control.throttle, *throttles), live, emitter, stop, stats)
 
 
 def _loops(
@@ -274,12 +271,15 @@ def _drop_all(job: BulkJob, run: Run, stats: RunStats) -> None:
             job.route.strategy.forget(leaf.identity)
 
 
-def _record_end(ledger: Ledger, held: lease.Lease, run: Run, state: str, error: str | None) -> None:
+def _record_end(
+    ledger: Ledger, held: lease.Lease, run: Run, sampler: Sampler, state: str, error: str | None
+) -> None:  # fmt: skip
     """Record the end. If the ledger cannot be reached, the run stays as if crashed, and the next run continues it."""
 
     def end() -> None:
         with ledger.database.transaction() as connection:
             if lease.release(connection, ledger, held):
+                sampler.end(connection, state, error)
                 ledger.end(connection, run.run, state, error)
 
     with suppress(BatchopsError):

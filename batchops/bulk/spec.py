@@ -5,7 +5,6 @@ from typing import Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from batchops.budget.address import checked as budget_checked
 from batchops.bulk.children.edge_text import AskedEdges, declared_edge, edge_choice
 from batchops.bulk.children.spec import ChildrenSpec
 from batchops.runtime.rate import Rate
@@ -85,9 +84,6 @@ class BulkSpec(ThrottledSpec):
     )
     vacuum: Annotated[bool, Flag(group=MAINTENANCE)] = Field(
         False, description="Run VACUUM on the table after the last batch. SQLite: the incremental one, in parts."
-    )
-    budget: Annotated[str | None, AfterValidator(budget_checked), Flag("URL#NAME")] = Field(
-        None, description="Share the rate and the workers of this budget with other runs: batchops budget."
     )
     max_rejected: Annotated[int, Flag("N", SAFETY)] = Field(
         1000,

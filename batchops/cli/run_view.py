@@ -11,6 +11,7 @@ from batchops.finished_details import Cause
 from batchops.ledger.history import Recorded
 from batchops.ledger.requests import Request
 from batchops.ledger.run import Run
+from batchops.ledger.run_events import RunEvent
 from batchops.ledger.samples import Sample
 from batchops.reporters.figures import count, percent, rate, visible
 
@@ -110,6 +111,23 @@ def sample_line(sample: Sample) -> str:
     batch = f"batch {count(sample.batch_rows)} in {durations.show(sample.batch_seconds)}" if sample.batches else ""
     parts = (moment(sample.at) or "", f"{count(sample.rows)} rows", f"{count(sample.read)} read", batch, sample.waiting)
     return ", ".join(part for part in parts if part)
+
+
+def event_document(event: RunEvent) -> dict[str, Any]:
+    """An event of a run, or several alike."""
+    return {
+        "event": event.event,
+        "text": event.text,
+        "at": moment(event.at),
+        "last_at": moment(event.last_at),
+        "times": event.times,
+    }
+
+
+def event_line(event: RunEvent) -> str:
+    """The same for people."""
+    often = f" ({count(event.times)} times until {moment(event.last_at)})" if event.times > 1 else ""
+    return f"{moment(event.at)} {event.event}: {event.text}{often}"
 
 
 def rejections_document(rejections: Sequence[Cause]) -> list[dict[str, Any]]:

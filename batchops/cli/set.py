@@ -15,6 +15,8 @@ from batchops.ledger.control import Answer, ask
 from batchops.ledger.history import Recorded
 from batchops.spec.live import LiveSpec, changeable, live_settings
 from batchops.spec.models import flag_name
+from batchops.spec.throttle_settings import OFF
+from batchops.throttles.chosen import refuse_unoffered
 from batchops.verbs import VERBS
 
 
@@ -35,6 +37,9 @@ def command(
     settings = live_settings({name: value for name, value in options.items() if value is not None})
     with named_ledger(url, ledger, ledger_schema) as opened:
         one_writer = opened.in_target and opened.database.backend.sessions.one_writer
+        if opened.in_target:
+            limits: dict[str, str] = settings.get("throttle", {})
+            refuse_unoffered(opened.database.backend, [name for name, text in limits.items() if text != OFF])
 
         def possible(run: Recorded) -> None:
             _possible(run, settings, one_writer)

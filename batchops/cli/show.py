@@ -1,5 +1,7 @@
 """batchops show."""
 
+from typing import Any
+
 import rich_click as click
 
 from batchops import durations
@@ -8,6 +10,8 @@ from batchops.cli.help import Command
 from batchops.cli.ledger_options import ledger_flags, named_ledger
 from batchops.cli.run_view import (
     NAME,
+    event_document,
+    event_line,
     moment,
     progress,
     rejections_document,
@@ -17,7 +21,15 @@ from batchops.cli.run_view import (
     sample_line,
 )
 from batchops.errors import UsageError
-from batchops.ledger.history import LeaseHolder, Recorded, load_rejections, load_requests, load_ring, load_runs
+from batchops.ledger.history import (
+    LeaseHolder,
+    Recorded,
+    load_kept,
+    load_rejections,
+    load_requests,
+    load_ring,
+    load_runs,
+)
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import count, rate, visible
 from batchops.runtime.causes import counted_cause
@@ -31,7 +43,7 @@ from batchops.runtime.causes import counted_cause
 def command(
     name: str, url: str | None, ledger: str | None, ledger_schema: str | None, samples: bool, as_json_document: bool
 ) -> None:
-    """Show a run: its progress, its end, who started it, and the command that continues it.
+    """Show a run: its progress, its end, who started it, its plan, its last events, and the command that continues it.
 
     RUN is its number. TABLE or JOB, a job of a recipe, means the newest run.
     """
@@ -39,23 +51,29 @@ def command(
         found = load_runs(opened, name=name)
         rejections = load_rejections(opened, found[0].run.run) if found else []
         requests = load_requests(opened, found[0]) if found else []
+        plan, events = load_kept(opened, found[0].run.run) if found else (None, [])
         ring = load_ring(opened, found[0].run.run) if found and samples else []
     if not found:
         what = f"run {name}" if name.isdecimal() else f'run of a table or job "{name}"'
         raise UsageError(f"There is no {what} in this ledger.", "see `batchops runs`.")
     if as_json_document:
         asked = [request_document(one) for one in requests]
-        more = {"rejections": rejections_document(rejections), "requests": asked}
+        more: dict[str, Any] = {"rejections": rejections_document(rejections), "requests": asked}
+        more |= {"plan": plan["document"] if plan else None, "events": [event_document(one) for one in events]}
         more |= {"samples": [sample_document(one) for one in ring]} if samples else {}
         click.echo(as_json(run_document(found[0]) | more))
         return
     for label, text in _facts(found[0]).items():
         if text:
             click.echo(f"{label:<10}{visible(text)}")
+    for name, text in plan["rows"] if plan else ():
+        click.echo(f"{'plan':<10}{name}: {visible(text)}")
     for one in rejections:
         click.echo(f"{'rejected':<10}{visible(counted_cause(one))}")
     for request in requests:
         click.echo(f"{'asked':<10}{visible(request.text)}")
+    for event in events:
+        click.echo(f"{'event':<10}{visible(event_line(event))}")
     for sample in ring:
         click.echo(f"{'sample':<10}{visible(sample_line(sample))}")
 

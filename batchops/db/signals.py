@@ -53,5 +53,7 @@ class ServerSignal:
     """Whether there is nothing to measure now, so that a default need not be watched yet."""
     unavailable: Callable[[Scope], str] = lambda _: ""
     """What is missing to measure it, which a right does not give; empty: nothing."""
+    writes: bool = False
+    """Whether a reading may write to the disk, so that a plan takes none."""
     takes_replicas: bool = False
     """Whether it is about replicas that are named."""

@@ -18,6 +18,8 @@ NEEDED = {
     "batchops_rejected": ("SELECT", "INSERT", "DELETE"),
     "batchops_request": ("SELECT", "INSERT", "DELETE"),
     "batchops_sample": ("SELECT", "INSERT", "DELETE"),
+    "batchops_plan": ("SELECT", "INSERT", "DELETE"),
+    "batchops_event": ("SELECT", "INSERT", "DELETE"),
     **dict.fromkeys(("batchops_fire", "batchops_relay", "batchops_shard", "batchops_failed"), (*_CHANGED, "DELETE")),
 }
 """What a run, a scheduler or a relay does with each of its tables."""

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,6 +13,7 @@ from batchops.ledger.owner import Owner
 from batchops.ledger.rejected_rows import kept
 from batchops.ledger.requests import Request, load, load_pauses, scopes_of
 from batchops.ledger.run import Run
+from batchops.ledger.run_events import RunEvent, load_events, load_plan
 from batchops.ledger.samples import Sample, load_samples
 
 
@@ -150,6 +152,12 @@ def load_ring(ledger: Ledger, run: int) -> list[Sample]:
     """All samples of a run that are kept, the oldest first."""
     with ledger.database.reading() as connection:
         return load_samples(connection, ledger, run)
+
+
+def load_kept(ledger: Ledger, run: int) -> tuple[dict[str, Any] | None, list[RunEvent]]:
+    """The plan of a run, and its last events."""
+    with ledger.database.reading() as connection:
+        return load_plan(connection, ledger, run), load_events(connection, ledger, run)
 
 
 def load_requests(ledger: Ledger, recorded: Recorded) -> list[Request]:

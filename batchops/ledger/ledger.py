@@ -18,7 +18,15 @@ from batchops.errors import LockedError, RefusedError
 from batchops.ledger.migrations import MIGRATIONS
 from batchops.ledger.run import Run, Worker, new_token, run_of, worker_of
 from batchops.ledger.table_setup import State, TableSetup
-from batchops.ledger.tables import ledger_tables, rejected_table, request_table, sample_table, spool_tables
+from batchops.ledger.tables import (
+    event_table,
+    ledger_tables,
+    plan_table,
+    rejected_table,
+    request_table,
+    sample_table,
+    spool_tables,
+)
 
 FORMAT = 1
 """Of what is in the tables; a run of another format is not resumed."""
@@ -37,6 +45,7 @@ class Ledger:
         self.requests = request_table(meta)
         self.samples = sample_table(meta)
         self.spools, self.segments = spool_tables(meta)
+        self.plans, self.events = plan_table(meta), event_table(meta)
         self.storable = {
             column: ForeignText(database.backend.own_tables, schema, column.table.name, column.name)
             for column in (

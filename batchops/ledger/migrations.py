@@ -2,7 +2,8 @@
 
 Version 1 had neither indexes nor a version, and a job's key held the place of its database. Version 2 kept no rejected
 rows. Version 3 had other names for tables, columns and strategies. Version 4 kept no requests, version 5 no samples,
-version 6 no spools. A new table needs no change here but a version: it is made where it is missing.
+version 6 no spools, version 7 neither plans nor events. A new table needs no change here but a version: it is made
+where it is missing.
 
 Not covered, as they keep no version: the tables beside an outbox (`outbox.tables`) and those of schedules, which would
 get one by giving their TableSetup migrations; and `batchops_row_lease`, which `queue.leases.ddl` brings up to date.
@@ -162,4 +163,5 @@ MIGRATIONS: Sequence[Migration] = (
     Migration(version=5, changes=(), fill=_nothing),
     Migration(version=6, changes=(), fill=_nothing),
     Migration(version=7, changes=(), fill=_nothing),
+    Migration(version=8, changes=(), fill=_nothing),
 )

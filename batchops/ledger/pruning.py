@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from batchops.ledger import samples, spools
+from batchops.ledger import run_events, samples, spools
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.requests import drop_superseded, scope_of_run
 
@@ -42,6 +42,7 @@ def _some(ledger: Ledger, older_than: float, size: int, job: str | None) -> int:
             connection.execute(ledger.requests.delete().where(ledger.requests.c.scope.in_(own)))
             samples.forget(connection, ledger, numbers)
             spools.forget(connection, ledger, numbers)
+            run_events.forget(connection, ledger, numbers)
             connection.execute(workers.delete().where(workers.c.run.in_(numbers)))
             connection.execute(runs.delete().where(runs.c.run.in_(numbers), *old))
     return len(numbers)

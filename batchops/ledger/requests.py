@@ -22,6 +22,8 @@ IN_SECONDS = ("sleep", "target_time")
 """The settings that are durations, kept in seconds."""
 FOR_THE_PROCESS = ("max_rows",)
 """The settings that are for the process that works on the run now, and for no later one."""
+BY_NAMES = ("throttle",)
+"""The settings that are several values by their names, each of which is set for itself."""
 EVERY_RUN = "database"
 """The scope of every run whose progress is in this ledger."""
 NUMBERS_PER_STATEMENT = 500
@@ -68,15 +70,23 @@ class Request:
     def settings_text(self) -> str:
         """The settings in words: --sleep 200 ms, --batch-size 500."""
         return ", ".join(
-            f"--{name.replace('_', '-')} {durations.show(value) if name in IN_SECONDS else value}"
+            f"--{name.replace('_', '-')} {text}"
             for name, value in self.settings.items()
             if value is not None
+            for text in _setting_texts(name, value)
         )
 
     @property
     def paused(self) -> str:
         """A pause in words: paused by ann@db1 since 2026-11-29T11:02:03Z: month-end closing."""
         return f"paused by {self.by} since {self.time}" + (f": {self.reason}" if self.reason else "")
+
+
+def _setting_texts(name: str, value: Any) -> list[str]:
+    """The value in words; of a setting by names, one for each."""
+    if name in BY_NAMES:
+        return [f"{of}={text}" if text else of for of, text in value.items()]
+    return [durations.show(value) if name in IN_SECONDS else str(value)]
 
 
 def scope_of_run(run: int) -> str:
@@ -158,7 +168,8 @@ def settings(requests: Sequence[Request], scopes: Sequence[str], lease: str) -> 
     for scope in scopes:
         for one in requests:
             if one.scope == scope and one.action == "set" and one.lease in (None, lease):
-                found |= one.settings
+                named = {name: found.get(name, {}) | one.settings[name] for name in BY_NAMES if name in one.settings}
+                found |= {**one.settings, **named}
     return found
 
 

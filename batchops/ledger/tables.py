@@ -142,6 +142,29 @@ def spool_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table]:
     return spools, segments
 
 
+def plan_table(meta: sa.MetaData) -> sa.Table:
+    """Of each run the plan of the process that worked on it last."""
+    return sa.Table(
+        "batchops_plan", meta,
+        sa.Column("run", WHOLE, primary_key=True, autoincrement=False),
+        sa.Column("plan", LONG_TEXT, nullable=False),
+    )  # fmt: skip
+
+
+def event_table(meta: sa.MetaData) -> sa.Table:
+    """The last events of runs, of each a ring."""
+    return sa.Table(
+        "batchops_event", meta,
+        sa.Column("run", WHOLE, primary_key=True, autoincrement=False),
+        sa.Column("slot", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("event", sa.String(20), nullable=False),
+        sa.Column("message", LONG_TEXT, nullable=False),
+        sa.Column("at", sa.Double, nullable=False),
+        sa.Column("last_at", sa.Double, nullable=False),
+        sa.Column("times", sa.BigInteger, nullable=False),
+    )  # fmt: skip
+
+
 def schedule_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table]:
     """Schedules and their fires; fire times are whole seconds since 1970, so that they can be a key."""
     schedules = sa.Table(

@@ -9,7 +9,7 @@ from functools import partial
 from batchops import durations
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit, LockedError
-from batchops.events import Committed, Emit, Failure, Finished, Started, ThrottleReason, Warned
+from batchops.events import Committed, Emit, Failure, Finished, Started, ThrottleReason, UsualReason, Warned
 from batchops.finished_details import Relayed
 from batchops.ledger.ledger import Ledger
 from batchops.outbox.after_delivery import AfterDelivery, DeliveryRecorder
@@ -42,10 +42,10 @@ from batchops.runtime.run_record import RunFacts, RunRecord, run_record
 from batchops.runtime.stop import Stop
 from batchops.runtime.wake import woken
 from batchops.spec.command_line import command
+from batchops.spec.loop_throttles import loop_throttles
 from batchops.spec.settings import bounds_of, grace_of, live_of, loop_of
-from batchops.spec.verb import FactsPlan
+from batchops.spec.verb import FactsPlan, kept_plan
 from batchops.throttles.chosen import ChosenThrottle
-from batchops.throttles.watching import watching
 from batchops.version import __version__
 
 ORDER = "outbox"
@@ -88,11 +88,11 @@ class RelayJob:
             with ExitStack() as stack:
                 relay = Relay(self, live, emitter, stop, stats, counters, stack)
                 begun = partial(_begun, self, emitter, relay.backlog())
-                row = run_record(self.ledger, _facts(self), live, stats, stop, emitter.threads, emitter.warn, begun)
+                row = run_record(self.ledger, _facts(self), live, stats, stop, emitter, begun)
                 record = record_of.enter_context(row)
                 stack.enter_context(relay.backlog_monitor.emitting(emitter, emitter.threads))
-                timeout, address = self.spec.throttle_timeout.total_seconds(), self.database.address
-                throttles = stack.enter_context(watching(self.watched, address, emitter.threads, stats, timeout))
+                of = self.database, self.outbox.table, live, emitter, stats
+                throttles = stack.enter_context(loop_throttles(self.spec, self.plan, self.watched, *of))
                 ending = run(relay.loop_settings(record, throttles, stack), emitter, stop, stats)
                 relay.finish()
             counts = relay.backlog_monitor.counts()
@@ -115,11 +115,11 @@ def _begun(job: RelayJob, emitter: EventEmitter, backlog: int | None, run: int |
 
 
 def _facts(job: RelayJob) -> RunFacts:
-    to = without_secrets(job.spec.to)
-    shown = job.database.address.shown
+    more, shown = {"to": without_secrets(job.spec.to)}, job.database.address.shown
     return RunFacts(
-        job.plan.verb.name, job.plan.label, ORDER, shown, more={"to": to}, command=_next(job), recipe_job=job.recipe_job
-    )
+        job.plan.verb.name, job.plan.label, ORDER, shown, more=more, command=_next(job), recipe_job=job.recipe_job,
+        plan=kept_plan(job.plan),
+    )  # fmt: skip
 
 
 class Relay:
@@ -236,7 +236,7 @@ class Relay:
     def _await_shards(self) -> ThrottleReason | None:
         wait = self._shards.due()
         if wait > 0 and not self._shards.mine and self._spec.poll is not None:
-            return ThrottleReason("other relays own every shard", wait)
+            return UsualReason("other relays own every shard", wait)
         return None
 
     def _idle(self, idle: Idle) -> float:

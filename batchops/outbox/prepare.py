@@ -25,6 +25,7 @@ from batchops.outbox.sinks.registry import sink_of
 from batchops.outbox.source import unsent_events
 from batchops.outbox.spec import MOVE, RelaySpec
 from batchops.outbox.tables import OutboxTables
+from batchops.spec.loop_throttles import throttle_facts
 from batchops.spec.settings import reached, record_ledger
 from batchops.spec.verb import DIRECT, FactsPlan, RecipeCall, Verb
 from batchops.throttles.chosen import chosen
@@ -79,7 +80,7 @@ def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sin
 
     scope = Scope(server.role, outbox.table, spec.replica_addresses, database.sessions_at_work)
     watched = chosen(connection, database, spec.throttles, scope)
-    throttles = (("throttles", "; ".join(one.text for one in watched)),) if watched else ()
+    throttles = throttle_facts(spec, watched)
     plan = FactsPlan(
         VERB, outbox.table.label, ORDER, (*_facts(database, server, outbox, mapping, spec), *throttles),
         (*database.address.warnings, *warnings_of(connection, outbox, mapping)), rehearse=first_statements,

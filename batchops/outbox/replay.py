@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.db.recorded_statements import FIRST_ROWS, Rehearsed, rehearsed
 from batchops.errors import RefusedError, UsageError
-from batchops.events import Emit, Finished, Started, ThrottleReason, Warned
+from batchops.events import Emit, Finished, Started, ThrottleReason, UsualReason, Warned
 from batchops.ledger.ledger import Ledger
 from batchops.outbox.circuit_breaker import CircuitBreaker
 from batchops.outbox.delivery import DeliveryWorker
@@ -33,7 +33,7 @@ from batchops.runtime.pacing import Pacing
 from batchops.runtime.run_record import RunFacts, RunRecord, run_record
 from batchops.runtime.stop import Stop
 from batchops.spec.settings import bounds_of, grace_of, live_of, loop_of, reached, record_ledger
-from batchops.spec.verb import FactsPlan, Verb
+from batchops.spec.verb import FactsPlan, Verb, kept_plan
 from batchops.version import __version__
 
 OFTEN = 10
@@ -65,9 +65,7 @@ class ReplayJob:
         def work(emitter: EventEmitter, stop: Stop) -> Finished:
             spec, pacing = self.spec, Pacing(target=0.25, fixed=_size(self.spec))
             live, begun = live_of(spec, pacing, several=False), partial(_begun, self, emitter)
-            with run_record(
-                self.ledger, _facts(self), live, stats, stop, emitter.threads, emitter.warn, begun
-            ) as record:
+            with run_record(self.ledger, _facts(self), live, stats, stop, emitter, begun) as record:
                 return record.ended(ended(_sent_again(self, live, record, emitter, stop, stats)))
 
         return whole_run(emit, stop, work, ended, grace)
@@ -167,8 +165,8 @@ def _begun(job: ReplayJob, emitter: EventEmitter, run: int | None) -> None:
 
 
 def _facts(job: ReplayJob) -> RunFacts:
-    more = {"to": without_secrets(job.spec.to)}
-    return RunFacts(job.plan.verb.name, job.plan.label, ORDER, job.database.address.shown, more=more)
+    more, shown = {"to": without_secrets(job.spec.to)}, job.database.address.shown
+    return RunFacts(job.plan.verb.name, job.plan.label, ORDER, shown, more=more, plan=kept_plan(job.plan))
 
 
 def _sent_again(
@@ -198,7 +196,7 @@ def _size(spec: ReplaySpec) -> int | None:
 def _ahead_of(rate: float | None, stats: RunStats, begun: float) -> ThrottleReason | None:
     """How long to wait so that no more than `rate` a second are sent."""
     early = 0.0 if rate is None else stats.read / rate - (time.monotonic() - begun)
-    return ThrottleReason("--rate", early) if early > 0.001 else None
+    return UsualReason("--rate", early) if early > 0.001 else None
 
 
 VERB = Verb(

@@ -45,10 +45,10 @@ from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 from batchops.runtime.wake import woken
 from batchops.spec.command_line import command, quoted
+from batchops.spec.loop_throttles import loop_throttles
 from batchops.spec.settings import bounds_of, grace_of, live_of, loop_of, pacing_of
-from batchops.spec.verb import FactsPlan
+from batchops.spec.verb import FactsPlan, kept_plan
 from batchops.throttles.chosen import ChosenThrottle
-from batchops.throttles.watching import watching
 from batchops.version import __version__
 
 CLAIMS = "claims"
@@ -84,9 +84,7 @@ class DrainJob:
         def work(emitter: EventEmitter, stop: Stop) -> Finished:
             live = _live(self)
             begun = partial(_begun, self, emitter)
-            with run_record(
-                self.ledger, _facts(self), live, stats, stop, emitter.threads, emitter.warn, begun
-            ) as record:
+            with run_record(self.ledger, _facts(self), live, stats, stop, emitter, begun) as record:
                 ending = _worked(self, live, record, emitter, stop, stats, counters, backlog_monitor)
                 counts = backlog_monitor.counts()
                 ending = _ended(self, ending, stats, counters, counts, stop)
@@ -109,8 +107,9 @@ def _live(job: DrainJob) -> LiveSettings:
 def _facts(job: DrainJob) -> RunFacts:
     shown = job.database.address.shown
     return RunFacts(
-        job.plan.verb.name, job.plan.label, CLAIMS, shown, job.spec.where, command=_next(job), recipe_job=job.recipe_job
-    )
+        job.plan.verb.name, job.plan.label, CLAIMS, shown, job.spec.where, command=_next(job),
+        recipe_job=job.recipe_job, plan=kept_plan(job.plan),
+    )  # fmt: skip
 
 
 def _begun(job: DrainJob, emitter: EventEmitter, run: int | None) -> None:
@@ -130,8 +129,10 @@ def _worked(
         timeout = job.spec.lock_timeout.total_seconds()
         last = LastLook(job.database, job.leases, timeout, step.left_alone, step.leased)
         due = Due(job.database, job.leases.next_due)
-        timeout, address = job.spec.throttle_timeout.total_seconds(), job.database.address
-        throttles = stack.enter_context(watching(job.throttles, address, emitter.threads, stats, timeout))
+        asked = loop_throttles(
+            job.spec, job.plan, job.throttles, job.database, job.queue.table, live, emitter, stats
+        )  # fmt: skip
+        throttles = stack.enter_context(asked)
         ending = run_in_threads(
             lambda: _loop_settings(job, live, (record.throttle, *throttles), step(), last, due, wait),
             live.workers,

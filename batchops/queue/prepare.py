@@ -18,6 +18,7 @@ from batchops.queue.leases.row_lock import RowLocks
 from batchops.queue.queue import Queue, Row
 from batchops.queue.resolve import ResolvedQueue, resolve_queue
 from batchops.queue.spec import DrainSpec
+from batchops.spec.loop_throttles import throttle_facts
 from batchops.spec.settings import reached, record_ledger
 from batchops.spec.verb import DIRECT, FactsPlan, RecipeCall, Verb
 from batchops.throttles.chosen import ChosenThrottle, chosen
@@ -74,7 +75,7 @@ def _prepare(connection: sa.Connection, spec: DrainSpec, database: Database, han
         return _rehearsed(spec, database, found)
 
     throttles = _throttles(connection, spec, database, found.queue)
-    watched = (("throttles", "; ".join(one.text for one in throttles)),) if throttles else ()
+    watched = throttle_facts(spec, throttles)
     plan = FactsPlan(
         VERB,
         found.queue.table.label,

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from batchops.errors import BatchopsError
 from batchops.events import Emit, Event, Finished, Started, Stopping, Warned
 from batchops.runtime.ending import Ending, ending_of
+from batchops.runtime.event_log import EventLog
 from batchops.runtime.stop import Grace, Stop, watched
 from batchops.runtime.threads import Threads, described
 
@@ -25,6 +26,8 @@ class EventEmitter:
         self._raised: BaseException | None = None
         self._warnings: deque[str] = deque()
         self.begun = False
+        self.log = EventLog()
+        """What of the events is kept with the run."""
         self.threads = Threads(stop.fail, self.warn)
         """The run's threads: one that an error ends, ends the run."""
 
@@ -46,6 +49,7 @@ class EventEmitter:
             raise self._stop.error
 
     def _emit_event(self, event: Event) -> None:
+        self.log(event)
         if self._raised is not None:
             return
         try:

@@ -62,6 +62,29 @@ class WorkerCount:
             self._running += 1
 
 
+class ThrottleLimits:
+    """The limits of throttles that somebody has set, as text by their names; more and others while a run works."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[str, str] = {}
+        self._listener: Callable[[Mapping[str, str]], None] | None = None
+
+    @contextmanager
+    def heard_by(self, listener: Callable[[Mapping[str, str]], None]) -> Iterator[None]:
+        """Call it with all of them at each change, until the block ends; it must not wait for anything."""
+        self._listener = listener
+        try:
+            yield
+        finally:
+            self._listener = None
+
+    def change(self, wanted: Mapping[str, str]) -> None:
+        """These from now on."""
+        self.wanted = dict(wanted)
+        if self._listener is not None:
+            self._listener(self.wanted)
+
+
 @dataclass
 class LiveSettings:
     """What the loops of a run share that may change: `change` makes it so, for the next batch."""
@@ -72,6 +95,7 @@ class LiveSettings:
     workers: WorkerCount = field(default_factory=WorkerCount)
     several: bool = True
     """Whether it may have more than one worker."""
+    throttles: ThrottleLimits = field(default_factory=ThrottleLimits)
 
     def __post_init__(self) -> None:
         self._applied: dict[str, Any] = {}
@@ -88,6 +112,8 @@ class LiveSettings:
             self.limits.rows.limit(new["max_rows"])
         if "workers" in new and self.several:
             self.workers.change(new["workers"])
+        if "throttle" in new:
+            self.throttles.change(new["throttle"])
         return bool(new)
 
 

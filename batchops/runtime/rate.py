@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from batchops.events import ThrottleReason
+from batchops.events import ThrottleReason, UsualReason
 
 
 @dataclass(frozen=True)
@@ -51,4 +51,4 @@ class RateLimit:
             seconds = self._free_at - now
         if seconds <= 0:
             return None
-        return ThrottleReason(f"{self._name} {self._text}", seconds, self._name, limit=self.rate)
+        return UsualReason(f"{self._name} {self._text}", seconds, self._name, limit=self.rate)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -16,8 +16,10 @@ from batchops.ledger.owner import Owner, this_process
 from batchops.ledger.pruning import prune
 from batchops.ledger.requests import scopes_of
 from batchops.ledger.run import Run, new_token
+from batchops.ledger.run_events import save_plan
 from batchops.runtime import lease
 from batchops.runtime.control import Control
+from batchops.runtime.event_log import EventLog
 from batchops.runtime.heartbeat import renew_due
 from batchops.runtime.lease import RENEWALS, LeaseClock
 from batchops.runtime.live_settings import LiveSettings
@@ -55,11 +57,22 @@ class RunFacts:
     """What else tells its job from others of the table: where its events go."""
     command: str | None = None
     recipe_job: str = ""
+    plan: Mapping[str, Any] = field(default_factory=dict)
 
     def key(self, database_id: str) -> str:
         """The job in this database."""
         what = [database_id, self.verb, self.table, self.condition, dict(self.more)]
         return sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+class Telling(Protocol):
+    """The threads of a run, and who hears of it."""
+
+    threads: Threads
+    log: EventLog
+
+    def warn(self, text: str) -> None:
+        """Tell people."""
 
 
 class RunRecord:
@@ -82,8 +95,8 @@ class RunRecord:
 
 @contextmanager
 def run_record(
-    ledger: Ledger | None, facts: RunFacts, live: LiveSettings, stats: RunStats, stop: Stop, threads: Threads,
-    warn: Callable[[str], None], begun: Callable[[int | None], None],
+    ledger: Ledger | None, facts: RunFacts, live: LiveSettings, stats: RunStats, stop: Stop, telling: Telling,
+    begun: Callable[[int | None], None],
 ) -> Iterator[RunRecord]:  # fmt: skip
     """Keep a row of the run until the block ends; `begun` is called with its number once it is there.
 
@@ -98,19 +111,19 @@ def run_record(
     if ledger is None or found is None:
         begun(None)
         if why:
-            warn(why)
+            telling.warn(why)
         yield RunRecord()
         return
     held, run = found
     begun(run.run)
     scopes = scopes_of(run.run, run.job, facts.recipe_job)
-    control = Control(ledger, held, scopes, live, stop, warn)
+    control = Control(ledger, held, scopes, live, stop, telling.warn)
     with suppress(BatchopsError):
         retrying(TIMEOUT, control.look)
     record = RunRecord(run.run, control)
-    heartbeat = _Heartbeat(ledger, held, run, stats, control)
+    heartbeat = _Heartbeat(ledger, held, run, Sampler(ledger, run, stats, telling.log), stats, control)
     try:
-        with threads.repeating("run's heartbeat", LEASE / RENEWALS, heartbeat.turn):
+        with telling.threads.repeating("run's heartbeat", LEASE / RENEWALS, heartbeat.turn):
             yield record
     finally:
         with suppress(BatchopsError):
@@ -120,11 +133,13 @@ def run_record(
 class _Heartbeat:
     """Renews the lease, writes the counts and a sample, reads requests."""
 
-    def __init__(self, ledger: Ledger, held: lease.Lease, run: Run, stats: RunStats, control: Control) -> None:
+    def __init__(
+        self, ledger: Ledger, held: lease.Lease, run: Run, sampler: Sampler, stats: RunStats, control: Control
+    ) -> None:  # fmt: skip
         self._ledger, self._held, self._run, self._stats = ledger, held, run, stats
         self._control = control
         self._clock = LeaseClock(held.seconds)
-        self._sampler = Sampler(ledger, run, stats)
+        self._sampler = sampler
 
     def turn(self) -> None:
         try:
@@ -136,6 +151,7 @@ class _Heartbeat:
         with self._ledger.database.transaction() as connection:
             self._write_counts(connection)
             lease.release(connection, self._ledger, self._held)
+            self._sampler.end(connection, state, error)
             self._ledger.end(connection, self._run.run, state, error)
 
     def _renewed(self) -> bool:
@@ -162,6 +178,7 @@ def _begin(ledger: Ledger, facts: RunFacts) -> tuple[lease.Lease, Run]:
         held = lease.acquire(connection, ledger, new_token(), LEASE)
         run = ledger.begin(connection, _row(facts, job), [NO_PLACE])
         lease.name_run(connection, ledger, held, run.run)
+        save_plan(connection, ledger, run.run, facts.plan)
     prune(ledger, KEEP, most=MOST_PRUNED, job=job)
     return held, run
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from batchops.errors import BatchopsError
 from batchops.events import Event, Fired
+from batchops.runtime.event_log import EventLog
 from batchops.runtime.live_settings import LiveSettings
 from batchops.runtime.loop import RunStats
 from batchops.runtime.run_record import RunFacts, RunRecord, run_record
@@ -28,7 +29,8 @@ class SchedulerRow:
     ) -> None:
         self._place = place
         self._jobs = ", ".join(sorted(task.job for task in tasks))[:LONGEST_LIST]
-        self._stop, self._note, self._threads = stop, note, threads
+        self._stop, self._note = stop, note
+        self.threads, self.log = threads, EventLog()
         self._stats = RunStats()
         self._record = RunRecord()
         self._over = threading.Event()
@@ -59,17 +61,17 @@ class SchedulerRow:
                 with self._place.open() as fires:
                     facts = RunFacts(VERB, self._jobs, "", fires.database.address.shown)
                     live = LiveSettings(several=False)
-                    row = run_record(
-                        fires.ledger, facts, live, self._stats, self._stop, self._threads, self._warn, lambda _: None
-                    )
+                    row = run_record(fires.ledger, facts, live, self._stats, self._stop, self, lambda _: None)
                     with row as self._record:
                         self._over.wait()
                         self._record.state = self._stop.reason or "done"
             except BatchopsError as error:
                 if error.message != trouble:
-                    self._warn(error.message)
+                    self.warn(error.message)
                 trouble = error.message
                 self._over.wait(RETRY_SECONDS)
 
-    def _warn(self, text: str) -> None:
+    def warn(self, text: str) -> None:
+        """Tell people."""
+        self.log.add("warned", text)
         self._note(f"warning: {text}")

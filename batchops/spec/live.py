@@ -4,10 +4,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from batchops.errors import UsageError
-from batchops.spec.models import Duration, Flag, VerbSpec, checked, flag_name
+from batchops.spec.models import Duration, Flag, Several, VerbSpec, checked, flag_name
+from batchops.spec.throttle_settings import live_limits
+
+
+def _known(texts: tuple[str, ...]) -> tuple[str, ...]:
+    live_limits(texts)
+    return texts
 
 
 class LiveSpec(BaseModel):
@@ -28,12 +34,15 @@ class LiveSpec(BaseModel):
         None, ge=1, description="End after N rows changed by the process that works now."
     )
     workers: Annotated[int | None, Flag("N")] = Field(None, ge=1, le=64, description="Worker threads.")
+    throttle: Annotated[Several, AfterValidator(_known), Flag("NAME=LIMIT", several=True)] = Field(
+        (), description="Wait while a signal is above LIMIT, or no longer: NAME=off. Repeatable."
+    )
 
 
 def live_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """What the options ask for, as the ledger keeps it: durations in seconds; UsageError for a wrong one, or none."""
     spec = checked(LiveSpec, values)
-    found = {name: _kept(value) for name, value in spec if value is not None}
+    found = {name: _kept(value) for name, value in spec if value not in (None, ())}
     if not found:
         options = ", ".join(flag_name(name) for name in LiveSpec.model_fields)
         raise UsageError("Nothing is to be changed.", f"give one of {options}.")
@@ -48,4 +57,9 @@ def changeable(spec: type[VerbSpec]) -> frozenset[str]:
 
 
 def _kept(value: object) -> object:
-    return value.total_seconds() if isinstance(value, timedelta) else value
+    match value:
+        case timedelta():
+            return value.total_seconds()
+        case tuple():
+            return live_limits(value)
+    return value

@@ -28,6 +28,26 @@ def settings(texts: Sequence[str], more: Mapping[str, str | None]) -> tuple[Thro
     return (*asked, *(ThrottleSetting(kind, kind.limit, asked=False) for kind in defaults))
 
 
+def live_limits(texts: Sequence[str]) -> dict[str, str]:
+    """The limits that `batchops set` is given, as text by the throttles' names; ValueError for a mistake."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, _, limits = (part.strip() for part in text.partition("="))
+        if name in found:
+            raise ValueError(f'"{name}" is given twice')
+        live_setting(name, limits)
+        found[name] = limits
+    return found
+
+
+def live_setting(name: str, limits: str) -> ThrottleSetting:
+    """The setting of a run at work. One that has a flag of its own can only be turned off; ValueError for a mistake."""
+    kind = next((kind for kind in THROTTLES if kind.name == name), None)
+    if kind is not None and kind.flag and limits == OFF:
+        return ThrottleSetting(kind, None)
+    return setting(f"{name}={limits}" if limits else name)
+
+
 def setting(text: str) -> ThrottleSetting:
     """`load=4,stop=8`; ValueError says what is wrong with it."""
     named, _, stop = (part.strip() for part in text.partition(","))

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from batchops.budget.address import checked as budget_checked
 from batchops.db.url_parse import split
 from batchops.db.url_references import is_reference
 from batchops.db.urls import DatabaseAddress, address
@@ -58,6 +59,9 @@ class ThrottledSpec(VerbSpec):
     )
     replica: Annotated[Several, AfterValidator(_without_passwords), Flag("URL", several=True)] = Field(
         (), description="Replica for replica-lag on MariaDB and MySQL. env:NAME and file:PATH fetch it. Repeatable."
+    )
+    budget: Annotated[str | None, AfterValidator(budget_checked), Flag("URL#NAME")] = Field(
+        None, description="Share the rate and the workers of this budget with other runs: batchops budget."
     )
     throttle_timeout: Annotated[Duration, Flag("30min")] = Field(
         timedelta(minutes=30),

@@ -54,6 +54,7 @@ class ThrottledOptions(VerbOptions, total=False):
     throttle_query: str | None
     throttle_http: str | None
     replica: Sequence[str] | str
+    budget: str | None
     throttle_timeout: Duration
 
 
@@ -78,7 +79,6 @@ class BulkOptions(ThrottledOptions, total=False):
     lease: Duration
     restart: bool
     same_table: bool
-    budget: str | None
 
 
 class PurgeOptions(BulkOptions, total=False):

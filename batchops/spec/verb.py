@@ -48,6 +48,11 @@ class Plan(Protocol):
         """The same for programs."""
 
 
+def kept_plan(plan: Plan) -> dict[str, Any]:
+    """What the ledger keeps of a plan: names and texts for people, and the document for programs."""
+    return {"rows": [list(row) for row in plan.rows(whole=False)], "document": plan.document()}
+
+
 class Job(Protocol):
     """A verb that is prepared on one database."""
 

@@ -1,6 +1,6 @@
 """Which throttles a run keeps to, found out before it starts, with a first reading for its plan."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,6 +20,7 @@ from batchops.errors import (
     TransientError,
     UsageError,
 )
+from batchops.throttles import THROTTLES
 from batchops.throttles.kind import ThrottleKind, ThrottleSetting
 from batchops.throttles.probes import probe_database, reading
 
@@ -109,12 +110,30 @@ def _asked(
     with _named(kind):
         if kind.local is not None:
             return replace(one, measured=kind.local(setting.argument).read())
-        signal = kind.query(setting.argument, backend) if kind.query is not None else _offered(backend, kind)
-        if missing := signal.unavailable(scope):
-            raise UsageError(f"{missing}.")
-        if (grant := signal.missing_right(connection, scope)) is not None:
-            raise RefusedError(f'role "{scope.role}" has no right to it.', f"grant it: {grant}")
-        return replace(one, signal=signal, measured=reading(probes(), signal.open(scope))())
+        one = _readable(connection, backend, one)
+        if one.signal is None or one.signal.writes:
+            return one
+        return replace(one, measured=reading(probes(), one.signal.open(scope))())
+
+
+def chosen_at_work(
+    connection: sa.Connection, backend: Backend, setting: ThrottleSetting, scope: Scope
+) -> ChosenThrottle:  # fmt: skip
+    """A throttle that a run at work is to keep to, not read yet; UsageError or RefusedError where it cannot be read."""
+    with _named(setting.kind):
+        return _readable(connection, backend, ChosenThrottle(setting, scope))
+
+
+def _readable(connection: sa.Connection, backend: Backend, one: ChosenThrottle) -> ChosenThrottle:
+    """With its signal, which this role may read."""
+    setting, scope = one.setting, one.scope
+    query = setting.kind.query
+    signal = query(setting.argument, backend) if query is not None else _offered(backend, setting.kind)
+    if missing := signal.unavailable(scope):
+        raise UsageError(f"{missing}.")
+    if (grant := signal.missing_right(connection, scope)) is not None:
+        raise RefusedError(f'role "{scope.role}" has no right to it.', f"grant it: {grant}")
+    return replace(one, signal=signal)
 
 
 def _offered(backend: Backend, kind: ThrottleKind) -> ServerSignal:
@@ -122,6 +141,14 @@ def _offered(backend: Backend, kind: ThrottleKind) -> ServerSignal:
         return backend.signals[kind.name]
     names = ", ".join(backend.signals) or "none"
     raise RefusedError("this database has no such signal.", f"signals of this server: {names}.")
+
+
+def refuse_unoffered(backend: Backend, names: Iterable[str]) -> None:
+    """RefusedError for the name of a throttle that needs a signal which this database does not have."""
+    for kind in THROTTLES:
+        if kind.name in names and kind.local is None and kind.query is None:
+            with _named(kind):
+                _offered(backend, kind)
 
 
 def _there(backend: Backend, kind: ThrottleKind, scope: Scope) -> bool:

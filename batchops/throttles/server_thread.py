@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -68,6 +69,7 @@ class ServerThread:
         self._slowest_batch = slowest_batch
         self._watches: list[Watch] = []
         self._quiet: list[Quiet] = []
+        self._due: deque[Callable[[], None]] = deque()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._guard = threading.Lock()
@@ -81,6 +83,16 @@ class ServerThread:
         quiet = Quiet(watch, wakes_after, self._slowest_batch, self.start)
         self._quiet.append(quiet)
         return quiet
+
+    def remove(self, watch: Watch) -> None:
+        """Read it no more."""
+        self._watches = [one for one in self._watches if one is not watch]
+        self._quiet = [one for one in self._quiet if one.watch is not watch]
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Have its thread do that once, before it reads the next time."""
+        self._due.append(work)
+        self.start()
 
     def start(self) -> None:
         """Begin to read, unless that is done."""
@@ -104,6 +116,8 @@ class ServerThread:
 
     def _work(self) -> None:
         while not self._over.is_set():
+            for _ in range(len(self._due)):
+                self._threads.survive(self._name, self._due.popleft())
             for quiet in self._quiet:
                 if not quiet.awake:
                     self._threads.survive(self._name, quiet.look)

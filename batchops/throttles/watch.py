@@ -7,7 +7,7 @@ from collections.abc import Callable
 from batchops import durations
 from batchops.db.signals import Measured
 from batchops.errors import BatchopsError, TransientError
-from batchops.events import ThrottleReason
+from batchops.events import ThrottleReason, UsualReason
 from batchops.runtime.threads import described
 from batchops.throttles.kind import ThrottleSetting
 
@@ -68,6 +68,7 @@ class Watch:
         self._measured: Measured | None = None
         self._trouble = ""
         self._waiting = False
+        self._over = False
         self._beyond_stop = 0
         self._guard = threading.Lock()
 
@@ -76,6 +77,18 @@ class Watch:
         """Whether the newest reading has a value."""
         with self._guard:
             return self._measured is not None and self._measured.value is not None
+
+    def keep_to(self, setting: ThrottleSetting) -> None:
+        """Other limits from now on."""
+        with self._guard:
+            self._setting, self._beyond_stop = setting, 0
+            self._waiting = self._measured is not None and self._holds(self._measured)
+
+    def end(self) -> None:
+        """It asks for nothing more."""
+        with self._guard:
+            self._over = True
+            self._timeout.tell(self.name, "")
 
     def look(self) -> None:
         """Take a reading. An error of the signal is kept: without a reading the run waits in the end."""
@@ -95,11 +108,11 @@ class Watch:
     def __call__(self) -> ThrottleReason | None:
         """Why to wait; None: go on. Raises to end the run."""
         with self._guard:
-            asks = self._asks()
-            ended = self._beyond_stop > 1
-        self._timeout.tell(self.name, "" if asks is None else asks.reason)
-        if ended and asks is not None and self._setting.stop is not None:
-            beyond = f"more than stop={self._setting.kind.unit.show(self._setting.stop)}"
+            asks = None if self._over else self._asks()
+            ended, stop = self._beyond_stop > 1, self._setting.stop
+            self._timeout.tell(self.name, "" if asks is None else asks.reason)
+        if ended and asks is not None and stop is not None:
+            beyond = f"more than stop={self._setting.kind.unit.show(stop)}"
             raise TransientError(f"{asks.reason}, {beyond}.", "run the same command again once it has come down.")
         return asks
 
@@ -107,7 +120,7 @@ class Watch:
         now = self._clock()
         if self._measured is None and now - self._begun < STALE:
             soon = min(EVERY, max(FIRST, (now - self._begun) / 2))
-            return ThrottleReason(f"{self.name}: waiting for the first reading", soon)
+            return UsualReason(f"{self.name}: waiting for the first reading", soon)
         if now - self._at >= STALE:
             why = f": {self._trouble.rstrip('.')}" if self._trouble else ""
             reason = f"{self.name}: no reading for {durations.show(now - self._at)}{why}"

@@ -1,50 +1,149 @@
-"""The threads that read the signals of a run's throttles, beside the loop and with connections of their own."""
+"""The throttles of a run at work: what the loop asks of each, and the threads that read their signals beside it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 
 from batchops.db.database import Database
-from batchops.db.signals import Measured
-from batchops.db.urls import DatabaseAddress
+from batchops.db.signals import Measured, Scope
+from batchops.errors import BatchopsError, TransientError
+from batchops.events import ThrottleReason
+from batchops.runtime.live_settings import ThrottleLimits
 from batchops.runtime.loop import RunStats, Throttle
 from batchops.runtime.threads import Threads
-from batchops.throttles.chosen import ChosenThrottle
+from batchops.throttles import THROTTLES
+from batchops.throttles.chosen import ChosenThrottle, chosen_at_work
+from batchops.throttles.kind import ThrottleSetting
 from batchops.throttles.probes import probe_database, reading
-from batchops.throttles.server_thread import ServerThread
+from batchops.throttles.server_thread import Quiet, ServerThread
 from batchops.throttles.watch import WaitTimeout, Watch
 
 
+@dataclass(frozen=True)
+class Watched:
+    """What a run keeps to as it begins, and how it takes up what is set while it works."""
+
+    chosen: Sequence[ChosenThrottle]
+    database: Database
+    """The run's."""
+    scope: Scope
+    limits: ThrottleLimits
+    """Those that somebody has set, and will set."""
+    setting: Callable[[str, str], ThrottleSetting]
+    """From the name of a throttle and the text of its limits; ValueError for what is none."""
+    timeout: float
+    """Seconds of one wait at the most."""
+    warn: Callable[[str], None]
+
+
 @contextmanager
-def watching(
-    chosen: Sequence[ChosenThrottle], address: DatabaseAddress, threads: Threads, stats: RunStats, timeout: float
-) -> Iterator[tuple[Throttle, ...]]:
-    """What the loop is to ask before each batch, while the block runs. `timeout`: seconds of one wait at the most.
+def watching(watched: Watched, threads: Threads, stats: RunStats) -> Iterator[tuple[Throttle, ...]]:
+    """What the loop is to ask before each batch, while the block runs.
 
     The server's own signals share a thread and a connection; what may take its time has a thread of its own.
     """
-    on = [one for one in chosen if one.on]
-    if not on:
-        yield ()
-        return
-    longest = WaitTimeout(timeout)
     with ExitStack() as stack:
-        probes = stack.enter_context(closing(probe_database(address)))
-        server = ServerThread("throttles", threads, probes, lambda: stats.slowest_batch)
-        asked: list[Throttle] = []
-        for one in on:
-            watch = Watch(one.setting, _read(one, probes), longest)
-            if one.quiet:
-                asked.append(server.add_quiet(watch, one.setting.kind.wakes_after))
-                continue
-            asked.append(watch)
-            if one.signal is not None and not one.setting.kind.flag:
-                server.add(watch)
-                continue
-            own = ServerThread(f"throttle-{watch.name}", threads, probes)
+        probes = stack.enter_context(closing(probe_database(watched.database.address)))
+        watches = _Watches(watched, threads, stats, probes, stack)
+        for one in watched.chosen:
+            if one.on:
+                watches.begin(one)
+        stack.enter_context(watches.server.running())
+        threads.survive("throttles", lambda: watches.change(watched.limits.wanted))
+        with watched.limits.heard_by(lambda wanted: watches.server.do(lambda: watches.change(wanted))):
+            yield tuple(watches.slots.values())
+
+
+class _Slot:
+    """The place of a throttle among those that the loop asks."""
+
+    def __init__(self) -> None:
+        self.watch: Watch | None = None
+        self.thread: ServerThread | None = None
+        self._asked: Throttle | None = None
+
+    def __call__(self) -> ThrottleReason | None:
+        return None if self._asked is None else self._asked()
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it is a default that nothing has woken yet."""
+        return isinstance(self._asked, Quiet) and not self._asked.awake
+
+    def fill(self, watch: Watch, thread: ServerThread, asked: Throttle) -> None:
+        """From now on the loop asks this."""
+        self.empty()
+        self.watch, self.thread, self._asked = watch, thread, asked
+
+    def empty(self) -> None:
+        """From now on it has no reason to wait."""
+        self._asked = None
+        if self.watch is not None and self.thread is not None:
+            self.thread.remove(self.watch)
+            self.watch.end()
+        self.watch = self.thread = None
+
+
+class _Watches:
+    """All of them; `stack` ends their threads."""
+
+    def __init__(
+        self, watched: Watched, threads: Threads, stats: RunStats, probes: Database, stack: ExitStack
+    ) -> None:  # fmt: skip
+        self._watched, self._threads, self._probes, self._stack = watched, threads, probes, stack
+        self._longest = WaitTimeout(watched.timeout)
+        self.server = ServerThread("throttles", threads, probes, lambda: stats.slowest_batch)
+        self.slots = {kind.name: _Slot() for kind in THROTTLES}
+        self._set: dict[str, str] = {}
+
+    def begin(self, one: ChosenThrottle) -> None:
+        """Watch it."""
+        kind, slot = one.setting.kind, self.slots[one.setting.kind.name]
+        watch = Watch(one.setting, _read(one, self._probes), self._longest)
+        if one.quiet:
+            slot.fill(watch, self.server, self.server.add_quiet(watch, kind.wakes_after))
+        elif one.signal is not None and not kind.flag:
+            self.server.add(watch)
+            slot.fill(watch, self.server, watch)
+        else:
+            own = ServerThread(f"throttle-{kind.name}", self._threads, self._probes)
             own.add(watch)
-            stack.enter_context(own.running())
-        stack.enter_context(server.running())
-        yield tuple(asked)
+            slot.fill(watch, own, watch)
+            self._stack.enter_context(own.running())
+
+    def change(self, wanted: Mapping[str, str]) -> None:
+        """Keep to the limits that somebody has set, those that are new among them."""
+        for name, limits in wanted.items():
+            if self._set.get(name) == limits:
+                continue
+            try:
+                self._change(self._watched.setting(name, limits))
+            except TransientError:
+                self.server.do(lambda: self.change(wanted))
+                raise
+            except (BatchopsError, ValueError) as error:
+                text = error.message if isinstance(error, BatchopsError) else f"--throttle {name}: {error}."
+                hint = f" Hint: {error.hint}" if isinstance(error, BatchopsError) and error.hint else ""
+                self._watched.warn(f"What was set is not in effect. {text}{hint}")
+            self._set[name] = limits
+
+    def _change(self, setting: ThrottleSetting) -> None:
+        slot = self.slots[setting.kind.name]
+        if setting.limit is None:
+            slot.empty()
+        elif slot.watch is not None and not slot.asleep:
+            slot.watch.keep_to(setting)
+        else:
+            self.begin(self._readable(setting))
+            self.server.start()
+
+    def _readable(self, setting: ThrottleSetting) -> ChosenThrottle:
+        if setting.kind.local is not None:
+            return ChosenThrottle(setting, self._watched.scope)
+        with self._probes.reading() as connection:
+            backend = self._probes.backend
+            scope = replace(self._watched.scope, role=backend.catalog.server(connection).role)
+            return chosen_at_work(connection, backend, setting, scope)
 
 
 def _read(one: ChosenThrottle, probes: Database) -> Callable[[], Measured]:

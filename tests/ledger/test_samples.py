@@ -7,6 +7,7 @@ from batchops.db.urls import address
 from batchops.ledger import samples
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.samples import Sample, load_samples
+from batchops.runtime.event_log import EventLog
 from batchops.runtime.loop import RunStats
 from batchops.runtime.sampler import Sampler
 from tests.databases.numbered import Job, numbered
@@ -25,7 +26,7 @@ def test_the_oldest_is_replaced(database: Database, monkeypatch: pytest.MonkeyPa
     with opened.transaction() as connection:
         connection.execute(ledger.samples.delete())
     for process in range(2):
-        sampler = Sampler(ledger, run, stats)
+        sampler = Sampler(ledger, run, stats, EventLog())
         for batch in range(4):
             stats.rows = 10 * process + batch
             with opened.transaction() as connection:
