@@ -80,7 +80,7 @@ def test_no_right_to_make_the_ledger(server: Database, role: Role, cli: Cli, tmp
     with_file = cli(*PURGE, "-y", "--ledger", tmp_path / "progress.db", "--json", env=env)
     assert with_file.json()["rows"] == 90, with_file
     made = cli("ledger", "init", env=env)
-    assert made.out.count("CREATE TABLE") == 9
+    assert made.out.count("CREATE TABLE") == 13
     for statement in made.out.split(";\n")[:-1]:
         server.execute(statement)
         table = statement.split("(")[0].split()[-1]
