@@ -16,7 +16,7 @@ from batchops.recipes.run import run_job
 from batchops.recipes.run_all import run_jobs
 from batchops.runtime.stop import Stop
 from batchops.spec.models import checked
-from batchops.spec.typed import BackfillOptions, DrainOptions, PurgeOptions, RelayOptions, ReplayOptions
+from batchops.spec.typed import ArchiveOptions, BackfillOptions, DrainOptions, PurgeOptions, RelayOptions, ReplayOptions
 from batchops.spec.verb import Plan, Verb
 from batchops.verbs import VERBS
 
@@ -40,6 +40,14 @@ def backfill(*, on_event: Emit | None = None, stop: Stop | None = None, **option
     Otherwise like `purge`.
     """
     return _run(backfill, options, on_event, stop)
+
+
+def archive(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[ArchiveOptions]) -> Finished:
+    """Move rows to the folder or table `to`: durable there, then deleted here.
+
+    Otherwise like `purge`.
+    """
+    return _run(archive, options, on_event, stop)
 
 
 def drain(

@@ -22,6 +22,7 @@ class Entry:
 _ENTRIES = {
     "purge": Entry("Delete rows in small transactions.", "batchops.bulk.purge"),
     "backfill": Entry("Update rows in small transactions, each at most once.", "batchops.bulk.backfill"),
+    "archive": Entry("Move rows to files or another table: durable there, then deleted here.", "batchops.bulk.archive"),
     "drain": Entry("Hand pending rows to a handler, by any number of workers.", "batchops.queue.prepare"),
     "relay": Entry("Deliver the events of an outbox in order, at least once.", "batchops.outbox.prepare"),
     "replay": Entry("Deliver events again that were sent.", "batchops.outbox.replay", in_recipes=False),

@@ -9,17 +9,18 @@ import pytest
 import sqlalchemy as sa
 
 import batchops
+from batchops.bulk.archiving.spec import ArchiveSpec
 from batchops.bulk.spec import BackfillSpec, PurgeSpec
 from batchops.outbox.spec import RelaySpec, ReplaySpec
 from batchops.queue.spec import DrainSpec
 from batchops.spec.models import checked
-from batchops.spec.typed import BackfillOptions, DrainOptions, PurgeOptions, RelayOptions, ReplayOptions
+from batchops.spec.typed import ArchiveOptions, BackfillOptions, DrainOptions, PurgeOptions, RelayOptions, ReplayOptions
 from batchops.verbs import VERBS
 from tests.cli.conftest import filled
 from tests.command import ROOT
 from tests.services.database import Database
 
-OPTIONS = (PurgeOptions, BackfillOptions, DrainOptions, RelayOptions, ReplayOptions)
+OPTIONS = (PurgeOptions, BackfillOptions, ArchiveOptions, DrainOptions, RelayOptions, ReplayOptions)
 """In the registry's order."""
 
 
@@ -34,6 +35,7 @@ def lite(sqlite: Database) -> Database:
     [
         (PurgeOptions, PurgeSpec),
         (BackfillOptions, BackfillSpec),
+        (ArchiveOptions, ArchiveSpec),
         (DrainOptions, DrainSpec),
         (RelayOptions, RelaySpec),
         (ReplayOptions, ReplaySpec),

@@ -19,7 +19,9 @@ class DestinationOwner:
     database_id: str
     host: str
     database: str = ""
-    """The address, for people."""
+    """Its address."""
+    server: str = ""
+    """Where the data is, by the server's own word: another for a copy that was restored elsewhere."""
 
 
 def this_host() -> str:
@@ -44,6 +46,7 @@ def claim(destination: Destination, owner: DestinationOwner) -> None:
             "database_id": owner.database_id,
             "host": owner.host,
             "database": owner.database,
+            "server": owner.server,
         }
         destination.create(MARKER, dumped(document))
         found = owner_of(destination)
@@ -58,6 +61,13 @@ def check(destination: Destination, owner: DestinationOwner, found: DestinationO
         raise RefusedError(
             f"{destination.shown} holds the archive of another database ({found.database}).",
             "give each database a destination of its own.",
+        )
+    place, mine = (found.server, found.database), (owner.server, owner.database)
+    if all(place) and all(mine) and place != mine:
+        raise RefusedError(
+            f"{destination.shown} belongs to the database at {found.database}, not to the one at {owner.database}: a "
+            "restored copy of a database must not write to the archive of the original.",
+            f"name another destination; if the database itself has moved, remove database and server from {MARKER}.",
         )
     if found.host != owner.host:
         raise RefusedError(
@@ -75,6 +85,7 @@ def owner_of(destination: Destination) -> DestinationOwner | None:
         return None
     try:
         document = loaded(data)
-        return DestinationOwner(document["database_id"], document["host"], document.get("database", ""))
+        place = document.get("database", ""), document.get("server", "")
+        return DestinationOwner(document["database_id"], document["host"], *place)
     except (ValueError, KeyError) as error:
         raise IntegrityError(f"{MARKER} of {destination.shown} is damaged: {error}") from error

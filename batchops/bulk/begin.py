@@ -142,7 +142,7 @@ def _row(job: "BulkJob") -> dict[str, object]:
         "verb": job.plan.verb.name,
         "strategy": job.plan.strategy,
         "spec": dict(job.previous.job.spec),
-        "pinned": job.route.pinned.as_dict() | {"asked": asked(job.spec.strategy, job.spec.key)},
+        "pinned": job.route.pinned.as_dict() | {"asked": asked(job.spec.strategy, job.spec.key)} | job.out.pinned,
         "work": job.previous.job.work,
         "prunable": int(job.repeatable),
         "started_by": this_process().as_dict()

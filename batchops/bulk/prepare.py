@@ -69,7 +69,7 @@ def _prepare(
         route = _route(connection, verb, spec, database, ledger, found, previous.last)
         found = _with_unset_time_warnings(connection, database, spec, found, route)
         droppable = covered(connection, database, found.table, route.pinned) if verb.removes else []
-        out = verb.rows_out(Preparing(connection, database, ledger, verb, spec, found))
+        out = verb.rows_out(Preparing(connection, database, ledger, verb, spec, found, route))
         plan = _plan(connection, verb, spec, database, ledger, found, previous, route)
         plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable), out=out.facts)
         plan = replace(plan, refusals=(*plan.refusals, *out.refusals), warnings=(*plan.warnings, *out.warnings))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
 
@@ -18,6 +18,7 @@ from batchops.runtime.lease import Lease
 from batchops.runtime.refusal import Refusal
 
 if TYPE_CHECKING:  # both know what this module says
+    from batchops.bulk.plan.analysis import RunStrategy
     from batchops.bulk.plan.inspection import Inspection
     from batchops.bulk.verb import BulkVerb
 
@@ -32,6 +33,7 @@ class Preparing:
     verb: "BulkVerb"
     spec: BulkSpec
     found: "Inspection"
+    route: "RunStrategy"
 
 
 class OpenOut(Protocol):
@@ -50,10 +52,17 @@ class OpenOut(Protocol):
 class RowsOut(Protocol):
     """Where the rows of a planned job go."""
 
-    facts: tuple[tuple[str, str], ...]
-    """For the plan: names and texts."""
-    refusals: Sequence[Refusal]
-    warnings: tuple[str, ...]
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """For the plan: names and texts."""
+
+    @property
+    def refusals(self) -> Sequence[Refusal]: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    @property
+    def pinned(self) -> dict[str, Any]:
+        """What the ledger keeps of it for whoever continues the run."""
 
     def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> OpenOut:
         """Begin, once the run is in the ledger; BatchopsError where that cannot be."""
@@ -65,6 +74,7 @@ class _InPlace:
     facts: tuple[tuple[str, str], ...] = ()
     refusals: Sequence[Refusal] = ()
     warnings: tuple[str, ...] = ()
+    pinned: dict[str, Any] = {}  # noqa: RUF012  nobody writes to it
 
     def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> OpenOut:  # noqa: ARG002
         return _Unmoved(database)

@@ -11,14 +11,14 @@ from batchops.cli.options import from_spec
 from batchops.errors import UsageError
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import counted, visible
-from batchops.spec.models import CHANGES, CHILDREN, DATABASE, ROWS, checked, flag_name, flag_of, flagged
+from batchops.spec.models import ARCHIVE, CHANGES, CHILDREN, DATABASE, ROWS, checked, flag_name, flag_of, flagged
 from batchops.spec.verb import Plan, Verb
 from batchops.verbs import VERBS
 from batchops.version import __version__
 
 CHECKED = {name: verb for name, verb in VERBS.items() if verb.asks}
 """The verbs whose plans are looked at by checks: those that ask before they run."""
-JOB = (DATABASE, ROWS, CHANGES, CHILDREN)
+JOB = (DATABASE, ROWS, CHANGES, CHILDREN, ARCHIVE)
 """The groups of flags that say what a job is; all of a verb's are taken."""
 PLANNED = ("table", "strategy", "key", "allow", "count", "ledger", "ledger_schema", "lock_timeout", "statement_timeout")
 """What else a plan depends on."""
@@ -33,8 +33,8 @@ FLAGS = {
 @click.command(
     "check",
     cls=Command,
-    help="Check whether a purge or backfill of TABLE is safe and fast. Changes nothing.\n\nThe exit code is 0 if "
-    "all checks pass, and 12 if one refuses. --allow NAME overrides one check.",
+    help="Check whether a purge, backfill or archive of TABLE is safe and fast. Changes nothing.\n\nThe exit code is 0 "
+    "if all checks pass, and 12 if one refuses. --allow NAME overrides one check.",
 )
 @click.option(
     "--verb", type=click.Choice([*CHECKED]), default=next(iter(CHECKED)), show_default=True, help="The verb to check."

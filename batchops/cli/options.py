@@ -12,6 +12,7 @@ from batchops import durations
 from batchops.bulk.spec import CHECKS
 from batchops.cli import completion_sources
 from batchops.spec.models import (
+    ARCHIVE,
     CHANGES,
     DATABASE,
     ROWS,
@@ -27,7 +28,7 @@ from batchops.spec.models import (
 OUTPUT = "Output"
 _COLUMNS = ("COLUMN", "A,B", "A,B DESC")
 """Metavars of flags that name columns."""
-_FIRST = (DATABASE, ROWS, CHANGES, "Changes", THROTTLING, STRATEGY)
+_FIRST = (DATABASE, ROWS, CHANGES, "Changes", ARCHIVE, THROTTLING, STRATEGY)
 """The groups in the order of reading; any other follows in the order of its fields."""
 Decorator = Callable[[Any], Any]
 

@@ -1,23 +1,33 @@
-"""Rows as canonical lines: what a statement deletes or reads leaves the database as its own exact text."""
+"""Rows as canonical lines: what a statement deletes leaves the database as its own exact text."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 import sqlalchemy as sa
 
-from batchops.db.table import Column, Table
-
-Line = bytes | memoryview
-"""One row in PostgreSQL's COPY text format, with its newline: tabs between values, \\N for NULL, backslash escapes."""
+from batchops.db.exact_columns import ExactColumn
+from batchops.db.table import Table
 
 
 class RowLines(Protocol):
     """How one database gives rows out."""
 
     returns_deleted: bool
-    """Whether a DELETE itself gives its rows; else they are locked and read first."""
+    """Whether a DELETE itself gives its rows; else they are locked and read before it."""
 
     def delete(
-        self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[Column]
-    ) -> list[Line]:  # fmt: skip
-        """Run the DELETE; the rows that it has deleted, with the values of `columns`."""
+        self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn]
+    ) -> list[bytes]:  # fmt: skip
+        """Run the DELETE; the canonical lines of the rows that it has deleted, with the values of `columns`.
+
+        RowRefusedError where one of them has a value that has no exact text.
+        """
+
+    def column_names(self, connection: sa.Connection, table: Table) -> tuple[str, ...]:
+        """The columns that the table has now; nobody adds one before the transaction ends that has changed rows."""
+
+    def weaker_commits(self, connection: sa.Connection) -> str:
+        """Which setting of the server lets a fall of the machine undo a COMMIT, in words; empty for none."""
+
+    def obstacle(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> str:
+        """Why rows of this table cannot leave it whole, in words; empty where they can."""

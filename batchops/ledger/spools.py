@@ -74,8 +74,14 @@ def _spool(row: Any) -> Spool:
 
 
 def assign(connection: sa.Connection, ledger: Ledger, run: int, spools: Sequence[Spool]) -> int:
-    """Make these spools, which nobody writes to any more, the parts of a new segment; its number in the run."""
+    """Make these spools, which nobody writes to any more, the parts of a new segment; its number in the run.
+
+    Where that was done already, after a lost answer to COMMIT, it is the number from then.
+    """
     segments = ledger.segments
+    before = connection.execute(sa.select(ledger.spools.c.segment).where(_is(ledger, spools[0]))).scalar()
+    if before is not None:
+        return int(before)
     last = connection.execute(sa.select(sa.func.max(segments.c.segment)).where(segments.c.run == run)).scalar()
     number = int(last or 0) + 1
     connection.execute(segments.insert().values(run=run, segment=number, record=None))

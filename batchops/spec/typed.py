@@ -94,6 +94,15 @@ class PurgeOptions(BulkOptions, total=False):
     max_total: int | None
 
 
+class ArchiveOptions(BulkOptions, total=False):
+    """Options of `archive`."""
+
+    to: Required[str | PathLike[str]]
+    format: Literal["parquet", "jsonl", "csv"]
+    columns: Sequence[str] | str | None
+    segment_size: int | str
+
+
 class BackfillOptions(BulkOptions, total=False):
     """Options of `backfill`."""
 

@@ -7,11 +7,20 @@ import sqlalchemy as sa
 from psycopg import Cursor
 from psycopg.generators import copy_from
 
-from batchops.db.row_lines import Line
-from batchops.db.table import Column, Table, quoted
+from batchops.db.exact_columns import ExactColumn, ExactKind
+from batchops.db.table import Table
 
 _COPIED = "batchops_copied"
-_UTC = ("UTC", "Etc/UTC", "GMT", "Etc/GMT", "UCT", "Zulu", "Etc/UCT", "Etc/Universal", "Universal")
+_UTC = frozenset(("UTC", "Etc/UTC", "GMT", "Etc/GMT", "UCT", "Etc/UCT", "Universal", "Etc/Universal", "Zulu"))
+_ZONE = "batchops_zone"
+_NAMES = sa.text(
+    "SELECT attname FROM pg_catalog.pg_attribute WHERE attrelid = CAST(:oid AS oid) AND attnum > 0 "
+    "AND NOT attisdropped ORDER BY attnum"
+)
+_HEIRS = sa.text(
+    "SELECT count(*) FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent "
+    "WHERE p.oid = CAST(:oid AS oid) AND p.relkind = 'r'"
+)
 
 
 class PostgreSQLRowLines:
@@ -20,12 +29,32 @@ class PostgreSQLRowLines:
     returns_deleted = True
 
     def delete(
-        self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[Column]
-    ) -> list[Line]:  # fmt: skip
-        lines: list[Line] = []
+        self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn]
+    ) -> list[bytes]:  # fmt: skip
+        received: list[memoryview] = []
         returning = ", ".join(_returned(connection, table, columns))
-        connection.execute(delete, execution_options={_COPIED: (returning, lines)})
-        return lines
+        connection.execute(delete, execution_options={_COPIED: (returning, received)})
+        return b"".join(received)[:-1].split(b"\n") if received else []
+
+    def column_names(self, connection: sa.Connection, table: Table) -> tuple[str, ...]:
+        return tuple(connection.execute(_NAMES, {"oid": table.identity}).scalars())
+
+    def weaker_commits(self, connection: sa.Connection) -> str:
+        """A COMMIT of ours waits for the disk by itself."""
+        off = connection.exec_driver_sql("SHOW fsync").scalar_one() == "off"
+        return "fsync = off" if off else ""
+
+    def obstacle(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> str:
+        if not table.only and connection.execute(_HEIRS, {"oid": table.identity}).scalar_one():
+            return "tables inherit it, and their own columns would be lost; archive each of them by itself"
+        nested = [one.name for one in columns if one.kind is ExactKind.TEXT and _zoned(one.sql_type)]
+        if nested and not _in_utc(connection):
+            return f"{', '.join(nested)} holds times as text in the session's zone; set TimeZone to UTC for this role"
+        return ""
+
+
+def _zoned(type: str) -> bool:
+    return "with time zone" in type or "tstz" in type
 
 
 def copy_rows(cursor: "Cursor[Any]", statement: str, parameters: Any, context: Any) -> bool | None:
@@ -33,31 +62,35 @@ def copy_rows(cursor: "Cursor[Any]", statement: str, parameters: Any, context: A
     asked = context.execution_options.get(_COPIED)
     if asked is None:
         return None
-    returning, lines = asked
+    returning, received = asked
     # The driver itself writes the values in: COPY takes no parameters.
     with cursor.copy(f"COPY ({statement} RETURNING {returning}) TO STDOUT", parameters or None):
-        cursor.connection.wait(_received(cursor, lines))
+        cursor.connection.wait(_received(cursor, received))
     return True
 
 
-def _received(cursor: "Cursor[Any]", lines: list[Line]) -> Generator[Any, Any, None]:
+def _received(cursor: "Cursor[Any]", received: list[memoryview]) -> Generator[Any, Any, None]:
     """All rows at one go: to wait for each by itself would cost more than to send it."""
     while True:
-        received = yield from copy_from(cursor.connection.pgconn)
-        if not isinstance(received, memoryview):
+        row = yield from copy_from(cursor.connection.pgconn)
+        if not isinstance(row, memoryview):
             return
-        lines.append(received)
+        received.append(row)
 
 
-def _returned(connection: sa.Connection, table: Table, columns: Sequence[Column]) -> list[str]:
+def _returned(connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> list[str]:
     quote = connection.dialect.identifier_preparer.quote_identifier
-    name = quote(table.alias or table.name)
-    utc = connection.exec_driver_sql("SHOW TimeZone").scalar_one() in _UTC if _zoned(columns) else True
-    return [_text(f"{name}.{quote(quoted(column.name))}", utc=utc or not _zoned([column])) for column in columns]
+    instants = any(column.kind is ExactKind.INSTANT for column in columns)
+    utc = not instants or _in_utc(connection)
+    own = quote(table.alias or table.name)
+    return [_text(f"{own}.{quote(column.name)}", utc=utc or column.kind is not ExactKind.INSTANT) for column in columns]
 
 
-def _zoned(columns: Sequence[Column]) -> bool:
-    return any(column.stored.startswith("timestamp") and column.stored.endswith("with time zone") for column in columns)
+def _in_utc(connection: sa.Connection) -> bool:
+    """Whether the session's zone is UTC; asked once of each connection."""
+    if _ZONE not in connection.info:
+        connection.info[_ZONE] = connection.exec_driver_sql("SHOW TimeZone").scalar_one()
+    return connection.info[_ZONE] in _UTC
 
 
 def _text(name: str, *, utc: bool) -> str:

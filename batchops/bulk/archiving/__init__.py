@@ -1,0 +1,1 @@
+"""Archiving: rows go to a destination before they are deleted."""

@@ -1,0 +1,148 @@
+"""What archiving a table would do, found out before anything is written."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from batchops.archive.destination import FolderDestination
+from batchops.archive.formats import SegmentFormat
+from batchops.archive.ownership import DestinationOwner, check, owner_of, this_host
+from batchops.bulk.archiving.spec import ArchiveSpec
+from batchops.bulk.archiving.target import Folder
+from batchops.bulk.archiving.to_folder import FolderArchive
+from batchops.bulk.rows_out import Preparing, RowsOut
+from batchops.db.exact_columns import ExactColumn, ExactKind, refused
+from batchops.db.lookup import no_column
+from batchops.db.row_lines import RowLines
+from batchops.errors import RefusedError, UsageError
+from batchops.ledger.resume import ContinuedRun
+from batchops.reporters.figures import rough
+from batchops.runtime.refusal import Refusal
+from batchops.version import __version__
+
+
+def rows_out(preparing: Preparing) -> RowsOut:
+    """Where the rows of an archive go; UsageError or RefusedError where they cannot."""
+    spec = preparing.spec
+    assert isinstance(spec, ArchiveSpec)  # the verb's own
+    if not preparing.ledger.in_target:
+        raise RefusedError(
+            "An archive needs the ledger in the database itself: rows and ledger are one commit.",
+            "leave --ledger out.",
+        )
+    target = spec.target
+    if isinstance(target, Folder):
+        return _folder(preparing, spec, target)
+    raise UsageError(f'--to {spec.to}: name a folder, with / at its end: "{spec.to}/".')
+
+
+def _folder(preparing: Preparing, spec: ArchiveSpec, target: Folder) -> FolderArchive:
+    found, route, database = preparing.found, preparing.route, preparing.database
+    lines = database.backend.row_lines
+    if lines is None:
+        raise RefusedError(f"{found.server.product}: rows of this database cannot be archived to files.")
+    columns, every = _columns(preparing, spec)
+    segment_format = SegmentFormat(spec.format)
+    pinned = route.pinned
+    about = {
+        "condition": pinned.condition, "cutoff": pinned.cutoff, "product": found.server.product,
+        "server_version": found.server.version, "batchops": __version__,
+    }  # fmt: skip
+    owner = DestinationOwner(_database_id(preparing), this_host(), database.address.name, found.server.identity)
+    return FolderArchive(
+        path=target.path, table=found.table, columns=columns, every_column=every,
+        key=tuple(name for name in found.table.known_by if name in {column.name for column in columns}),
+        segment_format=segment_format, format=segment_format.of(columns), segment_size=spec.segment_size,
+        server=found.server.identity, about=about, facts=tuple(_facts(spec, target, columns, every)),
+        refusals=[*_refusals(preparing, lines, columns), *_folder_refusals(target.path, owner)],
+        warnings=tuple(_warnings(preparing, lines, columns, every)),
+        retry_seconds=spec.retry_timeout.total_seconds(),
+        pinned={"archive": {"columns": [asdict(column) for column in columns], "every_column": every}},
+    )  # fmt: skip
+
+
+def _database_id(preparing: Preparing) -> str:
+    """Empty while there is no ledger yet."""
+    if preparing.ledger.state(preparing.connection) != "current":
+        return ""
+    return preparing.ledger.database_id(preparing.connection)
+
+
+def _columns(preparing: Preparing, spec: ArchiveSpec) -> tuple[tuple[ExactColumn, ...], tuple[str, ...]]:
+    """The columns that go, and all that the table has; those of the run that is continued."""
+    table, resume = preparing.found.table, preparing.route.resume
+    kept: dict[str, Any] | None = resume.run.pinned.get("archive") if isinstance(resume, ContinuedRun) else None
+    if kept is None:
+        found = preparing.database.backend.exact_columns.columns(preparing.connection, table)
+        return _chosen(preparing, spec, found), table.column_names
+    columns = tuple(ExactColumn(**(one | {"kind": ExactKind(one["kind"])})) for one in kept["columns"])
+    changed = set(kept["every_column"]).symmetric_difference(table.column_names)
+    if changed:
+        raise RefusedError(
+            f'The columns of "{table.label}" changed since the run began: {", ".join(sorted(changed))}.',
+            "--restart begins a run with the columns as they are now; what is archived stays archived.",
+        )
+    return columns, table.column_names
+
+
+def _chosen(preparing: Preparing, spec: ArchiveSpec, found: Sequence[ExactColumn]) -> tuple[ExactColumn, ...]:
+    if spec.columns is None:
+        return tuple(found)
+    by_name = {column.name: column for column in found}
+    for name in spec.columns:
+        if name not in by_name:
+            raise no_column("--columns", preparing.found.table, name)
+    return tuple(column for column in found if column.name in spec.columns)
+
+
+def _facts(
+    spec: ArchiveSpec, target: Folder, columns: Sequence[ExactColumn], every: Sequence[str]
+) -> Iterator[tuple[str, str]]:  # fmt: skip
+    yield "to", f"{target.shown} ({spec.format}, {rough(spec.segment_size)}B of rows a file)"
+    if len(columns) < len(every):
+        yield "columns", ", ".join(column.name for column in columns)
+    yield "order", "rows are written and synced, then deleted; files are read back before their spools go"
+
+
+def _refusals(preparing: Preparing, lines: RowLines, columns: Sequence[ExactColumn]) -> Iterator[Refusal]:
+    table, facts = preparing.found.table, preparing.found.facts
+    if not facts.transactional:
+        yield Refusal(
+            "engine", f'Table "{table.label}" does not support transactions: what is deleted cannot be rolled back.',
+            "ALTER TABLE … ENGINE=InnoDB.",
+        )  # fmt: skip
+    for why in refused(columns):
+        yield Refusal("inexact", f"A column cannot be archived exactly: {why}.", "leave it out with --columns.")
+    if why := lines.obstacle(preparing.connection, table, columns):
+        yield Refusal("inexact", f'Rows of "{table.label}" cannot be archived: {why}.', "")
+
+
+def _folder_refusals(path: Path, owner: DestinationOwner) -> Iterator[Refusal]:
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"--to {path} is no folder.", "name another one.")
+    above = next(one for one in (path, *path.parents) if one.exists())
+    if not os.access(above, os.W_OK | os.X_OK):
+        yield Refusal(
+            "destination", f"{above} may not be written by this user.", "correct its rights, or --to another."
+        )
+        return
+    destination = FolderDestination(path)
+    try:
+        found = owner_of(destination)
+        check(destination, replace(owner, database_id=owner.database_id or (found.database_id if found else "")), found)
+    except RefusedError as error:
+        yield Refusal("destination", error.message, error.hint)
+
+
+def _warnings(
+    preparing: Preparing, lines: RowLines, columns: Sequence[ExactColumn], every: Sequence[str]
+) -> Iterator[str]:  # fmt: skip
+    if weaker := lines.weaker_commits(preparing.connection):
+        yield f"After a fall of the server ({weaker}), rows of its last second may be in table and archive."
+    lost = [name for name in every if name not in {column.name for column in columns}]
+    if lost:
+        yield f"Not archived, and deleted with their rows: {', '.join(lost)}."
+    elif not any(set(key.columns) <= {column.name for column in columns} for key in preparing.found.table.keys):
+        yield "The archived columns hold no key, so that no row of the archive can be found by it."

@@ -1,0 +1,172 @@
+"""Spools become segments: written, read back, listed in the ledger, and only then removed."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.archive.destination import Destination
+from batchops.archive.formats import SegmentFormat, format_of_name
+from batchops.archive.layout import record_name, segment_name
+from batchops.archive.lines import RowsDigest
+from batchops.archive.manifest import ListedSegment, Manifest, TableSegments, append_manifest, listed_of, manifests
+from batchops.archive.records import ArchivedTable, SegmentRecord, Sidecar, key_texts
+from batchops.archive.segments import read_segment, sha256_of, write_segment
+from batchops.archive.spool import SUFFIX, frames, read_header
+from batchops.db.exact_text import fields_of
+from batchops.errors import IntegrityError, LockedError, NotFoundError
+from batchops.ledger import spools
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.spools import MODULUS, Spool
+from batchops.runtime import lease
+from batchops.runtime.lease import Lease
+
+
+@dataclass(frozen=True)
+class Sealer:
+    """Seals spools of one job's runs; only the holder of the job's lease gets anything done."""
+
+    ledger: Ledger
+    held: Lease
+    destination: Destination
+    folder: Path
+    """Of the spools."""
+    about: dict[str, Any]
+    """What a manifest says beside its segments."""
+
+    def seal(self, run: int, parts: Sequence[Spool]) -> int:
+        """Make these spools, to which nobody writes any more, one segment; its number. Done twice it is done once."""
+        number = parts[0].segment
+        if number is None:
+            with self._fenced() as connection:
+                number = spools.assign(connection, self.ledger, run, parts)
+        header = read_header(self.path(parts[0]))
+        table = ArchivedTable.of(header)
+        format = SegmentFormat(**header["format"])
+        name = segment_name(table.label, run, number, format)
+        record = self._placed(name, table, format, parts)
+        data = Sidecar(name, run, table, record).dumped()
+        if not self.destination.create(record_name(name), data) and self.destination.read(record_name(name)) != data:
+            raise IntegrityError(f"{record_name(name)} is there already with another content.", "look at who wrote it.")
+        with self._fenced() as connection:
+            spools.sealed(connection, self.ledger, run, number, {"name": name} | record.document())
+        self._remove(parts)
+        return number
+
+    def left_behind(self) -> Iterator[tuple[int, list[Spool]]]:
+        """The spools of this and earlier processes that are still to be sealed, in the groups that were decided."""
+        with self.ledger.database.reading() as connection:
+            found = spools.unsealed(connection, self.ledger, self.held.job)
+        groups: dict[tuple[int, int | None, str], list[Spool]] = {}
+        for spool in found:
+            alone = spool.name if spool.segment is None else ""
+            groups.setdefault((spool.run, spool.segment, alone), []).append(spool)
+        yield from ((run, parts) for (run, _, _), parts in groups.items())
+
+    def list_run(self, run: int) -> None:
+        """Write a manifest of the run's segments that no manifest lists yet."""
+        with self.ledger.database.reading() as connection:
+            names = [record["name"] for record in spools.records(connection, self.ledger, run)]
+        before = [found.manifest for found in manifests(self.destination) if found.manifest.run == run]
+        listed = {one.name for manifest in before for table in manifest.tables for one in table.segments}
+        tables: dict[str, tuple[ArchivedTable, list[ListedSegment]]] = {}
+        for name in names:
+            if name in listed:
+                continue
+            data = self.destination.read(record_name(name))
+            sidecar = Sidecar.loaded(data)
+            own = tables.setdefault(repr(sidecar.table), (sidecar.table, []))
+            own[1].extend(listed_of([(name, sidecar.record, data)]))
+        if tables:
+            of = tuple(TableSegments(table, tuple(segments)) for table, segments in tables.values())
+            append_manifest(self.destination, Manifest(run, of, self.about))
+
+    def remove_unknown(self, run: int) -> None:
+        """Remove spools of the run of which nothing was committed, and those that are sealed."""
+        with self.ledger.database.reading() as connection:
+            known = spools.names_of(connection, self.ledger, run)
+            waiting = {spool.name for spool in spools.unsealed(connection, self.ledger, self.held.job)}
+        for path in self.folder.glob(f"{run}-*{SUFFIX}"):
+            if path.stem not in known or path.stem not in waiting:
+                path.unlink(missing_ok=True)
+
+    def _placed(
+        self, name: str, table: ArchivedTable, format: SegmentFormat, parts: Sequence[Spool]
+    ) -> SegmentRecord:  # fmt: skip
+        """The segment's record, once it lies in its place; it may lie there from an earlier process."""
+        rows = sum(part.rows for part in parts)
+        expected = f"{sum(part.digest for part in parts) % MODULUS:032x}"
+        try:
+            with self.destination.open(name):
+                pass
+        except NotFoundError:
+            made = self.destination.staging() / f"{self.held.token}-{name.replace('/', '_')}"
+            made.unlink(missing_ok=True)
+            record = write_segment(self._lines(parts), table.columns, format, made, table.key)
+            if (record.rows, record.digest) != (rows, expected):
+                raise IntegrityError(
+                    f"The spools of {name} hold {record.rows} rows that are not the {rows} rows that were deleted.",
+                    "nothing was removed; look at the disk.",
+                ) from None
+            self.destination.publish(made, name)
+            return record
+        return self._as_it_lies(name, table, rows, expected)
+
+    def _as_it_lies(self, name: str, table: ArchivedTable, rows: int, expected: str) -> SegmentRecord:
+        """Written by a process that died before it could say so: it counts if it gives back the rows."""
+        format, read = format_of_name(name), RowsDigest()
+        assert format is not None  # we have named it
+        first = last = None
+        with self.destination.open(name) as file:
+            for block in read_segment(file, table.columns, format):
+                read.add(block)
+                first, last = (block[0] if first is None else first), block[-1]
+            file.seek(0)
+            sha256, size = sha256_of(file), file.tell()
+        if (read.rows, str(read)) != (rows, expected):
+            raise IntegrityError(
+                f"{name} is there already with other rows.", "look at who else writes there; nothing was removed."
+            )
+        return SegmentRecord(rows, size, sha256, expected, str(read), _key(first, table), _key(last, table))
+
+    def _lines(self, parts: Sequence[Spool]) -> Iterator[bytes]:
+        for part in parts:
+            for frame in frames(self.path(part), part.length):
+                yield from frame.lines
+
+    def path(self, spool: Spool) -> Path:
+        """The spool's file; IntegrityError where it is gone."""
+        path = self.folder / f"{spool.name}{SUFFIX}"
+        if not path.exists():
+            raise IntegrityError(
+                f"Spool {path} is gone, which holds {spool.rows:,} rows that were deleted.",
+                "run the command on the host, and with the folder, that it was run with before.",
+            )
+        return path
+
+    def _remove(self, parts: Sequence[Spool]) -> None:
+        for part in parts:
+            with suppress(OSError):  # what is sealed is removed by the next run too
+                (self.folder / f"{part.name}{SUFFIX}").unlink(missing_ok=True)
+
+    @contextmanager
+    def _fenced(self) -> Iterator[sa.Connection]:
+        """A transaction on the ledger that proves, and renews, the job's lease."""
+        with self.ledger.database.transaction(durable=True) as connection:
+            if not lease.renew_within(connection, self.ledger, self.held):
+                raise LockedError(
+                    "Another process has taken the run over; this one sealed nothing more.",
+                    "nothing is lost: see `batchops runs`.",
+                )
+            yield connection
+
+
+def _key(line: bytes | None, table: ArchivedTable) -> tuple[str | None, ...]:
+    """The key of a row by its line."""
+    if line is None:
+        return ()
+    names, fields = [column.name for column in table.columns], fields_of(line)
+    return key_texts([fields[names.index(name)] for name in table.key])

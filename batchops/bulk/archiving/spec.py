@@ -1,0 +1,64 @@
+"""The spec of archive."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from batchops.archive.formats import FormatName
+from batchops.bulk.archiving.target import Folder, Target, target_of
+from batchops.bulk.spec import BulkSpec
+from batchops.errors import UsageError
+from batchops.spec import parsers
+from batchops.spec.models import ARCHIVE, Bytes, Flag
+
+SEGMENT_SIZE = 128 << 20
+"""Bytes of rows as text; compressed they take a fraction."""
+
+
+def _known(value: object) -> object:
+    """A path as text; ValueError for what is no destination."""
+    text = parsers.path(value)
+    if isinstance(text, str):
+        try:
+            target_of(text)
+        except UsageError as error:
+            raise ValueError(f"{error.message} {error.hint}") from None
+    return text
+
+
+class ArchiveSpec(BulkSpec):
+    """Move rows out of a table: first they are durable elsewhere, then they are deleted."""
+
+    to: Annotated[str, BeforeValidator(_known), Flag("DEST", ARCHIVE)] = Field(
+        description="Where the rows go: a folder (DIR/), or a table of the same database."
+    )
+    format: Annotated[FormatName, Flag("NAME", ARCHIVE)] = Field(
+        "parquet", description="Files: parquet, jsonl or csv. Default: parquet, which needs the extra parquet."
+    )
+    columns: Annotated[tuple[str, ...] | None, BeforeValidator(parsers.names), Flag("A,B", ARCHIVE)] = Field(
+        None, min_length=1, description="Archive these columns alone. The others are lost. Default: all."
+    )
+    segment_size: Annotated[Bytes, Flag("128MiB", ARCHIVE)] = Field(
+        SEGMENT_SIZE,
+        ge=1 << 16,
+        description="A file is finished once it holds so many bytes of rows, uncompressed. Default: 128MiB.",
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not isinstance(self.target, Folder):
+            for name in ("format", "segment_size"):
+                if name in self.model_fields_set:
+                    raise ValueError(f"--{name.replace('_', '-')} is for files: {self.to} is a table")
+        return self
+
+    @property
+    def target(self) -> Target:
+        """What --to names."""
+        return target_of(self.to)
+
+    def identity(self) -> dict[str, Any]:
+        target = self.target
+        files = {"format": self.format} if isinstance(target, Folder) else {}
+        columns = {} if self.columns is None else {"columns": list(self.columns)}
+        return super().identity() | {"to": target.identity} | files | columns

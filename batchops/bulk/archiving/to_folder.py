@@ -1,0 +1,178 @@
+"""An archive in a folder: planned, opened, sealed and closed."""
+
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from batchops.archive.destination import FolderDestination
+from batchops.archive.durable import make_folder
+from batchops.archive.formats import RowFormat, SegmentFormat
+from batchops.archive.ownership import DestinationOwner, claim, this_host
+from batchops.archive.records import ArchivedTable
+from batchops.archive.spool import FOLDER, read_header
+from batchops.bulk.archiving.sealing import Sealer
+from batchops.bulk.archiving.spooling import SpoolExecution, Spooling, cannot_write
+from batchops.bulk.execution import Execution
+from batchops.bulk.operations import Operation
+from batchops.db.database import Database
+from batchops.db.exact_columns import ExactColumn
+from batchops.db.table import Table
+from batchops.errors import BatchopsError, Exit
+from batchops.events import Failure
+from batchops.finished_details import Archived
+from batchops.ledger import spools
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.run import Run
+from batchops.ledger.spools import Spool
+from batchops.runtime.ending import Ending, ending_of
+from batchops.runtime.lease import Lease
+from batchops.runtime.refusal import Refusal
+from batchops.runtime.retry import retrying
+
+MOST_WAITING = 2
+"""Spools that wait to be sealed, each as large as a segment, before the next batch waits too."""
+_LEFT_OPEN = ("locked", "signal")
+"""Endings after which spools stay as they are: the same command seals them."""
+
+
+@dataclass(frozen=True)
+class FolderArchive:
+    """Rows go into this folder."""
+
+    path: Path
+    table: Table
+    columns: Sequence[ExactColumn]
+    every_column: tuple[str, ...]
+    key: tuple[str, ...]
+    segment_format: SegmentFormat
+    format: RowFormat
+    segment_size: int
+    server: str
+    about: dict[str, Any]
+    facts: tuple[tuple[str, str], ...]
+    refusals: Sequence[Refusal]
+    warnings: tuple[str, ...]
+    retry_seconds: float
+    pinned: dict[str, Any]
+    """What whoever continues the run must know."""
+
+    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> "OpenFolder":
+        """Claim the folder, and look after what earlier processes left."""
+        folder, destination = self.path / FOLDER, FolderDestination(self.path)
+        with ledger.database.reading() as connection:
+            database_id = ledger.database_id(connection)
+        owner = DestinationOwner(database_id, this_host(), database.address.name, self.server)
+        try:
+            make_folder(self.path)
+            claim(destination, owner)
+            make_folder(folder)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        about = self.about | {"database": asdict(owner), "started": run.started_at}
+        return OpenFolder(self, Sealer(ledger, held, destination, folder, about), database, run)
+
+
+class OpenFolder:
+    """The same while the run is at work."""
+
+    def __init__(self, archive: FolderArchive, sealer: Sealer, database: Database, run: Run) -> None:
+        self._archive = archive
+        self._sealer = sealer
+        self._run = run
+        self._executions: list[SpoolExecution] = []
+        self._thread = ThreadPoolExecutor(1, "batchops-seal")
+        self._sealing: list[Future[int]] = []
+        lines = database.backend.row_lines
+        assert lines is not None  # the plan refuses a database without it
+        table = ArchivedTable(archive.table.label, tuple(archive.columns), archive.key)
+        self._spooling = Spooling(
+            database, sealer.ledger, lines, archive.table, archive.columns, archive.every_column, archive.format,
+            sealer.folder,
+            {"run": run.run, "format": asdict(archive.segment_format)} | table.document(),
+            archive.segment_size, self._full, self._wait_for_sealing,
+        )  # fmt: skip
+
+    def execution(self, operation: Operation) -> Execution:
+        """One worker's, with spools of its own."""
+        made = SpoolExecution(self._spooling, operation)
+        self._executions.append(made)
+        return made
+
+    def close(self, ending: Ending) -> Ending:
+        """Seal what is left, of earlier processes too, and list the run's segments."""
+        for one in self._executions:
+            one.leave()
+        try:
+            if ending.reason not in _LEFT_OPEN:
+                self._finish()
+        except BatchopsError as error:
+            if ending.error is not None and ending.exit not in (Exit.DONE, Exit.INCOMPLETE):
+                return ending
+            failed = ending_of(error)
+            assert failed.error is not None
+            message = f"The rows are safe in spools, but not sealed: {failed.error.message}"
+            hint = failed.error.hint or "run the same command again: it seals them."
+            return Ending(failed.reason, failed.exit, Failure(failed.error.code, message, hint))
+        finally:
+            self._thread.shutdown()
+        return ending
+
+    def archived(self) -> Archived:
+        """Of the whole run."""
+        ledger, to = self._sealer.ledger, str(self._archive.path)
+        with ledger.database.reading() as connection:
+            sealed = spools.records(connection, ledger, self._run.run)
+            waiting = spools.unsealed(connection, ledger, self._run.job)
+        unsealed = sum(spool.rows for spool in waiting)
+        return Archived(
+            to=to, segments=len(sealed), bytes=sum(one["bytes"] for one in sealed), unsealed=unsealed,
+            verify=f"batchops archive verify {to}" if sealed else None,
+            restore=f"batchops restore {to} --table {self._archive.table.label}" if sealed else None,
+        )  # fmt: skip
+
+    def _full(self, spool: Spool) -> None:
+        """Seal a spool of this process beside the batches; one that is small is left for the end."""
+        if spool.length >= self._archive.segment_size:
+            self._sealing.append(self._thread.submit(self._seal, spool.run, [spool]))
+
+    def _wait_for_sealing(self) -> None:
+        """Before a transaction: raise what went wrong, and let sealing keep up."""
+        while self._sealing and (self._sealing[0].done() or len(self._sealing) > MOST_WAITING):
+            self._sealing.pop(0).result()
+
+    def _seal(self, run: int, parts: Sequence[Spool]) -> int:
+        try:
+            return retrying(self._archive.retry_seconds, lambda: self._sealer.seal(run, parts))
+        except OSError as error:
+            raise cannot_write(self._archive.path, error) from error
+
+    def _finish(self) -> None:
+        while self._sealing:
+            self._sealing.pop(0).result()
+        runs = {self._run.run}
+        for run, parts in self._grouped():
+            self._seal(run, parts)
+            runs.add(run)
+        for run in sorted(runs):
+            self._sealer.list_run(run)
+            self._sealer.remove_unknown(run)
+        shutil.rmtree(self._archive.path / "staging", ignore_errors=True)
+
+    def _grouped(self) -> list[tuple[int, list[Spool]]]:
+        """What is left to seal: groups that were decided before, and small spools of the same rows together."""
+        groups: list[tuple[int, list[Spool]]] = []
+        alike: dict[tuple[int, str], list[Spool]] = {}
+        for run, parts in self._sealer.left_behind():
+            if parts[0].segment is not None:
+                groups.append((run, parts))
+                continue
+            (spool,) = parts
+            group = alike.setdefault((run, repr(read_header(self._sealer.path(spool)))), [])
+            group.append(spool)
+            if sum(one.length for one in group) >= self._archive.segment_size:
+                groups.append((run, [*group]))
+                group.clear()
+        return groups + [(run, group) for (run, _), group in alike.items() if group]

@@ -1,0 +1,169 @@
+"""Rows go to a folder: what was deleted is what was written, in every format."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchops.archive.spool import SpoolWriter, frames
+from batchops.errors import IntegrityError
+from tests.bulk.archiving.archived import lines_in, rows_in, spools_in
+from tests.command import Batchops, here
+from tests.conftest import NewDatabase
+from tests.crash.scenario import MATCHING, ROWS, make
+from tests.services.database import Database
+from tests.waiting import ended, until
+
+WHERE = "kind < 4"
+
+
+@pytest.fixture
+def served(new_database: NewDatabase) -> Database:
+    database = new_database("postgresql")
+    make(database)
+    return database
+
+
+def archive(database: Database, folder: Path, *more: str, where: str = WHERE) -> Any:
+    """The document of an archive that ended well."""
+    done = here("archive", "t", "--url", database.url, "--where", where, "--to", f"{folder}/", "-y", "--json", *more)
+    assert done.code == 0, done
+    return done.json()
+
+
+@pytest.mark.parametrize("format", ["parquet", "jsonl", "csv"])
+def test_rows_are_in_files_and_no_longer_in_the_table(served: Database, tmp_path: Path, format: str) -> None:
+    end = archive(served, tmp_path / "a", "--format", format, "--batch-size", "500")
+    assert (end["rows"], end["segments"], end["unsealed"], end["to"]) == (MATCHING, 1, 0, str(tmp_path / "a"))
+    found = rows_in(tmp_path / "a")
+    assert (len(found), set(found.values())) == (MATCHING, {1})
+    assert served.scalar(f"SELECT count(*) FROM t WHERE {WHERE}") == 0
+    assert served.scalar("SELECT count(*) FROM t") == ROWS - MATCHING
+    assert not spools_in(tmp_path / "a")
+    files = [path for path in (tmp_path / "a" / "t").rglob("*") if path.is_file() and path.suffix != ".json"]
+    assert end["bytes"] == sum(path.stat().st_size for path in files)
+    verified = here("archive", "verify", tmp_path / "a")
+    assert verified.code == 0, verified
+
+
+@pytest.mark.parametrize("strategy", ["key", "block", "match"])
+def test_each_strategy_with_several_workers_and_segments(served: Database, tmp_path: Path, strategy: str) -> None:
+    more = ("--strategy", strategy, "--workers", "3", "--batch-size", "200", "--segment-size", "64KiB")
+    served.execute("ALTER TABLE t ADD COLUMN text text DEFAULT repeat('x', 200)")
+    end = archive(served, tmp_path, *more)
+    assert (end["rows"], end["segments"] > 3) == (MATCHING, True)
+    assert rows_in(tmp_path) == dict.fromkeys([str(i) for i in range(1, ROWS + 1) if i % 7 < 4], 1)
+    listed = [json.loads(path.read_text()) for path in (tmp_path / "manifests").glob("*.json")]
+    assert sum(len(table["segments"]) for one in listed for table in one["tables"]) == end["segments"]
+
+
+def test_a_second_run_adds_to_the_same_folder(served: Database, tmp_path: Path) -> None:
+    archive(served, tmp_path, "--max-rows", "100")
+    end = archive(served, tmp_path)
+    assert (end["rows"], sum(rows_in(tmp_path).values())) == (MATCHING - 100, MATCHING)
+    assert here("archive", "verify", tmp_path).code == 0
+
+
+def test_a_row_that_may_not_be_deleted_is_in_no_file(served: Database, tmp_path: Path) -> None:
+    served.script("CREATE TABLE child (t integer REFERENCES t); INSERT INTO child VALUES (7), (700), (701)")
+    more = ("--batch-size", "300", "--allow", "fk-index")
+    done = here("archive", "t", "--url", served.url, "--where", WHERE, "--to", f"{tmp_path}/", "-y", "--json", *more)
+    left = [row for row in (7, 700, 701) if row % 7 < 4]
+    assert (done.code, done.json()["rows"]) == (3, MATCHING - len(left)), done
+    assert served.column(f"SELECT id FROM t WHERE {WHERE} ORDER BY id") == left
+    assert len(rows_in(tmp_path)) == MATCHING - len(left)
+
+
+def test_a_value_that_a_file_cannot_hold_stays_in_the_table(served: Database, tmp_path: Path) -> None:
+    served.execute("ALTER TABLE t ADD COLUMN at timestamp DEFAULT '2024-01-01'")
+    served.execute("UPDATE t SET at = 'infinity' WHERE id IN (8, 9)")
+    arguments = ("archive", "t", "--url", served.url, "--where", WHERE, "--to", f"{tmp_path}/", "-y", "--json")
+    done = here(*arguments)
+    assert (done.code, done.json()["rows"], done.json()["rejected"]) == (3, MATCHING - 2, 2), done
+    assert served.column(f"SELECT id FROM t WHERE {WHERE} ORDER BY id") == [8, 9]
+    assert "infinity" in done.json()["error"]["message"]
+
+
+def test_moments_are_the_same_in_every_zone(served: Database, tmp_path: Path) -> None:
+    served.execute("ALTER TABLE t ADD COLUMN at timestamptz DEFAULT '2024-07-01 12:00:00+00'")
+    served.execute("UPDATE t SET at = '2024-10-27 02:30:00.25+01' WHERE id = 1")
+    served.execute(f"ALTER DATABASE \"{served.name}\" SET TimeZone = 'America/St_Johns'")
+    archive(served, tmp_path, where="id < 4 AND at < '2024-12-01'")
+    moments = [line.split(b"\t")[3] for line in lines_in(tmp_path)]
+    assert moments == [b"2024-10-27 01:30:00.25+00", *[b"2024-07-01 12:00:00+00"] * 2]
+
+
+def test_a_column_that_is_added_meanwhile_ends_the_run(served: Database, batchops: Batchops, tmp_path: Path) -> None:
+    archive(served, tmp_path, "--max-rows", "100")
+    process = batchops.start(
+        "archive", "t", "--url", served.url, "--where", WHERE, "--to", f"{tmp_path}/", "-y", "--json",
+        "--batch-size", "20", "--sleep", "50ms",
+    )  # fmt: skip
+    until(lambda: len(spools_in(tmp_path)) > 0, process)
+    served.execute("ALTER TABLE t ADD COLUMN more integer")
+    done = ended(process)
+    assert (done.code, "changed while rows were archived: more" in done.out) == (12, True), done
+    assert len(rows_in(tmp_path)) + served.scalar(f"SELECT count(*) FROM t WHERE {WHERE}") == MATCHING
+
+
+class TestRefused:
+    def refused(self, database: Database, to: str, *more: str, code: int = 12) -> str:
+        arguments = ("archive", "t", "--url", database.url, "--where", WHERE, "--to", to, "-y", *more)
+        done = here(*arguments)
+        assert done.code == code, done
+        assert database.scalar(f"SELECT count(*) FROM t WHERE {WHERE}") == MATCHING
+        return done.err
+
+    def test_a_folder_of_another_database(self, served: Database, new_database: NewDatabase, tmp_path: Path) -> None:
+        other = new_database("postgresql")
+        make(other)
+        archive(other, tmp_path)
+        assert "name another destination" in self.refused(served, f"{tmp_path}/")
+
+    def test_what_is_no_folder(self, served: Database, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        assert "is no folder" in self.refused(served, f"{tmp_path}/file/", code=2)
+
+    def test_a_ledger_elsewhere(self, served: Database, tmp_path: Path) -> None:
+        assert "one commit" in self.refused(served, f"{tmp_path}/", "--ledger", str(tmp_path / "ledger.db"))
+
+    def test_a_column_that_no_text_gives_back(self, served: Database, tmp_path: Path) -> None:
+        served.execute("ALTER TABLE t ADD COLUMN what regclass")
+        assert "what (regclass)" in self.refused(served, f"{tmp_path}/")
+
+    def test_no_such_column(self, served: Database, tmp_path: Path) -> None:
+        assert 'did you mean "touched"' in self.refused(served, f"{tmp_path}/", "--columns", "id,touchd", code=2)
+
+    def test_format_of_a_table(self, served: Database) -> None:
+        assert "is for files" in self.refused(served, "t_archive", "--format", "csv", code=2)
+
+
+class TestSpool:
+    def test_what_lies_past_the_valid_length_is_not_read(self, tmp_path: Path) -> None:
+        spool = SpoolWriter(tmp_path / "1.spool", {"run": 1})
+        spool.length = spool.append(1, [b"a", b"b"])
+        spool.append(2, [b"not committed"])
+        spool.close()
+        assert [frame.lines for frame in frames(spool.path, spool.length)] == [[b"a", b"b"]]
+
+    def test_what_was_not_committed_is_written_over(self, tmp_path: Path) -> None:
+        spool = SpoolWriter(tmp_path / "1.spool", {"run": 1})
+        spool.append(1, [b"not committed, and longer"])
+        spool.length = spool.append(1, [b"a"])
+        assert [frame.lines for frame in frames(spool.path, spool.length)] == [[b"a"]]
+        spool.close()
+
+    def test_damage_within_the_valid_length_is_an_error(self, tmp_path: Path) -> None:
+        spool = SpoolWriter(tmp_path / "1.spool", {"run": 1})
+        spool.length = spool.append(1, [b"a", b"b"])
+        spool.close()
+        data = spool.path.read_bytes()
+        spool.path.write_bytes(data[:-1] + b"c")
+        with pytest.raises(IntegrityError):
+            list(frames(spool.path, spool.length))
+
+    def test_nobody_opens_a_spool_that_is_there(self, tmp_path: Path) -> None:
+        SpoolWriter(tmp_path / "1.spool", {"run": 1}).close()
+        with pytest.raises(FileExistsError):
+            SpoolWriter(tmp_path / "1.spool", {"run": 1})
