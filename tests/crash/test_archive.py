@@ -59,7 +59,7 @@ def filled(request: pytest.FixtureRequest, new_database: NewDatabase) -> Databas
     return database
 
 
-@pytest.mark.parametrize("filled", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("filled", ["postgresql", "mariadb", "sqlite"], indirect=True)
 @pytest.mark.in_turn
 def test_some_kills(batchops: Batchops, filled: Database, tmp_path: Path) -> None:
     at_work = killed(batchops, filled, tmp_path, 3, ("--workers", "3"))
@@ -72,7 +72,7 @@ def test_some_kills(batchops: Batchops, filled: Database, tmp_path: Path) -> Non
 
 @pytest.mark.full
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("filled", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("filled", ["postgresql", "mariadb", "sqlite"], indirect=True)
 @pytest.mark.parametrize("workers", ["1", "3"])
 def test_many_kills(batchops: Batchops, filled: Database, tmp_path: Path, workers: str) -> None:
     killed(batchops, filled, tmp_path, 60, ("--workers", workers))

@@ -30,6 +30,7 @@ from batchops.db.mysql.maintenance import MySQLMaintenance
 from batchops.db.mysql.own_tables import MySQLOwnTables
 from batchops.db.mysql.planner import MySQLPlanner
 from batchops.db.mysql.rights import MySQLRights
+from batchops.db.mysql.row_lines import MySQLRowLines
 from batchops.db.mysql.row_lists import MySQLRowLists
 from batchops.db.mysql.sessions import MySQLSessions
 from batchops.db.mysql.signals import SIGNALS
@@ -59,7 +60,7 @@ class MySQL:
     cutoffs: Cutoffs = MySQLCutoffs()
     sql_functions: SqlFunctions = SQL_FUNCTIONS
     own_tables: OwnTables = MySQLOwnTables()
-    row_lines: RowLines | None = None
+    row_lines: RowLines | None = MySQLRowLines()
     row_lists: RowLists = MySQLRowLists()
     maintenance: Maintenance = MySQLMaintenance()
     claims: ClaimQueries = MySQLClaims()

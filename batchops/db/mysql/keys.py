@@ -52,11 +52,14 @@ def exact(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 order = out
 
 
+BY_INDEX = "FORCE INDEX (PRIMARY)"
+
+
 def by_index(table: Table, names: Sequence[str], statement: Written) -> Written:
     """A small table is scanned otherwise, and each row that others have locked is waited for."""
     if not any(key.primary and key.columns == tuple(names) for key in table.keys):
         return statement
-    hinted = statement.with_hint("FORCE INDEX (PRIMARY)", table.called)
+    hinted = statement.with_hint(BY_INDEX, table.called)
     # Only a DELETE that says from which of its tables takes a hint.
     return hinted.prefix_with(_name(table)) if isinstance(hinted, sa.Delete) else hinted
 

@@ -18,9 +18,11 @@ from batchops.db.mysql.column_contents import MySQLContents
 from batchops.db.mysql.facts import MySQLFacts
 from batchops.db.mysql.faults import MySQLFaults
 from batchops.db.mysql.planner import MySQLPlanner
+from batchops.db.mysql.row_lines import MariaDBRowLines
 from batchops.db.mysql.sessions import MySQLSessions, set_in_each_session
 from batchops.db.mysql.signals import BLOCKED, SIGNALS
 from batchops.db.planner import Planner, explained
+from batchops.db.row_lines import RowLines
 from batchops.db.sessions import Sessions, Timeouts
 from batchops.db.signals import ServerSignal
 from batchops.db.table import Table
@@ -101,6 +103,7 @@ class MariaDB(MySQL):
     facts: Facts = MariaDBFacts(MariaDBPlanner())
     contents: Contents = MariaDBContents()
     faults: Faults = MariaDBFaults()
+    row_lines: RowLines | None = MariaDBRowLines()
     claims: ClaimQueries = MariaDBClaims()
     signals: Mapping[str, ServerSignal] = SIGNALS | {"replica-lag": replica_lag.MARIADB, "blocked": BLOCKED}
 

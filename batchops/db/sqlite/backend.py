@@ -42,6 +42,7 @@ from batchops.db.sqlite.keys import SQLiteKeys
 from batchops.db.sqlite.literals import SQLiteCutoffs
 from batchops.db.sqlite.maintenance import SQLiteMaintenance
 from batchops.db.sqlite.planner import SQLitePlanner
+from batchops.db.sqlite.row_lines import SQLiteRowLines
 from batchops.db.sqlite.row_lists import SQLiteRowLists
 from batchops.db.sqlite.sessions import SQLiteSessions
 from batchops.db.sqlite.sql_functions import SQL_FUNCTIONS
@@ -125,7 +126,7 @@ class SQLite:
     cutoffs: Cutoffs = SQLiteCutoffs()
     sql_functions: SqlFunctions = SQL_FUNCTIONS
     own_tables: OwnTables = SQLiteOwnTables()
-    row_lines: RowLines | None = None
+    row_lines: RowLines | None = SQLiteRowLines()
     row_lists: RowLists = SQLiteRowLists()
     maintenance: Maintenance = SQLiteMaintenance()
     claims: ClaimQueries = SQLiteClaims()

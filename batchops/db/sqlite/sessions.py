@@ -14,6 +14,8 @@ from batchops.db.sqlite.event_tables import HASH, hashed
 from batchops.db.sqlite.row_lists import DIGEST, digest
 from batchops.db.urls import DatabaseAddress
 
+_FULL = 2
+"""From here on a COMMIT waits for the disk."""
 BUSY_TIMEOUT = 250
 """Milliseconds that SQLite itself waits for its file to be written to."""
 
@@ -66,13 +68,18 @@ class SQLiteSessions:
         # A read that later turns into a write is refused as busy whatever the timeout; IMMEDIATE waits.
         self._read_text(connection)
         if durable:
-            connection.exec_driver_sql("PRAGMA synchronous = FULL")
+            self._wait_for_the_disk(connection)
         connection.exec_driver_sql("PRAGMA query_only = OFF")
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
         try:
             self._begin_immediate(connection)
         finally:
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(self._lock_timeout * 1000)}")
+
+    @staticmethod
+    def _wait_for_the_disk(connection: sa.Connection) -> None:
+        if int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one()) < _FULL:
+            connection.exec_driver_sql(f"PRAGMA synchronous = {_FULL}")
 
     def _begin_immediate(self, connection: sa.Connection) -> None:
         """SQLite's own waiting for the file cannot be interrupted, so it waits in small pieces."""

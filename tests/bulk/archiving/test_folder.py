@@ -19,6 +19,13 @@ WHERE = "kind < 4"
 
 
 @pytest.fixture
+def filled(database: Database) -> Database:
+    """Each database in turn."""
+    make(database)
+    return database
+
+
+@pytest.fixture
 def served(new_database: NewDatabase) -> Database:
     database = new_database("postgresql")
     make(database)
@@ -33,13 +40,13 @@ def archive(database: Database, folder: Path, *more: str, where: str = WHERE) ->
 
 
 @pytest.mark.parametrize("format", ["parquet", "jsonl", "csv"])
-def test_rows_are_in_files_and_no_longer_in_the_table(served: Database, tmp_path: Path, format: str) -> None:
-    end = archive(served, tmp_path / "a", "--format", format, "--batch-size", "500")
+def test_rows_are_in_files_and_no_longer_in_the_table(filled: Database, tmp_path: Path, format: str) -> None:
+    end = archive(filled, tmp_path / "a", "--format", format, "--batch-size", "500")
     assert (end["rows"], end["segments"], end["unsealed"], end["to"]) == (MATCHING, 1, 0, str(tmp_path / "a"))
     found = rows_in(tmp_path / "a")
     assert (len(found), set(found.values())) == (MATCHING, {1})
-    assert served.scalar(f"SELECT count(*) FROM t WHERE {WHERE}") == 0
-    assert served.scalar("SELECT count(*) FROM t") == ROWS - MATCHING
+    assert filled.scalar(f"SELECT count(*) FROM t WHERE {WHERE}") == 0
+    assert filled.scalar("SELECT count(*) FROM t") == ROWS - MATCHING
     assert not spools_in(tmp_path / "a")
     files = [path for path in (tmp_path / "a" / "t").rglob("*") if path.is_file() and path.suffix != ".json"]
     assert end["bytes"] == sum(path.stat().st_size for path in files)
@@ -56,6 +63,19 @@ def test_each_strategy_with_several_workers_and_segments(served: Database, tmp_p
     assert rows_in(tmp_path) == dict.fromkeys([str(i) for i in range(1, ROWS + 1) if i % 7 < 4], 1)
     listed = [json.loads(path.read_text()) for path in (tmp_path / "manifests").glob("*.json")]
     assert sum(len(table["segments"]) for one in listed for table in one["tables"]) == end["segments"]
+
+
+@pytest.mark.parametrize("strategy", ["key", "match", "list", "ids"])
+def test_each_way_to_find_rows_on_each_database(filled: Database, tmp_path: Path, strategy: str) -> None:
+    if strategy == "ids":
+        (tmp_path / "ids").write_text("\n".join(str(i) for i in range(1, ROWS + 1) if i % 7 < 4))
+        rows = ("--ids", str(tmp_path / "ids"))
+    else:
+        rows = ("--where", WHERE, "--strategy", strategy)
+    to = ("--to", f"{tmp_path}/a/", "-y", "--json", "--batch-size", "300")
+    done = here("archive", "t", "--url", filled.url, *rows, *to)
+    assert (done.code, done.json()["rows"]) == (0, MATCHING), done
+    assert rows_in(tmp_path / "a") == dict.fromkeys([str(i) for i in range(1, ROWS + 1) if i % 7 < 4], 1)
 
 
 def test_a_second_run_adds_to_the_same_folder(served: Database, tmp_path: Path) -> None:

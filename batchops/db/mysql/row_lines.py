@@ -1,0 +1,104 @@
+"""Rows as lines from MariaDB and MySQL: RETURNING where there is one, else locked, read, then deleted."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.db.exact_columns import ExactColumn
+from batchops.db.exact_text import InexactValue, line_maker
+from batchops.db.mysql.exact_columns import MySQLExactColumns
+from batchops.db.mysql.keys import BY_INDEX
+from batchops.db.table import Table, quoted
+from batchops.errors import RowRefusedError, TransientError
+
+_COLUMNS = sa.text(
+    "SELECT column_name FROM information_schema.columns WHERE table_schema = coalesce(:schema, database()) "
+    "AND table_name = :name ORDER BY ordinal_position"
+)
+_ZONE = "batchops_zone"
+_UTC = ("+00:00", "UTC")
+
+
+class MySQLRowLines:
+    """MySQL has no RETURNING."""
+
+    returns_deleted = False
+
+    def delete(
+        self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn]
+    ) -> list[bytes]:  # fmt: skip
+        selected = _selected(connection, table, columns)
+        by_index = bool(delete._prefixes)  # `keys.by_index`: such a DELETE names its table twice
+        if self.returns_deleted and not by_index and not _joined(delete):
+            return _lines(columns, connection.execute(delete.returning(*selected)).all())
+        where = delete.whereclause
+        rows: sa.Select[Any] = sa.select(*selected).select_from(table.called)
+        rows = rows if where is None else rows.where(where)
+        rows = rows.with_hint(table.called, BY_INDEX) if by_index else rows
+        lines = _lines(columns, connection.execute(rows.with_for_update()).all())
+        if (gone := connection.execute(delete).rowcount) != len(lines):
+            # At READ COMMITTED a row may come into the range after it was read; each that was read is locked.
+            raise TransientError(f"{gone} rows were deleted where {len(lines)} had been read.")
+        return lines
+
+    def column_names(self, connection: sa.Connection, table: Table) -> tuple[str, ...]:
+        return tuple(connection.execute(_COLUMNS, {"schema": table.schema, "name": table.name}).scalars())
+
+    def weaker_commits(self, connection: sa.Connection) -> str:
+        value = connection.exec_driver_sql("SELECT @@innodb_flush_log_at_trx_commit").scalar_one()
+        return "" if int(value) == 1 else f"innodb_flush_log_at_trx_commit = {value}"
+
+    def obstacle(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> str:  # noqa: ARG002
+        return ""
+
+
+class MariaDBRowLines(MySQLRowLines):
+    """RETURNING, but not of a DELETE that joins, or that takes a hint."""
+
+    returns_deleted = True
+
+
+def _joined(delete: sa.Delete) -> bool:
+    where = delete.whereclause
+    return where is not None and len(sa.select(sa.literal_column("1")).where(where).get_final_froms()) > 1
+
+
+def _lines(columns: Sequence[ExactColumn], rows: Sequence[Any]) -> list[bytes]:
+    line = line_maker(columns)
+    try:
+        return [line(row) for row in rows]
+    except InexactValue as error:
+        raise RowRefusedError(str(error)) from error
+
+
+def _selected(
+    connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]
+) -> list[sa.ColumnElement[Any]]:  # fmt: skip
+    """The condition keeps the session's own zone, so that it means what it says; a TIMESTAMP is written in UTC."""
+    found = [*MySQLExactColumns().selected(table, columns)]
+    zoned = [place for place, column in enumerate(columns) if column.sql_type.lower().startswith("timestamp")]
+    if zoned and not _in_utc(connection):
+        quote = connection.dialect.identifier_preparer.quote_identifier
+        for place in zoned:
+            found[place] = _in_other_zone(quote(columns[place].name), columns[place])
+    return found
+
+
+def _in_other_zone(name: str, column: ExactColumn) -> sa.ColumnElement[Any]:
+    """By the number that the server keeps, as an hour that comes twice in a year has one text for two moments."""
+    digits = column.sql_type.partition("(")[2].partition(")")[0] or "0"
+    moment = f"CAST(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL UNIX_TIMESTAMP({name}) SECOND AS DATETIME({digits}))"
+    zero = f"UNIX_TIMESTAMP({name}) = 0"
+    text: sa.ColumnElement[Any] = sa.literal_column(
+        f"CASE WHEN {name} IS NULL THEN NULL WHEN {zero} THEN CAST({name} AS CHAR) ELSE CAST({moment} AS CHAR) END"
+    )
+    return text.label(quoted(column.name))
+
+
+def _in_utc(connection: sa.Connection) -> bool:
+    """Whether the session's zone is UTC; asked once of each connection."""
+    if _ZONE not in connection.info:
+        zone, system = connection.exec_driver_sql("SELECT @@session.time_zone, @@system_time_zone").one()
+        connection.info[_ZONE] = system if zone == "SYSTEM" else zone
+    return connection.info[_ZONE] in _UTC

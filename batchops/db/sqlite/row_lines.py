@@ -1,0 +1,41 @@
+"""Rows as lines from SQLite: DELETE … RETURNING, each value by its storage class."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from batchops.db.exact_columns import ExactColumn
+from batchops.db.exact_text import InexactValue, line_maker
+from batchops.db.sqlite.exact_columns import SQLiteExactColumns
+from batchops.db.table import Table
+from batchops.errors import RowRefusedError
+
+_COLUMNS = sa.text("SELECT name FROM pragma_table_xinfo(:name) WHERE hidden <> 1 ORDER BY cid")
+_LOST = ("off", "memory")
+
+
+class SQLiteRowLines:
+    """A column's kind is what it held as the run began; another value is refused, and stays."""
+
+    returns_deleted = True
+
+    def delete(
+        self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn]
+    ) -> list[bytes]:  # fmt: skip
+        line = line_maker(columns)
+        rows = connection.execute(delete.returning(*SQLiteExactColumns().selected(table, columns))).all()
+        try:
+            return [line(row) for row in rows]
+        except InexactValue as error:
+            raise RowRefusedError(str(error)) from error
+
+    def column_names(self, connection: sa.Connection, table: Table) -> tuple[str, ...]:
+        return tuple(connection.execute(_COLUMNS, {"name": table.name}).scalars())
+
+    def weaker_commits(self, connection: sa.Connection) -> str:
+        """`synchronous` is the session's own, which ours sets."""
+        journal = str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()).lower()
+        return f"journal_mode = {journal}" if journal in _LOST else ""
+
+    def obstacle(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> str:  # noqa: ARG002
+        return ""
