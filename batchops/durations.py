@@ -39,7 +39,7 @@ def _parts(text: str, wanted: str) -> list[float]:
     while position < len(wanted):
         part = _PART.match(wanted, position)
         if part is None:
-            raise ValueError(f'"{text}" is not a duration: write a number and a unit, as in 50ms, 1h30m or 90d.')
+            raise ValueError(f'"{text}" is not a duration: write a number and a unit ({_UNITS}), as in 1h30m or 90d.')
         number, unit = part.groups()
         length = _length(text, number, unit)
         if length >= smallest:

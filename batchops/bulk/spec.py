@@ -49,7 +49,9 @@ class BulkSpec(ThrottledSpec):
         None, description="SQL condition. Time functions are evaluated once, at the start."
     )
     older_than: Annotated[Duration | None, Flag("90d", ROWS)] = Field(
-        None, gt=timedelta(0), description="Rows whose --by column is older than this."
+        None,
+        gt=timedelta(0),
+        description="Rows whose --by column is older than this: 36h, 90d, 18mo (of 30 days), 2y (of 365).",
     )
     before: Annotated[str | None, BeforeValidator(parsers.moment), Flag("2026-01-31", ROWS)] = Field(
         None, description="Rows whose --by column is before this time, in the time zone of the session."

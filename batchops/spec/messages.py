@@ -43,8 +43,8 @@ def validation_message(error: Any, spelled: Callable[[str], str]) -> ValidationM
 
 
 def _limit(limit: Any) -> str:
-    if isinstance(limit, timedelta):
-        return durations.show(limit)
+    if limit == repr(timedelta()):  # as Pydantic gives it
+        return durations.show(timedelta())
     return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 

@@ -64,6 +64,8 @@ CASES = [
     Wrong("purge  ev  --all-rows  --ledger  none  --bogus", 2, "--bogus"),
     Wrong("purge  --all-rows", 2, "TABLE"),
     Wrong("purge  seen  --where  kind = 1", 12, "view"),
+    Wrong("purge  ev  --older-than  0d  --by  id", 2, "it must be more than 0 s"),
+    Wrong("purge  ev  --older-than  P1Y  --by  id", 2, "mo (30 days) or y (365 days)"),
     Wrong("backfill  ev  --all-rows", 2, "--set is missing"),
     Wrong("backfill  ev  --all-rows  --set  kind", 2, "column = expression"),
     Wrong("backfill  ev  --all-rows  --set  kinds = 1", 2, "kinds"),
