@@ -85,7 +85,7 @@ def strategy_of(
     assert kind.takes_ids == (ids is not None)
 
     def over(part: Table) -> Strategy:
-        selection = Selection(part, pinned.condition, backend.planner.shield)
+        selection = Selection(part, pinned.condition, backend.planner.shield(part))
         listed = _there(connection, database, pinned.row_list).table(part) if pinned.row_list else None
         values = len(pinned.assignments)
         target = Target(

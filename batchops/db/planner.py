@@ -32,8 +32,9 @@ class Planner(Protocol):
 
     explains_writes: bool
     """Whether a DELETE or UPDATE can be explained where nothing may be written."""
-    shield: str
-    """What keeps a condition from being looked up in an index of its own; empty where that needs no help."""
+
+    def shield(self, table: Table) -> str:
+        """What keeps a condition from being looked up in an index of its own; empty where that needs no help."""
 
     def matches(self, connection: sa.Connection, select: sa.Select[Any]) -> int | None:
         """How many rows the planner expects of `select`; None where it does not say."""

@@ -35,6 +35,8 @@ _TEXTS = {
     "no such module": Fault.MISSING_CODE,
     "syntax error": Fault.STATEMENT,
     "unrecognized token": Fault.STATEMENT,
+    "unterminated string": Fault.STATEMENT,  # these two of a full-text search
+    "unknown special query": Fault.STATEMENT,
     "incomplete input": Fault.STATEMENT,
     "wrong number of arguments": Fault.STATEMENT,
     "misuse of": Fault.STATEMENT,

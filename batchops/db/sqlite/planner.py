@@ -19,7 +19,10 @@ class SQLitePlanner:
     """By EXPLAIN QUERY PLAN."""
 
     explains_writes = True
-    shield = "+"
+
+    def shield(self, table: Table) -> str:
+        """None for a virtual table, whose MATCH is no function: it has to stand bare in the condition."""
+        return "" if table.kind == "virtual" else "+"
 
     def matches(self, connection: sa.Connection, select: sa.Select[Any]) -> int | None:  # noqa: ARG002  no estimates
         return None

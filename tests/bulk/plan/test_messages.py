@@ -60,6 +60,28 @@ def test_what_the_server_cannot_do_there_is_a_slip(new_database: NewDatabase, fa
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("batch_size", [2, None])
+@pytest.mark.parametrize("where", ["notes MATCH 'old'", "body MATCH 'old' AND notes MATCH 'mail'", "notes = 'old'"])
+def test_a_full_text_search_of_the_table_itself(new_database: NewDatabase, where: str, batch_size: int | None) -> None:
+    """SQLite's FTS5: what MATCH finds, it finds in every batch."""
+    database = new_database("sqlite")
+    database.script(
+        "CREATE VIRTUAL TABLE notes USING fts5(body);"
+        "INSERT INTO notes (body) VALUES ('old mail'), ('new mail'), ('old mail'), ('mail, old'), ('new'), ('old mail')"
+    )
+    done = library.purge(url=database.url, table="notes", where=where, batch_size=batch_size)
+    assert (done.reason, done.rows) == ("done", 4)
+    assert database.column("SELECT body FROM notes ORDER BY rowid") == ["new mail", "new"]
+
+
+def test_a_search_where_none_can_be_is_a_slip(new_database: NewDatabase) -> None:
+    database = new_database("sqlite")
+    database.script("CREATE VIRTUAL TABLE notes USING fts5(body); INSERT INTO notes (body) VALUES ('old')")
+    for where in ("NOT notes MATCH 'old'", "notes MATCH '\"'"):
+        with pytest.raises(UsageError):
+            library.purge(url=database.url, table="notes", where=where)
+
+
 def test_values_in_an_update(new_database: NewDatabase) -> None:
     """Of INSERT … ON DUPLICATE KEY UPDATE."""
     database = new_database("mariadb")
