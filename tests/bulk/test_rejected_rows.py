@@ -269,6 +269,23 @@ def test_rows_that_others_refer_to_are_left_out(made: Callable[[Callable[[Databa
     assert all(event.size == 200 for event in events if isinstance(event, Committed)), "no batch was taken apart"
 
 
+def test_a_row_that_two_tables_refer_to_stays_once(made: Callable[[Callable[[Database], None]], Database]) -> None:
+    """The tables' numbers add up to what is left."""
+    database = made(versions)
+    database.script(
+        "CREATE TABLE dag_run (id integer NOT NULL PRIMARY KEY, dag_version_id integer,"
+        " FOREIGN KEY (dag_version_id) REFERENCES dag_version (id));"
+        "CREATE INDEX run_version ON dag_run (dag_version_id)"
+    )
+    database.execute(f"INSERT INTO dag_run SELECT i, i * 3 FROM {numbers(database, ROWS // 3)}")
+    finished = library.purge(**job(database, "dag_version", where="old = 1"))
+    stay = database.scalar("SELECT count(*) FROM dag_version")
+    assert stay == ROWS // 2 + ROWS // 3 - ROWS // 6
+    assert (finished.rejected, finished.left) == (stay, stay)
+    assert finished.error is not None
+    assert " more rows referenced by " in finished.error.message
+
+
 def test_rows_of_a_table_followed_by_its_rowid_are_left_out(new_database: NewDatabase) -> None:
     """SQLite's INT PRIMARY KEY and text keys are none of its columns' own numbers."""
     database = new_database("sqlite")

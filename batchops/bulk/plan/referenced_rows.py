@@ -18,7 +18,7 @@ _ALIAS = "batchops_referring"
 
 @dataclass(frozen=True)
 class ExcludedCount:
-    """How many rows stay for one reference, with some of their keys; None: nobody knows how many."""
+    """How many rows stay for one reference, and for none before it, with some of their keys; None: nobody knows."""
 
     what: str
     rows: int | None
@@ -30,8 +30,8 @@ def without_referenced(database: Database, pinned: Pinned, table: Table, referen
     left_out, conditions = [], [] if pinned.condition is None else [f"({pinned.condition})"]
     for reference in _restricting(references):
         refers = _refers(database, table, reference)
-        asked = f"({pinned.condition}) AND {refers}" if pinned.condition else refers
-        left_out.append(ExcludedRows(reference.label, asked))
+        # Without those of the references before, or a row that two tables refer to would count twice.
+        left_out.append(ExcludedRows(reference.label, " AND ".join((*conditions, refers))))
         conditions.append(f"NOT {refers}")
     if not left_out:
         return pinned
@@ -61,7 +61,9 @@ def excluded_message(left_out: Sequence[ExcludedCount]) -> str:
     """What the end of a run says of them."""
     parts = []
     for one in left_out:
-        many = "An unknown number of rows" if one.rows is None else f"{one.rows:,} row{'s' if one.rows != 1 else ''}"
+        further = " more" if parts else ""
+        rows = f"{one.rows or 0:,}{further} row{'s' if one.rows != 1 else ''}"
+        many = "An unknown number of rows" if one.rows is None else rows
         more = " …" if (one.rows or 0) > len(one.names) else ""
         parts.append(f"{many} {one.what} stay{' (' + ', '.join(one.names) + more + ')' if one.names else ''}")
     return "; ".join(parts) + "."
