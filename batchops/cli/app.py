@@ -25,6 +25,7 @@ COMMANDS = {
     "recipe": "Check recipes, print their JSON schema, write one from a command line.",
     "queue": "Prepare a table for drain, show its state, redrive failed rows.",
     "check": "Check whether a job is safe and fast. Changes nothing.",
+    "orphans": "Count rows whose parent row is gone; delete them in batches.",
     "strategies": "List the strategies, and what each needs.",
     "throttles": "List what a run on this database can wait for, with the values now.",
     "budget": "Set or show a rate and a number of workers that several runs share.",

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -57,14 +57,15 @@ def command(
     output = Output(**values)
     output.interval()
     chosen = load(recipe, assignments(param)).chosen(jobs)
-    context.exit(RecipeRun(recipe, chosen, output).exit())
+    context.exit(JobsRun(str(recipe), chosen, output, {"recipe": str(recipe)}).exit())
 
 
-class RecipeRun:
-    """One run of a recipe."""
+class JobsRun:
+    """Several jobs, one after another, planned and asked about together."""
 
-    def __init__(self, path: Path, jobs: Sequence[RecipeJob], output: Output) -> None:
-        self._path, self._jobs, self._output = path, jobs, output
+    def __init__(self, name: str, jobs: Sequence[RecipeJob], output: Output, about: Mapping[str, Any]) -> None:
+        """`name`: what they are together, for people. `about`: what the JSON document says of it."""
+        self._name, self._jobs, self._output, self._about = name, jobs, output, about
         self._plans: dict[str, dict[str, Any]] = {}
         self._begun = time.monotonic()
         self._stop = Stop()
@@ -82,10 +83,10 @@ class RecipeRun:
             return self._finish([Ended(job, _declined(job)) for job in self._jobs])
         with open_monitoring(output, [job.name for job in self._jobs]) as monitoring:
             over_all = everyone(monitoring.over_all(), note)
-            over_all(Started(None, "run", str(self._path), "", False, None, None))
+            over_all(Started(None, "run", self._name, "", False, None, None))
             ends = self._run(monitoring)
             code = self._code(ends)
-            over_all(Finished("run", str(self._path), "failed" if code else "done", code, __version__))
+            over_all(Finished("run", self._name, "failed" if code else "done", code, __version__))
         return self._finish(ends)
 
     def _possible(self) -> None:
@@ -116,7 +117,7 @@ class RecipeRun:
         try:
             with _apart(job), job.verb.prepare(job.spec, os.environ, recipe=job.call) as ready:
                 plan = ready.plan.rehearsed() if self._output.dry_run else ready.plan
-                self._warn(plan)
+                self._warn(job, plan)
                 self._show(job, plan)
                 self._plans[job.name] = {"plan": plan.document()}
                 finished = ready.not_run("dry-run")
@@ -173,8 +174,8 @@ class RecipeRun:
         for line in (f"{job.name}: {first}{what}", *rest):
             say(line)
 
-    def _warn(self, plan: Plan) -> None:
-        for warning in () if self._output.quiet else warnings_of(plan):
+    def _warn(self, job: RecipeJob, plan: Plan) -> None:
+        for warning in () if self._output.quiet else warnings_of(job, plan):
             note(f"warning: {warning}")
 
     def _end(self, job: RecipeJob) -> Emit:
@@ -191,10 +192,10 @@ class RecipeRun:
         step_summary.append(os.environ, [(end.job.name, end.finished, end.skipped) for end in ends])
         if len(ends) > 1 and not (output.quiet or output.dry_run):
             seconds = time.monotonic() - self._begun
-            click.echo(totals(str(self._path), [end.finished for end in ends], seconds), file=self._result)
+            click.echo(totals(self._name, [end.finished for end in ends], seconds), file=self._result)
         if output.as_json:
             jobs = [self._document(end) for end in ends]
-            click.echo(as_json({"version": __version__, "recipe": str(self._path), "exit": code, "jobs": jobs}))
+            click.echo(as_json({"version": __version__, **self._about, "exit": code, "jobs": jobs}))
         command_state().code = code
         return code
 

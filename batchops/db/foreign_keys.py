@@ -37,6 +37,8 @@ class ForeignKey:
     """Whether the server vouches for rows that are there: not where checks may have been off."""
     enforced: bool = True
     """Whether it acts on this session's statements."""
+    elsewhere: bool = False
+    """Whether the child lies in another database of the server than the session's."""
 
 
 class ForeignKeys(Protocol):

@@ -27,6 +27,8 @@ class RecipeJob:
     line: int = 1
     again: str = ""
     """A command that runs this job alone, with the same parameters."""
+    in_file: bool = True
+    """Whether it is written in a recipe; else a command line has made it."""
 
     @property
     def call(self) -> RecipeCall:

@@ -41,7 +41,7 @@ def run_job(
 
     try:
         with job.verb.prepare(job.spec, environ, recipe=job.call) as ready:
-            for warning in warnings_of(ready.plan):
+            for warning in warnings_of(job, ready.plan):
                 receive(Warned(warning))
             planned(ready.plan)
             return ready.run(receive, stop)
@@ -55,9 +55,9 @@ def run_job(
         return finished
 
 
-def warnings_of(plan: Plan) -> list[str]:
+def warnings_of(job: RecipeJob, plan: Plan) -> list[str]:
     """What to tell the user once; a password that is in a recipe is not on the command line."""
-    return [IN_RECIPE if warning == ON_COMMAND_LINE else warning for warning in plan.warnings]
+    return [IN_RECIPE if job.in_file and warning == ON_COMMAND_LINE else warning for warning in plan.warnings]
 
 
 def not_begun(job: RecipeJob, error: Exception) -> Finished:

@@ -21,7 +21,7 @@ COMMANDS = (
     "recipe check", "recipe schema", "recipe new", "completion", "queue", "queue init", "queue show",
     "queue redrive", "relay", "outbox",
     "outbox init", "outbox show", "outbox check", "outbox redrive", "outbox replay",
-    "schedule", "strategies", "throttles", "budget", "budget set", "budget show",
+    "schedule", "orphans", "strategies", "throttles", "budget", "budget set", "budget show",
     "demo", "runs", "show", "pause", "resume", "stop", "cancel", "set",
     "ledger", "ledger init", "ledger prune", "help",
 )  # fmt: skip

@@ -70,6 +70,29 @@ def graph_of(
     return Graph(root, edges, components(root, edges))
 
 
+def doubtful_edges(
+    connection: sa.Connection, database: Database, table: TableName | None, asked_edges: AskedEdges
+) -> tuple[Edge, ...]:  # fmt: skip
+    """The edges of a table, or of the whole database, that no constraint vouches for: the declared ones, and those of
+    the catalogue that are not validated or not enforced. A parent that is not there is of the kind "missing".
+    """
+    backend = database.backend
+    catalogue = [key for key in backend.foreign_keys.all(connection) if not (key.validated and key.enforced)]
+    own = list(declared_keys(connection, database, asked_edges.declared, asked_edges.params))
+    own = [(condition, key) for condition, key in own if condition is not None or not _known(key, catalogue)]
+    asked = _Declared({id(key): condition for condition, key in own}, frozenset(), Choices(connection, database, ()))
+    reached = [
+        _Reach(key, key.parent)
+        for key in (*catalogue, *(key for _, key in own))
+        if table == key.child or (table is None and not key.elsewhere)
+    ]
+    names = dict.fromkeys(name for reach in reached for name in (reach.key.child, reach.parent))
+    tables = {name: Table(*name, "missing", (), (), "") for name in names}
+    tables |= {name_of(table): table for table in backend.catalog.find_all(connection, list(names))}
+    indexes = backend.foreign_keys.indexes(connection, [one for one in tables.values() if one.kind != "missing"])
+    return tuple(_edge(database, reach, "delete", tables, indexes, asked) for reach in reached)
+
+
 def _known(key: ForeignKey, catalogue: Sequence[ForeignKey]) -> bool:
     """Whether the catalogue has what was declared."""
     return any(

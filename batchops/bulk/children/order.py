@@ -14,6 +14,13 @@ def components(root: Table, edges: Sequence[Edge]) -> tuple[Component, ...]:
     return tuple(_component([tables[name] for name in names], deleting) for names in _circles(list(tables), deleting))
 
 
+def parents_first(edges: Sequence[Edge]) -> tuple[Edge, ...]:
+    """The edges in an order in which a child comes after what it refers to, circles aside."""
+    names = list(dict.fromkeys(name_of(table) for edge in edges for table in (edge.child, edge.parent)))
+    places = {name: place for place, name in enumerate(name for circle in _circles(names, edges) for name in circle)}
+    return tuple(sorted(edges, key=lambda edge: -places[name_of(edge.child)]))
+
+
 def _component(tables: Sequence[Table], deleting: Sequence[Edge]) -> Component:
     names = {name_of(table) for table in tables}
     inside = tuple(edge for edge in deleting if {name_of(edge.child), name_of(edge.parent)} <= names)

@@ -82,4 +82,5 @@ def _foreign_key(parts: Sequence[sa.Row[Any]], rule: str | None) -> ForeignKey:
         referred=tuple(part.referred for part in parts),
         on_delete=first.on_delete or rule or NO_ACTION,
         validated=False,
+        elsewhere=first.s is not None,
     )

@@ -1,0 +1,126 @@
+"""Orphans: rows that refer to a row that is not there. Finds and counts them, and makes the purges that delete them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.bulk.children.discover import doubtful_edges
+from batchops.bulk.children.edge_text import AskedEdges
+from batchops.bulk.children.graph import Edge, name_of
+from batchops.bulk.children.order import parents_first
+from batchops.db.database import Database
+from batchops.db.lookup import find_table
+from batchops.db.table import quoted
+from batchops.db.value_formats import as_text
+from batchops.sql.selection import user_sql
+
+_PARENT = "batchops_parent"
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Orphans:
+    """The rows of one table whose parent, by one edge, is gone."""
+
+    edge: Edge
+    condition: str
+    """Which rows these are, for --where."""
+    rows: int | None
+    """None: counting took too long."""
+    first: tuple[str, ...] = ()
+    """The keys of some of them."""
+
+    @property
+    def why(self) -> str:
+        """Why the catalogue does not vouch for there being none."""
+        if self.edge.declared:
+            return "declared by --child"
+        if self.edge.parent.kind == "missing":
+            return "its parent table is gone"
+        return "a foreign key that is not enforced" if not self.edge.enforced else "a foreign key that may not hold"
+
+    @property
+    def can_go(self) -> bool:
+        """Whether they can be deleted: SQLite refuses it where the parent table is missing."""
+        return self.edge.parent.kind != "missing"
+
+    def document(self) -> dict[str, Any]:
+        """For programs."""
+        edge = self.edge
+        return {
+            "table": edge.child.label,
+            "columns": list(edge.columns),
+            "parent": edge.parent.label,
+            "referred": list(edge.referred),
+            "constraint": edge.constraint,
+            "why": self.why,
+            "rows": self.rows,
+            "first": list(self.first),
+            "condition": self.condition,
+        }
+
+
+def orphans(
+    connection: sa.Connection, database: Database, table: str | None, asked: AskedEdges, seconds: float
+) -> Iterator[Orphans]:  # fmt: skip
+    """By edge, parents before their children: of every table or of one. Counting an edge takes so long at the most."""
+    wanted = None if table is None else name_of(find_table(connection, database.backend, table))
+    for edge in parents_first(doubtful_edges(connection, database, wanted, asked)):
+        yield _counted(connection, database, edge, seconds)
+
+
+def to_delete(found: Sequence[Orphans]) -> tuple[Orphans, ...]:
+    """Those with rows, and those that get some as the rows of their parents go."""
+    deleted: set[tuple[str | None, str]] = set()
+    chosen = []
+    for one in found:
+        if one.can_go and (one.rows != 0 or name_of(one.edge.parent) in deleted):
+            deleted.add(name_of(one.edge.child))
+            chosen.append(one)
+    return tuple(chosen)
+
+
+def purge_options(one: Orphans) -> Mapping[str, Any]:
+    """The options of the purge that deletes them."""
+    child = one.edge.child
+    named = child.name if child.schema is None else f"{child.schema}.{child.name}"
+    return {"table": _written(named, child.schema, child.name), "where": one.condition}
+
+
+def _written(plain: str, schema: str | None, name: str) -> str:
+    """As the command line takes it: in quotes where a dot is part of a name."""
+    if "." not in name and "." not in (schema or ""):
+        return plain
+    return ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name) if part is not None)
+
+
+def _counted(connection: sa.Connection, database: Database, edge: Edge, seconds: float) -> Orphans:
+    condition = orphan_condition(database, edge)
+    table = edge.child
+    names = table.known_by if set(table.known_by) <= set(table.column_names) else ()
+    columns = [table.clause.c[quoted(name)] for name in names] or [sa.literal_column("1")]
+    rows: sa.Select[Any] = sa.select(*columns).select_from(table.clause).where(user_sql(f"({condition})"))
+    counted = database.backend.facts.count_within(connection, rows, seconds)
+    first = connection.execute(rows.limit(_SHOWN)).all() if counted and names else []
+    shown = (", ".join(f"{name}={as_text(value)}" for name, value in zip(names, row, strict=True)) for row in first)
+    return Orphans(edge, condition, counted, tuple(shown))
+
+
+def orphan_condition(database: Database, edge: Edge) -> str:
+    """A row with NULL in any of the columns refers to nothing, as in every database's own MATCH SIMPLE."""
+    mark = database.backend.sql_functions.quote
+
+    def name(*parts: str | None) -> str:
+        return ".".join(mark + part.replace(mark, 2 * mark) + mark for part in parts if part is not None)
+
+    own = [name(edge.child.name, column) for column in edge.columns]
+    conditions = [] if edge.condition is None else [f"({edge.condition})"]
+    conditions += [f"{column} IS NOT NULL" for column in own]
+    if edge.parent.kind != "missing":
+        pairs = zip(own, edge.referred, strict=True)
+        joined = " AND ".join(f"{name(_PARENT, referred)} = {column}" for column, referred in pairs)
+        parent = name(edge.parent.schema, edge.parent.name)
+        conditions.append(f"NOT EXISTS (SELECT 1 FROM {parent} AS {name(_PARENT)} WHERE {joined})")
+    return " AND ".join(conditions)
