@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from batchops.db.rights import Rights
     from batchops.db.row_lines import RowLines
     from batchops.db.row_lists import RowLists
+    from batchops.db.row_moves import RowMoves
     from batchops.db.sessions import Notifications, Sessions
     from batchops.db.signals import ServerSignal
     from batchops.db.sql_functions import SqlFunctions
@@ -46,6 +47,7 @@ class Backend(Protocol):
     sql_functions: "SqlFunctions"
     own_tables: "OwnTables"
     row_lists: "RowLists"
+    row_moves: "RowMoves"
     row_lines: "RowLines | None"
     """How rows leave the database as exact text."""
     maintenance: "Maintenance"

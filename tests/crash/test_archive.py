@@ -78,3 +78,19 @@ def test_many_kills(batchops: Batchops, filled: Database, tmp_path: Path, worker
     killed(batchops, filled, tmp_path, 60, ("--workers", workers))
     assert wrong(filled, tmp_path) is None
     assert batchops("archive", "verify", tmp_path).code == 0
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("filled", ["postgresql", "mariadb", "sqlite"], indirect=True)
+def test_kills_while_rows_go_to_another_table(batchops: Batchops, filled: Database) -> None:
+    filled.script("CREATE TABLE old AS SELECT * FROM t WHERE id < 0")
+    command = ("archive", "t", "--where", WHERE, "--to", "old", "--url", filled.url, "-y", "--batch-size", "20")
+    for _ in range(20):
+        process = batchops.start(*command, "-q", "--sleep", "10ms")
+        wait_for_progress(process, filled)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert batchops(*command).code == 0
+    assert filled.column("SELECT id FROM t UNION ALL SELECT id FROM old ORDER BY id") == [*range(1, ROWS + 1)]
+    assert filled.scalar("SELECT count(*) FROM old") == MATCHING

@@ -12,6 +12,7 @@ from batchops.archive.ownership import DestinationOwner, check, owner_of, this_h
 from batchops.bulk.archiving.spec import ArchiveSpec
 from batchops.bulk.archiving.target import Folder
 from batchops.bulk.archiving.to_folder import FolderArchive
+from batchops.bulk.archiving.to_table import table_archive
 from batchops.bulk.rows_out import Preparing, RowsOut
 from batchops.db.exact_columns import ExactColumn, ExactKind, refused
 from batchops.db.lookup import no_column
@@ -35,7 +36,8 @@ def rows_out(preparing: Preparing) -> RowsOut:
     target = spec.target
     if isinstance(target, Folder):
         return _folder(preparing, spec, target)
-    raise UsageError(f'--to {spec.to}: name a folder, with / at its end: "{spec.to}/".')
+    found = preparing.database.backend.exact_columns.columns(preparing.connection, preparing.found.table)
+    return table_archive(preparing, spec, target, _chosen(preparing, spec, found))
 
 
 def _folder(preparing: Preparing, spec: ArchiveSpec, target: Folder) -> FolderArchive:

@@ -32,6 +32,7 @@ from batchops.db.mysql.planner import MySQLPlanner
 from batchops.db.mysql.rights import MySQLRights
 from batchops.db.mysql.row_lines import MySQLRowLines
 from batchops.db.mysql.row_lists import MySQLRowLists
+from batchops.db.mysql.row_moves import MySQLRowMoves
 from batchops.db.mysql.sessions import MySQLSessions
 from batchops.db.mysql.signals import SIGNALS
 from batchops.db.mysql.sql_functions import SQL_FUNCTIONS
@@ -41,6 +42,7 @@ from batchops.db.planner import Planner
 from batchops.db.rights import Rights
 from batchops.db.row_lines import RowLines
 from batchops.db.row_lists import RowLists
+from batchops.db.row_moves import RowMoves
 from batchops.db.sessions import Notifications, Sessions
 from batchops.db.signals import ServerSignal
 from batchops.db.sql_functions import SqlFunctions
@@ -60,6 +62,7 @@ class MySQL:
     cutoffs: Cutoffs = MySQLCutoffs()
     sql_functions: SqlFunctions = SQL_FUNCTIONS
     own_tables: OwnTables = MySQLOwnTables()
+    row_moves: RowMoves = MySQLRowMoves()
     row_lines: RowLines | None = MySQLRowLines()
     row_lists: RowLists = MySQLRowLists()
     maintenance: Maintenance = MySQLMaintenance()

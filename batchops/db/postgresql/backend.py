@@ -37,12 +37,14 @@ from batchops.db.postgresql.planner import PostgreSQLPlanner
 from batchops.db.postgresql.rights import PostgreSQLRights
 from batchops.db.postgresql.row_lines import PostgreSQLRowLines
 from batchops.db.postgresql.row_lists import PostgreSQLRowLists
+from batchops.db.postgresql.row_moves import PostgreSQLRowMoves
 from batchops.db.postgresql.sessions import PostgreSQLNotifications, PostgreSQLSessions
 from batchops.db.postgresql.signals import SIGNALS
 from batchops.db.postgresql.sql_functions import SQL_FUNCTIONS
 from batchops.db.rights import Rights
 from batchops.db.row_lines import RowLines
 from batchops.db.row_lists import RowLists
+from batchops.db.row_moves import RowMoves
 from batchops.db.sessions import Notifications, Sessions
 from batchops.db.signals import ServerSignal
 from batchops.db.sql_functions import SqlFunctions
@@ -63,6 +65,7 @@ class PostgreSQL:
     sql_functions: SqlFunctions = SQL_FUNCTIONS
     own_tables: OwnTables = PostgreSQLOwnTables()
     row_lists: RowLists = PostgreSQLRowLists()
+    row_moves: RowMoves = PostgreSQLRowMoves()
     row_lines: RowLines | None = PostgreSQLRowLines()
     maintenance: Maintenance = PostgreSQLMaintenance()
     claims: ClaimQueries = PostgreSQLClaims()

@@ -26,6 +26,7 @@ from batchops.db.planner import Planner
 from batchops.db.rights import Rights
 from batchops.db.row_lines import RowLines
 from batchops.db.row_lists import RowLists
+from batchops.db.row_moves import RowMoves
 from batchops.db.sessions import Notifications, Sessions
 from batchops.db.signals import ServerSignal
 from batchops.db.sql_functions import SqlFunctions
@@ -44,6 +45,7 @@ from batchops.db.sqlite.maintenance import SQLiteMaintenance
 from batchops.db.sqlite.planner import SQLitePlanner
 from batchops.db.sqlite.row_lines import SQLiteRowLines
 from batchops.db.sqlite.row_lists import SQLiteRowLists
+from batchops.db.sqlite.row_moves import SQLiteRowMoves
 from batchops.db.sqlite.sessions import SQLiteSessions
 from batchops.db.sqlite.sql_functions import SQL_FUNCTIONS
 from batchops.db.sqlite.wal_size import SIGNALS
@@ -126,6 +128,7 @@ class SQLite:
     cutoffs: Cutoffs = SQLiteCutoffs()
     sql_functions: SqlFunctions = SQL_FUNCTIONS
     own_tables: OwnTables = SQLiteOwnTables()
+    row_moves: RowMoves = SQLiteRowMoves()
     row_lines: RowLines | None = SQLiteRowLines()
     row_lists: RowLists = SQLiteRowLists()
     maintenance: Maintenance = SQLiteMaintenance()

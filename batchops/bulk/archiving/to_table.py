@@ -1,0 +1,171 @@
+"""An archive in another table of the same database: rows arrive and leave in one transaction."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from batchops.bulk.archiving.spec import ArchiveSpec
+from batchops.bulk.archiving.target import OwnTable
+from batchops.bulk.execution import DirectExecution, Execution
+from batchops.bulk.operations import Operation
+from batchops.bulk.rows_out import Preparing
+from batchops.bulk.strategies.strategy import Batch
+from batchops.db.database import Database
+from batchops.db.exact_columns import ExactColumn
+from batchops.db.lookup import find_table
+from batchops.db.table import Table
+from batchops.errors import NotFoundError, RowRefusedError, TransientError, UsageError
+from batchops.finished_details import Archived
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.run import Run
+from batchops.runtime.ending import Ending
+from batchops.runtime.lease import Lease
+from batchops.runtime.refusal import Refusal
+
+_VETO = "a trigger left the row in the table, without an error"
+_LEFT_OUT = "the table that rows are archived to left the row out, without an error"
+
+
+@dataclass(frozen=True)
+class TableArchive:
+    """Rows go into this table."""
+
+    into: Table
+    names: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    refusals: Sequence[Refusal]
+    warnings: tuple[str, ...]
+    pinned: dict[str, Any] = field(default_factory=dict)
+
+    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> "OpenTable":  # noqa: ARG002
+        """Nothing is to be prepared."""
+        return OpenTable(self, database)
+
+
+class OpenTable:
+    """The same while the run is at work."""
+
+    def __init__(self, archive: TableArchive, database: Database) -> None:
+        self._archive = archive
+        self._database = database
+
+    def execution(self, operation: Operation) -> Execution:
+        """The same for all workers."""
+        return MoveExecution(self._database, operation, self._archive)
+
+    def close(self, ending: Ending) -> Ending:
+        """Nothing is open."""
+        return ending
+
+    def archived(self) -> Archived:
+        """Where the rows are."""
+        return Archived(self._archive.into.label, None, None, 0, None, None)
+
+
+class MoveExecution(DirectExecution):
+    """INSERT and DELETE of the same rows, both or neither."""
+
+    def __init__(self, database: Database, operation: Operation, archive: TableArchive) -> None:
+        super().__init__(database, operation)
+        self._archive = archive
+        self._moves = database.backend.row_moves
+
+    def work(self, connection: sa.Connection, batch: Batch) -> int:
+        """A row that is refused is in the one table alone, whichever statement it was that failed."""
+        if self._moves.one_statement:
+            return super().work(connection, batch)
+        connection.exec_driver_sql("SAVEPOINT batchops_move")
+        try:
+            return super().work(connection, batch)
+        except (RowRefusedError, DBAPIError) as error:
+            # After a deadlock there is neither a savepoint nor a transaction any more.
+            if isinstance(error, RowRefusedError) or not isinstance(self._database.error(error), TransientError):
+                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT batchops_move")
+            raise
+
+    def _carried_out(self, connection: sa.Connection, batch: Batch, statement: sa.Delete | sa.Update) -> int:
+        assert isinstance(statement, sa.Delete)  # an archive's operation is no other
+        own = self._archive
+        moved = self._moves.move(connection, statement, batch.selection.table, own.into, own.names)
+        if moved.inserted == moved.deleted:
+            return moved.deleted
+        if self._moves.one_statement:
+            raise RowRefusedError(_LEFT_OUT)
+        if moved.inserted > moved.deleted:
+            raise RowRefusedError(_VETO)
+        # At READ COMMITTED a row may come into the range after it was read; each that was read is locked.
+        raise TransientError(f"{moved.deleted} rows were deleted where {moved.inserted} had been inserted.")
+
+
+def table_archive(
+    preparing: Preparing, spec: ArchiveSpec, target: OwnTable, columns: Sequence[ExactColumn]
+) -> TableArchive:  # fmt: skip
+    """The archive in a table as it is planned; UsageError where there is no such table."""
+    database, connection, source = preparing.database, preparing.connection, preparing.found.table
+    try:
+        into = find_table(connection, database.backend, target.name)
+    except NotFoundError as error:
+        raise UsageError(
+            f"--to: {error.message}", f'make it like "{source.label}"; a folder ends with /: --to {spec.to}/.'
+        ) from error
+    computed = {column.name for column in into.columns if column.generated}
+    names = tuple(column.name for column in columns if column.name not in computed)
+    refusals = [*_refusals(preparing, into, names, columns)]
+    facts = (("to", f"table {into.label}: each batch arrives there and leaves here in one transaction"),)
+    return TableArchive(into, names, facts, refusals, ())
+
+
+def _refusals(
+    preparing: Preparing, into: Table, names: Sequence[str], columns: Sequence[ExactColumn]
+) -> Iterator[Refusal]:  # fmt: skip
+    database, connection, found = preparing.database, preparing.connection, preparing.found
+    moves, source = database.backend.row_moves, found.table
+    if into.identity == source.identity:
+        raise UsageError(f'--to: "{into.label}" is the table itself.', "name another table.")
+    if into.kind not in ("table", "partitioned"):
+        yield Refusal("destination", f'"{into.label}" is a {into.kind}.', "name a table.")
+        return
+    if not (found.facts.transactional and database.backend.facts.of(connection, into).transactional):
+        yield Refusal(
+            "engine", "One of the two tables does not support transactions: a row could be in both, or in none.",
+            "ALTER TABLE … ENGINE=InnoDB.",
+        )  # fmt: skip
+    yield from _differences(preparing, into, names, columns)
+    if what := moves.changes(connection, into):
+        yield Refusal(
+            "destination", f'{what} of "{into.label}" may change the rows that arrive.', "name a table without one."
+        )
+    if preparing.route.kind.starts_over and not moves.limits:
+        strategy = preparing.route.pinned.strategy
+        yield Refusal("destination", f"{strategy} cannot say twice which rows it means.", "add a primary key.")
+    lines = database.backend.row_lines
+    if lines is not None and (why := lines.obstacle(connection, source, ())):
+        yield Refusal("inexact", f'Rows of "{source.label}" cannot be archived: {why}.', "")
+
+
+def _differences(
+    preparing: Preparing, into: Table, names: Sequence[str], columns: Sequence[ExactColumn]
+) -> Iterator[Refusal]:  # fmt: skip
+    """Columns that would not have the same values there."""
+    there = {one.name: one for one in preparing.database.backend.exact_columns.columns(preparing.connection, into)}
+    for column in columns:
+        other = there.get(column.name)
+        if other is None:
+            yield Refusal(
+                "destination", f'"{into.label}" has no column "{column.name}" ({column.sql_type}).',
+                "add it, or leave the column out with --columns.",
+            )  # fmt: skip
+        elif column.name in names and (other.sql_type, _charset(other)) != (column.sql_type, _charset(column)):
+            was, now = (" ".join(filter(None, (one.sql_type, _charset(one)))) for one in (column, other))
+            yield Refusal(
+                "destination", f'"{column.name}" is {was}, and {now} in "{into.label}": values could change.',
+                "give both the same type.",
+            )  # fmt: skip
+
+
+def _charset(column: ExactColumn) -> str:
+    """MySQL's; other databases have one for all columns."""
+    return (column.collation or "").partition("_")[0] if "_" in (column.collation or "") else ""

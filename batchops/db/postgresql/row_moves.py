@@ -1,0 +1,37 @@
+"""Moving rows in PostgreSQL: the INSERT takes what the DELETE returns, in one statement."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from batchops.db.row_moves import Moved
+from batchops.db.table import Table, quoted
+
+_CHANGES = sa.text(
+    "SELECT 'trigger \"' || tgname || '\"' FROM pg_catalog.pg_trigger WHERE tgrelid = CAST(:oid AS oid) "
+    "AND NOT tgisinternal AND tgenabled <> 'D' AND (tgtype & 7) = 7 "
+    "UNION ALL SELECT 'rule \"' || rulename || '\"' FROM pg_catalog.pg_rewrite "
+    "WHERE ev_class = CAST(:oid AS oid) AND ev_type = '3' LIMIT 1"
+)
+
+
+class PostgreSQLRowMoves:
+    """The rows are those that were deleted, whatever others do."""
+
+    one_statement = True
+    limits = True
+
+    def move(
+        self, connection: sa.Connection, delete: sa.Delete, table: Table, into: Table, names: Sequence[str]
+    ) -> Moved:  # fmt: skip
+        columns = [table.called.c[quoted(name)] for name in names]
+        gone = delete.returning(*columns).cte("batchops_gone")
+        rows = sa.select(*(gone.c[quoted(name)] for name in names))
+        insert = sa.insert(into.clause).from_select([quoted(name) for name in names], rows, include_defaults=False)
+        put = insert.returning(sa.literal_column("1").label("one")).cte("batchops_put")
+        counted = [sa.select(sa.func.count()).select_from(one).scalar_subquery() for one in (put, gone)]
+        inserted, deleted = connection.execute(sa.select(*counted)).one()
+        return Moved(inserted, deleted)
+
+    def changes(self, connection: sa.Connection, into: Table) -> str:
+        return str(connection.execute(_CHANGES, {"oid": into.identity}).scalar() or "")
