@@ -90,7 +90,8 @@ def doubtful_edges(
     tables = {name: Table(*name, "missing", (), (), "") for name in names}
     tables |= {name_of(table): table for table in backend.catalog.find_all(connection, list(names))}
     indexes = backend.foreign_keys.indexes(connection, [one for one in tables.values() if one.kind != "missing"])
-    return tuple(_edge(database, reach, "delete", tables, indexes, asked) for reach in reached)
+    there = [reach for reach in reached if tables[reach.key.child].kind != "missing"]
+    return tuple(_edge(database, reach, "delete", tables, indexes, asked) for reach in there)
 
 
 def _known(key: ForeignKey, catalogue: Sequence[ForeignKey]) -> bool:

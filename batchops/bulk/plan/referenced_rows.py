@@ -59,7 +59,7 @@ def count_excluded(
 
 def excluded_message(left_out: Sequence[ExcludedCount]) -> str:
     """What the end of a run says of them."""
-    parts = []
+    parts: list[str] = []
     for one in left_out:
         further = " more" if parts else ""
         rows = f"{one.rows or 0:,}{further} row{'s' if one.rows != 1 else ''}"

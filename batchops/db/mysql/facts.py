@@ -10,8 +10,10 @@ from sqlalchemy.exc import DBAPIError
 
 from batchops.db.facts import CASCADE, RESTRICT, FullRead, OtherTable, Reference, TableFacts, TableName, Trigger
 from batchops.db.faults import Fault, driver_error
+from batchops.db.foreign_keys import NO_ACTION
 from batchops.db.mysql import server_health, table_reads
 from batchops.db.mysql.faults import classify
+from batchops.db.mysql.foreign_keys import rules_of
 from batchops.db.mysql.planner import MySQLPlanner
 from batchops.db.table import Key, Table
 
@@ -39,7 +41,7 @@ SELECT k.constraint_name AS name, k.table_schema AS s, k.table_name AS n, k.colu
        k.referenced_column_name AS referred, r.delete_rule AS on_delete, r.update_rule AS on_update,
        t.table_rows AS estimate, k.table_schema = database() AS here
 FROM information_schema.key_column_usage k
-JOIN information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema
+LEFT JOIN information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema
     AND r.constraint_name = k.constraint_name AND r.table_name = k.table_name
 JOIN information_schema.tables t ON t.table_schema = k.table_schema AND t.table_name = k.table_name
 WHERE k.referenced_table_schema = :schema AND k.referenced_table_name = :name
@@ -171,20 +173,29 @@ def _references(connection: sa.Connection, parent: OtherTable, schema: str) -> I
         rows = connection.execute(_REFERENCES, {"schema": schema, "name": parent.name}).all()
         for _, parts in groupby(rows, key=lambda r: (r.s, r.n, r.name)):
             listed = list(parts)
-            yield (found := _reference(listed, parent, direct=parent is first))
+            yield (found := _reference(listed, parent, _rules(connection, listed[0]), direct=parent is first))
             if CASCADE in (found.on_delete, found.on_update):
                 waiting.append((found.child, listed[0].s))
 
 
-def _reference(parts: Sequence[sa.Row[Any]], parent: OtherTable, *, direct: bool) -> Reference:
+def _rules(connection: sa.Connection, row: sa.Row[Any]) -> tuple[str, str]:
+    """ON DELETE and ON UPDATE, also where information_schema hides them from this account."""
+    if row.on_delete is not None:
+        return row.on_delete, row.on_update
+    return rules_of(connection, row.s, row.n).get(row.name, (RESTRICT, RESTRICT))
+
+
+def _reference(
+    parts: Sequence[sa.Row[Any]], parent: OtherTable, rules: tuple[str, str], *, direct: bool
+) -> Reference:  # fmt: skip
     first = parts[0]
     return Reference(
         child=OtherTable(None if first.here else first.s, first.n, first.estimate),
         columns=tuple(part.col for part in parts),
         parent=parent,
         referred=tuple(part.referred for part in parts),
-        on_delete=RESTRICT if first.on_delete == "NO ACTION" else first.on_delete,
-        on_update=RESTRICT if first.on_update == "NO ACTION" else first.on_update,
+        on_delete=RESTRICT if rules[0] == NO_ACTION else rules[0],
+        on_update=RESTRICT if rules[1] == NO_ACTION else rules[1],
         direct=direct,
         indexed=True,  # the server makes one where there is none, and keeps it
     )

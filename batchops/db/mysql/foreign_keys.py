@@ -6,9 +6,12 @@ from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from batchops.db.facts import TableName
+from batchops.db.faults import Fault, driver_error
 from batchops.db.foreign_keys import NO_ACTION, ForeignKey, Indexes
+from batchops.db.mysql.faults import classify
 from batchops.db.table import Table, quoted
 
 _ALL = sa.text("""
@@ -28,9 +31,10 @@ WHERE (table_schema, table_name) IN :names AND index_type IN ('BTREE', 'HASH')
 ORDER BY table_schema, table_name, index_name, seq_in_index
 """).bindparams(sa.bindparam("names", expanding=True))
 _NAME, _COLUMNS = r"`(?:[^`]|``)+`", r"\((?:[^()`]|`[^`]*`)*\)"
+_RULE = "CASCADE|SET NULL|SET DEFAULT|RESTRICT|NO ACTION"
 _CONSTRAINT = re.compile(
     rf"CONSTRAINT `(?P<name>(?:[^`]|``)+)` FOREIGN KEY {_COLUMNS} REFERENCES (?:{_NAME}\.)?{_NAME} {_COLUMNS}"
-    r"(?: ON DELETE (?P<rule>CASCADE|SET NULL|SET DEFAULT|RESTRICT|NO ACTION))?"
+    rf"(?: ON DELETE (?P<on_delete>{_RULE}))?(?: ON UPDATE (?P<on_update>{_RULE}))?"
 )
 _CURRENT = sa.text("SELECT database()")
 
@@ -41,9 +45,9 @@ class MySQLForeignKeys:
     def all(self, connection: sa.Connection) -> Sequence[ForeignKey]:
         rows = connection.execute(_ALL).all()
         unsaid = {(row.s, row.n) for row in rows if row.on_delete is None}
-        rules = {name: _rules(connection, *name) for name in sorted(unsaid, key=str)}
+        rules = {name: rules_of(connection, *name) for name in sorted(unsaid, key=str)}
         return [
-            _foreign_key(list(parts), rules.get((s, n), {}).get(constraint))
+            _foreign_key(list(parts), rules.get((s, n), {}).get(constraint, (NO_ACTION, NO_ACTION))[0])
             for (s, n, constraint), parts in groupby(rows, key=lambda r: (r.s, r.n, r.name))
         ]
 
@@ -63,16 +67,23 @@ class MySQLForeignKeys:
         return found
 
 
-def _rules(connection: sa.Connection, schema: str | None, name: str) -> dict[str, str]:
-    """By constraint, from the table's own DDL: an account that may only read a table sees no rules elsewhere."""
+def rules_of(connection: sa.Connection, schema: str | None, name: str) -> dict[str, tuple[str, str]]:
+    """ON DELETE and ON UPDATE by constraint, from the table's DDL: an account that may only read a table sees them
+    nowhere else."""
     table = connection.dialect.identifier_preparer.format_table(sa.table(quoted(name), schema=schema))
-    ddl = connection.exec_driver_sql(f"SHOW CREATE TABLE {table.replace('%', '%%')}").one()[1]
+    try:
+        ddl = connection.exec_driver_sql(f"SHOW CREATE TABLE {table.replace('%', '%%')}").one()[1]
+    except DBAPIError as error:
+        if classify(driver_error(error)) not in (Fault.NO_TABLE, Fault.LOGIN, Fault.DENIED):
+            raise
+        return {}  # dropped since, or not this account's to see: another schema's, for the most part
     return {
-        found["name"].replace("``", "`"): (found["rule"] or NO_ACTION).upper() for found in _CONSTRAINT.finditer(ddl)
+        found["name"].replace("``", "`"): (found["on_delete"] or NO_ACTION, found["on_update"] or NO_ACTION)
+        for found in _CONSTRAINT.finditer(ddl)
     }
 
 
-def _foreign_key(parts: Sequence[sa.Row[Any]], rule: str | None) -> ForeignKey:
+def _foreign_key(parts: Sequence[sa.Row[Any]], rule: str) -> ForeignKey:
     first = parts[0]
     return ForeignKey(
         name=first.name,
@@ -80,7 +91,7 @@ def _foreign_key(parts: Sequence[sa.Row[Any]], rule: str | None) -> ForeignKey:
         columns=tuple(part.col for part in parts),
         parent=(first.parent_s, first.parent),
         referred=tuple(part.referred for part in parts),
-        on_delete=first.on_delete or rule or NO_ACTION,
+        on_delete=first.on_delete or rule,
         validated=False,
         elsewhere=first.s is not None,
     )

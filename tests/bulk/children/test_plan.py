@@ -198,6 +198,22 @@ def test_no_right_on_a_grandchild(kind: str, request: pytest.FixtureRequest) -> 
             database.execute(f"DROP USER {who}")
 
 
+def test_a_cascade_to_a_table_that_the_account_may_only_read(mariadb: Database) -> None:
+    """information_schema shows the reference then, but not its rule; a plain purge is refused all the same."""
+    make(mariadb, SHOP)
+    who = f"'r_{mariadb.name}'"[-32:].strip("'")
+    mariadb.execute(f"CREATE USER '{who}'@'%' IDENTIFIED BY 'x'")
+    try:
+        mariadb.execute(f"GRANT SELECT, DELETE ON users TO '{who}'@'%'")
+        mariadb.execute(f"GRANT SELECT ON orders TO '{who}'@'%'")
+        url = make_url(mariadb.url).set(username=who, password="x").render_as_string(hide_password=False)
+        with planned(mariadb, url=url, with_children=False) as plan:
+            (message,) = refused(plan)["cascades"]
+            assert 'delete 2 rows of "orders"' in message
+    finally:
+        mariadb.execute(f"DROP USER '{who}'@'%'")
+
+
 def test_a_condition_that_reads_a_child_is_evaluated_once(database: Database) -> None:
     make(database, SHOP)
     with planned(database, where="id IN (SELECT user_id FROM orders)") as plan:
