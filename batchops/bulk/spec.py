@@ -148,6 +148,11 @@ class BulkSpec(ThrottledSpec):
         return False
 
     @property
+    def mark_wanted(self) -> str | None:
+        """What is set on the rows before they go with their children, as it was written."""
+        return None
+
+    @property
     def asked_edges(self) -> AskedEdges:
         """What was asked about the references to the rows."""
         return AskedEdges()
@@ -204,6 +209,10 @@ class PurgeSpec(ChildrenSpec, BulkSpec):
     @property
     def takes_children(self) -> bool:
         return self.with_children
+
+    @property
+    def mark_wanted(self) -> str | None:
+        return self.mark
 
     @property
     def asked_edges(self) -> AskedEdges:

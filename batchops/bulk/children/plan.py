@@ -41,7 +41,8 @@ class ChildrenPlan:
         number = sum(one.rows or 0 for one in counts)
         exact = all(one.counted and not one.capped for one in counts)
         again = any(len(self.graph.of(table)) > 1 for table in self.graph.touched)
-        about = "about " if not exact else "up to " if again else ""
+        unknown = any(one.rows is None for one in counts)
+        about = "at least " if unknown else "about " if not exact else "up to " if again else ""
         tables = len(self.graph.touched)
         return f"{about}{number:,} rows of {tables:,} {'table' if tables == 1 else 'tables'}"
 
@@ -113,13 +114,13 @@ def _lines(plan: ChildrenPlan) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _remarks(edge: Edge, graph: Graph) -> str:
-    remarks = [edge.why]
+    remarks = [edge.why.removeprefix("ON DELETE ")]
     if edge.condition is not None:
         remarks.append(f"where {edge.condition}")
     if not edge.indexed:
         remarks.append("no index")
     if edge.own and edge.action == "delete":
-        remarks.append("refers to itself: leaf first, in rounds")
+        remarks.append("leaf first, in rounds")
     elif edge.action == "delete":
         component = graph.component(edge.child)
         marks: Mapping[str, tuple[Edge, ...]] = {

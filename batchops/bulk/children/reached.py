@@ -47,6 +47,9 @@ class Reached:
         return {"rows": self.rows, "counted": self.counted and not self.capped}
 
 
+NONE = Reached(0, counted=True)
+
+
 @dataclass(frozen=True)
 class Counting:
     """What counting goes by."""
@@ -69,18 +72,20 @@ def rows_reached(graph: Graph, counting: Counting) -> tuple[Reached, tuple[Reach
     until = time.monotonic() + ALTOGETHER
     root = _root(counting)
     paths: dict[TableName, Edge] = {}
-    found: dict[TableName, int | None] = {name_of(graph.root): root.rows}
+    found = {name_of(graph.root): root}
     depth = depths(graph.root, graph.edges)
     results = []
     for edge in graph.edges:
         late = counting.seconds is None and time.monotonic() > until
         guess = late or depth[name_of(edge.parent)] >= DEEP
+        parents = found.get(name_of(edge.parent), Reached(None, counted=False))
         rows = None if counting.selection is None or guess else rows_along(edge, graph, paths, counting.selection)
-        result = (None if rows is None else _counted(rows, counting)) or _estimated(edge, found)
+        counted = NONE if parents == NONE else None if rows is None else _counted(rows, counting)
+        result = counted or _estimated(edge, parents)
         results.append(result)
         if edge.action == "delete" and name_of(edge.child) != name_of(graph.root):
             paths.setdefault(name_of(edge.child), edge)
-            found.setdefault(name_of(edge.child), result.rows)
+            found.setdefault(name_of(edge.child), result)
     return root, tuple(results)
 
 
@@ -102,12 +107,12 @@ def _counted(rows: sa.Select[Any], counting: Counting) -> Reached | None:
     return Reached(CAP, counted=True, capped=True) if number > CAP and not asked else Reached(number, counted=True)
 
 
-def _estimated(edge: Edge, found: Mapping[TableName, int | None]) -> Reached:
+def _estimated(edge: Edge, parents: Reached) -> Reached:
     """As many for each parent as there are on the average, by the tables' statistics."""
-    parents, all_parents, all_rows = found.get(name_of(edge.parent)), edge.parent.rows, edge.child.rows
-    if all_rows is None or parents is None or not all_parents:
+    all_parents, all_rows = edge.parent.rows, edge.child.rows
+    if all_rows is None or parents.rows is None or not all_parents:
         return Reached(all_rows, counted=False)
-    return Reached(min(all_rows, round(parents * all_rows / all_parents)), counted=False)
+    return Reached(min(all_rows, round(parents.rows * all_rows / all_parents)), counted=False)
 
 
 def rows_along(edge: Edge, graph: Graph, paths: Mapping[TableName, Edge], selection: Selection) -> sa.Select[Any]:

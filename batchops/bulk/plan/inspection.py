@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.children.discover import graph_of
 from batchops.bulk.children.graph import Graph
+from batchops.bulk.children.mark import checked_mark
 from batchops.bulk.plan.id_lookup import listed_ids
 from batchops.bulk.plan.pinned import ParsedSpec, check
 from batchops.bulk.spec import BulkSpec
@@ -21,6 +22,7 @@ from batchops.db.lookup import find_key, find_table
 from batchops.db.table import Key, Table
 from batchops.errors import RefusedError
 from batchops.runtime.refusal import Refusal
+from batchops.sql.expression import Assignment
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Inspection:
     """The rows that --ids names."""
     graph: Graph | None = None
     """The tables whose rows go with these; None without --with-children."""
+    mark: Assignment | None = None
+    """What --mark sets on the rows first."""
 
     @property
     def may_write(self) -> bool:
@@ -73,7 +77,10 @@ def inspect_table(
     graph = graph_of(connection, database, table, spec.asked_edges) if spec.takes_children else None
     if graph is not None and graph.empty:
         facts = replace(facts, warnings=(*facts.warnings, _nothing_refers(table)))
-    return Inspection(server, table, key, unusable, parsed, facts, forbidden, ids, graph)
+    mark = None
+    if graph is not None and spec.mark_wanted is not None:
+        mark = checked_mark(database, graph, spec.mark_wanted, key.columns if key else (), spec.params)
+    return Inspection(server, table, key, unusable, parsed, facts, forbidden, ids, graph, mark)
 
 
 def _nothing_refers(table: Table) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 from batchops import verbs as registry
 from batchops.bulk.plan.plan import BulkPlan
 from batchops.bulk.spec import PurgeSpec
-from batchops.errors import UsageError
+from batchops.errors import RefusedError, UsageError
 from batchops.spec.models import checked
 from tests.bulk.children.test_graph import make
 from tests.command import Batchops
@@ -64,9 +64,9 @@ def test_the_tree(database: Database) -> None:
     with planned(database, child=COMMENTS, edge="comments.owner_id = delete") as plan:
         assert rows(plan) == [
             "users                    2 rows  delete    the rows themselves, last",
-            "├─ orders by user_id     2 rows  delete    ON DELETE CASCADE",
-            "│  └─ items by order_id  3 rows  delete    ON DELETE " + the_rule(database),
-            "├─ reviews by user_id    1 row   set NULL  ON DELETE SET NULL",
+            "├─ orders by user_id     2 rows  delete    CASCADE",
+            "│  └─ items by order_id  3 rows  delete    " + the_rule(database),
+            "├─ reviews by user_id    1 row   set NULL  SET NULL",
             "└─ comments by owner_id  1 row   delete    chosen by --edge, where owner_type = 'User'",
             "9 rows of 5 tables",
         ]
@@ -234,6 +234,23 @@ def test_a_condition_that_reads_a_child_is_evaluated_once(database: Database) ->
 def test_options_that_are_wrong(options: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         checked(PurgeSpec, {"table": "users", "where": "gone = 1", "with_children": True} | options)
+
+
+@pytest.mark.parametrize(
+    ("mark", "says"),
+    [
+        ("gon = 2", 'has no column "gon"'),
+        ("id = 2", "found by"),
+        ("gone = (SELECT 1)", "nothing but the row"),
+        ("gone", "column = expression"),
+    ],
+)
+def test_marks_that_cannot_be_set(sqlite: Database, mark: str, says: str) -> None:
+    make(sqlite, SHOP)
+    with pytest.raises((UsageError, RefusedError), match=says), planned(sqlite, mark=mark):
+        pass
+    with planned(sqlite, mark="gone = 2") as plan:
+        assert refused(plan) == {}
 
 
 def test_on_the_command_line(batchops: Batchops, sqlite: Database) -> None:

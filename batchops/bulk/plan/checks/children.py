@@ -1,6 +1,6 @@
 """The checks of a graph, table by table: what to choose, which circle nothing breaks, rights, indexes, triggers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from batchops.bulk.children.graph import Edge, Graph, name_of
@@ -41,7 +41,8 @@ def forbidden(context: CheckContext, graph: Graph) -> Iterator[Refusal]:
                 "make one column nullable or one constraint DEFERRABLE, or leave a table out by --stop-at.",
             )
     uses = _uses(graph)
-    for missing in _missing_rights(context, uses):
+    mark = context.found.mark
+    for missing in _missing_rights(context, uses, [] if mark is None else [mark.column]):
         yield Refusal("right", missing.message, missing.hint(context.database.engine.dialect))
     facts = context.database.backend.facts.guards(context.connection, [use.table for use in uses.values()])
     for name, use in uses.items():
@@ -82,7 +83,9 @@ def _uses(graph: Graph) -> dict[TableName, _Use]:
     return uses
 
 
-def _missing_rights(context: CheckContext, uses: Mapping[TableName, _Use]) -> Iterator[MissingRight]:
+def _missing_rights(
+    context: CheckContext, uses: Mapping[TableName, _Use], marked: Sequence[str]
+) -> Iterator[MissingRight]:  # fmt: skip
     """The first that is missing on each table; the root's own have been looked at."""
     server, database = context.found.server, context.database
     if server.read_only:
@@ -92,8 +95,10 @@ def _missing_rights(context: CheckContext, uses: Mapping[TableName, _Use]) -> It
         for name, use in uses.items():
             needs = [("SELECT", sorted(use.reads))]
             needs += [("DELETE", [])] if use.deletes else []
-            needs += [("UPDATE", sorted(use.nulls))] if use.nulls else []
-            for right, columns in needs if name != name_of(context.table) else needs[2:]:
+            is_root = name == name_of(context.table)
+            written = sorted({*use.nulls, *(marked if is_root else ())})
+            needs += [("UPDATE", written)] if written else []
+            for right, columns in needs[2:] if is_root else needs:
                 missing = rights.missing(connection, use.table, right, columns)
                 if missing is not None:
                     account = rights.account(connection.dialect, server.role)
