@@ -9,8 +9,9 @@ from batchops.db.sql_functions import SqlFunctions
 from batchops.errors import UsageError, did_you_mean
 from batchops.sql.tokens import SqlTokens
 
-# Their first argument is a keyword that the parser takes for a column.
+# Their first argument is a keyword, or a sequence of MariaDB, which the parser takes for a column.
 _KEYWORD_CALLS = frozenset({"get_format", "raise"})
+_SEQUENCE_CALLS = frozenset({"nextval", "lastval", "setval"})
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ def _own(tree: exp.Expr) -> Iterator[exp.Column]:
 
 def _meant(column: exp.Column, known: Columns) -> tuple[str, ...]:
     name, quoted = column.name, bool(column.this.args.get("quoted"))
+    if column.table and _argument_of(column, _SEQUENCE_CALLS):
+        return ()
     if column.table:
         _check_table(column, known)
         if isinstance(column.this, exp.Star):
@@ -122,5 +125,8 @@ def _check_table(column: exp.Column, known: Columns) -> None:
 def _stands_alone(column: exp.Column, functions: SqlFunctions) -> bool:
     if not column.this.args.get("quoted") and column.name.lower() in functions.names | functions.time_functions.keys():
         return True
-    parent = column.parent
-    return isinstance(parent, exp.Anonymous) and parent.name.lower() in _KEYWORD_CALLS
+    return _argument_of(column, _KEYWORD_CALLS | _SEQUENCE_CALLS)
+
+
+def _argument_of(column: exp.Column, functions: frozenset[str]) -> bool:
+    return isinstance(column.parent, exp.Anonymous) and column.parent.name.lower() in functions

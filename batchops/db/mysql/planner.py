@@ -4,7 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
+from batchops.db.faults import Fault
+from batchops.db.mysql.faults import classify
 from batchops.db.planner import Work, explained
 from batchops.db.table import Table
 
@@ -24,7 +27,14 @@ class MySQLPlanner:
         self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update
     ) -> Sequence[sa.RowMapping]:
         """A row for each table of the plan."""
-        return explained(connection, statement, self.prefix).mappings().all()
+        try:
+            return explained(connection, statement, self.prefix).mappings().all()
+        except DBAPIError as error:
+            if classify(error) is not Fault.READ_ONLY or not isinstance(statement, sa.Select):
+                raise
+        # A value was a sequence's next, or a function's that writes; the rows alone are found in the same way.
+        rows: sa.Select[Any] = statement.with_only_columns(sa.literal_column("1"))
+        return explained(connection, rows, self.prefix).mappings().all()
 
     def matches(self, connection: sa.Connection, select: sa.Select[Any]) -> int | None:
         row = next(iter(self.rows(connection, select)), None)
