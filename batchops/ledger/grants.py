@@ -50,11 +50,12 @@ def _missing(
     connection: sa.Connection, database: Database, table: sa.Table, there: frozenset[str], role: str
 ) -> Iterator[str]:  # fmt: skip
     backend = database.backend
-    if table.name not in there:
+    # Of an older ledger whose version the role may not read, not all that are expected are there.
+    own = backend.catalog.find(connection, table.schema, table.name) if table.name in there else None
+    if own is None:
         statement = backend.rights.making(connection, _as_table(table), role)
         yield from () if statement is None else (statement,)
         return
-    own = backend.catalog.find(connection, table.schema, table.name) or _as_table(table)
     needed = [(right, () if right == "DELETE" else own.column_names) for right in NEEDED.get(table.name, _CHANGED)]
     lacks = [right for right, columns in needed if backend.rights.missing(connection, own, right, columns) is not None]
     if lacks:

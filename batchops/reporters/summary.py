@@ -25,7 +25,7 @@ _REASONS = {
     "usage": "not started, because of a flag or value",
     "incomplete": "finished, but incomplete",
     "max-rejected": "stopped, too many rows were refused",
-    "unreachable": "the database cannot be reached",
+    "unreachable": "cannot connect",
     "not-found": "there is no such table",
     "locked": "another run of the same job is running",
     "refused": "refused before the first write",
@@ -35,7 +35,7 @@ _REASONS = {
 
 _SIGNALS = {Exit.HANGUP: "SIGHUP", Exit.INTERRUPT: "SIGINT", Exit.TERMINATED: "SIGTERM"}
 
-_UNTOUCHED = {"already-done", "dry-run", "declined", "usage", "unreachable", "not-found", "locked", "refused"}
+_UNTOUCHED = {"already-done", "dry-run", "declined", "usage", "unreachable", "not-found", "locked", "refused", "window"}
 """Reasons to end before the first batch: figures would say nothing."""
 
 
@@ -167,6 +167,8 @@ def why(finished: Finished) -> str:
         if finished.drained is not None and finished.drained.waiting:
             return f"done, nothing is due: {figures.counted(finished.drained.waiting, 'row waits', 'rows wait')}"
         return "done, nothing to do"
+    if finished.reason == "window" and not finished.batches:
+        return "not started, as --window is closed now"
     return _REASONS.get(finished.reason, finished.reason)
 
 

@@ -70,6 +70,15 @@ def test_ended_as_asked(
     assert plain.code == 0
 
 
+def test_a_closed_window_is_told_even_quietly(cli: Cli, at: dict[str, str]) -> None:
+    hour = time.gmtime().tm_hour
+    closed = f"{(hour + 6) % 24:02}:00-{(hour + 7) % 24:02}:00"
+    words = ("purge", "ev", "--all-rows", "-y", "--window", closed, "--time-zone", "UTC")
+    quiet = cli(*words, "-q", env=at)
+    assert quiet.out.startswith("purge ev: not started, as --window is closed now; to continue: "), quiet
+    assert f"opens at {time.strftime('%Y', time.gmtime())}" in cli(*words, env=at).err
+
+
 def test_nothing_to_do(cli: Cli, at: dict[str, str]) -> None:
     nothing = ("purge", "ev", "--where", "kind = 77", "-y")
     assert cli(*nothing, env=at).code == 0

@@ -114,6 +114,17 @@ def test_a_role_without_the_ledgers_rights(server: Database, role: Role, cli: Cl
     assert (done.code, done.json()["rows"]) == (0, 100), done
 
 
+def test_a_role_that_may_not_read_a_ledger_of_an_older_version(server: Database, role: Role, cli: Cli) -> None:
+    """Not all of today's tables are there, and it cannot know."""
+    assert cli("purge", "ev", "--where", "kind = 7", "-yq", env={"BATCHOPS_URL": server.url}).code == 0
+    server.execute("DROP TABLE batchops_spool")
+    server.execute("UPDATE batchops_ledger SET version = version - 1")
+    env = role("SELECT, DELETE")
+    for words in (("check", *PURGE[1:]), (*PURGE, "-y")):
+        refused = cli(*words, env=env)
+        assert (refused.code, "GRANT" in refused.out + refused.err) == (12, True), refused
+
+
 def test_a_schema_that_is_not_there(postgresql: Database, batchops: Batchops) -> None:
     filled(postgresql)
     words = ("ev", "--where", "kind = 1", "--ledger-schema", "cleaner", "--url", postgresql.url)
