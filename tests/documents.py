@@ -20,7 +20,9 @@ HELP = ROOT / "batchops" / "help"
 DOCUMENTS = {"README": README, **{path.stem: path for path in sorted(HELP.glob("*.md"))}}
 INSTALLS = ("pip", "pipx", "uv", "docker", "export")
 """What a reader types that is no command of ours."""
-ASKS = ("purge", "backfill", "run")
+ASKS = ("purge", "backfill", "archive", "run")
+BEHIND = ("verify", "list", "show")
+"""Words behind a verb that ask nothing."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,11 @@ class Reader:
         if "--poll" in words or (words[1] == "schedule" and "--preview" not in words):
             self._stays_up(words[1:])
             return
-        answer = ["-y"] if words[1] in ASKS and not {"-y", "-yq", "-n", "--dry-run"} & {*words} else []
+        answer = (
+            ["-y"]
+            if words[1] in ASKS and words[2] not in BEHIND and not {"-y", "-yq", "-n", "--dry-run"} & {*words}
+            else []
+        )
         small = ["--rows", "1000"] if words[1] == "demo" else []
         result = self._batchops(*words[1:], *answer, *small, env=self._env)
         assert (result.code, words) == (0, words), result.err

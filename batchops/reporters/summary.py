@@ -116,6 +116,7 @@ def ended_line(finished: Finished, progress: Progress) -> str:
         parts += [f": {_rows(finished)} in {durations.show(finished.seconds)}", *_figures(finished, progress)]
         parts += [f": {figures.visible(shown_causes(unsaid))}"] if (unsaid := _unsaid_causes(finished)) else []
         parts += [f", {figures.count(finished.left)} left"] if finished.left else []
+        parts += [f"; {text}" for name, text in _archive_lines(finished) if name in ("to", "unsealed")]
     parts += [f"; to continue: {figures.visible(finished.next)}"] if finished.next else []
     return "".join(parts)
 
@@ -191,10 +192,27 @@ def _details(finished: Finished, progress: Progress) -> Iterator[tuple[str, str]
     if finished.left:
         still = "matches" if finished.left == 1 else "match"
         yield "left", f"{figures.counted(finished.left, 'row')} still {still}"
+    yield from _archive_lines(finished)
     if finished.space is not None and (space := _space(finished.space)):
         yield "space", figures.visible(space)
     if finished.next:
         yield "continue", figures.visible(finished.next)
+
+
+def _archive_lines(finished: Finished) -> Iterator[tuple[str, str]]:
+    """Where the rows are, and how to read them back."""
+    archived = finished.archived
+    if archived is None or _untouched(finished):
+        return
+    files = ""
+    if archived.segments is not None:
+        files = f": {figures.counted(archived.segments, 'file')}, {figures.rough(archived.bytes or 0)}B"
+    yield "to", figures.visible(f"{archived.to}{files}")
+    if archived.unsealed:
+        yield "unsealed", f"{figures.counted(archived.unsealed, 'row')} in spools; the same command seals them"
+    for name, command in (("verify", archived.verify), ("restore", archived.restore)):
+        if command:
+            yield name, figures.visible(command)
 
 
 def _space(space: SpaceLeft) -> str:

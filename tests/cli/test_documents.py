@@ -11,7 +11,7 @@ from batchops.bulk.plan.checks import CHECKS
 from batchops.bulk.strategies import STRATEGIES
 from batchops.errors import Exit
 from batchops.events import Event, Finished
-from batchops.finished_details import Cause, Drained, Listed, Relayed, ThrottledBy
+from batchops.finished_details import Archived, Cause, Drained, Listed, Relayed, ThrottledBy
 from batchops.reporters.document import FIELDS, document
 from batchops.throttles import THROTTLES
 from tests.cli.conftest import Cli
@@ -103,6 +103,7 @@ def test_the_tables_are_complete() -> None:
     assert words(column("output", "drain, relay")) == {
         field.name for kind in (Drained, Relayed) for field in fields(kind)
     }
+    assert words(column("output", "archive")) == {field.name for field in fields(Archived)}
     assert words(column("throttling", "throttle")) == {kind.name for kind in THROTTLES}
     assert {kind.__name__.lower() for kind in get_args(Event)} <= words([(HELP / "output.md").read_text()])
     assert words(column("checks", "check")) == {check.name for check in CHECKS}

@@ -16,6 +16,7 @@ from tests.services.database import Database
 from tests.waiting import ended, until
 
 WHERE = "kind < 4"
+FULL = pytest.mark.full
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_rows_are_in_files_and_no_longer_in_the_table(filled: Database, tmp_path
     assert verified.code == 0, verified
 
 
-@pytest.mark.parametrize("strategy", ["key", "block", "match"])
+@pytest.mark.parametrize("strategy", ["block", *(pytest.param(name, marks=FULL) for name in ("key", "match"))])
 def test_each_strategy_with_several_workers_and_segments(served: Database, tmp_path: Path, strategy: str) -> None:
     more = ("--strategy", strategy, "--workers", "3", "--batch-size", "200", "--segment-size", "64KiB")
     served.execute("ALTER TABLE t ADD COLUMN text text DEFAULT repeat('x', 200)")
@@ -65,7 +66,7 @@ def test_each_strategy_with_several_workers_and_segments(served: Database, tmp_p
     assert sum(len(table["segments"]) for one in listed for table in one["tables"]) == end["segments"]
 
 
-@pytest.mark.parametrize("strategy", ["key", "match", "list", "ids"])
+@pytest.mark.parametrize("strategy", ["ids", *(pytest.param(name, marks=FULL) for name in ("key", "match", "list"))])
 def test_each_way_to_find_rows_on_each_database(filled: Database, tmp_path: Path, strategy: str) -> None:
     if strategy == "ids":
         (tmp_path / "ids").write_text("\n".join(str(i) for i in range(1, ROWS + 1) if i % 7 < 4))

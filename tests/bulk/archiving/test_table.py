@@ -9,6 +9,7 @@ from tests.crash.scenario import MATCHING, ROWS, make
 from tests.services.database import Database
 
 WHERE = "kind < 4"
+FULL = pytest.mark.full
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def archive(database: Database, *more: str, code: int = 0) -> Any:
     return done.json()
 
 
-@pytest.mark.parametrize("strategy", ["key", "match", "list"])
+@pytest.mark.parametrize("strategy", ["list", *(pytest.param(name, marks=FULL) for name in ("key", "match"))])
 def test_rows_are_in_the_other_table(filled: Database, strategy: str) -> None:
     wanted = filled.rows(f"SELECT * FROM t WHERE {WHERE} ORDER BY id")
     end = archive(filled, "--strategy", strategy)
