@@ -17,7 +17,10 @@ from batchops.errors import RefusedError, UsageError, did_you_mean
 from batchops.sql.expression import parse_condition
 
 _KINDS = (
-    ("a number", re.compile(r"int|serial|numeric|decimal|number|oid\b", re.IGNORECASE)),
+    (
+        "a number",
+        re.compile(r"(?<![a-z])(big|medium|small|tiny)?int(eger)?\d?\b|numeric|decimal|number", re.IGNORECASE),
+    ),
     ("a text", re.compile(r"char|text|clob|enum|name\b|inet|cidr", re.IGNORECASE)),
     ("a floating number", re.compile(r"real|floa|doub", re.IGNORECASE)),
     ("a date or time", re.compile(r"date|time", re.IGNORECASE)),
@@ -78,7 +81,8 @@ def _kind(spelled: str) -> str:
     """What values of the type are compared with; a type that is none of these only with its own."""
     if spelled.endswith("]"):
         return spelled.lower()
-    return next((kind for kind, names in _KINDS if names.search(spelled)), spelled.lower())
+    name = spelled.partition("(")[0]
+    return next((kind for kind, names in _KINDS if names.search(name)), name.lower())
 
 
 def _condition(database: Database, child: Table, text: str, flag: str, params: Mapping[str, Value]) -> str:

@@ -18,6 +18,7 @@ from batchops.db.table import Table
 from batchops.errors import UsageError
 
 _DELETES = (CASCADE, NO_ACTION, RESTRICT)
+_OR = re.compile(r"\bor\b", re.IGNORECASE)
 _EQUAL = re.compile(r"""["`]?(\w+)["`]?\s*=(?!=)""")
 
 
@@ -230,7 +231,8 @@ def _spelled(table: Table, names: Sequence[str]) -> tuple[str, ...]:
 def _indexed(columns: Sequence[str], indexes: Sequence[Sequence[str]], condition: str | None) -> bool:
     """Whether an index begins with the columns, in whatever order; those that a condition fixes may be among them."""
     wanted = {name.casefold() for name in columns}
-    fixed = {name.casefold() for name in _EQUAL.findall(condition or "")}
+    every = "" if condition is None or _OR.search(condition) else condition
+    fixed = {name.casefold() for name in _EQUAL.findall(every)}
     for index in indexes:
         beginning = set()
         for name in index:

@@ -41,10 +41,19 @@ class ChildrenPlan:
         number = sum(one.rows or 0 for one in counts)
         exact = all(one.counted and not one.capped for one in counts)
         again = any(len(self.graph.of(table)) > 1 for table in self.graph.touched)
-        unknown = any(one.rows is None for one in counts)
+        unknown = any(one.rows is None for one in counts) or self._goes_deeper
         about = "at least " if unknown else "about " if not exact else "up to " if again else ""
         tables = len(self.graph.touched)
         return f"{about}{number:,} rows of {tables:,} {'table' if tables == 1 else 'tables'}"
+
+    @property
+    def _goes_deeper(self) -> bool:
+        """Whether rows below those that were counted go too: of circles, and below a table's references to itself."""
+        graph = self.graph
+        counts = dict(zip(map(id, graph.edges), self.reached, strict=True))
+        circles = [edge for component in graph.components if component.circular for edge in component.edges]
+        own = [edge for component in graph.components for edge in component.own if len(graph.to(edge.parent)) > 1]
+        return any(counts[id(edge)].rows for edge in (*circles, *own))
 
     @property
     def question(self) -> str:

@@ -65,7 +65,7 @@ class Counting:
 
 
 def rows_reached(graph: Graph, counting: Counting) -> tuple[Reached, tuple[Reached, ...]]:
-    """The root's rows, and those by edge, in their order. A table that refers to itself is counted one level deep.
+    """The root's rows, and those by edge, in their order.
 
     Where several paths lead to an edge's parent, the shortest one counts: it is a first look, not the work.
     """
@@ -116,9 +116,19 @@ def _estimated(edge: Edge, parents: Reached) -> Reached:
 
 
 def rows_along(edge: Edge, graph: Graph, paths: Mapping[TableName, Edge], selection: Selection) -> sa.Select[Any]:
-    """The child's rows along the edge, from the root's down the paths."""
+    """The child's rows along the edge, from the root's down the paths; of a table to itself all levels of them."""
     parents = _parents(edge, graph, paths, selection)
-    return _referring(edge, parents, [sa.literal_column("1")])
+    one: sa.ColumnElement[object] = sa.literal_column("1")
+    if not edge.own or edge.action != "delete":
+        return _referring(edge, parents, [one])
+    child = edge.child.clause
+    first = _referring(edge, parents, [child.c[quoted(name)] for name in edge.referred]).cte(
+        "batchops_below", recursive=True
+    )
+    lower = child.alias("batchops_lower")
+    pairs = [lower.c[quoted(name)] == column for name, column in zip(edge.columns, first.c, strict=True)]
+    below = first.union(sa.select(*(lower.c[quoted(name)] for name in edge.referred)).where(*pairs))
+    return sa.select(one).select_from(below)
 
 
 def _parents(edge: Edge, graph: Graph, paths: Mapping[TableName, Edge], selection: Selection) -> sa.Select[Any]:

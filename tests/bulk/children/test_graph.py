@@ -226,6 +226,22 @@ def test_partitioned_parents_and_children(postgresql: Database) -> None:
     assert index == "CREATE INDEX ON public.hours (day_id, day)"
 
 
+def test_foreign_tables_and_other_kinds_of_values(postgresql: Database) -> None:
+    make(postgresql, RULES)
+    postgresql.script("""
+        CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;
+        CREATE FOREIGN TABLE far (id integer) SERVER s;
+        CREATE TABLE spans (id interval, key uuid, big bigint, up integer[], n numeric, name text);
+    """)
+    with pytest.raises(RefusedError, match="is a foreign table"):
+        read_graph(postgresql, "users", ["far.id -> users.id"])
+    for column in ("id", "key", "up", "name"):
+        with pytest.raises(UsageError, match="cannot be compared"):
+            read_graph(postgresql, "users", [f"spans.{column} -> users.id"])
+    for column in ("big", "n"):
+        assert the_edge(read_graph(postgresql, "users", [f"spans.{column} -> users.id"]), f"spans.{column}").declared
+
+
 def test_what_postgresql_does_not_vouch_for(postgresql: Database) -> None:
     postgresql.script("""
         CREATE SCHEMA crm;

@@ -84,6 +84,25 @@ def the_rule(database: Database) -> str:
     return "RESTRICT" if database.backend == "mysql" else "NO ACTION"
 
 
+def test_a_tree_is_counted_to_its_leaves(database: Database) -> None:
+    make(
+        database,
+        """CREATE TABLE places (id integer PRIMARY KEY, up integer, FOREIGN KEY (up) REFERENCES places (id));
+        CREATE TABLE people (id integer PRIMARY KEY, place integer, FOREIGN KEY (place) REFERENCES places (id));
+        CREATE INDEX places_up ON places (up);
+        CREATE INDEX people_place ON people (place);
+        INSERT INTO places VALUES (1, NULL), (2, 1), (3, 2), (4, 3), (5, NULL);
+        INSERT INTO people VALUES (1, 1), (2, 4)""",
+    )
+    with planned(database, table="places", where="id = 1") as plan:
+        assert rows(plan)[0].split("  ")[0] == "places"
+        counts = {
+            edge.source: one.text for edge, one in zip(plan.children.graph.edges, plan.children.reached, strict=True)
+        }  # type: ignore[union-attr]
+        assert counts == {"places.up": "3 rows", "people.place": "1 row"}
+        assert plan.children.total == "at least 5 rows of 2 tables"  # type: ignore[union-attr]
+
+
 def test_what_has_to_be_chosen(database: Database) -> None:
     make(database, SHOP)
     with planned(database, child=COMMENTS) as plan:
