@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
@@ -11,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from batchops.db.backend import Backend
+from batchops.db.commit_times import CommitTimes
 from batchops.db.faults import Fault, driver_error, translate, underway
 from batchops.db.registry import load, named_by, registered, variants
 from batchops.db.rights import MissingRight, Needs
@@ -53,6 +55,7 @@ class Database:
         else:
             self._decide_at_connect(variant)
         self._at_work: set[Any] = set()
+        self.commit_times = CommitTimes()
         self._guard = threading.Lock()
         self._in_thread = threading.local()
         """`reading`: the connection on which the thread reads, where a nested read shares it."""
@@ -88,10 +91,13 @@ class Database:
         with self._connection() as connection:
             self.backend.sessions.begin(connection, lazy=lazy, durable=durable, joined=joined)
             yield connection
+            begun = time.perf_counter()
             try:
                 connection.commit()
             except DBAPIError as error:
                 raise self._commit_failed(error) from error
+            if joined is not Joined.BEGIN_AND_COMMIT and not (lazy and self.backend.sessions.commits_lazily):
+                self.commit_times.add(time.perf_counter() - begun)
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:

@@ -39,6 +39,9 @@ class Sessions(Protocol):
     undoes_statements: bool
     """Whether a statement that fails undoes what it did, and the transaction continues without it."""
 
+    commits_lazily: bool
+    """Whether a COMMIT that need not wait for the disk does not."""
+
     def engine(self, address: DatabaseAddress, timeouts: Timeouts, connections: int) -> sa.Engine:
         """`connections`: how many may be running at one time; each is kept for the next who needs one."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from batchops.db.database import Database
     from batchops.db.table import Table
     from batchops.db.urls import DatabaseAddress
 
@@ -21,6 +22,20 @@ class Measured:
     """What the value is of: the replica, the slot."""
     reason: str = ""
     """Why to wait, whatever the value, where the signal itself says so."""
+    limit: float | None = None
+    """A limit of its own, in place of the throttle's."""
+    parts: "tuple[Measured, ...]" = ()
+    """What it consists of, each with a value, where each is held against the limit: several replicas."""
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A replica that --replica names: by its URL, or as the server itself calls it."""
+
+    name: str
+    address: "DatabaseAddress | None" = None
+    limit: float | None = None
+    """Seconds of lag that are allowed to it; None: the throttle's limit counts."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +44,17 @@ class Scope:
 
     role: str
     table: "Table | None" = None
-    replicas: "tuple[DatabaseAddress, ...]" = ()
+    replicas: tuple[Replica, ...] = ()
     """The replicas that are named."""
     own_sessions: "Callable[[], Collection[int]]" = lambda: ()
     """The sessions of the run that are at work, by the numbers that the server knows them by."""
+    commit_seconds: "Callable[[], float | None]" = lambda: None
+    """What the run's COMMITs took lately; None where there was none."""
+
+
+def run_scope(role: str, table: "Table", replicas: tuple[Replica, ...], database: "Database") -> Scope:
+    """Of a run on that database."""
+    return Scope(role, table, replicas, database.sessions_at_work, database.commit_times.mean)
 
 
 class Signal(Protocol):
@@ -56,4 +78,6 @@ class ServerSignal:
     writes: bool = False
     """Whether a reading may write to the disk, so that a plan takes none."""
     takes_replicas: bool = False
-    """Whether it is about replicas that are named."""
+    """Whether it is about replicas that are named by their URLs."""
+    knows_replicas: bool = False
+    """Whether it is about replicas that the server names itself, each of which may have a limit of its own."""

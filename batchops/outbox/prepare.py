@@ -10,7 +10,7 @@ from batchops.db.catalog import Server
 from batchops.db.database import Database
 from batchops.db.lookup import find_table
 from batchops.db.recorded_statements import FIRST_ROWS, Rehearsed, recording, rehearsed
-from batchops.db.signals import Scope
+from batchops.db.signals import run_scope
 from batchops.db.table import Table
 from batchops.errors import RefusedError, UsageError
 from batchops.outbox.after_delivery import AfterDelivery, DeleteSent, MarkSent, MoveSent
@@ -78,7 +78,7 @@ def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sin
     def first_statements() -> Sequence[Rehearsed]:
         return _rehearsed(spec, database, outbox, mapping, after_delivery, tables)
 
-    scope = Scope(server.role, outbox.table, spec.replica_addresses, database.sessions_at_work)
+    scope = run_scope(server.role, outbox.table, spec.replicas, database)
     watched = chosen(connection, database, spec.throttles, scope)
     throttles = throttle_facts(spec, watched)
     plan = FactsPlan(

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.recorded_statements import FIRST_ROWS, Rehearsed, recording, rehearsed
-from batchops.db.signals import Scope
+from batchops.db.signals import run_scope
 from batchops.queue.handlers import Handler
 from batchops.queue.handlers.function import Function
 from batchops.queue.handlers.registry import handler_of
@@ -95,8 +95,7 @@ def _throttles(
     if not spec.throttles:
         return ()
     role = database.backend.catalog.server(connection).role
-    scope = Scope(role, queue.table, spec.replica_addresses, database.sessions_at_work)
-    return chosen(connection, database, spec.throttles, scope)
+    return chosen(connection, database, spec.throttles, run_scope(role, queue.table, spec.replicas, database))
 
 
 def _rehearsed(spec: DrainSpec, database: Database, found: ResolvedQueue) -> list[Rehearsed]:

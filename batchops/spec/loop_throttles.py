@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from batchops.budget.sharing import sharing, shown_budget
 from batchops.db.database import Database
-from batchops.db.signals import Scope
+from batchops.db.signals import run_scope
 from batchops.db.table import Table
 from batchops.runtime.lifecycle import EventEmitter
 from batchops.runtime.live_settings import LiveSettings
@@ -24,7 +24,7 @@ def loop_throttles(
 ) -> Iterator[tuple[Throttle, ...]]:  # fmt: skip
     """Those that were chosen, those that are set while the run works, and its budget."""
     threads, name = emitter.threads, f"{plan.verb.name} {plan.label}"
-    scope = Scope("", table, spec.replica_addresses, database.sessions_at_work)
+    scope = run_scope("", table, spec.replicas, database)
     timeout = spec.throttle_timeout.total_seconds()
     watched = Watched(chosen, database, scope, live.throttles, live_setting, timeout, emitter.warn)
     with watching(watched, threads, stats) as throttles, sharing(spec.budget, name, live, threads, stats) as shared:

@@ -71,8 +71,8 @@ def _stop(kind: ThrottleKind, text: str, waits: float | None) -> float:
     if word != "stop" or not equals:
         raise ValueError(f'"{text}" is not like stop={kind.unit.example}')
     value = _limit(kind, limit)
-    if waits is not None and value <= waits:
-        raise ValueError(f"stop={limit} must be more than the limit at which the run waits")
+    if waits is not None and (value >= waits if kind.below else value <= waits):
+        raise ValueError(f"stop={limit} must be {'less' if kind.below else 'more'} than the limit at which it waits")
     return value
 
 

@@ -6,10 +6,12 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from batchops import durations
 from batchops.budget.address import checked as budget_checked
+from batchops.db.signals import Replica
 from batchops.db.url_parse import split
 from batchops.db.url_references import is_reference
-from batchops.db.urls import DatabaseAddress, address
+from batchops.db.urls import address
 from batchops.errors import UsageError
 from batchops.spec import parsers
 from batchops.spec.models import Duration, Flag, Several, VerbSpec
@@ -29,15 +31,32 @@ def _filled(text: str | None) -> str | None:
     return text
 
 
-def _without_passwords(urls: tuple[str, ...]) -> tuple[str, ...]:
-    for url in urls:
+def _replica(text: str) -> tuple[str, float | None]:
+    """`URL,limit=4h`: what names a replica, and its limit in seconds; ValueError for a wrong limit."""
+    named, mark, limit = text.rpartition(",limit=")
+    if not mark:
+        return text, None
+    found = durations.parse(limit)
+    assert isinstance(found, timedelta)
+    return named, found.total_seconds()
+
+
+def _named_by_server(text: str) -> bool:
+    """Whether it is the name that the server itself has for a replica, and no URL."""
+    return "://" not in text and not is_reference(text)
+
+
+def _named_rightly(replicas: tuple[str, ...]) -> tuple[str, ...]:
+    for url, limit in map(_replica, replicas):
+        if _named_by_server(url) and limit is None:
+            raise ValueError(f'"{url}" is neither a URL nor like {url},limit=4h')
         try:
-            secrets = () if is_reference(url) else split(url).secrets
+            secrets = () if _named_by_server(url) or is_reference(url) else split(url).secrets
         except UsageError as error:
             raise ValueError(error.message) from None
         if secrets:
             raise ValueError("a password in the URL would be shown; env:NAME, file:PATH or ~/.my.cnf keep it")
-    return urls
+    return replicas
 
 
 class ThrottledSpec(VerbSpec):
@@ -57,8 +76,10 @@ class ThrottledSpec(VerbSpec):
     throttle_http: Annotated[str | None, AfterValidator(checked_url), Flag("URL")] = Field(
         None, description="Wait while this URL answers 423, 429 or 503. env:NAME and file:PATH fetch it."
     )
-    replica: Annotated[Several, AfterValidator(_without_passwords), Flag("URL", several=True)] = Field(
-        (), description="Replica for replica-lag on MariaDB and MySQL. env:NAME and file:PATH fetch it. Repeatable."
+    replica: Annotated[Several, AfterValidator(_named_rightly), Flag("URL[,limit=4h]", several=True)] = Field(
+        (),
+        description="Replica for replica-lag on MariaDB and MySQL; with a limit of its own on PostgreSQL too, by its "
+        "name. env:NAME and file:PATH fetch a URL. Repeatable.",
     )
     budget: Annotated[str | None, AfterValidator(budget_checked), Flag("URL#NAME")] = Field(
         None, description="Share the rate and the workers of this budget with other runs: batchops budget."
@@ -81,9 +102,16 @@ class ThrottledSpec(VerbSpec):
         return self.default_throttles or (kind.of_replicas and bool(self.replica))
 
     @property
-    def replica_addresses(self) -> tuple[DatabaseAddress, ...]:
-        """Where the replicas are; UsageError where a URL is none."""
-        try:
-            return tuple(address(url, os.environ) for url in self.replica)
-        except UsageError as error:
-            raise UsageError(error.message.replace("--url", "--replica"), error.hint) from None
+    def replicas(self) -> tuple[Replica, ...]:
+        """The replicas that are named; UsageError where a URL is none."""
+        found = []
+        for text, limit in map(_replica, self.replica):
+            if _named_by_server(text):
+                found.append(Replica(text, None, limit))
+                continue
+            try:
+                at = address(text, os.environ)
+            except UsageError as error:
+                raise UsageError(error.message.replace("--url", "--replica"), error.hint) from None
+            found.append(Replica(at.name, at, limit))
+        return tuple(found)

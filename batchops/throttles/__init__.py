@@ -1,11 +1,15 @@
 """What a run waits for between batches: one file for each throttle, and this registry of them."""
 
 from batchops.throttles import (
+    active_per_cpu,
     active_sessions,
     archive_backlog,
     blocked,
+    commit_latency,
     dead_tuples,
     file,
+    flow_control,
+    free_disk,
     history_list,
     http,
     load,
@@ -21,8 +25,8 @@ from batchops.throttles import (
 from batchops.throttles.kind import ThrottleKind
 
 THROTTLES: tuple[ThrottleKind, ...] = (
-    replica_lag.KIND, blocked.KIND, slot_lag.KIND, xmin_age.KIND, dead_tuples.KIND, vacuum.KIND, active_sessions.KIND,
-    archive_backlog.KIND, wal_rate.KIND, threads_running.KIND, history_list.KIND, wal_size.KIND, load.KIND, file.KIND,
-    query.KIND, http.KIND,
+    replica_lag.KIND, blocked.KIND, commit_latency.KIND, slot_lag.KIND, xmin_age.KIND, dead_tuples.KIND, vacuum.KIND,
+    active_sessions.KIND, active_per_cpu.KIND, archive_backlog.KIND, wal_rate.KIND, threads_running.KIND,
+    history_list.KIND, flow_control.KIND, wal_size.KIND, free_disk.KIND, load.KIND, file.KIND, query.KIND, http.KIND,
 )  # fmt: skip
 """In the order in which people read of them."""

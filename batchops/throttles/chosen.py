@@ -78,8 +78,7 @@ def chosen(
     not have is left out.
     """
     backend = database.backend
-    if scope.replicas and not any(signal.takes_replicas for signal in backend.signals.values()):
-        raise UsageError("--replica: this database names its replicas itself, or has none.", "leave it out.")
+    _refuse_replicas(backend, scope)
     with ExitStack() as stack:
         probes = partial(_probes, stack, database)
         return tuple(
@@ -91,6 +90,19 @@ def chosen(
         )
 
 
+def _refuse_replicas(backend: Backend, scope: Scope) -> None:
+    """UsageError for a replica that is named as this database does not know replicas."""
+    signals = backend.signals.values()
+    for one in scope.replicas:
+        if one.address is not None and not any(signal.takes_replicas for signal in signals):
+            hint = "leave it out, or give one a limit of its own by its name: --replica NAME,limit=4h."
+            known = any(signal.knows_replicas for signal in signals)
+            why = "--replica: this database names its replicas itself, or has none."
+            raise UsageError(why, hint if known else "leave it out.")
+        if one.address is None and not any(signal.knows_replicas for signal in signals):
+            raise UsageError(f'--replica: "{one.name}" is no URL.', "name the replica by its URL.")
+
+
 def _probes(stack: ExitStack, database: Database) -> Database:
     """Made only where there is something to read."""
     return stack.enter_context(closing(probe_database(database.address)))
@@ -98,7 +110,8 @@ def _probes(stack: ExitStack, database: Database) -> Database:
 
 def _takes_replicas(backend: Backend, kind: ThrottleKind, scope: Scope) -> bool:
     """Whether replicas are named for it, each of which must be one."""
-    return bool(scope.replicas) and kind.name in backend.signals and backend.signals[kind.name].takes_replicas
+    signal = backend.signals.get(kind.name)
+    return bool(scope.replicas) and signal is not None and (signal.takes_replicas or signal.knows_replicas)
 
 
 def _asked(

@@ -32,6 +32,8 @@ def shown_bytes(value: float) -> str:
     return f"{value:.3g} {prefix}B"
 
 
+SHARE = Unit("share", "0.1", shown_number)
+FACTOR = Unit("factor", "1.5", shown_number)
 NUMBER = Unit("number", "4", shown_number)
 SECONDS = Unit("seconds", "10s", durations.show)
 BYTES = Unit("bytes", "1GB", shown_bytes)

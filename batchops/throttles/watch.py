@@ -93,7 +93,7 @@ class Watch:
     def look(self) -> None:
         """Take a reading. An error of the signal is kept: without a reading the run waits in the end."""
         try:
-            measured = self._read()
+            measured = self._setting.worst(self._read())
         except (BatchopsError, OSError) as error:
             with self._guard:
                 self._trouble = described(error)
@@ -102,7 +102,8 @@ class Watch:
             self._measured, self._at, self._trouble = measured, self._clock(), ""
             self._waiting = self._holds(measured)
             stop = self._setting.stop
-            beyond = stop is not None and measured.value is not None and measured.value > stop
+            ends = measured.value if measured.limit is None else None
+            beyond = stop is not None and ends is not None and self._setting.exceeds(ends, stop)
             self._beyond_stop = self._beyond_stop + 1 if beyond else 0
 
     def __call__(self) -> ThrottleReason | None:
@@ -112,7 +113,8 @@ class Watch:
             ended, stop = self._beyond_stop > 1, self._setting.stop
             self._timeout.tell(self.name, "" if asks is None else asks.reason)
         if ended and asks is not None and stop is not None:
-            beyond = f"more than stop={self._setting.kind.unit.show(stop)}"
+            more = "less" if self._setting.kind.below else "more"
+            beyond = f"{more} than stop={self._setting.kind.unit.show(stop)}"
             raise TransientError(f"{asks.reason}, {beyond}.", "run the same command again once it has come down.")
         return asks
 
@@ -128,12 +130,13 @@ class Watch:
         if not self._waiting or self._measured is None:
             return None
         value = self._measured.value
-        return ThrottleReason(self._setting.reading(self._measured), EVERY, self.name, value, self._setting.limit)
+        limit = self._setting.limit_of(self._measured)
+        return ThrottleReason(self._setting.reading(self._measured), EVERY, self.name, value, limit)
 
     def _holds(self, measured: Measured) -> bool:
-        limit = self._setting.limit
+        setting, value, limit = self._setting, measured.value, self._setting.limit_of(measured)
         if measured.reason:
             return True
-        if measured.value is None or limit is None:
+        if value is None or limit is None:
             return False
-        return measured.value > limit or (self._waiting and limit > 0 and measured.value >= RESUME * limit)
+        return setting.exceeds(value, limit) or (self._waiting and setting.stays(value, limit, RESUME))

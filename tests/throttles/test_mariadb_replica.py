@@ -68,6 +68,19 @@ def test_a_replica_that_applies_nothing_holds_the_run_until_it_does(
 
 
 @pytest.mark.full
+def test_a_replica_with_a_limit_of_its_own_may_be_late(
+    pair: tuple[Private, Private], table: Database, batchops: Batchops, tmp_path: Path
+) -> None:
+    args = (*PURGE, "--url", table.url, *SLOW, "--replica", "env:COPY,limit=1h", "--throttle", "replica-lag=1s")
+    with closing(mariadb.connect(pair[1].url, autocommit=True)) as other, other.cursor() as cursor:
+        cursor.execute("FLUSH TABLES WITH READ LOCK")
+        run = ThrottledRun(batchops, tmp_path, *args, env={"COPY": pair[1].url})
+        end = run.end()
+        cursor.execute("UNLOCK TABLES")
+    assert (end["rows"], end["seconds"] > 2.0, run.reasons()) == (ROWS, True, [])
+
+
+@pytest.mark.full
 def test_a_replica_that_is_stopped_holds_the_run_at_once(
     pair: tuple[Private, Private], table: Database, batchops: Batchops, tmp_path: Path
 ) -> None:

@@ -26,6 +26,9 @@ from tests.waiting import until
 
 PURGE = ("purge", "t", "--where", "v = 1", "-y")
 ROWS = 2000
+WAITS = """
+SELECT clock_timestamp() - query_start > interval '2 s' FROM pg_stat_activity WHERE wait_event = 'SyncRep'
+"""
 SLOW = ("--batch-size", 20, "--sleep", "50ms", "--strategy", "key")
 
 
@@ -80,6 +83,63 @@ def test_a_replica_that_falls_behind_holds_the_run_until_it_is_back(
     assert end["throttled_by"][0]["throttle"] == "replica-lag"
     values = [one["value"] for one in run.reasons() if one["value"] is not None]
     assert max(values) > why["value"], "it grows although the standby says nothing new"
+
+
+def test_a_replica_with_a_limit_of_its_own_may_be_late(
+    replicated: Database, copy: Private, batchops: Batchops, tmp_path: Path
+) -> None:
+    """It is late for seconds, which the limit of the others does not allow."""
+    fast = ("--batch-size", 20, "--sleep", "30ms", "--strategy", "key", "--throttle", "replica-lag=1s")
+    with paused(copy):
+        free = ThrottledRun(
+            batchops,
+            tmp_path,
+            *PURGE,
+            "--url",
+            replicated.url,
+            *fast,
+            "--replica",
+            "copy1,limit=1h",
+            "--max-rows",
+            ROWS,
+        )
+        end = free.end()
+    assert (end["rows"], end["seconds"] > 2.0, free.reasons()) == (ROWS, True, [])
+    plan = batchops(*PURGE, "--url", replicated.url, "-n", "--replica", "copy1,limit=1h").out
+    assert "replica-lag of copy1 (127.0.0.1): " in plan
+    assert "(limit 1 h)" in plan
+    for replica, code, says in (
+        ("copy9,limit=1h", 12, '"copy9" is no replica of this server'),
+        ("postgresql://copy1/x", 2, "--replica NAME,limit=4h"),
+        ("copy1", 2, "neither a URL nor like copy1,limit=4h"),
+        ("copy1,limit=5", 2, "has no unit"),
+    ):
+        wrong = batchops(*PURGE, "--url", replicated.url, "--replica", replica)
+        assert (wrong.code, says in wrong.err) == (code, True), wrong.err
+
+
+@pytest.mark.full
+def test_commits_that_wait_for_a_slow_replica_hold_the_run(
+    private_postgresql: Private, replicated: Database, copy: Private, batchops: Batchops, tmp_path: Path
+) -> None:
+    replicated.execute(f'ALTER DATABASE "{replicated.name}" SET synchronous_commit = remote_apply')
+    with psycopg.connect(private_postgresql.url, autocommit=True) as primary:
+        primary.execute("ALTER SYSTEM SET synchronous_standby_names = 'copy1'")
+        primary.execute("SELECT pg_reload_conf()")
+        try:
+            run = ThrottledRun(
+                batchops, tmp_path, *PURGE, "--url", replicated.url, *SLOW, "--throttle",
+                "commit-latency=300ms", "--throttle", "replica-lag=off",
+            )  # fmt: skip
+            run.until(lambda: run.events("committed"))
+            with paused(copy):
+                until(lambda: (primary.execute(WAITS).fetchone() or (False,))[0])
+            why = run.until_throttled()
+            assert (why["throttle"], why["value"] > 0.3, why["limit"]) == ("commit-latency", True, 0.3)
+            assert run.end()["rows"] == ROWS
+        finally:
+            primary.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            primary.execute("SELECT pg_reload_conf()")
 
 
 def test_it_is_watched_without_a_flag_where_a_replica_is_there_and_off_means_off(

@@ -26,7 +26,7 @@ from batchops.bulk.strategies.strategy import Batch, Strategy, StrategyKind
 from batchops.bulk.verb import BulkVerb
 from batchops.db.database import Database
 from batchops.db.recorded_statements import SELECTED, shown_sql
-from batchops.db.signals import Scope
+from batchops.db.signals import Scope, run_scope
 from batchops.errors import RefusedError
 from batchops.ledger.last_run import LastRun
 from batchops.ledger.resume import AlreadyDone, ContinuedRun, NewRun, Resume
@@ -127,7 +127,7 @@ def _children(
 
 
 def _scope(database: Database, spec: BulkSpec, found: Inspection) -> Scope:
-    return Scope(found.server.role, found.table, spec.replica_addresses, database.sessions_at_work)
+    return run_scope(found.server.role, found.table, spec.replicas, database)
 
 
 def _explained(connection: sa.Connection, database: Database, probe: Probe) -> Explained:

@@ -10,7 +10,7 @@ from batchops.db.claims import ClaimQueries
 from batchops.db.column_contents import Contents
 from batchops.db.facts import Facts
 from batchops.db.faults import Faults, Suspect, driver_error
-from batchops.db.mysql import replica_lag, server_health
+from batchops.db.mysql import server_health
 from batchops.db.mysql.backend import MySQL
 from batchops.db.mysql.catalog import MySQLCatalog
 from batchops.db.mysql.claims import MySQLClaims
@@ -20,7 +20,7 @@ from batchops.db.mysql.faults import MySQLFaults
 from batchops.db.mysql.planner import MySQLPlanner
 from batchops.db.mysql.row_lines import MariaDBRowLines
 from batchops.db.mysql.sessions import MySQLSessions, set_in_each_session
-from batchops.db.mysql.signals import BLOCKED, SIGNALS
+from batchops.db.mysql.signals import MARIADB
 from batchops.db.planner import Planner, explained
 from batchops.db.row_lines import RowLines
 from batchops.db.sessions import Sessions, Timeouts
@@ -105,7 +105,7 @@ class MariaDB(MySQL):
     faults: Faults = MariaDBFaults()
     row_lines: RowLines | None = MariaDBRowLines()
     claims: ClaimQueries = MariaDBClaims()
-    signals: Mapping[str, ServerSignal] = SIGNALS | {"replica-lag": replica_lag.MARIADB, "blocked": BLOCKED}
+    signals: Mapping[str, ServerSignal] = MARIADB
 
     def __init__(self) -> None:
         self.sessions: Sessions = MariaDBSessions()

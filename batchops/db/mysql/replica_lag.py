@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,11 +39,17 @@ class MySQLReplicaLag:
 
     def read(self, connection: sa.Connection) -> Measured:
         source = int(connection.exec_driver_sql("SELECT @@server_id").scalar_one())
-        found = [self._read(connection, one, source) for one in self._replicas]
+        found = [
+            self._read(connection, one.address, source, one.limit)
+            for one in self._replicas
+            if one.address is not None
+        ]  # fmt: skip
         stopped = [one for one in found if one.reason]
-        return stopped[0] if stopped else max(found, key=lambda one: one.value or 0.0)
+        return stopped[0] if stopped else replace(max(found, key=lambda one: one.value or 0.0), parts=tuple(found))
 
-    def _read(self, connection: sa.Connection, address: DatabaseAddress, source: int) -> Measured:
+    def _read(
+        self, connection: sa.Connection, address: DatabaseAddress, source: int, limit: float | None
+    ) -> Measured:  # fmt: skip
         row = self._status(address, source)
         for thread in self.threads:
             if row[thread] != "Yes":
@@ -50,7 +57,7 @@ class MySQLReplicaLag:
                 return Measured(None, reason=f"replication of {address.name} does not run ({why[:_LONGEST]})")
         if row[self.seconds] is None:
             raise UnreachableError(f"{address.name} does not say how far it is behind.")
-        return Measured(self._lag(connection, row), of=address.name)
+        return Measured(self._lag(connection, row), of=address.name, limit=limit)
 
     def _status(self, address: DatabaseAddress, source: int) -> Mapping[str, Any]:
         try:

@@ -24,6 +24,7 @@ class MySQLSessions:
     one_writer = False
     locks_rows = True
     undoes_statements = True
+    commits_lazily = False
 
     def engine(self, address: DatabaseAddress, timeouts: Timeouts, connections: int) -> sa.Engine:
         engine = sa.create_engine(

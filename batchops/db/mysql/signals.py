@@ -6,17 +6,16 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.db.faults import Fault, driver_error
-from batchops.db.mysql import replica_lag
+from batchops.db.mysql import flow_control, host, replica_lag
 from batchops.db.mysql.faults import classify
 from batchops.db.mysql.rights import account
+from batchops.db.mysql.threads import ThreadsRunning
+from batchops.db.own_commits import COMMIT_LATENCY
 from batchops.db.signals import Measured, Scope, ServerSignal
 from batchops.errors import UnreachableError
 
-_OURS = sa.text(
-    "SELECT count(*) FROM information_schema.processlist WHERE id IN :own AND command <> 'Sleep'"
-).bindparams(sa.bindparam("own", expanding=True))
 _HISTORY = sa.text("SELECT count FROM information_schema.innodb_metrics WHERE name = 'trx_rseg_history_len'")
-_WAITING = sa.text("""
+_WAITING_MARIADB = sa.text("""
 SELECT timestampdiff(MICROSECOND, waits.trx_wait_started, now(6)) / 1e6 AS value, waits.trx_mysql_thread_id AS session
 FROM information_schema.innodb_lock_waits w
 JOIN information_schema.innodb_trx waits ON waits.trx_id = w.requesting_trx_id
@@ -26,17 +25,17 @@ ORDER BY 1 DESC LIMIT 1
 """).bindparams(sa.bindparam("own", expanding=True))
 
 
-class ThreadsRunning:
-    """The server's own figure without the run's sessions and the one that asks."""
-
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
-
-    def read(self, connection: sa.Connection) -> Measured:
-        running = int(connection.exec_driver_sql("SHOW GLOBAL STATUS LIKE 'Threads_running'").one()[1])
-        own = [*self._scope.own_sessions()]
-        ours = int(connection.execute(_OURS, {"own": own}).scalar_one()) if own else 0
-        return Measured(float(max(0, running - ours - 1)))
+# Its threads have other numbers than the connections that they serve.
+_WAITING_MYSQL = sa.text("""
+SELECT timestampdiff(MICROSECOND, t.trx_wait_started, now(6)) / 1e6 AS value, waits.processlist_id AS session
+FROM performance_schema.data_lock_waits w
+JOIN performance_schema.threads waits ON waits.thread_id = w.requesting_thread_id
+JOIN performance_schema.threads holds ON holds.thread_id = w.blocking_thread_id
+JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = waits.processlist_id
+WHERE holds.processlist_id IN :own AND waits.processlist_id NOT IN :own AND t.trx_wait_started IS NOT NULL
+ORDER BY 1 DESC LIMIT 1
+""").bindparams(sa.bindparam("own", expanding=True))
+_LOCK_WAITS = "SELECT 1 FROM performance_schema.data_lock_waits, performance_schema.threads LIMIT 1"
 
 
 class HistoryList:
@@ -50,15 +49,18 @@ class HistoryList:
 
 
 class Blocked:
-    """How long others wait for locks that the run's sessions hold, by MariaDB's tables."""
+    """How long others wait for locks that the run's sessions hold."""
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+    def __init__(self, scope: Scope, waiting: sa.TextClause) -> None:
+        self._scope, self._waiting = scope, waiting
 
     def read(self, connection: sa.Connection) -> Measured:
         own = [*self._scope.own_sessions()]
-        row = connection.execute(_WAITING, {"own": own}).one_or_none() if own else None
+        row = connection.execute(self._waiting, {"own": own}).one_or_none() if own else None
         return Measured(0.0) if row is None else Measured(float(row.value), of=f"session {row.session}")
+
+
+_TRANSACTIONS = "SELECT 1 FROM information_schema.innodb_trx LIMIT 1"
 
 
 def _process_right(query: str) -> Callable[[sa.Connection, Scope], str | None]:
@@ -76,14 +78,33 @@ def _process_right(query: str) -> Callable[[sa.Connection, Scope], str | None]:
     return missing
 
 
+def _lock_waits_right(connection: sa.Connection, scope: Scope) -> str | None:
+    """MySQL asks for two rights, of which the first missing one is told."""
+    try:
+        connection.exec_driver_sql(_LOCK_WAITS).all()
+    except DBAPIError as error:
+        if classify(driver_error(error)) is not Fault.DENIED:
+            raise
+        return f"GRANT SELECT ON performance_schema.* TO {account(connection.dialect, scope.role)};"
+    return _process_right(_TRANSACTIONS)(connection, scope)
+
+
 SIGNALS: dict[str, ServerSignal] = {
     "replica-lag": replica_lag.MYSQL,
+    "blocked": ServerSignal(lambda scope: Blocked(scope, _WAITING_MYSQL), _lock_waits_right, quiet=lambda _, __: True),
+    "commit-latency": COMMIT_LATENCY,
     "threads-running": ServerSignal(ThreadsRunning),
+    "active-per-cpu": host.ACTIVE_PER_CPU,
     "history-list": ServerSignal(
         lambda _: HistoryList(), _process_right("SELECT 1 FROM information_schema.innodb_metrics LIMIT 1")
     ),
+    "free-disk": host.FREE_DISK,
 }
-BLOCKED = ServerSignal(
-    Blocked, _process_right("SELECT 1 FROM information_schema.innodb_trx LIMIT 1"), quiet=lambda _, __: True
-)
-"""MariaDB's alone: MySQL keeps lock waits elsewhere."""
+MARIADB: dict[str, ServerSignal] = SIGNALS | {
+    "replica-lag": replica_lag.MARIADB,
+    "blocked": ServerSignal(
+        lambda scope: Blocked(scope, _WAITING_MARIADB), _process_right(_TRANSACTIONS), quiet=lambda _, __: True
+    ),
+    "flow-control": flow_control.SIGNAL,
+}
+"""It keeps lock waits elsewhere, and has Galera."""

@@ -6,8 +6,8 @@ from batchops.db.postgresql.one_row import OURS, OneRow
 from batchops.db.postgresql.stats_right import missing_stats_right
 from batchops.db.signals import ServerSignal
 
-_ACTIVE = sa.text(f"""
+ACTIVE = sa.text(f"""
 SELECT count(*) AS value, '' AS of FROM pg_catalog.pg_stat_activity
 WHERE state = 'active' AND backend_type = 'client backend' AND NOT ({OURS})
 """)
-SIGNAL = ServerSignal(lambda _: OneRow(_ACTIVE), missing_stats_right)
+SIGNAL = ServerSignal(lambda _: OneRow(ACTIVE), missing_stats_right)

@@ -2,13 +2,14 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from batchops.db.postgresql.stats_right import missing_stats_right
 from batchops.db.signals import Measured, Scope, ServerSignal
-from batchops.errors import UnreachableError
+from batchops.errors import RefusedError, UnreachableError
 
 RECONNECTS = 60.0
 """Seconds for which a standby that has gone is expected back."""
@@ -20,7 +21,7 @@ WHERE state IN ('streaming', 'catchup') AND (replay_lsn IS NOT NULL OR flush_lsn
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE s.active_pid = r.pid AND s.slot_type = 'logical')
 """
 _LAG = sa.text(f"""
-SELECT application_name || coalesce(' (' || host(client_addr) || ')', '') AS name,
+SELECT application_name AS application, application_name || coalesce(' (' || host(client_addr) || ')', '') AS name,
        extract(epoch FROM replay_lag)::float8 AS lag,
        pg_catalog.pg_wal_lsn_diff(replay_lsn, '0/0')::bigint AS replayed {_STANDBYS}
 """)
@@ -31,8 +32,13 @@ _ANY = sa.text(f"SELECT EXISTS (SELECT {_STANDBYS})")
 class ReplicaLag:
     """Remembers how much WAL there was when, so that a standby whose own figure is old or missing is found out."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, limits: Mapping[str, float | None] | None = None
+    ) -> None:  # fmt: skip
+        """`limits`: those of standbys that have one of their own, by their names."""
         self._clock = clock
+        self._limits = limits or {}
+        self._met = False
         self._marks: deque[tuple[float, int]] = deque()
         self._seen: dict[str, float] = {}
         self._told: dict[str, tuple[float | None, int, float]] = {}
@@ -41,13 +47,27 @@ class ReplicaLag:
         rows = connection.execute(_LAG).all()
         written, now = int(connection.execute(_NOW).scalar_one()), self._clock()
         self._expect_back({row.name for row in rows}, now)
+        self._expect_named({row.application for row in rows})
         if not rows:
             return Measured(None, of="no replica")
         if unknown := [row.name for row in rows if row.replayed is None]:
             raise UnreachableError(f"replica {unknown[0]} has not said yet what it has replayed.")
         self._mark(now, written, min(row.replayed for row in rows))
-        lag, name = max((self._lag(row.name, row.lag, row.replayed, written, now), row.name) for row in rows)
-        return Measured(lag, of=name)
+        lags = [
+            Measured(
+                self._lag(row.name, row.lag, row.replayed, written, now), row.name,
+                limit=self._limits.get(row.application),
+            )
+            for row in rows
+        ]  # fmt: skip
+        return replace(max(lags, key=lambda one: one.value or 0.0), parts=tuple(lags))
+
+    def _expect_named(self, there: set[str]) -> None:
+        """Those with a limit of their own are there at first; later they are missed like any other."""
+        if not self._met and (unknown := sorted(self._limits.keys() - there)):
+            known = f"it has {', '.join(sorted(there))}" if there else "it has none now"
+            raise RefusedError(f'"{unknown[0]}" is no replica of this server.', f"name one that is: {known}.")
+        self._met = True
 
     def _lag(self, name: str, told: float | None, replayed: int, written: int, now: float) -> float:
         """What the standby was behind when it last said so, and for how long it has said nothing new since."""
@@ -77,4 +97,8 @@ def _none_there(connection: sa.Connection, _: Scope) -> bool:
     return not connection.execute(_ANY).scalar_one()
 
 
-SIGNAL = ServerSignal(lambda _: ReplicaLag(), missing_stats_right, quiet=_none_there)
+def _of(scope: Scope) -> ReplicaLag:
+    return ReplicaLag(limits={one.name: one.limit for one in scope.replicas})
+
+
+SIGNAL = ServerSignal(_of, missing_stats_right, quiet=_none_there, knows_replicas=True)

@@ -39,6 +39,7 @@ class PostgreSQLSessions:
     one_writer = False
     locks_rows = True
     undoes_statements = False
+    commits_lazily = True
     settings = _SETTINGS
 
     def __init__(self) -> None:

@@ -47,8 +47,8 @@ from batchops.db.sqlite.row_lines import SQLiteRowLines
 from batchops.db.sqlite.row_lists import SQLiteRowLists
 from batchops.db.sqlite.row_moves import SQLiteRowMoves
 from batchops.db.sqlite.sessions import SQLiteSessions
+from batchops.db.sqlite.signals import SIGNALS
 from batchops.db.sqlite.sql_functions import SQL_FUNCTIONS
-from batchops.db.sqlite.wal_size import SIGNALS
 from batchops.db.storable_text import TextRoom
 from batchops.db.types import Whole
 

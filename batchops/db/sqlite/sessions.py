@@ -26,6 +26,7 @@ class SQLiteSessions:
     one_writer = True
     locks_rows = False
     undoes_statements = False  # a constraint or trigger may say FAIL, which keeps what was done
+    commits_lazily = False
 
     def __init__(self) -> None:
         self._lock_timeout = Timeouts().lock

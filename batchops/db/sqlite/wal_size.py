@@ -25,4 +25,4 @@ class WalSize:
         return Measured(float((frames - copied) * (page + _FRAME)))
 
 
-SIGNALS = {"wal-size": ServerSignal(lambda _: WalSize(), writes=True)}
+SIGNAL = ServerSignal(lambda _: WalSize(), writes=True)

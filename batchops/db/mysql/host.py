@@ -1,0 +1,55 @@
+"""What a MariaDB or MySQL server's host tells where the server is on this one, or tells itself."""
+
+import os
+import socket
+
+import sqlalchemy as sa
+
+from batchops.db import server_host
+from batchops.db.mysql.server_health import free_bytes
+from batchops.db.mysql.threads import ThreadsRunning
+from batchops.db.signals import Measured, Scope, ServerSignal
+from batchops.errors import RefusedError
+
+
+def _folder_here(connection: sa.Connection) -> str | None:
+    """The data directory, where the server runs on this host; None where it does not."""
+    host, folder = connection.exec_driver_sql("SELECT @@hostname, @@datadir").one()
+    return str(folder) if host == socket.gethostname() and os.path.isdir(str(folder)) else None
+
+
+class FreeDisk:
+    """By the plugin DISKS of MariaDB, else by the host."""
+
+    def read(self, connection: sa.Connection) -> Measured:
+        told = free_bytes(connection)
+        if told is not None:
+            return Measured(float(told), of="the data directory")
+        folder = _folder_here(connection)
+        if folder is None:
+            hint = "on MariaDB the plugin DISKS tells it: INSTALL SONAME 'disks'."
+            raise RefusedError("the server is on another host, whose disk it does not tell.", hint)
+        return Measured(float(server_host.free_bytes(folder)), of=folder)
+
+
+class ActivePerCpu:
+    """The CPUs are counted once."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._running = ThreadsRunning(scope)
+        self._cpus: int | None = None
+
+    def read(self, connection: sa.Connection) -> Measured:
+        if self._cpus is None:
+            if _folder_here(connection) is None:
+                raise RefusedError(
+                    "the server is on another host, and does not tell how many CPUs that has.",
+                    "use threads-running with a number.",
+                )
+            self._cpus = server_host.cpus()
+        running = self._running.read(connection).value or 0.0
+        return Measured(running / self._cpus, of=f"{self._cpus} CPUs")
+
+
+FREE_DISK = ServerSignal(lambda _: FreeDisk())
+ACTIVE_PER_CPU = ServerSignal(ActivePerCpu)

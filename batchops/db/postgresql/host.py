@@ -1,0 +1,72 @@
+"""What a PostgreSQL server's host tells where the server is on this one, or lets its own files be read."""
+
+import sqlalchemy as sa
+
+from batchops.db import server_host
+from batchops.db.postgresql.active_sessions import ACTIVE
+from batchops.db.postgresql.rights import account
+from batchops.db.postgresql.stats_right import missing_stats_right
+from batchops.db.signals import Measured, Scope, ServerSignal
+from batchops.errors import RefusedError
+
+SETTINGS = "pg_read_all_settings"
+_HERE = sa.text("""
+SELECT pg_catalog.inet_server_addr() IS NULL OR pg_catalog.inet_server_addr() = pg_catalog.inet_client_addr() AS near,
+       pg_catalog.pg_backend_pid() AS pid
+""")
+_MAY_SEE = sa.text("SELECT pg_catalog.pg_has_role(current_user, CAST(:role AS name), 'USAGE')")
+_FOLDER = sa.text("SELECT current_setting('data_directory')")
+_MAY_READ = sa.text("SELECT pg_catalog.has_function_privilege('pg_catalog.pg_read_file(text)', 'EXECUTE')")
+_CPUS = sa.text("""
+SELECT count(*) FROM pg_catalog.regexp_split_to_table(pg_catalog.pg_read_file('/proc/cpuinfo'), E'\\n') AS line
+WHERE line LIKE 'processor%'
+""")
+
+
+def is_here(connection: sa.Connection) -> bool:
+    """Whether the server runs on this host: the connection does not leave it, and the backend is a process here."""
+    row = connection.execute(_HERE).one()
+    return bool(row.near) and server_host.process_name(row.pid).startswith("postgres")
+
+
+class FreeDisk:
+    """Of the data directory; tablespaces elsewhere are not looked at."""
+
+    def read(self, connection: sa.Connection) -> Measured:
+        if not is_here(connection):
+            raise RefusedError("the server is on another host, whose disk it does not tell.")
+        folder = str(connection.execute(_FOLDER).scalar_one())
+        return Measured(float(server_host.free_bytes(folder)), of=folder)
+
+
+class ActivePerCpu:
+    """The CPUs are counted once."""
+
+    def __init__(self) -> None:
+        self._cpus: int | None = None
+
+    def read(self, connection: sa.Connection) -> Measured:
+        if self._cpus is None:
+            self._cpus = _cpus(connection)
+        return Measured(float(connection.execute(ACTIVE).one().value) / self._cpus, of=f"{self._cpus} CPUs")
+
+
+def _cpus(connection: sa.Connection) -> int:
+    if is_here(connection):
+        return server_host.cpus()
+    if connection.execute(_MAY_READ).scalar_one() and (found := int(connection.execute(_CPUS).scalar_one())):
+        return found
+    raise RefusedError(
+        "the server is on another host, and this role may not read how many CPUs that has.",
+        "grant EXECUTE on pg_read_file(text), or use active-sessions with a number.",
+    )
+
+
+def _missing(connection: sa.Connection, scope: Scope) -> str | None:
+    if connection.execute(_MAY_SEE, {"role": SETTINGS}).scalar_one():
+        return None
+    return f"GRANT {SETTINGS} TO {account(connection.dialect, scope.role)};"
+
+
+FREE_DISK = ServerSignal(lambda _: FreeDisk(), _missing)
+ACTIVE_PER_CPU = ServerSignal(lambda _: ActivePerCpu(), missing_stats_right)
