@@ -1,17 +1,20 @@
 """Delete, update and deliver rows of a live database in small transactions.
 
-`purge`, `backfill`, `drain`, `relay` and `replay` do what the commands of the same names do, with the same options, and
-return Finished; `plan` returns what one of them would do; `run` runs a recipe; `outbox.save` writes events.
+`purge`, `backfill`, `archive`, `restore`, `drain`, `relay` and `replay` do what the commands of the same names do, with
+the same options, and return Finished; `plan` returns what one of them would do; `run` runs a recipe; `outbox.save`
+writes events.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from batchops.version import __version__
 
 if TYPE_CHECKING:
     from batchops import outbox
-    from batchops.api import backfill, drain, plan, purge, relay, replay, run
+    from batchops.api import archive, backfill, drain, plan, purge, relay, replay, restore, run
     from batchops.errors import (
         BatchopsError,
         Exit,
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
         ThrottleReason,
         Warned,
     )
-    from batchops.finished_details import Cause, Drained, Listed, Relayed, SpaceLeft
+    from batchops.finished_details import Cause, Drained, Listed, Relayed, Restored, SpaceLeft
     from batchops.runtime.stop import Stop
 
 __all__ = [
@@ -59,6 +62,7 @@ __all__ = [
     "RefusedError",
     "Rejected",
     "Relayed",
+    "Restored",
     "Retried",
     "SpaceLeft",
     "Started",
@@ -71,6 +75,7 @@ __all__ = [
     "UsageError",
     "Warned",
     "__version__",
+    "archive",
     "backfill",
     "drain",
     "outbox",
@@ -78,8 +83,22 @@ __all__ = [
     "purge",
     "relay",
     "replay",
+    "restore",
     "run",
 ]  # fmt: skip
+
+
+class _Library(ModuleType):
+    """Python binds a package to its name here once it is imported; where a verb has that name, it keeps it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _VERBS or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+_VERBS = frozenset(("archive", "restore"))
+"""Verbs whose rooms have their names."""
+sys.modules[__name__].__class__ = _Library
 
 
 def __dir__() -> list[str]:

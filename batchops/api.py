@@ -16,7 +16,15 @@ from batchops.recipes.run import run_job
 from batchops.recipes.run_all import run_jobs
 from batchops.runtime.stop import Stop
 from batchops.spec.models import checked
-from batchops.spec.typed import ArchiveOptions, BackfillOptions, DrainOptions, PurgeOptions, RelayOptions, ReplayOptions
+from batchops.spec.typed import (
+    ArchiveOptions,
+    BackfillOptions,
+    DrainOptions,
+    PurgeOptions,
+    RelayOptions,
+    ReplayOptions,
+    RestoreOptions,
+)
 from batchops.spec.verb import Plan, Verb
 from batchops.verbs import VERBS
 
@@ -74,6 +82,11 @@ def relay(*, on_event: Emit | None = None, stop: Stop | None = None, **options: 
 def replay(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[ReplayOptions]) -> Finished:
     """Deliver events again that were sent, as `batchops outbox replay` does; nothing is written to the database."""
     return _run(replay, options, on_event, stop)
+
+
+def restore(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[RestoreOptions]) -> Finished:
+    """Put the rows that are archived in `destination` back, as `batchops restore` does without a question."""
+    return _run(restore, options, on_event, stop)
 
 
 def plan(verb: Callable[P, Finished], *args: P.args, **options: P.kwargs) -> Plan:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from batchops.finished_details import Archived, Cause, Drained, Listed, Relayed, SpaceLeft, ThrottledBy
+from batchops.finished_details import Archived, Cause, Drained, Listed, Relayed, Restored, SpaceLeft, ThrottledBy
 
 Reason = str
 """Why a run ended; the words of the command line's contract: done, max-rows, window, signal, incomplete …"""
@@ -226,6 +226,8 @@ class Finished:
     """Of a purge or backfill that changed rows."""
     archived: Archived | None = None
     """Of an archive only; its fields stand beside the others in the document."""
+    restored: Restored | None = None
+    """The same of a restore."""
     participle: str = "changed"
     """What was done to its rows, for people: deleted."""
 

@@ -76,6 +76,14 @@ class Archived:
 
 
 @dataclass(frozen=True)
+class Restored:
+    """The fields of a restore's end beside those of every verb."""
+
+    skipped: int
+    """Rows of this process whose keys were in the table already, and that were left as they were there."""
+
+
+@dataclass(frozen=True)
 class Listed:
     """How many ids of a list were found."""
 

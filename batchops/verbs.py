@@ -23,24 +23,18 @@ _ENTRIES = {
     "purge": Entry("Delete rows in small transactions.", "batchops.bulk.purge"),
     "backfill": Entry("Update rows in small transactions, each at most once.", "batchops.bulk.backfill"),
     "archive": Entry("Move rows to files or another table: durable there, then deleted here.", "batchops.bulk.archive"),
+    "restore": Entry("Put archived rows back, typed as they were.", "batchops.restore.prepare"),
     "drain": Entry("Hand pending rows to a handler, by any number of workers.", "batchops.queue.prepare"),
     "relay": Entry("Deliver the events of an outbox in order, at least once.", "batchops.outbox.prepare"),
     "replay": Entry("Deliver events again that were sent.", "batchops.outbox.replay", in_recipes=False),
 }
 
 
-@dataclass(frozen=True)
-class CommandsBehind:
-    """Words behind a verb that are commands of their own; a table of such a name is given with its schema."""
+BEHIND_VERBS = {"archive": frozenset(("verify", "list", "show"))}
+"""Words behind a verb that are commands of their own, each in the module of `batchops.cli` that the verb names.
 
-    summary: str
-    names: frozenset[str]
-
-
-BEHIND_VERBS = {
-    "archive": CommandsBehind("Verify, list and show archives of rows.", frozenset(("verify", "list", "show")))
-}
-"""By the verb; each is in the module of that name in `batchops.cli`."""
+A table of such a name is given with its schema.
+"""
 
 
 class Verbs(Mapping[str, "Verb"]):

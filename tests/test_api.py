@@ -13,14 +13,23 @@ from batchops.bulk.archiving.spec import ArchiveSpec
 from batchops.bulk.spec import BackfillSpec, PurgeSpec
 from batchops.outbox.spec import RelaySpec, ReplaySpec
 from batchops.queue.spec import DrainSpec
+from batchops.restore.spec import RestoreSpec
 from batchops.spec.models import checked
-from batchops.spec.typed import ArchiveOptions, BackfillOptions, DrainOptions, PurgeOptions, RelayOptions, ReplayOptions
+from batchops.spec.typed import (
+    ArchiveOptions,
+    BackfillOptions,
+    DrainOptions,
+    PurgeOptions,
+    RelayOptions,
+    ReplayOptions,
+    RestoreOptions,
+)
 from batchops.verbs import VERBS
 from tests.cli.conftest import filled
 from tests.command import ROOT
 from tests.services.database import Database
 
-OPTIONS = (PurgeOptions, BackfillOptions, ArchiveOptions, DrainOptions, RelayOptions, ReplayOptions)
+OPTIONS = (PurgeOptions, BackfillOptions, ArchiveOptions, RestoreOptions, DrainOptions, RelayOptions, ReplayOptions)
 """In the registry's order."""
 
 
@@ -36,6 +45,7 @@ def lite(sqlite: Database) -> Database:
         (PurgeOptions, PurgeSpec),
         (BackfillOptions, BackfillSpec),
         (ArchiveOptions, ArchiveSpec),
+        (RestoreOptions, RestoreSpec),
         (DrainOptions, DrainSpec),
         (RelayOptions, RelaySpec),
         (ReplayOptions, ReplaySpec),
@@ -50,6 +60,8 @@ def test_the_options_are_the_spec_s_fields(options: type, spec: type) -> None:
 def test_what_it_offers_is_there() -> None:
     assert all(getattr(batchops, name) is not None for name in batchops.__all__)
     assert {"purge", "plan", "replay", "Finished"} <= set(dir(batchops)) == set(batchops.__all__)
+    assert callable(batchops.archive)
+    assert callable(batchops.restore)  # though rooms have these names too
     with pytest.raises(AttributeError):
         _ = batchops.prune  # type: ignore[attr-defined]
 

@@ -13,11 +13,10 @@ from click.exceptions import Exit as ClickExit
 
 from batchops.cli.lazy_group import LazyGroup
 from batchops.errors import BatchopsError, Exit
-from batchops.verbs import BEHIND_VERBS, RECIPE_VERBS
+from batchops.verbs import RECIPE_VERBS
 from batchops.version import __version__
 
 COMMANDS = {
-    **{verb: behind.summary for verb, behind in BEHIND_VERBS.items()},
     **RECIPE_VERBS.summaries,
     "outbox": "Create an outbox, show it, verify its order, send events again.",
     "run": "Run the jobs of a recipe, one after another.",

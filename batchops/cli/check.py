@@ -16,8 +16,8 @@ from batchops.spec.verb import Plan, Verb
 from batchops.verbs import VERBS
 from batchops.version import __version__
 
-CHECKED = {name: verb for name, verb in VERBS.items() if verb.asks}
-"""The verbs whose plans are looked at by checks: those that ask before they run."""
+CHECKED = {name: verb for name, verb in VERBS.items() if verb.asks and verb.spec.argument == "table"}
+"""The verbs whose plans are looked at by checks: those that ask before they change the rows of a table."""
 JOB = (DATABASE, ROWS, CHANGES, CHILDREN, ARCHIVE)
 """The groups of flags that say what a job is; all of a verb's are taken."""
 PLANNED = ("table", "strategy", "key", "allow", "count", "ledger", "ledger_schema", "lock_timeout", "statement_timeout")

@@ -36,8 +36,7 @@ class LazyGroup(Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """A verb that has commands behind it is their group for those alone."""
-        behind = BEHIND_VERBS.get(args[0]) if len(args) > 1 else None
-        if behind is not None and args[1] in behind.names:
+        if len(args) > 1 and args[1] in BEHIND_VERBS.get(args[0], ()):
             return args[0], import_module(f"batchops.cli.{args[0]}").command, args[1:]
         return super().resolve_command(ctx, args)
 

@@ -80,9 +80,11 @@ def from_spec(*models: type[BaseModel], only: Collection[str] = ()) -> Decorator
 
     def decorate(function: Any) -> Any:
         fields = {name: field for model in models for name, field in flagged(model).items()}
+        arguments = {getattr(model, "argument", "table") for model in models}
         for name, field in reversed(fields.items()):
-            if name == "table" and (not only or name in only):
-                function = click.argument("table", shell_complete=completion_sources.tables)(function)
+            if name in arguments and (not only or name in only):
+                offer = completion_sources.tables if name == "table" else None
+                function = click.argument(name, shell_complete=offer)(function)
             elif not only or name in only:
                 function = click.option(flag_name(name), name, **_settings(field))(function)
         return function
@@ -130,7 +132,7 @@ def help_of(verb: str, model: type[VerbSpec]) -> Decorator:
     """The flags of a verb in groups, in its help."""
     groups: dict[str, list[str]] = {name: [] for name in _FIRST}
     for name, field in flagged(model).items():
-        if name != "table":
+        if name != model.argument:
             groups.setdefault(flag_of(field).group, []).append(flag_name(name))
     groups[OUTPUT] = [names[-1] if names[-1].startswith("-") else names[0] for names, _ in _OUTPUT] + ["--help"]
     groups[MONITORING] = [names[0] for names, _ in _MONITORING]

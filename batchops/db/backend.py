@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from batchops.db.rights import Rights
     from batchops.db.row_lines import RowLines
     from batchops.db.row_lists import RowLists
+    from batchops.db.row_loading import RowLoading
     from batchops.db.row_moves import RowMoves
     from batchops.db.sessions import Notifications, Sessions
     from batchops.db.signals import ServerSignal
@@ -55,6 +56,7 @@ class Backend(Protocol):
     events: "EventTables"
     """How an outbox is kept and read."""
     exact_columns: "ExactColumns"
+    row_loading: "RowLoading"
     """How values are outside the database, and come back the same."""
     whole_keys: "Addresses"
     places: "Addresses | None"

@@ -17,7 +17,7 @@ FIELDS = (
 def document(finished: Finished) -> dict[str, object]:
     """The end of a run as the document's fields, in their order; seconds to the millisecond."""
     values = asdict(finished)
-    more = values["drained"] or values["relayed"] or values["archived"] or {}
+    more = values["drained"] or values["relayed"] or values["archived"] or values["restored"] or {}
     if finished.done_at is not None:
         more = {**more, "done_at": finished.done_at}
     if finished.listed is not None:

@@ -18,12 +18,16 @@ def command(verb: str, spec: VerbSpec, url: str | None) -> str:
     """A command line that asks for the same job again, `url` without its password; empty where none can."""
     if spec.params:
         return ""
-    words = ["batchops", verb, spec.table]
+    words = ["batchops", verb, getattr(spec, spec.argument)]
     fields = flagged(type(spec))
     # What the job is comes before how it is done.
     for name in sorted(fields, key=lambda name: flag_of(fields[name]).group not in _FIRST):
         value = getattr(spec, name)
-        if name in ("table", "restart", "same_table", "count") or value == fields[name].get_default() or value is None:
+        if (
+            name in (spec.argument, "restart", "same_table", "count")
+            or value == fields[name].get_default()
+            or value is None
+        ):
             continue
         if name == "url":
             words += ["--url", url or ""]

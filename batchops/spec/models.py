@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -65,6 +65,8 @@ class VerbSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
+    argument: ClassVar[str] = "table"
+    """The field that is given without a flag."""
     table: str = Field(min_length=1)
     params: Annotated[Mapping[str, Value], Flag(kind="unflagged")] = Field(
         {}, description="Values for `:name` in conditions and assignments."

@@ -18,10 +18,9 @@ StrategyName = Literal["auto", "key", "block", "match", "list", "limit"]
 """The strategies that --strategy takes; a test compares them with the registry of strategies."""
 
 
-class VerbOptions(TypedDict, total=False):
-    """What every verb takes."""
+class RunOptions(TypedDict, total=False):
+    """What every verb takes beside its table."""
 
-    table: Required[str]
     params: Mapping[str, Value]
     """Values for `:name` in conditions and assignments."""
     url: str | None
@@ -46,8 +45,14 @@ class VerbOptions(TypedDict, total=False):
     ledger_schema: str | None
 
 
-class ThrottledOptions(VerbOptions, total=False):
-    """What the verbs take that keep to throttles."""
+class VerbOptions(RunOptions, total=False):
+    """What every verb takes that works on a table."""
+
+    table: Required[str]
+
+
+class ThrottleOptions(TypedDict, total=False):
+    """What to wait for."""
 
     throttle: Sequence[str] | str
     throttle_file: str | PathLike[str] | None
@@ -56,6 +61,10 @@ class ThrottledOptions(VerbOptions, total=False):
     replica: Sequence[str] | str
     budget: str | None
     throttle_timeout: Duration
+
+
+class ThrottledOptions(VerbOptions, ThrottleOptions, total=False):
+    """What the verbs take that keep to throttles."""
 
 
 class BulkOptions(ThrottledOptions, total=False):
@@ -140,6 +149,21 @@ class DrainOptions(PayloadOptions, ThrottledOptions, total=False):
     backoff: Duration
     poll: Duration | None
     listen: str | None
+
+
+class RestoreOptions(RunOptions, ThrottleOptions, total=False):
+    """Options of `restore`; `table` is the archived one."""
+
+    table: str
+    destination: Required[str | PathLike[str]]
+    of_run: int | None
+    where: str | None
+    into: str | None
+    on_conflict: Literal["fail", "skip", "replace"]
+    drop_columns: bool
+    max_rejected: int
+    lease: Duration
+    restart: bool
 
 
 class EventsOptions(PayloadOptions, total=False):

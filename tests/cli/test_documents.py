@@ -20,7 +20,7 @@ from tests.command import Batchops
 from tests.documents import DOCUMENTS, HELP, README, Reader, blocks, commands, linked
 from tests.services.database import Database
 
-ON_POSTGRESQL = ("README", "outbox", "strategies")
+ON_POSTGRESQL = ("README", "outbox", "restore", "strategies")
 SHOP = """
 CREATE TABLE sessions (id integer PRIMARY KEY, expires_at timestamp);
 CREATE TABLE events (id integer PRIMARY KEY, created_at timestamp);

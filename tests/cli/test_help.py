@@ -17,7 +17,7 @@ from tests.documents import HELP
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 COMMANDS = (
     "", "archive", "archive verify", "archive list", "archive show",
-    "purge", "backfill", "check", "drain", "run", "recipe",
+    "purge", "backfill", "restore", "check", "drain", "run", "recipe",
     "recipe check", "recipe schema", "recipe new", "completion", "queue", "queue init", "queue show",
     "queue redrive", "relay", "outbox",
     "outbox init", "outbox show", "outbox check", "outbox redrive", "outbox replay",

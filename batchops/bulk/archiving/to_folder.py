@@ -87,7 +87,8 @@ class OpenFolder:
         self._sealing: list[Future[int]] = []
         lines = database.backend.row_lines
         assert lines is not None  # the plan refuses a database without it
-        table = ArchivedTable(archive.table.label, tuple(archive.columns), archive.key)
+        family = database.backend.exact_columns.family
+        table = ArchivedTable(archive.table.label, tuple(archive.columns), archive.key, family)
         self._spooling = Spooling(
             database, sealer.ledger, lines, archive.table, archive.columns, archive.every_column, archive.format,
             sealer.folder,

@@ -32,6 +32,7 @@ from batchops.db.mysql.planner import MySQLPlanner
 from batchops.db.mysql.rights import MySQLRights
 from batchops.db.mysql.row_lines import MySQLRowLines
 from batchops.db.mysql.row_lists import MySQLRowLists
+from batchops.db.mysql.row_loading import MySQLRowLoading
 from batchops.db.mysql.row_moves import MySQLRowMoves
 from batchops.db.mysql.sessions import MySQLSessions
 from batchops.db.mysql.signals import SIGNALS
@@ -42,6 +43,7 @@ from batchops.db.planner import Planner
 from batchops.db.rights import Rights
 from batchops.db.row_lines import RowLines
 from batchops.db.row_lists import RowLists
+from batchops.db.row_loading import RowLoading
 from batchops.db.row_moves import RowMoves
 from batchops.db.sessions import Notifications, Sessions
 from batchops.db.signals import ServerSignal
@@ -69,6 +71,7 @@ class MySQL:
     claims: ClaimQueries = MySQLClaims()
     events: EventTables = MySQLEvents()
     exact_columns: ExactColumns = MySQLExactColumns()
+    row_loading: RowLoading = MySQLRowLoading()
     whole_keys: Addresses = MySQLWholeKeys()
     places: Addresses | None = None
     blocks: Blocks | None = None

@@ -40,20 +40,21 @@ class MySQLExactColumns:
 
     def selected(self, table: Table, columns: Sequence[ExactColumn]) -> Sequence[sa.ColumnElement[Any]]:
         named = [(table.called.c[quoted(column.name)], column) for column in columns]
-        return [_spelled(own, column).label(quoted(column.name)) for own, column in named]
+        return [self.spelled(own, column).label(quoted(column.name)) for own, column in named]
+
+    @staticmethod
+    def spelled(own: sa.ColumnElement[Any], column: ExactColumn) -> sa.ColumnElement[Any]:
+        """What to select for the column's own value."""
+        word = _word(column.sql_type)
+        if word == "float":  # the server shows six digits of it
+            return sa.cast(own, DOUBLE(asdecimal=False))
+        if word == "bit":
+            return own + sa.literal_column("0")
+        return sa.cast(own, sa.CHAR()) if word in (*_MOMENTS, *_SERVERS) else own
 
 
 def _word(type: str) -> str:
     return re.split(r"[^a-z0-9]", type.lower(), maxsplit=1)[0]
-
-
-def _spelled(own: sa.ColumnElement[Any], column: ExactColumn) -> sa.ColumnElement[Any]:
-    word = _word(column.sql_type)
-    if word == "float":  # the server shows six digits of it
-        return sa.cast(own, DOUBLE())
-    if word == "bit":
-        return own + sa.literal_column("0")
-    return sa.cast(own, sa.CHAR()) if word in (*_MOMENTS, *_SERVERS) else own
 
 
 def _exact(column: Column, details: sa.Row[Any]) -> ExactColumn:

@@ -37,6 +37,7 @@ from batchops.db.postgresql.planner import PostgreSQLPlanner
 from batchops.db.postgresql.rights import PostgreSQLRights
 from batchops.db.postgresql.row_lines import PostgreSQLRowLines
 from batchops.db.postgresql.row_lists import PostgreSQLRowLists
+from batchops.db.postgresql.row_loading import PostgreSQLRowLoading
 from batchops.db.postgresql.row_moves import PostgreSQLRowMoves
 from batchops.db.postgresql.sessions import PostgreSQLNotifications, PostgreSQLSessions
 from batchops.db.postgresql.signals import SIGNALS
@@ -44,6 +45,7 @@ from batchops.db.postgresql.sql_functions import SQL_FUNCTIONS
 from batchops.db.rights import Rights
 from batchops.db.row_lines import RowLines
 from batchops.db.row_lists import RowLists
+from batchops.db.row_loading import RowLoading
 from batchops.db.row_moves import RowMoves
 from batchops.db.sessions import Notifications, Sessions
 from batchops.db.signals import ServerSignal
@@ -71,6 +73,7 @@ class PostgreSQL:
     claims: ClaimQueries = PostgreSQLClaims()
     events: EventTables = PostgreSQLEvents()
     exact_columns: ExactColumns = PostgreSQLExactColumns()
+    row_loading: RowLoading = PostgreSQLRowLoading()
     whole_keys: Addresses = PostgreSQLWholeKeys()
     places: Addresses | None = HeapPlaces()
     blocks: Blocks | None = HeapBlocks()

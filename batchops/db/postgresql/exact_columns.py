@@ -26,6 +26,7 @@ _KINDS = {
     "uuid": ExactKind.UUID, "bytea": ExactKind.BYTES,
 }  # fmt: skip
 _DECIMAL = re.compile(r"numeric\((\d+),(\d+)\)")
+_MOMENT = re.compile(r"timestamp(\(\d\))? with(out)? time zone")
 _WIDEST = 76
 """Digits that Arrow's decimals can have."""
 _BY_NAME = frozenset((
@@ -49,11 +50,12 @@ class PostgreSQLExactColumns:
 
     def selected(self, table: Table, columns: Sequence[ExactColumn]) -> Sequence[sa.ColumnElement[Any]]:
         # A cast to text cuts what is in character(n); format() calls the type's own output function.
-        return [_spelled(table.called.c[quoted(column.name)]).label(quoted(column.name)) for column in columns]
+        return [self.spelled(table.called.c[quoted(column.name)]).label(quoted(column.name)) for column in columns]
 
-
-def _spelled(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    return sa.case((column.is_not(None), sa.func.format("%s", column)))
+    @staticmethod
+    def spelled(own: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """The value's text, as COPY has it."""
+        return sa.case((own.is_not(None), sa.func.format(sa.literal("%s", sa.Text), own)))
 
 
 def _exact(column: Column, details: sa.Row[Any]) -> ExactColumn:
@@ -70,7 +72,7 @@ def _kind(type: str) -> tuple[ExactKind, int, int]:
         precision, scale = int(found[1]), int(found[2])
         fits = precision <= _WIDEST and scale <= precision
         return (ExactKind.DECIMAL, precision, scale) if fits else (ExactKind.TEXT, 0, 0)
-    if type.startswith("timestamp"):
+    if _MOMENT.fullmatch(type):
         return (ExactKind.INSTANT if type.endswith("with time zone") else ExactKind.TIMESTAMP), 0, 0
     return _KINDS.get(type, ExactKind.TEXT), 0, 0
 

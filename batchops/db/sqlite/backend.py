@@ -26,6 +26,7 @@ from batchops.db.planner import Planner
 from batchops.db.rights import Rights
 from batchops.db.row_lines import RowLines
 from batchops.db.row_lists import RowLists
+from batchops.db.row_loading import RowLoading
 from batchops.db.row_moves import RowMoves
 from batchops.db.sessions import Notifications, Sessions
 from batchops.db.signals import ServerSignal
@@ -45,6 +46,7 @@ from batchops.db.sqlite.maintenance import SQLiteMaintenance
 from batchops.db.sqlite.planner import SQLitePlanner
 from batchops.db.sqlite.row_lines import SQLiteRowLines
 from batchops.db.sqlite.row_lists import SQLiteRowLists
+from batchops.db.sqlite.row_loading import SQLiteRowLoading
 from batchops.db.sqlite.row_moves import SQLiteRowMoves
 from batchops.db.sqlite.sessions import SQLiteSessions
 from batchops.db.sqlite.signals import SIGNALS
@@ -135,6 +137,7 @@ class SQLite:
     claims: ClaimQueries = SQLiteClaims()
     events: EventTables = SQLiteEvents()
     exact_columns: ExactColumns = SQLiteExactColumns()
+    row_loading: RowLoading = SQLiteRowLoading()
     whole_keys: Addresses = SQLiteWholeKeys()
     places: Addresses | None = None
     blocks: Blocks | None = None

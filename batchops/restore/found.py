@@ -1,0 +1,110 @@
+"""What a restore is about: rows of one archived table, and the table that takes them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.archive.contents import Contents, FoundSegment
+from batchops.archive.destination import Destination
+from batchops.archive.records import ArchivedTable
+from batchops.db.database import Database
+from batchops.db.lookup import find_table
+from batchops.db.table import Table
+from batchops.errors import NotFoundError, UsageError
+from batchops.restore.spec import RestoreSpec
+from batchops.sql.expression import parse_condition
+from batchops.sql.selection import user_sql
+
+
+@dataclass(frozen=True)
+class Found:
+    """Segments of one table, and the target."""
+
+    destination: Destination
+    label: str
+    segments: tuple[FoundSegment, ...]
+    archived: ArchivedTable
+    """As the last run archived it."""
+    schema: str | None
+    name: str
+    table: Table | None
+    """None: it is to be made."""
+
+    @property
+    def into(self) -> str:
+        """The target for people."""
+        if self.table is not None:
+            return self.table.label
+        return self.name if self.schema in (None, "public") else f"{self.schema}.{self.name}"
+
+    @property
+    def tables(self) -> list[ArchivedTable]:
+        """The archived table as it was in each run, without repetitions."""
+        return [*dict.fromkeys(one.table for one in self.segments)]
+
+
+def find(
+    connection: sa.Connection, spec: RestoreSpec, database: Database, destination: Destination, inside: Contents
+) -> Found:  # fmt: skip
+    """The archived rows and the target; NotFoundError where nothing is archived under that name."""
+    label = _chosen([*dict.fromkeys(one.table.label for one in inside.segments)], spec.table, destination.shown)
+    segments = inside.of(label, spec.of_run)
+    if not segments:
+        raise NotFoundError(f"Run {spec.of_run} has archived nothing of {label}.", "see `batchops archive list`.")
+    archived = segments[-1].table
+    into = spec.into or _label_here(label, archived, database)
+    try:
+        table: Table | None = find_table(connection, database.backend, into)
+    except NotFoundError:
+        table = None
+    schema, name = database.backend.catalog.unlabelled(into) if table is None else (table.schema, table.name)
+    return Found(destination, label, tuple(segments), archived, schema, name, table)
+
+
+def identity(verb: str, spec: RestoreSpec, found: Found) -> dict[str, Any]:
+    """What makes the job this one; what happens to conflicts may change from run to run."""
+    return {
+        "verb": verb, "from": found.destination.shown, "table": found.label, "of_run": spec.of_run,
+        "into": [found.schema, found.name], "where": spec.where,
+        "params": {name: f"{type(value).__name__} {value}" for name, value in sorted(spec.params.items())},
+    }  # fmt: skip
+
+
+def key_of(table: Table, archived: ArchivedTable) -> tuple[str, ...]:
+    """The columns by which rows are the same: a key of the target that was archived, its primary key first."""
+    names = {column.name for column in archived.columns}
+    keys = [table.primary] if table.primary else []
+    keys += [key.columns for key in table.keys]
+    return next((key for key in keys if set(key) <= names), ())
+
+
+def condition_of(
+    spec: RestoreSpec, database: Database, label: str, archived: ArchivedTable
+) -> sa.ColumnElement[bool] | None:  # fmt: skip
+    """The user's condition; UsageError where it is none."""
+    if spec.where is None:
+        return None
+    names = [column.name for column in archived.columns]
+    parsed = parse_condition(
+        spec.where, functions=database.backend.sql_functions, table=label, columns=names, params=spec.params
+    )
+    if parsed.time_functions:
+        raise UsageError("--where: a restore takes no time functions.", "write the time as it is.")
+    return sa.literal_column(f"({user_sql(parsed.text).text})", sa.Boolean())
+
+
+def _label_here(label: str, archived: ArchivedTable, database: Database) -> str:
+    """Schemas of another family's database mean nothing here."""
+    return label if archived.family == database.backend.row_loading.family else label.rpartition(".")[2]
+
+
+def _chosen(labels: Sequence[str], asked: str, shown: str) -> str:
+    """The archived table: the one asked for, or the only one; NotFoundError with the names."""
+    if asked in labels or (len(labels) == 1 and not asked):
+        return asked or labels[0]
+    named = ", ".join(labels) or "none"
+    if asked:
+        raise NotFoundError(f'No rows of a table "{asked}" are archived in {shown}.', f"archived tables: {named}.")
+    raise NotFoundError(f"Several tables are archived in {shown}: {named}.", "name one with --table.")

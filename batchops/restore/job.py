@@ -1,0 +1,241 @@
+"""A restore on one database: lease, ledger, heartbeat and control around the loop."""
+
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+
+from batchops.archive.destination import Destination
+from batchops.archive.records import ArchivedTable
+from batchops.db.database import Database
+from batchops.errors import BatchopsError, Exit, LockedError
+from batchops.events import Emit, Failure, Finished, Started, Warned
+from batchops.finished_details import Restored
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.location import NONE
+from batchops.ledger.owner import this_process
+from batchops.ledger.requests import scopes_of
+from batchops.ledger.run import Run
+from batchops.ledger.run_events import save_plan
+from batchops.restore.columns import Matched
+from batchops.restore.plan import ORDER
+from batchops.restore.previous import Work, work_of
+from batchops.restore.source import ArchivedRows, RowsAt
+from batchops.restore.spec import RestoreSpec
+from batchops.restore.step import RestoreStep, Target
+from batchops.runtime import lease
+from batchops.runtime.control import Control
+from batchops.runtime.ending import Ending, ending_of, finished
+from batchops.runtime.heartbeat import Heartbeat
+from batchops.runtime.lifecycle import EventEmitter, whole_run
+from batchops.runtime.live_settings import LiveSettings
+from batchops.runtime.loop import RunStats, run
+from batchops.runtime.pacing import Pacing
+from batchops.runtime.refusal import refusal, refuse
+from batchops.runtime.retry import retrying
+from batchops.runtime.sampler import Sampler
+from batchops.runtime.stop import Stop
+from batchops.spec.loop_throttles import loop_throttles
+from batchops.spec.settings import bounds_of, grace_of, live_of, loop_of
+from batchops.spec.verb import FactsPlan, kept_plan
+from batchops.throttles.chosen import ChosenThrottle
+from batchops.version import __version__
+
+END_TIMEOUT = 3.0
+"""Seconds to get the end of a run written down."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The target, once it is there, and how archived columns go into it."""
+
+    target: Target
+    matched: Callable[[ArchivedTable], Matched]
+    watched: tuple[ChosenThrottle, ...]
+    """What the run waits for."""
+
+
+@dataclass(frozen=True)
+class RestoreJob:
+    """A restore that is prepared on one database."""
+
+    spec: RestoreSpec
+    database: Database
+    destination: Destination
+    ledger: Ledger
+    plan: FactsPlan
+    work: Work
+    identify: Callable[[], str]
+    """The job's key in the ledger, once that is there."""
+    ready: Callable[[], Ready]
+    """Makes the table where there is none."""
+    next: str = ""
+    """The command that continues it."""
+    recipe_job: str = ""
+
+    def run(self, emit: Emit, stop: Stop) -> Finished:
+        """Run it. After it has begun, every error is in what is returned; before that it is raised."""
+        refuse(self.plan.refusals)
+        if self.work.done and self.work.last is not None:
+            return _already_done(self, self.work.last, emit)
+        ready = self.ready()
+        held, run_row = _begin(self)
+        stats = RunStats()
+        skipped: list[int] = [0]
+
+        def ended(ending: Ending) -> Finished:
+            return _ended(self, run_row, ending, stats, skipped[0])
+
+        work = partial(_work, self, ready, held, run_row, stats, skipped)
+        return whole_run(emit, stop, work, ended, grace_of(self.spec, self.database), undone=True)
+
+    def not_run(self, reason: str) -> Finished:
+        """The end of a job that is not run."""
+        code, error = (Exit.FAILED if reason == "declined" else Exit.DONE), None
+        if (refused := refusal(self.plan.refusals)) is not None:
+            code, error = refused.exit, Failure(refused.reason, refused.message, refused.hint)
+        return Finished(
+            self.plan.verb.name, self.plan.label, reason, int(code), __version__, strategy=ORDER, error=error
+        )
+
+
+def _work(
+    job: RestoreJob, ready: Ready, held: lease.Lease, row: Run, stats: RunStats, skipped: list[int],
+    emitter: EventEmitter, stop: Stop,
+) -> Finished:  # fmt: skip
+    """Run from Started to the end, and record the end in the ledger."""
+    ending = Ending("failed", Exit.FAILED)
+    sampler = Sampler(job.ledger, row, stats, emitter.log)
+    try:
+        emitter(_started(job, row))
+        job.database.underway = True
+        pacing = Pacing(target=job.spec.target_time.total_seconds(), fixed=job.spec.batch_size)
+        live = live_of(job.spec, pacing, several=False)
+        heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads, sample=sampler)
+        control = Control(job.ledger, held, scopes_of(row.run, row.job, job.recipe_job), live, stop, emitter.warn)
+        retrying(job.spec.retry_timeout.total_seconds(), control.look, stopped=lambda: stop.asked, sleep=stop.sleep)
+        with heartbeat.renewing(control.look_if_due):
+            ending = _loop(job, ready, row, heartbeat, control, live, emitter, stop, stats, skipped)
+            _advance_numbers(job, ready, emitter)
+    except BaseException as error:
+        ending = ending_of(error)
+        raise
+    finally:
+        _record_end(job.ledger, held, row, sampler, ending)
+    return _ended(job, row, ending, stats, skipped[0])
+
+
+def _loop(
+    job: RestoreJob, ready: Ready, row: Run, heartbeat: Heartbeat, control: Control, live: LiveSettings,
+    emitter: EventEmitter, stop: Stop, stats: RunStats, skipped: list[int],
+) -> Ending:  # fmt: skip
+    def matched(rows: RowsAt) -> Matched:
+        return ready.matched(rows.table)
+
+    with (
+        closing(ArchivedRows(job.destination, job.work.segments, job.work.place)) as source,
+        loop_throttles(
+            job.spec, job.plan, ready.watched, job.database, ready.target.table, live, emitter, stats
+        ) as throttles,
+    ):
+        step = RestoreStep(
+            job.database, job.ledger, row.workers[0], source, ready.target, matched, heartbeat.renew_with_batch
+        )
+        loop = replace(loop_of(job.spec, step, live), throttles=(control.throttle, *throttles))
+        ending = run(loop, emitter, stop, stats)
+        skipped[0] = step.skipped
+    return ending
+
+
+def _advance_numbers(job: RestoreJob, ready: Ready, emitter: EventEmitter) -> None:
+    """Rows that come later are numbered behind the restored ones."""
+    target = ready.target
+    try:
+        with job.database.transaction() as connection:
+            job.database.backend.row_loading.advance_numbers(connection, target.table, target.columns)
+    except BatchopsError as error:
+        emitter(Warned(f'The numbers of new rows in "{target.table.label}" were not advanced: {error.message}'))
+
+
+def _begin(job: RestoreJob) -> tuple[lease.Lease, Run]:
+    """Take the lease and write down the run, in one transaction."""
+    ledger = job.ledger
+    ledger.make()
+    key = job.identify()
+    with ledger.database.transaction() as connection:
+        held = lease.acquire(connection, ledger, key, job.spec.lease.total_seconds())
+        now = work_of(connection, ledger, key, job.work.segments, restart=job.spec.restart)
+        if now.last != job.work.last:
+            raise LockedError("Another run of the same job ended just now.", "run the same command again.")
+        if job.work.continues and job.work.last is not None:
+            run_row = ledger.take_over(connection, job.work.last)
+        else:
+            if job.work.last is not None and job.work.last.state == "running":  # with --restart
+                ledger.take_over(connection, job.work.last)
+                ledger.end(connection, job.work.last.run, "failed", "restarted with --restart")
+            run_row = ledger.begin(connection, _row(job, key), [job.work.place.dumped()])
+        lease.name_run(connection, ledger, held, run_row.run)
+        save_plan(connection, ledger, run_row.run, kept_plan(job.plan))
+    return held, run_row
+
+
+def _row(job: RestoreJob, key: str) -> dict[str, object]:
+    pinned = {
+        "condition": job.spec.where, "assignments": [], "cutoff": None, "key": None,
+        "segments": [one.listed.name for one in job.work.segments],
+    }  # fmt: skip
+    by = {"role": "", "version": __version__, "database": job.database.address.shown, "command": job.next}
+    return {
+        "job": key, "verb": job.plan.verb.name, "table_name": job.plan.label, "strategy": ORDER, "prunable": 0,
+        "spec": {"where": job.spec.where, "from": job.destination.shown}, "pinned": pinned,
+        "started_by": this_process().as_dict() | by | {"job": job.recipe_job},
+    }  # fmt: skip
+
+
+def _started(job: RestoreJob, row: Run) -> Started:
+    whole = sum(one.listed.record.rows for one in job.work.segments)
+    return Started(
+        None if job.spec.ledger == NONE else row.run, job.plan.verb.name, job.plan.label, ORDER, row.batches > 0, whole,
+        None, row.rows, row.read, counts_read=True, **bounds_of(job.spec),
+    )  # fmt: skip
+
+
+def _ended(job: RestoreJob, row: Run, ending: Ending, stats: RunStats, skipped: int) -> Finished:
+    here = finished(job.plan.verb.name, job.plan.label, ORDER, ending, stats)
+    goes_on = ending.exit not in (Exit.LOCKED, Exit.REFUSED, Exit.INTEGRITY) and ending.reason not in (
+        "done",
+        "incomplete",
+    )
+    return replace(
+        here,
+        run=None if job.spec.ledger == NONE else row.run,
+        rows=row.rows + here.rows,
+        read=row.read + here.read,
+        batches=row.batches + here.batches,
+        rejected=row.rejected + here.rejected,
+        participle=job.plan.verb.participle,
+        restored=Restored(skipped),
+        next=(job.next or None) if goes_on else None,
+    )
+
+
+def _already_done(job: RestoreJob, last: Run, emit: Emit) -> Finished:
+    end = Finished(
+        job.plan.verb.name, job.plan.label, "already-done", int(Exit.DONE), __version__, run=last.run, strategy=ORDER
+    )
+    emit(end)
+    return end
+
+
+def _record_end(ledger: Ledger, held: lease.Lease, row: Run, sampler: Sampler, ending: Ending) -> None:
+    """If the ledger cannot be reached, the run stays as if crashed, and the next run continues it."""
+
+    def end() -> None:
+        with ledger.database.transaction() as connection:
+            if lease.release(connection, ledger, held):
+                error = ending.error.message if ending.error else None
+                sampler.end(connection, ending.reason, error)
+                ledger.end(connection, row.run, ending.reason, error)
+
+    with suppress(BatchopsError):
+        retrying(END_TIMEOUT, end)

@@ -1,0 +1,123 @@
+"""The plan of a restore: which rows go where, what is left out, and what is against it."""
+
+from collections.abc import Iterator, Sequence
+
+import sqlalchemy as sa
+
+from batchops.archive.contents import Contents
+from batchops.archive.records import ArchivedTable
+from batchops.db.database import Database
+from batchops.db.exact_columns import ExactColumn
+from batchops.db.recorded_statements import Rehearsed
+from batchops.db.table import Table
+from batchops.reporters.figures import count, counted
+from batchops.restore.columns import match
+from batchops.restore.create import new_table, untaken
+from batchops.restore.found import Found, condition_of, key_of
+from batchops.restore.previous import Work
+from batchops.restore.spec import RestoreSpec
+from batchops.runtime.refusal import Refusal
+from batchops.spec.loop_throttles import throttle_facts
+from batchops.spec.verb import FactsPlan, Verb
+from batchops.throttles.chosen import ChosenThrottle
+
+ORDER = "archive"
+"""How rows are found, in the place where other verbs name their strategy."""
+_READ_BACK = "some differ: each value is read back before it is in the table, and refused if it changed"
+_CONFLICTS = {
+    "fail": "the run ends at a row whose key is in the table",
+    "skip": "a row whose key is in the table is left as it is",
+    "replace": "a row whose key is in the table gets the archived values",
+}
+
+Facts = list[tuple[str, str]]
+
+
+def plan_of(
+    connection: sa.Connection, verb: Verb, spec: RestoreSpec, database: Database, found: Found, inside: Contents,
+    work: Work, watched: Sequence[ChosenThrottle],
+) -> FactsPlan:  # fmt: skip
+    """What would happen."""
+    refusals, facts = (
+        _about_new(spec, database, found) if found.table is None
+        else _about_table(connection, spec, database, found, found.table)
+    )  # fmt: skip
+    files = counted(len(work.segments) - work.place.segment, "file")
+    before: Facts = [
+        ("database", database.address.shown),
+        ("from", f"{found.destination.shown}: {found.label}"),
+        ("rows", f"{count(work.rows)} in {files}"),
+        ("into", found.into if found.table is not None else f"{found.into}, a new table"),
+    ]
+    behind: Facts = [("conflicts", _CONFLICTS[spec.on_conflict])]
+    if work.continues and work.last is not None:
+        behind.append(("continues", f"run {work.last.run}, {count(work.last.read)} rows read"))
+    behind += throttle_facts(spec, watched)
+    return FactsPlan(
+        verb, found.into, ORDER, (*before, *facts, *behind),
+        (*database.address.warnings, *_warnings(connection, database, found, inside)),
+        lambda: _first_statements(database, found), question=_question(work, found), refusals=tuple(refusals),
+    )  # fmt: skip
+
+
+def dropped(spec: RestoreSpec, archived: ArchivedTable, columns: Sequence[ExactColumn], label: str) -> list[Refusal]:
+    """The refusal of archived columns that the target does not have, unless they are to be left out."""
+    names = {column.name for column in columns}
+    gone = [one.name for one in archived.columns if one.name not in names and not one.generated]
+    if not gone or spec.drop_columns:
+        return []
+    message = f'"{label}" has no column {", ".join(gone)}, which was archived.'
+    return [Refusal("columns", message, "--drop-columns leaves it out; --into another table keeps it.")]
+
+
+def _question(work: Work, found: Found) -> str:
+    return "" if work.done else f"Restore {counted(work.rows, 'row')} into {found.into}?"
+
+
+def _first_statements(database: Database, found: Found) -> list[Rehearsed]:
+    if found.table is not None:
+        return []
+    statement = new_table(found.archived, found.schema, found.name, database.backend.row_loading)
+    text = str(statement.compile(dialect=database.engine.dialect))
+    return [Rehearsed("create", " ".join(text.split()), ())]
+
+
+def _warnings(connection: sa.Connection, database: Database, found: Found, inside: Contents) -> Iterator[str]:
+    runs = sorted(run for run in inside.unlisted_runs if any(one.run == run for one in found.segments))
+    for run in runs:
+        yield f"Run {run} has no manifest: it crashed or is at work. What it has sealed is restored."
+    if found.table is None:
+        return
+    if triggers := database.backend.row_loading.triggers(connection, found.table):
+        yield f'An INSERT into "{found.table.label}" sets off triggers: {", ".join(triggers)}.'
+
+
+def _about_new(spec: RestoreSpec, database: Database, found: Found) -> tuple[list[Refusal], Facts]:
+    refusals = [*untaken(found.archived, database.backend.row_loading)]
+    for other in found.tables:
+        refusals += [one for one in dropped(spec, other, found.archived.columns, found.into) if one not in refusals]
+    condition_of(spec, database, found.into, found.archived)
+    return refusals, []
+
+
+def _about_table(
+    connection: sa.Connection, spec: RestoreSpec, database: Database, found: Found, table: Table
+) -> tuple[list[Refusal], Facts]:  # fmt: skip
+    """What an existing table has against the archived columns, and what is to be said of them."""
+    if table.kind not in ("table", "partitioned"):
+        return [Refusal("table", f'"{table.label}" is a {table.kind}.', "name a table with --into.")], []
+    refusals: list[Refusal] = []
+    facts: Facts = []
+    columns = database.backend.exact_columns.columns(connection, table)
+    for archived in found.tables:
+        matched, against = match(archived, table, columns, database.backend.row_loading)
+        against += dropped(spec, archived, columns, table.label)
+        refusals += [one for one in against if one not in refusals]
+        said = [("left out", ", ".join(matched.dropped)), ("defaults", ", ".join(matched.defaulted))]
+        said += [] if matched.as_it_was else [("types", _READ_BACK)]
+        facts += [(name, text) for name, text in said if text and (name, text) not in facts]
+    if spec.on_conflict != "fail" and not key_of(table, found.archived):
+        message = f'--on-conflict {spec.on_conflict}: "{table.label}" has no key whose columns were archived.'
+        refusals.append(Refusal("key", message, "add a primary key, or leave it out."))
+    condition_of(spec, database, table.label, found.archived)
+    return refusals, facts

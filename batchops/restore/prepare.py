@@ -1,0 +1,133 @@
+"""Prepares a restore: from a spec to a plan; nothing is written."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+
+from batchops.archive.contents import Contents, contents
+from batchops.archive.destination import Destination, open_destination
+from batchops.archive.records import ArchivedTable
+from batchops.db.database import Database
+from batchops.db.signals import Scope
+from batchops.db.table import Table
+from batchops.errors import IntegrityError, RefusedError
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.location import open_ledger
+from batchops.restore.columns import Matched, match
+from batchops.restore.create import new_table
+from batchops.restore.found import Found, condition_of, find, identity, key_of
+from batchops.restore.job import Ready, RestoreJob
+from batchops.restore.plan import dropped, plan_of
+from batchops.restore.previous import Work, job_key, work_of
+from batchops.restore.spec import RestoreSpec
+from batchops.restore.step import Target
+from batchops.runtime.refusal import refuse
+from batchops.runtime.retry import retrying
+from batchops.spec.command_line import command
+from batchops.spec.settings import reached
+from batchops.spec.verb import DIRECT, RecipeCall, Verb
+from batchops.throttles.chosen import ChosenThrottle, chosen
+
+
+@contextmanager
+def prepare_restore(
+    spec: RestoreSpec, environ: Mapping[str, str], *, recipe: RecipeCall = DIRECT
+) -> Iterator[RestoreJob]:  # fmt: skip
+    """Look at the archive and the database, and plan; BatchopsError where it cannot be."""
+    destination = open_destination(spec.destination)
+    inside = contents(destination)
+    _undamaged(destination, inside)
+    with (
+        reached(spec, environ) as database,
+        open_ledger(spec.ledger, spec.ledger_schema, database, environ) as ledger,
+    ):
+        timeout = spec.retry_timeout.total_seconds()
+        yield retrying(timeout, lambda: _prepare(spec, database, ledger, destination, inside, recipe))
+
+
+def _prepare(
+    spec: RestoreSpec, database: Database, ledger: Ledger, destination: Destination, inside: Contents,
+    recipe: RecipeCall,
+) -> RestoreJob:  # fmt: skip
+    with database.reading() as connection:
+        server = database.backend.catalog.server(connection)
+        if (unwritable := server.refusal(database.address.shown)) is not None:
+            raise unwritable
+        found = find(connection, spec, database, destination, inside)
+        work = _work(ledger, found, spec)
+        watched = () if found.table is None else _watched(connection, spec, database, found.table, server.role)
+        plan = plan_of(connection, VERB, spec, database, found, inside, work, watched)
+    if found.table is not None and not plan.refusals:
+        missing = database.missing_right(found.table, server.role, [("INSERT", ())])
+        if missing is not None:
+            raise missing.refusal(database.engine.dialect)
+    if ledger.in_target and (obstacle := ledger.obstacle(server.role)) is not None:
+        raise obstacle
+
+    def identify() -> str:
+        with ledger.database.reading() as connection:
+            return job_key(ledger.database_id(connection), identity(VERB.name, spec, found))
+
+    again = recipe.command or command(VERB.command, spec, database.address.bare)
+    return RestoreJob(
+        spec, database, destination, ledger, plan, work, identify,
+        lambda: _ready(spec, database, found, server.role), again, recipe.job,
+    )  # fmt: skip
+
+
+def _undamaged(destination: Destination, inside: Contents) -> None:
+    if inside.damage:
+        first = inside.damage[0]
+        raise IntegrityError(
+            f"The archive in {destination.shown} is damaged: {first.name} is {first.what}.",
+            f"see `batchops archive verify {destination.shown}`.",
+        )
+
+
+def _work(ledger: Ledger, found: Found, spec: RestoreSpec) -> Work:
+    with ledger.database.reading() as connection:
+        if ledger.state(connection) != "current":
+            return work_of(connection, ledger, "", found.segments, restart=True)
+        key = job_key(ledger.database_id(connection), identity(VERB.name, spec, found))
+        return work_of(connection, ledger, key, found.segments, restart=spec.restart)
+
+
+def _watched(
+    connection: sa.Connection, spec: RestoreSpec, database: Database, table: Table, role: str
+) -> tuple[ChosenThrottle, ...]:  # fmt: skip
+    scope = Scope(role, table, spec.replica_addresses, database.sessions_at_work)
+    return tuple(chosen(connection, database, spec.throttles, scope))
+
+
+def _ready(spec: RestoreSpec, database: Database, found: Found, role: str) -> Ready:
+    """The table, made where there was none, with how archived columns go into it."""
+    if found.table is None:
+        with database.transaction() as connection:
+            connection.execute(new_table(found.archived, found.schema, found.name, database.backend.row_loading))
+    with database.reading() as connection:
+        table = found.table or database.backend.catalog.find(connection, found.schema, found.name)
+        if table is None:
+            raise RefusedError(f'Table "{found.into}" was made and is not there.', "look who removed it.")
+        columns = tuple(database.backend.exact_columns.columns(connection, table))
+        watched = _watched(connection, spec, database, table, role)
+    matched: dict[ArchivedTable, Matched] = {}
+    for archived in found.tables:
+        matched[archived], refusals = match(archived, table, columns, database.backend.row_loading)
+        refuse([*refusals, *dropped(spec, archived, columns, table.label)])
+    condition = condition_of(spec, database, table.label, found.archived)
+    target = Target(table, columns, key_of(table, found.archived), spec.on_conflict, condition)
+    return Ready(target, matched.__getitem__, watched)
+
+
+VERB = Verb(
+    name="restore",
+    spec=RestoreSpec,
+    help="Put the rows that are archived in DESTINATION back into their table, or into a new one, in small "
+    "transactions.\n\nbatchops shows the plan and asks first. Each file is compared with its record before a row of "
+    "it is used, and values come back as they were. The same command continues a run that stopped; once it is done, "
+    "it restores only what was archived since.\n\nExample: batchops restore backup/events --into events_2013",
+    participle="restored",
+    prepare=prepare_restore,
+    asks=True,
+)

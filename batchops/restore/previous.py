@@ -1,0 +1,66 @@
+"""What earlier runs of the same restore have done, and which segments are left for this one."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.archive.contents import FoundSegment
+from batchops.errors import IntegrityError
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.resume import ENDS
+from batchops.ledger.run import Run
+from batchops.restore.source import Place
+
+
+@dataclass(frozen=True)
+class Work:
+    """Which segments a run goes through, and from where."""
+
+    segments: tuple[FoundSegment, ...]
+    """Those of earlier runs first, which are not read again."""
+    place: Place
+    last: Run | None = None
+    """The last run of this job."""
+    continues: bool = False
+    """Whether that run goes on."""
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left, as an earlier run has done it."""
+        return self.last is not None and not self.continues and self.place.segment >= len(self.segments)
+
+    @property
+    def rows(self) -> int:
+        """Rows that are still to be read."""
+        left = sum(one.listed.record.rows for one in self.segments[self.place.segment :])
+        return left - self.place.row
+
+
+def job_key(database_id: str, identity: Mapping[str, Any]) -> str:
+    """The job, by what was asked."""
+    return hashlib.sha256(json.dumps([database_id, identity], sort_keys=True).encode()).hexdigest()
+
+
+def work_of(
+    connection: sa.Connection, ledger: Ledger, key: str, segments: Sequence[FoundSegment], *, restart: bool
+) -> Work:  # fmt: skip
+    """What is to be done. A done run's segments are not read again: only those that were archived since."""
+    last = None if ledger.state(connection) != "current" else ledger.latest(connection, key)
+    if last is None or restart:
+        return Work(tuple(segments), Place(), last)
+    by_name = {one.listed.name: one for one in segments}
+    names = last.pinned["segments"]
+    if missing := [name for name in names if name not in by_name]:
+        raise IntegrityError(
+            f"Run {last.run} of this restore read {missing[0]}, which is not in the archive any more.",
+            "put it back, or start from the beginning with --restart.",
+        )
+    before = [by_name[name] for name in names]
+    if last.state not in ENDS:
+        return Work(tuple(before), Place.loaded(last.workers[0].cursor), last, continues=True)
+    fresh = [one for one in segments if one.listed.name not in set(names)]
+    return Work((*before, *fresh), Place(len(before)), last)

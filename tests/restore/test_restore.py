@@ -1,0 +1,245 @@
+"""restore: into the table or a new one, under conflicts, with columns that changed, cut off and continued."""
+
+import json
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+import batchops as library
+from batchops.errors import IntegrityError, NotFoundError, RefusedError, UsageError
+from batchops.events import Committed, Event, Rejected
+from batchops.runtime.stop import Stop
+from tests.command import Batchops
+from tests.crash.test_kills import wait_for_progress
+from tests.restore.rows import archive_table, described
+from tests.services.database import Database
+
+pytestmark = pytest.mark.in_turn
+ROWS = 2_500
+
+
+@pytest.fixture
+def orders(database: Database) -> Database:
+    """A table of orders that has not lost any row yet."""
+    database.execute("CREATE TABLE orders (id integer PRIMARY KEY, kind integer NOT NULL, note varchar(40))")
+    database.insert("orders", ("id", "kind", "note"), [(n, n % 7, f"note {n}") for n in range(1, ROWS + 1)])
+    return database
+
+
+def count(database: Database, table: str = "orders") -> int:
+    return int(database.scalar(f"SELECT count(*) FROM {table}"))
+
+
+def test_rows_come_back_into_their_table(orders: Database, tmp_path: Path, batchops: Batchops) -> None:
+    before = archive_table(orders, "orders", tmp_path)
+    orders.execute("DELETE FROM orders WHERE kind < 3")
+    orders.execute("UPDATE orders SET note = 'changed' WHERE kind = 6")
+    gone = ROWS - count(orders)
+    command = ("restore", str(tmp_path), "--url", orders.url)
+    plan = batchops(*command, "-n")
+    assert (plan.code, count(orders)) == (0, ROWS - gone)
+    assert f"{ROWS:,} in 3 files" in plan.out
+    unasked = batchops(*command)
+    assert (unasked.code, "-y" in unasked.err) == (2, True)
+    conflict = batchops(*command, "-y", "--json")
+    assert conflict.code == 1
+    document = json.loads(conflict.out)
+    assert 'is in "orders" already' in document["error"]["message"]
+    skipping = json.loads(batchops(*command, "-y", "--on-conflict", "skip", "--json").out)
+    assert (skipping["reason"], skipping["rows"] + skipping["skipped"], skipping["exit"]) == ("done", ROWS, 0)
+    assert count(orders) == ROWS
+    assert orders.scalar("SELECT count(*) FROM orders WHERE note = 'changed'") == len(range(6, ROWS + 1, 7))
+    again = json.loads(batchops(*command, "-y", "--on-conflict", "replace", "--json").out)
+    assert again["reason"] == "already-done"
+    replaced = json.loads(batchops(*command, "-y", "--on-conflict", "replace", "--restart", "--json").out)
+    assert (replaced["reason"], replaced["rows"], replaced["skipped"]) == ("done", ROWS, 0)
+    assert described(orders, "orders")[1] == before
+
+
+def test_a_condition_chooses_rows(orders: Database, tmp_path: Path) -> None:
+    archive_table(orders, "orders", tmp_path)
+    orders.execute("DELETE FROM orders")
+    done = library.restore(destination=tmp_path, where="kind = 3 OR note = 'note 7'", url=orders.url)
+    assert (done.reason, done.rows, done.read) == ("done", count(orders), ROWS)
+    assert done.rows == orders.scalar("SELECT count(*) FROM orders WHERE kind = 3") + 1
+    bound = library.restore(
+        destination=tmp_path, where="id = :id", params={"id": 5}, into="others", url=orders.url
+    )  # fmt: skip
+    assert (bound.reason, count(orders, "others")) == ("done", 1)
+    with pytest.raises(UsageError, match="no column"):
+        library.restore(destination=tmp_path, where="kid = 3", into="more", url=orders.url)
+
+
+def test_what_was_archived_since_is_restored_alone(orders: Database, tmp_path: Path) -> None:
+    archive_table(orders, "orders", tmp_path, run=1)
+    orders.execute("DELETE FROM orders")
+    first = library.restore(destination=tmp_path, url=orders.url)
+    assert (first.reason, first.rows) == ("done", ROWS)
+    orders.execute("DELETE FROM orders")
+    orders.insert("orders", ("id", "kind", "note"), [(90_000, 1, "late")])
+    archive_table(orders, "orders", tmp_path, run=2)
+    orders.execute("DELETE FROM orders")
+    second = library.restore(destination=tmp_path, url=orders.url)
+    assert (second.reason, second.rows, orders.column("SELECT id FROM orders")) == ("done", 1, [90_000])
+    only = library.restore(destination=tmp_path, of_run=1, into="of_one", url=orders.url)
+    assert (only.reason, count(orders, "of_one")) == ("done", ROWS)
+
+
+def test_columns_that_are_gone_and_columns_that_are_new(orders: Database, tmp_path: Path) -> None:
+    archive_table(orders, "orders", tmp_path)
+    orders.execute("CREATE TABLE narrow (id integer PRIMARY KEY, kind integer, added integer DEFAULT 5)")
+    with pytest.raises(RefusedError, match="has no column note"):
+        library.restore(destination=tmp_path, into="narrow", url=orders.url)
+    done = library.restore(destination=tmp_path, into="narrow", drop_columns=True, url=orders.url)
+    assert (done.reason, done.rows) == ("done", ROWS)
+    assert orders.rows("SELECT min(added), max(added), sum(id) FROM narrow") == [(5, 5, ROWS * (ROWS + 1) // 2)]
+    orders.execute("CREATE TABLE wide (id integer PRIMARY KEY, kind integer, note text, needed integer NOT NULL)")
+    with pytest.raises(RefusedError, match="needed"):
+        library.restore(destination=tmp_path, into="wide", url=orders.url)
+
+
+def test_a_value_that_a_type_would_change_is_rejected(orders: Database, tmp_path: Path) -> None:
+    if orders.backend == "sqlite":
+        pytest.skip("a SQLite column takes any value")
+    orders.execute("CREATE TABLE prices (id integer PRIMARY KEY, price numeric(10,3))")
+    orders.insert("prices", ("id", "price"), [(1, "1.500"), (2, "2.125"), (3, "3.000")])
+    archive_table(orders, "prices", tmp_path)
+    orders.execute("CREATE TABLE rounded (id bigint PRIMARY KEY, price numeric(12,1))")
+    events: list[Event] = []
+    done = library.restore(destination=tmp_path, into="rounded", url=orders.url, on_event=events.append)
+    assert (done.reason, done.exit, done.rows, done.rejected) == ("incomplete", 3, 2, 1)
+    (rejected,) = [one for one in events if isinstance(one, Rejected)]
+    assert rejected.key == "id=2"
+    assert orders.column("SELECT id FROM rounded ORDER BY 1") == [1, 3]
+
+
+def test_rows_that_the_table_refuses_are_named(orders: Database, tmp_path: Path) -> None:
+    archive_table(orders, "orders", tmp_path)
+    orders.execute(
+        "CREATE TABLE strict_orders (id integer PRIMARY KEY, kind integer NOT NULL, note varchar(40), "
+        "CHECK (id NOT IN (17, 1200)))"
+    )
+    events: list[Event] = []
+    done = library.restore(destination=tmp_path, into="strict_orders", url=orders.url, on_event=events.append)
+    assert (done.reason, done.exit, done.rows, done.rejected) == ("incomplete", 3, ROWS - 2, 2)
+    assert sorted(one.key for one in events if isinstance(one, Rejected)) == ["id=1200", "id=17"]
+
+
+def test_a_stopped_run_goes_on_where_it_was(orders: Database, tmp_path: Path) -> None:
+    before = archive_table(orders, "orders", tmp_path, rows=700)
+    orders.execute("DELETE FROM orders")
+    options = {"destination": tmp_path, "url": orders.url, "batch_size": 300}
+    limited = library.restore(max_rows=650, **options)
+    assert (limited.reason, limited.rows <= 650, limited.rows) == ("max-rows", True, count(orders))
+    stop, events = Stop(), []
+
+    def after_one(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, Committed):
+            stop.ask("stopped")
+
+    stopped = library.restore(on_event=after_one, stop=stop, **options)
+    assert (stopped.reason, stopped.run, sum(isinstance(e, Committed) for e in events)) == ("stopped", limited.run, 1)
+    done = library.restore(**options)
+    assert (done.reason, done.run, done.rows) == ("done", limited.run, ROWS)
+    assert described(orders, "orders")[1] == before
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(60, marks=pytest.mark.full)])
+def test_killed_at_any_moment_no_row_is_lost_or_double(
+    orders: Database, tmp_path: Path, batchops: Batchops, kills: int
+) -> None:
+    """The table itself is made by the first of the killed processes."""
+    before = archive_table(orders, "orders", tmp_path / "archive", rows=900)
+    orders.execute("DROP TABLE orders")
+    command = ("restore", str(tmp_path / "archive"), "--url", orders.url, "-y")
+    chance = random.Random(11)
+    for turn in range(kills):
+        process = batchops.start(*command, "--batch-size", "20", "--sleep", "15ms")
+        if turn % 4:
+            wait_for_progress(process, orders)
+        time.sleep(chance.uniform(0, 0.1))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = batchops(*command, "--batch-size", "500", "--json")
+    assert done.code == 0, done.err
+    assert done.json()["reason"] in ("done", "already-done")
+    assert described(orders, "orders")[1] == before
+
+
+def test_a_changed_file_is_not_restored(orders: Database, tmp_path: Path) -> None:
+    archive_table(orders, "orders", tmp_path)
+    orders.execute("DELETE FROM orders")
+    second = tmp_path / "orders" / "run-000001" / "000002.parquet"
+    whole = second.read_bytes()
+    second.write_bytes(whole[:900] + b"x" + whole[901:])
+    done = library.restore(destination=tmp_path, url=orders.url)
+    assert (done.reason, done.exit, count(orders)) == ("integrity", 13, 1000)
+    assert "000002.parquet is not the file that was archived" in str(done.error)
+    second.write_bytes(whole)
+    rest = library.restore(destination=tmp_path, url=orders.url)
+    assert (rest.reason, count(orders)) == ("done", ROWS)
+    (tmp_path / "manifests" / "00000001.json").write_text("{")
+    with pytest.raises(IntegrityError, match="is damaged"):
+        library.restore(destination=tmp_path, into="another", url=orders.url)
+
+
+def test_numbers_go_on_behind_the_restored_ones(database: Database, tmp_path: Path) -> None:
+    numbered = {
+        "postgresql": "id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+        "mysql": "id integer AUTO_INCREMENT PRIMARY KEY",
+        "sqlite": "id integer PRIMARY KEY",
+    }[database.backend]
+    database.execute(f"CREATE TABLE things (name varchar(9), {numbered})")
+    database.insert("things", ("name",), [(f"n{n}",) for n in range(50)])
+    before = archive_table(database, "things", tmp_path)
+    for into, way in (("things", "skip"), ("things_new", "fail")):
+        database.execute("DELETE FROM things")
+        done = library.restore(destination=tmp_path, into=into, on_conflict=way, url=database.url)
+        assert (done.reason, done.rows) == ("done", 50)
+        assert described(database, into)[1] == before
+        database.execute(f"INSERT INTO {into} (name) VALUES ('next')")
+        assert database.scalar(f"SELECT max(id) FROM {into}") == 51
+
+
+def test_triggers_are_named_in_the_plan(orders: Database, tmp_path: Path, batchops: Batchops) -> None:
+    archive_table(orders, "orders", tmp_path)
+    orders.execute("DELETE FROM orders")
+    orders.script(
+        {
+            "postgresql": "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; "
+            "CREATE TRIGGER audit AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION f();",
+            "mysql": "CREATE TRIGGER audit AFTER INSERT ON orders FOR EACH ROW SET @x = 1;",
+            "sqlite": "CREATE TRIGGER audit AFTER INSERT ON orders BEGIN SELECT 1; END;",
+        }[orders.backend]
+    )
+    plan = batchops("restore", str(tmp_path), "--url", orders.url, "-n")
+    assert "sets off triggers: audit" in plan.err + plan.out
+
+
+def test_bad_input(orders: Database, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="There is no archive"):
+        library.restore(destination=tmp_path / "none", url=orders.url)
+    archive_table(orders, "orders", tmp_path)
+    archive_table(orders, "orders", tmp_path, label="other", run=2)
+    with pytest.raises(NotFoundError, match="Several tables"):
+        library.restore(destination=tmp_path, url=orders.url)
+    with pytest.raises(NotFoundError, match='No rows of a table "none"'):
+        library.restore(destination=tmp_path, table="none", url=orders.url)
+    with pytest.raises(NotFoundError, match="Run 9 has archived nothing"):
+        library.restore(destination=tmp_path, table="orders", of_run=9, url=orders.url)
+    with pytest.raises(UsageError, match="--on-conflict skip or replace"):
+        library.restore(destination=tmp_path, table="orders", ledger="none", url=orders.url)
+    orders.execute("CREATE TABLE keyless (id integer, kind integer, note varchar(40))")
+    with pytest.raises(RefusedError, match="has no key"):
+        library.restore(destination=tmp_path, table="orders", into="keyless", on_conflict="skip", url=orders.url)
+    orders.execute("CREATE VIEW seen AS SELECT * FROM orders")
+    with pytest.raises(RefusedError, match="is a view"):
+        library.restore(destination=tmp_path, table="orders", into="seen", url=orders.url)
+    done = library.restore(
+        destination=tmp_path, table="orders", into="elsewhere", ledger="none", on_conflict="skip", url=orders.url
+    )
+    assert (done.reason, done.run, count(orders, "elsewhere")) == ("done", None, ROWS)
