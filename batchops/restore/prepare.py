@@ -9,7 +9,7 @@ from batchops.archive.contents import Contents, contents
 from batchops.archive.destination import Destination, open_destination
 from batchops.archive.records import ArchivedTable
 from batchops.db.database import Database
-from batchops.db.signals import Scope
+from batchops.db.signals import run_scope
 from batchops.db.table import Table
 from batchops.errors import IntegrityError, RefusedError
 from batchops.ledger.ledger import Ledger
@@ -96,7 +96,7 @@ def _work(ledger: Ledger, found: Found, spec: RestoreSpec) -> Work:
 def _watched(
     connection: sa.Connection, spec: RestoreSpec, database: Database, table: Table, role: str
 ) -> tuple[ChosenThrottle, ...]:  # fmt: skip
-    scope = Scope(role, table, spec.replica_addresses, database.sessions_at_work)
+    scope = run_scope(role, table, spec.replicas, database)
     return tuple(chosen(connection, database, spec.throttles, scope))
 
 
