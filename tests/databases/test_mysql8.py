@@ -130,6 +130,53 @@ def purge_and_backfill(database: Database) -> None:
         ran(database, *command)
 
 
+KEPT_IN = (
+    "ledger", "request", "sample", "plan", "event", "rejected", "worker", "lease", "run", "row_lease", "failed",
+    "relay", "shard",
+)  # fmt: skip
+"""The ledger's tables, each of which some statement names."""
+SENT = {
+    "the throttles' signals": ("threads_running", "trx_rseg_history_len", "SELECT 0 AS asked"),
+    "refused rows": ("UPDATE IGNORE", "SHOW WARNINGS", "SAVEPOINT forecast"),
+    "claims": ("FOR UPDATE SKIP LOCKED",),
+    "the ledger": tuple(f"batchops_{name}" for name in KEPT_IN),
+}
+
+
+@pytest.mark.full
+def test_throttles_control_and_refused_rows_by_statements_of_mysql_8(
+    database: Database, wire: MySQL8Wire, tmp_path: Path, no_strangers: Callable[[], None]
+) -> None:
+    """What is collected is all that these parts send: each is seen at least once."""
+    under_watch(database, tmp_path)
+    queue_and_outbox(database, tmp_path)
+    sent = "\n".join(wire.statements).casefold()
+    assert [word for words in SENT.values() for word in words if word.casefold() not in sent] == []
+    no_strangers()
+
+
+def under_watch(database: Database, tmp_path: Path) -> None:
+    ran(database, "throttles", "events")
+    watched = (
+        *("--throttle", "threads-running=500", "--throttle", "history-list=100000000"),
+        *("--throttle-query", "SELECT 0 AS asked", "--lease", "1s", "--sleep", "100ms", "--batch-size", "20"),
+    )
+    ran(database, "purge", "events", "--where", "kind = 'k2'", "--strategy", "match", "--yes", *watched)
+    for command in (
+        ("pause", "--job", "1", "closing"),
+        ("resume", "--job", "1"),
+        ("set", "--job", "1", "--sleep", "1ms"),
+    ):
+        ran(database, *command)
+    refused = ("--set", "n = CASE WHEN id % 9 = 0 THEN 1000000 ELSE n END", "--max-rejected", "900", "--yes")
+    ran(database, "backfill", "events", "--all-rows", *refused, code=3)
+    ids = tmp_path / "ids"
+    ids.write_text("\n".join(map(str, range(100, 300, 2))))
+    ran(database, "purge", "events", "--ids", ids, "--yes", "--workers", "2")
+    for command in (("runs",), ("show", "1"), ("show", "2"), ("ledger", "prune")):
+        ran(database, *command)
+
+
 def queue_and_outbox(database: Database, tmp_path: Path) -> None:
     jobs(database, 40)
     for place, rows in (("columns", "id <= 20"), ("table", "id > 20")):
