@@ -158,7 +158,10 @@ def _changed(
     ending, strategy = _drop(job, run, stats), run.strategy
     if ending is None:
         ending, strategy = _throttled(job, run, out, heartbeat, control, live, emitter, stop, stats)
-    return out.close(ending), strategy
+    begun = time.monotonic()
+    ending = out.close(ending)
+    stats.seconds += time.monotonic() - begun  # what is sealed at the end is the run's time too
+    return ending, strategy
 
 
 def _left_out(job: BulkJob, ending: Ending) -> tuple[ExcludedCount, ...]:

@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from tests.benchmarks import flat, gentle, memory, refused, shapes, speed, strategies
+from tests.benchmarks import archive, flat, gentle, memory, refused, shapes, speed, strategies
 from tests.benchmarks.databases import Open, mariadb, postgresql, sqlite
 from tests.benchmarks.shapes import Opened
 from tests.benchmarks.shapes import mariadb as shaped_mariadb
@@ -14,7 +14,7 @@ from tests.benchmarks.shapes import sqlite as shaped_sqlite
 from tests.services.server import UnavailableError
 
 DATABASES = ("postgresql", "mariadb", "sqlite")
-GROUPS = (*DATABASES, "strategies", "flat", "memory", "gentle", "refused", "shapes")
+GROUPS = (*DATABASES, "archive", "strategies", "flat", "memory", "gentle", "refused", "shapes")
 
 Measure = Callable[[Namespace], bool]
 """Prints its table; False if something failed to do its work."""
@@ -54,7 +54,7 @@ def _measures(
         measures = {"gentle": gentle.measure, "strategies": strategies.measure, "refused": refused.measure}
         yield "postgresql", partial(measures[group], opened["postgresql"])
     else:
-        measure = {"flat": flat.measure, "memory": memory.measure}[group]
+        measure = {"archive": archive.measure, "flat": flat.measure, "memory": memory.measure}[group]
         yield from ((name, partial(measure, opened[name])) for name in on)
 
 

@@ -50,6 +50,16 @@ def purge_where(database: Database, where: str, *options: str) -> Run:
     return _run(["purge", "events", "--url", database.url, "--where", where, "-y", "--json", *allowed, *options])
 
 
+FORMATS = ("parquet", "jsonl", "csv")
+"""Of files that `archive` writes."""
+
+
+def archive(database: Database, to: str, *options: str) -> Run:
+    """Move the half that matches to a folder or a table."""
+    command = ["archive", "events", "--url", database.url, "--where", HALF, "--to", to, "-y", "--json"]
+    return _run([*command, "--allow", "scan", *options])
+
+
 def backfill(database: Database, *options: str) -> Run:
     """Update the half that matches."""
     command = ["backfill", "events", "--url", database.url, "--set", SET, "--where", HALF, "-y", "--json"]
