@@ -38,9 +38,7 @@ class ArrowRows:
         fields = [_field(column, how) for column, how in zip(columns, self._spellings, strict=True)]
         self.schema = pa.schema(fields)
         self._names = [f"c{number}" for number in range(len(columns))]
-        self._convert = csv.ConvertOptions(
-            column_types=dict.fromkeys(self._names, pa.binary()), null_values=["\\N"], strings_can_be_null=True
-        )
+        self._doubtful = [place for place, column in enumerate(columns) if column.kind not in SURE]
         self._parse = csv.ParseOptions(delimiter="\t", quote_char=False, escape_char=False, ignore_empty_lines=False)
 
     def batch(self, lines: Sequence[bytes]) -> Any:
@@ -62,8 +60,8 @@ class ArrowRows:
 
     def inexact(self, lines: Sequence[bytes]) -> list[InexactRow]:
         """Rows whose values would not be the same again, each with its place among `lines`, column and reason."""
-        found = []
-        for place, text in enumerate(self._texts(lines)):
+        found, places = [], self._doubtful if _all_utf8(lines) else range(len(self._columns))
+        for place, text in zip(places, self._texts(lines, places), strict=True):
             how = self._spellings[place]
             try:
                 back = how.write(how.read(text))
@@ -74,16 +72,21 @@ class ArrowRows:
             found += self._failing(place, text)
         return sorted(found, key=lambda row: row.place)
 
-    def _texts(self, lines: Sequence[bytes]) -> list[Any]:
-        """A binary array of unescaped texts for each column."""
+    def _texts(self, lines: Sequence[bytes], places: Sequence[int] | None = None) -> list[Any]:
+        """A binary array of unescaped texts for each column, or for those at these places."""
+        names = self._names if places is None else [self._names[place] for place in places]
+        if not lines or not names:
+            return [pa.array([], pa.binary()) for _ in names]
         block = pa.py_buffer(b"\n".join(lines) + b"\n")
-        if not lines:
-            return [pa.array([], pa.binary()) for _ in self._names]
+        convert = csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.binary()), null_values=["\\N"], strings_can_be_null=True,
+            include_columns=names,
+        )  # fmt: skip
         options = csv.ReadOptions(column_names=self._names, block_size=max(block.size + 1, 1 << 10), use_threads=False)
-        table = csv.read_csv(pa.BufferReader(block), options, self._parse, self._convert)
+        table = csv.read_csv(pa.BufferReader(block), options, self._parse, convert)
         if table.num_rows != len(lines):
             raise ValueError(f"{len(lines)} lines were {table.num_rows} rows")
-        return [_unescaped(_whole(table.column(name))) for name in self._names]
+        return [_unescaped(_whole(table.column(name))) for name in names]
 
     def _failing(self, place: int, texts: Any) -> list[InexactRow]:
         """Which values of a column are not exact, one by one."""
@@ -98,6 +101,22 @@ class ArrowRows:
             value = (text[0].as_py() or b"")[:60].decode("utf-8", "backslashreplace")
             found.append(InexactRow(row, column.name, f"{value} is not exact as {how.type}"))
         return found
+
+
+SURE = frozenset((
+    ExactKind.INT8, ExactKind.INT16, ExactKind.INT32, ExactKind.INT64, ExactKind.UINT8, ExactKind.UINT16,
+    ExactKind.UINT32, ExactKind.UINT64, ExactKind.BOOLEAN, ExactKind.BYTES, ExactKind.UUID, ExactKind.TEXT,
+    ExactKind.TAGGED,
+))  # fmt: skip
+"""Kinds whose values always come back, as far as they are UTF-8."""
+
+
+def _all_utf8(lines: Sequence[bytes]) -> bool:
+    try:
+        b"\n".join(lines).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def spelling(column: ExactColumn) -> Spelling:

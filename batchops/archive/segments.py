@@ -16,7 +16,7 @@ from batchops.db.exact_columns import ExactColumn
 from batchops.db.exact_text import fields_of
 from batchops.errors import IntegrityError
 
-BLOCK = 65_536
+BLOCK = 32_768
 """Most rows of a block, which Parquet makes a row group of."""
 BLOCK_BYTES = 16 << 20
 _PART = 1 << 20
@@ -28,8 +28,11 @@ def write_segment(
     format: SegmentFormat,
     path: Path,
     key: Sequence[str] = (),
+    known: RowsDigest | None = None,
 ) -> SegmentRecord:
     """Write the canonical lines into a file that is not there yet, and read them back.
+
+    `known`: their digest, where it is known from when they came; else it is computed here.
 
     The file appears under its name only when it is durable and has given back the same rows. InexactRowsError for
     rows that the format cannot hold exactly, IntegrityError where it gives back others, FileExistsError.
@@ -39,7 +42,7 @@ def write_segment(
     rows, partial = format.of(columns), path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.partial")
     try:
         with create(partial) as file:
-            written, first, last = _written(lines, rows, file)
+            written, first, last = _written(lines, rows, file, known)
         record = _read_back(partial, rows, written)
         put_in_place(partial, path)
     finally:
@@ -78,18 +81,19 @@ def blocks_of(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
 
 
 def _written(
-    lines: Iterable[bytes], rows: RowFormat, file: BinaryIO
+    lines: Iterable[bytes], rows: RowFormat, file: BinaryIO, known: RowsDigest | None
 ) -> tuple[RowsDigest, bytes | None, bytes | None]:  # fmt: skip
     """The digest of what was written, its first line and its last."""
     digest, first, last = RowsDigest(), None, None
     writer = rows.writer(file)
     for block in blocks_of(lines):
-        digest.add(block)
+        if known is None:
+            digest.add(block)
         first = block[0] if first is None else first
         last = block[-1]
         writer.write(block)
     writer.close()
-    return digest, first, last
+    return known or digest, first, last
 
 
 def _read_back(path: Path, rows: RowFormat, written: RowsDigest) -> dict[str, object]:
