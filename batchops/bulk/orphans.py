@@ -28,9 +28,11 @@ class Orphans:
     condition: str
     """Which rows these are, for --where."""
     rows: int | None
-    """None: counting took too long."""
+    """None: they could not be counted."""
     first: tuple[str, ...] = ()
     """The keys of some of them."""
+    problem: str = ""
+    """Why they could not be counted."""
 
     @property
     def why(self) -> str:
@@ -58,6 +60,7 @@ class Orphans:
             "why": self.why,
             "rows": self.rows,
             "first": list(self.first),
+            "problem": self.problem or None,
             "condition": self.condition,
         }
 
@@ -105,7 +108,18 @@ def _counted(connection: sa.Connection, database: Database, edge: Edge, seconds:
     counted = database.backend.facts.count_within(connection, rows, seconds)
     first = connection.execute(rows.limit(_SHOWN)).all() if counted and names else []
     shown = (", ".join(f"{name}={as_text(value)}" for name, value in zip(names, row, strict=True)) for row in first)
-    return Orphans(edge, condition, counted, tuple(shown))
+    return Orphans(edge, condition, counted, tuple(shown), "" if counted is not None else _problem(database, edge))
+
+
+def _problem(database: Database, edge: Edge) -> str:
+    """A right that is missing, else the time."""
+    with database.reading() as connection:
+        role = database.backend.catalog.server(connection).role
+    for table, columns in ((edge.child, edge.columns), (edge.parent, edge.referred)):
+        missing = database.missing_right(table, role, [("SELECT", columns)])
+        if missing is not None:
+            return f"{missing.message} Hint: {missing.hint(database.engine.dialect)}"
+    return "counting took too long: raise --statement-timeout"
 
 
 def orphan_condition(database: Database, edge: Edge) -> str:

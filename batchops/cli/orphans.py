@@ -158,10 +158,12 @@ def _lines(found: Sequence[Orphans]) -> list[str]:
 
 
 def _many(one: Orphans) -> str:
-    return "too many to count in time (--statement-timeout)" if one.rows is None else counted(one.rows, "orphan")
+    return "not counted" if one.rows is None else counted(one.rows, "orphan")
 
 
 def _first(one: Orphans) -> str:
+    if one.problem:
+        return f": {visible(one.problem)}"
     more = " …" if one.rows is not None and one.rows > len(one.first) else ""
     return f": {visible('; '.join(one.first))}{more}" if one.first else ""
 

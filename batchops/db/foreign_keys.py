@@ -1,6 +1,6 @@
 """The foreign keys of a whole database, for the graph of a parent and its children."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,8 +44,11 @@ class ForeignKey:
 class ForeignKeys(Protocol):
     """What one database's catalogue says about its foreign keys, in few statements for any number of tables."""
 
-    def all(self, connection: sa.Connection) -> Sequence[ForeignKey]:
-        """All that this role may see, of every schema; one that a partition repeats for its parent is left out."""
+    def all(self, connection: sa.Connection, schemas: Collection[str | None]) -> Sequence[ForeignKey]:
+        """All that this role may see; one that a partition repeats for its parent is left out.
+
+        Where databases of a server can refer to each other: of these, and of those that references connect with them.
+        """
 
     def partitions(self, connection: sa.Connection) -> Mapping[TableName, TableName]:
         """The parent of each partition."""

@@ -1,6 +1,7 @@
 """batchops orphans: what it finds along which references, what it deletes, how it ends."""
 
 import pytest
+from sqlalchemy import make_url
 
 from tests.bulk.children.test_graph import make
 from tests.cli.conftest import Cli
@@ -102,6 +103,23 @@ def test_validated_foreign_keys_are_not_looked_at(cli: Cli, postgresql: Database
     postgresql.script("SET session_replication_role = replica; INSERT INTO b VALUES (1, 5);")
     postgresql.execute("ALTER TABLE b DISABLE TRIGGER ALL")
     assert found(cli, postgresql, "b") == {"b": ["id=1"]}
+
+
+def test_a_parent_that_the_role_may_not_read(cli: Cli, postgresql: Database) -> None:
+    make(postgresql, BLOG)
+    role = f"o_{postgresql.name}"[-32:]
+    postgresql.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    try:
+        postgresql.execute(f"GRANT SELECT ON likes TO {role}")
+        url = make_url(postgresql.url).set(username=role, password="x").render_as_string(hide_password=False)
+        told = cli("orphans", "likes", *LIKES, env={"BATCHOPS_URL": url})
+        assert told.code == 3
+        assert "not counted" in told.out
+        assert "no right to SELECT" in told.out
+        assert "GRANT SELECT" in told.out
+    finally:
+        postgresql.execute(f"DROP OWNED BY {role}")
+        postgresql.execute(f"DROP ROLE {role}")
 
 
 def test_a_parent_table_that_is_gone(cli: Cli, sqlite: Database) -> None:

@@ -50,12 +50,10 @@ def graph_of(
     It takes the same few statements for any number of tables, and some more for each one that is named here.
     """
     backend = database.backend
-    catalogue = list(backend.foreign_keys.all(connection))
-    own = [
-        (condition, key)
-        for condition, key in declared_keys(connection, database, asked_edges.declared, asked_edges.params)
-        if condition is not None or not _known(key, catalogue)
-    ]
+    declared = list(declared_keys(connection, database, asked_edges.declared, asked_edges.params))
+    schemas = {root.schema, *(key.child[0] for _, key in declared)}
+    catalogue = list(backend.foreign_keys.all(connection, schemas))
+    own = [(condition, key) for condition, key in declared if condition is not None or not _known(key, catalogue)]
     names = frozenset(name_of(find_table(connection, backend, name)) for name in asked_edges.stop_at)
     choices = Choices(connection, database, asked_edges.chosen)
     asked = _Declared({id(key): condition for condition, key in own}, names, choices)
@@ -78,7 +76,8 @@ def doubtful_edges(
     the catalogue that are not validated or not enforced. A parent that is not there is of the kind "missing".
     """
     backend = database.backend
-    catalogue = [key for key in backend.foreign_keys.all(connection) if not (key.validated and key.enforced)]
+    every = backend.foreign_keys.all(connection, {None if table is None else table[0]})
+    catalogue = [key for key in every if not (key.validated and key.enforced)]
     own = list(declared_keys(connection, database, asked_edges.declared, asked_edges.params))
     own = [(condition, key) for condition, key in own if condition is not None or not _known(key, catalogue)]
     asked = _Declared({id(key): condition for condition, key in own}, frozenset(), Choices(connection, database, ()))

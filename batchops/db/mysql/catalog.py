@@ -10,6 +10,7 @@ from batchops.db.catalog import Server
 from batchops.db.faults import Fault
 from batchops.db.mysql import faults
 from batchops.db.mysql.rights import hides
+from batchops.db.mysql.schema_rows import rows_about
 from batchops.db.table import Column, Key, Table, TableIdentity
 
 _KINDS = {"BASE TABLE": "table", "VIEW": "view", "SYSTEM VERSIONED": "table", "SEQUENCE": "view"}
@@ -23,26 +24,26 @@ WHERE table_name = :name AND table_schema = coalesce(:schema, database())
 
 # DEFAULT_GENERATED, which MySQL says of a default that is an expression, is no generated column; and GENERATED,
 # as a name, is reserved there.
-_LISTED = sa.text("""
+_LISTED = """
 SELECT table_schema AS s, table_name AS n, table_type AS kind, table_rows AS estimate, engine,
        data_length + index_length AS size
-FROM information_schema.tables WHERE (table_schema, table_name) IN :names
-""").bindparams(sa.bindparam("names", expanding=True))
+FROM information_schema.tables WHERE (__tables__)
+"""
 
-_COLUMNS = sa.text("""
+_COLUMNS = """
 SELECT table_schema AS s, table_name AS n, column_name AS name, column_type AS type, is_nullable = 'YES' AS nullable,
        extra LIKE '% GENERATED%' AS computed, nullif(column_default, 'NULL') AS preset
-FROM information_schema.columns WHERE (table_schema, table_name) IN :names
+FROM information_schema.columns WHERE (__tables__)
 ORDER BY table_schema, table_name, ordinal_position
-""").bindparams(sa.bindparam("names", expanding=True))
+"""
 
-_KEYS = sa.text("""
+_KEYS = """
 SELECT table_schema AS s, table_name AS n, index_name AS name, column_name AS col, sub_part AS part,
        nullable = 'YES' AS nullable
 FROM information_schema.statistics
-WHERE (table_schema, table_name) IN :names AND non_unique = 0 AND index_type = 'BTREE'
+WHERE (__tables__) AND non_unique = 0 AND index_type = 'BTREE'
 ORDER BY table_schema, table_name, index_name <> 'PRIMARY', index_name, seq_in_index
-""").bindparams(sa.bindparam("names", expanding=True))
+"""
 
 # InnoDB writes names as file names, and a partition as a table of its own.
 _TABLE_ID = """
@@ -70,24 +71,24 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
 
 
 def find_all(connection: sa.Connection, names: Sequence[tuple[str | None, str]]) -> list[Table]:
-    """Those that are there of many tables, by four statements in all."""
+    """Those that are there of many tables, by four statements for each schema."""
     if not names:
         return []
-    current = connection.execute(_CURRENT).scalar()
+    current = str(connection.execute(_CURRENT).scalar())
     wanted = [(schema or current, name) for schema, name in names]
-    found = {(row.s, row.n): row for row in connection.execute(_LISTED, {"names": wanted})}
+    found = {(row.s, row.n): row for row in rows_about(connection, _LISTED, wanted)}
     return _described(connection, [found[name] for name in wanted if name in found])
 
 
 def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Table]:
     if not rows:
         return []
-    names = {"names": [(row.s, row.n) for row in rows]}
+    names = [(row.s, row.n) for row in rows]
     columns: dict[tuple[str, str], list[Column]] = {(row.s, row.n): [] for row in rows}
-    for c in connection.execute(_COLUMNS, names):
+    for c in rows_about(connection, _COLUMNS, names):
         columns[c.s, c.n].append(Column(c.name, c.type, bool(c.nullable), bool(c.computed), default=c.preset))
     keys: dict[tuple[str, str], list[Key]] = {(row.s, row.n): [] for row in rows}
-    parts_of = groupby(connection.execute(_KEYS, names).all(), key=lambda part: (part.s, part.n, part.name))
+    parts_of = groupby(rows_about(connection, _KEYS, names), key=lambda part: (part.s, part.n, part.name))
     for (s, n, index), parts in parts_of:
         listed = list(parts)
         # An index on a prefix or an expression does not name each row; nor does one with NULLs.

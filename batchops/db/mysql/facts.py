@@ -15,6 +15,7 @@ from batchops.db.mysql import server_health, table_reads
 from batchops.db.mysql.faults import classify
 from batchops.db.mysql.foreign_keys import rules_of
 from batchops.db.mysql.planner import MySQLPlanner
+from batchops.db.mysql.schema_rows import rows_about
 from batchops.db.table import Key, Table
 
 _TABLE = sa.text("""
@@ -25,17 +26,17 @@ _VIEW = sa.text("""
 SELECT view_definition AS body FROM information_schema.views
 WHERE table_schema = :schema AND table_name = :name AND is_updatable = 'YES'
 """)
-_TRIGGERS = sa.text("""
+_TRIGGERS = """
 SELECT nullif(event_object_schema, database()) AS s, event_object_table AS n, trigger_name AS name,
        lower(action_timing) AS timing, event_manipulation AS event
 FROM information_schema.triggers
-WHERE (event_object_schema, event_object_table) IN :names AND event_manipulation IN ('DELETE', 'UPDATE')
+WHERE (__tables__) AND event_manipulation IN ('DELETE', 'UPDATE')
 ORDER BY event_object_schema, event_object_table, action_order
-""").bindparams(sa.bindparam("names", expanding=True))
-_ENGINES = sa.text("""
+"""
+_ENGINES = """
 SELECT nullif(table_schema, database()) AS s, table_name AS n, engine FROM information_schema.tables
-WHERE (table_schema, table_name) IN :names
-""").bindparams(sa.bindparam("names", expanding=True))
+WHERE (__tables__)
+"""
 _REFERENCES = sa.text("""
 SELECT k.constraint_name AS name, k.table_schema AS s, k.table_name AS n, k.column_name AS col,
        k.referenced_column_name AS referred, r.delete_rule AS on_delete, r.update_rule AS on_update,
@@ -99,12 +100,12 @@ class MySQLFacts:
         )
 
     def guards(self, connection: sa.Connection, tables: Sequence[Table]) -> Mapping[TableName, TableFacts]:
-        """By three statements in all."""
+        """By three statements for each schema."""
         current = str(connection.execute(sa.text("SELECT database()")).scalar())
         placed = [(table.schema or current, table) for table in tables]
         firing = _triggers(connection, placed)
         names = [(schema, table.name) for schema, table in placed]
-        engines = {(s, n): engine for s, n, engine in connection.execute(_ENGINES, {"names": names})}
+        engines = {(row.s, row.n): row.engine for row in rows_about(connection, _ENGINES, names)}
         return {
             name: TableFacts(triggers=firing.get(name, ()), transactional=_rolls_back(engines.get(name)))
             for name in ((table.schema, table.name) for table in tables)
@@ -153,7 +154,8 @@ def _triggers(
 ) -> Mapping[TableName, tuple[Trigger, ...]]:  # fmt: skip
     """By table; each comes with the schema that it lies in."""
     labels = {(table.schema, table.name): table.label for _, table in tables}
-    rows = connection.execute(_TRIGGERS, {"names": [(schema, table.name) for schema, table in tables]}).all()
+    names = [(schema, table.name) for schema, table in tables]
+    rows = rows_about(connection, _TRIGGERS, names, "event_object_schema", "event_object_table")
     return {
         name: tuple(Trigger(t.name, labels[name], t.timing, t.event) for t in listed)
         for name, listed in groupby(rows, key=lambda row: (row.s, row.n))

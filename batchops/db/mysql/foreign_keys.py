@@ -1,7 +1,7 @@
 """Foreign keys by information_schema."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -12,6 +12,7 @@ from batchops.db.facts import TableName
 from batchops.db.faults import Fault, driver_error
 from batchops.db.foreign_keys import NO_ACTION, ForeignKey, Indexes
 from batchops.db.mysql.faults import classify
+from batchops.db.mysql.schema_rows import rows_about
 from batchops.db.table import Table, quoted
 
 _ALL = sa.text("""
@@ -24,12 +25,12 @@ LEFT JOIN information_schema.referential_constraints r ON r.constraint_schema = 
 WHERE k.referenced_table_name IS NOT NULL
 ORDER BY k.table_schema, k.table_name, k.constraint_name, k.ordinal_position
 """)
-_INDEXES = sa.text("""
+_INDEXES = """
 SELECT nullif(table_schema, database()) AS s, table_name AS n, index_name AS name, column_name AS col, sub_part AS part
 FROM information_schema.statistics
-WHERE (table_schema, table_name) IN :names AND index_type IN ('BTREE', 'HASH')
+WHERE (__tables__) AND index_type IN ('BTREE', 'HASH')
 ORDER BY table_schema, table_name, index_name, seq_in_index
-""").bindparams(sa.bindparam("names", expanding=True))
+"""
 _NAME, _COLUMNS = r"`(?:[^`]|``)+`", r"\((?:[^()`]|`[^`]*`)*\)"
 _RULE = "CASCADE|SET NULL|SET DEFAULT|RESTRICT|NO ACTION"
 _CONSTRAINT = re.compile(
@@ -42,8 +43,8 @@ _CURRENT = sa.text("SELECT database()")
 class MySQLForeignKeys:
     """As far as this account may see the tables. Any session may have had foreign_key_checks off."""
 
-    def all(self, connection: sa.Connection) -> Sequence[ForeignKey]:
-        rows = connection.execute(_ALL).all()
+    def all(self, connection: sa.Connection, schemas: Collection[str | None]) -> Sequence[ForeignKey]:
+        rows = _connected(connection.execute(_ALL).all(), set(schemas))
         unsaid = {(row.s, row.n) for row in rows if row.on_delete is None}
         rules = {name: rules_of(connection, *name) for name in sorted(unsaid, key=str)}
         return [
@@ -59,12 +60,19 @@ class MySQLForeignKeys:
         found: dict[TableName, list[tuple[str, ...]]] = {(table.schema, table.name): [] for table in tables}
         if not found:
             return found
-        current = connection.execute(_CURRENT).scalar()
-        rows = connection.execute(_INDEXES, {"names": [(s or current, n) for s, n in found]}).all()
+        current = str(connection.execute(_CURRENT).scalar())
+        rows = rows_about(connection, _INDEXES, [(s or current, n) for s, n in found])
         for (s, n, _), parts in groupby(rows, key=lambda r: (r.s, r.n, r.name)):
             # An index on a prefix is of use up to there; so is one on an expression.
             found[s, n].append(tuple("" if part.part is not None else part.col or "" for part in parts))
         return found
+
+
+def _connected(rows: Sequence[sa.Row[Any]], schemas: set[str | None]) -> list[sa.Row[Any]]:
+    """Those of the schemas that references connect with these; a server may have thousands of others."""
+    while further := {row.s for row in rows if row.parent_s in schemas} - schemas:
+        schemas |= further
+    return [row for row in rows if row.s in schemas]
 
 
 def rules_of(connection: sa.Connection, schema: str | None, name: str) -> dict[str, tuple[str, str]]:

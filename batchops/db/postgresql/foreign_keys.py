@@ -1,6 +1,6 @@
 """Foreign keys by PostgreSQL's catalogue."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,7 +54,7 @@ GROUP BY i.indrelid, i.indexrelid ORDER BY i.indexrelid
 class PostgreSQLForeignKeys:
     """By pg_constraint, which everybody may read."""
 
-    def all(self, connection: sa.Connection) -> Sequence[ForeignKey]:
+    def all(self, connection: sa.Connection, schemas: Collection[str | None]) -> Sequence[ForeignKey]:  # noqa: ARG002
         return [_foreign_key(row) for row in connection.execute(_ALL)]
 
     def partitions(self, connection: sa.Connection) -> Mapping[TableName, TableName]:

@@ -1,6 +1,6 @@
 """Foreign keys by SQLite's pragmas."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -31,7 +31,7 @@ WHERE m.type = 'table' AND NOT i.partial ORDER BY m.name, i.name, c.seqno
 class SQLiteForeignKeys:
     """Of the file itself. Each connection decides whether they act; batchops' own lets them."""
 
-    def all(self, connection: sa.Connection) -> Sequence[ForeignKey]:
+    def all(self, connection: sa.Connection, schemas: Collection[str | None]) -> Sequence[ForeignKey]:  # noqa: ARG002
         rows = connection.execute(_ALL).all()
         primary = _primary_keys(connection)
         return [
