@@ -1,10 +1,20 @@
 """The events of a run, in order: Started, then Throttled, Retried, Committed, Rejected, Stopping, last Finished."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
-from batchops.finished_details import Archived, Cause, Drained, Listed, Relayed, Restored, SpaceLeft, ThrottledBy
+from batchops.finished_details import (
+    Archived,
+    Cause,
+    Drained,
+    Families,
+    Listed,
+    Relayed,
+    Restored,
+    SpaceLeft,
+    ThrottledBy,
+)
 
 Reason = str
 """Why a run ended; the words of the command line's contract: done, max-rows, window, signal, incomplete …"""
@@ -100,6 +110,8 @@ class Committed:
     worker: int = 0
     pass_number: int = 0
     """0 in the first pass over the table; a further one looks for rows that moved."""
+    tables: Mapping[str, int] = field(default_factory=dict)
+    """Rows changed by table, of a purge with children; `rows` are its parents alone."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,8 @@ class Rejected:
     reason: str
     changed: bool = False
     """Whether it was left alone, as it was changed since the run began; else it was refused."""
+    partial: bool = False
+    """Whether some of its children are deleted, and it then no longer matched: the rest stays."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +234,8 @@ class Finished:
     """The same of a relay."""
     listed: Listed | None = None
     """Of a purge or backfill with a list of ids."""
+    families: Families | None = None
+    """Of a purge with children; `rows` are those of its own table that were asked for."""
     maintained: tuple[str, ...] = ()
     """The statements that were run for the table after the last batch."""
     space: SpaceLeft | None = None

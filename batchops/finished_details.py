@@ -1,5 +1,6 @@
 """What the end of a run tells beside the counts that every verb has."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -81,6 +82,18 @@ class Restored:
 
     skipped: int
     """Rows of this process whose keys were in the table already, and that were left as they were there."""
+
+
+@dataclass(frozen=True)
+class Families:
+    """What the end of a purge with children says beside its own rows."""
+
+    tables: Mapping[str, int]
+    """Rows that were deleted or set to NULL, by table; those of the table itself among them."""
+    partial: int
+    """Rows that no longer matched once some of their children were deleted: what is left of them stays."""
+    begun: int
+    """Rows of which some children are deleted; the same command goes on with them first."""
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class SharedBudget:
             )
         if share.workers == 0:
             return ThrottleReason(f"budget {self._name}: {share.runs} runs have its workers", EVERY, NAME)
-        asks = None if limit is None else limit(self._stats.rows)
+        asks = None if limit is None else limit(self._stats.changed)
         if asks is None:
             return None
         reason = f"budget {self._name}: {limit.rate:,.0f} rows/s" if limit else ""

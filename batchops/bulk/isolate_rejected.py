@@ -52,10 +52,14 @@ class RejectedRowSearch:
     some statements more, and where every row is bad each one is tried once.
     """
 
-    def __init__(self, database: Database, work: Work, forecast: RejectionForecast) -> None:
+    def __init__(
+        self, database: Database, work: Work, forecast: RejectionForecast, *, statements: bool = False
+    ) -> None:  # fmt: skip
+        """`statements`: whether `work` is several of them, so that a failing one alone does not undo it."""
         self._database = database
         self._work = work
         self._forecast = forecast
+        self._statements = statements
         self._share = 0.0
         self._unpredicted = 0.0
         """The share of refused rows that were not predicted."""
@@ -102,7 +106,7 @@ class RejectedRowSearch:
         return trial.result
 
     def _trial(self, connection: sa.Connection, batch: Batch) -> "_Trial":
-        return _Trial(self._database, self._work, connection, batch, self._forecast.confirmed)
+        return _Trial(self._database, self._work, connection, batch, self._forecast.confirmed, self._statements)
 
     def _predicted(self, connection: sa.Connection, batch: Batch, rows: int) -> tuple[tuple[KeyValue, ...], ...]:
         groups = self._forecast(connection, batch)
@@ -159,7 +163,7 @@ class _Trial:
 
     def __init__(
         self, database: Database, work: Work, connection: sa.Connection, batch: Batch,
-        confirmed: Callable[[sa.Connection, Batch], bool],
+        confirmed: Callable[[sa.Connection, Batch], bool], statements: bool,
     ) -> None:  # fmt: skip
         self._confirmed = confirmed
         self._database = database
@@ -167,7 +171,8 @@ class _Trial:
         self._connection = connection
         self._part = batch
         # A row that a trigger skips in silence is no error to the server, which undoes nothing then.
-        self._undone_alone = database.backend.sessions.undoes_statements and not batch.selection.table.may_veto
+        undone = database.backend.sessions.undoes_statements and not batch.selection.table.may_veto
+        self._undone_alone = undone and not statements
         self._guarded = False
         """Whether nothing was changed since the last savepoint."""
         self.changed = 0

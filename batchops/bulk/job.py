@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from batchops.bulk.begin import begin, with_previous_run
+from batchops.bulk.children.step import FamilyStep
+from batchops.bulk.children.taken import ChildrenOfRun
 from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.evaluation import evaluated, forget_list
 from batchops.bulk.maintenance import maintained, space_left
@@ -79,6 +81,8 @@ class BulkJob:
     """Where its rows go before they are changed."""
     again: Callable[[], "BulkJob"]
     """Plans it once more."""
+    children: ChildrenOfRun | None = None
+    """Of a purge whose rows go with others that refer to them."""
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
         """Run it. After it has begun, every error is in what is returned; before that it is raised."""
@@ -180,7 +184,10 @@ def _live(job: BulkJob) -> LiveSettings:
         pacing = replace(pacing, most_rows=job.plan.rate.a_batch)
     if job.plan.cost.row_log is not None:
         pacing = replace(pacing, row_bytes=job.plan.cost.row_log, most_bytes=MOST_LOG)
-    return live_of(job.spec, pacing, job.workers, several=not job.database.backend.sessions.one_writer)
+    live = live_of(job.spec, pacing, job.workers, several=not job.database.backend.sessions.one_writer)
+    if job.children is not None:
+        live.limits = job.children.limited(live.limits)
+    return live
 
 
 def _control(
@@ -233,10 +240,14 @@ def _steps(
     job: BulkJob, strategy: Strategy, out: OpenOut, heartbeat: Heartbeat, *, metered: bool
 ) -> Callable[[Worker], BulkStep]:  # fmt: skip
     def step(worker: Worker) -> BulkStep:
+        execution = out.execution(job.route.operation)
+        if job.children is not None:
+            renew = heartbeat.renew_with_batch
+            return FamilyStep(job.database, strategy, execution, job.ledger, worker, renew, job.children)
         read_meter = ReadMeter(job.database.backend) if metered else None
         comes_back = job.plan.verb.removes and job.plan.refers_to_itself
         return BulkStep(
-            job.database, strategy, out.execution(job.route.operation), job.ledger, worker, read_meter,
+            job.database, strategy, execution, job.ledger, worker, read_meter,
             heartbeat.renew_with_batch, comes_back=comes_back,
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
+from batchops.bulk.children.of_run import children_of, names_rows
 from batchops.bulk.droppable_partitions import covered
 from batchops.bulk.job import BulkJob
 from batchops.bulk.maintenance import refuse_what_cannot_be_had
@@ -20,7 +21,7 @@ from batchops.bulk.plan.referenced_rows import count_excluded, without_reference
 from batchops.bulk.plan.unset_times import AgeColumn
 from batchops.bulk.previous_run import PreviousRun, find_previous_run
 from batchops.bulk.rows_out import Preparing
-from batchops.bulk.run_strategy import choose, operation_of, start, strategy_of
+from batchops.bulk.run_strategy import choose, only_begun, operation_of, start, strategy_of
 from batchops.bulk.spec import BulkSpec
 from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.strategies.id_file import IdFile, id_file, shown_name
@@ -75,6 +76,7 @@ def _prepare(
         plan = replace(plan, refusals=(*plan.refusals, *out.refusals), warnings=(*plan.warnings, *out.warnings))
         _droppable_asked(spec, ledger, database.backend.partitions, droppable)
         refuse_what_cannot_be_had(connection, database, found.table, spec)
+        children = children_of(connection, database, spec, found, route.pinned)
     return BulkJob(
         spec, database, ledger, found.key, route, previous, plan,
         to_drop=tuple(droppable) if spec.drops_partitions else (),
@@ -82,7 +84,7 @@ def _prepare(
         repeatable=found.parsed.repeatable,
         workers=1 if database.backend.sessions.one_writer else spec.workers,
         next=recipe.command or command(verb.command, spec, database.address.bare), recipe_job=recipe.job,
-        out=out,
+        out=out, children=children,
         again=lambda: _prepare(verb, spec, database, ledger, recipe, ids),
     )  # fmt: skip
 
@@ -171,7 +173,7 @@ def _pin(
     unstable = own_table.CHECK.name not in spec.allow and any(reads.changing())
     situation = Situation(
         connection, database.backend, selection, found.key, not verb.removes, spec.strategy, found.ids, unstable,
-        keeps_lists=ledger.in_target,
+        keeps_lists=ledger.in_target, named=names_rows(found, spec),
     )  # fmt: skip
     chosen = choose(situation)
     if found.ids is not None:
@@ -201,7 +203,8 @@ def _comparable(resume: Resume, pinned: Pinned) -> Resume:
         return resume
     before = Pinned.of(resume.behind.pinned)
     same = (before.strategy, before.key, before.key_types) == (pinned.strategy, pinned.key, pinned.key_types)
-    return resume if same else NewRun()
+    same_key = (before.key, before.key_types) == (pinned.key, pinned.key_types)
+    return resume if same else replace(resume, behind=only_begun(resume.behind) if same_key else None)
 
 
 def _droppable_asked(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the job itself imports this
     from batchops.bulk.job import BulkJob
 
 _OVER = ("done", "incomplete")
-_AS_ASKED = (*_OVER, "max-rows", "max-time", "max-batches", "window", "stopped", "max-rejected")
+_AS_ASKED = (*_OVER, "max-rows", "max-total", "max-time", "max-batches", "window", "stopped", "max-rejected")
 
 
 def left_of(job: "BulkJob", run: Run, ending: Ending, stats: RunStats, left_out: Sequence[ExcludedCount]) -> int | None:

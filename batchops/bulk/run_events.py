@@ -1,13 +1,17 @@
 """A bulk run's first and last event."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batchops.bulk.begin import accept_table
 from batchops.bulk.plan.plan import COUNTED
-from batchops.errors import Exit
+from batchops.bulk.shortfall import partial_rows
+from batchops.bulk.strategies.cursor import Cursor
+from batchops.errors import BatchopsError, Exit
 from batchops.events import Emit, Failure, Finished, Started
+from batchops.finished_details import Families
 from batchops.ledger.location import NONE
 from batchops.ledger.run import Run
 from batchops.runtime.ending import Ending, finished
@@ -71,5 +75,18 @@ def ended(job: "BulkJob", run: Run, strategy: str, ending: Ending, stats: RunSta
         cutoff=job.route.pinned.cutoff,
         participle=job.plan.verb.participle,
         listed=job.route.pinned.listed,
+        families=_families(job, run, stats),
         next=(job.next or None) if goes_on else None,
     )
+
+
+def _families(job: "BulkJob", run: Run, stats: RunStats) -> Families | None:
+    """What a purge with children says of other tables."""
+    if job.children is None or job.children.all_match:
+        return None
+    begun = 0
+    with suppress(BatchopsError):
+        begun = sum(Cursor.loaded(worker.cursor).begun for worker in job.ledger.read(run.run).workers)
+    tables = run.tables
+    tables.update(stats.tables)
+    return Families(dict(sorted(tables.items())), partial_rows(job, run, stats), begun)

@@ -1,7 +1,7 @@
 """The strategy of a run: chosen at its start, built from what was pinned then, and where the run begins."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -129,8 +129,27 @@ def start(connection: sa.Connection, strategy: Strategy, resume: Resume) -> Curs
     return _from_where_it_stopped(whole, resume.behind) if isinstance(resume, NewRun) and resume.behind else whole
 
 
+def only_begun(behind: Run) -> Run | None:
+    """A run of which nothing counts but the rows that it has begun; None where there are none."""
+    cursors = {worker.number: Cursor.loaded(worker.cursor) for worker in behind.workers}
+    if not any(cursor.begun for cursor in cursors.values()):
+        return None
+    begun = {
+        number: replace(cursor, ranges=tuple(one for one in cursor.ranges if one.begun is not None))
+        for number, cursor in cursors.items()
+    }
+    workers = tuple(replace(worker, cursor=begun[worker.number].dumped()) for worker in behind.workers)
+    return replace(behind, workers=workers)
+
+
 def _from_where_it_stopped(whole: Cursor, behind: Run) -> Cursor:
-    left = [range_ for worker in behind.workers for range_ in Cursor.loaded(worker.cursor).ranges if not range_.keys]
+    ranges = [range_ for worker in behind.workers for range_ in Cursor.loaded(worker.cursor).ranges]
+    begun = tuple(range_ for range_ in ranges if range_.begun is not None)
+    continued = _continued(whole, behind, [range_ for range_ in ranges if not range_.keys])
+    return replace(continued, ranges=(*begun, *continued.ranges))
+
+
+def _continued(whole: Cursor, behind: Run, left: Sequence[Range]) -> Cursor:
     if not left or whole.over:
         return whole
     first, full = left[0], whole.ranges[0]

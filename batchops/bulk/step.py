@@ -269,13 +269,10 @@ class BulkStep:
         """To where the ledger is: with its rows the work itself is undone."""
         before, self.worker, self._in_doubt = self.worker, durable, None
         self._execution.undone()
-        rows, read, locked = (durable.rows - before.rows, durable.read - before.read, durable.locked - before.locked)
-        return Outcome(
-            rows, read, locked, durable.number, self._cursor_of(durable).passes, undone=before.batches - durable.batches
-        )
+        undone = before.batches - durable.batches
+        return Outcome.between(before, durable, self._cursor_of(durable).passes, undone)
 
     def _accept(self, after: Worker) -> Outcome:
         before, self.worker, self._in_doubt = self.worker, after, None
         self._execution.committed()
-        rows, read, locked = after.rows - before.rows, after.read - before.read, after.locked - before.locked
-        return Outcome(rows, read, locked, after.number, self._cursor_of(before).passes)
+        return Outcome.between(before, after, self._cursor_of(before).passes)

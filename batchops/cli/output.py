@@ -20,7 +20,7 @@ from batchops.reporters.event_file import EventFile
 from batchops.reporters.safe_streams import SafeStream
 from batchops.reporters.summary import SummaryLine, SummaryParagraph, unless_well
 
-LIMITS = frozenset({"max-rows", "max-time", "max-batches", "window", "stopped"})
+LIMITS = frozenset({"max-rows", "max-total", "max-time", "max-batches", "window", "stopped"})
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from batchops.db.facts import TableName
 from batchops.db.table import Table
+from batchops.db.types import KeyValue
 
 NO_ACTION = "NO ACTION"
 Indexes = Mapping[TableName, Sequence[tuple[str, ...]]]
@@ -44,6 +45,11 @@ class ForeignKey:
 class ForeignKeys(Protocol):
     """What one database's catalogue says about its foreign keys, in few statements for any number of tables."""
 
+    stops_early: bool
+    """Whether a recursive query with a LIMIT reads no further than that; else it has to be bounded by its depth."""
+    in_this_order: str
+    """What stands behind SELECT so that its tables are joined as they are listed; empty where the server knows best."""
+
     def all(self, connection: sa.Connection, schemas: Collection[str | None]) -> Sequence[ForeignKey]:
         """All that this role may see; one that a partition repeats for its parent is left out.
 
@@ -55,3 +61,15 @@ class ForeignKeys(Protocol):
 
     def indexes(self, connection: sa.Connection, tables: Sequence[Table]) -> Indexes:
         """The indexes of these tables, the primary key among them; none that is partial or not yet valid."""
+
+    def checks_each_row(self, on_delete: str) -> bool:
+        """Whether such a key of a table to itself refuses a row while another refers to it that the same statement
+        deletes."""
+
+    def in_order(self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool] | None:
+        """What a DELETE of these rows adds to its condition so as to delete them one after the other, in this order.
+
+        None where it cannot be told; nobody asks where no key `checks_each_row`."""
+
+    def defer(self, connection: sa.Connection) -> None:
+        """Have every key that can be checked at COMMIT checked there, in this transaction."""

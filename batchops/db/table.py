@@ -143,6 +143,12 @@ class Table:
         return statement.with_hint("ONLY", self.called)
 
 
-def limited(delete: sa.Delete, rows: int) -> sa.Delete:
-    """DELETE … LIMIT, where `Keys.limits_deletes`: of the dialects that SQLAlchemy knows, MySQL's alone has it."""
-    return delete.with_dialect_options(mysql_limit=rows)
+Limited = TypeVar("Limited", sa.Delete, sa.Update)
+
+
+def limited(statement: Limited, rows: int) -> Limited:
+    """DELETE … LIMIT, where `Keys.limits_deletes`: of the dialects that SQLAlchemy knows, MySQL's alone has it.
+
+    UPDATE … LIMIT as well.
+    """
+    return statement.with_dialect_options(mysql_limit=rows)

@@ -124,6 +124,7 @@ class Ledger:
         values = {
             "cursor": new.cursor, "batches": new.batches, "rows_changed": new.rows, "rows_read": new.read,
             "rows_locked": new.locked, "rows_rejected": new.rejected,
+            "rows_by_table": json.dumps(new.tables, sort_keys=True) if new.tables else None,
             "of_run": old.run, "of_worker": old.number, "held": old.token, "before": old.batches,
         }  # fmt: skip
         if connection.execute(self._advance, values).rowcount != 1:
@@ -210,6 +211,6 @@ def _advance(workers: sa.Table) -> sa.Update:
     """Built once: putting it together for every batch would cost more than sending it."""
     given = sa.bindparam
     mine = sa.and_(workers.c.run == given("of_run"), workers.c.worker == given("of_worker"))
-    names = ("cursor", "batches", "rows_changed", "rows_read", "rows_locked", "rows_rejected")
+    names = ("cursor", "batches", "rows_changed", "rows_read", "rows_locked", "rows_rejected", "rows_by_table")
     update = workers.update().where(mine, workers.c.token == given("held"), workers.c.batches == given("before"))
     return update.values({name: given(name) for name in names})

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from batchops.db.database import Database
 from batchops.db.table import TableIdentity
+from batchops.db.types import LONG_TEXT
 from batchops.ledger.run import JobIdentity
 from batchops.ledger.schema_changes import AddColumn, AddIndex, RenameColumn, RenameTable, SchemaChange
 from batchops.ledger.tables import BY_END, BY_JOB, BY_TABLE, IDENTITY
@@ -164,4 +165,9 @@ MIGRATIONS: Sequence[Migration] = (
     Migration(version=6, changes=(), fill=_nothing),
     Migration(version=7, changes=(), fill=_nothing),
     Migration(version=8, changes=(), fill=_nothing),
+    Migration(
+        version=9,
+        changes=(AddColumn("batchops_worker", "rows_by_table", LONG_TEXT, old_table="batchops_lane"),),
+        fill=_nothing,
+    ),
 )

@@ -17,6 +17,8 @@ MOST = 10_000
 """Rows that one run takes up: until each was tried it is in the cursor, which every batch writes."""
 LOCKED = "locked by another session at every visit"
 CHANGED = "changed after the rows were listed"
+PARTIAL = "no longer matches; what was deleted of its children before is gone"
+NOT_RETRIED = (CHANGED, PARTIAL)
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class RejectedRow:
     @property
     def as_event(self) -> Rejected:
         """As an event."""
-        return Rejected(self.name, self.reason, changed=self.reason == CHANGED)
+        return Rejected(self.name, self.reason, changed=self.reason == CHANGED, partial=self.reason == PARTIAL)
 
 
 def keep(connection: sa.Connection, ledger: Ledger, run: int, rows: Sequence[RejectedRow]) -> None:
@@ -89,7 +91,7 @@ def _first(ledger: Ledger, run: int, most: int) -> sa.Select[Any]:
 
 
 def _retried(ledger: Ledger, run: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return ledger.rejected.c.run == run, ledger.rejected.c.reason != CHANGED
+    return ledger.rejected.c.run == run, ledger.rejected.c.reason.not_in(NOT_RETRIED)
 
 
 def _row(row: Any) -> RejectedRow:
@@ -97,8 +99,8 @@ def _row(row: Any) -> RejectedRow:
     return RejectedRow(key, row.row_name, row.reason, bool(row.locked))
 
 
-def count_changed(connection: sa.Connection, ledger: Ledger, run: int) -> int:
-    """How many of a run's rows were left alone because they were changed."""
+def count_of(connection: sa.Connection, ledger: Ledger, run: int, reason: str) -> int:
+    """How many of a run's rows were left alone for this reason."""
     rejected = ledger.rejected.c
-    rows = sa.select(sa.func.count()).where(rejected.run == run, rejected.reason == CHANGED)
+    rows = sa.select(sa.func.count()).where(rejected.run == run, rejected.reason == reason)
     return int(connection.execute(rows).scalar_one())

@@ -9,7 +9,7 @@ from batchops.ledger.last_run import LastRun
 from batchops.ledger.ledger import FORMAT
 from batchops.ledger.run import Run
 
-LIMITS = frozenset({"max-rows", "max-time", "max-batches", "window"})
+LIMITS = frozenset({"max-rows", "max-total", "max-time", "max-batches", "window"})
 ENDS = frozenset({"done", "incomplete"})
 
 

@@ -2,8 +2,9 @@
 
 import json
 import secrets
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -49,8 +50,12 @@ class Worker:
     read: int = 0
     locked: int = 0
     rejected: int = 0
+    tables: Mapping[str, int] = field(default_factory=dict)
+    """Rows changed by table, of a purge with children."""
 
-    def advanced(self, cursor: str, *, rows: int, read: int, locked: int, rejected: int) -> "Worker":
+    def advanced(
+        self, cursor: str, *, rows: int, read: int, locked: int, rejected: int, tables: Mapping[str, int] | None = None
+    ) -> "Worker":  # fmt: skip
         """This worker one batch later, with what the batch adds to its counts."""
         return replace(
             self,
@@ -60,6 +65,7 @@ class Worker:
             read=self.read + read,
             locked=self.locked + locked,
             rejected=self.rejected + rejected,
+            tables=Counter(self.tables) + Counter(tables) if tables else self.tables,
         )
 
 
@@ -106,6 +112,11 @@ class Run:
     def batches(self) -> int:
         return sum(worker.batches for worker in self.workers)
 
+    @property
+    def tables(self) -> Counter[str]:
+        """Rows changed by table, of a purge with children."""
+        return sum((Counter(worker.tables) for worker in self.workers), Counter())
+
 
 def new_token() -> str:
     """A new fencing token."""
@@ -117,6 +128,7 @@ def worker_of(row: Any) -> Worker:
     return Worker(
         row["run"], row["worker"], row["token"], row["cursor"],
         row["batches"], row["rows_changed"], row["rows_read"], row["rows_locked"], row["rows_rejected"],
+        json.loads(row["rows_by_table"] or "{}"),
     )  # fmt: skip
 
 

@@ -29,10 +29,14 @@ class AddColumn:
     table: str
     name: str
     type: TypeEngine[Any]
+    old_table: str = ""
+    """The table's name of before, which an earlier change takes."""
 
     def pending(self, inspector: sa.Inspector, schema: str | None) -> bool:
         """Whether the table has no column of that name."""
         names = column_names(inspector, self.table, schema)
+        if not names and self.old_table:
+            names = column_names(inspector, self.old_table, schema)
         return bool(names) and self.name not in names
 
     def statement(self, schema: str | None) -> ExecutableDDLElement:

@@ -62,6 +62,7 @@ def ledger_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
         sa.Column("rows_read", sa.BigInteger, nullable=False),
         sa.Column("rows_locked", sa.BigInteger, nullable=False),
         sa.Column("rows_rejected", sa.BigInteger, nullable=False),
+        sa.Column("rows_by_table", LONG_TEXT),
     )  # fmt: skip
     leases = sa.Table(
         "batchops_lease", meta,

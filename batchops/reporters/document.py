@@ -22,6 +22,8 @@ def document(finished: Finished) -> dict[str, object]:
         more = {**more, "done_at": finished.done_at}
     if finished.listed is not None:
         more = {**more, "listed": values["listed"]}
+    if finished.families is not None:
+        more = {**more, **{name: value for name, value in values["families"].items() if value or name == "tables"}}
     if finished.throttled_by:
         more = {**more, "throttled_by": values["throttled_by"]}
     if finished.maintained:
@@ -29,6 +31,17 @@ def document(finished: Finished) -> dict[str, object]:
     if finished.rejected_causes:
         more = {**more, "rejected_causes": values["rejected_causes"]}
     return {name: rounded(value) for name, value in ({name: values[name] for name in FIELDS} | more).items()}
+
+
+_OF_FAMILIES = ("tables", "partial")
+"""Fields of events that only a purge with children has."""
+
+
+def event_values(event: Event) -> dict[str, object]:
+    """Any event's fields; of Finished those of the document."""
+    if isinstance(event, Finished):
+        return document(event)
+    return {name: value for name, value in asdict(event).items() if value or name not in _OF_FAMILIES}
 
 
 def rounded(value: object) -> object:

@@ -2,14 +2,13 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from batchops.errors import UsageError
-from batchops.events import Event, Finished
+from batchops.events import Event
 from batchops.reporters import Warn
-from batchops.reporters.document import as_json, document, rounded
+from batchops.reporters.document import as_json, event_values, rounded
 
 
 def _now() -> datetime:
@@ -54,7 +53,7 @@ class EventFile:
 
 def event_fields(event: Event, at: datetime) -> dict[str, object]:
     """An event as its line's fields; Finished carries the fields of the `--json` document."""
-    fields = document(event) if isinstance(event, Finished) else asdict(event)
+    fields = event_values(event)
     stamp = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     head: dict[str, object] = {"event": type(event).__name__.lower(), "at": stamp}
     return head | {name: rounded(value) for name, value in fields.items()}

@@ -1,7 +1,6 @@
 """`--log-format`: a line for whatever is worth a line, as text or as JSON, on stderr."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Literal, TextIO, get_args
 
@@ -21,7 +20,7 @@ from batchops.events import (
     Throttled,
     Warned,
 )
-from batchops.reporters.document import as_json, document, rounded
+from batchops.reporters.document import as_json, event_values, rounded
 from batchops.reporters.figures import counted, visible
 from batchops.reporters.progress import Progress
 from batchops.reporters.safe_streams import SafeStream
@@ -127,5 +126,5 @@ def fired(event: Fired) -> str:
 
 
 def _event_fields(event: Event) -> dict[str, object]:
-    fields = document(event) if isinstance(event, Finished) else asdict(event)
+    fields = event_values(event)
     return {"event": type(event).__name__.lower()} | {name: rounded(value) for name, value in fields.items()}

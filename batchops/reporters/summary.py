@@ -6,7 +6,7 @@ from typing import TextIO
 from batchops import durations
 from batchops.errors import Exit
 from batchops.events import Emit, Event, Failure, Finished
-from batchops.finished_details import Cause, SpaceLeft
+from batchops.finished_details import Cause, Families, SpaceLeft
 from batchops.reporters import figures
 from batchops.reporters.progress import Progress
 from batchops.reporters.safe_streams import SafeStream
@@ -16,6 +16,7 @@ _REASONS = {
     "done": "done",
     "dry-run": "dry run, nothing was changed",
     "max-rows": "ended by --max-rows",
+    "max-total": "ended by --max-total",
     "max-time": "ended by --max-time",
     "max-batches": "ended by --max-batches",
     "window": "ended by --window",
@@ -117,6 +118,9 @@ def ended_line(finished: Finished, progress: Progress) -> str:
         parts += [f": {figures.visible(shown_causes(unsaid))}"] if (unsaid := _unsaid_causes(finished)) else []
         parts += [f", {figures.count(finished.left)} left"] if finished.left else []
         parts += [f"; {text}" for name, text in _archive_lines(finished) if name in ("to", "unsealed")]
+        families = finished.families
+        parts += [f" ({by_table})"] if families and (by_table := _by_table(families)) else []
+        parts += [f", {figures.counted(families.begun, 'row')} begun"] if families and families.begun else []
     parts += [f"; to continue: {figures.visible(finished.next)}"] if finished.next else []
     return "".join(parts)
 
@@ -184,6 +188,8 @@ def _details(finished: Finished, progress: Progress) -> Iterator[tuple[str, str]
             )
         if shares := _shares(progress):
             yield "time", shares
+    if finished.families is not None:
+        yield from _family_lines(finished.families)
     if finished.cutoff:
         yield "cut-off", figures.visible(finished.cutoff)
     yield from _cause_lines(finished)
@@ -213,6 +219,24 @@ def _archive_lines(finished: Finished) -> Iterator[tuple[str, str]]:
     for name, command in (("verify", archived.verify), ("restore", archived.restore)):
         if command:
             yield name, figures.visible(command)
+
+
+def _family_lines(families: Families) -> Iterator[tuple[str, str]]:
+    """Rows by table, and the parents of which only a part is gone."""
+    if tables := _by_table(families):
+        yield "tables", tables
+    if families.begun:
+        yield "begun", f"{figures.counted(families.begun, 'row')} of which some children are gone; they go first"
+    if families.partial:
+        yield (
+            "partial",
+            f"{figures.counted(families.partial, 'row')} matched no longer, and keep the children left",
+        )
+
+
+def _by_table(families: Families) -> str:
+    ordered = sorted(families.tables.items(), key=lambda table: (-table[1], table[0]))
+    return ", ".join(f"{figures.visible(name)} {figures.count(rows)}" for name, rows in ordered)
 
 
 def _space(space: SpaceLeft) -> str:

@@ -16,6 +16,8 @@ class Size:
     """Whether `rows` must not be exceeded, as under a limit."""
     skip_locked: bool = False
     """Whether to leave out rows that others hold locked, and to visit them again."""
+    parents: int | None = None
+    """Of a purge with children, whose `rows` are those of all tables: the most rows of its own table."""
 
     def upto(self, most: int) -> "Size":
         """No more than so many rows, and no more read for them than in proportion."""

@@ -16,6 +16,8 @@ class RejectedRows:
         self._count = 0
         self.changed = 0
         """Of these: rows that were left alone, as they were changed since."""
+        self.partial = 0
+        """Of these: rows that no longer matched once some of their children were deleted."""
         self._causes = Causes()
 
     def __len__(self) -> int:
@@ -25,13 +27,14 @@ class RejectedRows:
         """Some more."""
         self._count += len(rejected)
         self.changed += sum(one.changed for one in rejected)
+        self.partial += sum(one.partial for one in rejected)
         for one in rejected:
             self._causes.add(one.reason, [one.key])
 
     @property
     def refused(self) -> int:
         """How many the database refused."""
-        return self._count - self.changed
+        return self._count - self.changed - self.partial
 
     @property
     def causes(self) -> tuple[Cause, ...]:

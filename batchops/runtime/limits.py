@@ -23,11 +23,36 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Acquired:
+    """What a batch may use of the limits; None: no such limit. Nothing of one: `reason` says which."""
+
+    rows: int | None
+    total: int | None = None
+    whole: bool = False
+    """Whether `rows` are parents alone, and `total` the rows of all tables."""
+
+    @property
+    def reason(self) -> str | None:
+        if self.rows == 0:
+            return "max-rows"
+        return "max-total" if self.total == 0 else None
+
+    def within(self, size: Size) -> Size:
+        """The size under them."""
+        if not self.whole:
+            return size if self.rows is None else within(size, self.rows)
+        size = replace(size, parents=self.rows)
+        return size if self.total is None else within(size, self.total)
+
+
+@dataclass(frozen=True)
 class Limits:
     """None: no such limit."""
 
     rows: Budget = field(default_factory=Budget)
-    """The rows that may be changed, which can be limited while the run works."""
+    """The rows that may be changed, which can be limited while the run works; of a purge with children, its parents."""
+    total: Budget | None = None
+    """Of a purge with children: the rows of all tables that may be changed."""
     seconds: float | None = None
     batches: Budget | None = None
     window: Window | None = None
@@ -46,10 +71,23 @@ class Limits:
         opens = datetime.combine(now.date(), self.window.start, now.tzinfo)
         return opens if opens > now else opens + timedelta(days=1)
 
+    def acquire(self, rows: int) -> Acquired:
+        """What a batch of so many rows may use; goes back by `release`, whatever it is."""
+        acquired = Acquired(self.rows.acquire(rows))
+        if self.total is None or acquired.reason is not None:
+            return acquired
+        return replace(acquired, total=self.total.acquire(rows), whole=True)
+
+    def release(self, acquired: Acquired, rows: int | None, total: int | None) -> None:
+        """A batch used so many rows, and of all tables so many; None: it may have used all that it had."""
+        self.rows.release(acquired.rows, acquired.rows or 0 if rows is None else rows)
+        if self.total is not None and acquired.whole:
+            self.total.release(acquired.total, acquired.total or 0 if total is None else total)
+
     @property
     def spent(self) -> bool:
         """Whether no row or no batch more may be done."""
-        return self.rows.spent or (self.batches is not None and self.batches.spent)
+        return any(budget is not None and budget.spent for budget in (self.rows, self.total, self.batches))
 
     def reached(self, seconds: float) -> str | None:
         """The reason to end, after so long; None to continue."""
@@ -57,6 +95,8 @@ class Limits:
             return "max-batches"
         if self.rows.spent:
             return "max-rows"
+        if self.total is not None and self.total.spent:
+            return "max-total"
         if self.seconds is not None and seconds >= self.seconds:
             return "max-time"
         if self.window is not None and not self.window.holds(self.wall().time()):

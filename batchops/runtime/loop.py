@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +12,7 @@ from batchops.events import IDLE, PAUSE, SLEEP, Committed, Emit, Failure, Retrie
 from batchops.runtime.batch_size import Size
 from batchops.runtime.counters import RejectedRows
 from batchops.runtime.ending import Ending, ending_of, stopped
-from batchops.runtime.limits import Limits, refused_too_often, within
+from batchops.runtime.limits import Acquired, Limits, refused_too_often
 from batchops.runtime.live_settings import Sleep
 from batchops.runtime.outcome import Outcome
 from batchops.runtime.pacing import Pacing
@@ -81,8 +82,15 @@ class RunStats:
     waiting: str = ""
     """Why a worker waits now; empty while they work, or sleep as they are to."""
     slowest_batch: float = 0.0
+    tables: Counter[str] = field(default_factory=Counter)
+    """Rows changed by table, of a purge with children; `rows` are its parents alone."""
     throttled_by: ThrottleTotals = field(default_factory=ThrottleTotals)
     guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def changed(self) -> int:
+        """Rows of all tables."""
+        return self.tables.total() if self.tables else self.rows
 
 
 def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock = time.monotonic) -> Ending:
@@ -137,7 +145,7 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
 def _reasons(job: LoopSettings, stats: RunStats) -> tuple[ThrottleReason, ...]:
     """Why not to do the next batch now."""
     asked = [throttle() for throttle in job.throttles]
-    asked += [job.rate(stats.rows)] if job.rate is not None else []
+    asked += [job.rate(stats.changed)] if job.rate is not None else []
     return tuple(reason for reason in asked if reason is not None)
 
 
@@ -174,14 +182,13 @@ def _batch(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Cl
 
 def _bounded(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock) -> Outcome | Ending | None:
     """One batch of no more rows than may still be changed, retried after temporary errors."""
-    budget = job.limits.rows
     # Acquired once for all attempts: one of them may turn out to have been applied after all.
-    acquired = budget.acquire(2 * job.pacing.size().rows)
-    if acquired == 0:
-        return Ending("max-rows", Exit.DONE)
+    acquired = job.limits.acquire(2 * job.pacing.size().rows)
+    rows = total = None if acquired.reason is None else 0  # None: all, as after an error
     attempt = _Attempts(job, emit, stop, stats, clock, acquired)
-    used = acquired or 0  # after an error the last attempt may have been applied after all
     try:
+        if acquired.reason is not None:
+            return Ending(acquired.reason, Exit.DONE)
         outcome = retrying(
             job.retry_timeout,
             attempt,
@@ -191,10 +198,10 @@ def _bounded(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: 
             sleep=stop.sleep,
             clock=clock,
         )
-        used = outcome.rows if outcome else 0
+        rows, total = (outcome.rows, outcome.changed) if outcome else (0, 0)
         return outcome
     finally:
-        budget.release(acquired, used)
+        job.limits.release(acquired, rows, total)
 
 
 @dataclass
@@ -206,7 +213,7 @@ class _Attempts:
     stop: Stop
     stats: RunStats
     clock: Clock
-    acquired: int | None
+    acquired: Acquired
     rows: int = 0
     """Those that the last attempt aimed at."""
     skip_locked: bool = False
@@ -216,8 +223,7 @@ class _Attempts:
     def __call__(self) -> Outcome | None:
         if self.failures and _paused(self.job):
             return Outcome(0, 0)  # the run waits until it is resumed, and tries the batch anew then
-        size = self.job.pacing.size(self.skip_locked)
-        size = size if self.acquired is None else within(size, self.acquired)
+        size = self.acquired.within(self.job.pacing.size(self.skip_locked))
         self.rows, before = size.rows, self.clock()
         outcome = self.job.step(size)
         if outcome is not None and not outcome.empty:
@@ -241,26 +247,27 @@ class _Attempts:
 
 
 def _account(job: LoopSettings, emit: Emit, stats: RunStats, size: Size, outcome: Outcome, seconds: float) -> None:
+    size = outcome.size or size
     with stats.guard:
         stats.rows += outcome.rows
+        stats.tables.update(outcome.tables)
         stats.read += outcome.read
         stats.batches += outcome.batches
-        stats.batch_rows, stats.batch_seconds = (outcome.size or size).rows, seconds
+        stats.batch_rows, stats.batch_seconds = size.rows, seconds
         stats.slowest_batch = max(stats.slowest_batch, seconds)
         stats.locked += outcome.locked
         stats.rejected.add(outcome.rejected)
         if not outcome.undone and not outcome.trial:
-            tried = outcome.rows + outcome.refused
-            job.pacing.observe(outcome.size or size, tried, outcome.read, seconds - outcome.extra_seconds)
+            tried = outcome.changed + outcome.refused
+            job.pacing.observe(size, tried, outcome.read, seconds - outcome.extra_seconds)
     if outcome.undone:
         lost = f"{outcome.undone} batches with {-outcome.rows:,} rows"
         emit(Warned(f"The server crashed before {lost} were on its disk; the run does them again."))
         return
     for rejected in outcome.rejected:
         emit(rejected)
-    emit(
-        Committed(outcome.rows, outcome.read, seconds, (outcome.size or size).rows, outcome.worker, outcome.pass_number)
-    )
+    done = (outcome.rows, outcome.read, seconds, size.rows, outcome.worker, outcome.pass_number, outcome.tables)
+    emit(Committed(*done))
 
 
 def _together(reasons: tuple[ThrottleReason, ...]) -> Throttled:

@@ -1,8 +1,10 @@
 """The result of one step of the loop."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from batchops.events import Rejected
+from batchops.ledger.run import Worker
 from batchops.runtime.batch_size import Size
 
 
@@ -32,10 +34,28 @@ class Outcome:
     replan: str | None = None
     """Why the run should change its strategy."""
 
+    tables: Mapping[str, int] = field(default_factory=dict)
+    """Rows changed by table, of a purge with children; `rows` are the parents alone."""
+
+    @property
+    def changed(self) -> int:
+        """Rows of all tables."""
+        return sum(self.tables.values()) if self.tables else self.rows
+
+    @staticmethod
+    def between(before: Worker, after: Worker, pass_number: int, undone: int = 0) -> "Outcome":
+        """What a worker has done from one checkpoint to another."""
+        tables = {name: rows - before.tables.get(name, 0) for name, rows in after.tables.items()}
+        tables |= {name: -rows for name, rows in before.tables.items() if name not in after.tables}
+        return Outcome(
+            after.rows - before.rows, after.read - before.read, after.locked - before.locked, after.number, pass_number,
+            undone=undone, tables={name: rows for name, rows in tables.items() if rows},
+        )  # fmt: skip
+
     @property
     def empty(self) -> bool:
         """Whether nothing was done after all: what it was to be done with is not there just now."""
-        return not (self.rows or self.read or self.rejected or self.undone)
+        return not (self.rows or self.tables or self.read or self.rejected or self.undone)
 
     @property
     def batches(self) -> int:

@@ -1,18 +1,43 @@
 """The mark that a purge with children may set on its rows first: --mark "col = value", checked."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
 
 from batchops.bulk.children.graph import Graph
+from batchops.db.backend import Backend
 from batchops.db.database import Database
 from batchops.db.literals import Value
+from batchops.db.table import Table, quoted
 from batchops.errors import RefusedError, UsageError
-from batchops.sql.expression import Assignment, parse_assignment
+from batchops.sql.expression import parse_assignment
+from batchops.sql.selection import Selection, user_sql
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A column and its value; once a row has it, it must hold in place of the condition."""
+
+    column: str
+    value: str
+
+    def selection(self, backend: Backend, table: Table) -> Selection:
+        """The rows that have it."""
+        mark = backend.sql_functions.quote
+        name = mark + self.column.replace(mark, 2 * mark) + mark
+        return Selection(table, f"{name} = ({self.value})")
+
+    def statement(self, table: Table, where: sa.ColumnElement[bool]) -> sa.Update:
+        """What sets it."""
+        column = table.called.c[quoted(self.column)]
+        return table.alone(sa.update(table.called)).where(where).values({column: user_sql(f"({self.value})")})
 
 
 def checked_mark(
     database: Database, graph: Graph, text: str, key: Sequence[str], params: Mapping[str, Value]
-) -> Assignment:  # fmt: skip
-    """The assignment; UsageError or RefusedError for a column that cannot be set so, or by which rows are found."""
+) -> Mark:  # fmt: skip
+    """The mark; UsageError or RefusedError for a column that cannot be set so, or by which rows are found."""
     table, functions = graph.root, database.backend.sql_functions
     mark = parse_assignment(
         text, functions=functions, table=table.name, columns=table.column_names, what="--mark", params=params
@@ -24,8 +49,10 @@ def checked_mark(
             f'--mark: rows of "{table.label}" are found by "{mark.column}", so it has to stay as it is.',
             "mark another column.",
         )
-    if mark.expression.subquery or mark.expression.fresh:
+    value = mark.expression
+    if value.subquery or value.fresh or value.time_functions or value.text.upper() in ("NULL", "DEFAULT"):
         raise UsageError(
-            "--mark: the value may read nothing but the row.", "use a literal or the time: status = 'going'"
+            "--mark: the rows are known again by the value, also by a later process of the run.",
+            "use a literal: status = 'going'",
         )
-    return mark
+    return Mark(mark.column, value.text)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.children.discover import graph_of
 from batchops.bulk.children.graph import Graph
-from batchops.bulk.children.mark import checked_mark
+from batchops.bulk.children.mark import Mark, checked_mark
 from batchops.bulk.plan.id_lookup import listed_ids
 from batchops.bulk.plan.pinned import ParsedSpec, check
 from batchops.bulk.spec import BulkSpec
@@ -22,7 +22,6 @@ from batchops.db.lookup import find_key, find_table
 from batchops.db.table import Key, Table
 from batchops.errors import RefusedError
 from batchops.runtime.refusal import Refusal
-from batchops.sql.expression import Assignment
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Inspection:
     """The rows that --ids names."""
     graph: Graph | None = None
     """The tables whose rows go with these; None without --with-children."""
-    mark: Assignment | None = None
+    mark: Mark | None = None
     """What --mark sets on the rows first."""
 
     @property
@@ -95,8 +94,8 @@ def _refers_to_itself(table: Table, facts: TableFacts) -> Iterator[str]:
     for reference in facts.references:
         if reference.restricts_own:
             yield (
-                f'"{table.label}" refers to itself by {", ".join(reference.columns)}: a row that others still refer '
-                "to is tried again after those."
+                f'"{table.label}" refers to itself by {", ".join(reference.columns)}: rows go with those that refer to '
+                "them, as far as these match too; a row that others need stays."
             )
 
 

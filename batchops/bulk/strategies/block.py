@@ -129,7 +129,12 @@ class BlockStrategy(KeyStrategy):
 def _choose(situation: Situation) -> Choice | None:
     leaves, blocks = situation.leaves, situation.backend.blocks
     tables = (situation.table,) if leaves is None else leaves
-    if not tables or blocks is None or not all(blocks.serves(situation.connection, table) for table in tables):
+    if (
+        situation.named
+        or not tables
+        or blocks is None
+        or not all(blocks.serves(situation.connection, table) for table in tables)
+    ):
         return None
     walked = None if situation.rows is None else PASSES * situation.rows
     cost = None if walked is None else walked + situation.repeated(walked)

@@ -8,6 +8,9 @@ from typing import Any
 from batchops.db.json_values import decode, encode
 from batchops.db.types import KeyValue
 
+UNMARKED, MARKED = 0, 1
+"""How a row was begun."""
+
 
 @dataclass(frozen=True)
 class Range:
@@ -26,6 +29,9 @@ class Range:
     refused_at: int | None = None
     """Rows that the worker had changed when `keys` were refused, -1 for any number: they are tried again as long as
     others go."""
+    begun: int | None = None
+    """Of a purge with children: some of what hangs on the rows with `keys` is deleted already, and they are to follow.
+    MARKED: each was marked before that, and its mark is what must hold."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,11 @@ class Cursor:
     @property
     def over(self) -> bool:
         return not self.ranges
+
+    @property
+    def begun(self) -> int:
+        """Rows of which some children are deleted already."""
+        return sum(len(range_.keys) for range_ in self.ranges if range_.begun is not None)
 
     @property
     def position(self) -> KeyValue | None:
@@ -82,7 +93,7 @@ class Cursor:
     @property
     def locked(self) -> int:
         """Rows that were locked and are visited again."""
-        return sum(len(range_.keys) for range_ in self.ranges if range_.refused_at is None)
+        return sum(len(r.keys) for r in self.ranges if r.refused_at is None and r.begun is None)
 
     def dumped(self) -> str:
         """As the ledger keeps it."""
@@ -111,6 +122,7 @@ def _dumped(range_: Range) -> list[Any]:
         range_.leaf,
         range_.token,
         range_.refused_at,
+        *(() if range_.begun is None else (range_.begun,)),
     ]
 
 

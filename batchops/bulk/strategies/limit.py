@@ -87,7 +87,7 @@ class LimitStrategy:
 
 def _choose(situation: Situation) -> Choice | None:
     keys = situation.backend.keys
-    if situation.leaves is not None or (keys.row_id is None and not keys.limits_deletes):
+    if situation.named or situation.leaves is not None or (keys.row_id is None and not keys.limits_deletes):
         return None
     why = "no key identifies a row" if situation.wanted == AUTO else "asked for"
     return Choice(LimitStrategy.name, (), f"{why}; each batch reads again what earlier batches left behind")

@@ -17,7 +17,7 @@ def _choose(situation: Situation) -> Choice | None:
 
 def _by_place(situation: Situation) -> Choice | None:
     blocks, places = situation.backend.blocks, situation.backend.places
-    if situation.once or blocks is None or places is None:
+    if situation.once or situation.named or blocks is None or places is None:
         return None
     tables = (situation.table,) if situation.leaves is None else situation.leaves
     if not tables or not all(blocks.serves(situation.connection, table) for table in tables):
@@ -27,7 +27,7 @@ def _by_place(situation: Situation) -> Choice | None:
 
 def _by_key(situation: Situation) -> Choice | None:
     key = situation.key
-    if key is None or (situation.leaves is not None and not situation.once):
+    if key is None or (situation.leaves is not None and not (situation.once or situation.named)):
         return None
     return Choice(NAME, key.columns, WHY, cost=_cost(situation, situation.backend.whole_keys.look_up))
 

@@ -118,6 +118,8 @@ class Situation:
     """Whether the condition or a value means something else in each batch, as the job changes what it reads."""
     keeps_lists: bool = False
     """Whether a list of rows can be kept: beside the ledger, which is in the database itself."""
+    named: bool = False
+    """Whether rows must be named by their key, as more is done to them than one statement does."""
 
     @property
     def table(self) -> Table:

@@ -12,8 +12,10 @@ from batchops.db.facts import TableName
 from batchops.db.faults import Fault, driver_error
 from batchops.db.foreign_keys import NO_ACTION, ForeignKey, Indexes
 from batchops.db.mysql.faults import classify
+from batchops.db.mysql.ordered_delete import InOrder
 from batchops.db.mysql.schema_rows import rows_about
 from batchops.db.table import Table, quoted
+from batchops.db.types import KeyValue
 
 _ALL = sa.text("""
 SELECT k.constraint_name AS name, nullif(k.table_schema, database()) AS s, k.table_name AS n, k.column_name AS col,
@@ -43,6 +45,9 @@ _CURRENT = sa.text("SELECT database()")
 class MySQLForeignKeys:
     """As far as this account may see the tables. Any session may have had foreign_key_checks off."""
 
+    in_this_order = "STRAIGHT_JOIN"
+    stops_early = False
+
     def all(self, connection: sa.Connection, schemas: Collection[str | None]) -> Sequence[ForeignKey]:
         rows = _connected(connection.execute(_ALL).all(), set(schemas))
         unsaid = {(row.s, row.n) for row in rows if row.on_delete is None}
@@ -66,6 +71,18 @@ class MySQLForeignKeys:
             # An index on a prefix is of use up to there; so is one on an expression.
             found[s, n].append(tuple("" if part.part is not None else part.col or "" for part in parts))
         return found
+
+    def checks_each_row(self, on_delete: str) -> bool:  # noqa: ARG002  InnoDB checks row by row, in the order it deletes
+        return True
+
+    def in_order(
+        self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]
+    ) -> sa.ColumnElement[bool] | None:  # fmt: skip
+        """Sorted by the place in the list, where one column names a row."""
+        return InOrder(table.called.c[quoted(names[0])], [key[0] for key in keys]) if len(names) == 1 else None
+
+    def defer(self, connection: sa.Connection) -> None:
+        """No key of InnoDB can be deferred."""
 
 
 def _connected(rows: Sequence[sa.Row[Any]], schemas: set[str | None]) -> list[sa.Row[Any]]:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from batchops.db.facts import CASCADE, RESTRICT, SET_DEFAULT, SET_NULL, TableName
 from batchops.db.foreign_keys import NO_ACTION, ForeignKey, Indexes
 from batchops.db.table import Table
+from batchops.db.types import KeyValue
 
 _ACTIONS = {"c": CASCADE, "n": SET_NULL, "d": SET_DEFAULT, "a": NO_ACTION, "r": RESTRICT}
 # conenforced is there since 18, confdelsetcols since 15. A constraint whose triggers are disabled does not act.
@@ -54,6 +55,9 @@ GROUP BY i.indrelid, i.indexrelid ORDER BY i.indexrelid
 class PostgreSQLForeignKeys:
     """By pg_constraint, which everybody may read."""
 
+    in_this_order = ""
+    stops_early = True
+
     def all(self, connection: sa.Connection, schemas: Collection[str | None]) -> Sequence[ForeignKey]:  # noqa: ARG002
         return [_foreign_key(row) for row in connection.execute(_ALL)]
 
@@ -66,6 +70,18 @@ class PostgreSQLForeignKeys:
         for row in connection.execute(_INDEXES, {"oids": list(names)}):
             found[names[row.identity]].append(tuple(name or "" for name in row.columns))
         return found
+
+    def checks_each_row(self, on_delete: str) -> bool:  # noqa: ARG002  RESTRICT too is looked at once all are gone
+        return False
+
+    def in_order(
+        self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]  # noqa: ARG002  the protocol's shape
+    ) -> sa.ColumnElement[bool] | None:  # fmt: skip
+        """It cannot be told."""
+        return None
+
+    def defer(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")
 
 
 def _foreign_key(row: sa.Row[Any]) -> ForeignKey:

@@ -6,9 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.facts import TableName
+from batchops.db.facts import RESTRICT, TableName
 from batchops.db.foreign_keys import ForeignKey, Indexes
 from batchops.db.table import Table
+from batchops.db.types import KeyValue
 
 _ALL = sa.text("""
 SELECT m.name AS child, f.id, f."from" AS col, coalesce(p.name, f."table") AS parent, f."to" AS referred, f.on_delete,
@@ -30,6 +31,9 @@ WHERE m.type = 'table' AND NOT i.partial ORDER BY m.name, i.name, c.seqno
 
 class SQLiteForeignKeys:
     """Of the file itself. Each connection decides whether they act; batchops' own lets them."""
+
+    in_this_order = ""
+    stops_early = True
 
     def all(self, connection: sa.Connection, schemas: Collection[str | None]) -> Sequence[ForeignKey]:  # noqa: ARG002
         rows = connection.execute(_ALL).all()
@@ -54,6 +58,18 @@ class SQLiteForeignKeys:
             if table in wanted:
                 found[wanted[table]].append(tuple(part.col for part in parts))
         return found
+
+    def checks_each_row(self, on_delete: str) -> bool:
+        return on_delete == RESTRICT
+
+    def in_order(
+        self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]  # noqa: ARG002  the protocol's shape
+    ) -> sa.ColumnElement[bool] | None:  # fmt: skip
+        """It cannot be told."""
+        return None
+
+    def defer(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
 
 
 def _primary_keys(connection: sa.Connection) -> dict[str, tuple[str, ...]]:

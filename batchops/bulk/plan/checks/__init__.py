@@ -41,7 +41,6 @@ def refusals(context: CheckContext) -> Iterator[Refusal]:
     """What the server, the role and the checks refuse in this job; allowed refusals are marked."""
     yield from context.found.forbidden
     if context.found.graph is not None:
-        yield Refusal("children", "A purge with children cannot run yet.", "use --dry-run to see its plan.")
         yield from children.forbidden(context, context.found.graph)
     for name, refusal in _overridable(context):
         allowed = name in context.spec.allow

@@ -1,0 +1,175 @@
+"""Removes families inside one transaction: what hangs on rows first, deepest first, then the rows themselves."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import sqlalchemy as sa
+
+from batchops.bulk.children.generations import generations
+from batchops.bulk.children.graph import Component, Edge, name_of
+from batchops.bulk.children.members import Members, MemberSearch
+from batchops.bulk.children.shape import FamilyShapes, Row, index
+from batchops.bulk.children.statements import FamilyStatements, Where
+from batchops.db.backend import Backend
+from batchops.db.table import Table
+from batchops.db.types import KeyValue
+from batchops.errors import RowRefusedError
+
+MOST_LISTED = 5_000
+"""Rows of a table that are listed at a time."""
+VETO = "a trigger or rule left the row unchanged, without an error"
+
+
+class Families:
+    """Never changes more than `most` rows, of all tables together."""
+
+    def __init__(self, backend: Backend, connection: sa.Connection, shapes: FamilyShapes, most: int) -> None:
+        self._backend = backend
+        self._shapes = shapes
+        self._statements = FamilyStatements(backend, connection)
+        self._members = MemberSearch(backend.foreign_keys, self._statements, shapes)
+        self._connection = connection
+        self.left = most
+        """How many rows more may be changed."""
+        self.changed: Counter[str] = Counter()
+        """Rows deleted and set to NULL, by table."""
+
+    def state(self) -> Callable[[], None]:
+        """What takes the counts back to what they are now, once the database has undone what follows."""
+        left, changed = self.left, self.changed.copy()
+
+        def back() -> None:
+            self.left, self.changed = left, changed.copy()
+
+        return back
+
+    def remove(self, table: Table, rows: list[Row]) -> bool:
+        """Whether all of the rows are gone with everything that hangs on them; else as much of it as may be is."""
+        component, seeds = self._shapes.component(table), {name_of(table): rows}
+        while True:
+            found, part = self._members.of(component, seeds, self.left)
+            if not self._clear(component, part) or part.number > self.left:
+                return False
+            self._delete(component, part)
+            if part is found:
+                return True
+
+    def remove_matching(self, rows: list[Row]) -> tuple[bool, dict[KeyValue, str]]:
+        """Of a table that refers to itself: the rows with those that refer to them, as far as these match too.
+
+        Whether these were all; and the rows that stay, as rows that do not match refer to them or to what does.
+        """
+        root = self._shapes.graph.root
+        component, seeds = self._shapes.component(root), {name_of(root): rows}
+        found, part = self._members.of(component, seeds, self.left)
+        if part is not found and len(rows) > 1:
+            return False, {}
+        blocked = self._blocked(component.own, part.rows[name_of(root)])
+        free = {key: row for key, row in part.rows[name_of(root)].items() if key not in blocked}
+        self._delete(component, Members({name_of(root): free}))
+        if part is not found and blocked:  # whatever stays below it keeps the one above
+            return True, {self._shapes.root.key_of(rows[0]): next(iter(blocked.values()))}
+        return part is found, blocked
+
+    def _blocked(self, edges: Sequence[Edge], rows: Mapping[KeyValue, Row]) -> dict[KeyValue, str]:
+        """Those to which rows refer that do not match, and those to which these refer."""
+        shape, blocked = self._shapes.root, dict[KeyValue, str]()
+        waiting = list[Row]()
+        for edge in edges:
+            by_value = index(shape, edge.referred, rows.values())
+            for part in self._statements.parts(list(by_value)) if edge.condition is not None else ():
+                for value in self._statements.referred_by_others(edge, part):
+                    waiting += by_value.get(value, ())
+            for row in waiting:
+                blocked.setdefault(shape.key_of(row), f"rows that do not match refer to it by {edge.name}")
+        indexes = [(edge, index(shape, edge.referred, rows.values())) for edge in edges] if waiting else []
+        while waiting:
+            row = waiting.pop()
+            for edge, by_value in indexes:
+                for value in shape.values([row], edge.columns):
+                    for above in by_value.get(value, ()):
+                        if shape.key_of(above) not in blocked:
+                            blocked[shape.key_of(above)] = f"a row that stays refers to it by {edge.name}"
+                            waiting.append(above)
+        return blocked
+
+    def _clear(self, component: Component, members: Members) -> bool:
+        """Whether nothing of other components refers to the members any more."""
+        for edge in self._shapes.into(component):
+            rows = list(members.rows.get(name_of(edge.parent), {}).values())
+            for part in self._statements.parts(self._shapes.of(name_of(edge.parent)).values(rows, edge.referred)):
+                if not self._clear_edge(edge, part):
+                    return False
+        return True
+
+    def _clear_edge(self, edge: Edge, values: Sequence[KeyValue]) -> bool:
+        where = self._statements.along(edge, values)
+        if edge.action == "refuse":
+            if self._statements.any(edge.child, where):
+                raise RowRefusedError(f"rows of {edge.child.label} refer to it by {edge.name}")
+            return True
+        if edge.action == "delete" and not self._shapes.leaf(edge.child):
+            return self._clear_with_children(edge, where)
+        if self.left <= 0:
+            return not self._statements.any(edge.child, where)
+        if edge.action == "null":
+            rows, all_ = self._statements.set_null(edge.child, edge.nulls, where, self.left)
+        else:
+            rows, all_ = self._statements.delete_some(edge.child, where, self.left)
+        self._count(edge.child, rows)
+        if all_ and edge.child.may_veto and self._statements.any(edge.child, where):
+            raise RowRefusedError(f"{VETO}: {edge.child.label}")
+        return all_
+
+    def _clear_with_children(self, edge: Edge, where: Where) -> bool:
+        shape = self._shapes.of(name_of(edge.child))
+        while True:
+            most = min(max(1, self.left), MOST_LISTED)
+            rows = self._statements.rows(shape, where, most)
+            if not rows:
+                return True
+            if self.left <= 0 or not self.remove(edge.child, rows):
+                return False
+
+    def _delete(self, component: Component, members: Members) -> None:
+        """The members, to which only other members refer."""
+        if component.deferred:
+            self._backend.foreign_keys.defer(self._connection)
+        for edge in component.breaks:
+            rows = list(members.rows.get(name_of(edge.child), {}).values())
+            self._forget(edge, [self._shapes.of(name_of(edge.child)).key_of(row) for row in rows])
+        for table in component.tables:
+            rows = list(members.rows.get(name_of(table), {}).values())
+            if rows:
+                self._delete_rows(component, table, rows)
+
+    def _forget(self, edge: Edge, keys: list[KeyValue]) -> None:
+        """Break a circle where it may be broken: these rows go a moment later."""
+        if not edge.nulls:
+            return
+        shape = self._shapes.of(name_of(edge.child))
+        for part in self._statements.parts(keys):
+            self._statements.set_null(edge.child, edge.nulls, (self._statements.named(shape, part),))
+
+    def _delete_rows(self, component: Component, table: Table, rows: list[Row]) -> None:
+        shape = self._shapes.of(name_of(table))
+        own = [edge for edge in component.own if name_of(edge.child) == name_of(table)]
+        foreign_keys = self._backend.foreign_keys
+        each = [edge for edge in own if edge.enforced and foreign_keys.checks_each_row(edge.on_delete)]
+        ordered, circle = generations(shape, each, rows) if each else ([rows], [])
+        for edge in each if circle else ():
+            self._forget(edge, [shape.key_of(row) for row in circle])
+        if each and foreign_keys.in_order(table, shape.key, []) is not None:  # one statement may say in which order
+            ordered, circle = [[row for some in (*ordered, circle) for row in some]], []
+        for some in (*ordered, circle):
+            for part in self._statements.parts([shape.key_of(row) for row in some]):
+                order = foreign_keys.in_order(table, shape.key, part) if each else None
+                gone = self._statements.delete_by_key(shape, part, order)
+                if gone != len(part) and self._statements.any(table, (self._statements.named(shape, part),)):
+                    raise RowRefusedError(VETO)
+                self._count(table, len(part))  # those among them that the database's own CASCADE took are not told
+
+    def _count(self, table: Table, rows: int) -> None:
+        self.left -= rows
+        if rows:
+            self.changed[table.label] += rows

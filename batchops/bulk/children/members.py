@@ -1,0 +1,133 @@
+"""Which rows of a component go together: those that are to go, and those of it that refer to them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from batchops.bulk.children.graph import Component, Edge, name_of
+from batchops.bulk.children.shape import FamilyShapes, Row
+from batchops.bulk.children.statements import FamilyStatements
+from batchops.db.facts import TableName
+from batchops.db.foreign_keys import ForeignKeys
+from batchops.db.types import KeyValue
+from batchops.errors import RowRefusedError
+
+MOST_GENERATIONS = 10_000
+"""Rows that refer to each other in a line, of a table that refers to itself, beyond which a parent is rejected."""
+DEPTH = 200
+"""Generations that one statement reads where a LIMIT does not end it."""
+NARROW = 4
+"""Times as many rows as a generation has that a batch may change, for such a statement."""
+Rows = Mapping[TableName, list[Row]]
+
+
+@dataclass(frozen=True)
+class Members:
+    """Rows of a component, with those of it that refer to them."""
+
+    rows: dict[TableName, dict[KeyValue, Row]]
+    deepest: Rows | None = None
+    """Where they are more than may be changed: the last that were found."""
+
+    @property
+    def number(self) -> int:
+        return sum(map(len, self.rows.values()))
+
+
+class MemberSearch:
+    """Inside the transaction of a batch."""
+
+    def __init__(self, foreign_keys: ForeignKeys, statements: FamilyStatements, shapes: FamilyShapes) -> None:
+        self._foreign_keys = foreign_keys
+        self._statements = statements
+        self._shapes = shapes
+        self._generations = 0
+
+    def of(self, component: Component, seeds: Rows, most: int) -> tuple[Members, Members]:
+        """The seeds with all rows that refer to them; and what of it can be deleted by itself, from the deepest.
+
+        The same where that is all: where they are no more than may be changed.
+        """
+        self._generations = 0
+        found = every = self._closure(component, seeds, most)
+        before = set[tuple[TableName, KeyValue]]()
+        while found.deepest is not None:
+            deepest = {(name, self._key(name, row)) for name, rows in found.deepest.items() for row in rows}
+            if component.deferred or not deepest.isdisjoint(before):
+                names = ", ".join(edge.name for edge in component.deferred or component.edges)
+                raise RowRefusedError(f"more rows refer to each other by {names} than one batch may delete")
+            before |= deepest
+            found = self._closure(component, found.deepest, most)
+        return every, found
+
+    def _closure(self, component: Component, seeds: Rows, most: int) -> Members:
+        """The seeds with all rows of the component that refer to them, as far as so many may be changed."""
+        rows = {name: {self._key(name, row): row for row in some} for name, some in seeds.items()}
+        found, newest, most = Members(rows), seeds, max(most, sum(map(len, seeds.values())))
+        while newest and component.edges:
+            further = self._generation(component, found, newest, most)
+            if not self._generations:
+                self._shapes.narrow = NARROW * sum(map(len, further.values())) <= most
+            self._generations += bool(further)
+            if self._generations > MOST_GENERATIONS:
+                raise RowRefusedError(f"more than {MOST_GENERATIONS:,} rows refer to each other in a line")
+            if further and found.number > most:
+                return Members(found.rows, _some(further, most))
+            newest = {} if self._all_at_once(component) else further
+        return found
+
+    def _generation(self, component: Component, found: Members, newest: Rows, most: int) -> Rows:
+        """Rows that refer to the newest, and were not found before; of a single reference with those below them."""
+        further: dict[TableName, list[Row]] = {}
+        for edge in component.edges:
+            known, parents = found.rows.setdefault(name_of(edge.child), {}), newest.get(name_of(edge.parent), [])
+            below = len(component.edges) == 1 and self._reads_depths()
+            reading = self._below if below or self._all_at_once(component) else self._referring
+            for row in reading(edge, parents, most + len(known) + 1):
+                key = self._key(name_of(edge.child), row)
+                if key not in known:
+                    known[key] = row
+                    further.setdefault(name_of(edge.child), []).append(row)
+        return further
+
+    def _all_at_once(self, component: Component) -> bool:
+        """Whether one statement reads all rows of the component, and no more than are asked for."""
+        return len(component.edges) == 1 and self._foreign_keys.stops_early
+
+    def _reads_depths(self) -> bool:
+        """Whether the rows look like lines rather than like a wide tree, of which a statement would read all."""
+        return self._generations > 0 and self._shapes.narrow
+
+    def _key(self, name: TableName, row: Row) -> KeyValue:
+        return self._shapes.of(name).key_of(row)
+
+    def _referring(self, edge: Edge, parents: list[Row], most: int) -> Iterator[Row]:
+        """Rows that refer to these by the edge."""
+        shape, statements = self._shapes.of(name_of(edge.child)), self._statements
+        for part in self._parts(edge, parents):
+            rows = statements.rows(shape, statements.along(edge, part), most)
+            yield from rows
+            most -= len(rows)
+            if most <= 0:
+                return
+
+    def _below(self, edge: Edge, parents: list[Row], most: int) -> Iterator[Row]:
+        """Rows that refer to these by the table's reference to itself, and those that refer to them."""
+        shape, statements = self._shapes.of(name_of(edge.child)), self._statements
+        depth = None if self._foreign_keys.stops_early else DEPTH
+        for part in self._parts(edge, parents):
+            rows = statements.below(edge, shape, part, most, depth)[:most]
+            for some in statements.parts([shape.key_of(row) for row in rows]):
+                yield from statements.held(shape, some, edge)
+            most -= len(rows)
+            if most <= 0:
+                return
+
+    def _parts(self, edge: Edge, parents: list[Row]) -> Iterator[Sequence[KeyValue]]:
+        return self._statements.parts(self._shapes.of(name_of(edge.parent)).values(parents, edge.referred))
+
+
+def _some(rows: Rows, most: int) -> Rows:
+    """No more of them than that, from the last."""
+    some = {name: found[-most:] for name, found in rows.items() if found}
+    name = max(some, key=lambda name: len(some[name]))
+    return {name: some[name]}

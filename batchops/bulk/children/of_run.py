@@ -1,0 +1,62 @@
+"""What a run needs of its graph: of a purge with children, or of a plain one whose table refers to itself."""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from batchops.bulk.children.graph import Edge, Graph, name_of
+from batchops.bulk.children.order import components
+from batchops.bulk.children.shape import FamilyShapes
+from batchops.bulk.children.taken import ChildrenOfRun
+from batchops.bulk.plan.inspection import Inspection
+from batchops.bulk.plan.pinned import Pinned
+from batchops.bulk.spec import BulkSpec, PurgeSpec
+from batchops.bulk.strategies import strategy_kind
+from batchops.bulk.strategies.strategy import AUTO
+from batchops.db.database import Database
+from batchops.db.facts import CASCADE, SET_DEFAULT, SET_NULL, TableFacts
+from batchops.db.table import Table
+
+_CHANGING = (CASCADE, SET_NULL, SET_DEFAULT)
+
+
+def names_rows(found: Inspection, spec: BulkSpec) -> bool:
+    """Whether rows have to be named by their key."""
+    if found.graph is not None:
+        return True
+    return spec.strategy == AUTO and found.key is not None and found.ids is None and _refers_to_itself(found.facts)
+
+
+def children_of(
+    connection: sa.Connection, database: Database, spec: BulkSpec, found: Inspection, pinned: Pinned
+) -> ChildrenOfRun | None:  # fmt: skip
+    """What goes with the rows of a purge; None where nothing does."""
+    if found.graph is not None:
+        assert isinstance(spec, PurgeSpec)  # nothing else takes children
+        return ChildrenOfRun(FamilyShapes(database.backend, found.graph, pinned.key), found.mark, spec.max_total)
+    alone = found.ids is not None or not pinned.key or strategy_kind(pinned.strategy).evaluates_once
+    if not isinstance(spec, PurgeSpec) or alone or not _refers_to_itself(found.facts):
+        return None
+    return _own_children(connection, database, found.table, pinned)
+
+
+def _refers_to_itself(facts: TableFacts) -> bool:
+    """Whether rows of the table keep others of it from being deleted."""
+    return any(reference.restricts_own for reference in facts.references)
+
+
+def _own_children(connection: sa.Connection, database: Database, table: Table, pinned: Pinned) -> ChildrenOfRun:
+    """A plain purge of a table that refers to itself: rows go with those that refer to them, if these match too."""
+    edges = tuple(_own_edges(connection, database, table, pinned))
+    graph = Graph(table, edges, components(table, edges))
+    return ChildrenOfRun(FamilyShapes(database.backend, graph, pinned.key), all_match=True)
+
+
+def _own_edges(connection: sa.Connection, database: Database, table: Table, pinned: Pinned) -> Iterator[Edge]:
+    for key in database.backend.foreign_keys.all(connection, (table.schema,)):
+        if key.child == key.parent == name_of(table) and key.on_delete not in _CHANGING:
+            yield Edge(
+                child=table, columns=key.columns, parent=table, referred=key.referred, action="delete",
+                why="it matches too", chosen=True, on_delete=key.on_delete, constraint=key.name,
+                condition=pinned.condition, deferrable=key.deferrable, deferred=key.deferred, enforced=key.enforced,
+            )  # fmt: skip

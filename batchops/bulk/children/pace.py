@@ -1,0 +1,57 @@
+"""How many parents a batch takes, so that they and their descendants make a batch together."""
+
+from dataclasses import dataclass, replace
+
+from batchops.runtime.batch_size import Size
+
+FIRST = 10.0
+"""Rows that a family is taken to have before one is known."""
+ROOM = 1.25
+"""Times as many rows as a batch aims at that it may change: families are not alike."""
+MOST_READ, READ_EACH = 100_000, 100
+"""Rows that a batch reads at the most to find its parents, and for each of them."""
+
+
+@dataclass
+class ParentPace:
+    """Learns rows per parent, and how many are read to find one. For one worker."""
+
+    each: float = FIRST
+    share: float = 1.0
+    """Of the rows that are read, those that are parents."""
+    _most: int | None = None
+    """Parents of a batch after one whose families held too many rows."""
+
+    def size(self, size: Size) -> Size:
+        """For the strategy, which finds the parents."""
+        parents = max(1, round(size.rows / max(1.0, self.each)))
+        for most in (self._most, size.parents):
+            parents = parents if most is None else min(parents, most)
+        read = max(parents, min(round(parents / max(self.share, 1e-9)), max(READ_EACH * parents, MOST_READ)))
+        return replace(size, rows=parents, read=read, exact=True)
+
+    def observe(self, aim: int, parents: int, read: int, rows: int) -> None:
+        """Learn from a batch that aimed at so many parents and found so many, with so many rows in their families."""
+        if read:
+            self.share = (self.share + min(1.0, parents / read)) / 2
+            if not parents:
+                self.share = self.share / 2
+        if parents:
+            now = max(1.0, rows / parents)
+            # A large family among small ones says little of the next ones.
+            self.each = now if self.each == FIRST else self.each + (min(now, 4 * self.each) - self.each) / 4
+        if self._most is not None:
+            self._most = None if aim < self._most else 2 * self._most
+
+    def too_many(self, parents: int) -> None:
+        """The families of so many parents held more rows than a batch may change."""
+        self._most = max(1, parents // 4)
+
+    def only(self, parents: int) -> None:
+        """No more than so many in the next batch, for another reason."""
+        self._most = max(1, parents)
+
+
+def most_rows(size: Size) -> int:
+    """How many rows of all tables a batch may change."""
+    return size.rows if size.exact else max(size.rows, round(ROOM * size.rows))

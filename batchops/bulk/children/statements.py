@@ -1,0 +1,152 @@
+"""The statements by which a family is removed: each takes a list of rows, and changes no more than so many."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from batchops.bulk.children.graph import Edge
+from batchops.bulk.children.shape import Row, Shape
+from batchops.db.backend import Backend
+from batchops.db.table import Table, limited, quoted
+from batchops.db.types import KeyValue
+from batchops.sql.selection import user_sql
+
+Where = Sequence[sa.ColumnElement[bool] | sa.TextClause]
+Listed = TypeVar("Listed")
+
+
+class FamilyStatements:
+    """On one connection, inside the transaction of a batch."""
+
+    def __init__(self, backend: Backend, connection: sa.Connection) -> None:
+        self._keys = backend.keys
+        self._locks = backend.sessions.locks_rows
+        self._ordered = backend.foreign_keys.in_this_order
+        self._connection = connection
+
+    def rows(self, shape: Shape, where: Where, most: int | None = None) -> list[Row]:
+        """The rows, at most so many, locked where the role may."""
+        table = shape.table
+        columns = [self._keys.out(table, name).label(f"c{i}") for i, name in enumerate(shape.columns)]
+        rows: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called)).where(*where)
+        if most is not None:
+            rows = rows.limit(most)
+        if self._locks and table.lockable:
+            rows = rows.with_for_update()
+        return [tuple(self._keys.value(value) for value in row) for row in self._connection.execute(rows)]
+
+    def along(self, edge: Edge, values: Sequence[KeyValue]) -> Where:
+        """The child's rows that refer to these values by the edge."""
+        among = self._keys.among(edge.child, edge.columns, values)
+        return (among,) if edge.condition is None else (among, user_sql(f"({edge.condition})"))
+
+    def below(self, edge: Edge, shape: Shape, values: Sequence[KeyValue], most: int, depth: int | None) -> list[Row]:
+        """The rows of a table that refer to these by its edge to itself, and those that refer to them, nearest first.
+
+        At most so many; or, where a `depth` is given, all of so many generations. They are not locked.
+        """
+        table, names = edge.child, [quoted(f"batchops_{name}") for name in shape.columns]
+        own = [self._keys.order(table, name) for name in shape.columns]
+        columns = [column.label(name) for column, name in zip(own, names, strict=True)]
+        level = quoted("batchops_depth")
+        ones: list[sa.ColumnElement[Any]] = [] if depth is None else [sa.literal_column("1").label(level)]
+        first: sa.Select[Any] = table.alone(sa.select(*columns, *ones).select_from(table.called))
+        found = first.where(*self.along(edge, values)).cte("found", recursive=True)
+        pairs = zip(edge.columns, edge.referred, strict=True)
+        same = [self._keys.order(table, one) == found.c[quoted(f"batchops_{other}")] for one, other in pairs]
+        more: list[sa.ColumnElement[bool] | sa.TextClause] = []
+        if edge.condition is not None:
+            more.append(user_sql(f"({edge.condition})"))
+        if depth is None:
+            then: sa.Select[Any] = sa.select(*columns)
+        else:
+            then = sa.select(*columns, (found.c[level] + 1).label(level))
+            more.append(found.c[level] < depth)
+        joined = then.select_from(sa.join(found, table.called, sa.and_(*same))).where(*more)
+        then = table.alone(joined.prefix_with(self._ordered) if self._ordered else joined)
+        every = found.union(then)
+        rows = sa.select(*(self._keys.exact(every.c[name]).label(f"c{i}") for i, name in enumerate(names)))
+        rows = rows.limit(most) if depth is None else rows.distinct()
+        return [tuple(self._keys.value(value) for value in row) for row in self._connection.execute(rows)]
+
+    def held(self, shape: Shape, keys: Sequence[KeyValue], edge: Edge) -> list[Row]:
+        """The rows with these keys that are of the edge, locked."""
+        more = () if edge.condition is None else (user_sql(f"({edge.condition})"),)
+        return self.rows(shape, (self.named(shape, keys), *more))
+
+    def referred_by_others(self, edge: Edge, values: Sequence[KeyValue]) -> list[KeyValue]:
+        """Those of the values to which rows refer that do not match the edge's condition."""
+        table = edge.child
+        columns = [self._keys.out(table, name).label(f"c{i}") for i, name in enumerate(edge.columns)]
+        rows: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called)).distinct()
+        others = user_sql(f"({edge.condition}) IS NOT TRUE")
+        rows = rows.where(self._keys.among(table, edge.columns, values), others)
+        return [tuple(self._keys.value(value) for value in row) for row in self._connection.execute(rows)]
+
+    def named(self, shape: Shape, keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
+        """The rows with these keys."""
+        return self._keys.among(shape.table, shape.key, keys)
+
+    def any(self, table: Table, where: Where) -> bool:
+        """Whether there is such a row."""
+        one: sa.Select[Any] = table.alone(sa.select(sa.literal_column("1")).select_from(table.called))
+        return self._connection.execute(one.where(*where).limit(1)).first() is not None
+
+    def delete(self, table: Table, where: Where) -> int:
+        """All of them."""
+        return self._connection.execute(self._deleting(table, where)).rowcount
+
+    def delete_by_key(self, shape: Shape, keys: Sequence[KeyValue], order: sa.ColumnElement[bool] | None = None) -> int:
+        """The rows with these keys, one after the other where an `order` is given."""
+        if order is not None:
+            return self.delete(shape.table, (self.named(shape, keys), order))
+        delete = self._deleting(shape.table, (self.named(shape, keys),))
+        return self._connection.execute(self._keys.by_index(shape.table, shape.key, delete)).rowcount
+
+    def delete_some(self, table: Table, where: Where, most: int) -> tuple[int, bool]:
+        """At most so many; how many that were, and whether these are all."""
+        if self._keys.limits_deletes:
+            rows = self._connection.execute(limited(self._deleting(table, where), most)).rowcount
+            return rows, rows < most
+        there = self._count(table, where, most + 1)
+        if there <= most:
+            return (self.delete(table, where) if there else 0), True
+        return self.delete(table, (self._first(table, where, most),)), False
+
+    def set_null(self, table: Table, columns: Sequence[str], where: Where, most: int | None = None) -> tuple[int, bool]:
+        """Set these columns of at most so many rows to NULL; how many that were, and whether these are all."""
+        nulls = {table.called.c[quoted(name)]: sa.null() for name in columns}
+        update = table.alone(sa.update(table.called)).values(nulls)
+        if most is None:
+            return self._connection.execute(update.where(*where)).rowcount, True
+        if self._keys.limits_deletes:
+            some = limited(update.where(*where), most)
+            rows = self._connection.execute(some).rowcount
+            return rows, rows < most
+        there = self._count(table, where, most + 1)
+        if there <= most:
+            return (self._connection.execute(update.where(*where)).rowcount if there else 0), True
+        return self._connection.execute(update.where(self._first(table, where, most))).rowcount, False
+
+    def parts(self, values: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
+        """No more at a time than a list takes."""
+        longest = self._keys.longest_list
+        return (values[i : i + longest] for i in range(0, len(values), longest))
+
+    def _deleting(self, table: Table, where: Where) -> sa.Delete:
+        return table.alone(sa.delete(table.called).where(*where))
+
+    def _count(self, table: Table, where: Where, most: int) -> int:
+        """How many there are, counted no further."""
+        some: sa.Select[Any] = table.alone(sa.select(sa.literal_column("1")).select_from(table.called))
+        counted = sa.select(sa.func.count()).select_from(some.where(*where).limit(most).subquery())
+        return int(self._connection.execute(counted).scalar_one())
+
+    def _first(self, table: Table, where: Where, most: int) -> sa.ColumnElement[bool]:
+        """The first so many, named by their place or, where that does not name one, by their key."""
+        hidden = self._keys.row_id if table.kind != "partitioned" else None
+        names = (hidden,) if hidden is not None else table.known_by
+        columns = [self._keys.order(table, name) for name in names]
+        inner = table.alone(sa.select(*columns).select_from(table.called)).where(*where).limit(most)
+        return (columns[0] if len(columns) == 1 else sa.tuple_(*columns)).in_(inner)

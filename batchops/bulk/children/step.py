@@ -1,0 +1,293 @@
+"""A step of a purge with children: families in one transaction, or a part of one that is too large for that."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from batchops.bulk.children.families import Families
+from batchops.bulk.children.pace import ParentPace, most_rows
+from batchops.bulk.children.shape import Row
+from batchops.bulk.children.statements import FamilyStatements
+from batchops.bulk.children.taken import ChildrenOfRun
+from batchops.bulk.execution import Execution
+from batchops.bulk.failing_condition import next_batch, ready
+from batchops.bulk.isolate_rejected import RejectedRowSearch, SearchResult, row_names
+from batchops.bulk.rejection_forecast import RejectionForecast
+from batchops.bulk.skipped_rows import skipped
+from batchops.bulk.step import BulkStep
+from batchops.bulk.strategies.cursor import MARKED, UNMARKED, Cursor
+from batchops.bulk.strategies.strategy import Batch, Strategy
+from batchops.db.database import Database
+from batchops.db.table import Table
+from batchops.db.types import KeyValue
+from batchops.errors import LockTimeoutError, RefusedError, RowRefusedError
+from batchops.ledger.ledger import Ledger
+from batchops.ledger.rejected_rows import CHANGED, LOCKED, PARTIAL, RejectedRow
+from batchops.ledger.run import Worker
+from batchops.runtime.batch_size import Size
+from batchops.runtime.outcome import Outcome
+
+ROUNDS = 3
+"""How often a parent is tried again whose children others insert meanwhile."""
+
+
+VISITS = 2
+"""How often a parent is visited again of whose family rows are locked."""
+
+
+class _TooManyRowsError(Exception):
+    """Several parents have more rows in their families than a batch may change."""
+
+
+class _MarkFirstError(Exception):
+    """A family is too large for one batch, and its parent is to be marked before."""
+
+
+class FamilyStep(BulkStep):
+    """Deletes parents with all that hangs on them; each parent is locked and matches in the same transaction."""
+
+    def __init__(
+        self, database: Database, strategy: Strategy, execution: Execution, ledger: Ledger, worker: Worker,
+        renew: Callable[[sa.Connection], None], children: ChildrenOfRun,
+    ) -> None:  # fmt: skip
+        again = not children.all_match
+        super().__init__(database, strategy, execution, ledger, worker, renew=renew, comes_back=again)
+        forecast = RejectionForecast(database, execution.operation)
+        self._search = RejectedRowSearch(database, self._work, forecast, statements=True)
+        self._children = children
+        self._shapes = children.shapes
+        self._pace = ParentPace()
+        self._families: Families | None = None
+        self._parents = 0
+        """Those that the transaction in hand has removed, or begun to."""
+        self._alone: KeyValue | None = None
+        """The one parent of the batch in hand, of whose family a part may go by itself."""
+        self._open = False
+        """Whether only a part of its family fits."""
+        self._tried: Counter[KeyValue | None] = Counter()
+        """How often a parent was refused that was alone in its batch."""
+
+    def _next(self, size: Size) -> Outcome | None:
+        while not self.cursor.over:
+            begun = self.cursor.ranges[0].begun
+            few = self._pace.size(size)
+            few = self._search.bounded(few, listed=True) if self._searching else few
+            few = few if begun is None else replace(few, rows=1)
+            try:
+                return self._batch_of(few, size)
+            except _TooManyRowsError:
+                self._pace.too_many(few.rows)
+            except _MarkFirstError:
+                return self._mark(replace(few, rows=1), size)
+            except LockTimeoutError:  # a row of a family; parents that are locked are left out already
+                if not size.skip_locked or begun is not None:
+                    raise
+                if few.rows == 1:
+                    return self._leave_locked(few, size)
+                self._pace.only(few.rows // 4)
+            except RowRefusedError as error:
+                if few.rows > 1 and self._searching:  # refused by COMMIT, which names nobody
+                    self._pace.only(few.rows // 2)
+                elif few.rows > 1:
+                    self._searching = True
+                elif self._tried[self._alone] < ROUNDS:
+                    self._tried[self._alone] += 1
+                else:
+                    return self._reject(few, size, error)
+        return None
+
+    def _batch_of(self, few: Size, size: Size) -> Outcome | None:
+        reading = ready(self._strategy, self.cursor)
+        with self._transaction() as connection:
+            batch = self._chosen(connection, few)
+            if batch is None:
+                self.worker = replace(self.worker, cursor=replace(self.cursor, ranges=()).dumped())
+                return None
+            self._begin(connection, batch, few, size)
+            done = self._worked(connection, batch)
+            for own in batch.then:
+                connection.execute(own)
+            cursor, partial = self._behind(connection, batch)
+            cursor, named = self._skip_rejected(connection, batch, cursor, done)
+            backend = self._database.backend
+            changed = () if partial else self._changed(connection, batch, done)
+            named = (*named, *partial, *skipped(backend, connection, batch, changed, CHANGED))
+            locked = skipped(backend, connection, batch, batch.locked_keys, LOCKED)
+            after = self._advanced(cursor, batch, done.rows, len(named))
+            self._note(connection, after, (*named, *locked))
+        self._searching = bool(done.refused) or self._search.expects(few.rows)
+        self._pace.observe(few.rows, self._parents, batch.read, self._gone)
+        return replace(
+            self._recorded(after), rejected=tuple(row.as_event for row in named), size=size,
+            refused=len(done.refused), extra_seconds=done.seconds + reading, last=cursor.over,
+        )  # fmt: skip
+
+    def _begin(self, connection: sa.Connection, batch: Batch, few: Size, size: Size) -> None:
+        """Nothing is done yet in this transaction."""
+        self._families = Families(self._database.backend, connection, self._shapes, most_rows(size))
+        self._parents, self._open = 0, False
+        self._alone = batch.keys[0] if few.rows == 1 and batch.keys else None
+
+    @property
+    def _gone(self) -> int:
+        """Rows of all tables that the transaction in hand has changed."""
+        return 0 if self._families is None else self._families.changed.total()
+
+    def _worked(self, connection: sa.Connection, batch: Batch) -> SearchResult:
+        if self._searching and batch.keys:
+            return self._search(connection, batch)
+        if self._children.all_match and batch.where is not None:
+            return self._matching(connection, batch)
+        return SearchResult(self._work(connection, batch), ())
+
+    def _matching(self, connection: sa.Connection, batch: Batch) -> SearchResult:
+        """Delete the batch's rows with those that refer to them and match too."""
+        assert self._families is not None  # a batch begins with it
+        rows = self._locked(connection, batch)
+        fits, blocked = self._families.remove_matching(rows)
+        if not fits:
+            self._open_family(len(rows))
+        self._parents += len(rows)
+        keys = [self._shapes.root.key_of(row) for row in rows]
+        return SearchResult(self._gone, tuple((key, blocked[key]) for key in keys if key in blocked))
+
+    def _locked(self, connection: sa.Connection, batch: Batch) -> list[Row]:
+        """The batch's rows that match now; they match until the transaction ends."""
+        shape = replace(self._shapes.root, table=batch.selection.table)
+        return FamilyStatements(self._database.backend, connection).rows(shape, batch.conditions)
+
+    def _work(self, connection: sa.Connection, batch: Batch) -> int:
+        """Remove the families of the batch's rows; how many of the rows are gone."""
+        assert self._families is not None  # a batch begins with it
+        if batch.where is None:
+            return 0
+        families, root = self._families, self._shapes.graph.root
+        parents = self._locked(connection, batch)
+        if not parents:
+            return 0
+        back, before = families.state(), self._gone
+        try:
+            if not self._removed(families, root, parents):
+                self._open_family(len(parents))
+                return 0
+        except (RowRefusedError, DBAPIError):
+            back()
+            raise
+        self._parents += len(parents)
+        return self._gone - before if self._children.all_match else len(parents)
+
+    def _removed(self, families: Families, root: Table, parents: list[Row]) -> bool:
+        if not self._children.all_match:
+            return families.remove(root, parents)
+        fits, blocked = families.remove_matching(parents)
+        for reason in blocked.values():
+            raise RowRefusedError(reason)
+        return fits
+
+    def _open_family(self, parents: int) -> None:
+        if self._alone is None or parents > 1:
+            raise _TooManyRowsError
+        if self._children.mark is not None and self.cursor.ranges[0].begun != MARKED:
+            raise _MarkFirstError
+        self._parents, self._open = 1, True
+
+    def _chosen(self, connection: sa.Connection, few: Size) -> Batch | None:
+        """The next parents; of one that is marked the mark is asked for, and no longer the condition."""
+        range_, mark = self.cursor.ranges[0], self._children.mark
+        if range_.begun != MARKED or mark is None:
+            return next_batch(self._database, self._strategy, connection, self.cursor, few)
+        key, *rest = range_.keys
+        behind = self.cursor.finished_range()
+        if rest:
+            behind = replace(behind, ranges=(replace(range_, keys=tuple(rest)), *behind.ranges))
+        shape = self._shapes.root
+        where = self._database.backend.keys.among(shape.table, shape.key, [key])
+        selection = mark.selection(self._database.backend, shape.table)
+        return Batch(selection, where, behind, 1, key=shape.key, keys=(key,))
+
+    def _behind(self, connection: sa.Connection, batch: Batch) -> tuple[Cursor, tuple[RejectedRow, ...]]:
+        """The cursor behind the batch, and the parent that was begun and does not match any more."""
+        range_ = self.cursor.ranges[0]
+        if self._open and self._alone is not None:
+            return self._first(batch.cursor, self._alone, UNMARKED if range_.begun is None else range_.begun), ()
+        if range_.begun is None or self._parents:
+            return batch.cursor, ()
+        key = range_.keys[0]
+        if key in batch.locked_keys or any(key in later.keys for later in batch.cursor.ranges):
+            return batch.cursor, ()
+        shape, statements = self._shapes.root, FamilyStatements(self._database.backend, connection)
+        if not statements.any(shape.table, (statements.named(shape, [key]),)):
+            return batch.cursor, ()  # whoever deleted it had to delete its children too
+        return batch.cursor, self._named(connection, batch, key, PARTIAL)
+
+    def _first(self, cursor: Cursor, key: KeyValue, begun: int) -> Cursor:
+        """The cursor with this parent before all others."""
+        now = replace(self.cursor.ranges[0], after=None, upto=None, keys=(key,), visits=0, refused_at=None, begun=begun)
+        return replace(cursor, ranges=(now, *cursor.ranges))
+
+    def _named(self, connection: sa.Connection, batch: Batch, key: KeyValue, reason: str) -> tuple[RejectedRow, ...]:
+        names = row_names(self._database.backend, connection, replace(batch, key=self._shapes.root.key), [key])
+        return (RejectedRow(key, names[repr(key)], reason, locked=reason == LOCKED),)
+
+    def _mark(self, few: Size, size: Size) -> Outcome | None:
+        """Mark the parent, in a commit of its own: from now on its mark must hold, and not its condition."""
+        mark, shape, backend = self._children.mark, self._shapes.root, self._database.backend
+        assert mark is not None  # or else there is nothing to be marked first
+        with self._database.transaction() as connection:
+            batch = self._chosen(connection, few)
+            if batch is None or batch.where is None:
+                return Outcome(0, 0)  # others were faster: the next step looks again
+            self._begin(connection, batch, few, size)
+            statements = FamilyStatements(backend, connection)
+            if not statements.rows(replace(shape, table=batch.selection.table), batch.conditions):
+                return Outcome(0, 0)
+            key = batch.keys[0]
+            where = statements.named(shape, [key])
+            connection.execute(mark.statement(shape.table, where))
+            if not statements.any(shape.table, (where, mark.selection(backend, shape.table).clause)):
+                raise RefusedError(
+                    f'--mark: "{mark.column}" does not have the value {mark.value} after it was set to it.',
+                    "use a value that the column keeps exactly, and that no trigger changes.",
+                )
+            after = self._advanced(self._first(batch.cursor, key, MARKED), batch, 0, 0)
+            self._note(connection, after, ())
+        return replace(self._recorded(after), size=size)
+
+    def _leave_locked(self, few: Size, size: Size) -> Outcome:
+        """Move the cursor over a parent of whose family rows are locked, to visit it again; at last it stays."""
+        with self._transaction() as connection:
+            batch = self._chosen(connection, few)
+            if batch is None or not batch.keys:
+                return Outcome(0, 0)
+            self._begin(connection, batch, few, size)
+            range_, named = self.cursor.ranges[0], tuple[RejectedRow, ...]()
+            cursor = batch.cursor
+            if range_.visits < VISITS:
+                later = replace(range_, after=None, upto=None, keys=batch.keys, visits=range_.visits + 1)
+                cursor = cursor.revisit_later(later)
+            else:
+                named = self._named(connection, batch, batch.keys[0], LOCKED)
+            after = self._advanced(cursor, replace(batch, locked=len(named)), 0, 0)
+            self._note(connection, after, named)
+        return replace(self._recorded(after), size=size)
+
+    def _reject(self, few: Size, size: Size, refused: RowRefusedError) -> Outcome:
+        """Move the cursor over the one parent that is refused."""
+        with self._transaction() as connection:
+            batch = self._chosen(connection, few)
+            if batch is None or batch.cursor == self.cursor:
+                raise refused
+            self._begin(connection, batch, few, size)
+            named = self._named(connection, batch, batch.keys[0], refused.message) if batch.keys else ()
+            after = self._advanced(batch.cursor, batch, 0, len(named))
+            self._note(connection, after, named)
+        return replace(self._recorded(after), rejected=tuple(row.as_event for row in named), size=size)
+
+    def _advanced(self, cursor: Cursor, batch: Batch, rows: int, rejected: int) -> Worker:
+        after = super()._advanced(cursor, batch, rows, rejected)
+        if self._children.all_match or self._families is None:
+            return after
+        return replace(after, tables=Counter(after.tables) + self._families.changed)

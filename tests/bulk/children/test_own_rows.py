@@ -1,0 +1,87 @@
+"""Tables that refer to themselves: leaf first, in a plain purge as in one with children."""
+
+import pytest
+
+import batchops as library
+from tests.bulk.plan.situations import numbers
+from tests.conftest import NewDatabase
+from tests.services.database import Database
+
+pytestmark = pytest.mark.in_turn
+DEEP = 20
+
+
+def chains(database: Database, rows: int, *, rule: str = "NO ACTION", null: bool = True) -> None:
+    """Lines of `DEEP` rows, each of which refers to the one `rows / DEEP` before it; the first to itself or nothing."""
+    lines = rows // DEEP
+    kind = "integer" if null else "integer NOT NULL"
+    database.script(
+        f"CREATE TABLE c (id integer NOT NULL PRIMARY KEY, up {kind}, gone integer NOT NULL,"
+        f" FOREIGN KEY (up) REFERENCES c (id) ON DELETE {rule}); CREATE INDEX c_up ON c (up)"
+    )
+    first = "NULL" if null else "i"
+    database.execute(
+        f"INSERT INTO c SELECT i, CASE WHEN i <= {lines} THEN {first} ELSE i - {lines} END, 1"
+        f" FROM {numbers(database, rows)} ORDER BY i"
+    )
+
+
+@pytest.mark.parametrize("rule", ["NO ACTION", "RESTRICT"])
+@pytest.mark.parametrize("null", [True, False])
+def test_every_row_goes(database: Database, rule: str, null: bool) -> None:
+    """Also with a batch that is smaller than a line is long."""
+    chains(database, 1_000, rule=rule, null=null)
+    finished = library.purge(url=database.url, table="c", all_rows=True, batch_size=15 if null else 200)
+    assert (finished.reason, finished.rows) == ("done", 1_000), finished
+    assert database.scalar("SELECT count(*) FROM c") == 0
+
+
+def test_rows_that_others_need_stay_with_all_above_them(database: Database) -> None:
+    """The last row of each second line stays, so that the line stays; and none of them is tried again and again."""
+    chains(database, 1_000)
+    database.execute("UPDATE c SET gone = 0 WHERE id > 950 AND id % 2 = 0")
+    finished = library.purge(url=database.url, table="c", where="gone = 1", batch_size=100)
+    assert finished.reason == "incomplete"
+    assert finished.rows == 500
+    assert finished.rejected == 475
+    assert database.scalar("SELECT count(*) FROM c WHERE gone = 1") == 475
+    assert any("do not match" in cause.reason for cause in finished.rejected_causes)
+
+
+def test_a_limit_holds(database: Database) -> None:
+    chains(database, 400)
+    finished = library.purge(url=database.url, table="c", all_rows=True, max_rows=70)
+    assert (finished.reason, finished.rows) == ("max-rows", 70)
+    assert database.scalar("SELECT count(*) FROM c") == 330
+
+
+def test_with_children_all_below_goes(database: Database) -> None:
+    """Rows that refer to one that goes need not match."""
+    chains(database, 1_000)
+    database.execute("UPDATE c SET gone = 0 WHERE id > 25")
+    finished = library.purge(url=database.url, table="c", where="gone = 1", with_children=True, batch_size=50)
+    assert (finished.reason, finished.rows) == ("done", 25)
+    assert finished.families is not None
+    assert finished.families.tables == {"c": 500}
+    assert database.scalar("SELECT count(*) FROM c") == 500
+
+
+@pytest.mark.parametrize("name", ["postgresql", "sqlite"])
+def test_a_circle_that_is_deferred_goes_in_one_transaction(new_database: NewDatabase, name: str) -> None:
+    """Neither column may be NULL: only a constraint that is checked at COMMIT lets both rows go."""
+    database = new_database(name)
+    late = "DEFERRABLE INITIALLY DEFERRED"
+    database.script(
+        "CREATE TABLE a (id integer NOT NULL PRIMARY KEY, b_id integer NOT NULL"
+        + (f", FOREIGN KEY (b_id) REFERENCES b (id) {late})" if name == "sqlite" else ")")
+    )
+    database.script(f"CREATE TABLE b (id integer NOT NULL PRIMARY KEY, a_id integer NOT NULL REFERENCES a (id) {late})")
+    database.script("CREATE INDEX a_b ON a (b_id); CREATE INDEX b_a ON b (a_id)")
+    if name == "postgresql":
+        database.script(f"ALTER TABLE a ADD FOREIGN KEY (b_id) REFERENCES b (id) {late}")
+    with database.engine.begin() as connection:
+        for table in ("a", "b"):
+            connection.exec_driver_sql(f"INSERT INTO {table} SELECT i, i FROM {numbers(database, 100)}")
+    finished = library.purge(url=database.url, table="a", where="id % 2 = 0", with_children=True, batch_size=20)
+    assert (finished.reason, finished.rows) == ("done", 50), finished
+    assert database.column("SELECT id FROM b ORDER BY id") == list(range(1, 100, 2))
