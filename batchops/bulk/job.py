@@ -142,7 +142,7 @@ def _work(
     whole, after = maintained(job, whole, stats, emitter, stop)
     end = ended(job, run, strategy, whole, stats)
     rejected = end.rejected + sum(one.rows or 0 for one in left_out)
-    left = left_of(job, run, whole, stats, left_out)
+    left = left_of(job, run, ending, stats, left_out)
     return replace(
         end,
         rejected=rejected,

@@ -101,7 +101,9 @@ def _hint(job: "BulkJob", run: Run, ending: Ending, rejected: int, changed: int,
         goes_on = "from the beginning" if job.spec.ledger == NONE else "the run continues and retries these rows"
         return f"{again}: {goes_on}; --max-rejected N allows more."
     listed = "" if job.spec.ledger == NONE else f"; `batchops show {run.run}` lists the rows by reason"
-    return f"{again}{'' if job.repeatable else ': it retries these rows alone'}{listed}."
+    over = ending.reason in ("done", "incomplete")
+    then = "it retries these rows alone" if over else "it continues, and once more: it retries these rows alone"
+    return f"{again}{'' if job.repeatable else f': {then}'}{listed}."
 
 
 def _hint_of_changed(job: "BulkJob", run: Run) -> str:

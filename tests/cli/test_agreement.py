@@ -70,6 +70,20 @@ def test_rows_that_the_database_refuses_are_left(job: Job) -> None:
         assert re.search(r"\b[1-3] rejected", done["progress"]) or done["plan"]["left_out"]
 
 
+def test_rows_that_are_refused_before_a_limit_are_left_with_those_not_reached(job: Job) -> None:
+    """Not they alone: the run is incomplete, and has not come to its end either."""
+    job.database.execute("ALTER TABLE ev RENAME TO old_ev")
+    job.database.execute("CREATE TABLE ev (id bigint PRIMARY KEY, kind integer, CHECK (kind <> 8))")
+    job.database.execute("INSERT INTO ev SELECT id, kind FROM old_ev WHERE kind < 8")
+    limited = job(*BACKFILL, "--max-batches", 4, "--batch-size", 40, "--max-rejected", 900, "--count")
+    assert (limited["reason"], limited["exit"], limited["rejected"] > 0) == ("incomplete", 3, True)
+    assert limited["left"] == 800 - limited["rows"], limited
+    assert "it continues, and once more" in limited["error"]["hint"]
+    rest = job(*BACKFILL, "--batch-size", 40, "--max-rejected", 900, "--count")
+    assert (rest["rows"], rest["rejected"], rest["left"]) == (700, 100, 100)
+    assert rest["error"]["hint"].startswith("fix the cause and run it again: it retries these rows alone")
+
+
 def test_a_backfill_that_goes_on_counts_what_it_has_not_come_by(job: Job) -> None:
     """Every row still matches once it was changed: a count of the condition would say nothing."""
     limited = job(*BACKFILL, "--max-rows", 300, "--batch-size", 50, "--count")
