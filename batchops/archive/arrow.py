@@ -17,7 +17,9 @@ Spell = Callable[[Any], Any]
 
 _SPECIAL = "[\\\\\x08-\x0d]"
 _ESCAPES = (("\\", "\\\\"), ("\b", "\\b"), ("\f", "\\f"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"), ("\v", "\\v"))
-_DASHES = (8, 13, 18, 23)
+_DASHED = (8, 12, 16, 20)
+"""Digits of a UUID that have a dash before them."""
+_NO_UUID = pa.scalar(b"00000000-0000-0000-0000-000000000000", pa.binary())
 
 
 @dataclass(frozen=True)
@@ -230,21 +232,34 @@ def _hex(values: Any) -> Any:
 
 
 def _uuids(texts: Any) -> Any:
-    def value(text: bytes | None) -> bytes | None:
-        return None if text is None else bytes.fromhex(text.replace(b"-", b"").decode())
-
-    stored = pa.array([value(text) for text in texts.to_pylist()], pa.binary(16))
-    return pa.ExtensionArray.from_storage(pa.uuid(), stored)
+    """All at once: the texts without their dashes are the digits of one long binary value."""
+    filled = pc.fill_null(texts, _NO_UUID)
+    digits = b"".join(filled.to_pylist()).translate(None, b"-")
+    if len(digits) != 32 * len(texts):
+        raise ValueError("no UUID")
+    values = pa.py_buffer(bytes.fromhex(digits.decode()))
+    stored = pa.Array.from_buffers(pa.binary(16), len(texts), [None, values])
+    return pa.ExtensionArray.from_storage(pa.uuid(), _with_nulls(stored, texts))
 
 
 def _dashed(values: Any) -> Any:
-    def text(value: bytes | None) -> str | None:
-        if value is None:
-            return None
-        digits = value.hex()
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    """The digits of all of them, put where they are between dashes."""
+    count = len(values)
+    stored = pc.fill_null(values.storage, bytes(16))
+    digits = b"".join(stored.to_pylist()).hex().encode()
+    text = bytearray(b"-" * (36 * count))
+    place = 0
+    for digit in range(32):
+        place += digit in _DASHED
+        text[place::36] = digits[digit::32]
+        place += 1
+    offsets = pa.array(range(0, 36 * count + 1, 36), pa.int32()).buffers()[1]
+    return _with_nulls(pa.Array.from_buffers(pa.string(), count, [None, offsets, pa.py_buffer(bytes(text))]), values)
 
-    return pa.array([text(value) for value in values.storage.to_pylist()], pa.string())
+
+def _with_nulls(values: Any, like: Any) -> Any:
+    """Null where the other array is."""
+    return pc.if_else(pc.is_valid(like), values, None) if like.null_count else values
 
 
 def _truth(texts: Any) -> Any:

@@ -40,15 +40,22 @@ class Place:
 class RowsAt:
     """Rows that follow each other in one segment, and the place behind them."""
 
-    lines: tuple[bytes, ...]
+    lines: list[bytes]
     table: ArchivedTable
     after: Place
+    mean: float = 1.0
+    """Bytes of a row, on average."""
+
+    def slice(self, start: int, rows: int) -> "RowsAt":
+        """So many of them from there."""
+        lines = self.lines[start : start + rows]
+        return RowsAt(
+            lines, self.table, Place(self.after.segment, self.after.row - len(self.lines) + start + len(lines))
+        )
 
     def first(self, rows: int) -> "RowsAt":
         """The first so many of them."""
-        left = max(0, len(self.lines) - rows)
-        after = Place(self.after.segment, self.after.row - left)
-        return self if not left else RowsAt(self.lines[:rows], self.table, after)
+        return self if len(self.lines) <= rows else self.slice(0, rows)
 
     def behind(self, rows: int) -> "RowsAt | None":
         """The others; None where there are none."""
@@ -61,35 +68,39 @@ class ArchivedRows:
     def __init__(self, destination: Destination, segments: Sequence[FoundSegment], place: Place) -> None:
         self._destination = destination
         self._segments = segments
-        self._rows = self._read(place)
-        self._buffer: RowsAt | None = None
+        self._blocks = self._read(place)
+        self._block: RowsAt | None = None
+        self._given = 0
+        """Rows of the block that were given."""
 
     def take(self, rows: int) -> RowsAt | None:
-        """The next rows, no more than so many and of one segment; None at the end."""
-        if self._buffer is None:
-            self._buffer = next(self._rows, None)
-            if self._buffer is None:
-                return None
-        parts = [self._buffer]
-        while sum(len(part.lines) for part in parts) < rows and (more := self._following(parts)) is not None:
-            parts.append(more)
-        last = parts[-1]
-        whole = RowsAt(tuple(line for part in parts for line in part.lines), last.table, last.after)
-        taken = _bounded(whole, rows)
-        self._buffer = whole.behind(len(taken.lines))
-        return taken
+        """The next rows, no more than so many, bounded by their bytes, and of one segment; None at the end."""
+        parts: list[RowsAt] = []
+        wanted, room = rows, MOST_BYTES
+        while wanted > 0 and room > 0 and self._more(parts):
+            assert self._block is not None
+            part = self._block.slice(self._given, max(1, min(wanted, int(room / self._block.mean))))
+            self._given += len(part.lines)
+            wanted -= len(part.lines)
+            room -= int(len(part.lines) * self._block.mean) + 1
+            parts.append(part)
+        if not parts:
+            return None
+        lines = parts[0].lines if len(parts) == 1 else [line for part in parts for line in part.lines]
+        return RowsAt(lines, parts[-1].table, parts[-1].after)
 
     def close(self) -> None:
         """No more is read."""
-        self._rows.close()
+        self._blocks.close()
 
-    def _following(self, parts: Sequence[RowsAt]) -> RowsAt | None:
-        """The next block, where it is of the same segment and there is room for it."""
-        if sum(len(line) for part in parts for line in part.lines) > MOST_BYTES:
-            return None
-        if parts[-1].after.row >= self._segments[parts[-1].after.segment].listed.record.rows:
-            return None
-        return next(self._rows, None)
+    def _more(self, parts: Sequence[RowsAt]) -> bool:
+        """Whether the block has rows, or a next one has, of the same segment as those that were taken."""
+        if self._block is not None and self._given < len(self._block.lines):
+            return True
+        if parts and parts[-1].after.row >= self._segments[parts[-1].after.segment].listed.record.rows:
+            return False
+        self._block, self._given = next(self._blocks, None), 0
+        return self._block is not None
 
     def _read(self, place: Place) -> Generator[RowsAt, None, None]:
         for number in range(place.segment, len(self._segments)):
@@ -104,7 +115,8 @@ class ArchivedRows:
                     fresh = lines[max(0, start - at) :]
                     at += len(lines)
                     if fresh:
-                        yield RowsAt(tuple(fresh), segment.table, Place(number, at))
+                        mean = sum(map(len, fresh)) / len(fresh) + 1
+                        yield RowsAt(fresh, segment.table, Place(number, at), mean)
 
     def _opened(self, segment: FoundSegment) -> BinaryIO:
         file = self._destination.open(segment.listed.name)
@@ -116,12 +128,3 @@ class ArchivedRows:
             )
         file.seek(0)
         return file
-
-
-def _bounded(rows: RowsAt, most: int) -> RowsAt:
-    size = 0
-    for number, line in enumerate(rows.lines):
-        size += len(line)
-        if number >= most or (size > MOST_BYTES and number):
-            return rows.first(number)
-    return rows
