@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -69,6 +70,9 @@ class ArchivedRows:
         self._destination = destination
         self._segments = segments
         self._blocks = self._read(place)
+        self._thread = ThreadPoolExecutor(1, "batchops-read")
+        self._ahead: Future[RowsAt | None] | None = None
+        """The block that is read while the database works on the one before."""
         self._block: RowsAt | None = None
         self._given = 0
         """Rows of the block that were given."""
@@ -91,6 +95,7 @@ class ArchivedRows:
 
     def close(self) -> None:
         """No more is read."""
+        self._thread.shutdown()
         self._blocks.close()
 
     def _more(self, parts: Sequence[RowsAt]) -> bool:
@@ -99,8 +104,12 @@ class ArchivedRows:
             return True
         if parts and parts[-1].after.row >= self._segments[parts[-1].after.segment].listed.record.rows:
             return False
-        self._block, self._given = next(self._blocks, None), 0
+        self._block, self._given = (self._ahead or self._next()).result(), 0
+        self._ahead = None if self._block is None else self._next()
         return self._block is not None
+
+    def _next(self) -> "Future[RowsAt | None]":
+        return self._thread.submit(next, self._blocks, None)
 
     def _read(self, place: Place) -> Generator[RowsAt, None, None]:
         for number in range(place.segment, len(self._segments)):
