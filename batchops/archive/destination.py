@@ -20,6 +20,10 @@ class Destination(Protocol):
     def shown(self) -> str:
         """Its address without secrets."""
 
+    @property
+    def place(self) -> str:
+        """The same wherever it is named from."""
+
     def create(self, name: str, data: bytes) -> bool:
         """Create a file durably; False if there is one of that name, whatever it holds."""
 
@@ -61,6 +65,10 @@ class FolderDestination:
     @property
     def shown(self) -> str:
         return str(self.root)
+
+    @property
+    def place(self) -> str:
+        return str(self.root.resolve())
 
     def create(self, name: str, data: bytes) -> bool:
         path = self._path(name)

@@ -66,7 +66,7 @@ def find(
 def identity(verb: str, spec: RestoreSpec, found: Found) -> dict[str, Any]:
     """What makes the job this one; what happens to conflicts may change from run to run."""
     return {
-        "verb": verb, "from": found.destination.shown, "table": found.label, "of_run": spec.of_run,
+        "verb": verb, "from": found.destination.place, "table": found.label, "of_run": spec.of_run,
         "into": [found.schema, found.name], "where": spec.where,
         "params": {name: f"{type(value).__name__} {value}" for name, value in sorted(spec.params.items())},
     }  # fmt: skip

@@ -243,3 +243,37 @@ def test_bad_input(orders: Database, tmp_path: Path) -> None:
         destination=tmp_path, table="orders", into="elsewhere", ledger="none", on_conflict="skip", url=orders.url
     )
     assert (done.reason, done.run, count(orders, "elsewhere")) == ("done", None, ROWS)
+
+
+def test_what_archive_moved_comes_back(postgresql: Database, batchops: Batchops) -> None:
+    """The verbs themselves, the one after the other; named from elsewhere, the archive is the same one."""
+    postgresql.execute("CREATE TABLE orders (id integer PRIMARY KEY, kind integer NOT NULL, note varchar(40))")
+    postgresql.insert("orders", ("id", "kind", "note"), [(n, n % 7, f"note {n}") for n in range(1, ROWS + 1)])
+    before = described(postgresql, "orders")[1]
+    env = {"BATCHOPS_URL": postgresql.url}
+    moved = batchops("archive", "orders", "--where", "kind < 5", "--to", "shop/", "-y", "--json", env=env).json()
+    assert (moved["reason"], moved["rows"]) == ("done", ROWS - count(postgresql))
+    assert batchops("archive", "verify", "shop").code == 0
+    back = batchops(*moved["restore"].split()[1:], "-y", "--json", "--max-rows", "100", env=env).json()
+    assert (back["reason"], back["rows"]) == ("max-rows", 100)
+    rest = batchops("restore", batchops.home / "shop", "--table", "orders", "-y", "--json", env=env).json()
+    assert (rest["reason"], rest["run"], rest["rows"]) == ("done", back["run"], moved["rows"])
+    assert described(postgresql, "orders")[1] == before
+
+
+def test_a_recipe_restores(sqlite: Database, tmp_path: Path, batchops: Batchops) -> None:
+    sqlite.execute("CREATE TABLE orders (id integer PRIMARY KEY, note text)")
+    sqlite.insert("orders", ("id", "note"), [(n, f"note {n}") for n in range(1, 51)])
+    before = archive_table(sqlite, "orders", tmp_path / "archive")
+    sqlite.execute("DELETE FROM orders")
+    recipe = tmp_path / "back.toml"
+    job = f'verb = "restore"\ndestination = "{tmp_path / "archive"}"\n'
+    recipe.write_text(f'[job.back]\n{job}where = "id > 10"\n[job.rest]\n{job}on-conflict = "skip"\nneeds = ["back"]\n')
+    done = batchops("run", recipe, "-y", "--json", env={"BATCHOPS_URL": sqlite.url})
+    assert done.code == 0, done.err
+    assert [(job["reason"], job["rows"]) for job in done.json()["jobs"]] == [("done", 40), ("done", 10)]
+    assert described(sqlite, "orders")[1] == before
+    listed = batchops("runs", "--json", env={"BATCHOPS_URL": sqlite.url}).json()["runs"]
+    assert [(run["verb"], run["state"]) for run in listed] == [("restore", "done")] * 2
+    shown = batchops("show", "1", env={"BATCHOPS_URL": sqlite.url})
+    assert (shown.code, "restore orders" in shown.out) == (0, True)
