@@ -130,3 +130,7 @@ class SpaceLeft:
     """Versions of rows that are kept until VACUUM, about."""
     returned_by: str | None
     """The command that returns the space of deleted rows to the disk."""
+    freed_bytes: int | None = None
+    """What this process has freed by deleting rows."""
+    freed_basis: str | None = None
+    """How that is known: measured by what, or estimated."""

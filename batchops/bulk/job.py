@@ -11,7 +11,7 @@ from batchops.bulk.children.step import FamilyStep
 from batchops.bulk.children.taken import ChildrenOfRun
 from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.evaluation import evaluated, forget_list
-from batchops.bulk.maintenance import maintained, space_left
+from batchops.bulk.maintenance import maintained, space_left, space_now
 from batchops.bulk.plan.analysis import RunStrategy
 from batchops.bulk.plan.cost import MOST_LOG
 from batchops.bulk.plan.plan import BulkPlan
@@ -121,7 +121,7 @@ def _work(
         emitter(started(job, run))
         job.database.underway = True
         heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads, sample=sampler)
-        live = _live(job)
+        live, before = _live(job), space_now(job)
         control = _control(job, held, run, live, emitter, stop)
         with heartbeat.renewing(control.look_if_due):
             begun = time.monotonic()
@@ -149,7 +149,7 @@ def _work(
         rejected_causes=causes,
         left=left,
         maintained=after,
-        space=space_left(job, stats),
+        space=space_left(job, stats, before),
         archived=out.archived(),
     )
 

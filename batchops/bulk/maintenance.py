@@ -1,13 +1,14 @@
 """What is done for the table once a run has changed its rows: ANALYZE and VACUUM, and a look at the space it takes."""
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from batchops.bulk.spec import BulkSpec
 from batchops.db.database import Database
-from batchops.db.maintenance import Statement
+from batchops.db.maintenance import Statement, TableSpace
 from batchops.db.table import Table
 from batchops.errors import BatchopsError, Exit, RefusedError
 from batchops.events import Emit, Failure, Maintaining
@@ -55,12 +56,24 @@ def maintained(
     return ending, done
 
 
-def space_left(job: "BulkJob", stats: RunStats) -> SpaceLeft | None:
-    """What the table takes now; None where nothing was changed, or the server cannot be asked."""
-    if not stats.rows:
-        return None
+def space_now(job: "BulkJob") -> TableSpace | None:
+    """What the table takes; None where the server cannot be asked."""
     with suppress(BatchopsError), job.database.reading() as connection:
-        found = job.database.backend.maintenance.space(connection, job.plan.table)
-        returns = job.plan.facts.frees_space if job.plan.verb.removes else ""
-        return SpaceLeft(found.bytes, found.free_bytes, found.dead_rows, returns or None)
+        return job.database.backend.maintenance.space(connection, job.plan.table)
     return None
+
+
+def space_left(job: "BulkJob", stats: RunStats, before: TableSpace | None) -> SpaceLeft | None:
+    """What the table takes now, and what the run has freed; None where it changed nothing, or nobody can be asked."""
+    now = space_now(job) if stats.rows else None
+    if now is None:
+        return None
+    left = SpaceLeft(now.bytes, now.free_bytes, now.dead_rows, None)
+    if not job.plan.verb.removes:
+        return left
+    left = replace(left, returned_by=job.plan.facts.frees_space or None)
+    table = job.plan.table
+    row_bytes = table.bytes / table.rows if table.bytes and table.rows else None
+    maintenance = job.database.backend.maintenance
+    freed = None if before is None else maintenance.freed(before, now, stats.rows, row_bytes)
+    return left if freed is None else replace(left, freed_bytes=freed.bytes, freed_basis=freed.basis)

@@ -1,15 +1,15 @@
 """What the commands share that ask something of runs: the runs they mean, and how the answer is shown."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import rich_click as click
 
 from batchops.cli import completion_sources
-from batchops.cli.ledger_options import ledger_flags
+from batchops.cli.ledger_options import ledger_flags, named_ledger
 from batchops.cli.run_view import NAME, request_document
 from batchops.errors import UsageError
-from batchops.ledger.control import Answer, Target
+from batchops.ledger.control import Answer, Target, ask
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import visible
 
@@ -63,6 +63,21 @@ def show_answers(
         click.echo(visible(line(one)))
     if not answers:
         click.echo("No run is at work.")
+
+
+def ask_to_end(
+    action: Literal["stop", "cancel"], said: str, *, words: Sequence[str], job: str | None, every: bool,
+    url: str | None, ledger: str | None, ledger_schema: str | None, as_json_document: bool,
+) -> None:  # fmt: skip
+    """Ask the processes that work on the named runs to end, and print what each answer is; `said`: of one that is."""
+    target, reason = target_of(words, job, every)
+    with named_ledger(url, ledger, ledger_schema) as opened:
+        answers = ask(opened, target, action, reason)
+
+    def line(answer: Answer) -> str:
+        return not_running(answer) if answer.effect != "asked" else f"{name_of(answer)} {said}"
+
+    show_answers(answers, action, line, as_json_document=as_json_document)
 
 
 def name_of(answer: Answer) -> str:

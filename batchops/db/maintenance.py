@@ -23,8 +23,20 @@ class TableSpace:
     """Versions of rows that are kept until VACUUM, about."""
 
 
+@dataclass(frozen=True)
+class FreedSpace:
+    """What a run has freed for new rows, or returned to the disk."""
+
+    bytes: int
+    basis: str
+    """How that is known, in words."""
+
+
 class Maintenance(Protocol):
     """After a run."""
+
+    def freed(self, before: TableSpace, after: TableSpace, rows: int, row_bytes: float | None) -> FreedSpace | None:
+        """What deleting so many rows of about so many bytes has freed; None where nobody can tell."""
 
     def space(self, connection: sa.Connection, table: Table) -> TableSpace:
         """What it takes now."""

@@ -240,7 +240,11 @@ def _by_table(families: Families) -> str:
 
 
 def _space(space: SpaceLeft) -> str:
+    freed = ""
+    if space.freed_bytes:
+        freed = f"{figures.rough(space.freed_bytes)}B freed ({space.freed_basis})"
     parts = [
+        freed,
         "" if space.bytes is None else f"takes {figures.rough(space.bytes)}B",
         f"{figures.rough(space.free_bytes)}B of it free for new rows" if space.free_bytes else "",
         f"about {figures.counted(space.dead_rows, 'dead row')} until VACUUM" if space.dead_rows else "",

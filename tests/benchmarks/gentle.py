@@ -31,7 +31,7 @@ class Latencies:
 
 def measure(opened: Open, wanted: Namespace) -> bool:
     """Print one table; False if a side failed."""
-    works = {"nothing": _rest, "one DELETE": _delete, "batchops purge": _purge}
+    works = {"nothing": rest, "one DELETE": _delete, "batchops purge": purge}
     with opened() as database:
         rows = max(10_000, int(database.rows * wanted.scale))
         say(f"gentle: filling {rows:,} rows")
@@ -41,7 +41,7 @@ def measure(opened: Open, wanted: Namespace) -> bool:
         for number, (name, work) in product(range(wanted.pairs), works.items()):
             say(f"gentle: {name}, {number + 1}")
             try:
-                found[name].append(_beside(database, rows, work))
+                found[name].append(beside(database, rows, work))
             except SideFailedError as error:
                 failures[name] = str(error)
         title = f"{rows:,} rows, half match; pgbench: {RATE} tps, {CLIENTS} clients"
@@ -50,7 +50,8 @@ def measure(opened: Open, wanted: Namespace) -> bool:
         return not failures
 
 
-def _beside(database: Database, rows: int, work: Callable[[Database], Window]) -> Latencies:
+def beside(database: Database, rows: int, work: Callable[[Database], Window]) -> Latencies:
+    """The others' transactions while it works on a fresh copy."""
     database.renew()
     with traffic(database.url, rows) as others:
         start, end = work(database)
@@ -61,7 +62,8 @@ def _beside(database: Database, rows: int, work: Callable[[Database], Window]) -
     return Latencies(median(found), p99, found[-1], len(found), end - start)
 
 
-def _rest(_: Database) -> Window:
+def rest(_: Database) -> Window:
+    """Nothing for a while."""
     start = time.time()
     time.sleep(QUIET)
     return start, time.time()
@@ -73,7 +75,8 @@ def _delete(database: Database) -> Window:
     return start, time.time()
 
 
-def _purge(database: Database) -> Window:
+def purge(database: Database) -> Window:
+    """The tool."""
     # Without the start of the interpreter, in which nobody is disturbed.
     run = tool.purge(database)
     return run.ended - run.document["seconds"], run.ended

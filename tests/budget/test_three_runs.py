@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.command import Batchops
+from tests.figures import Figures
 from tests.services.database import Database
 from tests.waiting import until
 
@@ -33,7 +34,7 @@ def shares(batchops: Batchops, budget: str) -> list[float]:
 @pytest.mark.parametrize("kept_in", ["target", "file"])
 @pytest.mark.in_turn
 def test_three_runs_share_a_rate_and_one_is_killed(
-    database: Database, batchops: Batchops, tmp_path: Path, kept_in: str
+    database: Database, batchops: Batchops, tmp_path: Path, kept_in: str, figures: Figures
 ) -> None:
     budget = f"{database.url if kept_in == 'target' else tmp_path / 'budget.db'}#nightly"
     told = batchops("budget", "set", budget, "--rate", f"{RATE}/s")
@@ -45,16 +46,27 @@ def test_three_runs_share_a_rate_and_one_is_killed(
         batchops.start("purge", name, "--url", database.url, "--all-rows", "-yq", "--budget", budget) for name in names
     ]
     until(lambda: shares(batchops, budget) == [RATE / 3] * 3)
-    before, begun = left(database, names), time.monotonic()
-    until(lambda: left(database, names) < before - 2 * RATE)
-    assert before - left(database, names) <= 1.1 * RATE * (time.monotonic() - begun) + 3 * RATE / 3
+    speeds = measured(database, names)
+    assert sum(speeds) == pytest.approx(RATE, rel=0.1)
+    assert speeds == [pytest.approx(RATE / 3, rel=0.2)] * 3
     runs[0].kill()
     until(lambda: shares(batchops, budget) == [RATE / 2] * 2)
+    speeds = measured(database, names[1:])
+    assert sum(speeds) == pytest.approx(RATE, rel=0.1)
+    figures(rate=RATE, two=[round(speed) for speed in speeds])
     told = batchops("budget", "set", budget, "--rate", "1000000/s")
     assert told.code == 0
     assert [run.wait(120) for run in runs[1:]] == [0, 0]
     assert left(database, names[1:]) == 0
     assert shown(batchops, budget)["runs"] == []
+
+
+def measured(database: Database, names: tuple[str, ...], seconds: float = 20.0) -> list[float]:
+    """Rows a second of each over so long: a batch has those of a second, so a few of them more or less."""
+    before, begun = [left(database, (name,)) for name in names], time.monotonic()
+    time.sleep(seconds)
+    after, took = [left(database, (name,)) for name in names], time.monotonic() - begun
+    return [(one - two) / took for one, two in zip(before, after, strict=True)]
 
 
 def left(database: Database, names: tuple[str, ...]) -> int:

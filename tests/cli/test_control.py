@@ -2,6 +2,8 @@
 
 import json
 import os
+import sqlite3
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -31,6 +33,17 @@ def test_what_is_not_there_is_refused(ev: Database, cli: Cli) -> None:
         assert cli(action, "--job", 1, "--json", env=env).json()["runs"][0]["effect"] == "not-running"
     no_job = cli("pause", "--job", "ev", env=env)
     assert (no_job.code, '"ev" is no job of a recipe' in no_job.err) == (2, True), no_job
+    assert ev.scalar("SELECT count(*) FROM batchops_request") == 0
+
+
+def test_a_run_of_another_database_is_not_there(ev: Database, cli: Cli, tmp_path: Path) -> None:
+    cli(*PURGE, env={"BATCHOPS_URL": ev.url})
+    other = tmp_path / "other.db"
+    sqlite3.connect(other).close()
+    for words in (("pause", 1), ("set", "ev", "--sleep", "1s"), ("cancel", "--job", 1)):
+        for place in (("--url", f"sqlite:///{other}"), ("--url", ev.url, "--ledger", other)):
+            answer = cli(*words, *place)
+            assert (answer.code, "There is no run" in answer.err) == (2, True), answer
     assert ev.scalar("SELECT count(*) FROM batchops_request") == 0
 
 

@@ -250,6 +250,12 @@ def test_a_role_without_the_rights_to_a_relays_own_tables(server: Database, role
             server.execute(statement)
     sent = cli("relay", "box", "--to", "-", env=env)
     assert (sent.code, server.scalar("SELECT count(*) FROM box WHERE sent_at IS NULL")) == (0, 0), sent
+    assert "Nobody can see this run in the ledger, pause it or stop it there" in sent.err
+    for command in ("pause", "stop"):
+        nobody_there = cli(command, "box", env=env)
+        assert (nobody_there.code in (2, 12), "box" in nobody_there.err or "ledger" in nobody_there.err) == (
+            True, True
+        ), nobody_there  # fmt: skip
 
 
 def test_who_may_only_look_cannot_pause_and_few_rights_are_enough(server: Database, role: Role, cli: Cli) -> None:

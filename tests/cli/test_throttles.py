@@ -167,6 +167,23 @@ def test_a_service_that_is_no_good_is_refused(
     assert (ran.code, says in ran.err) == (12, True), ran.err
 
 
+@pytest.mark.full
+@pytest.mark.parametrize(("answer", "says"), [((302, b""), "redirects to"), (None, "nothing within 2 s")])
+def test_a_service_that_hangs_or_redirects_later_holds_the_run(
+    batchops: Batchops, lite: Database, tmp_path: Path, web: Service, answer: tuple[int, bytes] | None, says: str
+) -> None:  # fmt: skip
+    slow = ("--batch-size", 1, "--sleep", "1s", "--max-rows", 25)
+    run = ThrottledRun(batchops, tmp_path, *PURGE, "--url", lite.url, *slow, "--throttle-http", web.url)
+    run.until(lambda: run.events("committed"))
+    web.answer = answer
+    why = run.until_throttled()
+    assert (why["throttle"], "http: no reading for " in why["reason"], says in why["reason"]) == ("http", True, True)
+    assert "secret" not in why["reason"]
+    web.over.set()
+    web.answer = 200, b""
+    assert run.end()["rows"] == 25
+
+
 def test_a_query_that_writes_is_refused_by_the_server(new_database: NewDatabase, cli: Cli) -> None:
     ev = filled(new_database("postgresql"))
     query = "WITH gone AS (DELETE FROM other RETURNING 1) SELECT count(*) FROM gone"

@@ -31,6 +31,7 @@ from tests.leases import lease_ends
 from tests.services.database import Database
 from tests.waiting import ended, until
 
+LET_GO = ("--throttle", "load=off")
 QUICK = ("--lease", "3s")
 """A heartbeat each second."""
 
@@ -292,12 +293,16 @@ def commanded(batchops: Batchops, database: Database, scenario: Scenario, number
             target = chance.choice(
                 [("--job", "1"), ("--database",)] if command in ("pause", "resume") else [("--all",)]
             )
-            size = ("--batch-size", chance.randrange(3, 12)) if command == "set" else ()
-            answers = ask(batchops, database, command, *target, *size)["runs"]
+            more: tuple[object, ...] = ()
+            if command == "set":
+                more = chance.choice([("--batch-size", chance.randrange(3, 12)), ("--throttle", "load=0"), LET_GO])
+                target = ("--job", "1") if "--throttle" in more else target  # as the last one is
+            answers = ask(batchops, database, command, *target, *more)["runs"]
             met[command] += any(one["effect"] == "asked" for one in answers)
         time.sleep(chance.uniform(0, 0.6))
     for target in (("--job", "1"), ("--database",)):
         ask(batchops, database, "resume", *target)
+    ask(batchops, database, "set", "--job", "1", *LET_GO)
     process.wait()
     last = batchops(*job(database, "--json", scenario=scenario))
     assert last.code == 0, last

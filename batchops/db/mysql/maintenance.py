@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from batchops.db.maintenance import Statement, TableSpace, table_name
+from batchops.db.maintenance import FreedSpace, Statement, TableSpace, table_name
 from batchops.db.table import Table
 from batchops.errors import BatchopsError
 
@@ -20,6 +20,14 @@ class MySQLMaintenance:
     def space(self, connection: sa.Connection, table: Table) -> TableSpace:
         row = connection.execute(_SPACE, {"schema": table.schema, "name": table.name}).one()
         return TableSpace(None if row.bytes is None else int(row.bytes), None if row.free is None else int(row.free))
+
+    def freed(
+        self, before: TableSpace, after: TableSpace, rows: int, row_bytes: float | None  # noqa: ARG002  it is measured
+    ) -> FreedSpace | None:  # fmt: skip
+        if before.free_bytes is None or after.free_bytes is None:
+            return None
+        freed = max(after.free_bytes - before.free_bytes, 0)
+        return FreedSpace(freed, "by data_free, which grows until InnoDB has purged the rows")
 
     def refusal(
         self, connection: sa.Connection, table: Table, statement: Statement  # noqa: ARG002  alike on every server

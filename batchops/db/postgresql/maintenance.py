@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from batchops.db.maintenance import Statement, TableSpace, table_name
+from batchops.db.maintenance import FreedSpace, Statement, TableSpace, table_name
 from batchops.db.table import Table
 
 _SPACE = sa.text("""
@@ -33,6 +33,15 @@ class PostgreSQLMaintenance:
     def space(self, connection: sa.Connection, table: Table) -> TableSpace:
         row = connection.execute(_SPACE, {"oid": table.identity}).one()
         return TableSpace(row.bytes, dead_rows=row.dead)
+
+    def freed(
+        self, before: TableSpace, after: TableSpace, rows: int, row_bytes: float | None
+    ) -> FreedSpace | None:  # fmt: skip
+        if before.bytes is not None and after.bytes is not None and after.bytes < before.bytes:
+            return FreedSpace(before.bytes - after.bytes, "returned to the disk")
+        if row_bytes is None:
+            return None
+        return FreedSpace(round(rows * row_bytes), "an estimate: rows × the table's bytes per row; usable after VACUUM")
 
     def refusal(self, connection: sa.Connection, table: Table, statement: Statement) -> tuple[str, str] | None:
         row = connection.execute(_OWNS, {"oid": table.identity}).one()

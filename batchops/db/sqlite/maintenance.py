@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from batchops.db.maintenance import Statement, TableSpace, table_name
+from batchops.db.maintenance import FreedSpace, Statement, TableSpace, table_name
 from batchops.db.table import Table
 
 _INCREMENTAL = 2
@@ -21,6 +21,14 @@ class SQLiteMaintenance:
     def space(self, connection: sa.Connection, table: Table) -> TableSpace:  # noqa: ARG002  the whole file
         size, pages, free = (_pragma(connection, name) for name in ("page_size", "page_count", "freelist_count"))
         return TableSpace(size * pages, size * free)
+
+    def freed(
+        self, before: TableSpace, after: TableSpace, rows: int, row_bytes: float | None  # noqa: ARG002  it is measured
+    ) -> FreedSpace | None:  # fmt: skip
+        if None in (before.bytes, before.free_bytes, after.bytes, after.free_bytes):
+            return None
+        used = [(one.bytes or 0) - (one.free_bytes or 0) for one in (before, after)]
+        return FreedSpace(max(used[0] - used[1], 0), "by the pages of the file, for all who wrote to it")
 
     def refusal(
         self, connection: sa.Connection, table: Table, statement: Statement  # noqa: ARG002  the whole file
