@@ -23,6 +23,8 @@ class Execution(Protocol):
     operation: Operation
     lazy: bool
     """Whether a fall of the server may undo its last batches, each as a whole."""
+    one_statement: bool
+    """Whether rows are refused by the statement that changes them alone, so that a server may undo just that."""
 
     def begin(self, worker: Worker) -> None:
         """A transaction begins; what an earlier one tried was rolled back."""
@@ -44,6 +46,7 @@ class DirectExecution:
     """The operation's statement, and nothing else."""
 
     lazy = True
+    one_statement = True
 
     def __init__(self, database: Database, operation: Operation) -> None:
         self._database = database

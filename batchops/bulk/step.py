@@ -61,7 +61,8 @@ class BulkStep:
         self._unkept: tuple[RejectedRow, ...] = ()
         """What the last batch skipped: where the ledger is elsewhere, it may have to be written down again."""
         self._meter = read_meter
-        self._search = RejectedRowSearch(database, execution.work, RejectionForecast(database, execution.operation))
+        forecast = RejectionForecast(database, execution.operation)
+        self._search = RejectedRowSearch(database, execution.work, forecast, statements=not execution.one_statement)
         self._searching = False
         """Whether the last batch held rows that the database refuses, so that the next one may as well."""
         self._listing = False

@@ -5,6 +5,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
+from batchops.archive.column_match import Matched
 from batchops.archive.destination import Destination
 from batchops.archive.records import ArchivedTable
 from batchops.db.database import Database
@@ -17,7 +18,6 @@ from batchops.ledger.owner import this_process
 from batchops.ledger.requests import scopes_of
 from batchops.ledger.run import Run
 from batchops.ledger.run_events import save_plan
-from batchops.restore.columns import Matched
 from batchops.restore.plan import ORDER
 from batchops.restore.previous import Work, work_of
 from batchops.restore.source import ArchivedRows, RowsAt

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 
+from batchops.archive.column_match import match
 from batchops.archive.contents import Contents
 from batchops.archive.records import ArchivedTable
 from batchops.db.database import Database
@@ -11,7 +12,6 @@ from batchops.db.exact_columns import ExactColumn
 from batchops.db.recorded_statements import Rehearsed
 from batchops.db.table import Table
 from batchops.reporters.figures import count, counted
-from batchops.restore.columns import match
 from batchops.restore.create import new_table, untaken
 from batchops.restore.found import Found, condition_of, key_of
 from batchops.restore.previous import Work

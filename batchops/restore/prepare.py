@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
+from batchops.archive.column_match import Matched, match
 from batchops.archive.contents import Contents, contents
 from batchops.archive.destination import Destination, open_destination
 from batchops.archive.records import ArchivedTable
@@ -14,7 +15,6 @@ from batchops.db.table import Table
 from batchops.errors import IntegrityError, RefusedError
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import open_ledger
-from batchops.restore.columns import Matched, match
 from batchops.restore.create import new_table
 from batchops.restore.found import Found, condition_of, find, identity, key_of
 from batchops.restore.job import Ready, RestoreJob

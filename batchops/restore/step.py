@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from batchops.archive.column_match import Matched, Rejection
 from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.row_loading import OnConflict, keep_matching, keys_there
@@ -15,7 +16,6 @@ from batchops.errors import BatchopsError, OutcomeUnknownError, RowRefusedError
 from batchops.ledger.ledger import Ledger, taken_over
 from batchops.ledger.rejected_rows import RejectedRow, keep
 from batchops.ledger.run import Worker
-from batchops.restore.columns import Matched, Rejection
 from batchops.restore.source import ArchivedRows, RowsAt
 from batchops.runtime.batch_size import Size
 from batchops.runtime.outcome import Outcome

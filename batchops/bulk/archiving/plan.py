@@ -9,8 +9,9 @@ from typing import Any
 from batchops.archive.destination import FolderDestination
 from batchops.archive.formats import SegmentFormat
 from batchops.archive.ownership import DestinationOwner, check, owner_of, this_host
+from batchops.bulk.archiving.plan_database import database_archive
 from batchops.bulk.archiving.spec import ArchiveSpec
-from batchops.bulk.archiving.target import Folder
+from batchops.bulk.archiving.target import Folder, OtherTable
 from batchops.bulk.archiving.to_folder import FolderArchive
 from batchops.bulk.archiving.to_table import table_archive
 from batchops.bulk.rows_out import Preparing, RowsOut
@@ -37,7 +38,10 @@ def rows_out(preparing: Preparing) -> RowsOut:
     if isinstance(target, Folder):
         return _folder(preparing, spec, target)
     found = preparing.database.backend.exact_columns.columns(preparing.connection, preparing.found.table)
-    return table_archive(preparing, spec, target, _chosen(preparing, spec, found))
+    chosen = _chosen(preparing, spec, found)
+    if isinstance(target, OtherTable):
+        return database_archive(preparing, spec, target, chosen, os.environ)
+    return table_archive(preparing, spec, target, chosen)
 
 
 def _folder(preparing: Preparing, spec: ArchiveSpec, target: Folder) -> FolderArchive:

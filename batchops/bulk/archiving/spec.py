@@ -30,7 +30,7 @@ class ArchiveSpec(BulkSpec):
     """Move rows out of a table: first they are durable elsewhere, then they are deleted."""
 
     to: Annotated[str, BeforeValidator(_known), Flag("DEST", ARCHIVE)] = Field(
-        description="Where the rows go: a folder (DIR/), or a table of the same database."
+        description="Where the rows go: a folder (DIR/), a table of the same database, or URL#TABLE of another one."
     )
     format: Annotated[FormatName, Flag("NAME", ARCHIVE)] = Field(
         "parquet", description="Files: parquet, jsonl or csv. Default: parquet, which needs the extra parquet."

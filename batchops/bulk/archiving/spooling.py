@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from batchops.archive.formats import RowFormat
 from batchops.archive.lines import RowsDigest
 from batchops.archive.spool import SUFFIX, SpoolWriter
+from batchops.bulk.archiving.same_columns import refuse_other_columns
 from batchops.bulk.execution import DirectExecution
 from batchops.bulk.operations import Operation
 from batchops.bulk.strategies.strategy import Batch
@@ -17,7 +18,7 @@ from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.row_lines import RowLines
 from batchops.db.table import Table
-from batchops.errors import BatchopsError, RefusedError, RowRefusedError
+from batchops.errors import BatchopsError, RowRefusedError
 from batchops.ledger import spools
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Worker
@@ -50,6 +51,7 @@ class SpoolExecution(DirectExecution):
     """One worker's: DELETE … RETURNING, frame, fsync, the ledger's row for it; then the step commits."""
 
     lazy = False
+    one_statement = False
 
     def __init__(self, spooling: Spooling, operation: Operation) -> None:
         super().__init__(spooling.database, operation)
@@ -92,7 +94,7 @@ class SpoolExecution(DirectExecution):
         """Frame, then the ledger's row in the same transaction."""
         if not self._lines:
             return
-        self._refuse_another_shape(connection)
+        refuse_other_columns(connection, self._own.lines, self._own.table, self._own.every_column)
         digest = RowsDigest()
         digest.add(self._lines)
         file = self._file or self._open(after)
@@ -140,16 +142,6 @@ class SpoolExecution(DirectExecution):
         except OSError as error:
             raise cannot_write(path, error) from error
         return self._file
-
-    def _refuse_another_shape(self, connection: sa.Connection) -> None:
-        """Nobody can add a column before this transaction ends; one added before would have been lost."""
-        now = self._own.lines.column_names(connection, self._own.table)
-        if sorted(now) != sorted(self._own.every_column):
-            changed = sorted(set(now).symmetric_difference(self._own.every_column))
-            raise RefusedError(
-                f'The columns of "{self._own.table.label}" changed while rows were archived: {", ".join(changed)}.',
-                "the batch was rolled back; --restart goes on with the columns as they are now.",
-            )
 
 
 def cannot_write(path: Path, error: OSError) -> BatchopsError:

@@ -1,9 +1,11 @@
-"""What --to names: a folder of this machine, or a table of the same database."""
+"""What --to names: a folder of this machine, a table of the same database, or one of another."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchops.db.url_parse import masked
+from batchops.db.url_references import is_reference
 from batchops.errors import UsageError
 
 
@@ -41,7 +43,40 @@ class OwnTable:
         return self.name
 
 
-Target = Folder | OwnTable
+@dataclass(frozen=True)
+class OtherTable:
+    """A table of another database."""
+
+    url: str
+    """As it was given; it holds no password."""
+    name: str
+
+    @property
+    def identity(self) -> str:
+        """What a job is known by."""
+        return f"table {self.shown}"
+
+    @property
+    def shown(self) -> str:
+        """For people and commands."""
+        return f"{self.url}#{self.name}"
+
+
+Target = Folder | OwnTable | OtherTable
+
+
+def _other(text: str) -> OtherTable:
+    url, mark, name = text.rpartition("#")
+    if not (mark and url and name):
+        raise UsageError(
+            f"--to {masked(text)}: archives lie in folders and in tables.", "a table of another database is URL#TABLE."
+        )
+    if not is_reference(url) and masked(url) != url:
+        raise UsageError(
+            f"--to {masked(url)}#{name} holds a password, which commands and lists of runs would show.",
+            "--to env:NAME#TABLE or file:PATH#TABLE, or leave the password to ~/.pgpass or ~/.my.cnf.",
+        )
+    return OtherTable(url, name)
 
 
 def target_of(text: str) -> Target:
@@ -49,11 +84,8 @@ def target_of(text: str) -> Target:
     text = text.strip()
     if not text:
         raise UsageError("--to is empty.", "name a folder (archive/) or a table (events_archive).")
-    if "://" in text:
-        raise UsageError(
-            f"--to {text.partition('://')[0]}://…: archives lie in folders and in tables of the same database.",
-            "name a folder (archive/) or a table (events_archive).",
-        )
+    if "://" in text or is_reference(text):
+        return _other(text)
     if text.endswith(os.sep) or text.startswith((os.sep, "./", "../", "~")) or text in (".", ".."):
         return Folder(Path(os.path.abspath(os.path.expanduser(text))))
     return OwnTable(text)

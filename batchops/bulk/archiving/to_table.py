@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
+from batchops.bulk.archiving.same_columns import refuse_other_columns
 from batchops.bulk.archiving.spec import ArchiveSpec
 from batchops.bulk.archiving.target import OwnTable
 from batchops.bulk.execution import DirectExecution, Execution
@@ -20,7 +20,7 @@ from batchops.db.table import Table
 from batchops.errors import NotFoundError, RowRefusedError, TransientError, UsageError
 from batchops.finished_details import Archived
 from batchops.ledger.ledger import Ledger
-from batchops.ledger.run import Run
+from batchops.ledger.run import Run, Worker
 from batchops.runtime.ending import Ending
 from batchops.runtime.lease import Lease
 from batchops.runtime.refusal import Refusal
@@ -33,6 +33,7 @@ _LEFT_OUT = "the table that rows are archived to left the row out, without an er
 class TableArchive:
     """Rows go into this table."""
 
+    source: Table
     into: Table
     names: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
@@ -68,23 +69,18 @@ class OpenTable:
 class MoveExecution(DirectExecution):
     """INSERT and DELETE of the same rows, both or neither."""
 
+    one_statement = False
+
     def __init__(self, database: Database, operation: Operation, archive: TableArchive) -> None:
         super().__init__(database, operation)
         self._archive = archive
         self._moves = database.backend.row_moves
 
-    def work(self, connection: sa.Connection, batch: Batch) -> int:
-        """A row that is refused is in the one table alone, whichever statement it was that failed."""
-        if self._moves.one_statement:
-            return super().work(connection, batch)
-        connection.exec_driver_sql("SAVEPOINT batchops_move")
-        try:
-            return super().work(connection, batch)
-        except (RowRefusedError, DBAPIError) as error:
-            # After a deadlock there is neither a savepoint nor a transaction any more.
-            if isinstance(error, RowRefusedError) or not isinstance(self._database.error(error), TransientError):
-                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT batchops_move")
-            raise
+    def record(self, connection: sa.Connection, after: Worker) -> None:  # noqa: ARG002  the protocol's shape
+        """Both are written; a column that nobody knew of would be gone with the rows."""
+        lines, source = self._database.backend.row_lines, self._archive.source
+        if lines is not None:
+            refuse_other_columns(connection, lines, source, source.column_names)
 
     def _carried_out(self, connection: sa.Connection, batch: Batch, statement: sa.Delete | sa.Update) -> int:
         assert isinstance(statement, sa.Delete)  # an archive's operation is no other
@@ -115,7 +111,7 @@ def table_archive(
     names = tuple(column.name for column in columns if column.name not in computed)
     refusals = [*_refusals(preparing, into, names, columns)]
     facts = (("to", f"table {into.label}: each batch arrives there and leaves here in one transaction"),)
-    return TableArchive(into, names, facts, refusals, ())
+    return TableArchive(source, into, names, facts, refusals, ())
 
 
 def _refusals(

@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from batchops.archive.inexact import InexactRow
+from batchops.archive.parquet import Parquet
 from batchops.archive.spool import SpoolWriter, frames
 from batchops.errors import IntegrityError
 from tests.bulk.archiving.archived import lines_in, rows_in, spools_in
@@ -104,6 +107,22 @@ def test_a_value_that_a_file_cannot_hold_stays_in_the_table(served: Database, tm
     assert (done.code, done.json()["rows"], done.json()["rejected"]) == (3, MATCHING - 2, 2), done
     assert served.column(f"SELECT id FROM t WHERE {WHERE} ORDER BY id") == [8, 9]
     assert "infinity" in done.json()["error"]["message"]
+
+
+def test_a_row_that_is_refused_once_it_was_deleted_is_not_lost(filled: Database, tmp_path: Path) -> None:
+    """MariaDB undoes a statement that fails; one that did not fail has to be undone by us."""
+    refused = (b"7", b"700", b"701")
+
+    def inexact(_: Parquet, lines: list[bytes]) -> list[InexactRow]:
+        places = [place for place, line in enumerate(lines) if line.split(b"\t")[0] in refused]
+        return [InexactRow(place, "id", "it is not to be") for place in places]
+
+    with patch.object(Parquet, "inexact", inexact):
+        to = ("--where", WHERE, "--to", f"{tmp_path}/a/", "-y", "--json", "--batch-size", "300")
+        done = here("archive", "t", "--url", filled.url, *to)
+    assert (done.code, done.json()["rejected"]) == (3, 3), done
+    assert filled.column(f"SELECT id FROM t WHERE {WHERE} ORDER BY id") == [7, 700, 701]
+    assert sum(rows_in(tmp_path / "a").values()) == MATCHING - 3
 
 
 def test_moments_are_the_same_in_every_zone(served: Database, tmp_path: Path) -> None:

@@ -1,0 +1,21 @@
+"""That a table has the columns that it had when the run began: another one would be deleted without a trace."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from batchops.db.row_lines import RowLines
+from batchops.db.table import Table
+from batchops.errors import RefusedError
+
+
+def refuse_other_columns(
+    connection: sa.Connection, lines: RowLines, table: Table, names: Sequence[str]
+) -> None:  # fmt: skip
+    """RefusedError where they changed. Asked once rows are deleted, as nobody can add one before COMMIT then."""
+    changed = set(lines.column_names(connection, table)).symmetric_difference(names)
+    if changed:
+        raise RefusedError(
+            f'The columns of "{table.label}" changed while rows were archived: {", ".join(sorted(changed))}.',
+            "the batch was rolled back; --restart goes on with the columns as they are now.",
+        )

@@ -1,0 +1,99 @@
+"""Rows go to another database: committed and read back there before they are deleted here."""
+
+import signal
+from typing import Any
+
+import pytest
+
+from tests.command import Batchops, here
+from tests.conftest import NewDatabase
+from tests.crash.scenario import MATCHING, ROWS, make
+from tests.crash.test_kills import wait_for_progress
+from tests.services.database import Database
+
+WHERE = "kind < 4"
+TABLE = "CREATE TABLE old (id integer PRIMARY KEY, kind integer NOT NULL, touched integer NOT NULL)"
+WAYS = (("postgresql", "sqlite"), ("sqlite", "mariadb"), ("mariadb", "postgresql"), ("postgresql", "postgresql"))
+Pair = tuple[Database, Database]
+
+
+@pytest.fixture(params=WAYS, ids=[" to ".join(way) for way in WAYS])
+def pair(request: pytest.FixtureRequest, new_database: NewDatabase) -> Pair:
+    here, there = (new_database(name) for name in request.param)
+    make(here)
+    there.script(TABLE)
+    return here, there
+
+
+def archive(pair: Pair, *more: str, code: int = 0) -> Any:
+    source, there = pair
+    arguments = ("--url", source.url, "--where", WHERE, "--to", "env:OTHER_URL#old", "-y", "--json")
+    done = here("archive", "t", *arguments, "--batch-size", "300", *more, env={"OTHER_URL": there.url})
+    assert done.code == code, done
+    assert there.url not in done.out + done.err
+    return done.json()
+
+
+def test_rows_are_there_and_no_longer_here(pair: Pair) -> None:
+    source, there = pair
+    wanted = source.rows(f"SELECT * FROM t WHERE {WHERE} ORDER BY id")
+    end = archive(pair)
+    assert (end["rows"], end["to"]) == (MATCHING, "env:OTHER_URL#old")
+    assert there.rows("SELECT * FROM old ORDER BY id") == wanted
+    assert source.scalar("SELECT count(*) FROM t") == ROWS - MATCHING
+
+
+def test_what_is_there_already_is_compared(pair: Pair) -> None:
+    """The same content was brought by a run that crashed; another one keeps its row here."""
+    source, there = pair
+    there.execute("INSERT INTO old VALUES (7, 0, 99), (14, 0, 0), (701, 1, 99)")
+    end = archive(pair, code=3)
+    assert (end["rows"], end["rejected"]) == (MATCHING - 2, 2)
+    assert source.column(f"SELECT id FROM t WHERE {WHERE} ORDER BY id") == [7, 701]
+    assert there.column("SELECT id FROM old WHERE touched = 99 ORDER BY id") == [7, 701]
+    assert there.scalar("SELECT count(*) FROM old") == MATCHING
+
+
+def test_a_row_that_may_not_be_deleted_here_is_not_there(pair: Pair) -> None:
+    source, there = pair
+    source.script("CREATE TABLE child (t integer, FOREIGN KEY (t) REFERENCES t (id)); CREATE INDEX c ON child (t)")
+    source.execute("INSERT INTO child VALUES (7), (701)")
+    assert archive(pair, code=3)["rows"] == MATCHING - 2
+    assert there.scalar("SELECT count(*) FROM old WHERE id IN (7, 701)") == 0
+    assert there.scalar("SELECT count(*) FROM old") == MATCHING - 2
+
+
+def test_what_cannot_be_is_refused(pair: Pair) -> None:
+    source, there = pair
+    there.script("CREATE TABLE keyless (id integer, kind integer, touched integer)")
+    there.script("CREATE TABLE narrow (id integer PRIMARY KEY, kind integer)")
+    for name, code, why in (
+        ("keyless", 12, "has no key"),
+        ("narrow", 12, 'no column "touched"'),
+        ("x", 2, "There is no"),
+    ):
+        to = ("--to", f"env:OTHER_URL#{name}")
+        done = here("archive", "t", "--url", source.url, "--where", WHERE, *to, "-y", env={"OTHER_URL": there.url})
+        assert (done.code, why in done.err) == (code, True), done
+    assert source.scalar("SELECT count(*) FROM t") == ROWS
+
+
+def test_a_password_is_not_taken(pair: Pair) -> None:
+    done = here("archive", "t", "--url", pair[0].url, "--where", WHERE, "--to", "mysql://me:secret@host/db#old", "-y")
+    assert (done.code, "secret" in done.err, "holds a password" in done.err) == (2, False, True), done
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+def test_kills(batchops: Batchops, pair: Pair) -> None:
+    source, there = pair
+    command = ("archive", "t", "--where", WHERE, "--to", "env:OTHER_URL#old", "--url", source.url, "-y")
+    env = {"OTHER_URL": there.url}
+    for _ in range(15):
+        process = batchops.start(*command, "-q", "--batch-size", "20", "--sleep", "10ms", env=env)
+        wait_for_progress(process, source)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert batchops(*command, env=env).code == 0
+    rows = [*source.column("SELECT id FROM t"), *there.column("SELECT id FROM old")]
+    assert sorted(rows) == [*range(1, ROWS + 1)]
