@@ -4,7 +4,9 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.bulk.children.test_graph import make
+from tests.bulk.plan.situations import NUMBERS
 from tests.cli.conftest import Cli
+from tests.conftest import NewDatabase
 from tests.services.database import Database
 
 BLOG = """
@@ -149,3 +151,66 @@ def test_what_cannot_be_used(cli: Cli, sqlite: Database, arguments: tuple[str, .
     told = cli("orphans", *arguments, "--url", sqlite.url)
     assert told.code in (2, 10)
     assert says in told.err
+
+
+WORDPRESS = """
+CREATE TABLE wp_posts (id bigint PRIMARY KEY, post_type varchar(20) NOT NULL);
+CREATE TABLE wp_postmeta (meta_id bigint PRIMARY KEY, post_id bigint NOT NULL, meta_key varchar(255));
+CREATE INDEX wp_postmeta_post_id ON wp_postmeta (post_id);
+CREATE TABLE wp_comments (comment_id bigint PRIMARY KEY, comment_post_id bigint NOT NULL, comment_parent bigint);
+CREATE TABLE wp_commentmeta (meta_id bigint PRIMARY KEY, comment_id bigint NOT NULL);
+CREATE TABLE wp_term_relationships (object_id bigint NOT NULL, term_taxonomy_id bigint NOT NULL,
+  PRIMARY KEY (object_id, term_taxonomy_id))
+"""
+REFERENCES = {
+    "wp_postmeta": "wp_postmeta.post_id -> wp_posts.id",
+    "wp_comments": "wp_comments.comment_post_id -> wp_posts.id",
+    "wp_commentmeta": "wp_commentmeta.comment_id -> wp_comments.comment_id",
+    "wp_term_relationships": "wp_term_relationships.object_id -> wp_posts.id",
+}
+
+
+def fill_wordpress(database: Database, rows: int) -> None:
+    """Two of three posts are gone."""
+    make(database, WORDPRESS)
+    numbers = NUMBERS[database.backend].format(rows)
+    for into in (
+        "wp_posts SELECT i, 'post' FROM ({}) AS n WHERE i % 3 = 0",
+        "wp_postmeta SELECT i, i / 4 + 1, 'k' FROM ({}) AS n",
+        "wp_comments SELECT i, i / 2 + 1, 0 FROM ({}) AS n",
+        "wp_commentmeta SELECT i, i FROM ({}) AS n",
+        "wp_term_relationships SELECT i, 1 FROM ({}) AS n",
+    ):
+        text = into.replace("i / ", "i DIV ") if database.backend == "mysql" else into
+        database.execute(f"INSERT INTO {text.format(numbers)}")
+
+
+def test_wordpress(cli: Cli, sqlite: Database) -> None:
+    check_wordpress(cli, sqlite)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("on", ["postgresql", "mariadb"])
+def test_wordpress_on_a_server(cli: Cli, new_database: NewDatabase, on: str) -> None:
+    check_wordpress(cli, new_database(on))
+
+
+def check_wordpress(cli: Cli, database: Database) -> None:
+    """The end is that of one plain statement for each reference, in the order in which a person would give them."""
+    fill_wordpress(database, 600)
+    declared = [word for text in REFERENCES.values() for word in ("--child", text)]
+    before = found(cli, database, "--all", *declared)
+    assert set(before) == set(REFERENCES)
+    content = {}
+    for table, text in REFERENCES.items():
+        database.execute(f"CREATE TABLE copy_{table} AS SELECT * FROM {table}")
+        column, parent = text.partition(" -> ")[0].partition(".")[2], text.partition(" -> ")[2]
+        name, key = parent.split(".")
+        source = f"copy_{name}" if name in REFERENCES else name
+        gone = f"NOT EXISTS (SELECT 1 FROM {source} p WHERE p.{key} = copy_{table}.{column})"
+        database.execute(f"DELETE FROM copy_{table} WHERE {gone}")
+        content[table] = sorted(database.rows(f"SELECT * FROM copy_{table}"))
+    done = cli("orphans", "--all", *declared, "--purge", "-y", "--url", database.url)
+    assert done.code == 0, done
+    assert {table: sorted(database.rows(f"SELECT * FROM {table}")) for table in REFERENCES} == content
+    assert 0 < len(content["wp_commentmeta"]) < 600

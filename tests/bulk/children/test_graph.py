@@ -107,10 +107,10 @@ def test_choices_and_ends(database: Database) -> None:
         ({"stop_at": ["order"]}, NotFoundError, "order"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used(database: Database, options: dict[str, list[str]], error: type, says: str) -> None:
-    make(database, RULES + "CREATE VIEW seen AS SELECT id FROM users;")
+def test_what_cannot_be_used(sqlite: Database, options: dict[str, list[str]], error: type, says: str) -> None:
+    make(sqlite, RULES + "CREATE VIEW seen AS SELECT id FROM users;")
     with pytest.raises(error, match=says):
-        read_graph(database, "users", **options)
+        read_graph(sqlite, "users", **options)
 
 
 def test_several_paths_and_composite_keys(database: Database) -> None:
