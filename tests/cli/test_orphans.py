@@ -96,6 +96,19 @@ def test_rows_that_are_still_referred_to_stay(cli: Cli, database: Database) -> N
     assert database.scalar("SELECT count(*) FROM comments") == 4
 
 
+def test_rows_that_are_still_referred_to_go_with_the_children(cli: Cli, database: Database) -> None:
+    flags = (
+        "CREATE TABLE flags (id integer PRIMARY KEY, comment_id integer, "
+        "FOREIGN KEY (comment_id) REFERENCES comments (id))"
+    )
+    make(database, f"{BLOG};{flags};INSERT INTO flags VALUES (1, 2), (2, 1)")
+    asked = ("orphans", "comments", *COMMENTS, "--purge", "-y", "--with-children", "--url", database.url)
+    done = cli(*asked, "--allow", "fk-index")
+    assert done.code == 0, done
+    assert database.column("SELECT id FROM comments ORDER BY id") == [1, 3, 4]
+    assert database.column("SELECT id FROM flags") == [2]
+
+
 def test_validated_foreign_keys_are_not_looked_at(cli: Cli, postgresql: Database) -> None:
     postgresql.script(
         "CREATE TABLE a (id integer PRIMARY KEY); CREATE TABLE b (id integer PRIMARY KEY, a integer REFERENCES a);"
