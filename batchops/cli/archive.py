@@ -1,9 +1,11 @@
 """batchops archive verify, list and show; the verb archive itself is in bulk/."""
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -16,6 +18,9 @@ from batchops.errors import Exit, NotFoundError
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import count, counted, rough, visible
 
+if TYPE_CHECKING:  # only --against needs a database
+    from batchops.restore.against import Both
+
 DEST = click.argument("dest", metavar="DEST")
 JSON = click.option("--json", "as_json_document", is_flag=True, help="Print one JSON document on stdout.")
 
@@ -27,22 +32,30 @@ def command() -> None:
 
 @command.command("verify")
 @DEST
+@click.option(
+    "--against",
+    metavar="URL",
+    help="Look also which archived rows are in this database. env:NAME and file:PATH fetch it.",
+)
 @JSON
 @click.pass_context
-def verify_command(context: click.RichContext, /, dest: str, as_json_document: bool) -> None:
+def verify_command(context: click.RichContext, /, dest: str, against: str | None, as_json_document: bool) -> None:
     """Verify the archive in DEST: each file against its records, each row against both digests.
 
     Needs no database. Exit 0: everything is as it was written. 13: files are missing, truncated or changed; their
-    names are printed.
+    names are printed. 3: with --against, archived rows are in the database as well.
     """
     destination = open_destination(dest)
     watched = sys.stderr.isatty() and not as_json_document
     found = verify(destination, _progress() if watched else lambda *_: None)
-    code = Exit.DONE if found.whole else Exit.INTEGRITY
+    both = [*_both(against, destination, found)] if against is not None else []
+    code = Exit.INCOMPLETE if any(one.same or one.other or one.problem for one in both) else Exit.DONE
+    code = code if found.whole else Exit.INTEGRITY
     if as_json_document:
-        click.echo(as_json(_verified(destination, found, code)))
+        more = {} if against is None else {"against": [asdict(one) for one in both]}
+        click.echo(as_json(_verified(destination, found, code) | more))
     else:
-        for line in _verified_lines(destination, found):
+        for line in (*_verified_lines(destination, found), *_both_lines(both)):
             click.echo(visible(line))
     context.exit(int(code))
 
@@ -122,6 +135,34 @@ def _verified_lines(destination: Destination, found: Verified) -> Iterator[str]:
         yield f"  {'note':<10}{name} is a spool of a run that crashed or is at work; it is not verified"
     for name in inside.unrecorded:
         yield f"  {'note':<10}{name} has no record: it was not finished, and no row of it counts"
+
+
+def _both(url: str, destination: Destination, found: Verified) -> Iterator["Both"]:
+    """Only of an archive that is whole: what a damaged file holds says nothing."""
+    from batchops.db.database import connect
+    from batchops.db.urls import address
+    from batchops.restore.against import compared
+
+    if found.whole:
+        with closing(connect(address(url, os.environ))) as database:
+            yield from compared(database, destination, found.contents)
+
+
+def _both_lines(both: Sequence["Both"]) -> Iterator[str]:
+    for one in both:
+        if one.problem:
+            yield f"  {'unknown':<10}{one.table}: {one.problem}"
+        for number, what, names in (
+            (one.same, "as they were archived", one.same_rows),
+            (one.other, "with other content", one.other_rows),
+        ):
+            if number:
+                more = " …" if number > len(names) else ""
+                yield f"  {'double':<10}{one.table}: {counted(number, 'row')} in the table too, {what}: " + (
+                    "; ".join(names) + more
+                )
+        if not (one.same or one.other or one.problem):
+            yield f"  {'apart':<10}{one.table}: none of {counted(one.rows, 'row')} is in the table"
 
 
 def _runs(found: Contents) -> list[dict[str, Any]]:

@@ -277,3 +277,24 @@ def test_a_recipe_restores(sqlite: Database, tmp_path: Path, batchops: Batchops)
     assert [(run["verb"], run["state"]) for run in listed] == [("restore", "done")] * 2
     shown = batchops("show", "1", env={"BATCHOPS_URL": sqlite.url})
     assert (shown.code, "restore orders" in shown.out) == (0, True)
+
+
+def test_verify_names_rows_that_are_in_the_table_too(orders: Database, tmp_path: Path, batchops: Batchops) -> None:
+    archive_table(orders, "orders", tmp_path)
+    orders.execute("DELETE FROM orders WHERE id NOT IN (5, 6, 2100)")
+    orders.execute("UPDATE orders SET note = 'NOTE 6' WHERE id = 6")
+    orders.insert("orders", ("id", "kind", "note"), [(9_999, 1, "new")])
+    command = ("archive", "verify", tmp_path, "--against", "env:HERE")
+    found = batchops(*command, "--json", env={"HERE": orders.url})
+    assert found.code == 3, found.err
+    (both,) = found.json()["against"]
+    assert (both["rows"], both["same"], both["other"]) == (ROWS, 2, 1)
+    assert (both["same_rows"], both["other_rows"]) == (["id=5", "id=2100"], ["id=6"])
+    told = batchops(*command, env={"HERE": orders.url}).out
+    assert "double    orders: 2 rows in the table too, as they were archived: id=5; id=2100" in told
+    assert "double    orders: 1 row in the table too, with other content: id=6" in told
+    orders.execute("DELETE FROM orders WHERE id < 9000")
+    apart = batchops(*command, env={"HERE": orders.url})
+    assert (apart.code, f"none of {ROWS:,} rows is in the table" in apart.out) == (0, True)
+    orders.execute("DROP TABLE orders")
+    assert batchops(*command, env={"HERE": orders.url}).code == 3

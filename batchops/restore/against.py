@@ -1,0 +1,100 @@
+"""Which archived rows are in their table as well: with the same content, or with another."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from batchops.archive.column_match import Matched, match
+from batchops.archive.contents import Contents, FoundSegment
+from batchops.archive.destination import Destination
+from batchops.db.database import Database
+from batchops.db.lookup import find_table
+from batchops.db.row_loading import own_columns
+from batchops.db.table import Table, quoted
+from batchops.errors import NotFoundError
+from batchops.restore.found import key_of
+from batchops.restore.source import ArchivedRows, Place, RowsAt
+from batchops.runtime.refusal import refuse
+
+BLOCK = 2_000
+"""Rows that are compared at once."""
+NAMED = 10
+"""Rows of each kind that are named."""
+
+
+@dataclass
+class Both:
+    """Of one archived table."""
+
+    table: str
+    rows: int = 0
+    """Archived rows that were looked for."""
+    same: int = 0
+    """Those that are in the table too, as they were archived."""
+    other: int = 0
+    """Those whose keys are in the table, with other content."""
+    same_rows: list[str] = field(default_factory=list)
+    other_rows: list[str] = field(default_factory=list)
+    """The first of each, by their keys."""
+    problem: str = ""
+    """Why they could not be compared."""
+
+
+def compared(database: Database, destination: Destination, inside: Contents) -> Iterator[Both]:
+    """Each archived table with the one of that name; nothing is written that stays."""
+    for label in dict.fromkeys(one.table.label for one in inside.segments):
+        found = Both(label)
+        try:
+            with database.reading() as connection:
+                table = find_table(connection, database.backend, label)
+        except NotFoundError:
+            found.problem = "the database has no such table"
+        else:
+            _compare(database, destination, inside.of(label), table, found)
+        yield found
+
+
+def _compare(
+    database: Database, destination: Destination, segments: Sequence[FoundSegment], table: Table, found: Both
+) -> None:  # fmt: skip
+    if not all(key_of(table, one.table) for one in segments):
+        found.problem = "the table has no key whose columns were archived"
+        return
+    with database.reading() as connection:
+        columns = database.backend.exact_columns.columns(connection, table)
+    with closing(ArchivedRows(destination, segments, Place())) as source:
+        while (rows := source.take(BLOCK)) is not None:
+            matched, refusals = match(rows.table, table, columns, database.backend.row_loading)
+            refuse([one for one in refusals if one.check == "types"])
+            _compare_block(database, rows, matched, table, found)
+
+
+def _compare_block(database: Database, rows: RowsAt, matched: Matched, table: Table, found: Both) -> None:
+    loading, targets = database.backend.row_loading, matched.targets
+    pairs, _ = matched.lines(rows.lines)
+    key = key_of(table, rows.table)
+    with database.trying() as connection:
+        loading.settle(connection)
+        staged = loading.stage(connection, table, targets)
+        loading.load(connection, staged, targets, [loaded for _, loaded in pairs])
+        own = table.clause
+        same = sa.and_(*(own.c[quoted(name)] == staged.c[quoted(name)] for name in key))
+        there = sa.select(*own_columns(own, targets)).where(sa.exists(sa.select(sa.literal(1)).where(same)))
+        lines = [*loading.lines(connection, there.subquery("there"), targets)]
+    archived = {matched.comparable(loaded): line for line, loaded in pairs}
+    found.rows += len(rows.lines)
+    for line in lines:
+        as_archived = archived.get(matched.comparable(line))
+        kind = "other" if as_archived is None else "same"
+        setattr(found, kind, getattr(found, kind) + 1)
+        names = found.other_rows if as_archived is None else found.same_rows
+        if len(names) < NAMED:
+            names.append(_name(matched, line, key))
+
+
+def _name(matched: Matched, line: bytes, key: Sequence[str]) -> str:
+    """A row of the table, for people."""
+    fields = dict(zip((one.target.name for one in matched.columns), matched.comparable(line), strict=True))
+    return ", ".join(f"{name}={(fields[name] or b'NULL').decode('utf-8', 'backslashreplace')}" for name in key)
