@@ -68,6 +68,8 @@ def command(
     asked = AskedEdges(tuple(_declared(text) for text in given.get("child", ())))
     found = _found(table, asked, given)
     jobs = _jobs(to_delete(found), given) if delete else ()
+    for warning in () if jobs or output.quiet else address(given.get("url"), os.environ).warnings:
+        note(f"warning: {warning}")  # else the jobs say it
     context.exit(_purge(table, asked, given, found, jobs, output) if jobs else _report(found, output, delete=delete))
 
 

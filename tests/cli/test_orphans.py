@@ -44,7 +44,7 @@ def test_declared_references(cli: Cli, database: Database) -> None:
 
 def test_the_lines(cli: Cli, database: Database) -> None:
     make(database, BLOG)
-    told = cli("orphans", "--all", *COMMENTS, *LIKES, "--url", database.url)
+    told = cli("orphans", "--all", *COMMENTS, *LIKES, env={"BATCHOPS_URL": database.url})
     assert (told.code, told.err) == (0, "")
     assert sorted(told.out.splitlines()[:2]) == [
         "comments.owner_id -> posts.id    1 orphan  declared by --child: id=2",
@@ -164,6 +164,25 @@ def test_what_cannot_be_used(cli: Cli, sqlite: Database, arguments: tuple[str, .
     told = cli("orphans", *arguments, "--url", sqlite.url)
     assert told.code in (2, 10)
     assert says in told.err
+
+
+def test_names_that_need_quotes(cli: Cli, database: Database) -> None:
+    mark = "`" if database.backend == "mysql" else '"'
+    make(
+        database,
+        """CREATE TABLE "Or der" ("I d" integer PRIMARY KEY, "select" integer);
+        CREATE TABLE "from" (id integer PRIMARY KEY, "or.der" integer, "50%" integer);
+        INSERT INTO "Or der" VALUES (1, 1), (2, 2);
+        INSERT INTO "from" VALUES (1, 1, 7), (2, 2, 2), (3, 3, NULL)""".replace('"', mark),
+    )
+    declared = [f"from.{mark}or.der{mark} -> {mark}Or der{mark}.{mark}I d{mark}", "from.50% -> Or der.I d"]
+    declared[1] = declared[1].replace("Or der.I d", f"{mark}Or der{mark}.{mark}I d{mark}")
+    asked = ("--child", declared[0], "--child", declared[1])
+    document = cli("orphans", "from", *asked, "--url", database.url, "--json").json()
+    assert {one["columns"][0]: one["first"] for one in document["orphans"]} == {"or.der": ["id=3"], "50%": ["id=1"]}
+    done = cli("orphans", "from", *asked, "--purge", "-y", "--url", database.url)
+    assert done.code == 0, done
+    assert len(database.rows("SELECT 1 FROM " + f"{mark}from{mark}")) == 1
 
 
 WORDPRESS = """
