@@ -1,8 +1,8 @@
 """An archive in a folder: planned, opened, sealed and closed."""
 
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -160,7 +160,8 @@ class OpenFolder:
         for run in sorted(runs):
             self._sealer.list_run(run)
             self._sealer.remove_unknown(run)
-        shutil.rmtree(self._archive.path / "staging", ignore_errors=True)
+        with suppress(OSError):  # another run on this destination may be at work there
+            (self._archive.path / "staging").rmdir()
 
     def _grouped(self) -> list[tuple[int, list[Spool]]]:
         """What is left to seal: groups that were decided before, and small spools of the same rows together."""
