@@ -77,6 +77,8 @@ def read(database: Database, tables: Mapping[str, Sequence[str]]) -> Rows:
     with database.engine.connect() as connection:
         if database.backend == "postgresql":
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        if database.backend == "sqlite":
+            connection.exec_driver_sql("BEGIN")  # else each SELECT is a snapshot of its own
         for table, columns in tables.items():
             listed = ", ".join(columns)
             result = connection.exec_driver_sql(f"SELECT {listed} FROM {table} ORDER BY {listed}")
