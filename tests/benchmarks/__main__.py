@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from tests.benchmarks import archive, flat, gentle, memory, refused, shapes, speed, strategies, throttles
+from tests.benchmarks import archive, children, flat, gentle, memory, refused, shapes, speed, strategies, throttles
 from tests.benchmarks.databases import Open, mariadb, postgresql, sqlite
 from tests.benchmarks.shapes import Opened
 from tests.benchmarks.shapes import mariadb as shaped_mariadb
@@ -14,7 +14,9 @@ from tests.benchmarks.shapes import sqlite as shaped_sqlite
 from tests.services.server import UnavailableError
 
 DATABASES = ("postgresql", "mariadb", "sqlite")
-GROUPS = (*DATABASES, "archive", "strategies", "flat", "memory", "gentle", "refused", "shapes", "throttles")
+GROUPS = (
+    *DATABASES, "archive", "strategies", "flat", "memory", "gentle", "refused", "children", "shapes", "throttles",
+)  # fmt: skip
 
 Measure = Callable[[Namespace], bool]
 """Prints its table; False if something failed to do its work."""
@@ -52,8 +54,11 @@ def _measures(
         yield from ((name, partial(shapes.measure, shaped[name])) for name in on)
     elif group == "throttles":
         yield "postgresql", throttles.measure
-    elif group in ("gentle", "strategies", "refused"):
-        measures = {"gentle": gentle.measure, "strategies": strategies.measure, "refused": refused.measure}
+    elif group in ("gentle", "strategies", "refused", "children"):
+        measures: dict[str, Callable[[Open, Namespace], bool]] = {
+            "gentle": gentle.measure, "strategies": strategies.measure, "refused": refused.measure,
+            "children": children.measure,
+        }  # fmt: skip
         yield "postgresql", partial(measures[group], opened["postgresql"])
     else:
         measure = {"archive": archive.measure, "flat": flat.measure, "memory": memory.measure}[group]
