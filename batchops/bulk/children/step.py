@@ -157,6 +157,8 @@ class FamilyStep(BulkStep):
     def _locked(self, connection: sa.Connection, batch: Batch) -> list[Row]:
         """The batch's rows that match now; they match until the transaction ends."""
         shape = replace(self._shapes.root, table=batch.selection.table)
+        if batch.held and shape.columns == batch.key:  # all that is asked of them is known
+            return list(batch.keys)
         return FamilyStatements(self._database.backend, connection).rows(shape, batch.conditions)
 
     def _work(self, connection: sa.Connection, batch: Batch) -> int:

@@ -259,7 +259,8 @@ class KeyStrategy:
     def _listed_batch(self, keys: Sequence[KeyValue], cursor: Cursor, read: int, locked: int = 0) -> Batch:
         """The listed rows."""
         batch = self._batch(self._among(keys), cursor, read, len(keys), locked)
-        return replace(batch, key=self._key, keys=tuple(keys), by_keys=not self._selection.has_subselect)
+        held = self._locks or self._backend.sessions.one_writer
+        return replace(batch, key=self._key, keys=tuple(keys), by_keys=not self._selection.has_subselect, held=held)
 
     def _batch(
         self, where: sa.ColumnElement[bool] | None, cursor: Cursor, read: int, found: int | None = None, locked: int = 0

@@ -42,6 +42,8 @@ class Batch:
     """The columns that name its rows, where these are or can be listed."""
     keys: tuple[KeyValue, ...] = ()
     """The listed rows, where they were listed."""
+    held: bool = False
+    """Whether these match, and nobody else can change them before the transaction ends."""
     then: tuple[sa.Update, ...] = ()
     """What is written to the run's own tables once the rows are changed, in the same transaction."""
     by_keys: bool = False
