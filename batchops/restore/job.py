@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 
 from batchops.archive.column_match import Matched
@@ -41,6 +42,7 @@ from batchops.spec.verb import FactsPlan, kept_plan
 from batchops.throttles.chosen import ChosenThrottle
 from batchops.version import __version__
 
+_TRY_AGAIN = "fix the cause; --restart --on-conflict skip then restores the rows that are missing"
 END_TIMEOUT = 3.0
 """Seconds to get the end of a run written down."""
 
@@ -116,6 +118,7 @@ def _work(
         retrying(job.spec.retry_timeout.total_seconds(), control.look, stopped=lambda: stop.asked, sleep=stop.sleep)
         with heartbeat.renewing(control.look_if_due):
             ending = _loop(job, ready, row, heartbeat, control, live, emitter, stop, stats, skipped)
+            ending = _with_refused(ending, row.rejected + len(stats.rejected))
             _advance_numbers(job, ready, emitter)
     except BaseException as error:
         ending = ending_of(error)
@@ -145,6 +148,16 @@ def _loop(
         ending = run(loop, emitter, stop, stats)
         skipped[0] = step.skipped
     return ending
+
+
+def _with_refused(ending: Ending, rejected: int) -> Ending:
+    """A row that was refused, by an earlier process of this run too, is not read again: the run is not done."""
+    if not rejected or ending.exit not in (Exit.DONE, Exit.INCOMPLETE):
+        return ending
+    message = ending.error.message if ending.error else f"The table refused {rejected:,} rows in all."
+    more = "; --max-rejected N allows more" if ending.reason == "max-rejected" else ""
+    reason = "incomplete" if ending.reason == "done" else ending.reason
+    return Ending(reason, Exit.INCOMPLETE, Failure(reason, message, f"{_TRY_AGAIN}{more}."))
 
 
 def _advance_numbers(job: RestoreJob, ready: Ready, emitter: EventEmitter) -> None:
@@ -220,9 +233,17 @@ def _ended(job: RestoreJob, row: Run, ending: Ending, stats: RunStats, skipped: 
 
 
 def _already_done(job: RestoreJob, last: Run, emit: Emit) -> Finished:
+    """The end of a job that an earlier run has done, but for the rows that were rejected then."""
+    at = datetime.fromtimestamp(last.ended_at or last.started_at, UTC).isoformat(timespec="seconds")
     end = Finished(
-        job.plan.verb.name, job.plan.label, "already-done", int(Exit.DONE), __version__, run=last.run, strategy=ORDER
-    )
+        job.plan.verb.name, job.plan.label, "already-done", int(Exit.DONE), __version__, run=last.run, strategy=ORDER,
+        done_at=at,
+    )  # fmt: skip
+    if last.state == "incomplete":
+        message = f"Run {last.run} restored all but {last.rejected:,} rows, which the table refused."
+        hint = f"`batchops show {last.run}` lists them; {_TRY_AGAIN}."
+        failure = Failure("incomplete", message, hint)
+        end = replace(end, reason="incomplete", exit=int(Exit.INCOMPLETE), rejected=last.rejected, error=failure)
     emit(end)
     return end
 

@@ -170,6 +170,26 @@ def test_killed_at_any_moment_no_row_is_lost_or_double(
     assert described(orders, "orders")[1] == before
 
 
+def test_rows_that_the_table_refused_are_not_called_done_later(
+    orders: Database, tmp_path: Path, batchops: Batchops
+) -> None:
+    archive_table(orders, "orders", tmp_path)
+    orders.execute("CREATE TABLE few (id bigint PRIMARY KEY, kind int CHECK (id % 20 <> 3 OR id < 100))")
+    command = ("restore", str(tmp_path), "--url", orders.url, "--into", "few", "--drop-columns", "-y", "--json")
+    first = batchops(*command, "--max-rejected", "5", "--batch-size", "50")
+    assert (first.code, first.json()["reason"]) == (3, "max-rejected")
+    later = batchops(*command, "--max-rejected", "5000")
+    assert (later.code, later.json()["reason"]) == (3, "incomplete")
+    assert later.json()["rejected"] == ROWS - count(orders, "few") > 0
+    again = batchops(*command)
+    assert (again.code, again.json()["reason"], again.json()["rejected"]) == (3, "incomplete", later.json()["rejected"])
+    orders.execute("DROP TABLE few")
+    orders.execute("CREATE TABLE few (id bigint PRIMARY KEY, kind int)")
+    orders.execute("INSERT INTO few (id) SELECT id FROM orders WHERE id < 100")
+    mended = batchops(*command, "--restart", "--on-conflict", "skip")
+    assert (mended.code, count(orders, "few")) == (0, ROWS)
+
+
 def test_a_changed_file_is_not_restored(orders: Database, tmp_path: Path) -> None:
     archive_table(orders, "orders", tmp_path)
     orders.execute("DELETE FROM orders")
