@@ -156,6 +156,8 @@ def _figures(finished: Finished, progress: Progress) -> Iterator[str]:
     ):
         if number:
             yield f", {figures.counted(number, one, many)}"
+    if finished.restored is not None and finished.restored.skipped:
+        yield f", {figures.counted(finished.restored.skipped, 'row')} skipped"
     details = finished.drained or finished.relayed
     if details is not None and details.failed:
         yield f", {figures.counted(details.failed, 'attempt failed', 'attempts failed')}"

@@ -10,6 +10,7 @@ from batchops.archive.column_match import Matched
 from batchops.archive.destination import Destination
 from batchops.archive.records import ArchivedTable
 from batchops.db.database import Database
+from batchops.db.table import TableIdentity
 from batchops.errors import BatchopsError, Exit, LockedError
 from batchops.events import Emit, Failure, Finished, Started, Warned
 from batchops.finished_details import Restored
@@ -55,6 +56,8 @@ class Ready:
     matched: Callable[[ArchivedTable], Matched]
     watched: tuple[ChosenThrottle, ...]
     """What the run waits for."""
+    identity: TableIdentity
+    """What the server remembers the table by."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class RestoreJob:
         if self.work.done and self.work.last is not None:
             return _already_done(self, self.work.last, emit)
         ready = self.ready()
-        held, run_row = _begin(self)
+        held, run_row = _begin(self, ready)
         stats = RunStats()
         skipped: list[int] = [0]
 
@@ -170,14 +173,14 @@ def _advance_numbers(job: RestoreJob, ready: Ready, emitter: EventEmitter) -> No
         emitter(Warned(f'The numbers of new rows in "{target.table.label}" were not advanced: {error.message}'))
 
 
-def _begin(job: RestoreJob) -> tuple[lease.Lease, Run]:
+def _begin(job: RestoreJob, ready: Ready) -> tuple[lease.Lease, Run]:
     """Take the lease and write down the run, in one transaction."""
     ledger = job.ledger
     ledger.make()
     key = job.identify()
     with ledger.database.transaction() as connection:
         held = lease.acquire(connection, ledger, key, job.spec.lease.total_seconds())
-        now = work_of(connection, ledger, key, job.work.segments, restart=job.spec.restart)
+        now = work_of(connection, ledger, key, job.work.segments, restart=True)
         if now.last != job.work.last:
             raise LockedError("Another run of the same job ended just now.", "run the same command again.")
         if job.work.continues and job.work.last is not None:
@@ -186,7 +189,8 @@ def _begin(job: RestoreJob) -> tuple[lease.Lease, Run]:
             if job.work.last is not None and job.work.last.state == "running":  # with --restart
                 ledger.take_over(connection, job.work.last)
                 ledger.end(connection, job.work.last.run, "failed", "restarted with --restart")
-            run_row = ledger.begin(connection, _row(job, key), [job.work.place.dumped()])
+            known = {"table_identity": ready.identity.table, "storage_identity": ready.identity.storage}
+            run_row = ledger.begin(connection, _row(job, key) | known, [job.work.place.dumped()])
         lease.name_run(connection, ledger, held, run_row.run)
         save_plan(connection, ledger, run_row.run, kept_plan(job.plan))
     return held, run_row

@@ -11,7 +11,7 @@ from batchops.archive.destination import Destination, open_destination
 from batchops.archive.records import ArchivedTable
 from batchops.db.database import Database
 from batchops.db.signals import run_scope
-from batchops.db.table import Table
+from batchops.db.table import Table, TableIdentity
 from batchops.errors import IntegrityError, RefusedError
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import open_ledger
@@ -55,7 +55,7 @@ def _prepare(
         if (unwritable := server.refusal(database.address.shown)) is not None:
             raise unwritable
         found = find(connection, spec, database, destination, inside)
-        work = _work(ledger, found, spec)
+        work = _work(connection, ledger, found, spec, database)
         watched = () if found.table is None else _watched(connection, spec, database, found.table, server.role)
         plan = plan_of(connection, VERB, spec, database, found, inside, work, watched)
     if found.table is not None and not plan.refusals:
@@ -85,12 +85,19 @@ def _undamaged(destination: Destination, inside: Contents) -> None:
         )
 
 
-def _work(ledger: Ledger, found: Found, spec: RestoreSpec) -> Work:
-    with ledger.database.reading() as connection:
-        if ledger.state(connection) != "current":
-            return work_of(connection, ledger, "", found.segments, restart=True)
-        key = job_key(ledger.database_id(connection), identity(VERB.name, spec, found))
-        return work_of(connection, ledger, key, found.segments, restart=spec.restart)
+def _work(
+    connection: sa.Connection, ledger: Ledger, found: Found, spec: RestoreSpec, database: Database
+) -> Work:  # fmt: skip
+    """What is left to be done; everything where the table is not the one that earlier runs filled."""
+    catalog = database.backend.catalog
+    here = TableIdentity() if found.table is None else catalog.table_identity(connection, found.table)
+    with ledger.database.reading() as reading:
+        if ledger.state(reading) != "current":
+            return work_of(reading, ledger, "", found.segments, restart=True)
+        key = job_key(ledger.database_id(reading), identity(VERB.name, spec, found))
+        last = ledger.latest(reading, key)
+        another = found.table is None or (last is not None and here.is_another_than(last.evidence))
+        return work_of(reading, ledger, key, found.segments, restart=spec.restart or another)
 
 
 def _watched(
@@ -111,13 +118,14 @@ def _ready(spec: RestoreSpec, database: Database, found: Found, role: str) -> Re
             raise RefusedError(f'Table "{found.into}" was made and is not there.', "look who removed it.")
         columns = tuple(database.backend.exact_columns.columns(connection, table))
         watched = _watched(connection, spec, database, table, role)
+        known = database.backend.catalog.table_identity(connection, table)
     matched: dict[ArchivedTable, Matched] = {}
     for archived in found.tables:
         matched[archived], refusals = match(archived, table, columns, database.backend.row_loading)
         refuse([*refusals, *dropped(spec, archived, columns, table.label)])
     condition = condition_of(spec, database, table.label, found.archived)
     target = Target(table, columns, key_of(table, found.archived), spec.on_conflict, condition)
-    return Ready(target, matched.__getitem__, watched)
+    return Ready(target, matched.__getitem__, watched, known)
 
 
 VERB = Verb(

@@ -88,6 +88,19 @@ def test_what_was_archived_since_is_restored_alone(orders: Database, tmp_path: P
     assert (only.reason, count(orders, "of_one")) == ("done", ROWS)
 
 
+def test_a_table_that_is_another_one_is_filled_anew(orders: Database, tmp_path: Path) -> None:
+    archive_table(orders, "orders", tmp_path)
+    for _ in range(2):
+        done = library.restore(destination=tmp_path, into="again", url=orders.url)
+        assert (done.reason, count(orders, "again")) == ("done", ROWS)
+        assert library.restore(destination=tmp_path, into="again", url=orders.url).reason == "already-done"
+        orders.execute("DROP TABLE again")
+    if orders.backend == "postgresql":  # the others do not tell, or not everyone
+        library.restore(destination=tmp_path, into="again", url=orders.url)
+        orders.script("CREATE TABLE new (LIKE again INCLUDING ALL); DROP TABLE again; ALTER TABLE new RENAME TO again;")
+        assert library.restore(destination=tmp_path, into="again", url=orders.url).rows == ROWS
+
+
 def test_columns_that_are_gone_and_columns_that_are_new(orders: Database, tmp_path: Path) -> None:
     archive_table(orders, "orders", tmp_path)
     orders.execute("CREATE TABLE narrow (id integer PRIMARY KEY, kind integer, added integer DEFAULT 5)")
