@@ -29,6 +29,10 @@ class Rate:
         return max(1, round(self.rows))
 
 
+LATE = 0.25
+"""Seconds by which a wait may end late and the next one is shorter for that; on a busy host each ends late."""
+
+
 class RateLimit:
     """Waits after each batch for as long as its rows take at the rate. A time of rest gives no credit for later."""
 
@@ -45,9 +49,12 @@ class RateLimit:
         """Why to wait once the run has changed so many rows in all; None: go on."""
         with self._guard:
             now = self._clock()
-            added = 0 if self._rows is None else max(0, rows - self._rows)
-            self._rows = rows
-            self._free_at = max(self._free_at + added / self.rate, now)
+            if self._rows is None:
+                self._rows, self._free_at = rows, now
+            added, self._rows = max(0, rows - self._rows), rows
+            self._free_at += added / self.rate
+            if now - self._free_at > LATE:
+                self._free_at = now
             seconds = self._free_at - now
         if seconds <= 0:
             return None

@@ -31,6 +31,20 @@ def test_a_time_of_rest_gives_no_credit() -> None:
     assert asks.seconds == pytest.approx(0.5)
 
 
+def test_waits_that_end_late_lose_nothing() -> None:
+    clock = Clock()
+    limit = RateLimit(1_000, "max-rate", "1000/s", clock)
+    begun, rows = clock.now, 0
+    assert limit(0) is None
+    for _ in range(100):
+        rows += 100
+        asks = limit(rows)
+        if asks is not None:
+            clock.now += asks.seconds + 0.05
+            assert limit(rows) is None
+    assert clock.now - begun == pytest.approx(10, rel=0.02)
+
+
 def test_workers_pay_together() -> None:
     clock = Clock()
     limit = RateLimit(1_000, "max-rate", "1000/s", clock)
