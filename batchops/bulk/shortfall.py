@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from batchops.bulk.children.spec import ChildrenSpec
 from batchops.bulk.plan.referenced_rows import ExcludedCount, excluded_message
 from batchops.db.facts import RESTRICT
 from batchops.errors import BatchopsError
@@ -89,13 +90,19 @@ def _changers(job: "BulkJob") -> str:
     return f"other sessions or by this run's own {', '.join((*triggers, *rules))}"
 
 
+def _hint_of_referenced(job: "BulkJob") -> str:
+    if isinstance(job.spec, ChildrenSpec):
+        return "--with-children purges the rows that refer to them first."
+    return "purge the rows that refer to them first."
+
+
 def _hint(job: "BulkJob", run: Run, ending: Ending, rejected: int, changed: int, stats: RunStats) -> str:
     if changed and not rejected:
         return _hint_of_changed(job, run)
     if not rejected and partial_rows(job, run, stats):
         return f"`batchops show {run.run}` lists them; run it again to finish those that match again."
     if not rejected:
-        return "run it again once they are free." if stats.locked else "purge the rows that refer to them first."
+        return "run it again once they are free." if stats.locked else _hint_of_referenced(job)
     again = "fix the cause and run it again"
     if ending.reason == "max-rejected":
         goes_on = "from the beginning" if job.spec.ledger == NONE else "the run continues and retries these rows"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from batchops.bulk.children.spec import ChildrenSpec
 from batchops.bulk.plan.chains import Link, links, rows
 from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
 from batchops.db.facts import CASCADE, RESTRICT
@@ -18,8 +19,13 @@ def _look(context: CheckContext) -> Iterator[CheckRefusal]:
         why = f"ON {link.event} {link.action} by {columns}"
         yield CheckRefusal(
             f'The database would also {_effect(link)} {many} of "{child}" ({why}).',
-            f'change the rows of "{child}" first, in separate batches',
+            f'{_with_children(context, link)}change the rows of "{child}" first, in separate batches',
         )
+
+
+def _with_children(context: CheckContext, link: Link) -> str:
+    able = isinstance(context.spec, ChildrenSpec) and link.event == "DELETE"
+    return "--with-children does that first, in small transactions; or " if able else ""
 
 
 def _effect(link: Link) -> str:
