@@ -11,7 +11,7 @@ from batchops.errors import UsageError, did_you_mean
 from batchops.recipes.keys import Given, key
 from batchops.recipes.mistakes import Mistake
 from batchops.recipes.params import IDENTIFIER, Param
-from batchops.spec.models import VerbSpec, flag_of, flagged
+from batchops.spec.models import Flag, VerbSpec, flag_of, flagged
 from batchops.sql.tokens import SqlTokens, tokenize
 from batchops.sql.validators import refuse_aggregates, refuse_statements, value_names
 
@@ -30,11 +30,18 @@ def against(fields: Mapping[str, Given], model: type[BaseModel], params: Mapping
     """What can be told without a database of the SQL in these fields."""
     found = []
     for name, given in fields.items():
-        assigns = flag_of(model.model_fields[name]).several
+        look = _look(flag_of(model.model_fields[name]))
         for text in _texts({name: given.value}, model):
-            mistakes = _mistakes(text, params, _assigned if assigns else _condition)
+            mistakes = _mistakes(text, params, look)
             found += [Mistake(given.line, f"{key(name)}: {message}.", hint) for message, hint in mistakes]
     return found
+
+
+def _look(flag: Flag) -> Callable[[SqlTokens], None]:
+    """By what the flag shows as its value."""
+    if "->" in flag.metavar:
+        return refuse_aggregates  # a condition may stand behind the edge, which has been read
+    return _assigned if "=" in flag.metavar else _condition
 
 
 def _texts(values: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from batchops import verbs as registry
 from batchops.bulk.plan.plan import BulkPlan
 from batchops.bulk.spec import PurgeSpec
 from batchops.errors import RefusedError, UsageError
+from batchops.recipes.load import load
 from batchops.spec.models import checked
 from tests.bulk.children.test_graph import make
 from tests.command import Batchops
@@ -270,6 +272,35 @@ def test_marks_that_cannot_be_set(sqlite: Database, mark: str, says: str) -> Non
         pass
     with planned(sqlite, mark="gone = 2") as plan:
         assert refused(plan) == {}
+
+
+def test_in_a_recipe(sqlite: Database, tmp_path: Path) -> None:
+    """With a value of the recipe's own in the condition of an edge."""
+    make(sqlite, SHOP)
+    recipe = tmp_path / "shop.toml"
+    recipe.write_text(
+        """
+        [params]
+        kind = { type = "text", default = "User" }
+        [job.users]
+        verb = "purge"
+        table = "users"
+        where = "gone = 1"
+        with-children = true
+        child = ["comments.owner_id -> users.id where owner_type = :kind"]
+        edge = ["comments.owner_id = delete"]
+        mark = "gone = 2"
+        max-total = 100
+        """
+    )
+    (job,) = load(recipe, {}).jobs
+    with job.verb.prepare(job.spec.model_copy(update={"url": sqlite.url}), os.environ) as ready:
+        (comments,) = (edge for edge in ready.plan.document()["children"]["edges"] if edge["table"] == "comments")
+    assert (comments["condition"], comments["rows"]) == ("owner_type = 'User'", 1)
+    recipe.write_text(recipe.read_text().replace(" -> users.id", " > users.id"))
+    with pytest.raises(UsageError, match="has a mistake") as wrong:
+        load(recipe, {})
+    assert "is not an edge" in wrong.value.message
 
 
 def test_on_the_command_line(batchops: Batchops, sqlite: Database) -> None:
