@@ -1,6 +1,5 @@
 """Canonical lines as Arrow's typed columns, and back: exact both ways, or an error that names the row."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from batchops.archive.arrow_numbers import mended, number, positional
 from batchops.archive.inexact import InexactRow, InexactRowsError
 from batchops.db.exact_columns import ExactColumn, ExactKind
-from batchops.db.exact_text import restyled, unescape
+from batchops.db.exact_text import unescape
 
 Spell = Callable[[Any], Any]
 
@@ -29,6 +29,8 @@ class Spelling:
     type: Any
     read: Spell
     write: Spell
+    plain: str = ""
+    """What a database's text of it looks like that certainly comes back; empty where only trying tells."""
 
 
 class ArrowRows:
@@ -65,6 +67,8 @@ class ArrowRows:
         found, places = [], self._doubtful if _all_utf8(lines) else range(len(self._columns))
         for place, text in zip(places, self._texts(lines, places), strict=True):
             how = self._spellings[place]
+            if how.plain and _all_match(text, how.plain):
+                continue
             try:
                 back = how.write(how.read(text))
                 if back.equals(text.cast(pa.string())):
@@ -113,6 +117,10 @@ SURE = frozenset((
 """Kinds whose values always come back, as far as they are UTF-8."""
 
 
+def _all_match(texts: Any, pattern: str) -> bool:
+    return pc.all(pc.match_substring_regex(texts, pattern)).as_py() is not False
+
+
 def _all_utf8(lines: Sequence[bytes]) -> bool:
     try:
         b"\n".join(lines).decode()
@@ -154,8 +162,8 @@ def _escaped(texts: Any) -> Any:
     return texts
 
 
-def _cast(type: Any) -> Spelling:
-    return Spelling(type, lambda texts: _text(texts).cast(type), lambda values: values.cast(pa.string()))
+def _cast(type: Any, plain: str = "") -> Spelling:
+    return Spelling(type, lambda texts: _text(texts).cast(type), lambda values: values.cast(pa.string()), plain)
 
 
 def _text(texts: Any) -> Any:
@@ -168,42 +176,12 @@ def _decimal(precision: int, scale: int) -> Spelling:
 
     def write(values: Any) -> Any:
         texts = values.cast(pa.string())
-        return _mended(texts, "E", lambda text: _positional(text, scale))
+        return mended(texts, "E", lambda text: positional(text, scale))
 
-    return Spelling(type, lambda texts: _text(texts).cast(type), write)
-
-
-def _positional(text: str, scale: int) -> str:
-    """`1E-8` as `0.00000001`."""
-    digits, _, _ = text.partition("E")
-    sign, digits = ("-", digits[1:]) if digits.startswith("-") else ("", digits)
-    mantissa, _, fraction = digits.partition(".")
-    exponent = int(text.partition("E")[2])
-    unscaled = (mantissa + fraction).rjust(1, "0")
-    places = len(fraction) - exponent
-    unscaled = unscaled.rjust(places + 1, "0")
-    assert places == scale
-    return f"{sign}{unscaled[:-places]}.{unscaled[-places:]}"
-
-
-def _mended(texts: Any, pattern: str, mend: Callable[[str], str]) -> Any:
-    """Arrow's texts, those that match the pattern spelled by `mend`."""
-    found = pc.match_substring_regex(texts, pattern)
-    if not pc.any(found).as_py():
-        return texts
-    wrong = re.compile(pattern)
-    mended = [text if text is None or not wrong.search(text) else mend(text) for text in texts.to_pylist()]
-    return pa.array(mended, pa.string())
-
-
-def _number(widest: int) -> Spell:
-    words = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-    pattern = rf"e|n|^-?0\.0000|\d{{{widest + 1}}}|^-?\d{{{widest + 1},}}"
-
-    def write(values: Any) -> Any:
-        return _mended(values.cast(pa.string()), pattern, lambda text: words.get(text) or restyled(text, widest))
-
-    return write
+    most, rest = precision - scale or 1, rf"\.\d{{{scale}}}" if scale else ""
+    # A minus before nothing but zeros is lost.
+    digits = rf"^(\d{{1,{most}}}{rest}|-\d{{0,{most - 1}}}[1-9]\d{{0,{most - 1}}}{rest}|-0\.\d*[1-9]\d*)$"
+    return Spelling(type, lambda texts: _text(texts).cast(type), write, digits)
 
 
 def _moment(values: Any) -> Any:
@@ -268,17 +246,23 @@ def _truth(texts: Any) -> Any:
     return pc.equal(texts, pa.scalar(b"t", pa.binary()))
 
 
+def _read_moment(texts: Any) -> Any:
+    return _text(texts).cast(pa.timestamp("us"))
+
+
 _INSTANT = pa.timestamp("us", "UTC")
+_DAY, _TIME = r"^\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d(\.\d{0,5}[1-9])?"
+"""Of years from 1 to 9999."""
 _SPELLINGS = {
     ExactKind.INT8: _cast(pa.int8()), ExactKind.INT16: _cast(pa.int16()), ExactKind.INT32: _cast(pa.int32()),
     ExactKind.INT64: _cast(pa.int64()), ExactKind.UINT8: _cast(pa.uint8()), ExactKind.UINT16: _cast(pa.uint16()),
     ExactKind.UINT32: _cast(pa.uint32()), ExactKind.UINT64: _cast(pa.uint64()),
-    ExactKind.FLOAT: Spelling(pa.float32(), lambda texts: _text(texts).cast(pa.float32()), _number(6)),
-    ExactKind.DOUBLE: Spelling(pa.float64(), lambda texts: _text(texts).cast(pa.float64()), _number(15)),
+    ExactKind.FLOAT: Spelling(pa.float32(), lambda texts: _text(texts).cast(pa.float32()), number(6)),
+    ExactKind.DOUBLE: Spelling(pa.float64(), lambda texts: _text(texts).cast(pa.float64()), number(15)),
     ExactKind.BOOLEAN: Spelling(pa.bool_(), _truth, lambda values: pc.if_else(values, "t", "f")),
-    ExactKind.DATE: _cast(pa.date32()),
-    ExactKind.TIMESTAMP: Spelling(pa.timestamp("us"), lambda texts: _text(texts).cast(pa.timestamp("us")), _moment),
-    ExactKind.INSTANT: Spelling(_INSTANT, lambda texts: _text(texts).cast(_INSTANT), _instant),
+    ExactKind.DATE: _cast(pa.date32(), f"{_DAY}$"),
+    ExactKind.TIMESTAMP: Spelling(pa.timestamp("us"), _read_moment, _moment, f"{_DAY} {_TIME}$"),
+    ExactKind.INSTANT: Spelling(_INSTANT, lambda texts: _text(texts).cast(_INSTANT), _instant, rf"{_DAY} {_TIME}\+00$"),
     ExactKind.UUID: Spelling(pa.uuid(), _uuids, _dashed),
     ExactKind.BYTES: Spelling(pa.binary(), _bytes, _hex),
     ExactKind.TEXT: Spelling(pa.string(), _text, lambda values: values),

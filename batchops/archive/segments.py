@@ -86,12 +86,17 @@ def _written(
     """The digest of what was written, its first line and its last."""
     digest, first, last = RowsDigest(), None, None
     writer = rows.writer(file)
-    for block in blocks_of(lines):
-        if known is None:
-            digest.add(block)
-        first = block[0] if first is None else first
-        last = block[-1]
-        writer.write(block)
+    try:
+        for block in blocks_of(lines):
+            if known is None:
+                digest.add(block)
+            first = block[0] if first is None else first
+            last = block[-1]
+            writer.write(block)
+    except BaseException:
+        with suppress(Exception):  # it would be closed later, when its file is closed already
+            writer.close()
+        raise
     writer.close()
     return known or digest, first, last
 

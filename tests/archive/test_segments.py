@@ -174,3 +174,10 @@ def test_fields_are_read_as_they_were_written() -> None:
     assert fields_of(line_of([*every, None, b"", b"\\N", bytes(range(256))])) == [
         *every, None, b"", b"\\N", bytes(range(256)),
     ]  # fmt: skip
+
+
+def test_a_minus_before_zeros_is_not_exact() -> None:
+    rows = ArrowRows([ExactColumn("x", "decimal(6,2)", KINDS.DECIMAL, precision=6, scale=2)])
+    exact = [b"0.00", b"-0.01", b"-10.00", b"9999.99", b"-9999.99", b"\\N"]
+    assert [one.place for one in rows.inexact([*exact, b"-0.00"])] == [len(exact)]
+    assert rows.lines(rows.batch(exact)) == exact

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from batchops.archive.destination import Destination
 from batchops.archive.formats import SegmentFormat, format_of_name
+from batchops.archive.inexact import InexactRowsError
 from batchops.archive.layout import record_name, segment_name
 from batchops.archive.lines import RowsDigest
 from batchops.archive.manifest import ListedSegment, Manifest, TableSegments, append_manifest, listed_of, manifests
@@ -47,7 +48,12 @@ class Sealer:
         table = ArchivedTable.of(header)
         format = SegmentFormat(**header["format"])
         name = segment_name(table.label, run, number, format)
-        record = self._placed(name, table, format, parts)
+        try:
+            record = self._placed(name, table, format, parts)
+        except InexactRowsError:  # the rows are deleted: what no check has foreseen is kept as text
+            format = SegmentFormat("jsonl")
+            name = segment_name(table.label, run, number, format)
+            record = self._placed(name, table, format, parts)
         data = Sidecar(name, run, table, record).dumped()
         if not self.destination.create(record_name(name), data) and self.destination.read(record_name(name)) != data:
             raise IntegrityError(f"{record_name(name)} is there already with another content.", "look at who wrote it.")

@@ -125,6 +125,17 @@ def test_a_row_that_is_refused_once_it_was_deleted_is_not_lost(filled: Database,
     assert sum(rows_in(tmp_path / "a").values()) == MATCHING - 3
 
 
+def test_a_value_that_no_check_has_foreseen_is_kept_as_text(served: Database, tmp_path: Path) -> None:
+    served.execute("ALTER TABLE t ADD COLUMN at timestamp DEFAULT '2024-01-01'")
+    served.execute("UPDATE t SET at = 'infinity' WHERE id = 8")
+    with patch.object(Parquet, "inexact", lambda *_: []):
+        end = archive(served, tmp_path)
+    assert (end["rows"], end["segments"], end["unsealed"]) == (MATCHING, 1, 0)
+    assert [path.name for path in (tmp_path / "t").rglob("*.jsonl.zst")] == ["000001.jsonl.zst"]
+    assert any(line.endswith(b"\tinfinity") for line in lines_in(tmp_path))
+    assert here("archive", "verify", tmp_path).code == 0
+
+
 def test_moments_are_the_same_in_every_zone(served: Database, tmp_path: Path) -> None:
     served.execute("ALTER TABLE t ADD COLUMN at timestamptz DEFAULT '2024-07-01 12:00:00+00'")
     served.execute("UPDATE t SET at = '2024-10-27 02:30:00.25+01' WHERE id = 1")
