@@ -30,6 +30,12 @@ class RestoreSpec(ThrottledSpec):
     into: Annotated[str | None, Flag("NAME", CHANGES)] = Field(
         None, min_length=1, description="The table that takes the rows; a new one is created. Default: the same name."
     )
+    target_time: Annotated[Duration, Flag("200ms")] = Field(
+        timedelta(milliseconds=200),  # rows that nobody has seen yet keep nobody waiting
+        gt=timedelta(0),
+        description="Time that a batch aims to take.",
+        validate_default=True,
+    )
     on_conflict: Annotated[OnConflict, Flag("fail|skip|replace", CHANGES)] = Field(
         "fail", description="What happens to a row whose key is in the table already. Default: fail."
     )

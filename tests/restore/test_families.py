@@ -11,7 +11,7 @@ from tests.conftest import NewDatabase
 from tests.restore.rows import archive_table, described
 from tests.services.database import Database
 
-ROWS = 2_000
+ROWS = 20_000
 THINGS = """
 CREATE TABLE things (
     id bigint PRIMARY KEY, small smallint NOT NULL, price numeric(12,3), ratio double precision, yes boolean,
@@ -50,6 +50,7 @@ def test_around_all_databases(
     assert described(postgresql, "back")[1] == before
 
 
+@pytest.mark.full
 def test_flights_around_all_databases(
     new_database: NewDatabase, sqlite: Database, mariadb: Database, tmp_path: Path
 ) -> None:
