@@ -54,10 +54,14 @@ def shape_of(backend: Backend, graph: Graph, table: Table, key: tuple[str, ...] 
             )
         key = (hidden,)
     more = [name for edge in graph.to(table) for name in edge.referred]
-    own = [
-        name for edge in graph.component(table).own if name_of(edge.child) == name_of(table) for name in edge.columns
-    ]
+    told = [edge for edge in graph.to(table) if edge.own and edge.action == "delete" and _told_apart(backend, edge)]
+    own = [name for edge in told for name in edge.columns]
     return Shape(table, key, tuple(dict.fromkeys((*key, *more, *own))))
+
+
+def _told_apart(backend: Backend, edge: Edge) -> bool:
+    """Whether it matters which row refers to which: for the order in which they go, or for those that stay."""
+    return edge.condition is not None or backend.foreign_keys.checks_each_row(edge.on_delete)
 
 
 class FamilyShapes:
