@@ -11,7 +11,7 @@ from batchops.archive.formats import Compression, RowFormat
 from batchops.archive.inexact import InexactRow
 from batchops.db.exact_columns import ExactColumn
 
-BLOCK = 16_384
+BLOCK = 8_192
 """Rows that are read at once."""
 
 
