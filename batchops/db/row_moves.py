@@ -31,7 +31,10 @@ class RowMoves(Protocol):
         """Put the rows of the DELETE `into` the other table, with the columns of these names, and delete them."""
 
     def changes(self, connection: sa.Connection, into: Table) -> str:
-        """What the server would run for rows that are inserted, and may change or drop them; empty for nothing."""
+        """What the server runs for rows that are inserted, and may change or drop them; empty for nothing.
+
+        Nobody adds one before the transaction ends that has inserted rows.
+        """
 
 
 class TwoStatements:

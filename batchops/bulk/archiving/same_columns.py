@@ -6,16 +6,16 @@ import sqlalchemy as sa
 
 from batchops.db.row_lines import RowLines
 from batchops.db.table import Table
-from batchops.errors import RefusedError
+from batchops.errors import IntegrityError
 
 
 def refuse_other_columns(
     connection: sa.Connection, lines: RowLines, table: Table, names: Sequence[str]
 ) -> None:  # fmt: skip
-    """RefusedError where they changed. Asked once rows are deleted, as nobody can add one before COMMIT then."""
+    """IntegrityError where they changed. Asked once rows are deleted, as nobody can add one before COMMIT then."""
     changed = set(lines.column_names(connection, table)).symmetric_difference(names)
     if changed:
-        raise RefusedError(
+        raise IntegrityError(
             f'The columns of "{table.label}" changed while rows were archived: {", ".join(sorted(changed))}.',
             "the batch was rolled back; --restart goes on with the columns as they are now.",
         )

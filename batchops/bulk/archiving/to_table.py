@@ -17,7 +17,7 @@ from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.lookup import find_table
 from batchops.db.table import Table
-from batchops.errors import NotFoundError, RowRefusedError, TransientError, UsageError
+from batchops.errors import IntegrityError, NotFoundError, RowRefusedError, TransientError, UsageError
 from batchops.finished_details import Archived
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Run, Worker
@@ -26,7 +26,6 @@ from batchops.runtime.lease import Lease
 from batchops.runtime.refusal import Refusal
 
 _VETO = "a trigger left the row in the table, without an error"
-_LEFT_OUT = "the table that rows are archived to left the row out, without an error"
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,15 @@ class MoveExecution(DirectExecution):
         lines, source = self._database.backend.row_lines, self._archive.source
         if lines is not None:
             refuse_other_columns(connection, lines, source, source.column_names)
+        self._refuse_changes(connection)
+
+    def _refuse_changes(self, connection: sa.Connection) -> None:
+        if what := self._moves.changes(connection, self._archive.into):
+            raise IntegrityError(
+                f'{what} of "{self._archive.into.label}" may have changed the rows that arrived; the batch was rolled '
+                "back.",
+                "drop it, and run the same command again.",
+            )
 
     def _carried_out(self, connection: sa.Connection, batch: Batch, statement: sa.Delete | sa.Update) -> int:
         assert isinstance(statement, sa.Delete)  # an archive's operation is no other
@@ -88,10 +96,9 @@ class MoveExecution(DirectExecution):
         moved = self._moves.move(connection, statement, batch.selection.table, own.into, own.names)
         if moved.inserted == moved.deleted:
             return moved.deleted
-        if self._moves.one_statement:
-            raise RowRefusedError(_LEFT_OUT)
         if moved.inserted > moved.deleted:
             raise RowRefusedError(_VETO)
+        self._refuse_changes(connection)
         # At READ COMMITTED a row may come into the range after it was read; each that was read is locked.
         raise TransientError(f"{moved.deleted} rows were deleted where {moved.inserted} had been inserted.")
 

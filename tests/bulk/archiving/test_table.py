@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.command import here
-from tests.crash.scenario import MATCHING, ROWS, make
+from tests.command import Batchops, here
+from tests.crash.scenario import MATCHING, ROWS, make, wait_for_work
 from tests.services.database import Database
+from tests.waiting import ended
 
 WHERE = "kind < 4"
 FULL = pytest.mark.full
@@ -76,3 +77,24 @@ def test_some_columns_alone(filled: Database) -> None:
     done = here("archive", "t", "--url", filled.url, "--where", WHERE, "--to", "narrow", "--columns", "id,kind", "-y")
     assert done.code == 0, done
     assert filled.scalar("SELECT count(*) FROM narrow") == MATCHING
+
+
+TRIGGERS = {
+    "postgresql": "CREATE FUNCTION drop_it() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; "
+    "CREATE TRIGGER dropper BEFORE INSERT ON old FOR EACH ROW EXECUTE FUNCTION drop_it()",
+    "mysql": "CREATE TRIGGER dropper BEFORE INSERT ON old FOR EACH ROW SET NEW.touched = 99",
+    "sqlite": "CREATE TRIGGER dropper BEFORE INSERT ON old BEGIN SELECT raise(IGNORE); END",
+}
+
+
+def test_a_trigger_that_drops_rows_is_refused_also_when_it_comes_later(filled: Database, batchops: Batchops) -> None:
+    arguments = ("archive", "t", "--url", filled.url, "--where", WHERE, "--to", "old", "-y", "--batch-size", "100")
+    process = batchops.start(*arguments, "--sleep", "300ms")
+    wait_for_work(process, filled)
+    filled.script(TRIGGERS[filled.backend])
+    done = ended(process)
+    assert (done.code, "dropper" in done.out) == (13, True), done
+    assert filled.scalar("SELECT count(*) FROM old") + filled.scalar("SELECT count(*) FROM t") == ROWS
+    assert filled.scalar("SELECT count(*) FROM old WHERE touched = 99") == 0
+    again = here(*arguments)
+    assert (again.code, "dropper" in again.err) == (12, True), again
