@@ -219,7 +219,8 @@ def test_all_are_listed_with_their_values_or_the_grant(table: Database, batchops
     finally:
         table.script(f"DROP OWNED BY {role}; DROP ROLE {role}")
     grant = f"GRANT pg_read_all_stats TO {role};"
-    assert denied == dict.fromkeys(("replica-lag", "vacuum", "active-sessions"), grant)
+    by_stats = dict.fromkeys(("replica-lag", "vacuum", "active-sessions", "active-per-cpu"), grant)
+    assert denied == by_stats | {"free-disk": f"GRANT pg_read_all_settings TO {role};"}
     assert text.code == 0
     assert f"replica-lag         {grant}  (limit 10 s, by default)\n" in text.out
     assert "dead-tuples         name a table" in text.out
