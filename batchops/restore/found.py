@@ -104,7 +104,9 @@ def _chosen(labels: Sequence[str], asked: str, shown: str) -> str:
     """The archived table: the one asked for, or the only one; NotFoundError with the names."""
     if asked in labels or (len(labels) == 1 and not asked):
         return asked or labels[0]
-    named = ", ".join(labels) or "none"
+    if not labels:
+        raise NotFoundError(f"No rows are archived in {shown}.", "check the destination.")
+    named = ", ".join(labels)
     if asked:
         raise NotFoundError(f'No rows of a table "{asked}" are archived in {shown}.', f"archived tables: {named}.")
     raise NotFoundError(f"Several tables are archived in {shown}: {named}.", "name one with --table.")

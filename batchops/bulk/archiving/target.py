@@ -69,11 +69,11 @@ def _other(text: str) -> OtherTable:
     url, mark, name = text.rpartition("#")
     if not (mark and url and name):
         raise UsageError(
-            f"--to {masked(text)}: archives lie in folders and in tables.", "a table of another database is URL#TABLE."
+            f"{masked(text)} is neither a folder nor a table.", "a table of another database is URL#TABLE."
         )
     if not is_reference(url) and masked(url) != url:
         raise UsageError(
-            f"--to {masked(url)}#{name} holds a password, which commands and lists of runs would show.",
+            f"{masked(url)}#{name} holds a password, which commands and lists of runs would show.",
             "--to env:NAME#TABLE or file:PATH#TABLE, or leave the password to ~/.pgpass or ~/.my.cnf.",
         )
     return OtherTable(url, name)
