@@ -127,7 +127,8 @@ class FamilyStep(BulkStep):
 
     def _begin(self, connection: sa.Connection, batch: Batch, few: Size, size: Size) -> None:
         """Nothing is done yet in this transaction."""
-        self._families = Families(self._database.backend, connection, self._shapes, most_rows(size))
+        most = size.rows if few.rows == 1 else most_rows(size)  # of one parent a part may go by itself
+        self._families = Families(self._database.backend, connection, self._shapes, most)
         self._parents, self._open = 0, False
         self._alone = batch.keys[0] if few.rows == 1 and batch.keys else None
 

@@ -54,6 +54,7 @@ def test_a_family_larger_than_a_batch_takes_several(database: Database) -> None:
     assert finished.reason == "done"
     assert shop.seen(database) == shop.wanted(before)
     assert max(batches.rows) <= 1.25 * SIZE
+    assert batches.rows.count(SIZE) > 10  # those of the large family
 
 
 def test_the_same_command_goes_on_with_what_was_begun(database: Database) -> None:
@@ -152,6 +153,7 @@ def test_without_constraints_the_order_alone_keeps_orphans_away(database: Databa
     assert not any(found)
 
 
+@pytest.mark.full
 def test_several_workers(new_database: NewDatabase) -> None:
     database = new_database("postgresql")
     shop.make(database, customers=200)

@@ -34,8 +34,15 @@ def purged(database_name: str, new_database: NewDatabase, seed: int, tables: int
 
 @pytest.mark.in_turn
 @pytest.mark.parametrize("database", ALL)
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_what_is_left_is_what_the_rules_leave(database: str, new_database: NewDatabase, seed: int) -> None:
+    purged(database, new_database, seed, tables=8, rows=30, size=(5, 40, 1000)[seed % 3])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("database", ALL)
+@pytest.mark.parametrize("seed", range(3, 20))
+def test_more_graphs(database: str, new_database: NewDatabase, seed: int) -> None:
     purged(database, new_database, seed, tables=8, rows=30, size=(5, 40, 1000)[seed % 3])
 
 
