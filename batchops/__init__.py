@@ -41,10 +41,11 @@ if TYPE_CHECKING:
         ThrottleReason,
         Warned,
     )
-    from batchops.finished_details import Cause, Drained, Listed, Relayed, Restored, SpaceLeft
+    from batchops.finished_details import Archived, Cause, Drained, Listed, Relayed, Restored, SpaceLeft
     from batchops.runtime.stop import Stop
 
 __all__ = [
+    "Archived",
     "Backlog",
     "BatchopsError",
     "Cause",
