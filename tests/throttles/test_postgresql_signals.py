@@ -54,6 +54,18 @@ def hold(table: Database, batchops: Batchops, tmp_path: Path) -> Hold:
     return hold
 
 
+def switch_wal(table: Database) -> None:
+    """Begin a new file of WAL, so that the one before it is to be archived."""
+    table.execute("UPDATE t SET v = v")
+    table.execute("SELECT pg_switch_wal()")
+
+
+def archive_once(table: Database) -> None:
+    """Have some WAL archived: before that there is no reading."""
+    switch_wal(table)
+    until(lambda: table.scalar("SELECT last_archived_wal FROM pg_stat_archiver"))
+
+
 @contextmanager
 def session(table: Database) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(table.url, autocommit=True) as connection:
@@ -130,18 +142,13 @@ def sleep(connection: psycopg.Connection[Any]) -> None:
 
 @pytest.mark.full
 def test_wal_that_waits_to_be_archived(archiving: Private, table: Database, hold: Hold) -> None:
-    def switch() -> None:
-        table.execute("UPDATE t SET v = v")
-        table.execute("SELECT pg_switch_wal()")
-
     def failed() -> int:
         return int(table.scalar("SELECT failed_count FROM pg_stat_archiver"))
 
-    switch()
-    until(lambda: table.scalar("SELECT last_archived_wal FROM pg_stat_archiver"))
+    archive_once(table)
     (archiving.folder / FULL).touch()
     for _ in range(4):
-        switch()
+        switch_wal(table)
     until(failed)
     run = hold("archive-backlog=2")
     assert run.until_throttled()["value"] > 2
@@ -207,6 +214,7 @@ def test_all_are_listed_with_their_values_or_the_grant(table: Database, batchops
         found = batchops("throttles", "t", "--url", url, "--json").json()["throttles"]
         return {one["throttle"]: one for one in found}
 
+    archive_once(table)
     all_of_them = listed(table.url)
     assert set(SIGNALS) < set(all_of_them)
     assert [name for name, one in all_of_them.items() if one["error"] or one["grant"]] == []
