@@ -11,7 +11,7 @@ from tests.benchmarks.sides import Side, SideFailedError, Timing, compare
 from tests.benchmarks.speed import statement
 
 ORDERS, EACH = 100_000, 10
-ONE_BY_ONE = 5_000
+ONE_BY_ONE = 2_000
 """Orders of the side that takes one at a time: its time counts for all of them."""
 CHAINED, LONG = 60_000, 50
 BY_HAND = 500
