@@ -302,6 +302,7 @@ def test_rows_of_a_table_followed_by_its_rowid_are_left_out(new_database: NewDat
     assert "referenced by visits (place)" in finished.error.message
 
 
+@pytest.mark.full
 def test_rows_that_nothing_frees_are_given_up_though_they_fill_several_batches(new_database: NewDatabase) -> None:
     """Each round of them has to show anew that rows go, or there is no end of it."""
     database = new_database("sqlite")

@@ -30,7 +30,14 @@ def test_runs_and_show(ev: Database, cli: Cli) -> None:
     shown = cli("show", 2, env=env)
     assert "2: backfill ev" in shown.out
     assert "max-rows" in shown.out
-    assert cli("show", 2, "--json", env=env).json() == runs[0] | {"rejections": [], "requests": []}
+    document = cli("show", 2, "--json", env=env).json()
+    assert document == runs[0] | {
+        "rejections": [],
+        "requests": [],
+        "plan": document["plan"],
+        "events": document["events"],
+    }
+    assert [one["event"] for one in document["events"]] == ["started", "ended"]
     assert [r["run"] for r in cli("runs", "--limit", 1, "--json", env=env).json()["runs"]] == [2]
     assert cli("runs", "nope", "--json", env=env).json() == {"runs": []}
     assert cli("runs", "ev", "--json", env=env).json()["runs"] == runs

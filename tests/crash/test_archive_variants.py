@@ -95,6 +95,7 @@ def test_changed_meanwhile_finds_what_is_wrong(variant: Variant, filled: Databas
     assert changed_meanwhile(variant, filled, tmp_path / "a") is not None
 
 
+@pytest.mark.full
 @pytest.mark.in_turn
 def test_taken_over_twice(batchops: Batchops, filled: Database, tmp_path: Path) -> None:
     assert taken_over_twice(batchops, filled, tmp_path / "a") is None

@@ -94,6 +94,7 @@ def test_a_paused_run_does_no_batch_and_survives_kill_9(
     assert all("@" in one["by"] and one["at"].endswith("Z") for one in asked)
 
 
+@pytest.mark.full
 @pytest.mark.in_turn
 def test_a_pause_in_the_middle_of_a_long_sleep_is_obeyed_and_a_resume_wakes_it(
     batchops: Batchops, database: Database

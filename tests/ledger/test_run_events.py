@@ -102,6 +102,7 @@ def test_a_run_shows_its_plan_its_rejected_rows_and_its_events(database: Databas
     assert database.scalar("SELECT count(*) FROM batchops_event") == 0
 
 
+@pytest.mark.full
 @pytest.mark.in_turn
 def test_a_drain_keeps_them_too_also_after_kill_9(database: Database, batchops: Batchops, tmp_path: Path) -> None:
     jobs(database, 20)

@@ -34,6 +34,7 @@ def hop(source: Database, table: str, target: Database, root: Path, into: str) -
     return len(lines)
 
 
+@pytest.mark.full
 def test_around_all_databases(
     postgresql: Database, sqlite: Database, mariadb: Database, tmp_path: Path
 ) -> None:  # fmt: skip

@@ -59,6 +59,7 @@ def test_rows_come_back_into_their_table(orders: Database, tmp_path: Path, batch
     assert described(orders, "orders")[1] == before
 
 
+@pytest.mark.full
 def test_a_condition_chooses_rows(orders: Database, tmp_path: Path) -> None:
     archive_table(orders, "orders", tmp_path)
     orders.execute("DELETE FROM orders")
@@ -73,6 +74,7 @@ def test_a_condition_chooses_rows(orders: Database, tmp_path: Path) -> None:
         library.restore(destination=tmp_path, where="kid = 3", into="more", url=orders.url)
 
 
+@pytest.mark.full
 def test_what_was_archived_since_is_restored_alone(orders: Database, tmp_path: Path) -> None:
     archive_table(orders, "orders", tmp_path, run=1)
     orders.execute("DELETE FROM orders")
@@ -88,6 +90,7 @@ def test_what_was_archived_since_is_restored_alone(orders: Database, tmp_path: P
     assert (only.reason, count(orders, "of_one")) == ("done", ROWS)
 
 
+@pytest.mark.full
 def test_a_table_that_is_another_one_is_filled_anew(orders: Database, tmp_path: Path) -> None:
     archive_table(orders, "orders", tmp_path)
     for _ in range(2):
@@ -101,6 +104,7 @@ def test_a_table_that_is_another_one_is_filled_anew(orders: Database, tmp_path: 
         assert library.restore(destination=tmp_path, into="again", url=orders.url).rows == ROWS
 
 
+@pytest.mark.full
 def test_columns_that_are_gone_and_columns_that_are_new(orders: Database, tmp_path: Path) -> None:
     archive_table(orders, "orders", tmp_path)
     orders.execute("CREATE TABLE narrow (id integer PRIMARY KEY, kind integer, added integer DEFAULT 5)")

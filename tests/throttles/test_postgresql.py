@@ -85,6 +85,7 @@ def test_a_replica_that_falls_behind_holds_the_run_until_it_is_back(
     assert max(values) > why["value"], "it grows although the standby says nothing new"
 
 
+@pytest.mark.full
 def test_a_replica_with_a_limit_of_its_own_may_be_late(
     replicated: Database, copy: Private, batchops: Batchops, tmp_path: Path
 ) -> None:
@@ -203,6 +204,7 @@ def known(read: Callable[[], object]) -> object:
         return error.message
 
 
+@pytest.mark.full
 def test_a_session_that_waits_for_a_batch_holds_the_next_one(
     postgresql: Database, batchops: Batchops, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ def ask(batchops: Batchops, database: Database, *words: object) -> Any:
     return result.json()
 
 
+@pytest.mark.full
 @pytest.mark.in_turn
 def test_it_is_added_changed_and_ended(database: Database, batchops: Batchops, tmp_path: Path) -> None:
     filled(database)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.command import Batchops
 from tests.services.database import Database
 from tests.throttles.run import ThrottledRun
@@ -16,6 +18,7 @@ def filled(sqlite: Database, mode: str) -> None:
     sqlite.insert("t", ("id", "v", "note"), [(n, 1, "x" * 100) for n in range(ROWS)])
 
 
+@pytest.mark.full
 def test_a_wal_that_a_reader_keeps_holds_the_run_until_the_reader_ends(
     sqlite: Database, batchops: Batchops, tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ def test_rows_are_there_and_no_longer_here(pair: Pair) -> None:
     assert source.scalar("SELECT count(*) FROM t") == ROWS - MATCHING
 
 
+@pytest.mark.full
 def test_what_is_there_already_is_compared(pair: Pair) -> None:
     """The same content was brought by a run that crashed; another one keeps its row here."""
     source, there = pair
@@ -54,6 +55,7 @@ def test_what_is_there_already_is_compared(pair: Pair) -> None:
     assert there.scalar("SELECT count(*) FROM old") == MATCHING
 
 
+@pytest.mark.full
 def test_a_row_that_may_not_be_deleted_here_is_not_there(pair: Pair) -> None:
     source, there = pair
     source.script("CREATE TABLE child (t integer, FOREIGN KEY (t) REFERENCES t (id)); CREATE INDEX c ON child (t)")

@@ -58,6 +58,7 @@ def test_rows_are_in_files_and_no_longer_in_the_table(filled: Database, tmp_path
     assert verified.code == 0, verified
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("strategy", ["block", *(pytest.param(name, marks=FULL) for name in ("key", "match"))])
 def test_each_strategy_with_several_workers_and_segments(served: Database, tmp_path: Path, strategy: str) -> None:
     more = ("--strategy", strategy, "--workers", "3", "--batch-size", "200", "--segment-size", "64KiB")
@@ -69,6 +70,7 @@ def test_each_strategy_with_several_workers_and_segments(served: Database, tmp_p
     assert sum(len(table["segments"]) for one in listed for table in one["tables"]) == end["segments"]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("strategy", ["ids", *(pytest.param(name, marks=FULL) for name in ("key", "match", "list"))])
 def test_each_way_to_find_rows_on_each_database(filled: Database, tmp_path: Path, strategy: str) -> None:
     if strategy == "ids":
@@ -82,6 +84,7 @@ def test_each_way_to_find_rows_on_each_database(filled: Database, tmp_path: Path
     assert rows_in(tmp_path / "a") == dict.fromkeys([str(i) for i in range(1, ROWS + 1) if i % 7 < 4], 1)
 
 
+@pytest.mark.full
 def test_a_second_run_adds_to_the_same_folder(served: Database, tmp_path: Path) -> None:
     archive(served, tmp_path, "--max-rows", "100")
     end = archive(served, tmp_path)
@@ -89,6 +92,7 @@ def test_a_second_run_adds_to_the_same_folder(served: Database, tmp_path: Path) 
     assert here("archive", "verify", tmp_path).code == 0
 
 
+@pytest.mark.full
 def test_a_row_that_may_not_be_deleted_is_in_no_file(served: Database, tmp_path: Path) -> None:
     served.script("CREATE TABLE child (t integer REFERENCES t); INSERT INTO child VALUES (7), (700), (701)")
     more = ("--batch-size", "300", "--allow", "fk-index")
@@ -145,6 +149,7 @@ def test_moments_are_the_same_in_every_zone(served: Database, tmp_path: Path) ->
     assert moments == [b"2024-10-27 01:30:00.25+00", *[b"2024-07-01 12:00:00+00"] * 2]
 
 
+@pytest.mark.full
 def test_a_column_that_is_added_meanwhile_ends_the_run(served: Database, batchops: Batchops, tmp_path: Path) -> None:
     archive(served, tmp_path, "--max-rows", "100")
     process = batchops.start(

@@ -45,6 +45,7 @@ def test_a_row_whose_key_is_there_already_stays(filled: Database) -> None:
     assert filled.scalar("SELECT count(*) FROM old") == MATCHING
 
 
+@pytest.mark.full
 def test_a_row_that_may_not_be_deleted_is_not_in_the_other_table(filled: Database) -> None:
     filled.script("CREATE TABLE child (t integer REFERENCES t (id)); CREATE INDEX child_of ON child (t)")
     if filled.backend == "mysql":  # which ignores a reference at the column
@@ -56,6 +57,7 @@ def test_a_row_that_may_not_be_deleted_is_not_in_the_other_table(filled: Databas
     assert filled.scalar("SELECT count(*) FROM old WHERE id IN (7, 701)") == 0
 
 
+@pytest.mark.full
 def test_what_would_change_values_is_refused(filled: Database) -> None:
     refused = [
         ("CREATE TABLE other (id integer PRIMARY KEY, kind smallint, touched integer)", "kind"),
@@ -87,6 +89,7 @@ TRIGGERS = {
 }
 
 
+@pytest.mark.full
 def test_a_trigger_that_drops_rows_is_refused_also_when_it_comes_later(filled: Database, batchops: Batchops) -> None:
     arguments = ("archive", "t", "--url", filled.url, "--where", WHERE, "--to", "old", "-y", "--batch-size", "100")
     process = batchops.start(*arguments, "--sleep", "300ms")

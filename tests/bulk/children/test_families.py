@@ -96,6 +96,7 @@ def test_a_parent_that_matches_no_longer_is_partial(database: Database) -> None:
     assert shop.seen(database) == shop.wanted(before)
 
 
+@pytest.mark.full
 def test_a_mark_closes_the_gap(database: Database) -> None:
     """From then on the mark counts, and no longer the condition."""
     shop.make(database, customers=10)
@@ -138,6 +139,7 @@ def test_a_parent_that_an_edge_keeps_is_rejected_by_name(database: Database) -> 
     assert shop.seen(database) == shop.wanted(before, lambda row: row["gone"] == 1 and row["id"] != 3)
 
 
+@pytest.mark.full
 def test_without_constraints_the_order_alone_keeps_orphans_away(database: Database) -> None:
     """Edges that are declared only; another connection looks after every commit."""
     shop.make(database, constraints=False)

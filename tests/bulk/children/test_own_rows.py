@@ -35,6 +35,7 @@ def test_every_row_goes(database: Database, rule: str, null: bool) -> None:
     assert database.scalar("SELECT count(*) FROM c") == 0
 
 
+@pytest.mark.full
 def test_rows_that_others_need_stay_with_all_above_them(database: Database) -> None:
     """The last row of each second line stays, so that the line stays; and none of them is tried again and again."""
     chains(database, 400)

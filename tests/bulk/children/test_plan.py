@@ -121,6 +121,7 @@ def test_an_empty_graph_is_said(database: Database) -> None:
         assert any("Nothing refers to" in warning for warning in plan.warnings)
 
 
+@pytest.mark.full
 def test_tables_that_cannot_be_followed(database: Database) -> None:
     """SQLite has its row number."""
     make(database, SHOP)
@@ -136,6 +137,7 @@ def test_tables_that_cannot_be_followed(database: Database) -> None:
         assert refused(plan) == {}
 
 
+@pytest.mark.full
 def test_triggers_of_each_table(database: Database) -> None:
     make(database, SHOP)
     ddl = {

@@ -50,6 +50,7 @@ def test_a_refusal_that_comes_with_commit(postgresql_shop: Database) -> None:
     assert shop.seen(postgresql_shop) == shop.wanted(before, lambda row: row["gone"] == 1 and row["id"] != 3)
 
 
+@pytest.mark.full
 def test_a_child_that_is_locked(postgresql_shop: Database) -> None:
     """Its family is visited again, and left at last."""
     before = shop.seen(postgresql_shop)
