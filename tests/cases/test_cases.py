@@ -18,13 +18,31 @@ from tests.services.session import Services
 
 HERE = Path(__file__).parent
 SCRIPTS = sorted(HERE.glob("*-*.sh"))
-FULL = frozenset({
-    "bulk-01-condition-reads-its-own-table", "bulk-08-a-random-value-for-each-row",
-    "bulk-12-drop-partitions-not-proved", "queue-01-key-types", "queue-02-slots-lone-relay",
-    "queue-05-amqp-large-headers", "queue-06-failure-text", "queue-08-sigterm-ten-seconds",
-    "queue-11-columns-of-that-name",
-    "queue-12-failures-unsaid",
-})  # fmt: skip
+FULL = frozenset(
+    {
+        "bulk-01-condition-reads-its-own-table",
+        "bulk-02-leaf-rows-then-their-parents",
+        "bulk-05-every-row-refused",
+        "bulk-08-a-random-value-for-each-row",
+        "bulk-10-orphans-refused-and-slow",
+        "bulk-11-scan-refusal-wrong-way-out",
+        "bulk-12-drop-partitions-not-proved",
+        "bulk-14-messages-that-mislead",
+        "bulk-15-updated-at-changes-too",
+        "queue-01-key-types",
+        "queue-02-slots-lone-relay",
+        "queue-03-sent-column",
+        "queue-04-order-desc",
+        "queue-05-amqp-large-headers",
+        "queue-06-failure-text",
+        "queue-08-sigterm-ten-seconds",
+        "queue-09-exec-children",
+        "queue-11-columns-of-that-name",
+        "queue-12-failures-unsaid",
+        "queue-15-column-grants",
+        "queue-16-outboxes-without-number",
+    }
+)
 """Cases whose kind another quick test has, and that take long."""
 CLIENTS = {"new_postgresql": "psql", "new_mariadb": "mariadb", "$(L ": "sqlite3"}
 """Programs that a script calls, by what stands in it."""

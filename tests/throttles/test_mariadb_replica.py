@@ -53,6 +53,7 @@ def named(server: Private) -> str:
     return server.url.rpartition("@")[2].rstrip("/")
 
 
+@pytest.mark.full
 def test_a_replica_that_applies_nothing_holds_the_run_until_it_does(
     pair: tuple[Private, Private], table: Database, batchops: Batchops, tmp_path: Path
 ) -> None:

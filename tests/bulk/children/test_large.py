@@ -61,6 +61,7 @@ def test_three_million_children(batchops: Batchops, database: Database, figures:
     drained(batchops, database, 3_000_000, 5_000, figures)
 
 
+@pytest.mark.full
 @pytest.mark.in_turn
 def test_some_thousand_children(batchops: Batchops, database: Database, figures: Figures) -> None:
     drained(batchops, database, 4_000, 500, figures)

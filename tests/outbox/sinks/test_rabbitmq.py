@@ -109,6 +109,7 @@ def test_an_alarm_blocks_whoever_publishes(private: Private, opened: Open) -> No
     assert kinds(sink.send(messages(queue, 6)[3:])) == ["ok"] * 3
 
 
+@pytest.mark.full
 def test_a_lost_confirm(queue: Queue, opened: Open) -> None:
     """The broker has them; sent again they are duplicates with the same ids, in their order."""
     at = urlsplit(queue.url)
