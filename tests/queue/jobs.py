@@ -94,5 +94,8 @@ def states(database: Database) -> dict[str, int]:
 
 
 def drain(database: Database, *args: str) -> Result:
-    """`batchops drain jobs`, with its document."""
-    return here("drain", "jobs", "--url", database.url, *DRAIN, "--json", *args)
+    """`batchops drain jobs`, with its document.
+
+    Rows that failed wait for longer than any test lasts, if it does not say otherwise: none comes back while it counts.
+    """
+    return here("drain", "jobs", "--url", database.url, *DRAIN, "--json", "--backoff", "1h", *args)
