@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, BinaryIO, Literal, Protocol
 
 from batchops.archive.inexact import InexactRow
@@ -62,6 +63,11 @@ class SegmentFormat:
             raise missing_library(error, f"--format {self.name}") from error
         found: RowFormat = module.format_of(columns, self.compression)
         return found
+
+
+def format_here(name: FormatName) -> SegmentFormat:
+    """The format of new files of this name: text is compressed with zstd where pyarrow is installed, else with gzip."""
+    return SegmentFormat(name, "zstd" if name == "parquet" or find_spec("pyarrow") else "gzip")
 
 
 def format_of_name(name: str) -> SegmentFormat | None:

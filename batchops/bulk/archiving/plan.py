@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from batchops.archive.destination import FolderDestination
-from batchops.archive.formats import SegmentFormat
+from batchops.archive.formats import format_here
 from batchops.archive.ownership import DestinationOwner, check, owner_of, this_host
 from batchops.bulk.archiving.plan_database import database_archive
 from batchops.bulk.archiving.spec import ArchiveSpec
@@ -50,7 +50,7 @@ def _folder(preparing: Preparing, spec: ArchiveSpec, target: Folder) -> FolderAr
     if lines is None:
         raise RefusedError(f"{found.server.product}: rows of this database cannot be archived to files.")
     columns, every = _columns(preparing, spec)
-    segment_format = SegmentFormat(spec.format)
+    segment_format = format_here(spec.format)
     pinned = route.pinned
     about = {
         "condition": pinned.condition, "cutoff": pinned.cutoff, "product": found.server.product,

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.archive.destination import Destination
-from batchops.archive.formats import SegmentFormat, format_of_name
+from batchops.archive.formats import SegmentFormat, format_here, format_of_name
 from batchops.archive.inexact import InexactRowsError
 from batchops.archive.layout import record_name, segment_name
 from batchops.archive.lines import RowsDigest
@@ -51,7 +51,7 @@ class Sealer:
         try:
             record = self._placed(name, table, format, parts)
         except InexactRowsError:  # the rows are deleted: what no check has foreseen is kept as text
-            format = SegmentFormat("jsonl")
+            format = format_here("jsonl")
             name = segment_name(table.label, run, number, format)
             record = self._placed(name, table, format, parts)
         data = Sidecar(name, run, table, record).dumped()

@@ -223,3 +223,21 @@ class TestSpool:
         SpoolWriter(tmp_path / "1.spool", {"run": 1}).close()
         with pytest.raises(FileExistsError):
             SpoolWriter(tmp_path / "1.spool", {"run": 1})
+
+
+def test_without_pyarrow_text_is_compressed_by_python_itself(
+    sqlite: Database, batchops: Batchops, tmp_path: Path
+) -> None:
+    make(sqlite)
+    (tmp_path / "no").mkdir()
+    (tmp_path / "no" / "sitecustomize.py").write_text("import sys; sys.modules['pyarrow'] = None")
+    to = f"{tmp_path / 'a'}/"
+    env = {"PYTHONPATH": str(tmp_path / "no")}
+    args = ("archive", "t", "--url", sqlite.url, "--where", WHERE, "--to", to, "--format", "jsonl", "-y", "--json")
+    done = batchops.apart(*args, env=env)
+    assert done.code == 0, done
+    assert (done.json()["rows"], done.json()["unsealed"]) == (MATCHING, 0)
+    files = [path for path in (tmp_path / "a" / "t").rglob("*") if path.is_file() and path.suffix != ".json"]
+    assert [path.suffix for path in files] == [".gz"]
+    verified = batchops.apart("archive", "verify", tmp_path / "a", env=env)
+    assert verified.code == 0, verified
