@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 from batchops.cli.app import main
 from tests.forking import Forked, Forks
+from tests.services.database import Database
 from tests.waiting import ended
 
 ROOT = Path(__file__).parent.parent
@@ -95,6 +96,12 @@ class Batchops:
         """Run to the end in this process, without a terminal."""
         with patch.dict(os.environ, self.environment(env), clear=True), contextlib.chdir(self.home):
             return here(*args, stdin=stdin)
+
+    def ask(self, database: Database, *words: object) -> Any:
+        """Run a command on that database that goes well; its document."""
+        result = self(*words, "--json", "--url", database.url)
+        assert result.code == 0, result
+        return result.json()
 
     def apart(self, *args: str | Path, env: Mapping[str, str] | None = None) -> Result:
         """Run to the end in a process of its own, where that makes a difference."""

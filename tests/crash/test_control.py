@@ -5,10 +5,8 @@ import json
 import random
 import signal
 import sqlite3
-import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,7 +25,7 @@ from tests.crash.scenario import (
     wait_for_work,
 )
 from tests.figures import Figures
-from tests.leases import lease_ends
+from tests.leases import heartbeats
 from tests.services.database import Database
 from tests.waiting import ended, until
 
@@ -36,22 +34,8 @@ QUICK = ("--lease", "3s")
 """A heartbeat each second."""
 
 
-def ask(batchops: Batchops, database: Database, *words: object) -> Any:
-    """A control command that goes well; its document."""
-    result = batchops(*words, "--json", "--url", database.url)
-    assert result.code == 0, result
-    return result.json()
-
-
 def state(batchops: Batchops, database: Database) -> str:
     return str(batchops("runs", "--json", "--url", database.url).json()["runs"][0]["state"])
-
-
-def heartbeats(database: Database, process: "subprocess.Popen[str]", number: int) -> None:
-    """Until the lease was renewed so many times more."""
-    for _ in range(number):
-        before = lease_ends(database, "batchops_lease")
-        until(lambda before=before: lease_ends(database, "batchops_lease") > before, process)  # type: ignore[misc]
 
 
 @pytest.mark.wide(1)
@@ -63,7 +47,7 @@ def test_a_paused_run_does_no_batch_and_survives_kill_9(
     make(database)
     first = batchops.start(*job(database, *QUICK, *LINGERING, scenario=scenario))
     wait_for_work(first, database)
-    (answer,) = ask(batchops, database, "pause", 1, "month-end closing")["runs"]
+    (answer,) = batchops.ask(database, "pause", 1, "month-end closing")["runs"]
     assert (answer["effect"], answer["state"], answer["scope"]) == ("asked", "paused", "run")
     assert [pause["reason"] for pause in answer["paused"]] == ["month-end closing"]
     heartbeats(database, first, 3)
@@ -81,7 +65,7 @@ def test_a_paused_run_does_no_batch_and_survives_kill_9(
     shown = batchops("show", 1, "--url", database.url).out
     assert "month-end closing" in shown
 
-    assert [one["effect"] for one in ask(batchops, database, "resume", 1)["runs"]] == ["asked"]
+    assert [one["effect"] for one in batchops.ask(database, "resume", 1)["runs"]] == ["asked"]
     until(lambda: batches_done(database) > done, second)
     second.send_signal(signal.SIGKILL)
     said = ended(second).err
@@ -102,24 +86,24 @@ def test_a_pause_in_the_middle_of_a_long_sleep_is_obeyed_and_a_resume_wakes_it(
     make(database)
     process = batchops.start(*job(database, *QUICK, "--batch-size", "20", "--sleep", "1h"))
     wait_for_work(process, database, batches=1)
-    ask(batchops, database, "pause", 1)
+    batchops.ask(database, "pause", 1)
     until(lambda: state(batchops, database) == "paused", process)
     heartbeats(database, process, 3)
-    ask(batchops, database, "resume", 1)
+    batchops.ask(database, "resume", 1)
     until(lambda: batches_done(database) > 1, process)
 
 
 @pytest.mark.in_turn
 def test_a_pause_of_every_run_holds_those_that_are_yet_to_begin(batchops: Batchops, database: Database) -> None:
     make(database)
-    ask(batchops, database, "pause", "--database", "upgrade")
+    batchops.ask(database, "pause", "--database", "upgrade")
     process = batchops.start(*job(database, *QUICK))
     until(lambda: batchops("runs", "--json", "--url", database.url).json()["runs"], process)
     heartbeats(database, process, 2)
     assert batches_done(database) == 0
     still = batchops("resume", 1, "--url", database.url)
     assert (still.code, "still paused by" in still.out, "--database" in still.out) == (0, True, True), still
-    ask(batchops, database, "resume", "--database")
+    batchops.ask(database, "resume", "--database")
     end = ended(process)
     assert (end.code, "upgrade" in end.err, COUNT_UP.wrong(database)) == (0, True, None), end
 
@@ -128,10 +112,10 @@ def test_a_pause_of_every_run_holds_those_that_are_yet_to_begin(batchops: Batcho
 def test_a_pause_of_a_job_holds_its_later_runs(batchops: Batchops, database: Database) -> None:
     make(database)
     assert batchops(*job(database, scenario=PURGE)).code == 0
-    ask(batchops, database, "pause", "--job", 1)
+    batchops.ask(database, "pause", "--job", 1)
     process = batchops.start(*job(database, *QUICK, scenario=PURGE))
     until(lambda: state(batchops, database) == "paused", process)
-    assert [one["run"] for one in ask(batchops, database, "resume", "--job", 1)["runs"]] == [2]
+    assert [one["run"] for one in batchops.ask(database, "resume", "--job", 1)["runs"]] == [2]
     assert ended(process).code == 0
 
 
@@ -140,7 +124,7 @@ def test_a_stop_ends_the_process_that_works_and_no_later_one(batchops: Batchops,
     make(database)
     first = batchops.start(*job(database, *QUICK, *LINGERING, "--json"))
     wait_for_work(first, database)
-    assert [one["effect"] for one in ask(batchops, database, "stop", 1, "enough")["runs"]] == ["asked"]
+    assert [one["effect"] for one in batchops.ask(database, "stop", 1, "enough")["runs"]] == ["asked"]
     end = ended(first)
     assert (end.code, '"reason": "stopped"' in end.out, "asked the run to stop: enough" in end.err) == (0, True, True)
     assert state(batchops, database) == "stopped"
@@ -151,10 +135,10 @@ def test_a_stop_ends_the_process_that_works_and_no_later_one(batchops: Batchops,
 @pytest.mark.in_turn
 def test_a_stop_ends_a_run_that_is_paused(batchops: Batchops, database: Database) -> None:
     make(database)
-    ask(batchops, database, "pause", "--database")
+    batchops.ask(database, "pause", "--database")
     process = batchops.start(*job(database, *QUICK))
     until(lambda: batchops("runs", "--json", "--url", database.url).json()["runs"], process)
-    ask(batchops, database, "stop", "--all")
+    batchops.ask(database, "stop", "--all")
     assert (ended(process).code, state(batchops, database), batches_done(database)) == (0, "stopped", 0)
 
 
@@ -166,7 +150,7 @@ def test_settings_change_in_the_middle_of_a_long_sleep_and_for_whoever_continues
     events = batchops.home / "events.jsonl"
     first = batchops.start(*job(database, *QUICK, "--batch-size", "20", "--sleep", "1h", "--events", str(events)))
     wait_for_work(first, database, batches=1)
-    ask(batchops, database, "set", 1, "--batch-size", 50, "--sleep", "300ms")
+    batchops.ask(database, "set", 1, "--batch-size", 50, "--sleep", "300ms")
     until(lambda: batches_done(database) >= 3, first)
     first.send_signal(signal.SIGKILL)
     first.wait()
@@ -175,7 +159,7 @@ def test_settings_change_in_the_middle_of_a_long_sleep_and_for_whoever_continues
     done = batches_done(database)
     until(lambda: batches_done(database) >= done + 2, second)
     assert sizes(events)[-1] == 50
-    ask(batchops, database, "set", 1, "--target-time", "50ms", "--sleep", "0s")
+    batchops.ask(database, "set", 1, "--target-time", "50ms", "--sleep", "0s")
     end = ended(second)
     assert (end.code, "set --sleep 300 ms, --batch-size 50" in end.err) == (0, True), end
     assert COUNT_UP.wrong(database) is None
@@ -192,7 +176,7 @@ def test_a_limit_that_is_set_ends_the_process_that_works(batchops: Batchops, dat
     make(database)
     process = batchops.start(*job(database, *QUICK, *LINGERING, "--json"))
     wait_for_work(process, database)
-    ask(batchops, database, "set", 1, "--max-rows", 1, "--sleep", "1ms")
+    batchops.ask(database, "set", 1, "--max-rows", 1, "--sleep", "1ms")
     end = ended(process)
     assert (end.code, json.loads(end.out)["reason"]) == (0, "max-rows"), end
     assert 0 < json.loads(end.out)["rows"] < COUNT_UP.expected_rows
@@ -206,10 +190,10 @@ def test_workers_come_and_go(batchops: Batchops, new_database: NewDatabase, name
     make(database, rows=80_000)  # below 20,000 a range is not split
     process = batchops.start(*job(database, *QUICK, "--batch-size", "100", "--sleep", "100ms", "--strategy", "key"))
     wait_for_work(process, database)
-    ask(batchops, database, "set", 1, "--workers", 3)
+    batchops.ask(database, "set", 1, "--workers", 3)
     query = "SELECT count(*) FROM batchops_worker WHERE batches > 0"
     until(lambda: database.scalar(query) >= 3, process)
-    ask(batchops, database, "set", 1, "--workers", 1, "--sleep", "1ms", "--batch-size", "1000")
+    batchops.ask(database, "set", 1, "--workers", 1, "--sleep", "1ms", "--batch-size", "1000")
     end = ended(process)
     touched = database.rows("SELECT touched, count(*) FROM t WHERE kind < 4 GROUP BY touched")
     assert (end.code, touched) == (0, [(1, sum(i % 7 < 4 for i in range(1, 80_001)))]), end
@@ -249,7 +233,7 @@ def test_a_cancel_rolls_back_the_batch_in_progress(batchops: Batchops, database:
     if database.backend == "sqlite":  # its one writer holds the file: no request can be written
         assert batchops("cancel", 1, "--url", database.url).code == 75
         return
-    ask(batchops, database, "cancel", 1)
+    batchops.ask(database, "cancel", 1)
     end = ended(process)
     assert (end.code, '"reason": "stopped"' in end.out) == (0, True), end
     assert (state(batchops, database), batches_done(database)) == ("stopped", 0)
@@ -298,12 +282,12 @@ def commanded(batchops: Batchops, database: Database, scenario: Scenario, number
             if command == "set":
                 more = chance.choice([("--batch-size", chance.randrange(3, 12)), ("--throttle", "load=0"), LET_GO])
                 target = ("--job", "1") if "--throttle" in more else target  # as the last one is
-            answers = ask(batchops, database, command, *target, *more)["runs"]
+            answers = batchops.ask(database, command, *target, *more)["runs"]
             met[command] += any(one["effect"] == "asked" for one in answers)
         time.sleep(chance.uniform(0, 0.6))
     for target in (("--job", "1"), ("--database",)):
-        ask(batchops, database, "resume", *target)
-    ask(batchops, database, "set", "--job", "1", *LET_GO)
+        batchops.ask(database, "resume", *target)
+    batchops.ask(database, "set", "--job", "1", *LET_GO)
     process.wait()
     last = batchops(*job(database, "--json", scenario=scenario))
     assert last.code == 0, last

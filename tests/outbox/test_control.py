@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,12 +13,6 @@ from tests.waiting import ended, until
 pytestmark = pytest.mark.in_turn
 
 
-def ask(batchops: Batchops, database: Database, *words: object) -> Any:
-    result = batchops(*words, "--json", "--url", database.url)
-    assert result.code == 0, result
-    return result.json()
-
-
 @pytest.mark.full
 def test_a_relay_has_a_row_and_obeys(batchops: Batchops, database: Database, tmp_path: Path) -> None:
     made(database)
@@ -28,21 +21,21 @@ def test_a_relay_has_a_row_and_obeys(batchops: Batchops, database: Database, tmp
     words = ("relay", "outbox", "--url", database.url, "--to", f"file:{out}", "--poll", "100ms", "--json")
     process = batchops.start(*words)
     until(lambda: len(delivered(out)) == 20, process)
-    (shown,) = ask(batchops, database, "runs", "outbox")["runs"]
+    (shown,) = batchops.ask(database, "runs", "outbox")["runs"]
     assert (shown["verb"], shown["state"], shown["owner"]["pid"]) == ("relay", "running", process.pid)
-    ask(batchops, database, "pause", 1, "broker upgrade")
-    until(lambda: "broker upgrade" in (ask(batchops, database, "show", 1)["waiting"] or ""), process)
+    batchops.ask(database, "pause", 1, "broker upgrade")
+    until(lambda: "broker upgrade" in (batchops.ask(database, "show", 1)["waiting"] or ""), process)
     saved(database, [event(n % 7, n) for n in range(20, 30)])
     no_workers = batchops("set", 1, "--workers", 2, "--url", database.url)
     assert (no_workers.code, "has no --workers" in no_workers.err) == (2, True), no_workers
-    ask(batchops, database, "set", 1, "--batch-size", 5, "--sleep", "10ms")
+    batchops.ask(database, "set", 1, "--batch-size", 5, "--sleep", "10ms")
     assert len(delivered(out)) == 20
-    ask(batchops, database, "resume", 1)
+    batchops.ask(database, "resume", 1)
     until(lambda: len(delivered(out)) == 30, process)
-    ask(batchops, database, "stop", 1)
+    batchops.ask(database, "stop", 1)
     end = ended(process)
     assert (end.code, json.loads(end.out)["reason"], json.loads(end.out)["run"]) == (0, "stopped", 1), end
-    assert (ask(batchops, database, "show", 1)["state"], ask(batchops, database, "show", 1)["rows"]) == ("stopped", 30)
+    assert (batchops.ask(database, "show", 1)["state"], batchops.ask(database, "show", 1)["rows"]) == ("stopped", 30)
 
 
 @pytest.mark.full
@@ -53,11 +46,11 @@ def test_a_replay_has_a_row_and_waits_while_every_run_is_paused(
     saved(database, [event(n % 7, n) for n in range(20)])
     out, again = tmp_path / "out", tmp_path / "again"
     assert batchops("relay", "outbox", "--url", database.url, "--to", f"file:{out}").code == 0
-    ask(batchops, database, "pause", "--database")
+    batchops.ask(database, "pause", "--database")
     words = ("outbox", "replay", "outbox", "--url", database.url, "--to", f"file:{again}", "--all-events")
     process = batchops.start(*words)
-    until(lambda: ask(batchops, database, "runs")["runs"][0]["verb"] == "replay", process)
-    assert [one["state"] for one in ask(batchops, database, "runs")["runs"]] == ["paused", "done"]
+    until(lambda: batchops.ask(database, "runs")["runs"][0]["verb"] == "replay", process)
+    assert [one["state"] for one in batchops.ask(database, "runs")["runs"]] == ["paused", "done"]
     assert delivered(again) == []
-    ask(batchops, database, "resume", "--database")
+    batchops.ask(database, "resume", "--database")
     assert (ended(process).code, len(delivered(again))) == (0, 20)

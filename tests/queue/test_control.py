@@ -2,13 +2,12 @@
 
 import json
 import signal
-import subprocess
 from typing import Any
 
 import pytest
 
 from tests.command import Batchops
-from tests.leases import lease_ends
+from tests.leases import heartbeats
 from tests.queue.jobs import DRAIN, jobs, states
 from tests.services.database import Database
 from tests.waiting import ended, until
@@ -16,21 +15,9 @@ from tests.waiting import ended, until
 POLLING = ("--set", "n = n + 1", "--poll", "100ms", "--batch-size", "10", "--json")
 
 
-def ask(batchops: Batchops, database: Database, *words: object) -> Any:
-    result = batchops(*words, "--json", "--url", database.url)
-    assert result.code == 0, result
-    return result.json()
-
-
 def run(batchops: Batchops, database: Database, number: int = 1) -> Any:
     """The run as `show` has it."""
-    return ask(batchops, database, "show", number)
-
-
-def heartbeats(database: Database, process: "subprocess.Popen[str]", number: int) -> None:
-    for _ in range(number):
-        before = lease_ends(database, "batchops_lease")
-        until(lambda before=before: lease_ends(database, "batchops_lease") > before, process)  # type: ignore[misc]
+    return batchops.ask(database, "show", number)
 
 
 def pending(database: Database) -> int:
@@ -49,19 +36,19 @@ def test_a_drain_has_a_row_and_obeys(batchops: Batchops, database: Database) -> 
     assert (shown["where"], shown["owner"]["pid"]) == ("status = 'pending'", process.pid)
     assert shown["next"] is None
 
-    ask(batchops, database, "pause", 1, "handler is broken")
+    batchops.ask(database, "pause", 1, "handler is broken")
     until(lambda: "handler is broken" in (run(batchops, database)["waiting"] or ""), process)
     database.execute("UPDATE jobs SET status = 'pending'")
     heartbeats(database, process, 2)
     assert pending(database) == 40
-    ask(batchops, database, "set", 1, "--batch-size", 7)
-    ask(batchops, database, "resume", 1)
+    batchops.ask(database, "set", 1, "--batch-size", 7)
+    batchops.ask(database, "resume", 1)
     until(lambda: pending(database) == 0, process)
-    ask(batchops, database, "stop", "--job", 1)
+    batchops.ask(database, "stop", "--job", 1)
     end = ended(process)
     assert (end.code, json.loads(end.out)["reason"], json.loads(end.out)["run"]) == (0, "stopped", 1), end
     assert (run(batchops, database)["state"], run(batchops, database)["rows"]) == ("stopped", 80)
-    samples = ask(batchops, database, "show", 1, "--samples")["samples"]
+    samples = batchops.ask(database, "show", 1, "--samples")["samples"]
     assert samples[-1]["rows"] >= 40
     assert {sample["batch_rows"] for sample in samples} <= {10, 7}
     assert sorted(samples, key=lambda sample: sample["at"]) == samples
@@ -74,20 +61,20 @@ def test_several_drains_of_a_table_are_several_runs_and_a_dead_one_is_told_apart
     jobs(database, 5)
     words = ("drain", "jobs", "--url", database.url, *DRAIN, *POLLING)
     first, second = batchops.start(*words), batchops.start(*words)
-    until(lambda: len(ask(batchops, database, "runs")["runs"]) == 2, first)
-    assert [one["state"] for one in ask(batchops, database, "runs")["runs"]] == ["running", "running"]
-    by_process = {one["owner"]["pid"]: one["run"] for one in ask(batchops, database, "runs")["runs"]}
+    until(lambda: len(batchops.ask(database, "runs")["runs"]) == 2, first)
+    assert [one["state"] for one in batchops.ask(database, "runs")["runs"]] == ["running", "running"]
+    by_process = {one["owner"]["pid"]: one["run"] for one in batchops.ask(database, "runs")["runs"]}
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert run(batchops, database, by_process[first.pid])["state"] == "crashed"
     assert run(batchops, database, by_process[second.pid])["state"] == "running"
-    (cancelled,) = ask(batchops, database, "cancel", "--all")["runs"]
+    (cancelled,) = batchops.ask(database, "cancel", "--all")["runs"]
     assert cancelled["run"] == by_process[second.pid]
     assert ended(second).code == 0
     last = batchops(*(word for word in words if word not in ("--poll", "100ms")))
     assert (last.code, last.json()["run"]) == (0, 3)
-    assert [one["state"] for one in ask(batchops, database, "runs")["runs"]] == ["done", "stopped", "crashed"] or [
-        one["state"] for one in ask(batchops, database, "runs")["runs"]
+    assert [one["state"] for one in batchops.ask(database, "runs")["runs"]] == ["done", "stopped", "crashed"] or [
+        one["state"] for one in batchops.ask(database, "runs")["runs"]
     ] == ["done", "crashed", "stopped"]
 
 
@@ -103,7 +90,7 @@ def test_a_dead_drain_of_another_host_ends_after_a_day(batchops: Batchops, datab
     jobs(database, 5)
     words = ("drain", "jobs", "--url", database.url, *DRAIN, "--set", "n = 1", "-q")
     process = batchops.start(*words, "--poll", "100ms")
-    until(lambda: len(ask(batchops, database, "runs")["runs"]) == 1, process)
+    until(lambda: len(batchops.ask(database, "runs")["runs"]) == 1, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     owner = json.loads(database.scalar("SELECT owner FROM batchops_lease")) | {"boot": "another host"}

@@ -12,12 +12,6 @@ from tests.waiting import ended, until
 RECIPE = '[job.sweep]\nverb = "purge"\ntable = "t"\nwhere = "id > 0"\nevery = "1s"\nmissed = "skip"\n'
 
 
-def ask(batchops: Batchops, database: Database, *words: object) -> Any:
-    result = batchops(*words, "--json", "--url", database.url)
-    assert result.code == 0, result
-    return result.json()
-
-
 @pytest.mark.full
 @pytest.mark.in_turn
 def test_a_scheduler_has_a_row_and_obeys(batchops: Batchops, database: Database, tmp_path: Path) -> None:
@@ -27,7 +21,7 @@ def test_a_scheduler_has_a_row_and_obeys(batchops: Batchops, database: Database,
     process = batchops.start("schedule", recipe, env={"BATCHOPS_URL": database.url})
 
     def row() -> Any:
-        runs = ask(batchops, database, "runs", "--limit", 1000)["runs"]
+        runs = batchops.ask(database, "runs", "--limit", 1000)["runs"]
         return next((run for run in runs if run["verb"] == "schedule"), None)
 
     until(lambda: row() is not None and row()["batches"] > 0, process)
@@ -35,15 +29,15 @@ def test_a_scheduler_has_a_row_and_obeys(batchops: Batchops, database: Database,
     assert (row()["table"], row()["state"], row()["owner"]["pid"]) == ("sweep", "running", process.pid)
     refused = batchops("set", number, "--sleep", "1s", "--url", database.url)
     assert (refused.code, "is a scheduler" in refused.err) == (2, True), refused
-    ask(batchops, database, "pause", number, "freeze")
+    batchops.ask(database, "pause", number, "freeze")
     until(lambda: "freeze" in (row()["waiting"] or ""), process)
     fires = database.scalar("SELECT count(*) FROM batchops_fire")
     before = row()["heartbeat"]
     until(lambda: row()["heartbeat"] > before, process)
     assert database.scalar("SELECT count(*) FROM batchops_fire") == fires
-    ask(batchops, database, "resume", number)
+    batchops.ask(database, "resume", number)
     until(lambda: database.scalar("SELECT count(*) FROM batchops_fire") > fires, process)
-    ask(batchops, database, "stop", number)
+    batchops.ask(database, "stop", number)
     end = ended(process)
     assert (end.code, "stopped by a request" in end.err) == (0, True), end
     assert (row()["state"], row()["rows"]) == ("stopped", 0)

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,32 +17,26 @@ NEVER = "10000"
 """A load that no host has."""
 
 
-def ask(batchops: Batchops, database: Database, *words: object) -> Any:
-    result = batchops(*words, "--json", "--url", database.url)
-    assert result.code == 0, result
-    return result.json()
-
-
 @pytest.mark.full
 @pytest.mark.in_turn
 def test_it_is_added_changed_and_ended(database: Database, batchops: Batchops, tmp_path: Path) -> None:
     filled(database)
     run = ThrottledRun(batchops, tmp_path, "purge", "ev", "--where", "kind = 1", "-y", "--url", database.url, *SLOW)
     run.until(lambda: run.events("committed"))
-    ask(batchops, database, "set", 1, "--throttle", "load=0")
+    batchops.ask(database, "set", 1, "--throttle", "load=0")
     run.until(run.reasons)
     why = run.reasons()[0]
     assert (why["throttle"], why["limit"]) == ("load", 0.0)
     done = len(run.events("committed"))
     run.until(lambda: len(run.reasons()) > 2)
     assert len(run.events("committed")) == done
-    ask(batchops, database, "set", 1, "--throttle", f"load={NEVER}")
+    batchops.ask(database, "set", 1, "--throttle", f"load={NEVER}")
     run.until(lambda: len(run.events("committed")) > done)
-    ask(batchops, database, "set", 1, "--throttle", "load=0")
+    batchops.ask(database, "set", 1, "--throttle", "load=0")
     run.until(lambda: run.events("throttled")[-1]["reasons"])
-    ask(batchops, database, "set", 1, "--throttle", "load=off", "--sleep", "0s", "--batch-size", 100)
+    batchops.ask(database, "set", 1, "--throttle", "load=off", "--sleep", "0s", "--batch-size", 100)
     assert run.end()["rows"] == 100
-    shown = ask(batchops, database, "show", 1)
+    shown = batchops.ask(database, "show", 1)
     assert [one["settings"] for one in shown["requests"]][:2] == [
         {"throttle": {"load": "0"}}, {"throttle": {"load": NEVER}}
     ]  # fmt: skip
@@ -56,12 +49,12 @@ def test_a_later_process_keeps_to_it_and_to_each_by_its_name(database: Database,
     env = {"BATCHOPS_URL": database.url}
     words = ("purge", "ev", "--where", "kind = 1", "-y", "--json")
     assert batchops(*words, "--max-rows", 10, env=env).json()["reason"] == "max-rows"
-    ask(batchops, database, "set", "--job", 1, "--throttle", "load=0")
-    ask(batchops, database, "set", "--job", 1, "--throttle", "http=off", "--sleep", "1ms")  # type: ignore[arg-type]
+    batchops.ask(database, "set", "--job", 1, "--throttle", "load=0")
+    batchops.ask(database, "set", "--job", 1, "--throttle", "http=off", "--sleep", "1ms")  # type: ignore[arg-type]
     held = batchops(*words, "--throttle", f"load={NEVER}", "--throttle-timeout", "1s", env=env)
     assert (held.code, held.json()["throttled_by"][0]["throttle"]) == (75, "load"), held
     assert "--throttle load=0, at" in held.err
-    ask(batchops, database, "set", "--job", 1, "--throttle", "load=off")  # type: ignore[arg-type]
+    batchops.ask(database, "set", "--job", 1, "--throttle", "load=off")  # type: ignore[arg-type]
     assert batchops(*words, "--throttle", "load=0", env=env).json()["reason"] == "done"
 
 
@@ -112,8 +105,8 @@ def test_a_relay_takes_it_up(database: Database, batchops: Batchops, tmp_path: P
         "--json",
     )  # fmt: skip
     until(lambda: delivered(out), process)
-    ask(batchops, database, "set", 1, "--throttle", "load=0")
-    until(lambda: "load: " in (ask(batchops, database, "show", 1)["waiting"] or ""), process)
-    ask(batchops, database, "set", 1, "--throttle", "load=off", "--sleep", "1ms", "--batch-size", 50)
+    batchops.ask(database, "set", 1, "--throttle", "load=0")
+    until(lambda: "load: " in (batchops.ask(database, "show", 1)["waiting"] or ""), process)
+    batchops.ask(database, "set", 1, "--throttle", "load=off", "--sleep", "1ms", "--batch-size", 50)
     end = ended(process)
     assert (end.code, json.loads(end.out)["rows"], len(delivered(out))) == (0, 100, 100), end
