@@ -62,7 +62,7 @@ class FoundManifest:
 
 
 def append_manifest(destination: Destination, manifest: Manifest) -> int:
-    """Write it durably behind the last one there; its number. Whoever is faster is behind whom this one is then."""
+    """Write it durably behind the last one there; its number. If another is faster, this one goes behind it."""
     while True:
         number, previous = _end(destination)
         document = {

@@ -110,7 +110,7 @@ def _last(job: "BulkJob", connection: sa.Connection, key: str) -> Run | None:
     last = ledger.latest(connection, key)
     if previous is not None and previous.table == "renamed" and last is None:
         last = ledger.one(connection, previous.run.run)
-        # Whoever works on it knows the table by its other name.
+        # The process that works on it knows the table by its other name.
         lease.release(connection, ledger, lease.acquire(connection, ledger, last.job, 0))
     if last != (previous.run if previous is not None else None):
         raise LockedError("Another run of the same job ended just now.", "run the same command again.")
@@ -158,6 +158,6 @@ def _row(job: "BulkJob") -> dict[str, object]:
 
 
 def _expected(job: "BulkJob") -> dict[str, int | None]:
-    """How many rows the whole run reads and changes, as far as the plan knows; by the first one its share is told."""
+    """How many rows the whole run reads and changes, as far as the plan knows; progress is a share of the first one."""
     read = job.plan.estimate if job.plan.pinned.listed is not None else job.plan.table.rows
     return {"read": None if job.route.kind.reads_matches else read, "rows": job.plan.estimate}

@@ -29,7 +29,7 @@ def covered(connection: sa.Connection, database: Database, table: Table, pinned:
 class Dropping:
     """Detach, count again, drop: two transactions, so that the parent is locked for a moment only.
 
-    What is detached is in the run's row until it is dropped or back in its place: whoever continues after a
+    What is detached is in the run's row until it is dropped or back in its place: the process that continues after a
     crash ends that first.
     """
 

@@ -56,7 +56,7 @@ def located(
 
 
 def _place(database: Database, strategy: Strategy, cursor: Cursor, size: Size) -> str:
-    """Behind which key the first such row stands, by halving; nothing for a strategy without a cursor."""
+    """The key before the first such row, found by halving; nothing for a strategy without a cursor."""
     good, bad, position, key = 0, max(1, size.read), cursor.position, tuple[str, ...]()
     while bad - good > 1:
         middle = (good + bad) // 2

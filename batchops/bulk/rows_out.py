@@ -62,7 +62,7 @@ class RowsOut(Protocol):
     def warnings(self) -> tuple[str, ...]: ...
     @property
     def pinned(self) -> dict[str, Any]:
-        """What the ledger keeps of it for whoever continues the run."""
+        """What the ledger keeps of it for the process that continues the run."""
 
     def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> OpenOut:
         """Begin, once the run is in the ledger; BatchopsError where that cannot be."""

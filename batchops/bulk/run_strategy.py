@@ -130,7 +130,7 @@ def start(connection: sa.Connection, strategy: Strategy, resume: Resume) -> Curs
 
 
 def only_begun(behind: Run) -> Run | None:
-    """A run of which nothing counts but the rows that it has begun; None where there are none."""
+    """A run that only finishes the rows that it has begun; None where there are none."""
     cursors = {worker.number: Cursor.loaded(worker.cursor) for worker in behind.workers}
     if not any(cursor.begun for cursor in cursors.values()):
         return None

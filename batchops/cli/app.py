@@ -104,7 +104,7 @@ def _report(words: Sequence[str], error: BatchopsError, reason: str, code: int) 
 
 def _leave(code: int) -> NoReturn:
     """Exit; a reader that has gone away is no reason for another code, nor for Python's own complaint."""
-    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # all is told; Python would complain about itself
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # Python would complain about itself
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -13,7 +13,7 @@ STUCK = 120.0
 
 
 def live(scheduler: Scheduler) -> HttpResponse:
-    """200 while it keeps the time, whatever becomes of the jobs: for whoever would restart it."""
+    """200 while it keeps the time, whatever becomes of the jobs: for a service manager that would restart it."""
     stuck = [
         dispatcher.place.shown
         for dispatcher in scheduler.dispatchers
@@ -23,7 +23,7 @@ def live(scheduler: Scheduler) -> HttpResponse:
 
 
 def health(scheduler: Scheduler, status: ScheduleStatus) -> HttpResponse:
-    """200 while every ledger is reached and no job's last fire failed: for whoever would call a person."""
+    """200 while every ledger is reached and no job's last fire failed: for an alarm that calls a person."""
     trouble = [
         {"ledger": dispatcher.place.shown, "error": dispatcher.trouble.message}
         for dispatcher in scheduler.dispatchers

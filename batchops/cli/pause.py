@@ -16,8 +16,8 @@ def command(
 ) -> None:  # fmt: skip
     """Pause a run: it does no further batch until `batchops resume`.
 
-    A run reads this with its heartbeat, every 5 seconds. A pause outlives the process: whoever continues the run starts
-    paused.
+    A run reads this with its heartbeat, every 5 seconds. A pause outlives the process: the next process of the run
+    starts paused.
     """
     target, reason = target_of(words, job, every, database)
     with named_ledger(url, ledger, ledger_schema) as opened:

@@ -29,8 +29,8 @@ def command(
 ) -> None:  # fmt: skip
     """Change settings of a run while it works.
 
-    They stay in effect for whoever continues the run, or with --job for later runs of the job. --max-rows is for the
-    process that works now.
+    They stay in effect for the process that continues the run, or with --job for later runs of the job.
+    --max-rows is for the process that works now.
     """
     _known(words)
     target, _ = target_of(words, job, every, reason=False)

@@ -25,7 +25,7 @@ class OrderBy:
 
 @dataclass(frozen=True)
 class Claimable:
-    """Which rows of a table are free, and what a claim sets in them; made of values, or of what stands for them."""
+    """Which rows of a table are free, and what a claim sets in them; made of values, or of their parameters."""
 
     table: Table
     names: Sequence[str]

@@ -128,7 +128,7 @@ class Database:
 
     @contextmanager
     def savepoint(self, connection: sa.Connection) -> Iterator[None]:
-        """What the block does may be undone by itself: where it raises, the transaction stands as before it."""
+        """What the block does may be undone by itself: if it raises, the transaction is as before it."""
         connection.exec_driver_sql("SAVEPOINT batchops_part")
         try:
             yield

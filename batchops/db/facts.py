@@ -111,7 +111,7 @@ class TableFacts:
     references: tuple[Reference, ...] = ()
     """Foreign keys that point here, and on from there as far as they cascade."""
     nullable_keys: tuple[Key, ...] = ()
-    """Unique indexes some columns of which may be NULL."""
+    """Unique indexes with columns that may be NULL."""
     hides_rows: bool = False
     """Whether a policy keeps rows from this role's sight."""
     superuser: bool = False

@@ -65,7 +65,7 @@ class Fault(Enum):
 
 
 TOGETHER = 50
-"""Rows of which a server can be asked in one statement whether it refuses each of them: MySQL keeps 64 warnings."""
+"""How many rows one statement can ask a server about, whether it refuses each: MySQL keeps 64 warnings."""
 
 
 @dataclass(frozen=True)

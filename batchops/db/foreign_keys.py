@@ -48,7 +48,7 @@ class ForeignKeys(Protocol):
     stops_early: bool
     """Whether a recursive query with a LIMIT reads no further than that; else it has to be bounded by its depth."""
     in_this_order: str
-    """What stands behind SELECT so that its tables are joined as they are listed; empty where the server knows best."""
+    """What follows SELECT so that its tables are joined as they are listed; empty where the server knows best."""
 
     def all(self, connection: sa.Connection, schemas: Collection[str | None]) -> Sequence[ForeignKey]:
         """All that this role may see; one that a partition repeats for its parent is left out.

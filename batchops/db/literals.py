@@ -73,7 +73,7 @@ def span(value: timedelta) -> tuple[int, str]:
 
 
 def no_time(table: Table, column: Column, times: str, comparison: str, quote: str) -> UsageError:
-    """What is said of a column that holds none of `times`. `comparison`: for one of texts, of which {} is the name."""
+    """The message on a column that holds none of `times`. `comparison`: for a column of texts; {} is its name."""
     name = column.name if _PLAIN.fullmatch(column.name) else f"\\{quote}{column.name}\\{quote}"
     hint = "write the comparison yourself with --where."
     if column.type.lower().startswith(_TEXTS):

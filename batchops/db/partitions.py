@@ -24,7 +24,7 @@ class Partitions(Protocol):
     """What can be done with a partition as a whole."""
 
     def covered(self, connection: sa.Connection, leaves: Sequence[Table], failing: sa.TextClause) -> list[Table]:
-        """Those of which the planner can prove, by their bounds, that no row is `failing`."""
+        """Those without a `failing` row, as the planner proves by their bounds."""
 
     def detach(self, connection: sa.Connection, leaf: Table) -> Detached | None:
         """Take it out of its parent; None: it is no partition by now."""

@@ -13,7 +13,7 @@ from batchops.db.database import Database
 from batchops.errors import TransientError
 
 SELECTED = "(of a SELECT of the same rows: no DELETE or UPDATE can be explained here)"
-"""What stands above a plan that is another statement's."""
+"""The heading of a plan that is another statement's."""
 FIRST_ROWS = 500
 """Rows of a first batch, where --batch-size does not say."""
 

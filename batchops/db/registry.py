@@ -34,7 +34,7 @@ class Registration:
     driver: str = ""
     """The package whose connections it speaks through."""
     install: str = ""
-    """What pip is told to install for the driver."""
+    """What pip installs for the driver."""
     drivers: frozenset[str] = frozenset()
     """Spellings after a "+" in the scheme; the database is reached by `driver` all the same."""
     user_driver: str = ""

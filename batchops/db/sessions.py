@@ -13,7 +13,7 @@ SILENCE = 10.0
 
 
 class Joined(Enum):
-    """What is sent along with the first statement of a transaction, each of which saves a round trip."""
+    """What is sent along with the first statement of a transaction; each saves a round trip."""
 
     NOTHING = 0
     BEGIN = 1
@@ -80,7 +80,7 @@ class Notifications(Protocol):
         """Begin to hear notifications on `channel`."""
 
     def notify(self, connection: sa.Connection, channel: str) -> None:
-        """Notify whoever listens on `channel` once the transaction commits."""
+        """Notify the listeners on `channel` once the transaction commits."""
 
     def received(self, connection: sa.Connection, seconds: float) -> frozenset[str]:
         """The channels on which something came within that long; at once where something has."""

@@ -80,4 +80,4 @@ class ServerSignal:
     takes_replicas: bool = False
     """Whether it is about replicas that are named by their URLs."""
     knows_replicas: bool = False
-    """Whether it is about replicas that the server names itself, each of which may have a limit of its own."""
+    """Whether it is about replicas that the server names itself; each may have a limit of its own."""

@@ -98,5 +98,5 @@ class UserConnection:
 
 
 def _is(value: Any, package: str, name: str) -> bool:
-    """Without importing the package: whoever has such a value has it imported."""
+    """Without importing the package: code that has such a value has it imported."""
     return any(b.__module__.partition(".")[0] == package and b.__name__ == name for b in type(value).__mro__)

@@ -56,7 +56,7 @@ class Recorded:
     newest: bool = True
     """Whether its job has no later run."""
     pauses: tuple[Request, ...] = ()
-    """Those in effect for whoever works on the run."""
+    """Those in effect for the process that works on the run."""
     samples: tuple[Sample, ...] = ()
     """The last two of a run that is at work."""
 

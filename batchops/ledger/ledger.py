@@ -112,7 +112,7 @@ class Ledger:
         return self.one(connection, number)
 
     def take_over(self, connection: sa.Connection, run: Run) -> Run:
-        """Go on with a run: new tokens, so that whoever held the old ones writes nothing more."""
+        """Continue a run with new tokens, so that a process with the old ones writes nothing more."""
         for worker in run.workers:
             connection.execute(self.workers.update().where(self._is(worker)).values(token=new_token()))
         again = self.runs.update().where(self.runs.c.run == run.run)
@@ -163,7 +163,7 @@ class Ledger:
             return worker_of(connection.execute(query).mappings().one())
 
     def read(self, run: int) -> Run:
-        """A run as it stands now."""
+        """The present state of a run."""
         with self.database.reading() as connection:
             return self.one(connection, run)
 
@@ -178,7 +178,7 @@ class Ledger:
         return self.one(connection, run.run)
 
     def save_pinned(self, connection: sa.Connection, run: int, pinned: dict[str, Any]) -> None:
-        """Write down what whoever continues the run must know."""
+        """Write down what the process that continues the run must know."""
         connection.execute(self.runs.update().where(self.runs.c.run == run).values(pinned=json.dumps(pinned)))
 
     def end(self, connection: sa.Connection, run: int, state: str, error: str | None) -> None:

@@ -72,7 +72,7 @@ def _started(pid: int) -> str:
 
 
 def _hidden(pid: int) -> bool:
-    """Whether there is such a process of another user, of which /proc shows nothing (hidepid)."""
+    """Whether there is such a process of another user that /proc hides (hidepid)."""
     try:
         os.kill(pid, 0)
     except PermissionError:

@@ -1,7 +1,7 @@
 """Requests to runs, made from outside: kept as rows with who asked and when, read with the heartbeat.
 
-A pause, its end and changed settings stay in effect for whoever continues the run, or for later runs of the job. A stop
-or a cancel is for one process: it names the lease that this process holds.
+A pause, its end and changed settings stay in effect for the next process of the run, or for later runs of the job. A
+stop or a cancel is for one process: it names the lease that this process holds.
 """
 
 import json
@@ -23,7 +23,7 @@ IN_SECONDS = ("sleep", "target_time")
 FOR_THE_PROCESS = ("max_rows",)
 """The settings that are for the process that works on the run now, and for no later one."""
 BY_NAMES = ("throttle",)
-"""The settings that are several values by their names, each of which is set for itself."""
+"""The settings that are several values by name; each value is set by itself."""
 EVERY_RUN = "database"
 """The scope of every run whose progress is in this ledger."""
 NUMBERS_PER_STATEMENT = 500
@@ -41,7 +41,7 @@ class Request:
     reason: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     lease: str | None = None
-    """The token of the lease that a process must hold to obey it; None: whoever works on the run."""
+    """The token of the lease that a process must hold to obey it; None: any process that works on the run."""
     user: str = ""
     host: str = ""
     at: float = 0.0

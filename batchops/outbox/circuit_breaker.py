@@ -23,7 +23,7 @@ class CircuitBreaker:
         self, timeout: float | None, clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random, warn: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """`timeout`: seconds after which it is given up on; None: never. `warn` is told when the waiting begins."""
+        """`timeout`: seconds after which it is given up on; None: never. `warn` is called when the waiting begins."""
         self._timeout = timeout
         self._clock = clock
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, draw=draw)

@@ -69,7 +69,7 @@ class DeliveryWorker:
             try:
                 self._sink.open()
                 self._results.put(self._sink.send(messages) if messages else [])
-            except BaseException as error:  # noqa: BLE001  raised again by whoever waits
+            except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
                 self._results.put(error)
             else:
                 self._threads.survive("look at the destination", partial(self._check_loss, messages))

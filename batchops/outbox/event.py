@@ -41,7 +41,7 @@ def save(
     `connection` is SQLAlchemy's Connection or Session, or a connection of psycopg, PyMySQL or sqlite3. `names`:
     what the columns of a table that was not made by `batchops outbox init` are called.
 
-    The order of an aggregate's events is the order of their numbers, so whoever writes one must have locked the
+    The order of an aggregate's events is the order of their numbers, so the writer of one must have locked the
     aggregate before: usually its row. With `lock=True` that is done here: nobody else who does the same writes an
     event of these aggregates until this transaction has ended. UsageError outside a transaction.
     """

@@ -26,7 +26,7 @@ class EventOrder:
 
     @property
     def kept(self) -> bool:
-        """Whether events of one aggregate are kept in it; else each event stands by itself."""
+        """Whether events of one aggregate are kept in it; else each event is an aggregate of its own."""
         return self.source is not OrderSource.NOTHING
 
     @property

@@ -66,7 +66,7 @@ class OutboxLowWaterMark:
     def _look(self) -> None:
         """The first unsent event, then who writes, then the first one again: each statement sees the newest state.
 
-        Whoever commits between the first and the last has been seen in the last; whoever commits later was there
+        A transaction that commits between the first and the last is seen in the last; one that commits later was there
         when the writers were asked for.
         """
         with self._database.reading() as connection:

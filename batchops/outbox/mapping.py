@@ -38,7 +38,7 @@ class EventBatch:
 
     @property
     def last(self) -> KeyValue:
-        """Where the last one stands."""
+        """The place of the last one."""
         return (self.ids[-1],) if self.places is None else self.places[-1]
 
     def __len__(self) -> int:
@@ -80,7 +80,7 @@ class MessageMapping:
     """None: the payload as it is."""
     properties: Mapping[str, Template]
     own_key: Template | None
-    """The key of an event of which the key is NULL, as it belongs to no other; None: such an event is refused."""
+    """The key of an event whose key is NULL, as it belongs to no other; None: such an event is refused."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -154,7 +154,7 @@ class MessageMapper:
             return Refused(f"no message can be built from it: {error}"[:400], final=True)
 
     def _described(self, *values: Any) -> tuple[str, Mapping[str, str]]:
-        """The topic, and the headers but for those of which a column is NULL."""
+        """The topic, and the headers but for those with a column that is NULL."""
         return self._topic(values), _filled(self._headers, values)
 
     def _key(self, row: Sequence[Any]) -> str:
@@ -175,7 +175,7 @@ class MessageMapper:
 
 
 def _filled(texts: Sequence[tuple[str, Made]], values: Sequence[Any]) -> Mapping[str, str]:
-    """The texts by name, but for those of which a column is NULL."""
+    """The texts by name, but for those with a column that is NULL."""
     filled = {}
     for name, made in texts:
         with suppress(NullError):

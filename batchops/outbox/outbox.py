@@ -17,7 +17,7 @@ from batchops.outbox.sent_column import SentColumn
 
 @dataclass(frozen=True)
 class Outbox:
-    """A table with the names of its columns, all of which are there."""
+    """A table with the names of its columns; all of them exist."""
 
     backend: Backend
     table: Table

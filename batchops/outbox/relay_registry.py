@@ -46,7 +46,7 @@ class Registered:
 
 
 class Registry:
-    """The rows of one outbox. Whoever changes shards has locked them first; a renewal needs its relay's row only."""
+    """The rows of one outbox. A relay locks them all before it changes shards; a renewal needs its relay's row only."""
 
     def __init__(self, database: Database, relays: sa.Table, shards: sa.Table, relation: str) -> None:
         self._epoch = database.backend.own_tables.epoch

@@ -53,7 +53,7 @@ class ReplayStep:
 
 
 def _rejected(batch: EventBatch, deliveries: Iterable[object]) -> Iterator[Rejected]:
-    """The events of which it is said that they are refused."""
+    """The events that are reported as refused."""
     for id_, aggregate, one in zip(batch.ids, batch.aggregates, deliveries, strict=True):
         if isinstance(one, Refused):
             yield Rejected(f"{aggregate} event {as_text(id_)}", one.reason)

@@ -1,4 +1,4 @@
-"""How the shards of an outbox are shared out among its relays: arithmetic only, the same whoever does it."""
+"""How the shards of an outbox are shared out among its relays: arithmetic only, the same in every relay."""
 
 from collections import Counter
 from collections.abc import Sequence

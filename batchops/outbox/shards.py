@@ -167,7 +167,7 @@ class Shards:
         return before if len(before) == self.count else self._registry.lay_out(connection, self.count)
 
     def _hand_over(self) -> None:
-        """One shard to whoever has the fewest by now, if that is still two fewer."""
+        """One shard to the relay that has the fewest by now, if that is still two fewer."""
         with self._database.transaction() as connection:
             before = self._registry.locked(connection)
             others = [one for one in self._registry.relays(connection) if not one.gone]

@@ -31,7 +31,7 @@ class InFlightBatch:
 
     events: EventBatch
     held: frozenset[str]
-    """Aggregates of which nothing is sent, as no message can be built from their next event."""
+    """Aggregates that wait, as no message can be built from their next event."""
 
     def results(self, delivered: Sequence[Delivery]) -> Sequence[Delivery]:
         """A delivery per event."""
@@ -51,7 +51,7 @@ class InFlightBatch:
         return results
 
     def behind(self, results: Sequence[Delivery]) -> frozenset[str]:
-        """Aggregates of which an event was not delivered."""
+        """Aggregates with an event that was not delivered."""
         if not any(results):
             return frozenset()
         return frozenset(a for a, one in zip(self.events.aggregates, results, strict=True) if one)

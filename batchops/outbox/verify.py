@@ -37,13 +37,13 @@ _INVERTED = "were sent after a later one of their aggregate, by the times in the
 _BEYOND = Violation(
     "beyond",
     Exit.DONE,
-    "beyond the table: that the destination kept what it acknowledged; that whoever wrote an event had locked its "
+    "beyond the table: that the destination kept what it acknowledged; that the writer of an event had locked its "
     "aggregate; events that were deleted or moved once they were sent",
 )
 
 
 def findings(connection: sa.Connection, outbox: Outbox, failures: RefusedEvents) -> list[Violation]:
-    """All of them, the same whoever asks; nothing is written."""
+    """All of them, the same for every caller; nothing is written."""
     found = [_skipped(connection, outbox, failures), _inverted(connection, outbox)]
     if not outbox.order.numbered:
         found.append(_ordered(connection, outbox))

@@ -31,7 +31,7 @@ class CallThread:
         def run() -> None:
             try:
                 answers.put((work(), None))
-            except BaseException as error:  # noqa: BLE001  raised again by whoever waits
+            except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
                 answers.put((None, error))
 
         self._calls.put(run)

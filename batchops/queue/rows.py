@@ -93,7 +93,7 @@ class Rows:
         return [tuple(map(value, row[:width])) for row in found]
 
     def key(self, found: Sequence[Any]) -> KeyValue:
-        """The key that stands first in a row."""
+        """The key at the beginning of a row."""
         return self.keys([found])[0]
 
     def of(

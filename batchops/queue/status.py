@@ -35,7 +35,7 @@ class Reason:
 
 
 class QueueStatus:
-    """Reads; `leases` says where everything stands."""
+    """Reads; `leases` says in which columns everything is."""
 
     def __init__(self, database: Database, queue: Queue, leases: ColumnLeases | TableLeases) -> None:
         self._database = database

@@ -24,7 +24,7 @@ def run_job(
     stop: Stop,
     planned: Callable[[Plan], None] = lambda _: None,
 ) -> Finished:
-    """Plan and run it. Whatever is in its way is told in what is returned, and as an event.
+    """Plan and run it. What prevents it is in the returned value, and is an event.
 
     `planned` sees the plan.
     """

@@ -35,7 +35,7 @@ class TomlSource:
     mistakes: list[Mistake] = field(default_factory=list)
 
     def line(self, *place: str) -> int:
-        """Where a key stands, or what it would be in."""
+        """The line of a key, or of the table that it would be in."""
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)

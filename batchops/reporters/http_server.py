@@ -67,7 +67,7 @@ def _handler(answers: Routes) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             try:
                 answer = answers.get(self.path.partition("?")[0], _nothing)()
-            except Exception as error:  # noqa: BLE001  whoever asks is to see that something is wrong
+            except Exception as error:  # noqa: BLE001  the client is to see that something is wrong
                 answer = HttpResponse(500, "text/plain; charset=utf-8", f"{described(error)}\n".encode())
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)

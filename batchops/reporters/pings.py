@@ -1,6 +1,6 @@
 """Pings as healthchecks.io and its like take them: URL/start, URL when it is well, URL/EXIT when it is not.
 
-Sent from threads, in their order; what goes wrong with them is told once, and never more than told. A host that does
+Sent from threads, in their order; what goes wrong with them is reported once, and never ends a run. A host that does
 not answer costs seconds a ping: of those that wait, the newest of each kind is kept, and none is sent that is old.
 """
 

@@ -33,7 +33,7 @@ class ProgressLines:
 
 
 def progress_line(progress: Progress) -> str:
-    """Where a run stands, in one plain line."""
+    """The progress of a run, in one plain line."""
     started, batch, pause = progress.started, progress.batch, progress.pause()
     if started is None:
         return ""

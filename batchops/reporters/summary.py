@@ -224,7 +224,7 @@ def _archive_lines(finished: Finished) -> Iterator[tuple[str, str]]:
 
 
 def _family_lines(families: Families) -> Iterator[tuple[str, str]]:
-    """Rows by table, and the parents of which only a part is gone."""
+    """Rows by table, and the parents that are only partly deleted."""
     if tables := _by_table(families):
         yield "tables", tables
     if families.begun:

@@ -1,4 +1,4 @@
-"""When any lease is to be renewed; and the lease of a run, of which each job has one at a time.
+"""When any lease is to be renewed; and the lease of a run. A job has one run at a time.
 
 A lease ends by the database's clock, and is taken over then, or once its holder's process is gone.
 """
@@ -31,7 +31,7 @@ class LeaseClock:
     def __init__(
         self, seconds: float, clock: Callable[[], float] = time.monotonic, renewed: float = -math.inf
     ) -> None:  # fmt: skip
-        """`renewed`: when it was taken, by that clock; as it stands, nothing is held yet."""
+        """`renewed`: when it was taken, by that clock; a new object holds nothing yet."""
         self.seconds = seconds
         self._clock = clock
         self._renewed = renewed

@@ -16,7 +16,7 @@ from batchops.runtime.threads import Threads, described
 class EventEmitter:
     """Passes the events of the run's threads to one listener, one at a time.
 
-    A listener that raises ends the run after the batch in progress, and is told nothing more but the end.
+    A listener that raises ends the run after the batch in progress, and gets no further event but the end.
     """
 
     def __init__(self, emit: Emit, stop: Stop) -> None:

@@ -30,7 +30,7 @@ class Outcome:
     extra_seconds: float = 0.0
     """Seconds for isolating rejected rows, or for reading ahead, which a smaller batch would not save."""
     last: bool = False
-    """Whether nothing is left for whoever did it, so that no pause follows."""
+    """Whether the worker that did it has nothing left to do, so that no pause follows."""
     replan: str | None = None
     """Why the run should change its strategy."""
 

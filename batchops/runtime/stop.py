@@ -37,7 +37,7 @@ class Stop:
         self._asked = threading.Event()
         self._woken = threading.Condition()
         self._wakes = 0
-        """How often whoever sleeps was woken."""
+        """How often a sleeping thread was woken."""
         self._asked_at = 0.0
         self._heard: list[threading.Event] = []
         self._runs: list[Stop] = []
@@ -61,7 +61,7 @@ class Stop:
         return (left := self.left) is not None and left <= 0
 
     def ask(self, reason: str, signal: int | None = None) -> None:
-        """End after the batch in progress. The first reason stands."""
+        """End after the batch in progress. Later reasons are ignored."""
         with self._guard:
             if not self.asked:
                 self.reason, self.signal, self._asked_at = reason, signal, self._clock()
@@ -79,7 +79,7 @@ class Stop:
             run.hurry()
 
     def fail(self, error: BaseException) -> None:
-        """End after the batch in progress, as this has happened. The first error stands."""
+        """End after the batch in progress because of this error. Later errors are ignored."""
         with self._guard:
             self.error = self.error or error
         self.ask(getattr(error, "reason", "failed"))

@@ -27,7 +27,7 @@ class Threads:
         def run() -> None:
             try:
                 work()
-            except BaseException as error:  # noqa: BLE001  whoever waits for the run raises or tells it
+            except BaseException as error:  # noqa: BLE001  raised or reported by the thread that waits for the run
                 self._failed(error)
 
         thread = threading.Thread(target=run, name=f"batchops-{name}", daemon=True)

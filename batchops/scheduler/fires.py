@@ -55,7 +55,7 @@ class Claimed:
     decided: tuple[Decided, ...]
     """Every fire that was given its row by this look."""
     fire: Fire | None = None
-    """To be run by whoever asked."""
+    """To be run by the caller."""
     waits: bool = False
     given_up: tuple[int, ...] = ()
     """Fires that have failed because their owners died, one after the other."""

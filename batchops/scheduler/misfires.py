@@ -72,7 +72,7 @@ class Decided:
 
 @dataclass(frozen=True)
 class Decision:
-    """Rows for due fires, one of which may be running; or an open fire to start."""
+    """Rows for due fires; one may be running; or an open fire to start."""
 
     new: Sequence[Decided] = ()
     start: int | None = None

@@ -37,7 +37,7 @@ LONGEST_JOB_NAME = 200
 
 
 Listen = Callable[[RecipeJob], Emit]
-"""Gives whoever listens to a job."""
+"""Gives the listener of a job."""
 
 
 @dataclass(frozen=True)

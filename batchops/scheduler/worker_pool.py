@@ -1,4 +1,4 @@
-"""How many fires one process runs side by side; whoever has waited longest is next."""
+"""How many fires one process runs at a time; the one that has waited longest is next."""
 
 import threading
 import time

@@ -92,7 +92,7 @@ class Verb:
     asks: bool = False
     """Whether a person is asked before a job runs."""
     group: str = ""
-    """The command that it stands under."""
+    """The command that it is a part of."""
 
     @property
     def command(self) -> str:
@@ -110,7 +110,7 @@ class FactsPlan:
     facts: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     rehearse: Callable[[], Sequence[Rehearsed]]
-    """The job's first statements, none of which is run."""
+    """The job's first statements; none is run."""
     statements: tuple[Rehearsed, ...] | None = None
     question: str = ""
     refusals: tuple[Refusal, ...] = ()

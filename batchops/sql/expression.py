@@ -64,7 +64,7 @@ class Expression:
         return self.followed and not self.subquery and called <= _PLAIN_FUNCTIONS
 
     def pinned(self, literals: Mapping[str, str]) -> str:
-        """The text with each time function replaced by its literal where it stands."""
+        """The text with each time function replaced by its literal."""
         text = self.text
         for call in reversed(self.time_functions):
             text = text[: call.start] + literals[call.spelling] + text[call.end :]

@@ -55,7 +55,7 @@ def _within(tokens: SqlTokens, first: int, last: int, *, nested: bool) -> Iterat
 
 
 def _selects(tokens: SqlTokens, opening: int) -> bool:
-    """Whether a SELECT stands directly between these parentheses."""
+    """Whether a SELECT is directly inside these parentheses."""
     inside = range(opening + 1, tokens.closing[opening])
     return any(
         tokens.around[i] == opening and tokens.at(i).kind == "word" and tokens.at(i).value == "select" for i in inside

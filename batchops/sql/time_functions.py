@@ -13,7 +13,7 @@ _ORDERING = frozenset({"<", ">", "<=", ">=", "between"})
 
 @dataclass(frozen=True)
 class TimeFunctionCall:
-    """A call of a time function and where it stands: `text[start:end]`."""
+    """A call of a time function and its place: `text[start:end]`."""
 
     start: int
     end: int

@@ -71,7 +71,7 @@ class SqlTokens:
         return self.tokens[index] if 0 <= index < len(self.tokens) else SqlToken("sign", -1, -1, "", "")
 
     def touching(self, index: int) -> bool:
-        """Whether no blank stands between a token and the next one."""
+        """Whether no blank is between a token and the next one."""
         return self.at(index).end == self.at(index + 1).start
 
     def called(self, index: int) -> bool:

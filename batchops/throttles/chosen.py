@@ -109,7 +109,7 @@ def _probes(stack: ExitStack, database: Database) -> Database:
 
 
 def _takes_replicas(backend: Backend, kind: ThrottleKind, scope: Scope) -> bool:
-    """Whether replicas are named for it, each of which must be one."""
+    """Whether replicas are named for it; each must be one."""
     signal = backend.signals.get(kind.name)
     return bool(scope.replicas) and signal is not None and (signal.takes_replicas or signal.knows_replicas)
 

@@ -30,7 +30,7 @@ class Update:
         return own.alone(sa.update(table).where(*batch.conditions).ordered_values(*values))
 
     def afterwards(self, batch: Batch) -> list[sa.ColumnElement[Any]]:
-        """What becomes a default stands as it is."""
+        """A column that becomes its default is left as it is."""
         own, new = batch.selection.table, {name: sql for name, sql in self._assignments if not is_default(sql)}
         return [
             self._plain(batch, name, new[name]).label(quoted(name)) if name in new else own.called.c[quoted(name)]

@@ -14,7 +14,7 @@ READ, CHANGED = {"DELETE": 3_000_000.0, "UPDATE": 1_500_000.0}, {"DELETE": 600_0
 _TELLING = 10_000
 """Rows that an earlier run must have read for its speed to say something."""
 _ROW_BYTES = 100
-"""Of a row of which nothing is known."""
+"""Of a row about which nothing is known."""
 _CAREFUL = 0.25
 """Share of the target time that the first batch would take on the machine of these figures."""
 _FIRST_BYTES = 1 << 20

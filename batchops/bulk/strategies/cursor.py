@@ -1,4 +1,4 @@
-"""Where a strategy stands: the ranges still to be processed, the first of them in progress."""
+"""The cursor of a strategy: the ranges still to be processed, the first of them in progress."""
 
 import json
 from collections.abc import Sequence

@@ -19,5 +19,5 @@ class InOrder(sa.ColumnElement[bool]):
 
 @compiles(InOrder)
 def _in_order(element: InOrder, compiler: SQLCompiler, **options: Any) -> str:
-    """SQLAlchemy's DELETE has no ORDER BY; it stands behind the condition."""
+    """SQLAlchemy's DELETE has no ORDER BY; it follows the condition."""
     return f"1 = 1 ORDER BY {compiler.process(element.field, **options)}"

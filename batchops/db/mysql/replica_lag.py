@@ -77,7 +77,7 @@ class MySQLReplicaLag:
 
 
 class MariaDBReplicaLag(MySQLReplicaLag):
-    """The figure stands still where the replica receives nothing, so its GTIDs are compared with the server's."""
+    """The figure does not move where the replica receives nothing, so its GTIDs are compared with the server's."""
 
     status = "SHOW ALL SLAVES STATUS"
     right = "SLAVE MONITOR"

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 PLACE = "(__tables__)"
-"""Stands in a query for the condition on the tables, as the sole one on the schema."""
+"""Takes the place of the condition on the tables in a query, as the sole one on the schema."""
 
 
 def rows_about(

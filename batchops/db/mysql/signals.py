@@ -79,7 +79,7 @@ def _process_right(query: str) -> Callable[[sa.Connection, Scope], str | None]:
 
 
 def _lock_waits_right(connection: sa.Connection, scope: Scope) -> str | None:
-    """MySQL asks for two rights, of which the first missing one is told."""
+    """MySQL asks for two rights and reports the first that is missing."""
     try:
         connection.exec_driver_sql(_LOCK_WAITS).all()
     except DBAPIError as error:

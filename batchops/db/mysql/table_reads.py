@@ -110,7 +110,7 @@ def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None
         written, in_json = f"{written} COLLATE {collation}", ()
     if isinstance(value, Decimal):
         return _decimal(connection, text, value)
-    if kind == FIELD_TYPE.FLOAT:  # of which fewer digits are shown than it has
+    if kind == FIELD_TYPE.FLOAT:  # it has more digits than are shown
         written = _written(connection.execute(sa.text(f"SELECT CAST({text} AS double)")).scalar_one())
     return next((one for one in (written, *in_json) if _same(connection, text, one)), None)
 

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from batchops.db.event_tables import EventTables
 from batchops.db.table import Column, Table, quoted
 
-# Whoever writes to a table holds this lock on it from before its first row's number is drawn until the end of
+# A session that writes to a table holds this lock on it from before its first row's number is drawn until the end of
 # the transaction; everybody may see it, and readers do not hold it.
 _WRITERS = sa.text("""
 SELECT DISTINCT virtualtransaction FROM pg_catalog.pg_locks

@@ -28,7 +28,7 @@ SELECT own.root::text AS identity,
        (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS superuser
 FROM own JOIN pg_catalog.pg_class c USING (oid) GROUP BY own.root
 """)
-# Bits of tgtype: 1 row, 2 before, 8 delete, 16 update. One that is made for each partition is told once.
+# Bits of tgtype: 1 row, 2 before, 8 delete, 16 update. One that is made for each partition is reported once.
 _TRIGGERS = sa.text(f"""{_OWN}
 SELECT DISTINCT ON (own.root, t.tgname, event) own.root::text AS identity, t.tgname::text AS name,
        c.relname::text AS "table", event,

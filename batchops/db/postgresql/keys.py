@@ -80,7 +80,7 @@ def _type(table: Table, name: str) -> str:
 
 
 def _typed(table: Table, name: str, value: Any) -> sa.ColumnElement[Any]:
-    """A value of a key in its column's type; or what stands for it."""
+    """A value of a key in its column's type; or its parameter."""
     given = value if isinstance(value, sa.BindParameter) else sa.bindparam(None, value, sa.Text)
     return sa.cast(given, NamedType(_type(table, name)))
 

@@ -53,7 +53,7 @@ class PostgreSQLPartitions:
         return [replace(leaf, alias=table.name, only=True) for leaf in catalog.find_all(connection, names)]
 
     def covered(self, connection: sa.Connection, leaves: Sequence[Table], failing: sa.TextClause) -> list[Table]:
-        """The partitions of which the planner can prove, by their bounds, that no row is `failing`."""
+        """The partitions without a `failing` row, as the planner proves by their bounds."""
         connection.exec_driver_sql("SET LOCAL constraint_exclusion = on")
         found = []
         for leaf in leaves:

@@ -10,7 +10,7 @@ from batchops.db.postgresql.sessions import joined_parts
 from batchops.db.recorded_statements import is_recorded
 
 Build = Callable[..., sa.Select[Any] | sa.Update | sa.Delete]
-"""Makes the statement of its values by name, or of what stands for them."""
+"""Makes the statement of its values by name, or of their parameters."""
 _NAME = "batchops_"
 """How the names of the values begin in the statement: SQLAlchemy gives a value that is named like a column to that."""
 

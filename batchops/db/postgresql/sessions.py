@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def joined_parts(connection: sa.Connection) -> tuple[str, str] | None:
-    """What is to be sent before and behind the first statement, for whoever sends it; None where that is done."""
+    """What is to be sent before and behind the first statement, for its sender; None where that is done."""
     parts: tuple[str, str] | None = connection.info.pop(_JOINED, None)
     return parts
 
@@ -52,7 +52,7 @@ class PostgreSQLSessions:
             isolation_level="AUTOCOMMIT",
             pool_size=connections,
             pool_timeout=30,
-            pool_reset_on_return=None,  # whoever borrows one ends what is left open
+            pool_reset_on_return=None,  # the borrower ends what is left open
             use_native_hstore=False,
         )
 

@@ -1,4 +1,4 @@
-"""How much WAL a PostgreSQL server writes in a second, whoever it is for."""
+"""How much WAL a PostgreSQL server writes in a second, for all sessions."""
 
 import time
 from collections.abc import Callable

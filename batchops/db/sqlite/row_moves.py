@@ -12,6 +12,6 @@ class SQLiteRowMoves(TwoStatements):
     """INSERT … SELECT."""
 
     def changes(self, connection: sa.Connection, into: Table) -> str:
-        """Any trigger: which event sets it off stands in its text alone."""
+        """Any trigger: only its text says which event fires it."""
         found = connection.execute(_CHANGES, {"name": into.name}).scalar()
         return f'trigger "{found}"' if found else ""

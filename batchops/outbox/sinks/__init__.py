@@ -60,7 +60,7 @@ class SinkDownError(BatchopsError):
 class AccessRefusedError(SinkDownError):
     """The destination answers and refuses the connection itself: its user, password, virtual host or database.
 
-    Waiting does not help, so whoever delivers ends.
+    Waiting does not help, so the delivery ends.
     """
 
     exit = Exit.UNREACHABLE

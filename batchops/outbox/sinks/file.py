@@ -59,7 +59,7 @@ class StandardOutput:
 class FileSink:
     """Appends; any number of processes may share a file.
 
-    A line that a crash has torn was never acknowledged: whoever writes next cuts it off.
+    A line that a crash has torn was never acknowledged: the next writer cuts it off.
     """
 
     def __init__(self, path: Path) -> None:

@@ -65,7 +65,7 @@ class HttpBatch:
             raise errors[0]
 
     def _work(self) -> None:
-        """Whoever settles an event takes the next of its key, so that nobody has to wait for work."""
+        """The thread that finishes an event takes the next of its key, so that no thread waits for work."""
         while (index := self._next()) is not None:
             answer = self._post(self._messages[index], max(0.1, self._end - time.monotonic()))
             with self._lock:

@@ -61,7 +61,7 @@ class KafkaSink:
         """Whether the producer makes a request of each record."""
         self._request = REQUEST
         self._begun: set[tuple[str, str]] = set()
-        """Topics and keys of which this producer has had a record acknowledged."""
+        """Topics and keys with a record of this producer that was acknowledged."""
         self._last: KafkaError | None = None
         """What the client has last said of the cluster as a whole."""
 
@@ -190,7 +190,7 @@ class _Sending:
     def __init__(self, messages: Sequence[Message]) -> None:
         self.messages = messages
         self.left: Sequence[int] = range(len(messages))
-        """Those of which it is not known yet what becomes of them."""
+        """Those whose outcome is not known yet."""
         self.suspects: set[int] = set()
         """Those that came in a request that was refused: until each was alone, nothing else is sent."""
         self.guilty = False
@@ -261,7 +261,7 @@ def _settings(at: SinkAddress, timeout: float) -> dict[str, Any]:
         "bootstrap.servers": ",".join(f"{host}:{port}" for host, port in at.hosts),
         "acks": "all",
         "enable.idempotence": True,
-        "partitioner": "murmur2_random",  # as Java's producers do, so that a key has one partition whoever writes it
+        "partitioner": "murmur2_random",  # as Java's producers do, so that a key has one partition for all writers
         "enable.gapless.guarantee": True,
         "message.timeout.ms": 0,  # a record that the client gives up would be overtaken by later ones
         "message.max.bytes": LARGEST,

@@ -56,7 +56,7 @@ class ProducerBatch:
         """`seconds` without a step forward end it; `alone`: whether each record is a request of its own."""
         self.reports: dict[int, DeliveryFailure] = {}
         self.failed: set[str] = set()
-        """Keys of which a record was not acknowledged."""
+        """Keys with a record that was not acknowledged."""
         self.ended = False
         """Whether this producer is of no more use: its order is broken off."""
         self._producer = producer

@@ -222,7 +222,7 @@ class NatsSink:
 
 
 class TlsRequired(Client):
-    """Ends where the server begins no TLS, before a password is told: the client itself would continue in the clear."""
+    """Ends where the server begins no TLS, before a password is sent: the client itself would continue in the clear."""
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         if not info.get("tls_required"):

@@ -104,7 +104,7 @@ class RabbitMQConnection:
     def _run(self) -> None:
         try:
             self._connection.ioloop.start()
-        except Exception as error:  # noqa: BLE001  whoever waits for an answer is told why none comes
+        except Exception as error:  # noqa: BLE001  the thread that waits for an answer raises it
             self.problem = ConnectionProblem(described(error))
         finally:
             self.usable = False

@@ -189,7 +189,7 @@ def _client(at: SinkAddress, files: Mapping[str, Any]) -> redis.Redis:
         password=at.password or None,
         socket_timeout=seconds,
         socket_connect_timeout=min(seconds, 10.0),
-        retry=Retry(NoBackoff(), 0),  # sending again is for whoever keeps the order
+        retry=Retry(NoBackoff(), 0),  # the code that keeps the order sends again
         protocol=2,
         **files,
     )

@@ -75,13 +75,13 @@ class Handler(Protocol):
     can_crash: bool
     """Whether a row can take the process along: then what was lost once is tried alone."""
     isolate_failed: bool
-    """Whether a batch may fail as a whole, whoever's fault it is: then what failed once is tried alone."""
+    """Whether one row's fault may fail the whole batch: then a row that failed once is tried alone."""
 
     def __call__(self, rows: Sequence[Values], connection: sa.Connection | None, stop: Stop) -> Sequence[Result]:
         """A result per row, in their order. What is not `can_crash` heeds `stop` by itself."""
 
     def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
-        """Called before the first batch: the columns that tell rows apart, and who is told what is odd."""
+        """Called before the first batch: the columns that tell rows apart, and the listener for what is odd."""
 
     def close(self) -> None:
         """Release processes and connections; called again, it does nothing."""

@@ -68,7 +68,7 @@ class Spawner:
 
 
 class Child:
-    """A running program: fed, read and waited for by whoever asks, without a thread of its own."""
+    """A running program: fed, read and waited for by the calling thread, without a thread of its own."""
 
     def __init__(self, popen: subprocess.Popen[bytes]) -> None:
         self._popen = popen

@@ -46,7 +46,7 @@ class ExecBatchHandler:
         self._right = False
 
     def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
-        """What answers name their rows by, and who is told of lines that came too late to be of any batch."""
+        """The columns that answers name rows by, and the listener for lines that came too late for any batch."""
         self._key, self._warn = key, warn
 
     def __call__(

@@ -43,7 +43,7 @@ def _batches(context: CheckContext) -> int:
 
 
 def _in_every_batch(context: CheckContext) -> list[FullRead]:
-    """What every statement of the strategy reads whole, wherever it stands; and what finds the end of its window."""
+    """What every statement of the strategy reads whole, at any cursor; and what finds the end of its window."""
     facts, connection = context.database.backend.facts, context.connection
     each = [{read.table: read for read in facts.full_reads(connection, probe.explainable)} for probe in context.probes]
     always = [read for name, read in each[0].items() if all(name in other for other in each)] if each else []
