@@ -1,6 +1,6 @@
 """A table as the database's own catalog describes it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -99,6 +99,11 @@ class Table:
     def known_by(self) -> tuple[str, ...]:
         """The columns by which people know its rows; empty where nothing names one."""
         return self.primary or (self.keys[0].columns if self.keys else ())
+
+    def key_within(self, names: Collection[str]) -> tuple[str, ...]:
+        """The first key of which all columns are among these, the primary key before others; empty for none."""
+        keys = (self.primary, *(key.columns for key in self.keys))
+        return next((key for key in keys if key and set(key) <= set(names)), ())
 
     @property
     def label(self) -> str:

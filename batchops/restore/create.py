@@ -31,7 +31,7 @@ def new_table(archived: ArchivedTable, schema: str | None, name: str, loading: R
         sa.Column(
             quoted(column.name),
             _Spelled(loading.type_for(column, archived.family, in_key=column.name in archived.key)),
-            nullable=column.nullable and column.name not in archived.key,
+            nullable=column.nullable,  # a key of SQLite may hold NULLs
         )
         for column in archived.columns
     ]

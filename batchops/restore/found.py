@@ -74,10 +74,7 @@ def identity(verb: str, spec: RestoreSpec, found: Found) -> dict[str, Any]:
 
 def key_of(table: Table, archived: ArchivedTable) -> tuple[str, ...]:
     """The columns by which rows are the same: a key of the target that was archived, its primary key first."""
-    names = {column.name for column in archived.columns}
-    keys = [table.primary] if table.primary else []
-    keys += [key.columns for key in table.keys]
-    return next((key for key in keys if set(key) <= names), ())
+    return table.key_within([column.name for column in archived.columns])
 
 
 def condition_of(

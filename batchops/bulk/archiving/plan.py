@@ -150,5 +150,5 @@ def _warnings(
     lost = [name for name in every if name not in {column.name for column in columns}]
     if lost:
         yield f"Not archived, and deleted with their rows: {', '.join(lost)}."
-    elif not any(set(key.columns) <= {column.name for column in columns} for key in preparing.found.table.keys):
+    elif not preparing.found.table.key_within([column.name for column in columns]):
         yield "The archived columns hold no key, so that no row of the archive can be found by it."

@@ -37,8 +37,7 @@ def database_archive(
             found.table.label, tuple(columns), found.table.known_by, source.backend.exact_columns.family
         )
         matched, refusals = match(archived, into, there, other.backend.row_loading)
-        names = {one.archived.name for one in matched.columns}
-        key = next((one.columns for one in into.keys if set(one.columns) <= names), ())
+        key = into.key_within([one.archived.name for one in matched.columns])
         refusals += _refusals(preparing, other, connection, into, matched, key, columns)
         if (unwritable := server.refusal(where.shown)) is not None:
             raise RefusedError(unwritable.message, unwritable.hint)

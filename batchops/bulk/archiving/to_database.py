@@ -16,6 +16,7 @@ from batchops.bulk.operations import Operation
 from batchops.bulk.strategies.strategy import Batch
 from batchops.db.database import Database, connect
 from batchops.db.exact_columns import ExactColumn
+from batchops.db.exact_text import fields_of
 from batchops.db.row_loading import own_columns
 from batchops.db.sessions import Timeouts
 from batchops.db.table import Table, quoted
@@ -29,6 +30,7 @@ from batchops.runtime.lease import Lease
 from batchops.runtime.refusal import Refusal
 
 _OTHER_CONTENT = "its key is there already with other content, or its values would change there"
+_NO_KEY = "its key is NULL, by which nothing could be found there"
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,8 @@ class CopyExecution(DirectExecution):
         if rejected:
             raise RowRefusedError(rejected[0].reason)
         loaded = [line for _, line in pairs]
+        if any(None in self._key_of(line) for line in loaded):
+            raise RowRefusedError(_NO_KEY)
         try:
             staged = loading.stage(self._begun(), own.into, own.matched.targets)
             loading.load(self._begun(), staged, own.matched.targets, loaded)
@@ -180,6 +184,10 @@ class CopyExecution(DirectExecution):
         if after != wanted:
             raise RowRefusedError(_OTHER_CONTENT)
         self._new += [line for line in loaded if own.matched.comparable(line) not in before]
+
+    def _key_of(self, line: bytes) -> list[bytes | None]:
+        fields = dict(zip((one.target.name for one in self._archive.matched.columns), fields_of(line), strict=True))
+        return [fields[name] for name in self._archive.key]
 
     def _found(self, staged: sa.TableClause) -> Counter[tuple[bytes | None, ...]]:
         """The rows there with the keys of the staged ones."""

@@ -64,7 +64,7 @@ def copy_rows(cursor: "Cursor[Any]", statement: str, parameters: Any, context: A
         return None
     returning, received = asked
     # The driver itself writes the values in: COPY takes no parameters.
-    with cursor.copy(f"COPY ({statement} RETURNING {returning}) TO STDOUT", parameters or None):
+    with cursor.copy(f"COPY ({statement} RETURNING {returning}) TO STDOUT", parameters):
         cursor.connection.wait(_received(cursor, received))
     return True
 

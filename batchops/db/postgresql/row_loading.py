@@ -5,11 +5,11 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.ext.compiler import compiles
 
 from batchops.db.exact_columns import ExactColumn, ExactKind
 from batchops.db.exact_text import line_of
 from batchops.db.postgresql.exact_columns import SETTINGS, PostgreSQLExactColumns
+from batchops.db.postgresql.own_numbers import InsertWithNumbers
 from batchops.db.row_loading import OnConflict, merge, own_columns, staged_clause, staged_name
 from batchops.db.table import Table, quoted
 
@@ -29,18 +29,6 @@ _TYPES = {
 }  # fmt: skip
 
 
-class InsertWithNumbers(sa.Insert):
-    """INSERT … SELECT whose numbers are taken where the database would number rows itself."""
-
-    inherit_cache = False
-
-
-@compiles(InsertWithNumbers, "postgresql")
-def _with_numbers(insert: Any, compiler: Any, **options: Any) -> str:
-    text: str = compiler.visit_insert(insert, **options)
-    return text.replace(") SELECT", ") OVERRIDING SYSTEM VALUE SELECT", 1)
-
-
 class PostgreSQLRowLoading:
     """Each type reads its own text back."""
 
@@ -57,7 +45,7 @@ class PostgreSQLRowLoading:
     ) -> None:  # fmt: skip
         names = ", ".join(_quoted(connection, column.name) for column in columns)
         driver: Any = connection.connection.driver_connection
-        statement = f"COPY {_named(connection, into)} ({names}) FROM STDIN"
+        statement = _plain(f"COPY {_named(connection, into)} ({names}) FROM STDIN")
         data = memoryview(b"\n".join(lines) + b"\n")
         try:
             with driver.cursor() as cursor, cursor.copy(statement) as copy:
@@ -106,14 +94,19 @@ class PostgreSQLRowLoading:
         named = _named(connection, table.clause)
         for column in (one for one in columns if one.identity):
             sequence = connection.execute(
-                sa.select(sa.func.pg_get_serial_sequence(named, column.name))
+                sa.select(sa.func.pg_get_serial_sequence(_plain(named), column.name))
             ).scalar()  # fmt: skip
             if sequence is None:
                 continue
             highest = connection.execute(sa.select(sa.func.max(table.clause.c[quoted(column.name)]))).scalar()
-            last = connection.exec_driver_sql(f"SELECT last_value FROM {sequence}").scalar_one()
+            last = connection.exec_driver_sql(f"SELECT last_value FROM {sequence.replace('%', '%%')}").scalar_one()
             if highest is not None and highest > last:
                 connection.execute(sa.select(sa.func.setval(sequence, highest)))
+
+
+def _plain(text: str) -> str:
+    """Text that goes past SQLAlchemy, which doubles what the driver would take for a parameter's mark."""
+    return text.replace("%%", "%")
 
 
 def _quoted(connection: sa.Connection, name: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from batchops.db.postgresql.own_numbers import InsertWithNumbers
 from batchops.db.row_moves import Moved
 from batchops.db.table import Table, quoted
 
@@ -27,7 +28,9 @@ class PostgreSQLRowMoves:
         columns = [table.called.c[quoted(name)] for name in names]
         gone = delete.returning(*columns).cte("batchops_gone")
         rows = sa.select(*(gone.c[quoted(name)] for name in names))
-        insert = sa.insert(into.clause).from_select([quoted(name) for name in names], rows, include_defaults=False)
+        insert = InsertWithNumbers(into.clause).from_select(
+            [quoted(name) for name in names], rows, include_defaults=False
+        )
         moved = connection.execute(insert.execution_options(preserve_rowcount=True)).rowcount
         return Moved(moved, moved)
 

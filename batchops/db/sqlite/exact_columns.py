@@ -1,5 +1,6 @@
 """SQLite's values as exact text: a column's kind is what it holds, as its declared type binds nobody."""
 
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 from batchops.db.exact_columns import ExactColumn, ExactKind
 from batchops.db.table import Column, Table, quoted
 
+_IS_STRICT = sa.text("SELECT strict FROM pragma_table_list(:name) WHERE schema = 'main'")
 _CLASSES = ("integer", "real", "text", "blob")
 _KINDS = {
     "integer": ExactKind.INT64, "real": ExactKind.DOUBLE, "text": ExactKind.TEXT, "blob": ExactKind.BYTES,
@@ -21,20 +23,34 @@ class SQLiteExactColumns:
 
     def columns(self, connection: sa.Connection, table: Table) -> Sequence[ExactColumn]:
         held = _held(connection, table)
-        own_number = _own_number(table)
-        return [
-            ExactColumn(
-                column.name, column.type, _kind(column, classes), column.nullable, generated=column.generated,
-                identity=column.name == own_number,
-            )
-            for column, classes in zip(table.columns, held, strict=True)
-        ]  # fmt: skip
+        own_number, strict = _own_number(table), _strict(connection, table)
+
+        def exact(column: Column, classes: Sequence[str]) -> ExactColumn:
+            type = _converts_nothing(column.type) if strict else column.type
+            numbered = column.name == own_number
+            return ExactColumn(
+                column.name, type, _kind(column, classes), column.nullable, generated=column.generated, identity=numbered
+            )  # fmt: skip
+
+        return [exact(column, classes) for column, classes in zip(table.columns, held, strict=True)]
 
     def settle(self, connection: sa.Connection) -> None:
         pass  # it has one spelling
 
     def selected(self, table: Table, columns: Sequence[ExactColumn]) -> Sequence[sa.ColumnElement[Any]]:
         return [table.called.c[quoted(column.name)] for column in columns]
+
+
+def _strict(connection: sa.Connection, table: Table) -> bool:
+    """Whether the table is STRICT; SQLite has such tables, and the pragma that tells, since 3.37."""
+    if sqlite3.sqlite_version_info < (3, 37):
+        return False
+    return bool(connection.execute(_IS_STRICT, {"name": table.name}).scalar())
+
+
+def _converts_nothing(type: str) -> str:
+    """ANY of a STRICT table keeps each value as it came, as BLOB does elsewhere, where ANY makes numbers of texts."""
+    return "BLOB" if type.upper() == "ANY" else type
 
 
 def _held(connection: sa.Connection, table: Table) -> list[list[str]]:
