@@ -50,6 +50,10 @@ class Contents:
     """Segments without a record: a crash came between."""
     damage: list[Damage] = field(default_factory=list)
 
+    def kept(self, segment: FoundSegment) -> bool:
+        """Whether the rows of a segment were copied and stayed in their table, as far as its manifest says so."""
+        return any(one.manifest.kept for one in self.manifests if one.number == segment.manifest)
+
     def of(self, table: str | None = None, run: int | None = None) -> list[FoundSegment]:
         """The segments of one table, of one run; None: of all."""
         wanted = (one for one in self.segments if table is None or one.table.label == table)

@@ -45,6 +45,11 @@ class Manifest:
         """Rows of all tables."""
         return sum(one.record.rows for table in self.tables for one in table.segments)
 
+    @property
+    def kept(self) -> bool:
+        """Whether the rows were copied, and stayed in their tables."""
+        return bool(self.about.get("kept"))
+
     def document(self) -> dict[str, Any]:
         """As JSON holds it."""
         return {"run": self.run, "rows": self.rows, **self.about, "tables": [*map(_table, self.tables)]}

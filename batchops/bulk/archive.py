@@ -1,7 +1,11 @@
-"""The verb archive: deletes rows that are durable elsewhere before."""
+"""The verb archive: deletes rows that are durable elsewhere before; with --keep it copies them only."""
+
+from dataclasses import replace
+from typing import Any
 
 from batchops.bulk.archiving.plan import rows_out
 from batchops.bulk.archiving.spec import ArchiveSpec
+from batchops.bulk.operations.copy import Copy
 from batchops.bulk.operations.delete import Delete
 from batchops.bulk.prepare import prepare_bulk
 from batchops.bulk.verb import BulkVerb
@@ -20,5 +24,19 @@ VERB: BulkVerb = BulkVerb(
     removes=True,
     operation=lambda _, __: Delete(),
     rows_out=rows_out,
-    prepare=lambda *given, **named: prepare_bulk(VERB, *given, **named),
+    prepare=lambda spec, *given, **named: prepare_bulk(_of(spec), spec, *given, **named),
 )
+KEEPING: BulkVerb = replace(
+    VERB,
+    question="Copy {rows} of {table}, and keep them there,",
+    participle="copied",
+    undo="nothing is deleted",
+    right="SELECT",
+    removes=False,
+    operation=lambda _, __: Copy(),
+)
+"""What --keep makes of it."""
+
+
+def _of(spec: Any) -> BulkVerb:
+    return KEEPING if spec.keep else VERB

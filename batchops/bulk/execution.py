@@ -4,7 +4,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from batchops.bulk.operations import Operation
+from batchops.bulk.operations import Operation, Statement
 from batchops.bulk.strategies.strategy import Batch
 from batchops.db.database import Database
 from batchops.errors import IntegrityError, RowRefusedError
@@ -69,7 +69,7 @@ class DirectExecution:
         if batch.where is None:
             return 0
         statement = self.operation.statement(batch)
-        if batch.by_keys:
+        if batch.by_keys and not isinstance(statement, sa.Select):  # which waits for no row
             statement = self._database.backend.keys.by_index(batch.selection.table, batch.key, statement)
         rows = self._carried_out(connection, batch, statement)
         if batch.found is None or rows == batch.found:
@@ -85,7 +85,7 @@ class DirectExecution:
             raise RowRefusedError(_VETO)
         return rows
 
-    def _carried_out(self, connection: sa.Connection, batch: Batch, statement: sa.Delete | sa.Update) -> int:  # noqa: ARG002
+    def _carried_out(self, connection: sa.Connection, batch: Batch, statement: Statement) -> int:  # noqa: ARG002
         return connection.execute(statement).rowcount
 
     def _still_there(self, connection: sa.Connection, batch: Batch) -> bool:

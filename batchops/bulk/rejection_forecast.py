@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.bulk.operations import Operation
+from batchops.bulk.operations.update import Update
 from batchops.bulk.strategies.strategy import Batch
 from batchops.db.database import Database
 from batchops.db.table import Table, quoted
@@ -25,7 +26,7 @@ class RejectionForecast:
         self._operation = operation
         self._checks: dict[str, Sequence[str]] = {}
         """What holds for a row of a table, by the table's identity."""
-        self.ended = operation.removes
+        self.ended = not isinstance(operation, Update)
         self.confirms = False
         """Whether the server has said of several rows together that it refuses each."""
         self._together = True

@@ -43,7 +43,7 @@ def verify_command(context: click.RichContext, /, dest: str, against: str | None
     """Verify the archive in DEST: each file against its records, each row against both digests.
 
     Needs no database. Exit 0: everything is as it was written. 13: files are missing, truncated or changed; their
-    names are printed. 3: with --against, archived rows are in the database as well.
+    names are printed. 3: with --against, archived rows are in the database as well, other than those copied by --keep.
     """
     destination = open_destination(dest)
     watched = sys.stderr.isatty() and not as_json_document
@@ -161,7 +161,10 @@ def _both_lines(both: Sequence["Both"]) -> Iterator[str]:
                 yield f"  {'double':<10}{one.table}: {counted(number, 'row')} in the table too, {what}: " + (
                     "; ".join(names) + more
                 )
-        if not (one.same or one.other or one.problem):
+        for number, what in ((one.kept, "as they were copied"), (one.changed, "with other content since")):
+            if number:
+                yield f"  {'kept':<10}{one.table}: {counted(number, 'copied row')} in the table too, {what}"
+        if not (one.same or one.other or one.kept or one.changed or one.problem):
             yield f"  {'apart':<10}{one.table}: none of {counted(one.rows, 'row')} is in the table"
 
 

@@ -1,7 +1,7 @@
 """Rows as canonical lines: what a statement deletes leaves the database as its own exact text."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -23,6 +23,11 @@ class RowLines(Protocol):
         RowRefusedError where one of them has a value that has no exact text.
         """
 
+    def read(
+        self, connection: sa.Connection, select: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
+    ) -> list[bytes]:  # fmt: skip
+        """The canonical lines of the rows that the SELECT would give, with the values of `columns`; the same error."""
+
     def column_names(self, connection: sa.Connection, table: Table) -> tuple[str, ...]:
         """The columns that the table has now; nobody adds one before the transaction ends that has changed rows."""
 
@@ -31,3 +36,14 @@ class RowLines(Protocol):
 
     def obstacle(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> str:
         """Why rows of this table cannot leave it whole, in words; empty where they can."""
+
+
+def lines_of(
+    lines: RowLines, connection: sa.Connection, statement: sa.Delete | sa.Update | sa.Select[Any], table: Table,
+    columns: Sequence[ExactColumn],
+) -> list[bytes]:  # fmt: skip
+    """The canonical lines of the rows that the statement deletes, or reads."""
+    assert not isinstance(statement, sa.Update)  # rows that are changed go nowhere
+    if isinstance(statement, sa.Delete):
+        return lines.delete(connection, statement, table, columns)
+    return lines.read(connection, statement, table, columns)

@@ -34,6 +34,14 @@ _REASONS = {
     "busy": "gave up for now, try again later",
 }
 
+_UNDERWAY = {
+    "usage": "stopped, as a flag or value is wrong",
+    "not-found": "stopped, something that it needs is gone",
+    "locked": "stopped, another process has taken the run over",
+    "refused": "stopped by a safety check",
+}
+"""What those reasons mean after the first batch, whose words speak of a start."""
+
 _SIGNALS = {Exit.HANGUP: "SIGHUP", Exit.INTERRUPT: "SIGINT", Exit.TERMINATED: "SIGTERM"}
 
 _UNTOUCHED = {"already-done", "dry-run", "declined", "usage", "unreachable", "not-found", "locked", "refused", "window"}
@@ -176,6 +184,8 @@ def why(finished: Finished) -> str:
         return "done, nothing to do"
     if finished.reason == "window" and not finished.batches:
         return "not started, as --window is closed now"
+    if finished.batches and finished.reason in _UNDERWAY:
+        return _UNDERWAY[finished.reason]
     return _REASONS.get(finished.reason, finished.reason)
 
 

@@ -35,6 +35,10 @@ class Both:
     """Those that are in the table too, as they were archived."""
     other: int = 0
     """Those whose keys are in the table, with other content."""
+    kept: int = 0
+    """Copied rows, which stayed in the table, and are there as they were copied."""
+    changed: int = 0
+    """Copied rows whose keys are in the table, with other content by now."""
     same_rows: list[str] = field(default_factory=list)
     other_rows: list[str] = field(default_factory=list)
     """The first of each, by their keys."""
@@ -52,12 +56,14 @@ def compared(database: Database, destination: Destination, inside: Contents) -> 
         except NotFoundError:
             found.problem = "the database has no such table"
         else:
-            _compare(database, destination, inside.of(label), table, found)
+            segments = inside.of(label)
+            _compare(database, destination, segments, [inside.kept(one) for one in segments], table, found)
         yield found
 
 
 def _compare(
-    database: Database, destination: Destination, segments: Sequence[FoundSegment], table: Table, found: Both
+    database: Database, destination: Destination, segments: Sequence[FoundSegment], kept: Sequence[bool], table: Table,
+    found: Both,
 ) -> None:  # fmt: skip
     if not all(key_of(table, one.table) for one in segments):
         found.problem = "the table has no key whose columns were archived"
@@ -68,10 +74,13 @@ def _compare(
         while (rows := source.take(BLOCK)) is not None:
             matched, refusals = match(rows.table, table, columns, database.backend.row_loading)
             refuse([one for one in refusals if one.check == "types"])
-            _compare_block(database, rows, matched, table, found)
+            kinds = ("kept", "changed") if kept[rows.after.segment] else ("same", "other")
+            _compare_block(database, rows, matched, table, found, kinds)
 
 
-def _compare_block(database: Database, rows: RowsAt, matched: Matched, table: Table, found: Both) -> None:
+def _compare_block(
+    database: Database, rows: RowsAt, matched: Matched, table: Table, found: Both, kinds: tuple[str, str]
+) -> None:  # fmt: skip
     loading, targets = database.backend.row_loading, matched.targets
     pairs, _ = matched.lines(rows.lines)
     key = key_of(table, rows.table)
@@ -87,8 +96,10 @@ def _compare_block(database: Database, rows: RowsAt, matched: Matched, table: Ta
     found.rows += len(rows.lines)
     for line in lines:
         as_archived = archived.get(matched.comparable(line))
-        kind = "other" if as_archived is None else "same"
+        kind = kinds[as_archived is None]
         setattr(found, kind, getattr(found, kind) + 1)
+        if kind not in ("same", "other"):
+            continue
         names = found.other_rows if as_archived is None else found.same_rows
         if len(names) < NAMED:
             names.append(_name(matched, line, key))

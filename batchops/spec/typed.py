@@ -109,6 +109,7 @@ class ArchiveOptions(BulkOptions, total=False):
     to: Required[str | PathLike[str]]
     format: Literal["parquet", "jsonl", "csv"]
     columns: Sequence[str] | str | None
+    keep: bool
     segment_size: int | str
 
 

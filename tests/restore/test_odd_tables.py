@@ -90,3 +90,13 @@ class TestSQLite:
         moved(sqlite, "t", f"{tmp_path}/b/", "v = 3")
         restored(sqlite, tmp_path / "b", "--into", "nulls")
         assert sqlite.rows("SELECT k, v FROM nulls") == [(None, 3)]
+
+
+def test_zero_is_not_the_next_number_of_mariadb(mariadb: Database) -> None:
+    mariadb.script("CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, day date); CREATE TABLE old LIKE t")
+    mariadb.script("SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'; INSERT INTO t VALUES (0, '2020-02-31')")
+    mariadb.script("INSERT INTO t VALUES (-5, '0000-00-00'), (7, '2020-01-01')")
+    assert moved(mariadb, "t", "old", "id < 7") == 2
+    assert mariadb.rows("SELECT id, CAST(day AS char) FROM old ORDER BY id") == [(-5, "0000-00-00"), (0, "2020-02-31")]
+    moved(mariadb, "t", "old", "id = 7", "--keep")
+    assert mariadb.column("SELECT id FROM old ORDER BY id") == [-5, 0, 7]

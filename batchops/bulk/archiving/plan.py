@@ -55,7 +55,7 @@ def _folder(preparing: Preparing, spec: ArchiveSpec, target: Folder) -> FolderAr
     about = {
         "condition": pinned.condition, "cutoff": pinned.cutoff, "product": found.server.product,
         "server_version": found.server.version, "batchops": __version__,
-    }  # fmt: skip
+    } | ({"kept": True} if spec.keep else {})  # fmt: skip
     owner = DestinationOwner(_database_id(preparing), this_host(), database.address.name, found.server.identity)
     return FolderArchive(
         path=target.path, table=found.table, columns=columns, every_column=every,
@@ -109,6 +109,12 @@ def _facts(
     yield "to", f"{target.shown} ({spec.format}, {rough(spec.segment_size)}B of rows a file)"
     if len(columns) < len(every):
         yield "columns", ", ".join(column.name for column in columns)
+    if spec.keep:
+        yield (
+            "keep",
+            "rows stay in the table; a run copies each once, also after a crash; the next run copies all again",
+        )
+        return
     yield "order", "rows are written and synced, then deleted; files are read back before their spools go"
 
 
@@ -145,10 +151,11 @@ def _folder_refusals(path: Path, owner: DestinationOwner) -> Iterator[Refusal]:
 def _warnings(
     preparing: Preparing, lines: RowLines, columns: Sequence[ExactColumn], every: Sequence[str]
 ) -> Iterator[str]:  # fmt: skip
-    if weaker := lines.weaker_commits(preparing.connection):
+    keep = not preparing.verb.removes
+    if (weaker := lines.weaker_commits(preparing.connection)) and not keep:  # the ledger knows what was copied
         yield f"After a fall of the server ({weaker}), rows of its last second may be in table and archive."
     lost = [name for name in every if name not in {column.name for column in columns}]
     if lost:
-        yield f"Not archived, and deleted with their rows: {', '.join(lost)}."
+        yield f"{'Not copied' if keep else 'Not archived, and deleted with their rows'}: {', '.join(lost)}."
     elif not preparing.found.table.key_within([column.name for column in columns]):
         yield "The archived columns hold no key, so that no row of the archive can be found by it."

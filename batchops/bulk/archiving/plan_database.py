@@ -10,6 +10,7 @@ from batchops.archive.records import ArchivedTable
 from batchops.bulk.archiving.spec import ArchiveSpec
 from batchops.bulk.archiving.target import OtherTable
 from batchops.bulk.archiving.to_database import DatabaseArchive
+from batchops.bulk.archiving.to_table import KEEPS
 from batchops.bulk.rows_out import Preparing
 from batchops.db.catalog import Server
 from batchops.db.database import Database, connect
@@ -41,11 +42,9 @@ def database_archive(
         refusals += _refusals(preparing, other, connection, into, matched, key, columns)
         if (unwritable := server.refusal(where.shown)) is not None:
             raise RefusedError(unwritable.message, unwritable.hint)
-    facts = (
-        ("to", f"table {into.label} of {where.name}"),
-        ("order", "committed there and read back, then deleted here; the rows of a batch stay locked meanwhile"),
-    )
-    warning = (
+    to = "to", f"table {into.label} of {where.name}"
+    order = "order", "committed there and read back, then deleted here; the rows of a batch stay locked meanwhile"
+    crash = (
         "After a crash between the two commits, rows of the last batch are in both tables; the same command ends it."
     )
     return DatabaseArchive(
@@ -58,9 +57,9 @@ def database_archive(
         key,
         tuple(columns),
         target.shown,
-        facts,
+        (to, KEEPS if spec.keep else order),
         refusals,
-        (warning,),
+        () if spec.keep else (crash,),
     )  # fmt: skip
 
 

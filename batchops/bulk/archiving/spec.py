@@ -38,6 +38,9 @@ class ArchiveSpec(BulkSpec):
     columns: Annotated[tuple[str, ...] | None, BeforeValidator(parsers.names), Flag("A,B", ARCHIVE)] = Field(
         None, min_length=1, description="Archive these columns alone. The others are lost. Default: all."
     )
+    keep: Annotated[bool, Flag(group=ARCHIVE)] = Field(
+        False, description="Copy the rows and keep them in the table. A run copies each row once; the next run, again."
+    )
     segment_size: Annotated[Bytes, Flag("128MiB", ARCHIVE)] = Field(
         SEGMENT_SIZE,
         ge=1 << 16,
@@ -61,4 +64,5 @@ class ArchiveSpec(BulkSpec):
         target = self.target
         files = {"format": self.format} if isinstance(target, Folder) else {}
         columns = {} if self.columns is None else {"columns": list(self.columns)}
-        return super().identity() | {"to": target.identity} | files | columns
+        keep = {"keep": True} if self.keep else {}
+        return super().identity() | {"to": target.identity} | files | columns | keep

@@ -12,11 +12,11 @@ from batchops.archive.lines import RowsDigest
 from batchops.archive.spool import SUFFIX, SpoolWriter
 from batchops.bulk.archiving.same_columns import refuse_other_columns
 from batchops.bulk.execution import DirectExecution
-from batchops.bulk.operations import Operation
+from batchops.bulk.operations import Operation, Statement
 from batchops.bulk.strategies.strategy import Batch
 from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
-from batchops.db.row_lines import RowLines
+from batchops.db.row_lines import RowLines, lines_of
 from batchops.db.table import Table
 from batchops.errors import BatchopsError, RowRefusedError
 from batchops.ledger import spools
@@ -80,10 +80,9 @@ class SpoolExecution(DirectExecution):
             del self._lines[before:]
             raise
 
-    def _carried_out(self, connection: sa.Connection, batch: Batch, statement: sa.Delete | sa.Update) -> int:
-        assert isinstance(statement, sa.Delete)  # an archive's operation is no other
+    def _carried_out(self, connection: sa.Connection, batch: Batch, statement: Statement) -> int:
         own = self._own
-        lines = own.lines.delete(connection, statement, batch.selection.table, own.columns)
+        lines = lines_of(own.lines, connection, statement, batch.selection.table, own.columns)
         inexact = own.format.inexact(lines) if lines else []
         if inexact:
             raise RowRefusedError(f"{inexact[0].column}: {inexact[0].reason}, and would come back as another value")

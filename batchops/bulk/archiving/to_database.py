@@ -12,11 +12,12 @@ from sqlalchemy.exc import DBAPIError
 from batchops.archive.column_match import Matched
 from batchops.bulk.archiving.same_columns import refuse_other_columns
 from batchops.bulk.execution import DirectExecution, Execution
-from batchops.bulk.operations import Operation
+from batchops.bulk.operations import Operation, Statement
 from batchops.bulk.strategies.strategy import Batch
 from batchops.db.database import Database, connect
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.exact_text import fields_of
+from batchops.db.row_lines import lines_of
 from batchops.db.row_loading import own_columns
 from batchops.db.sessions import Timeouts
 from batchops.db.table import Table, quoted
@@ -123,14 +124,13 @@ class CopyExecution(DirectExecution):
                     there.exec_driver_sql("ROLLBACK TO SAVEPOINT batchops_copy")
             raise
 
-    def _carried_out(self, connection: sa.Connection, batch: Batch, statement: sa.Delete | sa.Update) -> int:
-        assert isinstance(statement, sa.Delete)  # an archive's operation is no other
+    def _carried_out(self, connection: sa.Connection, batch: Batch, statement: Statement) -> int:
         lines = self._database.backend.row_lines
         assert lines is not None  # the plan refuses a database without it
-        gone = lines.delete(connection, statement, batch.selection.table, self._archive.columns)
-        if gone:
-            self._put(gone)
-        return len(gone)
+        taken = lines_of(lines, connection, statement, batch.selection.table, self._archive.columns)
+        if taken:
+            self._put(taken)
+        return len(taken)
 
     def record(self, connection: sa.Connection, after: Worker) -> None:  # noqa: ARG002
         """Commit there, before the commit here."""

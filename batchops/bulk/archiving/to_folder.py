@@ -20,7 +20,7 @@ from batchops.bulk.operations import Operation
 from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.table import Table
-from batchops.errors import BatchopsError, Exit
+from batchops.errors import BatchopsError, Exit, UsageError
 from batchops.events import Failure
 from batchops.finished_details import Archived
 from batchops.ledger import spools
@@ -116,6 +116,8 @@ class OpenFolder:
             assert failed.error is not None
             message = f"The rows are safe in spools, but not sealed: {failed.error.message}"
             hint = failed.error.hint or "run the same command again: it seals them."
+            if isinstance(error, UsageError):  # rows are moved: it is no command that was not begun
+                return Ending("failed", Exit.FAILED, Failure("failed", message, hint))
             return Ending(failed.reason, failed.exit, Failure(failed.error.code, message, hint))
         finally:
             self._thread.shutdown()

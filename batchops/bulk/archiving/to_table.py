@@ -1,5 +1,6 @@
 """An archive in another table of the same database: rows arrive and leave in one transaction."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,13 +11,13 @@ from batchops.bulk.archiving.same_columns import refuse_other_columns
 from batchops.bulk.archiving.spec import ArchiveSpec
 from batchops.bulk.archiving.target import OwnTable
 from batchops.bulk.execution import DirectExecution, Execution
-from batchops.bulk.operations import Operation
+from batchops.bulk.operations import Operation, Statement
 from batchops.bulk.rows_out import Preparing
 from batchops.bulk.strategies.strategy import Batch
 from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.lookup import find_table
-from batchops.db.table import Table
+from batchops.db.table import Table, quoted
 from batchops.errors import IntegrityError, NotFoundError, RowRefusedError, TransientError, UsageError
 from batchops.finished_details import Archived
 from batchops.ledger.ledger import Ledger
@@ -25,6 +26,8 @@ from batchops.runtime.ending import Ending
 from batchops.runtime.lease import Lease
 from batchops.runtime.refusal import Refusal
 
+_OTHER_CONTENT = "its key is there already with other content, or is NULL"
+KEEPS = ("keep", "rows stay in the table; those that are there already are compared, and not copied again")
 _VETO = "a trigger left the row in the table, without an error"
 
 
@@ -35,6 +38,10 @@ class TableArchive:
     source: Table
     into: Table
     names: tuple[str, ...]
+    columns: tuple[ExactColumn, ...]
+    """Those of the source that go into columns of these names."""
+    key: tuple[str, ...]
+    """By which a row that stays is found in both; empty for none."""
     facts: tuple[tuple[str, str], ...]
     refusals: Sequence[Refusal]
     warnings: tuple[str, ...]
@@ -54,7 +61,7 @@ class OpenTable:
 
     def execution(self, operation: Operation) -> Execution:
         """The same for all workers."""
-        return MoveExecution(self._database, operation, self._archive)
+        return (MoveExecution if operation.removes else CopyExecution)(self._database, operation, self._archive)
 
     def close(self, ending: Ending) -> Ending:
         """Nothing is open."""
@@ -90,7 +97,7 @@ class MoveExecution(DirectExecution):
                 "drop it, and run the same command again.",
             )
 
-    def _carried_out(self, connection: sa.Connection, batch: Batch, statement: sa.Delete | sa.Update) -> int:
+    def _carried_out(self, connection: sa.Connection, batch: Batch, statement: Statement) -> int:
         assert isinstance(statement, sa.Delete)  # an archive's operation is no other
         own = self._archive
         moved = self._moves.move(connection, statement, batch.selection.table, own.into, own.names)
@@ -101,6 +108,35 @@ class MoveExecution(DirectExecution):
         self._refuse_changes(connection)
         # At READ COMMITTED a row may come into the range after it was read; each that was read is locked.
         raise TransientError(f"{moved.deleted} rows were deleted where {moved.inserted} had been inserted.")
+
+
+class CopyExecution(MoveExecution):
+    """INSERT of the rows whose keys are not there; all are compared with what is there then."""
+
+    def _carried_out(self, connection: sa.Connection, batch: Batch, statement: Statement) -> int:
+        assert isinstance(statement, sa.Select)  # the rows stay
+        own, table, lines = self._archive, batch.selection.table, self._database.backend.row_lines
+        assert lines is not None  # the plan refuses a database without it
+        there = own.into.clause.alias(quoted("batchops_there"))
+        absent = ~sa.exists(sa.select(sa.literal_column("1")).select_from(there).where(*_same(own.key, there, table)))
+        values = [table.called.c[quoted(name)] for name in own.names]
+        rows = statement.with_only_columns(*values, maintain_column_froms=True)
+        self._moves.copy(connection, rows.where(absent), own.into, own.names)
+        wanted = lines.read(connection, statement, table, own.columns)
+        one: sa.ColumnElement[int] = sa.literal_column("1")
+        here = (
+            sa.select(one).select_from(table.called).where(*batch.conditions, *_same(own.key, own.into.called, table))
+        )
+        copied: sa.Select[Any] = sa.select(one).select_from(own.into.called).where(
+            sa.exists(here.correlate(own.into.called))
+        )  # fmt: skip
+        if Counter(lines.read(connection, copied, own.into, own.columns)) != Counter(wanted):
+            raise RowRefusedError(_OTHER_CONTENT)
+        return len(wanted)
+
+
+def _same(key: Sequence[str], there: sa.FromClause, table: Table) -> list[sa.ColumnElement[bool]]:
+    return [there.c[quoted(name)] == table.called.c[quoted(name)] for name in key]
 
 
 def table_archive(
@@ -117,8 +153,16 @@ def table_archive(
     computed = {column.name for column in into.columns if column.generated}
     names = tuple(column.name for column in columns if column.name not in computed)
     refusals = [*_refusals(preparing, into, names, columns)]
-    facts = (("to", f"table {into.label}: each batch arrives there and leaves here in one transaction"),)
-    return TableArchive(source, into, names, facts, refusals, ())
+    key: tuple[str, ...] = ()
+    to = ("to", f"table {into.label}: each batch arrives there and leaves here in one transaction")
+    if spec.keep:
+        to, key = ("to", f"table {into.label}"), into.key_within(names)
+        if not key:
+            message = f'"{into.label}" has no key among the archived columns: what is there could not be told.'
+            refusals.append(Refusal("destination", message, "give it the primary key of the table."))
+    facts = (to, KEEPS) if spec.keep else (to,)
+    written = tuple(column for column in columns if column.name in names)
+    return TableArchive(source, into, names, written, key, facts, refusals, ())
 
 
 def _refusals(

@@ -11,8 +11,11 @@ Stored = Mapping[str, str]
 """The columns of a list of rows that hold values, by the column to set."""
 
 
+Statement = sa.Delete | sa.Update | sa.Select[Any]
+
+
 class Operation(Protocol):
-    """One writing statement for a batch's rows; its row count is what it changed.
+    """One statement for a batch's rows; its row count is what it changed.
 
     The condition is in it again, as a row may have changed since it was selected.
     """
@@ -20,8 +23,8 @@ class Operation(Protocol):
     removes: bool
     """Whether a row is gone once it is done."""
 
-    def statement(self, batch: Batch) -> sa.Delete | sa.Update:
-        """The writing statement."""
+    def statement(self, batch: Batch) -> Statement:
+        """The writing statement; the reading one of an operation that only copies."""
 
     def afterwards(self, batch: Batch) -> Sequence[sa.ColumnElement[Any]]:
         """A row of the batch as it would be, column by column; empty where it is gone."""

@@ -29,7 +29,7 @@ class JobReads:
     connection: sa.Connection
     database: Database
     event: str
-    """What the database calls the change: DELETE or UPDATE."""
+    """What the database calls the change: DELETE, UPDATE, or SELECT where rows are only copied."""
     table: Table
     facts: TableFacts
     pinned: Pinned
@@ -93,6 +93,8 @@ class JobReads:
 
 def _changed(reads: JobReads) -> set[TableName]:
     """The table, and those whose rows its foreign keys change with it."""
+    if reads.event == "SELECT":
+        return set()
     if reads.graph is not None:
         return {(table.schema, table.name) for table in reads.graph.changed}
     behind = {(link.reference.child.schema, link.reference.child.name) for link in links(reads) if link.changes}

@@ -42,6 +42,12 @@ class MySQLRowLines:
             raise TransientError(f"{gone} rows were deleted where {len(lines)} had been read.")
         return lines
 
+    def read(
+        self, connection: sa.Connection, select: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
+    ) -> list[bytes]:  # fmt: skip
+        rows = select.with_only_columns(*_selected(connection, table, columns), maintain_column_froms=True)
+        return _lines(columns, connection.execute(rows).all())
+
     def column_names(self, connection: sa.Connection, table: Table) -> tuple[str, ...]:
         return tuple(connection.execute(_COLUMNS, {"schema": table.schema, "name": table.name}).scalars())
 

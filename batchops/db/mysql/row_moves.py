@@ -1,10 +1,17 @@
 """Moving rows in MariaDB and MySQL."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
 import sqlalchemy as sa
 
 from batchops.db.row_moves import TwoStatements
 from batchops.db.table import Table
 
+_CHANGING = frozenset(("NO_ZERO_DATE", "NO_ZERO_IN_DATE"))
+"""Modes that refuse what the other table holds already."""
+_EXACT = ("STRICT_ALL_TABLES", "NO_AUTO_VALUE_ON_ZERO", "ALLOW_INVALID_DATES")
+_SET = sa.text("SET SESSION sql_mode = :mode")
 _CHANGES = sa.text(
     "SELECT concat('trigger \"', trigger_name, '\"') FROM information_schema.triggers "
     "WHERE event_object_schema = coalesce(:schema, database()) AND event_object_table = :name "
@@ -14,6 +21,21 @@ _CHANGES = sa.text(
 
 class MySQLRowMoves(TwoStatements):
     """INSERT … SELECT … FOR UPDATE."""
+
+    @contextmanager
+    def as_they_are(self, connection: sa.Connection) -> Iterator[None]:
+        """Under the session's own mode zero may become the next number, and NULL in a column that takes none zero.
+
+        The mode is the session's again for what follows, as a condition may mean another thing in another one.
+        """
+        own = str(connection.exec_driver_sql("SELECT @@sql_mode").scalar_one())
+        kept = [mode for mode in own.split(",") if mode and mode not in _CHANGING]
+        connection.execute(_SET, {"mode": ",".join((*kept, *_EXACT))})
+        try:
+            yield
+        finally:
+            with suppress(sa.exc.SQLAlchemyError):  # a connection that is lost has no mode to be kept
+                connection.execute(_SET, {"mode": own})
 
     def changes(self, connection: sa.Connection, into: Table) -> str:
         found = connection.execute(_CHANGES, {"schema": into.schema, "name": into.name}).scalar()

@@ -31,10 +31,17 @@ class PostgreSQLRowLines:
     def delete(
         self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn]
     ) -> list[bytes]:  # fmt: skip
-        received: list[memoryview] = []
-        returning = ", ".join(_returned(connection, table, columns))
-        connection.execute(delete, execution_options={_COPIED: (returning, received)})
-        return b"".join(received)[:-1].split(b"\n") if received else []
+        returning = " RETURNING " + ", ".join(_returned(connection, table, columns))
+        return _copied(connection, delete, returning)
+
+    def read(
+        self, connection: sa.Connection, select: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
+    ) -> list[bytes]:  # fmt: skip
+        # SQLAlchemy doubles percent signs by itself in what it takes as text.
+        own: list[sa.ColumnElement[Any]] = [
+            sa.literal_column(text.replace("%%", "%")) for text in _returned(connection, table, columns)
+        ]
+        return _copied(connection, select.with_only_columns(*own, maintain_column_froms=True), "")
 
     def column_names(self, connection: sa.Connection, table: Table) -> tuple[str, ...]:
         return tuple(connection.execute(_NAMES, {"oid": table.identity}).scalars())
@@ -53,6 +60,12 @@ class PostgreSQLRowLines:
         return ""
 
 
+def _copied(connection: sa.Connection, statement: sa.Delete | sa.Select[Any], returning: str) -> list[bytes]:
+    received: list[memoryview] = []
+    connection.execute(statement, execution_options={_COPIED: (returning, received)})
+    return b"".join(received)[:-1].split(b"\n") if received else []
+
+
 def _zoned(type: str) -> bool:
     return "with time zone" in type or "tstz" in type
 
@@ -64,7 +77,7 @@ def copy_rows(cursor: "Cursor[Any]", statement: str, parameters: Any, context: A
         return None
     returning, received = asked
     # The driver itself writes the values in: COPY takes no parameters.
-    with cursor.copy(f"COPY ({statement} RETURNING {returning}) TO STDOUT", parameters):
+    with cursor.copy(f"COPY ({statement}{returning}) TO STDOUT", parameters):
         cursor.connection.wait(_received(cursor, received))
     return True
 

@@ -1,6 +1,7 @@
 """Moving rows in PostgreSQL: the INSERT takes what the DELETE returns, in one statement."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -33,6 +34,9 @@ class PostgreSQLRowMoves:
         )
         moved = connection.execute(insert.execution_options(preserve_rowcount=True)).rowcount
         return Moved(moved, moved)
+
+    def copy(self, connection: sa.Connection, rows: sa.Select[Any], into: Table, names: Sequence[str]) -> None:
+        connection.execute(InsertWithNumbers(into.clause).from_select([quoted(name) for name in names], rows))
 
     def changes(self, connection: sa.Connection, into: Table) -> str:
         return str(connection.execute(_CHANGES, {"oid": into.identity}).scalar() or "")

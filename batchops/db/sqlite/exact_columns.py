@@ -27,9 +27,9 @@ class SQLiteExactColumns:
 
         def exact(column: Column, classes: Sequence[str]) -> ExactColumn:
             type = _converts_nothing(column.type) if strict else column.type
-            numbered = column.name == own_number
+            kind, numbered = _kind(column, classes), column.name == own_number
             return ExactColumn(
-                column.name, type, _kind(column, classes), column.nullable, generated=column.generated, identity=numbered
+                column.name, type, kind, column.nullable, generated=column.generated, identity=numbered
             )  # fmt: skip
 
         return [exact(column, classes) for column, classes in zip(table.columns, held, strict=True)]

@@ -1,6 +1,7 @@
 """Rows as lines from SQLite: DELETE … RETURNING, each value by its storage class."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -22,12 +23,14 @@ class SQLiteRowLines:
     def delete(
         self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn]
     ) -> list[bytes]:  # fmt: skip
-        line = line_maker(columns)
         rows = connection.execute(delete.returning(*SQLiteExactColumns().selected(table, columns))).all()
-        try:
-            return [line(row) for row in rows]
-        except InexactValue as error:
-            raise RowRefusedError(str(error)) from error
+        return _lines(columns, rows)
+
+    def read(
+        self, connection: sa.Connection, select: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
+    ) -> list[bytes]:  # fmt: skip
+        own = SQLiteExactColumns().selected(table, columns)
+        return _lines(columns, connection.execute(select.with_only_columns(*own, maintain_column_froms=True)).all())
 
     def column_names(self, connection: sa.Connection, table: Table) -> tuple[str, ...]:
         return tuple(connection.execute(_COLUMNS, {"name": table.name}).scalars())
@@ -39,3 +42,11 @@ class SQLiteRowLines:
 
     def obstacle(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> str:  # noqa: ARG002
         return ""
+
+
+def _lines(columns: Sequence[ExactColumn], rows: Sequence[Any]) -> list[bytes]:
+    line = line_maker(columns)
+    try:
+        return [line(row) for row in rows]
+    except InexactValue as error:
+        raise RowRefusedError(str(error)) from error
