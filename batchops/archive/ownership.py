@@ -1,5 +1,6 @@
 """Whose a destination is: one database's, written to from one host."""
 
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,10 @@ from batchops.archive.records import VERSION, dumped, loaded
 from batchops.errors import IntegrityError, NotFoundError, RefusedError
 
 _HOST_ID = "/etc/machine-id"
+_ADDRESS = re.compile(r"(.*) \((\[[^]]*\]|[^:,()]*)(:\d+)?\)")
+_LOOPBACK = ("localhost", "[::1]")
+_USUAL = (":5432", ":3306")
+"""Ports of PostgreSQL and MariaDB; no server is both."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def check(destination: Destination, owner: DestinationOwner, found: DestinationO
             f"{destination.shown} holds the archive of another database ({found.database}).",
             "give each database a destination of its own.",
         )
-    place, mine = (found.server, found.database), (owner.server, owner.database)
+    place, mine = (found.server, _place(found.database)), (owner.server, _place(owner.database))
     if all(place) and all(mine) and place != mine:
         raise RefusedError(
             f"{destination.shown} belongs to the database at {found.database}, not to the one at {owner.database}: a "
@@ -75,6 +80,16 @@ def check(destination: Destination, owner: DestinationOwner, found: DestinationO
             "copy of a database must not write to the archive of the original.",
             f"name another destination; if the archive itself has moved here, correct the host in {MARKER}.",
         )
+
+
+def _place(database: str) -> str:
+    """A database's address, the same for all names of this host and for a port that need not be named."""
+    found = _ADDRESS.fullmatch(database)
+    if found is None:
+        return database
+    name, host, port = found.groups()
+    host = "localhost" if host in (*_LOOPBACK, socket.gethostname()) or host.startswith("127.") else host
+    return f"{name} ({host}{'' if port in _USUAL else port or ''})"
 
 
 def owner_of(destination: Destination) -> DestinationOwner | None:

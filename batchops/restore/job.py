@@ -121,7 +121,7 @@ def _work(
         retrying(job.spec.retry_timeout.total_seconds(), control.look, stopped=lambda: stop.asked, sleep=stop.sleep)
         with heartbeat.renewing(control.look_if_due):
             ending = _loop(job, ready, row, heartbeat, control, live, emitter, stop, stats, skipped)
-            ending = _with_refused(ending, row.rejected + len(stats.rejected))
+            ending = _with_refused(ending, job.work.refused_before + row.rejected + len(stats.rejected))
             _advance_numbers(job, ready, emitter)
     except BaseException as error:
         ending = ending_of(error)
@@ -199,7 +199,7 @@ def _begin(job: RestoreJob, ready: Ready) -> tuple[lease.Lease, Run]:
 def _row(job: RestoreJob, key: str) -> dict[str, object]:
     pinned = {
         "condition": job.spec.where, "assignments": [], "cutoff": None, "key": None,
-        "segments": [one.listed.name for one in job.work.segments],
+        "segments": [one.listed.name for one in job.work.segments], "refused_before": job.work.refused_before,
     }  # fmt: skip
     by = {"role": "", "version": __version__, "database": job.database.address.shown, "command": job.next}
     return {
@@ -244,10 +244,11 @@ def _already_done(job: RestoreJob, last: Run, emit: Emit) -> Finished:
         done_at=at,
     )  # fmt: skip
     if last.state == "incomplete":
-        message = f"Run {last.run} restored all but {last.rejected:,} rows, which the table refused."
+        message = f"Run {last.run} restored all but {job.work.refused_before:,} rows, which the table refused."
         hint = f"`batchops show {last.run}` lists them; {_TRY_AGAIN}."
         failure = Failure("incomplete", message, hint)
-        end = replace(end, reason="incomplete", exit=int(Exit.INCOMPLETE), rejected=last.rejected, error=failure)
+        rejected = job.work.refused_before
+        end = replace(end, reason="incomplete", exit=int(Exit.INCOMPLETE), rejected=rejected, error=failure)
     emit(end)
     return end
 

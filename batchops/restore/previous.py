@@ -27,6 +27,8 @@ class Work:
     """The last run of this job."""
     continues: bool = False
     """Whether that run goes on."""
+    refused_before: int = 0
+    """Rows that the table refused in earlier runs, whose segments are not read again."""
 
     @property
     def done(self) -> bool:
@@ -60,7 +62,9 @@ def work_of(
             "put it back, or start from the beginning with --restart.",
         )
     before = [by_name[name] for name in names]
+    refused = last.pinned.get("refused_before", 0)
     if last.state not in ENDS:
-        return Work(tuple(before), Place.loaded(last.workers[0].cursor), last, continues=True)
+        place = Place.loaded(last.workers[0].cursor)
+        return Work(tuple(before), place, last, continues=True, refused_before=refused)
     fresh = [one for one in segments if one.listed.name not in set(names)]
-    return Work((*before, *fresh), Place(len(before)), last)
+    return Work((*before, *fresh), Place(len(before)), last, refused_before=refused + last.rejected)

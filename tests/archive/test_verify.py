@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,14 @@ def test_a_destination_belongs_to_one_database_and_one_host(tmp_path: Path) -> N
         claim(destination, DestinationOwner("other", OWNER.host))
     with pytest.raises(RefusedError, match="restored copy"):
         claim(destination, DestinationOwner(OWNER.database_id, "other host"))
+    at = DestinationOwner("id", "host", "db (127.0.0.1)", "1")
+    moved = FolderDestination(tmp_path / "moved")
+    claim(moved, at)
+    for same in ("db (localhost)", "db (localhost:5432)", "db ([::1])"):
+        claim(moved, replace(at, database=same))
+    for other in ("db (localhost:5433)", "db2 (localhost)", "db (10.0.0.1)"):
+        with pytest.raises(RefusedError, match="restored copy"):
+            claim(moved, replace(at, database=other))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("x")
     with pytest.raises(RefusedError, match="is not empty"):

@@ -200,11 +200,19 @@ def test_rows_that_the_table_refused_are_not_called_done_later(
     assert later.json()["rejected"] == ROWS - count(orders, "few") > 0
     again = batchops(*command)
     assert (again.code, again.json()["reason"], again.json()["rejected"]) == (3, "incomplete", later.json()["rejected"])
+    orders.execute("CREATE TABLE late (id integer PRIMARY KEY, kind integer NOT NULL, note varchar(40))")
+    orders.execute("INSERT INTO late VALUES (90000, 1, 'late')")
+    archive_table(orders, "late", tmp_path, run=2, label="orders")
+    for _ in range(2):  # what was archived since is restored, and hides nothing
+        fresh = batchops(*command)
+        assert (fresh.code, fresh.json()["reason"]) == (3, "incomplete")
+        assert f"{again.json()['rejected']:,} rows" in fresh.json()["error"]["message"]
+        assert orders.scalar("SELECT count(*) FROM few WHERE id = 90000") == 1
     orders.execute("DROP TABLE few")
     orders.execute("CREATE TABLE few (id bigint PRIMARY KEY, kind int)")
     orders.execute("INSERT INTO few (id) SELECT id FROM orders WHERE id < 100")
     mended = batchops(*command, "--restart", "--on-conflict", "skip")
-    assert (mended.code, count(orders, "few")) == (0, ROWS)
+    assert (mended.code, count(orders, "few")) == (0, ROWS + 1)
 
 
 def test_a_changed_file_is_not_restored(orders: Database, tmp_path: Path) -> None:

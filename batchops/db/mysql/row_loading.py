@@ -53,15 +53,12 @@ class MySQLRowLoading:
         self, connection: sa.Connection, into: sa.TableClause, columns: Sequence[ExactColumn], lines: Sequence[bytes]
     ) -> None:  # fmt: skip
         quote = connection.dialect.identifier_preparer.format_table(into)
-        names = ", ".join(
-            connection.dialect.identifier_preparer.quote_identifier(column.name).replace("%", "%%")
-            for column in columns
-        )
+        names = ", ".join(connection.dialect.identifier_preparer.quote_identifier(column.name) for column in columns)
         marks = ", ".join(["%s"] * len(columns))
         row = _row_maker(columns)
         rows = [row(line) for line in lines]
         if rows:
-            statement = f"INSERT INTO {quote.replace('%', '%%')} ({names}) VALUES ({marks})"
+            statement = f"INSERT INTO {quote} ({names}) VALUES ({marks})"
             connection.exec_driver_sql(statement, rows)
 
     def stage(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> sa.TableClause:

@@ -1,0 +1,123 @@
+"""What must be on the disk before a commit, and what a file must give back before its spool goes."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from batchops.archive.jsonl import format_of
+from batchops.archive.spool import frames
+from batchops.archive.text_rows import TextRows
+from tests.bulk.archiving.archived import rows_in, spools_in
+from tests.command import Result, here
+from tests.services.database import Database
+
+pytestmark = pytest.mark.in_turn
+ROWS = 60
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    database.script("CREATE TABLE t (id integer PRIMARY KEY, note varchar(20))")
+    database.insert("t", ("id", "note"), [(n, f"n{n}") for n in range(ROWS)])
+    return database
+
+
+def archive(database: Database, folder: Path) -> Result:
+    to = ("--to", f"{folder}/", "--format", "jsonl", "--batch-size", "20")
+    return here("archive", "t", "--url", database.url, "--all-rows", "-y", "--json", "--retry-timeout", "0s", *to)
+
+
+def left(database: Database) -> int:
+    return int(database.scalar("SELECT count(*) FROM t"))
+
+
+def name_of(descriptor: int) -> str:
+    return os.readlink(f"/proc/self/fd/{descriptor}")
+
+
+def test_rows_are_on_the_disk_before_they_are_gone(filled: Database, tmp_path: Path) -> None:
+    """`left`: what another session sees while the disk is waited for."""
+    seen: list[tuple[str, int, int]] = []
+    before: list[str] = []
+    data, whole = os.fdatasync, os.fsync
+
+    def fdatasync(descriptor: int) -> None:
+        name = name_of(descriptor)
+        written = sum(len(frame.lines) for frame in frames(Path(name)))
+        seen.append((Path(name).suffix, written, left(filled)))
+        data(descriptor)
+
+    def fsync(descriptor: int) -> None:
+        if not seen:
+            before.append(name_of(descriptor))
+        whole(descriptor)
+
+    with patch("os.fdatasync", fdatasync), patch("os.fsync", fsync):
+        done = archive(filled, tmp_path / "a")
+    assert (done.code, seen) == (0, [(".spool", 20, 60), (".spool", 40, 40), (".spool", 60, 20)]), done
+    assert {str(tmp_path), str(tmp_path / "a"), str(tmp_path / "a" / "spools")} <= {*before}
+
+
+def test_a_disk_that_does_not_keep_rows_keeps_them_in_the_table(filled: Database, tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def fails(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(5, "Input/output error")
+
+    with patch("os.fdatasync", fails):
+        done = archive(filled, tmp_path)
+    assert (done.code, left(filled), sum(rows_in(tmp_path).values())) == (1, 40, 20), done
+    assert "cannot be written: Input/output error. The batch was rolled back." in done.json()["error"]["message"]
+    assert (archive(filled, tmp_path).code, left(filled), len(rows_in(tmp_path))) == (0, 0, ROWS)
+
+
+def one_less(read: Any) -> Any:
+    def lines(self: TextRows, file: Any) -> Iterator[list[bytes]]:
+        for block in read(self, file):
+            yield block[:-1]
+
+    return lines
+
+
+def another(read: Any) -> Any:
+    def lines(self: TextRows, file: Any) -> Iterator[list[bytes]]:
+        for block in read(self, file):
+            yield [b"0\tother", *block[1:]]
+
+    return lines
+
+
+@pytest.mark.parametrize("damage", [one_less, another])
+def test_a_file_that_gives_back_other_rows_is_none(filled: Database, tmp_path: Path, damage: Any) -> None:
+    assert format_of  # jsonl is made of TextRows
+    with patch.object(TextRows, "read", damage(TextRows.read)):
+        done = archive(filled, tmp_path)
+    assert (done.code, done.json()["reason"], done.json()["unsealed"]) == (13, "integrity", ROWS), done
+    assert "The rows are safe in spools, but not sealed" in done.json()["error"]["message"]
+    assert (left(filled), len(spools_in(tmp_path)), rows_in(tmp_path)) == (0, 1, {})
+    again = archive(filled, tmp_path)
+    assert (again.code, sum(rows_in(tmp_path).values()), spools_in(tmp_path)) == (0, ROWS, [])
+
+
+def test_a_file_that_lies_there_already_with_other_rows_is_left_and_the_spool_too(
+    filled: Database, tmp_path: Path
+) -> None:
+    """As if a process had died before it could say that it has written it, or somebody else had."""
+    with patch.object(TextRows, "read", one_less(TextRows.read)):
+        archive(filled, tmp_path)
+    other = tmp_path / "t" / "run-000001" / "000001.jsonl.zst"
+    with patch("batchops.ledger.spools.sealed", side_effect=KeyboardInterrupt):
+        archive(filled, tmp_path)
+    whole = other.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", whole + whole):
+        other.write_bytes(content)
+        done = archive(filled, tmp_path)
+        assert (done.code, len(spools_in(tmp_path)), other.read_bytes()) == (13, 1, content), done
+    other.write_bytes(whole)
+    assert (archive(filled, tmp_path).code, sum(rows_in(tmp_path).values()), spools_in(tmp_path)) == (0, ROWS, [])
