@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from batchops.archive.deleted import DeletedRows
 from batchops.archive.destination import Destination
 from batchops.archive.formats import format_of_name
 from batchops.archive.layout import MANIFESTS, MARKER, manifest_name, record_name, segment_of
@@ -33,6 +34,13 @@ class FoundSegment:
     listed: ListedSegment
     manifest: int | None
     """The number of its manifest; None where there is only its record."""
+    undecided: bool = False
+    """Whether nothing says which of its rows were deleted: a crash came between, or its run is at work."""
+
+    @property
+    def rows(self) -> int:
+        """Archived rows; of a segment that is undecided, as many as there may be."""
+        return self.listed.rows
 
 
 @dataclass
@@ -54,6 +62,16 @@ class Contents:
         """Whether the rows of a segment were copied and stayed in their table, as far as its manifest says so."""
         return any(one.manifest.kept for one in self.manifests if one.number == segment.manifest)
 
+    @property
+    def undecided(self) -> list[FoundSegment]:
+        """Segments whose rows may all be in their table too."""
+        return [one for one in self.segments if one.undecided]
+
+    @property
+    def left(self) -> int:
+        """Rows in segments that stayed in their tables, and do not count."""
+        return sum(one.listed.record.rows - one.rows for one in self.segments)
+
     def of(self, table: str | None = None, run: int | None = None) -> list[FoundSegment]:
         """The segments of one table, of one run; None: of all."""
         wanted = (one for one in self.segments if table is None or one.table.label == table)
@@ -74,7 +92,7 @@ def contents(destination: Destination) -> Contents:
             continue
         if name.endswith(".json") and format_of_name(segment_of(name)):
             if segment_of(name) not in listed:
-                _read_sidecar(destination, name, found)
+                _read_sidecar(destination, name, found, there)
         elif format_of_name(name) and record_name(name) not in there:
             found.unrecorded.append(name)
     return found
@@ -117,13 +135,16 @@ def _numbers(names: list[str]) -> Iterator[int]:
             yield int(number)
 
 
-def _read_sidecar(destination: Destination, name: str, found: Contents) -> None:
-    data = destination.read(name)
+def _read_sidecar(destination: Destination, name: str, found: Contents, there: set[str]) -> None:
+    data, deleted = destination.read(name), None
     try:
         sidecar = Sidecar.loaded(data)
+        if sidecar.deleted_by in there:
+            deleted = DeletedRows.loaded(destination.read(sidecar.deleted_by))
     except ValueError as error:
         found.damage.append(Damage(name, "unreadable", str(error)))
         return
-    listed = ListedSegment(segment_of(name), sidecar.record, hashlib.sha256(data).hexdigest())
-    found.segments.append(FoundSegment(sidecar.run, sidecar.table, listed, None))
+    listed = ListedSegment(segment_of(name), sidecar.record, hashlib.sha256(data).hexdigest(), deleted)
+    undecided = bool(sidecar.deleted_by) and deleted is None
+    found.segments.append(FoundSegment(sidecar.run, sidecar.table, listed, None, undecided))
     found.unlisted_runs[sidecar.run] = found.unlisted_runs.get(sidecar.run, 0) + 1

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from batchops.archive.durable import create_whole, make_folder, put_in_place, sync_folder
+from batchops.archive.s3 import SCHEME, S3Destination, bucket_address
 from batchops.archive.segments import sha256_of
 from batchops.errors import IntegrityError, NotFoundError, UsageError
 
@@ -49,11 +50,13 @@ class Destination(Protocol):
 def open_destination(text: str) -> Destination:
     """The destination of that address, which need not be there yet; UsageError for one that is none."""
     scheme, separator, _ = text.partition("://")
+    if scheme == SCHEME and separator:
+        return S3Destination(bucket_address(text), os.environ)
     if not separator:
         return FolderDestination(Path(text))
     if scheme == "file":
         return FolderDestination(Path(text.removeprefix("file://")))
-    raise UsageError(f"{scheme}: is no place for an archive.", "name a folder.")
+    raise UsageError(f"{scheme}: is no place for an archive.", "name a folder, or s3://BUCKET/PREFIX.")
 
 
 class FolderDestination:

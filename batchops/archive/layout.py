@@ -8,14 +8,20 @@ MARKER = "batchops-archive.json"
 MANIFESTS = "manifests/"
 
 
-def segment_name(table: str, run: int, number: int, format: SegmentFormat) -> str:
-    """The name of a run's segment; `table`: its label."""
-    return f"{table_folder(table)}/run-{run:06}/{number:06}.{format.ending}"
+def segment_name(table: str, run: int, number: int, format: SegmentFormat, token: str = "") -> str:
+    """The name of a run's segment; `table`: its label. `token`: so that no two processes ever mean the same file."""
+    mark = f"-{token}" if token else ""
+    return f"{table_folder(table)}/run-{run:06}/{number:06}{mark}.{format.ending}"
 
 
 def record_name(segment: str) -> str:
     """The name of a segment's record."""
     return f"{segment}.json"
+
+
+def deleted_name(segment: str) -> str:
+    """The name of the file that says which rows of a segment were deleted."""
+    return f"{segment}.deleted.json"
 
 
 def segment_of(record: str) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
+from batchops.archive.deleted import DeletedRows
 from batchops.archive.destination import Destination
 from batchops.archive.layout import MANIFESTS, manifest_name
 from batchops.archive.records import VERSION, ArchivedTable, SegmentRecord, dumped, loaded
@@ -21,6 +22,13 @@ class ListedSegment:
     record: SegmentRecord
     sidecar_sha256: str
     """Of the record's own file."""
+    deleted: DeletedRows | None = None
+    """Which of its rows are archived, where they were deleted once it was in its place; None: all are."""
+
+    @property
+    def rows(self) -> int:
+        """Archived rows."""
+        return self.record.rows if self.deleted is None else self.deleted.rows
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Manifest:
     @property
     def rows(self) -> int:
         """Rows of all tables."""
-        return sum(one.record.rows for table in self.tables for one in table.segments)
+        return sum(one.rows for table in self.tables for one in table.segments)
 
     @property
     def kept(self) -> bool:
@@ -133,11 +141,13 @@ def _table(table: TableSegments) -> dict[str, Any]:
 
 
 def _segment(segment: ListedSegment) -> dict[str, Any]:
-    return {"name": segment.name, "sidecar_sha256": segment.sidecar_sha256, **segment.record.document()}
+    deleted = {} if segment.deleted is None else {"deleted": segment.deleted.document()}
+    return {"name": segment.name, "sidecar_sha256": segment.sidecar_sha256, **segment.record.document(), **deleted}
 
 
 def _listed(document: Mapping[str, Any]) -> ListedSegment:
-    return ListedSegment(document["name"], SegmentRecord.of(document), document["sidecar_sha256"])
+    deleted = DeletedRows.of(document["deleted"]) if "deleted" in document else None
+    return ListedSegment(document["name"], SegmentRecord.of(document), document["sidecar_sha256"], deleted)
 
 
 def listed_of(sidecars: Sequence[tuple[str, SegmentRecord, bytes]]) -> tuple[ListedSegment, ...]:

@@ -75,19 +75,22 @@ class Sidecar:
     run: int
     table: ArchivedTable
     record: SegmentRecord
+    deleted_by: str = ""
+    """The file that says which of its rows were deleted, once that is decided; empty: all were before it was there."""
 
     def dumped(self) -> bytes:
         """The content of the file beside the segment."""
-        return dumped(
-            {"version": VERSION, "segment": self.name, "run": self.run} | self.record.document() | self.table.document()
-        )
+        own = {"version": VERSION, "segment": self.name, "run": self.run}
+        own |= {"deleted_by": self.deleted_by} if self.deleted_by else {}
+        return dumped(own | self.record.document() | self.table.document())
 
     @classmethod
     def loaded(cls, data: bytes) -> "Sidecar":
         """The sidecar of such a content; ValueError where it is none."""
         document = loaded(data)
         try:
-            return cls(document["segment"], document["run"], ArchivedTable.of(document), SegmentRecord.of(document))
+            name, run, deleted_by = document["segment"], document["run"], document.get("deleted_by", "")
+            return cls(name, run, ArchivedTable.of(document), SegmentRecord.of(document), deleted_by)
         except KeyError as error:
             raise ValueError(f"it is no record of a segment ({error})") from error
 

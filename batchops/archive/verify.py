@@ -1,13 +1,14 @@
 """Verifies an archive without a database: every file against its records, and every row against both digests."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from batchops.archive.contents import Contents, Damage, FoundSegment, contents
+from batchops.archive.deleted import DeletedRows, archived
 from batchops.archive.destination import Destination
 from batchops.archive.formats import format_of_name
-from batchops.archive.layout import record_name
+from batchops.archive.layout import deleted_name, record_name
 from batchops.archive.lines import RowsDigest
 from batchops.archive.segments import read_segment, sha256_of
 from batchops.errors import IntegrityError, NotFoundError
@@ -19,7 +20,7 @@ class Verified:
 
     contents: Contents
     rows: int
-    """Of segments that are whole."""
+    """Archived rows of segments that are whole; without those of which nothing says whether they are."""
     bytes: int
     damage: tuple[Damage, ...]
 
@@ -37,7 +38,7 @@ def verify(destination: Destination, seen: Callable[[FoundSegment, Damage | None
         wrong = segment_damage(destination, segment)
         seen(segment, wrong)
         if wrong is None:
-            rows, size = rows + segment.listed.record.rows, size + segment.listed.record.bytes
+            rows, size = rows + (0 if segment.undecided else segment.rows), size + segment.listed.record.bytes
         else:
             damage.append(wrong)
     return Verified(found, rows, size, tuple(damage))
@@ -45,7 +46,10 @@ def verify(destination: Destination, seen: Callable[[FoundSegment, Damage | None
 
 def segment_damage(destination: Destination, segment: FoundSegment) -> Damage | None:
     """What is wrong with a segment's record or its file; None where nothing is."""
-    return _sidecar_damage(destination, segment) or _file_damage(destination, segment)
+    return (
+        _sidecar_damage(destination, segment) or _deleted_damage(destination, segment)
+        or _file_damage(destination, segment)
+    )  # fmt: skip
 
 
 def _sidecar_damage(destination: Destination, segment: FoundSegment) -> Damage | None:
@@ -57,6 +61,19 @@ def _sidecar_damage(destination: Destination, segment: FoundSegment) -> Damage |
     if hashlib.sha256(data).hexdigest() != segment.listed.sidecar_sha256:
         return Damage(name, "changed", "it is not the record that its manifest lists")
     return None
+
+
+def _deleted_damage(destination: Destination, segment: FoundSegment) -> Damage | None:
+    if segment.listed.deleted is None or segment.manifest is None:  # else it was read from its file just now
+        return None
+    name = deleted_name(segment.listed.name)
+    try:
+        same = DeletedRows.loaded(destination.read(name)) == segment.listed.deleted
+    except NotFoundError:
+        return Damage(name, "missing", f"which rows of {segment.listed.name} were deleted")
+    except ValueError as error:
+        return Damage(name, "unreadable", str(error))
+    return None if same else Damage(name, "changed", "it is not what its manifest lists")
 
 
 def _file_damage(destination: Destination, segment: FoundSegment) -> Damage | None:
@@ -75,12 +92,22 @@ def _file_damage(destination: Destination, segment: FoundSegment) -> Damage | No
         if sha256 != record.sha256:
             return Damage(name, "changed", "its SHA-256 is not the one in its record")
         file.seek(0)
-        digest = RowsDigest()
-        try:
+        digest, kept = RowsDigest(), RowsDigest()
+        deleted = segment.listed.deleted
+
+        def blocks() -> Iterator[list[bytes]]:
             for lines in read_segment(file, segment.table.columns, format):
                 digest.add(lines)
+                yield lines
+
+        try:
+            for lines in archived(blocks(), () if deleted is None else deleted.left):
+                if deleted is not None:
+                    kept.add(lines)
         except IntegrityError as error:
             return Damage(name, "unreadable", error.message)
     if (str(digest), digest.rows) != (record.digest, record.rows) or record.read_back != record.digest:
         return Damage(name, "changed", f"its {digest.rows:,} rows are not the {record.rows:,} that were archived")
+    if deleted is not None and (str(kept), kept.rows) != (deleted.digest, deleted.rows):
+        return Damage(name, "changed", f"{kept.rows:,} of its rows count, which are not the {deleted.rows:,} deleted")
     return None

@@ -32,7 +32,7 @@ class Execution(Protocol):
     def work(self, connection: sa.Connection, batch: Batch) -> int:
         """Change the batch's rows, or a part of them; how many. RowRefusedError: the caller undoes what it did."""
 
-    def record(self, connection: sa.Connection, after: Worker) -> None:
+    def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:
         """All rows are changed: what else has to be durable with them. `after`: the worker once it is."""
 
     def committed(self) -> None:
@@ -55,7 +55,7 @@ class DirectExecution:
     def begin(self, worker: Worker) -> None:
         pass
 
-    def record(self, connection: sa.Connection, after: Worker) -> None:
+    def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:
         pass
 
     def committed(self) -> None:

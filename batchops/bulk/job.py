@@ -216,7 +216,7 @@ def _loops(
     emitter: EventEmitter, stop: Stop, stats: RunStats,
 ) -> tuple[Ending, str]:  # fmt: skip
     """Run the loop in all workers, with another strategy if the first reads too much; return the last strategy too."""
-    strategy, rate = job.route.strategy, rate_limit(job.plan.rate)
+    strategy, rate = out.found_by(job.route.strategy), rate_limit(job.plan.rate)
     tried, metered = {run.strategy}, True
     while True:
         workers = Workers(
@@ -231,7 +231,7 @@ def _loops(
         if changed is None:
             metered = False
             continue
-        run, strategy = changed
+        run, strategy = changed[0], out.found_by(changed[1])
         tried.add(run.strategy)
         emitter(Warned(f"The run continues with the strategy {run.strategy}, from its beginning."))
 

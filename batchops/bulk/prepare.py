@@ -173,7 +173,7 @@ def _pin(
     unstable = own_table.CHECK.name not in spec.allow and any(reads.changing())
     situation = Situation(
         connection, database.backend, selection, found.key, not verb.removes, spec.strategy, found.ids, unstable,
-        keeps_lists=ledger.in_target, named=names_rows(found, spec),
+        keeps_lists=ledger.in_target, named=spec.names_rows or names_rows(found, spec),
     )  # fmt: skip
     chosen = choose(situation)
     if found.ids is not None:

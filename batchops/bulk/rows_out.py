@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from batchops.bulk.execution import DirectExecution, Execution
 from batchops.bulk.operations import Operation
 from batchops.bulk.spec import BulkSpec
+from batchops.bulk.strategies.strategy import Strategy
 from batchops.db.database import Database
 from batchops.finished_details import Archived
 from batchops.ledger.ledger import Ledger
@@ -38,6 +39,9 @@ class Preparing:
 
 class OpenOut(Protocol):
     """The same while the run is at work."""
+
+    def found_by(self, strategy: Strategy) -> Strategy:
+        """What batches are taken from, given what finds the rows."""
 
     def execution(self, operation: Operation) -> Execution:
         """How one worker carries out its batches."""
@@ -83,6 +87,9 @@ class _InPlace:
 class _Unmoved:
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def found_by(self, strategy: Strategy) -> Strategy:
+        return strategy
 
     def execution(self, operation: Operation) -> Execution:
         return DirectExecution(self._database, operation)

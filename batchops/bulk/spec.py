@@ -163,6 +163,11 @@ class BulkSpec(ThrottledSpec):
         return False
 
     @property
+    def names_rows(self) -> bool:
+        """Whether each row must be named by its key, as it is looked up again before it is changed."""
+        return False
+
+    @property
     def look_again(self) -> bool:
         """Whether a strategy makes a further pass for rows that moved."""
         return True

@@ -153,6 +153,7 @@ class BulkStep:
             locked = skipped(backend, connection, batch, batch.locked_keys, LOCKED)
             named = (*named, *changed)
             after = self._advanced(cursor, batch, rows, len(named))
+            self._execution.record(connection, batch, after)
             self._note(connection, after, (*named, *locked))
         self._skips_locked = size.skip_locked and cursor.locked > self.cursor.locked
         self._listing = False
@@ -211,6 +212,7 @@ class BulkStep:
                 )
                 named = (RejectedRow(key, name, refused.message),)
             after = self._advanced(batch.cursor, batch, 0, len(named))
+            self._execution.record(connection, batch, after)
             self._note(connection, after, named)
         return replace(self._recorded(after), rejected=tuple(row.as_event for row in named), size=size)
 
@@ -234,7 +236,6 @@ class BulkStep:
     def _note(self, connection: sa.Connection, after: Worker, skipped: Sequence[RejectedRow]) -> None:
         """Progress and the skipped rows, where the ledger is in the database; elsewhere it is a commit of its own."""
         self._unkept = tuple(skipped)
-        self._execution.record(connection, after)
         if self._ledger.in_target:
             self._advance(connection, after)
             self._renew(connection)

@@ -105,7 +105,7 @@ def _progress() -> Any:
 
     def line(segment: FoundSegment, _: Damage | None) -> None:
         nonlocal seen, rows
-        seen, rows = seen + 1, rows + segment.listed.record.rows
+        seen, rows = seen + 1, rows + segment.rows
         click.echo(f"\r\x1b[K{counted(seen, 'file')}, {count(rows)} rows\r", nl=False, err=True)
 
     return line
@@ -118,7 +118,8 @@ def _verified(destination: Destination, found: Verified, code: int) -> dict[str,
         "segments": len(inside.segments), "manifests": len(inside.manifests),
         "damage": [asdict(one) for one in found.damage],
         "without_manifest": sorted(inside.unlisted_runs), "unsealed": inside.unsealed,
-        "unrecorded": inside.unrecorded,
+        "unrecorded": inside.unrecorded, "undecided": [one.listed.name for one in inside.undecided],
+        "left": inside.left,
     }  # fmt: skip
 
 
@@ -135,6 +136,11 @@ def _verified_lines(destination: Destination, found: Verified) -> Iterator[str]:
         yield f"  {'note':<10}{name} is a spool of a run that crashed or is at work; it is not verified"
     for name in inside.unrecorded:
         yield f"  {'note':<10}{name} has no record: it was not finished, and no row of it counts"
+    for one in inside.undecided:
+        text = f"{counted(one.rows, 'row')} may be in {one.table.label} too, as its run crashed or is at work"
+        yield f"  {'note':<10}{one.listed.name}: {text}; the same archive command decides it, or --against"
+    if inside.left:
+        yield f"  {'note':<10}{counted(inside.left, 'row')} in files stayed in their tables: they do not count"
 
 
 def _both(url: str, destination: Destination, found: Verified) -> Iterator["Both"]:
@@ -175,7 +181,7 @@ def _runs(found: Contents) -> list[dict[str, Any]]:
     for segment in found.segments:
         key = segment.run, segment.table.label, segment.manifest
         row = rows.setdefault(key, {"run": key[0], "table": key[1], "rows": 0, "segments": 0, "bytes": 0})
-        row["rows"] += segment.listed.record.rows
+        row["rows"] += segment.rows
         row["bytes"] += segment.listed.record.bytes
         row["segments"] += 1
         row["manifest"] = segment.manifest
@@ -195,7 +201,7 @@ def _shown(found: Contents, run: int | None) -> Iterator[dict[str, Any]]:
             continue
         own = [one for one in found.of(row["table"], row["run"]) if one.manifest == row["manifest"]]
         table = own[0].table.document()
-        files = [{"name": one.listed.name, **one.listed.record.document()} for one in own]
+        files = [_file(one) for one in own]
         yield {
             **row,
             **about.get(row["manifest"], {}),
@@ -203,6 +209,14 @@ def _shown(found: Contents, run: int | None) -> Iterator[dict[str, Any]]:
             "key": table["key"],
             "files": files,
         }
+
+
+def _file(one: FoundSegment) -> dict[str, Any]:
+    """A segment with its archived rows."""
+    stayed = one.listed.record.rows - one.rows
+    more = {"left": stayed} if stayed else {}
+    more |= {"undecided": True} if one.undecided else {}
+    return {"name": one.listed.name, **one.listed.record.document(), "rows": one.rows, **more}
 
 
 def _shown_lines(run: dict[str, Any]) -> Iterator[str]:
@@ -218,6 +232,10 @@ def _shown_lines(run: dict[str, Any]) -> Iterator[str]:
     for file in run["files"]:
         ends = f", from {_key(file['first_key'])} to {_key(file['last_key'])}" if file["first_key"] else ""
         yield f"  {'file':<10}{file['name']}: {counted(file['rows'], 'row')}, {rough(file['bytes'])}B{ends}"
+        if file.get("undecided"):
+            yield f"  {'':<10}nothing says which of its rows were deleted: its run crashed or is at work"
+        if file.get("left"):
+            yield f"  {'':<10}{counted(file['left'], 'row')} more in it stayed in the table, and do not count"
 
 
 def _key(values: list[str | None]) -> str:

@@ -1,12 +1,26 @@
 """Rows as canonical lines: what a statement deletes leaves the database as its own exact text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from batchops.db.exact_columns import ExactColumn
+from batchops.db.exact_text import InexactValue, line_maker
 from batchops.db.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRow:
+    """A row that stays where it is."""
+
+    values: tuple[Any, ...]
+    """What was selected beside its columns; on PostgreSQL as text."""
+    line: bytes
+    """Its canonical line."""
+    reason: str = ""
+    """Why it has none."""
 
 
 class RowLines(Protocol):
@@ -28,6 +42,11 @@ class RowLines(Protocol):
     ) -> list[bytes]:  # fmt: skip
         """The canonical lines of the rows that the SELECT would give, with the values of `columns`; the same error."""
 
+    def rows(
+        self, connection: sa.Connection, rows: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
+    ) -> list[ReadRow]:  # fmt: skip
+        """Rows of `table` as they are now, each with what `rows` itself selects."""
+
     def column_names(self, connection: sa.Connection, table: Table) -> tuple[str, ...]:
         """The columns that the table has now; nobody adds one before the transaction ends that has changed rows."""
 
@@ -47,3 +66,16 @@ def lines_of(
     if isinstance(statement, sa.Delete):
         return lines.delete(connection, statement, table, columns)
     return lines.read(connection, statement, table, columns)
+
+
+def read_rows(found: Iterable[Any], columns: Sequence[ExactColumn]) -> list[ReadRow]:
+    """For `RowLines.rows` where rows come as the driver's values, those of `columns` last."""
+    line, width = line_maker(columns), len(columns)
+    rows = []
+    for row in found:
+        values = tuple(row[: len(row) - width])
+        try:
+            rows.append(ReadRow(values, line(row[len(row) - width :])))
+        except InexactValue as error:
+            rows.append(ReadRow(values, b"", str(error)))
+    return rows

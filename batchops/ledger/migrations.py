@@ -1,9 +1,9 @@
 """The versions that the tables of runs have had, and the step from each to the next.
 
-Version 1 had neither indexes nor a version, and a job's key held the place of its database. Version 2 kept no rejected
-rows. Version 3 had other names for tables, columns and strategies. Version 4 kept no requests, version 5 no samples,
-version 6 no spools, version 7 neither plans nor events. A new table needs no change here but a version: it is made
-where it is missing.
+Version 1 had neither indexes nor a version, and a job's key held the place of its database. Version 2 kept no
+rejected rows. Version 3 had other names for tables, columns and strategies. Version 4 kept no requests, version 5
+no samples, version 6 no spools, version 7 neither plans nor events; version 9 had spools of archives in folders
+only. A new table needs no change here but a version: it is made where it is missing.
 
 Not covered, as they keep no version: the tables beside an outbox (`outbox.tables`) and those of schedules, which would
 get one by giving their TableSetup migrations; and `batchops_row_lease`, which `queue.leases.ddl` brings up to date.
@@ -170,4 +170,5 @@ MIGRATIONS: Sequence[Migration] = (
         changes=(AddColumn("batchops_worker", "rows_by_table", LONG_TEXT, old_table="batchops_lane"),),
         fill=_nothing,
     ),
+    Migration(version=10, changes=(AddColumn("batchops_spool", "rows_left", LONG_TEXT),), fill=_nothing),
 )

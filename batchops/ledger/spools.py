@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.errors import IntegrityError
 from batchops.ledger.ledger import Ledger
 
 MODULUS = 1 << 128
@@ -26,10 +27,12 @@ class Spool:
     """Of these rows, whatever their order."""
     segment: int | None = None
     """Which segment of the run it is a part of; None while it may grow, or was left behind."""
+    left: tuple[tuple[int, int], ...] = ()
+    """See `Decided`."""
 
     def grown(self, length: int, rows: int, digest: int) -> "Spool":
         """It with a batch more."""
-        return Spool(self.run, self.name, length, self.rows + rows, (self.digest + digest) % MODULUS, self.segment)
+        return replace(self, length=length, rows=self.rows + rows, digest=(self.digest + digest) % MODULUS)
 
 
 def add(connection: sa.Connection, ledger: Ledger, spool: Spool) -> None:
@@ -70,7 +73,53 @@ def unsealed(connection: sa.Connection, ledger: Ledger, job: str) -> list[Spool]
 
 
 def _spool(row: Any) -> Spool:
-    return Spool(row.run, row.spool, row.valid_length, row.rows_kept, int(row.digest, 16), row.segment)
+    left = tuple((first, behind) for first, behind in json.loads(row.rows_left or "[]"))
+    return Spool(row.run, row.spool, row.valid_length, row.rows_kept, int(row.digest, 16), row.segment, left)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What became of some rows of a segment that was in its place before they were deleted.
+
+    Of such a segment the ledger keeps a spool too: its length counts rows that were decided, in the file's order.
+    """
+
+    first: int
+    behind: int
+    rows: int
+    """Of them, those that were deleted."""
+    digest: int
+    left: tuple[tuple[int, int], ...]
+    """Stretches of the others, by their places in the file."""
+
+
+def decide(connection: sa.Connection, ledger: Ledger, run: int, name: str, decided: Decided) -> None:
+    """Record it in the transaction that deletes the rows; IntegrityError where they do not follow those before."""
+    mine = sa.and_(ledger.spools.c.run == run, ledger.spools.c.spool == name)
+    row = connection.execute(sa.select(ledger.spools).where(mine)).one_or_none()
+    if row is None or row.valid_length != decided.first:
+        raise IntegrityError(
+            f"The ledger does not know the rows of segment {name} as this process does; the batch was rolled back.",
+            "run the same command again: it copies these rows anew.",
+        )
+    before = _spool(row)
+    after = replace(before.grown(decided.behind, decided.rows, decided.digest), left=(*before.left, *decided.left))
+    values = _counts(after) | {"rows_left": json.dumps(after.left) if after.left else None}
+    connection.execute(ledger.spools.update().where(mine).values(values))
+
+
+def drop(connection: sa.Connection, ledger: Ledger, spool: Spool) -> None:
+    """Forget a segment that never came to be."""
+    connection.execute(ledger.spools.delete().where(_is(ledger, spool)))
+    mine = sa.and_(ledger.segments.c.run == spool.run, ledger.segments.c.segment == spool.segment)
+    connection.execute(ledger.segments.delete().where(mine, ledger.segments.c.record.is_(None)))
+
+
+def known(connection: sa.Connection, ledger: Ledger, run: int, name: str) -> Spool | None:
+    """The spool of that name; None where there is none."""
+    mine = sa.and_(ledger.spools.c.run == run, ledger.spools.c.spool == name)
+    row = connection.execute(sa.select(ledger.spools).where(mine)).one_or_none()
+    return None if row is None else _spool(row)
 
 
 def assign(connection: sa.Connection, ledger: Ledger, run: int, spools: Sequence[Spool]) -> int:

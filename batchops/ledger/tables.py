@@ -133,6 +133,7 @@ def spool_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table]:
         sa.Column("rows_kept", sa.BigInteger, nullable=False),
         sa.Column("digest", sa.String(32), nullable=False),
         sa.Column("segment", sa.Integer),
+        sa.Column("rows_left", LONG_TEXT),
     )  # fmt: skip
     segments = sa.Table(
         "batchops_segment", meta,

@@ -60,7 +60,9 @@ def find(
     except NotFoundError:
         table = None
     schema, name = database.backend.catalog.unlabelled(into) if table is None else (table.schema, table.name)
-    return Found(destination, label, tuple(segments), archived, schema, name, table)
+    # What may be in its table too, or archived anew since, must not come before what certainly is not.
+    ordered = sorted(segments, key=lambda one: one.undecided)
+    return Found(destination, label, tuple(ordered), archived, schema, name, table)
 
 
 def identity(verb: str, spec: RestoreSpec, found: Found) -> dict[str, Any]:

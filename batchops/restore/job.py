@@ -200,6 +200,7 @@ def _row(job: RestoreJob, key: str) -> dict[str, object]:
     pinned = {
         "condition": job.spec.where, "assignments": [], "cutoff": None, "key": None,
         "segments": [one.listed.name for one in job.work.segments], "refused_before": job.work.refused_before,
+        "undecided": [one.listed.name for one in job.work.segments if one.undecided],
     }  # fmt: skip
     by = {"role": "", "version": __version__, "database": job.database.address.shown, "command": job.next}
     return {
@@ -210,7 +211,7 @@ def _row(job: RestoreJob, key: str) -> dict[str, object]:
 
 
 def _started(job: RestoreJob, row: Run) -> Started:
-    whole = sum(one.listed.record.rows for one in job.work.segments)
+    whole = sum(one.rows for one in job.work.segments)
     return Started(
         None if job.spec.ledger == NONE else row.run, job.plan.verb.name, job.plan.label, ORDER, row.batches > 0, whole,
         None, row.rows, row.read, counts_read=True, **bounds_of(job.spec),

@@ -90,6 +90,12 @@ def _warnings(connection: sa.Connection, database: Database, found: Found, insid
     if copies and len({one.run for one in found.segments}) > 1:
         names = ", ".join(map(str, copies))
         yield f"Copied by --keep: run {names}. Other runs may hold the same rows: --of-run N restores those of one."
+    if undecided := [one for one in found.segments if one.undecided]:
+        rows = counted(sum(one.rows for one in undecided), "row")
+        yield (
+            f"{rows} in {counted(len(undecided), 'file')} may never have been deleted: their run crashed or is at "
+            "work. They come last, and none replaces a row; run the same archive command first to decide it."
+        )
     if found.table is None:
         return
     if triggers := database.backend.row_loading.triggers(connection, found.table):
@@ -120,6 +126,9 @@ def _about_table(
         said = [("left out", ", ".join(matched.dropped)), ("defaults", ", ".join(matched.defaulted))]
         said += [] if matched.as_it_was else [("types", _READ_BACK)]
         facts += [(name, text) for name, text in said if text and (name, text) not in facts]
+    if any(one.undecided for one in found.segments) and not key_of(table, found.archived):
+        message = f'Rows may be restored twice into "{table.label}", which has no key whose columns were archived.'
+        refusals.append(Refusal("key", message, "run the same archive command first: it decides which rows count."))
     if spec.on_conflict != "fail" and not key_of(table, found.archived):
         message = f'--on-conflict {spec.on_conflict}: "{table.label}" has no key whose columns were archived.'
         refusals.append(Refusal("key", message, "add a primary key, or leave it out."))

@@ -38,7 +38,7 @@ class Work:
     @property
     def rows(self) -> int:
         """Rows that are still to be read."""
-        left = sum(one.listed.record.rows for one in self.segments[self.place.segment :])
+        left = sum(one.rows for one in self.segments[self.place.segment :])
         return left - self.place.row
 
 
@@ -64,6 +64,12 @@ def work_of(
     before = [by_name[name] for name in names]
     refused = last.pinned.get("refused_before", 0)
     if last.state not in ENDS:
+        decided = [one.listed.name for one in before if not one.undecided]
+        if since := set(decided) & set(last.pinned.get("undecided", ())):
+            raise IntegrityError(
+                f"Which rows of {min(since)} were deleted was decided since run {last.run} of this restore began.",
+                "--restart --on-conflict skip begins anew, and leaves what is restored.",
+            )
         place = Place.loaded(last.workers[0].cursor)
         return Work(tuple(before), place, last, continues=True, refused_before=refused)
     fresh = [one for one in segments if one.listed.name not in set(names)]

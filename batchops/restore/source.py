@@ -4,10 +4,11 @@ import json
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from batchops.archive.contents import FoundSegment
+from batchops.archive.deleted import archived
 from batchops.archive.destination import Destination
 from batchops.archive.formats import format_of_name
 from batchops.archive.records import ArchivedTable
@@ -46,13 +47,14 @@ class RowsAt:
     after: Place
     mean: float = 1.0
     """Bytes of a row, on average."""
+    undecided: bool = False
+    """Whether each may be in its table too, or be archived anew elsewhere: what is there already stays."""
 
     def slice(self, start: int, rows: int) -> "RowsAt":
         """So many of them from there."""
         lines = self.lines[start : start + rows]
-        return RowsAt(
-            lines, self.table, Place(self.after.segment, self.after.row - len(self.lines) + start + len(lines))
-        )
+        after = Place(self.after.segment, self.after.row - len(self.lines) + start + len(lines))
+        return RowsAt(lines, self.table, after, undecided=self.undecided)
 
     def first(self, rows: int) -> "RowsAt":
         """The first so many of them."""
@@ -60,7 +62,7 @@ class RowsAt:
 
     def behind(self, rows: int) -> "RowsAt | None":
         """The others; None where there are none."""
-        return RowsAt(self.lines[rows:], self.table, self.after) if rows < len(self.lines) else None
+        return replace(self, lines=self.lines[rows:]) if rows < len(self.lines) else None
 
 
 class ArchivedRows:
@@ -91,7 +93,7 @@ class ArchivedRows:
         if not parts:
             return None
         lines = parts[0].lines if len(parts) == 1 else [line for part in parts for line in part.lines]
-        return RowsAt(lines, parts[-1].table, parts[-1].after)
+        return replace(parts[-1], lines=lines)
 
     def close(self) -> None:
         """No more is read."""
@@ -102,7 +104,7 @@ class ArchivedRows:
         """Whether the block has rows, or a next one has, of the same segment as those that were taken."""
         if self._block is not None and self._given < len(self._block.lines):
             return True
-        if parts and parts[-1].after.row >= self._segments[parts[-1].after.segment].listed.record.rows:
+        if parts and parts[-1].after.row >= self._segments[parts[-1].after.segment].rows:
             return False
         self._block, self._given = (self._ahead or self._next()).result(), 0
         self._ahead = None if self._block is None else self._next()
@@ -115,17 +117,18 @@ class ArchivedRows:
         for number in range(place.segment, len(self._segments)):
             segment, at = self._segments[number], 0
             start = place.row if number == place.segment else 0
-            if start >= segment.listed.record.rows:
+            if start >= segment.rows:
                 continue
             with closing(self._opened(segment)) as file:
                 format = format_of_name(segment.listed.name)
                 assert format is not None
-                for lines in read_segment(file, segment.table.columns, format):
+                left = () if segment.listed.deleted is None else segment.listed.deleted.left
+                for lines in archived(read_segment(file, segment.table.columns, format), left):
                     fresh = lines[max(0, start - at) :]
                     at += len(lines)
                     if fresh:
                         mean = sum(map(len, fresh)) / len(fresh) + 1
-                        yield RowsAt(fresh, segment.table, Place(number, at), mean)
+                        yield RowsAt(fresh, segment.table, Place(number, at), mean, segment.undecided)
 
     def _opened(self, segment: FoundSegment) -> BinaryIO:
         file = self._destination.open(segment.listed.name)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -87,7 +87,7 @@ class RestoreStep:
         try:
             with self._database.transaction() as connection:
                 self._database.backend.row_loading.settle(connection)
-                _Restoring(self._database, connection, self._target, matched, batch)(rows.lines)
+                _Restoring(self._database, connection, self._target_of(rows), matched, batch)(rows.lines)
                 after = self.worker.advanced(
                     rows.after.dumped(), rows=batch.rows, read=len(rows.lines), locked=0, rejected=len(batch.rejected)
                 )
@@ -102,6 +102,10 @@ class RestoreStep:
             with self._ledger.database.transaction() as connection:
                 self._record(connection, after, matched)
         return self._accept(after)
+
+    def _target_of(self, rows: RowsAt) -> Target:
+        """Of rows that may not be archived at all, those whose keys are there stay as they are there."""
+        return replace(self._target, on_conflict="skip") if rows.undecided else self._target
 
     def _record(self, connection: sa.Connection, after: Worker, matched: Matched) -> None:
         self._ledger.advance(connection, self.worker, after)

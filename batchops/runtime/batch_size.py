@@ -16,6 +16,8 @@ class Size:
     """Whether `rows` must not be exceeded, as under a limit."""
     skip_locked: bool = False
     """Whether to leave out rows that others hold locked, and to visit them again."""
+    unlocked: bool = False
+    """Whether its rows are only read, so that none is locked."""
     parents: int | None = None
     """Of a purge with children, whose `rows` are those of all tables: the most rows of its own table."""
 

@@ -6,12 +6,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from batchops.archive.destination import FolderDestination
+from batchops.archive.destination import Destination, FolderDestination
 from batchops.archive.formats import format_here
 from batchops.archive.ownership import DestinationOwner, check, owner_of, this_host
+from batchops.archive.s3 import S3Destination
 from batchops.bulk.archiving.plan_database import database_archive
 from batchops.bulk.archiving.spec import ArchiveSpec
-from batchops.bulk.archiving.target import Folder, OtherTable
+from batchops.bulk.archiving.target import Bucket, Folder, OtherTable
+from batchops.bulk.archiving.to_bucket import BucketArchive
 from batchops.bulk.archiving.to_folder import FolderArchive
 from batchops.bulk.archiving.to_table import table_archive
 from batchops.bulk.rows_out import Preparing, RowsOut
@@ -23,6 +25,10 @@ from batchops.ledger.resume import ContinuedRun
 from batchops.reporters.figures import rough
 from batchops.runtime.refusal import Refusal
 from batchops.version import __version__
+
+KEEPS_FILES = (
+    "keep", "rows stay in the table; a run copies each once, also after a crash; the next run copies all again"
+)  # fmt: skip
 
 
 def rows_out(preparing: Preparing) -> RowsOut:
@@ -37,6 +43,8 @@ def rows_out(preparing: Preparing) -> RowsOut:
     target = spec.target
     if isinstance(target, Folder):
         return _folder(preparing, spec, target)
+    if isinstance(target, Bucket):
+        return _bucket(preparing, spec, target)
     found = preparing.database.backend.exact_columns.columns(preparing.connection, preparing.found.table)
     chosen = _chosen(preparing, spec, found)
     if isinstance(target, OtherTable):
@@ -45,28 +53,85 @@ def rows_out(preparing: Preparing) -> RowsOut:
 
 
 def _folder(preparing: Preparing, spec: ArchiveSpec, target: Folder) -> FolderArchive:
-    found, route, database = preparing.found, preparing.route, preparing.database
-    lines = database.backend.row_lines
-    if lines is None:
-        raise RefusedError(f"{found.server.product}: rows of this database cannot be archived to files.")
+    found, database = preparing.found, preparing.database
+    lines = _lines(preparing)
     columns, every = _columns(preparing, spec)
     segment_format = format_here(spec.format)
-    pinned = route.pinned
-    about = {
-        "condition": pinned.condition, "cutoff": pinned.cutoff, "product": found.server.product,
-        "server_version": found.server.version, "batchops": __version__,
-    } | ({"kept": True} if spec.keep else {})  # fmt: skip
     owner = DestinationOwner(_database_id(preparing), this_host(), database.address.name, found.server.identity)
     return FolderArchive(
         path=target.path, table=found.table, columns=columns, every_column=every,
         key=tuple(name for name in found.table.known_by if name in {column.name for column in columns}),
         segment_format=segment_format, format=segment_format.of(columns), segment_size=spec.segment_size,
-        server=found.server.identity, about=about, facts=tuple(_facts(spec, target, columns, every)),
+        server=found.server.identity, about=_about(preparing), facts=tuple(_facts(spec, target, columns, every)),
         refusals=[*_refusals(preparing, lines, columns), *_folder_refusals(target.path, owner)],
         warnings=tuple(_warnings(preparing, lines, columns, every)),
         retry_seconds=spec.retry_timeout.total_seconds(),
         pinned={"archive": {"columns": [asdict(column) for column in columns], "every_column": every}},
     )  # fmt: skip
+
+
+def _bucket(preparing: Preparing, spec: ArchiveSpec, target: Bucket) -> BucketArchive:
+    found, route, database = preparing.found, preparing.route, preparing.database
+    lines = _lines(preparing)
+    columns, every = _columns(preparing, spec)
+    segment_format = format_here(spec.format)
+    destination = S3Destination(target.address, os.environ)
+    owner = DestinationOwner(_database_id(preparing), "", database.address.name, found.server.identity)
+    return BucketArchive(
+        destination=destination, table=found.table, columns=columns, every_column=every,
+        archived_key=tuple(name for name in found.table.known_by if name in {column.name for column in columns}),
+        followed=route.pinned.key, segment_format=segment_format, format=segment_format.of(columns),
+        keep=spec.keep, segment_size=spec.segment_size, most_rows=spec.max_rows, server=found.server.identity,
+        about=_about(preparing), facts=tuple(_bucket_facts(spec, target, columns, every)),
+        refusals=[
+            *_refusals(preparing, lines, columns), *_unnamed(preparing), *_owner_refusals(destination, owner),
+        ],
+        warnings=tuple(_warnings(preparing, lines, columns, every)),
+        retry_seconds=spec.retry_timeout.total_seconds(),
+        pinned={"archive": {"columns": [asdict(column) for column in columns], "every_column": every}},
+    )  # fmt: skip
+
+
+def _lines(preparing: Preparing) -> RowLines:
+    lines = preparing.database.backend.row_lines
+    if lines is None:
+        raise RefusedError(f"{preparing.found.server.product}: rows of this database cannot be archived to files.")
+    return lines
+
+
+def _about(preparing: Preparing) -> dict[str, Any]:
+    pinned, server = preparing.route.pinned, preparing.found.server
+    return {
+        "condition": pinned.condition, "cutoff": pinned.cutoff, "product": server.product,
+        "server_version": server.version, "batchops": __version__,
+    } | ({} if preparing.verb.removes else {"kept": True})  # fmt: skip
+
+
+def _bucket_facts(
+    spec: ArchiveSpec, target: Bucket, columns: Sequence[ExactColumn], every: Sequence[str]
+) -> Iterator[tuple[str, str]]:  # fmt: skip
+    yield "to", f"{target.shown} ({spec.format}, {rough(spec.segment_size)}B of rows an object)"
+    if len(columns) < len(every):
+        yield "columns", ", ".join(column.name for column in columns)
+    if spec.keep:
+        yield KEEPS_FILES
+        return
+    yield "order", "rows are uploaded and read back, then deleted where unchanged; no lock is held during an upload"
+
+
+def _unnamed(preparing: Preparing) -> Iterator[Refusal]:
+    """What keeps a row from being found again, and held as it is, once it is uploaded."""
+    table = preparing.found.table
+    if not preparing.route.pinned.key:
+        yield Refusal(
+            "destination", f'Rows of "{table.label}" cannot be found again once they are uploaded: it has no key.',
+            "add a primary key, or archive to a folder.",
+        )  # fmt: skip
+    if preparing.verb.removes and preparing.database.backend.sessions.locks_rows and not table.lockable:
+        yield Refusal(
+            "rights", f'This role may not lock rows of "{table.label}", to see that they are as they were uploaded.',
+            "GRANT UPDATE on it, or archive to a folder.",
+        )  # fmt: skip
 
 
 def _database_id(preparing: Preparing) -> str:
@@ -110,10 +175,7 @@ def _facts(
     if len(columns) < len(every):
         yield "columns", ", ".join(column.name for column in columns)
     if spec.keep:
-        yield (
-            "keep",
-            "rows stay in the table; a run copies each once, also after a crash; the next run copies all again",
-        )
+        yield KEEPS_FILES
         return
     yield "order", "rows are written and synced, then deleted; files are read back before their spools go"
 
@@ -140,7 +202,10 @@ def _folder_refusals(path: Path, owner: DestinationOwner) -> Iterator[Refusal]:
             "destination", f"{above} may not be written by this user.", "correct its rights, or --to another."
         )
         return
-    destination = FolderDestination(path)
+    yield from _owner_refusals(FolderDestination(path), owner)
+
+
+def _owner_refusals(destination: Destination, owner: DestinationOwner) -> Iterator[Refusal]:
     try:
         found = owner_of(destination)
         check(destination, replace(owner, database_id=owner.database_id or (found.database_id if found else "")), found)

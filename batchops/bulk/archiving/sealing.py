@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.archive.deleted import DeletedRows
 from batchops.archive.destination import Destination
 from batchops.archive.formats import SegmentFormat, format_here, format_of_name
 from batchops.archive.inexact import InexactRowsError
@@ -42,7 +43,7 @@ class Sealer:
         """Make these spools, to which nobody writes any more, one segment; its number. Done twice it is done once."""
         number = parts[0].segment
         if number is None:
-            with self._fenced() as connection:
+            with self.fenced() as connection:
                 number = spools.assign(connection, self.ledger, run, parts)
         header = read_header(self.path(parts[0]))
         table = ArchivedTable.of(header)
@@ -54,13 +55,16 @@ class Sealer:
             format = format_here("jsonl")
             name = segment_name(table.label, run, number, format)
             record = self._placed(name, table, format, parts)
-        data = Sidecar(name, run, table, record).dumped()
-        if not self.destination.create(record_name(name), data) and self.destination.read(record_name(name)) != data:
-            raise IntegrityError(f"{record_name(name)} is there already with another content.", "look at who wrote it.")
-        with self._fenced() as connection:
+        self.write(record_name(name), Sidecar(name, run, table, record).dumped())
+        with self.fenced() as connection:
             spools.sealed(connection, self.ledger, run, number, {"name": name} | record.document())
         self._remove(parts)
         return number
+
+    def write(self, name: str, data: bytes) -> None:
+        """Create a small file; IntegrityError where it is there with another content."""
+        if not self.destination.create(name, data) and self.destination.read(name) != data:
+            raise IntegrityError(f"{name} is there already with another content.", "look at who wrote it.")
 
     def left_behind(self) -> Iterator[tuple[int, list[Spool]]]:
         """The spools of this and earlier processes that are still to be sealed, in the groups that were decided."""
@@ -85,10 +89,15 @@ class Sealer:
             data = self.destination.read(record_name(name))
             sidecar = Sidecar.loaded(data)
             own = tables.setdefault(repr(sidecar.table), (sidecar.table, []))
-            own[1].extend(listed_of([(name, sidecar.record, data)]))
+            own[1].extend(
+                replace(one, deleted=self._deleted(sidecar)) for one in listed_of([(name, sidecar.record, data)])
+            )
         if tables:
             of = tuple(TableSegments(table, tuple(segments)) for table, segments in tables.values())
             append_manifest(self.destination, Manifest(run, of, self.about))
+
+    def _deleted(self, sidecar: Sidecar) -> DeletedRows | None:
+        return DeletedRows.loaded(self.destination.read(sidecar.deleted_by)) if sidecar.deleted_by else None
 
     def remove_unknown(self, run: int) -> None:
         """Remove spools of the run of which nothing was committed, and those that are sealed."""
@@ -156,7 +165,7 @@ class Sealer:
                 (self.folder / f"{part.name}{SUFFIX}").unlink(missing_ok=True)
 
     @contextmanager
-    def _fenced(self) -> Iterator[sa.Connection]:
+    def fenced(self) -> Iterator[sa.Connection]:
         """A transaction on the ledger that proves, and renews, the job's lease."""
         with self.ledger.database.transaction(durable=True) as connection:
             if not lease.renew_within(connection, self.ledger, self.held):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from batchops.archive.formats import FormatName
-from batchops.bulk.archiving.target import Folder, Target, target_of
+from batchops.bulk.archiving.target import Bucket, Folder, Target, target_of
 from batchops.bulk.spec import BulkSpec
 from batchops.errors import UsageError
 from batchops.spec import parsers
@@ -30,7 +30,8 @@ class ArchiveSpec(BulkSpec):
     """Move rows out of a table: first they are durable elsewhere, then they are deleted."""
 
     to: Annotated[str, BeforeValidator(_known), Flag("DEST", ARCHIVE)] = Field(
-        description="Where the rows go: a folder (DIR/), a table of the same database, or URL#TABLE of another one."
+        description="Where the rows go: a folder (DIR/), s3://BUCKET/PREFIX, a table of this database, or URL#TABLE "
+        "of another one."
     )
     format: Annotated[FormatName, Flag("NAME", ARCHIVE)] = Field(
         "parquet", description="Files: parquet, jsonl or csv. Default: parquet, which needs the extra parquet."
@@ -49,7 +50,7 @@ class ArchiveSpec(BulkSpec):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if not isinstance(self.target, Folder):
+        if not isinstance(self.target, Folder | Bucket):
             for name in ("format", "segment_size"):
                 if name in self.model_fields_set:
                     raise ValueError(f"--{name.replace('_', '-')} is for files: {self.to} is a table")
@@ -60,9 +61,13 @@ class ArchiveSpec(BulkSpec):
         """What --to names."""
         return target_of(self.to)
 
+    @property
+    def names_rows(self) -> bool:
+        return isinstance(self.target, Bucket)
+
     def identity(self) -> dict[str, Any]:
         target = self.target
-        files = {"format": self.format} if isinstance(target, Folder) else {}
+        files = {"format": self.format} if isinstance(target, Folder | Bucket) else {}
         columns = {} if self.columns is None else {"columns": list(self.columns)}
         keep = {"keep": True} if self.keep else {}
         return super().identity() | {"to": target.identity} | files | columns | keep

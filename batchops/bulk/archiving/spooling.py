@@ -89,7 +89,7 @@ class SpoolExecution(DirectExecution):
         self._lines += lines
         return len(lines)
 
-    def record(self, connection: sa.Connection, after: Worker) -> None:
+    def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:  # noqa: ARG002
         """Frame, then the ledger's row in the same transaction."""
         if not self._lines:
             return

@@ -1,9 +1,10 @@
-"""What --to names: a folder of this machine, a table of the same database, or one of another."""
+"""What --to names: a folder of this machine, a bucket of S3, a table of the same database or of another."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchops.archive.s3 import SCHEME, BucketAddress, bucket_address
 from batchops.db.url_parse import masked
 from batchops.db.url_references import is_reference
 from batchops.errors import UsageError
@@ -62,14 +63,32 @@ class OtherTable:
         return f"{self.url}#{self.name}"
 
 
-Target = Folder | OwnTable | OtherTable
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of S3, and what the names of its objects begin with."""
+
+    address: BucketAddress
+
+    @property
+    def identity(self) -> str:
+        """What a job is known by."""
+        return str(self.address)
+
+    @property
+    def shown(self) -> str:
+        """For people and commands."""
+        return str(self.address)
+
+
+Target = Folder | OwnTable | OtherTable | Bucket
 
 
 def _other(text: str) -> OtherTable:
     url, mark, name = text.rpartition("#")
     if not (mark and url and name):
         raise UsageError(
-            f"{masked(text)} is neither a folder nor a table.", "a table of another database is URL#TABLE."
+            f"{masked(text)} is neither a folder, nor a bucket, nor a table.",
+            "a table of another database is URL#TABLE, a bucket s3://BUCKET/PREFIX.",
         )
     if not is_reference(url) and masked(url) != url:
         raise UsageError(
@@ -84,6 +103,8 @@ def target_of(text: str) -> Target:
     text = text.strip()
     if not text:
         raise UsageError("--to is empty.", "name a folder (archive/) or a table (events_archive).")
+    if text.startswith(f"{SCHEME}://"):
+        return Bucket(bucket_address(text))
     if "://" in text or is_reference(text):
         return _other(text)
     if text.endswith(os.sep) or text.startswith((os.sep, "./", "../", "~")) or text in (".", ".."):

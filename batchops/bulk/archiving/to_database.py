@@ -13,7 +13,7 @@ from batchops.archive.column_match import Matched
 from batchops.bulk.archiving.same_columns import refuse_other_columns
 from batchops.bulk.execution import DirectExecution, Execution
 from batchops.bulk.operations import Operation, Statement
-from batchops.bulk.strategies.strategy import Batch
+from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database, connect
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.exact_text import fields_of
@@ -65,6 +65,10 @@ class OpenDatabase:
         self._database = database
         self._other = connect(archive.address, archive.timeouts, archive.workers)
         self._executions: list[CopyExecution] = []
+
+    def found_by(self, strategy: Strategy) -> Strategy:
+        """As they are found."""
+        return strategy
 
     def execution(self, operation: Operation) -> Execution:
         """One worker's, with a connection of its own."""
@@ -132,7 +136,7 @@ class CopyExecution(DirectExecution):
             self._put(taken)
         return len(taken)
 
-    def record(self, connection: sa.Connection, after: Worker) -> None:  # noqa: ARG002
+    def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:  # noqa: ARG002
         """Commit there, before the commit here."""
         if self._open is not None:
             lines, source = self._database.backend.row_lines, self._archive.source

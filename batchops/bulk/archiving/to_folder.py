@@ -17,6 +17,7 @@ from batchops.bulk.archiving.sealing import Sealer
 from batchops.bulk.archiving.spooling import SpoolExecution, Spooling, cannot_write
 from batchops.bulk.execution import Execution
 from batchops.bulk.operations import Operation
+from batchops.bulk.strategies.strategy import Strategy
 from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.table import Table
@@ -95,6 +96,10 @@ class OpenFolder:
             {"run": run.run, "format": asdict(archive.segment_format)} | table.document(),
             archive.segment_size, self._full, self._wait_for_sealing,
         )  # fmt: skip
+
+    def found_by(self, strategy: Strategy) -> Strategy:
+        """As they are found."""
+        return strategy
 
     def execution(self, operation: Operation) -> Execution:
         """One worker's, with spools of its own."""

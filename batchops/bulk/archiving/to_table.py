@@ -13,7 +13,7 @@ from batchops.bulk.archiving.target import OwnTable
 from batchops.bulk.execution import DirectExecution, Execution
 from batchops.bulk.operations import Operation, Statement
 from batchops.bulk.rows_out import Preparing
-from batchops.bulk.strategies.strategy import Batch
+from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.lookup import find_table
@@ -59,6 +59,10 @@ class OpenTable:
         self._archive = archive
         self._database = database
 
+    def found_by(self, strategy: Strategy) -> Strategy:
+        """As they are found."""
+        return strategy
+
     def execution(self, operation: Operation) -> Execution:
         """The same for all workers."""
         return (MoveExecution if operation.removes else CopyExecution)(self._database, operation, self._archive)
@@ -82,7 +86,7 @@ class MoveExecution(DirectExecution):
         self._archive = archive
         self._moves = database.backend.row_moves
 
-    def record(self, connection: sa.Connection, after: Worker) -> None:  # noqa: ARG002  the protocol's shape
+    def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:  # noqa: ARG002  the shape
         """Both are written; a column that nobody knew of would be gone with the rows."""
         lines, source = self._database.backend.row_lines, self._archive.source
         if lines is not None:

@@ -9,15 +9,13 @@ import sqlalchemy as sa
 
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.key_stretch import KeyStretch
-from batchops.bulk.strategies.strategy import Batch, Choice, Situation, StrategyKind, StrategyText
+from batchops.bulk.strategies.strategy import VISITS, Batch, Choice, Situation, StrategyKind, StrategyText
 from batchops.db.backend import Backend
 from batchops.db.table import quoted
 from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import START_ROWS, Size
 from batchops.sql.selection import Selection
 
-VISITS = 2
-"""How often a locked row is visited again; each visit waits for the lock as long as a statement may."""
 WORTH_SPLITTING = 20_000
 """Rows in a range below which a second worker does not pay."""
 
@@ -58,7 +56,7 @@ class KeyStrategy:
         range_ = cursor.ranges[0]
         if range_.keys:
             return self._revisit(connection, cursor, size)
-        if size.listed or self._table.may_veto:
+        if size.listed or (self._table.may_veto and not size.unlocked):
             size = size.upto(self._backend.keys.longest_list)
             return self._listed(connection, cursor, size, self._end(connection, range_, size.read))
         return self._plain(connection, cursor, size, self._end(connection, range_, size.read))
@@ -208,7 +206,7 @@ class KeyStrategy:
         return now, behind
 
     def _lock(self, connection: sa.Connection, select: sa.Select[Any], size: Size) -> list[KeyValue]:
-        if self._locks:
+        if self._locks and not size.unlocked:
             select = select.with_for_update(skip_locked=size.skip_locked)
         return self._values(connection, select)
 

@@ -7,10 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.bulk.strategies.cursor import Cursor, Range
-from batchops.bulk.strategies.key import VISITS, KeyStrategy
+from batchops.bulk.strategies.key import KeyStrategy
 from batchops.bulk.strategies.own_changes import OwnChanges, OwnReference
 from batchops.bulk.strategies.row_list import ListedRows, ProvenRows, joined_rows
-from batchops.bulk.strategies.strategy import AUTO, Batch, Choice, Situation, StrategyKind, StrategyText, Target
+from batchops.bulk.strategies.strategy import AUTO, VISITS, Batch, Choice, Situation, StrategyKind, StrategyText, Target
 from batchops.db.backend import Backend
 from batchops.db.table import Table
 from batchops.db.types import KeyValue

@@ -98,6 +98,8 @@ BATCH, CHANGED = 150_000, 5.0
 """Rows that a small machine reads in order in a batch of 50 ms; for how many of them a row counts that is changed."""
 SAMPLE, SAMPLE_SECONDS = 5_000, 0.2
 """Rows that tell what share matches where the server does not know, and the time for that."""
+VISITS = 2
+"""How often a locked row is visited again; each visit waits for the lock as long as a statement may."""
 AUTO = "auto"
 """The choice among all strategies."""
 

@@ -9,6 +9,7 @@ from batchops.db.exact_columns import ExactColumn
 from batchops.db.exact_text import InexactValue, line_maker
 from batchops.db.mysql.exact_columns import MySQLExactColumns
 from batchops.db.mysql.keys import BY_INDEX
+from batchops.db.row_lines import ReadRow, read_rows
 from batchops.db.table import Table, quoted
 from batchops.errors import RowRefusedError, TransientError
 
@@ -47,6 +48,12 @@ class MySQLRowLines:
     ) -> list[bytes]:  # fmt: skip
         rows = select.with_only_columns(*_selected(connection, table, columns), maintain_column_froms=True)
         return _lines(columns, connection.execute(rows).all())
+
+    def rows(
+        self, connection: sa.Connection, rows: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
+    ) -> list[ReadRow]:  # fmt: skip
+        found = connection.execute(rows.add_columns(*_selected(connection, table, columns)))
+        return read_rows(found, columns)
 
     def column_names(self, connection: sa.Connection, table: Table) -> tuple[str, ...]:
         return tuple(connection.execute(_COLUMNS, {"schema": table.schema, "name": table.name}).scalars())

@@ -8,6 +8,8 @@ from psycopg import Cursor
 from psycopg.generators import copy_from
 
 from batchops.db.exact_columns import ExactColumn, ExactKind
+from batchops.db.exact_text import unescape
+from batchops.db.row_lines import ReadRow
 from batchops.db.table import Table
 
 _COPIED = "batchops_copied"
@@ -37,11 +39,18 @@ class PostgreSQLRowLines:
     def read(
         self, connection: sa.Connection, select: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
     ) -> list[bytes]:  # fmt: skip
-        # SQLAlchemy doubles percent signs by itself in what it takes as text.
-        own: list[sa.ColumnElement[Any]] = [
-            sa.literal_column(text.replace("%%", "%")) for text in _returned(connection, table, columns)
-        ]
+        own = _plain(connection, table, columns)
         return _copied(connection, select.with_only_columns(*own, maintain_column_froms=True), "")
+
+    def rows(
+        self, connection: sa.Connection, rows: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
+    ) -> list[ReadRow]:  # fmt: skip
+        width, found = len(rows.selected_columns), list[ReadRow]()
+        for line in _copied(connection, rows.add_columns(*_plain(connection, table, columns)), ""):
+            *values, rest = line.split(b"\t", width)
+            texts = (None if (text := unescape(value)) is None else text.decode() for value in values)
+            found.append(ReadRow(tuple(texts), rest))
+        return found
 
     def column_names(self, connection: sa.Connection, table: Table) -> tuple[str, ...]:
         return tuple(connection.execute(_NAMES, {"oid": table.identity}).scalars())
@@ -89,6 +98,11 @@ def _received(cursor: "Cursor[Any]", received: list[memoryview]) -> Generator[An
         if not isinstance(row, memoryview):
             return
         received.append(row)
+
+
+def _plain(connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> list[sa.ColumnElement[Any]]:
+    """The same for a SELECT. SQLAlchemy doubles percent signs by itself in what it takes as text."""
+    return [sa.literal_column(text.replace("%%", "%")) for text in _returned(connection, table, columns)]
 
 
 def _returned(connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> list[str]:

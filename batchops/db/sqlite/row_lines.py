@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.exact_text import InexactValue, line_maker
+from batchops.db.row_lines import ReadRow, read_rows
 from batchops.db.sqlite.exact_columns import SQLiteExactColumns
 from batchops.db.table import Table
 from batchops.errors import RowRefusedError
@@ -31,6 +32,12 @@ class SQLiteRowLines:
     ) -> list[bytes]:  # fmt: skip
         own = SQLiteExactColumns().selected(table, columns)
         return _lines(columns, connection.execute(select.with_only_columns(*own, maintain_column_froms=True)).all())
+
+    def rows(
+        self, connection: sa.Connection, rows: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
+    ) -> list[ReadRow]:  # fmt: skip
+        found = connection.execute(rows.add_columns(*SQLiteExactColumns().selected(table, columns)))
+        return read_rows(found, columns)
 
     def column_names(self, connection: sa.Connection, table: Table) -> tuple[str, ...]:
         return tuple(connection.execute(_COLUMNS, {"name": table.name}).scalars())

@@ -1,0 +1,233 @@
+"""A bucket of S3, or of a server that speaks its protocol: objects are created once, and read back."""
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
+
+from batchops.archive.aws_environment import settings_of
+from batchops.archive.segments import sha256_of
+from batchops.errors import (
+    BatchopsError,
+    DeniedError,
+    IntegrityError,
+    NotFoundError,
+    TransientError,
+    UnreachableError,
+    UsageError,
+)
+
+SCHEME = "s3"
+CONNECT_SECONDS, ANSWER_SECONDS = 10, 300
+"""For a connection, and for one object to go over it."""
+RETRIES, RETRY_SECONDS = 2, 10
+"""Of one request; what lasts longer is the run's to wait for, which says so."""
+PART = 1 << 20
+_CODE = re.compile(r"<Code>\s*([^<]*?)\s*</Code>")
+_TOLD = re.compile(r"<Message>\s*([^<]*?)\s*</Message>")
+_STATUS = re.compile(r"status code: (\d{3})")
+_REASON = re.compile(r"(?:HTTP error|Generic \S+ error|error): (.+)")
+_CREDENTIALS = frozenset(
+    ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidClientTokenId",
+     "AuthFailure", "TokenRefreshRequired")
+)  # fmt: skip
+_CHECK = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and AWS_PROFILE."
+
+
+@dataclass(frozen=True)
+class BucketAddress:
+    """A bucket, and what the names of its objects begin with."""
+
+    bucket: str
+    prefix: str = ""
+
+    def __str__(self) -> str:
+        return f"{SCHEME}://{self.bucket}/{self.prefix}".rstrip("/")
+
+
+def bucket_address(text: str) -> BucketAddress:
+    """The address of `s3://BUCKET/PREFIX`; UsageError where it is none."""
+    parts = urlsplit(text)
+    if parts.username is not None or "@" in parts.netloc:
+        raise UsageError(
+            "An s3:// address holds no credentials: lists of runs and commands would show them.",
+            "they come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or from ~/.aws/credentials.",
+        )
+    names = [name for name in parts.path.split("/") if name]
+    if not parts.netloc or parts.query or parts.fragment or any(name in (".", "..") for name in names):
+        raise UsageError(f"{text} is no place in a bucket.", "write it s3://BUCKET/PREFIX.")
+    return BucketAddress(parts.netloc, "/".join(names))
+
+
+class S3Destination:
+    """Every object that it writes is read back before it counts."""
+
+    def __init__(self, address: BucketAddress, environ: Mapping[str, str]) -> None:
+        self._address = address
+        self._settings = settings_of(environ)
+        self.underway = False
+        """Whether a run has begun to write: a server that is not reached then may come back."""
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._store, self._errors = _store(address, self._settings.options)
+
+    @property
+    def shown(self) -> str:
+        return str(self._address)
+
+    @property
+    def place(self) -> str:
+        return f"{self._settings.endpoint or 'aws'} {self._address}"
+
+    def create(self, name: str, data: bytes) -> bool:
+        if not self._put(name, data):
+            return False
+        self._refuse_another(name, data == self._given_back(name))
+        return True
+
+    def publish(self, path: Path, name: str) -> None:
+        """It is uploaded, read back and compared, and then gone here."""
+        with path.open("rb") as file:
+            mine = sha256_of(file)
+        created = self._put(name, path)
+        try:
+            with self.open(name) as file:
+                same = sha256_of(file) == mine
+        except NotFoundError:
+            same = False
+        if created:
+            self._refuse_another(name, same)
+        elif not same:
+            raise IntegrityError(
+                f"{name} is there already in {self.shown} with another content.", "look at who else writes there."
+            )
+        path.unlink()
+
+    def read(self, name: str) -> bytes:
+        with self._translated(name):
+            return bytes(self._store.get(name).bytes())
+
+    def open(self, name: str) -> BinaryIO:
+        """As a temporary file, as formats are read to and fro."""
+        file = tempfile.TemporaryFile(prefix="batchops-")  # noqa: SIM115  whoever asked for it closes it
+        try:
+            with self._translated(name):
+                for part in self._store.get(name).stream(min_chunk_size=PART):
+                    file.write(part)
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return cast("BinaryIO", file)
+
+    def names(self, under: str = "") -> Sequence[str]:
+        folder = under.rpartition("/")[0]
+        with self._translated():
+            found = [str(one["path"]) for page in self._store.list(folder or None) for one in page]
+        return sorted(name for name in found if name.startswith(under))
+
+    def staging(self) -> Path:
+        """On the disk for temporary files: TMPDIR."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="batchops-s3-")
+        return Path(self._folder.name)
+
+    def close(self) -> None:
+        """What is staged is not needed any more."""
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _put(self, name: str, content: bytes | Path) -> bool:
+        """False where there is an object of that name: perhaps by an attempt of ours whose answer was lost."""
+        with self._translated(name):
+            try:
+                self._store.put(name, content, mode="create", use_multipart=False)
+            except self._errors.AlreadyExistsError:
+                return False
+        return True
+
+    def _given_back(self, name: str) -> bytes | None:
+        with suppress(NotFoundError):
+            return self.read(name)
+        return None
+
+    def _refuse_another(self, name: str, same: bool) -> None:
+        if not same:
+            raise IntegrityError(
+                f"{self.shown} took {name} without an error, but gives back something else.",
+                "nothing of it was deleted from the table; look at the store, or at a proxy before it.",
+            )
+
+    @contextmanager
+    def _translated(self, name: str = "") -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            if _code(error) != "NoSuchBucket":
+                raise NotFoundError(f"There is no {name} in {self.shown}.") from None
+            raise self._error(error) from None
+        except self._errors.BaseError as error:
+            raise self._error(error) from None  # the cause's text may hold what nobody is to see
+
+    def _error(self, error: Exception) -> BatchopsError:
+        """The store's error for people; its own text names addresses, headers and perhaps keys."""
+        code, text = _code(error), str(error)
+        status = found[1] if (found := _STATUS.search(text)) else ""
+        at = f" at {self._settings.endpoint}" if self._settings.endpoint else ""
+        if code == "NoSuchBucket":
+            return NotFoundError(
+                f"There is no bucket {self._address.bucket}{at}.", "create it, or check its name and AWS_ENDPOINT_URL."
+            )
+        told = found[1] if (found := _TOLD.search(text)) else ""
+        why = self._settings.redacted(f"{code or status}: {told}".strip(": "))
+        if code in _CREDENTIALS or status == "401":
+            return UnreachableError(f"{self.shown}: the store refuses the credentials ({why}).", _CHECK)
+        if status == "403":
+            return DeniedError(
+                f"{self.shown}: the store refuses access ({why}).",
+                f"it needs s3:ListBucket, s3:GetObject and s3:PutObject; {_CHECK}",
+            )
+        if status and status[0] in "34" and status not in ("408", "409", "429"):
+            return UnreachableError(
+                f"{self.shown}: the store refuses the request ({why}).", "check AWS_REGION and AWS_ENDPOINT_URL."
+            )
+        if status:
+            return TransientError(f"{self.shown}: the store answers {why}.", "try again later.")
+        reason = self._settings.redacted(_reason(text))
+        kind = TransientError if self.underway else UnreachableError
+        return kind(f"{self.shown}{at} cannot be reached: {reason}.", f"check AWS_ENDPOINT_URL, or {_CHECK}")
+
+
+def _store(address: BucketAddress, options: Mapping[str, str]) -> tuple[Any, Any]:
+    try:
+        from obstore import exceptions
+        from obstore.store import S3Store
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{address} needs obstore, which is not installed.", "pip install 'batchops[s3]'") from error
+    config: Any = dict(options)
+    try:
+        store = S3Store(
+            address.bucket, prefix=address.prefix or None, config=config,
+            client_options={
+                "allow_http": True, "connect_timeout": f"{CONNECT_SECONDS}s", "timeout": f"{ANSWER_SECONDS}s",
+            },
+            retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+        )  # fmt: skip
+    except exceptions.BaseError:
+        raise UsageError(f"{address} cannot be used with these settings.", "check the AWS_… variables.") from None
+    return store, exceptions
+
+
+def _code(error: Exception) -> str:
+    found = _CODE.search(str(error))
+    return found[1] if found else ""
+
+
+def _reason(text: str) -> str:
+    """What kept the request from the server, from the first line of the error."""
+    found = _REASON.search(text.partition("\n")[0].rpartition(" - ")[2])
+    return (found[1] if found else "no answer").rstrip(".")

@@ -1,0 +1,172 @@
+"""Batches of rows that are in a segment already: found again by their keys, and deleted if nobody has changed them."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchops.bulk.archiving.copied_rows import CopiedRow, Part
+from batchops.bulk.archiving.uploads import InHand, Uploads, proof_of
+from batchops.bulk.strategies.cursor import Cursor, Range
+from batchops.bulk.strategies.strategy import VISITS, Batch, Strategy
+from batchops.db.backend import Backend
+from batchops.db.types import KeyValue
+from batchops.runtime.batch_size import Size
+from batchops.sql.selection import Selection
+
+_PLACES = 40
+"""Bits of a range's token for a row of the segment in hand; above them is the segment's number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadedSelection(Selection):
+    """Rows that this very transaction has locked, and found as they are in the segment."""
+
+    segment: InHand
+    part: Part
+    last: bool
+    """Whether no row of the segment follows."""
+
+    @property
+    def clause(self) -> sa.ColumnElement[bool]:
+        """None is asked again: the condition held as they were copied, and they are the same."""
+        return sa.true()
+
+
+class UploadedRows:
+    """Copies what another strategy finds, before any transaction, and gives these rows batch by batch.
+
+    A range's token says how far its segment is decided. Another process does not know that segment: it copies what is
+    left of the range anew.
+    """
+
+    def __init__(
+        self, inner: Strategy, uploads: Uploads, backend: Backend, key: Sequence[str], *, stay: bool
+    ) -> None:  # fmt: skip
+        """`stay`: whether rows are only copied, so that none has to be found again."""
+        self._stay = stay
+        self._inner, self._uploads, self._backend, self._key = inner, uploads, backend, tuple(key)
+        self.name = inner.name
+        self._in_hand: dict[Range, InHand] = {}
+        self.begin, self.window, self.last, self.middle = inner.begin, inner.window, inner.last, inner.middle
+        self.another_pass, self.ahead = inner.another_pass, inner.ahead
+
+    def ready(self, cursor: Cursor) -> float:
+        """Settle what is decided; copy and upload the next rows, unless they are in hand."""
+        begun = time.perf_counter()
+        self._uploads.settle_decided()
+        if cursor.over:
+            return 0.0
+        range_ = _bare(cursor.ranges[0])
+        if range_ not in self._in_hand:
+            copied = self._uploads.copy(self._inner, replace(cursor, ranges=(range_, *cursor.ranges[1:])))
+            self._in_hand[range_] = copied
+        self._uploads.send(self._in_hand[range_])
+        return time.perf_counter() - begun
+
+    def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
+        """The next rows of the segment that are still as it has them."""
+        if cursor.over:
+            return None
+        range_ = cursor.ranges[0]
+        one = self._in_hand.get(_bare(range_))
+        if one is None:  # only asked where copying has failed, to find the row that is the cause
+            return self._inner.next(connection, cursor, replace(size, unlocked=True))
+        start = _start(range_, one)
+        part = one.rows.part(start, min(size.rows, self._backend.keys.longest_list))
+        stop = start + len(part.rows)
+        last = stop >= len(one.rows)
+        behind = _behind(cursor, one) if last else _at(cursor, one, stop)
+        same, locked, changed = self._looked_up(connection, one, part.rows, size)
+        again = (*locked, *changed)
+        given_up = range_.visits >= VISITS
+        if again and not given_up:
+            later = Range(None, None, tuple(again), visits=range_.visits + 1, leaf=range_.leaf)
+            behind = behind.revisit_later(later)
+        selection = UploadedSelection(one.table, None, segment=one, part=part, last=last)
+        where = self._backend.keys.among(one.table, self._key, same) if same else None
+        read = len(part.rows) + (max(0, one.read - len(one.rows)) if last else 0)
+        return Batch(
+            selection, where, behind, read, len(same), locked=len(locked) if given_up else 0,
+            locked_keys=tuple(locked) if given_up else (), changed_keys=tuple(changed) if given_up else (),
+            key=self._key if same else (), keys=tuple(same), held=True, by_keys=True,
+        )  # fmt: skip
+
+    def forget(self, one: InHand) -> None:
+        """All its rows are decided."""
+        for range_ in [range_ for range_, other in [*self._in_hand.items()] if other is one]:
+            self._in_hand.pop(range_, None)
+
+    def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
+        """Behind what is copied: each of those rows belongs to one segment."""
+        one = self._in_hand.get(_bare(range_))
+        if one is None:
+            return self._inner.split(connection, _bare(range_))
+        if one.end is None or one.end.keys:
+            return None
+        halves = self._inner.split(connection, replace(one.end, upto=range_.upto))
+        if halves is None:
+            return None
+        kept = replace(range_, upto=halves[0].upto)
+        self._in_hand[_bare(kept)] = one
+        return kept, halves[1]
+
+    def relocated(self, connection: sa.Connection, cursor: Cursor) -> None:
+        """Never: a key means the same wherever its row lies."""
+
+    def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:
+        """As they are found."""
+        return self._inner.first(connection, cursor)
+
+    def _looked_up(
+        self, connection: sa.Connection, one: InHand, rows: Sequence[CopiedRow], size: Size
+    ) -> tuple[list[KeyValue], list[KeyValue], list[KeyValue]]:  # fmt: skip
+        """Keys of the rows that are as they were copied, and locked now; that others hold; that they changed.
+
+        One that is gone is nobody's any more; what the segment has of it does not count.
+        """
+        if not rows or self._stay:
+            return [row.key for row in rows], [], []
+        now = self._proofs(connection, one, [row.key for row in rows], size, lock=True)
+        same = [row.key for row in rows if row.key in now and now[row.key] == row.proof]
+        changed = [row.key for row in rows if row.key in now and now[row.key] != row.proof]
+        missing = [row.key for row in rows if row.key not in now] if size.skip_locked else []
+        there = self._proofs(connection, one, missing, size, lock=False) if missing else {}
+        return same, [key for key in missing if key in there], changed
+
+    def _proofs(
+        self, connection: sa.Connection, one: InHand, keys: Sequence[KeyValue], size: Size, *, lock: bool
+    ) -> dict[KeyValue, bytes | str]:  # fmt: skip
+        backend, table = self._backend, one.table
+        own = [backend.keys.out(table, name).label(f"batchops_k{i}") for i, name in enumerate(self._key)]
+        proof = backend.row_lists.proof(table).label("batchops_proof")
+        rows: sa.Select[Any] = table.alone(sa.select(*own, proof).select_from(table.called))
+        rows = rows.where(backend.keys.among(table, self._key, keys))
+        if lock and backend.sessions.locks_rows:
+            rows = rows.with_for_update(skip_locked=size.skip_locked)
+        return {tuple(map(backend.keys.value, row[:-1])): proof_of(row[-1]) for row in connection.execute(rows)}
+
+
+def _bare(range_: Range) -> Range:
+    return replace(range_, token=None)
+
+
+def _start(range_: Range, one: InHand) -> int:
+    """How many rows of the segment are decided."""
+    token = range_.token or 0
+    return token & ((1 << _PLACES) - 1) if token >> _PLACES == one.number else 0
+
+
+def _at(cursor: Cursor, one: InHand, row: int) -> Cursor:
+    first, *rest = cursor.ranges
+    return replace(cursor, ranges=(replace(first, token=one.number << _PLACES | row), *rest))
+
+
+def _behind(cursor: Cursor, one: InHand) -> Cursor:
+    """Behind the whole segment."""
+    first, *rest = cursor.ranges
+    if one.end is None or (not one.end.keys and one.end.after == first.upto):
+        return cursor.finished_range()
+    return replace(cursor, ranges=(replace(first, after=one.end.after, keys=one.end.keys, token=None), *rest))
