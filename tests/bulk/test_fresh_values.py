@@ -23,6 +23,7 @@ FRESH = [
 ]
 
 
+@pytest.mark.wide(3)
 @pytest.mark.parametrize(("family", "type_", "value"), FRESH)
 def test_each_row_gets_a_value_of_its_own(new_database: NewDatabase, family: str, type_: str, value: str) -> None:
     database = new_database(family)

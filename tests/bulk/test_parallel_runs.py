@@ -57,6 +57,7 @@ def test_backfill_touches_each_row_once(server: Database) -> None:
     assert lanes_at_work(server) > 1
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("strategy", ["auto", "key"])
 @pytest.mark.parametrize(
     "most", [pytest.param(1, marks=pytest.mark.full), 333, pytest.param(10_000, marks=pytest.mark.full)]

@@ -238,6 +238,7 @@ def test_a_run_that_nothing_allows_stops_soon(made: Callable[[Callable[[Database
     assert 30 < few.rejected <= 50
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("behind", [1, 15])
 def test_a_chain_of_rows_goes_whole(made: Callable[[Callable[[Database], None]], Database], behind: int) -> None:
     """What a later batch frees is tried again before the end, in whatever order the rows refer to each other."""

@@ -62,6 +62,7 @@ _CASES = [
 ]
 
 
+@pytest.mark.wide(3)
 @pytest.mark.parametrize("script", _CASES)
 def test_what_a_case_prints(
     script: Path, service: Callable[[str], Server], services: Services, forks: Forks, tmp_path: Path

@@ -84,6 +84,7 @@ def test_rows_that_are_refused_before_a_limit_are_left_with_those_not_reached(jo
     assert rest["error"]["hint"].startswith("fix the cause and run it again: it retries these rows alone")
 
 
+@pytest.mark.full
 def test_a_backfill_that_goes_on_counts_what_it_has_not_come_by(job: Job) -> None:
     """Every row still matches once it was changed: a count of the condition would say nothing."""
     limited = job(*BACKFILL, "--max-rows", 300, "--batch-size", 50, "--count")

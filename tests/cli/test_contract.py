@@ -43,6 +43,7 @@ def test_the_fields_of_the_document(ev: Database, cli: Cli) -> None:
     assert ev.scalar("SELECT count(*) FROM ev") == 900
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(
     ("more", "reason", "rows", "code"),
     [

@@ -146,6 +146,7 @@ def test_what_gives_no_heartbeat_is_told_apart(ev: Database, cli: Cli) -> None:
     assert states == ["stale", "crashed", "stale"]
 
 
+@pytest.mark.full
 def test_two_people_at_once_and_the_later_one_counts(ev: Database, cli: Cli, batchops: Batchops) -> None:
     env = {"BATCHOPS_URL": ev.url}
     cli(*PURGE, env=env)

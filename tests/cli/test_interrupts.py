@@ -26,6 +26,7 @@ def deaf() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/secret"
 
 
+@pytest.mark.full
 def test_ctrl_c_while_pings_are_sent(batchops: Batchops, sqlite: Database, deaf: str) -> None:
     numbered(sqlite, 100)
     args = ("purge", "t", "--url", sqlite.url, "--where", "id > 0", "-y", "--json", "--ping", deaf)

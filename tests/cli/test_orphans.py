@@ -55,6 +55,7 @@ def test_the_lines(cli: Cli, database: Database) -> None:
     assert cli("orphans", "marks", "--child", "marks.a -> posts.id", "--url", database.url, "--exit-code").code == 0
 
 
+@pytest.mark.wide(2)
 def test_they_are_deleted_parents_first(cli: Cli, database: Database) -> None:
     """The likes of a comment that goes become orphans on the way, and go in the same run."""
     make(database, BLOG)
@@ -71,6 +72,7 @@ def test_they_are_deleted_parents_first(cli: Cli, database: Database) -> None:
     assert cli(*asked, "-y", "--exit-code").code == 4
 
 
+@pytest.mark.wide(2)
 def test_foreign_keys_whose_checks_were_off(cli: Cli, database: Database) -> None:
     make(database, BLOG)
     alter = "ALTER TABLE likes ADD CONSTRAINT of_comment FOREIGN KEY (comment_id) REFERENCES comments (id)"
@@ -87,6 +89,7 @@ def test_foreign_keys_whose_checks_were_off(cli: Cli, database: Database) -> Non
     assert database.column("SELECT id FROM likes ORDER BY id") == [1, 2, 4]
 
 
+@pytest.mark.wide(2)
 def test_rows_that_are_still_referred_to_stay(cli: Cli, database: Database) -> None:
     """An orphan whose own children are held by a foreign key: counted as left, never a silent 0."""
     make(database, BLOG + ";CREATE TABLE flags (id integer PRIMARY KEY, comment_id integer, "
@@ -96,6 +99,7 @@ def test_rows_that_are_still_referred_to_stay(cli: Cli, database: Database) -> N
     assert database.scalar("SELECT count(*) FROM comments") == 4
 
 
+@pytest.mark.wide(2)
 def test_rows_that_are_still_referred_to_go_with_the_children(cli: Cli, database: Database) -> None:
     flags = (
         "CREATE TABLE flags (id integer PRIMARY KEY, comment_id integer, "
@@ -166,6 +170,7 @@ def test_what_cannot_be_used(cli: Cli, sqlite: Database, arguments: tuple[str, .
     assert says in told.err
 
 
+@pytest.mark.wide(2)
 def test_names_that_need_quotes(cli: Cli, database: Database) -> None:
     mark = "`" if database.backend == "mysql" else '"'
     make(

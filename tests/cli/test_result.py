@@ -29,6 +29,7 @@ call = "loud:handle"
 """
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("command", ["drain", "run"])
 @pytest.mark.parametrize("how", ["--json", "-q", "--log-format=text"])
 def test_what_a_handler_prints_is_no_result(batchops: Batchops, sqlite: Database, command: str, how: str) -> None:

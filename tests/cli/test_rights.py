@@ -93,6 +93,7 @@ def test_no_right_to_make_the_ledger(server: Database, role: Role, cli: Cli, tmp
     assert (inside.code, inside.json()["rows"]) == (0, 100), inside
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("there", [False, True], ids=["no ledger yet", "another's ledger"])
 def test_a_role_without_the_ledgers_rights(server: Database, role: Role, cli: Cli, there: bool) -> None:
     """`check`, a dry run and a run refuse with the same GRANTs, before anything is written; these are enough."""
@@ -312,6 +313,7 @@ def test_a_role_that_may_keep_no_fires(role: Role, cli: Cli, tmp_path: Path) -> 
     assert (refused.code, "GRANT" in refused.err) == (12, True), refused
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("strategy", ["key", "block", "limit"])
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 def test_delete_without_update_is_enough(server: Database, role: Role, cli: Cli, strategy: str) -> None:

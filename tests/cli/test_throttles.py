@@ -127,6 +127,7 @@ def test_a_service_holds_it_with_its_reason(batchops: Batchops, lite: Database, 
     assert run.end()["rows"] == 100
 
 
+@pytest.mark.wide(10)
 @pytest.mark.parametrize(
     ("flag", "value", "code", "says"),
     [

@@ -40,6 +40,7 @@ def test_the_disk_is_full_in_the_middle_of_a_frame(batchops: Batchops, postgresq
     assert (sum(rows_in(to).values()), spools_in(to)) == (MATCHING, [])
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("mode", ["cut_after", "cut_before"])
 def test_every_third_commit_is_cut(batchops: Batchops, served: Database, tmp_path: Path, mode: Mode) -> None:
     to = tmp_path / "a"
@@ -58,6 +59,7 @@ def test_an_engine_that_cannot_roll_back(mariadb: Database, tmp_path: Path) -> N
     assert (done.code, "does not support transactions" in done.err) == (12, True), done
 
 
+@pytest.mark.full
 def test_a_spool_that_is_gone_is_named(batchops: Batchops, postgresql: Database, tmp_path: Path) -> None:
     make(postgresql)
     to = tmp_path / "a"

@@ -85,6 +85,7 @@ def taken_over_twice(batchops: Batchops, database: Database, folder: Path) -> st
     return f"exit {third.code}: {third.err}" if third.code else wrong(database, folder)
 
 
+@pytest.mark.full
 def test_changed_meanwhile(batchops: Batchops, filled: Database, tmp_path: Path) -> None:
     assert changed_meanwhile(batchops, filled, tmp_path / "a") is None
 

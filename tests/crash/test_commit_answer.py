@@ -12,6 +12,7 @@ pytestmark = pytest.mark.in_turn
 WRITES = {"backfill": "update t", "purge": "delete from"}
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("mode", ["cut_after", "cut_before"])
 @pytest.mark.parametrize("scenario", [COUNT_UP, PURGE], ids=["backfill", "purge"])
 def test_every_third_commit_is_cut(batchops: Batchops, everywhere: Database, scenario: Scenario, mode: Mode) -> None:
@@ -25,6 +26,7 @@ def test_every_third_commit_is_cut(batchops: Batchops, everywhere: Database, sce
     assert document["retries"] >= 2
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("scenario", [COUNT_UP, PURGE], ids=["backfill", "purge"])
 def test_killed_after_a_lost_answer(batchops: Batchops, served: Database, scenario: Scenario) -> None:
     """Every COMMIT's answer is lost and there is no patience: the run gives up, the next one asks the ledger."""

@@ -93,6 +93,7 @@ def test_a_pause_in_the_middle_of_a_long_sleep_is_obeyed_and_a_resume_wakes_it(
     until(lambda: batches_done(database) > 1, process)
 
 
+@pytest.mark.full
 @pytest.mark.in_turn
 def test_a_pause_of_every_run_holds_those_that_are_yet_to_begin(batchops: Batchops, database: Database) -> None:
     make(database)
@@ -171,6 +172,7 @@ def sizes(events: Path) -> list[int]:
     return [event["size"] for event in found if event["event"] == "committed"]
 
 
+@pytest.mark.full
 @pytest.mark.in_turn
 def test_a_limit_that_is_set_ends_the_process_that_works(batchops: Batchops, database: Database) -> None:
     make(database)
@@ -184,6 +186,7 @@ def test_a_limit_that_is_set_ends_the_process_that_works(batchops: Batchops, dat
     assert (last.json()["run"], COUNT_UP.wrong(database)) == (1, None), last
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("name", ["postgresql", "mariadb"])
 def test_workers_come_and_go(batchops: Batchops, new_database: NewDatabase, name: str) -> None:
     database = new_database(name)

@@ -41,6 +41,7 @@ def test_a_stopped_run_that_was_taken_over_writes_nothing_more(batchops: Batchop
     assert COUNT_UP.wrong(database) is None
 
 
+@pytest.mark.full
 def test_a_stopped_run_that_was_begun_anew_writes_nothing_more(batchops: Batchops, postgresql: Database) -> None:
     """--restart makes another run, with other workers: the old ones must be worth nothing all the same."""
     make(postgresql)
@@ -48,6 +49,7 @@ def test_a_stopped_run_that_was_begun_anew_writes_nothing_more(batchops: Batchop
     assert postgresql.column("SELECT state FROM batchops_run ORDER BY run") == ["failed", "done"]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("copies", [3, pytest.param(20, marks=pytest.mark.full)])
 def test_many_copies_at_once(batchops: Batchops, somewhere: Database, copies: int) -> None:
     """As when cron starts one job on many hosts: one works, the others say who does."""

@@ -65,6 +65,7 @@ def unfinished(database: Database) -> bool:
     return bool(found)
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 @pytest.mark.in_turn
 def test_some_kills(batchops: Batchops, database: Database, scenario: Scenario) -> None:

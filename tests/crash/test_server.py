@@ -74,6 +74,7 @@ def test_the_server_falls_while_the_run_is_paused(batchops: Batchops, private: P
     assert (end.code, COUNT_UP.wrong(owned)) == (0, None), end
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.full), "3"])
 def test_batches_that_the_server_has_lost_are_done_again(
     batchops: Batchops, private_postgresql: Private, new_database: NewDatabase, workers: str

@@ -36,6 +36,7 @@ def at_rest(database: Database) -> None:
         until(lambda: database.scalar(mine, name=database.name) == 0)  # it notices a client's end a moment later
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(
     ("name", "sent"),
     [
@@ -195,6 +196,7 @@ def test_ctrl_c_at_the_question(batchops: Batchops, somewhere: Database) -> None
         somewhere.rows("SELECT run FROM batchops_run")
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("lost", ["stdout", "stderr"])
 @pytest.mark.parametrize("how", [("--json",), ("--progress-every", "1ms")], ids=" ".join)
 def test_a_reader_that_goes_away(batchops: Batchops, sqlite: Database, lost: str, how: tuple[str, ...]) -> None:

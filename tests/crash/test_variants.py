@@ -21,6 +21,7 @@ def test_killed_in_commit(batchops: Batchops, served: Database) -> None:
     assert killed_in_commit(batchops, batchops, served) is None
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("variant", ["apart"], indirect=True)
 def test_killed_in_commit_finds_a_cursor_committed_apart(
     variant: Variant, batchops: Batchops, served: Database
@@ -28,6 +29,7 @@ def test_killed_in_commit_finds_a_cursor_committed_apart(
     assert killed_in_commit(variant, batchops, served) is not None
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("variant", ["unfenced"], indirect=True)
 def test_stopped_and_taken_over_finds_a_missing_fence(variant: Variant, batchops: Batchops, served: Database) -> None:
     wrong, _ = stopped_and_taken_over(variant, batchops, served)

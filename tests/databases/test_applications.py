@@ -20,7 +20,7 @@ def tables(database: Database, application: Application) -> dict[str, list[str]]
     return {name: sorted(map(repr, database.rows(f"SELECT * FROM {name}"))) for name in names}
 
 
-@pytest.mark.wide(5)
+@pytest.mark.wide(3)
 @pytest.mark.in_turn
 @pytest.mark.parametrize(("name", "family"), CASES)
 def test_the_same_rows_as_one_statement(new_database: NewDatabase, name: str, family: str) -> None:

@@ -43,6 +43,7 @@ def test_every_row(database: Database, verb: str, more: dict[str, object], size:
     assert 5 <= len(job.batches) <= 12
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(("verb", "more"), JOBS, ids=IDS)
 def test_matches_in_a_clump(database: Database, verb: str, more: dict[str, object]) -> None:
     """The window has grown wide over rows that do not match when it meets many that do."""
@@ -54,7 +55,7 @@ def test_matches_in_a_clump(database: Database, verb: str, more: dict[str, objec
     assert matched or max(batch.read for batch in job.batches) > 10 * N
 
 
-@pytest.mark.wide(4)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(("verb", "more"), JOBS, ids=IDS)
 @pytest.mark.parametrize(
     "most", [1, N - 1, *(pytest.param(n, marks=pytest.mark.full) for n in (N, N + 1, 2 * N)), 3 * N]
@@ -89,6 +90,7 @@ class Inserter:
         self.inserted += len(rows)
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize(("verb", "more"), [JOBS[0], JOBS[2]], ids=[IDS[0], IDS[2]])
 def test_the_end_is_fixed_at_the_start(database: Database, verb: str, more: dict[str, object]) -> None:
     """What matched at the start is done, what came behind it is the next run's: nobody is chased."""
@@ -104,6 +106,7 @@ def test_the_end_is_fixed_at_the_start(database: Database, verb: str, more: dict
     assert database.scalar("SELECT count(*) FROM t WHERE m = 0") == 0
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("most", [N - 1, 3 * N])
 @pytest.mark.parametrize("strategy", ["key", "auto"])
 def test_max_rows_while_others_insert(database: Database, strategy: str, most: int) -> None:

@@ -122,7 +122,7 @@ def test_a_heartbeat_survives_what_nobody_has_thought_of(
     assert "heartbeat" in warning.message
 
 
-@pytest.mark.wide(6)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("error", BREAKS, ids=lambda error: error.__name__)
 def test_a_listener_that_raises_leaves_nothing_behind(
@@ -131,6 +131,7 @@ def test_a_listener_that_raises_leaves_nothing_behind(
     leaves_nothing_behind(sqlite, error, kind)
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("verb", ["purge", "backfill", "drain"])
 def test_a_listener_that_raises_in_any_verb(database: Database, verb: str) -> None:
     leaves_nothing_behind(database, ValueError, Committed, verb)

@@ -58,7 +58,7 @@ def tables(database: Database) -> Database:
     return database
 
 
-@pytest.mark.wide(12)
+@pytest.mark.wide(6)
 @pytest.mark.parametrize(
     ("sql", "fault"),
     [

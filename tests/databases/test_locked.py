@@ -58,6 +58,7 @@ def test_purge_by_blocks(postgresql: Database) -> None:
     purged_around(postgresql, "block")
 
 
+@pytest.mark.full
 def test_purge_of_matches(table: Database) -> None:
     purged_around(table, "match")
 

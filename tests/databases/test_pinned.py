@@ -137,7 +137,7 @@ def zoned(request: pytest.FixtureRequest, new_database: NewDatabase) -> tuple[Da
     return new_database("mariadb" if family == "mysql" else family), name
 
 
-@pytest.mark.wide(6)
+@pytest.mark.wide(2)
 def test_before(dated: tuple[Database, str]) -> None:
     database, name = dated
     day = name in DAYS
@@ -157,7 +157,7 @@ def test_before_with_a_zone(zoned: tuple[Database, str]) -> None:
     assert Job(database, "purge", before="2026-01-31 14:00:00+02:00", by="at")().rows == 10
 
 
-@pytest.mark.wide(6)
+@pytest.mark.wide(2)
 def test_older_than(dated: tuple[Database, str]) -> None:
     database, name = dated
     now = datetime.now(UTC).replace(microsecond=0)

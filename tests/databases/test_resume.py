@@ -56,6 +56,7 @@ def ended_as(job: Job, database: Database, state: str) -> Finished:
     return finished
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(
     "state", ["running", *(pytest.param(s, marks=pytest.mark.full) for s in ("signal", "stopped", "failed", "busy"))]
 )
@@ -105,7 +106,7 @@ def test_after_a_limit_a_purge_begins_where_it_stopped_and_goes_round(table: Dat
     assert table.scalar("SELECT count(*) FROM t") == 0
 
 
-@pytest.mark.wide(2)
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("limit", ["max-rows", "max-batches"])
 @pytest.mark.parametrize("asked", [COUNT_UP, MARK], ids=["count up", "mark"])
 def test_after_a_limit_a_backfill_goes_on(table: Database, asked: dict[str, object], limit: str) -> None:

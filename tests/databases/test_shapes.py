@@ -22,7 +22,7 @@ CALLS = {"backfill": library.backfill, "purge": library.purge}
 SIZE = 7
 
 
-@pytest.mark.wide(20)
+@pytest.mark.wide(6)
 @pytest.mark.parametrize(("shape", "on"), CASES)
 def test_shape(new_database: NewDatabase, shape: Shape, on: str) -> None:
     """A backfill, then a purge; each first under a limit, where rows are listed by key, then along plain ranges."""

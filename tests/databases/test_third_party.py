@@ -63,6 +63,7 @@ def sent() -> Iterator[list[str]]:
     sa.event.remove(sa.Engine, "before_cursor_execute", hear)
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("scheme", ["cockroachdb", "postgresql"])
 def test_every_verb_runs_on_it(scheme: str, presented: Database, sent: list[str]) -> None:
     """By its own scheme, and by what the server says where the scheme is the database's that it resembles."""

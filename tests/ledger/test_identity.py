@@ -168,6 +168,7 @@ def _goes_on_if_told_to(restored: Database) -> None:
     assert restored.column("SELECT DISTINCT m FROM t") == [1]
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("finished", [True, False], ids=["done", "half done"])
 @pytest.mark.parametrize("name", ["postgresql", "mariadb"])
 def test_a_table_that_was_dropped_and_made_anew(new_database: NewDatabase, name: str, finished: bool) -> None:
@@ -231,7 +232,7 @@ REWRITES = {
 }
 
 
-@pytest.mark.wide(4)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(("name", "upkeep"), [(name, sql) for name, some in REWRITES.items() for sql in some])
 def test_upkeep_makes_no_other_table_of_it(new_database: NewDatabase, name: str, upkeep: str) -> None:
     database = new_database(name)
@@ -243,6 +244,7 @@ def test_upkeep_makes_no_other_table_of_it(new_database: NewDatabase, name: str,
     assert Job(database, "backfill", **COUNT_UP)().reason == "already-done"
 
 
+@pytest.mark.full
 def test_optimize_gives_innodb_another_table_id(mariadb: Database) -> None:
     """Nobody can tell it from a table made anew: whoever has run it says --same-table, once."""
     numbered(mariadb, ROWS, m=("integer", "0"))
@@ -295,6 +297,7 @@ def test_a_table_that_was_swapped_by_renames(new_database: NewDatabase, name: st
     assert database.column("SELECT DISTINCT m FROM t") == [1]
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("name", ["postgresql", "mariadb"])
 @pytest.mark.parametrize("finished", [True, False], ids=["done", "half done"])
 def test_a_table_that_was_renamed(new_database: NewDatabase, name: str, finished: bool) -> None:
@@ -313,6 +316,7 @@ def test_a_table_that_was_renamed(new_database: NewDatabase, name: str, finished
     assert job(restart=True).rows == ROWS
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("name", ["postgresql", "mariadb"])
 @pytest.mark.parametrize("verb", ["purge", "backfill"])
 def test_what_may_be_repeated_begins_anew_and_says_so(
@@ -347,6 +351,7 @@ def test_a_dry_run_tells_of_it_and_writes_nothing(postgresql: Database, batchops
     assert (both.code, "exclude each other" in both.err) == (2, True), both
 
 
+@pytest.mark.full
 def test_in_a_recipe(sqlite: Database, batchops: Batchops, tmp_path: Path) -> None:
     """A job that is done already is done for those that need it, and says so in its line and in the document."""
     numbered(sqlite, ROWS, m=("integer", "0"))
@@ -364,6 +369,7 @@ def test_in_a_recipe(sqlite: Database, batchops: Batchops, tmp_path: Path) -> No
     assert document["jobs"][0]["done_at"].startswith("20")
 
 
+@pytest.mark.full
 def test_a_ledger_elsewhere_knows_its_targets_by_their_place(postgresql: Database, new_database: NewDatabase) -> None:
     ledger, other = new_database("sqlite"), new_database("postgresql")
     for database in (postgresql, other):

@@ -58,7 +58,7 @@ def test_what_was_begun_is_gone_on_with(old: Database) -> None:
     assert old.column("SELECT DISTINCT m FROM t") == [1]
 
 
-@pytest.mark.wide(2)
+@pytest.mark.wide(1)
 def test_the_tables_become_those_of_a_new_ledger(old: Database, new_database: NewDatabase) -> None:
     version_1.add(old, OldRun())
     Job(old, "backfill", **ONCE)()
@@ -73,6 +73,7 @@ def test_the_tables_become_those_of_a_new_ledger(old: Database, new_database: Ne
     )
 
 
+@pytest.mark.full
 @pytest.mark.in_turn
 def test_a_ledger_of_the_names_before_is_brought_up_to_date(database: Database, new_database: NewDatabase) -> None:
     """Tables, columns, strategies and cursors have other names; what was begun goes on, what was done stays done."""
@@ -105,6 +106,7 @@ def test_a_ledger_without_requests_gets_their_table(database: Database, batchops
     assert database.scalar("SELECT count(*) FROM batchops_request") == 0
 
 
+@pytest.mark.wide(2)
 def test_the_leases_of_a_queue_make_room_for_those_of_runs(database: Database, batchops: Batchops) -> None:
     """Both had the name batchops_lease, one after the other."""
     numbered(database, ROWS, m=("integer", "0"))
@@ -122,6 +124,7 @@ def test_the_leases_of_a_queue_make_room_for_those_of_runs(database: Database, b
     assert batchops("queue", "init", "t", "--lease-in", "table", "--url", database.url).out == ""
 
 
+@pytest.mark.wide(2)
 def test_printed_sql_is_enough_for_a_role_that_may_not_alter(old: Database, batchops: Batchops) -> None:
     """Whoever may runs what is printed; the run of the other role fills in the rest."""
     version_1.add(old, OldRun())

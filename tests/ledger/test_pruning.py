@@ -50,6 +50,7 @@ def runs(database: Database) -> int:
     return number
 
 
+@pytest.mark.full
 def test_a_run_forgets_a_thousand_old_ones_and_no_more(table: Database) -> None:
     Job(table, "purge", where="m = 7")()
     multiply(table, 1_500)

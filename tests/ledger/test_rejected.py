@@ -83,6 +83,7 @@ def test_rows_that_stayed_locked_are_taken_up_too(new_database: NewDatabase, nam
     assert database.column("SELECT DISTINCT m FROM t") == [1]
 
 
+@pytest.mark.full
 def test_after_too_many_the_run_goes_on_and_tries_them_too(table: Database) -> None:
     job = Job(table, "backfill", **LOWER | {"max_rejected": 10, "batch_size": 5})
     first = job()

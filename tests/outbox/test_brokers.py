@@ -35,6 +35,7 @@ KEEPS = ("redis", "nats", "rabbitmq")
 """Those that keep over a kill what they acknowledged; the broker of Kafka's protocol is in memory."""
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("broker", RECEIVERS)
 def test_each_broker_gets_what_was_committed(
     service: Callable[[str], Server], postgresql: Database, broker: str

@@ -47,6 +47,7 @@ def test_no_content_is_not_an_empty_one(database: Database, tmp_path: Path) -> N
 HEADERS = {"": 0, "{}": 0, '{"x": "a"}': 0, "[]": 3, "x": 3, '{"x": "\\ud800"}': 3, "[" * 100_000: 3, '{"x": 1e999}': 0}
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("headers", HEADERS, ids=lambda text: text[:12])
 def test_headers_that_are_none(sqlite: Database, tmp_path: Path, headers: str) -> None:
     made(sqlite)

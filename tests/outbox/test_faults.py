@@ -98,6 +98,7 @@ def test_a_lost_acknowledgement_is_a_repeat_with_the_same_id(service: Service, d
     assert set(got) == marked(database)
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(("broker", "size"), [("rabbitmq", 2_100_000), ("nats", 1_100_000), ("kafka", 17_000_000)])
 def test_too_large_is_told_once_and_holds_nobody_else(
     service: Service, database: Database, broker: str, size: int
@@ -134,6 +135,7 @@ def test_a_broker_that_forgets_is_told_of_and_replay_mends_it(database: Database
         server.remove()
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(
     ("broker", "right", "wrong", "words"),
     [

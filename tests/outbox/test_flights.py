@@ -124,6 +124,7 @@ def test_the_check_finds_what_is_misplaced() -> None:
     assert len(misplaced([("N1", first), ("N1", json.dumps({"n": 3, "at": "2013-01-03T10:00:00"}))])) == 1
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "broker", "data", "most"),
     [

@@ -37,7 +37,7 @@ def made(database: Database, aggregate: str, id: str, before: str = "") -> None:
     )
 
 
-@pytest.mark.wide(10)
+@pytest.mark.wide(4)
 @pytest.mark.parametrize(("shape", "on"), CASES)
 def test_aggregates(new_database: NewDatabase, tmp_path: Path, shape: Shape, on: str) -> None:
     database, out = new_database(on), tmp_path / "out"
@@ -63,7 +63,7 @@ def test_aggregates(new_database: NewDatabase, tmp_path: Path, shape: Shape, on:
         assert [event["body"].split()[1] for event in sent if event["body"].split()[0] == n] == ["0", "1"]
 
 
-@pytest.mark.wide(5)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(("on", "type"), [(on, type) for on, types in IDS.items() for type in types])
 def test_ids(new_database: NewDatabase, tmp_path: Path, on: str, type: str) -> None:
     database, out = new_database(on), tmp_path / "out"

@@ -26,6 +26,7 @@ def refuses(database: Database, when: str) -> None:
             database.execute(f"{head} WHEN {when} BEGIN SELECT RAISE(ABORT, 'not this one'); END")
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("bad", [1, 7])
 def test_a_mark_refused_for_one_event_is_that_events_failure(database: Database, bad: int, tmp_path: Path) -> None:
     made(database)

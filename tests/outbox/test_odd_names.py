@@ -54,7 +54,7 @@ def driver(database: Database) -> Any:
     )
 
 
-@pytest.mark.wide(5)
+@pytest.mark.wide(2)
 @pytest.mark.in_turn
 @pytest.mark.parametrize("how", ["driver", "sqlalchemy", "session"])
 @pytest.mark.parametrize("names", SETS, ids=lambda names: names[0])

@@ -174,7 +174,7 @@ def test_retry_after_is_kept(box: Database, webhook: Webhook, relays: Relays) ->
     assert "a relay tries it again in " in again.json()["error"]["hint"]
 
 
-@pytest.mark.wide(2)
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("how", ["503", "429", "500", "cut", "nobody"])
 def test_a_destination_that_is_down_is_no_events_fault(
     box: Database, webhook: Webhook, relays: Relays, how: str

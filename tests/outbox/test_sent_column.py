@@ -62,7 +62,7 @@ SPOKEN = {
 }  # fmt: skip
 
 
-@pytest.mark.wide(4)
+@pytest.mark.wide(2)
 @EVERYWHERE
 @pytest.mark.parametrize("case", SPOKEN)
 def test_named_values_are_delivered_and_marked(database: Database, tmp_path: Path, case: str) -> None:

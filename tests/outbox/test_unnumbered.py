@@ -39,6 +39,7 @@ def right(path: Path, framework: Framework, events: int) -> None:
     assert not framework.ordered or all(numbers == sorted(numbers) for numbers in found.values())
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_a_frameworks_table_is_relayed(database: Database, tmp_path: Path, name: str) -> None:
     framework, out = FRAMEWORKS[name], tmp_path / "out"
@@ -73,6 +74,7 @@ KILLED = [
 ]
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize(("name", "family"), KILLED)
 def test_killed_relays_lose_nothing_of_it(
     batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, family: str
@@ -148,7 +150,7 @@ ORDERS = {
 }
 
 
-@pytest.mark.wide(4)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("case", ORDERS)
 def test_what_the_order_rests_on_is_said(postgresql: Database, case: str) -> None:
     args, code, words = ORDERS[case]

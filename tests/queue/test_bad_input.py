@@ -40,6 +40,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.wide(8)
 @pytest.mark.parametrize("case", list(REFUSED))
 def test_one_clear_line_and_nothing_marked(sqlite: Database, case: str) -> None:
     args, code, line = REFUSED[case]

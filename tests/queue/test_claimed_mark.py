@@ -50,6 +50,7 @@ def drained(database: Database, handler: Any, **options: Any) -> Finished:
     return library.drain(url=database.url, table="jobs", handler=handler, **given | options)
 
 
+@pytest.mark.wide(2)
 @each("postgresql-columns", "mariadb-table", "sqlite-columns")
 def test_a_row_is_marked_while_it_is_worked_on(new_database: NewDatabase, name: str, place: str) -> None:
     database = new_database(name)
@@ -74,6 +75,7 @@ def test_a_row_is_marked_while_it_is_worked_on(new_database: NewDatabase, name: 
     assert (failed.exit, states(database)) == (3, {"done": ROWS - 1, "failed": 1})
 
 
+@pytest.mark.wide(1)
 @each("postgresql-table", "mariadb-columns")
 def test_a_row_is_found_again_after_kill_9(
     batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, place: str
@@ -125,6 +127,7 @@ def test_what_the_application_changes_meanwhile_stays(new_database: NewDatabase,
     assert kept(database, place) == []
 
 
+@pytest.mark.full
 @each("postgresql-columns")
 def test_a_worker_that_has_lost_its_lease_undoes_nothing(
     batchops: Batchops, new_database: NewDatabase, tmp_path: Path, name: str, place: str
@@ -232,6 +235,7 @@ TYPED = [
 ]  # fmt: skip
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(("name", "place", "type", "old", "new"), TYPED)
 def test_a_value_of_any_type_comes_back_exactly(
     new_database: NewDatabase, name: str, place: str, type: str, old: str, new: str
@@ -290,6 +294,7 @@ def test_what_cannot_be_is_refused_before_any_work(database: Database) -> None:
     assert states(database) == {"pending": 3}
 
 
+@pytest.mark.wide(2)
 @pytest.mark.in_turn
 @pytest.mark.parametrize("place", ["columns", "table"])
 @pytest.mark.parametrize(
@@ -309,6 +314,7 @@ def test_a_mark_that_the_table_refuses_or_keeps_ends_it_before_any_work(
     assert kept(database, place) == []
 
 
+@pytest.mark.wide(1)
 @pytest.mark.in_turn
 @pytest.mark.parametrize("place", ["columns", "table"])
 def test_a_mark_that_is_refused_for_one_row_is_its_failure(database: Database, place: str, handled: Path) -> None:

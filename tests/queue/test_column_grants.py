@@ -150,6 +150,7 @@ def test_a_backfill_needs_no_more_than_the_columns_it_sets(person: Person) -> No
     assert "UPDATE (payload)" in refused.out
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("grant", ["role", "pattern", "everything"])
 def test_rights_by_a_role_or_a_pattern_count(mariadb: Database, grant: str) -> None:
     """MariaDB: what information_schema does not tell of an account, the server knows."""

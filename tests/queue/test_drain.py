@@ -24,6 +24,7 @@ def prepared(database: Database, place: str, rows: int = 200) -> None:
     leased(database, place)
 
 
+@pytest.mark.wide(1)
 @PLACES
 def test_all_rows_done_by_several_workers(database: Database, place: str) -> None:
     prepared(database, place, 2_000)
@@ -35,6 +36,7 @@ def test_all_rows_done_by_several_workers(database: Database, place: str) -> Non
     assert database.rows("SELECT status, min(n), max(n), count(*) FROM jobs GROUP BY status") == [("done", 1, 1, 2_000)]
 
 
+@pytest.mark.wide(2)
 @PLACES
 @pytest.mark.parametrize("handler", ["some_fail", "raises_at_tens"])
 def test_failed_rows_wait_and_are_given_up_on_with_their_reason(database: Database, place: str, handler: str) -> None:
@@ -56,7 +58,7 @@ def test_failed_rows_wait_and_are_given_up_on_with_their_reason(database: Databa
     assert reason in {failed["reason"] for failed in shown["failed"]}
 
 
-@pytest.mark.wide(2)
+@pytest.mark.wide(1)
 @PLACES
 @pytest.mark.parametrize("handler", ["effect_but_tens", "effect_and_results"])
 def test_what_was_done_for_a_failed_row_in_the_transaction_is_undone(
@@ -138,6 +140,7 @@ def test_failed_rows_put_back_one_some_all(database: Database, place: str) -> No
     assert states(database) == {"done": 200}
 
 
+@pytest.mark.wide(1)
 @PLACES
 def test_failed_rows_by_key_and_put_back_by_a_condition(database: Database, place: str) -> None:
     prepared(database, place)

@@ -39,6 +39,7 @@ def prepared(database: Database, rows: int, place: str = "columns") -> None:
     leased(database, place)
 
 
+@pytest.mark.wide(2)
 @PLACES
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_work_tried_and_none_of_it_through_is_incomplete(database: Database, place: str, handler: str) -> None:
@@ -63,6 +64,7 @@ def test_the_document_of_a_drain_in_vain_has_the_reasons(database: Database) -> 
     assert (cause["attempts"], cause["names"]) == (3, ["id=1", "id=2", "id=3"])
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("limit", LIMITS)
 def test_a_limit_hides_no_row_given_up_on(database: Database, limit: str) -> None:
     prepared(database, 20)
@@ -77,6 +79,7 @@ def test_a_limit_hides_no_row_given_up_on(database: Database, limit: str) -> Non
     assert "given up: job 7 is odd (id=7" in document["error"]["message"]
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("limit", LIMITS)
 def test_a_limit_hides_no_work_in_vain(database: Database, limit: str) -> None:
     prepared(database, 3)
@@ -99,6 +102,7 @@ def test_some_failed_and_wait_is_done_and_says_why(database: Database) -> None:
     assert "2 attempts failed: job 7 is odd" in result.out
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("limit", ["none", "batches", "time"])
 def test_a_limit_hides_no_refused_event(database: Database, limit: str) -> None:
     made(database)

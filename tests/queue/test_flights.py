@@ -56,6 +56,7 @@ CASES = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("name", "flights", "days"), CASES)
 def test_great_circles_equal_one_statement(
     batchops: Batchops, new_database: Callable[..., Database], name: str, flights: Any, days: int, figures: Figures

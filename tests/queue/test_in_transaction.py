@@ -45,6 +45,7 @@ def drained(database: Database, at_bad: Callable[[sa.Connection], object]) -> An
     )  # fmt: skip
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("how", [
     pytest.param(how, marks=() if how in ("rollback", "COMMIT and BEGIN as statements") else pytest.mark.full)
     for how in ENDS

@@ -49,7 +49,7 @@ class Handler:
         return "never" if number == DEAD else None
 
 
-@pytest.mark.wide(16)
+@pytest.mark.wide(6)
 @pytest.mark.parametrize(("shape", "on", "place"), CASES)
 def test_key_shape(new_database: NewDatabase, shape: Shape, on: str, place: str) -> None:
     database = new_database(on)

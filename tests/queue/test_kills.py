@@ -157,6 +157,7 @@ _QUICK = {("connection", "columns"): "postgresql", ("set", "none"): "sqlite"}
 _PLACES = [(effect, place) for effect in EFFECTS for place in ("columns", "none")]
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize(
     ("effect", "place", "name", "full"),
     [

@@ -41,6 +41,7 @@ def done(claims: Claims, rows: int) -> list[int]:
     return [int(key[0]) for key in keys]
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("place", ["columns", "table"])
 def test_what_becomes_free_behind_the_last_claim_is_found_after_a_look(database: Database, place: str) -> None:
     clock = Clock()
@@ -55,6 +56,7 @@ def test_what_becomes_free_behind_the_last_claim_is_found_after_a_look(database:
         assert done(own, 10) == []
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("place", ["columns", "table"])
 def test_what_is_free_behind_the_last_claim_is_found_before_a_drain_ends(database: Database, place: str) -> None:
     with claims(database, place, Clock()) as own:

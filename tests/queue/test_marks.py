@@ -45,6 +45,7 @@ def refuses_by_trigger(database: Database, when: str) -> None:
             database.execute(f"{head} WHEN {when} BEGIN SELECT RAISE(ABORT, 'this state is not for you'); END")
 
 
+@pytest.mark.wide(2)
 @PLACES
 @pytest.mark.parametrize("limit", [(), ("--poll", "100ms", "--max-time", "5s"), ("--workers", "3")])
 def test_a_mark_refused_by_a_constraint_ends_the_drain_after_one_row(
@@ -62,6 +63,7 @@ def test_a_mark_refused_by_a_constraint_ends_the_drain_after_one_row(
     assert states(database) == {"pending": ROWS}
 
 
+@pytest.mark.wide(2)
 @PLACES
 @pytest.mark.parametrize("kind", ["null", "trigger", "length"])
 def test_a_mark_refused_for_any_other_reason_ends_the_drain_after_one_row(
@@ -106,6 +108,7 @@ def test_a_batch_whose_marks_are_all_refused_ends_the_drain_later_too(
     assert max(worked_on(handled)) == 21
 
 
+@pytest.mark.wide(2)
 @PLACES
 @pytest.mark.parametrize("bad", [1, 7])
 def test_a_mark_refused_for_one_row_is_that_rows_failure(database: Database, place: str, bad: int) -> None:
@@ -119,6 +122,7 @@ def test_a_mark_refused_for_one_row_is_that_rows_failure(database: Database, pla
     assert states(database) == {"done": ROWS - 1, "pending": 1}
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("place", ["columns", "table", "none"])
 def test_a_row_that_stays_pending_though_it_is_marked_fails_alone(database: Database, place: str) -> None:
     """It was worked on without end, and counted as done each time."""
@@ -178,7 +182,7 @@ def test_a_failed_mark_that_the_table_refuses_sets_rows_aside_and_ends_the_drain
     assert "job 7 is odd; --failed was refused" in shown["failed"][0]["reason"]
 
 
-@pytest.mark.wide(3)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("args", [("--dry-run",), ()])
 @pytest.mark.parametrize("mark", ["n = 'many'", "n = nofunc(1)", "status = (SELECT nope FROM jobs)"])
 def test_a_mark_that_the_server_does_not_understand_is_refused_at_the_plan(

@@ -9,7 +9,7 @@ from tests.services.database import Database
 NAMES = [("50%", "%s", "t%"), (":name", 'a"b', "%(x)s"), ("what?", "a`b", "it's"), ("%%", "{x} y", "a:b")]
 
 
-@pytest.mark.wide(5)
+@pytest.mark.wide(2)
 @pytest.mark.in_turn
 @pytest.mark.parametrize("lease", ["columns", "table", "none"])
 @pytest.mark.parametrize("names", NAMES, ids=lambda names: names[0])

@@ -44,7 +44,7 @@ def drained(database: Database, order: str, place: str, handler: Any) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.wide(6)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("order", ORDERS)
 def test_in_order(database: Database, order: str, place: str) -> None:
@@ -62,6 +62,7 @@ def test_in_order(database: Database, order: str, place: str) -> None:
     assert seen == wanted
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("place", PLACES[:2])
 def test_in_order_once_more_after_failures_and_lost_leases(database: Database, place: str) -> None:
     made(database, place)

@@ -75,6 +75,7 @@ def test_nothing_of_a_failed_attempt_goes_on(queue: Database, tmp_path: Path, wo
     assert reason in queue.scalar("SELECT min(failure) FROM jobs")
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("place", ["columns", "table"])
 def test_a_program_cut_by_the_grace_period_costs_no_attempt(
     batchops: Batchops, database: Database, tmp_path: Path, place: str
@@ -236,6 +237,7 @@ def test_a_banner_is_no_answer(queue: Database, tmp_path: Path) -> None:
     assert all("answered with text that is not JSON: tool 1.0 is ready" in reason for reason in reasons), reasons
 
 
+@pytest.mark.full
 @pytest.mark.wide(2)
 @pytest.mark.wide(1)
 @pytest.mark.parametrize("case", ["too many", "too few", "twice"])

@@ -24,7 +24,7 @@ def failed_alone(database: Database, place: str = "columns") -> str:
     return str(failure)
 
 
-@pytest.mark.wide(5)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("place", ["columns", "table"])
 @pytest.mark.parametrize("name", ["nul", "surrogate", "wide", "long", "mute"])
 def test_a_reason_is_stored_as_the_column_can_hold_it(
@@ -54,6 +54,7 @@ COLUMNS = {
 }
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("column", list(COLUMNS))
 def test_a_reason_fits_the_column_that_is_there(
     mariadb: Database, column: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -113,6 +114,7 @@ MEANS = {
 }
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("name", list(MEANS))
 def test_a_handler_that_means_to_end_the_process_fails_its_row(sqlite: Database, name: str) -> None:
     jobs(sqlite, 5)

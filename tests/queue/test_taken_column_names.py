@@ -65,6 +65,7 @@ def drain(database: Database, *args: str) -> Result:
     return here("drain", "jobs", "--url", database.url, *PENDING, *args)
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_well_known_queue_is_drained(name: str, request: pytest.FixtureRequest) -> None:
     server, table, rows = OTHERS[name]
@@ -174,7 +175,7 @@ UNFIT = {
 }
 
 
-@pytest.mark.wide(6)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("kind", UNFIT)
 def test_a_column_that_cannot_serve_is_refused_with_the_way_out(kind: str, request: pytest.FixtureRequest) -> None:
     server, column, said = UNFIT[kind]

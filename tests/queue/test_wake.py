@@ -78,6 +78,7 @@ def test_a_pooler_that_passes_no_notification_on_is_said_to(
             ended(process)
 
 
+@pytest.mark.full
 def test_a_pooler_in_session_mode_wakes(
     batchops: Batchops, postgresql: Database, tmp_path: Path, without: Without
 ) -> None:

@@ -53,6 +53,7 @@ def tried(command: str, env: dict[str, str], folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.full
 def test_the_cron_lines(program: Path, sqlite: Database, tmp_path: Path) -> None:
     """Silent while all is well; one line and the right code when it is not."""
     for statement in statements(CASES["expired-sessions"]):

@@ -199,6 +199,7 @@ HEADS = st.sampled_from(
 )
 
 
+@pytest.mark.full
 @settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(HEADS | LINES, max_size=25), verb=st.sampled_from(list(RECIPE_VERBS)))
 def test_no_file_is_too_much_for_it(recipe: Path, lines: list[str], verb: str) -> None:

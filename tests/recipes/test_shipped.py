@@ -43,7 +43,7 @@ def runs() -> Iterator[Any]:
             yield pytest.param(recipe, name, id=f"{recipe.stem}-{name}", marks=() if quick else pytest.mark.full)
 
 
-@pytest.mark.wide(6)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(("recipe", "name"), list(runs()))
 def test_it_does_what_it_says(recipe: Path, name: str, new_database: Callable[..., Database], cli: Cli) -> None:
     case, database = CASES[recipe.stem], new_database(name)

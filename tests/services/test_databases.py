@@ -41,6 +41,7 @@ def test_a_test_may_have_several_databases(new_database: NewDatabase) -> None:
     assert other.rows("SELECT name FROM sqlite_master") == []
 
 
+@pytest.mark.wide(2)
 def test_january(january: Database) -> None:
     assert january.scalar("SELECT count(*) FROM flights") == 27_004
     assert january.scalar("SELECT count(*) FROM flights WHERE dep_time IS NULL") == 521

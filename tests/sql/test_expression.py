@@ -498,6 +498,7 @@ def test_what_the_parser_cannot_follow_is_left_to_the_server() -> None:
     assert "cannot be used" in refused("xmlexists('//x' passing by ref data) and random() < 1").message
 
 
+@pytest.mark.full
 def test_very_long_conditions_pass() -> None:
     assert predicate(f"id in ({', '.join(map(str, range(20_000)))})").columns == {"id"}
     assert predicate(" or ".join(f"id = {n}" for n in range(3_000))).columns == {"id"}

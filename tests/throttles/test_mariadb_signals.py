@@ -100,6 +100,7 @@ def test_a_session_that_waits_for_a_batch_holds_the_next_one(
     assert run.reasons()[0]["reason"].startswith("blocked of session ")
 
 
+@pytest.mark.full
 def test_an_account_that_may_not_see_it_is_told_the_grant(table: Database, batchops: Batchops) -> None:
     table.script(f"CREATE USER plain@'%' IDENTIFIED BY 'x'; GRANT ALL ON {table.name}.* TO plain@'%'")
     grant = "GRANT PROCESS ON *.* TO 'plain'@'%';"

@@ -159,6 +159,7 @@ def test_it_is_watched_without_a_flag_where_a_replica_is_there_and_off_means_off
     assert (asked["of"], asked["limit"], asked["value"] >= 0) == ("copy1 (127.0.0.1)", 10.0, True)
 
 
+@pytest.mark.full
 def test_a_role_that_may_not_see_it_is_told_the_grant(replicated: Database, batchops: Batchops) -> None:
     role = f"plain_{replicated.name}"
     replicated.script(

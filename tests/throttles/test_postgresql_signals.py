@@ -72,6 +72,7 @@ def session(table: Database) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
+@pytest.mark.full
 def test_a_logical_slot_that_nobody_reads_never_recovers(table: Database, hold: Hold) -> None:
     table.execute("SELECT pg_create_logical_replication_slot('unread', 'pgoutput')")
     try:

@@ -43,6 +43,7 @@ def test_it_is_added_changed_and_ended(database: Database, batchops: Batchops, t
     assert {"throttled", "started", "ended"} < {one["event"] for one in shown["events"]}
 
 
+@pytest.mark.full
 @pytest.mark.in_turn
 def test_a_later_process_keeps_to_it_and_to_each_by_its_name(database: Database, batchops: Batchops) -> None:
     filled(database)

@@ -34,6 +34,7 @@ def archive(pair: Pair, *more: str, code: int = 0) -> Any:
     return done.json()
 
 
+@pytest.mark.wide(2)
 def test_rows_are_there_and_no_longer_here(pair: Pair) -> None:
     source, there = pair
     wanted = source.rows(f"SELECT * FROM t WHERE {WHERE} ORDER BY id")

@@ -43,6 +43,7 @@ def archive(database: Database, folder: Path, *more: str, where: str = WHERE) ->
     return done.json()
 
 
+@pytest.mark.wide(4)
 @pytest.mark.parametrize("format", ["parquet", "jsonl", "csv"])
 def test_rows_are_in_files_and_no_longer_in_the_table(filled: Database, tmp_path: Path, format: str) -> None:
     end = archive(filled, tmp_path / "a", "--format", format, "--batch-size", "500")

@@ -32,6 +32,7 @@ def purged(database_name: str, new_database: NewDatabase, seed: int, tables: int
         assert said == rows_gone or (table in nulled and said >= rows_gone), table
 
 
+@pytest.mark.wide(2)
 @pytest.mark.in_turn
 @pytest.mark.parametrize("database", ALL)
 @pytest.mark.parametrize("seed", range(3))

@@ -184,6 +184,7 @@ def test_a_circle_that_is_deferred(postgresql: Database) -> None:
     assert not circle.deferred[0].deferred
 
 
+@pytest.mark.wide(2)
 def test_sixty_tables_deep_and_wide(database: Database) -> None:
     """The statements are as many as for two tables; in a file each costs next to nothing."""
     make(

@@ -35,6 +35,7 @@ def test_children_that_a_trigger_inserts(postgresql_shop: Database) -> None:
     assert shop.seen(postgresql_shop) == shop.wanted(before, lambda row: row["gone"] == 1 and row["id"] != 3)
 
 
+@pytest.mark.full
 def test_a_refusal_that_comes_with_commit(postgresql_shop: Database) -> None:
     """COMMIT names nobody: the batch is halved until the one parent is alone."""
     postgresql_shop.script(

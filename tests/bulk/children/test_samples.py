@@ -49,6 +49,7 @@ def _value(chance: random.Random, column: Any, edge: Refers | None, rows: Rows, 
     return chance.choice(there)
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize(
     ("tables", "root", "key"),
     [

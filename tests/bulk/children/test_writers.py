@@ -105,6 +105,7 @@ def test_writers_all_the_while(database: Database) -> None:
     assert not shop.lost(database)
 
 
+@pytest.mark.full
 def test_two_runs_on_the_same_parents(new_database: NewDatabase) -> None:
     """Their conditions differ, so that they are two jobs; each parent goes once."""
     database = new_database("postgresql")

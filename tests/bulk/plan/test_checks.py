@@ -41,7 +41,7 @@ def test_every_check_has_a_name_that_can_be_allowed() -> None:
     assert {situation.check for situation in SITUATIONS.values()} | elsewhere == set(NAMES)
 
 
-@pytest.mark.wide(7)
+@pytest.mark.wide(4)
 @pytest.mark.parametrize(("name", "family"), CASES)
 def test_refused_and_allowed(new_database: NewDatabase, name: str, family: str) -> None:
     database, situation = new_database(family), SITUATIONS[name]

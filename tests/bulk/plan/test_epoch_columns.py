@@ -28,7 +28,7 @@ def jobs(database: Database, kind: str, per_second: int) -> None:
     database.execute(f"INSERT INTO jobs VALUES {rows}, ({DAYS}, 0), ({DAYS + 1}, NULL)")
 
 
-@pytest.mark.wide(4)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("kind", ["bigint", "numeric(20, 0)", "double precision"])
 @pytest.mark.parametrize("family", ALL)

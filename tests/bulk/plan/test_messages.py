@@ -51,6 +51,7 @@ MISUSED = {
 """What means something else where it stands in another statement, or on another kind of table."""
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(("family", "where"), [(family, one) for family, some in MISUSED.items() for one in some])
 def test_what_the_server_cannot_do_there_is_a_slip(new_database: NewDatabase, family: str, where: str) -> None:
     database = new_database(family)
@@ -60,6 +61,7 @@ def test_what_the_server_cannot_do_there_is_a_slip(new_database: NewDatabase, fa
     assert caught.value.hint
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("batch_size", [2, None])
 @pytest.mark.parametrize("where", ["notes MATCH 'old'", "body MATCH 'old' AND notes MATCH 'mail'", "notes = 'old'"])
 def test_a_full_text_search_of_the_table_itself(new_database: NewDatabase, where: str, batch_size: int | None) -> None:
@@ -131,6 +133,7 @@ def test_a_published_table_without_an_identity(new_database: NewDatabase) -> Non
     assert "ALTER TABLE t REPLICA IDENTITY" in caught.value.hint
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(
     ("by", "found"), [('"createdAt"', True), ("createdAt", True), ("createdat", True), ('"no"', False)]
 )
@@ -169,6 +172,7 @@ def test_what_only_the_application_defines(tmp_path: Path) -> None:
         library.backfill(url=url, table="books", all_rows=True, set=["seen = no_such(1)"], allow=("triggers",))
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(
     "where", ["made < now() - interval '60 days'", "made < current_date - 60", "(made < date_trunc('month', now()))"]
 )

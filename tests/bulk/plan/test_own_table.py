@@ -87,7 +87,7 @@ def job(database: Database, where: str) -> dict[str, Any]:
     return {"url": database.url, "table": "posts", "where": where, "batch_size": 20, "allow": ["cascades", "scan"]}
 
 
-@pytest.mark.wide(4)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("name", FIXED)
 def test_one_value_is_evaluated_once(forum: Database, name: str) -> None:
     """More batches than one delete exactly what one statement deletes."""
@@ -113,6 +113,7 @@ def test_a_limit_keeps_what_was_read_from_rows_that_go_with_it(forum: Database) 
     ends(forum, "id <= (SELECT min(post) FROM likes) + 199", most=60, limits=2)
 
 
+@pytest.mark.full
 def test_the_plan_tells_of_values_that_are_kept(forum: Database, batchops: Batchops) -> None:
     """Until the run is done, or --restart is said; what reads other tables alone is read anew."""
     where = FIXED["the lowest hundred"]
@@ -134,7 +135,7 @@ def resume_of(batchops: Batchops, database: Database, where: str) -> str:
     return str(plan.json()["plan"]["resume"])
 
 
-@pytest.mark.wide(5)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("name", LISTED)
 def test_what_changes_with_each_batch_is_listed_once(forum: Database, name: str) -> None:
     gone = set(forum.column(f"SELECT id FROM posts WHERE {LISTED[name]}"))

@@ -77,6 +77,7 @@ def test_it_says_where_it_goes_on_and_how_fast_it_went(batchops: Batchops, janua
     assert "small idle machine" in said["seconds_basis"] or "as run 1 went" in said["seconds_basis"]
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(
     ("kind", "make", "words"),
     [

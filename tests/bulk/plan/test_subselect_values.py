@@ -46,7 +46,7 @@ def tables(new_database: NewDatabase, family: str) -> Database:
     return database
 
 
-@pytest.mark.wide(6)
+@pytest.mark.wide(2)
 @pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("family", "condition"), [*CONDITIONS, *((family, FROM_PARENTHESES) for family in TABLES)]
@@ -134,6 +134,7 @@ HIDDEN = {
 }
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("how", HIDDEN)
 def test_a_column_that_is_set_is_found_by_whatever_name_it_is_read(new_database: NewDatabase, how: str) -> None:
     database = new_database("postgresql")

@@ -57,6 +57,7 @@ def two_rows(database: Database) -> None:
     database.script("CREATE TABLE t (id integer PRIMARY KEY, kind integer); INSERT INTO t VALUES (1, 1), (2, 2)")
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("words", SITUATIONS)
 def test_what_postgresql_keeps_or_sends_for_others(batchops: Batchops, postgresql: Database, words: str) -> None:
     two_rows(postgresql)

@@ -32,6 +32,7 @@ def left(database: Database) -> tuple[int, int]:
     return matching, every - matching
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize(
     ("rewrite", "workers"),
     [
@@ -118,6 +119,7 @@ def test_a_table_that_was_never_analysed(postgresql: Database) -> None:
     assert left(postgresql) == (0, ROWS * 3 // 4)
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("options", ["WITH (fillfactor = 20)", "WITH (autovacuum_enabled = off)"])
 def test_storage_options(postgresql: Database, options: str) -> None:
     make(postgresql, options)

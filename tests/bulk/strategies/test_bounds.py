@@ -35,7 +35,7 @@ def make(database: Database, rows: int) -> None:
     database.execute("ANALYZE TABLE t" if database.backend == "mysql" else "VACUUM FULL ANALYZE t")
 
 
-@pytest.mark.wide(2)
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("tier", ["quick", pytest.param("full", marks=pytest.mark.full)])
 @pytest.mark.parametrize(
     "size", [None, pytest.param(20, marks=pytest.mark.full), pytest.param(1_000, marks=pytest.mark.full)]

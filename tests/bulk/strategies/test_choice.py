@@ -107,6 +107,7 @@ def test_the_end_is_that_of_one_statement(database: Database, cases: str) -> Non
         database.script(f"INSERT INTO t SELECT * FROM every WHERE {case.where}")
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("name", ["mariadb", "sqlite"])
 @pytest.mark.parametrize(("where", "strategy"), [("status = 'x'", "match"), ("kind < 2", "key"), ("made >= 0", "key")])
 def test_a_scan_is_judged_by_the_first_rows(new_database: NewDatabase, name: str, where: str, strategy: str) -> None:
@@ -121,6 +122,7 @@ def test_a_scan_is_judged_by_the_first_rows(new_database: NewDatabase, name: str
     assert (done.reason, done.strategy, done.rows) == ("done", strategy, expected)
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize(
     ("where", "strategy"),
     [
@@ -158,6 +160,7 @@ def test_statistics_that_are_wrong(postgresql: Database) -> None:
     assert (done.reason, done.rows) == ("done", 18_999)
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("workers", [1, 3])
 def test_ties_with_several_workers(database: Database, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batchops.bulk.strategies.match_keys.WORTH_SPLITTING", 30)

@@ -79,7 +79,7 @@ def exported(made: Made, shape: Shape, database: Database) -> str:
     return text.getvalue()
 
 
-@pytest.mark.wide(4)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(("shape", "on"), SHAPES)
 def test_every_shape_of_key(new_database: NewDatabase, tmp_path: Path, shape: Shape, on: str) -> None:
     """Ids as the database itself writes them change the rows that one plain statement does."""
@@ -194,6 +194,7 @@ def test_a_value_too_long_is_not_cut_to_another(database: Database, tmp_path: Pa
     assert database.column("SELECT id FROM t") == ["abc"]
 
 
+@pytest.mark.full
 def test_killed_and_gone_on_with(table: Database, batchops: Batchops, tmp_path: Path) -> None:
     """Each row once; the same file goes on with the run, another one is another job."""
     ids = lines(tmp_path, *range(1, 601), 4000)

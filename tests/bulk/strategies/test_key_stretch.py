@@ -50,6 +50,7 @@ def test_a_backfill_of_a_tenant_is_resumed_and_done_once(database: Database) -> 
     assert database.scalar("SELECT count(*) FROM t WHERE n <> 0") == ROWS // 100
 
 
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(
     ("where", "strategies"),
     [

@@ -167,6 +167,7 @@ def test_a_row_that_is_changed_while_it_is_waited_for(new_database: NewDatabase,
     assert database.scalar(f"SELECT count(*) FROM t WHERE id = {first}") == 1
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("verb", ["purge", "backfill"])
 def test_a_run_goes_on_from_its_list(database: Database, verb: str) -> None:
     """Limit by limit, as one run, with the values and rows of its start; then the list is gone."""
@@ -189,6 +190,7 @@ def test_a_run_goes_on_from_its_list(database: Database, verb: str) -> None:
     assert lists(database) == []
 
 
+@pytest.mark.full
 def test_the_time_of_the_list_counts(database: Database) -> None:
     """A run that has no time left after it keeps the list for the next one."""
     make(database)
@@ -239,6 +241,7 @@ def test_a_dry_run_makes_no_list(database: Database, batchops: Batchops) -> None
     assert not sa.inspect(database.engine).has_table("batchops_run")
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("family", ["postgresql", "mariadb", pytest.param("sqlite", marks=pytest.mark.full)])
 def test_a_race(new_database: NewDatabase, family: str, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,7 @@ def test_a_backfill(database: Database, where: str) -> None:
     assert database.scalar(f"SELECT count(*) FROM t WHERE n <> 0 AND NOT ({where})") == 0
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("where", [SPARSE, DENSE])
 def test_a_key_of_two_columns(database: Database, where: str) -> None:
     make(database, "PRIMARY KEY (kind, id)")
@@ -121,7 +122,7 @@ def test_without_a_key(postgresql: Database) -> None:
     assert (done.reason, done.strategy, done.rows) == ("done", "match", 2 * ROWS // 100)
 
 
-@pytest.mark.wide(3)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("where", [SPARSE, DENSE])
 @pytest.mark.parametrize(
     ("rewrite", "workers"),
@@ -140,6 +141,7 @@ def test_a_table_written_anew(
     assert left(postgresql, where) == (0, others)
 
 
+@pytest.mark.full
 def test_a_table_written_anew_between_two_runs(postgresql: Database) -> None:
     make(postgresql)
     assert purge(postgresql, SPARSE, max_batches=4).reason == "max-batches"
@@ -163,6 +165,7 @@ def test_a_place_that_another_row_takes(postgresql: Database) -> None:
     assert left(postgresql, SPARSE)[0] == 0
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("where", [SPARSE, DENSE])
 def test_a_refused_row_is_found_and_named(database: Database, where: str) -> None:
     make(database)
@@ -175,6 +178,7 @@ def test_a_refused_row_is_found_and_named(database: Database, where: str) -> Non
     assert left(database, where) == (len(KEPT), others)
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("kind", ["varchar(20)", "numeric(9, 2)"])
 def test_a_key_that_is_no_whole_number(database: Database, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is kept in a file as it is, in the server's order."""

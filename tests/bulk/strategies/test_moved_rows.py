@@ -32,6 +32,7 @@ def purge(database: Database, where: str, **options: object) -> "library.Finishe
     return library.purge(url=database.url, table="t", where=where, allow=["triggers", "scan"], **options)
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("strategy", ["key", "match"])
 def test_a_row_that_moves_up_takes_nobody_with_it(postgresql: Database, strategy: str) -> None:
     """The list of keys that a batch has locked ends with the moved row; those that it passed by were not in it."""
@@ -77,7 +78,7 @@ def purge_while_one_grows(
     return finished, moved[0]
 
 
-@pytest.mark.wide(3)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize(("strategy", "where"), [("block", HALF), ("match", HALF), ("match", SPARSE)])
 @pytest.mark.parametrize("empty", [0, 1], ids=["beyond the end", "behind the cursor"])
 def test_blocks_pass_again(postgresql: Database, empty: int, strategy: str, where: str) -> None:
@@ -93,6 +94,7 @@ def test_blocks_pass_again(postgresql: Database, empty: int, strategy: str, wher
     assert postgresql.column(f"SELECT id FROM t WHERE {where}") == []
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("size", [200, 50], ids=["plain", "listed"])
 def test_without_a_further_pass_such_a_row_lives_on(postgresql: Database, size: int) -> None:
     make(postgresql)
@@ -112,7 +114,7 @@ def test_nor_is_there_one_after_a_change_of_strategy(postgresql: Database, monke
     assert postgresql.column(f"SELECT id FROM t WHERE {HALF}") == [2500]
 
 
-@pytest.mark.wide(4)
+@pytest.mark.wide(2)
 @pytest.mark.parametrize("strategy", ["key", "block", "match", "limit"])
 @pytest.mark.parametrize("options", [{}, {"max_rows": 40}], ids=["plain", "listed"])
 def test_a_row_that_no_longer_matches_is_left_alone(

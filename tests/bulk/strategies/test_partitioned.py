@@ -114,6 +114,7 @@ def test_backfill(postgresql: Database, shape: str) -> None:
     assert differences(postgresql) == 0
 
 
+@pytest.mark.full
 def test_max_rows_and_going_on(postgresql: Database) -> None:
     make(postgresql, "sub-partitions")
     for _ in range(3):
@@ -213,6 +214,7 @@ def test_mariadb_by_keys(mariadb: Database) -> None:
     assert mariadb.scalar(f"SELECT count(*) FROM events WHERE {BY_PARENT}") == 0
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("partitions", "rows"), [(40, 20_000), pytest.param(200, 2_000_000, marks=pytest.mark.full)])
 def test_many_partitions(
     batchops: Batchops, postgresql: Database, partitions: int, rows: int, figures: Figures

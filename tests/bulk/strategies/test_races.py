@@ -49,7 +49,7 @@ def job(database: Database, strategy: str, workers: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-@pytest.mark.wide(2)
+@pytest.mark.wide(1)
 @pytest.mark.parametrize(
     ("name", "strategy", "workers"), [*QUICK, *(pytest.param(*one, marks=pytest.mark.full) for one in LONG)]
 )
@@ -73,6 +73,7 @@ def test_purge(  # type: ignore[no-untyped-def]  # a fixture of ours
         assert database.scalar("SELECT count(*) FROM batchops_worker WHERE rows_changed > 0") > 1
 
 
+@pytest.mark.wide(1)
 @pytest.mark.parametrize("strategy", ["key", "match"])
 @pytest.mark.parametrize("name", ["postgresql", "mariadb"])
 def test_backfill_with_several_workers(  # type: ignore[no-untyped-def]  # a fixture of ours
@@ -93,6 +94,7 @@ def test_backfill_with_several_workers(  # type: ignore[no-untyped-def]  # a fix
     assert sum(writers.writes.values()) > 30, "the race did not take place"
 
 
+@pytest.mark.full
 @pytest.mark.wide(1)
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.full), 4])
 @pytest.mark.parametrize("strategy", ["key", "block", "match"])
