@@ -17,7 +17,7 @@ from tests.services import postgres as postgres_service
 from tests.services.database import FAMILIES, Database, Dataset
 from tests.services.private import Private
 from tests.services.server import Missing, Server, UnavailableError
-from tests.services.session import BROKERS, DATABASES, Services, required
+from tests.services.session import BROKERS, DATABASES, STORES, Services, required
 
 # Nothing fails for being slow: neither for the time that an example takes nor for the one that it takes to draw it.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -30,6 +30,7 @@ WITHOUT_DATABASES = (
     "test_durations.py", "test_house_rules.py", "test_tiers.py",
 )  # fmt: skip
 WITH_BROKERS = ("outbox",)
+WITH_STORES = ("bulk/archiving/test_bucket.py", "crash/test_bucket.py")
 NewDatabase = Callable[..., Database]
 
 
@@ -76,10 +77,16 @@ def _wanted(config: pytest.Config) -> list[str]:
         return []
     paths = [(config.invocation_params.dir / arg.split("::")[0]).resolve() for arg in config.args]
     free = [here / name for name in WITHOUT_DATABASES]
-    brokers = [here / name for name in WITH_BROKERS]
     databases = not all(any(path.is_relative_to(place) for place in free) for path in paths)
-    some = any(path.is_relative_to(place) or place.is_relative_to(path) for path in paths for place in brokers)
-    return [*(DATABASES if databases else ()), *(BROKERS if some else ())]
+
+    def some(places: tuple[str, ...]) -> bool:
+        with_them = [here / name for name in places]
+        return any(path.is_relative_to(one) or one.is_relative_to(path) for path in paths for one in with_them)
+
+    return [
+        *(DATABASES if databases else ()), *(BROKERS if some(WITH_BROKERS) else ()),
+        *(STORES if some(WITH_STORES) else ()),
+    ]  # fmt: skip
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

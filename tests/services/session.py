@@ -13,14 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
-from tests.services import kafka, nats, pgbouncer, rabbitmq, redis
+from tests.services import kafka, nats, pgbouncer, rabbitmq, redis, s3
 from tests.services.database import FAMILIES, Database, Dataset, Family
 from tests.services.server import Found, Missing, Server
 
 REQUIRE = "BATCHOPS_TEST_REQUIRE"
 DATABASES: dict[str, Callable[[], Found]] = {name: family.find for name, family in FAMILIES.items()}
 BROKERS: dict[str, Callable[[], Found]] = {broker.NAME: broker.find for broker in (rabbitmq, nats, redis, kafka)}
-SERVICES = DATABASES | BROKERS
+STORES: dict[str, Callable[[], Found]] = {s3.NAME: s3.find}
+SERVICES = DATABASES | BROKERS | STORES
 """By name."""
 
 

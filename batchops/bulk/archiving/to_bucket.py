@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -70,7 +71,7 @@ class BucketArchive:
             database_id = ledger.database_id(connection)
         owner = DestinationOwner(database_id, "", database.address.name, self.server)
         about = self.about | {"database": asdict(owner), "started": run.started_at}
-        sealer = Sealer(ledger, held, self.destination, self.destination.staging(), about)
+        sealer = Sealer(ledger, held, self.destination, Path(), about)  # it has no spools of its own
         opened = OpenBucket(self, sealer, database, run)
         retrying(self.retry_seconds, lambda: claim(self.destination, owner))
         retrying(self.retry_seconds, opened.settle_left)
@@ -128,8 +129,6 @@ class OpenBucket:
             message = f"Rows are archived, but the bucket does not say yet which: {failed.error.message}"
             hint = failed.error.hint or "run the same command again: it completes the archive."
             return Ending(failed.reason, failed.exit, Failure(failed.error.code, message, hint))
-        finally:
-            self._archive.destination.close()
         return ending
 
     def archived(self) -> Archived:

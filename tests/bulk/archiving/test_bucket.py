@@ -1,0 +1,247 @@
+"""`archive --to s3://…`: rows are uploaded first, and deleted only where they are as they were uploaded."""
+
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from unittest.mock import patch
+
+import pytest
+
+import batchops as library
+from tests.bulk.archiving.bucket import SECRET, Bucket
+from tests.command import Batchops, Result, here
+from tests.crash.scenario import MATCHING, ROWS, make
+from tests.services.database import Database
+from tests.services.http_proxy import Answer, HttpProxy, Request, refusal
+from tests.services.s3 import new_bucket
+from tests.services.server import Server
+from tests.waiting import ended
+
+WHERE = "kind < 4"
+EVERY = {str(i) for i in range(1, ROWS + 1)}
+SIDECAR = re.compile(r"/run-\d+/[^/]+\.(parquet|zst|gz)\.json$")
+SEGMENT = re.compile(r"/run-\d+/[^/]+\.(parquet|zst|gz)$")
+
+
+@pytest.fixture
+def bucket(service: Callable[[str], Server]) -> Iterator[Bucket]:
+    store = service("s3")
+    with HttpProxy(store.url) as proxy:
+        yield Bucket(new_bucket(store), proxy)
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    make(database)
+    return database
+
+
+@pytest.fixture
+def small(sqlite: Database) -> Database:
+    make(sqlite)
+    return sqlite
+
+
+def archive(database: Database, bucket: Bucket, *more: str, where: str = WHERE, code: int = 0) -> Result:
+    words = ("--where", where, "--to", bucket.url, "--url", database.url, "-y", *more)
+    with bucket.reached():
+        done = here("archive", "t", *words)
+    assert done.code == code, done
+    assert SECRET not in done.out + done.err
+    return done if "--json" in more else Result(done.code, "", done.out + done.err)
+
+
+def verify(bucket: Bucket, *more: str) -> Result:
+    with bucket.reached():
+        return here("archive", "verify", bucket.url, *more)
+
+
+def ids(database: Database, table: str = "t") -> set[str]:
+    return {str(row) for row in database.column(f"SELECT id FROM {table}")}
+
+
+def at_each(bucket: Bucket, method: str, name: re.Pattern[str], do: Callable[[Request], Answer | None]) -> None:
+    """Treat the requests about such objects."""
+
+    def treat(request: Request) -> Answer | None:
+        return do(request) if request.method == method and name.search(request.path.partition("?")[0]) else None
+
+    bucket.proxy.treat = treat
+
+
+@pytest.mark.in_turn
+@pytest.mark.parametrize("format", ["jsonl", pytest.param("parquet", marks=pytest.mark.full),
+                                    pytest.param("csv", marks=pytest.mark.full)])  # fmt: skip
+def test_rows_go_and_come_back(filled: Database, bucket: Bucket, format: str) -> None:
+    rows = filled.rows(f"SELECT id, kind, touched FROM t WHERE {WHERE} ORDER BY id")
+    done = archive(filled, bucket, "--format", format, "--segment-size", "64KiB", "--workers", "3", "--json").json()
+    assert (done["rows"], done["unsealed"], done["to"]) == (MATCHING, 0, bucket.url)
+    assert ids(filled) | set(bucket.rows()) == EVERY
+    assert not ids(filled) & set(bucket.rows())
+    proven = verify(bucket, "--against", filled.url)
+    assert (proven.code, f"none of {MATCHING:,} rows is in the table" in proven.out) == (0, True), proven
+    with bucket.reached():
+        assert str(MATCHING // 1000) in here("archive", "list", bucket.url).out
+        restored = library.restore(destination=bucket.url, url=filled.url, into="again")
+    assert restored.reason == "done"
+    assert filled.rows("SELECT id, kind, touched FROM again ORDER BY id") == rows
+
+
+@pytest.mark.in_turn
+def test_what_changed_since_it_was_uploaded_is_not_deleted_as_it_was(filled: Database, bucket: Bucket) -> None:
+    """One row is changed and still matches, one does not any more, one is gone, one is new under its old key."""
+    changes = iter((
+        "UPDATE t SET touched = 9 WHERE id = 7", "UPDATE t SET kind = 5 WHERE id = 14", "DELETE FROM t WHERE id = 21",
+        "DELETE FROM t WHERE id = 28", "INSERT INTO t VALUES (28, 0, 4)",
+    ))  # fmt: skip
+
+    def change(_: Request) -> None:
+        for statement in changes:
+            filled.execute(statement)
+
+    at_each(bucket, "PUT", SIDECAR, change)
+    done = archive(filled, bucket, "--format", "jsonl", "--json").json()
+    assert done["rows"] == MATCHING - 2
+    assert filled.rows("SELECT id, kind FROM t WHERE id IN (7, 14, 21, 28)") == [(14, 5)]
+    found = bucket.rows()
+    assert (found["7"], found["14"], found["21"], found["28"], max(found.values())) == (1, 0, 0, 1, 1)
+    proven = verify(bucket)
+    assert (proven.code, "4 rows in files stayed in their tables" in proven.out) == (0, True), proven
+    with bucket.reached():
+        library.restore(destination=bucket.url, url=filled.url, into="again")
+    assert filled.rows("SELECT id, touched FROM again WHERE id IN (7, 14, 21, 28) ORDER BY id") == [(7, 9), (28, 4)]
+
+
+@pytest.mark.in_turn
+def test_a_kill_between_upload_and_delete_loses_nothing(
+    filled: Database, bucket: Bucket, batchops: Batchops
+) -> None:  # fmt: skip
+    killed = threading.Event()
+    uploaded = threading.Event()
+
+    def hold(_: Request) -> None:
+        uploaded.set()
+        killed.wait(60)
+
+    at_each(bucket, "PUT", SIDECAR, hold)
+    words = ("archive", "t", "--where", WHERE, "--to", bucket.url, "--url", filled.url, "-y", "--format", "jsonl")
+    process = batchops.start(*words, env=bucket.env)
+    assert uploaded.wait(60)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    killed.set()
+    bucket.proxy.treat = lambda _: None
+    assert ids(filled) == EVERY
+    assert not bucket.rows()
+    told = verify(bucket, "--against", filled.url)
+    assert (told.code, f"{MATCHING:,} rows in the table too" in told.out) == (3, True), told
+    assert "may be in t too, as its run crashed or is at work" in told.out
+    with bucket.reached():
+        plan = here("restore", bucket.url, "--url", filled.url, "--into", "again", "-n")
+        assert "may never have been deleted" in plan.out + plan.err
+        restored = library.restore(destination=bucket.url, url=filled.url)  # what stands stays as it is
+    assert (restored.rows, ids(filled)) == (0, EVERY)
+    done = archive(filled, bucket, "--format", "jsonl", "--json").json()
+    assert (done["rows"], done["unsealed"]) == (MATCHING, 0)
+    assert ids(filled) | set(bucket.rows()) == EVERY
+    assert max(bucket.rows().values()) == 1
+    assert verify(bucket, "--against", filled.url).code == 0
+
+
+def test_a_store_that_lies_about_success_is_not_believed(small: Database, bucket: Bucket) -> None:
+    at_each(bucket, "PUT", SEGMENT, lambda _: Answer(200, headers={"ETag": '"1"'}))
+    failed = archive(small, bucket, "--format", "jsonl", code=13)
+    assert "took t/run-000001/000001-" in failed.err
+    assert ids(small) == EVERY
+    at_each(bucket, "PUT", SEGMENT, lambda request: bucket.proxy.ask(Request("PUT", request.path, request.body[:9])))
+    assert "gives back something else" in archive(small, bucket, "--format", "jsonl", code=13).err
+    bucket.proxy.treat = lambda _: None
+    assert ids(small) == EVERY
+    assert archive(small, bucket, "--format", "jsonl", "--json").json()["rows"] == MATCHING
+    assert verify(bucket).code == 0
+
+
+@pytest.mark.full
+def test_another_object_in_the_way_ends_in_13(small: Database, bucket: Bucket) -> None:
+    def occupy(request: Request) -> None:
+        bucket.proxy.ask(Request("PUT", request.path, b"another"))
+
+    at_each(bucket, "PUT", SEGMENT, occupy)
+    failed = archive(small, bucket, "--format", "jsonl", code=13)
+    assert "with another content" in failed.err
+    assert ids(small) == EVERY
+
+
+@pytest.mark.full
+def test_a_store_that_fails_for_a_while_is_waited_for(small: Database, bucket: Bucket) -> None:
+    left = [5]
+
+    def fail(_: Request) -> Answer | None:
+        left[0] -= 1
+        return refusal(503 if left[0] % 2 else 500, "SlowDown") if left[0] >= 0 else None
+
+    at_each(bucket, "PUT", SEGMENT, fail)
+    done = archive(small, bucket, "--format", "jsonl", "--json").json()
+    assert (done["rows"], done["retries"] >= 1, left[0] < 0) == (MATCHING, True, True)
+    bucket.proxy.treat = lambda _: refusal(503, "SlowDown")
+    busy = archive(small, bucket, "--format", "jsonl", "--retry-timeout", "100ms", code=75)
+    assert "the store answers SlowDown" in busy.err
+
+
+def test_what_cannot_be_reached_is_told_before_anything_is_read(small: Database, bucket: Bucket) -> None:
+    assert "no bucket nobody-has-this" in archive(small, Bucket("nobody-has-this", bucket.proxy), code=10).err
+    bucket.proxy.treat = lambda _: refusal(403, "SignatureDoesNotMatch", f"wrong {SECRET}")
+    refused = archive(small, bucket, code=10)
+    assert "refuses the credentials (SignatureDoesNotMatch" in refused.err
+    bucket.proxy.treat = lambda _: refusal(403, "AccessDenied")
+    assert "s3:PutObject" in archive(small, bucket, code=12).err
+    with bucket.reached(), patch.dict("os.environ", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}):
+        away = here("archive", "t", "--where", WHERE, "--to", bucket.url, "--url", small.url, "-y")
+    assert (away.code, "http://127.0.0.1:1 cannot be reached" in away.err) == (10, True), away
+    password = here("archive", "t", "--all-rows", "--to", f"s3://AKIA:{SECRET}@b/p", "--url", small.url, "-y")
+    assert (password.code, SECRET in password.err) == (2, False)
+    with patch.dict(sys.modules, {"obstore": None, "obstore.store": None}):
+        missing = archive(small, bucket, code=2)
+    assert "pip install 'batchops[s3]'" in missing.err
+    assert ids(small) == EVERY
+
+
+@pytest.mark.full
+def test_two_archivers_and_another_database(
+    small: Database, bucket: Bucket, postgresql: Database, batchops: Batchops
+) -> None:  # fmt: skip
+    make(postgresql)
+    words = ("archive", "t", "--to", bucket.url, "--url", postgresql.url, "-y", "--format", "jsonl")
+    conditions = ("kind < 2", "kind BETWEEN 2 AND 3")
+    both = [batchops.start(*words, "--where", where, env=bucket.env) for where in conditions]
+    assert [ended(one)[0] for one in both] == [0, 0]
+    assert ids(postgresql) | set(bucket.rows()) == EVERY
+    assert sum(bucket.rows().values()) == MATCHING
+    proven = verify(bucket, "--against", postgresql.url)
+    assert (proven.code, "2 manifests" in proven.out) == (0, True), proven
+    assert "belongs to the database at" in archive(small, bucket, code=12).err
+
+
+@pytest.mark.full
+def test_rows_that_are_refused_or_inexact_stay_and_are_named(postgresql: Database, bucket: Bucket) -> None:
+    postgresql.script(
+        "CREATE TABLE t (id text PRIMARY KEY, at timestamptz); CREATE TABLE child (t text REFERENCES t);"
+        "CREATE INDEX ON child (t); INSERT INTO t SELECT 'é ' || i, now() FROM generate_series(1, 50) i;"
+        "UPDATE t SET at = 'infinity' WHERE id = 'é 3'; INSERT INTO child VALUES ('é 5')"
+    )
+    done = archive(postgresql, bucket, "--format", "parquet", "--json", where="true", code=3).json()
+    assert (done["rows"], done["rejected"]) == (48, 2)
+    assert ids(postgresql) == {"é 3", "é 5"}
+    assert len(bucket.rows()) == 48
+    assert verify(bucket, "--against", postgresql.url).code == 0
+
+
+@pytest.mark.full
+def test_copies_stay(small: Database, bucket: Bucket) -> None:
+    limited = archive(small, bucket, "--keep", "--format", "jsonl", "--max-rows", "250", "--json").json()
+    done = archive(small, bucket, "--keep", "--format", "jsonl", "--json").json()
+    assert (limited["rows"], done["rows"], ids(small)) == (250, MATCHING, EVERY)
+    assert set(bucket.rows().values()) == {1}
+    assert verify(bucket, "--against", small.url).code == 0
