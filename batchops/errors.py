@@ -35,13 +35,22 @@ def gravity(code: int) -> int:
     return next((rank for rank, known in enumerate(GRAVEST_FIRST) if known == code), -1)
 
 
-def nearest(name: str, names: Iterable[str], never: Collection[str] = ()) -> str:
-    """The name that was probably meant, as `names` has it; empty where none is near. One of `never` is not offered."""
-    from difflib import get_close_matches  # costs the start of a command more than it is worth
+_FURTHER = 0.1
+"""Of likeness, from 0 to 1."""
 
-    by_word = {_word(each): each for each in reversed(list(names)) if each not in never}
-    close = get_close_matches(_word(name), by_word, n=1)
-    return by_word[close[0]] if close else ""
+
+def nearest(name: str, names: Iterable[str], never: Collection[str] = ()) -> str:
+    """The name that was probably meant, as `names` has it; empty where none is near.
+
+    One of `never` is not offered, nor one in its place that is much further away.
+    """
+    from difflib import SequenceMatcher, get_close_matches  # costs the start of a command more than it is worth
+
+    by_word = {_word(each): each for each in reversed(list(names))}
+    close = get_close_matches(_word(name), by_word, n=len(by_word) or 1)
+    offered = next((word for word in close if by_word[word] not in never), "")
+    near = [SequenceMatcher(None, word, _word(name)).ratio() for word in (close[0], offered)] if offered else [1, 0]
+    return by_word[offered] if near[0] - near[1] < _FURTHER else ""
 
 
 def did_you_mean(name: str, names: Iterable[str], never: Collection[str] = ()) -> str:

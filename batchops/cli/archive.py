@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -221,21 +222,23 @@ def _file(one: FoundSegment) -> dict[str, Any]:
 
 def _shown_lines(run: dict[str, Any]) -> Iterator[str]:
     yield f"run {run['run']}: {run['table']}, {counted(run['rows'], 'row')} in {counted(run['segments'], 'file')}"
+    if isinstance(started := run.get("started"), int | float):
+        run = run | {"started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds")}
     told = {"run", "table", "rows", "segments", "bytes", "columns", "key", "files"}
     for name, value in run.items():
         if name not in told and value not in (None, "", {}):
             text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
-            yield f"  {name.replace('_', ' '):<10}{text}"
-    yield f"  {'key':<10}{', '.join(run['key']) or 'none'}"
+            yield f"  {name.replace('_', ' '):<15}{text}"
+    yield f"  {'key':<15}{', '.join(run['key']) or 'none'}"
     for column in run["columns"]:
-        yield f"  {'column':<10}{column['name']}: {column['sql_type']} ({column['kind']})"
+        yield f"  {'column':<15}{column['name']}: {column['sql_type']} ({column['kind']})"
     for file in run["files"]:
         ends = f", from {_key(file['first_key'])} to {_key(file['last_key'])}" if file["first_key"] else ""
-        yield f"  {'file':<10}{file['name']}: {counted(file['rows'], 'row')}, {rough(file['bytes'])}B{ends}"
+        yield f"  {'file':<15}{file['name']}: {counted(file['rows'], 'row')}, {rough(file['bytes'])}B{ends}"
         if file.get("undecided"):
-            yield f"  {'':<10}nothing says which of its rows were deleted: its run crashed or is at work"
+            yield f"  {'':<15}nothing says which of its rows were deleted: its run crashed or is at work"
         if file.get("left"):
-            yield f"  {'':<10}{counted(file['left'], 'row')} more in it stayed in the table, and do not count"
+            yield f"  {'':<15}{counted(file['left'], 'row')} more in it stayed in the table, and do not count"
 
 
 def _key(values: list[str | None]) -> str:

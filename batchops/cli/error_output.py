@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import rich_click as click
 
@@ -67,6 +67,12 @@ def no_command(context: click.Context, group: click.Group, name: str) -> UsageEr
     within = context.command_path.partition(" ")[2]
     hint = command_hint(name, within) or did_you_mean(name, names, asks) or f"see `{context.command_path} --help`."
     return UsageError(f'There is no command "{" ".join([*within.split(), name])}".', hint)
+
+
+def no_command_behind(verb: str, name: str, names: Collection[str]) -> UsageError:
+    """The error for two words behind a verb, of which the first is none of its commands."""
+    others = f"behind {verb} come {', '.join(sorted(names))}, or one table and options."
+    return UsageError(f'There is no command "{verb} {name}".', did_you_mean(name, sorted(names)) or others)
 
 
 def usage_error(error: click.ClickException) -> UsageError:

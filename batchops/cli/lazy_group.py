@@ -38,6 +38,10 @@ class LazyGroup(Group):
         """A verb that has commands behind it is their group for those alone."""
         if len(args) > 1 and args[1] in BEHIND_VERBS.get(args[0], ()):
             return args[0], import_module(f"batchops.cli.{args[0]}").command, args[1:]
+        if args[0] in BEHIND_VERBS and len(args) > 2 and not any(word.startswith("-") for word in args[1:3]):
+            from batchops.cli.error_output import no_command_behind  # a verb takes one table
+
+            raise no_command_behind(args[0], args[1], BEHIND_VERBS[args[0]])
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> Any:

@@ -53,7 +53,7 @@ def test_list_and_show(tmp_path: Path, batchops: Batchops) -> None:
     shown = batchops("archive", "show", str(tmp_path), "2")
     assert (shown.code, shown.err) == (0, "")
     assert "run 2: shop.orders, 1 row in 1 file" in shown.out
-    assert "condition x < 5" in shown.out
+    assert "condition      x < 5" in shown.out
     assert "from 9000 to 9000" in shown.out
     document = json.loads(batchops("archive", "show", str(tmp_path), "--json").out)
     assert [run["rows"] for run in document["runs"]] == [2500, 1]

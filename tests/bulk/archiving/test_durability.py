@@ -1,6 +1,8 @@
 """What must be on the disk before a commit, and what a file must give back before its spool goes."""
 
+import io
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
-from batchops.archive.jsonl import format_of
+from batchops.archive.compressed import compressing, reading_compressed
 from batchops.archive.spool import frames
 from batchops.archive.text_rows import TextRows
 from tests.bulk.archiving.archived import rows_in, spools_in
@@ -43,6 +45,7 @@ def test_rows_are_on_the_disk_before_they_are_gone(filled: Database, tmp_path: P
     """`left`: what another session sees while the disk is waited for."""
     seen: list[tuple[str, int, int]] = []
     before: list[str] = []
+    synced: set[int] = set()
     data, whole = os.fdatasync, os.fsync
 
     def fdatasync(descriptor: int) -> None:
@@ -54,11 +57,17 @@ def test_rows_are_on_the_disk_before_they_are_gone(filled: Database, tmp_path: P
     def fsync(descriptor: int) -> None:
         if not seen:
             before.append(name_of(descriptor))
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        assert not is_file or name_of(descriptor).endswith(".partial")  # before it has its name
+        synced.add(os.fstat(descriptor).st_ino)
         whole(descriptor)
 
     with patch("os.fdatasync", fdatasync), patch("os.fsync", fsync):
         done = archive(filled, tmp_path / "a")
     assert (done.code, seen) == (0, [(".spool", 20, 60), (".spool", 40, 40), (".spool", 60, 20)]), done
+    there = [*(tmp_path / "a").rglob("*")]
+    assert {path.name for path in there if path.stat().st_ino not in synced} == set()
+    assert sum(path.is_file() for path in there) == len(("segment", "record", "manifest", "marker"))
     assert {str(tmp_path), str(tmp_path / "a"), str(tmp_path / "a" / "spools")} <= {*before}
 
 
@@ -95,7 +104,6 @@ def another(read: Any) -> Any:
 
 @pytest.mark.parametrize("damage", [one_less, another])
 def test_a_file_that_gives_back_other_rows_is_none(filled: Database, tmp_path: Path, damage: Any) -> None:
-    assert format_of  # jsonl is made of TextRows
     with patch.object(TextRows, "read", damage(TextRows.read)):
         done = archive(filled, tmp_path)
     assert (done.code, done.json()["reason"], done.json()["unsealed"]) == (13, "integrity", ROWS), done
@@ -103,6 +111,14 @@ def test_a_file_that_gives_back_other_rows_is_none(filled: Database, tmp_path: P
     assert (left(filled), len(spools_in(tmp_path)), rows_in(tmp_path)) == (0, 1, {})
     again = archive(filled, tmp_path)
     assert (again.code, sum(rows_in(tmp_path).values()), spools_in(tmp_path)) == (0, ROWS, [])
+
+
+def zstd(text: bytes) -> bytes:
+    file = io.BytesIO()
+    stream = compressing(file, "zstd")
+    stream.write(text)
+    stream.close()
+    return file.getvalue()
 
 
 def test_a_file_that_lies_there_already_with_other_rows_is_left_and_the_spool_too(
@@ -115,7 +131,10 @@ def test_a_file_that_lies_there_already_with_other_rows_is_left_and_the_spool_to
     with patch("batchops.ledger.spools.sealed", side_effect=KeyboardInterrupt):
         archive(filled, tmp_path)
     whole = other.read_bytes()
-    for content in (whole[: len(whole) // 2], b"", whole + whole):
+    other.with_name(f"{other.name}.json").unlink()
+    with reading_compressed(io.BytesIO(whole), "zstd") as plain:
+        text = plain.read()
+    for content in (whole[: len(whole) // 2], b"", zstd(text.replace(b"n5", b"n6", 1)), zstd(text + text)):
         other.write_bytes(content)
         done = archive(filled, tmp_path)
         assert (done.code, len(spools_in(tmp_path)), other.read_bytes()) == (13, 1, content), done
