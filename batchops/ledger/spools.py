@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.errors import IntegrityError
+from batchops.errors import IntegrityError, TransientError
 from batchops.ledger.ledger import Ledger
 
 MODULUS = 1 << 128
@@ -104,8 +104,28 @@ def decide(connection: sa.Connection, ledger: Ledger, run: int, name: str, decid
         )
     before = _spool(row)
     after = replace(before.grown(decided.behind, decided.rows, decided.digest), left=(*before.left, *decided.left))
+    if not _changed(connection, ledger, before, after):
+        raise TransientError(f"The ledger's row for segment {name} changed meanwhile.")
+
+
+def close(connection: sa.Connection, ledger: Ledger, spool: Spool, rows: int) -> Spool:
+    """Decide that all rows of a segment that are not decided stay; `rows`: how many it has.
+
+    From then on nobody decides more of it, so that whoever says what became of it says the same.
+    """
+    before = known(connection, ledger, spool.run, spool.name) or spool
+    if before.length >= rows:
+        return before
+    after = replace(before, length=rows, left=(*before.left, (before.length, rows)))
+    if not _changed(connection, ledger, before, after):
+        raise TransientError(f"The ledger's row for segment {spool.name} changed meanwhile.")
+    return after
+
+
+def _changed(connection: sa.Connection, ledger: Ledger, before: Spool, after: Spool) -> bool:
     values = _counts(after) | {"rows_left": json.dumps(after.left) if after.left else None}
-    connection.execute(ledger.spools.update().where(mine).values(values))
+    same = ledger.spools.c.valid_length == before.length
+    return connection.execute(ledger.spools.update().where(_is(ledger, before), same).values(values)).rowcount == 1
 
 
 def drop(connection: sa.Connection, ledger: Ledger, spool: Spool) -> None:

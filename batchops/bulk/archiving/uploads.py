@@ -159,15 +159,18 @@ class Uploads:
     def settle(self, run: int, spool: Spool) -> None:
         """Say of a segment to which no process adds any more which of its rows were deleted; the others stay."""
         sealer, destination = self._sealer, self._sealer.destination
-        assert spool.segment is not None  # it has one from the start
-        name = self._name(run, spool.segment, spool.name)
+        number = spool.segment
+        assert number is not None  # it has one from the start
+        name = self._name(run, number, spool.name)
         try:
             sidecar = Sidecar.loaded(destination.read(record_name(name)))
         except NotFoundError:
             self._give_up(name, spool)
             return
         rows = sidecar.record.rows
-        left = merged((*spool.left, (spool.length, rows)))
+        with sealer.fenced() as connection:  # before it is said: a process that has lost its lease says nothing
+            spool = spools.close(connection, sealer.ledger, spool, rows)
+        left = merged(spool.left)
         stayed = sum(behind - first for first, behind in left)
         if spool.rows + stayed != rows:
             raise IntegrityError(
@@ -178,7 +181,7 @@ class Uploads:
         sealer.write(deleted_name(name), deleted.dumped(name))
         with sealer.fenced() as connection:
             record = {"name": name} | sidecar.record.document() | {"deleted": spool.rows}
-            spools.sealed(connection, sealer.ledger, run, spool.segment, record)
+            spools.sealed(connection, sealer.ledger, run, number, record)
 
     def _settle_own(self, one: InHand) -> None:
         if one.record is None:
@@ -190,11 +193,13 @@ class Uploads:
 
     def _give_up(self, name: str, spool: Spool) -> None:
         """It has no record, so that nothing of it was deleted; should one still come, no row of it counts."""
-        if spool.length:
+        if spool.rows:
             raise IntegrityError(
                 f"{record_name(name)} is gone, though {spool.rows:,} rows of its segment were deleted.",
                 "look at who removes objects there.",
             )
+        with self._sealer.fenced() as connection:
+            spools.close(connection, self._sealer.ledger, spool, EVERY_ROW[0][1])
         self._sealer.write(deleted_name(name), DeletedRows(0, f"{0:032x}", EVERY_ROW).dumped(name))
         with self._sealer.fenced() as connection:
             spools.drop(connection, self._sealer.ledger, spool)
