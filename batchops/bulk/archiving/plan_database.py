@@ -43,7 +43,7 @@ def database_archive(
         if (unwritable := server.refusal(where.shown)) is not None:
             raise RefusedError(unwritable.message, unwritable.hint)
     to = "to", f"table {into.label} of {where.name}"
-    order = "order", "committed there and read back, then deleted here; the rows of a batch stay locked meanwhile"
+    order = "order", "committed there and read back, then deleted here as they were read; no row is locked meanwhile"
     crash = (
         "After a crash between the two commits, rows of the last batch are in both tables; the same command ends it."
     )

@@ -10,6 +10,7 @@ from tests.conftest import NewDatabase
 from tests.crash.scenario import MATCHING, ROWS, make
 from tests.crash.test_kills import wait_for_progress
 from tests.services.database import Database
+from tests.waiting import ended, until
 
 WHERE = "kind < 4"
 TABLE = "CREATE TABLE old (id integer PRIMARY KEY, kind integer NOT NULL, touched integer NOT NULL)"
@@ -84,6 +85,33 @@ def test_what_cannot_be_is_refused(pair: Pair) -> None:
 def test_a_password_is_not_taken(pair: Pair) -> None:
     done = here("archive", "t", "--url", pair[0].url, "--where", WHERE, "--to", "mysql://me:secret@host/db#old", "-y")
     assert (done.code, "secret" in done.err, "holds a password" in done.err) == (2, False, True), done
+
+
+@pytest.mark.parametrize("on", ["postgresql", pytest.param("mariadb", marks=pytest.mark.full)])
+def test_nobody_waits_here_while_rows_are_inserted_there(
+    batchops: Batchops, new_database: NewDatabase, on: str
+) -> None:  # fmt: skip
+    source, there = new_database(on), new_database("postgresql")
+    make(source)
+    there.script(TABLE)
+    patience = {"postgresql": "SET lock_timeout = '3s'", "mysql": "SET innodb_lock_wait_timeout = 3"}[source.backend]
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with there.engine.begin() as blocker:
+        blocker.exec_driver_sql("LOCK TABLE old IN EXCLUSIVE MODE")
+        process = batchops.start(
+            "archive", "t", "--url", source.url, "--where", WHERE, "--to", "env:OTHER_URL#old", "-y", "--json",
+            "--batch-size", "5000", "--lock-timeout", "60s", env={"OTHER_URL": there.url},
+        )  # fmt: skip
+        until(lambda: there.scalar(waiting) > 0, process)
+        changes = "UPDATE t SET touched = 5 WHERE id = 7; DELETE FROM t WHERE id = 14; INSERT INTO t VALUES (0, 0, 9)"
+        source.script(f"{patience}; {changes}; UPDATE t SET kind = 6 WHERE id = 21")
+        wanted = sorted(source.rows("SELECT * FROM t"))
+    done = ended(process)
+    assert done.code == 0, done
+    left, gone = source.rows("SELECT * FROM t"), there.rows("SELECT * FROM old")
+    assert sorted([*left, *gone]) == wanted
+    assert (7, 0, 5) in gone
+    assert {row for row in left if row[1] < 4} <= {(0, 0, 9)}
 
 
 @pytest.mark.full
