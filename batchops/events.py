@@ -111,7 +111,7 @@ class Committed:
     pass_number: int = 0
     """0 in the first pass over the table; a further one looks for rows that moved."""
     tables: Mapping[str, int] = field(default_factory=dict)
-    """Rows changed by table, of a purge with children; `rows` are its parents alone."""
+    """Rows changed by table, of a purge with children; `rows` are those of its own table alone."""
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ def run_document(recorded: Recorded) -> dict[str, Any]:
         "share": recorded.share,
         "position": position(run) or None,
         "rows": run.rows,
+        "tables": dict(sorted(run.tables.items())) or None,
         "read": run.read,
         "batches": run.batches,
         "rejected": run.rejected,
@@ -144,8 +145,14 @@ def run_row(recorded: Recorded) -> tuple[str, ...]:
     now = " · ".join(part for part in (progress(recorded), speed, recorded.waiting) if part)
     return (
         str(run.run), run.verb, visible(run.table + job), recorded.state, visible(now),
-        count(run.rows), count(run.batches), started, visible(run.pinned["condition"] or "every row"),
+        count(run.rows) + all_tables(run), count(run.batches), started, visible(run.pinned["condition"] or "every row"),
     )  # fmt: skip
+
+
+def all_tables(run: Run) -> str:
+    """Behind the rows of a run's own table, those of all tables, where there are others."""
+    total = run.tables.total()
+    return f" ({count(total)} in all)" if total > run.rows else ""
 
 
 def moment(at: float | None) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from batchops import durations
-from batchops.cli.run_view import moment, progress
+from batchops.cli.run_view import all_tables, moment, progress
 from batchops.errors import BatchopsError
 from batchops.ledger.history import Recorded
 from batchops.reporters.figures import count, rate, visible
@@ -60,7 +60,7 @@ def _cells(recorded: Recorded) -> tuple[str, ...]:
     here = holder if run.state == "running" else None
     job = f" ({run.by['job']})" if run.by.get("job") else ""
     return (
-        str(run.run), run.verb, run.table + job, recorded.state, progress(recorded), count(run.rows),
+        str(run.run), run.verb, run.table + job, recorded.state, progress(recorded), count(run.rows) + all_tables(run),
         "" if recorded.rate is None else rate(recorded.rate),
         f"{durations.show(round(here.silent))} ago" if here else "",
         f"{here.owner.user}@{here.owner.host} {here.owner.pid}" if here else "",

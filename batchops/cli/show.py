@@ -31,7 +31,7 @@ from batchops.ledger.history import (
     load_runs,
 )
 from batchops.reporters.document import as_json
-from batchops.reporters.figures import count, rate, visible
+from batchops.reporters.figures import by_table, count, rate, visible
 from batchops.runtime.causes import counted_cause
 
 
@@ -90,6 +90,7 @@ def _facts(recorded: Recorded) -> dict[str, str]:
         "rate": "" if recorded.rate is None else rate(recorded.rate),
         "waiting": recorded.waiting,
         "rows": f"{count(run.rows)} changed, {count(run.read)} read, in {count(run.batches)} batches",
+        "tables": by_table(run.tables),
         "where": run.pinned["condition"] or "every row",
         "set": ", ".join(f"{column} = {value}" for column, value in run.pinned["assignments"]),
         "cut-off": run.pinned["cutoff"] or "",

@@ -1,5 +1,7 @@
 """How numbers and foreign text look to people."""
 
+from collections.abc import Mapping
+
 _LARGE = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -11,6 +13,12 @@ def count(number: int) -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """A count with its noun: 1 row, 2 rows, 3 retries."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def by_table(rows: Mapping[str, int]) -> str:
+    """Rows by table, the most first: items 480, orders 120."""
+    ordered = sorted(rows.items(), key=lambda table: (-table[1], table[0]))
+    return ", ".join(f"{visible(name)} {count(number)}" for name, number in ordered)
 
 
 def rough(number: float) -> str:

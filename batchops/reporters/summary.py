@@ -127,7 +127,7 @@ def ended_line(finished: Finished, progress: Progress) -> str:
         parts += [f", {figures.count(finished.left)} left"] if finished.left else []
         parts += [f"; {text}" for name, text in _archive_lines(finished) if name in ("to", "unsealed")]
         families = finished.families
-        parts += [f" ({by_table})"] if families and (by_table := _by_table(families)) else []
+        parts += [f" ({by_table})"] if families and (by_table := figures.by_table(families.tables)) else []
         parts += [f", {figures.counted(families.begun, 'row')} begun"] if families and families.begun else []
     parts += [f"; to continue: {figures.visible(finished.next)}"] if finished.next else []
     return "".join(parts)
@@ -235,7 +235,7 @@ def _archive_lines(finished: Finished) -> Iterator[tuple[str, str]]:
 
 def _family_lines(families: Families) -> Iterator[tuple[str, str]]:
     """Rows by table, and the parents that are only partly deleted."""
-    if tables := _by_table(families):
+    if tables := figures.by_table(families.tables):
         yield "tables", tables
     if families.begun:
         yield "begun", f"{figures.counted(families.begun, 'row')} of which some children are gone; they go first"
@@ -244,11 +244,6 @@ def _family_lines(families: Families) -> Iterator[tuple[str, str]]:
             "partial",
             f"{figures.counted(families.partial, 'row')} matched no longer, and keep the children left",
         )
-
-
-def _by_table(families: Families) -> str:
-    ordered = sorted(families.tables.items(), key=lambda table: (-table[1], table[0]))
-    return ", ".join(f"{figures.visible(name)} {figures.count(rows)}" for name, rows in ordered)
 
 
 def _space(space: SpaceLeft) -> str:

@@ -29,7 +29,7 @@ class Acquired:
     rows: int | None
     total: int | None = None
     whole: bool = False
-    """Whether `rows` are parents alone, and `total` the rows of all tables."""
+    """Whether `rows` are those of the own table alone, and `total` the rows of all tables."""
 
     @property
     def reason(self) -> str | None:
@@ -50,7 +50,8 @@ class Limits:
     """None: no such limit."""
 
     rows: Budget = field(default_factory=Budget)
-    """The rows that may be changed, which can be limited while the run works; of a purge with children, its parents."""
+    """The rows that may be changed, which can be limited while the run works; of a purge with children, those of its
+    own table."""
     total: Budget | None = None
     """Of a purge with children: the rows of all tables that may be changed."""
     seconds: float | None = None

@@ -35,7 +35,7 @@ class Outcome:
     """Why the run should change its strategy."""
 
     tables: Mapping[str, int] = field(default_factory=dict)
-    """Rows changed by table, of a purge with children; `rows` are the parents alone."""
+    """Rows changed by table, of a purge with children; `rows` are those of its own table alone."""
 
     @property
     def changed(self) -> int:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
-from batchops.bulk.children.generations import generations
+from batchops.bulk.children.generations import Above, above_by_value, generations
 from batchops.bulk.children.graph import Component, Edge, name_of
-from batchops.bulk.children.members import Members, MemberSearch
-from batchops.bulk.children.shape import FamilyShapes, Row, index
+from batchops.bulk.children.members import CircleTooLargeError, Members, MemberSearch
+from batchops.bulk.children.shape import FamilyShapes, Row, Shape, compares_exactly
 from batchops.bulk.children.statements import FamilyStatements, Where
 from batchops.db.backend import Backend
 from batchops.db.table import Table
@@ -25,23 +25,32 @@ VETO = "a trigger or rule left the row unchanged, without an error"
 class Families:
     """Never changes more than `most` rows, of all tables together."""
 
-    def __init__(self, backend: Backend, connection: sa.Connection, shapes: FamilyShapes, most: int) -> None:
+    def __init__(
+        self, backend: Backend, connection: sa.Connection, shapes: FamilyShapes, most: int, parents: int | None = None
+    ) -> None:  # fmt: skip
         self._backend = backend
         self._shapes = shapes
         self._statements = FamilyStatements(backend, connection)
         self._members = MemberSearch(backend.foreign_keys, self._statements, shapes)
         self._connection = connection
+        self._root = shapes.component(shapes.graph.root)
         self.left = most
         """How many rows more may be changed."""
+        self.parents = parents
+        """How many rows more of the root may be deleted; None: as many as of all tables."""
+        self.gone = 0
+        """Rows of the root that are deleted."""
         self.changed: Counter[str] = Counter()
         """Rows deleted and set to NULL, by table."""
 
     def state(self) -> Callable[[], None]:
         """What takes the counts back to what they are now, once the database has undone what follows."""
-        left, changed = self.left, self.changed.copy()
+        counts = self.left, self.parents, self.gone
+        changed = self.changed.copy()
 
         def back() -> None:
-            self.left, self.changed = left, changed.copy()
+            self.left, self.parents, self.gone = counts
+            self.changed = changed.copy()
 
         return back
 
@@ -49,12 +58,35 @@ class Families:
         """Whether all of the rows are gone with everything that hangs on them; else as much of it as may be is."""
         component, seeds = self._shapes.component(table), {name_of(table): rows}
         while True:
-            found, part = self._members.of(component, seeds, self.left)
-            if not self._clear(component, part) or part.number > self.left:
+            try:
+                found, part = self._members.of(component, seeds, self._most(component))
+            except CircleTooLargeError:
+                if not self._open_circle(component, table, rows):
+                    raise
+                return False
+            if not self._clear(component, part) or part.number > self._most(component):
                 return False
             self._delete(component, part)
             if part is found:
                 return True
+            if self._most(component) < part.number:  # to find a few rows more costs as much as a batch of them
+                return False
+
+    def _most(self, component: Component) -> int:
+        """How many rows of the component may be changed."""
+        return self.left if self.parents is None or component is not self._root else min(self.left, self.parents)
+
+    def _open_circle(self, component: Component, table: Table, rows: list[Row]) -> bool:
+        """Whether references of these rows themselves are set to NULL: what refers to them still leads to all others.
+
+        It changes nothing a second time, so that the circle lies elsewhere.
+        """
+        before, shape = self.changed.total(), self._shapes.of(name_of(table))
+        for edge in (edge for edge in component.edges if name_of(edge.child) == name_of(table) and edge.nulls):
+            for part in self._statements.parts([shape.key_of(row) for row in rows]):
+                where = (self._statements.named(shape, part), self._statements.refers(edge))
+                self._count(table, self._statements.set_null(table, edge.nulls, where)[0])
+        return self.changed.total() > before
 
     def remove_matching(self, rows: list[Row]) -> tuple[bool, dict[KeyValue, str]]:
         """Of a table that refers to itself: the rows with those that refer to them, as far as these match too.
@@ -76,24 +108,29 @@ class Families:
     def _blocked(self, edges: Sequence[Edge], rows: Mapping[KeyValue, Row]) -> dict[KeyValue, str]:
         """Those to which rows refer that do not match, and those to which these refer."""
         shape, blocked = self._shapes.root, dict[KeyValue, str]()
-        waiting = list[Row]()
         for edge in edges:
-            by_value = index(shape, edge.referred, rows.values())
-            for part in self._statements.parts(list(by_value)) if edge.condition is not None else ():
-                for value in self._statements.referred_by_others(edge, part):
-                    waiting += by_value.get(value, ())
-            for row in waiting:
-                blocked.setdefault(shape.key_of(row), f"rows that do not match refer to it by {edge.name}")
-        indexes = [(edge, index(shape, edge.referred, rows.values())) for edge in edges] if waiting else []
+            for part in self._statements.parts(list(rows)) if edge.condition is not None else ():
+                for key in self._statements.referred_by_others(edge, shape, part):
+                    blocked.setdefault(key, f"rows that do not match refer to it by {edge.name}")
+        waiting = list(blocked)
+        every = [(edge, self._above(shape, edge, list(rows.values()))) for edge in edges] if waiting else []
         while waiting:
-            row = waiting.pop()
-            for edge, by_value in indexes:
-                for value in shape.values([row], edge.columns):
-                    for above in by_value.get(value, ()):
-                        if shape.key_of(above) not in blocked:
-                            blocked[shape.key_of(above)] = f"a row that stays refers to it by {edge.name}"
-                            waiting.append(above)
+            key = waiting.pop()
+            for edge, above in every:
+                parent = above.get(key)
+                if parent is not None and parent not in blocked:
+                    blocked[parent] = f"a row that stays refers to it by {edge.name}"
+                    waiting.append(parent)
         return blocked
+
+    def _above(self, shape: Shape, edge: Edge, rows: list[Row]) -> Above:
+        """Which of these rows refers to which of them, by a table's reference to itself."""
+        if compares_exactly(shape.table, (*edge.columns, *edge.referred)):
+            return above_by_value(shape, edge, rows)
+        keys = {shape.key_of(row) for row in rows}
+        parts = self._statements.parts(list(keys))
+        pairs = [pair for part in parts for pair in self._statements.references(edge, shape, part)]
+        return {key: parent for key, parent in pairs if parent in keys}
 
     def _clear(self, component: Component, members: Members) -> bool:
         """Whether nothing of other components refers to the members any more."""
@@ -161,7 +198,10 @@ class Families:
         own = [edge for edge in component.own if name_of(edge.child) == name_of(table)]
         foreign_keys = self._backend.foreign_keys
         each = [edge for edge in own if edge.enforced and foreign_keys.checks_each_row(edge.on_delete)]
-        ordered, circle = generations(shape, each, rows) if each else ([rows], [])
+        above = [self._above(shape, edge, rows) for edge in each]
+        for edge, referred in zip(each, above, strict=True):  # MariaDB refuses a row that refers to itself
+            self._forget(edge, [key for key, parent in referred.items() if parent == key])
+        ordered, circle = generations(shape, above, rows) if each else ([rows], [])
         for edge in each if circle else ():
             self._forget(edge, [shape.key_of(row) for row in circle])
         if each and foreign_keys.in_order(table, shape.key, []) is not None:  # one statement may say in which order
@@ -172,6 +212,9 @@ class Families:
                 gone = self._statements.delete_by_key(shape, part, order)
                 if gone != len(part) and self._statements.any(table, (self._statements.named(shape, part),)):
                     raise RowRefusedError(VETO)
+                if name_of(table) == name_of(self._shapes.graph.root):
+                    self.gone += len(part)
+                    self.parents = None if self.parents is None else self.parents - len(part)
                 self._count(table, len(part))  # those among them that the database's own CASCADE took are not told
 
     def _count(self, table: Table, rows: int) -> None:

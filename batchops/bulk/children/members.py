@@ -17,7 +17,21 @@ DEPTH = 200
 """Generations that one statement reads where a LIMIT does not end it."""
 NARROW = 4
 """Times as many rows as a generation has that a batch may change, for such a statement."""
+_READS = 3
+"""How often rows are read again that others change before they are locked."""
 Rows = Mapping[TableName, list[Row]]
+_Named = tuple[TableName, KeyValue]
+
+
+class CircleTooLargeError(RowRefusedError):
+    """Rows refer to each other in a circle, of which no part can be deleted by itself."""
+
+    def __init__(self, component: Component, most: int) -> None:
+        names = ", ".join(edge.name for edge in component.edges)
+        super().__init__(
+            f"rows refer to each other in a circle by {names} that is larger than a batch of {most:,} rows",
+            "raise --batch-size, or set the reference of one of them to NULL.",
+        )
 
 
 @dataclass(frozen=True)
@@ -49,14 +63,18 @@ class MemberSearch:
         """
         self._generations = 0
         found = every = self._closure(component, seeds, most)
-        before = set[tuple[TableName, KeyValue]]()
+        before, alone = set[_Named](), set[_Named]()
         while found.deepest is not None:
-            deepest = {(name, self._key(name, row)) for name, rows in found.deepest.items() for row in rows}
-            if component.deferred or not deepest.isdisjoint(before):
-                names = ", ".join(edge.name for edge in component.deferred or component.edges)
-                raise RowRefusedError(f"more rows refer to each other by {names} than one batch may delete")
-            before |= deepest
-            found = self._closure(component, found.deepest, most)
+            deepest = found.deepest
+            names = {(name, self._key(name, row)): row for name, rows in deepest.items() for row in rows}
+            if again := next((named for named in names if named in before), None):
+                # Below the others of its generation, or below itself: that shows once it alone is followed.
+                if again in alone:
+                    raise CircleTooLargeError(component, most)
+                alone.add(again)
+                deepest, names, before = {again[0]: [names[again]]}, {again: names[again]}, set()
+            before |= names.keys()
+            found = self._closure(component, deepest, most)
         return every, found
 
     def _closure(self, component: Component, seeds: Rows, most: int) -> Members:
@@ -76,22 +94,32 @@ class MemberSearch:
         return found
 
     def _generation(self, component: Component, found: Members, newest: Rows, most: int) -> Rows:
-        """Rows that refer to the newest, and were not found before; of a single reference with those below them."""
+        """Rows that refer to the newest, and were not found before; of one table where it can with those below them."""
         further: dict[TableName, list[Row]] = {}
-        for edge in component.edges:
-            known, parents = found.rows.setdefault(name_of(edge.child), {}), newest.get(name_of(edge.parent), [])
-            below = len(component.edges) == 1 and self._reads_depths()
-            reading = self._below if below or self._all_at_once(component) else self._referring
-            for row in reading(edge, parents, most + len(known) + 1):
-                key = self._key(name_of(edge.child), row)
+        for table, rows in self._found_rows(component, found, newest, most):
+            known = found.rows.setdefault(table, {})
+            for row in rows:
+                key = self._key(table, row)
                 if key not in known:
                     known[key] = row
-                    further.setdefault(name_of(edge.child), []).append(row)
+                    further.setdefault(table, []).append(row)
         return further
+
+    def _found_rows(
+        self, component: Component, found: Members, newest: Rows, most: int
+    ) -> Iterator[tuple[TableName, Iterator[Row]]]:  # fmt: skip
+        if len(component.tables) == 1 and (self._foreign_keys.stops_early or self._reads_depths()):
+            name = name_of(component.tables[0])
+            yield name, self._below(component, newest.get(name, []), most + len(found.rows[name]) + 1)
+            return
+        for edge in component.edges:
+            name = name_of(edge.child)
+            known = found.rows.setdefault(name, {})
+            yield name, self._referring(edge, newest.get(name_of(edge.parent), []), most + len(known) + 1)
 
     def _all_at_once(self, component: Component) -> bool:
         """Whether one statement reads all rows of the component, and no more than are asked for."""
-        return len(component.edges) == 1 and self._foreign_keys.stops_early
+        return len(component.tables) == 1 and self._foreign_keys.stops_early
 
     def _reads_depths(self) -> bool:
         """Whether the rows look like lines rather than like a wide tree, of which a statement would read all."""
@@ -110,14 +138,19 @@ class MemberSearch:
             if most <= 0:
                 return
 
-    def _below(self, edge: Edge, parents: list[Row], most: int) -> Iterator[Row]:
-        """Rows that refer to these by the table's reference to itself, and those that refer to them."""
-        shape, statements = self._shapes.of(name_of(edge.child)), self._statements
+    def _below(self, component: Component, parents: list[Row], most: int) -> Iterator[Row]:
+        """Rows that refer to these by the table's references to itself, and those that refer to them."""
+        shape, statements = self._shapes.of(name_of(component.tables[0])), self._statements
         depth = None if self._foreign_keys.stops_early else DEPTH
-        for part in self._parts(edge, parents):
-            rows = statements.below(edge, shape, part, most, depth)[:most]
-            for some in statements.parts([shape.key_of(row) for row in rows]):
-                yield from statements.held(shape, some, edge)
+        for part in statements.parts(parents):
+            for _ in range(_READS):
+                rows = statements.below(component.own, shape, part, most, depth)[:most]
+                if statements.hold(shape, rows):
+                    break
+            else:
+                names = ", ".join(edge.name for edge in component.own)
+                raise RowRefusedError(f"rows that refer to it by {names} are changed again and again")
+            yield from rows
             most -= len(rows)
             if most <= 0:
                 return

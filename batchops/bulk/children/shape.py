@@ -1,5 +1,6 @@
 """What is read of a table's rows while a family is removed: what names a row, and what others refer to it by."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from batchops.db.table import Table
 from batchops.db.types import KeyValue
 from batchops.errors import RefusedError
 
+_EXACT = re.compile(r"(small|medium|big|tiny)?int|uuid|bytea|\w*blob|(var)?binary|date|timestamp", re.IGNORECASE)
+"""Types whose values are equal only where they are the same; a text may equal another, by its collation."""
 Row = tuple[Any, ...]
 """A row's values, in the order of its table's shape."""
 
@@ -34,12 +37,10 @@ class Shape:
         return [value for value in found if None not in value]
 
 
-def index(shape: Shape, names: Sequence[str], rows: Iterable[Row]) -> dict[KeyValue, list[Row]]:
-    """The rows by what they have in these columns."""
-    places, found = [shape.columns.index(name) for name in names], dict[KeyValue, list[Row]]()
-    for row in rows:
-        found.setdefault(tuple(row[place] for place in places), []).append(row)
-    return found
+def compares_exactly(table: Table, names: Iterable[str]) -> bool:
+    """Whether the database takes no two different values of these columns for equal."""
+    types = {column.name: column.stored for column in table.columns}
+    return all(_EXACT.match(types[name]) for name in names if name in types)
 
 
 def shape_of(backend: Backend, graph: Graph, table: Table, key: tuple[str, ...] = ()) -> Shape:
@@ -47,21 +48,28 @@ def shape_of(backend: Backend, graph: Graph, table: Table, key: tuple[str, ...] 
     key = key or (table.keys[0].columns if table.keys else table.primary)
     if not key:
         hidden = backend.keys.row_id
-        if hidden is None or table.kind == "partitioned":
-            raise RefusedError(
-                f'"{table.label}" has no key that names its rows, so what refers to them cannot be deleted first.',
-                f"add a primary key to {table.label}, or leave it out with --stop-at.",
-            )
+        if hidden is None or not names_locked_rows(backend, table):
+            raise RefusedError(*no_key(graph, table, "has no primary key or unique index without NULLs"))
         key = (hidden,)
     more = [name for edge in graph.to(table) for name in edge.referred]
-    told = [edge for edge in graph.to(table) if edge.own and edge.action == "delete" and _told_apart(backend, edge)]
-    own = [name for edge in told for name in edge.columns]
+    # Which row refers to which: for the order in which they go, and to see that it is so still once they are locked.
+    own = [name for edge in graph.to(table) if edge.own and edge.action == "delete" for name in edge.columns]
     return Shape(table, key, tuple(dict.fromkeys((*key, *more, *own))))
 
 
-def _told_apart(backend: Backend, edge: Edge) -> bool:
-    """Whether it matters which row refers to which: for the order in which they go, or for those that stay."""
-    return edge.condition is not None or backend.foreign_keys.checks_each_row(edge.on_delete)
+def names_locked_rows(backend: Backend, table: Table) -> bool:
+    """Whether a hidden column names the rows of a table without a key: as long as they are locked nobody moves them."""
+    return backend.keys.row_id is not None and table.kind == "table" and table.lockable and not table.keys
+
+
+def no_key(graph: Graph, table: Table, reason: str) -> tuple[str, str]:
+    """Why the rows of such a table cannot be followed, and what to do."""
+    referring = ", ".join(sorted({edge.child.label for edge in graph.to(table)}))
+    return (
+        f'Table "{table.label}" {reason}, and rows of {referring} refer to it: which of these go with which of its own '
+        "cannot be followed in batches.",
+        f"add a primary key to {table.label}, or leave it out by --stop-at.",
+    )
 
 
 class FamilyShapes:

@@ -1,6 +1,7 @@
 """The statements by which a family is removed: each takes a list of rows, and changes no more than so many."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from batchops.db.table import Table, limited, quoted
 from batchops.db.types import KeyValue
 from batchops.sql.selection import user_sql
 
+_PARENT = "batchops_parent"
 Where = Sequence[sa.ColumnElement[bool] | sa.TextClause]
 Listed = TypeVar("Listed")
 
@@ -34,54 +36,86 @@ class FamilyStatements:
             rows = rows.limit(most)
         if self._locks and table.lockable:
             rows = rows.with_for_update()
-        return [tuple(self._keys.value(value) for value in row) for row in self._connection.execute(rows)]
+        return self._values(rows)
 
     def along(self, edge: Edge, values: Sequence[KeyValue]) -> Where:
         """The child's rows that refer to these values by the edge."""
         among = self._keys.among(edge.child, edge.columns, values)
         return (among,) if edge.condition is None else (among, user_sql(f"({edge.condition})"))
 
-    def below(self, edge: Edge, shape: Shape, values: Sequence[KeyValue], most: int, depth: int | None) -> list[Row]:
-        """The rows of a table that refer to these by its edge to itself, and those that refer to them, nearest first.
+    def below(
+        self, edges: Sequence[Edge], shape: Shape, parents: Sequence[Row], most: int, depth: int | None
+    ) -> list[Row]:  # fmt: skip
+        """The rows of a table that refer to these by its edges to itself, and those that refer to them, nearest first.
 
         At most so many; or, where a `depth` is given, all of so many generations. They are not locked.
         """
-        table, names = edge.child, [quoted(f"batchops_{name}") for name in shape.columns]
+        table, names = shape.table, [quoted(f"batchops_{name}") for name in shape.columns]
         own = [self._keys.order(table, name) for name in shape.columns]
         columns = [column.label(name) for column, name in zip(own, names, strict=True)]
         level = quoted("batchops_depth")
         ones: list[sa.ColumnElement[Any]] = [] if depth is None else [sa.literal_column("1").label(level)]
         first: sa.Select[Any] = table.alone(sa.select(*columns, *ones).select_from(table.called))
-        found = first.where(*self.along(edge, values)).cte("found", recursive=True)
-        pairs = zip(edge.columns, edge.referred, strict=True)
-        same = [self._keys.order(table, one) == found.c[quoted(f"batchops_{other}")] for one, other in pairs]
-        more: list[sa.ColumnElement[bool] | sa.TextClause] = []
-        if edge.condition is not None:
-            more.append(user_sql(f"({edge.condition})"))
+        wanted = [(edge, shape.values(parents, edge.referred)) for edge in edges]
+        nearest = [sa.and_(*self.along(edge, values)) for edge, values in wanted if values]
+        if not nearest:
+            return []
+        found = first.where(sa.or_(*nearest)).cte("found", recursive=True)
+        below = sa.or_(*(self._below(edge, found) for edge in edges))
         if depth is None:
             then: sa.Select[Any] = sa.select(*columns)
         else:
-            then = sa.select(*columns, (found.c[level] + 1).label(level))
-            more.append(found.c[level] < depth)
-        joined = then.select_from(sa.join(found, table.called, sa.and_(*same))).where(*more)
+            then = sa.select(*columns, (found.c[level] + 1).label(level)).where(found.c[level] < depth)
+        joined = then.select_from(sa.join(found, table.called, below))
         then = table.alone(joined.prefix_with(self._ordered) if self._ordered else joined)
         every = found.union(then)
         rows = sa.select(*(self._keys.exact(every.c[name]).label(f"c{i}") for i, name in enumerate(names)))
-        rows = rows.limit(most) if depth is None else rows.distinct()
-        return [tuple(self._keys.value(value) for value in row) for row in self._connection.execute(rows)]
+        return self._values(rows.limit(most) if depth is None else rows.distinct())
 
-    def held(self, shape: Shape, keys: Sequence[KeyValue], edge: Edge) -> list[Row]:
-        """The rows with these keys that are of the edge, locked."""
-        more = () if edge.condition is None else (user_sql(f"({edge.condition})"),)
-        return self.rows(shape, (self.named(shape, keys), *more))
+    def _below(self, edge: Edge, found: sa.CTE) -> sa.ColumnElement[bool]:
+        """Whether a row refers to one that was found."""
+        pairs = zip(edge.columns, edge.referred, strict=True)
+        same = [self._keys.order(edge.child, own) == found.c[quoted(f"batchops_{name}")] for own, name in pairs]
+        return sa.and_(*same) if edge.condition is None else sa.and_(*same, user_sql(f"({edge.condition})"))
 
-    def referred_by_others(self, edge: Edge, values: Sequence[KeyValue]) -> list[KeyValue]:
-        """Those of the values to which rows refer that do not match the edge's condition."""
-        table = edge.child
-        columns = [self._keys.out(table, name).label(f"c{i}") for i, name in enumerate(edge.columns)]
-        rows: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called)).distinct()
-        others = user_sql(f"({edge.condition}) IS NOT TRUE")
-        rows = rows.where(self._keys.among(table, edge.columns, values), others)
+    def refers(self, edge: Edge) -> sa.ColumnElement[bool]:
+        """Whether a child's row has a value in the columns that can be set to NULL."""
+        return sa.or_(*(edge.child.called.c[quoted(name)].is_not(None) for name in edge.nulls))
+
+    def hold(self, shape: Shape, rows: Sequence[Row]) -> bool:
+        """Lock these rows; whether all are still as they were read."""
+        if not self._locks:
+            return True
+        parts = self.parts([shape.key_of(row) for row in rows])
+        return {row for some in parts for row in self.rows(shape, (self.named(shape, some),))} == set(rows)
+
+    def referred_by_others(self, edge: Edge, shape: Shape, keys: Sequence[KeyValue]) -> list[KeyValue]:
+        """Of the rows with these keys those to which rows refer that do not match the edge's condition."""
+        table, parent = edge.child, replace(shape.table, alias=_PARENT)
+        others: sa.Select[Any] = table.alone(sa.select(sa.literal_column("1")).select_from(table.called))
+        # The condition names columns of the innermost table, as in a statement of its own.
+        others = others.where(self._same(edge, parent), user_sql(f"({edge.condition}) IS NOT TRUE"))
+        columns = [self._keys.out(parent, name).label(f"c{i}") for i, name in enumerate(shape.key)]
+        rows: sa.Select[Any] = parent.alone(sa.select(*columns).select_from(parent.called))
+        return self._values(rows.where(self._keys.among(parent, shape.key, keys), others.exists()))
+
+    def references(self, edge: Edge, shape: Shape, keys: Sequence[KeyValue]) -> list[tuple[KeyValue, KeyValue]]:
+        """Of the rows with these keys those that refer to another by the edge, each with the other's key."""
+        table, parent = shape.table, replace(shape.table, alias=_PARENT)
+        columns = [self._keys.out(one, name) for one in (table, parent) for name in shape.key]
+        named = [column.label(f"c{i}") for i, column in enumerate(columns)]
+        rows = sa.select(*named).select_from(sa.join(table.called, parent.called, self._same(edge, parent)))
+        found = self._values(parent.alone(table.alone(rows)).where(self._keys.among(table, shape.key, keys)))
+        return [(row[: len(shape.key)], row[len(shape.key) :]) for row in found]
+
+    def _same(self, edge: Edge, parent: Table) -> sa.ColumnElement[bool]:
+        """The edge between the child and the parent, as the server compares."""
+        pairs = zip(edge.columns, edge.referred, strict=True)
+        return sa.and_(
+            *(self._keys.order(edge.child, own) == self._keys.order(parent, referred) for own, referred in pairs)
+        )
+
+    def _values(self, rows: sa.Select[Any]) -> list[KeyValue]:
         return [tuple(self._keys.value(value) for value in row) for row in self._connection.execute(rows)]
 
     def named(self, shape: Shape, keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
@@ -112,7 +146,7 @@ class FamilyStatements:
         there = self._count(table, where, most + 1)
         if there <= most:
             return (self.delete(table, where) if there else 0), True
-        return self.delete(table, (self._first(table, where, most),)), False
+        return self.delete(table, (*where, self._first(table, where, most))), False
 
     def set_null(self, table: Table, columns: Sequence[str], where: Where, most: int | None = None) -> tuple[int, bool]:
         """Set these columns of at most so many rows to NULL; how many that were, and whether these are all."""
@@ -127,7 +161,7 @@ class FamilyStatements:
         there = self._count(table, where, most + 1)
         if there <= most:
             return (self._connection.execute(update.where(*where)).rowcount if there else 0), True
-        return self._connection.execute(update.where(self._first(table, where, most))).rowcount, False
+        return self._connection.execute(update.where(*where, self._first(table, where, most))).rowcount, False
 
     def parts(self, values: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
         """No more at a time than a list takes."""
@@ -144,9 +178,13 @@ class FamilyStatements:
         return int(self._connection.execute(counted).scalar_one())
 
     def _first(self, table: Table, where: Where, most: int) -> sa.ColumnElement[bool]:
-        """The first so many, named by their place or, where that does not name one, by their key."""
-        hidden = self._keys.row_id if table.kind != "partitioned" else None
-        names = (hidden,) if hidden is not None else table.known_by
-        columns = [self._keys.order(table, name) for name in names]
+        """The first so many, named by their place, or by their key where several tables have the same places."""
+        columns = [self._keys.order(table, name) for name in self._places(table)]
         inner = table.alone(sa.select(*columns).select_from(table.called)).where(*where).limit(most)
         return (columns[0] if len(columns) == 1 else sa.tuple_(*columns)).in_(inner)
+
+    def _places(self, table: Table) -> tuple[str, ...]:
+        hidden = self._keys.row_id
+        if hidden is None or (table.kind == "partitioned" and table.known_by):
+            return table.known_by
+        return ("tableoid", hidden) if table.kind == "partitioned" else (hidden,)

@@ -128,7 +128,7 @@ class FamilyStep(BulkStep):
     def _begin(self, connection: sa.Connection, batch: Batch, few: Size, size: Size) -> None:
         """Nothing is done yet in this transaction."""
         most = size.rows if few.rows == 1 else most_rows(size)  # of one parent a part may go by itself
-        self._families = Families(self._database.backend, connection, self._shapes, most)
+        self._families = Families(self._database.backend, connection, self._shapes, most, size.parents)
         self._parents, self._open = 0, False
         self._alone = batch.keys[0] if few.rows == 1 and batch.keys else None
 
@@ -163,7 +163,7 @@ class FamilyStep(BulkStep):
         return FamilyStatements(self._database.backend, connection).rows(shape, batch.conditions)
 
     def _work(self, connection: sa.Connection, batch: Batch) -> int:
-        """Remove the families of the batch's rows; how many of the rows are gone."""
+        """Remove the families of the batch's rows; how many rows of the table are gone."""
         assert self._families is not None  # a batch begins with it
         if batch.where is None:
             return 0
@@ -171,16 +171,17 @@ class FamilyStep(BulkStep):
         parents = self._locked(connection, batch)
         if not parents:
             return 0
-        back, before = families.state(), self._gone
+        back, before = families.state(), families.gone
         try:
-            if not self._removed(families, root, parents):
-                self._open_family(len(parents))
-                return 0
+            whole = self._removed(families, root, parents)
         except (RowRefusedError, DBAPIError):
             back()
             raise
-        self._parents += len(parents)
-        return self._gone - before if self._children.all_match else len(parents)
+        if not whole:
+            self._open_family(len(parents))
+        else:
+            self._parents += len(parents)
+        return families.gone - before
 
     def _removed(self, families: Families, root: Table, parents: list[Row]) -> bool:
         if not self._children.all_match:

@@ -15,12 +15,13 @@ from batchops.errors import ConnectionLostError
 
 # Everything is SET LOCAL inside the transaction: behind a transaction pooler a session setting reaches
 # somebody else's session. row_security=off turns a hidden row into an error. The float and date styles make
-# a key's text exact whatever the database's own defaults are; DateStyle keeps the order of day and month.
+# a key's text exact whatever the database's own defaults are; DateStyle keeps the order of day and month. Without
+# jit = off a server takes a recursive query over few rows for a large one, and compiles it for a second each time.
 _SETTINGS = (
     "SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {statement}; "
     "SET LOCAL idle_in_transaction_session_timeout = {statement}; SET LOCAL row_security = off; "
     "SET LOCAL extra_float_digits = 1; SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = postgres; "
-    "SET LOCAL bytea_output = hex"
+    "SET LOCAL bytea_output = hex; SET LOCAL jit = off"
 )
 _DURABLE = "; SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
 _JOINED = "batchops_joined"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from batchops.bulk.children.graph import Edge, Graph, name_of
+from batchops.bulk.children.shape import names_locked_rows, no_key
 from batchops.bulk.plan.checks import fk_index, rls, triggers
 from batchops.bulk.plan.checks.context import CheckContext, CheckRefusal
 from batchops.db.facts import OtherTable, Reference, TableFacts, TableName
@@ -46,7 +47,7 @@ def forbidden(context: CheckContext, graph: Graph) -> Iterator[Refusal]:
         yield Refusal("right", missing.message, missing.hint(context.database.engine.dialect))
     facts = context.database.backend.facts.guards(context.connection, [use.table for use in uses.values()])
     for name, use in uses.items():
-        yield from _unusable(context, use, facts[name])
+        yield from _unusable(context, graph, use, facts[name])
 
 
 def overridable(context: CheckContext, graph: Graph) -> Iterator[tuple[str, CheckRefusal]]:
@@ -106,16 +107,13 @@ def _missing_rights(
                     break
 
 
-def _unusable(context: CheckContext, use: _Use, facts: TableFacts) -> Iterator[Refusal]:
+def _unusable(context: CheckContext, graph: Graph, use: _Use, facts: TableFacts) -> Iterator[Refusal]:
     table = use.table
     if name_of(table) == name_of(context.table) or not use.changes:
         return
-    if (reason := _no_key(context, table)) is not None:
-        yield Refusal(
-            "no-key",
-            f'Table "{table.label}" {reason}, so its rows cannot be followed in batches.',
-            "add a primary key, or leave the table out by --stop-at.",
-        )
+    # Rows to which nothing refers go by what they refer to: nobody has to tell one from another.
+    if use.deletes and graph.to(table) and (reason := _no_key(context, table)) is not None:
+        yield Refusal("no-key", *no_key(graph, table, reason))
     if not facts.transactional:
         yield Refusal(
             "engine",
@@ -131,6 +129,8 @@ def _unusable(context: CheckContext, use: _Use, facts: TableFacts) -> Iterator[R
 
 
 def _no_key(context: CheckContext, table: Table) -> str | None:
+    if names_locked_rows(context.database.backend, table):
+        return None
     try:
         found = find_key(context.database.backend, table, None)
     except RefusedError as error:
