@@ -59,6 +59,16 @@ def _refusal_of_once(situation: Situation, *, usable: bool) -> RefusedError:
 
 
 def _refusal(situation: Situation) -> RefusedError:
+    if situation.named and situation.key is None:
+        return RefusedError(
+            f'Rows of "{situation.table.label}" cannot be named: it has no primary key or unique index without NULLs.',
+            "add one.",
+        )
+    if situation.named and situation.wanted != AUTO and not strategy_kind(situation.wanted).names_rows:
+        return RefusedError(
+            f"The strategy {situation.wanted} does not name rows by their key, which this job needs.",
+            "leave --strategy out.",
+        )
     if situation.leaves is not None:
         return RefusedError(
             f"The partitioned table cannot use the strategy {situation.wanted}.",

@@ -175,7 +175,7 @@ class BulkStep:
         if self._searching and batch.keys:
             first = self.cursor.ranges[0].refused_at is None
             return self._search(connection, batch, roughly=self._comes_back and first)
-        if self._searching and batch.key:
+        if self._searching and batch.key and batch.where is not None:
             return self._search.through_range(connection, batch)
         return SearchResult(self._execution.work(connection, batch), ())
 

@@ -227,7 +227,7 @@ def _shown_lines(run: dict[str, Any]) -> Iterator[str]:
     told = {"run", "table", "rows", "segments", "bytes", "columns", "key", "files"}
     for name, value in run.items():
         if name not in told and value not in (None, "", {}):
-            text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+            text = ", ".join(f"{k} {v}" for k, v in value.items() if v) if isinstance(value, dict) else value
             yield f"  {name.replace('_', ' '):<15}{text}"
     yield f"  {'key':<15}{', '.join(run['key']) or 'none'}"
     for column in run["columns"]:

@@ -11,7 +11,7 @@ from tests.bulk.archiving.bucket import Bucket
 from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.crash.scenario import MATCHING, ROWS, make
-from tests.crash.test_kills import unfinished
+from tests.crash.test_kills import unfinished, wait_for_progress
 from tests.services.database import Database
 from tests.services.http_proxy import HttpProxy
 from tests.services.s3 import new_bucket
@@ -38,7 +38,7 @@ def test_many_kills(
     database.execute(f"ALTER TABLE t ADD COLUMN words {text} DEFAULT '{'x' * 150}'")
     chance, at_work = random.Random(4713), 0
     for turn in range(60):
-        at_work += _killed(batchops, database, bucket, workers, chance.uniform(0.2, 2.5))
+        at_work += _killed(batchops, database, bucket, workers, chance.uniform(0.4, 2))
         if turn % 10 == 0:
             assert _wrong(database, bucket, undecided=True) is None
     done = batchops(*_words(database, bucket, workers), "--json", env=bucket.env)
@@ -57,7 +57,9 @@ def _words(database: Database, bucket: Bucket, workers: str) -> tuple[str, ...]:
 def _killed(batchops: Batchops, database: Database, bucket: Bucket, workers: str, after: float) -> bool:
     """Whether the kill met a run at work."""
     process = batchops.start(*_words(database, bucket, workers), "-q", "--sleep", "10ms", env=bucket.env)
-    time.sleep(after)  # the kill's moment, no wait for a state
+    if after > 1:
+        wait_for_progress(process, database)
+    time.sleep(after / 4)  # the kill's moment, no wait for a state
     process.send_signal(signal.SIGKILL)
     process.wait()
     return unfinished(database)

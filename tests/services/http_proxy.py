@@ -38,6 +38,13 @@ Treat = Callable[[Request], Answer | None]
 """The answer to a request, without asking the server; None: it is passed on."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed, or gave up."""
+
+
 class HttpProxy:
     """Attributes may be changed while it runs."""
 
@@ -45,8 +52,7 @@ class HttpProxy:
         self.treat = treat
         self.seen: list[Request] = []
         self._target = urlsplit(target)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     @property

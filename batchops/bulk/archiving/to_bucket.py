@@ -180,7 +180,10 @@ class UploadedExecution(DirectExecution):
         """Rows that are not in the segment as they are stay."""
         if batch.where is None:
             return 0
-        reasons = {row.key: row.reason for row in _of(batch).part.rows if row.reason}
+        selection = _of(batch)
+        if not batch.keys or not selection.held.issuperset(batch.keys):
+            raise IntegrityError("A batch held other rows than were uploaded; it was rolled back.", "report this.")
+        reasons = {row.key: row.reason for row in selection.part.rows if row.reason}
         refused = next((reasons[key] for key in batch.keys if key in reasons), None)
         if refused is not None:
             raise RowRefusedError(refused)

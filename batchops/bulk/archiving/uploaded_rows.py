@@ -26,6 +26,8 @@ class UploadedSelection(Selection):
 
     segment: InHand
     part: Part
+    held: frozenset[KeyValue]
+    """Their keys."""
     last: bool
     """Whether no row of the segment follows."""
 
@@ -85,13 +87,13 @@ class UploadedRows:
         if again and not given_up:
             later = Range(None, None, tuple(again), visits=range_.visits + 1, leaf=range_.leaf)
             behind = behind.revisit_later(later)
-        selection = UploadedSelection(one.table, None, segment=one, part=part, last=last)
+        selection = UploadedSelection(one.table, None, segment=one, part=part, held=frozenset(same), last=last)
         where = self._backend.keys.among(one.table, self._key, same) if same else None
         read = len(part.rows) + (max(0, one.read - len(one.rows)) if last else 0)
         return Batch(
             selection, where, behind, read, len(same), locked=len(locked) if given_up else 0,
             locked_keys=tuple(locked) if given_up else (), changed_keys=tuple(changed) if given_up else (),
-            key=self._key if same else (), keys=tuple(same), held=True, by_keys=True,
+            key=self._key, keys=tuple(same), held=True, by_keys=True,
         )  # fmt: skip
 
     def forget(self, one: InHand) -> None:

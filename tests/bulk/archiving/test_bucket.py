@@ -239,6 +239,23 @@ def test_rows_that_are_refused_or_inexact_stay_and_are_named(postgresql: Databas
 
 
 @pytest.mark.full
+def test_rows_that_others_hold_or_no_key_names_stay(postgresql: Database, bucket: Bucket) -> None:
+    make(postgresql)
+    words = ("--format", "jsonl", "--lock-timeout", "300ms")
+    with postgresql.engine.begin() as holder:
+        holder.exec_driver_sql("SELECT 1 FROM t WHERE id IN (7, 14) FOR UPDATE")
+        done = archive(postgresql, bucket, *words, "--json", code=3).json()
+    assert (done["rows"], done["locked"], len(bucket.rows())) == (MATCHING - 2, 2, MATCHING - 2)
+    assert archive(postgresql, bucket, *words, "--json").json()["rows"] == 2
+    assert (ids(postgresql) | set(bucket.rows()), verify(bucket).code) == (EVERY, 0)
+    assert "does not name rows by their key" in archive(postgresql, bucket, "--strategy", "block", code=12).err
+    postgresql.execute("CREATE TABLE nameless AS SELECT * FROM t")
+    with bucket.reached():
+        nameless = here("archive", "nameless", "--all-rows", "--to", bucket.url, "--url", postgresql.url, "-y")
+    assert (nameless.code, 'Rows of "nameless" cannot be named' in nameless.err) == (12, True)
+
+
+@pytest.mark.full
 def test_copies_stay(small: Database, bucket: Bucket) -> None:
     limited = archive(small, bucket, "--keep", "--format", "jsonl", "--max-rows", "250", "--json").json()
     done = archive(small, bucket, "--keep", "--format", "jsonl", "--json").json()
