@@ -1,6 +1,7 @@
 """A destination without a database: what verify says of it, whose it is, and manifests that several write."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -118,6 +119,20 @@ def test_a_record_that_was_made_to_fit_is_named(tmp_path: Path) -> None:
     assert ("changed", "manifests/00000002.json") in found(tmp_path)
     manifest.write_text("{")
     assert ("unreadable", MANIFEST) in found(tmp_path)
+
+
+def test_other_rows_are_named_where_file_and_record_agree(tmp_path: Path) -> None:
+    """Sizes and SHA-256 are the new file's: only the digest of the rows as they were deleted tells."""
+    destination = FolderDestination(tmp_path)
+    claim(destination, OWNER)
+    ((name, record, data),) = sealed(destination, TABLE, 1, LINES[:100])
+    ((_, forged, _),) = sealed(FolderDestination(tmp_path / "forged"), TABLE, 1, LINES[1:101])
+    (tmp_path / name).write_bytes((tmp_path / "forged" / name).read_bytes())
+    sidecar = json.loads(data) | {"sha256": forged.sha256, "bytes": forged.bytes}
+    (tmp_path / f"{name}.json").write_text(json.dumps(sidecar))
+    shutil.rmtree(tmp_path / "forged")
+    (damage,) = verify(destination).damage
+    assert (damage.name, "are not the 100 that were archived" in damage.text, record.rows) == (name, True, 100)
 
 
 def test_a_run_without_a_manifest_counts_by_its_records(tmp_path: Path, batchops: Batchops) -> None:

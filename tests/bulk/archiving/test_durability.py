@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from batchops.archive.compressed import compressing, reading_compressed
-from batchops.archive.spool import frames
+from batchops.archive.spool import frames, read_header
 from batchops.archive.text_rows import TextRows
 from tests.bulk.archiving.archived import rows_in, spools_in
 from tests.command import Result, here
@@ -113,6 +113,21 @@ def test_a_file_that_gives_back_other_rows_is_none(filled: Database, tmp_path: P
     assert (again.code, sum(rows_in(tmp_path).values()), spools_in(tmp_path)) == (0, ROWS, [])
 
 
+def test_who_has_lost_the_lease_seals_nothing(filled: Database, tmp_path: Path) -> None:
+    """As a process that was stopped past its lease, once all rows are in its spools."""
+
+    def taken_over(path: Path) -> dict[str, Any]:
+        filled.execute("UPDATE batchops_lease SET token = 'of another'")
+        return read_header(path)
+
+    with patch("batchops.bulk.archiving.sealing.read_header", taken_over):
+        done = archive(filled, tmp_path)
+    assert (done.code, done.json()["reason"], done.json()["segments"], len(spools_in(tmp_path))) == (11, "locked", 0, 1)
+    assert not (tmp_path / "manifests").exists()
+    filled.execute("DELETE FROM batchops_lease")
+    assert (archive(filled, tmp_path).code, sum(rows_in(tmp_path).values()), spools_in(tmp_path)) == (0, ROWS, [])
+
+
 def zstd(text: bytes) -> bytes:
     file = io.BytesIO()
     stream = compressing(file, "zstd")
@@ -130,8 +145,15 @@ def test_a_file_that_lies_there_already_with_other_rows_is_left_and_the_spool_to
     other = tmp_path / "t" / "run-000001" / "000001.jsonl.zst"
     with patch("batchops.ledger.spools.sealed", side_effect=KeyboardInterrupt):
         archive(filled, tmp_path)
-    whole = other.read_bytes()
-    other.with_name(f"{other.name}.json").unlink()
+    whole, record = other.read_bytes(), other.with_name(f"{other.name}.json")
+    own = record.read_text()
+    record.write_text(own.replace(f'"rows": {ROWS}', '"rows": 7'))
+    assert (archive(filled, tmp_path).code, len(spools_in(tmp_path)), '"rows": 7' in record.read_text()) == (
+        13,
+        1,
+        True,
+    )
+    record.unlink()
     with reading_compressed(io.BytesIO(whole), "zstd") as plain:
         text = plain.read()
     for content in (whole[: len(whole) // 2], b"", zstd(text.replace(b"n5", b"n6", 1)), zstd(text + text)):

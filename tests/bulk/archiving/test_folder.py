@@ -164,6 +164,16 @@ def test_a_column_that_is_added_meanwhile_ends_the_run(served: Database, batchop
     assert len(rows_in(tmp_path)) + served.scalar(f"SELECT count(*) FROM t WHERE {WHERE}") == MATCHING
 
 
+def test_a_commit_waits_for_the_disk_where_the_server_lets_it_not(served: Database, tmp_path: Path) -> None:
+    served.execute(f'ALTER DATABASE "{served.name}" SET synchronous_commit = off')
+    seen = "INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL"
+    served.script("CREATE TABLE seen (how text)")
+    served.script(f"CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {seen}; END $$")
+    served.script("CREATE TRIGGER looks AFTER DELETE ON t FOR EACH STATEMENT EXECUTE FUNCTION look()")
+    archive(served, tmp_path, "--allow", "triggers")
+    assert set(served.column("SELECT how FROM seen")) == {"on"}
+
+
 class TestRefused:
     def refused(self, database: Database, to: str, *more: str, code: int = 12) -> str:
         arguments = ("archive", "t", "--url", database.url, "--where", WHERE, "--to", to, "-y", *more)
