@@ -177,7 +177,7 @@ class S3Destination:
         status = found[1] if (found := _STATUS.search(text)) else ""
         at = f" at {self._settings.endpoint}" if self._settings.endpoint else ""
         if code == "NoSuchBucket":
-            return NotFoundError(
+            return UnreachableError(
                 f"There is no bucket {self._address.bucket}{at}.", "create it, or check its name and AWS_ENDPOINT_URL."
             )
         told = found[1] if (found := _TOLD.search(text)) else ""

@@ -191,7 +191,8 @@ def test_a_store_that_fails_for_a_while_is_waited_for(small: Database, bucket: B
 
 
 def test_what_cannot_be_reached_is_told_before_anything_is_read(small: Database, bucket: Bucket) -> None:
-    assert "no bucket nobody-has-this" in archive(small, Bucket("nobody-has-this", bucket.proxy), code=10).err
+    nowhere = Bucket("nobody-has-this", bucket.proxy)
+    assert "no bucket nobody-has-this" in archive(small, nowhere, "--dry-run", code=10).err
     bucket.proxy.treat = lambda _: refusal(403, "SignatureDoesNotMatch", f"wrong {SECRET}")
     refused = archive(small, bucket, code=10)
     assert "refuses the credentials (SignatureDoesNotMatch" in refused.err
