@@ -84,6 +84,20 @@ class Claims:
             self._low.look()
         return claim
 
+    def ahead(self, connection: sa.Connection, rows: int) -> Claim | None:
+        """Up to so many free rows, claimed in a transaction of the caller's; None where `claim` has more to do."""
+        now = self._clock()
+        if self._marked or self._to_isolate or now >= self._rescue_at or self._low.due:
+            return None
+        token = _token(alone=rows == 1)
+        found = self.leases.claim(connection, rows, self._low.begin(), token, self.seconds)
+        return Claim(token, found, claimed_at=now) if found else None
+
+    def keep_ahead(self, claim: Claim) -> Claim:
+        """Keep its leases alive, once it is committed."""
+        self._low.claimed(claim.rows[-1].key)
+        return self._keep(claim)
+
     def certain(self, claim: Claim) -> bool:
         """Whether the lease cannot have run out since it was last renewed."""
         held = self._held_rows.get(claim.token)

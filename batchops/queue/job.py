@@ -211,6 +211,8 @@ def _loop_settings(
 ) -> LoopSettings:  # fmt: skip
     idle = last if job.spec.poll is None else Idle(due, job.spec.poll.total_seconds())
     base = loop_of(job.spec, step, live)
+    if isinstance(step, ClaimStep):
+        base = replace(base, resting=step.release, leave=step.release)
     return replace(base, throttles=throttles, between=idle.worked, idle=idle.next_sleep, wait=wait)
 
 

@@ -1,12 +1,13 @@
 """The results of a claim: which row an error belongs to, and what to do with each row."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from batchops.db.storable_text import reason_of
 from batchops.db.types import KeyValue
 from batchops.errors import BatchopsError, RowRefusedError
+from batchops.events import Rejected
 from batchops.queue.deadline import DeadlinePassedError
 from batchops.queue.handlers import Failed, HandlerLeftError, Result, Unmarked, Unstarted
 from batchops.queue.queue import Claim, Row
@@ -14,6 +15,25 @@ from batchops.runtime.backoff import RetryPolicy
 
 T = TypeVar("T")
 Groups = dict[str, list[KeyValue]]
+
+
+@dataclass
+class ClaimInHand:
+    """A claim on its way: claimed, delivered, finalised."""
+
+    claim: Claim
+    results: Sequence[Result] | None = None
+    """What the handler said, once it has; it is not asked twice because a COMMIT failed."""
+    in_doubt: bool = False
+    """Whether the finalising COMMIT was sent and not answered."""
+    rejected: list[Rejected] = field(default_factory=list)
+    final: Sequence[Result] = ()
+    """What became of the rows, their marks included; once that is committed."""
+
+    def forget_values(self) -> None:
+        """The rows have been worked on: no two claims are in memory at once."""
+        rows = self.claim.rows
+        self.claim = replace(self.claim, rows=[Row(row.key, {}, row.attempts) for row in rows])
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Statements about the rows of a queue: choose, read, identify by key, change."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import repeat
 from operator import itemgetter
@@ -34,6 +34,8 @@ class Rows:
         ordered, claimed = (one.column for one in queue.order), (column for column, _ in queue.claimed)
         self.read_columns = tuple(dict.fromkeys((*queue.key, *columns, *ordered, *claimed)))
         """Columns of the table that a role must be able to read, beside those of the condition."""
+        self._attempts_at = len(columns)
+        """Where a row's attempts are among what is read of it: behind its columns, or in one of them."""
         self._documents = {name for name in columns if backend.events.is_document(queue.table.column(name))}
         self.limit = ByteLimit(max_bytes, backend.claims.row_bytes(queue.table, columns))
 
@@ -70,19 +72,21 @@ class Rows:
 
     def read(self, attempts: sa.ColumnElement[Any]) -> list[sa.ColumnElement[Any]]:
         """The columns behind the key from which `rows` makes a Row each."""
-        table, content = self._queue.table, self._backend.events.content
-        return [attempts, *(content(table, name) for name in self._columns)]
+        columns = [self._backend.events.content(self._queue.table, name) for name in self._columns]
+        self._attempts_at = next((at for at, column in enumerate(columns) if column is attempts), len(columns))
+        return columns if self._attempts_at < len(columns) else [*columns, attempts]
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Row]:
         """A Row for each of these, of key and `read` columns."""
         first = len(self._queue.key)
-        read, values = slice(first + 1, first + 1 + len(self._columns)), self._values
-        # From MySQL's unsigned integers a Decimal.
-        counts = [int(row[first] or 0) for row in found]
+        read, attempts = slice(first, first + len(self._columns)), first + self._attempts_at
+        contents: Iterator[Mapping[str, Any]]
         if self._documents:
-            contents = [values(self._columns, row[read]) for row in found]
+            contents = (self._values(self._columns, row[read]) for row in found)
         else:  # nearly always, and this way no line of Python is run for a row
-            contents = list(map(dict, map(zip, repeat(self._columns), map(itemgetter(read), found))))
+            contents = map(dict, map(zip, repeat(self._columns), map(itemgetter(read), found)))
+        # From MySQL's unsigned integers a Decimal.
+        counts = [int(row[attempts] or 0) for row in found]
         return list(map(Row, self.keys(found), contents, counts))
 
     def keys(self, found: Sequence[Sequence[Any]]) -> list[KeyValue]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -19,6 +19,7 @@ from batchops.errors import (
     UsageError,
 )
 from batchops.events import Rejected
+from batchops.queue.claim_ahead import ClaimAhead
 from batchops.queue.claims import Claims
 from batchops.queue.deadline import MOST_HANGING, Deadline, DeadlinePassedError
 from batchops.queue.handlers import (
@@ -35,27 +36,13 @@ from batchops.queue.handlers.sql import SqlHandler
 from batchops.queue.in_transaction import LOST, InTransaction
 from batchops.queue.mark_check import Marks
 from batchops.queue.queue import Claim, Queue, Row
-from batchops.queue.results import SortedResults, apart, blamed, reason, sort_results, untried
+from batchops.queue.results import ClaimInHand, SortedResults, apart, blamed, reason, sort_results, untried
 from batchops.runtime.backoff import RetryPolicy
 from batchops.runtime.batch_size import Size
 from batchops.runtime.bisect import by_halves
 from batchops.runtime.counters import Counters
 from batchops.runtime.outcome import Outcome
 from batchops.runtime.stop import Stop
-
-
-@dataclass
-class ClaimInHand:
-    """A claim on its way: claimed, delivered, finalised."""
-
-    claim: Claim
-    results: Sequence[Result] | None = None
-    """What the handler said, once it has; it is not asked twice because a COMMIT failed."""
-    in_doubt: bool = False
-    """Whether the finalising COMMIT was sent and not answered."""
-    rejected: list[Rejected] = field(default_factory=list)
-    final: Sequence[Result] = ()
-    """What became of the rows, their marks included; once that is committed."""
 
 
 class ClaimStep:
@@ -81,26 +68,31 @@ class ClaimStep:
         self._at_once = False
         """Whether what COMMIT would refuse is looked for before it: once something was refused."""
         self._in_hand: ClaimInHand | None = None
+        self._ahead = ClaimAhead(claims.database, claims)
 
     def __call__(self, size: Size) -> Outcome | None:
         """One claim's rows, of one row until the table has taken a mark; None where nothing is free and due."""
         if self._marks.taken or self._in_hand is not None:
-            return self._one_claim(size.rows)
+            return self._one_claim(size)
         with self._marks.trial(self._stop) as mine:
             if self._marks.refusal is not None:
                 raise self._marks.refusal
             if not mine:
                 return Outcome(rows=0, read=0)
-            outcome = self._one_claim(1)
+            outcome = self._one_claim(Size(rows=1, read=1))
         if outcome is None:
             return None
         return replace(outcome, trial=self._marks.taken, size=Size(rows=1, read=1))
 
-    def _one_claim(self, rows: int) -> Outcome | None:
+    def release(self) -> None:
+        """Release what was claimed for a batch that does not follow, or not now."""
+        self._ahead.release()
+
+    def _one_claim(self, size: Size) -> Outcome | None:
         if self._marks.refusal is not None:
             raise self._marks.refusal
         if self._in_hand is None:
-            claim = self._claims.claim(rows)
+            claim = self._ahead.take(size) or self._claims.claim(size.rows)
             if claim is None:
                 return None
             self._in_hand = ClaimInHand(claim)
@@ -109,7 +101,7 @@ class ClaimStep:
                 self._counters.because(why, [self._queue.row_name(row.key)])
         now = self._in_hand
         try:
-            outcome = self._finalised(now)
+            outcome = self._finalised(now, size)
         except OutcomeUnknownError:
             now.in_doubt = True
             raise
@@ -122,24 +114,27 @@ class ClaimStep:
             self._marks.judge(self._database, self._leases, now.claim.rows, now.final, self._queue.row_name)
         return outcome
 
-    def _finalised(self, now: ClaimInHand) -> Outcome:
-        claim = now.claim
-        if not claim.rows:
+    def _finalised(self, now: ClaimInHand, size: Size) -> Outcome:
+        if not now.claim.rows:
             return self._outcome(now, 0)
         try:
             if self._handler.in_transaction:
                 return self._worked_in_transaction(now)
             if now.results is None:
-                now.results = self._delivered(claim)
+                now.results = self._delivered(now.claim)
             try:
-                return self._marked(now, now.results)
-            except RowRefusedError:  # one of the marks: found by halves, it fails alone
-                self._at_once = True
+                return self._marked(now, now.results, size)
+            except (DeniedError, RowRefusedError) as error:
+                if self._ahead.failed:  # it is about rows of the next claim
+                    return self._marked(now, now.results)
+                if isinstance(error, DeniedError):
+                    raise
+                self._at_once = True  # one of the marks: found by halves, it fails alone
                 return self._worked(now, self._marking, now.results)
         except DeadlinePassedError:
             return self._overdue(now)
         except (DeniedError, RowRefusedError) as error:  # by a trigger's statement, or by COMMIT
-            refused, before = Unmarked(reason(error)), now.results or untried(claim)
+            refused, before = Unmarked(reason(error)), now.results or untried(now.claim)
             return self._marked(now, [refused if one is None else one for one in before])
 
     def _worked_in_transaction(self, now: ClaimInHand) -> Outcome:
@@ -173,11 +168,16 @@ class ClaimStep:
             return by_halves(rows, work, blamed)
         return apart(rows, lambda row: row.attempts > 1, lambda some: by_halves(some, work, blamed))
 
-    def _marked(self, now: ClaimInHand, results: Sequence[Result]) -> Outcome:
+    def _marked(self, now: ClaimInHand, results: Sequence[Result], size: Size | None = None) -> Outcome:
+        """`size`: of the next batch, where its rows may be claimed along."""
         sorted_ = sort_results(now.claim.rows, results, self._attempts)
         with self._database.transaction(joined=Joined.BEGIN) as connection:
             done = len(self._done(connection, now.claim.token, sorted_.done)) if sorted_.done else 0
             settled = done + self._set_aside(connection, now, sorted_)
+            if size is not None and size.follows and not (self._stop.asked or sorted_.unstarted):
+                now.forget_values()
+                self._ahead.claim(connection, size.rows)
+        self._ahead.committed()
         # Where every lease was lost nothing was marked, and nothing is known of the marks.
         now.final = results if done or not sorted_.done else ()
         return self._counted(now, done, settled, sorted_)

@@ -21,6 +21,9 @@ class Size:
     parents: int | None = None
     """Of a purge with children, whose `rows` are those of all tables: the most rows of its own table."""
 
+    follows: bool = False
+    """Whether the next batch follows at once, as far as is known, and may be prepared with this one."""
+
     def upto(self, most: int) -> "Size":
         """No more than so many rows, and no more read for them than in proportion."""
         if self.rows <= most:

@@ -85,3 +85,18 @@ def stopped(stop: Stop) -> Ending:
         message = "It is unknown whether a range was handed from one worker to another."
         return Ending("busy", Exit.BUSY, Failure("busy", message, "run the same command again: the ledger knows."))
     return Ending(reason, 128 + stop.signal if stop.signal else Exit.DONE)
+
+
+def worked_off(stats: "RunStats") -> Ending:
+    """The ending of a loop for which nothing is left."""
+    if stats.locked or stats.rejected:
+        return Ending("incomplete", Exit.INCOMPLETE)
+    return Ending("done", Exit.DONE)
+
+
+def rejected_too_often(stats: "RunStats") -> Ending:
+    """The ending of a loop that may meet no more rejected rows."""
+    refused, tried = stats.rejected.refused, stats.rejected.refused + stats.rows
+    message = f"The database refused {refused:,} of {tried:,} rows."
+    hint = "fix the cause and run it again: the run continues and retries these rows; --max-rejected N allows more."
+    return Ending("max-rejected", Exit.INCOMPLETE, Failure("max-rejected", message, hint))

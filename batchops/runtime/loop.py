@@ -4,14 +4,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from batchops.errors import BatchopsError, Exit, LockTimeoutError, TimedOutError, TransientError
-from batchops.events import IDLE, PAUSE, SLEEP, Committed, Emit, Failure, Retried, Throttled, ThrottleReason, Warned
+from batchops.events import IDLE, PAUSE, SLEEP, Committed, Emit, Retried, Throttled, ThrottleReason, Warned
 from batchops.runtime.batch_size import Size
 from batchops.runtime.counters import RejectedRows
-from batchops.runtime.ending import Ending, ending_of, stopped
+from batchops.runtime.ending import Ending, ending_of, rejected_too_often, stopped, worked_off
 from batchops.runtime.limits import Acquired, Limits, refused_too_often
 from batchops.runtime.live_settings import Sleep
 from batchops.runtime.outcome import Outcome
@@ -57,6 +57,8 @@ class LoopSettings:
     """Asked when nothing is left: seconds until a look is worth it again; None: the run is over."""
     surplus: Callable[[], bool] = lambda: False
     """Asked before each batch: whether this worker is one too many by now."""
+    resting: Callable[[], None] = lambda: None
+    """Called before a throttle's wait: what was prepared for a batch that was to follow at once is given up."""
     leave: Callable[[], None] = lambda: None
     """Called once the loop is over, however it ended."""
     wait: Callable[[float], None] | None = None
@@ -108,6 +110,7 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
             if job.surplus():
                 return Ending(SURPLUS, Exit.DONE)
             if not last and (reasons := _reasons(job, stats)):
+                job.resting()
                 _wait(emit, stats, _together(reasons), stop.sleep, clock)
                 continue
             before = clock()
@@ -119,12 +122,12 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
             if done is None:
                 rest = retrying(job.retry_timeout, job.idle, stopped=lambda: stop.asked, sleep=stop.sleep, clock=clock)
                 if rest is None:
-                    return stopped(stop) if stop.asked else _finished(stats)
+                    return stopped(stop) if stop.asked else worked_off(stats)
                 if rest:
                     _wait(emit, stats, Throttled(IDLE, rest), job.wait or stop.sleep, clock)
                 continue
             if refused_too_often(job.limits, stats.rejected.refused, stats.rows):
-                return _refused_too_often(stats)
+                return rejected_too_often(stats)
             if done.replan and not job.replan.is_set():
                 job.replan.set()
                 emit(Warned(done.replan))
@@ -147,6 +150,12 @@ def _reasons(job: LoopSettings, stats: RunStats) -> tuple[ThrottleReason, ...]:
     asked = [throttle() for throttle in job.throttles]
     asked += [job.rate(stats.changed)] if job.rate is not None else []
     return tuple(reason for reason in asked if reason is not None)
+
+
+def _follows(job: LoopSettings, acquired: Acquired) -> bool:
+    """Whether nothing that is known now keeps the next batch from following at once."""
+    limited = acquired.rows is not None or job.limits.batches is not None
+    return not (limited or job.sleep.seconds or job.nice or job.rate is not None)
 
 
 def _paused(job: LoopSettings) -> bool:
@@ -224,6 +233,7 @@ class _Attempts:
         if self.failures and _paused(self.job):
             return Outcome(0, 0)  # the run waits until it is resumed, and tries the batch anew then
         size = self.acquired.within(self.job.pacing.size(self.skip_locked))
+        size = replace(size, follows=_follows(self.job, self.acquired))
         self.rows, before = size.rows, self.clock()
         outcome = self.job.step(size)
         if outcome is not None and not outcome.empty:
@@ -284,16 +294,3 @@ def _wait(emit: Emit, stats: RunStats, why: Throttled, wait: Callable[[float], N
         waited = clock() - before
         stats.throttled_seconds += waited
         stats.throttled_by.add(why.reasons, waited)
-
-
-def _finished(stats: RunStats) -> Ending:
-    if stats.locked or stats.rejected:
-        return Ending("incomplete", Exit.INCOMPLETE)
-    return Ending("done", Exit.DONE)
-
-
-def _refused_too_often(stats: RunStats) -> Ending:
-    refused, tried = stats.rejected.refused, stats.rejected.refused + stats.rows
-    message = f"The database refused {refused:,} of {tried:,} rows."
-    hint = "fix the cause and run it again: the run continues and retries these rows; --max-rejected N allows more."
-    return Ending("max-rejected", Exit.INCOMPLETE, Failure("max-rejected", message, hint))

@@ -39,7 +39,7 @@ class PostgreSQLClaiming:
         since = dict(zip(self._low(own.names), low or (), strict=False))
         most = float(own.limit.most)
         found = statement.rows(connection, rows=rows, token=token, seconds=seconds, most=most, **since)
-        found = sorted(found, key=itemgetter(-2))  # RETURNING has no order of its own
+        found = sorted(found, key=itemgetter(-1))  # RETURNING has no order of its own
         if found and len(found) < rows:
             own.limit.cut_off(len(found), found[-1][-1])
         return found
@@ -47,7 +47,7 @@ class PostgreSQLClaiming:
     def _statement(self, rows: Any, token: Any, seconds: Any, most: Any, **low: Any) -> sa.Update:
         own, table = self._rows, self._rows.table
         key = [keys.order(table, name).label(f"k{i}") for i, name in enumerate(own.names)]
-        size = sa.cast(own.limit.of_row, sa.Double).label("size")
+        size = sa.cast(own.limit.of_row + 1, sa.Double).label("size")  # so that each total is another
         # As a plain sub-select with LIMIT it could be evaluated again in a nested loop, and lock more than asked for.
         candidates = own.candidates(rows, tuple(low.values()) or None).with_only_columns(*key, size)
         free = _free(candidates).cte("free").prefix_with("MATERIALIZED")
@@ -56,7 +56,7 @@ class PostgreSQLClaiming:
         numbered = sa.select(*free.c, place, total).select_from(free).subquery("numbered")
         same = (column == numbered.c[column.name] for column in key)
         values = {quoted(name): value for name, value in own.values(token, seconds).items()}
-        out = [*(keys.out(table, name) for name in own.names), *own.columns, numbered.c.place, numbered.c.total]
+        out = [*(keys.out(table, name) for name in own.names), *own.columns, numbered.c.total]
         fits = sa.or_(numbered.c.total <= most, numbered.c.place == sa.literal_column("1"))
         update = sa.update(table.called).values(values).where(*same, fits)
         return table.alone(update.returning(*(column.label(f"c{i}") for i, column in enumerate(out))))
