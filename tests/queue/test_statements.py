@@ -1,4 +1,4 @@
-"""What a drain sends for each batch: a claim and a mark, each a transaction of its own. A count of them is no time."""
+"""What a drain sends for each batch: a mark and the next claim in one transaction. A count of them is no time."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +22,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     execute = psycopg.ClientCursor.execute
 
     def joined(cursor: Any, text: str, *args: Any, **options: Any) -> Any:
+        statements.append(text.partition(" ")[0])
         statements.append(" ".join(text.split()).removesuffix("; COMMIT").rpartition("; ")[-1])
         return execute(cursor, text, *args, **options)
 
@@ -61,6 +62,21 @@ def test_a_batch_is_claimed_and_marked_by_a_statement_each(postgresql: Database,
     assert marks == batches
     assert batches < claims <= batches + 4  # the last ones find nothing
     assert (looks, sizes) == (1, 0)
+
+
+def test_a_batch_is_claimed_in_the_transaction_of_the_one_before(
+    postgresql: Database, sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for the first ones, and where something else is to be looked for."""
+    monkeypatch.setattr("batchops.queue.low_water.LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr("batchops.queue.claims.RESCUE_EVERY", 3600.0)
+    jobs(postgresql, ROWS)
+    leased(postgresql)
+    sent.clear()
+    assert drain(postgresql)["rows"] == ROWS
+    claims, marks, _, _ = counts(sent)
+    assert claims + marks >= 2 * ROWS // SIZE
+    assert sent.count("BEGIN") <= ROWS // SIZE + 6
 
 
 def test_marks_that_a_trigger_sets_back_are_looked_at_after_each_batch(postgresql: Database, sent: list[str]) -> None:
