@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from batchops.archive.column_match import Matched, match
 from batchops.archive.contents import Contents, contents
 from batchops.archive.destination import Destination, open_destination
+from batchops.archive.formats import format_of_name
 from batchops.archive.records import ArchivedTable
 from batchops.db.database import Database
 from batchops.db.signals import run_scope
@@ -55,6 +56,7 @@ def _prepare(
         if (unwritable := server.refusal(database.address.shown)) is not None:
             raise unwritable
         found = find(connection, spec, database, destination, inside)
+        _readable(found)
         work = _work(connection, ledger, found, spec, database)
         watched = () if found.table is None else _watched(connection, spec, database, found.table, server.role)
         plan = plan_of(connection, VERB, spec, database, found, inside, work, watched)
@@ -83,6 +85,13 @@ def _undamaged(destination: Destination, inside: Contents) -> None:
             f"The archive in {destination.shown} is damaged: {first.name} is {first.what}.",
             f"see `batchops archive verify {destination.shown}`.",
         )
+
+
+def _readable(found: Found) -> None:
+    """UsageError where the library for a file is missing: before the run, as it takes a while to be imported too."""
+    for format in {format_of_name(one.listed.name) for one in found.segments}:
+        assert format is not None  # nothing else is a segment
+        format.of(())
 
 
 def _work(
