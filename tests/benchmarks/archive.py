@@ -1,4 +1,7 @@
-"""`archive` beside loops by hand: rows returned, written and synced in as many batches; INSERT … SELECT and DELETE."""
+"""`archive` beside loops by hand: rows returned, written and synced in as many batches; INSERT … SELECT and DELETE.
+
+On PostgreSQL also `restore` beside COPY, and the shortest loop that moves rows to another table in as many batches.
+"""
 
 import os
 import shutil
@@ -7,6 +10,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,16 +29,57 @@ def measure(opened: Open, wanted: Namespace) -> bool:
         say(f"archive: {database.name}, filling {rows:,} rows")
         database.fill(rows)
         size, fine = wanted.batch_size, True
-        files = [Side(f"archive, {name}", lambda name=name: _archived(database, size, name)) for name in tool.FORMATS]
+        files = [Side(f"archive, {name}", partial(_archived, database, size, name)) for name in tool.FORMATS]
         loop = Side("loop by hand", lambda: _looped(database, size, rows))
-        table = Side("archive, table", lambda: _moved(database, size))
+        tables = [
+            Side("archive, table", lambda: _moved(database, "--batch-size", str(size))),
+            Side("archive, table, its own pace", lambda: _moved(database)),
+        ]
+        if database.name == "postgresql":
+            tables.append(Side("loop by hand, by blocks", lambda: _moved_by_hand(database, size, rows)))
         both = Side("INSERT … SELECT + DELETE", lambda: _two_statements(database))
-        for title, first, sides in (("files", loop, files), ("another table", both, [table])):
+        for title, first, sides in (("files", loop, files), ("another table", both, tables)):
             results = compare(first, sides, database.renew, wanted.pairs)
             printing.heading(f"archive: {database.version()}, {rows // 2:,} of {rows:,} rows to {title}")
             printing.comparison(results)
             fine &= not any(one.failure for one in results)
-        return fine
+        return fine & (database.name != "postgresql" or _restores(database, wanted))
+
+
+def _restores(database: Database, wanted: Namespace) -> bool:
+    """The half that was archived, put back into an empty table by COPY and by `restore`, at its own pace."""
+    with folder() as to:
+        database.renew()
+        rows = tool.archive(database, f"{to}/", "--format", "parquet").document["rows"]
+        dump = to.with_name("dump")
+        database.renew()
+        with closing(database.connect()) as connection, dump.open("wb") as file:
+            for line in _copied(connection, f"SELECT * FROM events WHERE {HALF}"):
+                file.write(line)
+
+        def empty() -> None:
+            with closing(database.connect()) as connection:
+                _run(connection, "DROP TABLE IF EXISTS events_back")
+                _run(connection, "CREATE TABLE events_back (LIKE events INCLUDING ALL)")
+                connection.commit()
+
+        sides = [
+            Side("restore, Parquet", lambda: tool.restore(database, f"{to}/", "events_back", "--restart").timing())
+        ]
+        results = compare(Side("COPY FROM STDIN", lambda: _loaded(database, dump, rows)), sides, empty, wanted.pairs)
+        printing.heading(f"restore: {database.version()}, {rows:,} rows")
+        printing.comparison(results)
+        return not any(one.failure for one in results)
+
+
+def _loaded(database: Database, dump: Path, rows: int) -> Timing:
+    with closing(database.connect()) as connection, dump.open("rb") as file:
+        begun = time.monotonic()
+        with connection.cursor().copy("COPY events_back FROM STDIN") as copy:
+            while part := file.read(1 << 20):
+                copy.write(part)
+        connection.commit()
+        return Timing(time.monotonic() - begun, rows, "one transaction")
 
 
 @contextmanager
@@ -54,10 +99,9 @@ def _archived(database: Database, size: int, name: str) -> Timing:
     return Timing(timing.seconds, timing.rows, f"{timing.note}, {run.peak_mb:.0f} MB")
 
 
-def _moved(database: Database, size: int) -> Timing:
+def _moved(database: Database, *options: str) -> Timing:
     _make_table(database)
-    run = tool.archive(database, "events_old", "--batch-size", str(size))
-    return run.timing()
+    return tool.archive(database, "events_old", *options).timing()
 
 
 def _make_table(database: Database) -> None:
@@ -75,6 +119,21 @@ def _two_statements(database: Database) -> Timing:
         rows = _run(connection, f"DELETE FROM events WHERE {HALF}")
         connection.commit()
         return Timing(time.monotonic() - begun, rows, "one transaction")
+
+
+def _moved_by_hand(database: Database, size: int, rows: int) -> Timing:
+    """Each range of blocks: INSERT of what DELETE returns, COMMIT; nothing is checked or kept."""
+    _make_table(database)
+    with closing(database.connect()) as connection:
+        blocks = connection.execute("SELECT pg_relation_size('events') / 8192").fetchone()[0]
+        step, begun, gone = max(1, blocks * 2 * size // rows), time.monotonic(), 0
+        for low in range(0, blocks, step):
+            delete = (
+                f"DELETE FROM events WHERE ctid >= '({low},0)' AND ctid < '({low + step},0)' AND {HALF} RETURNING *"
+            )
+            gone += _run(connection, f"WITH gone AS ({delete}) INSERT INTO events_old SELECT * FROM gone")
+            connection.commit()
+        return Timing(time.monotonic() - begun, gone, f"{-(-blocks // step)} batches")
 
 
 def _run(connection: Any, sql: str) -> int:

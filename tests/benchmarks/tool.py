@@ -60,6 +60,11 @@ def archive(database: Database, to: str, *options: str) -> Run:
     return _run([*command, "--allow", "scan", *options])
 
 
+def restore(database: Database, source: str, into: str, *options: str) -> Run:
+    """Put archived rows into a table."""
+    return _run(["restore", source, "--url", database.url, "--into", into, "-y", "--json", *options])
+
+
 def backfill(database: Database, *options: str) -> Run:
     """Update the half that matches."""
     command = ["backfill", "events", "--url", database.url, "--set", SET, "--where", HALF, "-y", "--json"]
