@@ -141,6 +141,7 @@ class MemberSearch:
     def _below(self, component: Component, parents: list[Row], most: int) -> Iterator[Row]:
         """Rows that refer to these by the table's references to itself, and those that refer to them."""
         shape, statements = self._shapes.of(name_of(component.tables[0])), self._statements
+        width = len(shape.columns)
         depth = None if self._foreign_keys.stops_early else DEPTH
         for part in statements.parts(parents):
             for _ in range(_READS):
@@ -150,7 +151,7 @@ class MemberSearch:
             else:
                 names = ", ".join(edge.name for edge in component.own)
                 raise RowRefusedError(f"rows that refer to it by {names} are changed again and again")
-            yield from rows
+            yield from (row[:width] for row in rows)
             most -= len(rows)
             if most <= 0:
                 return

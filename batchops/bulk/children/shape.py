@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from batchops.bulk.children.graph import Component, Edge, Graph, name_of
@@ -25,6 +25,13 @@ class Shape:
     table: Table
     key: tuple[str, ...]
     columns: tuple[str, ...]
+    watched: tuple[str, ...] = ()
+    """Further columns, by which rows refer to others of the table: these must be the same once a row is locked."""
+
+    @property
+    def whole(self) -> "Shape":
+        """With the watched columns."""
+        return replace(self, columns=self.columns + self.watched, watched=())
 
     def key_of(self, row: Row) -> KeyValue:
         """What names the row."""
@@ -52,9 +59,16 @@ def shape_of(backend: Backend, graph: Graph, table: Table, key: tuple[str, ...] 
             raise RefusedError(*no_key(graph, table, "has no primary key or unique index without NULLs"))
         key = (hidden,)
     more = [name for edge in graph.to(table) for name in edge.referred]
-    # Which row refers to which: for the order in which they go, and to see that it is so still once they are locked.
-    own = [name for edge in graph.to(table) if edge.own and edge.action == "delete" for name in edge.columns]
-    return Shape(table, key, tuple(dict.fromkeys((*key, *more, *own))))
+    own = [edge for edge in graph.to(table) if edge.own and edge.action == "delete"]
+    told = [name for edge in own if _told_apart(backend, edge) for name in edge.columns]
+    columns = tuple(dict.fromkeys((*key, *more, *told)))
+    watched = dict.fromkeys(name for edge in own for name in edge.columns if name not in columns)
+    return Shape(table, key, columns, tuple(watched))
+
+
+def _told_apart(backend: Backend, edge: Edge) -> bool:
+    """Whether it matters which row refers to which: for the order in which they go, or for those that stay."""
+    return edge.condition is not None or backend.foreign_keys.checks_each_row(edge.on_delete)
 
 
 def names_locked_rows(backend: Backend, table: Table) -> bool:

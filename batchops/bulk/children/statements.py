@@ -50,8 +50,9 @@ class FamilyStatements:
 
         At most so many; or, where a `depth` is given, all of so many generations. They are not locked.
         """
-        table, names = shape.table, [quoted(f"batchops_{name}") for name in shape.columns]
-        own = [self._keys.order(table, name) for name in shape.columns]
+        table, read = shape.table, shape.whole.columns
+        names = [quoted(f"batchops_{name}") for name in read]
+        own = [self._keys.order(table, name) for name in read]
         columns = [column.label(name) for column, name in zip(own, names, strict=True)]
         level = quoted("batchops_depth")
         ones: list[sa.ColumnElement[Any]] = [] if depth is None else [sa.literal_column("1").label(level)]
@@ -87,7 +88,7 @@ class FamilyStatements:
         if not self._locks:
             return True
         parts = self.parts([shape.key_of(row) for row in rows])
-        return {row for some in parts for row in self.rows(shape, (self.named(shape, some),))} == set(rows)
+        return {row for some in parts for row in self.rows(shape.whole, (self.named(shape, some),))} == set(rows)
 
     def referred_by_others(self, edge: Edge, shape: Shape, keys: Sequence[KeyValue]) -> list[KeyValue]:
         """Of the rows with these keys those to which rows refer that do not match the edge's condition."""
@@ -143,9 +144,9 @@ class FamilyStatements:
         if self._keys.limits_deletes:
             rows = self._connection.execute(limited(self._deleting(table, where), most)).rowcount
             return rows, rows < most
-        there = self._count(table, where, most + 1)
-        if there <= most:
-            return (self.delete(table, where) if there else 0), True
+        rows = self.delete(table, (*where, self._no_more_than(table, where, most)))
+        if rows or self._fits(table, where, most):
+            return rows, True
         return self.delete(table, (*where, self._first(table, where, most))), False
 
     def set_null(self, table: Table, columns: Sequence[str], where: Where, most: int | None = None) -> tuple[int, bool]:
@@ -158,9 +159,9 @@ class FamilyStatements:
             some = limited(update.where(*where), most)
             rows = self._connection.execute(some).rowcount
             return rows, rows < most
-        there = self._count(table, where, most + 1)
-        if there <= most:
-            return (self._connection.execute(update.where(*where)).rowcount if there else 0), True
+        rows = self._connection.execute(update.where(*where, self._no_more_than(table, where, most))).rowcount
+        if rows or self._fits(table, where, most):
+            return rows, True
         return self._connection.execute(update.where(*where, self._first(table, where, most))).rowcount, False
 
     def parts(self, values: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
@@ -171,11 +172,17 @@ class FamilyStatements:
     def _deleting(self, table: Table, where: Where) -> sa.Delete:
         return table.alone(sa.delete(table.called).where(*where))
 
-    def _count(self, table: Table, where: Where, most: int) -> int:
-        """How many there are, counted no further."""
+    def _no_more_than(self, table: Table, where: Where, most: int) -> sa.ColumnElement[bool]:
+        """Whether there are so many at the most: a condition that a statement evaluates once, before it begins."""
+        return self._counted(table, where, most).scalar_subquery() <= most
+
+    def _fits(self, table: Table, where: Where, most: int) -> bool:
+        return int(self._connection.execute(self._counted(table, where, most)).scalar_one()) <= most
+
+    def _counted(self, table: Table, where: Where, most: int) -> sa.Select[Any]:
+        """How many there are, counted no further than one more."""
         some: sa.Select[Any] = table.alone(sa.select(sa.literal_column("1")).select_from(table.called))
-        counted = sa.select(sa.func.count()).select_from(some.where(*where).limit(most).subquery())
-        return int(self._connection.execute(counted).scalar_one())
+        return sa.select(sa.func.count()).select_from(some.where(*where).limit(most + 1).subquery())
 
     def _first(self, table: Table, where: Where, most: int) -> sa.ColumnElement[bool]:
         """The first so many, named by their place, or by their key where several tables have the same places."""
