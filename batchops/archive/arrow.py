@@ -108,7 +108,8 @@ class ArrowRows:
             except (pa.ArrowInvalid, ValueError):
                 pass
             value = (text[0].as_py() or b"")[:60].decode("utf-8", "backslashreplace")
-            found.append(InexactRow(row, column.name, f"{value} is not exact as {how.type}"))
+            way_out = "" if column.kind in SURE else " (--format jsonl or csv holds it)"
+            found.append(InexactRow(row, column.name, f"{value} is not exact as {how.type}{way_out}"))
         return found
 
 

@@ -30,7 +30,7 @@ _REASONS = {
     "not-found": "there is no such table",
     "locked": "another run of the same job is running",
     "refused": "refused before the first write",
-    "integrity": "stopped, the counts do not add up",
+    "integrity": "stopped, as something is not what it should be",
     "busy": "gave up for now, try again later",
 }
 

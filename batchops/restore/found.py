@@ -1,7 +1,7 @@
 """What a restore is about: rows of one archived table, and the table that takes them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,6 +38,16 @@ class Found:
         if self.table is not None:
             return self.table.label
         return self.name if self.schema in (None, "public") else f"{self.schema}.{self.name}"
+
+    @property
+    def whole(self) -> ArchivedTable:
+        """A table that takes the rows of all runs: the last one's columns, and those that only earlier ones had."""
+        own = {column.name: column for column in self.archived.columns}
+        earlier = {column.name: column for table in self.tables for column in table.columns}
+        everywhere = set(own).intersection(*({column.name for column in table.columns} for table in self.tables))
+        columns = (*own.values(), *(column for name, column in earlier.items() if name not in own))
+        taken = (one if one.name in everywhere else replace(one, nullable=True) for one in columns)
+        return replace(self.archived, columns=tuple(taken))
 
     @property
     def tables(self) -> list[ArchivedTable]:

@@ -77,7 +77,7 @@ def _question(work: Work, found: Found) -> str:
 def _first_statements(database: Database, found: Found) -> list[Rehearsed]:
     if found.table is not None:
         return []
-    statement = new_table(found.archived, found.schema, found.name, database.backend.row_loading)
+    statement = new_table(found.whole, found.schema, found.name, database.backend.row_loading)
     text = str(statement.compile(dialect=database.engine.dialect))
     return [Rehearsed("create", " ".join(text.split()), ())]
 
@@ -103,9 +103,7 @@ def _warnings(connection: sa.Connection, database: Database, found: Found, insid
 
 
 def _about_new(spec: RestoreSpec, database: Database, found: Found) -> tuple[list[Refusal], Facts]:
-    refusals = [*untaken(found.archived, database.backend.row_loading)]
-    for other in found.tables:
-        refusals += [one for one in dropped(spec, other, found.archived.columns, found.into) if one not in refusals]
+    refusals = [*untaken(found.whole, database.backend.row_loading)]
     condition_of(spec, database, found.into, found.archived)
     return refusals, []
 

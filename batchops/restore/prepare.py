@@ -120,7 +120,7 @@ def _ready(spec: RestoreSpec, database: Database, found: Found, role: str) -> Re
     """The table, made where there was none, with how archived columns go into it."""
     if found.table is None:
         with database.transaction() as connection:
-            connection.execute(new_table(found.archived, found.schema, found.name, database.backend.row_loading))
+            connection.execute(new_table(found.whole, found.schema, found.name, database.backend.row_loading))
     with database.reading() as connection:
         table = found.table or database.backend.catalog.find(connection, found.schema, found.name)
         if table is None:

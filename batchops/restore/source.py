@@ -13,7 +13,7 @@ from batchops.archive.destination import Destination
 from batchops.archive.formats import format_of_name
 from batchops.archive.records import ArchivedTable
 from batchops.archive.segments import read_segment, sha256_of
-from batchops.errors import IntegrityError
+from batchops.errors import IntegrityError, NotFoundError
 
 MOST_BYTES = 8 << 20
 """Of a batch; a larger row is a batch alone."""
@@ -131,7 +131,13 @@ class ArchivedRows:
                         yield RowsAt(fresh, segment.table, Place(number, at), mean, segment.undecided)
 
     def _opened(self, segment: FoundSegment) -> BinaryIO:
-        file = self._destination.open(segment.listed.name)
+        try:
+            file = self._destination.open(segment.listed.name)
+        except NotFoundError as error:
+            raise IntegrityError(
+                f"{segment.listed.name} is missing, with {segment.listed.record.rows:,} archived rows.",
+                f"see `batchops archive verify {self._destination.shown}`.",
+            ) from error
         if sha256_of(file) != segment.listed.record.sha256:
             file.close()
             raise IntegrityError(

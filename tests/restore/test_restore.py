@@ -116,6 +116,12 @@ def test_columns_that_are_gone_and_columns_that_are_new(orders: Database, tmp_pa
     orders.execute("CREATE TABLE wide (id integer PRIMARY KEY, kind integer, note text, needed integer NOT NULL)")
     with pytest.raises(RefusedError, match="needed"):
         library.restore(destination=tmp_path, into="wide", url=orders.url)
+    orders.execute("CREATE TABLE later (id integer PRIMARY KEY, kind integer NOT NULL, more integer NOT NULL)")
+    orders.execute("INSERT INTO later VALUES (90000, 1, 7)")
+    archive_table(orders, "later", tmp_path, run=2, label="orders")
+    done = library.restore(destination=tmp_path, into="of_all", url=orders.url)  # a new table takes what any run has
+    assert (done.reason, done.rows) == ("done", ROWS + 1)
+    assert orders.rows("SELECT count(note), count(more), sum(more) FROM of_all") == [(ROWS, 1, 7)]
 
 
 def test_a_value_that_a_type_would_change_is_rejected(orders: Database, tmp_path: Path) -> None:
@@ -224,6 +230,11 @@ def test_a_changed_file_is_not_restored(orders: Database, tmp_path: Path) -> Non
     done = library.restore(destination=tmp_path, url=orders.url)
     assert (done.reason, done.exit, count(orders)) == ("integrity", 13, 1000)
     assert "000002.parquet is not the file that was archived" in str(done.error)
+    second.unlink()
+    missing = library.restore(destination=tmp_path, url=orders.url)
+    assert (missing.reason, missing.exit, "is missing, with 1,000 archived rows" in str(missing.error)) == (
+        "integrity", 13, True,
+    )  # fmt: skip
     second.write_bytes(whole)
     rest = library.restore(destination=tmp_path, url=orders.url)
     assert (rest.reason, count(orders)) == ("done", ROWS)

@@ -21,7 +21,7 @@ from batchops.bulk.strategies.strategy import Strategy
 from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.table import Table
-from batchops.errors import BatchopsError, Exit, UsageError
+from batchops.errors import BatchopsError, Exit, NotFoundError, UsageError
 from batchops.events import Failure
 from batchops.finished_details import Archived
 from batchops.ledger import spools
@@ -121,7 +121,7 @@ class OpenFolder:
             assert failed.error is not None
             message = f"The rows are safe in spools, but not sealed: {failed.error.message}"
             hint = failed.error.hint or "run the same command again: it seals them."
-            if isinstance(error, UsageError):  # rows are moved: it is no command that was not begun
+            if isinstance(error, UsageError | NotFoundError):  # rows are moved: no command that was not begun
                 return Ending("failed", Exit.FAILED, Failure("failed", message, hint))
             return Ending(failed.reason, failed.exit, Failure(failed.error.code, message, hint))
         finally:
