@@ -35,6 +35,11 @@ class ChildrenPlan:
         yield from (("index", f"{edge.index};") for edge in self.graph.edges if edge.index is not None)
 
     @property
+    def others(self) -> int:
+        """Rows of other tables that go too, as far as they were counted or estimated."""
+        return sum(one.rows or 0 for one in self.reached)
+
+    @property
     def total(self) -> str:
         """How many rows of how many tables."""
         counts = (self.root, *self.reached)

@@ -83,7 +83,11 @@ def describe(
     """The plan. UsageError if the server does not accept one of its statements."""
     explained = tuple(_explained(connection, database, probe) for probe in statements)
     estimate, by = _estimate(connection, database, spec, found, route)
-    costs = cost(verb.right, found.table, found.facts, route.kind, estimate, last.run if last else None, spec)
+    children = _children(connection, database, spec, found, route, estimate)
+    costs = cost(
+        verb.right, found.table, found.facts, route.kind, estimate, last.run if last else None, spec,
+        children.others if children else 0,
+    )  # fmt: skip
     rate = _rate(spec, costs, estimate)
     return BulkPlan(
         verb=verb,
@@ -110,7 +114,7 @@ def describe(
         max_rows=spec.max_rows,
         done=isinstance(route.resume, AlreadyDone),
         id_file=shown_name(spec.ids),
-        children=_children(connection, database, spec, found, route, estimate),
+        children=children,
     )
 
 

@@ -39,23 +39,24 @@ class Cost:
 
 def cost(
     event: str, table: Table, facts: TableFacts, kind: StrategyKind, estimate: int | None, last: Run | None,
-    spec: BulkSpec,
+    spec: BulkSpec, others: int = 0,
 ) -> Cost:  # fmt: skip
-    """The cost of a run over that many matching rows, up to its limits."""
+    """The cost of a run over that many matching rows, up to its limits. `others`: rows of other tables that go too."""
     read = estimate if kind.reads_matches else table.rows
     most = _most(spec)
     if most is not None and estimate is not None and estimate > most:
         read = None if read is None else round(read * most / estimate)
-        estimate = most
-    seconds, basis = _seconds(event, read, estimate, last, spec)
+        estimate, others = most, round(others * most / estimate)
+    changed = None if estimate is None else estimate + others
+    seconds, basis = _seconds(event, read, changed, last, spec)
     if seconds is not None and spec.max_time is not None and seconds > spec.max_time.total_seconds():
         seconds, basis = spec.max_time.total_seconds(), "--max-time"
     if event == "SELECT":
         return Cost(seconds, basis, None, None, "")
-    if facts.log is None or estimate is None:
+    if facts.log is None or changed is None:
         return Cost(seconds, basis, facts.log.name if facts.log else None, None, "")
-    written, log_basis = _log(event, table, facts, estimate)
-    return Cost(seconds, basis, facts.log.name, written, log_basis, written / estimate if estimate else None)
+    written, log_basis = _log(event, table, facts, changed)
+    return Cost(seconds, basis, facts.log.name, written, log_basis, written / changed if changed else None)
 
 
 MOST_LOG = 32 << 20

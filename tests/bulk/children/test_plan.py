@@ -80,6 +80,21 @@ def test_the_tree(database: Database) -> None:
     assert database.rows("SELECT * FROM items") == before
 
 
+def test_what_it_costs_counts_the_rows_of_all_tables(sqlite: Database) -> None:
+    make(sqlite, SHOP)
+    sqlite.execute(
+        "INSERT INTO orders WITH RECURSIVE s(n) AS (SELECT 10 UNION ALL SELECT n + 1 FROM s WHERE n < 9999)"
+        " SELECT n, 1 FROM s"
+    )
+    alone, many = (f"id = {user} AND gone = 1" for user in (2, 1))
+    with planned(sqlite, where=alone) as plan:
+        few = (plan.cost.seconds or 0.0, plan.cost.log_bytes or 0)
+    with planned(sqlite, where=many) as plan:
+        all_ = (plan.cost.seconds or 0.0, plan.cost.log_bytes or 0)
+    assert min(few) > 0
+    assert [more > 100 * less for more, less in zip(all_, few, strict=True)] == [True, True]
+
+
 def the_rule(database: Database) -> str:
     """MariaDB says RESTRICT of a foreign key without a rule, until 11."""
     return "RESTRICT" if database.backend == "mysql" else "NO ACTION"
