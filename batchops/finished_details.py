@@ -93,7 +93,7 @@ class Families:
     partial: int
     """Rows that no longer matched once some of their children were deleted: what is left of them stays."""
     begun: int
-    """Rows of which some children are deleted; the same command goes on with them first."""
+    """Rows with some children deleted; the same command goes on with them first."""
 
 
 @dataclass(frozen=True)

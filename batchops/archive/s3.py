@@ -115,7 +115,7 @@ class S3Destination:
 
     def open(self, name: str) -> BinaryIO:
         """As a temporary file, as formats are read to and fro."""
-        file = tempfile.TemporaryFile(prefix="batchops-")  # noqa: SIM115  whoever asked for it closes it
+        file = tempfile.TemporaryFile(prefix="batchops-")  # noqa: SIM115  the caller closes it
         try:
             with self._translated(name):
                 for part in self._store.get(name).stream(min_chunk_size=PART):

@@ -20,7 +20,7 @@ class Verified:
 
     contents: Contents
     rows: int
-    """Archived rows of segments that are whole; without those of which nothing says whether they are."""
+    """Archived rows of segments that are whole; without rows that may not have been deleted."""
     bytes: int
     damage: tuple[Damage, ...]
 

@@ -70,7 +70,7 @@ def no_command(context: click.Context, group: click.Group, name: str) -> UsageEr
 
 
 def no_command_behind(verb: str, name: str, names: Collection[str]) -> UsageError:
-    """The error for two words behind a verb, of which the first is none of its commands."""
+    """The error for two words behind a verb, where the first is none of its commands."""
     others = f"behind {verb} come {', '.join(sorted(names))}, or one table and options."
     return UsageError(f'There is no command "{verb} {name}".', did_you_mean(name, sorted(names)) or others)
 

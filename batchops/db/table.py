@@ -101,7 +101,7 @@ class Table:
         return self.primary or (self.keys[0].columns if self.keys else ())
 
     def key_within(self, names: Collection[str]) -> tuple[str, ...]:
-        """The first key of which all columns are among these, the primary key before others; empty for none."""
+        """The first key whose columns are all among these, the primary key before others; empty for none."""
         keys = (self.primary, *(key.columns for key in self.keys))
         return next((key for key in keys if key and set(key) <= set(names)), ())
 

@@ -111,7 +111,7 @@ def decide(connection: sa.Connection, ledger: Ledger, run: int, name: str, decid
 def close(connection: sa.Connection, ledger: Ledger, spool: Spool, rows: int) -> Spool:
     """Decide that all rows of a segment that are not decided stay; `rows`: how many it has.
 
-    From then on nobody decides more of it, so that whoever says what became of it says the same.
+    From then on no process decides more of it, so that every later answer is the same.
     """
     before = known(connection, ledger, spool.run, spool.name) or spool
     if before.length >= rows:

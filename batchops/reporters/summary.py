@@ -238,7 +238,7 @@ def _family_lines(families: Families) -> Iterator[tuple[str, str]]:
     if tables := figures.by_table(families.tables):
         yield "tables", tables
     if families.begun:
-        yield "begun", f"{figures.counted(families.begun, 'row')} of which some children are gone; they go first"
+        yield "begun", f"{figures.counted(families.begun, 'row')} with some children gone already; they go first"
     if families.partial:
         yield (
             "partial",

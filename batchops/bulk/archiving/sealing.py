@@ -100,7 +100,7 @@ class Sealer:
         return DeletedRows.loaded(self.destination.read(sidecar.deleted_by)) if sidecar.deleted_by else None
 
     def remove_unknown(self, run: int) -> None:
-        """Remove spools of the run of which nothing was committed, and those that are sealed."""
+        """Remove spools of the run without a committed batch, and those that are sealed."""
         with self.ledger.database.reading() as connection:
             known = spools.names_of(connection, self.ledger, run)
             waiting = {spool.name for spool in spools.unsealed(connection, self.ledger, self.held.job)}

@@ -35,7 +35,7 @@ class Spooling:
     table: Table
     columns: Sequence[ExactColumn]
     every_column: tuple[str, ...]
-    """Those of the table, of which `columns` may be some."""
+    """Those of the table; `columns` may be some of them."""
     format: RowFormat
     """What the rows will be sealed in: a row that it cannot hold exactly stays."""
     folder: Path
@@ -65,7 +65,7 @@ class SpoolExecution(DirectExecution):
         self._opened = 0
 
     def begin(self, worker: Worker) -> None:
-        """Another token, another spool: whoever still has the old one in memory writes to a file that counts not."""
+        """Another token, another spool: a process with the old token writes to a file that does not count."""
         self._own.wait()
         self._lines, self._tried = [], None
         if self._file is not None and worker.token != self._token:
@@ -117,7 +117,7 @@ class SpoolExecution(DirectExecution):
             self.leave()
 
     def undone(self) -> None:
-        """The ledger tells how much of the spool counts: leave it to whoever seals it."""
+        """The ledger tells how much of the spool counts: leave it to the process that seals it."""
         self._spool = None
         self.leave()
 

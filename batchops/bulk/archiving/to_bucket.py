@@ -208,7 +208,7 @@ class UploadedExecution(DirectExecution):
         self._recorded = selection
 
     def committed(self) -> None:
-        """The segment of which the last row is decided now is settled before the next batch."""
+        """A segment whose last row is decided now is settled before the next batch."""
         recorded, self._recorded = self._recorded, None
         if recorded is not None and recorded.last:
             self._all_decided(recorded)

@@ -58,7 +58,7 @@ class FolderArchive:
     warnings: tuple[str, ...]
     retry_seconds: float
     pinned: dict[str, Any]
-    """What whoever continues the run must know."""
+    """What the process that continues the run must know."""
 
     def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> "OpenFolder":
         """Claim the folder, and look after what earlier processes left."""

@@ -24,7 +24,7 @@ _Named = tuple[TableName, KeyValue]
 
 
 class CircleTooLargeError(RowRefusedError):
-    """Rows refer to each other in a circle, of which no part can be deleted by itself."""
+    """Rows refer to each other in a circle; no part of it can be deleted by itself."""
 
     def __init__(self, component: Component, most: int) -> None:
         names = ", ".join(edge.name for edge in component.edges)
@@ -122,7 +122,7 @@ class MemberSearch:
         return len(component.tables) == 1 and self._foreign_keys.stops_early
 
     def _reads_depths(self) -> bool:
-        """Whether the rows look like lines rather than like a wide tree, of which a statement would read all."""
+        """Whether the rows look like lines rather than like a wide tree, which a statement would read whole."""
         return self._generations > 0 and self._shapes.narrow
 
     def _key(self, name: TableName, row: Row) -> KeyValue:

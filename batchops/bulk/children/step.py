@@ -224,7 +224,7 @@ class FamilyStep(BulkStep):
             return batch.cursor, ()
         shape, statements = self._shapes.root, FamilyStatements(self._database.backend, connection)
         if not statements.any(shape.table, (statements.named(shape, [key]),)):
-            return batch.cursor, ()  # whoever deleted it had to delete its children too
+            return batch.cursor, ()  # the session that deleted it had to delete its children too
         return batch.cursor, self._named(connection, batch, key, PARTIAL)
 
     def _first(self, cursor: Cursor, key: KeyValue, begun: int) -> Cursor:

@@ -50,7 +50,7 @@ class Cursor:
 
     @property
     def begun(self) -> int:
-        """Rows of which some children are deleted already."""
+        """Rows with some children deleted already."""
         return sum(len(range_.keys) for range_ in self.ranges if range_.begun is not None)
 
     @property
