@@ -27,6 +27,11 @@ class RowsDigest:
         ) & _MASK
         self.rows += len(lines)
 
+    def add_hash(self, hash: int) -> None:
+        """Add a line by its `hash_of`."""
+        self._sum = (self._sum + hash) & _MASK
+        self.rows += 1
+
     def merge(self, other: "RowsDigest") -> None:
         """Add all lines of another."""
         self._sum = (self._sum + other._sum) & _MASK

@@ -1,9 +1,7 @@
 """A bucket of S3, or of a server that speaks its protocol: objects are created once, and read back."""
 
 import re
-import shutil
 import tempfile
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from urllib.parse import urlsplit
 
 from batchops.archive.aws_environment import settings_of
 from batchops.archive.segments import sha256_of
+from batchops.archive.staging import StagingFolder
 from batchops.errors import (
     BatchopsError,
     DeniedError,
@@ -74,7 +73,7 @@ class S3Destination:
         self._settings = settings_of(environ)
         self.underway = False
         """Whether a run has begun to write: a server that is not reached then may come back."""
-        self._folder: Path | None = None
+        self._folder: StagingFolder | None = None
         self._store, self._errors = _store(address, self._settings.options)
 
     @property
@@ -135,9 +134,8 @@ class S3Destination:
     def staging(self) -> Path:
         """On the disk for temporary files: TMPDIR."""
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="batchops-s3-"))
-            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        return self._folder
+            self._folder = StagingFolder()
+        return self._folder.path
 
     def _put(self, name: str, content: bytes | Path) -> bool:
         """False where there is an object of that name: perhaps by an attempt of ours whose answer was lost."""

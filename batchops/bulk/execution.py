@@ -33,7 +33,7 @@ class Execution(Protocol):
         """Change the batch's rows, or a part of them; how many. RowRefusedError: the caller undoes what it did."""
 
     def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:
-        """All rows are changed: what else has to be durable with them. `after`: the worker once it is."""
+        """All rows are changed, the worker is fenced: what else has to be durable. `after`: the worker once it is."""
 
     def committed(self) -> None:
         """What was recorded last is durable."""

@@ -153,8 +153,8 @@ class BulkStep:
             locked = skipped(backend, connection, batch, batch.locked_keys, LOCKED)
             named = (*named, *changed)
             after = self._advanced(cursor, batch, rows, len(named))
-            self._execution.record(connection, batch, after)
             self._note(connection, after, (*named, *locked))
+            self._execution.record(connection, batch, after)
         self._skips_locked = size.skip_locked and cursor.locked > self.cursor.locked
         self._listing = False
         self._searching = bool(done.refused) or self._aim is not None or self._search.expects(size.rows)
@@ -212,8 +212,8 @@ class BulkStep:
                 )
                 named = (RejectedRow(key, name, refused.message),)
             after = self._advanced(batch.cursor, batch, 0, len(named))
-            self._execution.record(connection, batch, after)
             self._note(connection, after, named)
+            self._execution.record(connection, batch, after)
         return replace(self._recorded(after), rejected=tuple(row.as_event for row in named), size=size)
 
     def _changed(self, connection: sa.Connection, batch: Batch, done: SearchResult) -> tuple[KeyValue, ...]:

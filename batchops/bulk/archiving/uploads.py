@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from batchops.archive.deleted import DeletedRows, merged
 from batchops.archive.formats import RowFormat, SegmentFormat, format_of_name
 from batchops.archive.layout import deleted_name, record_name, segment_name
-from batchops.archive.lines import hash_of
+from batchops.archive.lines import RowsDigest, hash_of
 from batchops.archive.records import ArchivedTable, SegmentRecord, Sidecar
 from batchops.archive.segments import write_segment
 from batchops.bulk.archiving.copied_rows import CopiedRow, CopiedRows
@@ -34,8 +34,8 @@ from batchops.runtime.batch_size import Size
 
 FEWEST, MOST = 100, 200_000
 """Rows of the table that one statement reads."""
-MOST_BYTES = 8 << 20
-"""Of the rows that one statement gives."""
+MOST_FOUND, MOST_BYTES = 8_000, 4 << 20
+"""Of the rows that one statement gives: how many, and of what size."""
 SHORT = 0.5
 """Seconds of a statement below which the next one may read more."""
 EVERY_ROW = ((0, 1 << 62),)
@@ -62,6 +62,8 @@ class InHand:
     """Rows that were looked at for it."""
     bytes: int = 0
     """Of the lines in it."""
+    digest: RowsDigest = field(default_factory=RowsDigest)
+    """Of these lines, as they came."""
     path: Path | None = None
     """Its file, as long as it is here."""
     record: SegmentRecord | None = None
@@ -111,7 +113,7 @@ class Uploads:
                 one.path = self._sealer.destination.staging() / spool
                 own = self._own
                 one.record = write_segment(
-                    chain((first,), lines), own.table.columns, own.segment_format, one.path, own.table.key
+                    chain((first,), lines), own.table.columns, own.segment_format, one.path, own.table.key, one.digest
                 )
         except OSError as error:
             one.rows.close()
@@ -240,9 +242,10 @@ class Uploads:
             lines = self._kept(one, found)
             size = sum(map(len, lines))
             one.bytes += size
-            if size > MOST_BYTES:
+            fullness = max(size / MOST_BYTES, len(lines) / MOST_FOUND)
+            if fullness > 1:
                 rows = max(FEWEST, rows // 2)
-            elif 2 * size < MOST_BYTES and time.monotonic() - begun < SHORT:
+            elif fullness < 0.5 and time.monotonic() - begun < SHORT:
                 rows = min(MOST, 2 * rows)
             yield from lines
 
@@ -267,12 +270,15 @@ class Uploads:
         reasons = {place: row.reason for place, row in enumerate(found) if row.reason}
         for bad in self._own.format.inexact(exact) if exact else ():
             reasons[places[bad.place]] = f"{bad.column}: {bad.reason}, and would come back as another value"
-        if found:
-            one.rows.add([
-                CopiedRow(
-                    tuple(map(value, row.values[:-1])), proof_of(row.values[-1]), hash_of(row.line),
-                    reasons.get(place, ""),
-                )
-                for place, row in enumerate(found)
-            ])  # fmt: skip
+        rows = [
+            CopiedRow(
+                tuple(map(value, row.values[:-1])), proof_of(row.values[-1]), hash_of(row.line), reasons.get(place, "")
+            )
+            for place, row in enumerate(found)
+        ]
+        if rows:
+            one.rows.add(rows)
+        for row in rows:
+            if not row.reason:
+                one.digest.add_hash(row.hash)
         return [row.line for place, row in enumerate(found) if place not in reasons]

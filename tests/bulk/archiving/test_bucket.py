@@ -17,11 +17,12 @@ from tests.services.database import Database
 from tests.services.http_proxy import Answer, HttpProxy, Request, refusal
 from tests.services.s3 import new_bucket
 from tests.services.server import Server
-from tests.waiting import ended
+from tests.waiting import ended, until
 
 WHERE = "kind < 4"
 EVERY = {str(i) for i in range(1, ROWS + 1)}
 SIDECAR = re.compile(r"/run-\d+/[^/]+\.(parquet|zst|gz)\.json$")
+DELETED = re.compile(r"\.deleted\.json$")
 SEGMENT = re.compile(r"/run-\d+/[^/]+\.(parquet|zst|gz)$")
 
 
@@ -148,6 +149,35 @@ def test_a_kill_between_upload_and_delete_loses_nothing(
     assert ids(filled) | set(bucket.rows()) == EVERY
     assert max(bucket.rows().values()) == 1
     assert verify(bucket, "--against", filled.url).code == 0
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", [SIDECAR, DELETED], ids=["before-the-deletes", "behind-them"])
+def test_a_process_stopped_past_its_lease_says_nothing_once_it_wakes_up(
+    postgresql: Database, bucket: Bucket, batchops: Batchops, name: re.Pattern[str]
+) -> None:  # fmt: skip
+    make(postgresql)
+    held, go, first = threading.Event(), threading.Event(), threading.Lock()
+
+    def hold(_: Request) -> None:
+        if first.acquire(blocking=False):
+            held.set()
+            go.wait(60)
+
+    at_each(bucket, "PUT", name, hold)
+    words = ("archive", "t", "--where", WHERE, "--to", bucket.url, "--url", postgresql.url, "-y", "--lease", "1s")
+    asleep = batchops.start(*words, "--format", "jsonl", env=bucket.env)
+    assert held.wait(60)
+    asleep.send_signal(signal.SIGSTOP)
+    until(lambda: batchops(*words, "--format", "jsonl", env=bucket.env).code != 11)
+    before = bucket.names()
+    go.set()
+    asleep.send_signal(signal.SIGCONT)
+    assert ended(asleep)[0] == 11
+    assert {one for one in bucket.names() if "manifests/" in one} == {one for one in before if "manifests/" in one}
+    assert ids(postgresql) | set(bucket.rows()) == EVERY
+    assert (sum(bucket.rows().values()), max(bucket.rows().values())) == (MATCHING, 1)
+    assert verify(bucket, "--against", postgresql.url).code == 0
 
 
 def test_a_store_that_lies_about_success_is_not_believed(small: Database, bucket: Bucket) -> None:
