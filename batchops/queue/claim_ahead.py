@@ -22,16 +22,22 @@ class ClaimAhead:
         self._database = database
         self._claims = claims
         self._sent: Claim | None = None
-        """Claimed by a transaction that has not committed, as far as is known."""
+        """Claimed by the transaction that is under way."""
+        self._doubtful: Claim | None = None
+        """Claimed by an earlier one, which failed, or whose COMMIT had no answer."""
         self._ready: Claim | None = None
         self.failed = False
         """Whether the transaction failed in this claim: the batch before is finalised alone then."""
         self._rested = False
         """Whether the last batch did not follow at once: nor may the next one."""
 
+    def begin(self) -> None:
+        """Another transaction begins: the one before it did not end well, if anything is left of it."""
+        self._doubtful, self._sent = self._sent or self._doubtful, None
+
     def claim(self, connection: sa.Connection, rows: int) -> None:
         """Claim up to so many rows, where nothing else has its turn before."""
-        if self._rested or self.failed or self._sent is not None:
+        if self._rested or self.failed or self._doubtful is not None:
             self._rested = False
             return
         self.failed = True
@@ -46,7 +52,7 @@ class ClaimAhead:
 
     def take(self, size: Size) -> Claim | None:
         """What was claimed for this batch; where a limit has come meanwhile, no more than that allows."""
-        self._release_sent()
+        self._release_doubtful()
         claim, self._ready = self._ready, None
         if claim is None or size.follows or len(claim.rows) <= size.rows:
             return claim
@@ -56,17 +62,18 @@ class ClaimAhead:
     def release(self) -> None:
         """Release what was claimed: the batch does not follow, or not now."""
         self._rested = True
-        self._release_sent()
+        self._release_doubtful()
         if self._ready is not None:
             self._claims.finish(self._ready)
             self._release(self._ready)
             self._ready = None
 
-    def _release_sent(self) -> None:
-        """Rows of a transaction that failed, or whose COMMIT had no answer: their token tells whether it did."""
-        if self._sent is not None:
-            self._release(self._sent)
-            self._sent = None
+    def _release_doubtful(self) -> None:
+        """The token of the rows tells whether they are leased."""
+        self.begin()
+        if self._doubtful is not None:
+            self._release(self._doubtful)
+            self._doubtful = None
 
     def _release(self, claim: Claim) -> None:
         with suppress(BatchopsError):  # else the leases run out by themselves

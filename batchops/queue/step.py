@@ -171,6 +171,7 @@ class ClaimStep:
     def _marked(self, now: ClaimInHand, results: Sequence[Result], size: Size | None = None) -> Outcome:
         """`size`: of the next batch, where its rows may be claimed along."""
         sorted_ = sort_results(now.claim.rows, results, self._attempts)
+        self._ahead.begin()
         with self._database.transaction(joined=Joined.BEGIN) as connection:
             done = len(self._done(connection, now.claim.token, sorted_.done)) if sorted_.done else 0
             settled = done + self._set_aside(connection, now, sorted_)

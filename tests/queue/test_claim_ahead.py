@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.queue.jobs import drain, jobs, leased, states
+from tests.command import here
+from tests.conftest import NewDatabase
+from tests.queue.jobs import DRAIN, drain, jobs, leased, states
 from tests.services.database import Database
+from tests.services.proxy import Mode, Proxy
 
 RECORD = ("--call", "tests.queue.functions:record", "--batch-size", "10")
 
@@ -40,3 +43,21 @@ def test_a_row_that_cannot_be_leased_keeps_no_other_batch_from_being_marked(post
     assert (document["rows"], document["failed"], document["lost"]) == (51, 0, 0)
     assert states(postgresql) == {"done": 51, "pending": 49}
     assert postgresql.rows("SELECT DISTINCT lease, attempts FROM jobs WHERE status = 'pending'") == [(None, 0)]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("mode", ["cut_after", "cut_before"])
+@pytest.mark.parametrize("name", ["postgresql", "mariadb"])
+def test_a_lost_commit_loses_neither_batch(new_database: NewDatabase, name: str, mode: Mode) -> None:
+    """Of the rows claimed along their token tells whether they are leased: none waits until its lease expires."""
+    served = new_database(name)
+    jobs(served, 200)
+    leased(served)
+    work = ("--call", "tests.queue.functions:noop", "--batch-size", "20", "--lease", "10min")
+    with Proxy(served.url, mode, every=3, of="('done')") as proxy:
+        ended = here("drain", "jobs", "--url", proxy.url, *DRAIN, "--json", *work)
+        assert proxy.cut >= 2
+    document = ended.json()
+    assert (document["reason"], document["rows"], document["lost"]) == ("done", 200, 0), document
+    assert states(served) == {"done": 200}
+    assert served.rows("SELECT DISTINCT lease, attempts FROM jobs") == [(None, 1)]
