@@ -47,6 +47,7 @@ def killed(batchops: Batchops, database: Database, folder: Path, kills: int, mor
     done = batchops(*arguments(database, folder, "--json", *more))
     assert done.code == 0, done
     assert done.json()["unsealed"] == 0
+    assert not (folder / "staging").exists()
     return at_work
 
 

@@ -167,6 +167,8 @@ class OpenFolder:
         for run in sorted(runs):
             self._sealer.list_run(run)
             self._sealer.remove_unknown(run)
+            for left in (self._archive.path / "staging").glob(f"*_run-{run:06}_{'[0-9]' * 6}.*"):
+                left.unlink(missing_ok=True)  # of a process that died while it wrote a file
         with suppress(OSError):  # another run on this destination may be at work there
             (self._archive.path / "staging").rmdir()
 

@@ -17,7 +17,7 @@ def rows_in(folder: Path, column: str = "id") -> Counter[str]:
     destination = FolderDestination(folder)
     for name in destination.names():
         format = format_of_name(name)
-        if format is None:
+        if format is None or name.startswith("staging/"):
             continue
         sidecar = Sidecar.loaded(destination.read(record_name(name)))
         place = [one.name for one in sidecar.table.columns].index(column)

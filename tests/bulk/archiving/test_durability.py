@@ -11,6 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from batchops.archive.compressed import compressing, reading_compressed
+from batchops.archive.destination import FolderDestination
 from batchops.archive.spool import frames, read_header
 from batchops.archive.text_rows import TextRows
 from tests.bulk.archiving.archived import rows_in, spools_in
@@ -111,6 +112,15 @@ def test_a_file_that_gives_back_other_rows_is_none(filled: Database, tmp_path: P
     assert (left(filled), len(spools_in(tmp_path)), rows_in(tmp_path)) == (0, 1, {})
     again = archive(filled, tmp_path)
     assert (again.code, sum(rows_in(tmp_path).values()), spools_in(tmp_path)) == (0, ROWS, [])
+
+
+def test_what_a_dead_process_was_writing_does_not_stay(filled: Database, tmp_path: Path) -> None:
+    with patch.object(FolderDestination, "publish", side_effect=KeyboardInterrupt):
+        archive(filled, tmp_path)
+    (staged,) = (tmp_path / "staging").iterdir()
+    staged.with_name(f".{staged.name}.1.abcd.partial").write_text("")
+    assert (archive(filled, tmp_path).code, sum(rows_in(tmp_path).values())) == (0, ROWS)
+    assert not (tmp_path / "staging").exists()
 
 
 def test_who_has_lost_the_lease_seals_nothing(filled: Database, tmp_path: Path) -> None:
