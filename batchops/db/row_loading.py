@@ -108,6 +108,18 @@ def _inserted(connection: sa.Connection, insert: sa.Insert) -> int:
     return connection.execute(insert.execution_options(preserve_rowcount=True)).rowcount
 
 
+def with_same_keys(
+    table: Table, staged: sa.TableClause, key: Sequence[str], columns: Sequence[ExactColumn]
+) -> sa.Select[Any]:  # fmt: skip
+    """The rows of a table with the keys of staged ones.
+
+    By a join: MariaDB evaluates an EXISTS within a derived table anew for each row of the table.
+    """
+    keys = sa.select(*(staged.c[quoted(name)] for name in key)).distinct().subquery(quoted("batchops_keys"))
+    same = sa.and_(*(table.clause.c[quoted(name)] == keys.c[quoted(name)] for name in key))
+    return sa.select(*own_columns(table.clause, columns)).select_from(table.clause.join(keys, same))
+
+
 def keys_there(connection: sa.Connection, staged: sa.TableClause, table: Table, key: Sequence[str]) -> bool:
     """Whether the table has a row with the key of a staged one."""
     same = sa.and_(*(table.clause.c[quoted(name)] == staged.c[quoted(name)] for name in key))

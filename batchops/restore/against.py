@@ -4,15 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
-import sqlalchemy as sa
-
 from batchops.archive.column_match import Matched, match
 from batchops.archive.contents import Contents, FoundSegment
 from batchops.archive.destination import Destination
 from batchops.db.database import Database
 from batchops.db.lookup import find_table
-from batchops.db.row_loading import own_columns
-from batchops.db.table import Table, quoted
+from batchops.db.row_loading import with_same_keys
+from batchops.db.table import Table
 from batchops.errors import NotFoundError
 from batchops.restore.found import key_of
 from batchops.restore.source import ArchivedRows, Place, RowsAt
@@ -88,9 +86,7 @@ def _compare_block(
         loading.settle(connection)
         staged = loading.stage(connection, table, targets)
         loading.load(connection, staged, targets, [loaded for _, loaded in pairs])
-        own = table.clause
-        same = sa.and_(*(own.c[quoted(name)] == staged.c[quoted(name)] for name in key))
-        there = sa.select(*own_columns(own, targets)).where(sa.exists(sa.select(sa.literal(1)).where(same)))
+        there = with_same_keys(table, staged, key, targets)
         lines = [*loading.lines(connection, there.subquery("there"), targets)]
     archived = {matched.comparable(loaded): line for line, loaded in pairs}
     found.rows += len(rows.lines)

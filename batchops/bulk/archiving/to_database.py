@@ -17,7 +17,7 @@ from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database, connect
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.exact_text import fields_of
-from batchops.db.row_loading import own_columns
+from batchops.db.row_loading import with_same_keys
 from batchops.db.sessions import Timeouts
 from batchops.db.table import Table, quoted
 from batchops.db.urls import DatabaseAddress
@@ -185,7 +185,7 @@ class CopyExecution(DirectExecution):
     def _found(self, there: sa.Connection, staged: sa.TableClause) -> Counter[tuple[bytes | None, ...]]:
         """The rows there with the keys of the staged ones."""
         own = self._archive
-        rows = sa.select(*own_columns(own.into.clause, own.matched.targets)).where(self._same_key(staged))
+        rows = with_same_keys(own.into, staged, own.key, own.matched.targets)
         lines = self._other.backend.row_loading.lines(
             there, rows.subquery(quoted("batchops_found")), own.matched.targets
         )  # fmt: skip
