@@ -43,7 +43,8 @@ def explained(
         tried = run.rows + stats.rows + rejected
         refused = [one for one in causes if one.reason not in NOT_RETRIED]
         why = f": {shown_causes(refused)}" if refused else ""
-        parts.append(f"The database refused {rejected:,} of {tried:,} rows{why}.")
+        who = "The database refused" if job.children is None else "The run rejected"  # an edge may keep them as well
+        parts.append(f"{who} {rejected:,} of {tried:,} rows{why}.")
     if changed:
         each = "row was" if changed == 1 else "rows were"
         parts.append(f"{changed:,} {each} changed after the rows were listed, by {_changers(job)}, and left alone.")

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.children.declared import Choices, declared_keys
 from batchops.bulk.children.edge_text import ASKED_NOTHING, AskedEdges
-from batchops.bulk.children.graph import Edge, EdgeAction, Graph, name_of
+from batchops.bulk.children.graph import STOPPED, Edge, EdgeAction, Graph, name_of
 from batchops.bulk.children.order import components
 from batchops.db.database import Database
 from batchops.db.facts import CASCADE, RESTRICT, SET_NULL, TableName
@@ -195,7 +195,7 @@ def _edge(
 def _why(reach: _Reach, action: EdgeAction | None, *, declared: bool, stopped: bool) -> str:
     rule = f"ON DELETE {reach.key.on_delete}"
     if stopped:
-        return "--stop-at"
+        return STOPPED
     if action is None and declared:
         return "declared by --child"
     if action is None and reach.part:

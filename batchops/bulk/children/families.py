@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import sqlalchemy as sa
 
 from batchops.bulk.children.generations import Above, above_by_value, generations
-from batchops.bulk.children.graph import Component, Edge, name_of
+from batchops.bulk.children.graph import STOPPED, Component, Edge, name_of
 from batchops.bulk.children.members import CircleTooLargeError, Members, MemberSearch
 from batchops.bulk.children.shape import FamilyShapes, Row, Shape, compares_exactly
 from batchops.bulk.children.statements import FamilyStatements, Where
@@ -145,7 +145,8 @@ class Families:
         where = self._statements.along(edge, values)
         if edge.action == "refuse":
             if self._statements.any(edge.child, where):
-                raise RowRefusedError(f"rows of {edge.child.label} refer to it by {edge.name}")
+                keeps = "--stop-at" if edge.why == STOPPED else "--edge"
+                raise RowRefusedError(f"{keeps} keeps rows of {edge.child.label}, which refer to it by {edge.name}")
             return True
         if edge.action == "delete" and not self._shapes.leaf(edge.child):
             return self._clear_with_children(edge, where)

@@ -9,6 +9,8 @@ from batchops.db.facts import TableName
 from batchops.db.table import Table, label_of
 
 EdgeAction = Literal["delete", "null", "refuse"]
+STOPPED = "--stop-at"
+"""Why an edge refuses whose child is left alone."""
 ACTIONS: tuple[EdgeAction, ...] = ("delete", "null", "refuse")
 
 
