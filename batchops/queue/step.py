@@ -1,4 +1,4 @@
-"""One step of a drain: claim, deliver, finalise, in two short transactions around the work."""
+"""One step of a drain: claim, deliver, finalise, in short transactions around the work."""
 
 import time
 from collections.abc import Collection, Sequence
