@@ -69,7 +69,7 @@ class Archived:
     bytes: int | None
     """Of these files."""
     unsealed: int
-    """Rows of the run that are in spools only: the same command seals them."""
+    """Rows of the run that are in spools, or in a bucket that does not say yet which: the same command seals them."""
     verify: str | None
     """The command that reads all of it back."""
     restore: str | None

@@ -227,7 +227,7 @@ def _archive_lines(finished: Finished) -> Iterator[tuple[str, str]]:
         files = f": {figures.counted(archived.segments, 'file')}, {figures.rough(archived.bytes or 0)}B"
     yield "to", figures.visible(f"{archived.to}{files}")
     if archived.unsealed:
-        yield "unsealed", f"{figures.counted(archived.unsealed, 'row')} in spools; the same command seals them"
+        yield "unsealed", f"{figures.counted(archived.unsealed, 'row')} not sealed yet; the same command seals them"
     for name, command in (("verify", archived.verify), ("restore", archived.restore)):
         if command:
             yield name, figures.visible(command)

@@ -38,7 +38,9 @@ MOST_FOUND, MOST_BYTES = 8_000, 4 << 20
 """Of the rows that one statement gives: how many, and of what size."""
 SHORT = 0.5
 """Seconds of a statement below which the next one may read more."""
-EVERY_ROW = ((0, 1 << 62),)
+NEVER = 1 << 62
+"""A length that no segment has: of one that was given up."""
+EVERY_ROW = ((0, NEVER),)
 """All rows of a segment, however many."""
 
 
@@ -167,6 +169,8 @@ class Uploads:
         try:
             sidecar = Sidecar.loaded(destination.read(record_name(name)))
         except NotFoundError:
+            sidecar = None
+        if sidecar is None or spool.length == NEVER:  # given up before, though the record came after all
             self._give_up(name, spool)
             return
         rows = sidecar.record.rows
@@ -201,7 +205,7 @@ class Uploads:
                 "look at who removes objects there.",
             )
         with self._sealer.fenced() as connection:
-            spools.close(connection, self._sealer.ledger, spool, EVERY_ROW[0][1])
+            spools.close(connection, self._sealer.ledger, spool, NEVER)
         self._sealer.write(deleted_name(name), DeletedRows(0, f"{0:032x}", EVERY_ROW).dumped(name))
         with self._sealer.fenced() as connection:
             spools.drop(connection, self._sealer.ledger, spool)

@@ -270,6 +270,19 @@ def test_rows_that_are_refused_or_inexact_stay_and_are_named(postgresql: Databas
 
 
 @pytest.mark.full
+def test_a_store_that_is_gone_at_the_end_is_told_later_which_rows_were_deleted(small: Database, bucket: Bucket) -> None:
+    at_each(bucket, "PUT", DELETED, lambda _: refusal(503, "SlowDown"))
+    failed = archive(small, bucket, "--format", "jsonl", "--retry-timeout", "100ms", "--json", code=75).json()
+    assert "does not say yet which" in failed["error"]["message"]
+    assert (failed["rows"], failed["unsealed"], len(ids(small))) == (MATCHING, MATCHING, ROWS - MATCHING)
+    assert len(bucket.rows(undecided=True)) == MATCHING
+    bucket.proxy.treat = lambda _: None
+    again = archive(small, bucket, "--format", "jsonl", "--json").json()
+    assert (again["unsealed"], ids(small) | set(bucket.rows())) == (0, EVERY)
+    assert verify(bucket, "--against", small.url).code == 0
+
+
+@pytest.mark.full
 def test_rows_that_others_hold_or_no_key_names_stay(postgresql: Database, bucket: Bucket) -> None:
     make(postgresql)
     words = ("--format", "jsonl", "--lock-timeout", "300ms")
