@@ -43,6 +43,7 @@ def _orders(database: Database, wanted: Namespace) -> bool:
     sides = [
         Side("purge", lambda: _purged(database, "orders", "--with-children")),
         Side("purge by 5000", lambda: _purged(database, "orders", "--with-children", "--batch-size", "5000")),
+        Side("the same promises by hand", lambda: _as_safe(database, orders)),
         Side("row by row", lambda: _row_by_row(database, orders)),
     ]
     return _compared(f"{orders:,} orders with {orders * EACH:,} items", by_hand, sides, renew, wanted)
@@ -75,6 +76,29 @@ def _by_hand(database: Database, orders: int, size: int) -> Timing:
             cursor.execute(f"DELETE FROM orders WHERE id {within}")
             connection.commit()
     return Timing(time.perf_counter() - begun, orders, f"{size} orders a batch")
+
+
+def _as_safe(database: Database, orders: int) -> Timing:
+    """As by hand, but with what a purge promises: parents locked, no more rows than a batch may have, progress kept."""
+    begun, last = time.perf_counter(), 0
+    with closing(database.connect()) as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("CREATE TABLE progress (last integer)")
+        cursor.execute("INSERT INTO progress VALUES (0)")
+        while True:
+            cursor.execute(f"SELECT id FROM orders WHERE id > {last} ORDER BY id LIMIT {BY_HAND} FOR UPDATE")
+            ids = [row[0] for row in cursor.fetchall()]
+            if not ids:
+                break
+            keys, last = ", ".join(map(str, ids)), ids[-1]
+            few = f"SELECT FROM items WHERE order_id IN ({keys}) LIMIT {2 * EACH * BY_HAND}"
+            cursor.execute(f"SELECT count(*) FROM ({few}) counted")
+            cursor.execute(f"DELETE FROM items WHERE order_id IN ({keys})")
+            cursor.execute(f"DELETE FROM orders WHERE id IN ({keys})")
+            cursor.execute(f"UPDATE progress SET last = {last}")
+            connection.commit()
+        cursor.execute("DROP TABLE progress")
+        connection.commit()
+    return Timing(time.perf_counter() - begun, orders, f"{BY_HAND} orders a batch")
 
 
 def _row_by_row(database: Database, orders: int) -> Timing:
