@@ -125,7 +125,7 @@ class Families:
 
     def _above(self, shape: Shape, edge: Edge, rows: list[Row]) -> Above:
         """Which of these rows refers to which of them, by a table's reference to itself."""
-        if compares_exactly(shape.table, (*edge.columns, *edge.referred)):
+        if set(edge.columns) <= set(shape.columns) and compares_exactly(shape.table, (*edge.columns, *edge.referred)):
             return above_by_value(shape, edge, rows)
         keys = {shape.key_of(row) for row in rows}
         parts = self._statements.parts(list(keys))
@@ -203,6 +203,9 @@ class Families:
         for edge, referred in zip(each, above, strict=True):  # MariaDB refuses a row that refers to itself
             self._forget(edge, [key for key, parent in referred.items() if parent == key])
         ordered, circle = generations(shape, above, rows) if each else ([rows], [])
+        if not each and own and len(rows) > self._backend.keys.longest_list:  # each statement leaves no row alone
+            lines, circle = generations(shape, [self._above(shape, edge, rows) for edge in own], rows)
+            ordered = [[row for some in lines for row in some]]
         for edge in each if circle else ():
             self._forget(edge, [shape.key_of(row) for row in circle])
         if each and foreign_keys.in_order(table, shape.key, []) is not None:  # one statement may say in which order

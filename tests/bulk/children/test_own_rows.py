@@ -58,6 +58,15 @@ def test_rows_that_others_need_stay_with_all_above_them(database: Database) -> N
     assert any("do not match" in cause.reason for cause in finished.rejected_causes)
 
 
+@pytest.mark.full
+def test_more_rows_than_a_statement_lists(sqlite: Database) -> None:
+    """Whatever a statement deletes, nothing that is left refers to it."""
+    chains(sqlite, 20)
+    sqlite.execute(f"INSERT INTO c SELECT 20 + i, 19 + i, 0 FROM {numbers(sqlite, 7_000)} ORDER BY i")
+    finished = library.purge(url=sqlite.url, table="c", where="id = 1", with_children=True, batch_size=12_000)
+    assert (finished.reason, finished.rows) == ("done", 7_020), finished
+
+
 def test_a_limit_holds(database: Database) -> None:
     chains(database, 400)
     finished = library.purge(url=database.url, table="c", all_rows=True, max_rows=70)
