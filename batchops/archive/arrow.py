@@ -10,11 +10,8 @@ from pyarrow import csv
 
 from batchops.archive.arrow_numbers import mended, number, positional
 from batchops.archive.inexact import InexactRow, InexactRowsError
-from batchops.archive.pandas_unasked import leave_pandas_out
 from batchops.db.exact_columns import ExactColumn, ExactKind
 from batchops.db.exact_text import unescape
-
-leave_pandas_out()  # before the first value
 
 Spell = Callable[[Any], Any]
 

@@ -1,8 +1,6 @@
 """Segments: what is written is read back, in every format; what is damaged is noticed."""
 
 import random
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -183,21 +181,3 @@ def test_a_minus_before_zeros_is_not_exact() -> None:
     exact = [b"0.00", b"-0.01", b"-10.00", b"9999.99", b"-9999.99", b"\\N"]
     assert [one.place for one in rows.inexact([*exact, b"-0.00"])] == [len(exact)]
     assert rows.lines(rows.batch(exact)) == exact
-
-
-_PANDAS = """
-import sys
-from importlib import import_module
-import_module("batchops.archive.parquet")
-assert "pandas" not in sys.modules
-import pyarrow
-assert pyarrow.table({"a": [1]}).to_pandas()["a"][0] == 1
-"""
-
-
-@pytest.mark.full
-def test_pandas_is_imported_only_for_who_asks_for_it() -> None:
-    """pyarrow imports it for its first value, where it is installed."""
-    pytest.importorskip("pandas")
-    done = subprocess.run([sys.executable, "-c", _PANDAS], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
