@@ -143,7 +143,7 @@ def test_posts_by_status(sqlite: Database) -> None:
     prepared(sqlite, 8)
     answers = {2: 404, 3: 500, 4: 429, 5: 302, 6: 201, 7: 408}
     with listening(answers) as (url, came):
-        result = drain(sqlite, "--post", url, "--failed", "status = 'failed'")
+        result = drain(sqlite, "--post", url, "--failed", "status = 'failed'", "--backoff", "5s")
     assert result.code == 3
     assert [row["id"] for row in came] == list(range(1, 9))
     found = dict(sqlite.rows("SELECT id, status FROM jobs"))
