@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.exact_text import InexactValue, line_maker
 from batchops.db.table import Table
+from batchops.errors import RowRefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +80,12 @@ def read_rows(found: Iterable[Any], columns: Sequence[ExactColumn]) -> list[Read
         except InexactValue as error:
             rows.append(ReadRow(values, b"", str(error)))
     return rows
+
+
+def exact_lines(columns: Sequence[ExactColumn], rows: Sequence[Any]) -> list[bytes]:
+    """The canonical lines of rows as a driver gives them; RowRefusedError for a value that is none of its column's."""
+    line = line_maker(columns)
+    try:
+        return [line(row) for row in rows]
+    except InexactValue as error:
+        raise RowRefusedError(str(error)) from error

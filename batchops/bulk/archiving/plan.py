@@ -82,7 +82,7 @@ def _bucket(preparing: Preparing, spec: ArchiveSpec, target: Bucket) -> BucketAr
         archived_key=tuple(name for name in found.table.known_by if name in {column.name for column in columns}),
         followed=route.pinned.key, segment_format=segment_format, format=segment_format.of(columns),
         keep=spec.keep, segment_size=spec.segment_size, most_rows=spec.max_rows, server=found.server.identity,
-        about=_about(preparing), facts=tuple(_bucket_facts(spec, target, columns, every)),
+        about=_about(preparing), facts=tuple(_facts(spec, target, columns, every)),
         refusals=[
             *_refusals(preparing, lines, columns), *_unnamed(preparing), *_owner_refusals(destination, owner),
         ],
@@ -105,18 +105,6 @@ def _about(preparing: Preparing) -> dict[str, Any]:
         "condition": pinned.condition, "cutoff": pinned.cutoff, "product": server.product,
         "server_version": server.version, "batchops": __version__,
     } | ({} if preparing.verb.removes else {"kept": True})  # fmt: skip
-
-
-def _bucket_facts(
-    spec: ArchiveSpec, target: Bucket, columns: Sequence[ExactColumn], every: Sequence[str]
-) -> Iterator[tuple[str, str]]:  # fmt: skip
-    yield "to", f"{target.shown} ({spec.format}, {rough(spec.segment_size)}B of rows an object)"
-    if len(columns) < len(every):
-        yield "columns", ", ".join(column.name for column in columns)
-    if spec.keep:
-        yield KEEPS_FILES
-        return
-    yield "order", "rows are uploaded and read back, then deleted where unchanged; no lock is held during an upload"
 
 
 def _unnamed(preparing: Preparing) -> Iterator[Refusal]:
@@ -169,15 +157,20 @@ def _chosen(preparing: Preparing, spec: ArchiveSpec, found: Sequence[ExactColumn
 
 
 def _facts(
-    spec: ArchiveSpec, target: Folder, columns: Sequence[ExactColumn], every: Sequence[str]
+    spec: ArchiveSpec, target: Folder | Bucket, columns: Sequence[ExactColumn], every: Sequence[str]
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
-    yield "to", f"{target.shown} ({spec.format}, {rough(spec.segment_size)}B of rows a file)"
+    uploaded = isinstance(target, Bucket)
+    of_each = "an object" if uploaded else "a file"
+    yield "to", f"{target.shown} ({spec.format}, {rough(spec.segment_size)}B of rows {of_each})"
     if len(columns) < len(every):
         yield "columns", ", ".join(column.name for column in columns)
     if spec.keep:
         yield KEEPS_FILES
         return
-    yield "order", "rows are written and synced, then deleted; files are read back before their spools go"
+    if uploaded:
+        yield "order", "rows are uploaded and read back, then deleted where unchanged; no lock is held during an upload"
+    else:
+        yield "order", "rows are written and synced, then deleted; files are read back before their spools go"
 
 
 def _refusals(preparing: Preparing, lines: RowLines, columns: Sequence[ExactColumn]) -> Iterator[Refusal]:

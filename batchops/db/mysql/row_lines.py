@@ -6,12 +6,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.exact_columns import ExactColumn
-from batchops.db.exact_text import InexactValue, line_maker
 from batchops.db.mysql.exact_columns import MySQLExactColumns
 from batchops.db.mysql.keys import BY_INDEX
-from batchops.db.row_lines import ReadRow, read_rows
+from batchops.db.row_lines import ReadRow, exact_lines, read_rows
 from batchops.db.table import Table, quoted
-from batchops.errors import RowRefusedError, TransientError
+from batchops.errors import TransientError
 
 _COLUMNS = sa.text(
     "SELECT column_name FROM information_schema.columns WHERE table_schema = coalesce(:schema, database()) "
@@ -32,12 +31,12 @@ class MySQLRowLines:
         selected = _selected(connection, table, columns)
         by_index = bool(delete._prefixes)  # `keys.by_index`: such a DELETE names its table twice
         if self.returns_deleted and not by_index and not _joined(delete):
-            return _lines(columns, connection.execute(delete.returning(*selected)).all())
+            return exact_lines(columns, connection.execute(delete.returning(*selected)).all())
         where = delete.whereclause
         rows: sa.Select[Any] = sa.select(*selected).select_from(table.called)
         rows = rows if where is None else rows.where(where)
         rows = rows.with_hint(table.called, BY_INDEX) if by_index else rows
-        lines = _lines(columns, connection.execute(rows.with_for_update()).all())
+        lines = exact_lines(columns, connection.execute(rows.with_for_update()).all())
         if (gone := connection.execute(delete).rowcount) != len(lines):
             # At READ COMMITTED a row may come into the range after it was read; each that was read is locked.
             raise TransientError(f"{gone} rows were deleted where {len(lines)} had been read.")
@@ -47,7 +46,7 @@ class MySQLRowLines:
         self, connection: sa.Connection, select: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
     ) -> list[bytes]:  # fmt: skip
         rows = select.with_only_columns(*_selected(connection, table, columns), maintain_column_froms=True)
-        return _lines(columns, connection.execute(rows).all())
+        return exact_lines(columns, connection.execute(rows).all())
 
     def rows(
         self, connection: sa.Connection, rows: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
@@ -75,14 +74,6 @@ class MariaDBRowLines(MySQLRowLines):
 def _joined(delete: sa.Delete) -> bool:
     where = delete.whereclause
     return where is not None and len(sa.select(sa.literal_column("1")).where(where).get_final_froms()) > 1
-
-
-def _lines(columns: Sequence[ExactColumn], rows: Sequence[Any]) -> list[bytes]:
-    line = line_maker(columns)
-    try:
-        return [line(row) for row in rows]
-    except InexactValue as error:
-        raise RowRefusedError(str(error)) from error
 
 
 def _selected(

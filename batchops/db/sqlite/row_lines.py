@@ -6,11 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.exact_columns import ExactColumn
-from batchops.db.exact_text import InexactValue, line_maker
-from batchops.db.row_lines import ReadRow, read_rows
+from batchops.db.row_lines import ReadRow, exact_lines, read_rows
 from batchops.db.sqlite.exact_columns import SQLiteExactColumns
 from batchops.db.table import Table
-from batchops.errors import RowRefusedError
 
 _COLUMNS = sa.text("SELECT name FROM pragma_table_xinfo(:name) WHERE hidden <> 1 ORDER BY cid")
 _LOST = ("off", "memory")
@@ -25,13 +23,15 @@ class SQLiteRowLines:
         self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn]
     ) -> list[bytes]:  # fmt: skip
         rows = connection.execute(delete.returning(*SQLiteExactColumns().selected(table, columns))).all()
-        return _lines(columns, rows)
+        return exact_lines(columns, rows)
 
     def read(
         self, connection: sa.Connection, select: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
     ) -> list[bytes]:  # fmt: skip
         own = SQLiteExactColumns().selected(table, columns)
-        return _lines(columns, connection.execute(select.with_only_columns(*own, maintain_column_froms=True)).all())
+        return exact_lines(
+            columns, connection.execute(select.with_only_columns(*own, maintain_column_froms=True)).all()
+        )
 
     def rows(
         self, connection: sa.Connection, rows: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
@@ -49,11 +49,3 @@ class SQLiteRowLines:
 
     def obstacle(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> str:  # noqa: ARG002
         return ""
-
-
-def _lines(columns: Sequence[ExactColumn], rows: Sequence[Any]) -> list[bytes]:
-    line = line_maker(columns)
-    try:
-        return [line(row) for row in rows]
-    except InexactValue as error:
-        raise RowRefusedError(str(error)) from error
