@@ -139,7 +139,9 @@ def _loop(
         return ready.matched(rows.table)
 
     with (
-        closing(ArchivedRows(job.destination, job.work.segments, job.work.place)) as source,
+        closing(
+            ArchivedRows(job.destination, job.work.segments, job.work.place, job.work.references, lambda: stop.asked)
+        ) as source,
         loop_throttles(
             job.spec, job.plan, ready.watched, job.database, ready.target.table, live, emitter, stats
         ) as throttles,
@@ -180,7 +182,7 @@ def _begin(job: RestoreJob, ready: Ready) -> tuple[lease.Lease, Run]:
     key = job.identify()
     with ledger.database.transaction() as connection:
         held = lease.acquire(connection, ledger, key, job.spec.lease.total_seconds())
-        now = work_of(connection, ledger, key, job.work.segments, restart=True)
+        now = work_of(connection, ledger, key, job.work.segments, job.work.references, restart=True)
         if now.last != job.work.last:
             raise LockedError("Another run of the same job ended just now.", "run the same command again.")
         if job.work.continues and job.work.last is not None:
@@ -201,6 +203,7 @@ def _row(job: RestoreJob, key: str) -> dict[str, object]:
         "condition": job.spec.where, "assignments": [], "cutoff": None, "key": None,
         "segments": [one.listed.name for one in job.work.segments], "refused_before": job.work.refused_before,
         "undecided": [one.listed.name for one in job.work.segments if one.undecided],
+        "references": [*job.work.references],
     }  # fmt: skip
     by = {"role": "", "version": __version__, "database": job.database.address.shown, "command": job.next}
     return {

@@ -50,6 +50,9 @@ def plan_of(
         ("into", found.into if found.table is not None else f"{found.into}, a new table"),
     ]
     behind: Facts = [("conflicts", _CONFLICTS[spec.on_conflict])]
+    if work.references and work.rows:
+        by = "; ".join(", ".join(one.columns) for one in work.references)
+        behind.append(("order", f"each row behind those that it refers to by {by}, from a file in TMPDIR"))
     if work.continues and work.last is not None:
         behind.append(("continues", f"run {work.last.run}, {count(work.last.read)} rows read"))
     behind += throttle_facts(spec, watched)

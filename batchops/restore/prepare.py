@@ -19,6 +19,7 @@ from batchops.ledger.location import open_ledger
 from batchops.restore.create import new_table
 from batchops.restore.found import Found, condition_of, find, identity, key_of
 from batchops.restore.job import Ready, RestoreJob
+from batchops.restore.parents_first import own_references
 from batchops.restore.plan import dropped, plan_of
 from batchops.restore.previous import Work, job_key, work_of
 from batchops.restore.spec import RestoreSpec
@@ -100,13 +101,14 @@ def _work(
     """What is left to be done; everything where the table is not the one that earlier runs filled."""
     catalog = database.backend.catalog
     here = TableIdentity() if found.table is None else catalog.table_identity(connection, found.table)
+    own = () if found.table is None else own_references(connection, database, found.table)
     with ledger.database.reading() as reading:
         if ledger.state(reading) != "current":
-            return work_of(reading, ledger, "", found.segments, restart=True)
+            return work_of(reading, ledger, "", found.segments, own, restart=True)
         key = job_key(ledger.database_id(reading), identity(VERB.name, spec, found))
         last = ledger.latest(reading, key)
         another = found.table is None or (last is not None and here.is_another_than(last.evidence))
-        return work_of(reading, ledger, key, found.segments, restart=spec.restart or another)
+        return work_of(reading, ledger, key, found.segments, own, restart=spec.restart or another)
 
 
 def _watched(

@@ -13,6 +13,7 @@ from batchops.errors import IntegrityError
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.resume import ENDS
 from batchops.ledger.run import Run
+from batchops.restore.parents_first import OwnReference
 from batchops.restore.source import Place
 
 
@@ -29,6 +30,8 @@ class Work:
     """Whether that run goes on."""
     refused_before: int = 0
     """Rows that the table refused in earlier runs, whose segments are not read again."""
+    references: tuple[OwnReference, ...] = ()
+    """Those of the table to itself, which decide the order of its rows."""
 
     @property
     def done(self) -> bool:
@@ -48,12 +51,13 @@ def job_key(database_id: str, identity: Mapping[str, Any]) -> str:
 
 
 def work_of(
-    connection: sa.Connection, ledger: Ledger, key: str, segments: Sequence[FoundSegment], *, restart: bool
+    connection: sa.Connection, ledger: Ledger, key: str, segments: Sequence[FoundSegment],
+    references: tuple[OwnReference, ...], *, restart: bool,
 ) -> Work:  # fmt: skip
     """What is to be done. A done run's segments are not read again: only those that were archived since."""
     last = None if ledger.state(connection) != "current" else ledger.latest(connection, key)
     if last is None or restart:
-        return Work(tuple(segments), Place(), last)
+        return Work(tuple(segments), Place(), last, references=references)
     by_name = {one.listed.name: one for one in segments}
     names = last.pinned["segments"]
     if missing := [name for name in names if name not in by_name]:
@@ -71,6 +75,8 @@ def work_of(
                 "--restart --on-conflict skip begins anew, and leaves what is restored.",
             )
         place = Place.loaded(last.workers[0].cursor)
-        return Work(tuple(before), place, last, continues=True, refused_before=refused)
+        pinned = tuple(OwnReference(*map(tuple, one)) for one in last.pinned.get("references", ()))
+        return Work(tuple(before), place, last, continues=True, refused_before=refused, references=pinned)
     fresh = [one for one in segments if one.listed.name not in set(names)]
-    return Work((*before, *fresh), Place(len(before)), last, refused_before=refused + last.rejected)
+    refused += last.rejected
+    return Work((*before, *fresh), Place(len(before)), last, refused_before=refused, references=references)

@@ -1,7 +1,7 @@
 """The archived rows of a run of restore, in the order of its segments, from a place on."""
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from batchops.archive.formats import format_of_name
 from batchops.archive.records import ArchivedTable
 from batchops.archive.segments import read_segment, sha256_of
 from batchops.errors import IntegrityError, NotFoundError
+from batchops.restore.parents_first import OwnReference, ParentsFirst, Source
 
 MOST_BYTES = 8 << 20
 """Of a batch; a larger row is a batch alone."""
@@ -21,7 +22,7 @@ MOST_BYTES = 8 << 20
 
 @dataclass(frozen=True)
 class Place:
-    """How far a run has come: so many segments, and rows of the next one."""
+    """How far a run has come: so many segments, and rows of the next one, or of all others in their order."""
 
     segment: int = 0
     row: int = 0
@@ -49,12 +50,15 @@ class RowsAt:
     """Bytes of a row, on average."""
     undecided: bool = False
     """Whether each may be in its table too, or be archived anew elsewhere: what is there already stays."""
+    ends: bool = False
+    """Whether rows of another kind follow, so that a batch ends here."""
 
     def slice(self, start: int, rows: int) -> "RowsAt":
         """So many of them from there."""
         lines = self.lines[start : start + rows]
         after = Place(self.after.segment, self.after.row - len(self.lines) + start + len(lines))
-        return RowsAt(lines, self.table, after, undecided=self.undecided)
+        ends = self.ends and start + rows >= len(self.lines)
+        return replace(self, lines=lines, after=after, ends=ends)
 
     def first(self, rows: int) -> "RowsAt":
         """The first so many of them."""
@@ -66,12 +70,22 @@ class RowsAt:
 
 
 class ArchivedRows:
-    """Reads segment for segment; each file is compared with its record before the first row of it is given."""
+    """Reads segment for segment; each file is compared with its record before the first row of it is given.
 
-    def __init__(self, destination: Destination, segments: Sequence[FoundSegment], place: Place) -> None:
+    With `references` of their table to itself, every row comes after those that it refers to.
+    """
+
+    def __init__(
+        self, destination: Destination, segments: Sequence[FoundSegment], place: Place,
+        references: Sequence[OwnReference] = (), stopped: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
         self._destination = destination
         self._segments = segments
-        self._blocks = self._read(place)
+        self._references = references
+        self._stopped = stopped
+        self._place = place
+        """Behind the last block."""
+        self._blocks = self._from(place)
         self._thread = ThreadPoolExecutor(1, "batchops-read")
         self._ahead: Future[RowsAt | None] | None = None
         """The block that is read while the database works on the one before."""
@@ -101,17 +115,36 @@ class ArchivedRows:
         self._blocks.close()
 
     def _more(self, parts: Sequence[RowsAt]) -> bool:
-        """Whether the block has rows, or a next one has, of the same segment as those that were taken."""
+        """Whether the block has rows, or a next one has, of the same kind as those that were taken."""
         if self._block is not None and self._given < len(self._block.lines):
             return True
-        if parts and parts[-1].after.row >= self._segments[parts[-1].after.segment].rows:
+        if parts and parts[-1].ends:
             return False
-        self._block, self._given = (self._ahead or self._next()).result(), 0
-        self._ahead = None if self._block is None else self._next()
-        return self._block is not None
+        try:
+            block = (self._ahead or self._next()).result()
+        except BaseException:
+            self._blocks, self._ahead = self._from(self._place), None  # one that has failed gives nothing more
+            raise
+        self._block, self._given = block, 0
+        self._ahead = None if block is None else self._next()
+        self._place = self._place if block is None else block.after
+        return block is not None
 
     def _next(self) -> "Future[RowsAt | None]":
         return self._thread.submit(next, self._blocks, None)
+
+    def _from(self, place: Place) -> Generator[RowsAt, None, None]:
+        return self._in_order(place) if self._references else self._read(place)
+
+    def _in_order(self, place: Place) -> Generator[RowsAt, None, None]:
+        """All from that segment on, without the first so many."""
+        at, ordered = place.row, ParentsFirst(self._references, self._stopped)
+        with closing(ordered), closing(self._read(Place(place.segment))) as blocks:
+            ordered.arrange((Source(one.table, one.undecided), one.lines) for one in blocks)
+            for source, lines, ends in ordered.rows(at):
+                at += len(lines)
+                mean = sum(map(len, lines)) / len(lines) + 1
+                yield RowsAt(lines, source.table, Place(place.segment, at), mean, source.last, ends)
 
     def _read(self, place: Place) -> Generator[RowsAt, None, None]:
         for number in range(place.segment, len(self._segments)):
@@ -128,7 +161,8 @@ class ArchivedRows:
                     at += len(lines)
                     if fresh:
                         mean = sum(map(len, fresh)) / len(fresh) + 1
-                        yield RowsAt(fresh, segment.table, Place(number, at), mean, segment.undecided)
+                        ends = at >= segment.rows
+                        yield RowsAt(fresh, segment.table, Place(number, at), mean, segment.undecided, ends)
 
     def _opened(self, segment: FoundSegment) -> BinaryIO:
         try:

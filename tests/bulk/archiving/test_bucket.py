@@ -220,6 +220,23 @@ def test_a_store_that_fails_for_a_while_is_waited_for(small: Database, bucket: B
     assert "the store answers SlowDown" in busy.err
 
 
+def test_a_restore_waits_for_a_store_that_fails_for_a_while(small: Database, bucket: Bucket) -> None:
+    """Each file fails to be read at first: the first one, and one that is read while its forerunner is written."""
+    for where in ("kind < 2", WHERE):
+        archive(small, bucket, "--format", "jsonl", where=where)
+    left: dict[str, int] = {}
+
+    def fail(request: Request) -> Answer | None:
+        left[request.path] = left.get(request.path, 5) - 1
+        return refusal(503, "SlowDown") if left[request.path] >= 0 else None
+
+    at_each(bucket, "GET", SEGMENT, fail)
+    with bucket.reached():
+        done = library.restore(destination=bucket.url, url=small.url, into="again")
+    assert (done.reason, done.rows, len(left)) == ("done", MATCHING, 2)
+    assert small.scalar("SELECT count(*) FROM again") == MATCHING
+
+
 def test_what_cannot_be_reached_is_told_before_anything_is_read(small: Database, bucket: Bucket) -> None:
     nowhere = Bucket("nobody-has-this", bucket.proxy)
     assert "no bucket nobody-has-this" in archive(small, nowhere, "--dry-run", code=10).err

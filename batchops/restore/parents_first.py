@@ -1,0 +1,190 @@
+"""Archived rows of a table that refers to itself, in an order in which each comes after those that it refers to.
+
+An archive holds them the other way round, as a row can be deleted only once none refers to it.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from batchops.archive.records import ArchivedTable
+from batchops.db.database import Database
+from batchops.db.exact_text import fields_of, line_of
+from batchops.db.table import Table
+from batchops.errors import BatchopsError, TransientError
+
+_CACHE = 32_768
+"""KiB of it in memory; all else is in a file without a name, which is gone with the process."""
+BLOCK_ROWS = 2_000
+BLOCK_BYTES = 4 << 20
+_TABLES = f"""
+PRAGMA journal_mode = off; PRAGMA synchronous = off; PRAGMA temp_store = file; PRAGMA cache_size = -{_CACHE};
+CREATE TABLE archived (position integer PRIMARY KEY, source integer NOT NULL, line blob NOT NULL);
+CREATE TABLE referred (reference integer, value blob, position integer);
+CREATE TABLE referring (reference integer, value blob, position integer);
+CREATE TABLE source (source integer PRIMARY KEY, last integer NOT NULL);
+CREATE TABLE in_order (number integer PRIMARY KEY, position integer NOT NULL);
+"""
+_EDGES = """
+CREATE INDEX by_value ON referred (reference, value);
+CREATE TABLE edge (parent integer, child integer, PRIMARY KEY (parent, child)) WITHOUT ROWID;
+INSERT OR IGNORE INTO edge SELECT r.position, c.position FROM referring c JOIN referred r USING (reference, value)
+ WHERE r.position <> c.position;
+DROP TABLE referred; DROP TABLE referring;
+CREATE INDEX by_child ON edge (child);
+CREATE TABLE placed (position integer PRIMARY KEY, level integer NOT NULL);
+CREATE INDEX by_level ON placed (level);
+INSERT INTO placed SELECT position, 0 FROM archived WHERE position NOT IN (SELECT child FROM edge);
+"""
+_NEXT_LEVEL = """
+INSERT INTO placed SELECT DISTINCT e.child, :level + 1 FROM placed p JOIN edge e ON e.parent = p.position
+ WHERE p.level = :level AND NOT EXISTS (
+  SELECT 1 FROM edge o WHERE o.child = e.child AND o.parent NOT IN (SELECT position FROM placed)
+ )
+"""
+_CIRCLES = (
+    "INSERT INTO placed SELECT position, :level FROM archived WHERE position NOT IN (SELECT position FROM placed)"
+)
+_ORDER = """
+INSERT INTO in_order (position) SELECT position FROM placed JOIN archived USING (position)
+ JOIN source USING (source) ORDER BY last, level, iif(level = :circles, -position, position)
+"""
+_ROWS = """
+SELECT source, line FROM in_order JOIN archived USING (position) WHERE number > ? ORDER BY number
+"""
+
+
+class OwnReference(NamedTuple):
+    """A foreign key of a table to itself."""
+
+    columns: tuple[str, ...]
+    referred: tuple[str, ...]
+
+
+class Source(NamedTuple):
+    """What rows have in common."""
+
+    table: ArchivedTable
+    last: bool
+    """Whether they come behind all others, whatever refers to them."""
+
+
+class Block(NamedTuple):
+    """Rows that follow each other."""
+
+    source: Source
+    lines: list[bytes]
+    ends: bool
+    """Whether rows of another source follow, or none."""
+
+
+class ParentsFirst:
+    """The order is the same whenever it is made of the same rows.
+
+    Rows of a circle, and what refers to them, come last, the last archived first; rows that refer to one that is not
+    archived come as those that refer to none.
+    """
+
+    def __init__(self, references: Sequence[OwnReference], stopped: Callable[[], bool]) -> None:
+        self._references = references
+        self._stopped = stopped
+        self._sources: list[Source] = []
+        self._rows = 0
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._db.executescript(_TABLES)
+
+    def arrange(self, blocks: Iterable[tuple[Source, list[bytes]]]) -> None:
+        """Read all rows and find their order. TransientError once it is stopped."""
+        with _explained():
+            for source, lines in blocks:
+                self._check()
+                self._add(source, lines)
+            self._db.executescript(_EDGES)
+            level = 0
+            while self._db.execute(_NEXT_LEVEL, {"level": level}).rowcount:
+                self._check()
+                level += 1
+            self._db.execute(_CIRCLES, {"level": level + 1})
+            self._db.executemany("INSERT INTO source VALUES (?, ?)", enumerate(one.last for one in self._sources))
+            self._db.execute(_ORDER, {"circles": level + 1})
+
+    def rows(self, behind: int) -> Iterator[Block]:
+        """From there on, in blocks of one source."""
+        with _explained():
+            lines: list[bytes] = []
+            kind, room = -1, BLOCK_BYTES
+            for number, line in self._db.execute(_ROWS, (behind,)):
+                if lines and (number != kind or room <= 0 or len(lines) >= BLOCK_ROWS):
+                    yield Block(self._sources[kind], lines, ends=number != kind)
+                    lines, room = [], BLOCK_BYTES
+                lines.append(line)
+                kind, room = number, room - len(line)
+            if lines:
+                yield Block(self._sources[kind], lines, ends=True)
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._db.close()
+
+    def _check(self) -> None:
+        if self._stopped():
+            raise TransientError("The restore was stopped while it put rows in order.")
+
+    def _add(self, source: Source, lines: Sequence[bytes]) -> None:
+        if source not in self._sources:
+            self._sources.append(source)
+        number, start = self._sources.index(source), self._rows
+        self._rows += len(lines)
+        places = self._places(source.table)
+        fields = [*map(fields_of, lines)] if places else []
+        self._db.execute("BEGIN")
+        own = ((start + n, number, line) for n, line in enumerate(lines))
+        self._db.executemany("INSERT INTO archived VALUES (?, ?, ?)", own)
+        for reference, columns, referred in places:
+            for name, taken in (("referring", columns), ("referred", referred)):
+                values = (
+                    (reference, value, start + n) for n, row in enumerate(fields) if (value := _value(row, taken))
+                )
+                self._db.executemany(f"INSERT INTO {name} VALUES (?, ?, ?)", values)
+        self._db.execute("COMMIT")
+
+    def _places(self, table: ArchivedTable) -> list[tuple[int, list[int], list[int]]]:
+        """Of the columns of each reference in a line; of those that were archived."""
+        names = [column.name for column in table.columns]
+        return [
+            (number, [names.index(name) for name in one.columns], [names.index(name) for name in one.referred])
+            for number, one in enumerate(self._references)
+            if {*one.columns, *one.referred} <= {*names}
+        ]
+
+
+def own_references(connection: sa.Connection, database: Database, table: Table) -> tuple[OwnReference, ...]:
+    """The keys by which rows of the table have to come after others of it."""
+    own = (table.schema, table.name)
+    keys = database.backend.foreign_keys.all(connection, (table.schema,))
+    found = (OwnReference(one.columns, one.referred) for one in keys if one.child == one.parent == own and one.enforced)
+    return tuple(dict.fromkeys(found))
+
+
+def _value(row: Sequence[bytes | None], places: Sequence[int]) -> bytes | None:
+    """What a row refers to, or is referred to by; None where it has a NULL: that refers to nothing.
+
+    Without case, as a collation may compare so: two rows too many in an order do no harm.
+    """
+    values = [row[place] for place in places]
+    return None if None in values else line_of(values).lower()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """A fault of the file, for people."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise BatchopsError(
+            f"The temporary file that puts the rows in order cannot be used: {error}.",
+            "it takes as much space as the rows do; TMPDIR names the folder.",
+        ) from error
