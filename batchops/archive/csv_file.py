@@ -1,46 +1,99 @@
 """Segments as CSV (RFC 4180) with a header; NULL is nothing at all, an empty text is `""`, as PostgreSQL has it."""
 
+import csv
+import io
 import re
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
 
 from batchops.archive.formats import Compression, RowFormat
-from batchops.archive.text_rows import Fields, TextRows
+from batchops.archive.text_rows import TextRows, columns_of
 from batchops.db.exact_columns import ExactColumn
-from batchops.db.exact_text import NULL, escape
+from batchops.db.exact_text import NULL, escape, unescape
 
-_QUOTED = re.compile(r'[",\r\n]|^\s|\s$|^$|^\\')
+_QUOTED = re.compile(rb'[",\r\n]|^\s|\s$|^$|^\\')
+_SOME_QUOTED = (b'"', b",", b"\n ", b" \n", b"\n\n")
+"""The same in fields without escapes that have line ends around them."""
+_SPECIAL = re.compile(r"[\\\x08-\x0d]")
+_SPECIALS = b"\x08\t\x0b\x0c\r"
+_EMPTY = (b"\t\t", b"\n\t", b"\t\n", b"\n\n")
+_NO_VALUE = re.compile(rb"(?<=[\t\n])(?=[\t\n])")
+_EMPTY_TEXT = re.compile(rb'(?m)(?<![^,\n])""(?=,|$)')
 _FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",]*))(,|$)')
 
 
 def format_of(columns: Sequence[ExactColumn], compression: Compression) -> RowFormat:
     """CSV for rows of these columns."""
-    count = len(columns)
+    coded = _Records(len(columns))
+    header = b",".join(_value(column.name.encode()) for column in columns) + b"\n"
+    return TextRows(columns, compression, coded.of, coded.lines, _whole, header)
 
-    def record(fields: Fields) -> str:
-        # A row with one NULL would be an empty line, which readers pass over.
-        if count == 1 and fields[0] is None:
-            return "\n"
-        return ",".join(["" if field is None else _quoted(field.decode()) for field in fields]) + "\n"
 
-    def line(record: str) -> bytes:
-        found = [*_fields(record.removesuffix("\n"))]
-        if len(found) != count:
-            raise ValueError(f"a record has {len(found)} fields, not {count}")
+class _Records:
+    """Many rows at a time; of one column, NULL is an empty line, which some readers pass over."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def of(self, lines: Sequence[bytes]) -> bytes:
+        b"\n".join(lines).decode()  # as all of the file is
+        columns = map(_values, columns_of(lines, self._count))
+        return b"\n".join([*map(b",".join, zip(*columns, strict=True)), b""])
+
+    def lines(self, text: bytes) -> Sequence[bytes]:
+        if b'"' not in text and len(text.translate(None, _SPECIALS)) == len(text):
+            return self._plain(text)
+        if not _EMPTY_TEXT.search(text):
+            try:
+                return self._parsed(text)
+            except csv.Error:  # a value that is larger than its parser likes
+                pass
+        return [self._line(record) for record in _records(text)]
+
+    def _plain(self, text: bytes) -> Sequence[bytes]:
+        """Of records without quotes."""
+        lines = b"\n%b" % text.replace(b"\\", b"\\\\").replace(b",", b"\t")
+        if any(empty in lines for empty in _EMPTY):
+            lines = _NO_VALUE.sub(lambda _: NULL, lines)
+        records = lines[1:-1].split(b"\n")
+        if {record.count(b"\t") for record in records} != {self._count - 1}:
+            raise ValueError(f"a record has other than {self._count} fields")
+        return records
+
+    def _parsed(self, text: bytes) -> Sequence[bytes]:
+        """Of records whose empty fields all are NULL."""
+        rows = [row or [""] for row in csv.reader(io.StringIO(text.decode(), newline=""), strict=True)]
+        if {*map(len, rows)} != {self._count}:
+            raise ValueError(f"a record has other than {self._count} fields")
+        columns = [_escaped(values) for values in zip(*rows, strict=True)]
+        return "\n".join(map("\t".join, zip(*columns, strict=True))).encode().split(b"\n")
+
+    def _line(self, record: str) -> bytes:
+        found = [*_fields(record)]
+        if len(found) != self._count:
+            raise ValueError(f"a record has {len(found)} fields, not {self._count}")
         return b"\t".join(found)
 
-    header = ",".join(_quoted(column.name) for column in columns) + "\n"
-    return TextRows(columns, compression, record, line, _records, header)
+
+def _values(fields: list[bytes]) -> list[bytes]:
+    """What is written of a column."""
+    joined = b"\n".join((b"", *fields, b""))
+    if b"\\" not in joined and not any(found in joined for found in _SOME_QUOTED):
+        return fields
+    return [b"" if field == NULL else _value(unescape(field) or b"") for field in fields]
 
 
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
+def _value(text: bytes) -> bytes:
+    return b'"%b"' % text.replace(b'"', b'""') if _QUOTED.search(text) else text
+
+
+def _escaped(values: Sequence[str]) -> Sequence[str]:
+    """A column's values as fields of lines."""
+    if _SPECIAL.search("".join(values)) is None:
+        return [value or "\\N" for value in values] if "" in values else values
+    return [escape(value.encode()).decode() if value else "\\N" for value in values]
 
 
 def _fields(record: str) -> Iterator[bytes]:
-    if '"' not in record:
-        yield from (escape(field.encode()) if field else NULL for field in record.split(","))
-        return
     place = 0
     while True:
         found = _FIELD.match(record, place)
@@ -56,16 +109,24 @@ def _fields(record: str) -> Iterator[bytes]:
         place = found.end()
 
 
-def _records(plain: BinaryIO) -> Iterator[str]:
+def _records(text: bytes) -> Iterator[str]:
     """A record goes on over line ends as long as a quote is open."""
-    parts: list[str] = []
+    parts: list[bytes] = []
     quotes = 0
-    for line in plain:
-        text = line.decode()
-        parts.append(text)
-        quotes += text.count('"')
+    for line in text.split(b"\n")[:-1]:
+        parts.append(line)
+        quotes += line.count(b'"')
         if quotes % 2 == 0:
-            yield "".join(parts)
+            yield b"\n".join(parts).decode()
             parts, quotes = [], 0
-    if parts:
-        raise ValueError("it ends within a record")
+
+
+def _whole(text: bytes) -> int:
+    """Up to the last line end with no quote open before it."""
+    end, quotes = len(text), text.count(b'"')
+    while (place := text.rfind(b"\n", 0, end)) >= 0:
+        quotes -= text.count(b'"', place, end)
+        if quotes % 2 == 0:
+            return place + 1
+        end = place
+    return 0

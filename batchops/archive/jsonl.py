@@ -2,63 +2,143 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from json.encoder import encode_basestring as quoted
-from typing import BinaryIO
 
 from batchops.archive.formats import Compression, RowFormat
-from batchops.archive.text_rows import Fields, TextRows
+from batchops.archive.text_rows import TextRows, columns_of
 from batchops.db.exact_columns import ExactColumn, ExactKind
 from batchops.db.exact_text import NULL, escape
 
-_WHOLE = frozenset(kind for kind in ExactKind if kind.startswith(("int", "uint")))
 _FLOATING = frozenset((ExactKind.FLOAT, ExactKind.DOUBLE))
-_TRUTHS = {"t": "true", "f": "false"}
-_NUMBER = re.compile(r"0|-?[1-9]\d*")
-_FLOAT = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e[+-]\d+)?")
+_NUMBER = rb"0|-?[1-9]\d*"
+_FLOAT = rb"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]\d+)?"
+_LETTER = rb"[tf]"
+_TEXT = rb'"[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*"'
+_TRUTHS = {b"t": b"true", b"f": b"false", NULL: b"null"}
+_MEANT = {word: letter for letter, word in _TRUTHS.items()}
+_CONTROLS = bytes({*range(0x20)} - {*b"\t\n"})
+"""What a line may hold as it is, and a record may not; a line end is between two fields."""
+_CONTROL = re.compile(b"[%b]" % re.escape(_CONTROLS))
+_ESCAPED = re.compile(rb"\\.")
+_OTHER = re.compile(rb"\\[^bfnrt\"]")
+"""Of a record whose escaped backslashes are taken out: an escape that no line has."""
 
 
 def format_of(columns: Sequence[ExactColumn], compression: Compression) -> RowFormat:
     """JSON lines for rows of these columns."""
-    names = [column.name for column in columns]
-    starts = [f"{',' if place else '{'}{quoted(name)}:" for place, name in enumerate(names)]
-    ways = [*zip(starts, map(_way, columns), strict=True)]
+    coded = _Records(columns)
+    return TextRows(columns, compression, coded.of, coded.lines, lambda text: text.rfind(b"\n") + 1)
 
-    def record(fields: Fields) -> str:
-        parts = [
-            f"{start}null" if field is None else start + way(field.decode())
-            for (start, way), field in zip(ways, fields, strict=True)
+
+class _Records:
+    """Many rows at a time, column by column: lines and records have most escapes in common."""
+
+    def __init__(self, columns: Sequence[ExactColumn]) -> None:
+        self._names = [column.name for column in columns]
+        self._starts = [f"{',' if place else '{'}{quoted(name)}:".encode() for place, name in enumerate(self._names)]
+        self._columns = [_Plain(plain) if (plain := _plain(column)) else _Texts() for column in columns]
+        values = [
+            b"%b(%b)" % (re.escape(start), column.written)
+            for start, column in zip(self._starts, self._columns, strict=True)
         ]
-        return "".join(parts) + "}\n"
+        self._record = re.compile(rb"(?m)^%b\}\n" % b"".join(values))
+        self._read = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_number).decode
 
-    read = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_number).decode
+    def of(self, lines: Sequence[bytes]) -> bytes:
+        b"\n".join(lines).decode()  # JSON is UTF-8
+        template, columns = b"", []
+        fields_of_all = columns_of(lines, len(self._names))
+        for start, column, fields in zip(self._starts, self._columns, fields_of_all, strict=True):
+            around, values = column.values(fields)
+            template += start.replace(b"%", b"%%") + around
+            columns.append(values)
+        template += b"}\n"
+        return b"".join([template % row for row in zip(*columns, strict=True)])
 
-    def line(text: str) -> bytes:
-        values = read(text)
-        if [*values] != names:
+    def lines(self, text: bytes) -> Sequence[bytes]:
+        found = self._record.findall(text)
+        if len(found) != text.count(b"\n") or _OTHER.search(text.replace(b"\\\\", b"")):
+            return [self._line(record) for record in text[:-1].split(b"\n")]
+        rows = found if len(self._names) > 1 else [(value,) for value in found]
+        columns = [column.fields(values) for column, values in zip(self._columns, zip(*rows, strict=True), strict=True)]
+        return [*map(b"\t".join, zip(*columns, strict=True))]
+
+    def _line(self, record: bytes) -> bytes:
+        values = self._read(record.decode())
+        if not isinstance(values, dict) or [*values] != self._names:
             raise ValueError("a record has other columns than its segment")
         return b"\t".join([NULL if value is None else escape(_text(value)) for value in values.values()])
 
-    return TextRows(columns, compression, record, line, _records)
+
+class _Texts:
+    """A column of texts."""
+
+    written = rb"%b|null" % _TEXT
+
+    def values(self, fields: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:
+        """What is written, and in what."""
+        joined = b"\n".join(fields)
+        escaped = b"\\" in joined
+        if b"\\v" in joined:
+            joined = _ESCAPED.sub(lambda found: b"\\u000b" if found[0] == b"\\v" else found[0], joined)
+        if b'"' in joined:
+            joined = joined.replace(b'"', b'\\"')
+        if len(joined.translate(None, _CONTROLS)) < len(joined):
+            joined = _CONTROL.sub(lambda found: b"\\u%04x" % found[0][0], joined)
+        written = joined.split(b"\n")
+        if escaped and NULL in fields:
+            return b"%b", [b"null" if field == NULL else b'"%b"' % field for field in written]
+        return b'"%b"', written
+
+    def fields(self, values: Sequence[bytes]) -> Sequence[bytes]:
+        """Back, as they are in lines."""
+        joined = b"\n".join(values)
+        if b"null" in joined and b"null" in values:
+            joined = b"\n".join([NULL if value == b"null" else value[1:-1] for value in values])
+        else:
+            joined = joined[1:-1].replace(b'"\n"', b"\n")
+        return (joined.replace(b'\\"', b'"') if b'"' in joined else joined).split(b"\n")
 
 
-def _way(column: ExactColumn) -> Callable[[str], str]:
-    if column.kind in _WHOLE:
-        return _number
+class _Plain:
+    """A column of numbers or of truth values; a text that JSON would read in another way stays one."""
+
+    def __init__(self, plain: bytes) -> None:
+        self._truths = plain == _LETTER
+        self._one = re.compile(plain)
+        self._all = re.compile(rb"(?:(?:%b)\n)*" % plain)
+        self.written = rb"%b|%b|null" % (rb"true|false" if self._truths else plain, _TEXT)
+
+    def values(self, fields: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:
+        """What is written, and in what."""
+        if self._truths or not self._all.fullmatch(b"\n".join(fields) + b"\n"):
+            return b"%b", [self._value(field) for field in fields]
+        return b"%b", fields
+
+    def _value(self, field: bytes) -> bytes:
+        if (word := _TRUTHS.get(field)) and (self._truths or field == NULL):
+            return word
+        around, (value,) = (b"%b", (field,)) if self._one.fullmatch(field) else _Texts().values((field,))
+        return around % value
+
+    def fields(self, values: Sequence[bytes]) -> Sequence[bytes]:
+        """Back, as they are in lines."""
+        joined = b"\n".join(values)
+        if not (self._truths or b'"' in joined or b"n" in joined):
+            return values
+        return [
+            _MEANT.get(value) or (_Texts().fields((value,))[0] if value.startswith(b'"') else value) for value in values
+        ]
+
+
+def _plain(column: ExactColumn) -> bytes | None:
+    """What a value looks like that is no text in JSON."""
+    if column.kind.startswith(("int", "uint")):
+        return _NUMBER
     if column.kind in _FLOATING:
-        return _floating
-    if column.kind is ExactKind.BOOLEAN:
-        return lambda text: _TRUTHS.get(text) or quoted(text)
-    return quoted
-
-
-def _number(text: str) -> str:
-    """A text that JSON would read in another way stays one."""
-    return text if _NUMBER.fullmatch(text) else quoted(text)
-
-
-def _floating(text: str) -> str:
-    return text if _FLOAT.fullmatch(text) else quoted(text)
+        return _FLOAT
+    return _LETTER if column.kind is ExactKind.BOOLEAN else None
 
 
 def _text(value: object) -> bytes:
@@ -67,10 +147,6 @@ def _text(value: object) -> bytes:
     if value is True or value is False:
         return b"t" if value else b"f"
     raise ValueError("a record holds what no segment has")
-
-
-def _records(plain: BinaryIO) -> Iterator[str]:
-    return (record.decode() for record in plain)
 
 
 def _no_number(name: str) -> str:

@@ -1,7 +1,6 @@
-"""What JSON lines and CSV have in common: a line of text a row, compressed, and read back in blocks."""
+"""What JSON lines and CSV have in common: text, compressed, made of canonical lines and back in blocks of rows."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import BinaryIO
 
 from batchops.archive.compressed import compressing, reading_compressed
@@ -10,10 +9,10 @@ from batchops.archive.inexact import InexactRow
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.exact_text import fields_of
 
-BLOCK = 8_192
-"""Rows that are read at once."""
-
-Fields = Sequence[bytes | None]
+BLOCK_BYTES = 1 << 20
+"""Bytes that are read at once; what they become takes several times as much."""
+_FIELDS = 1 << 16
+"""Most fields that are written at once."""
 
 
 class TextRows:
@@ -23,63 +22,83 @@ class TextRows:
         self,
         columns: Sequence[ExactColumn],
         compression: Compression,
-        record: Callable[[Fields], str],
-        line: Callable[[str], bytes],
-        records: Callable[[BinaryIO], Iterator[str]],
-        header: str = "",
+        records: Callable[[Sequence[bytes]], bytes],
+        lines: Callable[[bytes], Sequence[bytes]],
+        whole: Callable[[bytes], int],
+        header: bytes = b"",
     ) -> None:
-        """`record`: a row's record with its line end; `line`: the canonical line of one; `records`: those of a file."""
+        """`records`: of canonical lines; `lines`: back; `whole`: the bytes of a text that are whole records."""
         self._columns = tuple(columns)
         self._compression = compression
-        self._record = record
-        self._line = line
         self._records = records
+        self._lines = lines
+        self._whole = whole
         self._header = header
 
     def writer(self, file: BinaryIO) -> "TextWriter":
-        return TextWriter(compressing(file, self._compression), self._record, self._header)
+        most = max(1, _FIELDS // len(self._columns))
+        return TextWriter(compressing(file, self._compression), self._records, self._header, most)
 
     def read(self, file: BinaryIO) -> Iterator[list[bytes]]:
         with reading_compressed(file, self._compression) as plain:
-            records = self._records(plain)
-            if self._header and next(records, "") != self._header:
+            if self._header and plain.read(len(self._header)) != self._header:
                 raise ValueError("its header names other columns than its record")
-            while block := [self._line(record) for record in islice(records, BLOCK)]:
-                yield block
+            for block in self._blocks(plain):
+                yield [*self._lines(block)]
+
+    def _blocks(self, plain: BinaryIO) -> Iterator[bytes]:
+        """Whole records, many at once."""
+        rest, most = b"", BLOCK_BYTES
+        while part := plain.read(most):
+            text = rest + part
+            end = self._whole(text)
+            rest = text[end:]
+            most = max(BLOCK_BYTES, len(rest))  # a record of many bytes is not looked through again and again
+            if end:
+                yield text[:end]
+        if rest:
+            raise ValueError("it ends within a record")
 
     def inexact(self, lines: Sequence[bytes]) -> list[InexactRow]:
-        found = []
-        for place, line in enumerate(lines):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                found += [
-                    InexactRow(place, column.name, "it is not valid UTF-8")
-                    for column, field in zip(self._columns, fields_of(line), strict=True)
-                    if field is not None and not _is_text(field)
-                ]
-        return found
+        if _is_text(b"\n".join(lines)):
+            return []
+        return [
+            InexactRow(place, column.name, "it is not valid UTF-8")
+            for place, line in enumerate(lines)
+            if not _is_text(line)
+            for column, field in zip(self._columns, fields_of(line), strict=True)
+            if field is not None and not _is_text(field)
+        ]
 
 
 class TextWriter:
     """One file."""
 
-    def __init__(self, stream: BinaryIO, record: Callable[[Fields], str], header: str) -> None:
+    def __init__(self, stream: BinaryIO, records: Callable[[Sequence[bytes]], bytes], header: bytes, most: int) -> None:
         self._stream = stream
-        self._record = record
-        stream.write(header.encode())
+        self._records = records
+        self._most = most
+        stream.write(header)
 
     def write(self, lines: Sequence[bytes]) -> None:
-        record = self._record
-        self._stream.write("".join([record(fields_of(line)) for line in lines]).encode())
+        for start in range(0, len(lines), self._most):
+            self._stream.write(self._records(lines[start : start + self._most]))
 
     def close(self) -> None:
         self._stream.close()
 
 
-def _is_text(field: bytes) -> bool:
+def columns_of(lines: Sequence[bytes], count: int) -> list[list[bytes]]:
+    """The fields of canonical lines as they are in them, column by column."""
+    fields = b"\t".join(lines).split(b"\t")
+    if len(fields) != count * len(lines):
+        raise ValueError("a row has other columns than its segment")
+    return [fields[place::count] for place in range(count)]
+
+
+def _is_text(data: bytes) -> bool:
     try:
-        field.decode()
+        data.decode()
     except UnicodeDecodeError:
         return False
     return True

@@ -13,6 +13,10 @@ from batchops.db.value_formats import span
 NULL = b"\\N"
 _ESCAPES = {b"\\": b"\\\\", b"\b": b"\\b", b"\f": b"\\f", b"\n": b"\\n", b"\r": b"\\r", b"\t": b"\\t", b"\v": b"\\v"}
 _SPECIAL = re.compile(rb"[\\\x08-\x0d]")
+_ESCAPED_TEXT = {plain.decode(): escaped.decode() for plain, escaped in _ESCAPES.items()}
+_SPECIALS = (*_ESCAPED_TEXT,)
+_SPECIAL_TEXT = re.compile(r"[\\\x08-\x0d]")
+_NOTHING = type(None)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _MEANT = {escaped[1:]: plain for plain, escaped in _ESCAPES.items()}
 
@@ -70,6 +74,37 @@ def line_maker(columns: Sequence[ExactColumn]) -> Callable[[Sequence[Any]], byte
         return b"\t".join(fields)
 
     return line
+
+
+def lines_at_once(columns: Sequence[ExactColumn], rows: Sequence[Sequence[Any]]) -> list[bytes] | None:
+    """The canonical lines of many rows, column by column; None where a value is not of its column's usual type."""
+    spelled = []
+    for column, values in zip(columns, zip(*rows, strict=True), strict=bool(rows)):
+        fields = _column_fields(column.kind, values)
+        if fields is None:
+            return None
+        spelled.append(fields)
+    try:
+        return "\n".join(map("\t".join, zip(*spelled, strict=True))).encode().split(b"\n") if spelled else []
+    except UnicodeEncodeError:
+        return None
+
+
+def _column_fields(kind: ExactKind, values: Sequence[Any]) -> Sequence[str] | None:
+    wanted, text = _AT_ONCE.get(kind, (str, None))
+    types = {*map(type, values)}
+    nulls = _NOTHING in types
+    if wanted is None or not types <= {wanted, _NOTHING}:
+        return None
+    if text is not None:
+        return ["\\N" if value is None else text(value) for value in values] if nulls else [*map(text, values)]
+    joined = "".join(filter(None, values)) if nulls else "".join(values)
+    if any(special in joined for special in _SPECIALS):
+        return [
+            "\\N" if value is None else _SPECIAL_TEXT.sub(lambda found: _ESCAPED_TEXT[found[0]], value)
+            for value in values
+        ]
+    return ["\\N" if value is None else value for value in values] if nulls else values
 
 
 def float_text(value: float) -> str:
@@ -180,3 +215,10 @@ _TEXTS: dict[ExactKind, Text] = {
     ExactKind.DECIMAL: _decimal, ExactKind.FLOAT: _double, ExactKind.DOUBLE: _double, ExactKind.BOOLEAN: _boolean,
     ExactKind.BYTES: _bytes, ExactKind.TAGGED: tagged,
 }  # fmt: skip
+_AT_ONCE: dict[ExactKind, tuple[type | None, Callable[[Any], str] | None]] = {
+    **{kind: (int, str) for kind, text in _TEXTS.items() if text is _whole},
+    ExactKind.DECIMAL: (Decimal, "{:f}".format), ExactKind.FLOAT: (float, float_text),
+    ExactKind.DOUBLE: (float, float_text), ExactKind.BYTES: (bytes, lambda value: f"\\\\x{value.hex()}"),
+    ExactKind.BOOLEAN: (None, None), ExactKind.TAGGED: (None, None),
+}  # fmt: skip
+"""A column's usual type with the field of a value; without the latter the value is a text that may need escapes."""

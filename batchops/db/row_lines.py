@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from batchops.db.exact_columns import ExactColumn
-from batchops.db.exact_text import InexactValue, line_maker
+from batchops.db.exact_text import InexactValue, line_maker, lines_at_once
 from batchops.db.table import Table
 from batchops.errors import RowRefusedError
 
@@ -84,6 +84,8 @@ def read_rows(found: Iterable[Any], columns: Sequence[ExactColumn]) -> list[Read
 
 def exact_lines(columns: Sequence[ExactColumn], rows: Sequence[Any]) -> list[bytes]:
     """The canonical lines of rows as a driver gives them; RowRefusedError for a value that is none of its column's."""
+    if (lines := lines_at_once(columns, rows)) is not None:
+        return lines
     line = line_maker(columns)
     try:
         return [line(row) for row in rows]

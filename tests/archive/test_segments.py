@@ -2,6 +2,9 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -13,8 +16,9 @@ from batchops.archive.inexact import InexactRowsError
 from batchops.archive.lines import RowsDigest, digest_of
 from batchops.archive.segments import read_segment, write_segment
 from batchops.db.exact_columns import ExactColumn, ExactKind
-from batchops.db.exact_text import fields_of, float_text, line_of
-from batchops.errors import IntegrityError
+from batchops.db.exact_text import InexactValue, fields_of, float_text, line_maker, line_of
+from batchops.db.row_lines import exact_lines
+from batchops.errors import IntegrityError, RowRefusedError
 
 KINDS = ExactKind
 COLUMNS = (
@@ -80,6 +84,27 @@ def test_rows_of_few_columns(tmp_path: Path, format: SegmentFormat, columns: int
     path = tmp_path / "few"
     assert write_segment(lines, named, format, path).rows == len(lines)
     assert lines_in(path, format, named) == lines
+
+
+@EACH_FORMAT
+def test_any_text_comes_back(tmp_path: Path, format: SegmentFormat) -> None:
+    """Blocks with a character that is written in another way, and blocks without one, take different ways."""
+    drawn, kinds = random.Random(11), (COLUMNS[0], COLUMNS[6], COLUMNS[-1], COLUMNS[-1])
+    columns = [replace(column, name=f"%s {place}", nullable=True) for place, column in enumerate(kinds)]
+    for number, alphabet in enumerate(
+        ("ab", 'a"', "a,", "a ", "a\\", "a\n", "a\tvu\\", "a\v", "ä\x00\x1f", '",\\\n\r nulltrue[{')
+    ):
+        lines = [
+            line_of([
+                None if drawn.random() < number % 3 / 9
+                else (str(drawn.randrange(-9, 9)) if column.kind is KINDS.INT64 else drawn.choice("tf")
+                      if column.kind is KINDS.BOOLEAN else "".join(drawn.choices(alphabet, k=drawn.randrange(4)))
+                ).encode() for column in columns
+            ]) for _ in range(200)
+        ]  # fmt: skip
+        path = tmp_path / str(number)
+        write_segment(lines, columns, format, path)
+        assert lines_in(path, format, columns) == lines
 
 
 @EACH_FORMAT
@@ -181,3 +206,27 @@ def test_a_minus_before_zeros_is_not_exact() -> None:
     exact = [b"0.00", b"-0.01", b"-10.00", b"9999.99", b"-9999.99", b"\\N"]
     assert [one.place for one in rows.inexact([*exact, b"-0.00"])] == [len(exact)]
     assert rows.lines(rows.batch(exact)) == exact
+
+
+def test_rows_are_spelled_at_once_as_one_by_one() -> None:
+    texts = ("", "a", "é\x00", "a\tb", "\\N", "\\", "\n", "\v\b\f\r", None, "\ud800")
+    values: dict[ExactKind, Sequence[object]] = {
+        KINDS.INT64: (1, -5, 2**63, None, True, Decimal(7), Decimal("7.5"), "7"),
+        KINDS.DECIMAL: (Decimal("1E+3"), Decimal("0.10"), Decimal("-0.0000001"), None, 1.5),
+        KINDS.DOUBLE: (1.5, 1e300, float("nan"), float("-inf"), None, 3), KINDS.BYTES: (b"", b"\x00\xff", None, "x"),
+        KINDS.BOOLEAN: (0, 1, None, 2), KINDS.TAGGED: (1, 1.5, "a\tb", b"\\", None),
+        KINDS.TIMESTAMP: ("2024-01-31 10:00:00", datetime(2024, 1, 31, 10), None), KINDS.TEXT: texts,
+    }  # fmt: skip
+    for kind, given in values.items():
+        column = ExactColumn("x", "any", kind)
+        one = line_maker([column, column])
+        for rows in ([(value, value)] for value in given), [[(value, value) for value in given]]:
+            for some in rows:
+                try:
+                    expected = [one(row) for row in some]
+                except InexactValue:
+                    with pytest.raises(RowRefusedError):
+                        exact_lines([column, column], some)
+                else:
+                    assert exact_lines([column, column], some) == expected
+    assert exact_lines(COLUMNS, []) == []
