@@ -12,7 +12,7 @@ from batchops.bulk.rejection_forecast import RejectionForecast
 from batchops.bulk.strategies.strategy import Batch
 from batchops.db.backend import Backend
 from batchops.db.database import Database
-from batchops.db.faults import TOGETHER, Suspect
+from batchops.db.faults import TOGETHER, RefusedRow
 from batchops.db.types import KeyValue
 from batchops.db.value_formats import as_text
 from batchops.errors import RowRefusedError
@@ -84,14 +84,14 @@ class RejectedRowSearch:
     def through_range(self, connection: sa.Connection, batch: Batch) -> SearchResult:
         """All rows of a range, in one statement but for those that are foreseen; RowRefusedError for another one."""
         groups = self._predicted(connection, batch, max(1, batch.read))
-        suspects = tuple(key for group in groups for key in group)
-        trial = self._trial(connection, replace(batch, keys=suspects))
+        predicted = tuple(key for group in groups for key in group)
+        trial = self._trial(connection, replace(batch, keys=predicted))
         trial.alike(groups)
-        if suspects:
-            others = sa.not_(self._database.backend.keys.among(batch.selection.table, batch.key, suspects))
+        if predicted:
+            others = sa.not_(self._database.backend.keys.among(batch.selection.table, batch.key, predicted))
             batch = replace(batch, where=others if batch.where is None else sa.and_(batch.where, others))
         trial.changed += self._work(connection, batch)
-        self._learn(len(suspects), len(trial.refused), 0, trial.changed + len(trial.refused))
+        self._learn(len(predicted), len(trial.refused), 0, trial.changed + len(trial.refused))
         return trial.result
 
     def __call__(self, connection: sa.Connection, batch: Batch, *, roughly: bool = False) -> SearchResult:
@@ -110,9 +110,9 @@ class RejectedRowSearch:
 
     def _predicted(self, connection: sa.Connection, batch: Batch, rows: int) -> tuple[tuple[KeyValue, ...], ...]:
         groups = self._forecast(connection, batch)
-        suspects = sum(map(len, groups))
-        if suspects > MOST_PREDICTED:
-            self._share = min(1.0, max(2 * self._share, suspects / rows))
+        predicted = sum(map(len, groups))
+        if predicted > MOST_PREDICTED:
+            self._share = min(1.0, max(2 * self._share, predicted / rows))
             raise TooManyRejectedError
         return groups
 
@@ -130,18 +130,18 @@ class RejectedRowSearch:
             if refusal is None:
                 del places[begin:]
                 continue
-            suspect = refusal.suspect
-            self._named = suspect is not None and (suspect.certain or self._guesses)
-            if suspect is None or not self._named:
+            named = refusal.named
+            self._named = named is not None and (named.certain or self._guesses)
+            if named is None or not self._named:
                 places = _last_refused(trial, places, begin, refusal, least)
                 continue
-            at = places.index(suspect.place)
-            found = refusal if suspect.certain else trial([suspect.place])
+            at = places.index(named.place)
+            found = refusal if named.certain else trial([named.place])
             if found is None:  # it was another one, and this one is changed now
                 self._guesses = False
                 del places[at]
                 continue
-            trial.refused[suspect.place] = found.reason
+            trial.refused[named.place] = found.reason
             passed += places[begin:at]
             places[begin:] = places[at + 1 :]
         return sorted(passed)
@@ -155,7 +155,7 @@ class RejectedRowSearch:
 @dataclass(frozen=True)
 class _Refusal:
     reason: str
-    suspect: Suspect | None = None
+    named: RefusedRow | None = None
 
 
 class _Trial:
@@ -244,8 +244,8 @@ class _Trial:
             if len(places) == 1:
                 return _Refusal(refused.message)
             table = batch.selection.table
-            suspect = backend.faults.refused_row(self._connection, error, table, batch.key, part.keys)
-            return _Refusal(refused.message, suspect and replace(suspect, place=places[suspect.place]))
+            named = backend.faults.refused_row(self._connection, error, table, batch.key, part.keys)
+            return _Refusal(refused.message, named and replace(named, place=places[named.place]))
         return None
 
     def _of(self, places: Sequence[int]) -> Batch:

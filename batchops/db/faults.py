@@ -69,7 +69,7 @@ TOGETHER = 50
 
 
 @dataclass(frozen=True)
-class Suspect:
+class RefusedRow:
     """The row that caused a refusal, if the server reports it."""
 
     place: int
@@ -94,7 +94,7 @@ class Faults(Protocol):
         table: Table,
         names: Sequence[str],
         keys: Sequence[KeyValue],
-    ) -> Suspect | None:
+    ) -> RefusedRow | None:
         """Which row with one of `keys` in `names` the last statement was refused for; None where unsaid."""
 
     def refuses_each(

@@ -98,12 +98,12 @@ def blamed(error: Exception) -> Result:
 
 
 def apart(
-    rows: Sequence[T], suspected: Callable[[T], bool], work: Callable[[Sequence[T]], Sequence[Result]]
+    rows: Sequence[T], isolated: Callable[[T], bool], work: Callable[[Sequence[T]], Sequence[Result]]
 ) -> list[Result]:
-    """A result per row, in their order; `work` gets each of the suspected rows by itself, after all the others."""
-    others = [row for row in rows if not suspected(row)]
+    """A result per row, in their order; `work` gets each of the isolated rows by itself, after all the others."""
+    others = [row for row in rows if not isolated(row)]
     results = iter(work(others) if others else ())
-    return [work([row])[0] if suspected(row) else next(results) for row in rows]
+    return [work([row])[0] if isolated(row) else next(results) for row in rows]
 
 
 def reason(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pymysql
 import sqlalchemy as sa
 
-from batchops.db.faults import Fault, Suspect, driver_error
+from batchops.db.faults import Fault, RefusedRow, driver_error
 from batchops.db.mysql.refused_together import refuses_each
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
@@ -119,5 +119,5 @@ class MySQLFaults:
     def refused_row(
         self, connection: sa.Connection, error: BaseException, table: Table, names: Sequence[str],  # noqa: ARG002
         keys: Sequence[KeyValue],  # noqa: ARG002
-    ) -> Suspect | None:  # fmt: skip
+    ) -> RefusedRow | None:  # fmt: skip
         return None

@@ -9,7 +9,7 @@ from batchops.db.catalog import Catalog
 from batchops.db.claims import ClaimQueries
 from batchops.db.column_contents import Contents
 from batchops.db.facts import Facts
-from batchops.db.faults import Faults, Suspect, driver_error
+from batchops.db.faults import Faults, RefusedRow, driver_error
 from batchops.db.mysql import server_health
 from batchops.db.mysql.backend import MySQL
 from batchops.db.mysql.catalog import MySQLCatalog
@@ -84,7 +84,7 @@ class MariaDBFaults(MySQLFaults):
     def refused_row(
         self, connection: sa.Connection, error: BaseException, table: Table, names: Sequence[str],  # noqa: ARG002
         keys: Sequence[KeyValue],
-    ) -> Suspect | None:  # fmt: skip
+    ) -> RefusedRow | None:  # fmt: skip
         # Rows that refer to others of their list are told apart faster by halves.
         version = connection.dialect.server_version_info
         cause = driver_error(error)
@@ -92,7 +92,7 @@ class MariaDBFaults(MySQLFaults):
             return None
         connection.exec_driver_sql("GET DIAGNOSTICS CONDITION 1 @batchops_row = ROW_NUMBER")
         number = int(connection.exec_driver_sql("SELECT @batchops_row").scalar_one() or 0)
-        return Suspect(number - 1, certain=False) if 0 < number <= len(keys) else None
+        return RefusedRow(number - 1, certain=False) if 0 < number <= len(keys) else None
 
 
 class MariaDB(MySQL):

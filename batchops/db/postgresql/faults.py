@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import psycopg
 import sqlalchemy as sa
 
-from batchops.db.faults import Fault, Suspect, driver_error
+from batchops.db.faults import Fault, RefusedRow, driver_error
 from batchops.db.postgresql.refused_together import refuses_each
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
@@ -127,7 +127,7 @@ class PostgreSQLFaults:
     def refused_row(
         self, connection: sa.Connection, error: BaseException, table: Table, names: Sequence[str],  # noqa: ARG002
         keys: Sequence[KeyValue],
-    ) -> Suspect | None:  # fmt: skip
+    ) -> RefusedRow | None:  # fmt: skip
         text = _failing_row(error, table) if tuple(names) == table.column_names[:1] else None
         place = next((i for i, key in enumerate(keys) if str(key[0]) == text), None)
-        return None if place is None else Suspect(place, certain=True)
+        return None if place is None else RefusedRow(place, certain=True)

@@ -15,7 +15,7 @@ from batchops.db.column_contents import Contents
 from batchops.db.event_tables import EventTables
 from batchops.db.exact_columns import ExactColumns
 from batchops.db.facts import Facts
-from batchops.db.faults import Fault, Faults, Suspect
+from batchops.db.faults import Fault, Faults, RefusedRow
 from batchops.db.foreign_keys import ForeignKeys
 from batchops.db.keys import Keys
 from batchops.db.literals import Cutoffs
@@ -72,7 +72,7 @@ class SQLiteFaults:
             return Fault.TRANSIENT
         return faults.classify(error)
 
-    def refused_row(self, *_: object) -> Suspect | None:
+    def refused_row(self, *_: object) -> RefusedRow | None:
         return None
 
     def refuses_each(self, connection: sa.Connection, update: sa.Update, *_: object) -> bool:

@@ -94,12 +94,12 @@ class KafkaSink:
         self.open()
         sending = _Sending(messages)
         while sending.left:
-            alone = bool(sending.suspects)
+            alone = bool(sending.isolated)
             try:
                 self._sent_by_one(sending, alone=alone)
             except SinkDownError as error:
                 sending.give_up(error.message)
-            if alone and not sending.suspects and not sending.guilty:
+            if alone and not sending.isolated and not sending.guilty:
                 self._request = max(min(self._request, sending.together) // 4, 1000)  # each by itself was taken
         return sending.end()
 
@@ -191,27 +191,27 @@ class _Sending:
         self.messages = messages
         self.left: Sequence[int] = range(len(messages))
         """Those whose outcome is not known yet."""
-        self.suspects: set[int] = set()
+        self.isolated: set[int] = set()
         """Those that came in a request that was refused: until each was alone, nothing else is sent."""
         self.guilty = False
         """Whether one of them was refused alone."""
         self.together = 0
-        """Bytes of the suspects' bodies, when they came together."""
+        """Bytes of the isolated messages' bodies, when they came together."""
         self._deliveries: list[Delivery] = [None] * len(messages)
         self._failed: set[str] = set()
 
     @property
     def next(self) -> Sequence[int]:
-        """What to send now: everything, or the suspects with what comes before them in their keys."""
-        if not self.suspects:
+        """What to send now: everything, or the isolated messages with what comes before them in their keys."""
+        if not self.isolated:
             return self.left
-        last, keys = max(self.suspects), {self.messages[index].key for index in self.suspects}
+        last, keys = max(self.isolated), {self.messages[index].key for index in self.isolated}
         return [index for index in self.left if index <= last and self.messages[index].key in keys]
 
     def settle(self, produced: Sequence[int], given: ProducerBatch) -> None:
         """After a round: what was produced and has no report is acknowledged."""
-        alone, again, down, before = bool(self.suspects), set[int](), "", len(self.left)
-        self.suspects.difference_update(produced)
+        alone, again, down, before = bool(self.isolated), set[int](), "", len(self.left)
+        self.isolated.difference_update(produced)
         for index, (kind, reason, final) in given.reports.items():
             if kind is FailureKind.REFUSED:
                 self.guilty |= alone
@@ -219,13 +219,13 @@ class _Sending:
             elif kind is FailureKind.LOST:
                 down = down or reason
             again.add(index)
-            if kind is FailureKind.SUSPECT or (kind is FailureKind.TAKEN_BACK and alone):
-                self.suspects.add(index)
+            if kind is FailureKind.ISOLATE or (kind is FailureKind.TAKEN_BACK and alone):
+                self.isolated.add(index)
         done = set(produced) - again
         self._keep([index for index in self.left if index not in done])
         if not alone:
-            self.guilty, self.together = False, sum(len(self.messages[index].body) for index in self.suspects)
-        if down or (given.ended and len(self.left) == before and (alone or not self.suspects)):
+            self.guilty, self.together = False, sum(len(self.messages[index].body) for index in self.isolated)
+        if down or (given.ended and len(self.left) == before and (alone or not self.isolated)):
             self.give_up(down or "the producer ended without a reason")
 
     def refuse(self, index: int, why: Refused) -> None:
@@ -244,7 +244,7 @@ class _Sending:
             if self.messages[index].key in self._failed and self._deliveries[index] is None:
                 self._deliveries[index] = HELD
         self.left = [index for index in left if self._deliveries[index] is None]
-        self.suspects.intersection_update(self.left)
+        self.isolated.intersection_update(self.left)
 
     def end(self) -> Sequence[Delivery]:
         """A delivery per message."""

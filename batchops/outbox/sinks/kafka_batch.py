@@ -28,7 +28,7 @@ class FailureKind(Enum):
 
     REFUSED = "refused"
     """It, or its topic, by itself."""
-    SUSPECT = "suspect"
+    ISOLATE = "isolate"
     """Its request was refused, which had other records too."""
     TAKEN_BACK = "taken back"
     """Something before it was refused."""
@@ -149,5 +149,5 @@ def _known(code: int, text: str, alone: bool) -> DeliveryFailure:
     if code in _TOPIC_ERRORS:
         return DeliveryFailure(FailureKind.REFUSED, text)
     if code in _FINAL:
-        return DeliveryFailure(FailureKind.REFUSED if alone else FailureKind.SUSPECT, text, final=True)
+        return DeliveryFailure(FailureKind.REFUSED if alone else FailureKind.ISOLATE, text, final=True)
     return DeliveryFailure(FailureKind.LOST, text)

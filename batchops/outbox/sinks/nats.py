@@ -77,7 +77,7 @@ class NatsSink:
         """Messages under way, by the number in the subject that they are answered at."""
         self._answers: asyncio.Queue[tuple[int, Delivery] | None] = asyncio.Queue()
         """None: no more will come."""
-        self._suspects: set[str] = set()
+        self._isolated: set[str] = set()
         """Were under way when the connection was lost."""
 
     def open(self) -> None:
@@ -97,13 +97,13 @@ class NatsSink:
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
         """Each event, pipelined over the keys; where nothing at all is stored, the server is at fault."""
         self.open()
-        order = DeliveryOrder(messages, WINDOW, suspects=self._suspects)
+        order = DeliveryOrder(messages, WINDOW, isolated=self._isolated)
         try:
             full = self._wait(self._publish(order, messages), None)
         except (NatsError, OSError, TimeoutError) as error:
             self.close()
             return self._broken(order, messages, error)
-        self._suspects = set()
+        self._isolated = set()
         if full and not order.acknowledged:
             raise SinkDownError(f"{self._place}: {full}.", "let the stream drop old messages, or make it larger.")
         return order.end()
@@ -115,7 +115,7 @@ class NatsSink:
             return order.end(Unsent(reason))
         if order.one_by_one and answers(self):
             return order.end(Refused(f"the connection ended at this event alone ({reason})"))
-        self._suspects = {messages[index].id for index in order.under_way}
+        self._isolated = {messages[index].id for index in order.under_way}
         return order.end(Unsent(reason))
 
     def loss_warning(self, topic: str) -> str | None:

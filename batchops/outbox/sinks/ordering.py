@@ -27,12 +27,12 @@ class DeliveryOrder:
     """The messages of one `send`: taken when nothing before them in their key is open, settled one by one.
 
     Of a key one message is under way at a time, or a stretch of them that may go `together`. Of a key that had a
-    message not acknowledged, nothing more is taken. `suspects` are ids: as long as there are some, everything goes
+    message not acknowledged, nothing more is taken. `isolated` are ids: as long as there are some, everything goes
     one by one, and they come first. Not safe for threads.
     """
 
     def __init__(
-        self, messages: Sequence[Message], window: int, together: Together = alone, suspects: Set[str] = frozenset()
+        self, messages: Sequence[Message], window: int, together: Together = alone, isolated: Set[str] = frozenset()
     ) -> None:
         self._messages = messages
         self._window = window
@@ -41,8 +41,8 @@ class DeliveryOrder:
         self._waiting: dict[str, deque[int]] = {}
         for index, message in enumerate(messages):
             self._waiting.setdefault(message.key, deque()).append(index)
-        self._suspects = {n for n, message in enumerate(messages) if message.id in suspects} if suspects else set()
-        first = {messages[index].key: None for index in sorted(self._suspects)}
+        self._isolated = {n for n, message in enumerate(messages) if message.id in isolated} if isolated else set()
+        first = {messages[index].key: None for index in sorted(self._isolated)}
         self._ready = deque([*first, *(key for key in self._waiting if key not in first)])
         self._under_way: dict[int, None] = {}
         self._of_key = dict.fromkeys(self._waiting, 0)
@@ -62,12 +62,12 @@ class DeliveryOrder:
 
     @property
     def one_by_one(self) -> bool:
-        """Whether there are suspects left, so that what goes wrong now is the fault of the one under way."""
-        return bool(self._suspects)
+        """Whether isolated messages are left, so that what goes wrong now is the fault of the one under way."""
+        return bool(self._isolated)
 
     def take(self, most: int | None = None) -> list[int]:
         """The messages that may go out now, up to the window; none where all keys wait for an answer."""
-        room = (1 if self._suspects else self._window) - len(self._under_way)
+        room = (1 if self._isolated else self._window) - len(self._under_way)
         room = room if most is None else min(room, most)
         taken: list[int] = []
         while self._ready and len(taken) < room and self._bytes < MOST_BYTES:
@@ -98,16 +98,16 @@ class DeliveryOrder:
         self._bytes -= len(message.body)
         left = self._of_key[key] = self._of_key[key] - 1
         self._deliveries[index] = delivery
-        if self._suspects:
-            self._suspects.discard(index)
+        if self._isolated:
+            self._isolated.discard(index)
         if delivery is None:
             self.acknowledged += 1
         else:
             self._failed.add(key)
-            self._suspects.difference_update(self._waiting[key])
+            self._isolated.difference_update(self._waiting[key])
         if not left and self._waiting[key] and key not in self._failed:
-            # A suspect's key goes first: as long as there are suspects, everything goes one by one.
-            (self._ready.appendleft if self._suspects else self._ready.append)(key)
+            # An isolated message's key goes first: as long as there are such, everything goes one by one.
+            (self._ready.appendleft if self._isolated else self._ready.append)(key)
 
     def end(self, why: Delivery = NOT_TRIED) -> list[Delivery]:
         """A delivery per message; `why` is for those that are under way."""

@@ -42,7 +42,7 @@ class RabbitMQSink:
         self._exchange = at.options.get("exchange", "")
         self._parameters = [_parameters(at, host, port, self._seconds) for host, port in at.hosts]
         self._line: RabbitMQConnection | None = None
-        self._suspects: set[str] = set()
+        self._isolated: set[str] = set()
         """Were under way when the broker closed the channel: one of them was the reason."""
 
     def open(self) -> None:
@@ -67,17 +67,17 @@ class RabbitMQSink:
         self.open()
         line = self._line
         assert line is not None
-        order = DeliveryOrder(messages, WINDOW, suspects=self._suspects)
+        order = DeliveryOrder(messages, WINDOW, isolated=self._isolated)
         why = line.publish(order, messages, self._unfit, self._topic)
         if why is None:
-            self._suspects = set()
+            self._isolated = set()
             return order.end()
-        self._suspects = set()
+        self._isolated = set()
         under_way = order.under_way
         if line.problem.message_refused and (order.one_by_one or len(under_way) == 1):
             return order.end(Refused(why, final=True))
         if line.problem.message_refused:
-            self._suspects = {messages[index].id for index in under_way}
+            self._isolated = {messages[index].id for index in under_way}
         elif not order.acknowledged:
             raise SinkDownError(f"{self._place}: {why}.", line.problem.hint)
         return order.end(Unsent(why))

@@ -76,7 +76,7 @@ class RedisSink:
         self._client = _client(at, _tls(at) if secure else {})
         write_quickly(self._client)
         self._is_open = False
-        self._suspects: set[str] = set()
+        self._isolated: set[str] = set()
         """Were under way when a connection was lost: one of them may have been the reason."""
 
     def open(self) -> None:
@@ -91,13 +91,13 @@ class RedisSink:
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
         """Transaction after transaction; what is refused for all ends the call."""
         self.open()
-        order = DeliveryOrder(messages, WINDOW, same_topic, self._suspects)
+        order = DeliveryOrder(messages, WINDOW, same_topic, self._isolated)
         while indexes := order.take():
             try:
                 self._add(order, messages, indexes)
             except RedisError as error:
                 return self._broken(order, messages, error)
-        self._suspects.clear()
+        self._isolated.clear()
         return order.end()
 
     def loss_warning(self, topic: str) -> str | None:  # noqa: ARG002  it is all of the server's
@@ -153,12 +153,12 @@ class RedisSink:
             self.close()
             reason = error_reasons.why(error)[0]
             if not (order.one_by_one and answers(self)):
-                self._suspects = {messages[index].id for index in under_way}
+                self._isolated = {messages[index].id for index in under_way}
                 return order.end(Unsent(reason))
             return order.end(Refused(f"the connection ended at this event alone ({reason})"))
         if alone:
             return order.end(Refused(_message_of(error)))
-        self._suspects = {messages[index].id for index in under_way}
+        self._isolated = {messages[index].id for index in under_way}
         return order.end(Unsent("refused together with others; each is tried alone next"))
 
     def _down(self, error: RedisError) -> SinkDownError:
