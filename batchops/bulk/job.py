@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from batchops.bulk.begin import begin, with_previous_run
-from batchops.bulk.children.step import FamilyStep
+from batchops.bulk.children.own_rows import step_of
 from batchops.bulk.children.taken import ChildrenOfRun
 from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.evaluation import evaluated, forget_list
@@ -242,8 +242,8 @@ def _steps(
     def step(worker: Worker) -> BulkStep:
         execution = out.execution(job.route.operation)
         if job.children is not None:
-            renew = heartbeat.renew_with_batch
-            return FamilyStep(job.database, strategy, execution, job.ledger, worker, renew, job.children)
+            own, renew = step_of(job.children), heartbeat.renew_with_batch
+            return own(job.database, strategy, execution, job.ledger, worker, renew, job.children)
         read_meter = ReadMeter(job.database.backend) if metered else None
         comes_back = job.plan.verb.removes and job.plan.refers_to_itself
         return BulkStep(

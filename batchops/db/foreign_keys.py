@@ -71,5 +71,9 @@ class ForeignKeys(Protocol):
 
         None where it cannot be told; nobody asks where no key `checks_each_row`."""
 
+    def by_key(self, table: Table, names: Sequence[str], *, downwards: bool) -> sa.ColumnElement[bool] | None:
+        """What a DELETE adds to its condition so as to delete its rows one after the other in the order of a key, from
+        the last or from the first; None where it cannot be told, or where that makes no difference."""
+
     def defer(self, connection: sa.Connection) -> None:
         """Have every key that can be checked at COMMIT checked there, in this transaction."""

@@ -117,7 +117,7 @@ class FamilyStatements:
         )
 
     def _values(self, rows: sa.Select[Any]) -> list[KeyValue]:
-        return [tuple(self._keys.value(value) for value in row) for row in self._connection.execute(rows)]
+        return [tuple(map(self._keys.value, row)) for row in self._connection.execute(rows).all()]
 
     def named(self, shape: Shape, keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
         """The rows with these keys."""

@@ -140,20 +140,7 @@ class FamilyStep(BulkStep):
     def _worked(self, connection: sa.Connection, batch: Batch) -> SearchResult:
         if self._searching and batch.keys:
             return self._search(connection, batch)
-        if self._children.all_match and batch.where is not None:
-            return self._matching(connection, batch)
         return SearchResult(self._work(connection, batch), ())
-
-    def _matching(self, connection: sa.Connection, batch: Batch) -> SearchResult:
-        """Delete the batch's rows with those that refer to them and match too."""
-        assert self._families is not None  # a batch begins with it
-        rows = self._locked(connection, batch)
-        fits, blocked = self._families.remove_matching(rows)
-        if not fits:
-            self._open_family(len(rows))
-        self._parents += len(rows)
-        keys = [self._shapes.root.key_of(row) for row in rows]
-        return SearchResult(self._gone, tuple((key, blocked[key]) for key in keys if key in blocked))
 
     def _locked(self, connection: sa.Connection, batch: Batch) -> list[Row]:
         """The batch's rows that match now; they match until the transaction ends."""
@@ -184,12 +171,7 @@ class FamilyStep(BulkStep):
         return families.gone - before
 
     def _removed(self, families: Families, root: Table, parents: list[Row]) -> bool:
-        if not self._children.all_match:
-            return families.remove(root, parents)
-        fits, blocked = families.remove_matching(parents)
-        for reason in blocked.values():
-            raise RowRefusedError(reason)
-        return fits
+        return families.remove(root, parents)
 
     def _open_family(self, parents: int) -> None:
         if self._alone is None or parents > 1:
@@ -292,6 +274,9 @@ class FamilyStep(BulkStep):
 
     def _advanced(self, cursor: Cursor, batch: Batch, rows: int, rejected: int) -> Worker:
         after = super()._advanced(cursor, batch, rows, rejected)
-        if self._children.all_match or self._families is None:
-            return after
-        return replace(after, tables=Counter(after.tables) + self._families.changed)
+        return replace(after, tables=Counter(after.tables) + self._by_table)
+
+    @property
+    def _by_table(self) -> Counter[str]:
+        """Rows that the transaction in hand has changed, by table."""
+        return Counter() if self._families is None else self._families.changed

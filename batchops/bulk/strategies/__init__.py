@@ -1,12 +1,12 @@
 """How the rows of a batch are found: one file per strategy, and this registry of them."""
 
-from batchops.bulk.strategies import block, ids, key, limit, match
+from batchops.bulk.strategies import block, ids, key_choice, limit, match
 from batchops.bulk.strategies.list import STRATEGY as LIST
 from batchops.bulk.strategies.strategy import StrategyKind
 from batchops.errors import RefusedError
 
 STRATEGIES: tuple[StrategyKind, ...] = (
-    ids.STRATEGY, LIST, match.STRATEGY, block.STRATEGY, key.STRATEGY, limit.STRATEGY,
+    ids.STRATEGY, LIST, match.STRATEGY, block.STRATEGY, key_choice.STRATEGY, limit.STRATEGY,
 )  # fmt: skip
 """In the order in which they are preferred where no figures say more. The name of a new one goes into
 `spec.typed.StrategyName` too; a test compares them."""

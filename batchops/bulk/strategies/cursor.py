@@ -65,6 +65,13 @@ class Cursor:
             return self.finished_range()
         return replace(self, ranges=(replace(first, after=after), *rest))
 
+    def before(self, upto: KeyValue | None) -> "Cursor":
+        """The range in progress ends with `upto` now; None: it holds nothing more."""
+        if upto is None:
+            return self.finished_range()
+        first, *rest = self.ranges
+        return replace(self, ranges=(replace(first, upto=upto), *rest))
+
     def finished_range(self) -> "Cursor":
         """The range in progress holds nothing more."""
         return replace(self, ranges=self.ranges[1:])

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.key_stretch import KeyStretch
-from batchops.bulk.strategies.strategy import VISITS, Batch, Choice, Situation, StrategyKind, StrategyText
+from batchops.bulk.strategies.strategy import VISITS, Batch
 from batchops.db.backend import Backend
 from batchops.db.table import quoted
 from batchops.db.types import KeyValue
@@ -66,6 +66,18 @@ class KeyStrategy:
         read = size.read if end else self._read(connection, range_.after, range_.upto)
         batch = self._batch(self._within(range_.after, end or range_.upto), self._behind(cursor, end), read)
         return replace(batch, key=self._key)
+
+    def from_end(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
+        """The last rows of the range in hand, as a plain range."""
+        range_ = cursor.ranges[0]
+        if range_.keys or size.listed:
+            return None
+        backwards = self._followed(range_).order_by(*(column.desc() for column in self._order))
+        row = connection.execute(backwards.offset(size.read).limit(1)).first()
+        begin = None if row is None else self._value(row)
+        read = self._read(connection, range_.after, range_.upto) if begin is None else size.read
+        within = self._within(range_.after if begin is None else begin, range_.upto)
+        return replace(self._batch(within, cursor.before(begin), read), key=self._key)
 
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
         """In the middle by number, where the first column is one; else behind so many rows."""
@@ -227,10 +239,10 @@ class KeyStrategy:
         return gapless, gapless[-1] if gapless else range_.after
 
     def _values(self, connection: sa.Connection, select: sa.Select[Any]) -> list[KeyValue]:
-        return [self._value(row) for row in connection.execute(select)]
+        return [self._value(row) for row in connection.execute(select).all()]  # one by one they take twice as long
 
     def _value(self, row: sa.Row[Any]) -> KeyValue:
-        return tuple(self._backend.keys.value(v) for v in row)
+        return tuple(map(self._backend.keys.value, row))
 
     @staticmethod
     def _left(every: Sequence[KeyValue], taken: Sequence[KeyValue]) -> tuple[KeyValue, ...]:
@@ -264,35 +276,3 @@ class KeyStrategy:
         self, where: sa.ColumnElement[bool] | None, cursor: Cursor, read: int, found: int | None = None, locked: int = 0
     ) -> Batch:
         return Batch(self._selection, where, cursor, read, found, locked)
-
-
-def _choose(situation: Situation) -> Choice | None:
-    key, leaves = situation.key, None if situation.once else situation.leaves
-    if key is None:
-        return None
-    stretch = KeyStretch(situation.backend, situation.selection, key.columns)
-    rows = situation.rows if leaves else stretch.rows(situation.connection)
-    walked = None if rows is None else situation.backend.keys.in_order * rows
-    cost = None if walked is None else walked + situation.asked(walked) + situation.repeated(walked)
-    if leaves and all(any(own.columns == key.columns for own in leaf.keys) for leaf in leaves):
-        return Choice(KeyStrategy.name, key.columns, f"{situation.partitions}, each along its key", leaves, cost)
-    why = f"each row is named by {', '.join(key.columns)}"
-    if leaves is not None:
-        why = "the partitions cannot be processed one by one, so the parent is, by its key"
-    return Choice(KeyStrategy.name, key.columns, why, cost=cost)
-
-
-STRATEGY = StrategyKind(
-    KeyStrategy.name,
-    StrategyText(
-        follows="the primary key, or a unique index without NULLs",
-        chosen="if much of the table matches, the condition bounds the key itself, or no plan is faster",
-        verbs="purge, backfill",
-        databases="all",
-        refusal="it has no primary key or unique index without NULLs",
-    ),
-    _choose,
-    lambda target: KeyStrategy(target.backend, target.selection, target.key),
-    once=True,
-    names_rows=True,
-)

@@ -60,6 +60,19 @@ class MatchStrategy(KeyStrategy):
         together = self._together(cursor, behind, found.spool.key(found.start), last, rows)
         return together or self._one_by_one(range_, behind, some, rows)
 
+    def from_end(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:  # noqa: ARG002
+        """The last of the rows that were read."""
+        range_ = cursor.ranges[0]
+        if range_.keys or size.skip_locked:
+            return None
+        found = self._matches.of(cursor.passes, range_) or self._matches.read(cursor.passes, range_)
+        start = max(found.start, found.end - min(size.rows, self._rows.longest_list))
+        begin = found.spool.key(start - 1) if start > found.start else None
+        if start == found.end:
+            return self._batch(None, cursor.finished_range(), 0)
+        some = found.spool.slice(start, found.end)
+        return self._one_by_one(range_, cursor.before(begin), some, found.end - start)
+
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
         """In the middle of the rows that were read."""
         found = None if range_.keys else self._matches.latest(range_)

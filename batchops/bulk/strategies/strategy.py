@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import sqlalchemy as sa
 
@@ -92,6 +92,14 @@ class Strategy(Protocol):
 
     def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:
         """The first batch as a plain range, for the plan; nothing is locked."""
+
+
+@runtime_checkable
+class FromEnd(Strategy, Protocol):
+    """A strategy that can follow its key downwards too."""
+
+    def from_end(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
+        """The last rows of the range in hand; behind them it ends before them. None where they have to be listed."""
 
 
 BATCH, CHANGED = 150_000, 5.0

@@ -79,7 +79,13 @@ class MySQLForeignKeys:
         self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]
     ) -> sa.ColumnElement[bool] | None:  # fmt: skip
         """Sorted by the place in the list, where one column names a row."""
-        return InOrder(table.called.c[quoted(names[0])], [key[0] for key in keys]) if len(names) == 1 else None
+        if len(names) > 1:
+            return None
+        return InOrder(sa.func.field(table.called.c[quoted(names[0])], *(key[0] for key in keys)))
+
+    def by_key(self, table: Table, names: Sequence[str], *, downwards: bool) -> sa.ColumnElement[bool] | None:
+        columns = [table.called.c[quoted(name)] for name in names]
+        return InOrder(*(column.desc() if downwards else column.asc() for column in columns))
 
     def defer(self, connection: sa.Connection) -> None:
         """No key of InnoDB can be deferred."""

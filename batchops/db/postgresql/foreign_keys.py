@@ -80,6 +80,12 @@ class PostgreSQLForeignKeys:
         """It cannot be told."""
         return None
 
+    def by_key(
+        self, table: Table, names: Sequence[str], *, downwards: bool  # noqa: ARG002  the protocol's shape
+    ) -> sa.ColumnElement[bool] | None:  # fmt: skip
+        """It cannot be told."""
+        return None
+
     def defer(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")
 

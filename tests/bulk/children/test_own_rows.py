@@ -1,6 +1,10 @@
 """Tables that refer to themselves: leaf first, in a plain purge as in one with children."""
 
+import re
+from typing import Any
+
 import pytest
+import sqlalchemy as sa
 
 import batchops as library
 from tests.bulk.plan.situations import numbers
@@ -72,6 +76,38 @@ def test_a_limit_holds(database: Database) -> None:
     finished = library.purge(url=database.url, table="c", all_rows=True, max_rows=70)
     assert (finished.reason, finished.rows) == ("max-rows", 70)
     assert database.scalar("SELECT count(*) FROM c") == 330
+
+
+@pytest.mark.parametrize("options", [{"all_rows": True}, {"where": "gone = 1"}, {"all_rows": True, "max_rows": 2_000}])
+@pytest.mark.parametrize("towards", [-1, 1])
+def test_a_long_line_goes_without_a_look_at_what_refers_to_what(
+    database: Database, towards: int, options: dict[str, Any]
+) -> None:
+    """Each row refers to the one before it, or to the one behind: rows go from the end, or from the beginning."""
+    rows = 2_000
+    database.script(
+        "CREATE TABLE c (id integer NOT NULL PRIMARY KEY, up integer, gone integer NOT NULL,"
+        " FOREIGN KEY (up) REFERENCES c (id)); CREATE INDEX c_up ON c (up)"
+    )
+    order = "i" if towards < 0 else "-i"
+    first = 1 if towards < 0 else rows
+    database.execute(
+        f"INSERT INTO c SELECT i, CASE WHEN i <> {first} THEN i + {towards} END, 1"
+        f" FROM {numbers(database, rows)} ORDER BY {order}"
+    )
+    looked = list[str]()
+
+    def hear(*sent: Any) -> None:
+        if re.search(r"""["`]up["`]""", sent[2]) and "EXPLAIN" not in sent[2]:
+            looked.append(sent[2])
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", hear)
+    try:
+        finished = library.purge(url=database.url, table="c", **options)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", hear)
+    assert (finished.rows, finished.rejected, database.scalar("SELECT count(*) FROM c")) == (rows, 0, 0)
+    assert not looked
 
 
 def test_with_children_all_below_goes(database: Database) -> None:
