@@ -22,6 +22,7 @@ VERB: BulkVerb = BulkVerb(
     asks=True,
     right="DELETE",
     removes=True,
+    removed="archive",
     operation=lambda _, __: Delete(),
     rows_out=rows_out,
     prepare=lambda spec, *given, **named: prepare_bulk(_of(spec), spec, *given, **named),

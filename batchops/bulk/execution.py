@@ -1,5 +1,6 @@
 """How a batch is carried out: its statement, and what has to be durable before it commits."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -7,6 +8,7 @@ import sqlalchemy as sa
 from batchops.bulk.operations import Operation, Statement
 from batchops.bulk.strategies.strategy import Batch
 from batchops.db.database import Database
+from batchops.db.table import Table
 from batchops.errors import IntegrityError, RowRefusedError
 from batchops.ledger.run import Worker
 
@@ -17,7 +19,23 @@ class InexactError(Exception):
     """A range held other rows than the batch was to change."""
 
 
-class Execution(Protocol):
+class Removal(Protocol):
+    """How rows of several tables leave them, inside the transaction of a batch."""
+
+    exact: bool
+    """Whether each row must be known as it was before any commit of the run changed it."""
+
+    def read(self, connection: sa.Connection, table: Table, where: sa.ColumnElement[bool], rows: int) -> None:
+        """So many rows that later statements change, or take along, before one deletes them: as they are now."""
+
+    def delete(self, connection: sa.Connection, table: Table, delete: sa.Delete) -> int:
+        """Delete the rows; how many that were."""
+
+    def state(self) -> Callable[[], None]:
+        """What forgets the rows that are read and deleted from now on, once the database has undone that."""
+
+
+class Execution(Removal, Protocol):
     """One worker's. Nothing of it counts until `committed`."""
 
     operation: Operation
@@ -42,7 +60,22 @@ class Execution(Protocol):
         """The server has lost batches that were durable."""
 
 
-class DirectExecution:
+class DirectRemoval:
+    """Rows go nowhere else."""
+
+    exact = False
+
+    def read(self, connection: sa.Connection, table: Table, where: sa.ColumnElement[bool], rows: int) -> None:
+        pass
+
+    def delete(self, connection: sa.Connection, table: Table, delete: sa.Delete) -> int:  # noqa: ARG002
+        return connection.execute(delete).rowcount
+
+    def state(self) -> Callable[[], None]:
+        return lambda: None
+
+
+class DirectExecution(DirectRemoval):
     """The operation's statement, and nothing else."""
 
     lazy = True

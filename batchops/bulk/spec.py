@@ -11,6 +11,7 @@ from batchops.runtime.rate import Rate
 from batchops.spec import parsers
 from batchops.spec.models import (
     CHANGES,
+    CHILDREN,
     MAINTENANCE,
     PROGRESS,
     ROWS,
@@ -148,6 +149,11 @@ class BulkSpec(ThrottledSpec):
         return False
 
     @property
+    def offers_children(self) -> bool:
+        """Whether --with-children is to be had."""
+        return False
+
+    @property
     def mark_wanted(self) -> str | None:
         """What is set on the rows before they go with their children, as it was written."""
         return None
@@ -185,9 +191,34 @@ class BulkSpec(ThrottledSpec):
         return wanted | ({"params": values} if values else {})
 
 
-class PurgeSpec(ChildrenSpec, BulkSpec):
+class FamilySpec(ChildrenSpec, BulkSpec):
+    """What the verbs share whose rows may go with those that refer to them."""
+
+    @property
+    def takes_children(self) -> bool:
+        return self.with_children
+
+    @property
+    def offers_children(self) -> bool:
+        return True
+
+    @property
+    def asked_edges(self) -> AskedEdges:
+        return AskedEdges(
+            tuple(map(declared_edge, self.child)), self.stop_at, tuple(map(edge_choice, self.edge)), self.params
+        )
+
+    def identity(self) -> dict[str, Any]:
+        graph = {"child": sorted(self.child), "edge": sorted(self.edge), "stop_at": sorted(self.stop_at)}
+        return super().identity() | ({"children": graph} if self.with_children else {})
+
+
+class PurgeSpec(FamilySpec):
     """Delete rows in small transactions."""
 
+    mark: Annotated[str | None, Flag("'COL = EXPR'", CHILDREN, kind="sql")] = Field(
+        None, description="First mark the rows, in a commit of its own, so that others can tell that they go."
+    )
     drop_partitions: Annotated[bool, Flag(group=STRATEGY)] = Field(
         False, description="Drop partitions in which every row matches, instead of deleting their rows."
     )
@@ -209,25 +240,16 @@ class PurgeSpec(ChildrenSpec, BulkSpec):
             raise ValueError("--drop-partitions excludes --ids: a partition is dropped as a whole")
         if self.with_children and self.drop_partitions:
             raise ValueError("--with-children excludes --drop-partitions: a partition is dropped without its children")
+        if self.mark is not None and not self.with_children:
+            raise ValueError("--mark needs --with-children")
         return self
-
-    @property
-    def takes_children(self) -> bool:
-        return self.with_children
 
     @property
     def mark_wanted(self) -> str | None:
         return self.mark
 
-    @property
-    def asked_edges(self) -> AskedEdges:
-        return AskedEdges(
-            tuple(map(declared_edge, self.child)), self.stop_at, tuple(map(edge_choice, self.edge)), self.params
-        )
-
     def identity(self) -> dict[str, Any]:
-        graph = {"child": sorted(self.child), "edge": sorted(self.edge), "stop_at": sorted(self.stop_at)}
-        return super().identity() | ({"children": graph, "mark": self.mark} if self.with_children else {})
+        return super().identity() | ({"mark": self.mark} if self.with_children else {})
 
 
 class BackfillSpec(BulkSpec):

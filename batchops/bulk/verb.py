@@ -16,6 +16,8 @@ class BulkVerb(Verb):
     """What the database calls it, as a right and as a trigger's event: DELETE or UPDATE."""
     removes: bool
     """Whether a row is gone once it is done."""
+    removed: str = "delete"
+    """What a plan calls that."""
     operation: Callable[[Sequence[tuple[str, str]], Stored], Operation]
     """From the columns to set, their values, and those that a list of rows has, to what is done to a batch."""
     rows_out: Callable[[Preparing], RowsOut] = lambda _: IN_PLACE

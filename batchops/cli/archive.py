@@ -22,6 +22,12 @@ from batchops.reporters.figures import count, counted, rough, visible
 if TYPE_CHECKING:  # only --against needs a database
     from batchops.restore.against import Both
 
+_ALONG = {
+    "delete": "rows archived with what they refer to",
+    "null": "set to NULL, rows stayed",
+    "refuse": "kept what they refer to",
+}
+"""What an archive with children did along a reference."""
 DEST = click.argument("dest", metavar="DEST")
 JSON = click.option("--json", "as_json_document", is_flag=True, help="Print one JSON document on stdout.")
 
@@ -224,11 +230,14 @@ def _shown_lines(run: dict[str, Any]) -> Iterator[str]:
     yield f"run {run['run']}: {run['table']}, {counted(run['rows'], 'row')} in {counted(run['segments'], 'file')}"
     if isinstance(started := run.get("started"), int | float):
         run = run | {"started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds")}
-    told = {"run", "table", "rows", "segments", "bytes", "columns", "key", "files"}
+    told = {"run", "table", "rows", "segments", "bytes", "columns", "key", "files", "children"}
     for name, value in run.items():
         if name not in told and value not in (None, "", {}):
             text = ", ".join(f"{k} {v}" for k, v in value.items() if v) if isinstance(value, dict) else value
             yield f"  {name.replace('_', ' '):<15}{text}"
+    for child in run.get("children", ()):
+        if child["edge"].startswith(f"{run['table']}.") or f" -> {run['table']}." in child["edge"]:
+            yield f"  {'reference':<15}{child['edge']}: {_ALONG[child['action']]}"
     yield f"  {'key':<15}{', '.join(run['key']) or 'none'}"
     for column in run["columns"]:
         yield f"  {'column':<15}{column['name']}: {column['sql_type']} ({column['kind']})"

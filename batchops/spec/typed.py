@@ -90,20 +90,25 @@ class BulkOptions(ThrottledOptions, total=False):
     same_table: bool
 
 
-class PurgeOptions(BulkOptions, total=False):
-    """Options of `purge`."""
+class FamilyOptions(BulkOptions, total=False):
+    """What the verbs share whose rows may go with those that refer to them."""
 
-    drop_partitions: bool
-    no_final_pass: bool
     with_children: bool
     child: Sequence[str] | str
     edge: Sequence[str] | str
     stop_at: Sequence[str] | str
-    mark: str | None
     max_total: int | None
 
 
-class ArchiveOptions(BulkOptions, total=False):
+class PurgeOptions(FamilyOptions, total=False):
+    """Options of `purge`."""
+
+    mark: str | None
+    drop_partitions: bool
+    no_final_pass: bool
+
+
+class ArchiveOptions(FamilyOptions, total=False):
     """Options of `archive`."""
 
     to: Required[str | PathLike[str]]

@@ -11,17 +11,26 @@ from batchops.archive.formats import format_here
 from batchops.archive.ownership import DestinationOwner, check, owner_of, this_host
 from batchops.archive.s3 import S3Destination
 from batchops.bulk.archiving.plan_database import database_archive
+from batchops.bulk.archiving.planned_tables import (
+    PlannedTable,
+    child_tables,
+    graph_document,
+    graph_refusals,
+    graph_warnings,
+    kept_by_run,
+    pinned_columns,
+    read_first,
+)
 from batchops.bulk.archiving.spec import ArchiveSpec
 from batchops.bulk.archiving.target import Bucket, Folder, OtherTable
 from batchops.bulk.archiving.to_bucket import BucketArchive
 from batchops.bulk.archiving.to_folder import FolderArchive
 from batchops.bulk.archiving.to_table import table_archive
 from batchops.bulk.rows_out import Preparing, RowsOut
-from batchops.db.exact_columns import ExactColumn, ExactKind, refused
+from batchops.db.exact_columns import ExactColumn, refused
 from batchops.db.lookup import no_column
 from batchops.db.row_lines import RowLines
 from batchops.errors import RefusedError, UsageError
-from batchops.ledger.resume import ContinuedRun
 from batchops.reporters.figures import rough
 from batchops.runtime.refusal import Refusal
 from batchops.version import __version__
@@ -56,17 +65,20 @@ def _folder(preparing: Preparing, spec: ArchiveSpec, target: Folder) -> FolderAr
     found, database = preparing.found, preparing.database
     lines = _lines(preparing)
     columns, every = _columns(preparing, spec)
-    segment_format = format_here(spec.format)
+    format = format_here(spec.format)
     owner = DestinationOwner(_database_id(preparing), this_host(), database.address.name, found.server.identity)
+    root = PlannedTable(found.table, columns, every, format.of(columns), read_first(found.graph, found.table))
+    children = tuple(child_tables(preparing, format))
+    of_children = {"children": {one.table.label: one.pinned for one in children}} if children else {}
     return FolderArchive(
-        path=target.path, table=found.table, columns=columns, every_column=every,
-        key=tuple(name for name in found.table.known_by if name in {column.name for column in columns}),
-        segment_format=segment_format, format=segment_format.of(columns), segment_size=spec.segment_size,
+        path=target.path, tables=(root, *children), segment_format=format, segment_size=spec.segment_size,
         server=found.server.identity, about=_about(preparing), facts=tuple(_facts(spec, target, columns, every)),
-        refusals=[*_refusals(preparing, lines, columns), *_folder_refusals(target.path, owner)],
-        warnings=tuple(_warnings(preparing, lines, columns, every)),
-        retry_seconds=spec.retry_timeout.total_seconds(),
-        pinned={"archive": {"columns": [asdict(column) for column in columns], "every_column": every}},
+        refusals=[
+            *_refusals(preparing, lines, columns), *graph_refusals(preparing, lines, children),
+            *_folder_refusals(target.path, owner),
+        ],
+        warnings=(*_warnings(preparing, lines, columns, every), *graph_warnings(found.graph)),
+        retry_seconds=spec.retry_timeout.total_seconds(), pinned={"archive": root.pinned | of_children},
     )  # fmt: skip
 
 
@@ -84,7 +96,8 @@ def _bucket(preparing: Preparing, spec: ArchiveSpec, target: Bucket) -> BucketAr
         keep=spec.keep, segment_size=spec.segment_size, most_rows=spec.max_rows, server=found.server.identity,
         about=_about(preparing), facts=tuple(_facts(spec, target, columns, every)),
         refusals=[
-            *_refusals(preparing, lines, columns), *_unnamed(preparing), *_owner_refusals(destination, owner),
+            *_refusals(preparing, lines, columns), *_unnamed(preparing), *_families(preparing),
+            *_owner_refusals(destination, owner),
         ],
         warnings=tuple(_warnings(preparing, lines, columns, every)),
         retry_seconds=spec.retry_timeout.total_seconds(),
@@ -101,10 +114,11 @@ def _lines(preparing: Preparing) -> RowLines:
 
 def _about(preparing: Preparing) -> dict[str, Any]:
     pinned, server = preparing.route.pinned, preparing.found.server
-    return {
+    about = {
         "condition": pinned.condition, "cutoff": pinned.cutoff, "product": server.product,
         "server_version": server.version, "batchops": __version__,
-    } | ({} if preparing.verb.removes else {"kept": True})  # fmt: skip
+    }  # fmt: skip
+    return about | graph_document(preparing.found.graph) | ({} if preparing.verb.removes else {"kept": True})
 
 
 def _unnamed(preparing: Preparing) -> Iterator[Refusal]:
@@ -122,6 +136,16 @@ def _unnamed(preparing: Preparing) -> Iterator[Refusal]:
         )  # fmt: skip
 
 
+def _families(preparing: Preparing) -> Iterator[Refusal]:
+    """Rows in a bucket are there before they are deleted, in transactions that hold no family together."""
+    if preparing.found.graph is not None:
+        yield Refusal(
+            "destination", "Rows with children cannot be archived to a bucket: they are copied there outside of the "
+            "transaction that finds and deletes a row with all its children.",
+            "archive to a folder (--to DIR/) and copy that to the bucket.",
+        )  # fmt: skip
+
+
 def _database_id(preparing: Preparing) -> str:
     """Empty while there is no ledger yet."""
     if preparing.ledger.state(preparing.connection) != "current":
@@ -131,19 +155,11 @@ def _database_id(preparing: Preparing) -> str:
 
 def _columns(preparing: Preparing, spec: ArchiveSpec) -> tuple[tuple[ExactColumn, ...], tuple[str, ...]]:
     """The columns that go, and all that the table has; those of the run that is continued."""
-    table, resume = preparing.found.table, preparing.route.resume
-    kept: dict[str, Any] | None = resume.run.pinned.get("archive") if isinstance(resume, ContinuedRun) else None
-    if kept is None:
-        found = preparing.database.backend.exact_columns.columns(preparing.connection, table)
-        return _chosen(preparing, spec, found), table.column_names
-    columns = tuple(ExactColumn(**(one | {"kind": ExactKind(one["kind"])})) for one in kept["columns"])
-    changed = set(kept["every_column"]).symmetric_difference(table.column_names)
-    if changed:
-        raise RefusedError(
-            f'The columns of "{table.label}" changed since the run began: {", ".join(sorted(changed))}.',
-            "--restart begins a run with the columns as they are now; what is archived stays archived.",
-        )
-    return columns, table.column_names
+    table, kept = preparing.found.table, kept_by_run(preparing)
+    if kept is not None:
+        return pinned_columns(table, kept), table.column_names
+    found = preparing.database.backend.exact_columns.columns(preparing.connection, table)
+    return _chosen(preparing, spec, found), table.column_names
 
 
 def _chosen(preparing: Preparing, spec: ArchiveSpec, found: Sequence[ExactColumn]) -> tuple[ExactColumn, ...]:

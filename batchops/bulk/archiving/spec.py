@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from batchops.archive.formats import FormatName
 from batchops.bulk.archiving.target import Bucket, Folder, Target, target_of
-from batchops.bulk.spec import BulkSpec
+from batchops.bulk.spec import FamilySpec
 from batchops.errors import UsageError
 from batchops.spec import parsers
 from batchops.spec.models import ARCHIVE, Bytes, Flag
@@ -26,7 +26,7 @@ def _known(value: object) -> object:
     return text
 
 
-class ArchiveSpec(BulkSpec):
+class ArchiveSpec(FamilySpec):
     """Move rows out of a table: first they are durable elsewhere, then they are deleted."""
 
     to: Annotated[str, BeforeValidator(_known), Flag("DEST", ARCHIVE)] = Field(
@@ -54,12 +54,28 @@ class ArchiveSpec(BulkSpec):
             for name in ("format", "segment_size"):
                 if name in self.model_fields_set:
                     raise ValueError(f"--{name.replace('_', '-')} is for files: {self.to} is a table")
+        if self.with_children:
+            self._several_tables()
         return self
+
+    def _several_tables(self) -> None:
+        if not isinstance(self.target, Folder | Bucket):
+            raise ValueError(
+                f"--with-children archives rows of several tables: {self.to} is one. Name a folder: --to DIR/"
+            )
+        if self.keep:
+            raise ValueError("--with-children excludes --keep: which rows go with a row shows as they are deleted")
+        if self.columns is not None:
+            raise ValueError("--with-children excludes --columns: rows are archived whole, so that they fit together")
 
     @property
     def target(self) -> Target:
         """What --to names."""
         return target_of(self.to)
+
+    @property
+    def offers_children(self) -> bool:
+        return isinstance(self.target, Folder) and not self.keep and self.columns is None
 
     @property
     def names_rows(self) -> bool:

@@ -1,7 +1,8 @@
-"""Rows into a worker's spool, durable before the transaction commits that deletes them."""
+"""Rows into a worker's spools, durable before the transaction commits that deletes them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,29 @@ from batchops.bulk.operations import Operation, Statement
 from batchops.bulk.strategies.strategy import Batch
 from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
+from batchops.db.facts import TableName
 from batchops.db.row_lines import RowLines, lines_of
 from batchops.db.table import Table
-from batchops.errors import BatchopsError, RowRefusedError
+from batchops.errors import BatchopsError, RowRefusedError, TransientError
 from batchops.ledger import spools
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Worker
 from batchops.ledger.spools import Spool
+
+
+@dataclass(frozen=True)
+class SpooledTable:
+    """A table whose rows go into spools of their own."""
+
+    table: Table
+    columns: Sequence[ExactColumn]
+    every_column: tuple[str, ...]
+    """Those of the table; `columns` may be some of them."""
+    format: RowFormat
+    """What the rows will be sealed in: a row that it cannot hold exactly stays."""
+    header: dict[str, Any]
+    read_first: bool = False
+    """Whether its rows are read before they are deleted, as other statements change them, or take them along."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +49,10 @@ class Spooling:
     database: Database
     ledger: Ledger
     lines: RowLines
-    table: Table
-    columns: Sequence[ExactColumn]
-    every_column: tuple[str, ...]
-    """Those of the table; `columns` may be some of them."""
-    format: RowFormat
-    """What the rows will be sealed in: a row that it cannot hold exactly stays."""
+    root: SpooledTable
+    tables: Mapping[TableName, SpooledTable]
+    """All whose rows are archived, the root too."""
     folder: Path
-    header: dict[str, Any]
     segment_size: int
     full: Callable[[Spool], None]
     """Told of a spool that nobody writes to any more."""
@@ -48,67 +61,135 @@ class Spooling:
 
 
 class SpoolExecution(DirectExecution):
-    """One worker's: DELETE … RETURNING, frame, fsync, the ledger's row for it; then the step commits."""
+    """One worker's: DELETE … RETURNING, frames, fsync, the ledger's rows for them; then the step commits."""
 
     lazy = False
     one_statement = False
+    exact = True
 
     def __init__(self, spooling: Spooling, operation: Operation) -> None:
         super().__init__(spooling.database, operation)
         self._own = spooling
-        self._lines: list[bytes] = []
+        numbers = count(1)
+        self._tables = {name: TableSpools(spooling, of, lambda: next(numbers)) for name, of in spooling.tables.items()}
+        self._root = self._tables[_name(spooling.root.table)]
+
+    def begin(self, worker: Worker) -> None:
+        """Another token, another spool: a process with the old token writes to a file that does not count."""
+        self._own.wait()
+        for one in self._tables.values():
+            one.begin(worker.token)
+
+    def state(self) -> Callable[[], None]:
+        before = {name: len(one.lines) for name, one in self._tables.items()}
+
+        def forget() -> None:
+            for name, kept in before.items():
+                del self._tables[name].lines[kept:]
+
+        return forget
+
+    def work(self, connection: sa.Connection, batch: Batch) -> int:
+        """Rows of a part that is undone are forgotten."""
+        forget = self.state()
+        try:
+            return super().work(connection, batch)
+        except BaseException:
+            forget()
+            raise
+
+    def _carried_out(self, connection: sa.Connection, batch: Batch, statement: Statement) -> int:
+        table = batch.selection.table
+        return self._root.take(lines_of(self._own.lines, connection, statement, table, self._own.root.columns))
+
+    def read(self, connection: sa.Connection, table: Table, where: sa.ColumnElement[bool], rows: int) -> None:
+        spools = self._tables[_name(table)]
+        select: sa.Select[Any] = table.alone(sa.select(sa.literal_column("1")).select_from(table.called)).where(where)
+        lines = self._own.lines.read(connection, select, table, spools.of.columns)
+        if len(lines) != rows:
+            raise TransientError(f"{len(lines)} rows of {table.label} are there where {rows} had been locked.")
+        spools.take(lines)
+
+    def delete(self, connection: sa.Connection, table: Table, delete: sa.Delete) -> int:
+        spools = self._tables[_name(table)]
+        if spools.of.read_first:
+            return super().delete(connection, table, delete)
+        return spools.take(self._own.lines.delete(connection, delete, table, spools.of.columns))
+
+    def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:  # noqa: ARG002
+        """A frame for each table, then the ledger's rows in the same transaction."""
+        for one in self._tables.values():
+            one.record(connection, after)
+
+    def committed(self) -> None:
+        """What was tried counts from now on."""
+        for one in self._tables.values():
+            one.committed()
+
+    def undone(self) -> None:
+        """The ledger tells how much of the spools counts: leave them to the process that seals them."""
+        for one in self._tables.values():
+            one.undone()
+
+    def leave(self) -> None:
+        """Write no more to the spools."""
+        for one in self._tables.values():
+            one.leave()
+
+
+class TableSpools:
+    """One worker's spools of one table, one after another."""
+
+    def __init__(self, spooling: Spooling, of: SpooledTable, number: Callable[[], int]) -> None:
+        """`number`: of the worker's next spool."""
+        self.of = of
+        self.lines: list[bytes] = []
+        """Of the batch in hand."""
+        self._own = spooling
+        self._number = number
         self._file: SpoolWriter | None = None
         self._spool: Spool | None = None
         """As far as it is durable; None before its first batch is."""
         self._tried: Spool | None = None
         self._token = ""
-        self._opened = 0
 
-    def begin(self, worker: Worker) -> None:
-        """Another token, another spool: a process with the old token writes to a file that does not count."""
-        self._own.wait()
-        self._lines, self._tried = [], None
-        if self._file is not None and worker.token != self._token:
+    def begin(self, token: str) -> None:
+        """A transaction begins."""
+        self.lines, self._tried = [], None
+        if self._file is not None and token != self._token:
             self.leave()
 
-    def work(self, connection: sa.Connection, batch: Batch) -> int:
-        """Rows of a part that is undone are forgotten."""
-        before = len(self._lines)
-        try:
-            return super().work(connection, batch)
-        except BaseException:
-            del self._lines[before:]
-            raise
-
-    def _carried_out(self, connection: sa.Connection, batch: Batch, statement: Statement) -> int:
-        own = self._own
-        lines = lines_of(own.lines, connection, statement, batch.selection.table, own.columns)
-        inexact = own.format.inexact(lines) if lines else []
+    def take(self, lines: Sequence[bytes]) -> int:
+        """Rows that go; how many. RowRefusedError for one that would come back as another."""
+        inexact = self.of.format.inexact(lines) if lines else []
         if inexact:
-            raise RowRefusedError(f"{inexact[0].column}: {inexact[0].reason}, and would come back as another value")
-        self._lines += lines
+            other = "" if self.of is self._own.root else f"{self.of.table.label}."
+            raise RowRefusedError(
+                f"{other}{inexact[0].column}: {inexact[0].reason}, and would come back as another value"
+            )
+        self.lines += lines
         return len(lines)
 
-    def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:  # noqa: ARG002
-        """Frame, then the ledger's row in the same transaction."""
-        if not self._lines:
+    def record(self, connection: sa.Connection, after: Worker) -> None:
+        """Frame, fsync, then the ledger's row."""
+        if not self.lines:
             return
-        refuse_other_columns(connection, self._own.lines, self._own.table, self._own.every_column)
+        refuse_other_columns(connection, self._own.lines, self.of.table, self.of.every_column)
         digest = RowsDigest()
-        digest.add(self._lines)
+        digest.add(self.lines)
         file = self._file or self._open(after)
         try:
-            length = file.append(after.batches, self._lines)
+            length = file.append(after.batches, self.lines)
         except OSError as error:
             raise cannot_write(file.path, error) from error
         before = self._spool or Spool(after.run, file.path.stem, 0, 0, 0)
-        self._tried = before.grown(length, len(self._lines), int(str(digest), 16))
+        self._tried = before.grown(length, len(self.lines), int(str(digest), 16))
         write = spools.add if self._spool is None else spools.advance
         write(connection, self._own.ledger, self._tried)
 
     def committed(self) -> None:
         """What was tried counts from now on."""
-        self._lines = []
+        self.lines = []
         if self._tried is None or self._file is None:
             return
         self._spool, self._tried = self._tried, None
@@ -117,7 +198,7 @@ class SpoolExecution(DirectExecution):
             self.leave()
 
     def undone(self) -> None:
-        """The ledger tells how much of the spool counts: leave it to the process that seals it."""
+        """The ledger tells how much of the spool counts."""
         self._spool = None
         self.leave()
 
@@ -133,14 +214,17 @@ class SpoolExecution(DirectExecution):
     def _open(self, worker: Worker) -> SpoolWriter:
         """A spool of this token's own; the same worker may have several, one after another."""
         own, self._token = self._own, worker.token
-        self._opened += 1
-        name = f"{worker.run}-{worker.number}-{worker.token}-{self._opened}"
+        name = f"{worker.run}-{worker.number}-{worker.token}-{self._number()}"
         path = own.folder / f"{name}{SUFFIX}"
         try:
-            self._file = SpoolWriter(path, own.header)
+            self._file = SpoolWriter(path, self.of.header)
         except OSError as error:
             raise cannot_write(path, error) from error
         return self._file
+
+
+def _name(table: Table) -> TableName:
+    return table.schema, table.name
 
 
 def cannot_write(path: Path, error: OSError) -> BatchopsError:

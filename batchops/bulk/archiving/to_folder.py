@@ -9,18 +9,16 @@ from typing import Any
 
 from batchops.archive.destination import FolderDestination
 from batchops.archive.durable import make_folder
-from batchops.archive.formats import RowFormat, SegmentFormat
+from batchops.archive.formats import SegmentFormat
 from batchops.archive.ownership import DestinationOwner, claim, this_host
-from batchops.archive.records import ArchivedTable
 from batchops.archive.spool import FOLDER, read_header
+from batchops.bulk.archiving.planned_tables import PlannedTable
 from batchops.bulk.archiving.sealing import Sealer
-from batchops.bulk.archiving.spooling import SpoolExecution, Spooling, cannot_write
+from batchops.bulk.archiving.spooling import SpooledTable, SpoolExecution, Spooling, cannot_write
 from batchops.bulk.execution import Execution
 from batchops.bulk.operations import Operation
 from batchops.bulk.strategies.strategy import Strategy
 from batchops.db.database import Database
-from batchops.db.exact_columns import ExactColumn
-from batchops.db.table import Table
 from batchops.errors import BatchopsError, Exit, NotFoundError, UsageError
 from batchops.events import Failure
 from batchops.finished_details import Archived
@@ -44,12 +42,9 @@ class FolderArchive:
     """Rows go into this folder."""
 
     path: Path
-    table: Table
-    columns: Sequence[ExactColumn]
-    every_column: tuple[str, ...]
-    key: tuple[str, ...]
+    tables: tuple[PlannedTable, ...]
+    """The table that was named, then those below it."""
     segment_format: SegmentFormat
-    format: RowFormat
     segment_size: int
     server: str
     about: dict[str, Any]
@@ -89,12 +84,17 @@ class OpenFolder:
         lines = database.backend.row_lines
         assert lines is not None  # the plan refuses a database without it
         family = database.backend.exact_columns.family
-        table = ArchivedTable(archive.table.label, tuple(archive.columns), archive.key, family)
+        about = {"run": run.run, "format": asdict(archive.segment_format)}
+        spooled = [
+            SpooledTable(
+                one.table, one.columns, one.every_column, one.format, about | one.archived(family).document(),
+                one.read_first,
+            )
+            for one in archive.tables
+        ]  # fmt: skip
         self._spooling = Spooling(
-            database, sealer.ledger, lines, archive.table, archive.columns, archive.every_column, archive.format,
-            sealer.folder,
-            {"run": run.run, "format": asdict(archive.segment_format)} | table.document(),
-            archive.segment_size, self._full, self._wait_for_sealing,
+            database, sealer.ledger, lines, spooled[0], {(one.table.schema, one.table.name): one for one in spooled},
+            sealer.folder, archive.segment_size, self._full, self._wait_for_sealing,
         )  # fmt: skip
 
     def found_by(self, strategy: Strategy) -> Strategy:
@@ -138,8 +138,14 @@ class OpenFolder:
         return Archived(
             to=to, segments=len(sealed), bytes=sum(one["bytes"] for one in sealed), unsealed=unsealed,
             verify=f"batchops archive verify {to}" if sealed else None,
-            restore=f"batchops restore {to} --table {self._archive.table.label}" if sealed else None,
+            restore=f"batchops restore {to} {self._restored}" if sealed else None,
         )  # fmt: skip
+
+    @property
+    def _restored(self) -> str:
+        """What of the folder a restore gives back."""
+        root, *children = self._archive.tables
+        return f"--of-run {self._run.run}" if children else f"--table {root.table.label}"
 
     def _full(self, spool: Spool) -> None:
         """Seal a spool of this process beside the batches; one that is small is left for the end."""

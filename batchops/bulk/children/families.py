@@ -10,6 +10,7 @@ from batchops.bulk.children.graph import STOPPED, Component, Edge, name_of
 from batchops.bulk.children.members import CircleTooLargeError, Members, MemberSearch
 from batchops.bulk.children.shape import FamilyShapes, Row, Shape, compares_exactly
 from batchops.bulk.children.statements import FamilyStatements, Where
+from batchops.bulk.execution import Removal
 from batchops.db.backend import Backend
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
@@ -26,11 +27,13 @@ class Families:
     """Never changes more than `most` rows, of all tables together."""
 
     def __init__(
-        self, backend: Backend, connection: sa.Connection, shapes: FamilyShapes, most: int, parents: int | None = None
+        self, backend: Backend, connection: sa.Connection, shapes: FamilyShapes, removal: Removal, most: int,
+        parents: int | None = None,
     ) -> None:  # fmt: skip
         self._backend = backend
         self._shapes = shapes
-        self._statements = FamilyStatements(backend, connection)
+        self._removal = removal
+        self._statements = FamilyStatements(backend, connection, removal)
         self._members = MemberSearch(backend.foreign_keys, self._statements, shapes)
         self._connection = connection
         self._root = shapes.component(shapes.graph.root)
@@ -46,9 +49,10 @@ class Families:
     def state(self) -> Callable[[], None]:
         """What takes the counts back to what they are now, once the database has undone what follows."""
         counts = self.left, self.parents, self.gone
-        changed = self.changed.copy()
+        changed, forget = self.changed.copy(), self._removal.state()
 
         def back() -> None:
+            forget()
             self.left, self.parents, self.gone = counts
             self.changed = changed.copy()
 
@@ -61,7 +65,7 @@ class Families:
             try:
                 found, part = self._members.of(component, seeds, self._most(component))
             except CircleTooLargeError:
-                if not self._open_circle(component, table, rows):
+                if self._removal.exact or not self._open_circle(component, table, rows):
                     raise
                 return False
             if not self._clear(component, part) or part.number > self._most(component):
@@ -176,6 +180,9 @@ class Families:
 
     def _delete(self, component: Component, members: Members) -> None:
         """The members, to which only other members refer."""
+        if component.edges:  # else no statement but its own DELETE changes a row
+            for name, found in members.rows.items():
+                self._statements.keep(self._shapes.of(name), list(found))
         if component.deferred:
             self._backend.foreign_keys.defer(self._connection)
         for edge in component.breaks:

@@ -10,7 +10,7 @@ from batchops.bulk.children.shape import FamilyShapes
 from batchops.bulk.children.taken import ChildrenOfRun
 from batchops.bulk.plan.inspection import Inspection
 from batchops.bulk.plan.pinned import Pinned
-from batchops.bulk.spec import BulkSpec, PurgeSpec
+from batchops.bulk.spec import BulkSpec, FamilySpec, PurgeSpec
 from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.strategies.strategy import AUTO
 from batchops.db.database import Database
@@ -32,7 +32,7 @@ def children_of(
 ) -> ChildrenOfRun | None:  # fmt: skip
     """What goes with the rows of a purge; None where nothing does."""
     if found.graph is not None:
-        assert isinstance(spec, PurgeSpec)  # nothing else takes children
+        assert isinstance(spec, FamilySpec)  # nothing else takes children
         return ChildrenOfRun(FamilyShapes(database.backend, found.graph, pinned.key), found.mark, spec.max_total)
     alone = found.ids is not None or not pinned.key or strategy_kind(pinned.strategy).evaluates_once
     if not isinstance(spec, PurgeSpec) or alone or not _refers_to_itself(found.facts):

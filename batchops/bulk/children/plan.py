@@ -8,7 +8,7 @@ from batchops.bulk.children.graph import Component, Edge, Graph, columns_text, n
 from batchops.bulk.children.reached import Reached
 from batchops.db.facts import TableName
 
-_ACTIONS = {"delete": "delete", "null": "set NULL", "refuse": "keep the parent"}
+_ACTIONS = {"null": "set NULL", "refuse": "keep the parent"}
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class ChildrenPlan:
     graph: Graph
     root: Reached
     reached: tuple[Reached, ...]
+    removed: str = "delete"
+    """What happens to a row that goes: an archive has it before."""
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Names and texts for people."""
@@ -112,13 +114,14 @@ def _lines(plan: ChildrenPlan) -> Iterator[tuple[str, str, str, str]]:
     """Where the edge hangs, its rows, what happens, and why."""
     graph = plan.graph
     counts = dict(zip(map(id, graph.edges), plan.reached, strict=True))
-    yield graph.root.label, plan.root.text, "delete", "the rows themselves, last"
+    yield graph.root.label, plan.root.text, plan.removed, "the rows themselves, last"
     shown: set[TableName] = {name_of(graph.root)}
     waiting = [(edge, "", edge is graph.to(graph.root)[-1]) for edge in reversed(graph.to(graph.root))]
     while waiting:
         edge, before, last = waiting.pop()
         place = f"{before}{'└─ ' if last else '├─ '}{edge.child.label} by {columns_text(edge.columns)}"
-        yield place, counts[id(edge)].text, _ACTIONS[edge.action] if edge.chosen else "refused", _remarks(edge, graph)
+        action = _ACTIONS.get(edge.action, plan.removed) if edge.chosen else "refused"
+        yield place, counts[id(edge)].text, action, _remarks(edge, graph)
         if edge.action != "delete" or name_of(edge.child) in shown:
             continue
         shown.add(name_of(edge.child))

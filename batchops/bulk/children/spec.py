@@ -1,4 +1,4 @@
-"""The options of a purge with children."""
+"""The options of a purge, or an archive, with children."""
 
 from typing import Annotated, Self
 
@@ -39,19 +39,13 @@ class ChildrenSpec(BaseModel):
     stop_at: Annotated[Several, Flag("TABLE", CHILDREN, several=True)] = Field(
         (), description="Leave this table alone. What its rows refer to stays. Repeatable."
     )
-    mark: Annotated[str | None, Flag("'COL = EXPR'", CHILDREN, kind="sql")] = Field(
-        None, description="First mark the rows, in a commit of its own, so that others can tell that they go."
-    )
     max_total: Annotated[int | None, Flag("N", CHILDREN)] = Field(
         None, ge=1, description="End after N changed rows of all tables together. --max-rows counts those of TABLE."
     )
 
     @model_validator(mode="after")
     def _of_the_graph(self) -> Self:
-        given = {
-            "--child": self.child, "--edge": self.edge, "--stop-at": self.stop_at, "--mark": self.mark,
-            "--max-total": self.max_total,
-        }  # fmt: skip
+        given = {"--child": self.child, "--edge": self.edge, "--stop-at": self.stop_at, "--max-total": self.max_total}
         flag = next((name for name, value in given.items() if value), None)
         if flag is not None and not self.with_children:
             raise ValueError(f"{flag} needs --with-children")

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.children.graph import Edge
 from batchops.bulk.children.shape import Row, Shape
+from batchops.bulk.execution import DirectRemoval, Removal
 from batchops.db.backend import Backend
 from batchops.db.table import Table, limited, quoted
 from batchops.db.types import KeyValue
@@ -21,7 +22,9 @@ Listed = TypeVar("Listed")
 class FamilyStatements:
     """On one connection, inside the transaction of a batch."""
 
-    def __init__(self, backend: Backend, connection: sa.Connection) -> None:
+    def __init__(self, backend: Backend, connection: sa.Connection, removal: Removal | None = None) -> None:
+        """`removal`: how rows are deleted."""
+        self._removal = removal or DirectRemoval()
         self._keys = backend.keys
         self._locks = backend.sessions.locks_rows
         self._ordered = backend.foreign_keys.in_this_order
@@ -128,21 +131,27 @@ class FamilyStatements:
         one: sa.Select[Any] = table.alone(sa.select(sa.literal_column("1")).select_from(table.called))
         return self._connection.execute(one.where(*where).limit(1)).first() is not None
 
+    def keep(self, shape: Shape, keys: Sequence[KeyValue]) -> None:
+        """The rows with these keys are deleted in this transaction; other statements may change them before."""
+        for part in self.parts(keys):
+            self._removal.read(self._connection, shape.table, self.named(shape, part), len(part))
+
     def delete(self, table: Table, where: Where) -> int:
         """All of them."""
-        return self._connection.execute(self._deleting(table, where)).rowcount
+        return self._removal.delete(self._connection, table, self._deleting(table, where))
 
     def delete_by_key(self, shape: Shape, keys: Sequence[KeyValue], order: sa.ColumnElement[bool] | None = None) -> int:
         """The rows with these keys, one after the other where an `order` is given."""
         if order is not None:
             return self.delete(shape.table, (self.named(shape, keys), order))
-        delete = self._deleting(shape.table, (self.named(shape, keys),))
-        return self._connection.execute(self._keys.by_index(shape.table, shape.key, delete)).rowcount
+        delete = self._keys.by_index(shape.table, shape.key, self._deleting(shape.table, (self.named(shape, keys),)))
+        assert isinstance(delete, sa.Delete)  # as it was
+        return self._removal.delete(self._connection, shape.table, delete)
 
     def delete_some(self, table: Table, where: Where, most: int) -> tuple[int, bool]:
         """At most so many; how many that were, and whether these are all."""
         if self._keys.limits_deletes:
-            rows = self._connection.execute(limited(self._deleting(table, where), most)).rowcount
+            rows = self._removal.delete(self._connection, table, limited(self._deleting(table, where), most))
             return rows, rows < most
         rows = self.delete(table, (*where, self._no_more_than(table, where, most)))
         if rows or self._fits(table, where, most):

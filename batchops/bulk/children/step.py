@@ -118,6 +118,7 @@ class FamilyStep(BulkStep):
             locked = skipped(backend, connection, batch, batch.locked_keys, LOCKED)
             after = self._advanced(cursor, batch, done.rows, len(named))
             self._note(connection, after, (*named, *locked))
+            self._execution.record(connection, batch, after)
         self._searching = bool(done.refused) or self._search.expects(few.rows)
         self._pace.observe(few.rows, self._parents, batch.read, self._gone)
         return replace(
@@ -128,7 +129,8 @@ class FamilyStep(BulkStep):
     def _begin(self, connection: sa.Connection, batch: Batch, few: Size, size: Size) -> None:
         """Nothing is done yet in this transaction."""
         most = size.rows if few.rows == 1 else most_rows(size)  # of one parent a part may go by itself
-        self._families = Families(self._database.backend, connection, self._shapes, most, size.parents)
+        backend, removal = self._database.backend, self._execution
+        self._families = Families(backend, connection, self._shapes, removal, most, size.parents)
         self._parents, self._open = 0, False
         self._alone = batch.keys[0] if few.rows == 1 and batch.keys else None
 

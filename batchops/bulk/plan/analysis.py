@@ -83,7 +83,7 @@ def describe(
     """The plan. UsageError if the server does not accept one of its statements."""
     explained = tuple(_explained(connection, database, probe) for probe in statements)
     estimate, by = _estimate(connection, database, spec, found, route)
-    children = _children(connection, database, spec, found, route, estimate)
+    children = _children(connection, database, verb, spec, found, route, estimate)
     costs = cost(
         verb.right, found.table, found.facts, route.kind, estimate, last.run if last else None, spec,
         children.others if children else 0,
@@ -119,15 +119,15 @@ def describe(
 
 
 def _children(
-    connection: sa.Connection, database: Database, spec: BulkSpec, found: Inspection, route: RunStrategy,
-    estimate: int | None,
+    connection: sa.Connection, database: Database, verb: BulkVerb, spec: BulkSpec, found: Inspection,
+    route: RunStrategy, estimate: int | None,
 ) -> ChildrenPlan | None:  # fmt: skip
     if found.graph is None:
         return None
     selection = Selection(found.table, route.pinned.condition) if found.ids is None else None
     seconds = spec.statement_timeout.total_seconds() if spec.count else None
     counting = Counting(connection, database, selection, estimate, seconds)
-    return ChildrenPlan(found.graph, *rows_reached(found.graph, counting))
+    return ChildrenPlan(found.graph, *rows_reached(found.graph, counting), verb.removed)
 
 
 def _scope(database: Database, spec: BulkSpec, found: Inspection) -> Scope:

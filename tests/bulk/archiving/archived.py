@@ -41,3 +41,19 @@ def lines_in(folder: Path) -> list[bytes]:
 def spools_in(folder: Path) -> list[str]:
     """Spools that are still there."""
     return sorted(path.name for path in (folder / "spools").glob("*.spool"))
+
+
+def texts_in(folder: Path) -> dict[str, list[dict[str, str | None]]]:
+    """All archived rows by table, each value as its text."""
+    destination, found = FolderDestination(folder), dict[str, list[dict[str, str | None]]]()
+    for name in destination.names():
+        if (format := format_of_name(name)) is None or name.startswith("staging/"):
+            continue
+        sidecar = Sidecar.loaded(destination.read(record_name(name)))
+        columns = [one.name for one in sidecar.table.columns]
+        with destination.open(name) as file:
+            lines = [line for block in read_segment(file, sidecar.table.columns, format) for line in block]
+        for line in lines:
+            values = (None if value is None else value.decode() for value in fields_of(line))
+            found.setdefault(sidecar.table.label, []).append(dict(zip(columns, values, strict=True)))
+    return found

@@ -28,8 +28,31 @@ class Refers:
         return None if None in value or not self.holds(row) else value
 
 
-def left(rows: Rows, root: str, matches: Callable[[Mapping[str, Any]], bool], edges: Sequence[Refers]) -> Rows:
+Matches = Callable[[Mapping[str, Any]], bool]
+
+
+def gone(rows: Rows, root: str, matches: Matches, edges: Sequence[Refers]) -> Rows:
+    """The rows that go, as they were before."""
+    going = _going(rows, root, matches, edges)
+    return {table: [row for i, row in enumerate(some) if (table, i) in going] for table, some in rows.items()}
+
+
+def left(rows: Rows, root: str, matches: Matches, edges: Sequence[Refers]) -> Rows:
     """The rows after it: all that refer to a row that goes go too, or are set to NULL."""
+    going = _going(rows, root, matches, edges)
+    result = {
+        table: [dict(row) for i, row in enumerate(some) if (table, i) not in going] for table, some in rows.items()
+    }
+    for edge in edges:
+        gone = _referred(rows, edge, going)
+        for row in result[edge.child] if edge.action == "null" else ():
+            if edge.value(row) in gone:
+                row.update(dict.fromkeys(edge.columns))
+    return result
+
+
+def _going(rows: Rows, root: str, matches: Matches, edges: Sequence[Refers]) -> set[tuple[str, int]]:
+    """Table and place of each row that goes."""
     going = {(root, i) for i, row in enumerate(rows[root]) if matches(row)}
     while True:
         more = set[tuple[str, int]]()
@@ -40,15 +63,7 @@ def left(rows: Rows, root: str, matches: Callable[[Mapping[str, Any]], bool], ed
         if more <= going:
             break
         going |= more
-    result = {
-        table: [dict(row) for i, row in enumerate(some) if (table, i) not in going] for table, some in rows.items()
-    }
-    for edge in edges:
-        gone = _referred(rows, edge, going)
-        for row in result[edge.child] if edge.action == "null" else ():
-            if edge.value(row) in gone:
-                row.update(dict.fromkeys(edge.columns))
-    return result
+    return going
 
 
 def _referred(rows: Rows, edge: Refers, going: set[tuple[str, int]]) -> set[tuple[Any, ...]]:

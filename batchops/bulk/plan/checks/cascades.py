@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from batchops.bulk.children.spec import ChildrenSpec
 from batchops.bulk.plan.chains import Link, links, rows
 from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
 from batchops.db.facts import CASCADE, RESTRICT
@@ -24,7 +23,7 @@ def _look(context: CheckContext) -> Iterator[CheckRefusal]:
 
 
 def _with_children(context: CheckContext, link: Link) -> str:
-    able = isinstance(context.spec, ChildrenSpec) and link.event == "DELETE"
+    able = context.spec.offers_children and link.event == "DELETE"
     return "--with-children does that first, in small transactions; or " if able else ""
 
 

@@ -1,0 +1,148 @@
+"""The tables whose rows are archived: the one that was named, and with --with-children those below it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from batchops.archive.formats import RowFormat, SegmentFormat
+from batchops.archive.records import ArchivedTable
+from batchops.bulk.children.graph import Edge, Graph, name_of
+from batchops.bulk.rows_out import Preparing
+from batchops.db.exact_columns import ExactColumn, ExactKind, refused
+from batchops.db.row_lines import RowLines
+from batchops.db.table import Table
+from batchops.errors import RefusedError
+from batchops.ledger.resume import ContinuedRun
+from batchops.runtime.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class PlannedTable:
+    """One of them."""
+
+    table: Table
+    columns: tuple[ExactColumn, ...]
+    """Those that are archived."""
+    every_column: tuple[str, ...]
+    """All that the table has."""
+    format: RowFormat
+    read_first: bool = False
+    """Whether rows refer to each other in it or in a circle, so that other statements change them, or take them along,
+    before one deletes them."""
+
+    def archived(self, family: str) -> ArchivedTable:
+        """As its files describe it."""
+        names = {column.name for column in self.columns}
+        key = tuple(name for name in self.table.known_by if name in names)
+        return ArchivedTable(self.table.label, self.columns, key, family)
+
+    @property
+    def pinned(self) -> dict[str, Any]:
+        """What the process that continues the run must know."""
+        return {"columns": [asdict(column) for column in self.columns], "every_column": list(self.every_column)}
+
+
+def pinned_columns(table: Table, kept: Mapping[str, Any]) -> tuple[ExactColumn, ...]:
+    """Those of the run that is continued; RefusedError where the table has others by now."""
+    columns = tuple(ExactColumn(**(one | {"kind": ExactKind(one["kind"])})) for one in kept["columns"])
+    changed = set(kept["every_column"]).symmetric_difference(table.column_names)
+    if changed:
+        raise RefusedError(
+            f'The columns of "{table.label}" changed since the run began: {", ".join(sorted(changed))}.',
+            "--restart begins a run with the columns as they are now; what is archived stays archived.",
+        )
+    return columns
+
+
+def kept_by_run(preparing: Preparing) -> dict[str, Any] | None:
+    """What the run that is continued keeps of its tables; None for another run."""
+    resume = preparing.route.resume
+    return resume.run.pinned.get("archive") if isinstance(resume, ContinuedRun) else None
+
+
+def child_tables(preparing: Preparing, format: SegmentFormat) -> Iterator[PlannedTable]:
+    """Those below the table, in the order of the graph."""
+    graph = preparing.found.graph
+    kept = (kept_by_run(preparing) or {}).get("children", {})
+    for table in graph.tables if graph is not None else ():
+        if name_of(table) == name_of(preparing.found.table):
+            continue
+        before = kept.get(table.label)
+        found = preparing.database.backend.exact_columns.columns(preparing.connection, table)
+        columns = tuple(found) if before is None else pinned_columns(table, before)
+        yield PlannedTable(table, columns, table.column_names, format.of(columns), read_first(graph, table))
+
+
+def read_first(graph: Graph | None, table: Table) -> bool:
+    """Whether rows of the table refer to rows that go with them."""
+    return graph is not None and bool(graph.component(table).edges)
+
+
+def graph_refusals(preparing: Preparing, lines: RowLines, children: Sequence[PlannedTable]) -> Iterator[Refusal]:
+    """What keeps rows of several tables from leaving them exactly as they were."""
+    graph, database = preparing.found.graph, preparing.database
+    if graph is None:
+        return
+    if not lines.returns_deleted:
+        yield Refusal(
+            "children", f"{preparing.found.server.product} has no DELETE … RETURNING, which says what was deleted.",
+            "archive the tables one after the other, those without children first.",
+        )  # fmt: skip
+    for table in (preparing.found.table, *(one.table for one in children)):
+        if database.backend.sessions.locks_rows and graph.to(table) and not table.lockable:
+            yield Refusal(
+                "right", f'This role may not lock rows of "{table.label}": others could insert children of them that '
+                "would be deleted without being archived.", f"GRANT UPDATE ON {table.label}.",
+            )  # fmt: skip
+    for one in children:
+        yield from _child_refusals(preparing, lines, one)
+    yield from _nulled_before(graph)
+
+
+def _child_refusals(preparing: Preparing, lines: RowLines, one: PlannedTable) -> Iterator[Refusal]:
+    database, server = preparing.database, preparing.found.server
+    for why in refused(one.columns):
+        yield Refusal(
+            "inexact", f"A column of {one.table.label} cannot be archived exactly: {why}.",
+            f"--stop-at {one.table.label} keeps its rows, and their parents.",
+        )  # fmt: skip
+    if why := lines.obstacle(preparing.connection, one.table, one.columns):
+        yield Refusal("inexact", f'Rows of "{one.table.label}" cannot be archived: {why}.', "")
+    missing = None
+    if not server.read_only:
+        missing = database.missing_right(one.table, server.role, [("SELECT", one.table.column_names)])
+    if missing is not None:
+        yield Refusal("right", missing.message, missing.hint(database.engine.dialect))
+
+
+def _nulled_before(graph: Graph) -> Iterator[Refusal]:
+    """References that one family sets to NULL in rows that go with another."""
+    deleted = {name_of(table) for table in graph.tables}
+    for edge in graph.acting("null"):
+        if name_of(edge.child) in deleted:
+            yield Refusal(
+                "children", f"Rows of {edge.child.label} are archived, and {edge.source} is set to NULL where only the "
+                "row that it refers to goes: one that goes later would be archived without it.",
+                f'--edge "{edge.source} = delete", or refuse.',
+            )  # fmt: skip
+
+
+def graph_warnings(graph: Graph | None) -> Iterator[str]:
+    """What is not archived."""
+    for edge in graph.acting("null") if graph is not None else ():
+        yield (
+            f"Rows of {edge.child.label} that refer to archived rows stay, and are not archived: {_nulled(edge)} is "
+            f'set to NULL in them, and no restore gives that back. --edge "{edge.source} = delete" archives them too, '
+            "refuse keeps their parents."
+        )
+
+
+def _nulled(edge: Edge) -> str:
+    return ", ".join(edge.nulls)
+
+
+def graph_document(graph: Graph | None) -> dict[str, Any]:
+    """For the manifest: what referred to what, and what happened along it."""
+    if graph is None:
+        return {}
+    return {"children": [{"edge": edge.label, "action": edge.action} for edge in graph.edges]}

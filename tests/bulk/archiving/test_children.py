@@ -1,0 +1,209 @@
+"""Rows of several tables go to one folder: each as it was, and database and archive together are what there was."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+import batchops as library
+from batchops.events import Finished
+from tests.bulk.archiving.archived import spools_in, texts_in
+from tests.bulk.children import shop
+from tests.bulk.children.generated import draw
+from tests.bulk.children.oracle import Refers, Rows, gone, left, read
+from tests.bulk.plan.situations import ALL
+from tests.command import here
+from tests.conftest import NewDatabase
+from tests.services.database import Database
+
+pytestmark = pytest.mark.in_turn
+FULL = pytest.mark.full
+
+
+def archive(database: Database, folder: Path, **more: Any) -> Finished:
+    """Of the shop, with its reviews' visits."""
+    return library.archive(**shop.job(database, to=f"{folder}/", **({"format": "jsonl", "batch_size": 50} | more)))
+
+
+def sorted_texts(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[str]]:
+    """The rows by table, comparable whatever their order; tables without any are left out."""
+    return {
+        table: sorted(
+            json.dumps({name: None if value is None else str(value) for name, value in row.items()}) for row in some
+        )
+        for table, some in rows.items()
+        if some
+    }
+
+
+def compared(before: Rows, database: Database, folder: Path, root: str, edges: Sequence[Refers], gone_if: Any) -> None:
+    """What the rules leave is in the database; what they take is in the archive as it was."""
+    assert sorted_texts(texts_in(folder)) == sorted_texts(gone(before, root, gone_if, edges))
+    columns = {table: list(rows[0]) if rows else [] for table, rows in before.items()}
+    there = read(database, {table: names for table, names in columns.items() if names})
+    assert there == {table: rows for table, rows in left(before, root, gone_if, edges).items() if columns[table]}
+
+
+@pytest.mark.wide(2)
+@pytest.mark.parametrize("format", ["jsonl", "parquet", pytest.param("csv", marks=FULL)])
+def test_rows_of_all_tables_are_archived(database: Database, tmp_path: Path, format: str) -> None:
+    """One of the families needs several commits."""
+    shop.make(database, customers=10)
+    shop.add_items(database, order=2, count=300)
+    before = shop.seen(database)
+    finished = archive(database, tmp_path / "a", format=format)
+    assert (finished.reason, finished.rows) == ("done", 5), finished
+    compared(before, database, tmp_path / "a", "customers", shop.EDGES, lambda row: row["gone"] == 1)
+    assert not spools_in(tmp_path / "a")
+    (manifest,) = (tmp_path / "a" / "manifests").glob("*.json")
+    listed = json.loads(manifest.read_text())
+    assert {one["table"] for one in listed["tables"]} == {"customers", "orders", "items", "reviews"}
+    assert {"edge": "visits.customer_id -> customers.id", "action": "null"} in listed["children"]
+    assert here("archive", "verify", tmp_path / "a").code == 0
+
+
+def archived_graph(name: str, new_database: NewDatabase, folder: Path, seed: int, size: int) -> None:
+    """A graph drawn at random, with circles and references of tables to themselves."""
+    drawn, database = draw(seed, tables=8, rows=30), new_database(name)
+    drawn.make(database)
+    before = read(database, drawn.tables)
+    edges = [replace(edge, action="delete") for edge in drawn.edges]
+    chosen = [f"{edge.child}.{_columns(edge)} = delete" for edge in drawn.edges if edge.action == "null"]
+    finished = library.archive(
+        url=database.url, table="t0", where="gone = 1", with_children=True, batch_size=size, allow=["fk-index"],
+        to=f"{folder}/", format="jsonl", edge=chosen,
+    )  # fmt: skip
+    assert finished.reason == "done", finished
+    compared(before, database, folder, "t0", edges, lambda row: row["gone"] == 1)
+
+
+def _columns(edge: Refers) -> str:
+    return edge.columns[0] if len(edge.columns) == 1 else f"({', '.join(edge.columns)})"
+
+
+@pytest.mark.wide(1)
+@pytest.mark.parametrize("database", ALL)
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_archived_is_what_there_was(
+    database: str, new_database: NewDatabase, tmp_path: Path, seed: int
+) -> None:
+    archived_graph(database, new_database, tmp_path, seed, size=(5, 40, 1000)[seed % 3])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("database", ALL)
+@pytest.mark.parametrize("seed", range(3, 20))
+def test_more_graphs(database: str, new_database: NewDatabase, tmp_path: Path, seed: int) -> None:
+    archived_graph(database, new_database, tmp_path, seed, size=(5, 40, 1000)[seed % 3])
+
+
+def test_a_circle_larger_than_a_batch_stays_whole(new_database: NewDatabase, tmp_path: Path) -> None:
+    """A purge breaks it in a commit of its own; the value that it sets to NULL there could not be archived."""
+    database = new_database("postgresql")
+    database.script("CREATE TABLE t (id integer PRIMARY KEY, gone integer, t_id integer)")
+    database.execute(
+        "INSERT INTO t SELECT i, CASE WHEN i = 7 THEN 1 ELSE 0 END, i % 30 + 1 FROM generate_series(1, 30) i"
+    )
+    database.script("ALTER TABLE t ADD FOREIGN KEY (t_id) REFERENCES t; CREATE INDEX ON t (t_id)")
+    before = database.rows("SELECT * FROM t ORDER BY id")
+    more = {"url": database.url, "table": "t", "where": "gone = 1", "with_children": True, "to": f"{tmp_path}/a/"}
+    finished = library.archive(**more, batch_size=10, format="jsonl")
+    assert (finished.reason, finished.rejected) == ("incomplete", 1), finished
+    assert "larger than a batch" in finished.rejected_causes[0].reason
+    assert database.rows("SELECT * FROM t ORDER BY id") == before
+    again = library.archive(**more, batch_size=100, format="jsonl")
+    assert (again.reason, again.rows) == ("done", 30), again
+    archived = [(row["id"], row["t_id"]) for row in texts_in(tmp_path / "a")["t"]]
+    assert sorted(archived) == sorted((str(row[0]), str(row[2])) for row in before)
+
+
+def test_a_value_that_a_file_cannot_hold_keeps_its_parents(new_database: NewDatabase, tmp_path: Path) -> None:
+    database = new_database("postgresql")
+    shop.make(database, customers=10)
+    database.execute("ALTER TABLE items ADD COLUMN at timestamp DEFAULT '2024-01-01'")
+    database.execute("UPDATE items SET at = 'infinity' WHERE order_id = 2")
+    before = shop.seen(database)
+    finished = archive(database, tmp_path, format="parquet", batch_size=1_000)
+    assert (finished.reason, finished.rows, finished.rejected) == ("incomplete", 4, 1), finished
+    (cause,) = finished.rejected_causes
+    assert "items.at: " in cause.reason
+    assert cause.names == ("id=3",)
+    assert shop.seen(database) == shop.wanted(before, lambda row: row["gone"] == 1 and row["id"] != 3)
+    archived = texts_in(tmp_path)
+    assert len(archived["items"]) == len(before["items"]) - len(shop.seen(database)["items"])
+
+
+class TestRefused:
+    def refused(self, database: Database, to: str, *more: str, code: int = 12) -> str:
+        before = shop.seen(database)
+        words = ("archive", "customers", "--where", shop.GONE, "--with-children", "--to", to, "--url", database.url)
+        done = here(*words, "-y", *more)
+        assert done.code == code, done
+        assert shop.seen(database) == before
+        return done.err
+
+    @pytest.fixture
+    def filled(self, sqlite: Database) -> Database:
+        shop.make(sqlite, customers=4)
+        return sqlite
+
+    def test_one_table_for_rows_of_several(self, filled: Database) -> None:
+        assert "rows of several tables" in self.refused(filled, "old", code=2)
+        assert "rows of several tables" in self.refused(filled, "sqlite:///other.db#customers", code=2)
+
+    def test_a_bucket(self, filled: Database) -> None:
+        assert "cannot be archived to a bucket" in self.refused(filled, "s3://bucket/prefix")
+
+    def test_copies_and_some_columns(self, filled: Database, tmp_path: Path) -> None:
+        assert "--keep" in self.refused(filled, f"{tmp_path}/", "--keep", code=2)
+        assert "--columns" in self.refused(filled, f"{tmp_path}/", "--columns", "id", code=2)
+
+    def test_rows_that_may_not_be_locked(self, new_database: NewDatabase, tmp_path: Path) -> None:
+        database = new_database("postgresql")
+        shop.make(database, customers=4)
+        name = f"role_{database.name}"[-30:]
+        database.script(f"CREATE ROLE {name} LOGIN PASSWORD 'right'")
+        try:
+            database.script(f"GRANT SELECT, INSERT, DELETE ON ALL TABLES IN SCHEMA public TO {name}")
+            url = sa.make_url(database.url).set(username=name, password="right").render_as_string(hide_password=False)
+            words = ("archive", "customers", "--where", shop.GONE, "--with-children", "--url", url, "-n")
+            done = here(*words, "--edge", "visits.customer_id = delete", "--to", f"{tmp_path}/")
+        finally:
+            database.script(f"DROP OWNED BY {name}; DROP ROLE {name}")
+        assert done.code == 12, done
+        assert 'may not lock rows of "orders"' in done.out
+        assert 'may not lock rows of "reviews"' not in done.out
+
+
+def test_in_a_recipe(sqlite: Database, tmp_path: Path) -> None:
+    shop.make(sqlite, customers=10)
+    before = shop.seen(sqlite)
+    (tmp_path / "job.toml").write_text(
+        f"""
+        [job.old]
+        verb = "archive"
+        url = "{sqlite.url}"
+        table = "customers"
+        where = "{shop.GONE}"
+        to = "{tmp_path}/a/"
+        format = "jsonl"
+        with-children = true
+        stop-at = ["visits"]
+        """
+    )
+    words = ("run", str(tmp_path / "job.toml"))
+    planned = here(*words, "-n", "--json")
+    (plan,) = (job["plan"] for job in planned.json()["jobs"])
+    assert plan["children"]["total"] == "up to 270 rows of 5 tables"
+    assert not (tmp_path / "a").exists()
+    done = here(*words, "-y", "--json")
+    assert done.code == 3, done
+    assert shop.seen(sqlite) == before
+    sqlite.execute("DELETE FROM visits WHERE customer_id <> 3")
+    before = shop.seen(sqlite)
+    assert here(*words, "-y").code == 3
+    compared(before, sqlite, tmp_path / "a", "customers", shop.EDGES, lambda row: row["gone"] == 1 and row["id"] != 3)
