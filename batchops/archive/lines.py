@@ -1,8 +1,11 @@
 """What proves that rows are the same rows: a digest of their canonical lines that no order changes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import islice
 
+_LOOKED_AT = 1_024
+"""Most lines that are taken before their size is looked at."""
 _MASK = (1 << 128) - 1
 
 
@@ -57,3 +60,19 @@ def digest_of(lines: Iterable[bytes]) -> RowsDigest:
 def hash_of(line: bytes) -> int:
     """What a line adds to a digest."""
     return int.from_bytes(blake2b(line, digest_size=16).digest(), "little")
+
+
+def blocks_of(lines: Iterable[bytes], most_lines: int, most_bytes: int) -> Iterator[list[bytes]]:
+    """The lines in blocks that are bounded by lines and by bytes, as far as one line of many bytes allows."""
+    rest, block, size = iter(lines), list[bytes](), 0
+    most = 1
+    while part := [*islice(rest, most)]:
+        weight = sum(map(len, part))
+        block += part
+        size += weight
+        if size >= most_bytes or len(block) >= most_lines:
+            yield block
+            block, size = [], 0
+        most = max(1, min(2 * most, most_lines - len(block), _LOOKED_AT, most_bytes * len(part) // max(1, weight)))
+    if block:
+        yield block

@@ -31,8 +31,9 @@ class Parquet:
             with pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False) as opened:
                 if opened.schema_arrow.types != self._rows.schema.types:
                     raise ValueError("its columns are of other types than its record says")
-                for batch in opened.iter_batches(BLOCK, use_threads=False):
-                    yield self._rows.lines(batch)
+                for group in range(opened.num_row_groups):  # a batch of several would have the rows of all of them
+                    for batch in opened.iter_batches(BLOCK, [group], use_threads=False):
+                        yield self._rows.lines(batch)
         except (pa.ArrowException, OSError) as error:
             raise ValueError(str(error)) from error
 

@@ -4,13 +4,12 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from batchops.archive.durable import create, put_in_place
 from batchops.archive.formats import RowFormat, SegmentFormat
-from batchops.archive.lines import RowsDigest
+from batchops.archive.lines import RowsDigest, blocks_of
 from batchops.archive.records import SegmentRecord, key_texts
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.exact_text import fields_of
@@ -18,7 +17,7 @@ from batchops.errors import IntegrityError
 
 BLOCK = 32_768
 """Most rows of a block, which Parquet makes a row group of."""
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 8 << 20
 _PART = 1 << 20
 
 
@@ -69,17 +68,6 @@ def sha256_of(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def blocks_of(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """The lines in blocks that are bounded by rows and by bytes."""
-    rest = iter(lines)
-    size = BLOCK
-    while block := list(islice(rest, size)):
-        weight = sum(map(len, block))
-        size = max(64, min(BLOCK, int(len(block) * BLOCK_BYTES / max(weight, 1))))
-        for start in range(0, len(block), size):
-            yield block[start : start + size]
-
-
 def _written(
     lines: Iterable[bytes], rows: RowFormat, file: BinaryIO, known: RowsDigest | None
 ) -> tuple[RowsDigest, bytes | None, bytes | None]:  # fmt: skip
@@ -87,7 +75,7 @@ def _written(
     digest, first, last = RowsDigest(), None, None
     writer = rows.writer(file)
     try:
-        for block in blocks_of(lines):
+        for block in blocks_of(lines, BLOCK, BLOCK_BYTES):
             if known is None:
                 digest.add(block)
             first = block[0] if first is None else first

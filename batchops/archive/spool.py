@@ -1,8 +1,8 @@
 """A spool: the file that rows are written to before the transaction that deletes them commits.
 
 One writer only: its name holds run, worker and fencing token. A header says which rows these are. Frames follow, each
-of one batch: lengths, batch number, rows and checksum, then the rows' canonical lines. No byte of a batch that may be
-committed is ever changed; how much of the file counts, the ledger says.
+of one batch or of a part of it: lengths, batch number, rows and checksum, then the rows' canonical lines. No byte of
+a batch that may be committed is ever changed; how much of the file counts, the ledger says.
 """
 
 import json
@@ -51,13 +51,15 @@ class SpoolWriter:
             self.close()
             raise
 
-    def append(self, batch: int, lines: Sequence[bytes]) -> int:
-        """Write a batch's rows behind what counts, and make them durable; the length with them."""
+    def append(self, batch: int, lines: Sequence[bytes], at: int | None = None) -> int:
+        """Write rows of a batch behind what counts, or behind others of it that end `at`; the length with them."""
         data = b"\n".join(lines)
         head = _FRAME.pack(_MARK, batch, len(lines), len(data), _checksum(data))
-        end = _write_at(self._file, data, _write_at(self._file, head, self.length))
+        return _write_at(self._file, data, _write_at(self._file, head, self.length if at is None else at))
+
+    def sync(self) -> None:
+        """Make what was written durable."""
         os.fdatasync(self._file)
-        return end
 
     def close(self) -> None:
         """No more is written to it."""

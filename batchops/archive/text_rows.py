@@ -6,11 +6,12 @@ from typing import BinaryIO
 from batchops.archive.compressed import compressing, reading_compressed
 from batchops.archive.formats import Compression
 from batchops.archive.inexact import InexactRow
+from batchops.archive.lines import blocks_of
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.exact_text import fields_of
 
 BLOCK_BYTES = 1 << 20
-"""Bytes that are read at once; what they become takes several times as much."""
+"""Bytes that are read or written at once; what they become takes several times as much."""
 _FIELDS = 1 << 16
 """Most fields that are written at once."""
 
@@ -81,8 +82,8 @@ class TextWriter:
         stream.write(header)
 
     def write(self, lines: Sequence[bytes]) -> None:
-        for start in range(0, len(lines), self._most):
-            self._stream.write(self._records(lines[start : start + self._most]))
+        for block in blocks_of(lines, self._most, BLOCK_BYTES):
+            self._stream.write(self._records(block))
 
     def close(self) -> None:
         self._stream.close()

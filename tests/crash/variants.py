@@ -20,6 +20,7 @@ from batchops.db.exact_columns import ExactColumn
 from batchops.db.exact_text import line_of
 from batchops.db.postgresql.exact_columns import PostgreSQLExactColumns
 from batchops.db.postgresql.row_lines import PostgreSQLRowLines
+from batchops.db.row_lines import Take
 from batchops.db.table import Table
 from batchops.ledger import spools
 from batchops.ledger.ledger import Ledger
@@ -60,13 +61,14 @@ def window() -> None:
 
     def delete(
         _: PostgreSQLRowLines, connection: sa.Connection, delete: sa.Delete, table: Table,
-        columns: Sequence[ExactColumn],
-    ) -> list[bytes]:  # fmt: skip
+        columns: Sequence[ExactColumn], take: Take,
+    ) -> int:  # fmt: skip
         selected = PostgreSQLExactColumns().selected(table, columns)
         rows = connection.execute(sa.select(*selected).select_from(table.called).where(delete.whereclause)).all()
         time.sleep(0.05)
         connection.execute(delete)
-        return [line_of([value.encode() for value in row]) for row in rows]
+        take([line_of([value.encode() for value in row]) for row in rows])
+        return len(rows)
 
     PostgreSQLRowLines.delete = delete  # type: ignore[method-assign]  # that is the point
 

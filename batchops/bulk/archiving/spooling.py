@@ -18,7 +18,7 @@ from batchops.bulk.strategies.strategy import Batch
 from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.facts import TableName
-from batchops.db.row_lines import RowLines, lines_of
+from batchops.db.row_lines import RowLines, take_lines
 from batchops.db.table import Table
 from batchops.errors import BatchopsError, RowRefusedError, TransientError
 from batchops.ledger import spools
@@ -78,14 +78,14 @@ class SpoolExecution(DirectExecution):
         """Another token, another spool: a process with the old token writes to a file that does not count."""
         self._own.wait()
         for one in self._tables.values():
-            one.begin(worker.token)
+            one.begin(worker)
 
     def state(self) -> Callable[[], None]:
-        before = {name: len(one.lines) for name, one in self._tables.items()}
+        before = {name: one.tried for name, one in self._tables.items()}
 
         def forget() -> None:
-            for name, kept in before.items():
-                del self._tables[name].lines[kept:]
+            for name, tried in before.items():
+                self._tables[name].tried = tried
 
         return forget
 
@@ -99,27 +99,26 @@ class SpoolExecution(DirectExecution):
             raise
 
     def _carried_out(self, connection: sa.Connection, batch: Batch, statement: Statement) -> int:
-        table = batch.selection.table
-        return self._root.take(lines_of(self._own.lines, connection, statement, table, self._own.root.columns))
+        own = self._own
+        return take_lines(own.lines, connection, statement, batch.selection.table, own.root.columns, self._root.take)
 
     def read(self, connection: sa.Connection, table: Table, where: sa.ColumnElement[bool], rows: int) -> None:
         spools = self._tables[_name(table)]
         select: sa.Select[Any] = table.alone(sa.select(sa.literal_column("1")).select_from(table.called)).where(where)
-        lines = self._own.lines.read(connection, select, table, spools.of.columns)
-        if len(lines) != rows:
-            raise TransientError(f"{len(lines)} rows of {table.label} are there where {rows} had been locked.")
-        spools.take(lines)
+        found = self._own.lines.read(connection, select, table, spools.of.columns, spools.take)
+        if found != rows:
+            raise TransientError(f"{found} rows of {table.label} are there where {rows} had been locked.")
 
     def delete(self, connection: sa.Connection, table: Table, delete: sa.Delete) -> int:
         spools = self._tables[_name(table)]
         if spools.of.read_first:
             return super().delete(connection, table, delete)
-        return spools.take(self._own.lines.delete(connection, delete, table, spools.of.columns))
+        return self._own.lines.delete(connection, delete, table, spools.of.columns, spools.take)
 
-    def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:  # noqa: ARG002
-        """A frame for each table, then the ledger's rows in the same transaction."""
+    def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:  # noqa: ARG002  the protocol's shape
+        """Frames are durable before the ledger's rows for them, which are in the same transaction."""
         for one in self._tables.values():
-            one.record(connection, after)
+            one.record(connection)
 
     def committed(self) -> None:
         """What was tried counts from now on."""
@@ -143,56 +142,63 @@ class TableSpools:
     def __init__(self, spooling: Spooling, of: SpooledTable, number: Callable[[], int]) -> None:
         """`number`: of the worker's next spool."""
         self.of = of
-        self.lines: list[bytes] = []
-        """Of the batch in hand."""
+        self.tried: Spool | None = None
+        """The spool in hand with what the transaction in hand has written; None for nothing."""
         self._own = spooling
         self._number = number
         self._file: SpoolWriter | None = None
         self._spool: Spool | None = None
         """As far as it is durable; None before its first batch is."""
-        self._tried: Spool | None = None
-        self._token = ""
+        self._recorded = False
+        """Whether the ledger was told of more in a transaction that may still be durable."""
+        self._worker: Worker | None = None
 
-    def begin(self, token: str) -> None:
+    def begin(self, worker: Worker) -> None:
         """A transaction begins."""
-        self.lines, self._tried = [], None
-        if self._file is not None and token != self._token:
+        if self._recorded:  # nothing that may count is written over
+            self.undone()
+        if self._worker is not None and worker.token != self._worker.token:
             self.leave()
+        self._worker, self.tried = worker, None
 
-    def take(self, lines: Sequence[bytes]) -> int:
-        """Rows that go; how many. RowRefusedError for one that would come back as another."""
-        inexact = self.of.format.inexact(lines) if lines else []
+    def take(self, lines: list[bytes]) -> None:
+        """Write rows that go, not durably yet. RowRefusedError for one that would come back as another."""
+        assert self._worker is not None  # a transaction has begun
+        inexact = self.of.format.inexact(lines)
         if inexact:
             other = "" if self.of is self._own.root else f"{self.of.table.label}."
             raise RowRefusedError(
                 f"{other}{inexact[0].column}: {inexact[0].reason}, and would come back as another value"
             )
-        self.lines += lines
-        return len(lines)
-
-    def record(self, connection: sa.Connection, after: Worker) -> None:
-        """Frame, fsync, then the ledger's row."""
-        if not self.lines:
-            return
-        refuse_other_columns(connection, self._own.lines, self.of.table, self.of.every_column)
-        digest = RowsDigest()
-        digest.add(self.lines)
-        file = self._file or self._open(after)
+        file = self._file or self._open(self._worker)
+        before = self.tried or self._spool or Spool(self._worker.run, file.path.stem, file.length, 0, 0)
         try:
-            length = file.append(after.batches, self.lines)
+            length = file.append(self._worker.batches + 1, lines, before.length)
         except OSError as error:
             raise cannot_write(file.path, error) from error
-        before = self._spool or Spool(after.run, file.path.stem, 0, 0, 0)
-        self._tried = before.grown(length, len(self.lines), int(str(digest), 16))
+        digest = RowsDigest()
+        digest.add(lines)
+        self.tried = before.grown(length, len(lines), int(str(digest), 16))
+
+    def record(self, connection: sa.Connection) -> None:
+        """fsync, then the ledger's row."""
+        if self.tried is None or self._file is None:
+            return
+        refuse_other_columns(connection, self._own.lines, self.of.table, self.of.every_column)
+        try:
+            self._file.sync()
+        except OSError as error:
+            raise cannot_write(self._file.path, error) from error
+        self._recorded = True
         write = spools.add if self._spool is None else spools.advance
-        write(connection, self._own.ledger, self._tried)
+        write(connection, self._own.ledger, self.tried)
 
     def committed(self) -> None:
         """What was tried counts from now on."""
-        self.lines = []
-        if self._tried is None or self._file is None:
+        self._recorded = False
+        if self.tried is None or self._file is None:
             return
-        self._spool, self._tried = self._tried, None
+        self._spool, self.tried = self.tried, None
         self._file.length = self._spool.length
         if self._spool.length >= self._own.segment_size:
             self.leave()
@@ -205,7 +211,8 @@ class TableSpools:
     def leave(self) -> None:
         """Write no more to the spool."""
         file, spool = self._file, self._spool
-        self._file = self._spool = self._tried = None
+        self._file = self._spool = self.tried = None
+        self._recorded = False
         if file is not None:
             file.close()
             if spool is not None:
@@ -213,9 +220,8 @@ class TableSpools:
 
     def _open(self, worker: Worker) -> SpoolWriter:
         """A spool of this token's own; the same worker may have several, one after another."""
-        own, self._token = self._own, worker.token
         name = f"{worker.run}-{worker.number}-{worker.token}-{self._number()}"
-        path = own.folder / f"{name}{SUFFIX}"
+        path = self._own.folder / f"{name}{SUFFIX}"
         try:
             self._file = SpoolWriter(path, self.of.header)
         except OSError as error:

@@ -17,6 +17,7 @@ from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database, connect
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.exact_text import fields_of
+from batchops.db.row_lines import lines_of
 from batchops.db.row_loading import with_same_keys
 from batchops.db.sessions import Timeouts
 from batchops.db.table import Table, quoted
@@ -126,11 +127,11 @@ class CopyExecution(DirectExecution):
         table, columns = batch.selection.table, self._archive.columns
         rows = Copy().statement(batch) if isinstance(statement, sa.Delete) else statement
         assert isinstance(rows, sa.Select)  # no archive updates
-        read = self._lines.read(connection, rows.limit(batch.limit), table, columns)
+        read = lines_of(self._lines, connection, rows.limit(batch.limit), table, columns)
         self._bring(read)
         if not isinstance(statement, sa.Delete):
             return len(read)
-        gone = self._lines.delete(connection, statement, table, columns)
+        gone = lines_of(self._lines, connection, statement, table, columns)
         if (stale := Counter(read) - Counter(gone)) and self._brought:
             last = self._brought[-1]
             self._take_back({line: loaded for line, loaded in last.items() if line in stale})

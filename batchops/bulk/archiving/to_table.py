@@ -17,6 +17,7 @@ from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.lookup import find_table
+from batchops.db.row_lines import lines_of
 from batchops.db.table import Table, quoted
 from batchops.errors import IntegrityError, NotFoundError, RowRefusedError, TransientError, UsageError
 from batchops.finished_details import Archived
@@ -126,7 +127,7 @@ class CopyExecution(MoveExecution):
         values = [table.called.c[quoted(name)] for name in own.names]
         rows = statement.with_only_columns(*values, maintain_column_froms=True)
         self._moves.copy(connection, rows.where(absent), own.into, own.names)
-        wanted = lines.read(connection, statement, table, own.columns)
+        wanted = lines_of(lines, connection, statement, table, own.columns)
         one: sa.ColumnElement[int] = sa.literal_column("1")
         here = (
             sa.select(one).select_from(table.called).where(*batch.conditions, *_same(own.key, own.into.called, table))
@@ -134,7 +135,7 @@ class CopyExecution(MoveExecution):
         copied: sa.Select[Any] = sa.select(one).select_from(own.into.called).where(
             sa.exists(here.correlate(own.into.called))
         )  # fmt: skip
-        if Counter(lines.read(connection, copied, own.into, own.columns)) != Counter(wanted):
+        if Counter(lines_of(lines, connection, copied, own.into, own.columns)) != Counter(wanted):
             raise RowRefusedError(_OTHER_CONTENT)
         return len(wanted)
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.mysql.exact_columns import MySQLExactColumns
 from batchops.db.mysql.keys import BY_INDEX
-from batchops.db.row_lines import ReadRow, exact_lines, read_rows
+from batchops.db.row_lines import ReadRow, Take, read_rows, take_rows
 from batchops.db.table import Table, quoted
 from batchops.errors import TransientError
 
@@ -17,6 +17,8 @@ _COLUMNS = sa.text(
     "AND table_name = :name ORDER BY ordinal_position"
 )
 _ZONE = "batchops_zone"
+_UNBUFFERED = {"stream_results": True}
+"""Else the driver keeps all rows of an answer."""
 _UTC = ("+00:00", "UTC")
 
 
@@ -26,27 +28,30 @@ class MySQLRowLines:
     returns_deleted = False
 
     def delete(
-        self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn]
-    ) -> list[bytes]:  # fmt: skip
+        self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn], take: Take
+    ) -> int:  # fmt: skip
         selected = _selected(connection, table, columns)
         by_index = bool(delete._prefixes)  # `keys.by_index`: such a DELETE names its table twice
         if self.returns_deleted and not by_index and not _joined(delete):
-            return exact_lines(columns, connection.execute(delete.returning(*selected)).all())
+            returning = delete.returning(*selected)
+            return take_rows(connection.execute(returning, execution_options=_UNBUFFERED), columns, take)
         where = delete.whereclause
         rows: sa.Select[Any] = sa.select(*selected).select_from(table.called)
         rows = rows if where is None else rows.where(where)
         rows = rows.with_hint(table.called, BY_INDEX) if by_index else rows
-        lines = exact_lines(columns, connection.execute(rows.with_for_update()).all())
-        if (gone := connection.execute(delete).rowcount) != len(lines):
+        found = connection.execute(rows.with_for_update(), execution_options=_UNBUFFERED)
+        read = take_rows(found, columns, take)
+        if (gone := connection.execute(delete).rowcount) != read:
             # At READ COMMITTED a row may come into the range after it was read; each that was read is locked.
-            raise TransientError(f"{gone} rows were deleted where {len(lines)} had been read.")
-        return lines
+            raise TransientError(f"{gone} rows were deleted where {read} had been read.")
+        return read
 
     def read(
-        self, connection: sa.Connection, select: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
-    ) -> list[bytes]:  # fmt: skip
+        self, connection: sa.Connection, select: sa.Select[Any], table: Table, columns: Sequence[ExactColumn],
+        take: Take,
+    ) -> int:  # fmt: skip
         rows = select.with_only_columns(*_selected(connection, table, columns), maintain_column_froms=True)
-        return exact_lines(columns, connection.execute(rows).all())
+        return take_rows(connection.execute(rows, execution_options=_UNBUFFERED), columns, take)
 
     def rows(
         self, connection: sa.Connection, rows: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]

@@ -1,15 +1,20 @@
 """Rows as lines from PostgreSQL: COPY (DELETE … RETURNING …) TO STDOUT, byte for byte as the server sends them."""
 
 from collections.abc import Generator, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from psycopg import Cursor
-from psycopg.generators import copy_from
+from psycopg.errors import error_from_result
+from psycopg.generators import fetch_many
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn
+from psycopg.waiting import Wait
 
 from batchops.db.exact_columns import ExactColumn, ExactKind
 from batchops.db.exact_text import unescape
-from batchops.db.row_lines import ReadRow
+from batchops.db.row_lines import BLOCK_BYTES, ReadRow, Take, Taker
 from batchops.db.table import Table
 
 _COPIED = "batchops_copied"
@@ -31,25 +36,30 @@ class PostgreSQLRowLines:
     returns_deleted = True
 
     def delete(
-        self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn]
-    ) -> list[bytes]:  # fmt: skip
+        self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn], take: Take
+    ) -> int:  # fmt: skip
         returning = " RETURNING " + ", ".join(_returned(connection, table, columns))
-        return _copied(connection, delete, returning)
+        return _copied(connection, delete, returning, take)
 
     def read(
-        self, connection: sa.Connection, select: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
-    ) -> list[bytes]:  # fmt: skip
+        self, connection: sa.Connection, select: sa.Select[Any], table: Table, columns: Sequence[ExactColumn],
+        take: Take,
+    ) -> int:  # fmt: skip
         own = _plain(connection, table, columns)
-        return _copied(connection, select.with_only_columns(*own, maintain_column_froms=True), "")
+        return _copied(connection, select.with_only_columns(*own, maintain_column_froms=True), "", take)
 
     def rows(
         self, connection: sa.Connection, rows: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
     ) -> list[ReadRow]:  # fmt: skip
         width, found = len(rows.selected_columns), list[ReadRow]()
-        for line in _copied(connection, rows.add_columns(*_plain(connection, table, columns)), ""):
-            *values, rest = line.split(b"\t", width)
-            texts = (None if (text := unescape(value)) is None else text.decode() for value in values)
-            found.append(ReadRow(tuple(texts), rest))
+
+        def take(lines: list[bytes]) -> None:
+            for line in lines:
+                *values, rest = line.split(b"\t", width)
+                texts = (None if (text := unescape(value)) is None else text.decode() for value in values)
+                found.append(ReadRow(tuple(texts), rest))
+
+        _copied(connection, rows.add_columns(*_plain(connection, table, columns)), "", take)
         return found
 
     def column_names(self, connection: sa.Connection, table: Table) -> tuple[str, ...]:
@@ -69,10 +79,10 @@ class PostgreSQLRowLines:
         return ""
 
 
-def _copied(connection: sa.Connection, statement: sa.Delete | sa.Select[Any], returning: str) -> list[bytes]:
-    received: list[memoryview] = []
-    connection.execute(statement, execution_options={_COPIED: (returning, received)})
-    return b"".join(received)[:-1].split(b"\n") if received else []
+def _copied(connection: sa.Connection, statement: sa.Delete | sa.Select[Any], returning: str, take: Take) -> int:
+    taker = Taker(take)
+    connection.execute(statement, execution_options={_COPIED: (returning, taker)})
+    return taker.finished()
 
 
 def _zoned(type: str) -> bool:
@@ -84,20 +94,39 @@ def copy_rows(cursor: "Cursor[Any]", statement: str, parameters: Any, context: A
     asked = context.execution_options.get(_COPIED)
     if asked is None:
         return None
-    returning, received = asked
+    returning, taker = asked
     # The driver itself writes the values in: COPY takes no parameters.
     with cursor.copy(f"COPY ({statement}{returning}) TO STDOUT", parameters):
-        cursor.connection.wait(_received(cursor, received))
+        cursor.connection.wait(_received(cursor.connection.pgconn, taker))
     return True
 
 
-def _received(cursor: "Cursor[Any]", received: list[memoryview]) -> Generator[Any, Any, None]:
-    """All rows at one go: to wait for each by itself would cost more than to send it."""
+def _received(server: PGconn, taker: Taker) -> Generator[Any, Any, None]:
+    """All rows that are there at one go: psycopg's own `copy_from` costs more for each than the server does."""
+    rows, size = list[memoryview](), 0
     while True:
-        row = yield from copy_from(cursor.connection.pgconn)
-        if not isinstance(row, memoryview):
-            return
-        received.append(row)
+        length, row = server.get_copy_data(1)
+        if length > 0:
+            rows.append(row)
+            size += length
+            if size >= BLOCK_BYTES:
+                taker(partial(_lines, rows))
+                rows, size = [], 0
+        elif length == 0:
+            while not (yield Wait.R):
+                pass
+            server.consume_input()
+        else:
+            break
+    if rows:
+        taker(partial(_lines, rows))
+    for result in (yield from fetch_many(server)):
+        if result.status != ExecStatus.COMMAND_OK:
+            raise error_from_result(result, encoding="utf-8")
+
+
+def _lines(rows: list[memoryview]) -> list[bytes]:
+    return b"".join(rows)[:-1].split(b"\n")
 
 
 def _plain(connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> list[sa.ColumnElement[Any]]:

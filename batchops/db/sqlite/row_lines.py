@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.exact_columns import ExactColumn
-from batchops.db.row_lines import ReadRow, exact_lines, read_rows
+from batchops.db.row_lines import ReadRow, Take, read_rows, take_rows
 from batchops.db.sqlite.exact_columns import SQLiteExactColumns
 from batchops.db.table import Table
 
@@ -20,18 +20,18 @@ class SQLiteRowLines:
     returns_deleted = True
 
     def delete(
-        self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn]
-    ) -> list[bytes]:  # fmt: skip
-        rows = connection.execute(delete.returning(*SQLiteExactColumns().selected(table, columns))).all()
-        return exact_lines(columns, rows)
+        self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn], take: Take
+    ) -> int:  # fmt: skip
+        returning = delete.returning(*SQLiteExactColumns().selected(table, columns))
+        return take_rows(connection.execute(returning), columns, take)
 
     def read(
-        self, connection: sa.Connection, select: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
-    ) -> list[bytes]:  # fmt: skip
+        self, connection: sa.Connection, select: sa.Select[Any], table: Table, columns: Sequence[ExactColumn],
+        take: Take,
+    ) -> int:  # fmt: skip
         own = SQLiteExactColumns().selected(table, columns)
-        return exact_lines(
-            columns, connection.execute(select.with_only_columns(*own, maintain_column_froms=True)).all()
-        )
+        rows = select.with_only_columns(*own, maintain_column_froms=True)
+        return take_rows(connection.execute(rows), columns, take)
 
     def rows(
         self, connection: sa.Connection, rows: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
