@@ -86,10 +86,10 @@ class Restored:
 
 @dataclass(frozen=True)
 class Families:
-    """What the end of a purge with children says beside its own rows."""
+    """What the end of a run that changed several tables says beside its own rows."""
 
     tables: Mapping[str, int]
-    """Rows that were deleted or set to NULL, by table; those of the table itself among them."""
+    """Rows that were deleted, set to NULL or restored, by table; those of the table itself among them."""
     partial: int
     """Rows that no longer matched once some of their children were deleted: what is left of them stays."""
     begun: int

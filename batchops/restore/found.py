@@ -57,9 +57,28 @@ class Found:
 
 def find(
     connection: sa.Connection, spec: RestoreSpec, database: Database, destination: Destination, inside: Contents
+) -> tuple[Found, ...]:  # fmt: skip
+    """The archived tables that are restored, each with its target; NotFoundError where nothing is archived so."""
+    labels = _chosen(inside, spec, destination.shown)
+    if len(labels) > 1 and (spec.where is not None or spec.into is not None):
+        flag = "--where" if spec.where is not None else "--into"
+        raise UsageError(
+            f"{flag} is for one table; several are archived: {', '.join(labels)}.", "name it with --table."
+        )
+    found = tuple(_found(connection, spec, database, destination, inside, label) for label in labels)
+    by_target: dict[tuple[str | None, str], str] = {}
+    for one in found:
+        other = by_target.setdefault((one.schema, one.name), one.label)
+        if other != one.label:
+            message = f"The archived tables {other} and {one.label} would both be restored into {one.into}."
+            raise UsageError(message, "restore one after the other, with --table and --into.")
+    return found
+
+
+def _found(
+    connection: sa.Connection, spec: RestoreSpec, database: Database, destination: Destination, inside: Contents,
+    label: str,
 ) -> Found:  # fmt: skip
-    """The archived rows and the target; NotFoundError where nothing is archived under that name."""
-    label = _chosen([*dict.fromkeys(one.table.label for one in inside.segments)], spec.table, destination.shown)
     segments = inside.of(label, spec.of_run)
     if not segments:
         raise NotFoundError(f"Run {spec.of_run} has archived nothing of {label}.", "see `batchops archive list`.")
@@ -75,11 +94,12 @@ def find(
     return Found(destination, label, tuple(ordered), archived, schema, name, table)
 
 
-def identity(verb: str, spec: RestoreSpec, found: Found) -> dict[str, Any]:
+def identity(verb: str, spec: RestoreSpec, found: Sequence[Found]) -> dict[str, Any]:
     """What makes the job this one; what happens to conflicts may change from run to run."""
+    one = found[0] if len(found) == 1 else None
     return {
-        "verb": verb, "from": found.destination.place, "table": found.label, "of_run": spec.of_run,
-        "into": [found.schema, found.name], "where": spec.where,
+        "verb": verb, "from": found[0].destination.place, "table": one.label if one else "", "of_run": spec.of_run,
+        "into": [one.schema, one.name] if one else None, "where": spec.where,
         "params": {name: f"{type(value).__name__} {value}" for name, value in sorted(spec.params.items())},
     }  # fmt: skip
 
@@ -109,13 +129,18 @@ def _label_here(label: str, archived: ArchivedTable, database: Database) -> str:
     return label if archived.family == database.backend.row_loading.family else label.rpartition(".")[2]
 
 
-def _chosen(labels: Sequence[str], asked: str, shown: str) -> str:
-    """The archived table: the one asked for, or the only one; NotFoundError with the names."""
-    if asked in labels or (len(labels) == 1 and not asked):
-        return asked or labels[0]
+def _chosen(inside: Contents, spec: RestoreSpec, shown: str) -> list[str]:
+    """The archived table that was asked for, or all of the run; NotFoundError with the names."""
+    labels = [*dict.fromkeys(one.table.label for one in inside.segments)]
+    asked = spec.table
     if not labels:
         raise NotFoundError(f"No rows are archived in {shown}.", "check the destination.")
-    named = ", ".join(labels)
     if asked:
-        raise NotFoundError(f'No rows of a table "{asked}" are archived in {shown}.', f"archived tables: {named}.")
-    raise NotFoundError(f"Several tables are archived in {shown}: {named}.", "name one with --table.")
+        if asked not in labels:
+            message = f'No rows of a table "{asked}" are archived in {shown}.'
+            raise NotFoundError(message, f"archived tables: {', '.join(labels)}.")
+        return [asked]
+    of_run = [*dict.fromkeys(one.table.label for one in inside.of(run=spec.of_run))]
+    if not of_run:
+        raise NotFoundError(f"Run {spec.of_run} has archived nothing.", "see `batchops archive list`.")
+    return of_run

@@ -1,6 +1,6 @@
 """A restore on one database: lease, ledger, heartbeat and control around the loop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from batchops.db.database import Database
 from batchops.db.table import TableIdentity
 from batchops.errors import BatchopsError, Exit, LockedError
 from batchops.events import Emit, Failure, Finished, Started, Warned
-from batchops.finished_details import Restored
+from batchops.finished_details import Families, Restored
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import NONE
 from batchops.ledger.owner import this_process
@@ -22,9 +22,10 @@ from batchops.ledger.run import Run
 from batchops.ledger.run_events import save_plan
 from batchops.restore.plan import ORDER
 from batchops.restore.previous import Work, work_of
-from batchops.restore.source import ArchivedRows, RowsAt
+from batchops.restore.source import RowsAt
 from batchops.restore.spec import RestoreSpec
 from batchops.restore.step import RestoreStep, Target
+from batchops.restore.tables_in_turn import TablesInTurn
 from batchops.runtime import lease
 from batchops.runtime.control import Control
 from batchops.runtime.ending import Ending, ending_of, finished
@@ -52,7 +53,8 @@ END_TIMEOUT = 3.0
 class Ready:
     """The target, once it is there, and how archived columns go into it."""
 
-    target: Target
+    targets: Mapping[str, Target]
+    """By the archived table's label, parents first."""
     matched: Callable[[ArchivedTable], Matched]
     watched: tuple[ChosenThrottle, ...]
     """What the run waits for."""
@@ -138,16 +140,15 @@ def _loop(
     def matched(rows: RowsAt) -> Matched:
         return ready.matched(rows.table)
 
+    first = next(iter(ready.targets.values())).table
     with (
         closing(
-            ArchivedRows(job.destination, job.work.segments, job.work.place, job.work.references, lambda: stop.asked)
+            TablesInTurn(job.destination, job.work.segments, job.work.place, job.work.references, lambda: stop.asked)
         ) as source,
-        loop_throttles(
-            job.spec, job.plan, ready.watched, job.database, ready.target.table, live, emitter, stats
-        ) as throttles,
+        loop_throttles(job.spec, job.plan, ready.watched, job.database, first, live, emitter, stats) as throttles,
     ):
         step = RestoreStep(
-            job.database, job.ledger, row.workers[0], source, ready.target, matched, heartbeat.renew_with_batch
+            job.database, job.ledger, row.workers[0], source, ready.targets, matched, heartbeat.renew_with_batch
         )
         loop = replace(loop_of(job.spec, step, live), throttles=(control.throttle, *throttles))
         ending = run(loop, emitter, stop, stats)
@@ -167,12 +168,12 @@ def _with_refused(ending: Ending, rejected: int) -> Ending:
 
 def _advance_numbers(job: RestoreJob, ready: Ready, emitter: EventEmitter) -> None:
     """Rows that come later are numbered behind the restored ones."""
-    target = ready.target
-    try:
-        with job.database.transaction() as connection:
-            job.database.backend.row_loading.advance_numbers(connection, target.table, target.columns)
-    except BatchopsError as error:
-        emitter(Warned(f'The numbers of new rows in "{target.table.label}" were not advanced: {error.message}'))
+    for target in ready.targets.values():
+        try:
+            with job.database.transaction() as connection:
+                job.database.backend.row_loading.advance_numbers(connection, target.table, target.columns)
+        except BatchopsError as error:
+            emitter(Warned(f'The numbers of new rows in "{target.table.label}" were not advanced: {error.message}'))
 
 
 def _begin(job: RestoreJob, ready: Ready) -> tuple[lease.Lease, Run]:
@@ -203,7 +204,7 @@ def _row(job: RestoreJob, key: str) -> dict[str, object]:
         "condition": job.spec.where, "assignments": [], "cutoff": None, "key": None,
         "segments": [one.listed.name for one in job.work.segments], "refused_before": job.work.refused_before,
         "undecided": [one.listed.name for one in job.work.segments if one.undecided],
-        "references": [*job.work.references],
+        "references": dict(job.work.references),
     }  # fmt: skip
     by = {"role": "", "version": __version__, "database": job.database.address.shown, "command": job.next}
     return {
@@ -223,6 +224,8 @@ def _started(job: RestoreJob, row: Run) -> Started:
 
 def _ended(job: RestoreJob, row: Run, ending: Ending, stats: RunStats, skipped: int) -> Finished:
     here = finished(job.plan.verb.name, job.plan.label, ORDER, ending, stats)
+    tables = row.tables
+    tables.update(stats.tables)
     goes_on = ending.exit not in (Exit.LOCKED, Exit.REFUSED, Exit.INTEGRITY) and ending.reason not in (
         "done",
         "incomplete",
@@ -236,6 +239,7 @@ def _ended(job: RestoreJob, row: Run, ending: Ending, stats: RunStats, skipped: 
         rejected=row.rejected + here.rejected,
         participle=job.plan.verb.participle,
         restored=Restored(skipped),
+        families=Families(dict(sorted(tables.items())), 0, 0) if tables else None,
         next=(job.next or None) if goes_on else None,
     )
 

@@ -34,33 +34,66 @@ Facts = list[tuple[str, str]]
 
 
 def plan_of(
-    connection: sa.Connection, verb: Verb, spec: RestoreSpec, database: Database, found: Found, inside: Contents,
-    work: Work, watched: Sequence[ChosenThrottle],
+    connection: sa.Connection, verb: Verb, spec: RestoreSpec, database: Database, found: Sequence[Found],
+    inside: Contents, work: Work, watched: Sequence[ChosenThrottle],
 ) -> FactsPlan:  # fmt: skip
     """What would happen."""
-    refusals, facts = (
-        _about_new(spec, database, found) if found.table is None
-        else _about_table(connection, spec, database, found, found.table)
-    )  # fmt: skip
-    files = counted(len(work.segments) - work.place.segment, "file")
-    before: Facts = [
-        ("database", database.address.shown),
-        ("from", f"{found.destination.shown}: {found.label}"),
-        ("rows", f"{count(work.rows)} in {files}"),
-        ("into", found.into if found.table is not None else f"{found.into}, a new table"),
-    ]
+    refusals: list[Refusal] = []
+    about: Facts = []
+    for one in found:
+        against, facts = (
+            _about_new(spec, database, one) if one.table is None
+            else _about_table(connection, spec, database, one, one.table)
+        )  # fmt: skip
+        refusals += [refusal for refusal in against if refusal not in refusals]
+        about += facts if len(found) == 1 else [(name, f"{one.into}: {text}") for name, text in facts]
     behind: Facts = [("conflicts", _CONFLICTS[spec.on_conflict])]
-    if work.references and work.rows:
-        by = "; ".join(", ".join(one.columns) for one in work.references)
-        behind.append(("order", f"each row behind those that it refers to by {by}, from a file in TMPDIR"))
+    behind += _order(found, work) if work.rows else []
     if work.continues and work.last is not None:
         behind.append(("continues", f"run {work.last.run}, {count(work.last.read)} rows read"))
     behind += throttle_facts(spec, watched)
+    before: Facts = [("database", database.address.shown), *_rows(found, work)]
+    warnings = [text for one in found for text in _warnings(connection, database, one, inside)]
     return FactsPlan(
-        verb, found.into, ORDER, (*before, *facts, *behind),
-        (*database.address.warnings, *_warnings(connection, database, found, inside)),
+        verb, label_of_all(found), ORDER, (*before, *about, *behind),
+        (*database.address.warnings, *dict.fromkeys(warnings)),
         lambda: _first_statements(database, found), question=_question(work, found), refusals=tuple(refusals),
     )  # fmt: skip
+
+
+def label_of_all(found: Sequence[Found]) -> str:
+    """What a restore is called by: its table, or the first of several."""
+    first, *others = found
+    return f"{first.into} and {counted(len(others), 'other')}" if others else first.into
+
+
+def _rows(found: Sequence[Found], work: Work) -> Facts:
+    """From where, and into which tables."""
+    files = counted(len(work.segments) - work.place.segment, "file")
+    rows = "rows", f"{count(work.rows)} in {files}"
+    if len(found) == 1:
+        (one,) = found
+        into = one.into if one.table is not None else f"{one.into}, a new table"
+        return [("from", f"{one.destination.shown}: {one.label}"), rows, ("into", into)]
+    return [("from", found[0].destination.shown), rows, ("tables", "; ".join(map(_table, found)))]
+
+
+def _table(one: Found) -> str:
+    into = "" if one.into == one.label else f" into {one.into}"
+    new = ", a new table" if one.table is None else ""
+    return f"{one.label}: {counted(sum(part.rows for part in one.segments), 'row')}{into}{new}"
+
+
+def _order(found: Sequence[Found], work: Work) -> Facts:
+    """In which order rows come, where that matters."""
+    facts: Facts = []
+    if len(found) > 1:
+        facts.append(("order", "table after table, as listed: each behind those that it refers to"))
+    for label, references in work.references.items():
+        by = "; ".join(", ".join(one.columns) for one in references)
+        name = f"order of {label}" if len(found) > 1 else "order"
+        facts.append((name, f"each row behind those that it refers to by {by}, from a file in TMPDIR"))
+    return facts
 
 
 def dropped(spec: RestoreSpec, archived: ArchivedTable, columns: Sequence[ExactColumn], label: str) -> list[Refusal]:
@@ -73,16 +106,18 @@ def dropped(spec: RestoreSpec, archived: ArchivedTable, columns: Sequence[ExactC
     return [Refusal("columns", message, "--drop-columns leaves it out; --into another table keeps it.")]
 
 
-def _question(work: Work, found: Found) -> str:
-    return "" if work.done else f"Restore {counted(work.rows, 'row')} into {found.into}?"
+def _question(work: Work, found: Sequence[Found]) -> str:
+    return "" if work.done else f"Restore {counted(work.rows, 'row')} into {label_of_all(found)}?"
 
 
-def _first_statements(database: Database, found: Found) -> list[Rehearsed]:
-    if found.table is not None:
-        return []
-    statement = new_table(found.whole, found.schema, found.name, database.backend.row_loading)
-    text = str(statement.compile(dialect=database.engine.dialect))
-    return [Rehearsed("create", " ".join(text.split()), ())]
+def _first_statements(database: Database, found: Sequence[Found]) -> list[Rehearsed]:
+    made = []
+    for one in found:
+        if one.table is None:
+            statement = new_table(one.whole, one.schema, one.name, database.backend.row_loading)
+            text = str(statement.compile(dialect=database.engine.dialect))
+            made.append(Rehearsed("create", " ".join(text.split()), ()))
+    return made
 
 
 def _warnings(connection: sa.Connection, database: Database, found: Found, inside: Contents) -> Iterator[str]:

@@ -1,7 +1,9 @@
 """Prepares a restore: from a spec to a plan; nothing is written."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
 
 import sqlalchemy as sa
 
@@ -24,6 +26,7 @@ from batchops.restore.plan import dropped, plan_of
 from batchops.restore.previous import Work, job_key, work_of
 from batchops.restore.spec import RestoreSpec
 from batchops.restore.step import Target
+from batchops.restore.table_order import parents_first
 from batchops.runtime.refusal import refuse
 from batchops.runtime.retry import retrying
 from batchops.spec.command_line import command
@@ -56,13 +59,15 @@ def _prepare(
         server = database.backend.catalog.server(connection)
         if (unwritable := server.refusal(database.address.shown)) is not None:
             raise unwritable
-        found = find(connection, spec, database, destination, inside)
+        found, circles = parents_first(connection, database, find(connection, spec, database, destination, inside))
         _readable(found)
         work = _work(connection, ledger, found, spec, database)
-        watched = () if found.table is None else _watched(connection, spec, database, found.table, server.role)
+        tables = [one.table for one in found if one.table is not None]
+        watched = _watched(connection, spec, database, tables[0], server.role) if tables else ()
         plan = plan_of(connection, VERB, spec, database, found, inside, work, watched)
-    if found.table is not None and not plan.refusals:
-        missing = database.missing_right(found.table, server.role, [("INSERT", ())])
+        plan = replace(plan, refusals=(*plan.refusals, *circles))
+    for table in tables if not plan.refusals else ():
+        missing = database.missing_right(table, server.role, [("INSERT", ())])
         if missing is not None:
             raise missing.refusal(database.engine.dialect)
     if ledger.in_target and (obstacle := ledger.obstacle(server.role)) is not None:
@@ -88,27 +93,38 @@ def _undamaged(destination: Destination, inside: Contents) -> None:
         )
 
 
-def _readable(found: Found) -> None:
+def _readable(found: Sequence[Found]) -> None:
     """UsageError where the library for a file is missing: before the run, as it takes a while to be imported too."""
-    for format in {format_of_name(one.listed.name) for one in found.segments}:
+    for format in {format_of_name(one.listed.name) for table in found for one in table.segments}:
         assert format is not None  # nothing else is a segment
         format.of(())
 
 
 def _work(
-    connection: sa.Connection, ledger: Ledger, found: Found, spec: RestoreSpec, database: Database
+    connection: sa.Connection, ledger: Ledger, found: Sequence[Found], spec: RestoreSpec, database: Database
 ) -> Work:  # fmt: skip
-    """What is left to be done; everything where the table is not the one that earlier runs filled."""
-    catalog = database.backend.catalog
-    here = TableIdentity() if found.table is None else catalog.table_identity(connection, found.table)
-    own = () if found.table is None else own_references(connection, database, found.table)
+    """What is left to be done; everything where a table is not the one that earlier runs filled."""
+    tables = [one.table for one in found if one.table is not None]
+    here = _identity(connection, database, tables)
+    own = {one.label: own_references(connection, database, one.table) if one.table is not None else () for one in found}
+    own = {label: references for label, references in own.items() if references}
+    segments = [segment for one in found for segment in one.segments]
     with ledger.database.reading() as reading:
         if ledger.state(reading) != "current":
-            return work_of(reading, ledger, "", found.segments, own, restart=True)
+            return work_of(reading, ledger, "", segments, own, restart=True)
         key = job_key(ledger.database_id(reading), identity(VERB.name, spec, found))
         last = ledger.latest(reading, key)
-        another = found.table is None or (last is not None and here.is_another_than(last.evidence))
-        return work_of(reading, ledger, key, found.segments, own, restart=spec.restart or another)
+        another = len(tables) < len(found) or (last is not None and here.is_another_than(last.evidence))
+        return work_of(reading, ledger, key, segments, own, restart=spec.restart or another)
+
+
+def _identity(connection: sa.Connection, database: Database, tables: Sequence[Table]) -> TableIdentity:
+    """Of several tables together: another one where one of them is."""
+    each = [database.backend.catalog.table_identity(connection, table) for table in tables]
+    if len(each) == 1:
+        return each[0]
+    names = [one.table for one in each if one.table is not None]
+    return TableIdentity(sha256(repr(names).encode()).hexdigest() if len(names) == len(each) > 0 else None)
 
 
 def _watched(
@@ -118,31 +134,41 @@ def _watched(
     return tuple(chosen(connection, database, spec.throttles, scope))
 
 
-def _ready(spec: RestoreSpec, database: Database, found: Found, role: str) -> Ready:
-    """The table, made where there was none, with how archived columns go into it."""
-    if found.table is None:
-        with database.transaction() as connection:
-            connection.execute(new_table(found.whole, found.schema, found.name, database.backend.row_loading))
-    with database.reading() as connection:
-        table = found.table or database.backend.catalog.find(connection, found.schema, found.name)
-        if table is None:
-            raise RefusedError(f'Table "{found.into}" was made and is not there.', "look who removed it.")
-        columns = tuple(database.backend.exact_columns.columns(connection, table))
-        watched = _watched(connection, spec, database, table, role)
-        known = database.backend.catalog.table_identity(connection, table)
+def _ready(spec: RestoreSpec, database: Database, found: Sequence[Found], role: str) -> Ready:
+    """The tables, made where there were none, with how archived columns go into them."""
+    with database.transaction() as connection:
+        for one in found:
+            if one.table is None:
+                connection.execute(new_table(one.whole, one.schema, one.name, database.backend.row_loading))
+    targets: dict[str, Target] = {}
     matched: dict[ArchivedTable, Matched] = {}
-    for archived in found.tables:
-        matched[archived], refusals = match(archived, table, columns, database.backend.row_loading)
-        refuse([*refusals, *dropped(spec, archived, columns, table.label)])
+    with database.reading() as connection:
+        for one in found:
+            targets[one.label] = target = _target(connection, spec, database, one)
+            for archived in one.tables:
+                matched[archived], refusals = match(
+                    archived, target.table, target.columns, database.backend.row_loading
+                )
+                refuse([*refusals, *dropped(spec, archived, target.columns, target.table.label)])
+        tables = [target.table for target in targets.values()]
+        watched = _watched(connection, spec, database, tables[0], role)
+        known = _identity(connection, database, tables)
+    return Ready(targets, matched.__getitem__, watched, known)
+
+
+def _target(connection: sa.Connection, spec: RestoreSpec, database: Database, found: Found) -> Target:
+    table = found.table or database.backend.catalog.find(connection, found.schema, found.name)
+    if table is None:
+        raise RefusedError(f'Table "{found.into}" was made and is not there.', "look who removed it.")
+    columns = tuple(database.backend.exact_columns.columns(connection, table))
     condition = condition_of(spec, database, table.label, found.archived)
-    target = Target(table, columns, key_of(table, found.archived), spec.on_conflict, condition)
-    return Ready(target, matched.__getitem__, watched, known)
+    return Target(table, columns, key_of(table, found.archived), spec.on_conflict, condition)
 
 
 VERB = Verb(
     name="restore",
     spec=RestoreSpec,
-    help="Put the rows that are archived in DESTINATION back into their table, or into a new one, in small "
+    help="Put the rows that are archived in DESTINATION back into their tables, or into new ones, in small "
     "transactions.\n\nbatchops shows the plan and asks first. Each file is compared with its record before a row of "
     "it is used, and values come back as they were. The same command continues a run that stopped; once it is done, "
     "it restores only what was archived since.\n\nExample: batchops restore backup/events --into events_2013",

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from batchops.ledger.ledger import Ledger
 from batchops.ledger.resume import ENDS
 from batchops.ledger.run import Run
 from batchops.restore.parents_first import OwnReference
-from batchops.restore.source import Place
+from batchops.restore.source import Place, References
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Work:
     """Whether that run goes on."""
     refused_before: int = 0
     """Rows that the table refused in earlier runs, whose segments are not read again."""
-    references: tuple[OwnReference, ...] = ()
-    """Those of the table to itself, which decide the order of its rows."""
+    references: References = field(default_factory=dict)
+    """Those of each table to itself, which decide the order of its rows."""
 
     @property
     def done(self) -> bool:
@@ -52,7 +52,7 @@ def job_key(database_id: str, identity: Mapping[str, Any]) -> str:
 
 def work_of(
     connection: sa.Connection, ledger: Ledger, key: str, segments: Sequence[FoundSegment],
-    references: tuple[OwnReference, ...], *, restart: bool,
+    references: References, *, restart: bool,
 ) -> Work:  # fmt: skip
     """What is to be done. A done run's segments are not read again: only those that were archived since."""
     last = None if ledger.state(connection) != "current" else ledger.latest(connection, key)
@@ -75,7 +75,10 @@ def work_of(
                 "--restart --on-conflict skip begins anew, and leaves what is restored.",
             )
         place = Place.loaded(last.workers[0].cursor)
-        pinned = tuple(OwnReference(*map(tuple, one)) for one in last.pinned.get("references", ()))
+        pinned = {
+            label: tuple(OwnReference(*map(tuple, one)) for one in some)
+            for label, some in last.pinned.get("references", {}).items()
+        }
         return Work(tuple(before), place, last, continues=True, refused_before=refused, references=pinned)
     fresh = [one for one in segments if one.listed.name not in set(names)]
     refused += last.rejected

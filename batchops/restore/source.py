@@ -1,7 +1,7 @@
 """The archived rows of a run of restore, in the order of its segments, from a place on."""
 
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -18,6 +18,10 @@ from batchops.restore.parents_first import OwnReference, ParentsFirst, Source
 
 MOST_BYTES = 8 << 20
 """Of a batch; a larger row is a batch alone."""
+
+
+References = Mapping[str, tuple[OwnReference, ...]]
+"""Of archived tables, by label: the references of each to itself."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ class RestoreSpec(ThrottledSpec):
     default_throttles: ClassVar[bool] = True
     destination: Annotated[str, BeforeValidator(parsers.path)] = Field(min_length=1)
     table: Annotated[str, Flag("NAME", ROWS)] = Field(
-        "", description="The archived table. Default: the only one that there is."
+        "", description="The archived table. Default: all, each behind those that its rows refer to."
     )
     of_run: Annotated[int | None, Flag("N", ROWS)] = Field(
         None, ge=1, description="Only rows that this run archived. Default: those of every run."

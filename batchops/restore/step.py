@@ -1,7 +1,7 @@
 """One step of a restore: the next archived rows put into the table, and the place written down, in one transaction."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
@@ -16,7 +16,8 @@ from batchops.errors import BatchopsError, OutcomeUnknownError, RowRefusedError
 from batchops.ledger.ledger import Ledger, taken_over
 from batchops.ledger.rejected_rows import RejectedRow, keep
 from batchops.ledger.run import Worker
-from batchops.restore.source import ArchivedRows, RowsAt
+from batchops.restore.source import RowsAt
+from batchops.restore.tables_in_turn import TablesInTurn
 from batchops.runtime.batch_size import Size
 from batchops.runtime.outcome import Outcome
 
@@ -56,15 +57,15 @@ class RestoreStep:
     """Called again after an error, it first asks what is durable, and then gives the same rows once more."""
 
     def __init__(
-        self, database: Database, ledger: Ledger, worker: Worker, source: ArchivedRows, target: Target,
+        self, database: Database, ledger: Ledger, worker: Worker, source: TablesInTurn, targets: Mapping[str, Target],
         matched: Callable[[RowsAt], Matched], renew: Callable[[sa.Connection], None],
     ) -> None:  # fmt: skip
-        """`matched`: the columns of these rows; a table's may differ from run to run."""
+        """`targets`: by an archived table's label. `matched`: these rows' columns, which may differ by run."""
         self._database = database
         self._ledger = ledger
         self.worker = worker
         self._source = source
-        self._target = target
+        self._targets = targets
         self._matched = matched
         self._renew = renew
         self._left: RowsAt | None = None
@@ -88,9 +89,11 @@ class RestoreStep:
             with self._database.transaction() as connection:
                 self._database.backend.row_loading.settle(connection)
                 _Restoring(self._database, connection, self._target_of(rows), matched, batch)(rows.lines)
+                tables = {rows.table.label: batch.rows} if len(self._targets) > 1 else None
                 after = self.worker.advanced(
-                    rows.after.dumped(), rows=batch.rows, read=len(rows.lines), locked=0, rejected=len(batch.rejected)
-                )
+                    rows.after.dumped(), rows=batch.rows, read=len(rows.lines), locked=0,
+                    rejected=len(batch.rejected), tables=tables,
+                )  # fmt: skip
                 self._tried = rows, batch
                 if self._ledger.in_target:
                     self._record(connection, after, matched)
@@ -105,7 +108,8 @@ class RestoreStep:
 
     def _target_of(self, rows: RowsAt) -> Target:
         """Of rows that may not be archived at all, those whose keys are there stay as they are there."""
-        return replace(self._target, on_conflict="skip") if rows.undecided else self._target
+        target = self._targets[rows.table.label]
+        return replace(target, on_conflict="skip") if rows.undecided else target
 
     def _record(self, connection: sa.Connection, after: Worker, matched: Matched) -> None:
         self._ledger.advance(connection, self.worker, after)
@@ -128,12 +132,13 @@ class RestoreStep:
         assert self._tried is not None
         (rows, batch), self._tried, self._in_doubt = self._tried, None, None
         self.worker = after
+        tables = {rows.table.label: batch.rows} if len(self._targets) > 1 and batch.rows else {}
         self.skipped += batch.skipped
         self._left = self._left.behind(len(rows.lines)) if self._left is not None else None
         matched = self._matched(rows)
         names = [(matched.key_of(one.line), one.reason) for one in batch.rejected]
         events = tuple(RejectedRow((name,), name, reason).as_event for name, reason in names)
-        return Outcome(batch.rows, len(rows.lines), rejected=events, refused=len(events))
+        return Outcome(batch.rows, len(rows.lines), rejected=events, refused=len(events), tables=tables)
 
 
 class _Restoring:

@@ -281,8 +281,8 @@ def test_bad_input(orders: Database, tmp_path: Path) -> None:
         library.restore(destination=tmp_path / "none", url=orders.url)
     archive_table(orders, "orders", tmp_path)
     archive_table(orders, "orders", tmp_path, label="other", run=2)
-    with pytest.raises(NotFoundError, match="Several tables"):
-        library.restore(destination=tmp_path, url=orders.url)
+    with pytest.raises(UsageError, match="--into is for one table"):
+        library.restore(destination=tmp_path, into="elsewhere", url=orders.url)
     with pytest.raises(NotFoundError, match='No rows of a table "none"'):
         library.restore(destination=tmp_path, table="none", url=orders.url)
     with pytest.raises(NotFoundError, match="Run 9 has archived nothing"):

@@ -1,9 +1,10 @@
 """The order in which the tables of a graph go: deepest first, circles told apart and broken."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from batchops.bulk.children.graph import Component, Edge, name_of
 from batchops.db.facts import TableName
+from batchops.db.reference_order import circles
 from batchops.db.table import Table
 
 
@@ -48,47 +49,8 @@ def _closes(edge: Edge, kept: Sequence[Edge]) -> bool:
     return any(len(circle) > 1 for circle in _circles(names, [*kept, edge]))
 
 
-def _circles(names: Sequence[TableName], edges: Sequence[Edge]) -> Iterator[list[TableName]]:
-    """The strongly connected sets of tables by Tarjan's algorithm, children before their parents.
-
-    It follows the edges from parent to child, so that a set is complete once everything below it is.
-    """
-    children: dict[TableName, list[TableName]] = {name: [] for name in names}
-    for edge in edges:
-        if name_of(edge.parent) in children and name_of(edge.child) in children:
-            children[name_of(edge.parent)].append(name_of(edge.child))
-    seen: dict[TableName, int] = {}
-    low: dict[TableName, int] = {}
-    path: list[TableName] = []
-    for first in names:
-        if first in seen:
-            continue
-        # By hand, as a chain of tables may be deeper than Python's own stack.
-        waiting = [(first, iter(children[first]))]
-        seen[first] = low[first] = len(seen)
-        path.append(first)
-        while waiting:
-            name, rest = waiting[-1]
-            below = next(rest, None)
-            if below is None:
-                waiting.pop()
-                if waiting:
-                    low[waiting[-1][0]] = min(low[waiting[-1][0]], low[name])
-                if low[name] == seen[name]:
-                    yield _taken_off(path, name)
-            elif below not in seen:
-                seen[below] = low[below] = len(seen)
-                path.append(below)
-                waiting.append((below, iter(children[below])))
-            elif below in path:
-                low[name] = min(low[name], seen[below])
-
-
-def _taken_off(path: list[TableName], name: TableName) -> list[TableName]:
-    place = path.index(name)
-    found = path[place:]
-    del path[place:]
-    return found
+def _circles(names: Sequence[TableName], edges: Iterable[Edge]) -> Iterator[list[TableName]]:
+    return circles(names, [(name_of(edge.parent), name_of(edge.child)) for edge in edges])
 
 
 def depths(root: Table, edges: Sequence[Edge]) -> Mapping[TableName, int]:

@@ -1,0 +1,155 @@
+"""restore of all tables that an archive holds: parents first, in one run, continued and repeated as of one table."""
+
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import batchops as library
+from batchops.errors import RefusedError, UsageError
+from tests.bulk.children import shop
+from tests.bulk.children.oracle import Rows, read
+from tests.bulk.children.test_applications import CHINOOK, SAKILA
+from tests.bulk.children.test_graph import make
+from tests.bulk.children.test_samples import fill
+from tests.command import Batchops, here
+from tests.conftest import NewDatabase
+from tests.crash.test_kills import unfinished, wait_for_progress
+from tests.services.database import Database
+
+pytestmark = pytest.mark.in_turn
+ALL_EDGES = ["visits.customer_id = delete"]
+
+
+def archived_shop(database: Database, folder: Path, customers: int = 10, **more: Any) -> Rows:
+    """Every second customer with all that hangs on it; the rows that there were before."""
+    shop.make(database, customers=customers)
+    before = shop.seen(database)
+    options = {"to": f"{folder}/", "format": "jsonl", "edge": ALL_EDGES} | more
+    finished = library.archive(**shop.job(database, **options))
+    assert (finished.reason, finished.rows) == ("done", customers if "where" in more else customers // 2)
+    return before
+
+
+@pytest.mark.wide(1)
+def test_all_rows_are_back(database: Database, tmp_path: Path) -> None:
+    before = archived_shop(database, tmp_path)
+    gone = {table: len(rows) - len(shop.seen(database)[table]) for table, rows in before.items()}
+    finished = library.restore(destination=tmp_path, url=database.url, batch_size=30)
+    assert (finished.reason, finished.rows, finished.table) == ("done", sum(gone.values()), "customers and 4 others")
+    assert finished.families is not None
+    assert dict(finished.families.tables) == gone
+    assert shop.seen(database) == before
+    again = library.restore(destination=tmp_path, url=database.url)
+    assert again.reason == "already-done"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("tables", "root", "key"),
+    [(CHINOOK, "artist", "artist_id"), (CHINOOK, "customer", "customer_id"), (SAKILA, "customer", "customer_id"),
+     (SAKILA, "country", "country_id")],
+)  # fmt: skip
+def test_samples(database: Database, tmp_path: Path, tables: str, root: str, key: str) -> None:
+    """Chinook and Sakila, row for row."""
+    make(database, tables)
+    columns, _ = fill(database)
+    before = read(database, columns)
+    finished = library.archive(
+        url=database.url, table=root, where=f"{key} % 3 = 0", with_children=True, batch_size=20, allow=["fk-index"],
+        to=f"{tmp_path}/", format="jsonl",
+    )  # fmt: skip
+    assert finished.reason == "done", finished
+    assert read(database, columns) != before
+    restored = library.restore(destination=tmp_path, url=database.url)
+    assert restored.reason == "done", restored
+    assert read(database, columns) == before
+
+
+def test_of_one_table_of_one_run_and_of_what_came_since(sqlite: Database, tmp_path: Path) -> None:
+    before = archived_shop(sqlite, tmp_path)
+    assert library.restore(destination=tmp_path, table="customers", url=sqlite.url).rows == 5
+    assert shop.seen(sqlite)["customers"] == before["customers"]
+    with pytest.raises(UsageError, match="--where is for one table"):
+        library.restore(destination=tmp_path, where="id = 1", url=sqlite.url)
+    with pytest.raises(UsageError, match="--into is for one table"):
+        library.restore(destination=tmp_path, into="other", url=sqlite.url)
+    rest = library.restore(destination=tmp_path, url=sqlite.url, on_conflict="skip", of_run=1)
+    assert (rest.reason, rest.restored.skipped if rest.restored else 0) == ("done", 5), rest
+    assert shop.seen(sqlite) == before
+    more = {"to": f"{tmp_path}/", "format": "jsonl", "edge": ALL_EDGES, "where": "id = 2"}
+    library.archive(**shop.job(sqlite, **more))
+    since = library.restore(destination=tmp_path, url=sqlite.url, on_conflict="skip")
+    assert since.reason == "done", since
+    assert shop.seen(sqlite) == before
+    library.archive(**shop.job(sqlite, **more | {"where": "id = 4"}))
+    last = library.restore(destination=tmp_path, url=sqlite.url)
+    assert (last.reason, last.restored.skipped if last.restored else None) == ("done", 0), last
+    assert shop.seen(sqlite) == before
+
+
+def test_into_a_database_that_has_no_such_tables(sqlite: Database, new_database: NewDatabase, tmp_path: Path) -> None:
+    before = archived_shop(sqlite, tmp_path, where="id > 0 AND gone >= 0", customers=4)
+    other = new_database("postgresql")
+    restored = library.restore(destination=tmp_path, url=other.url)
+    assert restored.reason == "done", restored
+    gone = {table: [row for row in rows if row not in shop.seen(sqlite)[table]] for table, rows in before.items()}
+    assert shop.seen(other) == gone
+
+
+def test_a_row_whose_parent_is_missing_is_named(sqlite: Database, tmp_path: Path) -> None:
+    archived_shop(sqlite, tmp_path)
+    orders = library.restore(destination=tmp_path, table="orders", url=sqlite.url)
+    assert (orders.reason, orders.rows, orders.rejected) == ("incomplete", 0, 20), orders
+
+
+def test_a_circle_of_tables_is_refused(new_database: NewDatabase, tmp_path: Path) -> None:
+    database = new_database("postgresql")
+    database.script(
+        "CREATE TABLE a (id integer PRIMARY KEY, b_id integer); CREATE TABLE b (id integer PRIMARY KEY, a_id integer);"
+        "INSERT INTO a VALUES (1, 1); INSERT INTO b VALUES (1, 1);"
+        "ALTER TABLE a ADD FOREIGN KEY (b_id) REFERENCES b; ALTER TABLE b ADD FOREIGN KEY (a_id) REFERENCES a"
+    )
+    library.archive(
+        url=database.url, table="a", all_rows=True, with_children=True, to=f"{tmp_path}/", format="jsonl"
+    )  # fmt: skip
+    with pytest.raises(RefusedError, match="a, b refer to each other in a circle"):
+        library.restore(destination=tmp_path, url=database.url)
+    assert database.scalar("SELECT count(*) FROM a") == 0
+
+
+def test_a_changed_file_of_a_child_is_noticed(sqlite: Database, tmp_path: Path) -> None:
+    archived_shop(sqlite, tmp_path)
+    assert here("archive", "verify", tmp_path, "--against", sqlite.url).code == 0
+    (file,) = (tmp_path / "reviews").rglob("*.jsonl.zst")
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    verified = here("archive", "verify", tmp_path)
+    assert (verified.code, "reviews/run-000001" in verified.out) == (13, True), verified
+    restored = here("restore", tmp_path, "--url", sqlite.url, "-y", "--json")
+    assert restored.code == 13, restored
+    file.write_bytes(content)
+    assert here("restore", tmp_path, "--url", sqlite.url, "-y").code == 0
+    doubled = here("archive", "verify", tmp_path, "--against", sqlite.url)
+    assert (doubled.code, doubled.out.count("double")) == (3, 5), doubled
+
+
+def test_killed_and_continued(batchops: Batchops, postgresql: Database, tmp_path: Path) -> None:
+    before, chance, met = archived_shop(postgresql, tmp_path, customers=60), random.Random(4713), 0
+    command = ("restore", tmp_path, "--url", postgresql.url, "-y")
+    for _ in range(4):
+        process = batchops.start(*map(str, command), "-q", "--batch-size", "20", "--sleep", "20ms")
+        wait_for_progress(process, postgresql)
+        time.sleep(chance.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        met += unfinished(postgresql)
+    assert met >= 2
+    done = batchops(*command, "--json")
+    assert done.code == 0, done
+    assert shop.seen(postgresql) == before
+    assert done.out, done
+    assert done.json()["rows"] == sum(done.json()["tables"].values())
