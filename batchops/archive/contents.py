@@ -36,6 +36,8 @@ class FoundSegment:
     """The number of its manifest; None where there is only its record."""
     undecided: bool = False
     """Whether nothing says which of its rows were deleted: a crash came between, or its run is at work."""
+    kept: bool = False
+    """Whether its rows were copied, and stayed in their table."""
 
     @property
     def rows(self) -> int:
@@ -57,10 +59,6 @@ class Contents:
     unrecorded: list[str] = field(default_factory=list)
     """Segments without a record: a crash came between."""
     damage: list[Damage] = field(default_factory=list)
-
-    def kept(self, segment: FoundSegment) -> bool:
-        """Whether the rows of a segment were copied and stayed in their table, as far as its manifest says so."""
-        return any(one.manifest.kept for one in self.manifests if one.number == segment.manifest)
 
     @property
     def undecided(self) -> list[FoundSegment]:
@@ -125,7 +123,7 @@ def _read_manifests(destination: Destination, names: list[str], found: Contents)
 def _segments(one: FoundManifest) -> Iterator[FoundSegment]:
     for table in one.manifest.tables:
         for listed in table.segments:
-            yield FoundSegment(one.manifest.run, table.table, listed, one.number)
+            yield FoundSegment(one.manifest.run, table.table, listed, one.number, kept=one.manifest.kept)
 
 
 def _numbers(names: list[str]) -> Iterator[int]:
@@ -146,5 +144,5 @@ def _read_sidecar(destination: Destination, name: str, found: Contents, there: s
         return
     listed = ListedSegment(segment_of(name), sidecar.record, hashlib.sha256(data).hexdigest(), deleted)
     undecided = bool(sidecar.deleted_by) and deleted is None
-    found.segments.append(FoundSegment(sidecar.run, sidecar.table, listed, None, undecided))
+    found.segments.append(FoundSegment(sidecar.run, sidecar.table, listed, None, undecided, sidecar.kept))
     found.unlisted_runs[sidecar.run] = found.unlisted_runs.get(sidecar.run, 0) + 1

@@ -77,11 +77,14 @@ class Sidecar:
     record: SegmentRecord
     deleted_by: str = ""
     """The file that says which of its rows were deleted, once that is decided; empty: all were before it was there."""
+    kept: bool = False
+    """Whether its rows were copied, and stayed in their table."""
 
     def dumped(self) -> bytes:
         """The content of the file beside the segment."""
         own = {"version": VERSION, "segment": self.name, "run": self.run}
         own |= {"deleted_by": self.deleted_by} if self.deleted_by else {}
+        own |= {"kept": True} if self.kept else {}
         return dumped(own | self.record.document() | self.table.document())
 
     @classmethod
@@ -90,7 +93,8 @@ class Sidecar:
         document = loaded(data)
         try:
             name, run, deleted_by = document["segment"], document["run"], document.get("deleted_by", "")
-            return cls(name, run, ArchivedTable.of(document), SegmentRecord.of(document), deleted_by)
+            table, record, kept = ArchivedTable.of(document), SegmentRecord.of(document), document.get("kept", False)
+            return cls(name, run, table, record, deleted_by, kept)
         except KeyError as error:
             raise ValueError(f"it is no record of a segment ({error})") from error
 

@@ -55,7 +55,7 @@ def compared(database: Database, destination: Destination, inside: Contents) -> 
             found.problem = "the database has no such table"
         else:
             segments = inside.of(label)
-            _compare(database, destination, segments, [inside.kept(one) for one in segments], table, found)
+            _compare(database, destination, segments, [one.kept for one in segments], table, found)
         yield found
 
 

@@ -124,7 +124,7 @@ def _warnings(connection: sa.Connection, database: Database, found: Found, insid
     runs = sorted(run for run in inside.unlisted_runs if any(one.run == run for one in found.segments))
     for run in runs:
         yield f"Run {run} has no manifest: it crashed or is at work. What it has sealed is restored."
-    copies = sorted({one.run for one in found.segments if inside.kept(one)})
+    copies = sorted({one.run for one in found.segments if one.kept})
     if copies and len({one.run for one in found.segments}) > 1:
         names = ", ".join(map(str, copies))
         yield f"Copied by --keep: run {names}. Other runs may hold the same rows: --of-run N restores those of one."

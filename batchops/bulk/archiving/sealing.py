@@ -39,6 +39,11 @@ class Sealer:
     about: dict[str, Any]
     """What a manifest says beside its segments."""
 
+    @property
+    def kept(self) -> bool:
+        """Whether rows stay in their table."""
+        return bool(self.about.get("kept"))
+
     def seal(self, run: int, parts: Sequence[Spool]) -> int:
         """Make these spools, to which nobody writes any more, one segment; its number. Done twice it is done once."""
         number = parts[0].segment
@@ -55,7 +60,7 @@ class Sealer:
             format = format_here("jsonl")
             name = segment_name(table.label, run, number, format)
             record = self._placed(name, table, format, parts)
-        self.write(record_name(name), Sidecar(name, run, table, record).dumped())
+        self.write(record_name(name), Sidecar(name, run, table, record, kept=self.kept).dumped())
         with self.fenced() as connection:
             spools.sealed(connection, self.ledger, run, number, {"name": name} | record.document())
         self._remove(parts)

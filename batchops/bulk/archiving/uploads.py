@@ -136,7 +136,9 @@ class Uploads:
         if one.path is not None:
             destination.publish(one.path, one.name)
             one.path = None
-        data = Sidecar(one.name, self._run, self._own.table, one.record, deleted_name(one.name)).dumped()
+        data = Sidecar(
+            one.name, self._run, self._own.table, one.record, deleted_name(one.name), self._sealer.kept
+        ).dumped()  # fmt: skip
         sealer.write(record_name(one.name), data)
         one.sent = True
 

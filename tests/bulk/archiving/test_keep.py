@@ -53,6 +53,15 @@ def test_a_run_copies_each_row_once_and_the_next_one_again(filled: Database, tmp
     assert (restored.reason, filled.scalar("SELECT count(*) FROM fresh")) == ("done", MATCHING)
 
 
+def test_copies_of_a_run_that_no_manifest_lists_are_not_called_double(filled: Database, tmp_path: Path) -> None:
+    """As its files are while it is at work, or once it was killed."""
+    copy(filled, f"{tmp_path}/", "--format", "jsonl")
+    for manifest in (tmp_path / "manifests").iterdir():
+        manifest.unlink()
+    against = here("archive", "verify", tmp_path, "--against", filled.url)
+    assert (against.code, f"{MATCHING:,} copied rows in the table too, as they" in against.out) == (0, True), against
+
+
 def test_a_killed_run_goes_on_without_copying_a_row_again(filled: Database, tmp_path: Path, batchops: Batchops) -> None:
     arguments = ("archive", "t", "--url", filled.url, "--where", WHERE, "--to", f"{tmp_path}/a/", "--keep", "-y")
     process = batchops.start(*arguments, "--batch-size", "50", "--sleep", "20ms")
