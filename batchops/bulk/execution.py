@@ -104,6 +104,7 @@ class DirectExecution(DirectRemoval):
         statement = self.operation.statement(batch)
         if batch.by_keys and not isinstance(statement, sa.Select):  # which waits for no row
             statement = self._database.backend.keys.by_index(batch.selection.table, batch.key, statement)
+        statement = statement if batch.order is None else statement.where(batch.order)
         rows = self._carried_out(connection, batch, statement)
         if batch.found is None or rows == batch.found:
             return rows

@@ -26,6 +26,7 @@ from batchops.bulk.archiving.target import Bucket, Folder, OtherTable
 from batchops.bulk.archiving.to_bucket import BucketArchive
 from batchops.bulk.archiving.to_folder import FolderArchive
 from batchops.bulk.archiving.to_table import table_archive
+from batchops.bulk.children.of_run import refers_to_itself
 from batchops.bulk.rows_out import Preparing, RowsOut
 from batchops.db.exact_columns import ExactColumn, refused
 from batchops.db.lookup import no_column
@@ -67,7 +68,8 @@ def _folder(preparing: Preparing, spec: ArchiveSpec, target: Folder) -> FolderAr
     columns, every = _columns(preparing, spec)
     format = format_here(spec.format)
     owner = DestinationOwner(_database_id(preparing), this_host(), database.address.name, found.server.identity)
-    root = PlannedTable(found.table, columns, every, format.of(columns), read_first(found.graph, found.table))
+    own = read_first(found.graph, found.table) if found.graph is not None else refers_to_itself(found.facts)
+    root = PlannedTable(found.table, columns, every, format.of(columns), own)
     children = tuple(child_tables(preparing, format))
     of_children = {"children": {one.table.label: one.pinned for one in children}} if children else {}
     return FolderArchive(

@@ -63,8 +63,10 @@ def kept_by_run(preparing: Preparing) -> dict[str, Any] | None:
 def child_tables(preparing: Preparing, format: SegmentFormat) -> Iterator[PlannedTable]:
     """Those below the table, in the order of the graph."""
     graph = preparing.found.graph
+    if graph is None:
+        return
     kept = (kept_by_run(preparing) or {}).get("children", {})
-    for table in graph.tables if graph is not None else ():
+    for table in graph.tables:
         if name_of(table) == name_of(preparing.found.table):
             continue
         before = kept.get(table.label)
@@ -73,9 +75,9 @@ def child_tables(preparing: Preparing, format: SegmentFormat) -> Iterator[Planne
         yield PlannedTable(table, columns, table.column_names, format.of(columns), read_first(graph, table))
 
 
-def read_first(graph: Graph | None, table: Table) -> bool:
+def read_first(graph: Graph, table: Table) -> bool:
     """Whether rows of the table refer to rows that go with them."""
-    return graph is not None and bool(graph.component(table).edges)
+    return bool(graph.component(table).edges)
 
 
 def graph_refusals(preparing: Preparing, lines: RowLines, children: Sequence[PlannedTable]) -> Iterator[Refusal]:

@@ -10,7 +10,7 @@ from batchops.bulk.children.shape import FamilyShapes
 from batchops.bulk.children.taken import ChildrenOfRun
 from batchops.bulk.plan.inspection import Inspection
 from batchops.bulk.plan.pinned import Pinned
-from batchops.bulk.spec import BulkSpec, FamilySpec, PurgeSpec
+from batchops.bulk.spec import BulkSpec, FamilySpec
 from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.strategies.strategy import AUTO
 from batchops.db.database import Database
@@ -24,7 +24,7 @@ def names_rows(found: Inspection, spec: BulkSpec) -> bool:
     """Whether rows have to be named by their key."""
     if found.graph is not None:
         return True
-    return spec.strategy == AUTO and found.key is not None and found.ids is None and _refers_to_itself(found.facts)
+    return spec.strategy == AUTO and found.key is not None and found.ids is None and refers_to_itself(found.facts)
 
 
 def children_of(
@@ -35,12 +35,12 @@ def children_of(
         assert isinstance(spec, FamilySpec)  # nothing else takes children
         return ChildrenOfRun(FamilyShapes(database.backend, found.graph, pinned.key), found.mark, spec.max_total)
     alone = found.ids is not None or not pinned.key or strategy_kind(pinned.strategy).evaluates_once
-    if not isinstance(spec, PurgeSpec) or alone or not _refers_to_itself(found.facts):
+    if not spec.offers_children or alone or not refers_to_itself(found.facts):
         return None
     return _own_children(connection, database, found.table, pinned)
 
 
-def _refers_to_itself(facts: TableFacts) -> bool:
+def refers_to_itself(facts: TableFacts) -> bool:
     """Whether rows of the table keep others of it from being deleted."""
     return any(reference.restricts_own for reference in facts.references)
 

@@ -90,16 +90,14 @@ class OwnRowsStep(FamilyStep):
                 raise InexactError
             after = self._advanced(batch.cursor, batch, rows, 0)
             self._note(connection, after, ())
+            self._execution.record(connection, batch, after)
         self._pause = 1
         return replace(self._recorded(after), size=size, extra_seconds=reading, last=batch.cursor.over)
 
     def _deleted(self, connection: sa.Connection, batch: Batch) -> int:
-        if batch.where is None:
-            return 0
-        delete = self._execution.operation.statement(batch)
-        assert isinstance(delete, sa.Delete)  # a purge
-        order = self._database.backend.foreign_keys.by_key(batch.selection.table, batch.key, downwards=self._from_end)
-        return connection.execute(delete if order is None else delete.where(order)).rowcount
+        by_key = self._database.backend.foreign_keys.by_key
+        order = by_key(batch.selection.table, batch.key, downwards=self._from_end)
+        return self._execution.work(connection, replace(batch, order=order))
 
     def _worked(self, connection: sa.Connection, batch: Batch) -> SearchResult:
         if self._searching and batch.keys:

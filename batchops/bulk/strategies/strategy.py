@@ -48,6 +48,8 @@ class Batch:
     """What is written to the run's own tables once the rows are changed, in the same transaction."""
     by_keys: bool = False
     """Whether `where` names each row by its key, and the condition reads no table of its own."""
+    order: sa.ColumnElement[bool] | None = None
+    """What makes a DELETE go through its rows in an order, as its last condition."""
 
     @property
     def conditions(self) -> tuple[sa.ColumnElement[bool] | sa.TextClause, ...]:
