@@ -1,6 +1,7 @@
 """Each check in its situation: refused and nothing changed, allowed and done right; and none on ordinary tables."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,13 +67,15 @@ def test_refused_and_allowed(new_database: NewDatabase, name: str, family: str) 
             database.script(f"DROP OWNED BY owner_{database.name} CASCADE; DROP ROLE owner_{database.name}")
 
 
-def test_cascades_are_counted_by_table(database: Database) -> None:
+def test_cascades_are_counted_by_table(database: Database, tmp_path: Path) -> None:
     situation = SITUATIONS["children that go"]
     situation.make(database)
     with pytest.raises(RefusedError) as caught:
         library.purge(**job(situation, database))
     for counted in ('600 rows of "orders"', '600 rows of "positions"', '600 rows of "notes"'):
         assert counted in caught.value.message
+    with pytest.raises(RefusedError, match="the archive would not have them"):
+        library.archive(**job(situation, database), to=f"{tmp_path}/", format="jsonl")
 
 
 @pytest.mark.parametrize("family", ["postgresql", "sqlite"])

@@ -17,7 +17,7 @@ def _look(context: CheckContext) -> Iterator[CheckRefusal]:
         child, columns = link.reference.child.label, ", ".join(link.reference.columns)
         why = f"ON {link.event} {link.action} by {columns}"
         yield CheckRefusal(
-            f'The database would also {_effect(link)} {many} of "{child}" ({why}).',
+            f'The database would also {_effect(link)} {many} of "{child}" ({why}){_unarchived(context, link)}.',
             f'{_with_children(context, link)}change the rows of "{child}" first, in separate batches',
         )
 
@@ -25,6 +25,10 @@ def _look(context: CheckContext) -> Iterator[CheckRefusal]:
 def _with_children(context: CheckContext, link: Link) -> str:
     able = context.spec.offers_children and link.event == "DELETE"
     return "--with-children does that first, in small transactions; or " if able else ""
+
+
+def _unarchived(context: CheckContext, link: Link) -> str:
+    return ", and the archive would not have them" if link.deletes and context.verb.removed != "delete" else ""
 
 
 def _effect(link: Link) -> str:
