@@ -58,6 +58,11 @@ class Families:
 
         return back
 
+    @property
+    def searching(self) -> float:
+        """Seconds in which rows were followed that a later transaction deletes."""
+        return self._members.seconds
+
     def remove(self, table: Table, rows: list[Row]) -> bool:
         """Whether all of the rows are gone with everything that hangs on them; else as much of it as may be is."""
         component, seeds = self._shapes.component(table), {name_of(table): rows}

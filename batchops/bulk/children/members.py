@@ -1,5 +1,6 @@
 """Which rows of a component go together: those that are to go, and those of it that refer to them."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -55,13 +56,15 @@ class MemberSearch:
         self._statements = statements
         self._shapes = shapes
         self._generations = 0
+        self.seconds = 0.0
+        """What it took to find the deepest of rows that are more than may be changed."""
 
     def of(self, component: Component, seeds: Rows, most: int) -> tuple[Members, Members]:
         """The seeds with all rows that refer to them; and what of it can be deleted by itself, from the deepest.
 
         The same where that is all: where they are no more than may be changed.
         """
-        self._generations = 0
+        self._generations, begun = 0, time.perf_counter()
         found = every = self._closure(component, seeds, most)
         before, alone = set[_Named](), set[_Named]()
         while found.deepest is not None:
@@ -74,7 +77,10 @@ class MemberSearch:
                 alone.add(again)
                 deepest, names, before = {again[0]: [names[again]]}, {again: names[again]}, set()
             before |= names.keys()
+            last = time.perf_counter()
             found = self._closure(component, deepest, most)
+            if found.deepest is None:
+                self.seconds += last - begun
         return every, found
 
     def _closure(self, component: Component, seeds: Rows, most: int) -> Members:

@@ -1,5 +1,6 @@
 """A step of a purge with children: families in one transaction, or a part of one that is too large for that."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,11 +10,12 @@ from sqlalchemy.exc import DBAPIError
 
 from batchops.bulk.children.families import Families
 from batchops.bulk.children.pace import ParentPace, most_rows
+from batchops.bulk.children.parents import Parents
 from batchops.bulk.children.shape import Row
 from batchops.bulk.children.statements import FamilyStatements
 from batchops.bulk.children.taken import ChildrenOfRun
 from batchops.bulk.execution import Execution
-from batchops.bulk.failing_condition import next_batch, ready
+from batchops.bulk.failing_condition import ready
 from batchops.bulk.isolate_rejected import RejectedRowSearch, SearchResult, row_names
 from batchops.bulk.rejection_forecast import RejectionForecast
 from batchops.bulk.skipped_rows import skipped
@@ -60,6 +62,7 @@ class FamilyStep(BulkStep):
         self._children = children
         self._shapes = children.shapes
         self._pace = ParentPace()
+        self._next_parents = Parents(database, strategy, children)
         self._families: Families | None = None
         self._parents = 0
         """Those that the transaction in hand has removed, or begun to."""
@@ -69,6 +72,8 @@ class FamilyStep(BulkStep):
         """Whether only a part of its family fits."""
         self._tried: Counter[KeyValue | None] = Counter()
         """How often a parent was refused that was alone in its batch."""
+        self._lost = 0.0
+        """Seconds of attempts at the batch in hand whose families held too many rows."""
 
     def _next(self, size: Size) -> Outcome | None:
         while not self.cursor.over:
@@ -76,10 +81,13 @@ class FamilyStep(BulkStep):
             few = self._pace.size(size)
             few = self._search.bounded(few, listed=True) if self._searching else few
             few = few if begun is None else replace(few, rows=1)
+            tried = time.perf_counter()
             try:
                 return self._batch_of(few, size)
             except _TooManyRowsError:
-                self._pace.too_many(few.rows)
+                if not self._next_parents.elsewhere():
+                    self._pace.too_many(few.rows)
+                self._lost += time.perf_counter() - tried
             except _MarkFirstError:
                 return self._mark(replace(few, rows=1), size)
             except LockTimeoutError:  # a row of a family; parents that are locked are left out already
@@ -123,8 +131,13 @@ class FamilyStep(BulkStep):
         self._pace.observe(few.rows, self._parents, batch.read, self._gone)
         return replace(
             self._recorded(after), rejected=tuple(row.as_event for row in named), size=size,
-            refused=len(done.refused), extra_seconds=done.seconds + reading, last=cursor.over,
+            refused=len(done.refused), extra_seconds=done.seconds + reading + self._found_in(), last=cursor.over,
         )  # fmt: skip
+
+    def _found_in(self) -> float:
+        """Seconds that passed until rows were found that may be deleted: there will be as many for fewer of them."""
+        lost, self._lost = self._lost, 0.0
+        return lost if self._families is None else lost + self._families.searching
 
     def _begin(self, connection: sa.Connection, batch: Batch, few: Size, size: Size) -> None:
         """Nothing is done yet in this transaction."""
@@ -183,18 +196,7 @@ class FamilyStep(BulkStep):
         self._parents, self._open = 1, True
 
     def _chosen(self, connection: sa.Connection, few: Size) -> Batch | None:
-        """The next parents; of one that is marked the mark is asked for, and no longer the condition."""
-        range_, mark = self.cursor.ranges[0], self._children.mark
-        if range_.begun != MARKED or mark is None:
-            return next_batch(self._database, self._strategy, connection, self.cursor, few)
-        key, *rest = range_.keys
-        behind = self.cursor.finished_range()
-        if rest:
-            behind = replace(behind, ranges=(replace(range_, keys=tuple(rest)), *behind.ranges))
-        shape = self._shapes.root
-        where = self._database.backend.keys.among(shape.table, shape.key, [key])
-        selection = mark.selection(self._database.backend, shape.table)
-        return Batch(selection, where, behind, 1, key=shape.key, keys=(key,))
+        return self._next_parents.next(connection, self.cursor, few, listed=self._searching)
 
     def _behind(self, connection: sa.Connection, batch: Batch) -> tuple[Cursor, tuple[RejectedRow, ...]]:
         """The cursor behind the batch, and the parent that was begun and does not match any more."""

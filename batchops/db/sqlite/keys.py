@@ -43,7 +43,7 @@ def _column(table: Table, name: str) -> sa.ColumnElement[Any]:
     if name in table.column_names:
         return table.called.c[quoted(name)]
     hidden: sa.ColumnClause[Any] = sa.column(quoted(name))
-    hidden.table = table.clause  # or else a sub-select would take it for its own table's
+    hidden.table = table.called  # or else a sub-select would take it for its own table's
     return hidden
 
 

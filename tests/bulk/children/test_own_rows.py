@@ -16,13 +16,14 @@ DEEP = 20
 
 
 def chains(
-    database: Database, rows: int, *, rule: str = "NO ACTION", null: bool = True, own: bool = False
+    database: Database, rows: int, *, rule: str = "NO ACTION", null: bool = True, own: bool = False,
+    key: str = "integer NOT NULL",
 ) -> None:  # fmt: skip
     """Lines of `DEEP` rows, each of which refers to the one `rows / DEEP` before it; the first to itself or nothing."""
     lines = rows // DEEP
-    kind = "integer" if null else "integer NOT NULL"
+    kind, may = key.partition(" ")[0], "" if null else " NOT NULL"
     database.script(
-        f"CREATE TABLE c (id integer NOT NULL PRIMARY KEY, up {kind}, gone integer NOT NULL,"
+        f"CREATE TABLE c (id {key} PRIMARY KEY, up {kind}{may}, gone integer NOT NULL,"
         f" FOREIGN KEY (up) REFERENCES c (id) ON DELETE {rule}); CREATE INDEX c_up ON c (up)"
     )
     first = "NULL" if null and not own else "i"
@@ -63,11 +64,12 @@ def test_rows_that_others_need_stay_with_all_above_them(database: Database) -> N
 
 
 @pytest.mark.full
-def test_more_rows_than_a_statement_lists(sqlite: Database) -> None:
-    """Whatever a statement deletes, nothing that is left refers to it."""
-    chains(sqlite, 20)
+@pytest.mark.parametrize(("key", "rows"), [("integer NOT NULL", {"where": "id = 1"}), ("bigint", {"all_rows": True})])
+def test_more_rows_than_a_statement_lists(sqlite: Database, key: str, rows: dict[str, Any]) -> None:
+    """Whatever a statement deletes, nothing that is left refers to it. A bigint may be NULL: rowid names the rows."""
+    chains(sqlite, 20, key=key)
     sqlite.execute(f"INSERT INTO c SELECT 20 + i, 19 + i, 0 FROM {numbers(sqlite, 7_000)} ORDER BY i")
-    finished = library.purge(url=sqlite.url, table="c", where="id = 1", with_children=True, batch_size=12_000)
+    finished = library.purge(url=sqlite.url, table="c", **rows, with_children=True, batch_size=12_000)
     assert (finished.reason, finished.rows) == ("done", 7_020), finished
 
 
