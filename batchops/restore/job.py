@@ -22,9 +22,10 @@ from batchops.ledger.run import Run
 from batchops.ledger.run_events import save_plan
 from batchops.restore.plan import ORDER
 from batchops.restore.previous import Work, work_of
+from batchops.restore.rows_back import Target
 from batchops.restore.source import RowsAt
 from batchops.restore.spec import RestoreSpec
-from batchops.restore.step import RestoreStep, Target
+from batchops.restore.step import RestoreStep
 from batchops.restore.tables_in_turn import TablesInTurn
 from batchops.runtime import lease
 from batchops.runtime.control import Control
@@ -142,13 +143,18 @@ def _loop(
 
     first = next(iter(ready.targets.values())).table
     with (
-        closing(
-            TablesInTurn(job.destination, job.work.segments, job.work.place, job.work.references, lambda: stop.asked)
-        ) as source,
+        closing(TablesInTurn(job.destination, job.work, lambda: stop.asked)) as source,
         loop_throttles(job.spec, job.plan, ready.watched, job.database, first, live, emitter, stats) as throttles,
     ):
         step = RestoreStep(
-            job.database, job.ledger, row.workers[0], source, ready.targets, matched, heartbeat.renew_with_batch
+            job.database,
+            job.ledger,
+            row.workers[0],
+            source,
+            ready.targets,
+            matched,
+            job.work.later,
+            heartbeat.renew_with_batch,
         )
         loop = replace(loop_of(job.spec, step, live), throttles=(control.throttle, *throttles))
         ending = run(loop, emitter, stop, stats)
@@ -183,7 +189,7 @@ def _begin(job: RestoreJob, ready: Ready) -> tuple[lease.Lease, Run]:
     key = job.identify()
     with ledger.database.transaction() as connection:
         held = lease.acquire(connection, ledger, key, job.spec.lease.total_seconds())
-        now = work_of(connection, ledger, key, job.work.segments, job.work.references, restart=True)
+        now = work_of(connection, ledger, key, job.work.segments, job.work.references, job.work.later, restart=True)
         if now.last != job.work.last:
             raise LockedError("Another run of the same job ended just now.", "run the same command again.")
         if job.work.continues and job.work.last is not None:
@@ -204,7 +210,7 @@ def _row(job: RestoreJob, key: str) -> dict[str, object]:
         "condition": job.spec.where, "assignments": [], "cutoff": None, "key": None,
         "segments": [one.listed.name for one in job.work.segments], "refused_before": job.work.refused_before,
         "undecided": [one.listed.name for one in job.work.segments if one.undecided],
-        "references": dict(job.work.references),
+        "references": dict(job.work.references), "later": dict(job.work.later), "first": job.work.first,
     }  # fmt: skip
     by = {"role": "", "version": __version__, "database": job.database.address.shown, "command": job.next}
     return {
@@ -215,7 +221,7 @@ def _row(job: RestoreJob, key: str) -> dict[str, object]:
 
 
 def _started(job: RestoreJob, row: Run) -> Started:
-    whole = sum(one.rows for one in job.work.segments)
+    whole = sum(one.rows for one in (*job.work.segments, *job.work.again))
     return Started(
         None if job.spec.ledger == NONE else row.run, job.plan.verb.name, job.plan.label, ORDER, row.batches > 0, whole,
         None, row.rows, row.read, counts_read=True, **bounds_of(job.spec),

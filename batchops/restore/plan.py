@@ -89,6 +89,8 @@ def _order(found: Sequence[Found], work: Work) -> Facts:
     facts: Facts = []
     if len(found) > 1:
         facts.append(("order", "table after table, as listed: each behind those that it refers to"))
+    for label, names in work.later.items():
+        facts.append((f"later in {label}", f"{', '.join(names)}: NULL until the rows of all tables are there"))
     for label, references in work.references.items():
         by = "; ".join(", ".join(one.columns) for one in references)
         name = f"order of {label}" if len(found) > 1 else "order"

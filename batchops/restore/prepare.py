@@ -24,9 +24,9 @@ from batchops.restore.job import Ready, RestoreJob
 from batchops.restore.parents_first import own_references
 from batchops.restore.plan import dropped, plan_of
 from batchops.restore.previous import Work, job_key, work_of
+from batchops.restore.rows_back import Target
 from batchops.restore.spec import RestoreSpec
-from batchops.restore.step import Target
-from batchops.restore.table_order import parents_first
+from batchops.restore.table_order import TableOrder, parents_first
 from batchops.runtime.refusal import refuse
 from batchops.runtime.retry import retrying
 from batchops.spec.command_line import command
@@ -59,13 +59,14 @@ def _prepare(
         server = database.backend.catalog.server(connection)
         if (unwritable := server.refusal(database.address.shown)) is not None:
             raise unwritable
-        found, circles = parents_first(connection, database, find(connection, spec, database, destination, inside))
+        order = parents_first(connection, database, find(connection, spec, database, destination, inside))
+        found = order.found
         _readable(found)
-        work = _work(connection, ledger, found, spec, database)
+        work = _work(connection, ledger, order, spec, database)
         tables = [one.table for one in found if one.table is not None]
         watched = _watched(connection, spec, database, tables[0], server.role) if tables else ()
         plan = plan_of(connection, VERB, spec, database, found, inside, work, watched)
-        plan = replace(plan, refusals=(*plan.refusals, *circles))
+        plan = replace(plan, refusals=(*plan.refusals, *order.refusals))
     for table in tables if not plan.refusals else ():
         missing = database.missing_right(table, server.role, [("INSERT", ())])
         if missing is not None:
@@ -101,9 +102,10 @@ def _readable(found: Sequence[Found]) -> None:
 
 
 def _work(
-    connection: sa.Connection, ledger: Ledger, found: Sequence[Found], spec: RestoreSpec, database: Database
+    connection: sa.Connection, ledger: Ledger, order: TableOrder, spec: RestoreSpec, database: Database
 ) -> Work:  # fmt: skip
     """What is left to be done; everything where a table is not the one that earlier runs filled."""
+    found, later = order.found, order.later
     tables = [one.table for one in found if one.table is not None]
     here = _identity(connection, database, tables)
     own = {one.label: own_references(connection, database, one.table) if one.table is not None else () for one in found}
@@ -111,11 +113,11 @@ def _work(
     segments = [segment for one in found for segment in one.segments]
     with ledger.database.reading() as reading:
         if ledger.state(reading) != "current":
-            return work_of(reading, ledger, "", segments, own, restart=True)
+            return work_of(reading, ledger, "", segments, own, later, restart=True)
         key = job_key(ledger.database_id(reading), identity(VERB.name, spec, found))
         last = ledger.latest(reading, key)
         another = len(tables) < len(found) or (last is not None and here.is_another_than(last.evidence))
-        return work_of(reading, ledger, key, segments, own, restart=spec.restart or another)
+        return work_of(reading, ledger, key, segments, own, later, restart=spec.restart or another)
 
 
 def _identity(connection: sa.Connection, database: Database, tables: Sequence[Table]) -> TableIdentity:

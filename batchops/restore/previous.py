@@ -15,6 +15,7 @@ from batchops.ledger.resume import ENDS
 from batchops.ledger.run import Run
 from batchops.restore.parents_first import OwnReference
 from batchops.restore.source import Place, References
+from batchops.restore.table_order import Later
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,15 @@ class Work:
     """Rows that the table refused in earlier runs, whose segments are not read again."""
     references: References = field(default_factory=dict)
     """Those of each table to itself, which decide the order of its rows."""
+    later: Later = field(default_factory=dict)
+    """Columns that are set once the rows of all tables are there."""
+    first: int = 0
+    """The segment that the run began with."""
+
+    @property
+    def again(self) -> tuple[FoundSegment, ...]:
+        """The segments that are read once more, behind all others, for columns that are set later."""
+        return tuple(one for one in self.segments[self.first :] if one.table.label in self.later)
 
     @property
     def done(self) -> bool:
@@ -41,7 +51,7 @@ class Work:
     @property
     def rows(self) -> int:
         """Rows that are still to be read."""
-        left = sum(one.rows for one in self.segments[self.place.segment :])
+        left = sum(one.rows for one in (*self.segments, *self.again)[self.place.segment :])
         return left - self.place.row
 
 
@@ -52,12 +62,12 @@ def job_key(database_id: str, identity: Mapping[str, Any]) -> str:
 
 def work_of(
     connection: sa.Connection, ledger: Ledger, key: str, segments: Sequence[FoundSegment],
-    references: References, *, restart: bool,
+    references: References, later: Later, *, restart: bool,
 ) -> Work:  # fmt: skip
     """What is to be done. A done run's segments are not read again: only those that were archived since."""
     last = None if ledger.state(connection) != "current" else ledger.latest(connection, key)
     if last is None or restart:
-        return Work(tuple(segments), Place(), last, references=references)
+        return Work(tuple(segments), Place(), last, references=references, later=later)
     by_name = {one.listed.name: one for one in segments}
     names = last.pinned["segments"]
     if missing := [name for name in names if name not in by_name]:
@@ -79,7 +89,10 @@ def work_of(
             label: tuple(OwnReference(*map(tuple, one)) for one in some)
             for label, some in last.pinned.get("references", {}).items()
         }
-        return Work(tuple(before), place, last, continues=True, refused_before=refused, references=pinned)
+        later = {label: tuple(names) for label, names in last.pinned.get("later", {}).items()}
+        first = last.pinned.get("first", 0)
+        return Work(tuple(before), place, last, True, refused, pinned, later, first)
     fresh = [one for one in segments if one.listed.name not in set(names)]
     refused += last.rejected
-    return Work((*before, *fresh), Place(len(before)), last, refused_before=refused, references=references)
+    whole = (*before, *fresh)
+    return Work(whole, Place(len(before)), last, False, refused, references, later, len(before))

@@ -54,6 +54,8 @@ class RowsAt:
     """Bytes of a row, on average."""
     undecided: bool = False
     """Whether each may be in its table too, or be archived anew elsewhere: what is there already stays."""
+    again: bool = False
+    """Whether the rows are in their table already, and only columns of theirs are set now."""
     ends: bool = False
     """Whether rows of another kind follow, so that a batch ends here."""
 
@@ -148,7 +150,7 @@ class ArchivedRows:
             for source, lines, ends in ordered.rows(at):
                 at += len(lines)
                 mean = sum(map(len, lines)) / len(lines) + 1
-                yield RowsAt(lines, source.table, Place(place.segment, at), mean, source.last, ends)
+                yield RowsAt(lines, source.table, Place(place.segment, at), mean, source.last, ends=ends)
 
     def _read(self, place: Place) -> Generator[RowsAt, None, None]:
         for number in range(place.segment, len(self._segments)):
@@ -166,7 +168,8 @@ class ArchivedRows:
                     if fresh:
                         mean = sum(map(len, fresh)) / len(fresh) + 1
                         ends = at >= segment.rows
-                        yield RowsAt(fresh, segment.table, Place(number, at), mean, segment.undecided, ends)
+                        behind = Place(number, at)
+                        yield RowsAt(fresh, segment.table, behind, mean, segment.undecided, ends=ends)
 
     def _opened(self, segment: FoundSegment) -> BinaryIO:
         try:

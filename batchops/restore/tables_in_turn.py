@@ -1,48 +1,49 @@
 """The archived rows of several tables, one table after the other."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import groupby
 
-from batchops.archive.contents import FoundSegment
 from batchops.archive.destination import Destination
-from batchops.restore.parents_first import OwnReference
+from batchops.restore.previous import Work
 from batchops.restore.source import ArchivedRows, Place, RowsAt
 
 
 class TablesInTurn:
-    """Segments of one table that follow each other are read together: in an order, where it refers to itself."""
+    """Segments of one table that follow each other are read together: in an order, where it refers to itself.
 
-    def __init__(
-        self, destination: Destination, segments: Sequence[FoundSegment], place: Place,
-        references: Mapping[str, Sequence[OwnReference]], stopped: Callable[[], bool],
-    ) -> None:  # fmt: skip
-        """`references`: of each table to itself, by its label."""
+    Those with columns that are set later come once more at the end.
+    """
+
+    def __init__(self, destination: Destination, work: Work, stopped: Callable[[], bool]) -> None:
         self._destination = destination
-        self._segments = segments
-        self._references = references
+        self._work = work
         self._stopped = stopped
-        self._tables = self._from(place)
-        self._rows = next(self._tables, None)
+        self._tables = self._from(work.place)
+        self._now = next(self._tables, None)
 
     def take(self, rows: int) -> RowsAt | None:
         """The next rows of one table, as `ArchivedRows` gives them; None at the end."""
-        while self._rows is not None:
-            if (taken := self._rows.take(rows)) is not None:
-                return taken
-            self._rows.close()
-            self._rows = next(self._tables, None)
+        while self._now is not None:
+            again, source = self._now
+            if (taken := source.take(rows)) is not None:
+                return replace(taken, again=again)
+            source.close()
+            self._now = next(self._tables, None)
         return None
 
     def close(self) -> None:
         """No more is read."""
-        if self._rows is not None:
-            self._rows.close()
+        if self._now is not None:
+            self._now[1].close()
 
-    def _from(self, place: Place) -> Iterator[ArchivedRows]:
-        behind = 0
-        for label, some in groupby(self._segments, lambda one: one.table.label):
+    def _from(self, place: Place) -> Iterator[tuple[bool, ArchivedRows]]:
+        work = self._work
+        every, behind = (*work.segments, *work.again), 0
+        numbered = enumerate(one.table.label for one in every)
+        for (label, again), some in groupby(numbered, lambda one: (one[1], one[0] >= len(work.segments))):
             first, behind = behind, behind + sum(1 for _ in some)
             if behind > place.segment:
                 begin = place if place.segment >= first else Place(first)
-                own = self._references.get(label, ())
-                yield ArchivedRows(self._destination, self._segments[:behind], begin, own, self._stopped)
+                own = () if again else work.references.get(label, ())
+                yield again, ArchivedRows(self._destination, every[:behind], begin, own, self._stopped)

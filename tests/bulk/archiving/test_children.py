@@ -79,6 +79,9 @@ def archived_graph(name: str, new_database: NewDatabase, folder: Path, seed: int
     )  # fmt: skip
     assert finished.reason == "done", finished
     compared(before, database, folder, "t0", edges, lambda row: row["gone"] == 1)
+    restored = library.restore(destination=folder, url=database.url, batch_size=size)
+    assert restored.reason == "done", restored
+    assert read(database, drawn.tables) == before
 
 
 def _columns(edge: Refers) -> str:
