@@ -78,6 +78,20 @@ def test_cascades_are_counted_by_table(database: Database, tmp_path: Path) -> No
         library.archive(**job(situation, database), to=f"{tmp_path}/", format="jsonl")
 
 
+def test_tables_of_which_no_row_would_change_are_no_reason(database: Database) -> None:
+    situation = SITUATIONS["children that go"]
+    situation.make(database)
+    database.execute("DELETE FROM notes")
+    with pytest.raises(RefusedError) as caught:
+        library.purge(**job(situation, database))
+    assert "orders" in caught.value.message
+    assert "notes" not in caught.value.message
+    for table in ("positions", "orders"):
+        database.execute(f"DELETE FROM {table}")
+    finished = library.purge(**job(situation, database))
+    assert (finished.reason, finished.rows) == ("done", 300)
+
+
 @pytest.mark.parametrize("family", ["postgresql", "sqlite"])
 def test_a_view_that_cannot_be_allowed(new_database: NewDatabase, family: str) -> None:
     database = new_database(family)

@@ -13,7 +13,10 @@ COUNTED = 4
 def _look(context: CheckContext) -> Iterator[CheckRefusal]:
     acting = [link for link in links(context) if link.action != RESTRICT]
     for i, link in enumerate(acting):
-        many = _many(context, link, look=context.spec.count or i < COUNTED)
+        counted = context.count(rows(context, link)) if context.spec.count or i < COUNTED else None
+        if counted == 0:  # whatever comes meanwhile is for the rule that its owner chose
+            continue
+        many = _many(link, counted)
         child, columns = link.reference.child.label, ", ".join(link.reference.columns)
         why = f"ON {link.event} {link.action} by {columns}"
         yield CheckRefusal(
@@ -37,8 +40,7 @@ def _effect(link: Link) -> str:
     return "change" if link.action == CASCADE else f"set {', '.join(link.reference.columns)} in"
 
 
-def _many(context: CheckContext, link: Link, *, look: bool) -> str:
-    counted = context.count(rows(context, link)) if look else None
+def _many(link: Link, counted: int | None) -> str:
     if counted is not None:
         return f"{counted:,} row" if counted == 1 else f"{counted:,} rows"
     known = link.reference.child.rows
