@@ -152,7 +152,7 @@ class MemberSearch:
         for part in statements.parts(parents):
             for _ in range(_READS):
                 rows = statements.below(component.own, shape, part, most, depth)[:most]
-                if statements.hold(shape, rows):
+                if statements.hold(component.own, shape, rows):
                     break
             else:
                 names = ", ".join(edge.name for edge in component.own)

@@ -86,12 +86,15 @@ class FamilyStatements:
         """Whether a child's row has a value in the columns that can be set to NULL."""
         return sa.or_(*(edge.child.called.c[quoted(name)].is_not(None) for name in edge.nulls))
 
-    def hold(self, shape: Shape, rows: Sequence[Row]) -> bool:
-        """Lock these rows; whether all are still as they were read."""
+    def hold(self, edges: Sequence[Edge], shape: Shape, rows: Sequence[Row]) -> bool:
+        """Lock these rows; whether all are still as they were read, and match what one of the edges asks of a row."""
         if not self._locks:
             return True
+        asked = [user_sql(f"({edge.condition})") for edge in edges if edge.condition is not None]
+        match = [sa.or_(*asked)] if len(asked) == len(edges) else []
         parts = self.parts([shape.key_of(row) for row in rows])
-        return {row for some in parts for row in self.rows(shape.whole, (self.named(shape, some),))} == set(rows)
+        held = {row for some in parts for row in self.rows(shape.whole, (self.named(shape, some), *match))}
+        return held == set(rows)
 
     def referred_by_others(self, edge: Edge, shape: Shape, keys: Sequence[KeyValue]) -> list[KeyValue]:
         """Of the rows with these keys those to which rows refer that do not match the edge's condition."""
