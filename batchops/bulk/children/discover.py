@@ -174,7 +174,7 @@ def _edge(
     child, parent = tables[key.child], tables[reach.parent]
     condition = asked.conditions.get(id(key))
     declared = id(key) in asked.conditions
-    columns, nulls = _spelled(child, key.columns), _nulls(child, key)
+    columns, nulls = _spelled(child, key.columns), nulls_of(child, key)
     why = _why(reach, action, declared=declared, stopped=key.child in asked.ends)
     if action == "null" and not nulls:
         cannot = f"{child.label}.{', '.join(columns)} cannot be NULL"
@@ -208,7 +208,7 @@ def _by_rule(key: ForeignKey) -> EdgeAction:
     return "null" if key.on_delete == SET_NULL else "delete"
 
 
-def _nulls(child: Table, key: ForeignKey) -> tuple[str, ...]:
+def nulls_of(child: Table, key: ForeignKey) -> tuple[str, ...]:
     """The columns to set to NULL: what the key's own rule would set, else as many as can be; one is enough."""
     able = {
         column.name.casefold()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
+from batchops.bulk.children.discover import nulls_of
 from batchops.bulk.children.graph import Edge, Graph, name_of
 from batchops.bulk.children.order import components
 from batchops.bulk.children.shape import FamilyShapes
@@ -15,7 +16,7 @@ from batchops.bulk.strategies import strategy_kind
 from batchops.bulk.strategies.strategy import AUTO
 from batchops.db.database import Database
 from batchops.db.facts import CASCADE, SET_DEFAULT, SET_NULL, TableFacts
-from batchops.db.table import Table
+from batchops.db.foreign_keys import ForeignKey
 
 _CHANGING = (CASCADE, SET_NULL, SET_DEFAULT)
 
@@ -37,7 +38,7 @@ def children_of(
     alone = found.ids is not None or not pinned.key or strategy_kind(pinned.strategy).evaluates_once
     if not spec.offers_children or alone or not refers_to_itself(found.facts):
         return None
-    return _own_children(connection, database, found.table, pinned)
+    return _own_children(connection, database, found, pinned)
 
 
 def refers_to_itself(facts: TableFacts) -> bool:
@@ -45,18 +46,35 @@ def refers_to_itself(facts: TableFacts) -> bool:
     return any(reference.restricts_own for reference in facts.references)
 
 
-def _own_children(connection: sa.Connection, database: Database, table: Table, pinned: Pinned) -> ChildrenOfRun:
+def _own_children(
+    connection: sa.Connection, database: Database, found: Inspection, pinned: Pinned
+) -> ChildrenOfRun:  # fmt: skip
     """A plain purge of a table that refers to itself: rows go with those that refer to them, if these match too."""
-    edges = tuple(_own_edges(connection, database, table, pinned))
-    graph = Graph(table, edges, components(table, edges))
+    edges = tuple(_own_edges(connection, database, found, pinned))
+    graph = Graph(found.table, edges, components(found.table, edges))
     return ChildrenOfRun(FamilyShapes(database.backend, graph, pinned.key), all_match=True)
 
 
-def _own_edges(connection: sa.Connection, database: Database, table: Table, pinned: Pinned) -> Iterator[Edge]:
+def _own_edges(
+    connection: sa.Connection, database: Database, found: Inspection, pinned: Pinned
+) -> Iterator[Edge]:  # fmt: skip
+    table = found.table
     for key in database.backend.foreign_keys.all(connection, (table.schema,)):
         if key.child == key.parent == name_of(table) and key.on_delete not in _CHANGING:
             yield Edge(
                 child=table, columns=key.columns, parent=table, referred=key.referred, action="delete",
                 why="it matches too", chosen=True, on_delete=key.on_delete, constraint=key.name,
-                condition=pinned.condition, deferrable=key.deferrable, deferred=key.deferred, enforced=key.enforced,
+                condition=pinned.condition, nulls=_nulled(connection, database, found, key),
+                deferrable=key.deferrable, deferred=key.deferred, enforced=key.enforced,
             )  # fmt: skip
+
+
+def _nulled(connection: sa.Connection, database: Database, found: Inspection, key: ForeignKey) -> tuple[str, ...]:
+    """What is set to NULL of a row that refers to itself, where that alone keeps it; nobody else may notice it."""
+    backend = database.backend
+    if not backend.foreign_keys.checks_each_row(key.on_delete) or any(
+        t.event == "UPDATE" for t in found.facts.triggers
+    ):
+        return ()
+    nulls = nulls_of(found.table, key)
+    return nulls if nulls and backend.rights.missing(connection, found.table, "UPDATE", nulls) is None else ()

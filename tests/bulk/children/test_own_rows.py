@@ -43,10 +43,11 @@ def test_every_row_goes(database: Database, rule: str, null: bool) -> None:
     assert (finished.rejected, database.scalar("SELECT count(*) FROM c")) == (kept, kept)
 
 
-@pytest.mark.full
-def test_rows_that_may_refer_to_nothing_and_refer_to_themselves(database: Database) -> None:
+@pytest.mark.parametrize("with_children", [pytest.param(True, marks=pytest.mark.full), False])
+def test_rows_that_may_refer_to_nothing_and_refer_to_themselves(database: Database, with_children: bool) -> None:
     chains(database, 100, own=True)
-    finished = library.purge(url=database.url, table="c", where="gone = 1", with_children=True, batch_size=30)
+    job = {"url": database.url, "table": "c", "where": "gone = 1", "batch_size": 30}
+    finished = library.purge(**job, with_children=with_children)
     assert (finished.reason, finished.rows) == ("done", 100), finished
 
 
