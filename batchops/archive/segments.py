@@ -15,7 +15,7 @@ from batchops.db.exact_columns import ExactColumn
 from batchops.db.exact_text import fields_of
 from batchops.errors import IntegrityError
 
-BLOCK = 32_768
+BLOCK = 16_384
 """Most rows of a block, which Parquet makes a row group of."""
 BLOCK_BYTES = 8 << 20
 _PART = 1 << 20

@@ -41,6 +41,8 @@ COMMANDS = {
     "help": "Explain a topic: strategies, checks, resume, delivery, recipes, exit codes and more.",
 }
 
+MEMORY = ("ARROW_DEFAULT_MEMORY_POOL", "system")
+"""Arrow's own allocator keeps 40 MB for later, which nobody needs here; a library leaves it to its application."""
 COLLECTED = 50_000
 """New objects after which Python looks for cycles. Rows make none, and by its own 700 it looks all the time."""
 
@@ -65,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     words, state = list(sys.argv[1:] if arguments is None else arguments), CommandState()
     gc.set_threshold(COLLECTED)
+    os.environ.setdefault(*MEMORY)
     try:
         code = cli.main(words, prog_name="batchops", standalone_mode=False, obj=state)
     except ClickExit as ended:

@@ -35,8 +35,8 @@ from batchops.runtime.lease import Lease
 from batchops.runtime.refusal import Refusal
 from batchops.runtime.retry import retrying
 
-_FIRST_ROWS = 5_000
-"""That one statement reads, where rows are small."""
+_FIRST_ROWS = 16
+"""That the first statement reads: nothing is known of their size yet, and each of the next reads twice as many."""
 
 
 @dataclass(frozen=True)

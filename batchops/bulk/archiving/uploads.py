@@ -33,8 +33,8 @@ from batchops.ledger.spools import MODULUS, Spool
 from batchops.runtime.batch_size import Size
 
 FEWEST, MOST = 100, 200_000
-"""Rows of the table that one statement reads."""
-MOST_FOUND, MOST_BYTES = 8_000, 4 << 20
+"""Rows of the table that one statement reads, as far as they are small."""
+MOST_FOUND, MOST_BYTES = 4_000, 1 << 20
 """Of the rows that one statement gives: how many, and of what size."""
 SHORT = 0.5
 """Seconds of a statement below which the next one may read more."""
@@ -250,7 +250,7 @@ class Uploads:
             one.bytes += size
             fullness = max(size / MOST_BYTES, len(lines) / MOST_FOUND)
             if fullness > 1:
-                rows = max(FEWEST, rows // 2)
+                rows = max(1, int(rows / max(2, fullness)))
             elif fullness < 0.5 and time.monotonic() - begun < SHORT:
                 rows = min(MOST, 2 * rows)
             yield from lines
