@@ -71,9 +71,13 @@ class Contents:
         return sum(one.listed.record.rows - one.rows for one in self.segments)
 
     def of(self, table: str | None = None, run: int | None = None) -> list[FoundSegment]:
-        """The segments of one table, of one run; None: of all."""
+        """The segments with archived rows of one table, of one run; None: of all."""
         wanted = (one for one in self.segments if table is None or one.table.label == table)
-        return [one for one in wanted if run is None or one.run == run]
+        return [one for one in wanted if not one.table.nulled and (run is None or one.run == run)]
+
+    def nulled(self, run: int | None = None) -> list[FoundSegment]:
+        """The segments with values that rows had which stayed."""
+        return [one for one in self.segments if one.table.nulled and (run is None or one.run == run)]
 
 
 def contents(destination: Destination) -> Contents:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchops.archive.records import VERSION, dumped, loaded
+from batchops.archive.records import FIRST, dumped, loaded
 
 Stretch = tuple[int, int]
 """Rows of a segment, by their places from 0: the first, and the one behind the last."""
@@ -35,7 +35,7 @@ class DeletedRows:
 
     def dumped(self, segment: str) -> bytes:
         """The content of the file that says it."""
-        return dumped({"version": VERSION, "segment": segment} | self.document())
+        return dumped({"version": FIRST, "segment": segment} | self.document())
 
     @classmethod
     def loaded(cls, data: bytes) -> "DeletedRows":

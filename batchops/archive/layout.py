@@ -6,6 +6,8 @@ from batchops.archive.formats import SegmentFormat
 
 MARKER = "batchops-archive.json"
 MANIFESTS = "manifests/"
+NULLED = "nulled/"
+"""Values of rows that stayed: whoever reads the files of a table finds whole rows in them."""
 
 
 def segment_name(table: str, run: int, number: int, format: SegmentFormat, token: str = "") -> str:

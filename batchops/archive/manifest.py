@@ -10,7 +10,7 @@ from typing import Any
 from batchops.archive.deleted import DeletedRows
 from batchops.archive.destination import Destination
 from batchops.archive.layout import MANIFESTS, manifest_name
-from batchops.archive.records import VERSION, ArchivedTable, SegmentRecord, dumped, loaded
+from batchops.archive.records import FIRST, ArchivedTable, SegmentRecord, dumped, loaded
 from batchops.errors import NotFoundError
 
 
@@ -50,8 +50,8 @@ class Manifest:
 
     @property
     def rows(self) -> int:
-        """Rows of all tables."""
-        return sum(one.rows for table in self.tables for one in table.segments)
+        """Rows of all tables; without values of rows that stayed."""
+        return sum(one.rows for table in self.tables if not table.table.nulled for one in table.segments)
 
     @property
     def kept(self) -> bool:
@@ -79,7 +79,7 @@ def append_manifest(destination: Destination, manifest: Manifest) -> int:
     while True:
         number, previous = _end(destination)
         document = {
-            "version": VERSION,
+            "version": max((one.table.version for one in manifest.tables), default=FIRST),
             "number": number + 1,
             "previous": previous,
             "written": datetime.now(UTC).isoformat(timespec="seconds"),

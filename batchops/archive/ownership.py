@@ -7,7 +7,7 @@ from pathlib import Path
 
 from batchops.archive.destination import Destination
 from batchops.archive.layout import MARKER
-from batchops.archive.records import VERSION, dumped, loaded
+from batchops.archive.records import FIRST, dumped, loaded
 from batchops.errors import IntegrityError, NotFoundError, RefusedError
 
 _HOST_ID = "/etc/machine-id"
@@ -47,7 +47,7 @@ def claim(destination: Destination, owner: DestinationOwner) -> None:
                 f"{destination.shown} is not empty, and no archive of batchops.", "name an empty folder, or a new one."
             )
         document = {
-            "version": VERSION,
+            "version": FIRST,
             "database_id": owner.database_id,
             "host": owner.host,
             "database": owner.database,

@@ -8,7 +8,8 @@ from typing import Any
 from batchops.db.exact_columns import ExactColumn, ExactKind
 from batchops.errors import IntegrityError
 
-VERSION = 1
+FIRST, LATEST = 1, 2
+"""Formats. Only the second has values of rows that stayed, which a reader of the first would take for rows."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,19 @@ class ArchivedTable:
     key: tuple[str, ...]
     family: str = ""
     """Whose types the columns have: `ExactColumns.family`."""
+    nulled: tuple[str, ...] = ()
+    """Not empty: these are no archived rows, but values of rows that stayed, with their key. The archive has set these
+    columns to NULL, as they referred to rows that it took."""
+
+    @property
+    def version(self) -> int:
+        """Of the format that it needs."""
+        return LATEST if self.nulled else FIRST
 
     def document(self) -> dict[str, Any]:
         """As JSON holds it."""
         own = {"table": self.label, "family": self.family, "key": list(self.key)}
+        own |= {"nulled": list(self.nulled)} if self.nulled else {}
         return own | {"columns": [*map(_column, self.columns)]}
 
     @classmethod
@@ -31,7 +41,8 @@ class ArchivedTable:
         """The same of a document; ValueError where it is none."""
         try:
             columns = tuple(ExactColumn(**(one | {"kind": ExactKind(one["kind"])})) for one in document["columns"])
-            return cls(document["table"], columns, tuple(document["key"]), document["family"])
+            nulled = tuple(document.get("nulled", ()))
+            return cls(document["table"], columns, tuple(document["key"]), document["family"], nulled)
         except (KeyError, TypeError) as error:
             raise ValueError(f"it does not describe a table ({error})") from error
 
@@ -82,7 +93,7 @@ class Sidecar:
 
     def dumped(self) -> bytes:
         """The content of the file beside the segment."""
-        own = {"version": VERSION, "segment": self.name, "run": self.run}
+        own = {"version": self.table.version, "segment": self.name, "run": self.run}
         own |= {"deleted_by": self.deleted_by} if self.deleted_by else {}
         own |= {"kept": True} if self.kept else {}
         return dumped(own | self.record.document() | self.table.document())
@@ -109,7 +120,7 @@ def loaded(data: bytes) -> dict[str, Any]:
     document = json.loads(data)
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")
-    if document.get("version", 0) > VERSION:
+    if document.get("version", 0) > LATEST:
         raise IntegrityError("The archive was written by a later version of batchops.", "update batchops.")
     return document
 

@@ -38,7 +38,8 @@ def verify(destination: Destination, seen: Callable[[FoundSegment, Damage | None
         wrong = segment_damage(destination, segment)
         seen(segment, wrong)
         if wrong is None:
-            rows, size = rows + (0 if segment.undecided else segment.rows), size + segment.listed.record.bytes
+            rows += 0 if segment.undecided or segment.table.nulled else segment.rows
+            size += segment.listed.record.bytes
         else:
             damage.append(wrong)
     return Verified(found, rows, size, tuple(damage))

@@ -1,6 +1,6 @@
 """How a batch is carried out: its statement, and what has to be durable before it commits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -30,6 +30,11 @@ class Removal(Protocol):
 
     def delete(self, connection: sa.Connection, table: Table, delete: sa.Delete) -> int:
         """Delete the rows; how many that were."""
+
+    def nulls(
+        self, connection: sa.Connection, table: Table, columns: Sequence[str], where: sa.ColumnElement[bool], rows: int
+    ) -> None:  # fmt: skip
+        """So many rows that stay, and whose columns are set to NULL next: as they are now."""
 
     def state(self) -> Callable[[], None]:
         """What forgets the rows that are read and deleted from now on, once the database has undone that."""
@@ -66,6 +71,11 @@ class DirectRemoval:
     exact = False
 
     def read(self, connection: sa.Connection, table: Table, where: sa.ColumnElement[bool], rows: int) -> None:
+        pass
+
+    def nulls(
+        self, connection: sa.Connection, table: Table, columns: Sequence[str], where: sa.ColumnElement[bool], rows: int
+    ) -> None:  # fmt: skip
         pass
 
     def delete(self, connection: sa.Connection, table: Table, delete: sa.Delete) -> int:  # noqa: ARG002

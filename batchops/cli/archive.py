@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -81,7 +81,7 @@ def list_command(dest: str, as_json_document: bool) -> None:
     for run in runs:
         numbers = count(run["rows"]), count(run["segments"]), rough(run["bytes"])
         manifest = "none: crashed or at work" if run["manifest"] is None else str(run["manifest"])
-        rows.append((str(run["run"]), visible(run["table"]), *numbers, manifest, run["written"] or ""))
+        rows.append((str(run["run"]), visible(_named(run)), *numbers, manifest, run["written"] or ""))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
@@ -184,16 +184,22 @@ def _both_lines(both: Sequence["Both"]) -> Iterator[str]:
 def _runs(found: Contents) -> list[dict[str, Any]]:
     """A row for each table of each run."""
     written = {one.number: one.manifest.about.get("written") for one in found.manifests}
-    rows: dict[tuple[int, str, int | None], dict[str, Any]] = {}
+    rows: dict[tuple[int, str, int | None, tuple[str, ...]], dict[str, Any]] = {}
     for segment in found.segments:
-        key = segment.run, segment.table.label, segment.manifest
-        row = rows.setdefault(key, {"run": key[0], "table": key[1], "rows": 0, "segments": 0, "bytes": 0})
+        key = segment.run, segment.table.label, segment.manifest, segment.table.nulled
+        of_table = {"run": key[0], "table": key[1]} | ({"nulled": list(key[3])} if key[3] else {})
+        row = rows.setdefault(key, of_table | {"rows": 0, "segments": 0, "bytes": 0})
         row["rows"] += segment.rows
         row["bytes"] += segment.listed.record.bytes
         row["segments"] += 1
         row["manifest"] = segment.manifest
         row["written"] = written.get(segment.manifest or 0)
     return [*rows.values()]
+
+
+def _named(run: Mapping[str, Any]) -> str:
+    """The table, and which values of rows that are not archived."""
+    return f"{run['table']} ({', '.join(run['nulled'])} of rows that stayed)" if "nulled" in run else str(run["table"])
 
 
 def _owner(destination: Destination) -> dict[str, Any] | None:
@@ -206,7 +212,13 @@ def _shown(found: Contents, run: int | None) -> Iterator[dict[str, Any]]:
     for row in _runs(found):
         if run is not None and row["run"] != run:
             continue
-        own = [one for one in found.of(row["table"], row["run"]) if one.manifest == row["manifest"]]
+        values = tuple(row.get("nulled", ()))
+        of_run = found.nulled(row["run"]) if values else found.of(row["table"], row["run"])
+        own = [
+            one
+            for one in of_run
+            if (one.table.label, one.manifest, one.table.nulled) == (row["table"], row["manifest"], values)
+        ]
         table = own[0].table.document()
         files = [_file(one) for one in own]
         yield {
@@ -227,10 +239,10 @@ def _file(one: FoundSegment) -> dict[str, Any]:
 
 
 def _shown_lines(run: dict[str, Any]) -> Iterator[str]:
-    yield f"run {run['run']}: {run['table']}, {counted(run['rows'], 'row')} in {counted(run['segments'], 'file')}"
+    yield f"run {run['run']}: {_named(run)}, {counted(run['rows'], 'row')} in {counted(run['segments'], 'file')}"
     if isinstance(started := run.get("started"), int | float):
         run = run | {"started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds")}
-    told = {"run", "table", "rows", "segments", "bytes", "columns", "key", "files", "children"}
+    told = {"run", "table", "nulled", "rows", "segments", "bytes", "columns", "key", "files", "children"}
     for name, value in run.items():
         if name not in told and value not in (None, "", {}):
             text = ", ".join(f"{k} {v}" for k, v in value.items() if v) if isinstance(value, dict) else value

@@ -46,7 +46,7 @@ class Both:
 
 def compared(database: Database, destination: Destination, inside: Contents) -> Iterator[Both]:
     """Each archived table with the one of that name; nothing is written that stays."""
-    for label in dict.fromkeys(one.table.label for one in inside.segments):
+    for label in dict.fromkeys(one.table.label for one in inside.of()):
         found = Both(label)
         try:
             with database.reading() as connection:

@@ -1,6 +1,7 @@
 """What a restore is about: rows of one archived table, and the table that takes them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +32,8 @@ class Found:
     name: str
     table: Table | None
     """None: it is to be made."""
+    nulled: tuple[FoundSegment, ...] = ()
+    """Values of its rows that an archive has set to NULL; without `segments` its rows are not archived."""
 
     @property
     def into(self) -> str:
@@ -66,6 +69,7 @@ def find(
             f"{flag} is for one table; several are archived: {', '.join(labels)}.", "name it with --table."
         )
     found = tuple(_found(connection, spec, database, destination, inside, label) for label in labels)
+    found += () if spec.table else tuple(_only_nulled(connection, spec, database, destination, inside, labels))
     by_target: dict[tuple[str | None, str], str] = {}
     for one in found:
         other = by_target.setdefault((one.schema, one.name), one.label)
@@ -91,7 +95,24 @@ def _found(
     schema, name = database.backend.catalog.unlabelled(into) if table is None else (table.schema, table.name)
     # What may be in its table too, or archived anew since, must not come before what certainly is not.
     ordered = sorted(segments, key=lambda one: one.undecided)
-    return Found(destination, label, tuple(ordered), archived, schema, name, table)
+    nulled = [one for one in inside.nulled(spec.of_run) if one.table.label == label and spec.where is None]
+    return Found(destination, label, tuple(ordered), archived, schema, name, table, tuple(nulled))
+
+
+def _only_nulled(
+    connection: sa.Connection, spec: RestoreSpec, database: Database, destination: Destination, inside: Contents,
+    labels: Sequence[str],
+) -> Iterator[Found]:  # fmt: skip
+    """Tables whose rows have stayed; where there is no such table, there are none of its rows either."""
+    others: dict[str, list[FoundSegment]] = {}
+    for one in inside.nulled(spec.of_run) if spec.where is None and spec.into is None else ():
+        if one.table.label not in labels:
+            others.setdefault(one.table.label, []).append(one)
+    for label, nulled in others.items():
+        archived = nulled[-1].table
+        with suppress(NotFoundError):
+            table = find_table(connection, database.backend, _label_here(label, archived, database))
+            yield Found(destination, label, (), archived, table.schema, table.name, table, tuple(nulled))
 
 
 def identity(verb: str, spec: RestoreSpec, found: Sequence[Found]) -> dict[str, Any]:
@@ -131,7 +152,7 @@ def _label_here(label: str, archived: ArchivedTable, database: Database) -> str:
 
 def _chosen(inside: Contents, spec: RestoreSpec, shown: str) -> list[str]:
     """The archived table that was asked for, or all of the run; NotFoundError with the names."""
-    labels = [*dict.fromkeys(one.table.label for one in inside.segments)]
+    labels = [*dict.fromkeys(one.table.label for one in inside.of())]
     asked = spec.table
     if not labels:
         raise NotFoundError(f"No rows are archived in {shown}.", "check the destination.")

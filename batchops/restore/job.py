@@ -189,7 +189,7 @@ def _begin(job: RestoreJob, ready: Ready) -> tuple[lease.Lease, Run]:
     key = job.identify()
     with ledger.database.transaction() as connection:
         held = lease.acquire(connection, ledger, key, job.spec.lease.total_seconds())
-        now = work_of(connection, ledger, key, job.work.segments, job.work.references, job.work.later, restart=True)
+        now = work_of(connection, ledger, key, job.work, restart=True)
         if now.last != job.work.last:
             raise LockedError("Another run of the same job ended just now.", "run the same command again.")
         if job.work.continues and job.work.last is not None:
@@ -211,6 +211,7 @@ def _row(job: RestoreJob, key: str) -> dict[str, object]:
         "segments": [one.listed.name for one in job.work.segments], "refused_before": job.work.refused_before,
         "undecided": [one.listed.name for one in job.work.segments if one.undecided],
         "references": dict(job.work.references), "later": dict(job.work.later), "first": job.work.first,
+        "nulled": [one.listed.name for one in job.work.nulled], "nulled_before": sorted(job.work.nulled_before),
     }  # fmt: skip
     by = {"role": "", "version": __version__, "database": job.database.address.shown, "command": job.next}
     return {

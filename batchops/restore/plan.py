@@ -48,7 +48,7 @@ def plan_of(
         refusals += [refusal for refusal in against if refusal not in refusals]
         about += facts if len(found) == 1 else [(name, f"{one.into}: {text}") for name, text in facts]
     behind: Facts = [("conflicts", _CONFLICTS[spec.on_conflict])]
-    behind += _order(found, work) if work.rows else []
+    behind += _order(found, work) if work.rows or work.nulled else []
     if work.continues and work.last is not None:
         behind.append(("continues", f"run {work.last.run}, {count(work.last.read)} rows read"))
     behind += throttle_facts(spec, watched)
@@ -87,8 +87,11 @@ def _table(one: Found) -> str:
 def _order(found: Sequence[Found], work: Work) -> Facts:
     """In which order rows come, where that matters."""
     facts: Facts = []
-    if len(found) > 1:
+    if sum(bool(one.segments) for one in found) > 1:
         facts.append(("order", "table after table, as listed: each behind those that it refers to"))
+    if work.nulled:
+        values = counted(sum(one.rows for one in work.nulled), "reference")
+        facts.append(("set again", f"{values} that were set to NULL in rows that stayed, where they are NULL still"))
     for label, names in work.later.items():
         facts.append((f"later in {label}", f"{', '.join(names)}: NULL until the rows of all tables are there"))
     for label, references in work.references.items():
@@ -167,6 +170,9 @@ def _about_table(
     if any(one.undecided for one in found.segments) and not key_of(table, found.archived):
         message = f'Rows may be restored twice into "{table.label}", which has no key whose columns were archived.'
         refusals.append(Refusal("key", message, "run the same archive command first: it decides which rows count."))
+    if not all(key_of(table, one.table) for one in found.nulled):
+        message = f'Values of "{table.label}" are to be set again, which has no key that was archived with them.'
+        refusals.append(Refusal("key", message, "add its primary key again."))
     if spec.on_conflict != "fail" and not key_of(table, found.archived):
         message = f'--on-conflict {spec.on_conflict}: "{table.label}" has no key whose columns were archived.'
         refusals.append(Refusal("key", message, "add a primary key, or leave it out."))

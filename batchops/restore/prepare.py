@@ -25,8 +25,9 @@ from batchops.restore.parents_first import own_references
 from batchops.restore.plan import dropped, plan_of
 from batchops.restore.previous import Work, job_key, work_of
 from batchops.restore.rows_back import Target
+from batchops.restore.source import Place
 from batchops.restore.spec import RestoreSpec
-from batchops.restore.table_order import TableOrder, parents_first
+from batchops.restore.table_order import Later, TableOrder, parents_first
 from batchops.runtime.refusal import refuse
 from batchops.runtime.retry import retrying
 from batchops.spec.command_line import command
@@ -67,10 +68,8 @@ def _prepare(
         watched = _watched(connection, spec, database, tables[0], server.role) if tables else ()
         plan = plan_of(connection, VERB, spec, database, found, inside, work, watched)
         plan = replace(plan, refusals=(*plan.refusals, *order.refusals))
-    for table in tables if not plan.refusals else ():
-        missing = database.missing_right(table, server.role, [("INSERT", ())])
-        if missing is not None:
-            raise missing.refusal(database.engine.dialect)
+    for one in found if not plan.refusals else ():
+        _may_write(database, server.role, one, order.later)
     if ledger.in_target and (obstacle := ledger.obstacle(server.role)) is not None:
         raise obstacle
 
@@ -85,6 +84,17 @@ def _prepare(
     )  # fmt: skip
 
 
+def _may_write(database: Database, role: str, found: Found, later: Later) -> None:
+    if found.table is None:
+        return
+    needs: list[tuple[str, Sequence[str]]] = [("INSERT", ())] if found.segments else []
+    columns = {name for one in found.nulled for name in one.table.nulled}.union(later.get(found.label, ()))
+    needs += [("UPDATE", sorted(columns.intersection(found.table.column_names)))] if columns else []
+    missing = database.missing_right(found.table, role, needs)
+    if missing is not None:
+        raise missing.refusal(database.engine.dialect)
+
+
 def _undamaged(destination: Destination, inside: Contents) -> None:
     if inside.damage:
         first = inside.damage[0]
@@ -96,7 +106,7 @@ def _undamaged(destination: Destination, inside: Contents) -> None:
 
 def _readable(found: Sequence[Found]) -> None:
     """UsageError where the library for a file is missing: before the run, as it takes a while to be imported too."""
-    for format in {format_of_name(one.listed.name) for table in found for one in table.segments}:
+    for format in {format_of_name(one.listed.name) for table in found for one in (*table.segments, *table.nulled)}:
         assert format is not None  # nothing else is a segment
         format.of(())
 
@@ -110,14 +120,17 @@ def _work(
     here = _identity(connection, database, tables)
     own = {one.label: own_references(connection, database, one.table) if one.table is not None else () for one in found}
     own = {label: references for label, references in own.items() if references}
-    segments = [segment for one in found for segment in one.segments]
+    segments = tuple(segment for one in found for segment in one.segments)
+    # Those of later runs first: what is set once is not set again.
+    nulled = tuple(reversed([segment for one in found for segment in one.nulled]))
+    whole = Work(segments, Place(), references=own, later=later, nulled=nulled)
     with ledger.database.reading() as reading:
         if ledger.state(reading) != "current":
-            return work_of(reading, ledger, "", segments, own, later, restart=True)
+            return work_of(reading, ledger, "", whole, restart=True)
         key = job_key(ledger.database_id(reading), identity(VERB.name, spec, found))
         last = ledger.latest(reading, key)
         another = len(tables) < len(found) or (last is not None and here.is_another_than(last.evidence))
-        return work_of(reading, ledger, key, segments, own, later, restart=spec.restart or another)
+        return work_of(reading, ledger, key, whole, restart=spec.restart or another)
 
 
 def _identity(connection: sa.Connection, database: Database, tables: Sequence[Table]) -> TableIdentity:
@@ -152,6 +165,11 @@ def _ready(spec: RestoreSpec, database: Database, found: Sequence[Found], role: 
                     archived, target.table, target.columns, database.backend.row_loading
                 )
                 refuse([*refusals, *dropped(spec, archived, target.columns, target.table.label)])
+            for archived in {segment.table for segment in one.nulled}:
+                matched[archived], refusals = match(
+                    archived, target.table, target.columns, database.backend.row_loading
+                )
+                refuse([refusal for refusal in refusals if refusal.check == "types"])
         tables = [target.table for target in targets.values()]
         watched = _watched(connection, spec, database, tables[0], role)
         known = _identity(connection, database, tables)

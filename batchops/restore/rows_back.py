@@ -155,7 +155,7 @@ class RowsBack:
 
 
 class SetLater(RowsBack):
-    """Sets columns of rows that are in the table, where these are NULL, once all that they refer to is there too."""
+    """Sets columns of rows that are in the table, where they are NULL, once all that these refer to is there too."""
 
     def _wanted(self, pairs: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         rows = [(line, loaded, fields_of(loaded)) for line, loaded in pairs]
@@ -170,6 +170,7 @@ class SetLater(RowsBack):
     def _insert(self, pairs: list[tuple[bytes, bytes]]) -> tuple[list[Rejection], int, int]:
         """These rows were counted as they were inserted."""
         table, key = self._target.table, self._target.key
+        assert key  # the plan refuses a table without
         staged = self._staged(self._matched.targets, [loaded for _, loaded in pairs])
         if self._target.on_conflict == "skip" and (ours := self._as_inserted(staged, pairs)) != pairs:
             if not ours:

@@ -11,6 +11,7 @@ from batchops.errors import OutcomeUnknownError
 from batchops.ledger.ledger import Ledger, taken_over
 from batchops.ledger.rejected_rows import RejectedRow, keep
 from batchops.ledger.run import Worker
+from batchops.restore.found import key_of
 from batchops.restore.rows_back import Done, RowsBack, SetLater, Target
 from batchops.restore.source import RowsAt
 from batchops.restore.table_order import Later
@@ -55,7 +56,7 @@ class RestoreStep:
         try:
             with self._database.transaction() as connection:
                 self._database.backend.row_loading.settle(connection)
-                later = self._later.get(rows.table.label, ())
+                later = rows.table.nulled or self._later.get(rows.table.label, ())
                 working = SetLater if rows.again else RowsBack
                 working(self._database, connection, self._target_of(rows), matched, batch, later)(rows.lines)
                 tables = {rows.table.label: batch.rows} if len(self._targets) > 1 else None
@@ -78,6 +79,7 @@ class RestoreStep:
     def _target_of(self, rows: RowsAt) -> Target:
         """Of rows that may not be archived at all, those whose keys are there stay as they are there."""
         target = self._targets[rows.table.label]
+        target = replace(target, key=key_of(target.table, rows.table)) if rows.again else target
         return replace(target, on_conflict="skip") if rows.undecided else target
 
     def _record(self, connection: sa.Connection, after: Worker, matched: Matched) -> None:

@@ -28,8 +28,9 @@ class TableOrder:
 
 def parents_first(connection: sa.Connection, database: Database, found: Sequence[Found]) -> TableOrder:
     """By the foreign keys of the database. A circle is broken at columns that may be NULL."""
-    targets = {(one.schema, one.name): one for one in found}
-    schemas = {one.schema for one in found if one.table is not None}
+    targets = {(one.schema, one.name): one for one in found if one.segments}
+    stayed = tuple(one for one in found if not one.segments)
+    schemas = {one.schema for one in targets.values() if one.table is not None}
     if len(found) == 1 or not schemas:
         return TableOrder(tuple(found))
     keys = [
@@ -47,7 +48,7 @@ def parents_first(connection: sa.Connection, database: Database, found: Sequence
             kept.append(key)
     sets = list(circles(list(targets), [(key.parent, key.child) for key in kept]))
     ordered = tuple(targets[name] for names in reversed(sets) for name in names)
-    return TableOrder(ordered, later, (*_refusals(targets, sets), *_unnamed(ordered, later)))
+    return TableOrder((*ordered, *stayed), later, (*_refusals(targets, sets), *_unnamed(ordered, later)))
 
 
 def _nulls(one: Found, key: ForeignKey) -> tuple[str, ...]:

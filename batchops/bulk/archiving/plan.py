@@ -15,9 +15,11 @@ from batchops.bulk.archiving.planned_tables import (
     PlannedTable,
     child_tables,
     graph_document,
+    graph_facts,
     graph_refusals,
     graph_warnings,
     kept_by_run,
+    nulled_tables,
     pinned_columns,
     read_first,
 )
@@ -70,13 +72,14 @@ def _folder(preparing: Preparing, spec: ArchiveSpec, target: Folder) -> FolderAr
     owner = DestinationOwner(_database_id(preparing), this_host(), database.address.name, found.server.identity)
     own = read_first(found.graph, found.table) if found.graph is not None else refers_to_itself(found.facts)
     root = PlannedTable(found.table, columns, every, format.of(columns), own)
-    children = tuple(child_tables(preparing, format))
+    children, nulled = tuple(child_tables(preparing, format)), tuple(nulled_tables(preparing, format))
     of_children = {"children": {one.table.label: one.pinned for one in children}} if children else {}
     return FolderArchive(
-        path=target.path, tables=(root, *children), segment_format=format, segment_size=spec.segment_size,
-        server=found.server.identity, about=_about(preparing), facts=tuple(_facts(spec, target, columns, every)),
+        path=target.path, tables=(root, *children, *nulled), segment_format=format, segment_size=spec.segment_size,
+        server=found.server.identity, about=_about(preparing),
+        facts=(*_facts(spec, target, columns, every), *graph_facts(found.graph)),
         refusals=[
-            *_refusals(preparing, lines, columns), *graph_refusals(preparing, lines, children),
+            *_refusals(preparing, lines, columns), *graph_refusals(preparing, lines, (*children, *nulled)),
             *_folder_refusals(target.path, owner),
         ],
         warnings=(*_warnings(preparing, lines, columns, every), *graph_warnings(found.graph)),

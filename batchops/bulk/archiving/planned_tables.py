@@ -6,7 +6,8 @@ from typing import Any
 
 from batchops.archive.formats import RowFormat, SegmentFormat
 from batchops.archive.records import ArchivedTable
-from batchops.bulk.children.graph import Edge, Graph, name_of
+from batchops.bulk.children.graph import Edge, Graph, columns_text, name_of
+from batchops.bulk.children.shape import named_by
 from batchops.bulk.rows_out import Preparing
 from batchops.db.exact_columns import ExactColumn, ExactKind, refused
 from batchops.db.row_lines import RowLines
@@ -29,12 +30,16 @@ class PlannedTable:
     read_first: bool = False
     """Whether rows refer to each other in it or in a circle, so that other statements change them, or take them along,
     before one deletes them."""
+    nulled: tuple[str, ...] = ()
+    """See `ArchivedTable`."""
 
     def archived(self, family: str) -> ArchivedTable:
         """As its files describe it."""
         names = {column.name for column in self.columns}
-        key = tuple(name for name in self.table.known_by if name in names)
-        return ArchivedTable(self.table.label, self.columns, key, family)
+        key = named_by(self.table) if self.nulled else self.table.known_by
+        return ArchivedTable(
+            self.table.label, self.columns, tuple(name for name in key if name in names), family, self.nulled
+        )
 
     @property
     def pinned(self) -> dict[str, Any]:
@@ -75,6 +80,18 @@ def child_tables(preparing: Preparing, format: SegmentFormat) -> Iterator[Planne
         yield PlannedTable(table, columns, table.column_names, format.of(columns), read_first(graph, table))
 
 
+def nulled_tables(preparing: Preparing, format: SegmentFormat) -> Iterator[PlannedTable]:
+    """Those whose rows stay with a reference set to NULL, once for the columns of each."""
+    graph = preparing.found.graph
+    edges = {(name_of(edge.child), edge.nulls): edge for edge in graph.acting("null")} if graph is not None else {}
+    for edge in edges.values():
+        key = named_by(edge.child)
+        if key:
+            found = preparing.database.backend.exact_columns.columns(preparing.connection, edge.child)
+            columns = tuple(one for one in found if one.name in {*key, *edge.nulls})
+            yield PlannedTable(edge.child, columns, (), format.of(columns), nulled=edge.nulls)
+
+
 def read_first(graph: Graph, table: Table) -> bool:
     """Whether rows of the table refer to rows that go with them."""
     return bool(graph.component(table).edges)
@@ -98,7 +115,7 @@ def graph_refusals(preparing: Preparing, lines: RowLines, children: Sequence[Pla
             )  # fmt: skip
     for one in children:
         yield from _child_refusals(preparing, lines, one)
-    yield from _nulled_before(graph)
+    yield from _not_named(graph)
 
 
 def _child_refusals(preparing: Preparing, lines: RowLines, one: PlannedTable) -> Iterator[Refusal]:
@@ -112,35 +129,45 @@ def _child_refusals(preparing: Preparing, lines: RowLines, one: PlannedTable) ->
         yield Refusal("inexact", f'Rows of "{one.table.label}" cannot be archived: {why}.', "")
     missing = None
     if not server.read_only:
-        missing = database.missing_right(one.table, server.role, [("SELECT", one.table.column_names)])
+        names = [column.name for column in one.columns]
+        missing = database.missing_right(one.table, server.role, [("SELECT", names)])
     if missing is not None:
         yield Refusal("right", missing.message, missing.hint(database.engine.dialect))
 
 
-def _nulled_before(graph: Graph) -> Iterator[Refusal]:
-    """References that one family sets to NULL in rows that go with another."""
+def _not_named(graph: Graph) -> Iterator[Refusal]:
+    """References that one family sets to NULL in rows that go with another, and that have no name to find them by."""
     deleted = {name_of(table) for table in graph.tables}
     for edge in graph.acting("null"):
-        if name_of(edge.child) in deleted:
+        if name_of(edge.child) in deleted and not named_by(edge.child):
             yield Refusal(
                 "children", f"Rows of {edge.child.label} are archived, and {edge.source} is set to NULL where only the "
-                "row that it refers to goes: one that goes later would be archived without it.",
+                "row that it refers to goes: one that goes later would be archived without it, as it has no key.",
                 f'--edge "{edge.source} = delete", or refuse.',
             )  # fmt: skip
+
+
+def graph_facts(graph: Graph | None) -> Iterator[tuple[str, str]]:
+    """What becomes of rows that stay."""
+    named = [edge for edge in graph.acting("null") if named_by(edge.child)] if graph is not None else []
+    if named:
+        columns = ", ".join(dict.fromkeys(f"{edge.child.label}.{_nulled(edge)}" for edge in named))
+        yield "set NULL", f"{columns}: the rows stay; the archive has the values, which a restore sets again"
 
 
 def graph_warnings(graph: Graph | None) -> Iterator[str]:
     """What is not archived."""
     for edge in graph.acting("null") if graph is not None else ():
-        yield (
-            f"Rows of {edge.child.label} that refer to archived rows stay, and are not archived: {_nulled(edge)} is "
-            f'set to NULL in them, and no restore gives that back. --edge "{edge.source} = delete" archives them too, '
-            "refuse keeps their parents."
-        )
+        if not named_by(edge.child):
+            yield (
+                f"Rows of {edge.child.label} that refer to archived rows stay: {_nulled(edge)} is set to NULL in them, "
+                "and no restore gives that back, as the table has no key. "
+                f'--edge "{edge.source} = delete" archives them too, refuse keeps their parents.'
+            )
 
 
 def _nulled(edge: Edge) -> str:
-    return ", ".join(edge.nulls)
+    return columns_text(edge.nulls)
 
 
 def graph_document(graph: Graph | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from batchops.archive.deleted import DeletedRows
 from batchops.archive.destination import Destination
 from batchops.archive.formats import SegmentFormat, format_here, format_of_name
 from batchops.archive.inexact import InexactRowsError
-from batchops.archive.layout import record_name, segment_name
+from batchops.archive.layout import NULLED, record_name, segment_name
 from batchops.archive.lines import RowsDigest
 from batchops.archive.manifest import ListedSegment, Manifest, TableSegments, append_manifest, listed_of, manifests
 from batchops.archive.records import ArchivedTable, SegmentRecord, Sidecar, key_texts
@@ -53,12 +53,12 @@ class Sealer:
         header = read_header(self.path(parts[0]))
         table = ArchivedTable.of(header)
         format = SegmentFormat(**header["format"])
-        name = segment_name(table.label, run, number, format)
+        name = _name(table, run, number, format)
         try:
             record = self._placed(name, table, format, parts)
         except InexactRowsError:  # the rows are deleted: what no check has foreseen is kept as text
             format = format_here("jsonl")
-            name = segment_name(table.label, run, number, format)
+            name = _name(table, run, number, format)
             record = self._placed(name, table, format, parts)
         self.write(record_name(name), Sidecar(name, run, table, record, kept=self.kept).dumped())
         with self.fenced() as connection:
@@ -179,6 +179,10 @@ class Sealer:
                     "nothing is lost: see `batchops runs`.",
                 )
             yield connection
+
+
+def _name(table: ArchivedTable, run: int, number: int, format: SegmentFormat) -> str:
+    return (NULLED if table.nulled else "") + segment_name(table.label, run, number, format)
 
 
 def _key(line: bytes | None, table: ArchivedTable) -> tuple[str | None, ...]:

@@ -1,6 +1,6 @@
 """Rows into a worker's spools, durable before the transaction commits that deletes them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -38,6 +38,8 @@ class SpooledTable:
     format: RowFormat
     """What the rows will be sealed in: a row that it cannot hold exactly stays."""
     header: dict[str, Any]
+    nulled: tuple[str, ...] = ()
+    """Not empty: its rows stay, and these columns of them are set to NULL; `columns` are these and their key."""
     read_first: bool = False
     """Whether its rows are read before they are deleted, as other statements change them, or take them along."""
 
@@ -49,9 +51,8 @@ class Spooling:
     database: Database
     ledger: Ledger
     lines: RowLines
-    root: SpooledTable
-    tables: Mapping[TableName, SpooledTable]
-    """All whose rows are archived, the root too."""
+    tables: Sequence[SpooledTable]
+    """All whose rows, or values, are archived: the one that was named first."""
     folder: Path
     segment_size: int
     full: Callable[[Spool], None]
@@ -71,8 +72,10 @@ class SpoolExecution(DirectExecution):
         super().__init__(spooling.database, operation)
         self._own = spooling
         numbers = count(1)
-        self._tables = {name: TableSpools(spooling, of, lambda: next(numbers)) for name, of in spooling.tables.items()}
-        self._root = self._tables[_name(spooling.root.table)]
+        self._tables = {
+            (_name(of.table), of.nulled): TableSpools(spooling, of, lambda: next(numbers)) for of in spooling.tables
+        }
+        self._root = self._tables[_name(spooling.tables[0].table), ()]
 
     def begin(self, worker: Worker) -> None:
         """Another token, another spool: a process with the old token writes to a file that does not count."""
@@ -100,17 +103,27 @@ class SpoolExecution(DirectExecution):
 
     def _carried_out(self, connection: sa.Connection, batch: Batch, statement: Statement) -> int:
         own = self._own
-        return take_lines(own.lines, connection, statement, batch.selection.table, own.root.columns, self._root.take)
+        root = self._root
+        return take_lines(own.lines, connection, statement, batch.selection.table, root.of.columns, root.take)
 
     def read(self, connection: sa.Connection, table: Table, where: sa.ColumnElement[bool], rows: int) -> None:
-        spools = self._tables[_name(table)]
+        self._read(connection, self._tables[_name(table), ()], table, where, rows)
+
+    def nulls(
+        self, connection: sa.Connection, table: Table, columns: Sequence[str], where: sa.ColumnElement[bool], rows: int
+    ) -> None:  # fmt: skip
+        self._read(connection, self._tables[_name(table), tuple(columns)], table, where, rows)
+
+    def _read(
+        self, connection: sa.Connection, spools: "TableSpools", table: Table, where: sa.ColumnElement[bool], rows: int
+    ) -> None:  # fmt: skip
         select: sa.Select[Any] = table.alone(sa.select(sa.literal_column("1")).select_from(table.called)).where(where)
         found = self._own.lines.read(connection, select, table, spools.of.columns, spools.take)
         if found != rows:
             raise TransientError(f"{found} rows of {table.label} are there where {rows} had been locked.")
 
     def delete(self, connection: sa.Connection, table: Table, delete: sa.Delete) -> int:
-        spools = self._tables[_name(table)]
+        spools = self._tables[_name(table), ()]
         if spools.of.read_first:
             return super().delete(connection, table, delete)
         return self._own.lines.delete(connection, delete, table, spools.of.columns, spools.take)
@@ -166,7 +179,7 @@ class TableSpools:
         assert self._worker is not None  # a transaction has begun
         inexact = self.of.format.inexact(lines)
         if inexact:
-            other = "" if self.of is self._own.root else f"{self.of.table.label}."
+            other = "" if self.of is self._own.tables[0] else f"{self.of.table.label}."
             raise RowRefusedError(
                 f"{other}{inexact[0].column}: {inexact[0].reason}, and would come back as another value"
             )
@@ -184,7 +197,8 @@ class TableSpools:
         """fsync, then the ledger's row."""
         if self.tried is None or self._file is None:
             return
-        refuse_other_columns(connection, self._own.lines, self.of.table, self.of.every_column)
+        if not self.of.nulled:
+            refuse_other_columns(connection, self._own.lines, self.of.table, self.of.every_column)
         try:
             self._file.sync()
         except OSError as error:

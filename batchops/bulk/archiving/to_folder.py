@@ -88,13 +88,13 @@ class OpenFolder:
         spooled = [
             SpooledTable(
                 one.table, one.columns, one.every_column, one.format, about | one.archived(family).document(),
-                one.read_first,
+                one.nulled, one.read_first,
             )
             for one in archive.tables
         ]  # fmt: skip
         self._spooling = Spooling(
-            database, sealer.ledger, lines, spooled[0], {(one.table.schema, one.table.name): one for one in spooled},
-            sealer.folder, archive.segment_size, self._full, self._wait_for_sealing,
+            database, sealer.ledger, lines, spooled, sealer.folder, archive.segment_size, self._full,
+            self._wait_for_sealing,
         )  # fmt: skip
 
     def found_by(self, strategy: Strategy) -> Strategy:

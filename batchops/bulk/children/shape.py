@@ -52,7 +52,7 @@ def compares_exactly(table: Table, names: Iterable[str]) -> bool:
 
 def shape_of(backend: Backend, graph: Graph, table: Table, key: tuple[str, ...] = ()) -> Shape:
     """The shape of a table from which rows are deleted. `key`: what names its rows; else its best key."""
-    key = key or (table.keys[0].columns if table.keys else table.primary)
+    key = key or named_by(table)
     if not key:
         hidden = backend.keys.row_id
         if hidden is None or not names_locked_rows(backend, table):
@@ -64,6 +64,11 @@ def shape_of(backend: Backend, graph: Graph, table: Table, key: tuple[str, ...] 
     columns = tuple(dict.fromkeys((*key, *more, *told)))
     watched = dict.fromkeys(name for edge in own for name in edge.columns if name not in columns)
     return Shape(table, key, columns, tuple(watched))
+
+
+def named_by(table: Table) -> tuple[str, ...]:
+    """The columns that name a row of a table for good; empty where none do."""
+    return table.keys[0].columns if table.keys else table.primary
 
 
 def _told_apart(backend: Backend, edge: Edge) -> bool:

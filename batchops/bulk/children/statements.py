@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from batchops.bulk.children.graph import Edge
-from batchops.bulk.children.shape import Row, Shape
+from batchops.bulk.children.shape import Row, Shape, named_by
 from batchops.bulk.execution import DirectRemoval, Removal
 from batchops.db.backend import Backend
 from batchops.db.table import Table, limited, quoted
@@ -167,6 +167,8 @@ class FamilyStatements:
         update = table.alone(sa.update(table.called)).values(nulls)
         if most is None:
             return self._connection.execute(update.where(*where)).rowcount, True
+        if self._removal.exact and (key := named_by(table)):
+            return self._null_by_key(Shape(table, key, key), columns, update, where, most)
         if self._keys.limits_deletes:
             some = limited(update.where(*where), most)
             rows = self._connection.execute(some).rowcount
@@ -175,6 +177,17 @@ class FamilyStatements:
         if rows or self._fits(table, where, most):
             return rows, True
         return self._connection.execute(update.where(*where, self._first(table, where, most))).rowcount, False
+
+    def _null_by_key(
+        self, shape: Shape, columns: Sequence[str], update: sa.Update, where: Where, most: int
+    ) -> tuple[int, bool]:  # fmt: skip
+        """Set exactly those to NULL that are read before."""
+        keys = self.rows(shape, where, most)
+        for part in self.parts(keys):
+            named = self.named(shape, part)
+            self._removal.nulls(self._connection, shape.table, columns, named, len(part))
+            self._connection.execute(update.where(named))
+        return len(keys), len(keys) < most
 
     def parts(self, values: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
         """No more at a time than a list takes."""

@@ -43,14 +43,16 @@ def spools_in(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "spools").glob("*.spool"))
 
 
-def texts_in(folder: Path) -> dict[str, list[dict[str, str | None]]]:
-    """All archived rows by table, each value as its text."""
+def texts_in(folder: Path, *, nulled: bool = False) -> dict[str, list[dict[str, str | None]]]:
+    """All archived rows by table, each value as its text; or instead values of rows that stayed."""
     destination, found = FolderDestination(folder), dict[str, list[dict[str, str | None]]]()
     for name in destination.names():
         if (format := format_of_name(name)) is None or name.startswith("staging/"):
             continue
         sidecar = Sidecar.loaded(destination.read(record_name(name)))
         columns = [one.name for one in sidecar.table.columns]
+        if bool(sidecar.table.nulled) != nulled:
+            continue
         with destination.open(name) as file:
             lines = [line for block in read_segment(file, sidecar.table.columns, format) for line in block]
         for line in lines:
