@@ -17,8 +17,11 @@ from typing import Any, BinaryIO
 
 from tests.benchmarks import printing, tool
 from tests.benchmarks.databases import HALF, Database, Open
+from tests.benchmarks.databases.mariadb import MariaDB
 from tests.benchmarks.sides import Side, SideFailedError, Timing, compare, say
+from tests.benchmarks.speed import pt_archiver
 
+_LIKE = {"mariadb": "LIKE events", "postgresql": "AS SELECT * FROM events WHERE 1 = 0"}
 SIZES = {"postgresql": 500_000, "mariadb": 200_000, "sqlite": 200_000}
 
 
@@ -38,7 +41,12 @@ def measure(opened: Open, wanted: Namespace) -> bool:
         if database.name == "postgresql":
             tables.append(Side("loop by hand, by blocks", lambda: _moved_by_hand(database, size, rows)))
         both = Side("INSERT … SELECT + DELETE", lambda: _two_statements(database))
-        for title, first, sides in (("files", loop, files), ("another table", both, tables)):
+        pairs = [("files", loop, files), ("another table", both, tables)]
+        if isinstance(database, MariaDB):
+            one = Side("pt-archiver --file", lambda: _percona(database, size))
+            bulk = Side("pt-archiver --file --bulk-delete", lambda: _percona(database, size, "--bulk-delete"))
+            pairs.append(("files", one, [bulk, *files]))
+        for title, first, sides in pairs:
             results = compare(first, sides, database.renew, wanted.pairs)
             printing.heading(f"archive: {database.version()}, {rows // 2:,} of {rows:,} rows to {title}")
             printing.comparison(results)
@@ -99,6 +107,12 @@ def _archived(database: Database, size: int, name: str) -> Timing:
     return Timing(timing.seconds, timing.rows, f"{timing.note}, {run.peak_mb:.0f} MB")
 
 
+def _percona(database: MariaDB, size: int, *more: str) -> Timing:
+    """Rows into a file that nobody waits for, without a look at what is in it."""
+    with folder() as to:
+        return pt_archiver(database, size, to=("--file", str(to), *more))
+
+
 def _moved(database: Database, *options: str) -> Timing:
     _make_table(database)
     return tool.archive(database, "events_old", *options).timing()
@@ -106,8 +120,11 @@ def _moved(database: Database, *options: str) -> Timing:
 
 def _make_table(database: Database) -> None:
     with closing(database.connect()) as connection:
-        like = "LIKE events" if database.name == "mariadb" else "AS SELECT * FROM events WHERE 1 = 0"
-        _run(connection, f"CREATE TABLE events_old {like}")
+        if database.name == "sqlite":
+            (sql,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'events'").fetchone()
+            _run(connection, sql.replace("events", "events_old", 1))
+        else:
+            _run(connection, f"CREATE TABLE events_old {_LIKE[database.name]}")
         connection.commit()
 
 

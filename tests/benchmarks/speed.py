@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import time
 from argparse import Namespace
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -91,24 +92,27 @@ def naive_loop(database: Database, wanted: Namespace) -> Timing:
     return Timing(seconds, rows, f"cut off with {left:,} rows left: the whole is slower still")
 
 
-def pt_archiver(database: MariaDB, size: int, where: str = HALF) -> Timing:
+PURGE = ("--purge", "--bulk-delete")
+
+
+def pt_archiver(database: MariaDB, size: int, where: str = HALF, to: Sequence[str] = PURGE) -> Timing:
     """Percona's tool; its start-up, seen on a condition that nothing matches, is taken off as ours is."""
     if shutil.which("pt-archiver") is None:
         raise SideFailedError("pt-archiver is not on PATH (package percona-toolkit)")
-    start_up = _pt_archiver(database, size, "id < 0")
+    start_up = _pt_archiver(database, size, "id < 0", to)
     rows = _count(database, where)
-    seconds = _pt_archiver(database, size, where) - start_up
+    seconds = _pt_archiver(database, size, where, to) - start_up
     _expect_none(database, where)
     return Timing(seconds, rows, f"without {start_up:.2f} s of start-up")
 
 
-def _pt_archiver(database: MariaDB, size: int, where: str) -> float:
+def _pt_archiver(database: MariaDB, size: int, where: str, to: Sequence[str]) -> float:
     account = database.account()
     source = f"h={account['host']},P={account['port']},u={account['user']},D={SCHEMA},t=events"
     if account["password"]:
         source += f",p={account['password']}"
     command = ["pt-archiver", "--source", source, "--where", where, "--limit", str(size)]
-    command += ["--purge", "--bulk-delete", "--commit-each", "--no-check-charset", "--no-version-check"]
+    command += [*to, "--commit-each", "--no-check-charset", "--no-version-check"]
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
