@@ -7,9 +7,10 @@ import base64
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
@@ -20,11 +21,13 @@ class JsonText(str):
     __slots__ = ()
 
 
-def as_python(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row for a function: documents as the objects that they describe, with numbers that are not rounded."""
-    if JsonText not in map(type, row.values()):
-        return dict(row)
-    return {name: _parsed(value) if type(value) is JsonText else value for name, value in row.items()}
+def as_python(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows for a function: documents as the objects that they describe, with numbers that are not rounded."""
+    own = list(map(dict, rows))
+    if JsonText in set(map(type, chain.from_iterable(map(dict.values, own)))):
+        for row in own:
+            row.update((name, _parsed(value)) for name, value in row.items() if type(value) is JsonText)
+    return own
 
 
 def as_json(value: Any) -> str:

@@ -78,5 +78,5 @@ class ClaimAhead:
     def _release(self, claim: Claim) -> None:
         with suppress(BatchopsError):  # else the leases run out by themselves
             with self._database.transaction() as connection:
-                self._claims.leases.release(connection, claim.token, [row.key for row in claim.rows])
+                self._claims.leases.release(connection, claim.token, claim.rows.keys)
             self._claims.released()

@@ -20,7 +20,7 @@ from batchops.errors import BatchopsError, DeniedError, MarkRefusedError, RowRef
 from batchops.queue.handlers import Result, Unmarked
 from batchops.queue.leases import Leases
 from batchops.queue.low_water import QueueLowWaterMark
-from batchops.queue.queue import ALONE, Assignments, Claim, Row
+from batchops.queue.queue import ALONE, Assignments, Claim, Row, by_columns
 from batchops.queue.results import blamed, reason
 from batchops.runtime.bisect import by_halves
 from batchops.runtime.heartbeat import Renewal, heartbeat
@@ -91,11 +91,11 @@ class Claims:
             return None
         token = _token(alone=rows == 1)
         found = self.leases.claim(connection, rows, self._low.begin(), token, self.seconds)
-        return Claim(token, found, claimed_at=now) if found else None
+        return Claim(token, by_columns(found), claimed_at=now) if found else None
 
     def keep_ahead(self, claim: Claim) -> Claim:
         """Keep its leases alive, once it is committed."""
-        self._low.claimed(claim.rows[-1].key)
+        self._low.claimed(claim.rows.keys[-1])
         return self._keep(claim)
 
     def certain(self, claim: Claim) -> bool:
@@ -149,7 +149,7 @@ class Claims:
         if not found:
             return None
         self._low.claimed(found[-1].key)
-        return self._keep(Claim(token, found, claimed_at=taken, refused=refused))
+        return self._keep(Claim(token, by_columns(found), claimed_at=taken, refused=refused))
 
     def _mark(
         self, connection: sa.Connection, token: str, rows: Sequence[Row]
@@ -221,13 +221,15 @@ class Claims:
         if not found and not dead_letters:
             return None
         claim = self._keep(
-            Claim(token, found, rescued=True, claimed_at=now, dead_letters=dead_letters, refused=refused)
+            Claim(
+                token, by_columns(found), rescued=True, claimed_at=now, dead_letters=dead_letters, refused=refused
+            )  # fmt: skip
         )
         if not self._one_by_one:
             return claim
         with self._guard:
             self._to_isolate += [(claim, row) for row in claim.rows]
-        return self._next_isolated() if not dead_letters else Claim(_token(alone=True), (), dead_letters=dead_letters)
+        return self._next_isolated() if not dead_letters else Claim(_token(alone=True), by_columns(()), dead_letters=dead_letters)
 
     def _next_isolated(self) -> Claim | None:
         """The next of the rows that were rescued, held by itself from now on."""
@@ -246,7 +248,7 @@ class Claims:
                 raise
             self._forget(claim.token, row)
             if mine:
-                found = [row._replace(attempts=row.attempts + 1)]
+                found = by_columns([row._replace(attempts=row.attempts + 1)])
                 return self._keep(Claim(alone, found, rescued=True, claimed_at=now, refused=claim.refused))
 
     def release_unclaimed(self) -> None:
@@ -276,7 +278,7 @@ class Claims:
     def _keep(self, claim: Claim) -> Claim:
         with self._guard:
             self._held_rows[claim.token] = HeldRows(
-                [row.key for row in claim.rows], LeaseClock(self.seconds, self._clock, claim.claimed_at)
+                claim.rows.keys, LeaseClock(self.seconds, self._clock, claim.claimed_at)
             )
         return claim
 

@@ -1,8 +1,8 @@
 """A user's table as a queue, and the rows that are taken from it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import sqlalchemy as sa
 
@@ -75,11 +75,46 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
+class ClaimedRows(Sequence[Row]):
+    """Rows by columns: an object for each would take as long as what is done with them."""
+
+    keys: Sequence[KeyValue]
+    values: Sequence[Mapping[str, Any]]
+    attempts: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> "ClaimedRows": ...
+    def __getitem__(self, at: int | slice) -> "Row | ClaimedRows":
+        if isinstance(at, slice):
+            return ClaimedRows(self.keys[at], self.values[at], self.attempts[at])
+        return Row(self.keys[at], self.values[at], self.attempts[at])
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(Row, self.keys, self.values, self.attempts)
+
+    def without_values(self) -> "ClaimedRows":
+        """The same rows, once they have been worked on."""
+        return ClaimedRows(self.keys, ({},) * len(self), self.attempts)
+
+
+def by_columns(rows: Sequence[Row]) -> ClaimedRows:
+    """The same rows."""
+    if isinstance(rows, ClaimedRows):
+        return rows
+    return ClaimedRows([row.key for row in rows], [row.values for row in rows], [row.attempts for row in rows])
+
+
+@dataclass(frozen=True)
 class Claim:
     """Rows that are held together, and the token that proves it."""
 
     token: str
-    rows: Sequence[Row]
+    rows: ClaimedRows
     rescued: bool = False
     """Whether another had held them, whose heartbeat stopped."""
     claimed_at: float = 0.0

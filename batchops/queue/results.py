@@ -10,7 +10,7 @@ from batchops.errors import BatchopsError, RowRefusedError
 from batchops.events import Rejected
 from batchops.queue.deadline import DeadlinePassedError
 from batchops.queue.handlers import Failed, HandlerLeftError, Result, Unmarked, Unstarted
-from batchops.queue.queue import Claim, Row
+from batchops.queue.queue import Claim, Row, by_columns
 from batchops.runtime.backoff import RetryPolicy
 
 T = TypeVar("T")
@@ -32,8 +32,7 @@ class ClaimInHand:
 
     def forget_values(self) -> None:
         """The rows have been worked on: no two claims are in memory at once."""
-        rows = self.claim.rows
-        self.claim = replace(self.claim, rows=[Row(row.key, {}, row.attempts) for row in rows])
+        self.claim = replace(self.claim, rows=self.claim.rows.without_values())
 
 
 @dataclass
@@ -61,7 +60,7 @@ class SortedResults:
 def sort_results(rows: Sequence[Row], results: Sequence[Result], attempts: RetryPolicy) -> SortedResults:
     """Each row's result weighed against the attempts it has had."""
     if not any(results):
-        return SortedResults(done=[row.key for row in rows])
+        return SortedResults(done=list(by_columns(rows).keys))
     sorted_ = SortedResults()
     pauses: dict[tuple[str, int], float] = {}
     for row, result in zip(rows, results, strict=True):

@@ -14,7 +14,7 @@ from batchops.db.claims import Marking
 from batchops.db.types import KeyValue
 from batchops.db.value_formats import JsonText
 from batchops.errors import DeniedError, RowRefusedError
-from batchops.queue.queue import Queue, Row
+from batchops.queue.queue import ClaimedRows, Queue
 from batchops.runtime.bisect import FEW
 
 Condition = sa.ColumnElement[bool]
@@ -71,13 +71,13 @@ class Rows:
         return self.limit.rows(rows, sizes)
 
     def read(self, attempts: sa.ColumnElement[Any]) -> list[sa.ColumnElement[Any]]:
-        """The columns behind the key from which `rows` makes a Row each."""
+        """The columns behind the key from which `rows` makes its rows."""
         columns = [self._backend.events.content(self._queue.table, name) for name in self._columns]
         self._attempts_at = next((at for at, column in enumerate(columns) if column is attempts), len(columns))
         return columns if self._attempts_at < len(columns) else [*columns, attempts]
 
-    def rows(self, found: Sequence[Sequence[Any]]) -> list[Row]:
-        """A Row for each of these, of key and `read` columns."""
+    def rows(self, found: Sequence[Sequence[Any]]) -> ClaimedRows:
+        """These rows, of key and `read` columns each."""
         first = len(self._queue.key)
         read, attempts = slice(first, first + len(self._columns)), first + self._attempts_at
         contents: Iterator[Mapping[str, Any]]
@@ -85,9 +85,10 @@ class Rows:
             contents = (self._values(self._columns, row[read]) for row in found)
         else:  # nearly always, and this way no line of Python is run for a row
             contents = map(dict, map(zip, repeat(self._columns), map(itemgetter(read), found)))
-        # From MySQL's unsigned integers a Decimal.
-        counts = [int(row[attempts] or 0) for row in found]
-        return list(map(Row, self.keys(found), contents, counts))
+        counts = list(map(itemgetter(attempts), found))
+        if set(map(type, counts)) != {int}:  # NULL, or from MySQL's unsigned integers a Decimal
+            counts = [int(count or 0) for count in counts]
+        return ClaimedRows(self.keys(found), list(contents), counts)
 
     def keys(self, found: Sequence[Sequence[Any]]) -> list[KeyValue]:
         """The keys that stand first in these."""

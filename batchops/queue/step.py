@@ -35,7 +35,7 @@ from batchops.queue.handlers import (
 from batchops.queue.handlers.sql import SqlHandler
 from batchops.queue.in_transaction import LOST, InTransaction
 from batchops.queue.mark_check import Marks
-from batchops.queue.queue import Claim, Queue, Row
+from batchops.queue.queue import Claim, ClaimedRows, Queue, Row, by_columns
 from batchops.queue.results import ClaimInHand, SortedResults, apart, blamed, reason, sort_results, untried
 from batchops.runtime.backoff import RetryPolicy
 from batchops.runtime.batch_size import Size
@@ -150,21 +150,21 @@ class ClaimStep:
     def _delivered(self, claim: Claim) -> Sequence[Result]:
         if not claim.refused:
             return self._handled(claim.rows)
-        rows = [row for row in claim.rows if row.key not in claim.refused]
+        rows = by_columns([row for row in claim.rows if row.key not in claim.refused])
         results = iter(self._handled(rows) if rows else ())
         return [next(results) if one is None else one for one in untried(claim)]
 
-    def _handled(self, rows: Sequence[Row]) -> Sequence[Result]:
+    def _handled(self, rows: ClaimedRows) -> Sequence[Result]:
         end = time.monotonic() + self._deadline.seconds
 
         def work(some: Sequence[Row]) -> Sequence[Result]:
             if self._stop.at_once or time.monotonic() > end:
                 return [Unstarted()] * len(some)
-            values = [row.values for row in some]
+            values = by_columns(some).values
             return self._deadline.call(lambda: self._handler(values, None, self._stop))
 
         # The failure of a whole batch may be another row's: what comes again is not handed over with others.
-        if not self._handler.isolate_failed:
+        if not self._handler.isolate_failed or max(rows.attempts) <= 1:
             return by_halves(rows, work, blamed)
         return apart(rows, lambda row: row.attempts > 1, lambda some: by_halves(some, work, blamed))
 
@@ -278,9 +278,9 @@ class ClaimStep:
         if len(claim.rows) == 1:
             return self._marked(now, [Failed(self._late)])
         with self._database.transaction() as connection:
-            self._leases.expire(connection, claim.token, [row.key for row in claim.rows])
+            self._leases.expire(connection, claim.token, claim.rows.keys)
         self._counters.add(failed=len(claim.rows))
-        self._counters.because(self._late, [self._queue.row_name(row.key) for row in claim.rows])
+        self._counters.because(self._late, [self._queue.row_name(key) for key in claim.rows.keys])
         return self._outcome(now, 0)
 
     def _release(self, claim: Claim) -> None:
@@ -289,7 +289,7 @@ class ClaimStep:
         self._claims.finish(claim)
         try:
             with self._database.transaction() as connection:
-                self._leases.release(connection, claim.token, [row.key for row in claim.rows])
+                self._leases.release(connection, claim.token, claim.rows.keys)
         except BatchopsError:
             return  # the leases run out by themselves
         self._claims.released()

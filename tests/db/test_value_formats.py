@@ -61,7 +61,7 @@ def test_a_function_gets_numbers_of_documents_that_are_not_rounded() -> None:
     text = JsonText(
         '{"amount": 1234567890123456.78, "huge": 1e400, "n": 12345678901234567890, "long": %s}' % ("9" * 5000)
     )
-    found = as_python({"doc": text, "text": '{"a": 1}'})
+    [found] = as_python([{"doc": text, "text": '{"a": 1}'}])
     assert found["text"] == '{"a": 1}'
     assert found["doc"]["amount"] == Decimal("1234567890123456.78")
     assert found["doc"]["huge"] == Decimal("1e400")

@@ -49,7 +49,7 @@ class FunctionHandler:
         stop: Stop,  # noqa: ARG002  a call cannot be left off in the middle
     ) -> Sequence[Result]:
         try:
-            answer = self._called([as_python(row) for row in rows], connection)
+            answer = self._called(as_python(rows), connection)
         except TypeError as error:
             if "list indices must be integers" in str(error):
                 raise TypeError(f'{error}; it gets a list of rows: name its parameter "{ONE}" to get one') from error
@@ -108,7 +108,7 @@ class RowFunctionHandler(FunctionHandler):
 
     def _one(self, row: Values, connection: sa.Connection | None) -> Result:
         try:
-            return self._result(self._called(as_python(row), connection))
+            return self._result(self._called(as_python([row])[0], connection))
         except Exception as error:
             # A statement that failed in the rows' transaction may have ended it for all: the batch is then halved.
             ends_all = connection is not None and isinstance(error, DBAPIError)
