@@ -59,10 +59,14 @@ class Marked(NamedTuple):
     """Whether one of them still meets the queue's condition; None where that has to be asked."""
 
 
+MarkedLater = Callable[[], Marked]
+"""What it has done, which has to be asked for: it may be sent with the next statement, or only then."""
+
+
 class Marking(Protocol):
     """Marks rows of one table, each time the same way."""
 
-    def __call__(self, connection: sa.Connection, keys: Sequence[KeyValue], token: str) -> Marked:
+    def __call__(self, connection: sa.Connection, keys: Sequence[KeyValue], token: str) -> MarkedLater:
         """Mark those of `keys` that `token` holds."""
 
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from batchops.db.claims import Claimable, Claiming, ClaimQueries, Marked, Marking, as_then, sizes_of
+from batchops.db.claims import Claimable, Claiming, ClaimQueries, Marked, MarkedLater, Marking, as_then, sizes_of
 from batchops.db.keys import Keys
 from batchops.db.table import Table, quoted
 from batchops.db.types import KeyValue
@@ -85,9 +85,9 @@ class KeyedMarking:
         self._longest = longest
         self._statement = statement
 
-    def __call__(self, connection: sa.Connection, keys: Sequence[KeyValue], token: str) -> Marked:
+    def __call__(self, connection: sa.Connection, keys: Sequence[KeyValue], token: str) -> MarkedLater:
         statement, changed = self._statement(token), set[KeyValue]()
         for start in range(0, len(keys), self._longest):
             mine = self._among(keys[start : start + self._longest])
             changed.update(self._change(connection, statement.where(mine)))
-        return Marked(changed)
+        return lambda: Marked(changed)

@@ -20,7 +20,7 @@ from batchops.errors import BatchopsError, DeniedError, MarkRefusedError, RowRef
 from batchops.queue.handlers import Result, Unmarked
 from batchops.queue.leases import Leases
 from batchops.queue.low_water import QueueLowWaterMark
-from batchops.queue.queue import ALONE, Assignments, Claim, Row, by_columns
+from batchops.queue.queue import ALONE, Assignments, Claim, ClaimedRows, Row, by_columns
 from batchops.queue.results import blamed, reason
 from batchops.runtime.bisect import by_halves
 from batchops.runtime.heartbeat import Renewal, heartbeat
@@ -149,14 +149,14 @@ class Claims:
         if not found:
             return None
         self._low.claimed(found[-1].key)
-        return self._keep(Claim(token, by_columns(found), claimed_at=taken, refused=refused))
+        return self._keep(Claim(token, found, claimed_at=taken, refused=refused))
 
     def _mark(
         self, connection: sa.Connection, token: str, rows: Sequence[Row]
-    ) -> tuple[Sequence[Row], Mapping[KeyValue, str]]:
+    ) -> tuple[ClaimedRows, Mapping[KeyValue, str]]:
         """The rows with the mark of a claim; why those have none for which the database refuses it."""
         if not self._marked or not rows:
-            return rows, {}
+            return by_columns(rows), {}
         now: dict[KeyValue, Row] = {}
 
         def mark(some: Sequence[Row]) -> Sequence[Result]:
@@ -172,7 +172,7 @@ class Claims:
         except DeniedError as error:
             results = [Unmarked(reason(error))] * len(rows)
         refused = {row.key: one.reason for row, one in zip(rows, results, strict=True) if isinstance(one, Unmarked)}
-        return [now.get(row.key, row) for row in rows], refused
+        return by_columns([now.get(row.key, row) for row in rows]), refused
 
     def _prove_undoable(self, connection: sa.Connection, token: str, row: Row) -> None:
         """MarkRefusedError where a mark cannot be undone: a row that fails would stay marked, and be found no more.
@@ -221,15 +221,13 @@ class Claims:
         if not found and not dead_letters:
             return None
         claim = self._keep(
-            Claim(
-                token, by_columns(found), rescued=True, claimed_at=now, dead_letters=dead_letters, refused=refused
-            )  # fmt: skip
+            Claim(token, found, rescued=True, claimed_at=now, dead_letters=dead_letters, refused=refused)
         )
         if not self._one_by_one:
             return claim
         with self._guard:
             self._to_isolate += [(claim, row) for row in claim.rows]
-        return self._next_isolated() if not dead_letters else Claim(_token(alone=True), by_columns(()), dead_letters=dead_letters)
+        return self._next_isolated() if not dead_letters else Claim(_token(alone=True), dead_letters=dead_letters)
 
     def _next_isolated(self) -> Claim | None:
         """The next of the rows that were rescued, held by itself from now on."""

@@ -102,6 +102,9 @@ class ClaimedRows(Sequence[Row]):
         return ClaimedRows(self.keys, ({},) * len(self), self.attempts)
 
 
+NO_ROWS = ClaimedRows((), (), ())
+
+
 def by_columns(rows: Sequence[Row]) -> ClaimedRows:
     """The same rows."""
     if isinstance(rows, ClaimedRows):
@@ -114,7 +117,7 @@ class Claim:
     """Rows that are held together, and the token that proves it."""
 
     token: str
-    rows: ClaimedRows
+    rows: ClaimedRows = NO_ROWS
     rescued: bool = False
     """Whether another had held them, whose heartbeat stopped."""
     claimed_at: float = 0.0

@@ -93,9 +93,8 @@ class Rows:
     def keys(self, found: Sequence[Sequence[Any]]) -> list[KeyValue]:
         """The keys that stand first in these."""
         value, width = self._backend.keys.value, len(self._queue.key)
-        if width == 1:
-            return [(value(row[0]),) for row in found]
-        return [tuple(map(value, row[:width])) for row in found]
+        columns = [map(value, map(itemgetter(at), found)) for at in range(width)]
+        return list(zip(*columns, strict=True))
 
     def key(self, found: Sequence[Any]) -> KeyValue:
         """The key at the beginning of a row."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from batchops.db.claims import Marked
+from batchops.db.claims import Marked, MarkedLater
 from batchops.db.sessions import Joined
 from batchops.db.types import KeyValue
 from batchops.errors import (
@@ -123,12 +123,8 @@ class ClaimStep:
             if now.results is None:
                 now.results = self._delivered(now.claim)
             try:
-                return self._marked(now, now.results, size)
-            except (DeniedError, RowRefusedError) as error:
-                if self._ahead.failed:  # it is about rows of the next claim
-                    return self._marked(now, now.results)
-                if isinstance(error, DeniedError):
-                    raise
+                return self._marked_and_claimed(now, now.results, size)
+            except RowRefusedError:
                 self._at_once = True  # one of the marks: found by halves, it fails alone
                 return self._worked(now, self._marking, now.results)
         except DeadlinePassedError:
@@ -168,20 +164,29 @@ class ClaimStep:
             return by_halves(rows, work, blamed)
         return apart(rows, lambda row: row.attempts > 1, lambda some: by_halves(some, work, blamed))
 
+    def _marked_and_claimed(self, now: ClaimInHand, results: Sequence[Result], size: Size) -> Outcome:
+        try:
+            return self._marked(now, results, size)
+        except (DeniedError, RowRefusedError):
+            if not self._ahead.failed:
+                raise
+        return self._marked(now, results)  # what was refused may have been a row of the next claim
+
     def _marked(self, now: ClaimInHand, results: Sequence[Result], size: Size | None = None) -> Outcome:
         """`size`: of the next batch, where its rows may be claimed along."""
         sorted_ = sort_results(now.claim.rows, results, self._attempts)
         self._ahead.begin()
         with self._database.transaction(joined=Joined.BEGIN) as connection:
-            done = len(self._done(connection, now.claim.token, sorted_.done)) if sorted_.done else 0
-            settled = done + self._set_aside(connection, now, sorted_)
+            marked = self._leases.ack(connection, now.claim.token, sorted_.done)
+            aside = self._set_aside(connection, now, sorted_)
             if size is not None and size.follows and not (self._stop.asked or sorted_.unstarted):
                 now.forget_values()
                 self._ahead.claim(connection, size.rows)
+            done = len(self._proved(connection, sorted_.done, marked))
         self._ahead.committed()
         # Where every lease was lost nothing was marked, and nothing is known of the marks.
         now.final = results if done or not sorted_.done else ()
-        return self._counted(now, done, settled, sorted_)
+        return self._counted(now, done, done + aside, sorted_)
 
     def _worked(self, now: ClaimInHand, in_transaction: InTransaction, before: Sequence[Result]) -> Outcome:
         """Rows that have not failed before: marked and worked on with savepoints between them."""
@@ -192,7 +197,7 @@ class ClaimStep:
                 self._database.backend.claims.check_at_once(connection)
 
             def mark(connection: sa.Connection, keys: Sequence[KeyValue]) -> Sequence[KeyValue]:
-                return list(self._done(connection, claim.token, keys))
+                return list(self._proved(connection, keys, self._leases.ack(connection, claim.token, keys)))
 
             answers = dict(zip((row.key for row in left), in_transaction(connection, left, mark), strict=True))
             results = [answers.get(row.key, one) for row, one in zip(claim.rows, before, strict=True)]
@@ -243,8 +248,8 @@ class ClaimStep:
             self._marks.refuse("--failed", next(iter(refused.values())), self._queue.row_name(keys[0]))
         return gone
 
-    def _done(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
-        done = self._leases.ack(connection, token, keys)
+    def _proved(self, connection: sa.Connection, keys: Sequence[KeyValue], marked: MarkedLater) -> Collection[KeyValue]:
+        done = marked()
         self._marks.prove(connection, self._leases, keys, done)
         return done.keys
 

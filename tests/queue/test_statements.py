@@ -17,13 +17,15 @@ NOOP = ("--call", "tests.queue.functions:noop")
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The statements that this process sends, by SQLAlchemy or with the BEGIN before them."""
+    """The statements that this process sends, by SQLAlchemy or together as one message, and how many went together."""
     statements: list[str] = []
     execute = psycopg.ClientCursor.execute
 
-    def joined(cursor: Any, text: str, *args: Any, **options: Any) -> Any:
-        statements.append(text.partition(" ")[0])
-        statements.append(" ".join(text.split()).removesuffix("; COMMIT").rpartition("; ")[-1])
+    def joined(cursor: Any, text: bytes, *args: Any, **options: Any) -> Any:
+        begin, *others = " ".join(text.decode().split()).split("; ")
+        statements.extend([begin.partition(" ")[0], *(one for one in others if not one.startswith("SET LOCAL"))])
+        about = sum('"jobs"' in one for one in others)
+        statements.append(f"{about} together")
         return execute(cursor, text, *args, **options)
 
     monkeypatch.setattr(psycopg.ClientCursor, "execute", joined)
@@ -67,7 +69,7 @@ def test_a_batch_is_claimed_and_marked_by_a_statement_each(postgresql: Database,
 def test_a_batch_is_claimed_in_the_transaction_of_the_one_before(
     postgresql: Database, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for the first ones, and where something else is to be looked for."""
+    """And in one message with its mark, but for the first ones, and where something else is to be looked for."""
     monkeypatch.setattr("batchops.queue.low_water.LOOK_SECONDS", 3600.0)
     monkeypatch.setattr("batchops.queue.claims.RESCUE_EVERY", 3600.0)
     jobs(postgresql, ROWS)
@@ -77,6 +79,7 @@ def test_a_batch_is_claimed_in_the_transaction_of_the_one_before(
     claims, marks, _, _ = counts(sent)
     assert claims + marks >= 2 * ROWS // SIZE
     assert sent.count("BEGIN") <= ROWS // SIZE + 6
+    assert sent.count("2 together") >= ROWS // SIZE - 4
 
 
 def test_marks_that_a_trigger_sets_back_are_looked_at_after_each_batch(postgresql: Database, sent: list[str]) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.claims import Marked
+from batchops.db.claims import Marked, MarkedLater
+from batchops.db.postgresql.joined_statements import Found
 from batchops.db.postgresql.keys import LONGEST_LIST, arrays_of, listed, out
 from batchops.db.postgresql.repeated import RepeatedStatement
 from batchops.db.table import Table
@@ -31,18 +32,23 @@ class PostgreSQLMarking:
     ) -> None:  # fmt: skip
         self._table = table
         self._names = names
-        self._marked = statement
+        self._statement_of = statement
         self._condition = condition
         self._lists = [f"list{i}" for i in range(len(names))]
         self._repeated = RepeatedStatement(self._statement, dict.fromkeys((*self._lists, "token"), sa.Text()))
 
-    def __call__(self, connection: sa.Connection, keys: Sequence[KeyValue], token: str) -> Marked:
-        changed, pending, width = set[KeyValue](), set[bool | None](), len(self._names)
+    def __call__(self, connection: sa.Connection, keys: Sequence[KeyValue], token: str) -> MarkedLater:
+        answers: list[Callable[[], Found]] = []
         for start in range(0, len(keys), LONGEST_LIST):
             arrays = arrays_of(self._table, self._names, keys[start : start + LONGEST_LIST])
             lists = dict(zip(self._lists, arrays, strict=True))
-            found = self._repeated.rows(connection, token=token, **lists)
-            columns = list(zip(*found, strict=True))  # this way no line of Python is run for a row
+            answers.append(self._repeated.rows_later(connection, token=token, **lists))
+        return lambda: self._marked(answers)
+
+    def _marked(self, answers: Sequence[Callable[[], Found]]) -> Marked:
+        changed, pending, width = set[KeyValue](), set[bool | None](), len(self._names)
+        for answer in answers:
+            columns = list(zip(*answer(), strict=True))  # this way no line of Python is run for a row
             changed.update(zip(*columns[:width], strict=True))
             pending.update(*columns[width:])
         return Marked(changed, True if True in pending else None if None in pending else False)
@@ -52,7 +58,7 @@ class PostgreSQLMarking:
             text if isinstance(text, sa.BindParameter) else sa.bindparam(None, text, sa.Text)
             for text in lists.values()
         ]  # fmt: skip
-        mine = self._marked(token).where(listed(self._table, self._names, texts))
+        mine = self._statement_of(token).where(listed(self._table, self._names, texts))
         told = [*(out(self._table, name) for name in self._names), self._pending(mine)]
         return mine.returning(*(column.label(f"c{i}") for i, column in enumerate(told)))
 

@@ -1,12 +1,11 @@
 """Statements that are sent again and again, built and compiled once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import psycopg
 import sqlalchemy as sa
 
-from batchops.db.postgresql.sessions import joined_parts
+from batchops.db.postgresql.joined_statements import Found, may_wait, send_with, wait_for_next
 from batchops.db.recorded_statements import is_recorded
 
 Build = Callable[..., sa.Select[Any] | sa.Update | sa.Delete]
@@ -26,36 +25,32 @@ class RepeatedStatement:
         """`types`: of the values. The driver takes and gives them as they are, and rows too."""
         self._build = build
         self._types = types
-        self._compiled: sa.Compiled | None = None
+        self._compiled: tuple[str, dict[str, Any]] | None = None
 
-    def rows(self, connection: sa.Connection, **values: Any) -> Sequence[tuple[Any, ...]]:
+    def rows(self, connection: sa.Connection, **values: Any) -> Found:
         """What it selects or returns, with these values."""
         if is_recorded(connection):
             cursor = connection.execute(self._build(**values)).cursor
         else:
-            compiled = self._compiled = self._compiled or self._compile(connection)
-            params = compiled.construct_params({_NAME + name: value for name, value in values.items()})
-            if (parts := joined_parts(connection)) is not None:
-                return _joined(connection, f"{parts[0]}{compiled.string}{parts[1]}", params)
-            cursor = connection.exec_driver_sql(compiled.string, params).cursor
-        found: Sequence[tuple[Any, ...]] = cursor.fetchall()
+            text, params = self._with(connection, values)
+            if may_wait(connection):
+                return send_with(connection, text, params)
+            cursor = connection.exec_driver_sql(text, params).cursor
+        found: Found = cursor.fetchall()
         return found
 
-    def _compile(self, connection: sa.Connection) -> sa.Compiled:
+    def rows_later(self, connection: sa.Connection, **values: Any) -> Callable[[], Found]:
+        """The same, sent with the next statement where this one may wait for that."""
+        if is_recorded(connection) or not may_wait(connection):
+            found = self.rows(connection, **values)
+            return lambda: found
+        return wait_for_next(connection, *self._with(connection, values))
+
+    def _with(self, connection: sa.Connection, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        text, params = self._compiled = self._compiled or self._compile(connection)
+        return text, params | {_NAME + name: value for name, value in values.items()}
+
+    def _compile(self, connection: sa.Connection) -> tuple[str, dict[str, Any]]:
         places = {name: sa.bindparam(_NAME + name, type_=type) for name, type in self._types.items()}
-        return self._build(**places).compile(dialect=connection.dialect)
-
-
-def _joined(connection: sa.Connection, text: str, params: Any) -> Sequence[tuple[Any, ...]]:
-    """What the one of several statements gives that gives rows. A message of several takes values as literals alone."""
-    driver_connection: Any = connection.connection.driver_connection
-    cursor = psycopg.ClientCursor[tuple[Any, ...]](driver_connection)
-    try:
-        cursor.execute(text, params)
-    except psycopg.Error:
-        if driver_connection.closed:
-            connection.engine.dispose()  # as SQLAlchemy does: the other connections have most likely been lost too
-        raise
-    while cursor.description is None and cursor.nextset():
-        pass
-    return cursor.fetchall()
+        compiled = self._build(**places).compile(dialect=connection.dialect)
+        return compiled.string, dict(compiled.construct_params({_NAME + name: None for name in self._types}))

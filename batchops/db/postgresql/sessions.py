@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import psycopg
 import sqlalchemy as sa
 
-from batchops.db.postgresql import loaders
+from batchops.db.postgresql import joined_statements, loaders
 from batchops.db.postgresql.row_lines import copy_rows
 from batchops.db.sessions import SILENCE, Joined, Timeouts
 from batchops.db.urls import DatabaseAddress
@@ -24,14 +24,7 @@ _SETTINGS = (
     "SET LOCAL bytea_output = hex; SET LOCAL jit = off"
 )
 _DURABLE = "; SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
-_JOINED = "batchops_joined"
 T = TypeVar("T")
-
-
-def joined_parts(connection: sa.Connection) -> tuple[str, str] | None:
-    """What is to be sent before and behind the first statement, for its sender; None where that is done."""
-    parts: tuple[str, str] | None = connection.info.pop(_JOINED, None)
-    return parts
 
 
 class PostgreSQLSessions:
@@ -65,9 +58,9 @@ class PostgreSQLSessions:
         return pid
 
     def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:
-        sa.event.listen(engine, "before_cursor_execute", _begin_first)
+        sa.event.listen(engine, "before_cursor_execute", _unsent_first)
         sa.event.listen(engine, "do_execute", copy_rows)
-        sa.event.listen(engine, "checkin", _forget_begin)
+        sa.event.listen(engine, "checkin", joined_statements.forget_unsent)
         lock, statement = round(timeouts.lock * 1000), round(timeouts.statement * 1000)
         self._settings = self.settings.format(lock=lock, statement=statement)
 
@@ -84,7 +77,7 @@ class PostgreSQLSessions:
             connection.exec_driver_sql(text)
             return
         connection.begin()  # for SQLAlchemy alone, so that it will commit: it sends nothing
-        connection.info[_JOINED] = f"{text}; ", "; COMMIT" if joined is Joined.BEGIN_AND_COMMIT else ""
+        joined_statements.send_later(connection, text, "COMMIT" if joined is Joined.BEGIN_AND_COMMIT else "")
 
     def begin_reading(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {self._settings}")
@@ -93,14 +86,8 @@ class PostgreSQLSessions:
         connection.cancel_safe(timeout=5)
 
 
-def _begin_first(connection: sa.Connection, cursor: Any, *_: object) -> None:
-    if (parts := joined_parts(connection)) is not None:
-        cursor.execute(parts[0])
-
-
-def _forget_begin(_: object, record: Any) -> None:
-    """No statement was sent, so none may begin by it in the next transaction."""
-    record.info.pop(_JOINED, None)
+def _unsent_first(connection: sa.Connection, *_: object) -> None:
+    joined_statements.send_unsent(connection)
 
 
 class PostgreSQLNotifications:

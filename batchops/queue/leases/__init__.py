@@ -5,7 +5,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from batchops.db.claims import Marked
+from batchops.db.claims import MarkedLater
 from batchops.db.types import KeyValue
 from batchops.queue.queue import Assignments, Row
 from batchops.queue.rows import Savepoint
@@ -67,7 +67,7 @@ class Leases(Protocol):
         counted any further; `marks` are set in them. No attempts: on the latter alone.
         """
 
-    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Marked:
+    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> MarkedLater:
         """Mark or delete the rows that are still held."""
 
     def retry(

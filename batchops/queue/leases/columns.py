@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from batchops.db.backend import Backend
 from batchops.db.byte_limit import MOST_BYTES
-from batchops.db.claims import Claimable, Claiming, Marked
+from batchops.db.claims import Claimable, Claiming, MarkedLater
 from batchops.db.storable_text import ForeignText
 from batchops.db.types import KeyValue
 from batchops.queue.claimed_mark import ClaimedMark
@@ -114,7 +114,7 @@ class ColumnLeases:
             dead_letters += [(Row(key, {}), why) for key in gone]
         return dead_letters
 
-    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Marked:
+    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> MarkedLater:
         return self._done(connection, keys, token)
 
     def retry(

@@ -43,7 +43,7 @@ class RowLocks:
 
     def ack(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> Marked:
         """Mark or delete the rows."""
-        return self._done(connection, keys, "")
+        return self._done(connection, keys, "")()
 
     def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
         """Whether another pending row than `but` can be marked done; None: there is none. To be rolled back."""

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from batchops.db.backend import Backend
 from batchops.db.byte_limit import MOST_BYTES
-from batchops.db.claims import Marked
+from batchops.db.claims import MarkedLater
 from batchops.db.storable_text import ForeignText
 from batchops.db.types import KeyValue
 from batchops.queue.claimed_mark import ClaimedMark
@@ -105,12 +105,12 @@ class TableLeases:
         self._dead_letter(connection, keys, names, reason, marks)
         return [(Row(key, {}), reason) for key in keys]
 
-    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> Marked:
+    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> MarkedLater:
         held = self._held(connection, token, keys)
-        done = self._done(connection, list(held.values()), token)
+        marked = self._done(connection, list(held.values()), token)
         for names in self._chunks(list(held)):
             connection.execute(sa.delete(LEASES).where(*self._of(names)))
-        return done
+        return marked
 
     def retry(
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, seconds: float
