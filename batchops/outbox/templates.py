@@ -28,6 +28,11 @@ class Template:
     def columns(self) -> tuple[str, ...]:
         return tuple(column for _, column in self.parts if column is not None)
 
+    @property
+    def column(self) -> str | None:
+        """The column whose value is all of it; None where there is more to it."""
+        return self.parts[0][1] if len(self.parts) == 1 and not self.parts[0][0] else None
+
     def bound(self, places: Mapping[str, int]) -> Made:
         """A function from a row to the text; `places` says where each column is in a row."""
         if not self.columns:

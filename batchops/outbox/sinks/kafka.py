@@ -11,10 +11,10 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from batchops.errors import UsageError
-from batchops.outbox.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, Unsent, tls
+from batchops.outbox.sinks import AccessRefusedError, Delivery, Message, Refused, SinkDownError, tls
 from batchops.outbox.sinks.address import SinkAddress, address
-from batchops.outbox.sinks.kafka_batch import FailureKind, ProducerBatch
-from batchops.outbox.sinks.ordering import HELD
+from batchops.outbox.sinks.kafka_batch import ProducerBatch
+from batchops.outbox.sinks.kafka_sending import Sending
 
 OPTIONS = ("timeout", "compression", "topic", "mechanism", "tls")
 WINDOW = 40_000
@@ -92,7 +92,7 @@ class KafkaSink:
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
         """Until each has its report; what is not reported in time is not acknowledged."""
         self.open()
-        sending = _Sending(messages)
+        sending = Sending(messages)
         while sending.left:
             alone = bool(sending.isolated)
             try:
@@ -103,7 +103,7 @@ class KafkaSink:
                 self._request = max(min(self._request, sending.together) // 4, 1000)  # each by itself was taken
         return sending.end()
 
-    def _sent_by_one(self, sending: "_Sending", *, alone: bool) -> None:
+    def _sent_by_one(self, sending: Sending, *, alone: bool) -> None:
         """As much as one producer does of it."""
         if alone is not self._alone:
             self.close()
@@ -119,7 +119,7 @@ class KafkaSink:
         if given.ended:
             self.close()
 
-    def _produced(self, given: ProducerBatch, sending: "_Sending") -> tuple[Sequence[int], Sequence[int]]:
+    def _produced(self, given: ProducerBatch, sending: Sending) -> tuple[Sequence[int], Sequence[int]]:
         """Those that may go out now, and which of them begin their keys.
 
         Of a key, its events for another topic wait until the ones before have arrived; so do all after its first: a
@@ -127,16 +127,16 @@ class KafkaSink:
         it refused.
         """
         topics: dict[str, str | None] = {}
-        produced, beginning = [], []
-        for index in sending.next:
+        due, beginning = sending.next, list[int]()
+        produced = self._produced_at_once(given, sending.messages, due)
+        for index in due[len(produced) :]:
             message = sending.messages[index]
             topic, key = self._topic or message.topic, message.key
             first = key not in topics
             if key in given.failed or given.ended or not (first or topics[key] == topic):
                 topics[key] = None  # and so what comes after it
             elif _is_name(topic):
-                given.produce(index, topic)
-                produced.append(index)
+                produced += given.produce([index], topic)
                 if first and (topic, key) not in self._begun:
                     beginning.append(index)
                     topics[key] = None
@@ -146,6 +146,18 @@ class KafkaSink:
                 sending.refuse(index, Refused(f'"{topic[:60]!a}" cannot be the name of a topic', final=True))
                 topics[key] = None
         return produced, beginning
+
+    def _produced_at_once(self, given: ProducerBatch, messages: Sequence[Message], due: Sequence[int]) -> list[int]:
+        """The first of them up to one that is not taken; none unless they have one topic, and their keys have begun."""
+        topics = {self._topic} if self._topic else {messages[index].topic for index in due}
+        keys = {messages[index].key for index in due}
+        if (
+            len(topics) != 1
+            or not _is_name(topic := topics.pop())
+            or not all((topic, key) in self._begun for key in keys)
+        ):
+            return []
+        return list(given.produce(due, topic))
 
     def _remember(self, beginning: Sequence[int], given: ProducerBatch, messages: Sequence[Message]) -> None:
         """Those of them that were acknowledged have begun their keys."""
@@ -182,73 +194,6 @@ def refuses_login(error: KafkaError) -> bool:
     """
     text = error.str().lower()
     return error.code() in _LOGIN and "transport" not in text and "disconnect" not in text
-
-
-class _Sending:
-    """The messages of one `send`, over the producers that it takes."""
-
-    def __init__(self, messages: Sequence[Message]) -> None:
-        self.messages = messages
-        self.left: Sequence[int] = range(len(messages))
-        """Those whose outcome is not known yet."""
-        self.isolated: set[int] = set()
-        """Those that came in a request that was refused: until each was alone, nothing else is sent."""
-        self.guilty = False
-        """Whether one of them was refused alone."""
-        self.together = 0
-        """Bytes of the isolated messages' bodies, when they came together."""
-        self._deliveries: list[Delivery] = [None] * len(messages)
-        self._failed: set[str] = set()
-
-    @property
-    def next(self) -> Sequence[int]:
-        """What to send now: everything, or the isolated messages with what comes before them in their keys."""
-        if not self.isolated:
-            return self.left
-        last, keys = max(self.isolated), {self.messages[index].key for index in self.isolated}
-        return [index for index in self.left if index <= last and self.messages[index].key in keys]
-
-    def settle(self, produced: Sequence[int], given: ProducerBatch) -> None:
-        """After a round: what was produced and has no report is acknowledged."""
-        alone, again, down, before = bool(self.isolated), set[int](), "", len(self.left)
-        self.isolated.difference_update(produced)
-        for index, (kind, reason, final) in given.reports.items():
-            if kind is FailureKind.REFUSED:
-                self.guilty |= alone
-                self.refuse(index, Refused(reason, final=final))
-            elif kind is FailureKind.LOST:
-                down = down or reason
-            again.add(index)
-            if kind is FailureKind.ISOLATE or (kind is FailureKind.TAKEN_BACK and alone):
-                self.isolated.add(index)
-        done = set(produced) - again
-        self._keep([index for index in self.left if index not in done])
-        if not alone:
-            self.guilty, self.together = False, sum(len(self.messages[index].body) for index in self.isolated)
-        if down or (given.ended and len(self.left) == before and (alone or not self.isolated)):
-            self.give_up(down or "the producer ended without a reason")
-
-    def refuse(self, index: int, why: Refused) -> None:
-        """One that was refused: nothing of its key is sent any more."""
-        self._deliveries[index] = why
-        self._failed.add(self.messages[index].key)
-
-    def give_up(self, reason: str) -> None:
-        """Nothing can be sent any more."""
-        for index in self.left:
-            self._deliveries[index] = Unsent(reason)
-        self.left = ()
-
-    def _keep(self, left: Sequence[int]) -> None:
-        for index in left:
-            if self.messages[index].key in self._failed and self._deliveries[index] is None:
-                self._deliveries[index] = HELD
-        self.left = [index for index in left if self._deliveries[index] is None]
-        self.isolated.intersection_update(self.left)
-
-    def end(self) -> Sequence[Delivery]:
-        """A delivery per message."""
-        return self._deliveries
 
 
 @lru_cache

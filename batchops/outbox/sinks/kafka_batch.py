@@ -1,7 +1,7 @@
 """Records that one producer is given at a time, and what its reports mean for each of them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -67,34 +67,57 @@ class ProducerBatch:
         self._headers: dict[int, Headers] = {}
         """As the client takes them, by the identity of a message's own: many messages share one mapping."""
 
-    def produce(self, index: int, topic: str) -> None:
-        """Add a record; waits where the client's queue is full."""
-        message = self._messages[index]
-        written = self._headers.get(id(message.headers))
-        if written is None:
-            if any("\0" in name for name in message.headers):
-                self._produced.append(index)
+    def produce(self, indexes: Sequence[int], topic: str) -> Sequence[int]:
+        """Add records up to one that is not taken, and say which; waits where the client's queue is full."""
+        produce, reported, messages = self._producer.produce, self._reported, self._messages
+        named, written = None, None
+        for n, index in enumerate(indexes):
+            message = messages[index]
+            if message.headers is not named:
+                named = message.headers
+                written = self._headers.get(id(named)) or self._written(named)
+            if written is None:
                 why = "the name of a header holds a NUL"
                 self._settle(index, DeliveryFailure(FailureKind.REFUSED, why, final=True))
-                return
-            # As bytes: the client ends a text at a NUL.
-            written = [(name, value.encode()) for name, value in message.headers.items()]
-            self._headers[id(message.headers)] = written
-        headers: Headers = [("id", message.id.encode()), *written]
-        body = None if message.null else message.body  # a tombstone, which compaction deletes the key by
-        report = partial(self._reported, index)
-        self._produced.append(index)
-        while True:
+                return self._taken(indexes[: n + 1])
+            body = None if message.null else message.body  # a tombstone, which compaction deletes the key by
+            headers, report = [("id", message.id.encode()), *written], partial(reported, index)
             try:
-                self._producer.produce(topic, body, message.key, headers=headers, on_delivery=report)
+                produce(topic, body, message.key, headers=headers, on_delivery=report)
             except BufferError:
-                if not self._forward():
-                    self._settle(index, self._silence)
-                    return
+                again = partial(produce, topic, body, message.key, headers=headers, on_delivery=report)
+                if not self._added(index, again):
+                    return self._taken(indexes[: n + 1])
+            except KafkaException as error:
+                self._settle(index, _report(error.args[0], alone=True))
+                return self._taken(indexes[: n + 1])
+        return self._taken(indexes)
+
+    def _taken(self, indexes: Sequence[int]) -> Sequence[int]:
+        self._produced += indexes
+        return indexes
+
+    def _added(self, index: int, add: Callable[[], None]) -> bool:
+        """Whether it was added once the client's queue had room, and nothing has failed meanwhile."""
+        while self._forward():
+            try:
+                add()
+            except BufferError:
                 continue
             except KafkaException as error:
                 self._settle(index, _report(error.args[0], alone=True))
-            return
+            return not (self.failed or self.ended)
+        self._settle(index, self._silence)
+        return False
+
+    def _written(self, headers: Mapping[str, str]) -> Headers | None:
+        """The headers as the client takes them; None where it cannot."""
+        if any("\0" in name for name in headers):
+            return None
+        # As bytes: the client ends a text at a NUL.
+        written: Headers = [(name, value.encode()) for name, value in headers.items()]
+        self._headers[id(headers)] = written
+        return written
 
     def wait(self) -> None:
         """Until all is known; where nothing more is heard, what is unknown then is lost."""
