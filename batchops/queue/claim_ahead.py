@@ -53,6 +53,8 @@ class ClaimAhead:
     def take(self, size: Size) -> Claim | None:
         """What was claimed for this batch; where a limit has come meanwhile, no more than that allows."""
         self._release_doubtful()
+        if self._ready is not None:
+            self._claims.low.look()
         claim, self._ready = self._ready, None
         if claim is None or size.follows or len(claim.rows) <= size.rows:
             return claim

@@ -31,7 +31,7 @@ MOST_RESCUED = 100
 """Rows that are rescued together, to be tried alone one after the other."""
 RESCUE_EVERY = 1.0
 """Seconds between two looks for lost leases."""
-RESCUE_SHARE = 30
+RESCUE_SHARE = 60
 """The next look comes no sooner than after this many times as long as the last one took."""
 DIED = "its worker's heartbeat stopped at {} attempts in a row, the last one with this row alone"
 
@@ -66,7 +66,7 @@ class Claims:
         self._undoable = False
         """Whether a mark has been undone, for a trial."""
         self._clock = clock
-        self._low = QueueLowWaterMark(database, leases, clock, followed=in_order)
+        self.low = QueueLowWaterMark(database, leases, clock, followed=in_order)
         self._held_rows: dict[str, HeldRows] = {}
         self._to_isolate: deque[tuple[Claim, Row]] = deque()
         """Rescued rows that are still to be tried, each alone, with the claim that holds them."""
@@ -78,24 +78,24 @@ class Claims:
         """Up to so many rows; None where nothing is free and due, as far as the whole table goes."""
         claim = self._next_isolated()
         if claim is None and self._clock() >= self._rescue_at:
-            claim = self._rescued(rows, self._low.mark())
+            claim = self._rescued(rows, self.low.mark())
         claim = claim or self._free(rows)
         if claim is not None:
-            self._low.look()
+            self.low.look()
         return claim
 
     def ahead(self, connection: sa.Connection, rows: int) -> Claim | None:
         """Up to so many free rows, claimed in a transaction of the caller's; None where `claim` has more to do."""
         now = self._clock()
-        if self._marked or self._to_isolate or now >= self._rescue_at or self._low.due:
+        if self._marked or self._to_isolate or now >= self._rescue_at:
             return None
         token = _token(alone=rows == 1)
-        found = self.leases.claim(connection, rows, self._low.begin(), token, self.seconds)
+        found = self.leases.claim(connection, rows, self.low.begin(), token, self.seconds)
         return Claim(token, by_columns(found), claimed_at=now) if found else None
 
     def keep_ahead(self, claim: Claim) -> Claim:
         """Keep its leases alive, once it is committed."""
-        self._low.claimed(claim.rows.keys[-1])
+        self.low.claimed(claim.rows.keys[-1])
         return self._keep(claim)
 
     def certain(self, claim: Claim) -> bool:
@@ -110,7 +110,7 @@ class Claims:
 
     def released(self) -> None:
         """Rows of this process are free again."""
-        self._low.released()
+        self.low.released()
 
     def finish(self, claim: Claim) -> None:
         """The rows are finalised: no more heartbeats."""
@@ -127,11 +127,11 @@ class Claims:
             self.release_unclaimed()
 
     def _free(self, rows: int) -> Claim | None:
-        began = self._low.begin()
+        began = self.low.begin()
         claim = self._claimed(rows, began)
         if claim is not None:
             return claim
-        self._low.forget()
+        self.low.forget()
         if began is None:
             return self._rescued(rows, None)
         with self.database.reading() as connection:
@@ -148,7 +148,7 @@ class Claims:
             found, refused = self._mark(connection, token, leased)
         if not found:
             return None
-        self._low.claimed(found[-1].key)
+        self.low.claimed(found[-1].key)
         return self._keep(Claim(token, found, claimed_at=taken, refused=refused))
 
     def _mark(

@@ -42,11 +42,6 @@ class QueueLowWaterMark:
         self._look_at = self._full_at + LOOK_SECONDS
         self._guard = threading.Lock()
 
-    @property
-    def due(self) -> bool:
-        """Whether it is time to look for the front."""
-        return self._followed and self._clock() >= self._look_at
-
     def mark(self) -> KeyValue | None:
         """Where a claim may begin; None: at the very beginning."""
         if self._mark is None or self._clock() - self._full_at < FULL_LOOK:
@@ -78,7 +73,7 @@ class QueueLowWaterMark:
 
     def look(self) -> None:
         """Find the front again, if it is time; one worker at a time."""
-        if not self.due or not self._guard.acquire(blocking=False):
+        if not self._followed or self._clock() < self._look_at or not self._guard.acquire(blocking=False):
             return
         before = self._clock()
         try:
