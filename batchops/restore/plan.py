@@ -93,11 +93,11 @@ def _order(found: Sequence[Found], work: Work) -> Facts:
         values = counted(sum(one.rows for one in work.nulled), "reference")
         facts.append(("set again", f"{values} that were set to NULL in rows that stayed, where they are NULL still"))
     for label, names in work.later.items():
-        facts.append((f"later in {label}", f"{', '.join(names)}: NULL until the rows of all tables are there"))
+        facts += [("later", f"{label}.{name}: NULL until the rows of all tables are there") for name in names]
     for label, references in work.references.items():
         by = "; ".join(", ".join(one.columns) for one in references)
-        name = f"order of {label}" if len(found) > 1 else "order"
-        facts.append((name, f"each row behind those that it refers to by {by}, from a file in TMPDIR"))
+        of = f"{label}: " if len(found) > 1 else ""
+        facts.append(("order", f"{of}each row behind those that it refers to by {by}, from a file in TMPDIR"))
     return facts
 
 

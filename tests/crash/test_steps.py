@@ -42,7 +42,7 @@ def able() -> None:
 @pytest.mark.parametrize(
     ("journal", "stride"),
     [
-        ("wal", 60),
+        ("wal", 120),
         *(pytest.param(j, 3, marks=[pytest.mark.full, pytest.mark.timeout(1800)]) for j in ("delete", "wal")),
     ],
 )
