@@ -66,6 +66,9 @@ class ForeignKeys(Protocol):
         """Whether such a key of a table to itself refuses a row while another refers to it that the same statement
         deletes."""
 
+    def refuses_each(self, connection: sa.Connection, table: Table) -> bool:
+        """Whether the server refuses a row of the table to which others refer, whatever else the statement deletes."""
+
     def in_order(self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool] | None:
         """What a DELETE of these rows adds to its condition so as to delete them one after the other, in this order.
 

@@ -137,6 +137,9 @@ def _able(database: Database, strategy: Strategy, children: ChildrenOfRun) -> Fr
     graph, foreign_keys = children.shapes.graph, database.backend.foreign_keys
     if graph.root.may_veto or not isinstance(strategy, FromEnd):
         return None
+    with database.reading() as connection:
+        if not foreign_keys.refuses_each(connection, graph.root):
+            return None
     in_order = foreign_keys.by_key(graph.root, children.shapes.root.key, downwards=True) is not None
     for edge in graph.edges:
         if not edge.enforced or edge.deferred or (foreign_keys.checks_each_row(edge.on_delete) and not in_order):

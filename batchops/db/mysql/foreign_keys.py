@@ -75,6 +75,10 @@ class MySQLForeignKeys:
     def checks_each_row(self, on_delete: str) -> bool:  # noqa: ARG002  InnoDB checks row by row, in the order it deletes
         return True
 
+    def refuses_each(self, connection: sa.Connection, table: Table) -> bool:  # noqa: ARG002
+        """InnoDB looks at each row."""
+        return True
+
     def in_order(
         self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]
     ) -> sa.ColumnElement[bool] | None:  # fmt: skip

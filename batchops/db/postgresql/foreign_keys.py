@@ -74,6 +74,10 @@ class PostgreSQLForeignKeys:
     def checks_each_row(self, on_delete: str) -> bool:  # noqa: ARG002  RESTRICT too is looked at once all are gone
         return False
 
+    def refuses_each(self, connection: sa.Connection, table: Table) -> bool:  # noqa: ARG002
+        """It looks at each row."""
+        return True
+
     def in_order(
         self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]  # noqa: ARG002  the protocol's shape
     ) -> sa.ColumnElement[bool] | None:  # fmt: skip
