@@ -31,8 +31,7 @@ def comments(database: Database, rows: int) -> None:
     made: list[tuple[int, int | None, int | None, str]] = []
     for at, number in enumerate(chance.sample(range(10 * rows), rows)):
         if at % 20 == 0:
-            own = at % 40 and database.backend != "mysql"  # which keeps a row that refers to itself
-            made.append((number, None, number if own else None, "a root"))
+            made.append((number, None, number if at % 40 else None, "a root"))
         else:
             parent = made[chance.randrange(max(0, at - 3), at)]
             made.append((number, parent[0], parent[2] or parent[0], f"below {parent[0]}"))
