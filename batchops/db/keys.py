@@ -26,6 +26,8 @@ class Keys(Protocol):
 
     row_id: str | None
     """A hidden column that names a row inside a transaction."""
+    row_id_moves: bool
+    """Whether an UPDATE of the row gives it another one."""
     limits_deletes: bool
     """Whether it has DELETE … LIMIT, see `table.limited`."""
     in_order: float

@@ -1,7 +1,7 @@
 """What is read of a table's rows while a family is removed: what names a row, and what others refer to it by."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,7 +55,7 @@ def shape_of(backend: Backend, graph: Graph, table: Table, key: tuple[str, ...] 
     key = key or named_by(table)
     if not key:
         hidden = backend.keys.row_id
-        if hidden is None or not names_locked_rows(backend, table):
+        if hidden is None or not names_locked_rows(backend, graph, table):
             raise RefusedError(*no_key(graph, table, "has no primary key or unique index without NULLs"))
         key = (hidden,)
     more = [name for edge in graph.to(table) for name in edge.referred]
@@ -76,9 +76,22 @@ def _told_apart(backend: Backend, edge: Edge) -> bool:
     return edge.condition is not None or backend.foreign_keys.checks_each_row(edge.on_delete)
 
 
-def names_locked_rows(backend: Backend, table: Table) -> bool:
-    """Whether a hidden column names the rows of a table without a key: as long as they are locked nobody moves them."""
-    return backend.keys.row_id is not None and table.kind == "table" and table.lockable and not table.keys
+def names_locked_rows(backend: Backend, graph: Graph, table: Table) -> bool:
+    """Whether a hidden column names the rows of a table without a key: as long as they are locked nobody moves them.
+
+    Nor may a statement of ours, which sets a reference of theirs to NULL before they go.
+    """
+    keys = backend.keys
+    named = keys.row_id is not None and table.kind == "table" and table.lockable and not table.keys
+    return named and not (keys.row_id_moves and any(_set_before(backend, graph, table)))
+
+
+def _set_before(backend: Backend, graph: Graph, table: Table) -> Iterator[Edge]:
+    """The references that may be set to NULL in rows of the table before these are deleted."""
+    for edge in graph.of(table):
+        each = edge.own and backend.foreign_keys.checks_each_row(edge.on_delete)
+        if edge.nulls and (edge.action == "null" or each or edge in graph.component(table).breaks):
+            yield edge
 
 
 def no_key(graph: Graph, table: Table, reason: str) -> tuple[str, str]:

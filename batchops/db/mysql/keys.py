@@ -204,6 +204,7 @@ class MySQLKeys:
     """What statements need to know of keys."""
 
     row_id: str | None = None
+    row_id_moves = False
     limits_deletes = True
     in_order = 1.3
     longest_list = LONGEST_LIST

@@ -204,6 +204,7 @@ class PostgreSQLKeys:
     """What statements need to know of keys."""
 
     row_id: str | None = "ctid"
+    row_id_moves = True
     limits_deletes = False
     in_order = 2.5
     longest_list = LONGEST_LIST

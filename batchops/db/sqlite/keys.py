@@ -143,6 +143,7 @@ class SQLiteKeys:
     """What statements need to know of keys."""
 
     row_id: str | None = "rowid"
+    row_id_moves = False
     limits_deletes = False
     in_order = 1.3
     longest_list = LONGEST_LIST

@@ -112,7 +112,7 @@ def _unusable(context: CheckContext, graph: Graph, use: _Use, facts: TableFacts)
     if name_of(table) == name_of(context.table) or not use.changes:
         return
     # Rows to which nothing refers go by what they refer to: nobody has to tell one from another.
-    if use.deletes and graph.to(table) and (reason := _no_key(context, table)) is not None:
+    if use.deletes and graph.to(table) and (reason := _no_key(context, graph, table)) is not None:
         yield Refusal("no-key", *no_key(graph, table, reason))
     if not facts.transactional:
         yield Refusal(
@@ -128,8 +128,8 @@ def _unusable(context: CheckContext, graph: Graph, use: _Use, facts: TableFacts)
         )
 
 
-def _no_key(context: CheckContext, table: Table) -> str | None:
-    if names_locked_rows(context.database.backend, table):
+def _no_key(context: CheckContext, graph: Graph, table: Table) -> str | None:
+    if names_locked_rows(context.database.backend, graph, table):
         return None
     try:
         found = find_key(context.database.backend, table, None)
