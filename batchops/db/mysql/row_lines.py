@@ -1,6 +1,7 @@
 """Rows as lines from MariaDB and MySQL: RETURNING where there is one, else locked, read, then deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,8 +18,6 @@ _COLUMNS = sa.text(
     "AND table_name = :name ORDER BY ordinal_position"
 )
 _ZONE = "batchops_zone"
-_UNBUFFERED = {"stream_results": True}
-"""Else the driver keeps all rows of an answer."""
 _UTC = ("+00:00", "UTC")
 
 
@@ -26,6 +25,8 @@ class MySQLRowLines:
     """MySQL has no RETURNING."""
 
     returns_deleted = False
+    reading: Mapping[str, bool] = MappingProxyType({})
+    """How an answer is read: whole, as the client ends a statement that runs too long until its first row is there."""
 
     def delete(
         self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn], take: Take
@@ -34,12 +35,12 @@ class MySQLRowLines:
         by_index = bool(delete._prefixes)  # `keys.by_index`: such a DELETE names its table twice
         if self.returns_deleted and not by_index and not _joined(delete):
             returning = delete.returning(*selected)
-            return take_rows(connection.execute(returning, execution_options=_UNBUFFERED), columns, take)
+            return take_rows(connection.execute(returning, execution_options=self.reading), columns, take)
         where = delete.whereclause
         rows: sa.Select[Any] = sa.select(*selected).select_from(table.called)
         rows = rows if where is None else rows.where(where)
         rows = rows.with_hint(table.called, BY_INDEX) if by_index else rows
-        found = connection.execute(rows.with_for_update(), execution_options=_UNBUFFERED)
+        found = connection.execute(rows.with_for_update(), execution_options=self.reading)
         read = take_rows(found, columns, take)
         if (gone := connection.execute(delete).rowcount) != read:
             # At READ COMMITTED a row may come into the range after it was read; each that was read is locked.
@@ -51,7 +52,7 @@ class MySQLRowLines:
         take: Take,
     ) -> int:  # fmt: skip
         rows = select.with_only_columns(*_selected(connection, table, columns), maintain_column_froms=True)
-        return take_rows(connection.execute(rows, execution_options=_UNBUFFERED), columns, take)
+        return take_rows(connection.execute(rows, execution_options=self.reading), columns, take)
 
     def rows(
         self, connection: sa.Connection, rows: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
@@ -71,9 +72,10 @@ class MySQLRowLines:
 
 
 class MariaDBRowLines(MySQLRowLines):
-    """RETURNING, but not of a DELETE that joins, or that takes a hint."""
+    """RETURNING, but not of a DELETE that joins, or that takes a hint; the server itself ends what runs too long."""
 
     returns_deleted = True
+    reading = MappingProxyType({"stream_results": True})
 
 
 def _joined(delete: sa.Delete) -> bool:

@@ -26,6 +26,11 @@ from tests.crash.scenario import MATCHING, make
 from tests.services.database import Database
 
 MB = 1 << 20
+_ANSWERING = {
+    "postgresql": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND query LIKE 'COPY (DELETE%'",
+    "mariadb": "SELECT id FROM information_schema.processlist WHERE db = database() AND info LIKE 'DELETE%'",
+}
 _PEAK = """
 import atexit, pathlib
 status = pathlib.Path("/proc/self/status")
@@ -73,6 +78,28 @@ def test_a_batch_of_wide_rows_is_written_in_parts(database: Database, tmp_path: 
     assert {batch for _, batch, _ in frames} == {1}
     assert len(frames) >= 8
     assert max(sizes) < BLOCK_BYTES + MB
+
+
+@pytest.mark.parametrize("name", ["postgresql", "mariadb"])
+def test_a_session_that_ends_while_its_rows_come_is_begun_anew(
+    new_database: NewDatabase, tmp_path: Path, name: str
+) -> None:
+    """What it has written does not count; a driver has nothing to say about the rest of its answer."""
+    database = new_database(name)
+    make_wide(database, 60, MB // 3)
+    append, killed = SpoolWriter.append, list[object]()
+
+    def kills(own: SpoolWriter, batch: int, lines: Sequence[bytes], at: int | None = None) -> int:
+        if not killed:
+            killed.extend(database.column(_ANSWERING[name]))
+            for session in killed if name == "mariadb" else ():
+                database.execute(f"KILL {session}")
+        return append(own, batch, lines, at)
+
+    with patch.object(SpoolWriter, "append", kills):
+        end = archive(database, tmp_path, "--batch-size", "5000", "--format", "jsonl")
+    assert (len(killed), end["retries"]) == (1, 1)
+    assert (end["rows"], {*rows_in(tmp_path).values()}, len(rows_in(tmp_path))) == (62, {1}, 62)
 
 
 @pytest.mark.full
