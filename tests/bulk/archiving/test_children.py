@@ -16,6 +16,7 @@ from tests.bulk.archiving.archived import spools_in, texts_in
 from tests.bulk.children import shop
 from tests.bulk.children.generated import draw
 from tests.bulk.children.oracle import Refers, Rows, gone, left, read
+from tests.bulk.children.test_writers import adds, beside, turns
 from tests.bulk.plan.situations import ALL
 from tests.command import here
 from tests.conftest import NewDatabase
@@ -275,3 +276,31 @@ def test_rows_without_a_key_in_a_circle(name: str, new_database: NewDatabase, tm
     assert finished.reason == "done", finished
     assert {table: len(rows) for table, rows in read(database, columns).items()} == {"r": 1, "a": 1, "b": 1}
     assert {table: len(rows) for table, rows in texts_in(tmp_path).items()} == {"r": 1, "a": 1, "b": 1}
+
+
+def test_writers_all_the_while(database: Database, tmp_path: Path) -> None:
+    """Whatever was in a table at any time is in it or in the archive, once."""
+    customers, added = 30, {"orders": list[int](), "items": list[int]()}
+    shop.make(database, customers)
+    shop.add_items(database, order=2, count=300)
+    every = {table: {row["id"] for row in rows} for table, rows in shop.seen(database).items()}
+    add = adds(database, customers)
+
+    def adding(number: int) -> None:
+        add(number)  # raises where it has added nothing
+        order = 5_000_000 + number
+        added["orders"].append(order)
+        added["items"] += [2 * order, 2 * order + 1]
+
+    with beside(adding, turns(database, customers)):
+        for _ in range(2):
+            finished = archive(database, tmp_path, batch_size=40, retry_timeout="60s")
+            assert finished.reason in ("done", "incomplete"), finished
+    archived = texts_in(tmp_path)
+    there = shop.seen(database)
+    assert not shop.lost(database)
+    assert len(added["orders"]) > 5
+    for table in every:
+        found = [row["id"] for row in there[table]] + [int(row["id"] or 0) for row in archived.get(table, [])]
+        assert sorted(found) == sorted([*every[table], *added.get(table, [])])
+    assert here("archive", "verify", tmp_path).code == 0
