@@ -75,7 +75,11 @@ def _rows(found: Sequence[Found], work: Work) -> Facts:
         (one,) = found
         into = one.into if one.table is not None else f"{one.into}, a new table"
         return [("from", f"{one.destination.shown}: {one.label}"), rows, ("into", into)]
-    return [("from", found[0].destination.shown), rows, ("tables", "; ".join(map(_table, found)))]
+    return [
+        ("from", found[0].destination.shown),
+        rows,
+        ("tables", "; ".join(_table(one) for one in found if one.segments)),
+    ]
 
 
 def _table(one: Found) -> str:
@@ -91,7 +95,8 @@ def _order(found: Sequence[Found], work: Work) -> Facts:
         facts.append(("order", "table after table, as listed: each behind those that it refers to"))
     if work.nulled:
         values = counted(sum(one.rows for one in work.nulled), "reference")
-        facts.append(("set again", f"{values} that were set to NULL in rows that stayed, where they are NULL still"))
+        tables = ", ".join(dict.fromkeys(one.table.label for one in work.nulled))
+        facts.append(("set again", f"{values} of {tables} that the archive set to NULL, where they are NULL still"))
     for label, names in work.later.items():
         facts += [("later", f"{label}.{name}: NULL until the rows of all tables are there") for name in names]
     for label, references in work.references.items():

@@ -47,6 +47,20 @@ def test_all_rows_are_back(database: Database, tmp_path: Path) -> None:
     assert again.reason == "already-done"
 
 
+def test_references_of_rows_that_stayed_are_set_again(sqlite: Database, tmp_path: Path) -> None:
+    """But for those that others have set meanwhile, and rows that are gone."""
+    before = archived_shop(sqlite, tmp_path, edge=[])
+    plan = here("restore", tmp_path, "--url", sqlite.url, "-n")
+    assert "5 references of visits that the archive set to NULL" in plan.out
+    assert library.restore(destination=tmp_path, table="customers", url=sqlite.url).rows == 5
+    sqlite.execute("UPDATE visits SET customer_id = 2 WHERE id = 1")
+    sqlite.execute("DELETE FROM visits WHERE id = 3")
+    done = library.restore(destination=tmp_path, url=sqlite.url, on_conflict="skip")
+    assert done.reason == "done", done
+    after = [row | ({"customer_id": 2} if row["id"] == 1 else {}) for row in before["visits"] if row["id"] != 3]
+    assert shop.seen(sqlite) == before | {"visits": after}
+
+
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("tables", "root", "key"),
