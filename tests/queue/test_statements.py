@@ -99,6 +99,28 @@ def test_marks_that_a_trigger_sets_back_are_looked_at_after_each_batch(postgresq
     assert states(postgresql) == {"done": ROWS - 1, "pending": 1}
 
 
+def test_a_trigger_that_is_made_while_a_drain_runs_is_seen(
+    postgresql: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether there is one is not asked with each batch."""
+    jobs(postgresql, ROWS)
+    leased(postgresql)
+    back = "BEGIN UPDATE jobs SET status = 'pending' WHERE id = NEW.id; RETURN NEW; END"
+
+    def makes_trigger(rows: list[dict[str, Any]]) -> None:
+        if rows[0]["id"] == 102:  # the first row is tried alone
+            postgresql.script(
+                f"CREATE FUNCTION back() RETURNS trigger LANGUAGE plpgsql AS $$ {back} $$;"
+                " CREATE TRIGGER back AFTER UPDATE ON jobs FOR EACH ROW WHEN (NEW.status = 'done' AND NEW.id = 300)"
+                " EXECUTE FUNCTION back()"
+            )
+
+    monkeypatch.setattr("tests.queue.functions.noop", makes_trigger)
+    document = drain(postgresql, "--max-attempts", "1")
+    assert (document["reason"], "stays pending" in str(document["error"])) == ("incomplete", True), document
+    assert states(postgresql) == {"done": ROWS - 1, "pending": 1}
+
+
 def test_a_condition_that_reads_more_than_the_row_is_asked_after_each_batch(
     postgresql: Database, sent: list[str]
 ) -> None:

@@ -79,7 +79,7 @@ def _sent(connection: sa.Connection, unsent: Unsent, texts: Sequence[str]) -> No
         raise
     answers, more = iter(unsent.answers), True
     while more:
-        if cursor.description is not None:
+        if cursor.pgresult is not None and cursor.pgresult.nfields:  # `description` would describe every column
             next(answers).append(cursor.fetchall())
         more = cursor.nextset() is True
 
