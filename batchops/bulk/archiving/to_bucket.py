@@ -35,7 +35,7 @@ from batchops.runtime.lease import Lease
 from batchops.runtime.refusal import Refusal
 from batchops.runtime.retry import retrying
 
-_FIRST_ROWS = 16
+_FIRST_ROWS = 4
 """That the first statement reads: nothing is known of their size yet, and each of the next reads twice as many."""
 
 
