@@ -179,7 +179,7 @@ def _pin(
     if found.ids is not None:
         now = replace(now, listed=Listed(found.ids.entries, found.ids.entries - found.ids.found))
     elif verb.removes and found.graph is None:
-        now = without_referenced(database, now, found.table, found.facts.references)
+        now = without_referenced(database, now, found.table, found.facts.references, reads.changed)
     if strategy_kind(chosen.strategy).evaluates_once:
         own = [(one.columns, one.referred) for one in found.facts.references if verb.removes and one.sets_own]
         now = replace(now, stored=tuple(reads.stored()), sets_own=tuple(own), reads_own=True)

@@ -93,7 +93,7 @@ def _changers(job: "BulkJob") -> str:
 
 def _hint_of_referenced(job: "BulkJob") -> str:
     if isinstance(job.spec, ChildrenSpec):
-        return "--with-children purges the rows that refer to them first."
+        return f"--with-children {job.plan.verb.name}s the rows that refer to them first."
     return "purge the rows that refer to them first."
 
 

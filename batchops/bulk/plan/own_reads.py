@@ -75,9 +75,19 @@ class JobReads:
         texts = [self.pinned.condition, *(value for _, value in self.pinned.assignments)]
         return [tokenize(text, self.database.backend.sql_functions.dialect) for text in texts if text]
 
+    @cached_property
+    def changed(self) -> frozenset[TableName]:
+        """The table, and those whose rows its foreign keys change with it."""
+        if self.event == "SELECT":
+            return frozenset()
+        if self.graph is not None:
+            return frozenset((table.schema, table.name) for table in self.graph.changed)
+        behind = {(link.reference.child.schema, link.reference.child.name) for link in links(self) if link.changes}
+        return frozenset({*behind, (self.table.schema, self.table.name)})
+
     def changing(self) -> Iterator[TableName]:
         """The tables among them that mean something else in each batch, as the job changes them."""
-        for name in sorted(_changed(self) & self.besides, key=str):
+        for name in sorted(self.changed & self.besides, key=str):
             if not _untouched(self, name, self.tokens):
                 yield name
 
@@ -89,16 +99,6 @@ class JobReads:
             tokens = tokenize(value, self.database.backend.sql_functions.dialect)
             if tokens.inner or self.read_by(f"({value}) IS NOT NULL", called_functions(tokens)):
                 yield column
-
-
-def _changed(reads: JobReads) -> set[TableName]:
-    """The table, and those whose rows its foreign keys change with it."""
-    if reads.event == "SELECT":
-        return set()
-    if reads.graph is not None:
-        return {(table.schema, table.name) for table in reads.graph.changed}
-    behind = {(link.reference.child.schema, link.reference.child.name) for link in links(reads) if link.changes}
-    return behind | {(reads.table.schema, reads.table.name)}
 
 
 def _untouched(reads: JobReads, name: TableName, tokens: list[SqlTokens]) -> bool:

@@ -1,6 +1,6 @@
 """Rows of a purge that rows of other tables refer to without a rule: the database would refuse them one by one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.plan.pinned import ExcludedRows, Pinned
 from batchops.db.database import Database
-from batchops.db.facts import RESTRICT, Reference
+from batchops.db.facts import RESTRICT, Reference, TableName
 from batchops.db.table import Table, quoted
 from batchops.db.value_formats import as_text
 from batchops.sql.selection import user_sql
@@ -25,10 +25,18 @@ class ExcludedCount:
     names: tuple[str, ...] = ()
 
 
-def without_referenced(database: Database, pinned: Pinned, table: Table, references: Sequence[Reference]) -> Pinned:
-    """The rows without those that are referred to, by an anti-join that finds them by the child's index."""
+def without_referenced(
+    database: Database, pinned: Pinned, table: Table, references: Sequence[Reference], changed: Set[TableName]
+) -> Pinned:
+    """The rows without those that are referred to, by an anti-join that finds them by the child's index.
+
+    A child that the job changes too, by another reference, would mean something else in each batch. There the database
+    refuses the rows one by one.
+    """
     left_out, conditions = [], [] if pinned.condition is None else [f"({pinned.condition})"]
     for reference in _restricting(references):
+        if (reference.child.schema, reference.child.name) in changed:
+            continue
         refers = _refers(database, table, reference)
         # Without those of the references before, or a row that two tables refer to would count twice.
         left_out.append(ExcludedRows(reference.label, " AND ".join((*conditions, refers))))
