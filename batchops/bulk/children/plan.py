@@ -49,7 +49,8 @@ class ChildrenPlan:
         exact = all(one.counted and not one.capped for one in counts)
         again = any(len(self.graph.of(table)) > 1 for table in self.graph.touched)
         unknown = any(one.rows is None for one in counts) or self._goes_deeper
-        about = "at least " if unknown else "about " if not exact else "up to " if again else ""
+        about = "about " if unknown and again else "at least " if unknown else "about " if not exact else ""
+        about = about or ("up to " if again else "")
         tables = len(self.graph.touched)
         return f"{about}{number:,} rows of {tables:,} {'table' if tables == 1 else 'tables'}"
 
