@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from batchops.bulk.children.generations import Above, above_by_value, generations
 from batchops.bulk.children.graph import STOPPED, Component, Edge, name_of
-from batchops.bulk.children.members import CircleTooLargeError, Members, MemberSearch
+from batchops.bulk.children.members import CircleTooLargeError, Members, MemberSearch, Room
 from batchops.bulk.children.shape import FamilyShapes, Row, Shape, compares_exactly
 from batchops.bulk.children.statements import FamilyStatements, Where
 from batchops.bulk.execution import Removal
@@ -37,7 +37,7 @@ class Families:
         self._members = MemberSearch(backend.foreign_keys, self._statements, shapes)
         self._connection = connection
         self._root = shapes.component(shapes.graph.root)
-        self.left = most
+        self._all = self.left = most
         """How many rows more may be changed."""
         self.parents = parents
         """How many rows more of the root may be deleted; None: as many as of all tables."""
@@ -68,22 +68,28 @@ class Families:
         component, seeds = self._shapes.component(table), {name_of(table): rows}
         while True:
             try:
-                found, part = self._members.of(component, seeds, self._most(component))
+                found, part = self._members.of(component, seeds, self._room(component))
             except CircleTooLargeError:
+                if self.left < self._all:  # it may fit into the next transaction, which has changed nothing yet
+                    return False
                 if self._removal.exact or not self._open_circle(component, table, rows):
                     raise
                 return False
-            if not self._clear(component, part) or part.number > self._most(component):
+            if not self._clear(component, part) or not self._room(component).holds(part):
                 return False
             self._delete(component, part)
             if part is found:
                 return True
-            if self._most(component) < part.number:  # to find a few rows more costs as much as a batch of them
+            if not self._room(component).holds(part):  # to find a few rows more costs as much as a batch of them
                 return False
 
-    def _most(self, component: Component) -> int:
-        """How many rows of the component may be changed."""
-        return self.left if self.parents is None or component is not self._root else min(self.left, self.parents)
+    def _room(self, component: Component) -> Room:
+        """What may be changed of the component; the limit is on rows of the root, not on others in a circle with it."""
+        if self.parents is None or component is not self._root:
+            return Room(self.left)
+        if len(component.tables) == 1:
+            return Room(min(self.left, self.parents))
+        return Room(self.left, name_of(self._shapes.graph.root), self.parents)
 
     def _open_circle(self, component: Component, table: Table, rows: list[Row]) -> bool:
         """Whether references of these rows themselves are set to NULL: what refers to them still leads to all others.
@@ -104,7 +110,7 @@ class Families:
         """
         root = self._shapes.graph.root
         component, seeds = self._shapes.component(root), {name_of(root): rows}
-        found, part = self._members.of(component, seeds, self.left)
+        found, part = self._members.of(component, seeds, Room(self.left))
         if part is not found and len(rows) > 1:
             return False, {}
         blocked = self._blocked(component.own, part.rows[name_of(root)])

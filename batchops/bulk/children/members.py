@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchops.bulk.children.graph import Component, Edge, name_of
 from batchops.bulk.children.shape import FamilyShapes, Row
@@ -48,6 +48,33 @@ class Members:
         return sum(map(len, self.rows.values()))
 
 
+@dataclass(frozen=True)
+class Room:
+    """What may be changed of a component: so many rows, and so many of one of its tables among them."""
+
+    rows: int
+    table: TableName | None = None
+    of_table: int = 0
+
+    def holds(self, members: Members) -> bool:
+        """Whether these are no more."""
+        few = self.table is None or len(members.rows.get(self.table, {})) <= self.of_table
+        return few and members.number <= self.rows
+
+    def with_seeds(self, seeds: Rows) -> "Room":
+        """At least the rows that are to go."""
+        rows = max(self.rows, sum(map(len, seeds.values())))
+        of_table = max(self.of_table, 0 if self.table is None else len(seeds.get(self.table, [])))
+        return replace(self, rows=rows, of_table=of_table)
+
+    def some(self, rows: Rows) -> Rows:
+        """No more of them than that, of one table, from the last."""
+        most = {name: min(self.rows, self.of_table) if name == self.table else self.rows for name in rows}
+        some = {name: found[-most[name] :] for name, found in rows.items() if found and most[name]}
+        name = max(some, key=lambda name: len(some[name]))
+        return {name: some[name]}
+
+
 class MemberSearch:
     """Inside the transaction of a batch."""
 
@@ -59,13 +86,13 @@ class MemberSearch:
         self.seconds = 0.0
         """What it took to find the deepest of rows that are more than may be changed."""
 
-    def of(self, component: Component, seeds: Rows, most: int) -> tuple[Members, Members]:
+    def of(self, component: Component, seeds: Rows, room: Room) -> tuple[Members, Members]:
         """The seeds with all rows that refer to them; and what of it can be deleted by itself, from the deepest.
 
         The same where that is all: where they are no more than may be changed.
         """
         self._generations, begun = 0, time.perf_counter()
-        found = every = self._closure(component, seeds, most)
+        found = every = self._closure(component, seeds, room)
         before, alone = set[_Named](), set[_Named]()
         while found.deepest is not None:
             deepest = found.deepest
@@ -73,29 +100,29 @@ class MemberSearch:
             if again := next((named for named in names if named in before), None):
                 # Below the others of its generation, or below itself: that shows once it alone is followed.
                 if again in alone:
-                    raise CircleTooLargeError(component, most)
+                    raise CircleTooLargeError(component, room.rows)
                 alone.add(again)
                 deepest, names, before = {again[0]: [names[again]]}, {again: names[again]}, set()
             before |= names.keys()
             last = time.perf_counter()
-            found = self._closure(component, deepest, most)
+            found = self._closure(component, deepest, room)
             if found.deepest is None:
                 self.seconds += last - begun
         return every, found
 
-    def _closure(self, component: Component, seeds: Rows, most: int) -> Members:
+    def _closure(self, component: Component, seeds: Rows, room: Room) -> Members:
         """The seeds with all rows of the component that refer to them, as far as so many may be changed."""
         rows = {name: {self._key(name, row): row for row in some} for name, some in seeds.items()}
-        found, newest, most = Members(rows), seeds, max(most, sum(map(len, seeds.values())))
+        found, newest, room = Members(rows), seeds, room.with_seeds(seeds)
         while newest and component.edges:
-            further = self._generation(component, found, newest, most)
+            further = self._generation(component, found, newest, room.rows)
             if not self._generations:
-                self._shapes.narrow = NARROW * sum(map(len, further.values())) <= most
+                self._shapes.narrow = NARROW * sum(map(len, further.values())) <= room.rows
             self._generations += bool(further)
             if self._generations > MOST_GENERATIONS:
                 raise RowRefusedError(f"more than {MOST_GENERATIONS:,} rows refer to each other in a line")
-            if further and found.number > most:
-                return Members(found.rows, _some(further, most))
+            if further and not room.holds(found):
+                return Members(found.rows, room.some(further))
             newest = {} if self._all_at_once(component) else further
         return found
 
@@ -164,10 +191,3 @@ class MemberSearch:
 
     def _parts(self, edge: Edge, parents: list[Row]) -> Iterator[Sequence[KeyValue]]:
         return self._statements.parts(self._shapes.of(name_of(edge.parent)).values(parents, edge.referred))
-
-
-def _some(rows: Rows, most: int) -> Rows:
-    """No more of them than that, from the last."""
-    some = {name: found[-most:] for name, found in rows.items() if found}
-    name = max(some, key=lambda name: len(some[name]))
-    return {name: some[name]}

@@ -17,7 +17,7 @@ from tests.bulk.children import shop
 from tests.bulk.children.generated import draw
 from tests.bulk.children.oracle import Refers, Rows, gone, left, read
 from tests.bulk.children.test_writers import adds, beside, turns
-from tests.bulk.plan.situations import ALL
+from tests.bulk.plan.situations import ALL, numbers
 from tests.command import here
 from tests.conftest import NewDatabase
 from tests.services.database import Database
@@ -304,3 +304,54 @@ def test_writers_all_the_while(database: Database, tmp_path: Path) -> None:
         found = [row["id"] for row in there[table]] + [int(row["id"] or 0) for row in archived.get(table, [])]
         assert sorted(found) == sorted([*every[table], *added.get(table, [])])
     assert here("archive", "verify", tmp_path).code == 0
+
+
+@pytest.mark.parametrize("name", ["postgresql", "mariadb"])
+def test_a_limit_of_parents_leaves_room_for_their_circles(new_database: NewDatabase, tmp_path: Path, name: str) -> None:
+    """A topic names its first post: the last topic of --max-rows, and all behind it, did not fit a batch of one row."""
+    database = new_database(name)
+    database.script(
+        "CREATE TABLE topics (id integer NOT NULL PRIMARY KEY, first_id integer); CREATE TABLE posts (id integer NOT NULL"
+        " PRIMARY KEY, topic_id integer NOT NULL, FOREIGN KEY (topic_id) REFERENCES topics (id));"
+        "CREATE INDEX posts_topic ON posts (topic_id); CREATE INDEX topics_first ON topics (first_id)"
+    )
+    database.execute(f"INSERT INTO topics SELECT i, 4 * i FROM {numbers(database, 20)}")
+    database.execute(f"INSERT INTO posts SELECT i, CASE WHEN i < 4 THEN 20 ELSE i / 4 END FROM {numbers(database, 80)}")
+    database.execute("UPDATE posts SET topic_id = 20 WHERE topic_id > 20")
+    database.script("ALTER TABLE topics ADD FOREIGN KEY (first_id) REFERENCES posts (id)")
+    more = {"url": database.url, "table": "topics", "all_rows": True, "with_children": True, "format": "jsonl"}
+    finished = library.archive(**more, to=f"{tmp_path}/a/", batch_size=10, max_rows=7)
+    assert (finished.reason, finished.rows, finished.rejected) == ("max-rows", 7, 0), finished
+    assert database.scalar("SELECT count(*) FROM topics") == 13
+    finished = library.archive(**more, to=f"{tmp_path}/a/", batch_size=10)
+    assert (finished.reason, finished.rows) == ("done", 13), finished
+    archived = texts_in(tmp_path / "a")
+    assert sorted(int(row["first_id"]) for row in archived["topics"]) == [4 * i for i in range(1, 21)]
+    assert sorted(int(row["id"]) for row in archived["posts"]) == [*range(1, 81)]
+
+
+@pytest.mark.parametrize("name", ["postgresql", "mariadb"])
+def test_a_circle_behind_other_rows_of_its_batch(new_database: NewDatabase, tmp_path: Path, name: str) -> None:
+    """What the transaction has deleted already leaves too little room for it; the next one has all of it."""
+    database = new_database(name)
+    database.script(
+        "CREATE TABLE users (id integer NOT NULL PRIMARY KEY); CREATE TABLE access (id integer NOT NULL PRIMARY KEY,"
+        " user_id integer NOT NULL, FOREIGN KEY (user_id) REFERENCES users (id)); CREATE TABLE tickets (id integer NOT NULL PRIMARY KEY,"
+        " user_id integer NOT NULL, last_id integer, FOREIGN KEY (user_id) REFERENCES users (id));"
+        "CREATE TABLE articles (id integer NOT NULL PRIMARY KEY, ticket_id integer NOT NULL, up integer,"
+        " FOREIGN KEY (ticket_id) REFERENCES tickets (id), FOREIGN KEY (up) REFERENCES articles (id));"
+        "CREATE INDEX access_user ON access (user_id); CREATE INDEX t_user ON tickets (user_id); CREATE INDEX t_last ON tickets (last_id);"
+        "CREATE INDEX a_ticket ON articles (ticket_id); CREATE INDEX a_up ON articles (up)"
+    )
+    database.execute(f"INSERT INTO users SELECT i FROM {numbers(database, 4)}")
+    database.execute(f"INSERT INTO tickets SELECT i, 1 + i % 4, NULL FROM {numbers(database, 20)}")
+    database.execute(f"INSERT INTO access SELECT i, 1 + i % 4 FROM {numbers(database, 12)}")
+    up = "CASE WHEN i > 20 THEN i - 20 END"  # the last of a line is the ticket's last one: none of them goes alone
+    database.execute(f"INSERT INTO articles SELECT i, 1 + i % 20, {up} FROM {numbers(database, 80)} ORDER BY i")
+    database.execute("UPDATE tickets SET last_id = (SELECT max(id) FROM articles AS a WHERE a.ticket_id = tickets.id)")
+    database.script("ALTER TABLE tickets ADD FOREIGN KEY (last_id) REFERENCES articles (id)")
+    more = {"url": database.url, "table": "users", "all_rows": True, "with_children": True, "format": "jsonl"}
+    finished = library.archive(**more, to=f"{tmp_path}/a/", batch_size=7)
+    assert (finished.reason, finished.rows, finished.rejected) == ("done", 4, 0), finished
+    archived = {table: len(rows) for table, rows in texts_in(tmp_path / "a").items()}
+    assert archived == {"users": 4, "access": 12, "tickets": 20, "articles": 80}
