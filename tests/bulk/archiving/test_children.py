@@ -310,11 +310,13 @@ def test_writers_all_the_while(database: Database, tmp_path: Path) -> None:
 def test_a_limit_of_parents_leaves_room_for_their_circles(new_database: NewDatabase, tmp_path: Path, name: str) -> None:
     """A topic names its first post: the last topic of --max-rows, and all behind it, did not fit a batch of one row."""
     database = new_database(name)
-    database.script(
-        "CREATE TABLE topics (id integer NOT NULL PRIMARY KEY, first_id integer); CREATE TABLE posts (id integer NOT NULL"
-        " PRIMARY KEY, topic_id integer NOT NULL, FOREIGN KEY (topic_id) REFERENCES topics (id));"
-        "CREATE INDEX posts_topic ON posts (topic_id); CREATE INDEX topics_first ON topics (first_id)"
-    )
+    database.script("""
+        CREATE TABLE topics (id integer NOT NULL PRIMARY KEY, first_id integer);
+        CREATE TABLE posts (id integer NOT NULL PRIMARY KEY, topic_id integer NOT NULL,
+            FOREIGN KEY (topic_id) REFERENCES topics (id));
+        CREATE INDEX posts_topic ON posts (topic_id);
+        CREATE INDEX topics_first ON topics (first_id)
+    """)
     database.execute(f"INSERT INTO topics SELECT i, 4 * i FROM {numbers(database, 20)}")
     database.execute(f"INSERT INTO posts SELECT i, CASE WHEN i < 4 THEN 20 ELSE i / 4 END FROM {numbers(database, 80)}")
     database.execute("UPDATE posts SET topic_id = 20 WHERE topic_id > 20")
@@ -334,15 +336,20 @@ def test_a_limit_of_parents_leaves_room_for_their_circles(new_database: NewDatab
 def test_a_circle_behind_other_rows_of_its_batch(new_database: NewDatabase, tmp_path: Path, name: str) -> None:
     """What the transaction has deleted already leaves too little room for it; the next one has all of it."""
     database = new_database(name)
-    database.script(
-        "CREATE TABLE users (id integer NOT NULL PRIMARY KEY); CREATE TABLE access (id integer NOT NULL PRIMARY KEY,"
-        " user_id integer NOT NULL, FOREIGN KEY (user_id) REFERENCES users (id)); CREATE TABLE tickets (id integer NOT NULL PRIMARY KEY,"
-        " user_id integer NOT NULL, last_id integer, FOREIGN KEY (user_id) REFERENCES users (id));"
-        "CREATE TABLE articles (id integer NOT NULL PRIMARY KEY, ticket_id integer NOT NULL, up integer,"
-        " FOREIGN KEY (ticket_id) REFERENCES tickets (id), FOREIGN KEY (up) REFERENCES articles (id));"
-        "CREATE INDEX access_user ON access (user_id); CREATE INDEX t_user ON tickets (user_id); CREATE INDEX t_last ON tickets (last_id);"
-        "CREATE INDEX a_ticket ON articles (ticket_id); CREATE INDEX a_up ON articles (up)"
-    )
+    database.script("""
+        CREATE TABLE users (id integer NOT NULL PRIMARY KEY);
+        CREATE TABLE access (id integer NOT NULL PRIMARY KEY, user_id integer NOT NULL,
+            FOREIGN KEY (user_id) REFERENCES users (id));
+        CREATE TABLE tickets (id integer NOT NULL PRIMARY KEY, user_id integer NOT NULL, last_id integer,
+            FOREIGN KEY (user_id) REFERENCES users (id));
+        CREATE TABLE articles (id integer NOT NULL PRIMARY KEY, ticket_id integer NOT NULL, up integer,
+            FOREIGN KEY (ticket_id) REFERENCES tickets (id), FOREIGN KEY (up) REFERENCES articles (id));
+        CREATE INDEX access_user ON access (user_id);
+        CREATE INDEX t_user ON tickets (user_id);
+        CREATE INDEX t_last ON tickets (last_id);
+        CREATE INDEX a_ticket ON articles (ticket_id);
+        CREATE INDEX a_up ON articles (up)
+    """)
     database.execute(f"INSERT INTO users SELECT i FROM {numbers(database, 4)}")
     database.execute(f"INSERT INTO tickets SELECT i, 1 + i % 4, NULL FROM {numbers(database, 20)}")
     database.execute(f"INSERT INTO access SELECT i, 1 + i % 4 FROM {numbers(database, 12)}")

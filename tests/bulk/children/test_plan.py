@@ -123,8 +123,8 @@ def test_rows_that_are_counted_twice_beside_rows_that_are_not_counted(database: 
     """ "At least" said more than there are: a row was counted by each of its references."""
     make(
         database,
-        """CREATE TABLE places (id integer PRIMARY KEY, up integer, top integer, FOREIGN KEY (up) REFERENCES places (id),
-        FOREIGN KEY (top) REFERENCES places (id));
+        """CREATE TABLE places (id integer PRIMARY KEY, up integer, top integer,
+        FOREIGN KEY (up) REFERENCES places (id), FOREIGN KEY (top) REFERENCES places (id));
         CREATE INDEX places_up ON places (up);
         CREATE INDEX places_top ON places (top);
         INSERT INTO places VALUES (1, NULL, NULL), (2, 1, 1), (3, 1, 1)""",

@@ -257,13 +257,14 @@ def test_a_function_that_reads_the_table_is_refused(new_database: NewDatabase, f
 
 @pytest.mark.wide(2)
 def test_rows_left_out_by_batchops_itself_are_no_condition_of_the_user(database: Database, tmp_path: Path) -> None:
-    """A ticket keeps its customer and loses its owner: the run was refused for a table that its condition does not read."""
-    database.script(
-        "CREATE TABLE users (id integer NOT NULL PRIMARY KEY, active integer NOT NULL); CREATE TABLE tickets (id integer NOT"
-        " NULL PRIMARY KEY, customer integer NOT NULL, owner integer, FOREIGN KEY (customer) REFERENCES users (id),"
-        " FOREIGN KEY (owner) REFERENCES users (id) ON DELETE SET NULL); CREATE INDEX by_customer ON tickets (customer);"
-        "CREATE INDEX by_owner ON tickets (owner)"
-    )
+    """A ticket keeps its customer and loses its owner: the run was refused for a table that its condition never reads."""
+    database.script("""
+        CREATE TABLE users (id integer NOT NULL PRIMARY KEY, active integer NOT NULL);
+        CREATE TABLE tickets (id integer NOT NULL PRIMARY KEY, customer integer NOT NULL, owner integer,
+            FOREIGN KEY (customer) REFERENCES users (id), FOREIGN KEY (owner) REFERENCES users (id) ON DELETE SET NULL);
+        CREATE INDEX by_customer ON tickets (customer);
+        CREATE INDEX by_owner ON tickets (owner)
+    """)
     database.execute(f"INSERT INTO users SELECT i, i % 2 FROM {numbers(database, 40)}")
     database.execute(f"INSERT INTO tickets SELECT i, i, i + 20 FROM {numbers(database, 20)}")
     more = {"url": database.url, "table": "users", "where": "active = 0", "allow": ["cascades"], "batch_size": 7}
@@ -274,10 +275,13 @@ def test_rows_left_out_by_batchops_itself_are_no_condition_of_the_user(database:
 
 
 def test_the_hint_names_the_verb(sqlite: Database, tmp_path: Path) -> None:
-    sqlite.script(
-        "CREATE TABLE t (id integer PRIMARY KEY); CREATE TABLE c (t_id integer REFERENCES t); CREATE INDEX c_t ON c (t_id);"
-        "INSERT INTO t VALUES (1), (2); INSERT INTO c VALUES (1)"
-    )
+    sqlite.script("""
+        CREATE TABLE t (id integer PRIMARY KEY);
+        CREATE TABLE c (t_id integer REFERENCES t);
+        CREATE INDEX c_t ON c (t_id);
+        INSERT INTO t VALUES (1), (2);
+        INSERT INTO c VALUES (1)
+    """)
     finished = library.archive(url=sqlite.url, table="t", all_rows=True, to=f"{tmp_path}/a/", format="jsonl")
     assert (finished.reason, finished.rows, finished.left) == ("incomplete", 1, 1), finished
     assert finished.error.hint == "--with-children archives the rows that refer to them first."  # type: ignore[union-attr]
