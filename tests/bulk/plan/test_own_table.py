@@ -257,7 +257,7 @@ def test_a_function_that_reads_the_table_is_refused(new_database: NewDatabase, f
 
 @pytest.mark.wide(2)
 def test_rows_left_out_by_batchops_itself_are_no_condition_of_the_user(database: Database, tmp_path: Path) -> None:
-    """A ticket keeps its customer and loses its owner: the run was refused for a table that its condition never reads."""
+    """A ticket keeps its customer and loses its owner: its condition was said to read the tickets."""
     database.script("""
         CREATE TABLE users (id integer NOT NULL PRIMARY KEY, active integer NOT NULL);
         CREATE TABLE tickets (id integer NOT NULL PRIMARY KEY, customer integer NOT NULL, owner integer,
