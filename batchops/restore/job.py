@@ -10,7 +10,6 @@ from batchops.archive.column_match import Matched
 from batchops.archive.destination import Destination
 from batchops.archive.records import ArchivedTable
 from batchops.db.database import Database
-from batchops.db.table import TableIdentity
 from batchops.errors import BatchopsError, Exit, LockedError
 from batchops.events import Emit, Failure, Finished, Started, Warned
 from batchops.finished_details import Families, Restored
@@ -59,8 +58,8 @@ class Ready:
     matched: Callable[[ArchivedTable], Matched]
     watched: tuple[ChosenThrottle, ...]
     """What the run waits for."""
-    identity: TableIdentity
-    """What the server remembers the table by."""
+    filled: Mapping[str, str | None]
+    """What the server remembers each table by, where it does; by the archived table's label."""
 
 
 @dataclass(frozen=True)
@@ -198,20 +197,20 @@ def _begin(job: RestoreJob, ready: Ready) -> tuple[lease.Lease, Run]:
             if job.work.last is not None and job.work.last.state == "running":  # with --restart
                 ledger.take_over(connection, job.work.last)
                 ledger.end(connection, job.work.last.run, "failed", "restarted with --restart")
-            known = {"table_identity": ready.identity.table, "storage_identity": ready.identity.storage}
-            run_row = ledger.begin(connection, _row(job, key) | known, [job.work.place.dumped()])
+            run_row = ledger.begin(connection, _row(job, ready, key), [job.work.place.dumped()])
         lease.name_run(connection, ledger, held, run_row.run)
         save_plan(connection, ledger, run_row.run, kept_plan(job.plan))
     return held, run_row
 
 
-def _row(job: RestoreJob, key: str) -> dict[str, object]:
+def _row(job: RestoreJob, ready: Ready, key: str) -> dict[str, object]:
     pinned = {
         "condition": job.spec.where, "assignments": [], "cutoff": None, "key": None,
         "segments": [one.listed.name for one in job.work.segments], "refused_before": job.work.refused_before,
         "undecided": [one.listed.name for one in job.work.segments if one.undecided],
         "references": dict(job.work.references), "later": dict(job.work.later), "first": job.work.first,
         "nulled": [one.listed.name for one in job.work.nulled], "nulled_before": sorted(job.work.nulled_before),
+        "tables": dict(ready.filled),
     }  # fmt: skip
     by = {"role": "", "version": __version__, "database": job.database.address.shown, "command": job.next}
     return {

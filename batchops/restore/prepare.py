@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from hashlib import sha256
 
 import sqlalchemy as sa
 
@@ -114,10 +113,8 @@ def _readable(found: Sequence[Found]) -> None:
 def _work(
     connection: sa.Connection, ledger: Ledger, order: TableOrder, spec: RestoreSpec, database: Database
 ) -> Work:  # fmt: skip
-    """What is left to be done; everything where a table is not the one that earlier runs filled."""
+    """What is left to be done; everything where a table is not the one that the last run filled."""
     found, later = order.found, order.later
-    tables = [one.table for one in found if one.table is not None]
-    here = _identity(connection, database, tables)
     own = {one.label: own_references(connection, database, one.table) if one.table is not None else () for one in found}
     own = {label: references for label, references in own.items() if references}
     segments = tuple(segment for one in found for segment in one.segments)
@@ -129,17 +126,16 @@ def _work(
             return work_of(reading, ledger, "", whole, restart=True)
         key = job_key(ledger.database_id(reading), identity(VERB.name, spec, found))
         last = ledger.latest(reading, key)
-        another = len(tables) < len(found) or (last is not None and here.is_another_than(last.evidence))
+        filled = {} if last is None else last.pinned.get("tables", {})
+        another = any(_is_another(connection, database, one, filled[one.label]) for one in found if one.label in filled)
         return work_of(reading, ledger, key, whole, restart=spec.restart or another)
 
 
-def _identity(connection: sa.Connection, database: Database, tables: Sequence[Table]) -> TableIdentity:
-    """Of several tables together: another one where one of them is."""
-    each = [database.backend.catalog.table_identity(connection, table) for table in tables]
-    if len(each) == 1:
-        return each[0]
-    names = [one.table for one in each if one.table is not None]
-    return TableIdentity(sha256(repr(names).encode()).hexdigest() if len(names) == len(each) > 0 else None)
+def _is_another(connection: sa.Connection, database: Database, found: Found, filled: str | None) -> bool:
+    """Whether this is not the table that was filled, or there is none any more."""
+    if found.table is None:
+        return True
+    return database.backend.catalog.table_identity(connection, found.table).is_another_than(TableIdentity(filled))
 
 
 def _watched(
@@ -172,8 +168,10 @@ def _ready(spec: RestoreSpec, database: Database, found: Sequence[Found], role: 
                 refuse([refusal for refusal in refusals if refusal.check == "types"])
         tables = [target.table for target in targets.values()]
         watched = _watched(connection, spec, database, tables[0], role)
-        known = _identity(connection, database, tables)
-    return Ready(targets, matched.__getitem__, watched, known)
+        known = {
+            label: database.backend.catalog.table_identity(connection, one.table) for label, one in targets.items()
+        }
+    return Ready(targets, matched.__getitem__, watched, {label: one.table for label, one in known.items()})
 
 
 def _target(connection: sa.Connection, spec: RestoreSpec, database: Database, found: Found) -> Target:

@@ -201,3 +201,32 @@ def test_killed_and_continued(batchops: Batchops, postgresql: Database, tmp_path
     assert shop.seen(postgresql) == before
     assert done.out, done
     assert done.json()["rows"] == sum(done.json()["tables"].values())
+
+
+@pytest.mark.parametrize("name", ["postgresql", "mariadb"])
+def test_new_tables_are_filled_once(name: str, new_database: NewDatabase, tmp_path: Path) -> None:
+    """A run that is continued found its own tables in another order, took them for others, and began anew."""
+    database = new_database(name)
+    database.script("""
+        CREATE TABLE tickets (id integer PRIMARY KEY);
+        CREATE TABLE links (ticket integer NOT NULL, FOREIGN KEY (ticket) REFERENCES tickets (id) ON DELETE CASCADE);
+        CREATE TABLE notes (id integer PRIMARY KEY, ticket integer, FOREIGN KEY (ticket) REFERENCES tickets (id));
+        CREATE INDEX links_ticket ON links (ticket);
+        CREATE INDEX notes_ticket ON notes (ticket);
+        INSERT INTO tickets VALUES (1), (2), (3), (4), (5);
+        INSERT INTO links VALUES (1), (2), (3);
+    """)
+    other = new_database(name)
+    more = {"url": database.url, "table": "tickets", "with_children": True, "to": f"{tmp_path}/", "format": "jsonl"}
+    library.archive(**more, where="id < 4")
+    some = library.restore(destination=tmp_path, url=other.url, batch_size=2, max_rows=4)
+    assert (some.reason, some.rows) == ("max-rows", 4)
+    rest = library.restore(destination=tmp_path, url=other.url, batch_size=2)
+    assert (rest.reason, rest.rows) == ("done", 6), rest
+    database.execute("INSERT INTO notes VALUES (7, 4)")
+    library.archive(**more, where="id = 4")  # a table that the archive did not have
+    last = library.restore(destination=tmp_path, url=other.url)
+    assert (last.reason, last.rows) == ("done", 2), last
+    assert other.column("SELECT id FROM tickets ORDER BY id") == [1, 2, 3, 4]
+    assert other.column("SELECT ticket FROM links ORDER BY ticket") == [1, 2, 3]
+    assert other.rows("SELECT id, ticket FROM notes") == [(7, 4)]
