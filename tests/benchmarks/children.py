@@ -2,18 +2,19 @@
 
 import time
 from argparse import Namespace
-from collections.abc import Callable
 from contextlib import closing
 
-from tests.benchmarks import printing, tool
+from tests.benchmarks import gentle, tool
 from tests.benchmarks.databases import Database, Open
-from tests.benchmarks.sides import Side, SideFailedError, Timing, compare
-from tests.benchmarks.speed import statement
+from tests.benchmarks.sides import Side, SideFailedError, Timing
+from tests.benchmarks.speed import compared, renewed_with, statement
 
 ORDERS, EACH = 100_000, 10
 ONE_BY_ONE = 2_000
 """Orders of the side that takes one at a time: its time counts for all of them."""
 CHAINED, LONG = 60_000, 50
+OTHERS = 100_000
+"""Rows of the table that others work on meanwhile."""
 BY_HAND = 500
 """Orders in a batch of the statements by hand: with their items about 5,000 rows."""
 
@@ -22,23 +23,32 @@ def measure(opened: Open, wanted: Namespace) -> bool:
     """Print a table for each; False if a side failed."""
     with opened() as database:
         database.fill(10)
-        return _orders(database, wanted) & _chains(database, wanted)
+        fine = _orders(database, wanted) & _chains(database, wanted)
+        database.fill(OTHERS)
+        return fine & _gently(database, wanted)
+
+
+def _gently(database: Database, wanted: Namespace) -> bool:
+    """The latencies of those who work on another table of the same server."""
+    orders = int(ORDERS * wanted.scale)
+
+    def at_once(_: Database) -> gentle.Window:
+        start = time.time()
+        statement(database, "DELETE FROM items; DELETE FROM orders")
+        return start, time.time()
+
+    def purged(_: Database) -> gentle.Window:
+        timing = _purged(database, "orders", "--with-children")
+        return time.time() - timing.seconds, time.time()
+
+    return gentle.compared(
+        f"children: {orders:,} orders with {orders * EACH:,} items", database, OTHERS,
+        {gentle.ONE: at_once, "batchops purge": purged}, wanted, lambda: _renew_orders(database, orders),
+    )  # fmt: skip
 
 
 def _orders(database: Database, wanted: Namespace) -> bool:
     orders = int(ORDERS * wanted.scale)
-
-    def renew() -> None:
-        _script(
-            database,
-            f"CREATE TABLE orders AS SELECT i AS id, repeat('x', 50) AS x FROM generate_series(1, {orders}) i;"
-            "ALTER TABLE orders ADD PRIMARY KEY (id);"
-            f"CREATE TABLE items AS SELECT i AS id, 1 + (i - 1) / {EACH} AS order_id, repeat('x', 50) AS x"
-            f" FROM generate_series(1, {orders * EACH}) i;"
-            "ALTER TABLE items ADD PRIMARY KEY (id), ADD FOREIGN KEY (order_id) REFERENCES orders (id);"
-            "CREATE INDEX items_order ON items (order_id)",
-        )
-
     by_hand = Side("two statements a batch", lambda: _by_hand(database, orders, BY_HAND))
     sides = [
         Side("purge", lambda: _purged(database, "orders", "--with-children")),
@@ -46,14 +56,27 @@ def _orders(database: Database, wanted: Namespace) -> bool:
         Side("the same promises by hand", lambda: _as_safe(database, orders)),
         Side("row by row", lambda: _row_by_row(database, orders)),
     ]
-    return _compared(f"{orders:,} orders with {orders * EACH:,} items", by_hand, sides, renew, wanted)
+    title = f"children: {orders:,} orders with {orders * EACH:,} items"
+    return compared(title, by_hand, sides, lambda: _renew_orders(database, orders), wanted)
+
+
+def _renew_orders(database: Database, orders: int) -> None:
+    renewed_with(
+        database,
+        f"CREATE TABLE orders AS SELECT i AS id, repeat('x', 50) AS x FROM generate_series(1, {orders}) i;"
+        "ALTER TABLE orders ADD PRIMARY KEY (id);"
+        f"CREATE TABLE items AS SELECT i AS id, 1 + (i - 1) / {EACH} AS order_id, repeat('x', 50) AS x"
+        f" FROM generate_series(1, {orders * EACH}) i;"
+        "ALTER TABLE items ADD PRIMARY KEY (id), ADD FOREIGN KEY (order_id) REFERENCES orders (id);"
+        "CREATE INDEX items_order ON items (order_id)",
+    )
 
 
 def _chains(database: Database, wanted: Namespace) -> bool:
     rows = int(CHAINED * wanted.scale)
 
     def renew() -> None:
-        _script(
+        renewed_with(
             database,
             f"CREATE TABLE c AS SELECT i AS id, CASE WHEN i % {LONG} <> 1 THEN i - 1 END AS up,"
             f" repeat('x', 50) AS x FROM generate_series(1, {rows}) i;"
@@ -61,9 +84,8 @@ def _chains(database: Database, wanted: Namespace) -> bool:
         )
 
     one = Side("one DELETE", lambda: statement(database, "DELETE FROM c"))
-    return _compared(
-        f"{rows:,} rows in chains of {LONG}", one, [Side("purge", lambda: _purged(database, "c"))], renew, wanted
-    )
+    sides = [Side("purge", lambda: _purged(database, "c"))]
+    return compared(f"children: {rows:,} rows in chains of {LONG}", one, sides, renew, wanted)
 
 
 def _by_hand(database: Database, orders: int, size: int) -> Timing:
@@ -113,18 +135,3 @@ def _purged(database: Database, table: str, *options: str) -> Timing:
     if run.document["reason"] != "done":
         raise SideFailedError(str(run.document["reason"]))
     return Timing(run.document["seconds"], run.document["rows"], f"{run.document['batches']} batches")
-
-
-def _compared(title: str, one: Side, sides: list[Side], renew: Callable[[], None], wanted: Namespace) -> bool:
-    printing.heading(f"children: {title}")
-    compared = compare(one, sides, renew, wanted.pairs)
-    printing.comparison(compared)
-    return not any(measured.failure for measured in compared)
-
-
-def _script(database: Database, text: str) -> None:
-    database.renew()
-    with closing(database.connect()) as connection, closing(connection.cursor()) as cursor:
-        cursor.execute(text)
-        cursor.execute("ANALYZE")
-        connection.commit()

@@ -14,7 +14,9 @@ from tests.benchmarks.sides import SideFailedError, say
 
 Window = tuple[float, float]
 """Start and end of the work, seconds since the epoch."""
+Work = Callable[[Database], Window]
 QUIET = 5.0
+ONE = "one DELETE"
 COLUMNS = ("beside", "seconds", "p50 ms", "p99 ms", "worst ms", "p99 ÷ one DELETE's", "")
 
 
@@ -31,28 +33,39 @@ class Latencies:
 
 def measure(opened: Open, wanted: Namespace) -> bool:
     """Print one table; False if a side failed."""
-    works = {"nothing": rest, "one DELETE": _delete, "batchops purge": purge}
     with opened() as database:
         rows = max(10_000, int(database.rows * wanted.scale))
         say(f"gentle: filling {rows:,} rows")
         database.fill(rows)
-        found: dict[str, list[Latencies]] = {name: [] for name in works}
-        failures: dict[str, str] = {}
-        for number, (name, work) in product(range(wanted.pairs), works.items()):
-            say(f"gentle: {name}, {number + 1}")
-            try:
-                found[name].append(beside(database, rows, work))
-            except SideFailedError as error:
-                failures[name] = str(error)
-        title = f"{rows:,} rows, half match; pgbench: {RATE} tps, {CLIENTS} clients"
-        printing.heading(f"gentle: {database.version()}, {title}")
-        printing.table(COLUMNS, [_line(name, found, failures) for name in works])
-        return not failures
+        sides = {ONE: _delete, "batchops purge": purge}
+        return compared(f"gentle: {database.version()}, {rows:,} rows, half match", database, rows, sides, wanted)
 
 
-def beside(database: Database, rows: int, work: Callable[[Database], Window]) -> Latencies:
-    """The others' transactions while it works on a fresh copy."""
-    database.renew()
+def compared(
+    title: str, database: Database, rows: int, sides: dict[str, Work], wanted: Namespace,
+    renew: Callable[[], None] | None = None,
+) -> bool:  # fmt: skip
+    """Print a table of the latencies beside nothing and beside each side; ONE is what the others are compared with.
+
+    `rows`: of the table that the others work on.
+    """
+    works = {"nothing": rest} | sides
+    found: dict[str, list[Latencies]] = {name: [] for name in works}
+    failures: dict[str, str] = {}
+    for number, (name, work) in product(range(wanted.pairs), works.items()):
+        say(f"{name}, {number + 1}")
+        (renew or database.renew)()
+        try:
+            found[name].append(beside(database, rows, work))
+        except SideFailedError as error:
+            failures[name] = str(error)
+    printing.heading(f"{title}; pgbench: {RATE} tps, {CLIENTS} clients")
+    printing.table(COLUMNS, [_line(name, found, failures) for name in works])
+    return not failures
+
+
+def beside(database: Database, rows: int, work: Work) -> Latencies:
+    """The others' transactions while it works."""
     with traffic(database.url, rows) as others:
         start, end = work(database)
     found = others.due_between(start, end)
@@ -83,7 +96,7 @@ def purge(database: Database) -> Window:
 
 
 def _line(name: str, found: dict[str, list[Latencies]], failures: dict[str, str]) -> tuple[str, ...]:
-    goes, deletes = found[name], found["one DELETE"]
+    goes, deletes = found[name], found[ONE]
     if name in failures or not deletes:
         return (name, "", "", "", "", "", f"failed: {failures.get(name, 'nothing to compare with')}")
     ratio = median(mine.p99 / other.p99 for mine, other in zip(goes, deletes, strict=False))

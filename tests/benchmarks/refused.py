@@ -1,13 +1,11 @@
 """What rows without a parent, rows that a CHECK refuses, and rows that others refer to cost; PostgreSQL."""
 
 from argparse import Namespace
-from collections.abc import Callable
-from contextlib import closing
 
 from tests.benchmarks import printing, tool
 from tests.benchmarks.databases import Database, Open
-from tests.benchmarks.sides import Side, SideFailedError, Timing, compare, say
-from tests.benchmarks.speed import statement
+from tests.benchmarks.sides import Side, SideFailedError, Timing, say
+from tests.benchmarks.speed import compared, renewed_with, statement
 
 CHILDREN = 200_000
 PARENTS = (100, 25_000, 40_000, 400_000, 5_000_000)
@@ -32,7 +30,7 @@ def _orphans(database: Database, wanted: Namespace, parents: int) -> bool:
     say(f"orphans: {parents:,} parents")
 
     def renew() -> None:
-        _script(
+        renewed_with(
             database,
             "CREATE TABLE parent AS SELECT i * 2 AS id, repeat('x', 50) AS x FROM generate_series(1::bigint, "
             f"{parents}) i; ALTER TABLE parent ADD PRIMARY KEY (id);"
@@ -42,14 +40,14 @@ def _orphans(database: Database, wanted: Namespace, parents: int) -> bool:
 
     one = Side("one DELETE", lambda: statement(database, f"DELETE FROM child WHERE {ORPHANS}"))
     purge = Side("purge", lambda: _timing(database, None, "purge", "child", "--where", ORPHANS))
-    return _compared(f"{children:,} rows, {parents:,} parents", one, [purge], renew, wanted)
+    return compared(f"refused: {children:,} rows, {parents:,} parents", one, [purge], renew, wanted)
 
 
 def _bad_rows(database: Database, wanted: Namespace) -> bool:
     rows = int(PRICES * wanted.scale)
 
     def renew() -> None:
-        _script(
+        renewed_with(
             database,
             "CREATE TABLE clean AS SELECT i AS id, 100 AS cents FROM generate_series(1, " + f"{rows}) i;"
             "CREATE TABLE bad AS SELECT id, CASE WHEN id % 200 = 0 THEN 5 ELSE 100 END AS cents FROM clean;"
@@ -60,12 +58,14 @@ def _bad_rows(database: Database, wanted: Namespace) -> bool:
         job = ("backfill", table, "--all-rows", "--set", "cents = cents - 10", "--max-rejected", str(rows), *more)
         return Side(table, lambda: _timing(database, rows, *job))
 
-    return _compared(f"{rows:,} rows, one in 200 refused by a CHECK", side("clean"), [side("bad")], renew, wanted)
+    return compared(
+        f"refused: {rows:,} rows, one in 200 refused by a CHECK", side("clean"), [side("bad")], renew, wanted
+    )
 
 
 def _hopeless(database: Database, wanted: Namespace) -> bool:
     rows = int(HOPELESS * wanted.scale)
-    _script(
+    renewed_with(
         database,
         f"CREATE TABLE prices AS SELECT i AS id, i AS cents FROM generate_series(1, {rows}) i;"
         "ALTER TABLE prices ADD PRIMARY KEY (id), ADD CHECK (cents > 0)",
@@ -92,18 +92,3 @@ def _timing(database: Database, rows: int | None, verb: str, table: str, *option
     if run.document["reason"] not in ("done", "incomplete"):
         raise SideFailedError(str(run.document["reason"]))
     return Timing(run.document["seconds"], rows or run.document["rows"], f"{run.document['batches']} batches")
-
-
-def _compared(title: str, one: Side, sides: list[Side], renew: Callable[[], None], wanted: Namespace) -> bool:
-    printing.heading(f"refused: {title}")
-    compared = compare(one, sides, renew, wanted.pairs)
-    printing.comparison(compared)
-    return not any(measured.failure for measured in compared)
-
-
-def _script(database: Database, text: str) -> None:
-    database.renew()
-    with closing(database.connect()) as connection, closing(connection.cursor()) as cursor:
-        cursor.execute(text)
-        cursor.execute("ANALYZE")
-        connection.commit()

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -51,6 +51,23 @@ def _comparisons(database: Database, wanted: Namespace) -> list[tuple[Side, list
         archiver = Side(f"pt-archiver --limit {size}", lambda: pt_archiver(database, size))
         found.append((archiver, [purge_fixed]))
     return found
+
+
+def compared(title: str, one: Side, sides: list[Side], renew: Callable[[], None], wanted: Namespace) -> bool:
+    """Print a table; False if a side failed."""
+    printing.heading(title)
+    found = compare(one, sides, renew, wanted.pairs)
+    printing.comparison(found)
+    return not any(measured.failure for measured in found)
+
+
+def renewed_with(database: Database, script: str) -> None:
+    """The tables as they were filled, with others beside them."""
+    database.renew()
+    with closing(database.connect()) as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(script)
+        cursor.execute("ANALYZE")
+        connection.commit()
 
 
 def statement(database: Database, sql: str) -> Timing:

@@ -167,6 +167,7 @@ def _latencies(database: PostgreSQL, rows: int, pairs: int) -> bool:
     failures: dict[str, str] = {}
     for number, (name, work) in product(range(pairs), works.items()):
         say(f"throttles: load {name}, {number + 1}")
+        database.renew()
         try:
             found[name].append(beside(database, rows, work))
         except SideFailedError as error:
