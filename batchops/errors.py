@@ -118,6 +118,16 @@ class DeniedError(RefusedError):
     """The server says that this role lacks a right."""
 
 
+class LimitReachedError(BatchopsError):
+    """What is left of a limit is too little for the next rows, which cannot be changed one by one."""
+
+    exit = Exit.DONE
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"--{reason} leaves too few rows.")
+        self.reason = reason
+
+
 class MarkRefusedError(BatchopsError):
     """The table refuses the mark of every row, so each row would be processed again and again."""
 

@@ -11,7 +11,7 @@ def plan_lines(plan: Plan, *, whole: bool) -> Iterator[str]:
     """A few aligned lines; with `whole` also the server's own plans and every check that refuses."""
     yield f"{plan.verb.name} {visible(plan.label)}"
     for name, text in plan.rows(whole=whole):
-        yield f"  {name:<10}{visible(text)}"
+        yield f"  {name:<9} {visible(text)}"
 
 
 def show_plan(plan: Plan) -> None:

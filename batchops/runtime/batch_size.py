@@ -14,6 +14,8 @@ class Size:
     read: int
     exact: bool = False
     """Whether `rows` must not be exceeded, as under a limit."""
+    cut: bool = False
+    """Whether a limit leaves fewer rows than a batch would have."""
     skip_locked: bool = False
     """Whether to leave out rows that others hold locked, and to visit them again."""
     unlocked: bool = False

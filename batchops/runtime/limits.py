@@ -121,4 +121,4 @@ def within(size: Size, acquired: int) -> Size:
     """The size under what was acquired from the budget: a plain range may change twice its aim."""
     if 2 * size.rows <= acquired:
         return size
-    return replace(size, rows=min(size.rows, acquired), exact=True)
+    return replace(size, rows=min(size.rows, acquired), exact=True, cut=acquired < size.rows)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from batchops.errors import BatchopsError, Exit, LockTimeoutError, TimedOutError, TransientError
+from batchops.errors import BatchopsError, Exit, LimitReachedError, LockTimeoutError, TimedOutError, TransientError
 from batchops.events import IDLE, PAUSE, SLEEP, Committed, Emit, Retried, Throttled, ThrottleReason, Warned
 from batchops.runtime.batch_size import Size
 from batchops.runtime.counters import RejectedRows
@@ -137,6 +137,8 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
             pause = 0.0 if last or job.limits.spent else job.sleep.seconds + job.nice * took
             if pause and not stop.asked:
                 _wait(emit, stats, Throttled(SLEEP, pause), stop.sleep, clock)
+    except LimitReachedError as limit:
+        return Ending(limit.reason, Exit.DONE)
     except BatchopsError as error:
         if stop.asked and isinstance(error, TransientError):
             return stopped(stop)

@@ -219,6 +219,7 @@ def test_new_tables_are_filled_once(name: str, new_database: NewDatabase, tmp_pa
     other = new_database(name)
     more = {"url": database.url, "table": "tickets", "with_children": True, "to": f"{tmp_path}/", "format": "jsonl"}
     library.archive(**more, where="id < 4")
+    assert "  create SQL CREATE TABLE" in here("restore", tmp_path, "--url", other.url, "-n").out
     some = library.restore(destination=tmp_path, url=other.url, batch_size=2, max_rows=4)
     assert (some.reason, some.rows) == ("max-rows", 4)
     rest = library.restore(destination=tmp_path, url=other.url, batch_size=2)

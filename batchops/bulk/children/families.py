@@ -14,7 +14,7 @@ from batchops.bulk.execution import Removal
 from batchops.db.backend import Backend
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
-from batchops.errors import RowRefusedError
+from batchops.errors import LimitReachedError, RowRefusedError
 
 MOST_LISTED = 5_000
 """Rows of a table that are listed at a time."""
@@ -28,7 +28,7 @@ class Families:
 
     def __init__(
         self, backend: Backend, connection: sa.Connection, shapes: FamilyShapes, removal: Removal, most: int,
-        parents: int | None = None,
+        parents: int | None = None, *, cut: bool = False, first: bool = False,
     ) -> None:  # fmt: skip
         self._backend = backend
         self._shapes = shapes
@@ -37,6 +37,10 @@ class Families:
         self._members = MemberSearch(backend.foreign_keys, self._statements, shapes)
         self._connection = connection
         self._root = shapes.component(shapes.graph.root)
+        self._cut = cut
+        """Whether `most` is what a limit has left, so that a later run may change more."""
+        self._first = first
+        """Whether nothing was changed before, so that a limit leaves all that it ever does."""
         self._all = self.left = most
         """How many rows more may be changed."""
         self.parents = parents
@@ -73,6 +77,7 @@ class Families:
                 if self.left < self._all:  # it may fit into the next transaction, which has changed nothing yet
                     return False
                 if self._removal.exact or not self._open_circle(component, table, rows):
+                    self._end_by_limit(component)
                     raise
                 return False
             if not self._clear(component, part) or not self._room(component).holds(part):
@@ -90,6 +95,15 @@ class Families:
         if len(component.tables) == 1:
             return Room(min(self.left, self.parents))
         return Room(self.left, name_of(self._shapes.graph.root), self.parents)
+
+    def _end_by_limit(self, component: Component) -> None:
+        """LimitReachedError where a circle may be too large for what limits have left alone."""
+        if self._first:
+            return
+        if self._cut:
+            raise LimitReachedError("max-total")
+        if component is self._root and self.parents is not None and self.parents < self.left:
+            raise LimitReachedError("max-rows")
 
     def _open_circle(self, component: Component, table: Table, rows: list[Row]) -> bool:
         """Whether references of these rows themselves are set to NULL: what refers to them still leads to all others.

@@ -72,6 +72,8 @@ class FamilyStep(BulkStep):
         """Whether only a part of its family fits."""
         self._tried: Counter[KeyValue | None] = Counter()
         """How often a parent was refused that was alone in its batch."""
+        self._some = False
+        """Whether this process has changed rows."""
         self._lost = 0.0
         """Seconds of attempts at the batch in hand whose families held too many rows."""
 
@@ -129,6 +131,7 @@ class FamilyStep(BulkStep):
             self._execution.record(connection, batch, after)
         self._searching = bool(done.refused) or self._search.expects(few.rows)
         self._pace.observe(few.rows, self._parents, batch.read, self._gone)
+        self._some |= self._gone > 0
         return replace(
             self._recorded(after), rejected=tuple(row.as_event for row in named), size=size,
             refused=len(done.refused), extra_seconds=done.seconds + reading + self._found_in(), last=cursor.over,
@@ -143,7 +146,9 @@ class FamilyStep(BulkStep):
         """Nothing is done yet in this transaction."""
         most = size.rows if few.rows == 1 else most_rows(size)  # of one parent a part may go by itself
         backend, removal = self._database.backend, self._execution
-        self._families = Families(backend, connection, self._shapes, removal, most, size.parents)
+        self._families = Families(
+            backend, connection, self._shapes, removal, most, size.parents, cut=size.cut, first=not self._some
+        )
         self._parents, self._open = 0, False
         self._alone = batch.keys[0] if few.rows == 1 and batch.keys else None
 

@@ -325,8 +325,10 @@ def test_a_limit_of_parents_leaves_room_for_their_circles(new_database: NewDatab
     finished = library.archive(**more, to=f"{tmp_path}/a/", batch_size=10, max_rows=7)
     assert (finished.reason, finished.rows, finished.rejected) == ("max-rows", 7, 0), finished
     assert database.scalar("SELECT count(*) FROM topics") == 13
+    few = library.archive(**more, to=f"{tmp_path}/a/", batch_size=10, max_total=14)
+    assert (few.reason, few.rejected, few.rows > 0) == ("max-total", 0, True), few
     finished = library.archive(**more, to=f"{tmp_path}/a/", batch_size=10)
-    assert (finished.reason, finished.rows) == ("done", 13), finished
+    assert (finished.reason, few.rows + finished.rows) == ("done", 13), finished
     archived = texts_in(tmp_path / "a")
     assert sorted(int(row["first_id"]) for row in archived["topics"]) == [4 * i for i in range(1, 21)]
     assert sorted(int(row["id"]) for row in archived["posts"]) == [*range(1, 81)]
