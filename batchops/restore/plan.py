@@ -180,6 +180,10 @@ def _about_table(
         refusals.append(Refusal("key", message, "add its primary key again."))
     if spec.on_conflict != "fail" and not key_of(table, found.archived):
         message = f'--on-conflict {spec.on_conflict}: "{table.label}" has no key whose columns were archived.'
-        refusals.append(Refusal("key", message, "add a primary key, or leave it out."))
+        refusals.append(
+            Refusal(
+                "key", message, "add a primary key, or leave --on-conflict out; --table restores one of several tables."
+            )
+        )
     condition_of(spec, database, table.label, found.archived)
     return refusals, facts

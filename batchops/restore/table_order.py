@@ -46,7 +46,8 @@ def parents_first(connection: sa.Connection, database: Database, found: Sequence
             later[label] = tuple(dict.fromkeys((*later.get(label, ()), *_nulls(targets[key.child], key))))
         else:
             kept.append(key)
-    sets = list(circles(list(targets), [(key.parent, key.child) for key in kept]))
+    # From the last, as the result is turned round: tables without references stay as the archive names them.
+    sets = list(circles([*reversed(targets)], [(key.parent, key.child) for key in kept]))
     ordered = tuple(targets[name] for names in reversed(sets) for name in names)
     return TableOrder((*ordered, *stayed), later, (*_refusals(targets, sets), *_unnamed(ordered, later)))
 

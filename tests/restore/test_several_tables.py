@@ -223,7 +223,7 @@ def test_new_tables_are_filled_once(name: str, new_database: NewDatabase, tmp_pa
     some = library.restore(destination=tmp_path, url=other.url, batch_size=2, max_rows=4)
     assert (some.reason, some.rows) == ("max-rows", 4)
     rest = library.restore(destination=tmp_path, url=other.url, batch_size=2)
-    assert (rest.reason, rest.rows) == ("done", 6), rest
+    assert (rest.reason, rest.rows, rest.table) == ("done", 6, some.table), rest
     database.execute("INSERT INTO notes VALUES (7, 4)")
     library.archive(**more, where="id = 4")  # a table that the archive did not have
     last = library.restore(destination=tmp_path, url=other.url)
