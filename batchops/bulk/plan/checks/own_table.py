@@ -58,7 +58,7 @@ def _listed_instead(context: CheckContext) -> str:
 def _keys_aside(context: CheckContext) -> str:
     return (
         f"copy the keys first (CREATE TABLE ids AS SELECT … FROM {context.table.label} WHERE …) and use --where "
-        "'id IN (SELECT id FROM ids)', or, where one batch cannot change what the next one finds"
+        "'id IN (SELECT id FROM ids)' (needless where one batch cannot change what the next one finds)"
     )
 
 
@@ -68,7 +68,7 @@ def _values_aside(context: CheckContext, column: str) -> str:
     return (
         f"copy the values first (CREATE TABLE new_values AS SELECT {', '.join(key)}, … AS {column} FROM {table}; "
         f"CREATE UNIQUE INDEX new_values_key ON new_values ({', '.join(key)})) and use --set '{column} = (SELECT "
-        f"v.{column} FROM new_values AS v WHERE {same})', or, where one batch cannot change what the next one finds"
+        f"v.{column} FROM new_values AS v WHERE {same})' (needless where one batch cannot change what the next one finds)"
     )
 
 
