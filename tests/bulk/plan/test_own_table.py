@@ -197,7 +197,7 @@ def test_a_backfill_may_read_other_columns_of_its_table(forum: Database) -> None
         library.backfill(**options, set=[above], strategy="key")
     wanted = forum.rows(f"SELECT id, {above.removeprefix('score = ')} FROM posts ORDER BY id")
     # What the hint says, word by word.
-    said = re.search(r"\((CREATE TABLE .*); (CREATE UNIQUE INDEX .*)\) and use --set '(.*)', or", caught.value.hint)
+    said = re.search(r"\((CREATE TABLE .*); (CREATE UNIQUE INDEX .*)\) and use --set '(.*)' \(", caught.value.hint)
     assert said, caught.value.hint
     forum.execute(said[1].replace("…", above.removeprefix("score = ")))
     forum.execute(said[2])

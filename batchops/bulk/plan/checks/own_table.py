@@ -9,6 +9,8 @@ from batchops.sql.expression import is_default
 from batchops.sql.subselects import called_functions
 from batchops.sql.tokens import tokenize
 
+_NEEDLESS = " (needless where one batch cannot change what the next one finds)"
+
 
 def _look(context: CheckContext) -> Iterator[CheckRefusal]:
     if context.route.kind.evaluates_once:
@@ -58,7 +60,7 @@ def _listed_instead(context: CheckContext) -> str:
 def _keys_aside(context: CheckContext) -> str:
     return (
         f"copy the keys first (CREATE TABLE ids AS SELECT … FROM {context.table.label} WHERE …) and use --where "
-        "'id IN (SELECT id FROM ids)' (needless where one batch cannot change what the next one finds)"
+        f"'id IN (SELECT id FROM ids)'{_NEEDLESS}"
     )
 
 
@@ -68,7 +70,7 @@ def _values_aside(context: CheckContext, column: str) -> str:
     return (
         f"copy the values first (CREATE TABLE new_values AS SELECT {', '.join(key)}, … AS {column} FROM {table}; "
         f"CREATE UNIQUE INDEX new_values_key ON new_values ({', '.join(key)})) and use --set '{column} = (SELECT "
-        f"v.{column} FROM new_values AS v WHERE {same})' (needless where one batch cannot change what the next one finds)"
+        f"v.{column} FROM new_values AS v WHERE {same})'{_NEEDLESS}"
     )
 
 
