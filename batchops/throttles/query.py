@@ -20,7 +20,7 @@ class _Query:
     text: str
 
     def read(self, connection: sa.Connection) -> Measured:
-        rows = connection.execution_options(no_parameters=True).exec_driver_sql(self.text)
+        rows = connection.exec_driver_sql(self.text, execution_options={"no_parameters": True})
         if not rows.returns_rows:
             raise UsageError("it gives no rows.")
         row = rows.first()

@@ -2,14 +2,11 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.command import here
 from tests.conftest import NewDatabase
 from tests.restore.rows import described
 from tests.services.database import Database
 
-pytestmark = pytest.mark.in_turn
 ODD = 'odd %s "of" 100%T'
 ROWS = 40
 

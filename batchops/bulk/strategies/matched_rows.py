@@ -212,7 +212,7 @@ class AnyRows:
 
     def read(self, connection: sa.Connection, rows: sa.Select[Any]) -> Iterator[list[KeyValue]]:
         """A row for each; the server need not keep all of them for us."""
-        found = connection.execution_options(stream_results=True).execute(rows)
+        found = connection.execute(rows, execution_options={"stream_results": True})
         for some in found.partitions(_AT_ONCE):
             yield [tuple(self._keys.value(value) for value in row) for row in some]
 

@@ -67,9 +67,8 @@ class MySQLRowLoading:
         compiled = select.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
         name = connection.dialect.identifier_preparer.format_table(staged)
         text = str(compiled).replace("%%", "%")
-        connection.execution_options(no_parameters=True).exec_driver_sql(
-            f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} AS {text}"
-        )
+        create = f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} AS {text}"
+        connection.exec_driver_sql(create, execution_options={"no_parameters": True})
         connection.execute(sa.delete(staged))
         return staged
 
