@@ -86,7 +86,7 @@ class Restored:
 
 @dataclass(frozen=True)
 class Families:
-    """What the end of a run that changed several tables says beside its own rows."""
+    """What the end of a run that changed several tables adds to its own rows."""
 
     tables: Mapping[str, int]
     """Rows that were deleted, set to NULL or restored, by table; those of the table itself among them."""

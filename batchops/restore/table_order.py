@@ -46,7 +46,7 @@ def parents_first(connection: sa.Connection, database: Database, found: Sequence
             later[label] = tuple(dict.fromkeys((*later.get(label, ()), *_nulls(targets[key.child], key))))
         else:
             kept.append(key)
-    # From the last, as the result is turned round: tables without references stay as the archive names them.
+    # From the last, as the result is reversed: tables without references stay as the archive names them.
     sets = list(circles([*reversed(targets)], [(key.parent, key.child) for key in kept]))
     ordered = tuple(targets[name] for names in reversed(sets) for name in names)
     return TableOrder((*ordered, *stayed), later, (*_refusals(targets, sets), *_unnamed(ordered, later)))

@@ -2,7 +2,9 @@
 
 import random
 import signal
+import subprocess
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -15,19 +17,25 @@ from tests.services.database import Database
 LEDGER = ("batchops_run", "batchops_worker", "batchops_lease")
 
 
-def killed(batchops: Batchops, database: Database, kills: int, size: int) -> int:
-    """How many of so many kills met a run at work; then the command runs to its end."""
+def kill_often(start: Callable[[], "subprocess.Popen[str]"], database: Database, kills: int) -> int:
+    """Each process after its first batch; how many of the kills met a run at work. No row has lost its parent."""
     chance, met = random.Random(4711), 0
-    words = ("purge", "customers", "--where", shop.GONE, "--with-children", "--url", database.url, "-y", "-q")
-    before = shop.seen(database)
     for _ in range(kills):
-        process = batchops.start(*words, "--batch-size", str(size), "--sleep", "15ms")
+        process = start()
         wait_for_progress(process, database)
         time.sleep(chance.uniform(0, 0.2))
         process.send_signal(signal.SIGKILL)
         process.wait()
         met += unfinished(database)
         assert not shop.lost(database)
+    return met
+
+
+def killed(batchops: Batchops, database: Database, kills: int, size: int) -> int:
+    """How many of so many kills met a run at work; then the command runs to its end."""
+    words = ("purge", "customers", "--where", shop.GONE, "--with-children", "--url", database.url, "-y", "-q")
+    before = shop.seen(database)
+    met = kill_often(lambda: batchops.start(*words, "--batch-size", str(size), "--sleep", "15ms"), database, kills)
     done = batchops(*words, "--json")
     assert done.code == 0, done
     assert shop.seen(database) == shop.wanted(before)

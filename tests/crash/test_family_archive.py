@@ -1,8 +1,5 @@
 """kill -9 of an archive with children: archive and database together are what there was, of every table."""
 
-import random
-import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -11,25 +8,17 @@ from tests.bulk.archiving.archived import spools_in
 from tests.bulk.archiving.test_children import compared
 from tests.bulk.children import shop
 from tests.command import Batchops
-from tests.crash.test_kills import unfinished, wait_for_progress
+from tests.crash.test_families import kill_often
 from tests.figures import Figures
 from tests.services.database import Database
 
 
 def killed(batchops: Batchops, database: Database, folder: Path, kills: int, *more: str) -> int:
     """How many of so many kills met a run at work; then the command runs to its end, and the rows are back."""
-    chance, met = random.Random(4714), 0
     words = ("archive", "customers", "--where", shop.GONE, "--with-children", "--to", f"{folder}/", "--format", "jsonl")
     words = (*words, "--segment-size", "64KiB", "--url", database.url, "-y")
     before = shop.seen(database)
-    for _ in range(kills):
-        process = batchops.start(*words, "-q", "--sleep", "15ms", *more)
-        wait_for_progress(process, database)
-        time.sleep(chance.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        met += unfinished(database)
-        assert not shop.lost(database)
+    met = kill_often(lambda: batchops.start(*words, "-q", "--sleep", "15ms", *more), database, kills)
     done = batchops(*words, "--json", *more)
     assert (done.code, done.json()["unsealed"], spools_in(folder)) == (0, 0, []), done
     compared(before, database, folder, "customers", shop.EDGES, lambda row: row["gone"] == 1)
