@@ -280,7 +280,7 @@ def row_names(backend: Backend, connection: sa.Connection, batch: Batch, keys: S
     shown = [backend.keys.out(table, name).label(f"n{i}") for i, name in enumerate(names)]
     rows: sa.Select[Any] = table.alone(sa.select(*own, *shown).select_from(table.called))
     found = {
-        repr(tuple(backend.keys.value(value) for value in row[: len(own)])): row[len(own) :]
+        repr(tuple(row[: len(own)])): row[len(own) :]
         for row in connection.execute(rows.where(backend.keys.among(table, batch.key, keys)))
     }
     nothing = ("?",) * len(names)

@@ -81,7 +81,7 @@ class RejectionForecast:
         groups: dict[tuple[object, ...], list[KeyValue]] = {}
         for values in connection.execute(found):
             by = tuple(values[len(key) :])
-            groups.setdefault(by, []).append(tuple(map(self._backend.keys.value, values[: len(key)])))
+            groups.setdefault(by, []).append(tuple(values[: len(key)]))
         return tuple(map(tuple, groups.values()))
 
     def _of(self, connection: sa.Connection, table: Table) -> list[str]:

@@ -33,4 +33,4 @@ def changed_meanwhile(backend: Backend, connection: sa.Connection, batch: Batch)
     columns = [backend.keys.out(table, name) for name in batch.key]
     rows: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called))
     rows = rows.where(batch.where, sa.not_(proven))
-    return tuple(tuple(backend.keys.value(value) for value in row) for row in connection.execute(rows))
+    return tuple(tuple(row) for row in connection.execute(rows))

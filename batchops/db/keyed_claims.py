@@ -43,7 +43,7 @@ def _lease(
     out = [*(keys.out(table, name) for name in names), *as_then(claimable.columns, values)]
     labelled = [column.label(f"c{i}") for i, column in enumerate(out)]
     rows = connection.execute(claims.free(candidates.with_only_columns(*labelled))).all()
-    found = [tuple(keys.value(value) for value in row[: len(names)]) for row in rows]
+    found = [tuple(row[: len(names)]) for row in rows]
     update = sa.update(table.called).values({quoted(name): value for name, value in values.items()})
     for start in range(0, len(found), _LIST):
         mine = update.where(keys.among(table, names, found[start : start + _LIST]))

@@ -47,9 +47,6 @@ class Keys(Protocol):
     def order(self, table: Table, name: str) -> sa.ColumnElement[Any]:
         """The key column as rows are put in order by it."""
 
-    def value(self, value: Any) -> Any:
-        """What `out` gave, as it is kept and sent again."""
-
     def after(self, table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
         """Rows behind `key` in the order of `names`."""
 

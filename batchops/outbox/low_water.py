@@ -88,7 +88,7 @@ class OutboxLowWaterMark:
         if self._mark is not None:
             query = query.where(outbox.since(self._mark))
         row = connection.execute(query.order_by(*outbox.ordering).limit(1)).first()
-        return None if row is None else (outbox.backend.keys.value(row[0]),)
+        return None if row is None else (row[0],)
 
 
 def number(key: KeyValue) -> int:

@@ -105,8 +105,6 @@ class MessageMapper:
         self._place = slice(len(self.columns), None) if len(outbox.order.columns) > 1 else None
         if self._place is not None:
             self.columns += outbox.place_out
-        self._outbox = outbox
-        self._key_value = outbox.backend.keys.value
         self._id = places[outbox.message_id]
         self._id_name = outbox.message_id
         self._own_key = mapping.key.bound(places)
@@ -129,12 +127,12 @@ class MessageMapper:
 
     def __call__(self, rows: Sequence[Sequence[Any]]) -> EventBatch:
         """An event per row."""
-        key_value, place = self._key_value, self._place
+        place = self._place
         return EventBatch(
-            [key_value(row[0]) for row in rows],
+            [row[0] for row in rows],
             [row[1] for row in rows],
             self._messages_of_columns(rows) or [self._message(row) for row in rows],
-            None if place is None else [self._outbox.place(row[place]) for row in rows],
+            None if place is None else [tuple(row[place]) for row in rows],
         )
 
     def _messages_of_columns(self, rows: Sequence[Sequence[Any]]) -> list[Message | Refused] | None:

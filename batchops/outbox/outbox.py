@@ -42,10 +42,6 @@ class Outbox:
         """An event's place in the order as it is read."""
         return [self.backend.keys.out(self.table, name) for name in self.order.columns]
 
-    def place(self, read: Sequence[Any]) -> KeyValue:
-        """What `place_out` gave, for comparisons."""
-        return tuple(map(self.backend.keys.value, read))
-
     def after(self, place: KeyValue) -> sa.ColumnElement[bool]:
         """Events behind that place."""
         return self.backend.keys.after(self.table, self.order.columns, place)
@@ -86,7 +82,7 @@ class Outbox:
         if self.backend.events.is_number(self.table.column(self.names.id)):
             yield from self.backend.events.among(self.table, self.names.id, ids)
             return
-        keys = [(self.backend.keys.value(id_),) for id_ in ids]
+        keys = [(id_,) for id_ in ids]
         for start in range(0, len(keys), self.backend.keys.longest_list):
             yield self.backend.keys.among(
                 self.table, (self.names.id,), keys[start : start + self.backend.keys.longest_list]

@@ -44,7 +44,7 @@ def rehearse(
     if row is None:
         return
     with recording(connection) as marks:
-        after_delivery(connection, [outbox.backend.keys.value(row[0])])
+        after_delivery(connection, [row[0]])
     yield from rehearsed(connection, database, "mark", marks)
 
 

@@ -34,7 +34,7 @@ class SentEvents:
         with self._database.reading() as connection:
             row = connection.execute(last.order_by(*backwards).limit(1)).first()
             number: int = connection.execute(query).scalar_one()
-        self._last = None if row is None else outbox.place(row)
+        self._last = None if row is None else tuple(row)
         return number
 
     def reading(self, rows: int) -> sa.Select[Any]:

@@ -58,7 +58,7 @@ class EventSource:
             found = self._some(connection, rows, [beyond])
             most = len(away) + rows
             ids = self._query(most, [upto, *self._since(self._low.mark())]).with_only_columns(outbox.id_out)
-            there = [outbox.backend.keys.value(row[0]) for row in _rows(connection, ids)]
+            there = [row[0] for row in _rows(connection, ids)]
             if len(there) == most:
                 found = []  # so much has come in that more of it may lie before what was read
             late = [id_ for id_ in there if id_ not in away]

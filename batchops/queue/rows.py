@@ -92,8 +92,7 @@ class Rows:
 
     def keys(self, found: Sequence[Sequence[Any]]) -> list[KeyValue]:
         """The keys that stand first in these."""
-        value, width = self._backend.keys.value, len(self._queue.key)
-        columns = [map(value, map(itemgetter(at), found)) for at in range(width)]
+        columns = [map(itemgetter(at), found) for at in range(len(self._queue.key))]
         return list(zip(*columns, strict=True))
 
     def key(self, found: Sequence[Any]) -> KeyValue:

@@ -148,7 +148,7 @@ class UploadedRows:
         rows = rows.where(backend.keys.among(table, self._key, keys))
         if lock and backend.sessions.locks_rows:
             rows = rows.with_for_update(skip_locked=size.skip_locked)
-        return {tuple(map(backend.keys.value, row[:-1])): proof_of(row[-1]) for row in connection.execute(rows)}
+        return {tuple(row[:-1]): proof_of(row[-1]) for row in connection.execute(rows)}
 
 
 def _bare(range_: Range) -> Range:

@@ -271,15 +271,13 @@ class Uploads:
 
     def _kept(self, one: InHand, found: Sequence[ReadRow]) -> list[bytes]:
         """The lines that go into the segment; a row whose values it cannot hold exactly stays, with the reason."""
-        value, exact = self._own.database.backend.keys.value, [row.line for row in found if not row.reason]
+        exact = [row.line for row in found if not row.reason]
         places = [place for place, row in enumerate(found) if not row.reason]
         reasons = {place: row.reason for place, row in enumerate(found) if row.reason}
         for bad in self._own.format.inexact(exact) if exact else ():
             reasons[places[bad.place]] = f"{bad.column}: {bad.reason}, and would come back as another value"
         rows = [
-            CopiedRow(
-                tuple(map(value, row.values[:-1])), proof_of(row.values[-1]), hash_of(row.line), reasons.get(place, "")
-            )
+            CopiedRow(tuple(row.values[:-1]), proof_of(row.values[-1]), hash_of(row.line), reasons.get(place, ""))
             for place, row in enumerate(found)
         ]
         if rows:

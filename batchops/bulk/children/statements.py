@@ -123,7 +123,7 @@ class FamilyStatements:
         )
 
     def _values(self, rows: sa.Select[Any]) -> list[KeyValue]:
-        return [tuple(map(self._keys.value, row)) for row in self._connection.execute(rows).all()]
+        return [tuple(row) for row in self._connection.execute(rows).all()]
 
     def named(self, shape: Shape, keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
         """The rows with these keys."""

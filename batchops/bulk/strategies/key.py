@@ -74,7 +74,7 @@ class KeyStrategy:
             return None
         backwards = self._followed(range_).order_by(*(column.desc() for column in self._order))
         row = connection.execute(backwards.offset(size.read).limit(1)).first()
-        begin = None if row is None else self._value(row)
+        begin = None if row is None else tuple(row)
         read = self._read(connection, range_.after, range_.upto) if begin is None else size.read
         within = self._within(range_.after if begin is None else begin, range_.upto)
         return replace(self._batch(within, cursor.before(begin), read), key=self._key)
@@ -106,7 +106,7 @@ class KeyStrategy:
             return None
         backwards = self._followed(range_).order_by(*(column.desc() for column in self._order))
         row = connection.execute(backwards.offset(START_ROWS).limit(1)).first()
-        return None if row is None else replace(range_, after=self._value(row))
+        return None if row is None else replace(range_, after=tuple(row))
 
     def another_pass(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:  # noqa: ARG002
         """Never: a range of keys also holds the rows that an update moved."""
@@ -152,13 +152,13 @@ class KeyStrategy:
         # Made exact outside, for this one key: inside it would be for every one that is skipped.
         end = ordered.offset(read - 1).limit(1).subquery()
         row = connection.execute(sa.select(*(self._backend.keys.exact(column) for column in end.c))).first()
-        return None if row is None else self._value(row)
+        return None if row is None else tuple(row)
 
     def _edge(self, connection: sa.Connection, range_: Range, *, upwards: bool) -> KeyValue | None:
         """The least or the greatest key of the range."""
         order = self._order if upwards else [column.desc() for column in self._order]
         row = connection.execute(self._followed(range_).order_by(*order).limit(1)).first()
-        return None if row is None else self._value(row)
+        return None if row is None else tuple(row)
 
     def _middle(self, connection: sa.Connection, range_: Range) -> KeyValue | None:
         far = self._end(connection, range_, WORTH_SPLITTING)
@@ -239,10 +239,7 @@ class KeyStrategy:
         return gapless, gapless[-1] if gapless else range_.after
 
     def _values(self, connection: sa.Connection, select: sa.Select[Any]) -> list[KeyValue]:
-        return [self._value(row) for row in connection.execute(select).all()]  # one by one they take twice as long
-
-    def _value(self, row: sa.Row[Any]) -> KeyValue:
-        return tuple(map(self._backend.keys.value, row))
+        return [tuple(row) for row in connection.execute(select).all()]  # one by one they take twice as long
 
     @staticmethod
     def _left(every: Sequence[KeyValue], taken: Sequence[KeyValue]) -> tuple[KeyValue, ...]:

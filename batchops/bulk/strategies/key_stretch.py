@@ -64,4 +64,4 @@ class KeyStretch:
 
     def _first(self, connection: sa.Connection, rows: sa.Select[Any]) -> KeyValue | None:
         row = connection.execute(rows.limit(1)).first()
-        return None if row is None else tuple(map(self._backend.keys.value, row))
+        return None if row is None else tuple(row)

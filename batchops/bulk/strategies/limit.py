@@ -38,7 +38,7 @@ class LimitStrategy:
         select = self._ids(self._backend.keys.row_id, aim)
         locks = self._backend.sessions.locks_rows and self._selection.table.lockable
         locking = select.with_for_update(skip_locked=size.skip_locked) if locks else select
-        ids = [(self._backend.keys.value(row[0]),) for row in connection.execute(locking)]
+        ids = [(row[0],) for row in connection.execute(locking)]
         short = len(ids) < aim
         locked = len(connection.execute(select).all()) - len(ids) if short and size.skip_locked else 0
         where = self._backend.keys.among(self._selection.table, (self._backend.keys.row_id,), ids) if ids else None

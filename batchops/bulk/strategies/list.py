@@ -173,10 +173,7 @@ class ListStrategy(KeyStrategy):
             return (), ()
         rows: sa.Select[Any] = self._table.alone(sa.select(*self._out, self._selection.clause.label("proven")))
         rows = rows.select_from(self._table.called).where(self._backend.keys.among(self._table, self._key, keys))
-        found = [
-            (tuple(self._backend.keys.value(value) for value in row[:-1]), bool(row[-1]))
-            for row in connection.execute(rows)
-        ]
+        found = [(tuple(row[:-1]), bool(row[-1])) for row in connection.execute(rows)]
         return tuple(key for key, same in found if same), tuple(key for key, same in found if not same)
 
 

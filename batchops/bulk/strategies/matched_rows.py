@@ -214,7 +214,7 @@ class AnyRows:
         """A row for each; the server need not keep all of them for us."""
         found = connection.execute(rows, execution_options={"stream_results": True})
         for some in found.partitions(_AT_ONCE):
-            yield [tuple(self._keys.value(value) for value in row) for row in some]
+            yield [tuple(row) for row in some]
 
     def among(self, found: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
         """By the index on the key."""

@@ -171,7 +171,7 @@ class Situation:
         last = self.connection.execute(table.alone(rows.offset(SAMPLE - 1).limit(1))).first()
         if last is None:
             return None
-        first = keys.upto(table, names, tuple(map(keys.value, last)))
+        first = keys.upto(table, names, tuple(last))
         counted = self.backend.facts.count_within(self.connection, self.matching.where(first), SAMPLE_SECONDS)
         return None if counted is None else counted / SAMPLE
 

@@ -78,7 +78,7 @@ class MySQLClaims(KeyedClaims):
             statement = keys.by_index(table, names, statement)
         if rows and connection.execute(statement).rowcount != len(rows):
             raise TransientError("Another session has changed the locked rows.")
-        return [tuple(keys.value(value) for value in row) for row in rows]
+        return [tuple(row) for row in rows]
 
     def row_name(self, table: Table, names: Sequence[str]) -> sa.ColumnElement[str]:
         name = joined([keys.text_of(table, one) for one in names], lambda part: sa.cast(sa.func.length(part), sa.CHAR))

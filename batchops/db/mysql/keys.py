@@ -77,11 +77,6 @@ def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -
     return None if middle is None else (middle, *low[1:])
 
 
-def value(value: Any) -> Any:
-    """The driver's value."""
-    return value
-
-
 def text_of(table: Table, name: str) -> sa.ColumnElement[str]:
     """The column as text, the same for the same value alone; bytes, which are no text, in hexadecimal digits."""
     column, kind = table.called.c[quoted(name)], base(table.column(name))
@@ -212,7 +207,6 @@ class MySQLKeys:
     out = staticmethod(out)
     exact = staticmethod(exact)
     order = staticmethod(order)
-    value = staticmethod(value)
     after = staticmethod(after)
     since = staticmethod(since)
     upto = staticmethod(upto)

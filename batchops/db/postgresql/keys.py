@@ -57,11 +57,6 @@ def order(table: Table, name: str) -> sa.ColumnElement[Any]:
     return _column(table, name)
 
 
-def value(value: Any) -> Any:
-    """Text is JSON already."""
-    return value
-
-
 def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:
     """Halfway by number where the first column is a whole one; the other columns' values only have to be valid."""
     if table.column(names[0]).type not in ("smallint", "integer", "bigint"):
@@ -212,7 +207,6 @@ class PostgreSQLKeys:
     out = staticmethod(out)
     exact = staticmethod(exact)
     order = staticmethod(order)
-    value = staticmethod(value)
     after = staticmethod(after)
     since = staticmethod(since)
     upto = staticmethod(upto)

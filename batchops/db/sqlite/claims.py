@@ -60,7 +60,7 @@ class SQLiteClaims(KeyedClaims):
     ) -> Sequence[KeyValue]:
         labelled = [keys.out(table, name).label(f"c{i}") for i, name in enumerate(names)]
         rows = connection.execute(statement.returning(*labelled)).all()
-        return [tuple(keys.value(value) for value in row) for row in rows]
+        return [tuple(row) for row in rows]
 
     def row_name(self, table: Table, names: Sequence[str]) -> sa.ColumnElement[str]:
         return joined([_named(keys.out(table, one)) for one in names], _length)

@@ -61,11 +61,6 @@ def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -
     return None if middle is None else (middle, *low[1:])
 
 
-def value(value: Any) -> Any:
-    """The driver's value."""
-    return value
-
-
 def _compared(table: Table, names: Sequence[str], key: KeyValue, operator: str) -> sa.ColumnElement[bool]:
     columns = [_column(table, name) for name in names]
     values: list[sa.ColumnElement[Any]] = [sa.bindparam(None, v, Untyped()) for v in key]
@@ -151,7 +146,6 @@ class SQLiteKeys:
     out = staticmethod(out)
     exact = staticmethod(exact)
     order = staticmethod(order)
-    value = staticmethod(value)
     after = staticmethod(after)
     since = staticmethod(since)
     upto = staticmethod(upto)
