@@ -1,4 +1,4 @@
-"""The destinations of events: one file for each kind."""
+"""The sinks, which deliver events to a destination: one file for each kind."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,24 +10,24 @@ from batchops.errors import BatchopsError, Exit
 
 
 class Message(NamedTuple):
-    """An event as a broker gets it."""
+    """An event in the form in which a sink sends it."""
 
     id: str
-    """The event's own id: it travels along, so that a consumer knows what it has seen."""
+    """The event's own id. It is sent along, so that a consumer can recognise an event that it has had before."""
     topic: str
     key: str
-    """What is kept in order: the aggregate."""
+    """The aggregate: messages of one key are delivered in order."""
     headers: Mapping[str, str]
     body: bytes
     null: bool = False
-    """Whether there is no content at all, rather than an empty one."""
+    """Whether the payload is NULL; `body` is empty then."""
     properties: Mapping[str, str] = MappingProxyType({})
-    """What describes it in the broker's own fields, by their names."""
+    """Values for the broker's own message fields, by the name of the field."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """The destination will not take this event: it is the event's fault, and an attempt counts."""
+    """The destination refused this event because of the event itself. It counts as an attempt."""
 
     reason: str
     final: bool = False
@@ -41,7 +41,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Unsent:
-    """Not acknowledged, by no fault of the event: no attempt counts."""
+    """The event was not acknowledged, but is not to blame. No attempt is counted."""
 
     reason: str
 
@@ -50,15 +50,15 @@ class Unsent:
 
 
 Delivery = Refused | Unsent | None
-"""None: acknowledged, and only then."""
+"""What became of a message. None: the destination acknowledged it; no other case is None."""
 
 
 class SinkDownError(BatchopsError):
-    """The destination itself cannot be reached or takes nothing at present; no event is to blame."""
+    """The destination cannot be reached, or accepts nothing at present. No event is to blame."""
 
 
 class AccessRefusedError(SinkDownError):
-    """The destination answers and refuses the connection itself: its user, password, virtual host or database.
+    """The destination answers, but refuses the connection: the user, password, virtual host or database.
 
     Waiting does not help, so the delivery ends.
     """
@@ -68,22 +68,28 @@ class AccessRefusedError(SinkDownError):
 
 
 class Sink(Protocol):
-    """Delivers messages and tells of each what became of it."""
+    """Delivers messages, and returns for each what became of it."""
 
     def open(self) -> None:
-        """Connect; SinkDownError where that fails now, AccessRefusedError where it fails until somebody changes the
-        address or the rights, UsageError where it cannot ever. Open already: nothing."""
+        """Connect; do nothing if the sink is open.
+
+        Raise SinkDownError if connecting fails at present, AccessRefusedError if it fails until somebody changes the
+        address or the rights, UsageError if it can never succeed.
+        """
 
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
-        """A delivery per message, in their order. Messages of one key go out in that order, and after one of them
-        that was not acknowledged no later one of its key is delivered by this call: those are Unsent."""
+        """Deliver the messages, and return a delivery for each, in the same order.
+
+        Messages of one key are sent in that order. Once one of them is not acknowledged, this call delivers no later
+        message of that key: those are Unsent.
+        """
 
     def close(self) -> None:
-        """Release connections; called again, it does nothing."""
+        """Release the connections. A second call does nothing."""
 
 
 def answers(sink: Sink) -> bool:
-    """Whether it can be connected to now."""
+    """Whether the sink can connect to its destination now."""
     try:
         sink.open()
     except SinkDownError:
@@ -93,18 +99,19 @@ def answers(sink: Sink) -> bool:
 
 @runtime_checkable
 class HasProperties(Protocol):
-    """A sink whose messages have fields of the broker's own beside their headers."""
+    """A sink whose broker has message fields of its own, beside the headers."""
 
     properties: Collection[str]
-    """Their names."""
+    """The names of those fields."""
 
 
 @runtime_checkable
 class WarnsOfLoss(Protocol):
-    """A sink that can tell what becomes of events that its destination has acknowledged."""
+    """A sink that can warn if its destination may lose events that it has acknowledged."""
 
     def loss_warning(self, topic: str) -> str | None:
-        """What of that topic is lost when the destination merely starts again, and how to prevent it.
+        """Return which events of the topic are lost when the destination restarts, and how to prevent that.
 
-        None where nothing is lost, or it does not say. Asks, changes nothing, and never fails.
+        None if nothing is lost, or if the destination does not say. This only asks the destination: it changes
+        nothing, and never raises an error.
         """

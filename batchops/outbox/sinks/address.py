@@ -1,4 +1,4 @@
-"""Where a sink is, taken from its URL; nothing that is said about it repeats a secret."""
+"""Reads the address of a sink from its URL. No message about an address repeats a secret."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _ENCODE = 'write the special characters of user, password and names as %XX: "@" 
 
 @dataclass(frozen=True)
 class SinkAddress:
-    """A sink's URL in parts, decoded. `place` may be printed; nothing else of it."""
+    """The decoded parts of a sink's URL. Only `place` may be printed."""
 
     scheme: str
     hosts: tuple[tuple[str, int], ...]
@@ -26,11 +26,11 @@ class SinkAddress:
 
     @property
     def place(self) -> str:
-        """Scheme, hosts and ports."""
+        """Return the scheme, hosts and ports, which hold no secret."""
         return f"{self.scheme}://{','.join(f'[{h}]:{p}' if ':' in h else f'{h}:{p}' for h, p in self.hosts)}"
 
     def only(self, *known: str) -> None:
-        """UsageError for an option that the sink does not know."""
+        """Raise UsageError if the URL has an option other than these."""
         for name in self.options:
             if name in known:
                 continue
@@ -39,7 +39,7 @@ class SinkAddress:
             raise UsageError(f"{self.scheme}:// has no option{what}.", hint)
 
     def seconds(self, name: str, default: float) -> float:
-        """A duration, above 0."""
+        """Return the option as a duration in seconds, above 0."""
         if name not in self.options:
             return default
         try:
@@ -51,21 +51,24 @@ class SinkAddress:
         return seconds
 
     def number(self, name: str, default: int, most: int) -> int:
-        """A whole number from 1 to `most`."""
+        """Return the option as a whole number from 1 to `most`."""
         text = self.options.get(name, str(default))
         if not re.fullmatch(r"[0-9]{1,12}", text) or not 1 <= int(text) <= most:
             raise UsageError(f"{self.scheme}://…{name}= is not a number from 1 to {most:,}.")
         return int(text)
 
     def choice(self, name: str, *choices: str) -> str:
-        """One of these; the first where nothing is said."""
+        """Return the option, which must be one of these; the first if the URL does not have it."""
         text = self.options.get(name, choices[0])
         if text not in choices:
             raise UsageError(f"{self.scheme}://…{name}= is none of {', '.join(choices)}.")
         return text
 
     def secret(self, name: str) -> str | None:
-        """What the option's env:NAME, file:PATH or cmd:PROGRAM gives; never the option's own text."""
+        """Return the secret that the option's env:NAME, file:PATH or cmd:PROGRAM gives.
+
+        The option's own text is never taken for the secret, since others could read it.
+        """
         text = self.options.get(name)
         if text is None:
             return None
@@ -78,7 +81,7 @@ class SinkAddress:
 
 
 def address(text: str, port: int, environ: Mapping[str, str]) -> SinkAddress:
-    """The URL in parts; `port` is for hosts without one. UsageError where it cannot be read."""
+    """Return the parts of the URL; `port` is for hosts without one. Raise UsageError if the URL cannot be read."""
     scheme = text.partition(":")[0].lower()
     if not text.isprintable() or " " in text:
         raise UsageError(f"The {scheme}:// URL holds a blank or a control character.", _ENCODE)
@@ -90,7 +93,7 @@ def address(text: str, port: int, environ: Mapping[str, str]) -> SinkAddress:
         ) from None
     userinfo, at, hosts = parts.netloc.rpartition("@")
     user, colon, password = userinfo.partition(":")
-    # A "@" or "/" that belongs to a password would put the rest of it where it is printed.
+    # An unencoded "@" or "/" in a password would put the rest of the password in a part that is printed.
     if "@" in userinfo or "@" in parts.path or not hosts:
         raise UsageError(f'The {scheme}:// URL names no host, or holds more than one "@".', _ENCODE)
     return SinkAddress(
@@ -105,7 +108,7 @@ def address(text: str, port: int, environ: Mapping[str, str]) -> SinkAddress:
 
 
 def _options(scheme: str, parts: SplitResult) -> dict[str, str]:
-    """Those of a broker are the query; over HTTP the query is the receiver's own, and they stand after "#"."""
+    """Return the options: the query of a broker's URL, but the fragment over HTTP, as the receiver owns the query."""
     web = scheme in ("http", "https")
     if parts.fragment and not web:
         raise UsageError(f'The {scheme}:// URL holds a "#".', _ENCODE)
@@ -125,5 +128,5 @@ def _host(scheme: str, text: str, port: int) -> tuple[str, int]:
 
 
 def without_secrets(to: str) -> str:
-    """A destination as it may be printed: without user, password and token."""
+    """Return the destination in a form that may be printed: without user, password and token."""
     return re.sub(r"//[^/@]*@", "//", re.split(r"[?#]", to)[0]) if "://" in to else to

@@ -14,17 +14,17 @@ from batchops.outbox.sinks import Message, Refused
 
 Headers = dict[str, str]
 MessageMapping = Callable[[Message, str], tuple[Headers, bytes]]
-"""From a message and the source's name to headers and body."""
+"""Makes the headers and the body of a request from a message and the name of the source."""
 
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,20}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_OURS = frozenset({"specversion", "id", "datacontenttype", "data", "data_base64"})
-_HELD = frozenset({"host", "content-length", "transfer-encoding", "connection", "idempotency-key", "authorization"})
+_FIXED_ATTRIBUTES = frozenset({"specversion", "id", "datacontenttype", "data", "data_base64"})
+_RESERVED = frozenset({"host", "content-length", "transfer-encoding", "connection", "idempotency-key", "authorization"})
 
 
 def structured(message: Message, source: str) -> tuple[Headers, bytes]:
-    """The whole event as one JSON document; a body that is JSON is in it as it is."""
+    """Return the whole event as one JSON document. A body that is JSON is embedded unchanged."""
     if message.null:
         return {"Content-Type": "application/cloudevents+json"}, json.dumps(_attributes(message, source)).encode()
     kind, member = _data(message)
@@ -33,7 +33,7 @@ def structured(message: Message, source: str) -> tuple[Headers, bytes]:
 
 
 def binary(message: Message, source: str) -> tuple[Headers, bytes]:
-    """The body as it is; what describes it in headers."""
+    """Return the body unchanged, and the attributes of the event as headers."""
     attributes = {f"ce-{name}": _percent(value) for name, value in _attributes(message, source).items()}
     return {"Content-Type": header(_content_type(message)), **attributes}, message.body
 
@@ -42,7 +42,10 @@ FORMS: Mapping[str, MessageMapping] = {"structured": structured, "binary": binar
 
 
 def plain_headers(message: Message) -> Headers:
-    """The message's headers that travel as such: all but ce-…, which describe the event, and content-type."""
+    """Return the message's headers that are sent as HTTP headers: all but content-type and ce-….
+
+    The ce-… headers are attributes of the event.
+    """
     return {
         name: header(value)
         for name, value in message.headers.items()
@@ -51,16 +54,16 @@ def plain_headers(message: Message) -> Headers:
 
 
 def header(value: str) -> str:
-    """A header's value: plain ASCII as it is, any other percent-encoded whole."""
+    """Return a value for a header: unchanged if it is ASCII, otherwise percent-encoded."""
     return value if value.isascii() else _percent(value)
 
 
 def unfit(message: Message) -> Refused | None:
-    """What cannot travel over HTTP, and why."""
+    """Return why the message cannot be sent over HTTP; None if it can."""
     if any(map(_CONTROL.search, (message.id, message.topic, message.key))):
         return Refused("its id, topic or key holds a control character", final=True)
     for name, value in message.headers.items():
-        if not _TOKEN.fullmatch(name) or name.lower() in _HELD:
+        if not _TOKEN.fullmatch(name) or name.lower() in _RESERVED:
             return Refused("it has a header that HTTP does not take by that name", final=True)
         if name.lower().startswith("ce-") and not _ATTRIBUTE.fullmatch(name[3:].lower()):
             return Refused("a ce- header's name is of more than small letters and digits, 20 at most", final=True)
@@ -71,12 +74,15 @@ def unfit(message: Message) -> Refused | None:
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs as Standard Webhooks says: id, time and body, HMAC-SHA256, so that a receiver knows who and when."""
+    """Signs requests as Standard Webhooks specifies: HMAC-SHA256 over id, time and body.
+
+    So a receiver can check who sent a request, and when.
+    """
 
     secret: bytes
 
     def __call__(self, message: Message, body: bytes, now: int) -> Headers:
-        """The headers that a receiver verifies."""
+        """Return the headers that a receiver verifies: id, time and signature."""
         id_ = header(message.id)
         signed = f"{id_}.{now}.".encode() + body
         digest = base64.b64encode(hmac.digest(self.secret, signed, hashlib.sha256)).decode()
@@ -84,7 +90,7 @@ class Signer:
 
 
 def signer(secret: str) -> Signer:
-    """By the secret's text; with whsec_ before it, it is base64. ValueError if that it is not."""
+    """Return the signer for a secret. After the prefix whsec_ it is base64; ValueError if it is not."""
     if not secret.startswith("whsec_"):
         return Signer(secret.encode())
     try:
@@ -94,31 +100,31 @@ def signer(secret: str) -> Signer:
 
 
 def _attributes(message: Message, source: str) -> dict[str, str]:
-    told = {name.lower()[3:]: value for name, value in message.headers.items() if name.lower().startswith("ce-")}
+    given = {name.lower()[3:]: value for name, value in message.headers.items() if name.lower().startswith("ce-")}
     named = {"source": source, "type": message.topic or "event"}
     if message.key:
         named["subject"] = message.key
     own = {"specversion": "1.0", "id": message.id}
-    return own | named | {name: value for name, value in told.items() if name not in _OURS}
+    return own | named | {name: value for name, value in given.items() if name not in _FIXED_ATTRIBUTES}
 
 
 def _data(message: Message) -> tuple[str, bytes]:
-    """The content type, and `"data": …` or `"data_base64": …`."""
-    told = _declared_type(message)
+    """Return the content type, and the JSON member `"data": …` or `"data_base64": …`."""
+    declared = _declared_type(message)
     try:
         text = message.body.decode()
     except UnicodeDecodeError:
-        kind = told or "application/octet-stream"
+        kind = declared or "application/octet-stream"
         return kind, b'"data_base64": "' + base64.b64encode(message.body) + b'"'
-    if (not told or "json" in told) and _is_json(text):
-        return told or "application/json", b'"data": ' + message.body
-    return told or "text/plain", b'"data": ' + json.dumps(text).encode()
+    if (not declared or "json" in declared) and _is_json(text):
+        return declared or "application/json", b'"data": ' + message.body
+    return declared or "text/plain", b'"data": ' + json.dumps(text).encode()
 
 
 def _content_type(message: Message) -> str:
-    told = _declared_type(message)
-    if told:
-        return told
+    declared = _declared_type(message)
+    if declared:
+        return declared
     try:
         return "application/json" if _is_json(message.body.decode()) else "text/plain; charset=utf-8"
     except UnicodeDecodeError:
@@ -142,5 +148,8 @@ def _no_number(name: str) -> None:
 
 
 def _percent(value: str) -> str:
-    """As the HTTP binding of CloudEvents says: blank, double quote, percent, and what is not printable ASCII."""
+    """Percent-encode a value as the HTTP binding of CloudEvents specifies.
+
+    Encoded are blank, double quote, percent, and what is not printable ASCII.
+    """
     return quote(value, safe="!#$&'()*+,-./:;<=>?@[\\]^_`{|}~")

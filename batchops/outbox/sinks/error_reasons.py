@@ -1,4 +1,4 @@
-"""Explains why a connection failed, without addresses and secrets."""
+"""Explains why a connection failed, without naming addresses or secrets."""
 
 import re
 import ssl
@@ -8,7 +8,10 @@ from batchops.outbox.sinks import SinkDownError
 
 
 def why(error: BaseException) -> tuple[str, str]:
-    """The reason, and a hint where there is one; from the errors below it, as clients wrap the one that says it."""
+    """Return the reason for a connection error, and a hint or "".
+
+    The errors that it wraps are searched too: clients wrap the one that gives the reason.
+    """
     for cause in _chain(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
@@ -24,13 +27,13 @@ def why(error: BaseException) -> tuple[str, str]:
 
 
 def down(place: str, error: BaseException) -> SinkDownError:
-    """The destination cannot be reached, and why."""
+    """Return the error for a destination that cannot be reached, with the reason."""
     reason, hint = why(error)
     return SinkDownError(f"{place}: {reason}.", hint)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was raised from or made of, each once."""
+    """Yield the error and the errors that it was raised from or wraps, each once."""
     waiting, seen = [error], set[int]()
     while waiting:
         cause = waiting.pop(0)

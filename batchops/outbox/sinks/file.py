@@ -1,4 +1,4 @@
-"""`file:PATH` and `-`: a JSON line an event, on the disk before it counts as delivered."""
+"""The sinks `file:PATH` and `-`: one JSON line for each event. A file is synced before an event is acknowledged."""
 
 import base64
 import errno
@@ -21,14 +21,14 @@ _LOOK_AGAIN = 0.002
 
 
 def sink(url: str, environ: Mapping[str, str]) -> Sink:  # noqa: ARG001  every sink's module has this
-    """The file that `url` names, or standard output."""
+    """Return the sink for the file that `url` names, or for standard output."""
     if url == "-":
         return StandardOutput()
     return FileSink(Path(_path(url)))
 
 
 def line(message: Message) -> str:
-    """A message as a line; a body that is no text is in `body_base64` instead of `body`."""
+    """Return a message as a JSON line. A body that is not text is in `body_base64` instead of `body`."""
     try:
         body = '"body": null' if message.null else f'"body": {quoted(message.body.decode())}'
     except UnicodeDecodeError:
@@ -40,10 +40,10 @@ def line(message: Message) -> str:
 
 
 class StandardOutput:
-    """Standard output."""
+    """Writes a line to standard output for each message."""
 
     def open(self) -> None:
-        """It is open."""
+        """Do nothing: standard output is open."""
 
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
         try:
@@ -53,13 +53,13 @@ class StandardOutput:
         return [None] * len(messages)
 
     def close(self) -> None:
-        """It stays open."""
+        """Do nothing: standard output stays open."""
 
 
 class FileSink:
-    """Appends; any number of processes may share a file.
+    """Appends a line to a file for each message. Any number of processes may share the file.
 
-    A line that a crash has torn was never acknowledged: the next writer cuts it off.
+    A crash may leave part of a line at the end, which was never acknowledged: the next writer removes it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -102,13 +102,13 @@ class FileSink:
             _write(self._file, text)
         except OSError:
             if size is not None:
-                os.ftruncate(self._file, size)  # a full disk: none of the batch counts, so none of it stays
+                os.ftruncate(self._file, size)  # a full disk: nothing of it is acknowledged, so remove all
             raise
         if size is not None:
             os.fsync(self._file)
 
     def _moved(self, file: int) -> bool:
-        """Whether the name means another file by now: a log that was rotated."""
+        """Whether the path names another file than the open one, as after the rotation of a log."""
         try:
             return not os.path.samestat(os.stat(self._path), os.fstat(file))
         except OSError:
@@ -117,7 +117,10 @@ class FileSink:
 
 @contextmanager
 def _alone(file: int) -> Iterator[int | None]:
-    """Keep other processes from it; its size once a torn last line is gone, None for what is no regular file."""
+    """Lock the file against other processes, and yield its size once an incomplete last line is removed.
+
+    Yield None for what is not a regular file, which is not locked.
+    """
     if not stat.S_ISREG(os.fstat(file).st_mode):
         yield None
         return
@@ -129,7 +132,7 @@ def _alone(file: int) -> Iterator[int | None]:
 
 
 def _lock(file: int) -> None:
-    """TimeoutError where another process, stopped or hung, keeps it for too long."""
+    """Lock the file; raise TimeoutError if another process, stopped or hung, keeps it locked for too long."""
     end = time.monotonic() + LONGEST_WAIT
     while True:
         try:
@@ -144,6 +147,7 @@ def _lock(file: int) -> None:
 
 
 def _repaired(file: int) -> int:
+    """Remove an incomplete last line, and return the size of the file."""
     size = end = os.fstat(file).st_size
     while end and os.pread(file, 1, end - 1) != b"\n":
         start = max(0, end - 65_536)
@@ -160,7 +164,7 @@ def _write(file: int, text: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A new file's name is in its folder, which has to be on the disk too."""
+    """Sync the folder: it holds the name of a new file, which has to be on the disk too."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(opened)

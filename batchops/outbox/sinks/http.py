@@ -1,4 +1,4 @@
-"""`https://…`: each event a POST of a CloudEvent; 2xx alone is an acknowledgement."""
+"""The sink `https://…`: posts each event as a CloudEvent. Only a 2xx status is an acknowledgement."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -17,16 +17,16 @@ from batchops.outbox.sinks.http_pool import HttpBatch
 PORTS = {"http": 80, "https": 443}
 OPTIONS = ("timeout", "connections", "format", "source", "secret", "token", *tls.OPTIONS)
 ANSWER_BYTES = 65_536
-"""Of an answer's body so much is read, to use its connection again; it says nothing to us."""
+"""Bytes of an answer's body that are read, so that its connection can be used again. They are discarded."""
 
 
 def sink(url: str, environ: Mapping[str, str]) -> "HttpSink":
-    """The destination of that URL; UsageError for an option that it cannot have."""
+    """Return the sink for the URL; raise UsageError for an option that it does not have."""
     return HttpSink(address(url, PORTS[url.partition(":")[0].lower()], environ), url)
 
 
 class HttpSink:
-    """Several connections side by side, one request of a key at a time; redirects are not followed."""
+    """Posts events over several connections at once, but one event of a key at a time. It follows no redirects."""
 
     def __init__(self, at: SinkAddress, url: str) -> None:
         at.only(*OPTIONS)
@@ -41,10 +41,13 @@ class HttpSink:
         self._tls = tls.context(at) if at.scheme == "https" else None
         self._pool: urllib3.PoolManager | None = None
         self._quiet_until = 0.0
-        """No request before then: the destination has asked for it."""
+        """The time before which no request is sent, because the destination asked to wait."""
 
     def open(self) -> None:
-        """Be ready; who answers is seen with the first event: an empty request might do something."""
+        """Prepare the connections without a request: even an empty one might have an effect at the destination.
+
+        Whether the destination answers shows with the first event.
+        """
         if (left := self._quiet_until - time.monotonic()) > 0:
             raise SinkDownError(f"{self._place} asks to wait for another {left:.0f} s.")
         if self._pool is None:
@@ -52,7 +55,7 @@ class HttpSink:
             self._pool = urllib3.PoolManager(retries=False, maxsize=self._connections, **more)
 
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
-        """Each event posted, as many side by side as there are connections."""
+        """Post each event, as many at once as there are connections."""
         self.open()
         posting = HttpBatch(messages, self._post, self._unfit, self._connections, self._seconds)
         try:
@@ -61,7 +64,7 @@ class HttpSink:
             self._quiet_until = time.monotonic() + posting.quiet
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
         if self._pool is not None:
             self._pool.clear()
         self._pool = None
@@ -78,27 +81,30 @@ class HttpSink:
             headers |= self._sign(message, body, int(time.time()))
         try:
             try:
-                return self._asked(body, headers, seconds)
+                return self._request(body, headers, seconds)
             except ProtocolError:
-                # Usually a connection kept alive that the other side closed meanwhile; the id is the same again.
-                return self._asked(body, headers, seconds)
+                # Usually the server has closed a connection that was kept alive. The retry has the same id.
+                return self._request(body, headers, seconds)
         except (NewConnectionError, ConnectTimeoutError, SSLError) as error:
             return unanswered(error, DeliveryFault.DESTINATION)
         except HTTPError as error:
             return unanswered(error, DeliveryFault.EITHER)
 
-    def _asked(self, body: bytes, headers: Mapping[str, str], seconds: float) -> HttpAnswer:
+    def _request(self, body: bytes, headers: Mapping[str, str], seconds: float) -> HttpAnswer:
         assert self._pool is not None
         bound = urllib3.Timeout(connect=min(seconds, 10), read=seconds)
         answer = self._pool.request(
             "POST", self._url, body=body, headers=headers, redirect=False, timeout=bound, preload_content=False
         )
-        _read_away(answer)
+        _discard_body(answer)
         return answered(answer.status, answer.headers)
 
 
-def _read_away(answer: urllib3.BaseHTTPResponse) -> None:
-    """The status has said it all: what is wrong with the rest only costs the connection."""
+def _discard_body(answer: urllib3.BaseHTTPResponse) -> None:
+    """Read the answer's body and release the connection; close it if the body is too long or cannot be read.
+
+    The status has decided the result already, so an error here is ignored.
+    """
     try:
         if len(answer.read(ANSWER_BYTES + 1)) <= ANSWER_BYTES:
             answer.release_conn()
@@ -109,7 +115,7 @@ def _read_away(answer: urllib3.BaseHTTPResponse) -> None:
 
 
 def _request_url(url: str) -> str:
-    """The URL that is asked for: without credentials, and without our options after the "#"."""
+    """Return the URL to post to: without the credentials, and without batchops' own options after the "#"."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
 

@@ -11,7 +11,7 @@ from batchops.runtime.backoff import retry_after
 
 
 class DeliveryFault(Enum):
-    """Read with the other answers of the same call: did anything get through?"""
+    """Who is to blame for a failed event. Some cases depend on whether other events of the same call got through."""
 
     EVENT = "the event's, whatever the others got"
     EITHER = "the event's if others got through, or if it was the only one; else the destination's"
@@ -28,7 +28,7 @@ _KINDS = {
     429: DeliveryFault.LIMIT,
     **dict.fromkeys((502, 503, 504), DeliveryFault.BUSY),
 }
-_OF_ACCESS = frozenset({401, 403, 407})
+_ACCESS_REFUSED = frozenset({401, 403, 407})
 _HINTS = {
     401: "check the user and password in the URL, or #token=.",
     403: "check the address, and what its credentials allow.",
@@ -40,18 +40,18 @@ _HINTS = {
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """What came back for one event; `fault` None is an acknowledgement."""
+    """The result of the request for one event. `fault` is None for an acknowledgement."""
 
     fault: DeliveryFault | None
     reason: str = ""
     hint: str = ""
     after: float | None = None
     access_refused: bool = False
-    """Whether it refuses who asks, rather than what is asked."""
+    """Whether the destination refused the credentials, rather than the request."""
 
     @property
     def delivery(self) -> Delivery:
-        """What it means where others got through."""
+        """Return what became of the event, if other events of the call got through."""
         if self.fault is None:
             return None
         if self.fault in (DeliveryFault.LIMIT, DeliveryFault.DESTINATION):
@@ -60,7 +60,7 @@ class HttpAnswer:
 
 
 def answered(status: int, headers: Any) -> HttpAnswer:
-    """By the status alone."""
+    """Return the result that an HTTP status means."""
     if 200 <= status < 300:
         return HttpAnswer(None)
     reason, hint = f"HTTP {status}", _HINTS.get(status, "")
@@ -69,31 +69,37 @@ def answered(status: int, headers: Any) -> HttpAnswer:
         return HttpAnswer(DeliveryFault.ADDRESS, reason, hint)
     fault = _KINDS.get(status, DeliveryFault.EITHER if status >= 500 else DeliveryFault.EVENT)
     after = retry_after(headers) if fault in (DeliveryFault.EITHER, DeliveryFault.BUSY, DeliveryFault.LIMIT) else None
-    return HttpAnswer(fault, reason, hint, after, access_refused=status in _OF_ACCESS)
+    return HttpAnswer(fault, reason, hint, after, access_refused=status in _ACCESS_REFUSED)
 
 
 def unanswered(error: Exception, fault: DeliveryFault) -> HttpAnswer:
-    """By the kind of error: its text may repeat the URL, and a token in it."""
+    """Return the result for a request that failed without an answer.
+
+    Its reason names the kind of error only: the error's text may repeat the URL, and a token in it.
+    """
     reason, hint = why(error)
     return HttpAnswer(fault, reason, hint.replace("ca=", "#ca="))
 
 
 def down(place: str, answers: Iterable[HttpAnswer]) -> SinkDownError | None:
-    """The error where these, all of a call, say that the destination is at fault."""
+    """Return the error to raise if all answers of a call together blame the destination; else None."""
     all_answers = list(answers)
     if any(answer.fault in (None, DeliveryFault.EVENT) for answer in all_answers):
         return None
-    surely = [a for a in all_answers if a.fault in (DeliveryFault.DESTINATION, DeliveryFault.LIMIT, DeliveryFault.BUSY)]
-    if not surely and len(all_answers) < 2:
+    sure = [a for a in all_answers if a.fault in (DeliveryFault.DESTINATION, DeliveryFault.LIMIT, DeliveryFault.BUSY)]
+    if not sure and len(all_answers) < 2:
         return None
-    first = (surely or all_answers)[0]
+    first = (sure or all_answers)[0]
     if all(answer.access_refused for answer in all_answers):
         return AccessRefusedError(f"{place}: it refuses the credentials ({first.reason}).", first.hint)
     return SinkDownError(f"{place}: {first.reason}.", first.hint)
 
 
 def lenient(answer: HttpAnswer) -> Delivery:
-    """For the only event of a call: another attempt may show that it was not to blame."""
+    """Return what became of the only event of a call: never a final refusal because of the address.
+
+    Another attempt, together with other events, may show that the event was not to blame.
+    """
     if answer.fault is DeliveryFault.ADDRESS:
         return Refused(answer.reason, after=answer.after)
     return answer.delivery

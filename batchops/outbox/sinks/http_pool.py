@@ -1,4 +1,4 @@
-"""One batch of events over several connections, until each is answered or the time is up."""
+"""Sends one batch of events over several connections, until each is answered or the time is up."""
 
 import threading
 import time
@@ -12,15 +12,15 @@ from batchops.runtime.threads import Threads
 LATE = HttpAnswer(DeliveryFault.EITHER, "no answer in time")
 LONGEST_QUIET = 3_600.0
 _ENDS = (DeliveryFault.LIMIT, DeliveryFault.DESTINATION)
-"""After one of these nothing more is begun in the call."""
+"""After an answer with one of these faults, the call sends no further event."""
 
 Post = Callable[[Message, float], HttpAnswer]
-"""One request, answered within about so many seconds."""
+"""Sends one message, and returns the answer within about the given number of seconds."""
 Unfit = Callable[[Message], Refused | None]
 
 
 class HttpBatch:
-    """One call's events, and what was answered to them."""
+    """The events of one call to `send`, and the answers to them."""
 
     def __init__(self, messages: Sequence[Message], post: Post, unfit: Unfit, connections: int, seconds: float) -> None:
         self._messages = messages
@@ -33,10 +33,10 @@ class HttpBatch:
         self._over = False
         self._lock = threading.Lock()
         self.quiet = 0.0
-        """Seconds for which the destination asked to be left alone."""
+        """Seconds for which the destination asked to get no requests."""
 
     def deliveries(self, place: str) -> list[Delivery]:
-        """A delivery per event; SinkDownError where the answers say that no event is to blame."""
+        """Send the events, and return a delivery for each; raise SinkDownError if the answers blame no event."""
         self._run()
         with self._lock:
             self._over = True
@@ -54,7 +54,11 @@ class HttpBatch:
         return deliveries
 
     def _run(self) -> None:
-        """Daemons, not a pool: one that hangs in a trickling answer must not keep the process."""
+        """Run the threads that send, until they end or the time is up.
+
+        They are daemon threads, not a pool: one that hangs in an answer that trickles in must not keep the process
+        alive.
+        """
         count = min(self._connections, len(self._messages))
         errors: list[BaseException] = []
         threads = Threads(errors.append, lambda _: None)
@@ -65,7 +69,10 @@ class HttpBatch:
             raise errors[0]
 
     def _work(self) -> None:
-        """The thread that finishes an event takes the next of its key, so that no thread waits for work."""
+        """Send events until none may be sent now.
+
+        The thread that settles an event takes the next one of its key, so no thread needs to wait for work.
+        """
         while (index := self._next()) is not None:
             answer = self._post(self._messages[index], max(0.1, self._end - time.monotonic()))
             with self._lock:
@@ -91,5 +98,5 @@ class HttpBatch:
         self._over = self._over or answer.fault in _ENDS or self._all_fail()
 
     def _all_fail(self) -> bool:
-        """Whether it is time to stop: as many failures as connections, and nothing else."""
+        """Whether to stop early: there are at least as many answers as connections, and all blame the destination."""
         return len(self._answers) >= self._connections and down("", self._answers.values()) is not None

@@ -1,4 +1,4 @@
-"""`kafka://…`: each event a record; the broker's own acknowledgement, by all replicas in sync."""
+"""The sink `kafka://…`: sends each event as a record, which all in-sync replicas acknowledge."""
 
 import logging
 import re
@@ -18,34 +18,34 @@ from batchops.outbox.sinks.kafka_sending import Sending
 
 OPTIONS = ("timeout", "compression", "topic", "mechanism", "tls")
 WINDOW = 40_000
-"""Records that the client holds at the most; it packs them into requests."""
+"""The most records that the client queues; it packs them into requests."""
 WINDOW_KILOBYTES = 32_768
-"""The same by their size."""
+"""The most kilobytes that the client queues."""
 LARGEST = 16_000_000
-"""Bytes of a record that the client lets pass: what is too large for a topic, its broker is to say."""
+"""Bytes of the largest record that the client accepts. The broker decides what is too large for a topic."""
 REQUEST = 1_000_000
-"""Bytes of a request, where its records are smaller; brokers take so many unless they are told otherwise."""
-LOOK = 1.0
-"""Seconds after which it is looked whether the cluster refuses the login."""
+"""Bytes of a request of several records. Brokers accept that many by default."""
+PROBE_SECONDS = 1.0
+"""Seconds that one probe of the cluster takes, before the sink checks whether it refuses the login."""
 SPARE = 2.0
-"""Seconds beyond the timeout in which the client must have said that there is no such topic."""
+"""Seconds beyond the timeout in which the client must have reported that a topic does not exist."""
 REMEMBERED = 200_000
-"""Keys that are known to have begun."""
+"""The most keys remembered as having an acknowledged record."""
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _LOGIN = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
 
 
 def sink(url: str, environ: Mapping[str, str]) -> "KafkaSink":
-    """The topics of that cluster; UsageError for an option that it cannot have."""
+    """Return the sink for the cluster in the URL; raise UsageError for an option that it does not have."""
     return KafkaSink(address(url, 9092, environ))
 
 
 class KafkaSink:
     """Sends records by an idempotent producer: within a partition, and so within a key, they arrive in order and once.
 
-    A broker takes or refuses a request with all of its records, and the producer ends with the first one that is
-    refused, as what comes after it must not be delivered. Another one brings the records of that request again, each
-    in a request of its own: then it shows which of them it was.
+    A broker accepts or refuses a request with all of its records. At the first refused request the producer ends,
+    since no later record may be delivered. Another producer then sends the records of that request again, each in a
+    request of its own, to find the one that was refused.
     """
 
     def __init__(self, at: SinkAddress) -> None:
@@ -55,56 +55,59 @@ class KafkaSink:
         self._place = at.place
         self._topic = at.options.get("topic")
         self._timeout = at.seconds("timeout", 10.0)
-        self._settings = _settings(at, self._timeout) | {"error_cb": self._heard}
+        self._settings = _settings(at, self._timeout) | {"error_cb": self._note_error}
         self._producer: Producer | None = None
         self._alone = False
-        """Whether the producer makes a request of each record."""
+        """Whether the producer sends each record in a request of its own."""
         self._request = REQUEST
         self._begun: set[tuple[str, str]] = set()
-        """Topics and keys with a record of this producer that was acknowledged."""
+        """Topics and keys with a record that this producer sent and a broker acknowledged."""
         self._last: KafkaError | None = None
-        """What the client has last said of the cluster as a whole."""
+        """The last error that the client reported about the cluster as a whole."""
 
     def open(self) -> None:
-        """Connect, and see that a broker answers."""
+        """Connect, and check that a broker answers."""
         if self._producer is not None:
             return
         self._last = None
         size = {"batch.num.messages": 1} if self._alone else {"batch.size": self._request}
         producer = Producer(self._settings | size, logger=_silent())
-        self._see_broker(producer)
+        self._await_broker(producer)
         self._producer = producer
 
-    def _see_broker(self, producer: Producer) -> None:
-        """In short looks: the client would ask for the whole time with a password that is refused."""
+    def _await_broker(self, producer: Producer) -> None:
+        """Wait until a broker answers; raise SinkDownError if none does.
+
+        This asks in short probes: one long one would repeat a refused password for the whole time.
+        """
         end = time.monotonic() + min(self._timeout, 10.0)
         while True:
             left = max(0.1, end - time.monotonic())
             try:
-                producer.list_topics(timeout=min(left, LOOK))
+                producer.list_topics(timeout=min(left, PROBE_SECONDS))
                 return
             except KafkaException as error:
-                producer.poll(0)  # hears why
+                producer.poll(0)  # calls error_cb with the reason
                 down = self._down(error.args[0])
-                if left <= LOOK or isinstance(down, AccessRefusedError):
+                if left <= PROBE_SECONDS or isinstance(down, AccessRefusedError):
                     raise down from error
 
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
-        """Until each has its report; what is not reported in time is not acknowledged."""
+        """Send the messages, and wait for the report of each. Without a report in time, one is not acknowledged."""
         self.open()
         sending = Sending(messages)
         while sending.left:
             alone = bool(sending.isolated)
             try:
-                self._sent_by_one(sending, alone=alone)
+                self._send_by_one(sending, alone=alone)
             except SinkDownError as error:
                 sending.give_up(error.message)
             if alone and not sending.isolated and not sending.guilty:
-                self._request = max(min(self._request, sending.together) // 4, 1000)  # each by itself was taken
+                self._request = max(min(self._request, sending.together) // 4, 1000)  # each was accepted by itself
         return sending.end()
 
-    def _sent_by_one(self, sending: Sending, *, alone: bool) -> None:
-        """As much as one producer does of it."""
+    def _send_by_one(self, sending: Sending, *, alone: bool) -> None:
+        """Send as many of the messages as one producer can."""
         if alone is not self._alone:
             self.close()
             self._alone = alone
@@ -112,29 +115,29 @@ class KafkaSink:
         producer = self._producer
         assert producer is not None
         given = ProducerBatch(producer, sending.messages, self._timeout + SPARE, alone=alone)
-        under_way, first = self._produced(given, sending)
+        under_way, first = self._produce(given, sending)
         given.wait()
         sending.settle(under_way, given)
         self._remember(first, given, sending.messages)
         if given.ended:
             self.close()
 
-    def _produced(self, given: ProducerBatch, sending: Sending) -> tuple[Sequence[int], Sequence[int]]:
-        """Those that may go out now, and which of them begin their keys.
+    def _produce(self, given: ProducerBatch, sending: Sending) -> tuple[Sequence[int], Sequence[int]]:
+        """Produce the messages that may be sent now; return them, and those of them that are the first of their keys.
 
-        Of a key, its events for another topic wait until the ones before have arrived; so do all after its first: a
-        broker that has nothing of a producer yet takes any request as its beginning, also the one after a request that
-        it refused.
+        The events of a key for another topic wait until the earlier ones are acknowledged. The events after the first
+        one of a key wait too: a broker that has no record of a producer yet accepts any request as the first one,
+        even if it refused the request before that.
         """
         topics: dict[str, str | None] = {}
         due, beginning = sending.next, list[int]()
-        produced = self._produced_at_once(given, sending.messages, due)
+        produced = self._produce_at_once(given, sending.messages, due)
         for index in due[len(produced) :]:
             message = sending.messages[index]
             topic, key = self._topic or message.topic, message.key
             first = key not in topics
             if key in given.failed or given.ended or not (first or topics[key] == topic):
-                topics[key] = None  # and so what comes after it
+                topics[key] = None  # later messages of the key wait too
             elif _is_name(topic):
                 produced += given.produce([index], topic)
                 if first and (topic, key) not in self._begun:
@@ -147,8 +150,11 @@ class KafkaSink:
                 topics[key] = None
         return produced, beginning
 
-    def _produced_at_once(self, given: ProducerBatch, messages: Sequence[Message], due: Sequence[int]) -> list[int]:
-        """The first of them up to one that is not taken; none unless they have one topic, and their keys have begun."""
+    def _produce_at_once(self, given: ProducerBatch, messages: Sequence[Message], due: Sequence[int]) -> list[int]:
+        """Produce the messages in one go, up to one that the client does not accept, and return them.
+
+        Produce none unless all have one topic, and each of their keys has an acknowledged record there.
+        """
         topics = {self._topic} if self._topic else {messages[index].topic for index in due}
         keys = {messages[index].key for index in due}
         if (
@@ -160,14 +166,14 @@ class KafkaSink:
         return list(given.produce(due, topic))
 
     def _remember(self, beginning: Sequence[int], given: ProducerBatch, messages: Sequence[Message]) -> None:
-        """Those of them that were acknowledged have begun their keys."""
+        """Remember the topics and keys of the messages in `beginning` that were acknowledged."""
         if len(self._begun) > REMEMBERED:
             self._begun.clear()
         acknowledged = (messages[index] for index in beginning if index not in given.reports)
         self._begun.update((self._topic or message.topic, message.key) for message in acknowledged)
 
     def close(self) -> None:
-        """Release the producer; what it still has is not sent."""
+        """Release the producer. Records that it still queues are not sent."""
         producer, self._producer = self._producer, None
         self._begun.clear()
         if producer is not None:
@@ -175,7 +181,7 @@ class KafkaSink:
             with suppress(KafkaException):
                 producer.poll(0)
 
-    def _heard(self, error: KafkaError) -> None:
+    def _note_error(self, error: KafkaError) -> None:
         self._last = error
 
     def _down(self, error: KafkaError) -> SinkDownError:
@@ -190,7 +196,7 @@ class KafkaSink:
 def refuses_login(error: KafkaError) -> bool:
     """Whether the cluster refuses the user or password.
 
-    The client gives the same code where the connection ended in the middle of a login.
+    The client reports the same code if the connection ended in the middle of a login.
     """
     text = error.str().lower()
     return error.code() in _LOGIN and "transport" not in text and "disconnect" not in text
@@ -206,9 +212,9 @@ def _settings(at: SinkAddress, timeout: float) -> dict[str, Any]:
         "bootstrap.servers": ",".join(f"{host}:{port}" for host, port in at.hosts),
         "acks": "all",
         "enable.idempotence": True,
-        "partitioner": "murmur2_random",  # as Java's producers do, so that a key has one partition for all writers
+        "partitioner": "murmur2_random",  # as in Java's producers, so that all writers of a key use one partition
         "enable.gapless.guarantee": True,
-        "message.timeout.ms": 0,  # a record that the client gives up would be overtaken by later ones
+        "message.timeout.ms": 0,  # no timeout: if the client gave up a record, later ones would overtake it
         "message.max.bytes": LARGEST,
         "topic.metadata.propagation.max.ms": round(min(timeout / 2, 5.0) * 1000),
         "compression.type": at.choice("compression", "none", "gzip", "snappy", "lz4", "zstd"),
@@ -225,7 +231,7 @@ def _security(at: SinkAddress) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     secure = at.choice("tls", "no", "yes") == "yes" or any(name in at.options for name in tls.OPTIONS)
     if secure:
-        tls.context(at)  # that its files can be used is seen here
+        tls.context(at)  # raises UsageError if its files cannot be used
         names = zip(tls.OPTIONS, ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location"), strict=True)
         settings |= {name: at.options[option] for option, name in names if option in at.options}
     if at.user is not None:
@@ -238,7 +244,7 @@ def _security(at: SinkAddress) -> dict[str, Any]:
 
 
 def _silent() -> logging.Logger:
-    """The client would write to stderr by itself; what matters comes back as errors."""
+    """Return a logger that discards all: the client would write to stderr, and reports what matters as errors."""
     silent = logging.Logger("kafka")
     silent.addHandler(logging.NullHandler())
     return silent

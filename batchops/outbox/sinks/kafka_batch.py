@@ -1,4 +1,4 @@
-"""Records that one producer is given at a time, and what its reports mean for each of them."""
+"""The records that one producer sends at a time, and what its reports mean for each of them."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,16 +24,16 @@ _TAKEN_BACK = frozenset({
 
 
 class FailureKind(Enum):
-    """Of a record that was not acknowledged."""
+    """Why a record was not acknowledged."""
 
     REFUSED = "refused"
-    """It, or its topic, by itself."""
+    """The record itself, or its topic, was refused."""
     ISOLATE = "isolate"
-    """Its request was refused, which had other records too."""
+    """Its request was refused, and held other records too."""
     TAKEN_BACK = "taken back"
-    """Something before it was refused."""
+    """The client withdrew it, because an earlier record was refused."""
     LOST = "lost"
-    """The cluster is in trouble, or silent."""
+    """The cluster failed or did not answer."""
 
 
 class DeliveryFailure(NamedTuple):
@@ -46,60 +46,63 @@ class DeliveryFailure(NamedTuple):
 
 
 class ProducerBatch:
-    """Records given to a producer, until it is known of each whether it was acknowledged.
+    """Gives records to a producer, and waits until it is known for each whether it was acknowledged.
 
-    The client reports successes too, if asked to, but that would be half of its cost: what was produced, and is not in
-    its queue any more, and has no report, is acknowledged.
+    The client reports failures only; reports of successes would double its cost. So a record is acknowledged if it was
+    produced, has left the client's queue, and has no report.
     """
 
     def __init__(self, producer: Producer, messages: Sequence[Message], seconds: float, *, alone: bool) -> None:
-        """`seconds` without a step forward end it; `alone`: whether each record is a request of its own."""
+        """The batch ends after `seconds` without progress. `alone`: whether each record is a request of its own."""
         self.reports: dict[int, DeliveryFailure] = {}
         self.failed: set[str] = set()
         """Keys with a record that was not acknowledged."""
         self.ended = False
-        """Whether this producer is of no more use: its order is broken off."""
+        """Whether the producer can no longer be used, because it cannot continue in order."""
         self._producer = producer
         self._messages = messages
         self._seconds = seconds
         self._alone = alone
         self._produced: list[int] = []
         self._headers: dict[int, Headers] = {}
-        """As the client takes them, by the identity of a message's own: many messages share one mapping."""
+        """Headers in the client's form, by the identity of a message's headers: many messages share one mapping."""
 
     def produce(self, indexes: Sequence[int], topic: str) -> Sequence[int]:
-        """Add records up to one that is not taken, and say which; waits where the client's queue is full."""
+        """Produce records up to one that the client does not accept, and return those tried, that one included.
+
+        Waits while the client's queue is full.
+        """
         produce, reported, messages = self._producer.produce, self._reported, self._messages
         named, written = None, None
         for n, index in enumerate(indexes):
             message = messages[index]
             if message.headers is not named:
                 named = message.headers
-                written = self._headers.get(id(named)) or self._written(named)
+                written = self._headers.get(id(named)) or self._client_headers(named)
             if written is None:
                 why = "the name of a header holds a NUL"
                 self._settle(index, DeliveryFailure(FailureKind.REFUSED, why, final=True))
-                return self._taken(indexes[: n + 1])
-            body = None if message.null else message.body  # a tombstone, which compaction deletes the key by
+                return self._noted(indexes[: n + 1])
+            body = None if message.null else message.body  # a tombstone: compaction deletes its key
             headers, report = [("id", message.id.encode()), *written], partial(reported, index)
             try:
                 produce(topic, body, message.key, headers=headers, on_delivery=report)
             except BufferError:
                 again = partial(produce, topic, body, message.key, headers=headers, on_delivery=report)
-                if not self._added(index, again):
-                    return self._taken(indexes[: n + 1])
+                if not self._add_when_room(index, again):
+                    return self._noted(indexes[: n + 1])
             except KafkaException as error:
                 self._settle(index, _report(error.args[0], alone=True))
-                return self._taken(indexes[: n + 1])
-        return self._taken(indexes)
+                return self._noted(indexes[: n + 1])
+        return self._noted(indexes)
 
-    def _taken(self, indexes: Sequence[int]) -> Sequence[int]:
+    def _noted(self, indexes: Sequence[int]) -> Sequence[int]:
         self._produced += indexes
         return indexes
 
-    def _added(self, index: int, add: Callable[[], None]) -> bool:
-        """Whether it was added once the client's queue had room, and nothing has failed meanwhile."""
-        while self._forward():
+    def _add_when_room(self, index: int, add: Callable[[], None]) -> bool:
+        """Wait for room in the client's queue and add the record; whether that worked, and nothing failed meanwhile."""
+        while self._progressed():
             try:
                 add()
             except BufferError:
@@ -110,8 +113,8 @@ class ProducerBatch:
         self._settle(index, self._silence)
         return False
 
-    def _written(self, headers: Mapping[str, str]) -> Headers | None:
-        """The headers as the client takes them; None where it cannot."""
+    def _client_headers(self, headers: Mapping[str, str]) -> Headers | None:
+        """Return the headers in the client's form; None if it cannot send them."""
         if any("\0" in name for name in headers):
             return None
         # As bytes: the client ends a text at a NUL.
@@ -120,9 +123,9 @@ class ProducerBatch:
         return written
 
     def wait(self) -> None:
-        """Until all is known; where nothing more is heard, what is unknown then is lost."""
+        """Wait until each record is acknowledged or reported. If progress stops for too long, the rest are lost."""
         while len(self._producer):
-            if self._forward():
+            if self._progressed():
                 continue
             self.ended = True
             for index in self._produced:
@@ -133,8 +136,8 @@ class ProducerBatch:
     def _silence(self) -> DeliveryFailure:
         return DeliveryFailure(FailureKind.LOST, f"no acknowledgement in {self._seconds:g} s")
 
-    def _forward(self) -> bool:
-        """Whether more becomes known in time."""
+    def _progressed(self) -> bool:
+        """Poll until the client's queue is shorter; False if that takes too long."""
         before, end = len(self._producer), time.monotonic() + self._seconds
         while len(self._producer) >= before:
             if time.monotonic() >= end:
@@ -143,13 +146,13 @@ class ProducerBatch:
         return True
 
     def _poll(self, seconds: float) -> None:
-        """Hear reports. Not by `flush`: that continues calling back after it has met an error that it will raise."""
+        """Receive reports. `flush` would not do: it calls back further after an error that it is going to raise."""
         try:
             self._producer.poll(seconds)
         except KafkaException:
-            self.ended = True  # a record was refused, and nothing that comes after it is delivered
+            self.ended = True  # a record was refused, and no later one is delivered
         if self.ended:
-            self._producer.purge(in_flight=False, blocking=False)  # what was under way may be back in its queue
+            self._producer.purge(in_flight=False, blocking=False)  # records in flight may be in its queue again
 
     def _reported(self, index: int, error: KafkaError | None, _: object) -> None:
         if error is not None:

@@ -1,4 +1,4 @@
-"""The messages of one call to send, over the producers that it takes: what is left, and what became of each."""
+"""Tracks the messages of one call to `send` over one or more producers: which are left, and what became of each."""
 
 from collections.abc import Sequence
 
@@ -8,31 +8,31 @@ from batchops.outbox.sinks.ordering import HELD
 
 
 class Sending:
-    """The messages of one `send`, over the producers that it takes."""
+    """The messages of one call to `send`, which may need several producers."""
 
     def __init__(self, messages: Sequence[Message]) -> None:
         self.messages = messages
         self.left: Sequence[int] = range(len(messages))
-        """Those whose outcome is not known yet."""
+        """The messages whose delivery is not known yet."""
         self.isolated: set[int] = set()
-        """Those that came in a request that was refused: until each was alone, nothing else is sent."""
+        """Messages of a refused request. Nothing else is sent until each of them was sent alone."""
         self.guilty = False
-        """Whether one of them was refused alone."""
+        """Whether one of the isolated messages was refused when it was alone."""
         self.together = 0
-        """Bytes of the isolated messages' bodies, when they came together."""
+        """Bytes of the bodies of the isolated messages, as they were sent together."""
         self._deliveries: list[Delivery] = [None] * len(messages)
         self._failed: set[str] = set()
 
     @property
     def next(self) -> Sequence[int]:
-        """What to send now: everything, or the isolated messages with what comes before them in their keys."""
+        """Return the messages to send now: all that are left, or the isolated ones and earlier ones of their keys."""
         if not self.isolated:
             return self.left
         last, keys = max(self.isolated), {self.messages[index].key for index in self.isolated}
         return [index for index in self.left if index <= last and self.messages[index].key in keys]
 
     def settle(self, produced: Sequence[int], given: ProducerBatch) -> None:
-        """After a round: what was produced and has no report is acknowledged."""
+        """Record the outcome of one producer's batch. A message that was produced and has no report is acknowledged."""
         alone, again, down, before = bool(self.isolated), set[int](), "", len(self.left)
         if not (alone or given.reports or given.ended) and len(produced) == before:
             self.left = ()
@@ -55,12 +55,12 @@ class Sending:
             self.give_up(down or "the producer ended without a reason")
 
     def refuse(self, index: int, why: Refused) -> None:
-        """One that was refused: nothing of its key is sent any more."""
+        """Record a refused message. Later messages of its key are not sent."""
         self._deliveries[index] = why
         self._failed.add(self.messages[index].key)
 
     def give_up(self, reason: str) -> None:
-        """Nothing can be sent any more."""
+        """End the sending: every message that is left is unsent for this reason."""
         for index in self.left:
             self._deliveries[index] = Unsent(reason)
         self.left = ()
@@ -73,5 +73,5 @@ class Sending:
         self.isolated.intersection_update(self.left)
 
     def end(self) -> Sequence[Delivery]:
-        """A delivery per message."""
+        """Return a delivery for each message."""
         return self._deliveries

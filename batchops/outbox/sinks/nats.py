@@ -1,4 +1,4 @@
-"""`nats://…`: each event a message in a JetStream stream, acknowledged by the server once it has stored it."""
+"""The sink `nats://…`: sends each event to a JetStream stream. The server acknowledges it once it is stored."""
 
 import asyncio
 import itertools
@@ -34,30 +34,30 @@ from batchops.outbox.sinks.ordering import DeliveryOrder
 T = TypeVar("T")
 OPTIONS = ("timeout", "subject", "tls")
 WINDOW = 2_000
-"""Messages under way, each of another key: the server may refuse one and store the next."""
+"""The most messages under way, each of another key: the server may refuse one and store the next."""
 SPARE = 5.0
-"""Seconds beyond the server's own in which the loop of this client must have come back."""
+"""Seconds beyond the server's timeout in which the client's event loop must have returned."""
 _SUBJECT = re.compile(r"[^\s*>.\x00]+(\.[^\s*>.\x00]+)*")
 _HEADER = re.compile(r"[!-9;-~]+")
 _TOO_LARGE = frozenset({10054, 10097})
-"""The server's numbers for a message larger than its stream takes, and for its headers."""
-_OF_ACCESS = ("authorization", "credentials", "authentication expired", "authentication revoked")
-"""In the server's words when it refuses who connects."""
+"""The server's error numbers for a message, or its headers, larger than the stream accepts."""
+_ACCESS_WORDS = ("authorization", "credentials", "authentication expired", "authentication revoked")
+"""Words in the server's message when it refuses the credentials."""
 LONGEST_SUBJECT_BYTES = 3_900
-"""Bytes of a subject: servers read no line that is longer than 4,096 with what else is in it."""
+"""Bytes of a subject. Servers accept protocol lines of at most 4,096 bytes, which hold more than the subject."""
 _FULL = frozenset({10047, 10077})
-"""Its numbers for a stream, or a store, that has no room: as any refusal by a stream, their code is 400."""
+"""The server's error numbers for a stream or store that is full. Their code is 400, as for any refusal."""
 
 
 def sink(url: str, environ: Mapping[str, str]) -> "NatsSink":
-    """The streams of that server; UsageError for an option that it cannot have."""
+    """Return the sink for the servers in the URL; raise UsageError for an option that it does not have."""
     return NatsSink(address(url, 4222, environ))
 
 
 class NatsSink:
-    """Publishes to JetStream only: the core's own publish is acknowledged by nobody.
+    """Publishes to JetStream only: a plain NATS publish is not acknowledged.
 
-    `Nats-Msg-Id` is the event's id, so that a stream leaves out what it has had within its duplicate window.
+    `Nats-Msg-Id` is the event's id, so that a stream drops duplicates within its duplicate window.
     """
 
     def __init__(self, at: SinkAddress) -> None:
@@ -74,14 +74,14 @@ class NatsSink:
         self._inbox = ""
         self._numbers = itertools.count()
         self._waiting: dict[str, int] = {}
-        """Messages under way, by the number in the subject that they are answered at."""
+        """Indexes of the messages under way, by the number in the subject of their answers."""
         self._answers: asyncio.Queue[tuple[int, Delivery] | None] = asyncio.Queue()
-        """None: no more will come."""
+        """Deliveries by the message's index. None: the connection is closed, and no more will come."""
         self._isolated: set[str] = set()
-        """Were under way when the connection was lost."""
+        """Ids of the messages that were under way when the connection was lost."""
 
     def open(self) -> None:
-        """Connect."""
+        """Connect, in an event loop in a thread of its own."""
         if self._client is not None and self._client.is_connected:
             return
         self.close()
@@ -89,29 +89,32 @@ class NatsSink:
         self._thread = threading.Thread(target=self._loop.run_forever, name="batchops-nats", daemon=True)
         self._thread.start()
         try:
-            self._wait(self._connected(), self._seconds + SPARE)
+            self._wait(self._connect(), self._seconds + SPARE)
         except (NatsError, OSError, TimeoutError) as error:
             self.close()
             raise self._down(error) from error
 
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
-        """Each event, pipelined over the keys; where nothing at all is stored, the server is at fault."""
+        """Publish the messages, those of different keys at once. Raise SinkDownError if a full stream stores none."""
         self.open()
         order = DeliveryOrder(messages, WINDOW, isolated=self._isolated)
         try:
             full = self._wait(self._publish(order, messages), None)
         except (NatsError, OSError, TimeoutError) as error:
             self.close()
-            return self._broken(order, messages, error)
+            return self._lost(order, messages, error)
         self._isolated = set()
         if full and not order.acknowledged:
             raise SinkDownError(f"{self._place}: {full}.", "let the stream drop old messages, or make it larger.")
         return order.end()
 
-    def _broken(self, order: DeliveryOrder, messages: Sequence[Message], error: Exception) -> Sequence[Delivery]:
-        """The connection is gone: one of the events under way may be why, and that shows once it is alone."""
+    def _lost(self, order: DeliveryOrder, messages: Sequence[Message], error: Exception) -> Sequence[Delivery]:
+        """Return the deliveries after the connection was lost.
+
+        An event under way may be the cause. So the next call sends each of them alone.
+        """
         reason = error_reasons.why(error)[0]
-        if isinstance(error, TimeoutError):  # a server that is slow, whatever it is sent
+        if isinstance(error, TimeoutError):  # the server is slow; no event is the cause
             return order.end(Unsent(reason))
         if order.one_by_one and answers(self):
             return order.end(Refused(f"the connection ended at this event alone ({reason})"))
@@ -119,10 +122,10 @@ class NatsSink:
         return order.end(Unsent(reason))
 
     def loss_warning(self, topic: str) -> str | None:
-        """Where the subject's stream is in the memory of one server."""
+        """Return the warning if the subject's stream is kept in the memory of one server."""
         if self._client is None:
             return None
-        with suppress(NatsError, OSError, TimeoutError, ValueError):  # not every user may ask
+        with suppress(NatsError, OSError, TimeoutError, ValueError):  # the user may lack the right to ask
             config = self._wait(self._stream(self._client, self._subject or topic), self._seconds + SPARE)
             if config.storage == StorageType.MEMORY and (config.num_replicas or 1) == 1:
                 return (
@@ -143,7 +146,7 @@ class NatsSink:
         if loop is None or thread is None:
             return
         if client is not None:
-            asyncio.run_coroutine_threadsafe(_closed(client), loop).result(SPARE)
+            asyncio.run_coroutine_threadsafe(_close_client(client), loop).result(SPARE)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(SPARE)
         if not thread.is_alive():
@@ -153,28 +156,28 @@ class NatsSink:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
 
-    async def _connected(self) -> None:
+    async def _connect(self) -> None:
         self._client = TlsRequired() if "tls" in self._settings else Client()
-        await asyncio.wait_for(self._client.connect(**self._settings, closed_cb=self._gone), self._seconds)
+        await asyncio.wait_for(self._client.connect(**self._settings, closed_cb=self._on_closed), self._seconds)
         self._inbox = self._client.new_inbox()
-        # Not the client's own publish_async: of a refusal by the stream it never tells.
-        await self._client.subscribe(f"{self._inbox}.*", cb=self._answered)
+        # Not the client's own publish_async: it never reports a refusal by the stream.
+        await self._client.subscribe(f"{self._inbox}.*", cb=self._on_answer)
 
-    async def _gone(self) -> None:
+    async def _on_closed(self) -> None:
         self._answers.put_nowait(None)
 
-    async def _answered(self, answer: Msg) -> None:
+    async def _on_answer(self, answer: Msg) -> None:
         index = self._waiting.pop(answer.subject.rpartition(".")[2], None)
-        if index is not None:  # else of an earlier call
+        if index is not None:  # else the answer is for an earlier call
             self._answers.put_nowait((index, _verdict(answer)))
 
     async def _publish(self, order: DeliveryOrder, messages: Sequence[Message]) -> str:
-        """Until all are settled; why the stream takes nothing, where that is so."""
+        """Publish until all messages are settled; return why the stream is full, or ""."""
         full = ""
         self._waiting, self._answers = {}, asyncio.Queue()
         while not order.done:
             for index in order.take():
-                await self._begun(order, messages, index)
+                await self._publish_one(order, messages, index)
             if not order.under_way:
                 continue
             found = [await asyncio.wait_for(self._answers.get(), self._seconds)]
@@ -188,7 +191,7 @@ class NatsSink:
                 order.settle(index, delivery)
         return full
 
-    async def _begun(self, order: DeliveryOrder, messages: Sequence[Message], index: int) -> None:
+    async def _publish_one(self, order: DeliveryOrder, messages: Sequence[Message], index: int) -> None:
         assert self._client is not None
         message = messages[index]
         if refused := self._unfit(message):
@@ -216,13 +219,13 @@ class NatsSink:
         return None
 
     def _down(self, error: BaseException) -> SinkDownError:
-        if any(word in str(error).lower() for word in _OF_ACCESS):
+        if any(word in str(error).lower() for word in _ACCESS_WORDS):
             return AccessRefusedError(f"{self._place}: the user or password is refused.", "check them in the URL.")
         return error_reasons.down(self._place, error)
 
 
 class TlsRequired(Client):
-    """Ends where the server begins no TLS, before a password is sent: the client itself would continue in the clear."""
+    """Fails if the server does not offer TLS, before a password is sent: the client would continue unencrypted."""
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         if not info.get("tls_required"):
@@ -236,26 +239,26 @@ def _settings(at: SinkAddress, seconds: float) -> dict[str, Any]:
     return {
         "servers": [f"{'tls' if secure else 'nats'}://{host}:{port}" for host, port in at.hosts],
         "connect_timeout": max(1, round(seconds)),
-        "allow_reconnect": False,  # what was under way must not be sent again behind our back
-        "max_reconnect_attempts": 1,  # to a server; 0 would be without end
+        "allow_reconnect": False,  # the client must not send messages again by itself
+        "max_reconnect_attempts": 1,  # per server; 0 means no limit
         "reconnect_time_wait": 0.05,
         "name": "batchops",
-        "error_cb": _quiet,
+        "error_cb": _ignore_error,
         **({"tls": tls.context(at)} if secure else {}),
         **{name: value for name, value in credentials.items() if value is not None},
     }
 
 
-async def _quiet(_: Exception) -> None:
-    """The client would write to stderr; what matters comes back as errors."""
+async def _ignore_error(_: Exception) -> None:
+    """Ignore the error: the client would write it to stderr, and what matters is raised as well."""
 
 
-async def _closed(client: Client) -> None:
+async def _close_client(client: Client) -> None:
     await client.close()
 
 
 def _header_bytes(message: Message) -> int:
-    """As they are on the wire, with ours among them."""
+    """Return the size of the headers on the wire, including those that batchops adds."""
     named = {**message.headers, "Nats-Msg-Id": message.id, "key": message.key}
     return 12 + sum(len(name) + len(value.encode()) + 4 for name, value in named.items())
 

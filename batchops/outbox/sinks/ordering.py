@@ -1,4 +1,4 @@
-"""Which messages may go out now, so that those of one key arrive in order, whatever is refused on the way."""
+"""Decides which messages may be sent now, so that those of one key arrive in order even if some are refused."""
 
 from collections import deque
 from collections.abc import Callable, Sequence, Set
@@ -8,27 +8,35 @@ from batchops.outbox.sinks import Delivery, Message, Unsent
 HELD = Unsent("an earlier event of its key was not delivered")
 NOT_TRIED = Unsent("not tried")
 MOST_BYTES = 16_000_000
-"""Of bodies under way; a larger one goes alone."""
+"""Bytes of message bodies that may be under way at a time. A larger body is sent alone."""
 
 Together = Callable[[Message, Message], bool]
+"""Whether a message may be sent before the one ahead of it in its key is acknowledged."""
 
 
 def alone(_: Message, __: Message) -> bool:
-    """For a destination that may refuse a message and take the next one: one of a key at a time."""
+    """Return False: one message of a key is under way at a time.
+
+    This is for a destination that may refuse a message and accept the next one.
+    """
     return False
 
 
 def same_topic(one: Message, next_one: Message) -> bool:
-    """For a destination that takes messages of one topic in order and stops at the first that it does not take."""
+    """Whether both messages have the same topic.
+
+    This is for a destination that accepts the messages of one topic in order, and none after one that it refuses.
+    """
     return one.topic == next_one.topic
 
 
 class DeliveryOrder:
-    """The messages of one `send`: taken when nothing before them in their key is open, settled one by one.
+    """The messages of one call to `send`, and which of them may be sent now.
 
-    Of a key one message is under way at a time, or a stretch of them that may go `together`. Of a key that had a
-    message not acknowledged, nothing more is taken. `isolated` are ids: as long as there are some, everything goes
-    one by one, and they come first. Not safe for threads.
+    A message is taken once those before it in its key are settled. One message of a key is under way at a time, or
+    several that may go `together`. After a message that was not acknowledged, nothing more of its key is taken.
+    `isolated` holds ids of messages: they are taken first, and as long as one is left, messages are taken one by one.
+    Not safe for threads.
     """
 
     def __init__(
@@ -57,16 +65,16 @@ class DeliveryOrder:
 
     @property
     def under_way(self) -> Sequence[int]:
-        """Taken and not settled, in the order in which they were taken."""
+        """Return the messages that were taken and are not settled, in the order in which they were taken."""
         return tuple(self._under_way)
 
     @property
     def one_by_one(self) -> bool:
-        """Whether isolated messages are left, so that what goes wrong now is the fault of the one under way."""
+        """Whether isolated messages are left: then one message is under way at a time, and a failure is its fault."""
         return bool(self._isolated)
 
     def take(self, most: int | None = None) -> list[int]:
-        """The messages that may go out now, up to the window; none where all keys wait for an answer."""
+        """Take the messages that may be sent now, up to the window; none if every key waits for an answer."""
         room = (1 if self._isolated else self._window) - len(self._under_way)
         room = room if most is None else min(room, most)
         taken: list[int] = []
@@ -89,7 +97,7 @@ class DeliveryOrder:
         return stretch
 
     def settle(self, index: int, delivery: Delivery) -> None:
-        """What became of a message; told again, it changes nothing."""
+        """Record what became of a message. A second call for the same message changes nothing."""
         if index not in self._under_way:
             return
         del self._under_way[index]
@@ -106,11 +114,11 @@ class DeliveryOrder:
             self._failed.add(key)
             self._isolated.difference_update(self._waiting[key])
         if not left and self._waiting[key] and key not in self._failed:
-            # An isolated message's key goes first: as long as there are such, everything goes one by one.
+            # The key of an isolated message goes first: as long as one is left, messages are taken one by one.
             (self._ready.appendleft if self._isolated else self._ready.append)(key)
 
     def end(self, why: Delivery = NOT_TRIED) -> list[Delivery]:
-        """A delivery per message; `why` is for those that are under way."""
+        """Return a delivery for each message; `why` is the delivery of those that are still under way."""
         for index in self.under_way:
             self.settle(index, why)
         held: set[str] = set()

@@ -1,4 +1,4 @@
-"""`amqp://…`: each event a persistent message, confirmed by RabbitMQ once it is safe in every queue it goes to."""
+"""The sink `amqp://…`: sends persistent messages. RabbitMQ confirms each once it is safe in all its queues."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -16,11 +16,11 @@ from batchops.outbox.sinks.rabbitmq_properties import READ, SHORT_STRING_BYTES, 
 
 OPTIONS = ("timeout", "exchange", "topic")
 WINDOW = 1_000
-"""Messages under way, each of another key: the broker may refuse one and take the next."""
+"""The most messages under way, each of another key: the broker may refuse one and accept the next."""
 
 
 def sink(url: str, environ: Mapping[str, str]) -> "RabbitMQSink":
-    """The exchange on that broker; UsageError for an option that it cannot have."""
+    """Return the sink for the broker in the URL; raise UsageError for an option that it does not have."""
     scheme = url.partition(":")[0].lower()
     return RabbitMQSink(address(url, 5671 if scheme == "amqps" else 5672, environ))
 
@@ -28,7 +28,8 @@ def sink(url: str, environ: Mapping[str, str]) -> "RabbitMQSink":
 class RabbitMQSink:
     """Publishes with confirms, `mandatory` and persistent; the topic is the routing key.
 
-    A message that no queue takes comes back, and is refused: without `mandatory` it would vanish in silence.
+    The broker returns a message that no queue takes, and it counts as refused. Without `mandatory` the broker would
+    drop it silently.
     """
 
     properties: Collection[str] = tuple(READ)
@@ -41,21 +42,21 @@ class RabbitMQSink:
         self._seconds = at.seconds("timeout", 30.0)
         self._exchange = at.options.get("exchange", "")
         self._parameters = [_parameters(at, host, port, self._seconds) for host, port in at.hosts]
-        self._line: RabbitMQConnection | None = None
+        self._connection: RabbitMQConnection | None = None
         self._isolated: set[str] = set()
-        """Were under way when the broker closed the channel: one of them was the reason."""
+        """Ids of the messages that were under way when the broker closed the channel: one of them was the reason."""
 
     def open(self) -> None:
-        """Connect, to the first of the hosts that answers."""
-        if self._line is not None and self._line.usable:
+        """Connect to the first host that answers."""
+        if self._connection is not None and self._connection.usable:
             return
         self.close()
         problems = []
         for parameters in self._parameters:
-            self._line = RabbitMQConnection(parameters, self._exchange, self._seconds)
-            if self._line.connect():
+            self._connection = RabbitMQConnection(parameters, self._exchange, self._seconds)
+            if self._connection.connect():
                 return
-            problems.append(self._line.problem)
+            problems.append(self._connection.problem)
             self.close()
         for problem in problems:
             if problem.access_refused:
@@ -63,32 +64,32 @@ class RabbitMQSink:
         raise SinkDownError(f"{self._place}: {problems[-1].text}.", problems[-1].hint)
 
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
-        """Each event, pipelined over the keys; where nothing at all is taken, the broker is at fault."""
+        """Publish the messages, those of different keys at once. Raise SinkDownError if none is confirmed."""
         self.open()
-        line = self._line
-        assert line is not None
+        connection = self._connection
+        assert connection is not None
         order = DeliveryOrder(messages, WINDOW, isolated=self._isolated)
-        why = line.publish(order, messages, self._unfit, self._topic)
+        why = connection.publish(order, messages, self._unfit, self._topic)
         if why is None:
             self._isolated = set()
             return order.end()
         self._isolated = set()
         under_way = order.under_way
-        if line.problem.message_refused and (order.one_by_one or len(under_way) == 1):
+        if connection.problem.message_refused and (order.one_by_one or len(under_way) == 1):
             return order.end(Refused(why, final=True))
-        if line.problem.message_refused:
+        if connection.problem.message_refused:
             self._isolated = {messages[index].id for index in under_way}
         elif not order.acknowledged:
-            raise SinkDownError(f"{self._place}: {why}.", line.problem.hint)
+            raise SinkDownError(f"{self._place}: {why}.", connection.problem.hint)
         return order.end(Unsent(why))
 
     def loss_warning(self, topic: str) -> str | None:
-        """Where the queue of that name is not durable; what an exchange has bound to it does not tell."""
+        """Return the warning if the topic's queue is not durable; None with an exchange, whose queues are not known."""
         queue = self._topic or topic
         if self._exchange:
             return None
         with suppress(AMQPError, OSError, ValueError), closing(pika.BlockingConnection(self._parameters)) as connection:
-            connection.channel().queue_declare(queue, passive=True)  # else the next would make it
+            connection.channel().queue_declare(queue, passive=True)  # else the next call would create it
             try:
                 connection.channel().queue_declare(queue, durable=True)
             except ChannelClosedByBroker as error:
@@ -101,9 +102,9 @@ class RabbitMQSink:
 
     def close(self) -> None:
         """Close the connection and end its thread."""
-        line, self._line = self._line, None
-        if line is not None:
-            line.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _unfit(self, message: Message) -> Refused | None:
         topic = self._topic or message.topic

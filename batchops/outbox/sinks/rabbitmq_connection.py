@@ -1,4 +1,4 @@
-"""One connection to RabbitMQ, in a thread of its own, over which messages go out and confirms come back."""
+"""One connection to RabbitMQ in a thread of its own: it publishes messages and receives their confirms."""
 
 import logging
 import re
@@ -17,30 +17,30 @@ from batchops.outbox.sinks.ordering import DeliveryOrder
 from batchops.outbox.sinks.rabbitmq_properties import UNFIT, properties_of
 from batchops.runtime.threads import described
 
-logging.getLogger("pika").addHandler(logging.NullHandler())  # else its errors would go to stderr, beside ours
+logging.getLogger("pika").addHandler(logging.NullHandler())  # else it would write its errors to stderr too
 _MESSAGE_CODES = frozenset({406, 501, 502})
-"""Codes for a message that the broker cannot take: too large, in a frame that is, of a syntax that it does not read."""
-_PASSES = re.compile(r"\blimit\b|\bis down\b")
-"""In the words of a broker that has too many connections, or a virtual host that is about to start."""
+"""Reply codes for a message that the broker cannot accept: it or its frame is too large, or its syntax is wrong."""
+_TEMPORARY = re.compile(r"\blimit\b|\bis down\b")
+"""Matches the message of a broker with too many connections, or with a virtual host that is not up yet."""
 FULL = "a queue is full and takes nothing (it confirmed the opposite)"
 SPARE = 5.0
-"""Seconds beyond the bound in which the thread must have said how it went."""
+"""Seconds beyond the timeout in which the thread must have reported the result."""
 
 
 @dataclass(frozen=True)
 class ConnectionProblem:
-    """Why the connection, or the channel on it, is of no use any more."""
+    """Why the connection, or its channel, can no longer be used."""
 
     text: str
     hint: str = ""
     message_refused: bool = False
-    """Whether the broker closed the channel because of a message, without saying which."""
+    """Whether the broker closed the channel because of a message. It does not report which one."""
     access_refused: bool = False
-    """Whether the broker refused the user, or the virtual host to it."""
+    """Whether the broker refused the user, or the user's access to the virtual host."""
 
 
 class RabbitMQConnection:
-    """A connection, its channel, and what is under way on it. Whatever touches them runs in the line's own thread."""
+    """A connection, its channel, and the messages under way on it. Only the connection's own thread uses them."""
 
     def __init__(self, parameters: pika.ConnectionParameters, exchange: str, seconds: float) -> None:
         self.problem = ConnectionProblem("no answer in time")
@@ -59,7 +59,7 @@ class RabbitMQConnection:
         self._over = False
 
     def connect(self) -> bool:
-        """Whether it can be used now; else `problem` says why not."""
+        """Connect; whether the connection can be used now. If not, `problem` says why."""
         self._thread.start()
         self._ready.wait(self._seconds + SPARE)
         return self.usable
@@ -71,9 +71,9 @@ class RabbitMQConnection:
         unfit: Callable[[Message], Refused | None],
         topic: str | None,
     ) -> str | None:
-        """Until all are settled: None; or why it went no further."""
+        """Publish until all messages are settled, and return None; or return why publishing ended early."""
         publishing = _Publishing(order, messages, unfit, topic)
-        if not self._call_in_thread(lambda: self._begin(publishing)):
+        if not self._call_in_thread(lambda: self._start_publishing(publishing)):
             return self.problem.text
         while not publishing.over.wait(0.2):
             if time.monotonic() - publishing.last_answer > self._seconds:
@@ -95,7 +95,7 @@ class RabbitMQConnection:
         self._thread.join(SPARE)
 
     def _call_in_thread(self, work: Callable[[], None]) -> bool:
-        """Whether the thread will do it; it does nothing once its loop is closed."""
+        """Have the connection's thread do the work; False if its loop is closed, and it does nothing any more."""
         with self._guard:
             if not self._over:
                 self._connection.ioloop.add_callback_threadsafe(work)
@@ -135,7 +135,7 @@ class RabbitMQConnection:
 
     def _channel_closed(self, _: Any, reason: Exception) -> None:
         code = getattr(reason, "reply_code", None)
-        if code is None:  # the connection went, and took the channel along
+        if code is None:  # the connection was lost, and the channel with it
             self._fail(_why(reason))
             return
         text = getattr(reason, "reply_text", "")
@@ -157,7 +157,7 @@ class RabbitMQConnection:
         if self._publishing is not None:
             self._publishing.over.set()
 
-    def _begin(self, publishing: "_Publishing") -> None:
+    def _start_publishing(self, publishing: "_Publishing") -> None:
         self._publishing = publishing
         if self.usable:
             self._publish()
@@ -165,7 +165,7 @@ class RabbitMQConnection:
             publishing.over.set()
 
     def _publish(self) -> None:
-        """All that may go out now."""
+        """Publish all messages that may be sent now."""
         publishing = self._publishing
         assert publishing is not None
         while indexes := publishing.order.take():
@@ -174,7 +174,7 @@ class RabbitMQConnection:
                     publishing.order.settle(index, refused)
                     continue
                 try:
-                    self._out(publishing.messages[index], publishing.topic)
+                    self._publish_one(publishing.messages[index], publishing.topic)
                 except UNFIT as error:
                     publishing.order.settle(index, Refused(str(error)[:300] or type(error).__name__, final=True))
                     continue
@@ -183,12 +183,12 @@ class RabbitMQConnection:
         if publishing.order.done:
             publishing.over.set()
 
-    def _out(self, message: Message, topic: str | None) -> None:
+    def _publish_one(self, message: Message, topic: str | None) -> None:
         properties = properties_of(message, self._connection.params.frame_max)
         self._channel.basic_publish(self._exchange, topic or message.topic, message.body, properties, mandatory=True)
 
     def _returned(self, _: Any, method: Any, properties: Any, __: bytes) -> None:
-        """Said before the confirm of the same message."""
+        """Note why the broker returned a message. It does so before it confirms the same message."""
         if self._publishing is not None:
             self._publishing.returned[properties.message_id] = _unroutable(method)
 
@@ -207,7 +207,7 @@ class RabbitMQConnection:
 
 
 class _Publishing:
-    """The messages of one `send` while they are under way."""
+    """The messages of one call to `publish` while they are under way."""
 
     def __init__(
         self,
@@ -222,21 +222,24 @@ class _Publishing:
         self.topic = topic
         self.over = threading.Event()
         self.last_answer = time.monotonic()
-        """When the broker was last heard."""
+        """The time of the broker's last confirm."""
         self.tags: dict[int, int] = {}
-        """Of what is under way, ascending."""
+        """Indexes of the messages under way by delivery tag, in ascending order."""
         self.returned: dict[str, str] = {}
         self.nacked = False
 
     def result(self, index: int, nacked: bool) -> Delivery:
-        """A returned message is confirmed all the same: nothing can be done for it."""
+        """Return what became of a confirmed message.
+
+        The broker confirms a message that it returned too, but that one was not delivered.
+        """
         if (reason := self.returned.pop(self.messages[index].id, None)) is not None:
             return Refused(reason)
         return Unsent(FULL) if nacked else None
 
 
 def _unroutable(method: Any) -> str:
-    """Why a message came back, and what is to be declared or bound."""
+    """Return why the broker returned a message, and what to declare or bind."""
     exchange, key, reply = method.exchange, method.routing_key, method.reply_text
     if reply != "NO_ROUTE":
         return f"no queue takes it ({reply})"
@@ -246,12 +249,12 @@ def _unroutable(method: Any) -> str:
 
 
 def _why(reason: BaseException) -> ConnectionProblem:
-    text = repr(reason)  # pika wraps what the broker said, or a connection lost at that moment
+    text = repr(reason)  # pika wraps the broker's message, or the loss of the connection
     if isinstance(reason, ConnectionBlockedTimeout):
         return ConnectionProblem("an alarm blocks publishers (memory or disk)", "see rabbitmqctl alarms.")
     if "ACCESS_REFUSED" in text:
         return ConnectionProblem("the user or password is refused", "check them in the URL.", access_refused=True)
-    if "NOT_ALLOWED" in text and not _PASSES.search(text):
+    if "NOT_ALLOWED" in text and not _TEMPORARY.search(text):
         hint = "amqp://host/VHOST; the first one is /."
         return ConnectionProblem("the user has no access to this virtual host", hint, access_refused=True)
     for cause in (reason, *reason.args):

@@ -1,4 +1,4 @@
-"""The properties of an AMQP message, made of an event's texts; what they cannot be is the event's fault."""
+"""Makes the properties of an AMQP message from an event's texts. A text that does not fit is the event's fault."""
 
 import re
 import struct
@@ -11,13 +11,13 @@ import pika
 from batchops.outbox.sinks import Message
 
 SHORT_STRING_BYTES = 255
-"""Bytes of a short string: a routing key, an id, a content type."""
+"""The most bytes of a short string, such as a routing key, an id or a content type."""
 _LONGEST_NAME = 128
-"""The same for the name of a header."""
-_SURELY = 60_000
-"""Letters that are in a frame of any size that brokers use, whatever they are."""
+"""The most bytes of the name of a header."""
+_ALWAYS_FITS = 60_000
+"""The most characters of headers that fit in a frame of any broker, so that their bytes need not be counted."""
 _FRAME = 8 + 14
-"""Bytes of a header frame beside its properties: the frame's own, class, weight, length of the body."""
+"""Bytes of a header frame beside the properties: the frame's own, class, weight and length of the body."""
 
 
 def _short(text: str) -> str:
@@ -33,7 +33,7 @@ def _priority(text: str) -> int:
 
 
 def _timestamp(text: str) -> int:
-    """Seconds since 1970; a time without a zone is in UTC."""
+    """Return a time as seconds since 1970. A time without a zone is in UTC."""
     if re.fullmatch(r"\d{1,12}(\.\d+)?", text):
         return int(float(text))
     try:
@@ -56,15 +56,18 @@ READ: Mapping[str, Callable[[str], Any]] = {
     "content_type": _short, "content_encoding": _short, "type": _short, "timestamp": _timestamp,
     "priority": _priority, "correlation_id": _short, "reply_to": _short, "app_id": _short, "expiration": _milliseconds,
 }  # fmt: skip
-"""By name, as the standard spells them."""
+"""Reads the text of each property, by the property's name in the AMQP standard."""
 
 
 def properties_of(message: Message, frame: int) -> pika.BasicProperties:
-    """Those of a persistent message; ValueError where they cannot be made, or are more than a frame of that size."""
+    """Return the properties of a persistent message.
+
+    Raise ValueError if a text does not fit its property, or all do not fit in a frame of that size.
+    """
     values = {name: _read(name, text) for name, text in message.properties.items()}
     headers: dict[str, Any] = {**message.headers, "key": message.key}
     properties = pika.BasicProperties(message_id=message.id, delivery_mode=2, headers=headers, **values)
-    if sum(map(len, headers)) + sum(map(len, headers.values())) > _SURELY:
+    if sum(map(len, headers)) + sum(map(len, headers.values())) > _ALWAYS_FITS:
         size = _FRAME + sum(map(len, properties.encode()))
         if frame and size > frame:
             raise ValueError(f"its headers make {size:,} bytes, and the broker takes a frame of {frame:,}")
@@ -72,7 +75,7 @@ def properties_of(message: Message, frame: int) -> pika.BasicProperties:
 
 
 def unfit(message: Message) -> str:
-    """Why it cannot be sent, by its names alone; empty where it can."""
+    """Return why the message's id or the name of a header cannot be sent; "" if they can."""
     if "\0" in message.id or len(message.id.encode()) > SHORT_STRING_BYTES:
         return f"its id is more than {SHORT_STRING_BYTES} bytes, or holds a NUL"
     if any("\0" in name or len(name.encode()) > _LONGEST_NAME for name in message.headers):
@@ -81,7 +84,7 @@ def unfit(message: Message) -> str:
 
 
 UNFIT = (ValueError, struct.error, pika.exceptions.ShortStringTooLong, pika.exceptions.UnsupportedAMQPFieldException)
-"""What the client raises for a message that it cannot write; nothing of it has gone out by then."""
+"""The errors that the client raises for a message that it cannot encode, before it sends any part of it."""
 
 
 def _read(name: str, text: str) -> Any:

@@ -1,4 +1,4 @@
-"""`redis://…`: each event an entry of a stream."""
+"""The sink `redis://…`: adds each event to a stream as an entry."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,8 +33,8 @@ from batchops.outbox.sinks.redis_commands import write_quickly
 
 OPTIONS = ("timeout", "stream", "maxlen")
 WINDOW = 500
-"""Entries of a transaction: the server does nothing else meanwhile, for a few milliseconds."""
-_FOR_ALL = {
+"""Entries in a transaction. The server does nothing else while it executes one, for a few milliseconds."""
+_SERVER_REFUSALS = {
     "OOM": "its memory is full (OOM)",
     "READONLY": "it is a read-only replica",
     "LOADING": "it is loading its data",
@@ -45,7 +45,7 @@ _FOR_ALL = {
     "BUSY": "a script keeps it busy",
     "NOAUTH": "it wants a user and a password",
 }
-"""Refusals that say nothing about the event, by their first word."""
+"""Refusals that no event is to blame for, by the first word of the server's message."""
 _HINTS = {
     "READONLY": "name the primary.",
     "OOM": "let old entries go: maxlen=N, or give it more memory.",
@@ -53,15 +53,16 @@ _HINTS = {
 
 
 def sink(url: str, environ: Mapping[str, str]) -> "RedisSink":
-    """The streams of that server; UsageError for an option that it cannot have."""
+    """Return the sink for the server in the URL; raise UsageError for an option that it does not have."""
     return RedisSink(address(url, 6379, environ))
 
 
 class RedisSink:
-    """Adds entries by transactions of up to 500.
+    """Adds entries in transactions of up to 500.
 
-    A transaction is executed whole or not at all, also if its answer is lost; within it, a refusal is of a stream. So a
-    key's entries for one stream may share it: of them none comes before one that was refused.
+    The server executes a transaction as a whole or not at all, even if its answer is lost. Within a transaction it
+    refuses all entries of a stream or none. So entries of one key for one stream may share a transaction: none is
+    added after an earlier one was refused.
     """
 
     def __init__(self, at: SinkAddress) -> None:
@@ -77,10 +78,10 @@ class RedisSink:
         write_quickly(self._client)
         self._is_open = False
         self._isolated: set[str] = set()
-        """Were under way when a connection was lost: one of them may have been the reason."""
+        """Ids of the messages that were under way when the connection was lost: one of them may be the reason."""
 
     def open(self) -> None:
-        """Connect."""
+        """Connect, and check that the server answers."""
         if not self._is_open:
             try:
                 self._client.ping()
@@ -89,23 +90,23 @@ class RedisSink:
             self._is_open = True
 
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
-        """Transaction after transaction; what is refused for all ends the call."""
+        """Send the messages in transactions. An error that concerns all messages ends the call."""
         self.open()
         order = DeliveryOrder(messages, WINDOW, same_topic, self._isolated)
         while indexes := order.take():
             try:
                 self._add(order, messages, indexes)
             except RedisError as error:
-                return self._broken(order, messages, error)
+                return self._failed(order, messages, error)
         self._isolated.clear()
         return order.end()
 
-    def loss_warning(self, topic: str) -> str | None:  # noqa: ARG002  it is all of the server's
-        """Where the server keeps no append-only file."""
+    def loss_warning(self, topic: str) -> str | None:  # noqa: ARG002  it holds for the whole server
+        """Return the warning if the server keeps no append-only file."""
         try:
             info = self._client.info("persistence")
         except RedisError:
-            return None  # not every user may ask
+            return None  # the user may lack the right to ask
         if info.get("aof_enabled", 1):
             return None
         return (
@@ -141,13 +142,13 @@ class RedisSink:
             entry += [f"header:{name}", value]
         return [*entry, "body", message.body]
 
-    def _broken(self, order: DeliveryOrder, messages: Sequence[Message], error: RedisError) -> Sequence[Delivery]:
-        """The transaction failed as a whole: it has refused a command of it, or nothing can be done at all."""
+    def _failed(self, order: DeliveryOrder, messages: Sequence[Message], error: RedisError) -> Sequence[Delivery]:
+        """Return the deliveries after a transaction failed: a command was refused, or the server cannot be used."""
         word = _first_word(error)
-        if word in _FOR_ALL or isinstance(error, AuthenticationError):
+        if word in _SERVER_REFUSALS or isinstance(error, AuthenticationError):
             if not order.acknowledged:
                 raise self._down(error) from error
-            return order.end(Unsent(_FOR_ALL.get(word, "its user or password is refused")))
+            return order.end(Unsent(_SERVER_REFUSALS.get(word, "its user or password is refused")))
         alone, under_way = order.one_by_one or len(order.under_way) == 1, order.under_way
         if isinstance(error, ConnectionError | TimeoutError):
             self.close()
@@ -171,8 +172,8 @@ class RedisSink:
             )
         if "DB index" in str(error):
             return AccessRefusedError(f"{self._place}: it has no database of that number.", "redis://host:6379/0.")
-        if word in _FOR_ALL:
-            return SinkDownError(f"{self._place}: {_FOR_ALL[word]}.", _HINTS.get(word, ""))
+        if word in _SERVER_REFUSALS:
+            return SinkDownError(f"{self._place}: {_SERVER_REFUSALS[word]}.", _HINTS.get(word, ""))
         if isinstance(error, ResponseError):
             return SinkDownError(f"{self._place}: {_message_of(error)}.")
         return error_reasons.down(self._place, error)
@@ -196,7 +197,7 @@ def _client(at: SinkAddress, files: Mapping[str, Any]) -> redis.Redis:
 
 
 def _tls(at: SinkAddress) -> dict[str, Any]:
-    """The files as this client wants them named; that they can be used is seen here."""
+    """Return the TLS files under the client's option names; raise UsageError if one cannot be used."""
     tls.context(at)
     files = zip(("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"), tls.OPTIONS, strict=True)
     return {"ssl": True, **{name: at.options.get(option) for name, option in files}}
@@ -207,7 +208,7 @@ def _delivery(answer: object) -> Delivery:
 
 
 def _message_of(error: Exception) -> str:
-    """The server's words; the client may have put the command before them, with what is in the event."""
+    """Return the server's message without the command, which the client may put before it: it holds event data."""
     return str(error).rpartition("caused error: ")[2][:300]
 
 

@@ -1,4 +1,4 @@
-"""Commands as Redis reads them, each written in one go: the Python client copies all before it for each argument."""
+"""Encodes commands for Redis in one step. The Python client copies the command so far for each further argument."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,16 @@ Argument = str | bytes | int | float
 
 
 class CommandPacker:
-    """Takes the place of the client's own."""
+    """Encodes commands in place of the client's own packer."""
 
     def pack(self, name: str, *arguments: Argument) -> Sequence[bytes]:
-        """The command; `name` may be of two words, which the server takes as two arguments."""
+        """Return the encoded command. A `name` of two words is sent as two arguments, as the server expects."""
         written = [*name.encode().split(), *map(_bytes, arguments)]
         return [b"*%d\r\n" % len(written) + b"".join([b"$%d\r\n%b\r\n" % (len(one), one) for one in written])]
 
 
 def write_quickly(client: redis.Redis) -> None:
-    """Have the client's connections write commands so; where hiredis is installed that does it, in C."""
+    """Make the client encode commands this way, unless hiredis is installed: that encodes them in C."""
     if not HIREDIS_AVAILABLE:
         client.connection_pool.connection_kwargs["command_packer"] = CommandPacker()
 

@@ -1,4 +1,4 @@
-"""From the address that --to names to the sink; its module, and so its client, is imported only then."""
+"""Finds the sink for the address in --to. The sink's module, and with it the client library, is imported only then."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -25,13 +25,14 @@ SCHEMES = {
     "kafka": _KAFKA, "amqp": _AMQP, "amqps": _AMQP, "nats": _NATS, "redis": _REDIS, "rediss": _REDIS, "http": _HTTP,
     "https": _HTTP, "file": _FILE, "-": _FILE,
 }  # fmt: skip
-"""By what comes before the colon; each module has `sink(url, environ)`."""
+"""The kind of sink for each URL scheme. Each module has a function `sink(url, environ)`."""
 
 
 def sink_of(url: str, environ: Mapping[str, str]) -> Sink:
-    """The sink, not opened yet; UsageError where the address is none, or its client is not installed.
+    """Return the sink for the address, not opened yet.
 
-    env:NAME and cmd:PROGRAM fetch the address from where others cannot read it.
+    Raise UsageError if batchops does not know the address, or the client library is not installed. env:NAME and
+    cmd:PROGRAM fetch the address from a place where others cannot read it.
     """
     if url.startswith(("env:", "cmd:")):
         url = fetch(url, environ, "destination").text
@@ -45,7 +46,7 @@ def sink_of(url: str, environ: Mapping[str, str]) -> Sink:
 
 
 def _spelled(scheme: str) -> str:
-    """A scheme as it is written before an address; the paths of files have no slashes there."""
+    """Return a scheme as it is written at the start of an address; file: is written without slashes."""
     if scheme == "-":
         return scheme
     return f"{scheme}:PATH" if SCHEMES[scheme] is _FILE else f"{scheme}://"

@@ -1,4 +1,4 @@
-"""TLS to a sink: verified always, by the system's authorities or by a file that the URL names."""
+"""TLS to a sink: always verified, against the system's authorities or a file that the URL names."""
 
 import ssl
 
@@ -9,7 +9,7 @@ OPTIONS = ("ca", "cert", "key")
 
 
 def context(at: SinkAddress) -> ssl.SSLContext:
-    """What the URL's `ca`, `cert` and `key` ask for; UsageError for a file that cannot be used."""
+    """Return the context for the URL's `ca`, `cert` and `key`; raise UsageError for a file that cannot be used."""
     made = ssl.create_default_context()
     if ca := at.options.get("ca"):
         try:
