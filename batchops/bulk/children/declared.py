@@ -1,4 +1,4 @@
-"""Edges that a person declares, held against the catalogue: tables, columns and types must be there and fit."""
+"""Checks the edges that a person declares against the catalogue: tables and columns must exist, types must match."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ _TABLES = ("table", "partitioned")
 def declared_keys(
     connection: sa.Connection, database: Database, declared: Sequence[DeclaredEdge], params: Mapping[str, Value]
 ) -> Iterator[tuple[str | None, ForeignKey]]:  # fmt: skip
-    """Each as a foreign key would be, with the names that the catalogue has, and its condition."""
+    """Yield the condition of each declared edge, and the edge as a foreign key with the catalogue's names."""
     for edge in declared:
         what = f'--child "{edge.text}"'
         child, columns = _found(connection, database, edge.child, what)
@@ -66,7 +66,7 @@ def _column(table: Table, name: str, flag: str) -> str:
 
 
 def _comparable(child: Table, own: str, parent: Table, other: str, flag: str) -> None:
-    """An equality of two kinds of values is an error, never true, or found by no index."""
+    """Raise UsageError for columns of two kinds: comparing them is an error, never true, or cannot use an index."""
     types = child.column(own).stored, parent.column(other).stored
     kinds = [_kind(one) for one in types]
     if "" not in types and kinds[0] != kinds[1]:
@@ -78,7 +78,7 @@ def _comparable(child: Table, own: str, parent: Table, other: str, flag: str) ->
 
 
 def _kind(spelled: str) -> str:
-    """What values of the type are compared with; a type that is none of these only with its own."""
+    """Return the kind of values that a type holds, or the type itself: only values of one kind can be compared."""
     if spelled.endswith("]"):
         return spelled.lower()
     name = spelled.partition("(")[0]
@@ -110,7 +110,7 @@ class Choices:
                 raise UsageError(f'--edge "{one.text}": something was chosen for this edge before.', "choose once.")
 
     def action(self, child: TableName, columns: Sequence[str], parent: TableName) -> EdgeAction | None:
-        """What was chosen for the edge; None: nothing."""
+        """Return the action that was chosen for the edge; None if none was."""
         for one, (table, own, other) in self._chosen:
             if (table, own) == (child, tuple(columns)) and other in (None, parent):
                 self._used.add(one.text)
@@ -118,7 +118,7 @@ class Choices:
         return None
 
     def all_used(self, edges: Sequence[Edge]) -> None:
-        """UsageError for a choice that no edge of the graph answers to."""
+        """Raise UsageError for a choice that matches no edge of the graph."""
         for one, _ in self._chosen:
             if one.text not in self._used:
                 known = [edge.source for edge in edges]

@@ -1,4 +1,4 @@
-"""Finds the graph of a table: from the live catalogue, and from the edges that a person declares."""
+"""Finds the graph of a table from the live catalogue and from the edges that a person declares."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,15 +29,15 @@ class _Reach:
     key: ForeignKey
     parent: TableName
     part: bool = False
-    """Whether it refers to a partition of that table alone."""
+    """Whether the key refers to one partition of that table alone."""
 
 
 @dataclass(frozen=True)
 class _Declared:
-    """What the keys come from."""
+    """What a person said about the edges: the conditions of declared keys, tables to leave alone, chosen actions."""
 
     conditions: Mapping[int, str | None]
-    """By the identity of a declared key: its condition."""
+    """The condition of each declared key, by the key's identity (`id`)."""
     ends: frozenset[TableName]
     choices: Choices
 
@@ -45,9 +45,10 @@ class _Declared:
 def graph_of(
     connection: sa.Connection, database: Database, root: Table, asked_edges: AskedEdges = ASKED_NOTHING
 ) -> Graph:  # fmt: skip
-    """The graph below `root`; UsageError or NotFoundError for what is declared or chosen and is not there.
+    """Return the graph of the tables that refer to `root`.
 
-    It takes the same few statements for any number of tables, and some more for each one that is named here.
+    Raise UsageError or NotFoundError if a table, column or edge that is declared or chosen does not exist. The same few
+    statements do for any number of tables; each table that `asked_edges` names takes some more.
     """
     backend = database.backend
     declared = list(declared_keys(connection, database, asked_edges.declared, asked_edges.params))
@@ -72,8 +73,8 @@ def graph_of(
 def doubtful_edges(
     connection: sa.Connection, database: Database, table: TableName | None, asked_edges: AskedEdges
 ) -> tuple[Edge, ...]:  # fmt: skip
-    """The edges of a table, or of the whole database, that no constraint vouches for: the declared ones, and those of
-    the catalogue that are not validated or not enforced. A parent that is not there is of the kind "missing".
+    """Return the edges of a table, or of the whole database, that no constraint guarantees: declared ones, and those of
+    the catalogue that are not validated or not enforced. A parent that does not exist has the kind "missing".
     """
     backend = database.backend
     every = backend.foreign_keys.all(connection, {None if table is None else table[0]})
@@ -95,7 +96,7 @@ def doubtful_edges(
 
 
 def _known(key: ForeignKey, catalogue: Sequence[ForeignKey]) -> bool:
-    """Whether the catalogue has what was declared."""
+    """Whether the catalogue already has the declared key."""
     return any(
         (key.child, key.parent) == (other.child, other.parent)
         and set(zip(key.columns, key.referred, strict=True)) == set(zip(other.columns, other.referred, strict=True))
@@ -115,7 +116,7 @@ def _tables(
 def _closure(
     root: TableName, keys: Sequence[ForeignKey], partitions: Mapping[TableName, TableName], asked: _Declared
 ) -> Iterator[tuple[_Reach, EdgeAction | None]]:  # fmt: skip
-    """The keys that rows of the root, and rows deleted with them, are referred to by; nearest first."""
+    """Yield each key that refers to the root or to a table whose rows are deleted, with its action; nearest first."""
     by_parent: dict[TableName, list[ForeignKey]] = {}
     for key in keys:
         by_parent.setdefault(key.parent, []).append(key)
@@ -133,7 +134,10 @@ def _closure(
 def _reaching(
     table: TableName, by_parent: Mapping[TableName, Sequence[ForeignKey]], partitions: Mapping[TableName, TableName]
 ) -> Iterator[_Reach]:  # fmt: skip
-    """A row of a partition is one of its parent's too; and what refers to one partition reaches rows of the parent."""
+    """Yield the keys that refer to rows of the table.
+
+    A row of a partition is a row of its parent too. A key that refers to one partition reaches rows of the parent.
+    """
     for key in by_parent.get(table, ()):
         yield _Reach(key, table)
     above = partitions.get(table)
@@ -154,7 +158,7 @@ def _lies_in(part: TableName, table: TableName, partitions: Mapping[TableName, T
 
 
 def _action(reach: _Reach, asked: _Declared) -> EdgeAction | None:
-    """What happens along the edge; None where a person has to choose."""
+    """Return what happens along the edge; None if a person has to choose."""
     key = reach.key
     if key.child in asked.ends:
         return "refuse"
@@ -209,7 +213,10 @@ def _by_rule(key: ForeignKey) -> EdgeAction:
 
 
 def nulls_of(child: Table, key: ForeignKey) -> tuple[str, ...]:
-    """The columns to set to NULL: what the key's own rule would set, else as many as can be; one is enough."""
+    """Return the columns to set to NULL: those that the key's own rule sets, else all that can be NULL: one is enough.
+
+    Empty if all of them have to be NULL, by MATCH FULL or SET NULL, and one cannot be.
+    """
     able = {
         column.name.casefold()
         for column in child.columns
@@ -222,13 +229,13 @@ def nulls_of(child: Table, key: ForeignKey) -> tuple[str, ...]:
 
 
 def _spelled(table: Table, names: Sequence[str]) -> tuple[str, ...]:
-    """As the table has them: SQLite takes any capitals."""
+    """Return the names as the table spells them: SQLite accepts any capitals."""
     known = {name.casefold(): name for name in table.column_names}
     return tuple(name if name in table.column_names else known.get(name.casefold(), name) for name in names)
 
 
 def _indexed(columns: Sequence[str], indexes: Sequence[Sequence[str]], condition: str | None) -> bool:
-    """Whether an index begins with the columns, in whatever order; those that a condition fixes may be among them."""
+    """Whether an index begins with the columns, in any order. Columns that the condition fixes may be among them."""
     wanted = {name.casefold() for name in columns}
     every = "" if condition is None or _OR.search(condition) else condition
     fixed = {name.casefold() for name in _EQUAL.findall(every)}
@@ -246,7 +253,8 @@ def _indexed(columns: Sequence[str], indexes: Sequence[Sequence[str]], condition
 def _missing_index(database: Database, child: Table, columns: Sequence[str]) -> str:
     quote = database.engine.dialect.identifier_preparer.quote
     place = ".".join(quote(part) for part in (child.schema, child.name) if part)
-    # Where an index must have a name, the statement leaves a place for it; and no partitioned table's is made aside.
+    # Where an index must have a name, the statement has a placeholder for it. An index of a partitioned table cannot be
+    # created concurrently.
     name = quote("_".join([child.name, *columns]))
     how = database.backend.facts.new_index.replace("…", name)
     how = "CREATE INDEX" if child.kind == "partitioned" else how

@@ -18,7 +18,7 @@ _PARTS = re.compile(_NAME)
 
 @dataclass(frozen=True)
 class End:
-    """A table as it was written, and columns of it without their quotes."""
+    """A table as the person wrote it, and some of its columns without their quotes."""
 
     table: str
     columns: tuple[str, ...]
@@ -44,7 +44,7 @@ class DeclaredEdge:
 
 @dataclass(frozen=True)
 class EdgeChoice:
-    """What happens along an edge; `parent` where one column refers to several tables."""
+    """What happens along an edge; `parent` is given if one column refers to several tables."""
 
     child: End
     parent: End | None
@@ -58,7 +58,7 @@ class EdgeChoice:
 
 @dataclass(frozen=True)
 class AskedEdges:
-    """All that a person says about a graph."""
+    """Everything that a person says about a graph."""
 
     declared: tuple[DeclaredEdge, ...] = ()
     stop_at: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ ASKED_NOTHING = AskedEdges()
 
 
 def declared_edge(text: str) -> DeclaredEdge:
-    """Reads a --child; ValueError with what is expected."""
+    """Parse the value of --child; a ValueError says what is expected."""
     found = _CHILD.fullmatch(text)
     if found is None:
         raise ValueError(
@@ -87,7 +87,7 @@ def declared_edge(text: str) -> DeclaredEdge:
 
 
 def edge_choice(text: str) -> EdgeChoice:
-    """Reads an --edge; ValueError with what is expected."""
+    """Parse the value of --edge; a ValueError says what is expected."""
     found = _EDGE.fullmatch(text)
     if found is None:
         raise ValueError(f'"{text}" is no choice: write "orders.customer_id = delete", = null or = refuse')

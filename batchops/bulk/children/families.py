@@ -1,4 +1,4 @@
-"""Removes families inside one transaction: what hangs on rows first, deepest first, then the rows themselves."""
+"""Removes families inside one transaction: first the rows that refer to given rows, deepest first, then the rows."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,12 +19,12 @@ from batchops.errors import LimitReachedError, RowRefusedError
 MOST_LISTED = 5_000
 """Rows of a table that are listed at a time."""
 ROUNDS = 3
-"""How often the last children of a parent are deleted, where others are found after them."""
+"""How often the last children of a parent are deleted if others are found after them."""
 VETO = "a trigger or rule left the row unchanged, without an error"
 
 
 class Families:
-    """Never changes more than `most` rows, of all tables together."""
+    """Deletes rows with all rows that refer to them. It never changes more than `most` rows of all tables together."""
 
     def __init__(
         self, backend: Backend, connection: sa.Connection, shapes: FamilyShapes, removal: Removal, most: int,
@@ -38,20 +38,20 @@ class Families:
         self._connection = connection
         self._root = shapes.component(shapes.graph.root)
         self._cut = cut
-        """Whether `most` is what a limit has left, so that a later run may change more."""
+        """Whether a limit left no more than `most`, so that a later run may change more."""
         self._first = first
-        """Whether nothing was changed before, so that a limit leaves all that it ever does."""
+        """Whether this process has changed nothing before, so that a later run has no more left of the limit."""
         self._all = self.left = most
-        """How many rows more may be changed."""
+        """How many more rows may be changed."""
         self.parents = parents
-        """How many rows more of the root may be deleted; None: as many as of all tables."""
+        """How many more rows of the root may be deleted; None: as many as of all tables."""
         self.gone = 0
-        """Rows of the root that are deleted."""
+        """How many rows of the root are deleted."""
         self.changed: Counter[str] = Counter()
-        """Rows deleted and set to NULL, by table."""
+        """How many rows are deleted or set to NULL, by table."""
 
     def state(self) -> Callable[[], None]:
-        """What takes the counts back to what they are now, once the database has undone what follows."""
+        """Return a function that resets the counts to their present values, after the database undid what follows."""
         counts = self.left, self.parents, self.gone
         changed, forget = self.changed.copy(), self._removal.state()
 
@@ -64,11 +64,14 @@ class Families:
 
     @property
     def searching(self) -> float:
-        """Seconds in which rows were followed that a later transaction deletes."""
+        """Seconds that were spent on following rows that a later transaction deletes."""
         return self._members.seconds
 
     def remove(self, table: Table, rows: list[Row]) -> bool:
-        """Whether all of the rows are gone with everything that hangs on them; else as much of it as may be is."""
+        """Delete the rows with all rows that refer to them.
+
+        Return whether all are gone; else as many are deleted as may be.
+        """
         component, seeds = self._shapes.component(table), {name_of(table): rows}
         while True:
             try:
@@ -89,7 +92,7 @@ class Families:
                 return False
 
     def _room(self, component: Component) -> Room:
-        """What may be changed of the component; the limit is on rows of the root, not on others in a circle with it."""
+        """Return how many rows of the component may be changed. `parents` limits rows of the root, not of its circle."""
         if self.parents is None or component is not self._root:
             return Room(self.left)
         if len(component.tables) == 1:
@@ -97,7 +100,7 @@ class Families:
         return Room(self.left, name_of(self._shapes.graph.root), self.parents)
 
     def _end_by_limit(self, component: Component) -> None:
-        """LimitReachedError where a circle may be too large for what limits have left alone."""
+        """Raise LimitReachedError if a circle may be too large only because a limit has left so few rows."""
         if self._first:
             return
         if self._cut:
@@ -106,9 +109,10 @@ class Families:
             raise LimitReachedError("max-rows")
 
     def _open_circle(self, component: Component, table: Table, rows: list[Row]) -> bool:
-        """Whether references of these rows themselves are set to NULL: what refers to them still leads to all others.
+        """Set these rows' own references within the component to NULL. Return whether that changed any.
 
-        It changes nothing a second time, so that the circle lies elsewhere.
+        References to the rows stay, and still lead to all other rows of the circle. A second call changes nothing and
+        returns False: then the circle lies elsewhere.
         """
         before, shape = self.changed.total(), self._shapes.of(name_of(table))
         for edge in (edge for edge in component.edges if name_of(edge.child) == name_of(table) and edge.nulls):
@@ -118,9 +122,10 @@ class Families:
         return self.changed.total() > before
 
     def remove_matching(self, rows: list[Row]) -> tuple[bool, dict[KeyValue, str]]:
-        """Of a table that refers to itself: the rows with those that refer to them, as far as these match too.
+        """Delete rows of a table that refers to itself, with the rows that refer to them, as far as these match too.
 
-        Whether these were all; and the rows that stay, as rows that do not match refer to them or to what does.
+        Return whether all could be looked at; and the rows that stay, each with its reason: rows that do not match
+        refer to them, or to rows that refer to them.
         """
         root = self._shapes.graph.root
         component, seeds = self._shapes.component(root), {name_of(root): rows}
@@ -130,12 +135,12 @@ class Families:
         blocked = self._blocked(component.own, part.rows[name_of(root)])
         free = {key: row for key, row in part.rows[name_of(root)].items() if key not in blocked}
         self._delete(component, Members({name_of(root): free}))
-        if part is not found and blocked:  # whatever stays below it keeps the one above
+        if part is not found and blocked:  # a row that stays also keeps the row that it refers to
             return True, {self._shapes.root.key_of(rows[0]): next(iter(blocked.values()))}
         return part is found, blocked
 
     def _blocked(self, edges: Sequence[Edge], rows: Mapping[KeyValue, Row]) -> dict[KeyValue, str]:
-        """Those to which rows refer that do not match, and those to which these refer."""
+        """Return the rows that stay, with the reason: rows that do not match, or that stay too, refer to them."""
         shape, blocked = self._shapes.root, dict[KeyValue, str]()
         for edge in edges:
             for part in self._statements.parts(list(rows)) if edge.condition is not None else ():
@@ -153,7 +158,7 @@ class Families:
         return blocked
 
     def _above(self, shape: Shape, edge: Edge, rows: list[Row]) -> Above:
-        """Which of these rows refers to which of them, by a table's reference to itself."""
+        """Return which of these rows refers to which other of them, by the edge of a table to itself."""
         if set(edge.columns) <= set(shape.columns) and compares_exactly(shape.table, (*edge.columns, *edge.referred)):
             return above_by_value(shape, edge, rows)
         keys = {shape.key_of(row) for row in rows}
@@ -162,7 +167,7 @@ class Families:
         return {key: parent for key, parent in pairs if parent in keys}
 
     def _clear(self, component: Component, members: Members) -> bool:
-        """Whether nothing of other components refers to the members any more."""
+        """Clear the rows of other components that refer to the members. Return whether none refers to them any more."""
         for edge in self._shapes.into(component):
             rows = list(members.rows.get(name_of(edge.parent), {}).values())
             for part in self._statements.parts(self._shapes.of(name_of(edge.parent)).values(rows, edge.referred)):
@@ -197,29 +202,29 @@ class Families:
             rows = self._statements.rows(shape, where, most)
             if not rows:
                 return True
-            rounds += len(rows) < most  # the last ones: what is found after them was inserted meanwhile
+            rounds += len(rows) < most  # the last ones: rows that are found after them were inserted meanwhile
             if rounds > ROUNDS:
                 raise RowRefusedError(f"rows that refer to it by {edge.name} are inserted again and again")
             if self.left <= 0 or not self.remove(edge.child, rows):
                 return False
 
     def _delete(self, component: Component, members: Members) -> None:
-        """The members, to which only other members refer."""
-        if component.edges:  # else no statement but its own DELETE changes a row
+        """Delete the members. Only other members may still refer to them."""
+        if component.edges:  # without edges, no statement but its own DELETE changes a row
             for name, found in members.rows.items():
                 self._statements.keep(self._shapes.of(name), list(found))
         if component.deferred:
             self._backend.foreign_keys.defer(self._connection)
         for edge in component.breaks:
             rows = list(members.rows.get(name_of(edge.child), {}).values())
-            self._forget(edge, [self._shapes.of(name_of(edge.child)).key_of(row) for row in rows])
+            self._break_circle(edge, [self._shapes.of(name_of(edge.child)).key_of(row) for row in rows])
         for table in component.tables:
             rows = list(members.rows.get(name_of(table), {}).values())
             if rows:
                 self._delete_rows(component, table, rows)
 
-    def _forget(self, edge: Edge, keys: list[KeyValue]) -> None:
-        """Break a circle where it may be broken: these rows go a moment later."""
+    def _break_circle(self, edge: Edge, keys: list[KeyValue]) -> None:
+        """Set the edge's columns to NULL in these rows, if they may be. The rows are deleted a moment later."""
         if not edge.nulls:
             return
         shape = self._shapes.of(name_of(edge.child))
@@ -233,14 +238,14 @@ class Families:
         each = [edge for edge in own if edge.enforced and foreign_keys.checks_each_row(edge.on_delete)]
         above = [self._above(shape, edge, rows) for edge in each]
         for edge, referred in zip(each, above, strict=True):  # MariaDB refuses a row that refers to itself
-            self._forget(edge, [key for key, parent in referred.items() if parent == key])
+            self._break_circle(edge, [key for key, parent in referred.items() if parent == key])
         ordered, circle = generations(shape, above, rows) if each else ([rows], [])
-        if not each and own and len(rows) > self._backend.keys.longest_list:  # each statement leaves no row alone
+        if not each and own and len(rows) > self._backend.keys.longest_list:  # no statement may leave an orphan
             lines, circle = generations(shape, [self._above(shape, edge, rows) for edge in own], rows)
             ordered = [[row for some in lines for row in some]]
         for edge in each if circle else ():
-            self._forget(edge, [shape.key_of(row) for row in circle])
-        if each and foreign_keys.in_order(table, shape.key, []) is not None:  # one statement may say in which order
+            self._break_circle(edge, [shape.key_of(row) for row in circle])
+        if each and foreign_keys.in_order(table, shape.key, []) is not None:  # a statement can name its order
             ordered, circle = [[row for some in (*ordered, circle) for row in some]], []
         for some in (*ordered, circle):
             for part in self._statements.parts([shape.key_of(row) for row in some]):
@@ -251,7 +256,7 @@ class Families:
                 if name_of(table) == name_of(self._shapes.graph.root):
                     self.gone += len(part)
                     self.parents = None if self.parents is None else self.parents - len(part)
-                self._count(table, len(part))  # those among them that the database's own CASCADE took are not told
+                self._count(table, len(part))  # `gone` lacks those that the database's own CASCADE deleted
 
     def _count(self, table: Table, rows: int) -> None:
         self.left -= rows

@@ -1,4 +1,4 @@
-"""Rows of a table that refer to each other, in an order in which each can go by itself."""
+"""Orders rows of a table that refer to each other, so that each can be deleted by itself."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,11 @@ from batchops.bulk.children.shape import Row, Shape
 from batchops.db.types import KeyValue
 
 Above = Mapping[KeyValue, KeyValue]
-"""By a row's key, that of the row which it refers to by one edge; perhaps of itself."""
+"""Maps a row's key to the key of the row that it refers to by one edge, which may be the row itself."""
 
 
 def generations(shape: Shape, parents: Sequence[Above], rows: Sequence[Row]) -> tuple[list[list[Row]], list[Row]]:
-    """Lists of rows, each referred to by rows of earlier lists only; and the rows of circles, which have no order."""
+    """Return lists of rows that only rows of earlier lists refer to; and the rows of circles, which have no order."""
     waiting = {shape.key_of(row): row for row in rows}
     referred = [[above[key] for above in parents if above.get(key, key) != key] for key in waiting]
     above = dict(zip(waiting, referred, strict=True))
@@ -32,7 +32,7 @@ def generations(shape: Shape, parents: Sequence[Above], rows: Sequence[Row]) -> 
 
 
 def above_by_value(shape: Shape, edge: Edge, rows: Sequence[Row]) -> Above:
-    """Among these rows; where a value equals no other but itself."""
+    """Return which of the rows refers to which, by their values alone; for columns that compare exactly."""
     places = [shape.columns.index(name) for name in edge.columns]
     referred = [shape.columns.index(name) for name in edge.referred]
     by_value = {tuple(row[place] for place in referred): shape.key_of(row) for row in rows}

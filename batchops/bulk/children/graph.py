@@ -10,7 +10,7 @@ from batchops.db.table import Table, label_of
 
 EdgeAction = Literal["delete", "null", "refuse"]
 STOPPED = "--stop-at"
-"""Why an edge refuses whose child is left alone."""
+"""The `why` of an edge that refuses because --stop-at leaves its child alone."""
 ACTIONS: tuple[EdgeAction, ...] = ("delete", "null", "refuse")
 
 
@@ -40,9 +40,9 @@ class Edge:
     """Its name in the catalogue; None where it has none there."""
     declared: bool = False
     condition: str | None = None
-    """SQL on the child that its rows must match too: `owner_type = 'Post'`. Only of a declared one."""
+    """SQL on the child that its rows must match too: `owner_type = 'Post'`. Only a declared edge has one."""
     nulls: tuple[str, ...] = ()
-    """The columns that are set to NULL where a row is kept, or a circle broken; empty: that is not possible."""
+    """The columns that are set to NULL to keep a row or to break a circle; empty if that is not possible."""
     indexed: bool = True
     """Whether an index finds the child's rows by `columns`."""
     index: str | None = None
@@ -50,11 +50,11 @@ class Edge:
     deferrable: bool = False
     """Whether a transaction may have it checked at COMMIT; never RESTRICT, which is checked at once."""
     deferred: bool = False
-    """Whether it is checked at COMMIT unless told otherwise: an error of it comes only there."""
+    """Whether it is checked at COMMIT by default, so that its error comes only then."""
     validated: bool = True
-    """Whether the server vouches that no row is an orphan."""
+    """Whether the server guarantees that no row is an orphan."""
     enforced: bool = True
-    """Whether the server itself acts on it."""
+    """Whether the server itself enforces it."""
 
     @property
     def nullable(self) -> bool:
@@ -90,11 +90,11 @@ class Component:
     edges: tuple[Edge, ...] = ()
     """Edges between these tables, along which rows are deleted; of a table to itself too."""
     breaks: tuple[Edge, ...] = ()
-    """Of these, the ones of other tables whose `nulls` are set to NULL first, so that the rest has an order."""
+    """Those of `edges`, between two tables, that are set to NULL first, so that the others have an order."""
     deferred: tuple[Edge, ...] = ()
-    """Those that neither have an order nor can be nulled, but can be deferred: all in one transaction."""
+    """Those of `edges` that have no order and cannot be nulled, but can be deferred: all go in one transaction."""
     unbreakable: tuple[Edge, ...] = ()
-    """A circle that can be broken nowhere; not empty: the plan refuses the run."""
+    """The edges of a circle that cannot be broken. If there are any, the plan refuses the run."""
 
     @property
     def circular(self) -> bool:
@@ -103,7 +103,7 @@ class Component:
 
     @property
     def own(self) -> tuple[Edge, ...]:
-        """References of a table to itself: leaf first, in rounds."""
+        """The references of a table to itself. Its rows are deleted leaf first, in rounds."""
         return tuple(edge for edge in self.edges if edge.own)
 
 
@@ -113,7 +113,7 @@ class Graph:
 
     root: Table
     edges: tuple[Edge, ...]
-    """All, nearest to the root first; several may lead to one table."""
+    """All edges, nearest to the root first; several may lead to one table."""
     components: tuple[Component, ...]
     """The tables whose rows are deleted, deepest first; the root is in the last one."""
 
@@ -124,7 +124,7 @@ class Graph:
 
     @cached_property
     def changed(self) -> tuple[Table, ...]:
-        """Those whose rows are deleted or set to NULL; each once."""
+        """The tables whose rows are deleted or set to NULL; each once."""
         found = {name_of(table): table for table in self.tables}
         for edge in self.acting("null"):
             found.setdefault(name_of(edge.child), edge.child)
@@ -132,7 +132,7 @@ class Graph:
 
     @cached_property
     def touched(self) -> tuple[Table, ...]:
-        """Those whose rows are deleted, set to NULL, or looked for because they keep a parent; each once."""
+        """The tables whose rows are deleted, set to NULL, or looked for because they keep a parent; each once."""
         found = {name_of(table): table for table in self.tables}
         return tuple(
             (found | {name_of(e.child): e.child for e in self.edges if name_of(e.child) not in found}).values()
@@ -151,7 +151,7 @@ class Graph:
         return (edge for edge in self.edges if edge.action == action)
 
     def component(self, table: Table) -> Component:
-        """The one with the table; KeyError for a table from which nothing is deleted."""
+        """Return the component that contains the table; KeyError for a table from which nothing is deleted."""
         wanted = name_of(table)
         for component in self.components:
             if any(name_of(one) == wanted for one in component.tables):
@@ -165,7 +165,7 @@ class Graph:
 
 
 def columns_text(columns: tuple[str, ...]) -> str:
-    """One column as it is, several in parentheses."""
+    """Return the columns for people: one as it is, several in parentheses."""
     return columns[0] if len(columns) == 1 else f"({', '.join(columns)})"
 
 

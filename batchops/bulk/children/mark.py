@@ -17,19 +17,19 @@ from batchops.sql.selection import Selection, user_sql
 
 @dataclass(frozen=True)
 class Mark:
-    """A column and its value; once a row has it, it must hold in place of the condition."""
+    """A column and its value. Once a row is marked, it has to have the mark, and no longer to match the condition."""
 
     column: str
     value: str
 
     def selection(self, backend: Backend, table: Table) -> Selection:
-        """The rows that have it."""
+        """Return the selection of the rows that have the mark."""
         mark = backend.sql_functions.quote
         name = mark + self.column.replace(mark, 2 * mark) + mark
         return Selection(table, f"{name} = ({self.value})")
 
     def statement(self, table: Table, where: sa.ColumnElement[bool]) -> sa.Update:
-        """What sets it."""
+        """Return the UPDATE that sets the mark."""
         column = table.called.c[quoted(self.column)]
         return table.alone(sa.update(table.called)).where(where).values({column: user_sql(f"({self.value})")})
 
@@ -37,7 +37,7 @@ class Mark:
 def checked_mark(
     database: Database, graph: Graph, text: str, key: Sequence[str], params: Mapping[str, Value]
 ) -> Mark:  # fmt: skip
-    """The mark; UsageError or RefusedError for a column that cannot be set so, or by which rows are found."""
+    """Return the mark; UsageError or RefusedError for a column that cannot be set to it, or by which rows are found."""
     table, functions = graph.root, database.backend.sql_functions
     mark = parse_assignment(
         text, functions=functions, table=table.name, columns=table.column_names, what="--mark", params=params

@@ -1,4 +1,4 @@
-"""Which rows of a component go together: those that are to go, and those of it that refer to them."""
+"""Finds the rows of a component that are deleted together: given rows, and the rows of it that refer to them."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,13 +13,13 @@ from batchops.db.types import KeyValue
 from batchops.errors import RowRefusedError
 
 MOST_GENERATIONS = 10_000
-"""Rows that refer to each other in a line, of a table that refers to itself, beyond which a parent is rejected."""
+"""The longest chain of rows that refer to each other; a parent with a longer one is rejected."""
 DEPTH = 200
-"""Generations that one statement reads where a LIMIT does not end it."""
+"""How many generations one statement reads if a LIMIT does not end its recursion."""
 NARROW = 4
-"""Times as many rows as a generation has that a batch may change, for such a statement."""
+"""Such a statement is used if a batch may change at least this many times the rows of one generation."""
 _READS = 3
-"""How often rows are read again that others change before they are locked."""
+"""How often rows are read if others change them before they are locked."""
 Rows = Mapping[TableName, list[Row]]
 _Named = tuple[TableName, KeyValue]
 
@@ -37,11 +37,11 @@ class CircleTooLargeError(RowRefusedError):
 
 @dataclass(frozen=True)
 class Members:
-    """Rows of a component, with those of it that refer to them."""
+    """Rows of a component, with the rows of the component that refer to them."""
 
     rows: dict[TableName, dict[KeyValue, Row]]
     deepest: Rows | None = None
-    """Where they are more than may be changed: the last that were found."""
+    """The rows that were found last, if there are more rows than may be changed; else None."""
 
     @property
     def number(self) -> int:
@@ -50,25 +50,25 @@ class Members:
 
 @dataclass(frozen=True)
 class Room:
-    """What may be changed of a component: so many rows, and so many of one of its tables among them."""
+    """How many rows of a component may be changed, and how many of these may be of one of its tables."""
 
     rows: int
     table: TableName | None = None
     of_table: int = 0
 
     def holds(self, members: Members) -> bool:
-        """Whether these are no more."""
+        """Whether there is room for these members."""
         few = self.table is None or len(members.rows.get(self.table, {})) <= self.of_table
         return few and members.number <= self.rows
 
     def with_seeds(self, seeds: Rows) -> "Room":
-        """At least the rows that are to go."""
+        """Return the room, enlarged to hold at least the seeds."""
         rows = max(self.rows, sum(map(len, seeds.values())))
         of_table = max(self.of_table, 0 if self.table is None else len(seeds.get(self.table, [])))
         return replace(self, rows=rows, of_table=of_table)
 
     def some(self, rows: Rows) -> Rows:
-        """No more of them than that, of one table, from the last."""
+        """Return the last of these rows, no more than there is room for, of the one table that has most of them."""
         most = {name: min(self.rows, self.of_table) if name == self.table else self.rows for name in rows}
         some = {name: found[-most[name] :] for name, found in rows.items() if found and most[name]}
         name = max(some, key=lambda name: len(some[name]))
@@ -76,7 +76,7 @@ class Room:
 
 
 class MemberSearch:
-    """Inside the transaction of a batch."""
+    """Finds members inside the transaction of a batch."""
 
     def __init__(self, foreign_keys: ForeignKeys, statements: FamilyStatements, shapes: FamilyShapes) -> None:
         self._foreign_keys = foreign_keys
@@ -84,12 +84,12 @@ class MemberSearch:
         self._shapes = shapes
         self._generations = 0
         self.seconds = 0.0
-        """What it took to find the deepest of rows that are more than may be changed."""
+        """Seconds that were spent on finding the deepest rows where there were more than may be changed."""
 
     def of(self, component: Component, seeds: Rows, room: Room) -> tuple[Members, Members]:
-        """The seeds with all rows that refer to them; and what of it can be deleted by itself, from the deepest.
+        """Return the seeds with all rows that refer to them; and the deepest of these, which can be deleted by itself.
 
-        The same where that is all: where they are no more than may be changed.
+        Both are the same object if all of the rows may be changed.
         """
         self._generations, begun = 0, time.perf_counter()
         found = every = self._closure(component, seeds, room)
@@ -98,7 +98,7 @@ class MemberSearch:
             deepest = found.deepest
             names = {(name, self._key(name, row)): row for name, rows in deepest.items() for row in rows}
             if again := next((named for named in names if named in before), None):
-                # Below the others of its generation, or below itself: that shows once it alone is followed.
+                # It refers to another row of its generation, or, in a circle, to itself. Following it alone tells.
                 if again in alone:
                     raise CircleTooLargeError(component, room.rows)
                 alone.add(again)
@@ -111,7 +111,7 @@ class MemberSearch:
         return every, found
 
     def _closure(self, component: Component, seeds: Rows, room: Room) -> Members:
-        """The seeds with all rows of the component that refer to them, as far as so many may be changed."""
+        """Return the seeds with all rows of the component that refer to them; stop where there is no more room."""
         rows = {name: {self._key(name, row): row for row in some} for name, some in seeds.items()}
         found, newest, room = Members(rows), seeds, room.with_seeds(seeds)
         while newest and component.edges:
@@ -127,7 +127,10 @@ class MemberSearch:
         return found
 
     def _generation(self, component: Component, found: Members, newest: Rows, most: int) -> Rows:
-        """Rows that refer to the newest, and were not found before; of one table where it can with those below them."""
+        """Add the rows that refer to the newest ones to `found`. Return those that were not found before.
+
+        In a component of one table, one statement may read rows of several generations.
+        """
         further: dict[TableName, list[Row]] = {}
         for table, rows in self._found_rows(component, found, newest, most):
             known = found.rows.setdefault(table, {})
@@ -151,18 +154,21 @@ class MemberSearch:
             yield name, self._referring(edge, newest.get(name_of(edge.parent), []), most + len(known) + 1)
 
     def _all_at_once(self, component: Component) -> bool:
-        """Whether one statement reads all rows of the component, and no more than are asked for."""
+        """Whether one statement reads all rows of the component, and stops at its LIMIT."""
         return len(component.tables) == 1 and self._foreign_keys.stops_early
 
     def _reads_depths(self) -> bool:
-        """Whether the rows look like lines rather than like a wide tree, which a statement would read whole."""
+        """Whether a statement may read several generations: the rows look like chains, and not like a wide tree.
+
+        A statement would read a wide tree whole.
+        """
         return self._generations > 0 and self._shapes.narrow
 
     def _key(self, name: TableName, row: Row) -> KeyValue:
         return self._shapes.of(name).key_of(row)
 
     def _referring(self, edge: Edge, parents: list[Row], most: int) -> Iterator[Row]:
-        """Rows that refer to these by the edge."""
+        """Yield at most `most` rows that refer to the parents by the edge."""
         shape, statements = self._shapes.of(name_of(edge.child)), self._statements
         for part in self._parts(edge, parents):
             rows = statements.rows(shape, statements.along(edge, part), most)
@@ -172,7 +178,7 @@ class MemberSearch:
                 return
 
     def _below(self, component: Component, parents: list[Row], most: int) -> Iterator[Row]:
-        """Rows that refer to these by the table's references to itself, and those that refer to them."""
+        """Yield the rows that refer to the parents by the table's references to itself, and rows that refer to those."""
         shape, statements = self._shapes.of(name_of(component.tables[0])), self._statements
         width = len(shape.columns)
         depth = None if self._foreign_keys.stops_early else DEPTH

@@ -1,4 +1,4 @@
-"""What a run needs of its graph: of a purge with children, or of a plain one whose table refers to itself."""
+"""Builds what a run needs of its graph, for a purge with children or a plain one whose table refers to itself."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ _CHANGING = (CASCADE, SET_NULL, SET_DEFAULT)
 
 
 def names_rows(found: Inspection, spec: BulkSpec) -> bool:
-    """Whether rows have to be named by their key."""
+    """Whether the run has to identify rows by their key."""
     if found.graph is not None:
         return True
     return spec.strategy == AUTO and found.key is not None and found.ids is None and refers_to_itself(found.facts)
@@ -31,7 +31,7 @@ def names_rows(found: Inspection, spec: BulkSpec) -> bool:
 def children_of(
     connection: sa.Connection, database: Database, spec: BulkSpec, found: Inspection, pinned: Pinned
 ) -> ChildrenOfRun | None:  # fmt: skip
-    """What goes with the rows of a purge; None where nothing does."""
+    """Return what the run knows of the rows that refer to its rows; None if it need not look for such rows."""
     if found.graph is not None:
         assert isinstance(spec, FamilySpec)  # nothing else takes children
         return ChildrenOfRun(FamilyShapes(database.backend, found.graph, pinned.key), found.mark, spec.max_total)
@@ -42,14 +42,17 @@ def children_of(
 
 
 def refers_to_itself(facts: TableFacts) -> bool:
-    """Whether rows of the table keep others of it from being deleted."""
+    """Whether rows of the table can keep other rows of it from being deleted."""
     return any(reference.restricts_own for reference in facts.references)
 
 
 def _own_children(
     connection: sa.Connection, database: Database, found: Inspection, pinned: Pinned
 ) -> ChildrenOfRun:  # fmt: skip
-    """A plain purge of a table that refers to itself: rows go with those that refer to them, if these match too."""
+    """Return the graph of a plain purge of a table that refers to itself.
+
+    Its rows are deleted with the rows that refer to them, if these match too.
+    """
     edges = tuple(_own_edges(connection, database, found, pinned))
     graph = Graph(found.table, edges, components(found.table, edges))
     return ChildrenOfRun(FamilyShapes(database.backend, graph, pinned.key), all_match=True)
@@ -70,7 +73,10 @@ def _own_edges(
 
 
 def _nulled(connection: sa.Connection, database: Database, found: Inspection, key: ForeignKey) -> tuple[str, ...]:
-    """What is set to NULL of a row that refers to itself, where that alone keeps it; nobody else may notice it."""
+    """Return the columns to set to NULL in a row that refers to itself, if the server else refuses to delete it.
+
+    Empty if others could notice it, by an UPDATE trigger, or if the role may not update the columns.
+    """
     backend = database.backend
     if not backend.foreign_keys.checks_each_row(key.on_delete) or any(
         t.event == "UPDATE" for t in found.facts.triggers

@@ -1,4 +1,4 @@
-"""The order in which the tables of a graph go: deepest first, circles told apart and broken."""
+"""Orders the tables of a graph for deletion: deepest first, with circles found and broken."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -9,14 +9,14 @@ from batchops.db.table import Table
 
 
 def components(root: Table, edges: Sequence[Edge]) -> tuple[Component, ...]:
-    """The tables that rows are deleted from, by circle, deepest first."""
+    """Return the tables from which rows are deleted, deepest first; the tables of a circle make one component."""
     deleting = [edge for edge in edges if edge.action == "delete"]
     tables = {name_of(root): root} | {name_of(edge.child): edge.child for edge in deleting}
     return tuple(_component([tables[name] for name in names], deleting) for names in _circles(list(tables), deleting))
 
 
 def parents_first(edges: Sequence[Edge]) -> tuple[Edge, ...]:
-    """The edges in an order in which a child comes after what it refers to, circles aside."""
+    """Return the edges in an order in which a child comes after the tables that it refers to, circles aside."""
     names = list(dict.fromkeys(name_of(table) for edge in edges for table in (edge.child, edge.parent)))
     places = {name: place for place, name in enumerate(name for circle in _circles(names, edges) for name in circle)}
     return tuple(sorted(edges, key=lambda edge: -places[name_of(edge.child)]))
@@ -32,7 +32,7 @@ def _component(tables: Sequence[Table], deleting: Sequence[Edge]) -> Component:
     if circle is not None:
         unbreakable = tuple(e for e in kept if {name_of(e.child), name_of(e.parent)} <= set(circle))
         return Component(tuple(tables), inside, unbreakable=unbreakable)
-    # As few as will do: what is deferred costs one transaction for all, what is nulled an UPDATE.
+    # Break as few edges as possible: deferring one costs one transaction for all rows, nulling one costs an UPDATE.
     deferred: list[Edge] = []
     breaks: list[Edge] = []
     for edge in (edge for edge in others if not edge.nullable and edge.deferrable):
@@ -54,7 +54,7 @@ def _circles(names: Sequence[TableName], edges: Iterable[Edge]) -> Iterator[list
 
 
 def depths(root: Table, edges: Sequence[Edge]) -> Mapping[TableName, int]:
-    """How many edges each table is away from the root, at the least."""
+    """Return the smallest number of edges between the root and each table."""
     found = {name_of(root): 0}
     waiting = [name_of(root)]
     while waiting:

@@ -24,30 +24,30 @@ from batchops.runtime.batch_size import Size
 from batchops.runtime.outcome import Outcome
 
 MOST_BATCHES = 64
-"""Batches with the rows that refer to theirs, after which whole windows are tried again."""
+"""The most batches with the rows that refer to theirs, before whole windows are tried again."""
 
 
 class OwnRowsStep(FamilyStep):
-    """Deletes whole windows from the end of the key, as most rows refer to one before them, and leaves it to the server
-    to refuse a row that others refer to. Where it does, it deletes windows from the beginning; where that is refused
-    too, some batches of rows together with the matching rows that refer to them."""
+    """Deletes whole windows from the end of the key, as most rows refer to an earlier one. It relies on the server to
+    refuse a row that others refer to. Then it deletes windows from the beginning. If the server refuses that too, it
+    makes some batches of rows together with the matching rows that refer to them."""
 
     def __init__(
         self, database: Database, strategy: Strategy, execution: Execution, ledger: Ledger, worker: Worker,
         renew: Callable[[sa.Connection], None], children: ChildrenOfRun,
     ) -> None:  # fmt: skip
         super().__init__(database, strategy, execution, ledger, worker, renew, children)
-        self._able = _able(database, strategy, children)
+        self._windows = _window_strategy(database, strategy, children)
         self._from_end = True
         self._careful, self._pause = 0, 1
-        """Batches still to be made with the rows that refer to theirs; and how many after the next refusal."""
+        """How many more batches are made with the rows that refer to theirs; and how many after the next refusal."""
 
     def _next(self, size: Size) -> Outcome | None:
         refused = 0.0
-        while self._able is not None and self._plainly(size):
+        while self._windows is not None and self._takes_window(size):
             begun = time.perf_counter()
             try:
-                outcome = self._whole_window(self._able, size)
+                outcome = self._whole_window(self._windows, size)
             except RowRefusedError:
                 refused += time.perf_counter() - begun
                 self._refused()
@@ -61,20 +61,20 @@ class OwnRowsStep(FamilyStep):
         outcome = super()._next(size)
         return outcome and replace(outcome, extra_seconds=outcome.extra_seconds + refused)
 
-    def _plainly(self, size: Size) -> bool:
-        """Whether the next batch may be a window as it is."""
+    def _takes_window(self, size: Size) -> bool:
+        """Whether the next batch may be a whole window."""
         if self.cursor.over or self._searching or self._careful or size.skip_locked:
             return False
         return not self.cursor.ranges[0].keys
 
     def _refused(self) -> None:
-        """Try it at the other end; after that with the rows that refer to a batch's."""
+        """Turn to the other end of the key; if both refused, make batches with the rows that refer to theirs."""
         self._from_end = not self._from_end
         if self._from_end:
             self._careful, self._pause = self._pause, min(MOST_BATCHES, 2 * self._pause)
 
     def _whole_window(self, strategy: FromEnd, size: Size) -> Outcome | None:
-        """None where the rows have to be listed."""
+        """Delete a window of the key; return None if its rows have to be listed."""
         reading = ready(strategy, self.cursor)
         window = replace(size, exact=False, read=min(size.read, size.rows)) if size.exact else size
         with self._transaction() as connection:
@@ -106,7 +106,7 @@ class OwnRowsStep(FamilyStep):
 
     def _matching(self, connection: sa.Connection, batch: Batch) -> SearchResult:
         """Delete the batch's rows with those that refer to them and match too."""
-        assert self._families is not None  # a batch begins with it
+        assert self._families is not None  # _begin has set it
         rows = self._locked(connection, batch)
         fits, blocked = self._families.remove_matching(rows)
         if not fits:
@@ -115,7 +115,7 @@ class OwnRowsStep(FamilyStep):
         keys = [self._shapes.root.key_of(row) for row in rows]
         return SearchResult(self._gone, tuple((key, blocked[key]) for key in keys if key in blocked))
 
-    def _removed(self, families: Families, root: Table, parents: list[Row]) -> bool:  # noqa: ARG002  the step's shape
+    def _removed(self, families: Families, root: Table, parents: list[Row]) -> bool:  # noqa: ARG002  overrides
         fits, blocked = families.remove_matching(parents)
         for reason in blocked.values():
             raise RowRefusedError(reason)
@@ -123,17 +123,17 @@ class OwnRowsStep(FamilyStep):
 
     @property
     def _by_table(self) -> Counter[str]:
-        """Nothing: all are of one."""
+        """Always empty: all rows are of one table."""
         return Counter()
 
 
 def step_of(children: ChildrenOfRun) -> type[FamilyStep]:
-    """Which step takes the run's rows along."""
+    """Return the class of the step that deletes the run's rows."""
     return OwnRowsStep if children.all_match else FamilyStep
 
 
-def _able(database: Database, strategy: Strategy, children: ChildrenOfRun) -> FromEnd | None:
-    """The strategy; None where a DELETE of several rows cannot tell whether others refer to them."""
+def _window_strategy(database: Database, strategy: Strategy, children: ChildrenOfRun) -> FromEnd | None:
+    """Return the strategy if a DELETE of a window surely fails when other rows refer to its rows; else None."""
     graph, foreign_keys = children.shapes.graph, database.backend.foreign_keys
     if graph.root.may_veto or not isinstance(strategy, FromEnd):
         return None

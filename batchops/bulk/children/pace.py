@@ -5,25 +5,25 @@ from dataclasses import dataclass, replace
 from batchops.runtime.batch_size import Size
 
 FIRST = 10.0
-"""Rows that a family is taken to have before one is known."""
+"""How many rows a family is assumed to have before one is known."""
 ROOM = 1.25
-"""Times as many rows as a batch aims at that it may change: families are not alike."""
+"""A batch may change this many times the rows that it aims at: families differ in size."""
 MOST_READ, READ_EACH = 100_000, 100
-"""Rows that a batch reads at the most to find its parents, and for each of them."""
+"""The most rows that a batch reads to find its parents: the first, or the second for each parent if that is more."""
 
 
 @dataclass
 class ParentPace:
-    """Learns rows per parent, and how many are read to find one. For one worker."""
+    """Learns how many rows there are to a parent, and how many are read to find one. For one worker."""
 
     each: float = FIRST
     share: float = 1.0
-    """Of the rows that are read, those that are parents."""
+    """The share of the rows read that are parents."""
     _most: int | None = None
-    """Parents of a batch after one whose families held too many rows."""
+    """The most parents of the next batch, after the families of one held too many rows; None: no such limit."""
 
     def size(self, size: Size) -> Size:
-        """For the strategy, which finds the parents."""
+        """Return the size for the strategy, which finds the parents."""
         parents = max(1, round(size.rows / max(1.0, self.each)))
         for most in (self._most, size.parents):
             parents = parents if most is None else min(parents, most)
@@ -31,7 +31,7 @@ class ParentPace:
         return replace(size, rows=parents, read=read, exact=True)
 
     def observe(self, aim: int, parents: int, read: int, rows: int) -> None:
-        """Learn from a batch that aimed at so many parents and found so many, with so many rows in their families."""
+        """Learn from a batch: it aimed at `aim` parents and found `parents`, with `rows` rows in their families."""
         if read:
             self.share = (self.share + min(1.0, parents / read)) / 2
             if not parents:
@@ -44,11 +44,11 @@ class ParentPace:
             self._most = None if aim < self._most else 2 * self._most
 
     def too_many(self, parents: int) -> None:
-        """The families of so many parents held more rows than a batch may change."""
+        """Take fewer parents: the families of these held more rows than a batch may change."""
         self._most = max(1, parents // 4)
 
     def only(self, parents: int) -> None:
-        """No more than so many in the next batch, for another reason."""
+        """Take at most `parents` in the next batch, for another reason than the size of their families."""
         self._most = max(1, parents)
 
 

@@ -12,23 +12,23 @@ from batchops.db.database import Database
 from batchops.runtime.batch_size import Size
 
 UPWARDS = 64
-"""Batches from the beginning of the key, after which the other end is tried again."""
+"""How many batches are taken from the beginning of the key before its end is tried again."""
 
 
 class Parents:
-    """From the end of the key, where parents refer to each other: most refer to one before them, so that few rows
-    hang on the last ones."""
+    """Finds parents; from the end of the key, if parents refer to each other. Most of them refer to an earlier one, so
+    that few rows refer to the last ones."""
 
     def __init__(self, database: Database, strategy: Strategy, children: ChildrenOfRun) -> None:
         self._database, self._strategy, self._children = database, strategy, children
         own = children.shapes.component(children.shapes.graph.root).own
         self._downwards = strategy if own and isinstance(strategy, FromEnd) else None
         self._from_end = False
-        """Whether the last ones were asked for in the batch in hand."""
+        """Whether the batch in hand was taken from the end of the key."""
         self._upwards = 0
 
     def next(self, connection: sa.Connection, cursor: Cursor, few: Size, *, listed: bool) -> Batch | None:
-        """The next ones; of one that is marked the mark is asked for, and no longer the condition."""
+        """Return the next parents. One that is marked has to have the mark, and no longer to match the condition."""
         range_, mark = cursor.ranges[0], self._children.mark
         plain = not (listed or range_.keys or few.skip_locked or self._upwards) and 1 < few.rows >= few.read / 2
         self._from_end = plain and self._downwards is not None
@@ -47,7 +47,10 @@ class Parents:
         return Batch(selection, where, behind, 1, key=shape.key, keys=(key,))
 
     def elsewhere(self) -> bool:
-        """Whether other parents may have smaller families than those that were just found."""
+        """Turn from the end of the key to its beginning; return whether that finds other parents than the last ones.
+
+        Their families may be smaller.
+        """
         if self._from_end:
             self._upwards = UPWARDS
         return self._from_end

@@ -19,7 +19,7 @@ class ChildrenPlan:
     root: Reached
     reached: tuple[Reached, ...]
     removed: str = "delete"
-    """What happens to a row that goes: an archive has it before."""
+    """The word for what happens to a row that is deleted: an archive copies it first."""
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Names and texts for people."""
@@ -38,12 +38,12 @@ class ChildrenPlan:
 
     @property
     def others(self) -> int:
-        """Rows of other tables that go too, as far as they were counted or estimated."""
+        """How many rows of other tables change too, as far as they were counted or estimated."""
         return sum(one.rows or 0 for one in self.reached)
 
     @property
     def total(self) -> str:
-        """How many rows of how many tables."""
+        """A text for people: how many rows of how many tables change."""
         counts = (self.root, *self.reached)
         number = sum(one.rows or 0 for one in counts)
         exact = all(one.counted and not one.capped for one in counts)
@@ -56,7 +56,7 @@ class ChildrenPlan:
 
     @property
     def _goes_deeper(self) -> bool:
-        """Whether rows below those that were counted go too: of circles, and below a table's references to itself."""
+        """Whether rows below the counted ones are deleted too: in circles, and below a table's references to itself."""
         graph = self.graph
         counts = dict(zip(map(id, graph.edges), self.reached, strict=True))
         circles = [edge for component in graph.components if component.circular for edge in component.edges]
@@ -65,12 +65,12 @@ class ChildrenPlan:
 
     @property
     def question(self) -> str:
-        """What a question says of them."""
+        """What the question to the user says of the children."""
         others = len(self.graph.touched) - 1
         return f"their rows in {others:,} other {'table' if others == 1 else 'tables'}"
 
     def document(self) -> dict[str, Any]:
-        """The same for programs."""
+        """Return the plan for programs."""
         return {
             "edges": [
                 _edge_document(edge) | one.document() for edge, one in zip(self.graph.edges, self.reached, strict=True)
@@ -112,7 +112,7 @@ def _edge_document(edge: Edge) -> dict[str, Any]:
 
 
 def _lines(plan: ChildrenPlan) -> Iterator[tuple[str, str, str, str]]:
-    """Where the edge hangs, its rows, what happens, and why."""
+    """Yield a line for the root and for each edge: its place in the tree, its rows, what happens, and why."""
     graph = plan.graph
     counts = dict(zip(map(id, graph.edges), plan.reached, strict=True))
     yield graph.root.label, plan.root.text, plan.removed, "the rows themselves, last"

@@ -15,19 +15,19 @@ from batchops.db.table import quoted
 from batchops.sql.selection import Selection, user_sql
 
 CAP = 100_000
-"""Rows up to which an edge's are counted unasked."""
+"""The most rows that are counted for one edge if the user did not ask for counts."""
 EACH, ALTOGETHER = 0.3, 3.0
-"""Seconds that counting may take unasked: for one edge, and for all."""
+"""Seconds that counting may take if the user did not ask for counts: for one edge, and for all."""
 DEEP = 6
-"""Edges from the root up to which rows are counted: a server takes long to plan a statement over many tables."""
+"""How many edges deep rows are counted: a server takes long to plan a statement over many tables."""
 
 
 @dataclass(frozen=True)
 class Reached:
-    """The child's rows along an edge."""
+    """How many rows of the child an edge reaches."""
 
     rows: int | None
-    """None: nobody knows."""
+    """None if it is unknown."""
     counted: bool
     capped: bool = False
     """Whether there are more than were counted."""
@@ -52,22 +52,22 @@ NONE = Reached(0, counted=True)
 
 @dataclass(frozen=True)
 class Counting:
-    """What counting goes by."""
+    """What the counting needs to know: the root's rows, and how long it may take."""
 
     connection: sa.Connection
     database: Database
     selection: Selection | None
-    """The root's rows; None where they are in a list that the server does not have."""
+    """The root's rows; None if they are in a list that the server does not have."""
     root_rows: int | None
-    """How many these are, by the plan's own estimate or the list."""
+    """How many rows of the root there are, by the plan's estimate or by the list."""
     seconds: float | None
-    """Seconds for one edge where a person asked for counts, without any cap; None: unasked."""
+    """Seconds for one edge, without any cap, if the user asked for counts; else None."""
 
 
 def rows_reached(graph: Graph, counting: Counting) -> tuple[Reached, tuple[Reached, ...]]:
-    """The root's rows, and those by edge, in their order.
+    """Return how many rows the root has, and how many each edge reaches, in the order of the edges.
 
-    Where several paths lead to an edge's parent, the shortest one counts: it is a first look, not the work.
+    If several paths lead to an edge's parent, only the shortest is counted: this is a first look for the plan.
     """
     until = time.monotonic() + ALTOGETHER
     root = _root(counting)
@@ -108,7 +108,7 @@ def _counted(rows: sa.Select[Any], counting: Counting) -> Reached | None:
 
 
 def _estimated(edge: Edge, parents: Reached) -> Reached:
-    """As many for each parent as there are on the average, by the tables' statistics."""
+    """Estimate the rows from the tables' statistics, with the average number of rows for each parent."""
     all_parents, all_rows = edge.parent.rows, edge.child.rows
     if all_rows is None or parents.rows is None or not all_parents:
         return Reached(all_rows, counted=False)
@@ -116,7 +116,10 @@ def _estimated(edge: Edge, parents: Reached) -> Reached:
 
 
 def rows_along(edge: Edge, graph: Graph, paths: Mapping[TableName, Edge], selection: Selection) -> sa.Select[Any]:
-    """The child's rows along the edge, from the root's down the paths; of a table to itself all levels of them."""
+    """Return a SELECT of the child's rows that refer to the root's rows along the paths and the edge.
+
+    If the edge refers from a table to itself and deletes, it selects the rows of all levels.
+    """
     parents = _parents(edge, graph, paths, selection)
     one: sa.ColumnElement[object] = sa.literal_column("1")
     if not edge.own or edge.action != "delete":
@@ -132,7 +135,7 @@ def rows_along(edge: Edge, graph: Graph, paths: Mapping[TableName, Edge], select
 
 
 def _parents(edge: Edge, graph: Graph, paths: Mapping[TableName, Edge], selection: Selection) -> sa.Select[Any]:
-    """What the edge's columns must be among."""
+    """Return a SELECT of the values that the edge's columns must be among."""
     if name_of(edge.parent) == name_of(graph.root) or name_of(edge.parent) not in paths:
         root = selection.table
         referred = [root.called.c[quoted(name)] for name in edge.referred]

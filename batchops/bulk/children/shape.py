@@ -1,4 +1,4 @@
-"""What is read of a table's rows while a family is removed: what names a row, and what others refer to it by."""
+"""The columns that are read while a family is removed: those that identify a row, and those that others refer to."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,45 +13,45 @@ from batchops.db.types import KeyValue
 from batchops.errors import RefusedError
 
 _EXACT = re.compile(r"(small|medium|big|tiny)?int|uuid|bytea|\w*blob|(var)?binary|date|timestamp", re.IGNORECASE)
-"""Types whose values are equal only where they are the same; a text may equal another, by its collation."""
+"""Types whose values are equal only if they are identical. A collation may treat two different texts as equal."""
 Row = tuple[Any, ...]
 """A row's values, in the order of its table's shape."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The columns that are read of a table's rows: `key` first, which names one."""
+    """The columns that are read of a table's rows: first `key`, which identifies a row, then the others."""
 
     table: Table
     key: tuple[str, ...]
     columns: tuple[str, ...]
     watched: tuple[str, ...] = ()
-    """Further columns, by which rows refer to others of the table: these must be the same once a row is locked."""
+    """Further columns, by which rows refer to others of the table. They must be unchanged once a row is locked."""
 
     @property
     def whole(self) -> "Shape":
-        """With the watched columns."""
+        """Return the shape that reads the watched columns too."""
         return replace(self, columns=self.columns + self.watched, watched=())
 
     def key_of(self, row: Row) -> KeyValue:
-        """What names the row."""
+        """Return the key of the row."""
         return row[: len(self.key)]
 
     def values(self, rows: Iterable[Row], names: Sequence[str]) -> list[KeyValue]:
-        """What the rows have in these columns, each once; without NULL, to which nothing refers."""
+        """Return the distinct values of these columns in the rows, without those with NULL, to which nothing refers."""
         places = [self.columns.index(name) for name in names]
         found = dict.fromkeys(tuple(row[place] for place in places) for row in rows)
         return [value for value in found if None not in value]
 
 
 def compares_exactly(table: Table, names: Iterable[str]) -> bool:
-    """Whether the database takes no two different values of these columns for equal."""
+    """Whether the database never treats two different values of these columns as equal."""
     types = {column.name: column.stored for column in table.columns}
     return all(_EXACT.match(types[name]) for name in names if name in types)
 
 
 def shape_of(backend: Backend, graph: Graph, table: Table, key: tuple[str, ...] = ()) -> Shape:
-    """The shape of a table from which rows are deleted. `key`: what names its rows; else its best key."""
+    """Return the shape of a table from which rows are deleted. `key` identifies its rows; if empty, the best key."""
     key = key or named_by(table)
     if not key:
         hidden = backend.keys.row_id
@@ -67,19 +67,20 @@ def shape_of(backend: Backend, graph: Graph, table: Table, key: tuple[str, ...] 
 
 
 def named_by(table: Table) -> tuple[str, ...]:
-    """The columns that name a row of a table for good; empty where none do."""
+    """Return the columns that identify a row of the table permanently; empty if there are none."""
     return table.keys[0].columns if table.keys else table.primary
 
 
 def _told_apart(backend: Backend, edge: Edge) -> bool:
-    """Whether it matters which row refers to which: for the order in which they go, or for those that stay."""
+    """Whether it matters which row refers to which: for the order of deletion, or to know which rows stay."""
     return edge.condition is not None or backend.foreign_keys.checks_each_row(edge.on_delete)
 
 
 def names_locked_rows(backend: Backend, graph: Graph, table: Table) -> bool:
-    """Whether a hidden column names the rows of a table without a key: as long as they are locked nobody moves them.
+    """Whether a hidden column, such as ctid, can identify the rows of a table without a key.
 
-    Nor may a statement of ours, which sets a reference of theirs to NULL before they go.
+    It can while the rows are locked, as nobody else moves them then. batchops itself must not move them either, by
+    setting one of their references to NULL before it deletes them.
     """
     keys = backend.keys
     named = keys.row_id is not None and table.kind == "table" and table.lockable and not table.keys
@@ -87,7 +88,7 @@ def names_locked_rows(backend: Backend, graph: Graph, table: Table) -> bool:
 
 
 def _set_before(backend: Backend, graph: Graph, table: Table) -> Iterator[Edge]:
-    """The references that may be set to NULL in rows of the table before these are deleted."""
+    """Yield the references that batchops may set to NULL in rows of the table before it deletes them."""
     for edge in graph.of(table):
         each = edge.own and backend.foreign_keys.checks_each_row(edge.on_delete)
         if edge.nulls and (edge.action == "null" or each or edge in graph.component(table).breaks):
@@ -95,7 +96,7 @@ def _set_before(backend: Backend, graph: Graph, table: Table) -> Iterator[Edge]:
 
 
 def no_key(graph: Graph, table: Table, reason: str) -> tuple[str, str]:
-    """Why the rows of such a table cannot be followed, and what to do."""
+    """Return the message and the hint of an error: the rows of the table cannot be followed for this reason."""
     referring = ", ".join(sorted({edge.child.label for edge in graph.to(table)}))
     return (
         f'Table "{table.label}" {reason}, and rows of {referring} refer to it: which of these go with which of its own '
@@ -105,10 +106,13 @@ def no_key(graph: Graph, table: Table, reason: str) -> tuple[str, str]:
 
 
 class FamilyShapes:
-    """What the batches of a run need to know of a graph, found out once; RefusedError where rows cannot be named."""
+    """The shapes and components of a graph, computed once for all batches of a run.
+
+    RefusedError if the rows of a table cannot be identified.
+    """
 
     def __init__(self, backend: Backend, graph: Graph, key: tuple[str, ...]) -> None:
-        """`key`: what names the rows of the root."""
+        """`key` identifies the rows of the root."""
         root = name_of(graph.root)
         self.graph = graph
         self._shapes = {
@@ -118,7 +122,7 @@ class FamilyShapes:
         }
         self._components = {name_of(table): one for one in graph.components for table in one.tables}
         self.narrow = False
-        """Whether rows that refer to each other looked like lines when they were read last."""
+        """Whether rows that refer to each other formed chains, and no wide tree, when they were last read."""
         self._into = {name: tuple(_into(graph, component)) for name, component in self._components.items()}
 
     def of(self, name: TableName) -> Shape:
@@ -130,11 +134,11 @@ class FamilyShapes:
         return self.of(name_of(self.graph.root))
 
     def component(self, table: Table) -> Component:
-        """The one that the table is of."""
+        """Return the component that contains the table."""
         return self._components[name_of(table)]
 
     def into(self, component: Component) -> tuple[Edge, ...]:
-        """The edges from other components, and those that set NULL or refuse, in the order they are cleared in."""
+        """Return the edges from other components, and those that set NULL or refuse, in the order of clearing."""
         return self._into[name_of(component.tables[0])]
 
     def leaf(self, table: Table) -> bool:

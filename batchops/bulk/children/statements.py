@@ -1,4 +1,4 @@
-"""The statements by which a family is removed: each takes a list of rows, and changes no more than so many."""
+"""The statements that remove a family: each takes a list of rows, and changes no more than a given number."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,10 +20,10 @@ Listed = TypeVar("Listed")
 
 
 class FamilyStatements:
-    """On one connection, inside the transaction of a batch."""
+    """Executes the statements on one connection, inside the transaction of a batch."""
 
     def __init__(self, backend: Backend, connection: sa.Connection, removal: Removal | None = None) -> None:
-        """`removal`: how rows are deleted."""
+        """`removal` deletes the rows."""
         self._removal = removal or DirectRemoval()
         self._keys = backend.keys
         self._locks = backend.sessions.locks_rows
@@ -31,7 +31,7 @@ class FamilyStatements:
         self._connection = connection
 
     def rows(self, shape: Shape, where: Where, most: int | None = None) -> list[Row]:
-        """The rows, at most so many, locked where the role may."""
+        """Return the rows, at most `most` of them, locked if the role may lock them."""
         table = shape.table
         columns = [self._keys.out(table, name).label(f"c{i}") for i, name in enumerate(shape.columns)]
         rows: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called)).where(*where)
@@ -42,16 +42,17 @@ class FamilyStatements:
         return self._values(rows)
 
     def along(self, edge: Edge, values: Sequence[KeyValue]) -> Where:
-        """The child's rows that refer to these values by the edge."""
+        """Return the conditions for the child's rows that refer to these values by the edge."""
         among = self._keys.among(edge.child, edge.columns, values)
         return (among,) if edge.condition is None else (among, user_sql(f"({edge.condition})"))
 
     def below(
         self, edges: Sequence[Edge], shape: Shape, parents: Sequence[Row], most: int, depth: int | None
     ) -> list[Row]:  # fmt: skip
-        """The rows of a table that refer to these by its edges to itself, and those that refer to them, nearest first.
+        """Return the rows that refer to the parents by edges of the table to itself, and those that refer to them.
 
-        At most so many; or, where a `depth` is given, all of so many generations. They are not locked.
+        They are at most `most` rows, nearest first; or, with a `depth`, all rows of that many generations. They are
+        not locked.
         """
         table, read = shape.table, shape.whole.columns
         names = [quoted(f"batchops_{name}") for name in read]
@@ -77,17 +78,17 @@ class FamilyStatements:
         return self._values(rows.limit(most) if depth is None else rows.distinct())
 
     def _below(self, edge: Edge, found: sa.CTE) -> sa.ColumnElement[bool]:
-        """Whether a row refers to one that was found."""
+        """Return the condition for a row that refers, by the edge, to one that was found."""
         pairs = zip(edge.columns, edge.referred, strict=True)
         same = [self._keys.order(edge.child, own) == found.c[quoted(f"batchops_{name}")] for own, name in pairs]
         return sa.and_(*same) if edge.condition is None else sa.and_(*same, user_sql(f"({edge.condition})"))
 
     def refers(self, edge: Edge) -> sa.ColumnElement[bool]:
-        """Whether a child's row has a value in the columns that can be set to NULL."""
+        """Return the condition for a child's row that has a value in a column that can be set to NULL."""
         return sa.or_(*(edge.child.called.c[quoted(name)].is_not(None) for name in edge.nulls))
 
     def hold(self, edges: Sequence[Edge], shape: Shape, rows: Sequence[Row]) -> bool:
-        """Lock these rows; whether all are still as they were read, and match what one of the edges asks of a row."""
+        """Lock these rows. Return whether all are still as they were read, and match the condition of an edge."""
         if not self._locks:
             return True
         asked = [user_sql(f"({edge.condition})") for edge in edges if edge.condition is not None]
@@ -97,7 +98,7 @@ class FamilyStatements:
         return held == set(rows)
 
     def referred_by_others(self, edge: Edge, shape: Shape, keys: Sequence[KeyValue]) -> list[KeyValue]:
-        """Of the rows with these keys those to which rows refer that do not match the edge's condition."""
+        """Return those of the keys to whose rows other rows refer that do not match the edge's condition."""
         table, parent = edge.child, replace(shape.table, alias=_PARENT)
         others: sa.Select[Any] = table.alone(sa.select(sa.literal_column("1")).select_from(table.called))
         # The condition names columns of the innermost table, as in a statement of its own.
@@ -107,7 +108,7 @@ class FamilyStatements:
         return self._values(rows.where(self._keys.among(parent, shape.key, keys), others.exists()))
 
     def references(self, edge: Edge, shape: Shape, keys: Sequence[KeyValue]) -> list[tuple[KeyValue, KeyValue]]:
-        """Of the rows with these keys those that refer to another by the edge, each with the other's key."""
+        """Return pairs of keys: one of `keys`, and the key of the row that its row refers to by the edge."""
         table, parent = shape.table, replace(shape.table, alias=_PARENT)
         columns = [self._keys.out(one, name) for one in (table, parent) for name in shape.key]
         named = [column.label(f"c{i}") for i, column in enumerate(columns)]
@@ -116,7 +117,7 @@ class FamilyStatements:
         return [(row[: len(shape.key)], row[len(shape.key) :]) for row in found]
 
     def _same(self, edge: Edge, parent: Table) -> sa.ColumnElement[bool]:
-        """The edge between the child and the parent, as the server compares."""
+        """Return the condition that a row of the child refers to a row of the parent, by the server's comparison."""
         pairs = zip(edge.columns, edge.referred, strict=True)
         return sa.and_(
             *(self._keys.order(edge.child, own) == self._keys.order(parent, referred) for own, referred in pairs)
@@ -126,33 +127,33 @@ class FamilyStatements:
         return [tuple(row) for row in self._connection.execute(rows).all()]
 
     def named(self, shape: Shape, keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
-        """The rows with these keys."""
+        """Return the condition for the rows with these keys."""
         return self._keys.among(shape.table, shape.key, keys)
 
     def any(self, table: Table, where: Where) -> bool:
-        """Whether there is such a row."""
+        """Whether the table has a row that matches `where`."""
         one: sa.Select[Any] = table.alone(sa.select(sa.literal_column("1")).select_from(table.called))
         return self._connection.execute(one.where(*where).limit(1)).first() is not None
 
     def keep(self, shape: Shape, keys: Sequence[KeyValue]) -> None:
-        """The rows with these keys are deleted in this transaction; other statements may change them before."""
+        """Let the removal read the rows with these keys before other statements change them: they are deleted later."""
         for part in self.parts(keys):
             self._removal.read(self._connection, shape.table, self.named(shape, part), len(part))
 
     def delete(self, table: Table, where: Where) -> int:
-        """All of them."""
+        """Delete all rows that match; return how many."""
         return self._removal.delete(self._connection, table, self._deleting(table, where))
 
     def delete_by_key(self, shape: Shape, keys: Sequence[KeyValue], order: sa.ColumnElement[bool] | None = None) -> int:
-        """The rows with these keys, one after the other where an `order` is given."""
+        """Delete the rows with these keys, one after the other if an `order` is given; return how many."""
         if order is not None:
             return self.delete(shape.table, (self.named(shape, keys), order))
         delete = self._keys.by_index(shape.table, shape.key, self._deleting(shape.table, (self.named(shape, keys),)))
-        assert isinstance(delete, sa.Delete)  # as it was
+        assert isinstance(delete, sa.Delete)  # by_index keeps the kind of statement
         return self._removal.delete(self._connection, shape.table, delete)
 
     def delete_some(self, table: Table, where: Where, most: int) -> tuple[int, bool]:
-        """At most so many; how many that were, and whether these are all."""
+        """Delete at most `most` rows. Return how many, and whether these are surely all."""
         if self._keys.limits_deletes:
             rows = self._removal.delete(self._connection, table, limited(self._deleting(table, where), most))
             return rows, rows < most
@@ -162,7 +163,7 @@ class FamilyStatements:
         return self.delete(table, (*where, self._first(table, where, most))), False
 
     def set_null(self, table: Table, columns: Sequence[str], where: Where, most: int | None = None) -> tuple[int, bool]:
-        """Set these columns of at most so many rows to NULL; how many that were, and whether these are all."""
+        """Set these columns of at most `most` rows to NULL. Return how many, and whether these are surely all."""
         nulls = {table.called.c[quoted(name)]: sa.null() for name in columns}
         update = table.alone(sa.update(table.called)).values(nulls)
         if most is None:
@@ -181,7 +182,7 @@ class FamilyStatements:
     def _null_by_key(
         self, shape: Shape, columns: Sequence[str], update: sa.Update, where: Where, most: int
     ) -> tuple[int, bool]:  # fmt: skip
-        """Set exactly those to NULL that are read before."""
+        """Read the rows first, and set the columns to NULL in exactly these rows."""
         keys = self.rows(shape, where, most)
         for part in self.parts(keys):
             named = self.named(shape, part)
@@ -190,7 +191,7 @@ class FamilyStatements:
         return len(keys), len(keys) < most
 
     def parts(self, values: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
-        """No more at a time than a list takes."""
+        """Split the values into parts that are no longer than the longest list."""
         longest = self._keys.longest_list
         return (values[i : i + longest] for i in range(0, len(values), longest))
 
@@ -198,19 +199,19 @@ class FamilyStatements:
         return table.alone(sa.delete(table.called).where(*where))
 
     def _no_more_than(self, table: Table, where: Where, most: int) -> sa.ColumnElement[bool]:
-        """Whether there are so many at the most: a condition that a statement evaluates once, before it begins."""
+        """Return the condition that at most `most` rows match. A statement evaluates it once, before it begins."""
         return self._counted(table, where, most).scalar_subquery() <= most
 
     def _fits(self, table: Table, where: Where, most: int) -> bool:
         return int(self._connection.execute(self._counted(table, where, most)).scalar_one()) <= most
 
     def _counted(self, table: Table, where: Where, most: int) -> sa.Select[Any]:
-        """How many there are, counted no further than one more."""
+        """Return a SELECT that counts the matching rows, but no further than `most` + 1."""
         some: sa.Select[Any] = table.alone(sa.select(sa.literal_column("1")).select_from(table.called))
         return sa.select(sa.func.count()).select_from(some.where(*where).limit(most + 1).subquery())
 
     def _first(self, table: Table, where: Where, most: int) -> sa.ColumnElement[bool]:
-        """The first so many, named by their place, or by their key where several tables have the same places."""
+        """Return the condition for the first `most` rows, by their place, or by key if several tables share places."""
         columns = [self._keys.order(table, name) for name in self._places(table)]
         inner = table.alone(sa.select(*columns).select_from(table.called)).where(*where).limit(most)
         return (columns[0] if len(columns) == 1 else sa.tuple_(*columns)).in_(inner)

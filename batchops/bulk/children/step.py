@@ -1,4 +1,4 @@
-"""A step of a purge with children: families in one transaction, or a part of one that is too large for that."""
+"""A step of a purge with children: one transaction deletes whole families, or a part of a family that is too large."""
 
 import time
 from collections import Counter
@@ -33,11 +33,11 @@ from batchops.runtime.batch_size import Size
 from batchops.runtime.outcome import Outcome
 
 ROUNDS = 3
-"""How often a parent is tried again whose children others insert meanwhile."""
+"""How often a refused parent is tried again: others may have inserted children of it meanwhile."""
 
 
 VISITS = 2
-"""How often a parent is visited again of whose family rows are locked."""
+"""How often a parent is visited again if rows of its family are locked."""
 
 
 class _TooManyRowsError(Exception):
@@ -45,11 +45,11 @@ class _TooManyRowsError(Exception):
 
 
 class _MarkFirstError(Exception):
-    """A family is too large for one batch, and its parent is to be marked before."""
+    """A family is too large for one batch, and its parent has to be marked first."""
 
 
 class FamilyStep(BulkStep):
-    """Deletes parents with all that hangs on them; each parent is locked and matches in the same transaction."""
+    """Deletes parents with all rows that refer to them. The same transaction locks each parent, and it matches."""
 
     def __init__(
         self, database: Database, strategy: Strategy, execution: Execution, ledger: Ledger, worker: Worker,
@@ -65,17 +65,17 @@ class FamilyStep(BulkStep):
         self._next_parents = Parents(database, strategy, children)
         self._families: Families | None = None
         self._parents = 0
-        """Those that the transaction in hand has removed, or begun to."""
+        """How many parents the transaction in hand has removed, or begun to remove."""
         self._alone: KeyValue | None = None
-        """The one parent of the batch in hand, of whose family a part may go by itself."""
+        """The key of the batch's only parent, of whose family a part may be deleted by itself; else None."""
         self._open = False
-        """Whether only a part of its family fits."""
+        """Whether only a part of that family fits into the batch."""
         self._tried: Counter[KeyValue | None] = Counter()
-        """How often a parent was refused that was alone in its batch."""
+        """How often each parent was refused while it was alone in its batch."""
         self._some = False
         """Whether this process has changed rows."""
         self._lost = 0.0
-        """Seconds of attempts at the batch in hand whose families held too many rows."""
+        """Seconds that attempts at the batch in hand took whose families held too many rows."""
 
     def _next(self, size: Size) -> Outcome | None:
         while not self.cursor.over:
@@ -92,14 +92,14 @@ class FamilyStep(BulkStep):
                 self._lost += time.perf_counter() - tried
             except _MarkFirstError:
                 return self._mark(replace(few, rows=1), size)
-            except LockTimeoutError:  # a row of a family; parents that are locked are left out already
+            except LockTimeoutError:  # a row of a family is locked; locked parents are left out already
                 if not size.skip_locked or begun is not None:
                     raise
                 if few.rows == 1:
                     return self._leave_locked(few, size)
                 self._pace.only(few.rows // 4)
             except RowRefusedError as error:
-                if few.rows > 1 and self._searching:  # refused by COMMIT, which names nobody
+                if few.rows > 1 and self._searching:  # refused by COMMIT, which names no row
                     self._pace.only(few.rows // 2)
                 elif few.rows > 1:
                     self._searching = True
@@ -138,13 +138,13 @@ class FamilyStep(BulkStep):
         )  # fmt: skip
 
     def _found_in(self) -> float:
-        """Seconds that passed until rows were found that may be deleted: there will be as many for fewer of them."""
+        """Return the seconds spent before rows were found that may be deleted. A smaller batch takes as many."""
         lost, self._lost = self._lost, 0.0
         return lost if self._families is None else lost + self._families.searching
 
     def _begin(self, connection: sa.Connection, batch: Batch, few: Size, size: Size) -> None:
-        """Nothing is done yet in this transaction."""
-        most = size.rows if few.rows == 1 else most_rows(size)  # of one parent a part may go by itself
+        """Set the counts for a batch: its transaction has changed nothing yet."""
+        most = size.rows if few.rows == 1 else most_rows(size)  # a part of one family may go by itself
         backend, removal = self._database.backend, self._execution
         self._families = Families(
             backend, connection, self._shapes, removal, most, size.parents, cut=size.cut, first=not self._some
@@ -163,15 +163,15 @@ class FamilyStep(BulkStep):
         return SearchResult(self._work(connection, batch), ())
 
     def _locked(self, connection: sa.Connection, batch: Batch) -> list[Row]:
-        """The batch's rows that match now; they match until the transaction ends."""
+        """Return the batch's rows that match now, locked, so that they match until the transaction ends."""
         shape = replace(self._shapes.root, table=batch.selection.table)
-        if batch.held and shape.columns == batch.key:  # all that is asked of them is known
+        if batch.held and shape.columns == batch.key:  # locked, and all that is needed of them is known
             return list(batch.keys)
         return FamilyStatements(self._database.backend, connection).rows(shape, batch.conditions)
 
     def _work(self, connection: sa.Connection, batch: Batch) -> int:
-        """Remove the families of the batch's rows; how many rows of the table are gone."""
-        assert self._families is not None  # a batch begins with it
+        """Remove the families of the batch's rows; return how many rows of the root are gone."""
+        assert self._families is not None  # _begin has set it
         if batch.where is None:
             return 0
         families, root = self._families, self._shapes.graph.root
@@ -204,7 +204,7 @@ class FamilyStep(BulkStep):
         return self._next_parents.next(connection, self.cursor, few, listed=self._searching)
 
     def _behind(self, connection: sa.Connection, batch: Batch) -> tuple[Cursor, tuple[RejectedRow, ...]]:
-        """The cursor behind the batch, and the parent that was begun and does not match any more."""
+        """Return the cursor behind the batch; and, as rejected, a parent that was begun and does not match any more."""
         range_ = self.cursor.ranges[0]
         if self._open and self._alone is not None:
             return self._first(batch.cursor, self._alone, UNMARKED if range_.begun is None else range_.begun), ()
@@ -219,7 +219,7 @@ class FamilyStep(BulkStep):
         return batch.cursor, self._named(connection, batch, key, PARTIAL)
 
     def _first(self, cursor: Cursor, key: KeyValue, begun: int) -> Cursor:
-        """The cursor with this parent before all others."""
+        """Return the cursor that visits this parent before all others."""
         now = replace(self.cursor.ranges[0], after=None, upto=None, keys=(key,), visits=0, refused_at=None, begun=begun)
         return replace(cursor, ranges=(now, *cursor.ranges))
 
@@ -230,7 +230,7 @@ class FamilyStep(BulkStep):
     def _mark(self, few: Size, size: Size) -> Outcome | None:
         """Mark the parent, in a commit of its own: from now on its mark must hold, and not its condition."""
         mark, shape, backend = self._children.mark, self._shapes.root, self._database.backend
-        assert mark is not None  # or else there is nothing to be marked first
+        assert mark is not None  # _MarkFirstError is raised only with a mark
         with self._database.transaction() as connection:
             batch = self._chosen(connection, few)
             if batch is None or batch.where is None:
@@ -252,7 +252,7 @@ class FamilyStep(BulkStep):
         return replace(self._recorded(after), size=size)
 
     def _leave_locked(self, few: Size, size: Size) -> Outcome:
-        """Move the cursor over a parent of whose family rows are locked, to visit it again; at last it stays."""
+        """Move the cursor over a parent with locked rows in its family. Visit it again later; at last report it."""
         with self._transaction() as connection:
             batch = self._chosen(connection, few)
             if batch is None or not batch.keys:
@@ -270,7 +270,7 @@ class FamilyStep(BulkStep):
         return replace(self._recorded(after), size=size)
 
     def _reject(self, few: Size, size: Size, refused: RowRefusedError) -> Outcome:
-        """Move the cursor over the one parent that is refused."""
+        """Move the cursor over the batch's only parent, which is refused, and report it."""
         with self._transaction() as connection:
             batch = self._chosen(connection, few)
             if batch is None or batch.cursor == self.cursor:
@@ -287,5 +287,5 @@ class FamilyStep(BulkStep):
 
     @property
     def _by_table(self) -> Counter[str]:
-        """Rows that the transaction in hand has changed, by table."""
+        """How many rows the transaction in hand has changed, by table."""
         return Counter() if self._families is None else self._families.changed

@@ -1,4 +1,4 @@
-"""What the steps of a run need to know of the rows that it takes along."""
+"""What the steps of a run need to know to delete the rows that refer to its rows."""
 
 from dataclasses import dataclass, replace
 
@@ -10,15 +10,15 @@ from batchops.runtime.limits import Limits
 
 @dataclass(frozen=True)
 class ChildrenOfRun:
-    """What a run knows of its graph."""
+    """What a run knows of its graph: the shapes, the mark and the limit."""
 
     shapes: FamilyShapes
     mark: Mark | None = None
     max_total: int | None = None
     """Rows of all tables after which the run ends."""
     all_match: bool = False
-    """Whether each deleted row of the root matches, as in a plain purge of a table that refers to itself."""
+    """Whether every deleted row has to match, as in a plain purge of a table that refers to itself."""
 
     def limited(self, limits: Limits) -> Limits:
-        """The limits, which count the parents and all rows apart."""
+        """Return the limits with a budget of its own for the rows of all tables, if rows of children are deleted."""
         return limits if self.all_match else replace(limits, total=Budget(self.max_total))
