@@ -92,7 +92,7 @@ class Families:
                 return False
 
     def _room(self, component: Component) -> Room:
-        """Return how many rows of the component may be changed. `parents` limits rows of the root, not of its circle."""
+        """Return how many rows of the component may be changed. `parents` limits rows of the root alone."""
         if self.parents is None or component is not self._root:
             return Room(self.left)
         if len(component.tables) == 1:

@@ -178,7 +178,7 @@ class MemberSearch:
                 return
 
     def _below(self, component: Component, parents: list[Row], most: int) -> Iterator[Row]:
-        """Yield the rows that refer to the parents by the table's references to itself, and rows that refer to those."""
+        """Yield rows that refer to the parents by the table's references to itself, and rows that refer to those."""
         shape, statements = self._shapes.of(name_of(component.tables[0])), self._statements
         width = len(shape.columns)
         depth = None if self._foreign_keys.stops_early else DEPTH
